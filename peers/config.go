@@ -1,0 +1,86 @@
+package peers
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+)
+
+// Config is what a [Node] needs to know before it starts. The caller must not change it, nor what it
+// points to, after [Open].
+type Config struct {
+	// StateDir holds identity, lease and node table. It is made, mode 0700, where it is missing.
+	StateDir string
+
+	// Network is the overlay network. Zero: a founding node takes [DefaultNetwork], any other learns it.
+	// A network that is not zero and not the one learned ends Run with [ErrNetworkMismatch].
+	Network netip.Prefix
+	// SubnetLen is the prefix length of a lease. Zero: 24, or two more than the network's where that is longer than 22.
+	SubnetLen int
+	// SubnetMin and SubnetMax are the first and last subnet handed out. Zero: all but the network's first subnet.
+	SubnetMin, SubnetMax netip.Addr
+	// Subnet pins the lease: exactly this subnet or none. Zero: any.
+	Subnet netip.Prefix
+
+	// Join lists seeds, host[:port]; without a port, [DefaultGossipPort]. A node given one never founds a network.
+	Join []string
+
+	// Advertise is the underlay address told to others, for data and for gossip. IPv4.
+	Advertise netip.Addr
+	// Bind is the local address gossip listens on. Zero: all of this host's.
+	Bind netip.Addr
+	// GossipPort is taken for TCP and for UDP. Zero: one that is free (for tests; a restart then moves).
+	GossipPort uint16
+	// DataPort is only announced here; the socket is not this package's.
+	DataPort uint16
+
+	// Name is shown to people, at most 64 bytes. It identifies nothing.
+	Name string
+	// MTU of the overlay device in bytes; announced.
+	MTU int
+
+	// LeaseTTL is how long this node's lease outlives it. Zero: [DefaultLeaseTTL].
+	LeaseTTL time.Duration
+
+	// KeyFile holds the cluster key, see [NewKey]. Empty: the gossip is not sealed.
+	KeyFile string
+
+	// OnConflict is what to do after the lease was lost to another node.
+	OnConflict OnConflict
+	// CheckNetwork is called once, before this node founds a network, claims a lease or uses one, with the
+	// network's prefix. Its error ends Run. It may take a moment, and must not call the Node. Nil: any network will do.
+	CheckNetwork func(netip.Prefix) error
+	// InUse says whether containers use this host's lease. It is asked from time to time after a lease was lost, and
+	// must not call the Node. Nil: never in use.
+	InUse func() bool
+
+	// Logger gets transitions, never one line a packet. Nil: nothing is logged.
+	Logger *slog.Logger
+}
+
+// What a zero field of [Config] stands for.
+const (
+	DefaultGossipPort = 8286 // 7946, memberlist's own, is taken by Docker Swarm
+	DefaultLeaseTTL   = 24 * time.Hour
+)
+
+// DefaultNetwork is the network a founding node takes when it was told none.
+var DefaultNetwork = netip.MustParsePrefix("10.244.0.0/16")
+
+// OnConflict is what the loser of a lease conflict does.
+type OnConflict int
+
+const (
+	// Release hands the lost lease back and takes a new one as soon as no container uses the lost one.
+	Release OnConflict = iota
+	// Wait takes no new lease until the node is started again.
+	Wait
+)
+
+// String returns the word the command line uses.
+func (c OnConflict) String() string {
+	if c == Wait {
+		return "wait"
+	}
+	return "release"
+}

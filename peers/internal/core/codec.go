@@ -1,0 +1,105 @@
+package core
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// Everything on the wire and on disk is CBOR (RFC 8949), deterministically
+// encoded. Maps have small integer keys, so that a later version can add fields
+// which this one does not know; a record is passed on in the very bytes its
+// writer signed, so that such fields are carried, not dropped.
+var (
+	encoder = func() cbor.EncMode {
+		mode, err := cbor.CoreDetEncOptions().EncMode()
+		if err != nil {
+			panic(err)
+		}
+		return mode
+	}()
+	decoder = func() cbor.DecMode {
+		mode, err := cbor.DecOptions{
+			DupMapKey:        cbor.DupMapKeyEnforcedAPF,
+			IndefLength:      cbor.IndefLengthForbidden,
+			TagsMd:           cbor.TagsForbidden,
+			MaxNestedLevels:  8,
+			MaxArrayElements: maxRecords,
+			MaxMapPairs:      64,
+		}.DecMode()
+		if err != nil {
+			panic(err)
+		}
+		return mode
+	}()
+)
+
+// mustEncode is for values of our own types, whose encoding cannot fail.
+func mustEncode(v any) []byte {
+	b, err := encoder.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("core: encode %T: %v", v, err))
+	}
+	return b
+}
+
+type recordKind uint8
+
+const (
+	kindNode   recordKind = 1
+	kindLease  recordKind = 2
+	kindForget recordKind = 3
+)
+
+// maxRecordLen bounds an encoded record: a broadcast has to hold one, and
+// memberlist's datagrams carry 1,400 bytes, encryption and headers included.
+const maxRecordLen = 1200
+
+// envelope is a record as it travels and as it is kept: the writer's bytes and
+// its signature over them.
+type envelope struct {
+	_       struct{} `cbor:",toarray"`
+	Kind    recordKind
+	Payload []byte
+	Sig     []byte
+}
+
+var (
+	errSignature = errors.New("signature does not fit the record")
+	errTooLong   = errors.New("record too long")
+)
+
+// signedBytes is what a signature covers. The network's ID is part of it, so
+// that a record of one network cannot be replayed into another.
+func signedBytes(net NetworkID, kind recordKind, payload []byte) []byte {
+	b := make([]byte, 0, 64+len(payload))
+	b = append(b, "flanneld record 1\x00"...)
+	b = append(b, net[:]...)
+	b = append(b, byte(kind))
+	return append(b, payload...)
+}
+
+// seal encodes and signs a record.
+func (i Identity) seal(net NetworkID, kind recordKind, rec any) []byte {
+	payload := mustEncode(rec)
+	return mustEncode(envelope{Kind: kind, Payload: payload, Sig: ed25519.Sign(i.Key, signedBytes(net, kind, payload))})
+}
+
+// openEnvelope decodes the outer layer only; the payload is not yet trusted.
+func openEnvelope(raw []byte) (envelope, error) {
+	var e envelope
+	if len(raw) > maxRecordLen {
+		return e, errTooLong
+	}
+	return e, decoder.Unmarshal(raw, &e)
+}
+
+// verify checks the envelope's signature against the key its payload names.
+func (e envelope) verify(net NetworkID, key []byte) error {
+	if len(key) != ed25519.PublicKeySize || !ed25519.Verify(key, signedBytes(net, e.Kind, e.Payload), e.Sig) {
+		return errSignature
+	}
+	return nil
+}

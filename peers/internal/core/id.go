@@ -1,0 +1,66 @@
+package core
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/hex"
+	"errors"
+	"strings"
+)
+
+// NodeID names a node for good: the first 16 bytes of the SHA-256 of its
+// Ed25519 public key. The zero value means "no node".
+type NodeID [16]byte
+
+// NetworkID names a network for good: the first 16 bytes of the SHA-256 of
+// its parameters, the founder's ID and a random number. The zero value means
+// "no network yet".
+type NetworkID [16]byte
+
+var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// nodeIDOf derives the ID that belongs to a public key.
+func nodeIDOf(key ed25519.PublicKey) NodeID {
+	sum := sha256.Sum256(key)
+	return NodeID(sum[:16])
+}
+
+// String is the ID in 26 lower-case base32 characters.
+func (id NodeID) String() string { return idEncoding.EncodeToString(id[:]) }
+
+// Short is the first 8 characters of String: enough for people and logs.
+func (id NodeID) Short() string { return id.String()[:8] }
+
+// IsZero reports whether the ID names no node.
+func (id NodeID) IsZero() bool { return id == NodeID{} }
+
+// ParseNodeID reads what String wrote.
+func ParseNodeID(s string) (NodeID, error) {
+	b, err := idEncoding.DecodeString(strings.ToLower(s))
+	if err != nil || len(b) != len(NodeID{}) {
+		return NodeID{}, errors.New("core: a node ID has 26 letters a-z and digits 2-7")
+	}
+	return NodeID(b), nil
+}
+
+// String is the ID in 32 hexadecimal digits.
+func (id NetworkID) String() string { return hex.EncodeToString(id[:]) }
+
+// Short is the first 8 digits of String.
+func (id NetworkID) Short() string { return id.String()[:8] }
+
+// IsZero reports whether the ID names no network.
+func (id NetworkID) IsZero() bool { return id == NetworkID{} }
+
+// Identity is a node's key pair. It is made once and kept in the state
+// directory; nothing of the machine goes into it, so that a copied image
+// does not copy it.
+type Identity struct {
+	Key ed25519.PrivateKey
+}
+
+// ID is the node ID that belongs to the key.
+func (i Identity) ID() NodeID { return nodeIDOf(i.public()) }
+
+func (i Identity) public() ed25519.PublicKey { return i.Key.Public().(ed25519.PublicKey) }

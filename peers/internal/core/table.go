@@ -1,0 +1,265 @@
+package core
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+)
+
+// Limits on what a table takes in. They bound memory and files against a
+// member that makes things up; no network is meant to come near them.
+const (
+	maxNodes   = 8192
+	maxForgets = 4096
+	maxRecords = 1 << 17
+)
+
+// stored is a record with the bytes it came in.
+type stored[T any] struct {
+	rec T
+	raw []byte
+}
+
+// table is the node table: the winning record for every key.
+type table struct {
+	network Network
+	netID   NetworkID
+	nodes   map[NodeID]*stored[NodeRecord]
+	leases  map[Slot]*stored[LeaseRecord]
+	forgets map[NodeID]*stored[ForgetRecord]
+	// purged remembers nodes that left long ago and were taken out here, so
+	// that a node which still has them does not bring them back.
+	purged map[NodeID]uint64
+}
+
+func newTable(n Network) *table {
+	return &table{
+		network: n,
+		netID:   n.ID(),
+		nodes:   map[NodeID]*stored[NodeRecord]{},
+		leases:  map[Slot]*stored[LeaseRecord]{},
+		forgets: map[NodeID]*stored[ForgetRecord]{},
+		purged:  map[NodeID]uint64{},
+	}
+}
+
+// change is what taking in a record did. At most one of the pointers is set;
+// replaced is the lease that had been there.
+type change struct {
+	node     *NodeRecord
+	lease    *LeaseRecord
+	replaced *LeaseRecord
+	forgot   NodeID
+}
+
+func (c change) any() bool { return c.node != nil || c.lease != nil || !c.forgot.IsZero() }
+
+var errTableFull = errors.New("node table is full")
+
+// take merges one encoded record. An older or equal record changes nothing and
+// is no error; one that is malformed or not signed by whom it names is.
+func (t *table) take(raw []byte) (change, error) {
+	e, err := openEnvelope(raw)
+	if err != nil {
+		return change{}, fmt.Errorf("core: record: %w", err)
+	}
+	var c change
+	switch e.Kind {
+	case kindNode:
+		c, err = t.takeNode(e, raw)
+	case kindLease:
+		c, err = t.takeLease(e, raw)
+	case kindForget:
+		c, err = t.takeForget(e, raw)
+	default: // a later version's; it reaches those who know it by other ways
+	}
+	if err != nil {
+		return change{}, fmt.Errorf("core: record of kind %d: %w", e.Kind, err)
+	}
+	return c, nil
+}
+
+func (t *table) takeNode(e envelope, raw []byte) (change, error) {
+	s := &stored[NodeRecord]{raw: raw}
+	if err := decoder.Unmarshal(e.Payload, &s.rec); err != nil {
+		return change{}, err
+	}
+	id := s.rec.ID()
+	old := t.nodes[id]
+	switch {
+	case old != nil && compareNodes(s, old) <= 0, t.isStruckOut(id, s.rec.Start):
+		return change{}, nil
+	case old == nil && len(t.nodes) >= maxNodes:
+		return change{}, errTableFull
+	}
+	if err := errors.Join(e.verify(t.netID, s.rec.Key), s.rec.validate()); err != nil {
+		return change{}, err
+	}
+	t.nodes[id] = s
+	return change{node: &s.rec}, nil
+}
+
+// isStruckOut reports whether a node was forgotten, or taken out after it
+// left, as of this start or a later one.
+func (t *table) isStruckOut(id NodeID, start uint64) bool {
+	if f := t.forgets[id]; f != nil && start <= f.rec.Start {
+		return true
+	}
+	upTo, ok := t.purged[id]
+	return ok && start <= upTo
+}
+
+func (t *table) takeLease(e envelope, raw []byte) (change, error) {
+	s := &stored[LeaseRecord]{raw: raw}
+	if err := decoder.Unmarshal(e.Payload, &s.rec); err != nil {
+		return change{}, err
+	}
+	old := t.leases[s.rec.Slot]
+	if old != nil && compareLeases(s, old) <= 0 {
+		return change{}, nil
+	}
+	if err := errors.Join(s.rec.validate(t.network), e.verify(t.netID, s.rec.Key)); err != nil {
+		return change{}, err
+	}
+	t.leases[s.rec.Slot] = s
+	c := change{lease: &s.rec}
+	if old != nil {
+		c.replaced = &old.rec
+	}
+	return c, nil
+}
+
+func (t *table) takeForget(e envelope, raw []byte) (change, error) {
+	s := &stored[ForgetRecord]{raw: raw}
+	if err := decoder.Unmarshal(e.Payload, &s.rec); err != nil {
+		return change{}, err
+	}
+	id := s.rec.Node
+	old := t.forgets[id]
+	switch {
+	case old != nil && compareForgets(s, old) <= 0:
+		return change{}, nil
+	case old == nil && len(t.forgets) >= maxForgets:
+		return change{}, errTableFull
+	}
+	if err := e.verify(t.netID, s.rec.Key); err != nil {
+		return change{}, err
+	}
+	t.forgets[id] = s
+	if n := t.nodes[id]; n != nil && n.rec.Start <= s.rec.Start {
+		delete(t.nodes, id)
+	}
+	return change{forgot: id}, nil
+}
+
+// purge takes a node that left out of the table.
+func (t *table) purge(id NodeID) {
+	if n := t.nodes[id]; n != nil && len(t.purged) < maxNodes {
+		t.purged[id] = n.rec.Start
+		delete(t.nodes, id)
+	}
+}
+
+// heldBy is the lease a node holds, or nil. Should the table name it as the
+// holder of more than one slot, the oldest grant counts, so that all agree.
+func (t *table) heldBy(id NodeID) *stored[LeaseRecord] {
+	var found *stored[LeaseRecord]
+	for _, l := range t.leases {
+		if l.rec.Holder != id {
+			continue
+		}
+		if found == nil || l.rec.Ordinal < found.rec.Ordinal || l.rec.Ordinal == found.rec.Ordinal && l.rec.Slot < found.rec.Slot {
+			found = l
+		}
+	}
+	return found
+}
+
+// maxOrdinal is the greatest ordinal of any lease known.
+func (t *table) maxOrdinal() uint64 {
+	var m uint64
+	for _, l := range t.leases {
+		m = max(m, l.rec.Ordinal)
+	}
+	return m
+}
+
+// sortedNodes and sortedSlots give map keys in an order that does not vary
+// from run to run.
+func (t *table) sortedNodes() []NodeID { return slices.SortedFunc(maps.Keys(t.nodes), compareIDs) }
+
+func (t *table) sortedSlots() []Slot { return slices.Sorted(maps.Keys(t.leases)) }
+
+func compareIDs(a, b NodeID) int { return bytes.Compare(a[:], b[:]) }
+
+// buckets is the number of parts a digest divides the table into: two nodes
+// that differ in a few records exchange a few parts only.
+const buckets = 32
+
+// bucketOf assigns a record, by the hash of its key, to a part.
+func bucketOf(kind recordKind, key []byte) int {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte{byte(kind)})
+	_, _ = h.Write(key)
+	return int(h.Sum64() % buckets)
+}
+
+// each calls f for every record, in no particular order.
+func (t *table) each(f func(bucket int, raw []byte)) {
+	for id, n := range t.nodes {
+		f(bucketOf(kindNode, id[:]), n.raw)
+	}
+	for slot, l := range t.leases {
+		f(bucketOf(kindLease, []byte{byte(slot >> 24), byte(slot >> 16), byte(slot >> 8), byte(slot)}), l.raw)
+	}
+	for id, fo := range t.forgets {
+		f(bucketOf(kindForget, id[:]), fo.raw)
+	}
+}
+
+// digest is a hash of each part. Nodes that left do not count: they are taken
+// out of the table at a time of each node's own.
+func (t *table) digest() []uint64 {
+	d := make([]uint64, buckets)
+	left := map[string]bool{}
+	for _, n := range t.nodes {
+		if n.rec.Left {
+			left[string(n.raw)] = true
+		}
+	}
+	t.each(func(bucket int, raw []byte) {
+		if left[string(raw)] {
+			return
+		}
+		h := fnv.New64a()
+		_, _ = h.Write(raw)
+		d[bucket] ^= mix(h.Sum64()) // exclusive or: the order of records does not matter
+	})
+	return d
+}
+
+// mix spreads a hash's bits (the finalizer of SplitMix64), so that the
+// exclusive or of related records does not cancel out.
+func mix(x uint64) uint64 {
+	x ^= x >> 30
+	x *= 0xbf58476d1ce4e5b9
+	x ^= x >> 27
+	x *= 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// records returns the encoded records of the parts in mask (bit i: part i),
+// in an order that does not vary.
+func (t *table) records(mask uint32) [][]byte {
+	var all [][]byte
+	t.each(func(bucket int, raw []byte) {
+		if mask&(1<<bucket) != 0 {
+			all = append(all, raw)
+		}
+	})
+	slices.SortFunc(all, bytes.Compare)
+	return all
+}

@@ -1,0 +1,93 @@
+package peers
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Snapshot is what a node knows at one moment. It is immutable: neither reader nor [Node] changes it.
+type Snapshot struct {
+	Network Network // zero Prefix: not yet known
+	Self    NodeInfo
+	Lease   LeaseState
+	// Waiting says in one line what the node is waiting for, "" when for nothing.
+	Waiting   string
+	Nodes     []NodeInfo // all, this one included, by subnet, then name, then ID; without a subnet last
+	Conflicts []Conflict
+	Sealed    bool // gossip is encrypted and authenticated with the cluster key
+}
+
+// Network is the identity of a network and what its founding node fixed for all.
+type Network struct {
+	ID                   string // 26 characters, lower-case base32
+	Prefix               netip.Prefix
+	SubnetLen            int
+	SubnetMin, SubnetMax netip.Addr
+}
+
+// NodeInfo is one node as this one sees it.
+type NodeInfo struct {
+	ID, Name string // ID: 26 characters, lower-case base32
+	State    State
+	Self     bool
+	Lease    Lease          // zero Prefix: none
+	Endpoint netip.AddrPort // of the data socket
+	Gossip   netip.AddrPort
+	MTU      int           // of its overlay device, bytes
+	RTT      time.Duration // of the last gossip probe; zero: not measured
+	Start    uint64        // how often it has been started
+	Since    time.Duration // how long it has been in State, for this observer
+}
+
+// Lease is a node's claim on a subnet.
+type Lease struct {
+	Prefix netip.Prefix
+	Epoch  uint64 // of the subnet: rises with each holder
+	Pinned bool
+	// Electors is how many lease holders were to decide, Promises how many agreed.
+	Electors, Promises int
+}
+
+// Conflict is a subnet that two nodes claim.
+type Conflict struct {
+	Prefix        netip.Prefix
+	Winner, Loser string // node IDs
+	Since         time.Duration
+}
+
+// State is how a node is doing, as gossip tells it.
+type State int
+
+// The states of a node. Left: it handed its lease back and went.
+const (
+	Dead State = iota
+	Suspect
+	Alive
+	Left
+)
+
+var stateNames = [...]string{Dead: "dead", Suspect: "suspect", Alive: "alive", Left: "left"}
+
+// String returns "alive", "suspect", "dead" or "left".
+func (s State) String() string { return stateNames[s] }
+
+// LeaseState is how far this node's own lease has come.
+type LeaseState int
+
+// The states of the own lease, in the order they are passed through. Only a Confirmed lease may be used; a Lost one
+// went to another node.
+const (
+	None       LeaseState = iota // no lease, and none being claimed
+	Joining                      // has to join before it may claim
+	Claiming                     // asking the lease holders
+	Announcing                   // decided and on disk, being told to the others
+	Confirmed
+	Lost
+)
+
+var leaseStateNames = [...]string{
+	None: "none", Joining: "joining", Claiming: "claiming", Announcing: "announcing", Confirmed: "confirmed", Lost: "lost",
+}
+
+// String returns the state's name in lower case.
+func (s LeaseState) String() string { return leaseStateNames[s] }
