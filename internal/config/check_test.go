@@ -1,0 +1,112 @@
+package config
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+func TestSettingsThatMakeNoSenseAreRefusedByName(t *testing.T) {
+	cases := []struct {
+		flags, environ string // blank separated
+		want           string // the whole line
+	}{
+		{"network=10.244.0.1/16", "", `--network 10.244.0.1/16: has bits set behind its length; did you mean 10.244.0.0/16?`},
+		{"", "FLANNELD_NETWORK=fd00::/48", `FLANNELD_NETWORK=fd00::/48: not an IPv4 prefix; this version carries IPv4 only`},
+		{"network=10.244.0.0/29", "", `--network 10.244.0.0/29: is too small; a network holds at least four subnets, so give a /28 or larger`},
+		{"network=0.0.0.0/0", "", `--network 0.0.0.0/0: is too large; give a /8 or smaller`},
+		{"network=127.0.0.0/8", "", `--network 127.0.0.0/8: is no block for hosts; give a private one like 10.244.0.0/16`},
+		{"network=224.0.0.0/8", "", `--network 224.0.0.0/8: is no block for hosts; give a private one like 10.244.0.0/16`},
+		{"subnet-len=17", "", `--subnet-len 17: does not fit the network 10.244.0.0/16, which must hold at least four subnets; give 18 to 30`},
+		{"subnet-len=31", "", `--subnet-len 31: not a number from 1 to 30`},
+		{"network=10.0.0.0/24 subnet-len=24", "", `--subnet-len 24: does not fit the network 10.0.0.0/24, which must hold at least four subnets; give 26 to 30`},
+		{"subnet-min=10.245.0.0", "", `--subnet-min 10.245.0.0: is not in the network 10.244.0.0/16`},
+		{"", "FLANNELD_SUBNET_MAX=10.244.7.9", `FLANNELD_SUBNET_MAX=10.244.7.9: is not the first address of a /24; did you mean 10.244.7.0?`},
+		{"subnet-min=10.244.0.0", "", `--subnet-min 10.244.0.0: is the first subnet, which is not handed out; the lowest is 10.244.1.0`},
+		{"subnet-min=10.244.9.0 subnet-max=10.244.8.0", "", `--subnet-max 10.244.8.0: lies below --subnet-min 10.244.9.0`},
+		{"subnet=10.245.7.0/24", "", `--subnet 10.245.7.0/24: is not in the network 10.244.0.0/16`},
+		{"subnet=10.244.7.0/25", "", `--subnet 10.244.7.0/25: is a /25 and the network's subnets are /24; give one of that length, or --subnet-len 25`},
+		{"subnet=10.244.0.0/24", "", `--subnet 10.244.0.0/24: is the first subnet of 10.244.0.0/16, which is not handed out`},
+		{"subnet=10.244.7.0/24 subnet-min=10.244.8.0", "", `--subnet 10.244.7.0/24: lies below --subnet-min 10.244.8.0`},
+		{"subnet=10.244.7.0/24 subnet-max=10.244.6.0", "", `--subnet 10.244.7.0/24: lies above --subnet-max 10.244.6.0`},
+		{"join=a subnet=10.9.7.0/31", "", `--subnet 10.9.7.0/31: is too small; give a /30 or larger`},
+		{"port=8286", "", `--gossip-port 8286: is the data port (--port) as well; both are UDP, give them different ones`},
+		{"port=0", "", `--port 0: not a port: not a number from 1 to 65535`},
+		{"join=", "", `--join "": empty; give a node as HOST or HOST:PORT`},
+		{"join=host1:x", "", `--join host1:x: its port is not a number from 1 to 65535`},
+		{"join=1.2.3", "", `--join 1.2.3: neither an IPv4 address nor a host name`},
+		{"join=0.0.0.0", "", `--join 0.0.0.0: no host has such an address`},
+		{"join=[fd00::1]:8286", "", `--join [fd00::1]:8286: not an IPv4 address; this version's underlay is IPv4 only`},
+		{"join=a:b:c", "", `--join a:b:c: not HOST or HOST:PORT`},
+		{"public-ip=239.1.1.1", "", `--public-ip 239.1.1.1: no host has such an address; give the one the other nodes reach this host at`},
+		{"iface-regex=(", "", "--iface-regex (: not a regular expression: missing closing ): `(`"},
+		{"device=flannel0123456789", "", `--device flannel0123456789: not a device name; use up to 15 letters, digits, dots and dashes`},
+		{"mtu=68", "", `--mtu 68: not a number from 576 to 65507`},
+		{"lease-ttl=1d", "", `--lease-ttl 1d: not a duration; write it like 24h or 30m`},
+		{"lease-ttl=1ms", "", `--lease-ttl 1ms: shorter than 1s; a restart would cost a node its subnet`},
+		{"ip-masq=ja", "", `--ip-masq ja: neither true nor false`},
+		{"lanes=none", "", `--lanes none: neither auto nor a number from 1 to 64`},
+		{"offload=gso", "", `--offload gso: this version knows no offloads; use auto or off`},
+		{"on-conflict=fight", "", `--on-conflict fight: neither release nor wait`},
+		{"log-level=loud", "", `--log-level loud: not one of debug, info, warn, error`},
+		{"static-peer=10.245.9.0/24=192.0.2.9:8285", "", `--static-peer 10.245.9.0/24=192.0.2.9:8285: subnet is no part of the network 10.244.0.0/16`},
+		{"static-peer=10.244.0.0/16=192.0.2.9:8285", "", `--static-peer 10.244.0.0/16=192.0.2.9:8285: subnet is no part of the network 10.244.0.0/16`},
+		{"", "FLANNELD_STATIC_PEER=10.244.9.0/24=10.244.1.9:8285", `FLANNELD_STATIC_PEER=10.244.9.0/24=10.244.1.9:8285: endpoint lies inside the network 10.244.0.0/16; give the host's underlay address`},
+		{"static-peer=10.244.9.0/24=192.0.2.9:8285 static-peer=10.244.9.128/25=192.0.2.8:8285", "", `--static-peer 10.244.9.128/25=192.0.2.8:8285: overlaps static peer 10.244.9.0/24=192.0.2.9:8285; every subnet has one host`},
+	}
+	for _, c := range cases {
+		_, err := load(t, strings.Fields(c.flags), strings.Fields(c.environ))
+		var fault *Error
+		if !errors.As(err, &fault) || err.Error() != c.want {
+			t.Errorf("%s %s:\ngot  %v\nwant %s", c.flags, c.environ, err, c.want)
+		}
+	}
+}
+
+func TestSettingsThatFitAreTaken(t *testing.T) {
+	for _, flags := range []string{
+		"network=10.0.0.0/28",
+		"network=172.16.0.0/12 subnet-len=30",
+		"network=100.64.0.0/10",
+		"network=10.0.0.0/24 subnet=10.0.0.64/26",
+		"subnet=10.244.7.0/24 subnet-min=10.244.7.0 subnet-max=10.244.7.0",
+		"subnet=10.244.7.0/25 subnet-len=25",
+		"join=host1 subnet=10.9.7.0/25", // the network is not known yet
+		"join=host1 subnet-min=10.9.7.0",
+		"join=host_1.example.org.",
+		"static-peer=10.244.9.128/25=192.0.2.8:8285 static-peer=10.244.9.0/25=192.0.2.9:1",
+		"static-peer=10.244.9.0/24=127.0.0.1:8285", // the underlay may be loopback
+		"mtu=65507 lanes=64",
+	} {
+		if _, err := load(t, strings.Fields(flags), nil); err != nil {
+			t.Errorf("%s: %v", flags, err)
+		}
+	}
+}
+
+func TestStaticPeersAreHeldAgainstLeaseAndUnderlay(t *testing.T) {
+	c, err := load(t, []string{"static-peer=10.244.9.0/24=127.0.0.1:8285"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	network, lease := netip.MustParsePrefix("10.244.0.0/16"), netip.MustParsePrefix("10.244.9.0/24")
+	if err := c.CheckStaticPeers(network, netip.Prefix{}, true); err != nil {
+		t.Errorf("loopback underlay: %v", err)
+	}
+	if err := c.CheckStaticPeers(network, netip.Prefix{}, false); err == nil || !strings.Contains(err.Error(), "loopback") {
+		t.Errorf("other underlay: got %v", err)
+	}
+	if err := c.CheckStaticPeers(network, lease, true); err == nil || !strings.Contains(err.Error(), "own lease 10.244.9.0/24") {
+		t.Errorf("own lease: got %v", err)
+	}
+}
+
+// flannel's rule: 24, or two bits more than a network smaller than /22.
+func TestSubnetLenFollowsFlannel(t *testing.T) {
+	for network, want := range map[string]int{"10.0.0.0/8": 24, "10.0.0.0/22": 24, "10.0.0.0/23": 25, "10.0.0.0/28": 30} {
+		if got := SubnetLenFor(netip.MustParsePrefix(network)); got != want {
+			t.Errorf("%s: got %d, want %d", network, got, want)
+		}
+	}
+}

@@ -1,0 +1,93 @@
+// Package config holds the settings of `flanneld run`: what they are called,
+// what they mean when nobody sets them, and which combinations make sense.
+//
+// It is pure: it reads no file, no environment and no network of its own. The
+// command hands in what stood on the command line and a way to look up
+// environment variables, and gets back a Config that is valid as far as one
+// can tell without looking at the host, or an *Error to show on one line.
+package config
+
+import (
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"time"
+)
+
+// Defaults that other commands and the help text need as well.
+const (
+	DefaultNetwork    = "10.244.0.0/16"
+	DefaultRunDir     = "/run/flannel"
+	DefaultStateDir   = "/var/lib/flanneld"
+	DefaultDevice     = "flannel0"
+	DefaultPort       = 8285 // flannel's udp backend
+	DefaultGossipPort = 8286 // 7946 is taken by Docker Swarm
+	DefaultLeaseTTL   = 24 * time.Hour
+)
+
+// What the loser of a lease conflict does.
+const (
+	Release = "release" // takes a new lease when no container uses the lost one
+	Wait    = "wait"    // keeps what it has and keeps shouting
+)
+
+// The two log formats.
+const (
+	LogText = "text"
+	LogJSON = "json"
+)
+
+// Config is everything `flanneld run` can be told. The zero value of a field
+// that has no default in the table of settings means "not given".
+type Config struct {
+	Network              netip.Prefix // zero: the default on a founding node, else learned
+	SubnetLen            int          // 0: 24, or two more than a network smaller than /22
+	SubnetMin, SubnetMax netip.Addr   // zero: the second and the last subnet of the network
+	Subnet               netip.Prefix // the pin; zero: any subnet
+	Join                 []string     // host[:port]
+
+	Iface         []string // names or addresses, the first that exists is taken
+	IfaceRegex    []string
+	IfaceCanReach netip.Addr
+	PublicIP      netip.Addr
+
+	Port, GossipPort uint16
+	NodeName         string // "": the host's name
+	StateDir         string
+	RunDir           string
+	SubnetFile       string // "": see SubnetPath
+	Device           string
+	MTU              int // of the overlay device; 0: the underlay's less the overhead
+	IPMasq           bool
+	LeaseTTL         time.Duration
+	KeyFile          string
+	Insecure         bool
+	StaticPeers      []StaticPeer
+	Lanes            int
+	OnConflict       string // Release or Wait
+	LogLevel         slog.Level
+	LogFormat        string // LogText or LogJSON
+
+	origin map[string]given // by setting name: where its value came from
+}
+
+// SubnetPath is where subnet.env is written.
+func (c Config) SubnetPath() string {
+	if c.SubnetFile != "" {
+		return c.SubnetFile
+	}
+	return filepath.Join(c.RunDir, "subnet.env")
+}
+
+// DockerPath is where the options for dockerd are written.
+func (c Config) DockerPath() string { return filepath.Join(c.RunDir, "docker") }
+
+// SocketPath is where the daemon's control socket is.
+func (c Config) SocketPath() string { return filepath.Join(c.RunDir, "flanneld.sock") }
+
+// Founds says whether a node configured like this may found a network: one
+// that was told to join never does.
+func (c Config) Founds() bool { return len(c.Join) == 0 }
+
+// given is where a value came from, for messages.
+type given struct{ source, value string }

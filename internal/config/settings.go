@@ -1,0 +1,99 @@
+package config
+
+import "strings"
+
+// Setting is one flag of `flanneld run` and its twin in the environment.
+type Setting struct {
+	Name    string // without the dashes
+	Value   string // what stands for the value in the help; "" for a switch
+	Default string // as it would be typed; "" where the help text says what holds
+	Help    string
+	List    bool // may be given several times
+
+	split bool // a list whose values may also be separated by commas
+	set   func(*Config, string) error
+}
+
+// Switch says that the setting is true or false and needs no value as a flag.
+func (s Setting) Switch() bool { return s.Value == "" }
+
+// Variable is the environment variable that sets it: FLANNELD_SUBNET_LEN for
+// --subnet-len, as flannel names them.
+func (s Setting) Variable() string {
+	return "FLANNELD_" + strings.ToUpper(strings.ReplaceAll(s.Name, "-", "_"))
+}
+
+// Settings returns all settings in the order in which the help shows them.
+func Settings() []Setting { return append([]Setting(nil), settings...) }
+
+// Lookup finds a setting by its name.
+func Lookup(name string) (Setting, bool) {
+	for _, s := range settings {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return Setting{}, false
+}
+
+// settings is the table of the design, one line a flag.
+var settings = []Setting{
+	{Name: "network", Value: "PREFIX", set: setNetwork,
+		Help: "overlay network (default " + DefaultNetwork + " on a founding node; a joining node learns it)"},
+	{Name: "subnet-len", Value: "BITS", set: setSubnetLen,
+		Help: "prefix length of each host's subnet (default 24, or 2 more than a network smaller than /22)"},
+	{Name: "subnet-min", Value: "IP", set: setAddr(func(c *Config) *addr { return &c.SubnetMin }),
+		Help: "first subnet handed out (default the second of the network)"},
+	{Name: "subnet-max", Value: "IP", set: setAddr(func(c *Config) *addr { return &c.SubnetMax }),
+		Help: "last subnet handed out (default the last of the network)"},
+	{Name: "subnet", Value: "PREFIX", set: setSubnet,
+		Help: "hold exactly this subnet, or fail and say who holds it"},
+	{Name: "join", Value: "HOST[:PORT]", List: true, split: true, set: setJoin,
+		Help: "any node of the network to join, repeatable or comma separated; a node given one never founds a network"},
+
+	{Name: "iface", Value: "NAME|IP", List: true, split: true, set: setIface,
+		Help: "interface or address of the underlay, the first that exists (default the default route's)"},
+	{Name: "iface-regex", Value: "REGEX", List: true, set: setIfaceRegex,
+		Help: "take the first interface whose name or address matches, after --iface"},
+	{Name: "iface-can-reach", Value: "IP", set: setAddr(func(c *Config) *addr { return &c.IfaceCanReach }),
+		Help: "take the interface the kernel would use to reach this address"},
+	{Name: "public-ip", Value: "IP", set: setPublicIP,
+		Help: "address announced to the other nodes (default the interface's)"},
+
+	{Name: "port", Value: "PORT", Default: "8285", set: setPort(func(c *Config) *uint16 { return &c.Port }),
+		Help: "data, UDP; each node announces its own"},
+	{Name: "gossip-port", Value: "PORT", Default: "8286", set: setPort(func(c *Config) *uint16 { return &c.GossipPort }),
+		Help: "gossip, TCP and UDP"},
+	{Name: "node-name", Value: "NAME", set: setNodeName,
+		Help: "name shown to people (default the host name)"},
+	{Name: "state-dir", Value: "DIR", Default: DefaultStateDir, set: setPath(func(c *Config) *string { return &c.StateDir }),
+		Help: "identity, lease and node table"},
+	{Name: "run-dir", Value: "DIR", Default: DefaultRunDir, set: setPath(func(c *Config) *string { return &c.RunDir }),
+		Help: "subnet.env, docker, control socket"},
+	{Name: "subnet-file", Value: "FILE", set: setPath(func(c *Config) *string { return &c.SubnetFile }),
+		Help: "where subnet.env is written (default RUN-DIR/subnet.env)"},
+	{Name: "device", Value: "NAME", Default: DefaultDevice, set: setDevice,
+		Help: "overlay device"},
+	{Name: "mtu", Value: "BYTES", set: setMTU,
+		Help: "of the overlay device (default the underlay's less 28)"},
+	{Name: "ip-masq", Default: "false", set: setSwitch(func(c *Config) *bool { return &c.IPMasq }),
+		Help: "masquerade overlay traffic that leaves the network"},
+	{Name: "lease-ttl", Value: "DURATION", Default: "24h", set: setLeaseTTL,
+		Help: "how long a dead node keeps its subnet"},
+	{Name: "key-file", Value: "FILE", set: setPath(func(c *Config) *string { return &c.KeyFile }),
+		Help: "cluster key that seals the gossip, mode 0600 (flanneld keygen makes one)"},
+	{Name: "insecure", Default: "false", set: setSwitch(func(c *Config) *bool { return &c.Insecure }),
+		Help: "start without a cluster key even on a public address"},
+	{Name: "static-peer", Value: "SUBNET=ADDR:PORT", List: true, split: true, set: setStaticPeer,
+		Help: "a host that speaks flannel's udp format and no gossip, repeatable or comma separated"},
+	{Name: "lanes", Value: "auto|N", Default: "auto", set: setLanes,
+		Help: "packet lanes: queues of the device, each with its socket and two threads (auto is one)"},
+	{Name: "offload", Value: "auto|off", Default: "auto", set: setOffload,
+		Help: "which offloads may be used (this version has none)"},
+	{Name: "on-conflict", Value: "release|wait", Default: Release, set: setChoice(func(c *Config) *string { return &c.OnConflict }, Release, Wait),
+		Help: "what the loser of a lease conflict does"},
+	{Name: "log-level", Value: "LEVEL", Default: "info", set: setLogLevel,
+		Help: "debug, info, warn or error"},
+	{Name: "log-format", Value: "text|json", Default: LogText, set: setChoice(func(c *Config) *string { return &c.LogFormat }, LogText, LogJSON),
+		Help: "to stderr"},
+}

@@ -1,0 +1,255 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The functions here turn the text of one setting into its field. They return
+// the reason alone; who calls them knows the flag and the value.
+
+type addr = netip.Addr
+
+const (
+	// minMTU is the smallest datagram every IPv4 host must take (RFC 791).
+	minMTU = 576
+	// maxMTU is the largest IPv4 packet that fits into one UDP datagram:
+	// 65535 - 20 (IP) - 8 (UDP).
+	maxMTU = 65535 - 20 - 8
+	// maxLanes keeps a typing error from asking for a thousand threads.
+	maxLanes = 64
+	// maxDeviceName is IFNAMSIZ less the terminating zero.
+	maxDeviceName = 15
+	// maxNodeName is what a node record takes.
+	maxNodeName = 64
+	// minLeaseTTL: below it a restart would cost a node its subnet.
+	minLeaseTTL = time.Second
+)
+
+// parsePrefix takes an IPv4 prefix whose host bits are zero.
+func parsePrefix(text string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return netip.Prefix{}, errors.New("not a prefix; write it like 10.244.0.0/16")
+	}
+	if !p.Addr().Is4() {
+		return netip.Prefix{}, errors.New("not an IPv4 prefix; this version carries IPv4 only")
+	}
+	if p != p.Masked() {
+		return netip.Prefix{}, fmt.Errorf("has bits set behind its length; did you mean %s?", p.Masked())
+	}
+	return p, nil
+}
+
+func parseAddr(text string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(text)
+	if err != nil {
+		return addr{}, errors.New("not an IP address; write it like 192.168.1.10")
+	}
+	if !a.Is4() {
+		return addr{}, errors.New("not an IPv4 address; this version's underlay is IPv4 only")
+	}
+	return a, nil
+}
+
+func parseInt(text string, low, high int) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < low || n > high {
+		return 0, fmt.Errorf("not a number from %d to %d", low, high)
+	}
+	return n, nil
+}
+
+func setNetwork(c *Config, text string) (err error) {
+	c.Network, err = parsePrefix(text)
+	return err
+}
+
+func setSubnet(c *Config, text string) (err error) {
+	c.Subnet, err = parsePrefix(text)
+	return err
+}
+
+func setSubnetLen(c *Config, text string) (err error) {
+	c.SubnetLen, err = parseInt(text, 1, maxSubnetLen)
+	return err
+}
+
+func setAddr(field func(*Config) *addr) func(*Config, string) error {
+	return func(c *Config, text string) (err error) {
+		*field(c), err = parseAddr(text)
+		return err
+	}
+}
+
+func setPublicIP(c *Config, text string) error {
+	a, err := parseAddr(text)
+	if err != nil {
+		return err
+	}
+	if a.IsUnspecified() || a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+		return errors.New("no host has such an address; give the one the other nodes reach this host at")
+	}
+	c.PublicIP = a
+	return nil
+}
+
+func setJoin(c *Config, text string) error {
+	if err := CheckSeed(text); err != nil {
+		return err
+	}
+	c.Join = append(c.Join, text)
+	return nil
+}
+
+func setIface(c *Config, text string) error {
+	if text == "" {
+		return errors.New("empty; give an interface name or an address")
+	}
+	c.Iface = append(c.Iface, text)
+	return nil
+}
+
+func setIfaceRegex(c *Config, text string) error {
+	if _, err := regexp.Compile(text); err != nil {
+		return fmt.Errorf("not a regular expression: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+	}
+	c.IfaceRegex = append(c.IfaceRegex, text)
+	return nil
+}
+
+func setPort(field func(*Config) *uint16) func(*Config, string) error {
+	return func(c *Config, text string) error {
+		n, err := parseInt(text, 1, 65535)
+		if err != nil {
+			return fmt.Errorf("not a port: %w", err)
+		}
+		*field(c) = uint16(n)
+		return nil
+	}
+}
+
+func setNodeName(c *Config, text string) error {
+	if len(text) > maxNodeName {
+		return fmt.Errorf("longer than %d bytes", maxNodeName)
+	}
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return errors.New("has blanks or control characters; use letters, digits, dots and dashes")
+	}
+	c.NodeName = text
+	return nil
+}
+
+func setPath(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, text string) error {
+		if text == "" || strings.ContainsRune(text, 0) {
+			return errors.New("not a path")
+		}
+		*field(c) = text
+		return nil
+	}
+}
+
+func setDevice(c *Config, text string) error {
+	if err := CheckDevice(text); err != nil {
+		return err
+	}
+	c.Device = text
+	return nil
+}
+
+// CheckDevice says what is wrong with a device name (the kernel's rules).
+func CheckDevice(name string) error {
+	if name == "" || name == "." || name == ".." || len(name) > maxDeviceName ||
+		strings.ContainsAny(name, "/:%") || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return fmt.Errorf("not a device name; use up to %d letters, digits, dots and dashes", maxDeviceName)
+	}
+	return nil
+}
+
+func setMTU(c *Config, text string) (err error) {
+	c.MTU, err = parseInt(text, minMTU, maxMTU)
+	return err
+}
+
+func setSwitch(field func(*Config) *bool) func(*Config, string) error {
+	return func(c *Config, text string) error {
+		on, err := strconv.ParseBool(text)
+		if err != nil {
+			return errors.New("neither true nor false")
+		}
+		*field(c) = on
+		return nil
+	}
+}
+
+func setLeaseTTL(c *Config, text string) error {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return errors.New("not a duration; write it like 24h or 30m")
+	}
+	if d < minLeaseTTL {
+		return fmt.Errorf("shorter than %s; a restart would cost a node its subnet", minLeaseTTL)
+	}
+	c.LeaseTTL = d
+	return nil
+}
+
+func setStaticPeer(c *Config, text string) error {
+	p, err := ParseStaticPeer(text)
+	if err != nil {
+		return err
+	}
+	c.StaticPeers = append(c.StaticPeers, p)
+	return nil
+}
+
+// setLanes: auto is one lane, which is what one core can feed; more are asked
+// for by number.
+func setLanes(c *Config, text string) (err error) {
+	if text == "auto" {
+		c.Lanes = 1
+		return nil
+	}
+	if c.Lanes, err = parseInt(text, 1, maxLanes); err != nil {
+		return fmt.Errorf("neither auto nor a number from 1 to %d", maxLanes)
+	}
+	return nil
+}
+
+// setOffload accepts what every version will accept. There is nothing to keep.
+func setOffload(_ *Config, text string) error {
+	if text == "auto" || text == "off" {
+		return nil
+	}
+	return errors.New("this version knows no offloads; use auto or off")
+}
+
+func setChoice(field func(*Config) *string, choices ...string) func(*Config, string) error {
+	return func(c *Config, text string) error {
+		if !slices.Contains(choices, text) {
+			return fmt.Errorf("neither %s", strings.Join(choices, " nor "))
+		}
+		*field(c) = text
+		return nil
+	}
+}
+
+func setLogLevel(c *Config, text string) error {
+	levels := map[string]slog.Level{
+		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+	}
+	level, ok := levels[text]
+	if !ok {
+		return errors.New("not one of debug, info, warn, error")
+	}
+	c.LogLevel = level
+	return nil
+}
