@@ -1,0 +1,48 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"flanneld/test/lab"
+)
+
+// TestLabRunsDocker shows that a dockerd on a host of the lab runs containers
+// with the options of a docker file, before flanneld has a part in it.
+func TestLabRunsDocker(t *testing.T) {
+	for name, release := range dockers(t) {
+		t.Run(name, func(t *testing.T) {
+			h := lab.New(t).Host()
+			options := `DOCKER_OPTS=" --bip=10.244.7.1/24 --ip-masq=true --mtu=1472"`
+			if err := os.WriteFile(filepath.Join(h.RunDir, "docker"), []byte(options), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			d := h.StartDocker(release)
+			c := d.Container()
+			if want := netip.MustParseAddr("10.244.7.2"); c.Addr != want {
+				t.Errorf("the container got %v, want %v", c.Addr, want)
+			}
+			if out := c.Inside("ip", "link", "show", "eth0"); !strings.Contains(out, "mtu 1472") {
+				t.Errorf("the container's device: %s", out)
+			}
+			c.Reachable(t, lab.OutsideAddress, 5*time.Second)
+			d.Stop()
+			d.Start()
+		})
+	}
+}
+
+// dockers are the versions of Docker to test with.
+func dockers(t *testing.T) map[string]lab.DockerRelease {
+	releases := map[string]lab.DockerRelease{"installed": lab.DockerInstalled(t)}
+	if testing, ok := lab.DockerTesting(t); ok {
+		releases["testing"] = testing
+	}
+	return releases
+}

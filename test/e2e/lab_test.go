@@ -1,0 +1,97 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"golang.org/x/net/ipv4"
+
+	"flanneld/test/lab"
+)
+
+// Tests of the lab itself: what it reports about a network without flanneld
+// has to be right before it can be believed about one with it.
+
+func TestLabHostsReachEachOtherAndTheOutside(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t)
+	h1, h2 := l.Host(), l.Host()
+	h1.Reachable(t, h2.Addr, 5*time.Second)
+	h1.Reachable(t, lab.OutsideAddress, 5*time.Second)
+	got := lab.SendTCP(t, h1.Namespace, h2.Namespace, netip.AddrPortFrom(h2.Addr, 7000), 1<<20)
+	if got.Source != h1.Addr {
+		t.Errorf("the receiver saw %v, want %v", got.Source, h1.Addr)
+	}
+	lab.SendUDP(t, h1.Namespace, h2.Namespace, netip.AddrPortFrom(h2.Addr, 7000), 10, 1400)
+	talk := lab.Converse(t, h1.Namespace, h2.Namespace, netip.AddrPortFrom(h2.Addr, 7001))
+	lab.Eventually(t, 5*time.Second, "a conversation", func() error {
+		return lab.Expect(talk.Rounds() > 10, "%d rounds", talk.Rounds())
+	})
+	if err := talk.Stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLabRouterWithASmallerLegAnswersFragmentationNeeded(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t)
+	h1, h2 := l.Host(), l.HostBehind(1400)
+	h1.Reachable(t, h2.Addr, 5*time.Second)
+	a := h1.Ping(t, lab.Echo{To: h2.Addr, Size: 1401})
+	if a.Type != ipv4.ICMPTypeDestinationUnreachable || a.Code != lab.FragmentationNeeded || a.MTU != 1400 {
+		t.Errorf("1401 bytes over a leg of 1400: %v", a)
+	}
+	if a := h1.Ping(t, lab.Echo{To: h2.Addr, Size: 1400}); a.Type != ipv4.ICMPTypeEchoReply {
+		t.Errorf("1400 bytes over a leg of 1400: %v", a)
+	}
+}
+
+func TestLabCountsLostPingsAndLeaks(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t)
+	h1, h2 := l.Host(), l.Host()
+	leaks := h1.CountLeaks(lab.Overlay)
+	pings := h1.StartPinging(t, h2.Addr, 10*time.Millisecond)
+	lab.Eventually(t, 5*time.Second, "pings to be answered", func() error {
+		c := pings.Count()
+		return lab.Expect(c.Sent-c.Lost > 20, "%v", c)
+	})
+	l.Cut(h2)
+	lab.Eventually(t, 5*time.Second, "pings to be lost", func() error {
+		return lab.Expect(pings.Count().Lost > 20, "%v", pings.Count())
+	})
+	l.Heal(h2)
+	h1.Reachable(t, h2.Addr, 5*time.Second)
+	if c := pings.Stop(); c.Gap < 200*time.Millisecond || c.Lost < 20 {
+		t.Errorf("a cut was counted as %v", c)
+	}
+	if n := leaks.Packets(); n != 0 {
+		t.Errorf("%d leaks counted of pings on the underlay", n)
+	}
+	h1.Ping(t, lab.Echo{To: netip.MustParseAddr("10.244.9.9"), Wait: 100 * time.Millisecond})
+	if n := leaks.Packets(); n == 0 {
+		t.Error("a packet for the overlay on the default route was not counted")
+	}
+}
+
+func TestLabWatchSeesADeviceGo(t *testing.T) {
+	t.Parallel()
+	h := lab.New(t).Host()
+	h.Exec(t, "ip", "link", "add", "flannel0", "type", "bridge")
+	h.Exec(t, "ip", "link", "set", "flannel0", "up")
+	watch := h.Watch("flannel0")
+	h.Exec(t, "ip", "address", "add", "10.244.1.0/32", "dev", "flannel0")
+	if gone := h.Watch("flannel0").Stop(); len(gone) != 0 {
+		t.Errorf("an added address was seen as %q", gone)
+	}
+	h.Exec(t, "ip", "link", "delete", "flannel0")
+	lab.Eventually(t, 5*time.Second, "the monitor to have seen it", func() error {
+		return lab.Expect(watch.Saw("Deleted"), "not yet")
+	})
+	if gone := watch.Stop(); len(gone) == 0 {
+		t.Error("a deleted device was not seen")
+	}
+}

@@ -1,0 +1,168 @@
+package lab
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Docker comes in two versions: the one that is installed (Debian's own), and
+// the newer one of Debian's testing suite, unpacked into a folder and run from
+// there. Both use the installed runc.
+//
+// Where the newer one can't be had, its tests fail, unless this variable is
+// set to "absent" by somebody who knows.
+const (
+	AbsentVariable = "FLANNELD_TEST_DOCKER28"
+	testingDir     = "FLANNELD_LAB_DOCKER_TESTING"
+	testingError   = "FLANNELD_LAB_DOCKER_TESTING_ERROR"
+)
+
+// keptFor is how long an unpacked Docker is used before it is fetched anew.
+const keptFor = 7 * 24 * time.Hour
+
+// FetchDocker gets Docker from Debian's testing suite unless it is there, says
+// which version that is, and returns the variables that tell the inner run
+// about it. That it can't be had is no error here, but for the tests that need
+// it: see [DockerTesting].
+func FetchDocker() ([]string, error) {
+	if os.Getenv(AbsentVariable) == "absent" {
+		return nil, nil
+	}
+	cache, err := CacheDir()
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(cache, "docker-testing")
+	info, err := os.Stat(filepath.Join(dir, "version"))
+	if err != nil || time.Since(info.ModTime()) > keptFor {
+		if fetchErr := fetchDockerInto(dir); fetchErr != nil && err != nil {
+			text := strings.ReplaceAll(fetchErr.Error(), "\n", "; ")
+			fmt.Fprintf(os.Stderr, "lab: Docker of Debian's testing suite can't be had: %s\n", text)
+			return []string{testingError + "=" + text}, nil
+		}
+	}
+	version, err := os.ReadFile(filepath.Join(dir, "version"))
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(os.Stderr, "lab: Docker of Debian's testing suite: %s\n", strings.TrimSpace(string(version)))
+	return []string{testingDir + "=" + filepath.Join(dir, "bin")}, nil
+}
+
+// fetchDockerInto makes dir afresh: bin/ with the programs, and version.
+func fetchDockerInto(dir string) error {
+	work := dir + ".new"
+	if err := errors.Join(os.RemoveAll(work), os.MkdirAll(filepath.Join(work, "bin"), 0o755)); err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	if err := downloadPackages(work); err != nil {
+		return err
+	}
+	packages, _ := filepath.Glob(filepath.Join(work, "*.deb"))
+	for _, file := range packages {
+		if err := run(work, "dpkg-deb", "-x", file, "root"); err != nil {
+			return err
+		}
+	}
+	// Only these; the suite's runc is built for a newer C library.
+	programs := []string{"sbin/dockerd", "sbin/docker-proxy", "bin/docker", "bin/containerd", "bin/containerd-shim-runc-v2", "bin/tini-static"}
+	for _, program := range programs {
+		name := strings.Replace(filepath.Base(program), "tini-static", "docker-init", 1)
+		if err := os.Rename(filepath.Join(work, "root/usr", program), filepath.Join(work, "bin", name)); err != nil {
+			return err
+		}
+	}
+	version, err := exec.Command(filepath.Join(work, "bin/dockerd"), "--version").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("dockerd --version: %w: %s", err, version)
+	}
+	if err := os.WriteFile(filepath.Join(work, "version"), version, 0o644); err != nil {
+		return err
+	}
+	for _, rest := range append(packages, filepath.Join(work, "root"), filepath.Join(work, "apt")) {
+		os.RemoveAll(rest)
+	}
+	return errors.Join(os.RemoveAll(dir), os.Rename(work, dir))
+}
+
+// downloadPackages fetches with an apt state and sources of its own, from the
+// mirror that this machine uses, and checks signatures as apt always does.
+// A mirror may be frozen in time, so only the date of validity is let pass.
+func downloadPackages(work string) error {
+	mirror, err := debianMirror()
+	if err != nil {
+		return err
+	}
+	for _, sub := range []string{"apt/state/lists/partial", "apt/cache/archives/partial", "root"} {
+		if err := os.MkdirAll(filepath.Join(work, sub), 0o755); err != nil {
+			return err
+		}
+	}
+	source := fmt.Sprintf("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s testing main\n", mirror)
+	err = errors.Join(
+		os.WriteFile(filepath.Join(work, "apt/sources.list"), []byte(source), 0o644),
+		os.WriteFile(filepath.Join(work, "apt/state/status"), nil, 0o644))
+	if err != nil {
+		return err
+	}
+	options := []string{
+		"-o", "Dir::Etc::SourceList=" + filepath.Join(work, "apt/sources.list"),
+		"-o", "Dir::Etc::SourceParts=-",
+		"-o", "Dir::Etc::Preferences=-", "-o", "Dir::Etc::PreferencesParts=-",
+		"-o", "Dir::State=" + filepath.Join(work, "apt/state"),
+		"-o", "Dir::State::status=" + filepath.Join(work, "apt/state/status"),
+		"-o", "Dir::Cache=" + filepath.Join(work, "apt/cache"),
+		"-o", "APT::Default-Release=", "-o", "APT::Sandbox::User=root", "-o", "Acquire::Languages=none",
+		"-o", "Acquire::Check-Valid-Until=false", "-o", "Acquire::http::Timeout=20", "-o", "Acquire::Retries=1",
+	}
+	if err := run(work, "apt-get", append(options, "-q", "update")...); err != nil {
+		return err
+	}
+	return run(work, "apt-get", append(options, "-q", "download", "docker.io", "docker-cli", "containerd", "tini-static")...)
+}
+
+// debianMirror returns where this machine gets its Debian packages from. apt
+// lists a target for every suite and component; the one wanted is the main
+// archive of the release that is installed, not its security updates.
+func debianMirror() (string, error) {
+	release, err := os.ReadFile("/etc/os-release")
+	if err != nil {
+		return "", err
+	}
+	codename := ""
+	for line := range strings.Lines(string(release)) {
+		if value, ok := strings.CutPrefix(line, "VERSION_CODENAME="); ok {
+			codename = strings.TrimSpace(value)
+		}
+	}
+	out, err := exec.Command("apt-get", "indextargets", "--format", "$(REPO_URI) $(SUITE) $(CODENAME) $(RELEASE) $(COMPONENT)").Output()
+	if err != nil {
+		return "", fmt.Errorf("ask apt for its sources: %w", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		field := strings.Fields(line)
+		if codename != "" && len(field) >= 3 && field[len(field)-1] == "main" && field[len(field)-2] == codename {
+			return field[0], nil
+		}
+	}
+	return "", fmt.Errorf("no source of Debian %q in apt's configuration", codename)
+}
+
+// run runs a program in a directory; what it printed becomes part of the error.
+func run(dir, name string, args ...string) error {
+	cmd := exec.Command(name, args...)
+	cmd.Dir = dir
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w: %s", name, err, out.String())
+	}
+	return nil
+}

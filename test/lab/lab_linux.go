@@ -1,0 +1,157 @@
+package lab
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+)
+
+// The underlay's addresses. Private ones: that is where a node without a
+// cluster key is willing to start.
+var (
+	Underlay       = netip.MustParsePrefix("192.168.50.0/24")
+	Gateway        = netip.MustParseAddr("192.168.50.1")
+	OutsideAddress = netip.MustParseAddr("203.0.113.10")
+	Overlay        = netip.MustParsePrefix("10.244.0.0/16") // flanneld's default
+)
+
+// Lab is one underlay with its hosts. Tests may run several side by side:
+// each has its own switch, so that all of them use the same addresses.
+type Lab struct {
+	t       TB
+	number  int64
+	dir     string
+	hosts   []*Host
+	Binary  string     // the flanneld under test
+	Switch  *Namespace // the bridge, and the router to the outside
+	Outside *Namespace // 203.0.113.10: somewhere beyond the underlay
+}
+
+var labs atomic.Int64
+
+// New makes a lab with no hosts. It ends, daemons first, with the test; the
+// logs of the daemons are shown when the test has failed.
+func New(t TB) *Lab {
+	t.Helper()
+	l := &Lab{t: t, number: labs.Add(1), Binary: os.Getenv(binaryVariable)}
+	l.dir = filepath.Join(Root, fmt.Sprint(l.number))
+	if err := os.MkdirAll(l.dir, 0o755); err != nil {
+		t.Fatalf("make the lab's directory: %v", err)
+	}
+	t.Cleanup(func() { os.RemoveAll(l.dir) })
+	l.Switch = NewNamespace(t, l.name("switch"))
+	l.Outside = NewNamespace(t, l.name("outside"))
+
+	sw := l.Switch
+	sw.Exec(t, "ip", "link", "add", "br0", "type", "bridge", "forward_delay", "0")
+	sw.Exec(t, "ip", "address", "add", Gateway.String()+"/24", "dev", "br0")
+	sw.Exec(t, "ip", "link", "set", "br0", "up")
+	sw.Sysctl(t, "net.ipv4.ip_forward", "1")
+	// A bridge that hands its packets to the firewall would reassemble them.
+	sw.Exec(t, "sh", "-c", "for f in /proc/sys/net/bridge/bridge-nf-call-*; do test -e $f && echo 0 >$f; done; true")
+	l.Wire(l.Outside, "eth0", sw, "outside", 1500)
+	l.Outside.Exec(t, "ip", "address", "add", OutsideAddress.String()+"/24", "dev", "eth0")
+	sw.Exec(t, "ip", "address", "add", "203.0.113.1/24", "dev", "outside")
+	l.Outside.Exec(t, "ip", "route", "add", Underlay.String(), "via", "203.0.113.1")
+	return l
+}
+
+// name makes a namespace's name, unique among labs.
+func (l *Lab) name(what string) string { return fmt.Sprintf("l%d-%s", l.number, what) }
+
+// Dir is a directory that goes away with the lab.
+func (l *Lab) Dir() string { return l.dir }
+
+// Hosts returns the hosts in the order they were made.
+func (l *Lab) Hosts() []*Host { return l.hosts }
+
+// Wire lays a veth pair between two namespaces and sets both ends up.
+func (l *Lab) Wire(a *Namespace, nameA string, b *Namespace, nameB string, mtu int) {
+	l.t.Helper()
+	a.Exec(l.t, "ip", "link", "add", nameA, "mtu", fmt.Sprint(mtu), "type", "veth",
+		"peer", "name", nameB, "mtu", fmt.Sprint(mtu), "netns", b.Name)
+	a.Exec(l.t, "ip", "link", "set", nameA, "up")
+	b.Exec(l.t, "ip", "link", "set", nameB, "up")
+}
+
+// Host adds a host on the bridge: the first is host1, 192.168.50.11.
+func (l *Lab) Host() *Host {
+	l.t.Helper()
+	h := l.newHost()
+	h.Addr = netip.AddrFrom4([4]byte{192, 168, 50, byte(10 + h.Number)})
+	l.plug(h.Namespace, "eth0", fmt.Sprintf("host%d", h.Number), netip.PrefixFrom(h.Addr, 24))
+	h.Exec(l.t, "ip", "route", "add", "default", "via", Gateway.String())
+	return h
+}
+
+// HostBehind adds a host that is reached through two routers; the leg between
+// them takes packets of up to mtu bytes only. Both ends see 1500.
+func (l *Lab) HostBehind(mtu int) *Host {
+	l.t.Helper()
+	t := l.t
+	h := l.newHost()
+	h.Addr = netip.AddrFrom4([4]byte{192, 168, 60, byte(10 + h.Number)})
+	near := NewNamespace(t, l.name(fmt.Sprintf("near%d", h.Number)))
+	far := NewNamespace(t, l.name(fmt.Sprintf("far%d", h.Number)))
+	near.Sysctl(t, "net.ipv4.ip_forward", "1")
+	far.Sysctl(t, "net.ipv4.ip_forward", "1")
+	// Every large packet gets its answer, so that tests need not wait for one.
+	for _, router := range []*Namespace{near, far} {
+		router.Sysctl(t, "net.ipv4.icmp_ratelimit", "0")
+	}
+	l.plug(near, "eth0", fmt.Sprintf("near%d", h.Number), netip.MustParsePrefix("192.168.50.200/24"))
+	l.Wire(near, "leg", far, "leg", mtu)
+	l.Wire(far, "eth1", h.Namespace, "eth0", 1500)
+	near.Exec(t, "ip", "address", "add", "192.168.61.1/24", "dev", "leg")
+	far.Exec(t, "ip", "address", "add", "192.168.61.2/24", "dev", "leg")
+	far.Exec(t, "ip", "address", "add", "192.168.60.1/24", "dev", "eth1")
+	h.Exec(t, "ip", "address", "add", h.Addr.String()+"/24", "dev", "eth0")
+	h.Exec(t, "ip", "route", "add", "default", "via", "192.168.60.1")
+	near.Exec(t, "ip", "route", "add", "default", "via", Gateway.String())
+	near.Exec(t, "ip", "route", "add", "192.168.60.0/24", "via", "192.168.61.2")
+	far.Exec(t, "ip", "route", "add", "default", "via", "192.168.61.1")
+	l.Switch.Exec(t, "ip", "route", "add", "192.168.60.0/24", "via", "192.168.50.200")
+	// A way of its own past the gateway, which would answer with redirects.
+	for _, other := range l.hosts {
+		if other != h && Underlay.Contains(other.Addr) {
+			other.Exec(t, "ip", "route", "add", "192.168.60.0/24", "via", "192.168.50.200")
+		}
+	}
+	return h
+}
+
+// plug connects a namespace to the bridge.
+func (l *Lab) plug(ns *Namespace, device, port string, address netip.Prefix) {
+	l.t.Helper()
+	l.Wire(ns, device, l.Switch, port, 1500)
+	l.Switch.Exec(l.t, "ip", "link", "set", port, "master", "br0")
+	ns.Exec(l.t, "ip", "address", "add", address.String(), "dev", device)
+}
+
+// Cut separates the host from everybody else on the underlay, as a pulled
+// plug at the switch does; Heal puts it back.
+func (l *Lab) Cut(h *Host) {
+	l.Switch.Exec(l.t, "ip", "link", "set", fmt.Sprintf("host%d", h.Number), "nomaster")
+}
+
+// Heal ends a [Lab.Cut].
+func (l *Lab) Heal(h *Host) {
+	l.Switch.Exec(l.t, "ip", "link", "set", fmt.Sprintf("host%d", h.Number), "master", "br0")
+}
+
+// Trio makes three hosts with running daemons that form one network: the
+// first founds it, the others join it. It returns when all are ready.
+func (l *Lab) Trio(args ...string) (h1, h2, h3 *Host) {
+	l.t.Helper()
+	h1, h2, h3 = l.Host(), l.Host(), l.Host()
+	h1.Start(args...).WaitReady(20 * time.Second)
+	join := append([]string{"--join", h1.Addr.String()}, args...)
+	d2, d3 := h2.Start(join...), h3.Start(join...)
+	d2.WaitReady(20 * time.Second)
+	d3.WaitReady(20 * time.Second)
+	l.WaitConverged(3)
+	return h1, h2, h3
+}
