@@ -7,16 +7,16 @@
 // The same inputs in the same order give the same effects, so that a
 // simulator can replay a run from its seed.
 //
-//	         Receive, Merge            Tick, MemberUp/Down
-//	               │                         │
-//	               ▼                         ▼
-//	  records ─► Table ◄── claim (ask, count, confirm, announce)
-//	               │         ▲
-//	               ▼         │ answers
-//	             vote (promise, refuse; durable before it is said)
-//	               │
-//	               ▼
-//	            Effects: sends, broadcasts, save, view
+//	       Receive, Merge            Tick, MemberUp/Down
+//	             │                         │
+//	             ▼                         ▼
+//	records ─► Table ◄── claim (ask, count, confirm, announce)
+//	             │         ▲
+//	             ▼         │ answers
+//	           vote (promise, refuse; durable before it is said)
+//	             │
+//	             ▼
+//	          Effects: sends, broadcasts, save, view
 //
 // Three kinds of records make up the node table. A node record is written by
 // its node alone. A lease record says who holds a slot (one subnet of the

@@ -54,24 +54,28 @@ func (r *NodeRecord) ID() NodeID { return nodeIDOf(r.Key) }
 
 const maxNameLen = 253 // RFC 1035 section 3.1: the longest host name
 
-func (r *NodeRecord) validate() error {
+func (r *NodeRecord) validate(usable func(netip.AddrPort) bool) error {
 	switch {
 	case len(r.Name) > maxNameLen:
 		return fmt.Errorf("node name of %d bytes", len(r.Name))
-	case !usableEndpoint(r.Endpoint):
+	case !usable(r.Endpoint):
 		return fmt.Errorf("endpoint %s cannot be a peer's", r.Endpoint)
-	case !usableEndpoint(r.Gossip):
+	case !usable(r.Gossip):
 		return fmt.Errorf("gossip endpoint %s cannot be a peer's", r.Gossip)
 	}
 	return nil
 }
 
-// usableEndpoint refuses what no peer can be reached at. Loopback is let
-// through: several nodes on one machine are a legitimate underlay, and a node
-// elsewhere that is told of a loopback endpoint refuses it by its own underlay.
-func usableEndpoint(e netip.AddrPort) bool {
+var broadcast4 = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
+// usableEndpoint refuses what no peer can be reached at, and what would make
+// a peer's datagrams come back at ourselves: addresses inside the overlay, and
+// loopback unless our own underlay is loopback.
+func (t *table) usableEndpoint(e netip.AddrPort) bool {
 	a := e.Addr()
-	return e.Port() != 0 && a.Is4() && !a.IsUnspecified() && !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	return e.Port() != 0 && a.Is4() &&
+		!a.IsUnspecified() && !a.IsMulticast() && a != broadcast4 &&
+		!t.network.Prefix.Contains(a) && (t.loopback || !a.IsLoopback())
 }
 
 func (r *LeaseRecord) validate(n Network) error {

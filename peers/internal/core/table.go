@@ -27,22 +27,26 @@ type stored[T any] struct {
 type table struct {
 	network Network
 	netID   NetworkID
-	nodes   map[NodeID]*stored[NodeRecord]
-	leases  map[Slot]*stored[LeaseRecord]
-	forgets map[NodeID]*stored[ForgetRecord]
+	// loopback says that the underlay is this machine's loopback, so that
+	// peers' endpoints may be there too.
+	loopback bool
+	nodes    map[NodeID]*stored[NodeRecord]
+	leases   map[Slot]*stored[LeaseRecord]
+	forgets  map[NodeID]*stored[ForgetRecord]
 	// purged remembers nodes that left long ago and were taken out here, so
 	// that a node which still has them does not bring them back.
 	purged map[NodeID]uint64
 }
 
-func newTable(n Network) *table {
+func newTable(n Network, loopback bool) *table {
 	return &table{
-		network: n,
-		netID:   n.ID(),
-		nodes:   map[NodeID]*stored[NodeRecord]{},
-		leases:  map[Slot]*stored[LeaseRecord]{},
-		forgets: map[NodeID]*stored[ForgetRecord]{},
-		purged:  map[NodeID]uint64{},
+		network:  n,
+		netID:    n.ID(),
+		loopback: loopback,
+		nodes:    map[NodeID]*stored[NodeRecord]{},
+		leases:   map[Slot]*stored[LeaseRecord]{},
+		forgets:  map[NodeID]*stored[ForgetRecord]{},
+		purged:   map[NodeID]uint64{},
 	}
 }
 
@@ -95,7 +99,7 @@ func (t *table) takeNode(e envelope, raw []byte) (change, error) {
 	case old == nil && len(t.nodes) >= maxNodes:
 		return change{}, errTableFull
 	}
-	if err := errors.Join(e.verify(t.netID, s.rec.Key), s.rec.validate()); err != nil {
+	if err := errors.Join(e.verify(t.netID, s.rec.Key), s.rec.validate(t.usableEndpoint)); err != nil {
 		return change{}, err
 	}
 	t.nodes[id] = s

@@ -1,0 +1,77 @@
+package core
+
+import (
+	"encoding/binary"
+	"iter"
+	"maps"
+)
+
+// candidate is the slot to claim next. The slot held last comes first where it
+// is free; then slots that were never used, in an order of this node's own, so
+// that nodes starting together do not ask for the same; then slots handed
+// back; then those of nodes that have been dead for the lease TTL.
+func (c *Core) candidate() (Slot, bool) {
+	if s := c.vault.Slot; s != 0 && c.claimable(s) && c.rank(s) < 2 {
+		return s, true
+	}
+	best, bestRank := Slot(0), 3
+	for s := range c.slotsInOrder() {
+		if r := c.rank(s); r < bestRank && c.claimable(s) {
+			best, bestRank = s, r
+			if r == 0 {
+				break
+			}
+		}
+	}
+	return best, bestRank < 3
+}
+
+// rank is 0 for a slot never used, 1 for one handed back, 2 for an expired
+// holder's, 3 for one that is held.
+func (c *Core) rank(s Slot) int {
+	l := c.table.leases[s]
+	switch {
+	case l == nil:
+		return 0
+	case l.rec.Holder.IsZero():
+		return 1
+	case !c.holds(&l.rec):
+		return 2
+	}
+	return 3
+}
+
+// claimable reports whether a slot may be asked for: not just refused, and
+// promised by ourselves to nobody.
+func (c *Core) claimable(s Slot) bool {
+	p := c.promiseFor(s)
+	return c.claim.avoid[s] <= c.now && (p == nil || p.Claimant.IsZero() || p.Claimant == c.id)
+}
+
+// slotsInOrder walks over all eligible slots once: start and step come from
+// the node's ID, and a step without a common factor visits every slot.
+func (c *Core) slotsInOrder() iter.Seq[Slot] {
+	low, high := c.Network().eligible()
+	n := uint64(high-low) + 1
+	start := binary.BigEndian.Uint64(c.id[:8]) % n
+	step := binary.BigEndian.Uint64(c.id[8:])%n | 1
+	for gcd(step, n) != 1 {
+		step += 2
+	}
+	return func(yield func(Slot) bool) {
+		for i := range n {
+			if !yield(low + Slot((start+i*(step%n))%n)) {
+				return
+			}
+		}
+	}
+}
+
+func gcd(a, b uint64) uint64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+func mapKeys[K comparable, V any](m map[K]V) iter.Seq[K] { return maps.Keys(m) }

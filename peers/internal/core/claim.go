@@ -1,0 +1,558 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// phase is how far this node's own lease has come.
+type phase uint8
+
+const (
+	phaseNone       phase = iota // no lease, and no claim under way
+	phaseAsking                  // candidates asked for
+	phaseSaving                  // granted; being written
+	phaseAnnouncing              // written; waiting until others know
+	phaseConfirmed
+	phaseLost // held once, and overruled
+)
+
+// Times of a claim. Answers come within a round trip and a disk write; what is
+// waited for beyond that are nodes that gossip has not yet found to be dead.
+const (
+	askAgainFirst = 150 * time.Millisecond
+	askAgainMost  = time.Second
+	lateAnswers   = 500 * time.Millisecond // wait for the rest once a majority is there
+	announceBound = time.Second
+	retryFirst    = 20 * time.Millisecond
+	retryMost     = 2 * time.Second
+	avoidFor      = 3 * time.Second // before a refused slot is a candidate again
+	orphanWait    = 3 * time.Second // see claimWithoutElectors
+)
+
+// claim is the claimant's side. The zero value is a node without lease or claim.
+type claim struct {
+	phase   phase
+	slot    Slot
+	epoch   uint64
+	votes   map[NodeID]verdict
+	asked   map[NodeID]bool
+	askAt   Time
+	pause   time.Duration // between asking again
+	enough  Time          // since when a majority has promised; -1: it has not
+	refused bool
+	grant   LeaseRecord
+	acks    map[NodeID]bool
+	since   Time // of the present phase
+
+	floor   map[Slot]uint64 // epochs that were refused as stale
+	avoid   map[Slot]Time   // refused slots, until when
+	undone  map[Slot]uint64 // given up; withdrawn once more at the end
+	retryAt Time
+	retries int
+	orphan  Time // since when no elector is known; see claimWithoutElectors
+	waiting string
+}
+
+// ErrSubnetHeld: the pinned subnet belongs to another node.
+var ErrSubnetHeld = errors.New("subnet is held by another node")
+
+func (c *Core) setPhase(p phase) {
+	c.claim.phase, c.claim.since = p, c.now
+	c.effects.Changed = true
+}
+
+// setWaiting says in a line what the claim waits for; "" is nothing.
+func (c *Core) setWaiting(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if text != c.claim.waiting {
+		c.claim.waiting, c.effects.Changed = text, true
+	}
+}
+
+// pinned is the slot that must be held, where one must.
+func (c *Core) pinned() (Slot, bool) {
+	if !c.cfg.Pin.IsValid() {
+		return 0, false
+	}
+	return c.Network().SlotOf(c.cfg.Pin)
+}
+
+// resumeLease takes up the lease that the last start had confirmed.
+func (c *Core) resumeLease() {
+	if len(c.vault.Lease) == 0 {
+		return
+	}
+	l := c.table.leases[c.vault.Slot]
+	if l == nil || l.rec.Holder != c.id {
+		c.lose()
+		return
+	}
+	if pin, ok := c.pinned(); !ok || pin == l.rec.Slot {
+		c.claim.slot, c.claim.epoch = l.rec.Slot, l.rec.Epoch
+		c.setPhase(phaseConfirmed)
+		c.releaseOthers()
+	}
+}
+
+// found makes the founding node's lease: nobody is there to ask.
+func (c *Core) found() {
+	c.vault.Network = c.prepared
+	c.table = newTable(c.prepared, c.cfg.Endpoint.Addr().IsLoopback())
+	c.announceSelf()
+	slot, ok := c.pinned()
+	if !ok {
+		slot, _ = c.candidate()
+	}
+	c.claim.slot, c.claim.epoch = slot, 1
+	c.log(levelInfo, "founding a network", "network", c.Network().Prefix, "id", c.Network().ID().Short())
+	c.confirm(0, 0)
+}
+
+// driveClaim takes the claim a step further, where time alone can.
+func (c *Core) driveClaim() {
+	switch c.claim.phase {
+	case phaseNone:
+		c.tryClaim()
+	case phaseAsking:
+		if c.now >= c.claim.askAt {
+			c.askElectors()
+		}
+		c.decide()
+	case phaseAnnouncing:
+		if c.now-c.claim.since >= announceBound {
+			c.finish()
+		} else if c.now >= c.claim.askAt {
+			c.announceLease()
+		}
+	}
+}
+
+// tryClaim begins a claim as soon as it may: joined, approved, and not just refused.
+func (c *Core) tryClaim() {
+	switch {
+	case c.joinedAt < 0:
+		c.setWaiting("waiting for a node of the network to answer")
+		return
+	case !c.approved || c.now < c.claim.retryAt:
+		return
+	}
+	if mine := c.table.heldBy(c.id); mine != nil {
+		if pin, ok := c.pinned(); !ok || pin == mine.rec.Slot {
+			c.adopt(mine)
+			return
+		}
+	}
+	if c.claimWithoutElectors() {
+		return
+	}
+	if slot, ok := c.pinned(); ok {
+		if l := c.table.leases[slot]; l != nil && c.holds(&l.rec) && l.rec.Holder != c.id {
+			c.effects.Fatal = fmt.Errorf("%w: --subnet %s is held by node %s", ErrSubnetHeld, c.cfg.Pin, c.describe(l.rec.Holder))
+			return
+		}
+		if p := c.promiseFor(slot); p != nil && !p.Claimant.IsZero() {
+			c.retryLater() // another claimant was here first; let it finish
+			return
+		}
+		c.beginClaim(slot)
+		return
+	}
+	slot, ok := c.candidate()
+	if !ok {
+		c.setWaiting("no free subnet: %s", c.countSlots())
+		c.retryLater()
+		return
+	}
+	c.beginClaim(slot)
+}
+
+// describe is a node's name and state, for an error.
+func (c *Core) describe(id NodeID) string {
+	state := "dead; `flanneld forget` frees its subnet"
+	if c.member(id).up {
+		state = "alive"
+	}
+	return fmt.Sprintf("%s (%s, %s)", c.nameOf(id), id.Short(), state)
+}
+
+// holds reports whether a lease counts: it has a holder, who has not been dead
+// for the lease TTL.
+func (c *Core) holds(l *LeaseRecord) bool { return !l.Holder.IsZero() && !c.expired(l.Holder) }
+
+func (c *Core) countSlots() string {
+	low, high := c.Network().eligible()
+	live, dead := 0, 0
+	for _, l := range c.table.leases {
+		switch {
+		case l.rec.Holder.IsZero() || l.rec.Slot < low || l.rec.Slot > high:
+		case c.member(l.rec.Holder).up:
+			live++
+		default:
+			dead++
+		}
+	}
+	return fmt.Sprintf("%d subnets, %d held by live nodes, %d by dead ones (`flanneld forget NODE` frees a dead one's)", high-low+1, live, dead)
+}
+
+// adopt takes back a lease that the network remembers and this node does not:
+// its vault was lost, its identity was not.
+func (c *Core) adopt(mine *stored[LeaseRecord]) {
+	c.log(levelInfo, "taking back the lease that the network remembers", "subnet", c.Network().SubnetOf(mine.rec.Slot))
+	c.vault.Lease, c.vault.Slot = mine.raw, mine.rec.Slot
+	c.claim.slot, c.claim.epoch = mine.rec.Slot, mine.rec.Epoch
+	c.setPhase(phaseSaving)
+	c.save(c.finish)
+}
+
+// claimWithoutElectors handles a network all of whose holders have gone: of
+// the live nodes the one with the lowest ID confirms its own lease, after a
+// while in which it could have learned otherwise. It reports whether the claim
+// has been dealt with, be it by waiting.
+func (c *Core) claimWithoutElectors() bool {
+	if len(c.electors()) > 0 {
+		c.claim.orphan = 0
+		return false
+	}
+	if c.claim.orphan == 0 {
+		c.claim.orphan = c.now
+	}
+	c.setWaiting("no node holds a lease: waiting for one to begin")
+	for id, m := range c.members {
+		if m.up && compareIDs(id, c.id) < 0 {
+			return true
+		}
+	}
+	if c.now-c.claim.orphan < orphanWait {
+		return true
+	}
+	slot, ok := c.pinned()
+	if !ok {
+		slot, ok = c.candidate()
+	}
+	if ok {
+		c.claim.slot, c.claim.epoch = slot, c.nextEpoch(slot)
+		c.confirm(0, 0)
+	}
+	return true
+}
+
+// nextEpoch is above all that is known for the slot.
+func (c *Core) nextEpoch(s Slot) uint64 {
+	epoch := c.claim.floor[s]
+	if l := c.table.leases[s]; l != nil {
+		epoch = max(epoch, l.rec.Epoch)
+	}
+	return epoch + 1
+}
+
+// beginClaim asks for a slot.
+func (c *Core) beginClaim(s Slot) {
+	k := &c.claim
+	k.slot, k.epoch = s, c.nextEpoch(s)
+	k.votes, k.asked, k.acks = map[NodeID]verdict{}, map[NodeID]bool{}, map[NodeID]bool{}
+	k.pause, k.enough, k.refused = askAgainFirst, -1, false
+	c.setPhase(phaseAsking)
+	c.setWaiting("")
+	c.askElectors()
+	c.decide()
+}
+
+// askElectors asks everyone who has not answered yet.
+func (c *Core) askElectors() {
+	k := &c.claim
+	for _, id := range c.electors() {
+		if _, answered := k.votes[id]; !answered {
+			k.asked[id] = true
+			c.send(id, msgAsk, ask{header: c.header(), Slot: k.slot, Epoch: k.epoch})
+		}
+	}
+	k.askAt = c.now + k.pause
+	k.pause = min(2*k.pause, askAgainMost)
+}
+
+// electors are the lease holders, who decide; in ascending order of ID. A
+// node that already holds a lease and moves to a pinned one is among them.
+func (c *Core) electors() []NodeID {
+	var ids []NodeID
+	for _, l := range c.table.leases {
+		if c.holds(&l.rec) {
+			ids = append(ids, l.rec.Holder)
+		}
+	}
+	slices.SortFunc(ids, compareIDs)
+	return slices.Compact(ids)
+}
+
+// count is the state of a vote.
+type count struct {
+	electors, promises int
+	missing            []NodeID // who has not answered
+	liveMissing        bool     // one of them is not known to be dead
+	senior             bool     // the longest-standing holder promised
+}
+
+// needed is how many promises confirm: a majority, or exactly half with the
+// longest-standing holder's among them, so that of two nodes the older one can
+// let a newcomer in when the younger is away.
+func (t count) needed() int {
+	if t.electors%2 == 0 && t.senior {
+		return t.electors / 2
+	}
+	return t.electors/2 + 1
+}
+
+func (c *Core) count() count {
+	var t count
+	senior := c.senior()
+	for _, id := range c.electors() {
+		v, answered := c.claim.votes[id]
+		switch {
+		case v == notHolder:
+			continue // no elector after all; the table will say so soon
+		case v == promised || id == c.id:
+			t.promises++
+			t.senior = t.senior || id == senior
+		case !answered:
+			t.missing = append(t.missing, id)
+			t.liveMissing = t.liveMissing || c.member(id).up
+		}
+		t.electors++
+	}
+	return t
+}
+
+// senior is the longest-standing holder.
+func (c *Core) senior() NodeID {
+	var oldest *LeaseRecord
+	for _, l := range c.table.leases {
+		if c.holds(&l.rec) && (oldest == nil || l.rec.Ordinal < oldest.Ordinal ||
+			l.rec.Ordinal == oldest.Ordinal && compareIDs(l.rec.Holder, oldest.Holder) < 0) {
+			oldest = &l.rec
+		}
+	}
+	if oldest == nil {
+		return NodeID{}
+	}
+	return oldest.Holder
+}
+
+// decide confirms or gives up the claim, when it can be told.
+func (c *Core) decide() {
+	k := &c.claim
+	if k.phase != phaseAsking {
+		return
+	}
+	if l := c.table.leases[k.slot]; k.refused || l != nil && l.rec.Epoch >= k.epoch {
+		c.giveUp()
+		return
+	}
+	t := c.count()
+	if t.electors == 0 || t.promises < t.needed() {
+		k.enough = -1
+		c.waitForMajority(t)
+		return
+	}
+	if k.enough < 0 {
+		k.enough = c.now
+	}
+	if !t.liveMissing || c.now-k.enough >= lateAnswers {
+		c.confirm(t.electors, t.promises)
+	}
+}
+
+// waitForMajority tells people who is being waited for, once it takes time.
+func (c *Core) waitForMajority(t count) {
+	if c.now-c.claim.since < askAgainMost {
+		return
+	}
+	names := make([]string, 0, len(t.missing))
+	for _, id := range t.missing {
+		names = append(names, c.nameOf(id))
+	}
+	if len(names) > 8 {
+		names = append(names[:8], fmt.Sprintf("and %d more", len(t.missing)-8))
+	}
+	c.setWaiting("%d of the %d lease holders promised %s, %d are needed; no answer from %s",
+		t.promises, t.electors, c.Network().SubnetOf(c.claim.slot), t.needed(), strings.Join(names, ", "))
+}
+
+// giveUp withdraws a refused claim; the next candidate follows after a random pause.
+func (c *Core) giveUp() {
+	c.withdrawClaim()
+	k := &c.claim
+	if k.avoid == nil {
+		k.avoid = map[Slot]Time{}
+	}
+	k.avoid[k.slot] = c.now + avoidFor
+	c.setPhase(phaseNone)
+	c.retryLater()
+}
+
+// retryLater sets a random pause that grows with every failure.
+func (c *Core) retryLater() {
+	k := &c.claim
+	most := min(retryFirst<<min(k.retries, 10), retryMost)
+	k.retries++
+	k.retryAt = c.now + time.Duration(c.cfg.Rand.Int64N(int64(most))+1)
+}
+
+// withdrawClaim gives back the promises of the claim under way.
+func (c *Core) withdrawClaim() {
+	k := &c.claim
+	if k.phase != phaseAsking {
+		return
+	}
+	if k.undone == nil {
+		k.undone = map[Slot]uint64{}
+	}
+	k.undone[k.slot] = k.epoch
+	c.sendWithdraw(k.slot, k.epoch, c.electors())
+}
+
+func (c *Core) sendWithdraw(s Slot, epoch uint64, to []NodeID) {
+	for _, id := range to {
+		c.send(id, msgWithdraw, withdraw{header: c.header(), Slot: s, Epoch: epoch})
+	}
+}
+
+// confirm makes the lease ours: written first, said afterwards.
+func (c *Core) confirm(electors, promises int) {
+	k := &c.claim
+	_, pinned := c.pinned()
+	k.grant = LeaseRecord{
+		Slot: k.slot, Epoch: k.epoch, Holder: c.id, Pinned: pinned, Ordinal: c.table.maxOrdinal() + 1,
+		Electors: uint32(electors), Promises: uint32(promises), Key: c.cfg.Identity.public(),
+	}
+	raw := c.cfg.Identity.seal(c.table.netID, kindLease, k.grant)
+	c.vault.Lease, c.vault.Slot = raw, k.slot
+	c.setPhase(phaseSaving)
+	c.save(func() { c.afterConfirm(raw) })
+}
+
+// afterConfirm announces the lease that has just been written.
+func (c *Core) afterConfirm(raw []byte) {
+	if c.claim.phase != phaseSaving {
+		return
+	}
+	if err := c.takeRecord(raw, true); err != nil {
+		c.log(levelError, "our own lease was refused", "err", err)
+	}
+	if l := c.table.leases[c.claim.slot]; l == nil || l.rec.Holder != c.id {
+		c.vault.Lease = nil // overtaken while it was being written; nothing was said yet
+		c.save(nil)
+		c.setPhase(phaseNone)
+		c.retryLater()
+		return
+	}
+	c.setPhase(phaseAnnouncing)
+	c.claim.acks = map[NodeID]bool{}
+	c.announceLease()
+	c.countAcks()
+}
+
+// announceLease sends the new lease to all electors that live.
+func (c *Core) announceLease() {
+	l := c.table.leases[c.claim.slot]
+	for _, id := range c.electors() {
+		if c.member(id).up && !c.claim.acks[id] {
+			c.send(id, msgRecords, records{header: c.header(), Records: [][]byte{l.raw}, AckSlot: l.rec.Slot})
+		}
+	}
+	c.claim.askAt = c.now + askAgainFirst
+}
+
+// receiveAck counts who knows of the new lease.
+func (c *Core) receiveAck(m ack) error {
+	if c.claim.phase == phaseAnnouncing && m.Slot == c.claim.slot && m.Epoch == c.claim.epoch {
+		c.claim.acks[m.From] = true
+		c.countAcks()
+	}
+	return nil
+}
+
+func (c *Core) countAcks() {
+	known := 1 // we ourselves, an elector by now
+	electors := c.electors()
+	for _, id := range electors {
+		if c.claim.acks[id] {
+			known++
+		}
+	}
+	if known > len(electors)/2 {
+		c.finish()
+	}
+}
+
+// finish ends a claim: the lease is confirmed, what was tried before and what
+// was held before is given back.
+func (c *Core) finish() {
+	k := c.claim
+	if l := c.table.leases[k.slot]; l == nil || l.rec.Holder != c.id {
+		c.lose()
+		return
+	}
+	for _, s := range slices.Sorted(mapKeys(k.undone)) {
+		c.sendWithdraw(s, k.undone[s], c.electors())
+	}
+	c.claim = claim{slot: k.slot, epoch: k.epoch}
+	c.setPhase(phaseConfirmed)
+	c.log(levelInfo, "lease confirmed", "subnet", c.Network().SubnetOf(k.slot), "epoch", k.epoch,
+		"promises", k.grant.Promises, "electors", k.grant.Electors)
+	c.releaseOthers()
+}
+
+// releaseOthers hands back every slot of ours but the one of the claim: none
+// should be left but after a move to a pinned subnet, or on leaving.
+func (c *Core) releaseOthers() {
+	for _, s := range c.table.sortedSlots() {
+		if l := c.table.leases[s].rec; l.Holder == c.id && s != c.claim.slot {
+			c.writeFree(l)
+		}
+	}
+}
+
+// checkOwnLease is called for a lease that is somebody else's, or nobody's:
+// was it ours?
+func (c *Core) checkOwnLease(l *LeaseRecord) {
+	k := &c.claim
+	confirmed := k.phase == phaseConfirmed || k.phase == phaseAnnouncing
+	if !c.leaving && confirmed && l.Slot == k.slot {
+		c.lose()
+	}
+}
+
+// lose takes note that our lease is another's: we stop holding it at once.
+func (c *Core) lose() {
+	subnet, by := c.Network().SubnetOf(c.vault.Slot), "nobody: it was forgotten"
+	if l := c.table.leases[c.vault.Slot]; l != nil && !l.rec.Holder.IsZero() {
+		by = c.describe(l.rec.Holder)
+	}
+	c.log(levelError, "lease lost", "subnet", subnet, "now held by", by)
+	c.vault.Lease = nil
+	c.save(nil)
+	c.claim = claim{}
+	c.setWaiting("lease of %s lost, now held by %s", subnet, by)
+	c.setPhase(phaseLost)
+}
+
+// Release lets a node whose lease was lost claim another.
+func (c *Core) Release(now Time) {
+	c.advance(now)
+	if c.claim.phase == phaseLost {
+		c.claim = claim{}
+		c.setPhase(phaseNone)
+	}
+}
+
+// Lost reports whether the lease was lost and not yet released, and which it was.
+func (c *Core) Lost() (subnet netip.Prefix, lost bool) {
+	if c.claim.phase != phaseLost {
+		return netip.Prefix{}, false
+	}
+	return c.Network().SubnetOf(c.vault.Slot), true
+}

@@ -1,0 +1,362 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+)
+
+// Time is the time since the core's start, on a clock that only runs forward.
+type Time = time.Duration
+
+// Config is what a core is made with.
+type Config struct {
+	Identity Identity
+	Instance uint64 // random, new for each start
+	Name     string
+	Endpoint netip.AddrPort // announced for datagrams
+	Gossip   netip.AddrPort // announced for gossip
+	MTU      uint16
+	Pin      netip.Prefix  // the subnet to hold, or zero for any
+	LeaseTTL time.Duration // how long a dead node keeps its subnet
+	// MayFound lets a node that is in no network found one.
+	MayFound bool
+	// Want is the network asked for; zero fields are open.
+	Want Network
+	// Amnesia says that a vault existed and was lost, so that promises may
+	// have been made which nobody here remembers.
+	Amnesia bool
+	Rand    *rand.Rand
+}
+
+// Core is the state machine. Its methods must not be called concurrently.
+type Core struct {
+	cfg      Config
+	id       NodeID
+	now      Time
+	vault    vault
+	prepared Network // to be founded; see prepareNetwork
+	table    *table  // nil while in no network
+	version  uint64  // of our own node record
+	members  map[NodeID]*member
+	joinedAt Time // when state was first exchanged with another node; -1: not yet
+	approved bool // the driver has checked the network against the host
+	claim    claim
+	sync     syncState
+	conflict []Conflict
+	leaving  bool
+
+	saveToken   uint64
+	pendingSave *Save
+	afterSave   []afterSave
+	effects     Effects
+}
+
+// ErrNetworkParameters: the flags ask for another network than the one this
+// node is in or joins.
+var ErrNetworkParameters = errors.New("network parameters differ")
+
+// New makes a core from what its last start left: the vault and the encoded
+// table, either of which may be nil.
+func New(cfg Config, encodedVault, encodedTable []byte) (*Core, error) {
+	c := &Core{
+		cfg:      cfg,
+		id:       cfg.Identity.ID(),
+		members:  map[NodeID]*member{},
+		joinedAt: -1,
+		sync:     syncState{promisedAt: map[Slot]Time{}},
+	}
+	if encodedVault != nil {
+		v, err := decodeVault(encodedVault)
+		if err != nil {
+			return nil, err
+		}
+		c.vault = v
+	}
+	c.vault.Start++
+	c.vault.Endpoint, c.vault.Gossip = cfg.Endpoint, cfg.Gossip
+	if err := c.enterKnownNetwork(encodedTable); err != nil {
+		return nil, err
+	}
+	if c.table == nil && !cfg.MayFound {
+		return c, nil
+	}
+	if c.table == nil {
+		return c, c.prepareNetwork()
+	}
+	return c, nil
+}
+
+// enterKnownNetwork takes up the network of the vault, if it has one, with its
+// table and lease.
+func (c *Core) enterKnownNetwork(encodedTable []byte) error {
+	n := c.vault.Network
+	if !n.Prefix.IsValid() {
+		return nil
+	}
+	if err := n.sameParameters(c.cfg.Want); err != nil {
+		return fmt.Errorf("%w: %w", ErrNetworkParameters, err)
+	}
+	if err := c.checkPin(n); err != nil {
+		return err
+	}
+	c.table = newTable(n, c.cfg.Endpoint.Addr().IsLoopback())
+	if encodedTable != nil {
+		if err := c.loadTable(encodedTable); err != nil {
+			return err
+		}
+	}
+	if len(c.vault.Lease) == 0 {
+		return nil
+	}
+	if _, err := c.table.take(c.vault.Lease); err != nil {
+		return fmt.Errorf("core: vault: lease: %w", err)
+	}
+	return nil
+}
+
+// ErrOtherTable: the encoded table is of another network than the vault.
+var ErrOtherTable = errors.New("core: node table of another network")
+
+// loadTable takes up the table of the last start. A record in it that does not
+// hold is left out: the network has it.
+func (c *Core) loadTable(encoded []byte) error {
+	s, err := decodeState(encoded)
+	if err != nil {
+		return err
+	}
+	if s.Network.ID() != c.table.netID {
+		return ErrOtherTable
+	}
+	for _, raw := range s.Records {
+		_, _ = c.table.take(raw)
+	}
+	if n := c.table.nodes[c.id]; n != nil {
+		c.vault.Start = max(c.vault.Start, n.rec.Start+1)
+	}
+	return nil
+}
+
+// prepareNetwork makes the network that Start will found, unless the driver
+// finds that it does not fit the host.
+func (c *Core) prepareNetwork() error {
+	n, err := c.cfg.Want.withDefaults()
+	if err != nil {
+		return err
+	}
+	n.Founder = c.id
+	for i := range n.Nonce {
+		n.Nonce[i] = byte(c.cfg.Rand.Uint32())
+	}
+	c.prepared = n
+	return c.checkPin(n)
+}
+
+// checkPin refuses a pin that is no subnet of the network.
+func (c *Core) checkPin(n Network) error {
+	pin := c.cfg.Pin
+	if !pin.IsValid() {
+		return nil
+	}
+	slot, ok := n.SlotOf(pin)
+	switch {
+	case !ok:
+		return fmt.Errorf("--subnet %s is no /%d subnet of network %s", pin, n.SubnetLen, n.Prefix)
+	case slot == 0:
+		return fmt.Errorf("--subnet %s is the first of network %s, which is not handed out", pin, n.Prefix)
+	}
+	return nil
+}
+
+// ID is this node's.
+func (c *Core) ID() NodeID { return c.id }
+
+// StartNumber is the number of this start. It is durable once the first Save
+// has been answered; only then may it be shown to anyone.
+func (c *Core) StartNumber() uint64 { return c.vault.Start }
+
+// Network is the network this node is in, or is about to found; its Prefix is
+// zero before either.
+func (c *Core) Network() Network {
+	if c.table != nil {
+		return c.table.network
+	}
+	return c.prepared
+}
+
+// Start sets the core going: it has the new start number written.
+func (c *Core) Start(now Time) {
+	c.advance(now)
+	c.save(nil)
+	if c.table != nil {
+		c.announceSelf()
+		c.resumeLease()
+	}
+}
+
+// Approve says that the network fits this host: from now on it may be founded
+// or a lease be claimed.
+func (c *Core) Approve(now Time) {
+	c.advance(now)
+	if c.approved || !c.Network().Prefix.IsValid() {
+		return
+	}
+	c.approved = true
+	if c.table == nil {
+		c.found()
+	}
+}
+
+// Tick lets time pass; the driver calls it about every 100 ms.
+func (c *Core) Tick(now Time) {
+	c.advance(now)
+	if c.table == nil || c.leaving {
+		return
+	}
+	c.expirePromises()
+	c.driveClaim()
+	c.driveSync()
+}
+
+// Joined says that state was exchanged with a node that is not this one.
+func (c *Core) Joined(now Time) {
+	c.advance(now)
+	if c.joinedAt < 0 {
+		c.joinedAt = c.now
+		c.effects.Changed = true
+	}
+}
+
+// Receive takes in a message. An error means that it was dropped whole.
+func (c *Core) Receive(now Time, msg []byte) error {
+	c.advance(now)
+	if c.table == nil {
+		return ErrNoNetwork
+	}
+	kind, body, err := splitMessage(msg)
+	if err != nil {
+		return err
+	}
+	switch kind {
+	case msgAsk:
+		return handle(c, body, c.receiveAsk)
+	case msgAnswer:
+		return handle(c, body, c.receiveAnswer)
+	case msgWithdraw:
+		return handle(c, body, c.receiveWithdraw)
+	case msgRecords:
+		return handle(c, body, c.receiveRecords)
+	case msgAck:
+		return handle(c, body, c.receiveAck)
+	case msgDigest:
+		return handle(c, body, c.receiveDigest)
+	}
+	return fmt.Errorf("%w: kind %d", ErrMalformed, kind)
+}
+
+// handle decodes a message for its receiver; our own echo is dropped.
+func handle[M interface {
+	network() NetworkID
+	sender() NodeID
+}](c *Core, body []byte, receive func(M) error) error {
+	m, err := decodeBody[M](c.table.netID, body)
+	if err != nil || m.sender() == c.id {
+		return err
+	}
+	return receive(m)
+}
+
+// SetAddress announces another underlay address.
+func (c *Core) SetAddress(now Time, endpoint, gossip netip.AddrPort) {
+	c.advance(now)
+	if endpoint == c.cfg.Endpoint && gossip == c.cfg.Gossip {
+		return
+	}
+	c.cfg.Endpoint, c.cfg.Gossip = endpoint, gossip
+	c.vault.Endpoint, c.vault.Gossip = endpoint, gossip
+	c.save(nil)
+	if c.table != nil {
+		c.announceSelf()
+	}
+}
+
+// Leave hands the lease back and announces that this node has left. Once the
+// save it asks for is answered, and its sends are done, the driver may stop.
+func (c *Core) Leave(now Time) {
+	c.advance(now)
+	c.leaving = true
+	if c.table == nil {
+		return
+	}
+	c.withdrawClaim()
+	c.claim = claim{}
+	c.releaseOthers()
+	start := c.vault.Start
+	c.announceSelf()
+	c.pushToAll()
+	// The next start begins afresh, but never under an old start number.
+	c.vault = vault{Start: start, Endpoint: c.cfg.Endpoint, Gossip: c.cfg.Gossip, Slot: c.vault.Slot}
+	c.save(nil)
+	c.effects.Changed = true
+}
+
+// Errors of Forget.
+var (
+	ErrForgetAlive   = errors.New("the node is alive: run `flanneld leave` there")
+	ErrForgetSelf    = errors.New("this is the node itself: run `flanneld leave`")
+	ErrForgetUnknown = errors.New("no such node")
+)
+
+// Forget strikes out a dead node and frees its subnet.
+func (c *Core) Forget(now Time, id NodeID) error {
+	c.advance(now)
+	switch {
+	case c.table == nil:
+		return ErrNoNetwork
+	case id == c.id:
+		return ErrForgetSelf
+	case c.member(id).up:
+		return ErrForgetAlive
+	}
+	n, lease := c.table.nodes[id], c.table.heldBy(id)
+	if n == nil && lease == nil {
+		return ErrForgetUnknown
+	}
+	rec := ForgetRecord{Node: id, Key: c.cfg.Identity.public()}
+	if n != nil {
+		rec.Start = n.rec.Start
+	}
+	if lease != nil {
+		c.writeFree(lease.rec)
+	}
+	c.write(kindForget, rec)
+	c.pushToAll()
+	return nil
+}
+
+// advance sets the clock; time never runs back.
+func (c *Core) advance(now Time) { c.now = max(c.now, now) }
+
+// write signs a record, merges it and gossips it.
+func (c *Core) write(kind recordKind, rec any) {
+	raw := c.cfg.Identity.seal(c.table.netID, kind, rec)
+	if err := c.takeRecord(raw, true); err != nil {
+		c.log(levelError, "a record of our own was refused", "err", err)
+	}
+}
+
+// writeFree hands a slot back, or takes it from a forgotten holder.
+func (c *Core) writeFree(l LeaseRecord) {
+	c.write(kindLease, LeaseRecord{Slot: l.Slot, Epoch: l.Epoch + 1, Ordinal: l.Ordinal, Key: c.cfg.Identity.public()})
+}
+
+// announceSelf writes our node record anew.
+func (c *Core) announceSelf() {
+	c.version++
+	c.write(kindNode, NodeRecord{
+		Key: c.cfg.Identity.public(), Start: c.vault.Start, Version: c.version, Instance: c.cfg.Instance,
+		Name: c.cfg.Name, Endpoint: c.cfg.Endpoint, Gossip: c.cfg.Gossip, MTU: c.cfg.MTU, Left: c.leaving,
+	})
+}

@@ -1,0 +1,65 @@
+package core
+
+import "log/slog"
+
+// Effects are what the driver has to do after an input. The slices are the
+// driver's to keep.
+type Effects struct {
+	Sends      []Send
+	Broadcasts []Broadcast
+	Save       *Save
+	// TableChanged asks for Table to be written to disk, soon but not at once.
+	TableChanged bool
+	// Changed says that View gives something new.
+	Changed bool
+	Log     []LogLine
+	// Fatal, when set, ends the node.
+	Fatal error
+}
+
+// Send is a message to one node; to be dropped when that is no member now.
+type Send struct {
+	To  NodeID
+	Msg []byte
+}
+
+// Broadcast is a message for everyone, of at most 1,300 bytes. A newer one
+// with the same key makes an older one, not yet sent, superfluous.
+type Broadcast struct {
+	Key string
+	Msg []byte
+}
+
+// LogLine is a transition worth telling people.
+type LogLine struct {
+	Level slog.Level
+	Text  string
+	Args  []any
+}
+
+const (
+	levelInfo  = slog.LevelInfo
+	levelWarn  = slog.LevelWarn
+	levelError = slog.LevelError
+)
+
+// Effects hands over what has come together since the last call.
+func (c *Core) Effects() Effects {
+	e := c.effects
+	e.Save = c.pendingSave
+	c.effects, c.pendingSave = Effects{}, nil
+	return e
+}
+
+func (c *Core) log(level slog.Level, text string, args ...any) {
+	c.effects.Log = append(c.effects.Log, LogLine{level, text, args})
+}
+
+// send queues a message; one to ourselves is dropped.
+func (c *Core) send(to NodeID, kind messageKind, body any) {
+	if to != c.id {
+		c.effects.Sends = append(c.effects.Sends, Send{to, encodeMessage(kind, body)})
+	}
+}
+
+func (c *Core) header() header { return header{Net: c.table.netID, From: c.id} }

@@ -1,0 +1,91 @@
+package core
+
+// member is what this node has seen of another one's life. It is an
+// observation, never gossiped: each node counts for itself how long another
+// has been dead, so that no clocks are compared.
+type member struct {
+	up      bool
+	suspect bool
+	since   Time // of the present state; the core's start for a node never seen
+}
+
+// member returns a node's liveness; a node never seen has been dead since the
+// core's start.
+func (c *Core) member(id NodeID) member {
+	if id == c.id {
+		return member{up: true}
+	}
+	if m := c.members[id]; m != nil {
+		return *m
+	}
+	return member{}
+}
+
+// MemberUp says that gossip sees the node alive.
+func (c *Core) MemberUp(now Time, id NodeID) { c.setMember(now, id, member{up: true}) }
+
+// MemberDown says that gossip has given the node up, or that it left.
+func (c *Core) MemberDown(now Time, id NodeID) { c.setMember(now, id, member{}) }
+
+// MemberSuspect says that a live node does not answer for the moment.
+func (c *Core) MemberSuspect(now Time, id NodeID, suspect bool) {
+	if m := c.member(id); m.up {
+		c.setMember(now, id, member{up: true, suspect: suspect})
+	}
+}
+
+func (c *Core) setMember(now Time, id NodeID, m member) {
+	c.advance(now)
+	old := c.members[id]
+	if id == c.id || old != nil && old.up == m.up && old.suspect == m.suspect {
+		return
+	}
+	m.since = c.now
+	if old != nil && old.up == m.up {
+		m.since = old.since
+	}
+	c.members[id] = &m
+	c.effects.Changed = true
+	if old == nil || old.up != m.up {
+		c.logMember(id, m)
+	}
+}
+
+func (c *Core) logMember(id NodeID, m member) {
+	text := "node is dead"
+	switch {
+	case m.up:
+		text = "node is alive"
+	case c.table != nil && c.table.nodes[id] != nil && c.table.nodes[id].rec.Left:
+		return // its own farewell has been logged
+	}
+	c.log(levelInfo, text, "node", c.nameOf(id), "id", id.Short())
+}
+
+// nameOf is a node's name for people: the display name where it is known.
+func (c *Core) nameOf(id NodeID) string {
+	if c.table != nil {
+		if n := c.table.nodes[id]; n != nil && n.rec.Name != "" {
+			return n.rec.Name
+		}
+	}
+	return id.Short()
+}
+
+// expired reports whether a node has been dead for the lease TTL, as seen
+// from here: its lease no longer counts and may be claimed.
+func (c *Core) expired(id NodeID) bool {
+	m := c.member(id)
+	return !m.up && c.now-m.since >= c.cfg.LeaseTTL
+}
+
+// purgeLeft takes nodes that left a lease TTL ago out of the table.
+func (c *Core) purgeLeft() {
+	for _, id := range c.table.sortedNodes() {
+		if c.table.nodes[id].rec.Left && id != c.id && c.expired(id) && c.table.heldBy(id) == nil {
+			c.table.purge(id)
+			delete(c.members, id)
+			c.effects.TableChanged, c.effects.Changed = true, true
+		}
+	}
+}

@@ -1,0 +1,198 @@
+package core
+
+import (
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"time"
+)
+
+// Anti-entropy: every syncEvery or so a node sends the digest of its table to
+// one live member, picked at random; where the two differ they exchange the
+// parts that do. It makes tables equal after losses of any kind, and carries a
+// mass start.
+const (
+	syncEvery = 2 * time.Second
+	// chunkLen bounds one message of records, in bytes.
+	chunkLen = 256 << 10
+	// pushFanout is how many live members are told directly, when a node
+	// leaves or another is forgotten.
+	pushFanout = 8
+)
+
+type syncState struct {
+	nextAt     Time
+	promisedAt map[Slot]Time // since when a promise stands, for its expiry
+}
+
+func (c *Core) driveSync() {
+	if c.now < c.sync.nextAt {
+		return
+	}
+	c.purgeLeft()
+	c.sync.nextAt = c.now + syncEvery/2 + time.Duration(c.cfg.Rand.Int64N(int64(syncEvery)))
+	if live := c.liveMembers(); len(live) > 0 {
+		c.sendDigest(live[c.cfg.Rand.IntN(len(live))])
+	}
+}
+
+// liveMembers are the nodes that gossip sees alive, in ascending order.
+func (c *Core) liveMembers() []NodeID {
+	var live []NodeID
+	for id, m := range c.members {
+		if m.up {
+			live = append(live, id)
+		}
+	}
+	slices.SortFunc(live, compareIDs)
+	return live
+}
+
+func (c *Core) sendDigest(to NodeID) {
+	c.send(to, msgDigest, digestMsg{header: c.header(), Parts: c.table.digest()})
+}
+
+// receiveDigest answers with the parts that differ, and asks for the sender's.
+func (c *Core) receiveDigest(m digestMsg) error {
+	if len(m.Parts) != buckets {
+		return fmt.Errorf("%w: digest of %d parts", ErrMalformed, len(m.Parts))
+	}
+	var mask uint32
+	for i, part := range c.table.digest() {
+		if part != m.Parts[i] {
+			mask |= 1 << i
+		}
+	}
+	if mask != 0 {
+		c.sendParts(m.From, mask, mask)
+	}
+	return nil
+}
+
+// sendParts sends our records of the parts in mask, in messages of bounded
+// length; the last one asks for the receiver's records of the parts in want.
+func (c *Core) sendParts(to NodeID, mask, want uint32) {
+	m, size := records{header: c.header()}, 0
+	for _, raw := range c.table.records(mask) {
+		if size+len(raw) > chunkLen {
+			c.send(to, msgRecords, m)
+			m.Records, size = nil, 0
+		}
+		m.Records, size = append(m.Records, raw), size+len(raw)
+	}
+	m.Mask = want
+	c.send(to, msgRecords, m)
+}
+
+// receiveRecords merges records: a rumour (one record, nothing asked) is
+// passed on when it is news, a part of a table is not.
+func (c *Core) receiveRecords(m records) error {
+	rumour := len(m.Records) == 1 && m.Mask == 0
+	var refused error
+	for _, raw := range m.Records {
+		if err := c.takeRecord(raw, rumour); err != nil {
+			refused = err
+		}
+	}
+	if l := c.table.leases[m.AckSlot]; m.AckSlot != 0 && l != nil {
+		c.send(m.From, msgAck, ack{header: c.header(), Slot: m.AckSlot, Epoch: l.rec.Epoch})
+	}
+	if m.Mask != 0 {
+		c.sendParts(m.From, m.Mask, 0)
+	}
+	c.decide() // electors may have become known
+	return refused
+}
+
+// pushToAll tells some live members directly what this node has just written.
+func (c *Core) pushToAll() {
+	live := c.liveMembers()
+	c.cfg.Rand.Shuffle(len(live), func(i, j int) { live[i], live[j] = live[j], live[i] })
+	for _, id := range live[:min(len(live), pushFanout)] {
+		c.sendParts(id, 1<<buckets-1, 0)
+	}
+}
+
+// holdersHash is a hash over who holds what, as far as this node knows.
+func (c *Core) holdersHash() uint64 {
+	h := fnv.New64a()
+	for _, id := range c.electors() {
+		_, _ = h.Write(id[:])
+	}
+	return h.Sum64()
+}
+
+// state is what push/pull exchanges and the disk keeps: network and records.
+type state struct {
+	Network Network  `cbor:"1,keyasint"`
+	Records [][]byte `cbor:"2,keyasint"`
+}
+
+// State is the whole node table, encoded; nil while in no network. It is what
+// nodes exchange when they join, and what is kept on disk for the next start.
+func (c *Core) State() []byte {
+	if c.table == nil {
+		return nil
+	}
+	return mustEncode(state{c.Network(), c.table.records(1<<buckets - 1)})
+}
+
+// PeekState reads which network an encoded state is of.
+func PeekState(encoded []byte) (Network, error) {
+	s, err := decodeState(encoded)
+	return s.Network, err
+}
+
+func decodeState(encoded []byte) (state, error) {
+	var s state
+	if err := decoder.Unmarshal(encoded, &s); err != nil {
+		return state{}, fmt.Errorf("%w: state: %w", ErrMalformed, err)
+	}
+	if err := s.Network.validate(); err != nil {
+		return state{}, fmt.Errorf("%w: state: %w", ErrMalformed, err)
+	}
+	return s, nil
+}
+
+// Merge takes in another node's State. A node that is in no network enters
+// the other's, unless its flags ask for something else (ErrNetworkParameters).
+func (c *Core) Merge(now Time, encoded []byte) error {
+	c.advance(now)
+	s, err := decodeState(encoded)
+	if err != nil {
+		return err
+	}
+	if c.table == nil {
+		if err := c.enter(s.Network); err != nil {
+			return err
+		}
+	}
+	if s.Network.ID() != c.table.netID {
+		return ErrOtherNetwork
+	}
+	for _, raw := range s.Records {
+		if taken := c.takeRecord(raw, false); taken != nil {
+			err = taken
+		}
+	}
+	return err
+}
+
+// enter makes a network ours that another node told us of.
+func (c *Core) enter(n Network) error {
+	if c.cfg.MayFound {
+		return ErrOtherNetwork // ours is about to be founded
+	}
+	if err := n.sameParameters(c.cfg.Want); err != nil {
+		return fmt.Errorf("%w: %w", ErrNetworkParameters, err)
+	}
+	if err := c.checkPin(n); err != nil {
+		return fmt.Errorf("%w: %w", ErrNetworkParameters, err)
+	}
+	c.vault.Network = n
+	c.table = newTable(n, c.cfg.Endpoint.Addr().IsLoopback())
+	c.save(nil)
+	c.announceSelf()
+	c.log(levelInfo, "joined a network", "network", n.Prefix, "id", n.ID().Short())
+	return nil
+}

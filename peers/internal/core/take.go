@@ -1,0 +1,116 @@
+package core
+
+import "strconv"
+
+// takeRecord merges a record and does what follows from it. With spread, a
+// record that is news is gossiped on.
+func (c *Core) takeRecord(raw []byte, spread bool) error {
+	ch, err := c.table.take(raw)
+	if err != nil || !ch.any() {
+		return err
+	}
+	c.effects.TableChanged, c.effects.Changed = true, true
+	if spread {
+		c.effects.Broadcasts = append(c.effects.Broadcasts, Broadcast{
+			Key: broadcastKey(ch),
+			Msg: encodeMessage(msgRecords, records{header: c.header(), Records: [][]byte{raw}}),
+		})
+	}
+	switch {
+	case ch.node != nil:
+		c.onNode(ch.node)
+	case ch.lease != nil:
+		c.onLease(ch.lease, ch.replaced)
+	default:
+		c.log(levelInfo, "node is forgotten", "id", ch.forgot.Short())
+		if ch.forgot == c.id {
+			c.outbid(c.table.forgets[c.id].rec.Start)
+		}
+	}
+	return nil
+}
+
+func broadcastKey(ch change) string {
+	switch {
+	case ch.node != nil:
+		id := ch.node.ID()
+		return "node " + string(id[:])
+	case ch.lease != nil:
+		return "lease " + strconv.Itoa(int(ch.lease.Slot))
+	}
+	return "forget " + string(ch.forgot[:])
+}
+
+// onNode reacts to a node record that is news.
+func (c *Core) onNode(n *NodeRecord) {
+	if n.ID() == c.id {
+		if n.Instance != c.cfg.Instance {
+			c.outbid(n.Start)
+		}
+		return
+	}
+	if n.Left {
+		c.log(levelInfo, "node has left", "node", n.Name, "id", n.ID().Short())
+	}
+}
+
+// outbid raises our start number above one that the network has seen of us:
+// the state directory is older than the network's memory, or our identity was
+// forgotten while we were away.
+func (c *Core) outbid(start uint64) {
+	if c.leaving {
+		return
+	}
+	c.vault.Start = max(c.vault.Start, start+1)
+	c.version = 0
+	c.save(nil)
+	c.announceSelf()
+}
+
+// onLease reacts to a lease record that is news.
+func (c *Core) onLease(l, replaced *LeaseRecord) {
+	if !l.Holder.IsZero() {
+		c.settlePromises(l)
+	}
+	if replaced != nil && !replaced.Holder.IsZero() && !l.Holder.IsZero() && replaced.Holder != l.Holder {
+		c.noteConflict(l, replaced)
+	}
+	c.clearConflicts(l.Holder)
+	if l.Holder != c.id {
+		c.checkOwnLease(l)
+		if !l.Holder.IsZero() {
+			c.log(levelInfo, "lease", "subnet", c.Network().SubnetOf(l.Slot), "node", c.nameOf(l.Holder), "epoch", l.Epoch)
+		}
+	}
+}
+
+// Conflict is a slot that two nodes held.
+type Conflict struct {
+	Slot          Slot
+	Winner, Loser NodeID
+	Since         Time
+}
+
+const maxConflicts = 64
+
+// noteConflict records that a live node's lease was overruled. A dead one's may
+// have expired, and been claimed by right; should it come back, it finds out.
+func (c *Core) noteConflict(winner, loser *LeaseRecord) {
+	if !c.member(loser.Holder).up || len(c.conflict) >= maxConflicts {
+		return
+	}
+	c.conflict = append(c.conflict, Conflict{winner.Slot, winner.Holder, loser.Holder, c.now})
+	c.log(levelError, "two nodes hold one subnet", "subnet", c.Network().SubnetOf(winner.Slot),
+		"keeps", c.nameOf(winner.Holder), "loses", c.nameOf(loser.Holder))
+}
+
+// clearConflicts drops conflicts whose loser has a lease again.
+func (c *Core) clearConflicts(holder NodeID) {
+	kept := c.conflict[:0]
+	for _, k := range c.conflict {
+		if k.Loser != holder || holder.IsZero() {
+			kept = append(kept, k)
+		}
+	}
+	c.conflict = kept
+}

@@ -1,0 +1,103 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+)
+
+// vault is what must never be lost: written durably before anything that
+// depends on it is said or done.
+type vault struct {
+	Network Network `cbor:"1,keyasint"`
+	Start   uint64  `cbor:"2,keyasint"`
+	// Lease is the encoded record of the confirmed lease, empty without one.
+	Lease []byte `cbor:"3,keyasint"`
+	// Slot is the slot held last: the first candidate when the lease was lost.
+	Slot     Slot           `cbor:"4,keyasint"`
+	Promises []promise      `cbor:"5,keyasint"`
+	Endpoint netip.AddrPort `cbor:"6,keyasint"` // as announced by the last start
+	Gossip   netip.AddrPort `cbor:"7,keyasint"`
+}
+
+// promise is this holder's word that a slot goes to nobody but the claimant.
+type promise struct {
+	Slot     Slot   `cbor:"1,keyasint"`
+	Epoch    uint64 `cbor:"2,keyasint"`
+	Claimant NodeID `cbor:"3,keyasint"`
+}
+
+// maxPromises bounds the vault. A claimant has one claim at a time, so only a
+// mass start of that many nodes, or a liar, comes near it.
+const maxPromises = 4096
+
+// Remembered is what a driver wants to know of a vault before it makes a core.
+type Remembered struct {
+	Start   uint64 // of the last start
+	Network Network
+	Gossip  netip.AddrPort
+}
+
+// Peek reads a vault's contents that matter to a driver.
+func Peek(encoded []byte) (Remembered, error) {
+	v, err := decodeVault(encoded)
+	return Remembered{v.Start, v.Network, v.Gossip}, err
+}
+
+func decodeVault(encoded []byte) (vault, error) {
+	var v vault
+	if err := decoder.Unmarshal(encoded, &v); err != nil {
+		return vault{}, fmt.Errorf("core: vault: %w", err)
+	}
+	if len(v.Promises) > maxPromises {
+		return vault{}, errors.New("core: vault: too many promises")
+	}
+	if v.Network.Prefix.IsValid() {
+		if err := v.Network.validate(); err != nil {
+			return vault{}, fmt.Errorf("core: vault: %w", err)
+		}
+	}
+	return v, nil
+}
+
+// Save is a vault to be written durably (file and directory synced) before
+// Saved is called with its token.
+type Save struct {
+	Token uint64
+	Vault []byte
+}
+
+// save asks for the vault to be written; then, which may be nil, runs once it is.
+// A write that fails runs nothing: whatever depends on it is not said.
+func (c *Core) save(then func()) {
+	c.saveToken++
+	c.pendingSave = &Save{Token: c.saveToken, Vault: mustEncode(c.vault)}
+	if then != nil {
+		c.afterSave = append(c.afterSave, afterSave{c.saveToken, then})
+	}
+}
+
+// afterSave is what waits for a write with this token or a newer one.
+type afterSave struct {
+	token uint64
+	then  func()
+}
+
+// Saved is the disk's answer. A token answers for all before it, since every
+// vault is whole. After an error the driver writes again, the newest vault,
+// when it sees fit; nothing that waits for it happens until then.
+func (c *Core) Saved(now Time, token uint64, err error) {
+	c.advance(now)
+	if err != nil {
+		return
+	}
+	waiting := c.afterSave
+	c.afterSave = nil
+	for _, w := range waiting {
+		if w.token <= token {
+			w.then()
+		} else {
+			c.afterSave = append(c.afterSave, w)
+		}
+	}
+}

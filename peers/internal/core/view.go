@@ -1,0 +1,90 @@
+package core
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// LeaseState is how far a node's own lease has come, for people.
+type LeaseState uint8
+
+const (
+	LeaseNone       LeaseState = iota
+	LeaseJoining               // not yet in touch with the network
+	LeaseClaiming              // asking the holders
+	LeaseAnnouncing            // granted; waiting until others know
+	LeaseConfirmed
+	LeaseLost
+)
+
+// View is what the node knows, for status, routes and events.
+type View struct {
+	Network   Network
+	State     LeaseState
+	Waiting   string
+	Nodes     []NodeView // all that are known, self included, ascending by ID
+	Conflicts []Conflict
+}
+
+// NodeView is one node: its record, its lease, its liveness.
+type NodeView struct {
+	ID     NodeID
+	Record NodeRecord
+	// Lease is the lease held, or has a zero Epoch.
+	Lease   LeaseRecord
+	Subnet  netip.Prefix // of Lease; zero without one
+	Up      bool
+	Suspect bool
+	Self    bool
+	Since   time.Duration // how long in this state, as seen from here
+}
+
+// View is a copy; it stays as it is.
+func (c *Core) View() View {
+	v := View{Network: c.Network(), State: c.leaseState(), Waiting: c.claim.waiting, Conflicts: slices.Clone(c.conflict)}
+	if c.table == nil {
+		return v
+	}
+	leases := map[NodeID]*LeaseRecord{}
+	for _, s := range c.table.sortedSlots() {
+		l := &c.table.leases[s].rec
+		if old := leases[l.Holder]; !l.Holder.IsZero() && (old == nil || l.Ordinal < old.Ordinal) {
+			leases[l.Holder] = l
+		}
+	}
+	for _, id := range c.table.sortedNodes() {
+		v.Nodes = append(v.Nodes, c.viewNode(id, leases[id]))
+	}
+	return v
+}
+
+func (c *Core) viewNode(id NodeID, l *LeaseRecord) NodeView {
+	m := c.member(id)
+	n := NodeView{ID: id, Record: c.table.nodes[id].rec, Up: m.up, Suspect: m.suspect, Self: id == c.id, Since: c.now - m.since}
+	// Our own lease counts only once it is confirmed.
+	if l != nil && (id != c.id || c.claim.phase == phaseConfirmed || c.claim.phase == phaseAnnouncing) {
+		n.Lease, n.Subnet = *l, c.Network().SubnetOf(l.Slot)
+	}
+	return n
+}
+
+func (c *Core) leaseState() LeaseState {
+	switch c.claim.phase {
+	case phaseAsking, phaseSaving:
+		return LeaseClaiming
+	case phaseAnnouncing:
+		return LeaseAnnouncing
+	case phaseConfirmed:
+		return LeaseConfirmed
+	case phaseLost:
+		return LeaseLost
+	}
+	if c.leaving {
+		return LeaseNone
+	}
+	if c.table != nil && c.joinedAt >= 0 {
+		return LeaseClaiming
+	}
+	return LeaseJoining
+}

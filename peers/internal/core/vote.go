@@ -1,0 +1,178 @@
+package core
+
+import (
+	"slices"
+	"time"
+)
+
+// amnesia is how long a holder whose vault was lost makes no promise, counted
+// from when it has joined: any claim it might have promised is over by then.
+const amnesia = time.Minute
+
+// receiveAsk answers a claimant: promise, or say why not.
+func (c *Core) receiveAsk(m ask) error {
+	if m.Slot == 0 || m.Slot >= c.Network().Slots() || m.Epoch == 0 {
+		return ErrMalformed
+	}
+	a := answer{header: c.header(), Slot: m.Slot, Epoch: m.Epoch, Holders: c.holdersHash()}
+	if !c.refuse(m, &a) {
+		c.promise(m, a)
+		return nil
+	}
+	c.send(m.From, msgAnswer, a)
+	return nil
+}
+
+// refuse fills in the answer and reports true if there is a reason not to promise.
+func (c *Core) refuse(m ask, a *answer) bool {
+	l, p := c.table.leases[m.Slot], c.promiseFor(m.Slot)
+	switch {
+	case c.table.heldBy(c.id) == nil || c.leaving:
+		a.Verdict = notHolder
+	case c.cfg.Amnesia && (c.joinedAt < 0 || c.now-c.joinedAt < amnesia):
+		a.Verdict = abstain
+	case l != nil && c.holds(&l.rec) && l.rec.Holder != m.From:
+		a.Verdict, a.By, a.Lease = held, l.rec.Holder, l.raw
+	case l != nil && m.Epoch <= l.rec.Epoch:
+		a.Verdict, a.Seen, a.Lease = stale, l.rec.Epoch, l.raw
+	case p != nil && !p.Claimant.IsZero() && p.Claimant != m.From:
+		a.Verdict, a.By = taken, p.Claimant
+	case p != nil && (m.Epoch < p.Epoch || m.Epoch == p.Epoch && p.Claimant != m.From):
+		a.Verdict, a.Seen = stale, p.Epoch
+	case c.claim.phase == phaseSaving && m.Slot == c.claim.slot:
+		a.Verdict, a.By = taken, c.id
+	case p == nil && !c.makeRoom():
+		a.Verdict = abstain
+	default:
+		return false
+	}
+	return true
+}
+
+// promise writes the promise down and answers once that is durable.
+func (c *Core) promise(m ask, a answer) {
+	a.Verdict = promised
+	reply := func() {
+		// What was promised may have been withdrawn while it was written.
+		if p := c.promiseFor(m.Slot); p != nil && p.Claimant == m.From && p.Epoch == m.Epoch {
+			c.send(m.From, msgAnswer, a)
+		}
+	}
+	p := c.promiseFor(m.Slot)
+	if p != nil && p.Claimant == m.From && p.Epoch == m.Epoch {
+		c.sync.promisedAt[m.Slot] = c.now
+		if len(c.afterSave) == 0 {
+			reply() // asked again, and long durable
+		} else {
+			c.afterSave = append(c.afterSave, afterSave{c.saveToken, reply})
+		}
+		return
+	}
+	c.setPromise(promise{m.Slot, m.Epoch, m.From})
+	c.save(reply)
+}
+
+func (c *Core) promiseFor(s Slot) *promise {
+	for i := range c.vault.Promises {
+		if c.vault.Promises[i].Slot == s {
+			return &c.vault.Promises[i]
+		}
+	}
+	return nil
+}
+
+func (c *Core) setPromise(p promise) {
+	c.sync.promisedAt[p.Slot] = c.now
+	if old := c.promiseFor(p.Slot); old != nil {
+		*old = p
+		return
+	}
+	c.vault.Promises = append(c.vault.Promises, p)
+}
+
+// makeRoom reports whether one more promise can be written. Where the vault is
+// full, a promise that was given back makes room.
+func (c *Core) makeRoom() bool {
+	if len(c.vault.Promises) < maxPromises {
+		return true
+	}
+	i := slices.IndexFunc(c.vault.Promises, func(p promise) bool { return p.Claimant.IsZero() })
+	if i < 0 {
+		return false
+	}
+	c.vault.Promises = slices.Delete(c.vault.Promises, i, i+1)
+	return true
+}
+
+// receiveWithdraw takes a promise back at its claimant's request. The epoch
+// stays on record: it is promised to nobody again.
+func (c *Core) receiveWithdraw(m withdraw) error {
+	if p := c.promiseFor(m.Slot); p != nil && p.Claimant == m.From && p.Epoch <= m.Epoch {
+		c.voidPromise(p)
+	}
+	return nil
+}
+
+// voidPromise frees the slot, and keeps the epoch as a floor. It needs no
+// durable write of its own: a promise remembered too long only costs a retry.
+func (c *Core) voidPromise(p *promise) {
+	p.Claimant = NodeID{}
+	delete(c.sync.promisedAt, p.Slot)
+	c.save(nil)
+}
+
+// settlePromises drops the promises that a lease fulfils or overrules.
+func (c *Core) settlePromises(l *LeaseRecord) {
+	before := len(c.vault.Promises)
+	c.vault.Promises = slices.DeleteFunc(c.vault.Promises, func(p promise) bool {
+		return p.Slot == l.Slot && p.Epoch <= l.Epoch
+	})
+	if len(c.vault.Promises) != before {
+		delete(c.sync.promisedAt, l.Slot)
+		c.save(nil)
+	}
+}
+
+// expirePromises voids promises whose claimant has neither confirmed nor
+// withdrawn within the lease TTL: had it confirmed and died at once, its lease
+// would have expired with it.
+func (c *Core) expirePromises() {
+	for i := range c.vault.Promises {
+		p := &c.vault.Promises[i]
+		if !p.Claimant.IsZero() && c.now-c.sync.promisedAt[p.Slot] >= c.cfg.LeaseTTL && !c.member(p.Claimant).up {
+			c.voidPromise(p)
+		}
+	}
+}
+
+// receiveAnswer counts a holder's answer.
+func (c *Core) receiveAnswer(m answer) error {
+	k := &c.claim
+	if len(m.Lease) > 0 {
+		if err := c.takeRecord(m.Lease, false); err != nil {
+			return err
+		}
+	}
+	if k.phase != phaseAsking || m.Slot != k.slot || m.Epoch != k.epoch {
+		return nil
+	}
+	if m.Holders != c.holdersHash() {
+		c.sendDigest(m.From)
+	}
+	switch m.Verdict {
+	case promised, abstain, notHolder:
+		k.votes[m.From] = m.Verdict
+	case stale:
+		if k.floor == nil {
+			k.floor = map[Slot]uint64{}
+		}
+		k.floor[m.Slot] = max(k.floor[m.Slot], m.Seen)
+		k.refused = true
+	case held, taken:
+		k.refused = true
+	default:
+		return ErrMalformed
+	}
+	c.decide()
+	return nil
+}
