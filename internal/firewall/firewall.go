@@ -1,0 +1,70 @@
+// Package firewall keeps the iptables rules that let overlay traffic past
+// Docker's own.
+//
+// Docker drops what it did not expect: FORWARD's policy is DROP, since Docker
+// 28 every container has a rule in raw PREROUTING that drops packets to it
+// from anywhere but its bridge, and containers' packets are masqueraded
+// wherever they leave the bridge. One chain a table, named after the device,
+// holds the exceptions; a jump to it is kept before all other rules:
+//
+//	raw    PREROUTING              what comes in by the device, to the lease
+//	filter DOCKER-USER or FORWARD  what the device and the lease exchange
+//	nat    POSTROUTING             overlay traffic keeps its source address
+//
+// DOCKER-USER is the place Docker leaves alone when it restarts, so it is
+// used where FORWARD begins with it; otherwise the jump is in FORWARD itself.
+// Every rule names the device, except for masquerading, so several overlays
+// on one host do not disturb one another, and a chain left behind by a device
+// that is gone matches nothing of another's.
+package firewall
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// Errors that callers tell apart.
+var (
+	// ErrNoIPTables: no iptables command on this host, so nothing that it
+	// could have set up stands in the way either. Worth one line in the log.
+	ErrNoIPTables = errors.New("firewall: no iptables command found: rules are left to you")
+	// ErrPlatform: not Linux.
+	ErrPlatform = errors.New("firewall: flanneld runs on Linux only")
+)
+
+// Config is what the rules are about.
+type Config struct {
+	Network    netip.Prefix // the overlay network, IPv4
+	Lease      netip.Prefix // this node's part of it
+	Device     string       // the overlay device
+	Masquerade bool         // masquerade what leaves the overlay (--ip-masq)
+}
+
+// Validate says what is wrong with a configuration.
+func (c Config) Validate() error {
+	switch {
+	case !c.Network.IsValid() || !c.Network.Addr().Is4() || c.Network != c.Network.Masked():
+		return fmt.Errorf("firewall: network %s is no IPv4 network", c.Network)
+	case !c.Lease.IsValid() || c.Lease != c.Lease.Masked() || c.Lease.Bits() < c.Network.Bits() || !c.Network.Contains(c.Lease.Addr()):
+		return fmt.Errorf("firewall: lease %s is no subnet of the network %s", c.Lease, c.Network)
+	}
+	return validDevice(c.Device)
+}
+
+// validDevice refuses names that iptables would read as something else: '+'
+// at the end is its wildcard, '!' in front its negation.
+func validDevice(name string) error {
+	if name == "" || len(name) > 15 || strings.ContainsAny(name, "+!\"' \t\n/") {
+		return fmt.Errorf("firewall: %q cannot be matched as a device: 1 to 15 bytes, no blank, quote, '/', '+' or '!'", name)
+	}
+	return nil
+}
+
+// chainPrefix begins the name of every chain of every flanneld. With a device
+// name of at most 15 bytes the whole stays within the 28 that iptables takes.
+const chainPrefix = "FLANNELD-"
+
+// chainName is the name of the device's chain in each table.
+func chainName(device string) string { return chainPrefix + device }

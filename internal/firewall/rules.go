@@ -1,0 +1,112 @@
+package firewall
+
+import (
+	"slices"
+	"strings"
+)
+
+// A rule is what follows "-A CHAIN" in the words and the order in which
+// iptables -S prints it, so that what is there can be compared with what
+// should be.
+type rule string
+
+// args splits the rule for the command line; no word in it has blanks.
+func (r rule) args() []string { return strings.Fields(string(r)) }
+
+// table is one of the iptables tables with flanneld's chain in it.
+type table struct {
+	name    string
+	parents []string // built-in or Docker's chains where a jump may stand
+	rules   []rule   // of flanneld's chain
+}
+
+// tables returns what should be there. randomFully says whether masquerading
+// can choose ports at random (iptables 1.6.2), without which two flows may
+// get the same one and lose a packet.
+func tables(c Config, randomFully bool) []table {
+	dev, lease, network := c.Device, c.Lease.String(), c.Network.String()
+	return []table{
+		{name: "raw", parents: []string{"PREROUTING"}, rules: []rule{
+			rule("-s " + network + " -d " + lease + " -i " + dev + " -j ACCEPT"),
+		}},
+		{name: "filter", parents: []string{dockerUser, "FORWARD"}, rules: []rule{
+			rule("-s " + network + " -d " + lease + " -i " + dev + " -j ACCEPT"),
+			rule("-s " + lease + " -d " + network + " -o " + dev + " -j ACCEPT"),
+		}},
+		{name: "nat", parents: []string{"POSTROUTING"}, rules: natRules(c, randomFully)},
+	}
+}
+
+// natRules: ACCEPT ends nat POSTROUTING, so neither Docker's masquerading nor
+// the one below gets to see overlay traffic. It names the device because a
+// container that calls its own published port needs Docker's masquerading
+// within the lease.
+func natRules(c Config, randomFully bool) []rule {
+	dev, lease, network := c.Device, c.Lease.String(), c.Network.String()
+	rules := []rule{rule("-s " + lease + " -d " + network + " -o " + dev + " -j ACCEPT")}
+	if !c.Masquerade {
+		return rules
+	}
+	masquerade := " -j MASQUERADE"
+	if randomFully {
+		masquerade += " --random-fully"
+	}
+	return append(rules,
+		rule("-s "+lease+" -d 224.0.0.0/4 -j RETURN"),
+		rule("-s "+lease+" ! -d "+network+masquerade),
+		// From this host's other networks into the overlay: such a source
+		// would be refused on the way out, as LEASE.0 it is not.
+		rule("! -s "+network+" -o "+dev+masquerade),
+	)
+}
+
+// dockerUser is the chain that Docker makes for the operator's rules and does
+// not touch again.
+const dockerUser = "DOCKER-USER"
+
+// jumpTo is the rule that leads from a parent to flanneld's chain.
+func jumpTo(chain string) rule { return rule("-j " + chain) }
+
+// parse keeps the rules of one chain from the lines of iptables -S CHAIN.
+func parse(lines []string, chain string) []rule {
+	var rules []rule
+	for _, line := range lines {
+		if r, ok := strings.CutPrefix(line, "-A "+chain+" "); ok {
+			rules = append(rules, rule(strings.TrimSpace(r)))
+		}
+	}
+	return rules
+}
+
+// leading returns the rules after the jumps to any flanneld's chain at the
+// beginning: those of several devices share the first places in any order,
+// or two daemons would push each other back for ever.
+func leading(rules []rule) (jumps, rest []rule) {
+	i := slices.IndexFunc(rules, func(r rule) bool { return !strings.HasPrefix(string(r), "-j "+chainPrefix) })
+	if i < 0 {
+		return rules, nil
+	}
+	return rules[:i], rules[i:]
+}
+
+// jumpFirst says whether the parent has the jump among the leading ones, once.
+func jumpFirst(parent []rule, jump rule) bool {
+	jumps, rest := leading(parent)
+	return count(jumps, jump) == 1 && count(rest, jump) == 0
+}
+
+// beginsWithDocker says whether FORWARD sends every packet to DOCKER-USER
+// before any rule of somebody else's.
+func beginsWithDocker(forward []rule) bool {
+	_, rest := leading(forward)
+	return len(rest) > 0 && rest[0] == jumpTo(dockerUser)
+}
+
+func count(rules []rule, r rule) (n int) {
+	for _, have := range rules {
+		if have == r {
+			n++
+		}
+	}
+	return n
+}

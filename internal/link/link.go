@@ -1,0 +1,80 @@
+// Package link keeps the overlay device as the host's routing needs it: up,
+// with LEASE.0/32, the MTU, and the route of the whole network to it.
+//
+// What to do is planned by a pure function from the device's state and the
+// wanted configuration (plan.go); reading the state and doing the steps is
+// netlink (rtnetlink(7)). The device itself is made by package tun.
+package link
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// Errors that callers tell apart.
+var (
+	// ErrNoDevice: the overlay device does not exist.
+	ErrNoDevice = errors.New("no such device")
+	// ErrForeign: a device of that name exists and is not flanneld's.
+	ErrForeign = errors.New("device is not flanneld's")
+	// ErrRouteTaken: another route to the very same network is there.
+	ErrRouteTaken = errors.New("route taken")
+	// ErrPlatform: not Linux.
+	ErrPlatform = errors.New("link: flanneld runs on Linux only")
+)
+
+// AliasPrefix begins the alias of every device that flanneld made; that is
+// how it is told from other programs' (ip link shows it).
+const AliasPrefix = "flanneld"
+
+// Config is how the overlay device should be.
+type Config struct {
+	Name       string       // of the device, at most 15 bytes
+	Alias      string       // begins with AliasPrefix; at most 255 bytes
+	Addr       netip.Addr   // the device's only IPv4 address, as a /32: LEASE.0
+	MTU        int          // bytes
+	Network    netip.Prefix // routed to the device
+	TxQueueLen int          // packets; 0: leave it
+}
+
+// Validate says what is wrong with a configuration that the kernel would
+// refuse with less clear words.
+func (c Config) Validate() error {
+	switch {
+	case !ValidName(c.Name):
+		return fmt.Errorf("link: %q cannot be a device's name: 1 to 15 bytes, no blank, '/', ':', '%%' or '+'", c.Name)
+	case !strings.HasPrefix(c.Alias, AliasPrefix) || len(c.Alias) > 255:
+		return fmt.Errorf("link: alias %q of %s does not begin with %q or is longer than 255 bytes", c.Alias, c.Name, AliasPrefix)
+	case !c.Addr.Is4():
+		return fmt.Errorf("link: %s of %s is no IPv4 address", c.Addr, c.Name)
+	case !c.Network.IsValid() || c.Network != c.Network.Masked() || !c.Network.Contains(c.Addr):
+		return fmt.Errorf("link: network %s of %s does not contain its address %s, or has host bits", c.Network, c.Name, c.Addr)
+	case c.MTU < 68: // RFC 791: every link takes 68 bytes
+		return fmt.Errorf("link: MTU %d of %s is below 68, the least that IPv4 allows", c.MTU, c.Name)
+	}
+	return nil
+}
+
+// ValidName says whether a device can have that name (dev_valid_name in the
+// kernel) and iptables can match it ('+' at the end is its wildcard), and no
+// format character is in it.
+func ValidName(name string) bool {
+	return name != "" && name != "." && name != ".." && len(name) <= 15 &&
+		!strings.ContainsAny(name, "/:%+ \t\n\v\f\r") && !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' })
+}
+
+// Owner says whose a device is.
+type Owner int
+
+const (
+	Absent  Owner = iota // there is no such device
+	Ours                 // a TUN that carries flanneld's alias
+	Foreign              // anything else
+)
+
+// String is the word for the log.
+func (o Owner) String() string {
+	return [...]string{"absent", "ours", "foreign"}[o]
+}

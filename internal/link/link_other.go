@@ -1,0 +1,18 @@
+//go:build !linux
+
+package link
+
+// Ensure returns ErrPlatform.
+func Ensure(Config) ([]string, error) { return nil, ErrPlatform }
+
+// Check returns ErrPlatform.
+func Check(Config) ([]string, error) { return nil, ErrPlatform }
+
+// Owned returns ErrPlatform.
+func Owned(string) (Owner, error) { return Absent, ErrPlatform }
+
+// Remove returns ErrPlatform.
+func Remove(string) error { return ErrPlatform }
+
+// EnableForwarding returns ErrPlatform.
+func EnableForwarding() (bool, error) { return false, ErrPlatform }

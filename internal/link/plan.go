@@ -1,0 +1,173 @@
+package link
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// state is what the device is like.
+type state struct {
+	isTUN    bool
+	kind     string // as ip -d link shows it
+	alias    string
+	up       bool
+	mtu      int
+	txQueue  int
+	ip6auto  bool           // the kernel makes up an IPv6 link-local address
+	addrs    []netip.Prefix // IPv4 and IPv6
+	routes   []route        // IPv4 in the main table, to this device
+	routedBy string         // another device that has Config.Network's route
+}
+
+// route is one of the device's routes.
+type route struct {
+	dst      netip.Prefix
+	src      netip.Addr // preferred source; zero: none
+	scope    int        // RT_SCOPE_*
+	protocol int        // RTPROT_*
+	metric   int
+}
+
+// scopeLink is RT_SCOPE_LINK: the destination is on the device, no gateway.
+const scopeLink = 253
+
+// protocolStatic is RTPROT_STATIC. What an operator adds by hand with ip
+// route is RTPROT_BOOT and is left alone.
+const protocolStatic = 4
+
+// action is the kind of a step.
+type action int
+
+const (
+	setIP6None action = iota
+	setAlias
+	setMTU
+	setTxQueue
+	addAddr
+	setUp
+	addRoute     // fails when the route is there
+	replaceRoute // ours, with other attributes
+	delRoute
+	delAddr
+)
+
+// step is one change, with the sentence that Check and Ensure report.
+type step struct {
+	do    action
+	text  string
+	addr  netip.Prefix
+	route route
+}
+
+// wantRoute is the network's route. The preferred source makes the host's own
+// packets come from LEASE.0 whatever other addresses there are, so that the
+// other side accepts them.
+func (c Config) wantRoute() route {
+	return route{dst: c.Network, src: c.Addr, scope: scopeLink, protocol: protocolStatic}
+}
+
+// plan lists what must change, in an order in which no packet finds the
+// network unrouted: the new address and route come before the old ones go
+// (deleting an address deletes the routes that prefer it).
+func plan(s state, c Config) []step {
+	steps := planDevice(s, c)
+	steps = append(steps, planAddrs(s, c)...)
+	if !s.up {
+		steps = append(steps, step{do: setUp, text: "device is down"})
+	}
+	steps = append(steps, planRoutes(s, c)...)
+	return append(steps, planStaleAddrs(s, c)...)
+}
+
+func planDevice(s state, c Config) []step {
+	var steps []step
+	if s.ip6auto { // before the device goes up, when the address is made
+		steps = append(steps, step{do: setIP6None, text: "IPv6 link-local addresses are generated"})
+	}
+	if s.alias != c.Alias {
+		steps = append(steps, step{do: setAlias, text: fmt.Sprintf("alias is %q, not %q", s.alias, c.Alias)})
+	}
+	if s.mtu != c.MTU {
+		steps = append(steps, step{do: setMTU, text: fmt.Sprintf("MTU is %d, not %d", s.mtu, c.MTU)})
+	}
+	if c.TxQueueLen > 0 && s.txQueue != c.TxQueueLen {
+		steps = append(steps, step{do: setTxQueue, text: fmt.Sprintf("transmit queue is %d packets, not %d", s.txQueue, c.TxQueueLen)})
+	}
+	return steps
+}
+
+func planAddrs(s state, c Config) []step {
+	want := netip.PrefixFrom(c.Addr, 32)
+	for _, a := range s.addrs {
+		if a == want {
+			return nil
+		}
+	}
+	return []step{{do: addAddr, addr: want, text: fmt.Sprintf("address %s is missing", want)}}
+}
+
+// planStaleAddrs drops addresses of an older lease. IPv6 addresses are the
+// operator's.
+func planStaleAddrs(s state, c Config) []step {
+	var steps []step
+	for _, a := range s.addrs {
+		if a.Addr().Is4() && a != netip.PrefixFrom(c.Addr, 32) {
+			steps = append(steps, step{do: delAddr, addr: a, text: fmt.Sprintf("address %s is not of this lease", a)})
+		}
+	}
+	return steps
+}
+
+func planRoutes(s state, c Config) []step {
+	want := c.wantRoute()
+	var steps []step
+	var exact, near bool // near: the kernel holds it for the same route
+	for _, r := range s.routes {
+		switch {
+		case r == want:
+			exact = true
+		case r.dst == want.dst && r.metric == want.metric:
+			near = true
+		case r.protocol == protocolStatic:
+			steps = append(steps, step{do: delRoute, route: r, text: fmt.Sprintf("route to %s is not of this network", r.dst)})
+		}
+	}
+	switch {
+	case exact:
+	case near:
+		steps = append([]step{{do: replaceRoute, route: want, text: fmt.Sprintf("route to %s has other attributes", want.dst)}}, steps...)
+	default:
+		text := fmt.Sprintf("route to %s is missing", want.dst)
+		if s.routedBy != "" {
+			text += fmt.Sprintf(" (it is to %s)", s.routedBy)
+		}
+		steps = append([]step{{do: addRoute, route: want, text: text}}, steps...)
+	}
+	return steps
+}
+
+// owner tells whose the device is.
+func (s state) owner() Owner {
+	if s.isTUN && strings.HasPrefix(s.alias, AliasPrefix) {
+		return Ours
+	}
+	return Foreign
+}
+
+// describe names a foreign device in an error.
+func (s state) describe() string {
+	if s.alias == "" {
+		return fmt.Sprintf("a %s device without flanneld's alias", s.kind)
+	}
+	return fmt.Sprintf("a %s device with the alias %q", s.kind, s.alias)
+}
+
+// texts collects the sentences of the steps.
+func texts(steps []step) []string {
+	var all []string
+	for _, s := range steps {
+		all = append(all, s.text)
+	}
+	return all
+}

@@ -1,0 +1,68 @@
+// Package underlay finds the address under which other nodes reach this one,
+// and checks that the overlay network stays clear of what the host has already.
+//
+// The decisions are pure functions over a snapshot of the host (host.go); only
+// the snapshot itself asks the kernel.
+package underlay
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+)
+
+// ErrPlatform is returned where the host is not Linux.
+var ErrPlatform = errors.New("underlay: flanneld runs on Linux only")
+
+// Options say which underlay address to take; they are flannel's flags of the
+// same names. With none of the first three set it is the interface of the
+// default route. Names are tried before expressions, each list in order, and
+// the first that fits is taken.
+type Options struct {
+	Iface      []string   // --iface: interface names or IPv4 addresses
+	IfaceRegex []string   // --iface-regex: match a whole interface's name or any of its addresses
+	CanReach   netip.Addr // --iface-can-reach: the interface of the route to this address
+	PublicIP   netip.Addr // --public-ip: announced instead of the interface's address
+	Device     string     // the overlay device, which is never the underlay
+}
+
+// Underlay is this node's place on the underlay.
+type Underlay struct {
+	Interface  string     // its name
+	Index      int        // its index in this network namespace
+	Addr       netip.Addr // its IPv4 address; sockets are bound to it
+	PublicAddr netip.Addr // what is announced to other nodes; Addr unless set
+	MTU        int        // of the interface, bytes
+}
+
+// Datagram overhead: IPv4 header without options (RFC 791) and UDP (RFC 768).
+const overhead4 = 20 + 8
+
+// maxMTU is the largest overlay MTU that a UDP datagram over IPv4 can carry:
+// the total length field of 16 bits less the overhead.
+const maxMTU = 65535 - overhead4
+
+// OverlayMTU is the largest packet that fits in one datagram on the
+// interface: its MTU less 28. A loopback's 65536 gives 65507, UDP's limit.
+func (u Underlay) OverlayMTU() int { return min(u.MTU-overhead4, maxMTU) }
+
+// String is one line for the log: eth0 192.0.2.1, announced as 198.51.100.7.
+func (u Underlay) String() string {
+	s := fmt.Sprintf("%s %s", u.Interface, u.Addr)
+	if u.PublicAddr != u.Addr {
+		s += fmt.Sprintf(", announced as %s", u.PublicAddr)
+	}
+	return s
+}
+
+// Outside returns an error when one of the underlay's addresses lies in the
+// overlay network: its datagrams would be routed into the overlay again.
+func (u Underlay) Outside(network netip.Prefix) error {
+	for _, a := range []netip.Addr{u.Addr, u.PublicAddr} {
+		if network.Contains(a) {
+			return fmt.Errorf("underlay: address %s of this node lies in the overlay network %s: "+
+				"choose another network with --network, or another underlay with --iface or --public-ip", a, network)
+		}
+	}
+	return nil
+}

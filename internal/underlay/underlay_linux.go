@@ -1,0 +1,148 @@
+package underlay
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Choose finds the underlay that the options ask for. The error is one line
+// with what there is to choose from.
+func Choose(o Options) (Underlay, error) {
+	h, err := readHost()
+	if err != nil {
+		return Underlay{}, err
+	}
+	return choose(h, o, routeTo)
+}
+
+// Overlap returns an error when the overlay network shares addresses with an
+// interface or a route of this host that is not on device, the overlay's own.
+// Default routes do not count, nor bridges in a lease of ours: those are told
+// by the address that device still carries, and by the prefixes ours, where
+// the caller knows of more (the lease in its state, the one in subnet.env).
+func Overlap(network netip.Prefix, device string, ours ...netip.Prefix) error {
+	h, err := readHost()
+	if err != nil {
+		return err
+	}
+	return overlap(h, network.Masked(), device, ours)
+}
+
+// attempts is how often a dump is repeated that the kernel says was
+// interrupted by a change (NLM_F_DUMP_INTR).
+const attempts = 5
+
+// dump repeats an interrupted dump a few times.
+func dump[T any](what string, f func() ([]T, error)) ([]T, error) {
+	for try := 1; ; try++ {
+		items, err := f()
+		if err == nil {
+			return items, nil
+		}
+		if !errors.Is(err, netlink.ErrDumpInterrupted) || try == attempts {
+			return nil, fmt.Errorf("underlay: list %s: %w", what, err)
+		}
+	}
+}
+
+// readHost takes the snapshot.
+func readHost() (host, error) {
+	links, err := dump("interfaces", netlink.LinkList)
+	if err != nil {
+		return host{}, err
+	}
+	addrs, err := dump("addresses", func() ([]netlink.Addr, error) {
+		return netlink.AddrList(nil, netlink.FAMILY_V4)
+	})
+	if err != nil {
+		return host{}, err
+	}
+	routes, err := dump("routes", func() ([]netlink.Route, error) {
+		return netlink.RouteListFiltered(netlink.FAMILY_V4, nil, 0) // the main table
+	})
+	if err != nil {
+		return host{}, err
+	}
+	var h host
+	for _, l := range links {
+		h.interfaces = append(h.interfaces, readLink(l, addrs))
+	}
+	for _, r := range routes {
+		h.routes = append(h.routes, readRoute(r)...)
+	}
+	return h, nil
+}
+
+func readLink(l netlink.Link, addrs []netlink.Addr) iface {
+	attrs := l.Attrs()
+	f := iface{
+		name:     attrs.Name,
+		index:    attrs.Index,
+		mtu:      attrs.MTU,
+		up:       attrs.Flags&net.FlagUp != 0,
+		loopback: attrs.Flags&net.FlagLoopback != 0,
+		bridge:   l.Type() == "bridge",
+	}
+	for _, a := range addrs {
+		if p, ok := toPrefix(a.IPNet); ok && a.LinkIndex == attrs.Index {
+			f.addrs = append(f.addrs, ifaceAddr{prefix: p, secondary: a.Flags&unix.IFA_F_SECONDARY != 0})
+		}
+	}
+	return f
+}
+
+// readRoute gives one entry a next hop.
+func readRoute(r netlink.Route) []route {
+	dst, ok := toPrefix(r.Dst)
+	if !ok {
+		dst = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	}
+	src, _ := netip.AddrFromSlice(r.Src)
+	entry := route{dst: dst.Masked(), index: r.LinkIndex, metric: r.Priority, src: src.Unmap()}
+	switch r.Type {
+	case unix.RTN_BLACKHOLE, unix.RTN_UNREACHABLE, unix.RTN_PROHIBIT, unix.RTN_THROW:
+		entry.nowhere = true
+	}
+	if len(r.MultiPath) == 0 {
+		return []route{entry}
+	}
+	var entries []route
+	for _, hop := range r.MultiPath {
+		entry.index = hop.LinkIndex
+		entries = append(entries, entry)
+	}
+	return entries
+}
+
+// routeTo asks the kernel for its route to addr.
+func routeTo(addr netip.Addr) (route, error) {
+	if !addr.Unmap().Is4() {
+		return route{}, errors.New("not an IPv4 address")
+	}
+	found, err := netlink.RouteGet(addr.Unmap().AsSlice())
+	if err != nil {
+		return route{}, fmt.Errorf("no route: %w", err)
+	}
+	if len(found) == 0 {
+		return route{}, errors.New("no route")
+	}
+	return readRoute(found[0])[0], nil
+}
+
+// toPrefix keeps the host part; not ok for nil and IPv6.
+func toPrefix(n *net.IPNet) (netip.Prefix, bool) {
+	if n == nil {
+		return netip.Prefix{}, false
+	}
+	addr, ok := netip.AddrFromSlice(n.IP)
+	if addr = addr.Unmap(); !ok || !addr.Is4() {
+		return netip.Prefix{}, false
+	}
+	bits, _ := n.Mask.Size()
+	return netip.PrefixFrom(addr, bits), true
+}
