@@ -1,0 +1,55 @@
+package encap
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// Config says how Listen sets up its sockets. The zero value is good.
+type Config struct {
+	// Lanes is the number of sockets on the one address; zero means 1.
+	Lanes int
+
+	// Batch is how many messages one system call carries; zero means
+	// DefaultBatch. Longer slices are sent in several calls.
+	Batch int
+
+	// BufferSize is how many bytes the kernel may hold for each socket in each
+	// direction; zero means DefaultBufferSize. The default of the system holds
+	// three superpackets. More than net.core.rmem_max and wmem_max takes
+	// CAP_NET_ADMIN; without it the sockets get what is allowed.
+	BufferSize int
+}
+
+// Defaults of Config.
+const (
+	DefaultBatch      = 64
+	DefaultBufferSize = 8 << 20
+)
+
+const maxLanes = 256 // as many as a TUN device has queues
+
+// checked returns the configuration with defaults filled in, or says what is
+// wrong with it or the address.
+func (c Config) checked(addr netip.AddrPort) (Config, error) {
+	if c.Lanes == 0 {
+		c.Lanes = 1
+	}
+	if c.Batch == 0 {
+		c.Batch = DefaultBatch
+	}
+	if c.BufferSize == 0 {
+		c.BufferSize = DefaultBufferSize
+	}
+	switch {
+	case !addr.Addr().Is4():
+		return c, fmt.Errorf("encap: listen on %s: the underlay address must be IPv4", addr)
+	case c.Lanes < 0 || c.Lanes > maxLanes:
+		return c, fmt.Errorf("encap: %d lanes: must be 1 to %d", c.Lanes, maxLanes)
+	case c.Batch < 0 || c.Batch > MaxBuffers:
+		return c, fmt.Errorf("encap: batch of %d: must be 1 to %d", c.Batch, MaxBuffers)
+	case c.BufferSize < 0 || c.BufferSize > 1<<30:
+		return c, fmt.Errorf("encap: socket buffers of %d bytes: must be 1 to %d", c.BufferSize, 1<<30)
+	}
+	return c, nil
+}

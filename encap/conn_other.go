@@ -1,0 +1,40 @@
+//go:build !linux
+
+package encap
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// Conn is one lane's socket. There is none on this system.
+type Conn struct{}
+
+// Listen returns ErrUnsupported.
+func Listen(addr netip.AddrPort, cfg Config) ([]*Conn, error) {
+	if _, err := cfg.checked(addr); err != nil {
+		return nil, err
+	}
+	return nil, fmt.Errorf("encap: listen on UDP %s: %w", addr, ErrUnsupported)
+}
+
+// LocalAddr returns the zero value.
+func (*Conn) LocalAddr() netip.AddrPort { return netip.AddrPort{} }
+
+// Send returns ErrUnsupported.
+func (*Conn) Send([]Message) (int, error) { return 0, ErrUnsupported }
+
+// Receive returns ErrUnsupported.
+func (*Conn) Receive([]Message) (int, error) { return 0, ErrUnsupported }
+
+// PathMTU returns ErrUnsupported.
+func (*Conn) PathMTU(netip.Addr) (int, error) { return 0, ErrUnsupported }
+
+// Overflows returns 0.
+func (*Conn) Overflows() uint64 { return 0 }
+
+// BufferSizes returns ErrUnsupported.
+func (*Conn) BufferSizes() (receive, send int, err error) { return 0, 0, ErrUnsupported }
+
+// Close does nothing.
+func (*Conn) Close() error { return nil }

@@ -1,0 +1,179 @@
+// Package encaptest is an underlay without a kernel: what a test delivers to a
+// Conn is received, what is sent through it is kept.
+package encaptest
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"flanneld/encap"
+)
+
+// Datagram is one payload with the address it came from or goes to.
+type Datagram struct {
+	Addr    netip.AddrPort
+	Payload []byte
+}
+
+// Conn behaves like an *encap.Conn. The zero value is not usable; see NewConn.
+// All methods may be called from any goroutine.
+type Conn struct {
+	sink func(m *encap.Message) error
+
+	mu        sync.Mutex
+	changed   sync.Cond // of everything below
+	delivered []Datagram
+	sent      []Datagram
+	mtus      map[netip.Addr]int // path MTU by destination, outer headers included
+	err       error              // what Receive returns once nothing is delivered any more
+}
+
+// NewConn makes a connection that keeps what is sent through it.
+func NewConn() *Conn { return NewConnFunc(nil) }
+
+// NewConnFunc makes a connection that hands every message to sink, which must
+// not keep it, and takes sink's error for the message's. Nothing is allocated
+// then.
+func NewConnFunc(sink func(m *encap.Message) error) *Conn {
+	c := &Conn{sink: sink, mtus: make(map[netip.Addr]int)}
+	c.changed.L = &c.mu
+	return c
+}
+
+// Deliver appends datagrams for Receive to return. Payloads are not copied, and
+// Receive does not change them.
+func (c *Conn) Deliver(datagrams ...Datagram) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.delivered = append(c.delivered, datagrams...)
+	c.changed.Broadcast()
+}
+
+// Fail makes Receive return err once everything delivered has been received.
+func (c *Conn) Fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		c.err = err
+	}
+	c.changed.Broadcast()
+}
+
+// SetPathMTU makes longer datagrams to addr fail from now on, as a kernel does
+// that learned of a narrow path. The MTU counts the outer headers.
+func (c *Conn) SetPathMTU(addr netip.Addr, mtu int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mtus[addr] = mtu
+}
+
+// PathMTU returns what SetPathMTU set, or 65535.
+func (c *Conn) PathMTU(addr netip.Addr) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pathMTU(addr), nil
+}
+
+func (c *Conn) pathMTU(addr netip.Addr) int {
+	if mtu, ok := c.mtus[addr]; ok {
+		return mtu
+	}
+	return 65535
+}
+
+// Send keeps a copy of every message, or gives it to the sink.
+func (c *Conn) Send(msgs []encap.Message) (sent int, err error) {
+	for i := range msgs {
+		m := &msgs[i]
+		if c.sink != nil {
+			m.Err = c.sink(m)
+		} else {
+			m.Err = c.keep(m)
+		}
+		if m.Err == net.ErrClosed {
+			err = net.ErrClosed
+		}
+		if m.Err == nil {
+			sent++
+		}
+	}
+	return sent, err
+}
+
+// keep is the sink of NewConn.
+func (c *Conn) keep(m *encap.Message) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	payload := slices.Concat(m.Buffers...)
+	switch {
+	case c.err != nil:
+		return c.err
+	case len(payload)+encap.Overhead > c.pathMTU(m.Addr.Addr()):
+		return encap.ErrTooLong
+	}
+	c.sent = append(c.sent, Datagram{Addr: m.Addr, Payload: payload})
+	c.changed.Broadcast()
+	return nil
+}
+
+// Sent waits until n datagrams were sent and not yet taken, and takes them. It
+// returns what there is when the connection is closed before.
+func (c *Conn) Sent(n int) []Datagram {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.sent) < n && c.err == nil {
+		c.changed.Wait()
+	}
+	n = min(n, len(c.sent))
+	taken := slices.Clone(c.sent[:n])
+	c.sent = c.sent[n:]
+	return taken
+}
+
+// Receive is what encap.Conn.Receive is: it waits for the first datagram, then
+// takes what is there, and cuts what does not fit its buffers.
+func (c *Conn) Receive(msgs []encap.Message) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.delivered) == 0 {
+		if c.err != nil {
+			return 0, c.err
+		}
+		c.changed.Wait()
+	}
+	n := min(len(c.delivered), len(msgs))
+	for i := range n {
+		fill(&msgs[i], c.delivered[i])
+	}
+	c.delivered = c.delivered[:copy(c.delivered, c.delivered[n:])]
+	return n, nil
+}
+
+// fill scatters a datagram over the buffers of a message.
+func fill(m *encap.Message, d Datagram) {
+	rest := d.Payload
+	for _, b := range m.Buffers {
+		rest = rest[copy(b, rest):]
+	}
+	m.Addr = d.Addr
+	m.N = len(d.Payload) - len(rest)
+	m.Truncated = len(rest) > 0
+}
+
+// Overflows returns 0.
+func (c *Conn) Overflows() uint64 { return 0 }
+
+// Close makes waiting calls return; a second call returns net.ErrClosed.
+func (c *Conn) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == net.ErrClosed {
+		return net.ErrClosed
+	}
+	c.err = net.ErrClosed
+	c.delivered = nil
+	c.changed.Broadcast()
+	return nil
+}

@@ -1,0 +1,133 @@
+package encap
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// Listen opens cfg.Lanes sockets on one local address and port. Datagrams leave
+// with that address as their source; with 0.0.0.0 the kernel chooses one by
+// route. Port 0 takes a free one, the same for all.
+//
+// A port that somebody else uses is an error in every case, also if he would
+// share it. On failure nothing stays open.
+func Listen(addr netip.AddrPort, cfg Config) ([]*Conn, error) {
+	cfg, err := cfg.checked(addr)
+	if err != nil {
+		return nil, err
+	}
+	conns := make([]*Conn, 0, cfg.Lanes)
+	for len(conns) < cfg.Lanes {
+		c, err := listenLane(addr, cfg, len(conns) == 0)
+		if err != nil {
+			for _, c := range conns {
+				c.Close()
+			}
+			return nil, fmt.Errorf("encap: listen on UDP %s: %w", addr, explainBind(err))
+		}
+		conns = append(conns, c)
+		addr = c.LocalAddr() // the first settles port 0
+	}
+	return conns, nil
+}
+
+// listenLane opens the socket of one lane.
+func listenLane(addr netip.AddrPort, cfg Config, first bool) (_ *Conn, err error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			unix.Close(fd)
+		}
+	}()
+	if err := setOptions(fd, cfg.BufferSize); err != nil {
+		return nil, err
+	}
+	if err := bind(fd, addr, first, cfg.Lanes > 1); err != nil {
+		return nil, err
+	}
+	local, err := localAddr(fd)
+	if err != nil {
+		return nil, err
+	}
+	h, err := newHandle(fd)
+	if err != nil {
+		return nil, err
+	}
+	return newConn(h, local, cfg.Batch), nil
+}
+
+// bind binds a lane's socket. The first one binds before it agrees to share the
+// port, so that it fails if anybody has the port already, sharing or not.
+func bind(fd int, addr netip.AddrPort, first, shared bool) error {
+	share := func() error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) }
+	if shared && !first {
+		if err := share(); err != nil {
+			return err
+		}
+	}
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}); err != nil {
+		return err
+	}
+	if shared && first {
+		return share()
+	}
+	return nil
+}
+
+// setOptions forbids outer fragments and asks for room in the kernel.
+func setOptions(fd, bufferSize int) error {
+	// DO: DF on every datagram, learn from ICMP, EMSGSIZE for what is too long.
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DO); err != nil {
+		return fmt.Errorf("forbid fragmentation: %w", err)
+	}
+	if err := setBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, bufferSize); err != nil {
+		return fmt.Errorf("set the receive buffer: %w", err)
+	}
+	if err := setBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, bufferSize); err != nil {
+		return fmt.Errorf("set the send buffer: %w", err)
+	}
+	return nil
+}
+
+// setBuffer tries the option that may exceed the system's limit, then the one
+// that the limit quietly cuts.
+func setBuffer(fd, force, plain, size int) error {
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, size) == nil {
+		return nil
+	}
+	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, plain, size)
+}
+
+// localAddr is the address a socket is bound to.
+func localAddr(fd int) (netip.AddrPort, error) {
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	sa4, ok := sa.(*unix.SockaddrInet4)
+	if !ok {
+		return netip.AddrPort{}, fmt.Errorf("local address is a %T", sa)
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4(sa4.Addr), uint16(sa4.Port)), nil
+}
+
+// explainBind says what to do about an address that cannot be had.
+func explainBind(err error) error {
+	switch {
+	case errors.Is(err, unix.EADDRINUSE):
+		return fmt.Errorf("%w: another flanneld, or flannel, uses the port: stop it or choose another port", err)
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		return fmt.Errorf("%w: this host does not have the address", err)
+	}
+	return err
+}
+
+// isClosed reports whether err only says that the connection was closed.
+func isClosed(err error) bool { return errors.Is(err, net.ErrClosed) }

@@ -1,0 +1,69 @@
+package encap
+
+import (
+	"errors"
+	"net/netip"
+)
+
+// Overhead is what the underlay adds to an overlay packet, in bytes: an IPv4
+// header without options and a UDP header.
+const Overhead = 20 + 8
+
+// MaxPayload is the largest payload of one datagram, in bytes.
+const MaxPayload = 65535 - Overhead
+
+// MaxBuffers is the largest number of buffers of one message (UIO_MAXIOV,
+// linux/uio.h).
+const MaxBuffers = 1024
+
+// Message is one datagram, on its way out or in. Its memory belongs to whoever
+// made it; Send and Receive use it only until they return.
+type Message struct {
+	// Addr is where the datagram goes (Send) or came from (Receive). IPv4.
+	Addr netip.AddrPort
+
+	// Buffers are the payload laid end to end (Send), or where to put it
+	// (Receive). Many buffers make one datagram: a header written for it and a
+	// payload that stays where it was read.
+	Buffers [][]byte
+
+	// N is the number of bytes received into Buffers.
+	N int
+
+	// Truncated is set by Receive when the datagram was longer than Buffers,
+	// which hold its beginning.
+	Truncated bool
+
+	// Err is set by Send for every message: nil when the kernel took it,
+	// otherwise why this one was not sent. ErrTooLong and ErrBufferFull, or an
+	// error number of the kernel.
+	Err error
+}
+
+// NewMessages makes n messages to receive into, each with one buffer of size
+// bytes. All buffers lie in one slab.
+func NewMessages(n, size int) []Message {
+	slab := make([]byte, n*size)
+	buffers := make([][]byte, n)
+	msgs := make([]Message, n)
+	for i := range msgs {
+		buffers[i] = slab[i*size : (i+1)*size : (i+1)*size]
+		msgs[i].Buffers = buffers[i : i+1 : i+1]
+	}
+	return msgs
+}
+
+// Errors of single messages. Both are sentinel values, compared with ==, so that
+// a full batch of them allocates nothing.
+var (
+	// ErrTooLong: the datagram is larger than the path to its destination takes
+	// (EMSGSIZE). The kernel does not fragment it. PathMTU says how large it
+	// may be.
+	ErrTooLong = errors.New("datagram larger than the path MTU")
+
+	// ErrBufferFull: the socket's send buffer stayed full for sendPatience.
+	ErrBufferFull = errors.New("send buffer full")
+)
+
+// ErrUnsupported is what Listen returns on other systems than Linux.
+var ErrUnsupported = errors.New("UDP batches are supported on Linux only")

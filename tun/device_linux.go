@@ -1,0 +1,223 @@
+package tun
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"github.com/songgao/water"
+	"golang.org/x/sys/unix"
+)
+
+const clonePath = "/dev/net/tun"
+
+// queueFlags is what every queue attaches with. IFF_VNET_HDR will be added here
+// for offloads; the kernel takes over new flags as long as no other queue of the
+// device is open, which is why Open closes the descriptor that created it.
+const queueFlags = unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_MULTI_QUEUE
+
+// Device is an open TUN device. The methods may be called from any goroutine.
+type Device struct {
+	name    string
+	index   int
+	created bool
+	queues  []*Queue
+}
+
+// Open creates the device, or takes over a persistent one that an earlier
+// process left, and attaches cfg.Queues queues to it. A created device is
+// persistent: it keeps its addresses and routes when the process ends, however
+// it ends. Open neither configures addresses nor brings the device up.
+//
+// The errors wrap ErrBusy, ErrForeign, ErrNoDevice or ErrPermission where they
+// apply. On failure nothing stays open, and a device that Open created is gone
+// again.
+func Open(cfg Config) (*Device, error) {
+	cfg, err := cfg.checked()
+	if err != nil {
+		return nil, err
+	}
+	// Descriptors first: running out of them must not leave a device behind.
+	fds, err := openClones(cfg.Queues)
+	if err != nil {
+		return nil, fmt.Errorf("tun: open %s: %w", clonePath, explainOpen(err))
+	}
+	d, err := open(cfg, fds)
+	if err != nil {
+		closeAll(fds)
+		return nil, fmt.Errorf("tun: open device %s: %w", cfg.Name, explainRefusal(err))
+	}
+	return d, nil
+}
+
+// open makes a device out of the not yet attached descriptors fds, which it
+// leaves open when it fails.
+func open(cfg Config, fds []int) (_ *Device, err error) {
+	created, err := ensure(cfg.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil && created {
+			// Fails on a descriptor that was never attached; if the first
+			// could not be attached, nothing is left to undo it with.
+			_ = unix.IoctlSetInt(fds[0], unix.TUNSETPERSIST, 0)
+		}
+	}()
+	if err := attachAll(fds, cfg.Name); err != nil {
+		return nil, err
+	}
+	l, err := findLink(cfg.Name)
+	if err != nil {
+		return nil, fmt.Errorf("look at the device: %w", err)
+	}
+	if l.queues > len(fds) { // somebody attached in the meantime
+		return nil, ErrBusy
+	}
+	alias := ""
+	if created {
+		alias = cfg.Alias
+	}
+	if err := setLink(l.index, alias); err != nil {
+		return nil, fmt.Errorf("configure the device: %w", err)
+	}
+	queues, err := newQueues(fds)
+	if err != nil {
+		return nil, err
+	}
+	return &Device{name: cfg.Name, index: l.index, created: created, queues: queues}, nil
+}
+
+// ensure makes sure that there is a device of this name that we may attach to,
+// and says whether it had to create it.
+func ensure(name string) (created bool, err error) {
+	l, err := findLink(name)
+	switch {
+	case errors.Is(err, unix.ENODEV):
+		return true, create(name)
+	case err != nil:
+		return false, fmt.Errorf("look for the device: %w", err)
+	case !l.isMultiQueueTUN():
+		return false, fmt.Errorf("%w, but %s: choose another device name or delete it", ErrForeign, l)
+	case l.queues > 0:
+		return false, fmt.Errorf("%w (%d queues are open): stop it, or choose another device name", ErrBusy, l.queues)
+	}
+	return false, nil
+}
+
+// create creates the persistent device and closes the descriptor that this took.
+//
+// The library opens without close-on-exec and loses the descriptor when it
+// fails. So no process may be started while it works, and the one failure that
+// can be foreseen, a missing capability, is looked for first.
+func create(name string) error {
+	if !hasNetAdmin() {
+		return unix.EPERM
+	}
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	dev, err := water.New(water.Config{
+		DeviceType: water.TUN,
+		PlatformSpecificParams: water.PlatformSpecificParams{
+			Name:       name,
+			Persist:    true,
+			MultiQueue: true,
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("create: %w", err)
+	}
+	return dev.Close()
+}
+
+// hasNetAdmin reports whether this thread has CAP_NET_ADMIN.
+func hasNetAdmin() bool {
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData // version 3: two words of 32 capabilities
+	if err := unix.Capget(&hdr, &data[0]); err != nil {
+		return false
+	}
+	return data[0].Effective&(1<<unix.CAP_NET_ADMIN) != 0
+}
+
+// openClones opens the clone device n times, non-blocking and close-on-exec.
+func openClones(n int) ([]int, error) {
+	fds := make([]int, 0, n)
+	for range n {
+		fd, err := unix.Open(clonePath, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		if err != nil {
+			closeAll(fds)
+			return nil, err
+		}
+		fds = append(fds, fd)
+	}
+	return fds, nil
+}
+
+// attachAll makes each descriptor one queue of the device, in order, so that the
+// index of a queue here is its index in the kernel.
+func attachAll(fds []int, name string) error {
+	for i, fd := range fds {
+		req, err := unix.NewIfreq(name)
+		if err != nil {
+			return err
+		}
+		req.SetUint16(queueFlags)
+		if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, req); err != nil {
+			return fmt.Errorf("attach queue %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+}
+
+// explainOpen says what it means that the clone device cannot be opened.
+func explainOpen(err error) error {
+	switch err {
+	case unix.ENOENT, unix.ENXIO, unix.ENODEV:
+		return fmt.Errorf("%w (%w): load the kernel module tun, or hand the container /dev/net/tun", ErrNoDevice, err)
+	}
+	return explainRefusal(err)
+}
+
+// explainRefusal says what to do about a missing right.
+func explainRefusal(err error) error {
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
+		return fmt.Errorf("%w (%w): run as root or with CAP_NET_ADMIN", ErrPermission, err)
+	}
+	return err
+}
+
+// Name is the name the device was opened with.
+func (d *Device) Name() string { return d.name }
+
+// Index is the kernel's interface index.
+func (d *Device) Index() int { return d.index }
+
+// Created reports whether Open created the device, as opposed to taking it over.
+func (d *Device) Created() bool { return d.created }
+
+// Queues are the queues in the order of their kernel index. What was read from
+// one queue is answered on the same queue, so that a flow keeps its lane.
+func (d *Device) Queues() []*Queue { return d.queues }
+
+// Close closes all queues; Reads that wait return. The device itself stays, with
+// its addresses and routes, for the next process to take over.
+func (d *Device) Close() error {
+	var errs []error
+	for _, q := range d.queues {
+		if err := q.Close(); err != nil && !closed(err) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// closed reports whether err only says that somebody else was faster.
+func closed(err error) bool { return errors.Is(err, fs.ErrClosed) }

@@ -1,0 +1,18 @@
+// Package tun is the overlay edge: the TUN device and its queues.
+//
+// The kernel routes every packet for the overlay network into the device. Each
+// queue of the device is one descriptor; what is read from a queue are overlay
+// packets on their way out (egress), what is written to it are overlay packets
+// that came in (ingress).
+//
+// From small to large:
+//
+//	packet   one overlay IP packet, without any header in front
+//	slot     memory for one packet, with Headroom in front of it
+//	batch    the packets that one Read drained from a queue
+//	queue    one descriptor of the device; one lane owns it
+//	device   the kernel's network interface; it outlives the process
+//
+// The package knows nothing of the underlay, of peers, or of routes. The device
+// exists on Linux only; elsewhere the package builds and Open says so.
+package tun
