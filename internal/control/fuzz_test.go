@@ -1,0 +1,52 @@
+package control
+
+import (
+	"testing"
+
+	"flanneld/internal/config"
+)
+
+func FuzzDecodeJoin(f *testing.F) {
+	for _, seed := range []string{`{"addresses":["host1:8286"]}`, `{"addresses":[]}`, `{}`, `null`, `[]`, `{"addresses":["a"]} x`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r, err := decodeJoin(body)
+		if err != nil {
+			return
+		}
+		if len(r.Addresses) == 0 || len(r.Addresses) > maxAddresses {
+			t.Errorf("%q: %d addresses accepted", body, len(r.Addresses))
+		}
+		for _, a := range r.Addresses {
+			if config.CheckSeed(a) != nil {
+				t.Errorf("%q: address %q accepted", body, a)
+			}
+		}
+	})
+}
+
+func FuzzDecodeForget(f *testing.F) {
+	for _, seed := range []string{`{"node":"beta"}`, `{"node":""}`, `{"node":1}`, `{"node":"a b"}`, `{"Node":"x"}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r, err := decodeForget(body)
+		if err == nil && (r.Node == "" || len(r.Node) > maxNodeName) {
+			t.Errorf("%q: node %q accepted", body, r.Node)
+		}
+	})
+}
+
+// An address that is accepted is one the route table can be asked for.
+func FuzzDecodeAddress(f *testing.F) {
+	for _, seed := range []string{"10.244.1.2", "::1", "::ffff:1.2.3.4", "fe80::1%eth0", "", "1.2.3"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		a, err := decodeAddress(text)
+		if err == nil && (!a.IsValid() || a.Is4In6() || a.Zone() != "") {
+			t.Errorf("%q: %v accepted", text, a)
+		}
+	})
+}

@@ -1,0 +1,83 @@
+package control
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+
+	"flanneld/internal/config"
+)
+
+const (
+	maxBody      = 16 << 10 // bytes of a request
+	maxAddresses = 64       // in one join; 64 names of 253 bytes fit into maxBody
+	maxNodeName  = 64       // bytes, as in a node record; an ID has 26
+)
+
+// decodeJoin reads and checks a JoinRequest. The error is for the caller.
+func decodeJoin(body []byte) (JoinRequest, error) {
+	var r JoinRequest
+	if err := decode(body, &r); err != nil {
+		return r, err
+	}
+	if len(r.Addresses) == 0 {
+		return r, errors.New("no address to join")
+	}
+	if len(r.Addresses) > maxAddresses {
+		return r, fmt.Errorf("%d addresses are too many, at most %d can be joined at once", len(r.Addresses), maxAddresses)
+	}
+	for _, a := range r.Addresses {
+		if err := config.CheckSeed(a); err != nil {
+			return r, fmt.Errorf("address %.80q: %w", a, err)
+		}
+	}
+	return r, nil
+}
+
+// decodeForget reads and checks a ForgetRequest.
+func decodeForget(body []byte) (ForgetRequest, error) {
+	var r ForgetRequest
+	if err := decode(body, &r); err != nil {
+		return r, err
+	}
+	return r, CheckNode(r.Node)
+}
+
+// CheckNode says what is wrong with the name or ID of a node to forget.
+func CheckNode(node string) error {
+	switch {
+	case node == "":
+		return errors.New("no node named")
+	case len(node) > maxNodeName:
+		return fmt.Errorf("node %.20q...: longer than %d bytes", node, maxNodeName)
+	case strings.ContainsFunc(node, func(r rune) bool { return r <= ' ' || r == 0x7f }):
+		return fmt.Errorf("node %q: has blanks or control characters", node)
+	}
+	return nil
+}
+
+// decodeAddress reads the address of a route request.
+func decodeAddress(text string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(text)
+	if err != nil || a.Zone() != "" {
+		return netip.Addr{}, fmt.Errorf("%.80q is not an IP address", text)
+	}
+	return a.Unmap(), nil
+}
+
+// decode takes exactly one JSON object without unknown fields.
+func decode(body []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return fmt.Errorf("request is not the JSON expected: %w", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("request has something behind its JSON")
+	}
+	return nil
+}

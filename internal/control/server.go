@@ -1,0 +1,199 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+)
+
+// Daemon is what the server shows and commands. Its methods are called from
+// several goroutines at once. An error is the daemon's refusal, one line for the
+// person at the other end.
+type Daemon interface {
+	Status() Status
+	Nodes() Nodes
+	Route(netip.Addr) Route
+	Join(context.Context, []string) (Joined, error)
+	Leave(context.Context) (Left, error)
+	Forget(context.Context, string) (Node, error)
+}
+
+// Times a caller may take. All are short: who connects is on this host.
+const (
+	readTime   = 5 * time.Second  // to send a request, header and body
+	writeTime  = 5 * time.Second  // to take the answer, once there is one
+	actTime    = 30 * time.Second // for the daemon to do what was asked
+	maxHeaders = 4 << 10          // bytes; net/http adds 4 KiB of its own
+)
+
+// Server answers on the control socket.
+type Server struct {
+	listener *listener
+	http     *http.Server
+	daemon   Daemon
+	log      *slog.Logger
+}
+
+// Listen makes the socket at path, so that callers can connect from now on;
+// they are answered while Serve runs.
+func Listen(path string, d Daemon, log *slog.Logger) (*Server, error) {
+	l, err := listen(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{listener: l, daemon: d, log: log}
+	s.http = &http.Server{
+		Handler:           s.routes(),
+		ConnContext:       withVerdict,
+		ReadHeaderTimeout: readTime,
+		ReadTimeout:       readTime,
+		WriteTimeout:      readTime + actTime + writeTime, // until reply sets a nearer one
+		MaxHeaderBytes:    maxHeaders,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	s.http.SetKeepAlivesEnabled(false) // a slot is for one request
+	return s, nil
+}
+
+// Serve answers until Shutdown or Close, and then returns nil.
+func (s *Server) Serve() error {
+	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// Shutdown removes the socket, lets the requests under way finish until ctx
+// ends, and closes what is left.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	return errors.Join(err, s.close())
+}
+
+// close also closes a listener that was never served.
+func (s *Server) close() error {
+	err := s.http.Close()
+	if lerr := s.listener.Close(); lerr != nil && !errors.Is(lerr, net.ErrClosed) {
+		err = errors.Join(err, lerr)
+	}
+	return err
+}
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", s.status)
+	mux.HandleFunc("GET /v1/nodes", s.nodes)
+	mux.HandleFunc("GET /v1/route", s.route)
+	mux.HandleFunc("POST /v1/join", s.join)
+	mux.HandleFunc("POST /v1/leave", s.leave)
+	mux.HandleFunc("POST /v1/forget", s.forget)
+	return s.guard(mux)
+}
+
+type verdictKey struct{}
+
+func withVerdict(ctx context.Context, c net.Conn) context.Context {
+	own, ok := c.(*conn)
+	if !ok {
+		return context.WithValue(ctx, verdictKey{}, errors.New("caller unknown"))
+	}
+	return context.WithValue(ctx, verdictKey{}, own.verdict)
+}
+
+// guard turns unwelcome callers away before anything of theirs is read, and
+// bounds the body of the others.
+func (s *Server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if verdict, _ := r.Context().Value(verdictKey{}).(error); verdict != nil {
+			s.log.Warn("caller refused on the control socket", "reason", verdict)
+			refuse(w, http.StatusForbidden, verdict)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
+	reply(w, http.StatusOK, s.daemon.Status())
+}
+
+func (s *Server) nodes(w http.ResponseWriter, _ *http.Request) {
+	reply(w, http.StatusOK, s.daemon.Nodes())
+}
+
+func (s *Server) route(w http.ResponseWriter, r *http.Request) {
+	a, err := decodeAddress(r.URL.Query().Get("address"))
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	reply(w, http.StatusOK, s.daemon.Route(a))
+}
+
+func (s *Server) join(w http.ResponseWriter, r *http.Request) {
+	act(w, r, decodeJoin, func(ctx context.Context, req JoinRequest) (Joined, error) {
+		return s.daemon.Join(ctx, req.Addresses)
+	})
+}
+
+func (s *Server) forget(w http.ResponseWriter, r *http.Request) {
+	act(w, r, decodeForget, func(ctx context.Context, req ForgetRequest) (Node, error) {
+		return s.daemon.Forget(ctx, req.Node)
+	})
+}
+
+func (s *Server) leave(w http.ResponseWriter, r *http.Request) {
+	nothing := func(body []byte) (struct{}, error) {
+		var none struct{}
+		return none, decode(body, &none)
+	}
+	act(w, r, nothing, func(ctx context.Context, _ struct{}) (Left, error) { return s.daemon.Leave(ctx) })
+}
+
+// act reads a request, has it done, and answers. What was begun is not given up
+// when the caller goes away: half a leave is worse than a whole one.
+func act[Request, Answer any](w http.ResponseWriter, r *http.Request, read func([]byte) (Request, error), do func(context.Context, Request) (Answer, error)) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		refuse(w, http.StatusRequestEntityTooLarge, err)
+		return
+	}
+	request, err := read(body)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), actTime)
+	defer cancel()
+	answer, err := do(ctx, request)
+	if err != nil {
+		refuse(w, http.StatusConflict, err)
+		return
+	}
+	reply(w, http.StatusOK, answer)
+}
+
+func refuse(w http.ResponseWriter, status int, err error) {
+	reply(w, status, Refusal{Error: err.Error()})
+}
+
+// reply sends an answer whole, and waits for a slow reader only so long.
+func reply(w http.ResponseWriter, status int, answer any) {
+	body, err := json.Marshal(answer)
+	if err != nil { // a type above that JSON cannot hold
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	// Not every ResponseWriter has deadlines (those of tests have none).
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime))
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n')) // the caller went away
+}

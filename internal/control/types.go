@@ -1,0 +1,233 @@
+package control
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Seconds is a duration in seconds, with a fraction.
+type Seconds float64
+
+// SecondsOf converts a duration.
+func SecondsOf(d time.Duration) Seconds { return Seconds(d.Seconds()) }
+
+// Duration converts back.
+func (s Seconds) Duration() time.Duration { return time.Duration(float64(s) * float64(time.Second)) }
+
+// Status is this node, as `flanneld status` shows it.
+type Status struct {
+	Version string  `json:"version"`
+	PID     int     `json:"pid"`
+	Uptime  Seconds `json:"uptime_seconds"`
+
+	Node     NodeName       `json:"node"`
+	Network  Network        `json:"network"`
+	Lease    Lease          `json:"lease"`
+	Device   Device         `json:"device"`
+	Underlay Underlay       `json:"underlay"`
+	Endpoint netip.AddrPort `json:"endpoint"` // announced, for datagrams
+	Gossip   netip.AddrPort `json:"gossip"`   // announced, for gossip
+	Security Security       `json:"security"`
+
+	Lanes    int      `json:"lanes"`
+	Offloads []string `json:"offloads"` // in use
+
+	Members Members `json:"members"`
+	Egress  Traffic `json:"egress"`  // overlay to underlay
+	Ingress Traffic `json:"ingress"` // underlay to overlay
+	// Drops counts dropped packets by reason; reasons without drops are left out.
+	Drops map[string]uint64 `json:"drops"`
+
+	Host      Host       `json:"host"`
+	Conflicts []Conflict `json:"conflicts"`
+	Process   Process    `json:"process"`
+}
+
+// NodeName names a node. The ID is its identity, the name is for people.
+type NodeName struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// Network is what the founding node fixed for all. Everything is empty until
+// it is known.
+type Network struct {
+	ID        string       `json:"id"`
+	Prefix    netip.Prefix `json:"prefix"`
+	SubnetLen int          `json:"subnet_len"`
+	SubnetMin netip.Addr   `json:"subnet_min"`
+	SubnetMax netip.Addr   `json:"subnet_max"`
+}
+
+// Lease is this node's own.
+type Lease struct {
+	State    string       `json:"state"`   // none, joining, claiming, announcing, confirmed, lost
+	Waiting  string       `json:"waiting"` // what is being waited for, one line
+	Subnet   netip.Prefix `json:"subnet"`
+	Epoch    uint64       `json:"epoch"`
+	Pinned   bool         `json:"pinned"`
+	Electors int          `json:"electors"` // how many nodes were asked for it
+	Promises int          `json:"promises"` // and how many agreed
+}
+
+// States of the overlay device.
+const (
+	DeviceAbsent = "absent" // not made yet, or being made again
+	DeviceUp     = "up"
+	DeviceBroken = "broken" // Device.Note says what is wrong
+)
+
+// Device is the overlay device.
+type Device struct {
+	Name    string     `json:"name"`
+	State   string     `json:"state"`
+	Note    string     `json:"note"`
+	Address netip.Addr `json:"address"`
+	MTU     int        `json:"mtu"`
+}
+
+// Underlay is where this node's datagrams leave.
+type Underlay struct {
+	Interface     string     `json:"interface"`
+	Address       netip.Addr `json:"address"`
+	PublicAddress netip.Addr `json:"public_address"`
+	MTU           int        `json:"mtu"`
+}
+
+// Security says what is sealed.
+type Security struct {
+	GossipSealed bool   `json:"gossip_sealed"`
+	DataSealed   bool   `json:"data_sealed"`
+	Note         string `json:"note"`
+}
+
+// Members counts nodes by state; this node is one of the alive ones.
+type Members struct {
+	Alive   int `json:"alive"`
+	Suspect int `json:"suspect"`
+	Dead    int `json:"dead"`
+	Left    int `json:"left"`
+	Static  int `json:"static"`
+}
+
+// Traffic counts overlay packets, and their bytes without any overhead.
+type Traffic struct {
+	Packets uint64 `json:"packets"`
+	Bytes   uint64 `json:"bytes"`
+}
+
+// States of the firewall rules.
+const (
+	FirewallOK     = "ok"
+	FirewallNone   = "none"   // this host has no iptables; Host.FirewallNote says more
+	FirewallFailed = "failed" // the rules could not be put in place
+)
+
+// Host is what was set up on this host beside the device.
+type Host struct {
+	IPForward        bool    `json:"ip_forward"`
+	IPForwardChanged bool    `json:"ip_forward_changed"` // by this daemon, since it started
+	Firewall         string  `json:"firewall"`
+	FirewallNote     string  `json:"firewall_note"`
+	FirewallRepairs  uint64  `json:"firewall_repairs"` // how often rules had to be put back
+	Masquerade       bool    `json:"masquerade"`
+	SubnetFile       string  `json:"subnet_file"`
+	DockerFile       string  `json:"docker_file"`
+	DeviceRepairs    uint64  `json:"device_repairs"` // how often somebody took the device, its address or route away
+	ReadyAfter       Seconds `json:"ready_after_seconds"`
+}
+
+// Conflict is a subnet that two nodes claim.
+type Conflict struct {
+	Subnet netip.Prefix `json:"subnet"`
+	Winner NodeName     `json:"winner"`
+	Loser  NodeName     `json:"loser"`
+	Since  Seconds      `json:"since_seconds"`
+	Note   string       `json:"note"`
+}
+
+// Process is what the daemon costs.
+type Process struct {
+	Goroutines  int    `json:"goroutines"`
+	Descriptors int    `json:"descriptors"`
+	Memory      uint64 `json:"memory_bytes"` // resident
+}
+
+// Nodes is the node table.
+type Nodes struct {
+	Nodes []Node `json:"nodes"`
+}
+
+// StateStatic is the state of a node that was given with --static-peer: nobody
+// knows how it does. The other states are alive, suspect, dead and left.
+const StateStatic = "static"
+
+// Node is one line of the node table.
+type Node struct {
+	ID       string         `json:"id"` // "" for a static one
+	Name     string         `json:"name"`
+	State    string         `json:"state"`
+	Since    Seconds        `json:"since_seconds"` // in this state, for this observer
+	Self     bool           `json:"self"`
+	Subnet   netip.Prefix   `json:"subnet"`
+	Epoch    uint64         `json:"epoch"`
+	Pinned   bool           `json:"pinned"`
+	Endpoint netip.AddrPort `json:"endpoint"`
+	Gossip   netip.AddrPort `json:"gossip"`
+	MTU      int            `json:"mtu"`
+	PathMTU  int            `json:"path_mtu"` // of the underlay, where smaller than the device's; 0: none learned
+	RTT      Seconds        `json:"rtt_seconds"`
+	Start    uint64         `json:"start"` // how often it has been started
+	Egress   Traffic        `json:"egress"`
+	Ingress  Traffic        `json:"ingress"`
+	Note     string         `json:"note"`
+}
+
+// Kinds of next hop.
+const (
+	RouteVia         = "via"         // sent to another node
+	RouteLocal       = "local"       // in this node's own lease
+	RouteUnreachable = "unreachable" // the node that has it is dead: ICMP host unreachable
+	RouteNone        = "none"        // nobody has it: ICMP net unreachable
+	RouteOutside     = "outside"     // not in the network: not flanneld's to route
+)
+
+// Route is the next hop of an address, and why.
+type Route struct {
+	Address  netip.Addr     `json:"address"`
+	Kind     string         `json:"kind"`
+	Prefix   netip.Prefix   `json:"prefix"`
+	Node     NodeName       `json:"node"`
+	State    string         `json:"state"` // of that node
+	Endpoint netip.AddrPort `json:"endpoint"`
+	MTU      int            `json:"mtu"` // largest packet that gets there whole
+	Reason   string         `json:"reason"`
+}
+
+// JoinRequest asks to join more addresses, host[:port].
+type JoinRequest struct {
+	Addresses []string `json:"addresses"`
+}
+
+// Joined says which of them are nodes of this network. All stay remembered and
+// are tried again for as long as the daemon runs.
+type Joined struct {
+	Joined []string `json:"joined"`
+	Failed string   `json:"failed"` // why not, for the others
+}
+
+// ForgetRequest names a dead node by name, ID, or the beginning of its ID.
+type ForgetRequest struct {
+	Node string `json:"node"`
+}
+
+// Left is what a node gave up.
+type Left struct {
+	Subnet netip.Prefix `json:"subnet"`
+	Notes  []string     `json:"notes"` // what could not be removed
+}
+
+// Refusal is the answer to a request that was not done.
+type Refusal struct {
+	Error string `json:"error"`
+}
