@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/coreos/go-iptables/iptables"
@@ -34,7 +35,7 @@ func New(c Config) (*Firewall, error) {
 }
 
 // Ensure puts right what is not, and returns one sentence for each change;
-// nothing when all was well, which costs seven runs of iptables -S (20 ms).
+// nothing when all was well, which costs eight runs of iptables -S.
 // Call it every few seconds: it heals a flush, and finds its way when Docker
 // or firewalld start, restart or vanish. ErrNoIPTables means that there is
 // nothing to do it with (yet). One table's error does not keep the others
@@ -53,7 +54,7 @@ func (f *Firewall) Ensure() (changed []string, err error) {
 		changed = append(changed, done...)
 		errs = append(errs, err)
 	}
-	return changed, errors.Join(errs...)
+	return changed, oneLine(errs)
 }
 
 // Remove takes the rules and chains away; without any it does nothing.
@@ -81,7 +82,7 @@ func Remove(device string) error {
 	for _, t := range tables(Config{Device: device}, false) {
 		errs = append(errs, removeTable(ipt, t, chainName(device)))
 	}
-	return errors.Join(errs...)
+	return oneLine(errs)
 }
 
 // open finds the iptables that Docker would use: the first in PATH.
@@ -211,24 +212,42 @@ func removeTable(ipt *iptables.IPTables, t table, chain string) error {
 // list returns a chain's rules, and whether there is such a chain.
 func list(ipt *iptables.IPTables, table, chain string) ([]rule, bool, error) {
 	lines, err := ipt.List(table, chain)
-	if missing(err) {
-		return nil, false, nil
-	} else if err != nil {
+	if err == nil {
+		return parse(lines, chain), true, nil
+	}
+	// Of a chain that is not there iptables-nft 1.8.9 says that it is
+	// "incompatible", so the words are not to be trusted: ask for the names.
+	chains, chainsErr := ipt.ListChains(table)
+	if chainsErr != nil || slices.Contains(chains, chain) {
 		return nil, false, wrap(table, chain, err)
 	}
-	return parse(lines, chain), true, nil
+	return nil, false, nil
 }
 
-// missing says whether the chain or rule is not there. Exit status 1 keeps it
-// apart from a table that this kernel does not have (3).
+// missing says whether a rule to be deleted is not there any more.
 func missing(err error) bool {
 	var failed *iptables.Error
-	return errors.As(err, &failed) && failed.IsNotExist() && failed.ExitStatus() == 1
+	return errors.As(err, &failed) && failed.IsNotExist()
 }
 
+// wrap gives an error its subject, and what iptables said on several lines one.
 func wrap(table, chain string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("firewall: %s %s: %w", table, chain, err)
+	return fmt.Errorf("firewall: %s %s: %s", table, chain, strings.Join(strings.Fields(err.Error()), " "))
+}
+
+// oneLine joins the tables' errors, which often are one and the same cause.
+func oneLine(errs []error) error {
+	var texts []string
+	for _, err := range errs {
+		if err != nil {
+			texts = append(texts, err.Error())
+		}
+	}
+	if texts == nil {
+		return nil
+	}
+	return errors.New(strings.Join(texts, "; "))
 }

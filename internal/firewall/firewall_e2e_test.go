@@ -1,0 +1,247 @@
+//go:build e2e && linux
+
+package firewall
+
+import (
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"flanneld/internal/link/linktest"
+)
+
+func TestMain(m *testing.M) { linktest.Main(m) }
+
+// backends runs a test with each of the two iptables that hosts have.
+func backends(t *testing.T, test func(*testing.T)) {
+	for _, name := range []string{"iptables-nft", "iptables-legacy"} {
+		t.Run(name, func(t *testing.T) {
+			path, err := exec.LookPath(name)
+			if err != nil {
+				t.Fatalf("install %s, flanneld has to work with it: %v", name, err)
+			}
+			bin := t.TempDir()
+			if err := os.Symlink(path, filepath.Join(bin, "iptables")); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+			before := ruleset(t)
+			t.Cleanup(func() {
+				for _, table := range []string{"raw", "filter", "nat"} {
+					linktest.Run(t, "iptables -t "+table+" -F")
+					linktest.Run(t, "iptables -t "+table+" -X")
+				}
+				linktest.Run(t, "iptables -P FORWARD ACCEPT")
+				if after := ruleset(t); after != before {
+					t.Errorf("the test left rules behind:\n%s", after)
+				}
+			})
+			test(t)
+		})
+	}
+}
+
+// ruleset is everything there is, in iptables' words.
+func ruleset(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	for _, table := range []string{"raw", "filter", "nat"} {
+		all.WriteString(linktest.Run(t, "iptables -t "+table+" -S"))
+	}
+	return all.String()
+}
+
+// chain returns the rules of one chain.
+func chain(t *testing.T, table, name string) []rule {
+	t.Helper()
+	return parse(strings.Split(linktest.Run(t, "iptables -t "+table+" -S "+name), "\n"), name)
+}
+
+func newFirewall(t *testing.T, c Config) *Firewall {
+	t.Helper()
+	f, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// ensure runs Ensure and then expects a second run to find nothing to do.
+func ensure(t *testing.T, f *Firewall) (changed []string) {
+	t.Helper()
+	changed, err := f.Ensure()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := f.Ensure(); err != nil || len(again) > 0 {
+		t.Fatalf("Ensure is not idempotent: first %q, then %q, %v\n%s", changed, again, err, ruleset(t))
+	}
+	return changed
+}
+
+// docker28 is what Docker 28 has after a container was started, as far as it
+// stands in the way.
+const docker28 = `
+	iptables -P FORWARD DROP
+	iptables -N DOCKER
+	iptables -N DOCKER-FORWARD
+	iptables -N DOCKER-USER
+	iptables -A FORWARD -j DOCKER-USER
+	iptables -A FORWARD -j DOCKER-FORWARD
+	iptables -A DOCKER-FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+	iptables -A DOCKER-FORWARD -o docker0 -j DOCKER
+	iptables -A DOCKER-FORWARD -i docker0 -j ACCEPT
+	iptables -A DOCKER ! -i docker0 -o docker0 -j DROP
+	iptables -t raw -A PREROUTING -d 10.244.7.2/32 ! -i docker0 -j DROP
+	iptables -t nat -A POSTROUTING -s 10.244.7.0/24 ! -o docker0 -j MASQUERADE
+`
+
+func TestRulesAreAddedOnceAndRemovedWhole(t *testing.T) {
+	backends(t, func(t *testing.T) {
+		linktest.Script(t, docker28)
+		before := ruleset(t)
+		c := testConfig("flannel0")
+		c.Masquerade = true
+		f := newFirewall(t, c)
+		if changed := ensure(t, f); len(changed) != 6 { // a chain and a jump in three tables
+			t.Errorf("first Ensure: %q", changed)
+		}
+		for range 2 {
+			if err := f.Remove(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if after := ruleset(t); after != before {
+			t.Errorf("Remove left\n%s\ninstead of\n%s", after, before)
+		}
+	})
+}
+
+func TestJumpStaysBeforeDockersRules(t *testing.T) {
+	backends(t, func(t *testing.T) {
+		f := newFirewall(t, testConfig("flannel0"))
+		ensure(t, f)
+		linktest.Script(t, docker28)
+		linktest.Script(t, `
+			iptables -t raw -I PREROUTING -d 10.244.7.3/32 ! -i docker0 -j DROP
+			iptables -t nat -I POSTROUTING -s 10.244.7.0/24 ! -o docker0 -j MASQUERADE
+			iptables -I DOCKER-USER -j DROP`)
+		ensure(t, f)
+		for table, parent := range map[string]string{"raw": "PREROUTING", "nat": "POSTROUTING", "filter": "DOCKER-USER"} {
+			if got := chain(t, table, parent); got[0] != "-j FLANNELD-flannel0" {
+				t.Errorf("%s %s: %q", table, parent, got)
+			}
+		}
+	})
+}
+
+func TestJumpFollowsDockerUser(t *testing.T) {
+	const jump rule = "-j FLANNELD-flannel0"
+	backends(t, func(t *testing.T) {
+		f := newFirewall(t, testConfig("flannel0"))
+		in := func(where string) {
+			t.Helper()
+			ensure(t, f)
+			for _, parent := range []string{"FORWARD", "DOCKER-USER"} {
+				lines, err := linktest.Try("iptables -S " + parent)
+				if err != nil && parent == where {
+					t.Fatal(err)
+				}
+				if has := count(parse(strings.Split(lines, "\n"), parent), jump) == 1; has != (parent == where) {
+					t.Errorf("jump wanted in %s only:\n%s", where, ruleset(t))
+				}
+			}
+		}
+		in("FORWARD") // Docker was not started yet
+		linktest.Script(t, docker28)
+		in("DOCKER-USER") // it was, after flanneld
+		linktest.Run(t, "iptables -F FORWARD")
+		in("FORWARD") // flushed: DOCKER-USER is there, but nothing leads to it
+		linktest.Run(t, "iptables -A FORWARD -j DOCKER-USER")
+		in("DOCKER-USER") // Docker restarted
+		linktest.Run(t, "iptables -I FORWARD -i eth1 -j DROP")
+		in("FORWARD") // somebody comes before it
+		linktest.Run(t, "iptables -D FORWARD -i eth1 -j DROP")
+		linktest.Run(t, "iptables -N DOCKER-ISOLATION")
+		linktest.Run(t, "iptables -A FORWARD -j DOCKER-ISOLATION")
+		in("DOCKER-USER")
+	})
+}
+
+func TestFlushIsHealed(t *testing.T) {
+	backends(t, func(t *testing.T) {
+		linktest.Script(t, docker28)
+		f := newFirewall(t, testConfig("flannel0"))
+		ensure(t, f)
+		whole := ruleset(t)
+		for _, flush := range []string{
+			"iptables -F FLANNELD-flannel0", "iptables -F DOCKER-USER",
+			"iptables -t raw -F FLANNELD-flannel0", "iptables -t nat -F FLANNELD-flannel0",
+			"iptables -t nat -D FLANNELD-flannel0 1", "iptables -A FLANNELD-flannel0 -j DROP",
+			"iptables -I FLANNELD-flannel0 -j DROP", "iptables -A DOCKER-USER -j FLANNELD-flannel0",
+		} {
+			linktest.Run(t, flush)
+			if len(ensure(t, f)) == 0 || ruleset(t) != whole {
+				t.Errorf("after %s:\n%s", flush, ruleset(t))
+			}
+		}
+		linktest.Run(t, "iptables -F FORWARD") // DOCKER-USER is there and nobody jumps to it
+		ensure(t, f)
+		if got := chain(t, "filter", "FORWARD"); !slices.Equal(got, []rule{"-j FLANNELD-flannel0"}) {
+			t.Errorf("FORWARD: %q", got)
+		}
+		for _, table := range []string{"raw", "filter", "nat"} { // firewalld restarts
+			linktest.Run(t, "iptables -t "+table+" -F")
+			linktest.Run(t, "iptables -t "+table+" -X")
+		}
+		if changed := ensure(t, f); len(changed) != 6 {
+			t.Errorf("after everything was flushed: %q", changed)
+		}
+	})
+}
+
+func TestTwoDevicesDoNotFight(t *testing.T) {
+	backends(t, func(t *testing.T) {
+		linktest.Script(t, docker28)
+		second := testConfig("flannel1")
+		second.Network, second.Lease = netip.MustParsePrefix("10.99.0.0/16"), netip.MustParsePrefix("10.99.1.0/24")
+		a, b := newFirewall(t, testConfig("flannel0")), newFirewall(t, second)
+		ensure(t, a)
+		only := ruleset(t)
+		ensure(t, b)
+		both := ruleset(t)
+		for _, f := range []*Firewall{a, b} {
+			if changed := ensure(t, f); len(changed) > 0 || ruleset(t) != both {
+				t.Errorf("one pushes the other away: %q", changed)
+			}
+		}
+		if err := b.Remove(); err != nil {
+			t.Fatal(err)
+		}
+		if got := ruleset(t); got != only {
+			t.Errorf("removing one changed the other:\n%s", got)
+		}
+	})
+}
+
+func TestNewLeaseTakesOverTheChain(t *testing.T) {
+	backends(t, func(t *testing.T) {
+		ensure(t, newFirewall(t, testConfig("flannel0")))
+		c := testConfig("flannel0")
+		c.Lease = netip.MustParsePrefix("10.244.9.0/24")
+		ensure(t, newFirewall(t, c))
+		if got := ruleset(t); strings.Contains(got, "10.244.7.") || !strings.Contains(got, "10.244.9.") {
+			t.Errorf("the older lease is still there:\n%s", got)
+		}
+		if err := Remove("flannel0"); err != nil { // without knowing any lease
+			t.Fatal(err)
+		}
+		if got := ruleset(t); strings.Contains(got, chainPrefix) {
+			t.Errorf("left behind:\n%s", got)
+		}
+	})
+}

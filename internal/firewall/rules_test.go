@@ -1,0 +1,148 @@
+package firewall
+
+import (
+	"errors"
+	"net/netip"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func testConfig(device string) Config {
+	return Config{
+		Network: netip.MustParsePrefix("10.244.0.0/16"),
+		Lease:   netip.MustParsePrefix("10.244.7.0/24"),
+		Device:  device,
+	}
+}
+
+func TestConfigIsRefusedWhenTheRulesWouldMeanSomethingElse(t *testing.T) {
+	for name, change := range map[string]func(*Config){
+		"no network":           func(c *Config) { c.Network = netip.Prefix{} },
+		"network of IPv6":      func(c *Config) { c.Network = netip.MustParsePrefix("fd00::/64") },
+		"network with host":    func(c *Config) { c.Network = netip.MustParsePrefix("10.244.1.0/16") },
+		"no lease":             func(c *Config) { c.Lease = netip.Prefix{} },
+		"lease outside":        func(c *Config) { c.Lease = netip.MustParsePrefix("10.245.7.0/24") },
+		"lease above":          func(c *Config) { c.Lease = netip.MustParsePrefix("10.0.0.0/8") },
+		"lease with host":      func(c *Config) { c.Lease = netip.MustParsePrefix("10.244.7.1/24") },
+		"device wildcard":      func(c *Config) { c.Device = "flannel+" },
+		"device with a blank":  func(c *Config) { c.Device = "flannel 0" },
+		"device negated":       func(c *Config) { c.Device = "!flannel0" },
+		"device too long":      func(c *Config) { c.Device = "flannel012345678" },
+		"device without name":  func(c *Config) { c.Device = "" },
+		"device with newlines": func(c *Config) { c.Device = "a\nb" },
+	} {
+		c := testConfig("flannel0")
+		change(&c)
+		if c.Validate() == nil {
+			t.Errorf("%s: accepted %+v", name, c)
+		}
+	}
+	if err := testConfig("flannel0").Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestChainNameFitsIPTables(t *testing.T) {
+	const longest = 28 // XT_EXTENSION_MAXNAMELEN without the zero byte
+	if name := chainName(strings.Repeat("d", 15)); len(name) > longest {
+		t.Errorf("%s has %d bytes", name, len(name))
+	}
+}
+
+func TestRulesNameTheDeviceUnlessTheyMasquerade(t *testing.T) {
+	c := testConfig("flannel7")
+	c.Masquerade = true
+	for _, table := range tables(c, true) {
+		for _, r := range table.rules {
+			if strings.Contains(string(r), "ACCEPT") && !strings.Contains(string(r), "flannel7") {
+				t.Errorf("%s: %q accepts what has nothing to do with the device", table.name, r)
+			}
+		}
+	}
+}
+
+func TestMasqueradingSparesTheOverlay(t *testing.T) {
+	c := testConfig("flannel0")
+	if rules := natRules(c, true); len(rules) != 1 || strings.Contains(string(rules[0]), "MASQUERADE") {
+		t.Errorf("masquerading without being asked: %q", rules)
+	}
+	c.Masquerade = true
+	want := []rule{
+		"-s 10.244.7.0/24 -d 10.244.0.0/16 -o flannel0 -j ACCEPT",
+		"-s 10.244.7.0/24 -d 224.0.0.0/4 -j RETURN",
+		"-s 10.244.7.0/24 ! -d 10.244.0.0/16 -j MASQUERADE",
+		"! -s 10.244.0.0/16 -o flannel0 -j MASQUERADE",
+	}
+	if got := natRules(c, false); !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestJumpsOfSeveralDevicesShareTheFirstPlaces(t *testing.T) {
+	const mine, other = "-j FLANNELD-flannel0", "-j FLANNELD-flannel1"
+	for _, c := range []struct {
+		rules []rule
+		first bool
+	}{
+		{nil, false},
+		{[]rule{mine}, true},
+		{[]rule{other, mine, "-j DROP"}, true},
+		{[]rule{mine, other, "-j DROP"}, true},
+		{[]rule{"-j DROP", mine}, false},
+		{[]rule{mine, "-j DROP", mine}, false},
+		{[]rule{mine, mine}, false},
+		{[]rule{other, "-j DROP"}, false},
+	} {
+		if got := jumpFirst(c.rules, mine); got != c.first {
+			t.Errorf("%q: %t, want %t", c.rules, got, c.first)
+		}
+	}
+}
+
+func TestDockerUserIsUsedOnlyWhereEverythingPassesIt(t *testing.T) {
+	for _, c := range []struct {
+		forward []rule
+		used    bool
+	}{
+		{nil, false},
+		{[]rule{"-j DOCKER-USER"}, true},
+		{[]rule{"-j FLANNELD-flannel0", "-j DOCKER-USER", "-j DROP"}, true},
+		{[]rule{"-j DROP", "-j DOCKER-USER"}, false},
+		{[]rule{"-i eth0 -j DOCKER-USER"}, false},
+		{[]rule{"-j DOCKER-FORWARD"}, false},
+	} {
+		if got := beginsWithDocker(c.forward); got != c.used {
+			t.Errorf("%q: %t, want %t", c.forward, got, c.used)
+		}
+	}
+}
+
+func TestParseKeepsTheRulesOfOneChain(t *testing.T) {
+	lines := []string{"-P FORWARD DROP", "-A FORWARD -j DOCKER-USER ", "-A FORWARD2 -j DROP", `-A FORWARD -m comment --comment "a b" -j ACCEPT`}
+	want := []rule{"-j DOCKER-USER", `-m comment --comment "a b" -j ACCEPT`}
+	if got := parse(lines, "FORWARD"); !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestHostWithoutIPTablesIsTold(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		if _, err := New(testConfig("flannel0")); !errors.Is(err, ErrPlatform) {
+			t.Error(err)
+		}
+		return
+	}
+	t.Setenv("PATH", t.TempDir())
+	f, err := New(testConfig("flannel0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if changed, err := f.Ensure(); !errors.Is(err, ErrNoIPTables) || changed != nil {
+		t.Errorf("Ensure: %q, %v", changed, err)
+	}
+	if err := f.Remove(); err != nil {
+		t.Errorf("Remove: %v", err)
+	}
+}
