@@ -94,6 +94,9 @@ func (d *Daemon) Log() string { return d.log.String() }
 // Ready is closed when the daemon has reported READY=1.
 func (d *Daemon) Ready() <-chan struct{} { return d.ready }
 
+// Gone is closed when the process is gone.
+func (d *Daemon) Gone() <-chan struct{} { return d.ended }
+
 // Ended tells whether the process is gone.
 func (d *Daemon) Ended() bool {
 	select {

@@ -244,7 +244,7 @@ type Container struct {
 func (d *Docker) Container(args ...string) *Container {
 	t := d.host.lab.t
 	t.Helper()
-	all := append([]string{"run", "--detach", "--rm"}, args...)
+	all := append([]string{"run", "--detach", "--rm", "--stop-signal", "KILL"}, args...)
 	c := &Container{docker: d, ID: d.Docker(append(all, "lab", "/bin/sleep", "100000")...)}
 	var inspected []struct {
 		State           struct{ Pid int }

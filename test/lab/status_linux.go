@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // What follows is how a script sees flanneld's JSON: only what the tests look
@@ -16,18 +17,89 @@ type Nodes struct {
 
 // Node is one line of the node table.
 type Node struct {
-	ID       string `json:"id"`
-	Name     string `json:"name"`
-	State    string `json:"state"`
-	Self     bool   `json:"self"`
-	Subnet   string `json:"subnet"`
+	ID       string  `json:"id"`
+	Name     string  `json:"name"`
+	State    string  `json:"state"`
+	Self     bool    `json:"self"`
+	Subnet   string  `json:"subnet"`
+	Endpoint string  `json:"endpoint"`
+	Egress   Traffic `json:"egress"`
+	Ingress  Traffic `json:"ingress"`
+}
+
+// Traffic counts packets one way.
+type Traffic struct {
+	Packets uint64 `json:"packets"`
+	Bytes   uint64 `json:"bytes"`
+}
+
+// Status is `flanneld status -o json`.
+type Status struct {
+	Version string `json:"version"`
+	Node    struct {
+		ID   string `json:"id"`
+		Name string `json:"name"`
+	} `json:"node"`
+	Network struct {
+		ID     string `json:"id"`
+		Prefix string `json:"prefix"`
+	} `json:"network"`
+	Lease struct {
+		State  string `json:"state"`
+		Subnet string `json:"subnet"`
+		Pinned bool   `json:"pinned"`
+	} `json:"lease"`
+	Device struct {
+		Name  string `json:"name"`
+		State string `json:"state"`
+		MTU   int    `json:"mtu"`
+	} `json:"device"`
+	Security struct {
+		GossipSealed bool `json:"gossip_sealed"`
+	} `json:"security"`
+	Members struct {
+		Alive, Suspect, Dead, Left, Static int
+	} `json:"members"`
+	Egress  Traffic           `json:"egress"`
+	Ingress Traffic           `json:"ingress"`
+	Drops   map[string]uint64 `json:"drops"`
+	Host    struct {
+		IPForward        bool `json:"ip_forward"`
+		IPForwardChanged bool `json:"ip_forward_changed"`
+		Masquerade       bool `json:"masquerade"`
+	} `json:"host"`
+	Process struct {
+		Goroutines  int    `json:"goroutines"`
+		Descriptors int    `json:"descriptors"`
+		Memory      uint64 `json:"memory_bytes"`
+	} `json:"process"`
+}
+
+// Route is `flanneld route get IP -o json`.
+type Route struct {
+	Kind   string `json:"kind"`
+	Prefix string `json:"prefix"`
+	Node   struct {
+		Name string `json:"name"`
+	} `json:"node"`
 	Endpoint string `json:"endpoint"`
+	Reason   string `json:"reason"`
 }
 
 // Nodes asks the host's daemon for its node table.
 func (h *Host) Nodes() (Nodes, error) {
 	var nodes Nodes
 	return nodes, h.JSON(&nodes, "nodes")
+}
+
+// Status asks the host's daemon how it is; the test fails if it does not say.
+func (h *Host) Status() Status {
+	h.lab.t.Helper()
+	var s Status
+	if err := h.JSON(&s, "status"); err != nil {
+		h.lab.t.Fatalf("%v", err)
+	}
+	return s
 }
 
 // JSON runs a command with -o json and decodes what it prints.
@@ -43,14 +115,14 @@ func (h *Host) JSON(into any, args ...string) error {
 	return nil
 }
 
-// Find returns the node of that name.
-func (n Nodes) Find(name string) (Node, bool) {
+// Find returns the node of that name, or a zero Node.
+func (n Nodes) Find(name string) Node {
 	for _, node := range n.Nodes {
 		if node.Name == name {
-			return node, true
+			return node
 		}
 	}
-	return Node{}, false
+	return Node{}
 }
 
 // Summary lists who holds what, in the table's own order, for comparing
@@ -58,10 +130,26 @@ func (n Nodes) Find(name string) (Node, bool) {
 func (n Nodes) Summary() (table string, alive int) {
 	var lines []string
 	for _, node := range n.Nodes {
+		if node.State == "static" {
+			continue // each host has its own
+		}
 		lines = append(lines, fmt.Sprintf("%s %s %s", node.Name, node.State, node.Subnet))
 		if node.State == "alive" {
 			alive++
 		}
 	}
 	return strings.Join(lines, ", "), alive
+}
+
+// WaitState waits until the host's daemon sees the node in that state.
+func (h *Host) WaitState(node, state string, limit time.Duration) {
+	h.lab.t.Helper()
+	Eventually(h.lab.t, limit, fmt.Sprintf("%s to see %s %s", h.NodeName, node, state), func() error {
+		nodes, err := h.Nodes()
+		if err != nil {
+			return err
+		}
+		got := nodes.Find(node).State
+		return Expect(got == state, "it is %q", got)
+	})
 }

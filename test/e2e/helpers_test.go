@@ -1,0 +1,141 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"flanneld/test/lab"
+)
+
+// ready is how long a daemon may take to be ready on a busy machine.
+const ready = 20 * time.Second
+
+// at makes an address and a port of a pod, a host or a container.
+func at(a netip.Addr, port uint16) netip.AddrPort { return netip.AddrPortFrom(a, port) }
+
+// mentions fails the test unless the text contains every word, without regard
+// to case.
+func mentions(t *testing.T, what, text string, words ...string) {
+	t.Helper()
+	for _, word := range words {
+		if !strings.Contains(strings.ToLower(text), strings.ToLower(word)) {
+			t.Errorf("%s does not mention %q:\n%s", what, word, text)
+		}
+	}
+}
+
+// clearError fails the test unless the text ends in one line that mentions all
+// the words, without a usage text, a stack or a second error after it.
+func clearError(t *testing.T, text string, words ...string) {
+	t.Helper()
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	last := lines[len(lines)-1]
+	mentions(t, "the error", last, words...)
+	for _, bad := range []string{"panic:", "goroutine ", "Usage:", "\nError:"} {
+		if strings.Contains(text, bad) {
+			t.Errorf("the output has %q:\n%s", bad, text)
+		}
+	}
+	if n := len([]rune(last)); n > 400 {
+		t.Errorf("the error is %d characters long: %s", n, last)
+	}
+}
+
+// refused runs `flanneld run` with the arguments, which has to end by itself
+// with the exit status and a clear error, and leave nothing behind.
+func refused(t *testing.T, h *lab.Host, status int, args []string, words ...string) {
+	t.Helper()
+	d := h.Start(args...)
+	refusedDaemon(t, h, d, status, words...)
+	nothingSetUp(t, h)
+}
+
+func refusedDaemon(t *testing.T, h *lab.Host, d *lab.Daemon, status int, words ...string) {
+	t.Helper()
+	if got := d.WaitEnd(ready); got != status {
+		t.Errorf("exit status %d, want %d", got, status)
+	}
+	clearError(t, d.Log(), words...)
+}
+
+// nothingSetUp fails the test if something of flanneld is on the host.
+func nothingSetUp(t *testing.T, h *lab.Host) {
+	t.Helper()
+	if strings.Contains(h.Run(t, "ip", "-d", "link", "show").Stdout, "alias flanneld") {
+		t.Errorf("%s has an overlay device: %s", h.NodeName, h.Exec(t, "ip", "link", "show"))
+	}
+	if routes := h.Exec(t, "ip", "route"); strings.Contains(routes, "flannel0") {
+		t.Errorf("%s has routes: %s", h.NodeName, routes)
+	}
+	if rules := firewall(t, h); strings.Contains(rules, "FLANNELD") {
+		t.Errorf("%s has rules:\n%s", h.NodeName, rules)
+	}
+	for _, name := range []string{"subnet.env", "docker", "flanneld.sock"} {
+		if exists(filepath.Join(h.RunDir, name)) {
+			t.Errorf("%s has a %s", h.NodeName, name)
+		}
+	}
+}
+
+// firewall lists the host's rules as they are made, without counters.
+func firewall(t *testing.T, h *lab.Host) string {
+	t.Helper()
+	var all strings.Builder
+	for _, table := range []string{"raw", "filter", "nat"} {
+		all.WriteString("*" + table + "\n" + h.Exec(t, "iptables", "-w", "-t", table, "-S"))
+	}
+	return all.String()
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// through makes a `flanneld run` of the host that a shell script starts: the
+// script sees the whole command as "$@" and has to exec it.
+func through(t *testing.T, h *lab.Host, script string, args ...string) *exec.Cmd {
+	t.Helper()
+	run := h.Command(append([]string{"run", "--state-dir", h.StateDir, "--run-dir", h.RunDir, "--node-name", h.NodeName}, args...)...)
+	cmd := exec.Command("sh", append([]string{"-c", script, "sh"}, run.Args...)...)
+	cmd.Env = run.Env
+	return cmd
+}
+
+// founder makes a lab with one host that has founded a network.
+func founder(t *testing.T, args ...string) (*lab.Lab, *lab.Host) {
+	t.Helper()
+	l := lab.New(t)
+	h := l.Host()
+	h.Start(args...).WaitReady(ready)
+	return l, h
+}
+
+// dropped returns the sum of all drops, and their reasons for messages.
+func dropped(h *lab.Host) (sum uint64, reasons map[string]uint64) {
+	reasons = h.Status().Drops
+	for _, n := range reasons {
+		sum += n
+	}
+	return sum, reasons
+}
+
+func containsFold(text, part string) bool {
+	return strings.Contains(strings.ToLower(text), strings.ToLower(part))
+}

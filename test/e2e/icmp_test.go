@@ -1,0 +1,189 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"golang.org/x/net/ipv4"
+
+	"flanneld/test/lab"
+)
+
+// answered fails the test unless the answer is that ICMP message, from the
+// overlay address of the pod's own host.
+func answered(t *testing.T, what string, a lab.Answer, from *lab.Host, kind ipv4.ICMPType, code int) {
+	t.Helper()
+	if a.Type != kind || a.Code != code || a.From != from.Lease().Addr() {
+		t.Errorf("%s: %v, want %v code %d from %v", what, a, kind, code, from.Lease().Addr())
+	}
+}
+
+func TestSubnetOfNobodyIsNetUnreachable(t *testing.T) {
+	t.Parallel()
+	_, h := founder(t)
+	pod := h.Pod()
+	nowhere := netip.MustParseAddr("10.244.254.9")
+	answered(t, "a ping to nowhere", pod.Ping(t, lab.Echo{To: nowhere}), h, ipv4.ICMPTypeDestinationUnreachable, lab.NetUnreachable)
+	answered(t, "a host's ping to nowhere", h.Ping(t, lab.Echo{To: nowhere}), h, ipv4.ICMPTypeDestinationUnreachable, lab.NetUnreachable)
+	start := time.Now()
+	if conn, err := pod.Dial(at(nowhere, 80), 5*time.Second); err == nil {
+		conn.Close()
+		t.Error("connected to nowhere")
+	} else if time.Since(start) > 2*time.Second {
+		t.Errorf("a connection to nowhere took %v to fail: %v", time.Since(start), err)
+	}
+	if _, reasons := dropped(h); len(reasons) == 0 {
+		t.Error("nothing counted")
+	}
+}
+
+func TestDeadNodeIsHostUnreachableAndItsRouteStays(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t)
+	h1, _, h3 := l.Trio()
+	p1, p3 := h1.Pod(), h3.Pod()
+	p1.Reachable(t, p3.Addr, 5*time.Second)
+	subnet := h3.Lease()
+	h3.Daemon.Kill()
+	h1.WaitState("host3", "dead", 30*time.Second)
+	lab.Eventually(t, 2*time.Second, "host unreachable", func() error {
+		a := p1.Ping(t, lab.Echo{To: p3.Addr})
+		return lab.Expect(a.Type == ipv4.ICMPTypeDestinationUnreachable && a.Code == lab.HostUnreachable, "%v", a)
+	})
+	var r lab.Route
+	if err := h1.JSON(&r, "route", "get", p3.Addr.String()); err != nil || r.Kind != "unreachable" || r.Prefix != subnet.String() {
+		t.Errorf("route to the dead node: %+v, %v", r, err)
+	}
+	h3.Start().WaitReady(ready)
+	if h3.Lease() != subnet {
+		t.Errorf("after a reboot host3 has %v instead of %v", h3.Lease(), subnet)
+	}
+	p1.Reachable(t, p3.Addr, 5*time.Second)
+}
+
+func TestTimeToLiveIsCountedAndExceeded(t *testing.T) {
+	t.Parallel()
+	l, h1 := founder(t)
+	h2 := l.Host()
+	h2.Start("--join", h1.Addr.String()).WaitReady(ready)
+	l.WaitConverged(2)
+	p1, p2 := h1.Pod(), h2.Pod()
+	p1.Reachable(t, p2.Addr, 5*time.Second)
+	// Hop 1 is the host's bridge, hop 2 flanneld, hop 3 the far host.
+	answered(t, "TTL 2", p1.Ping(t, lab.Echo{To: p2.Addr, TTL: 2}), h1, ipv4.ICMPTypeTimeExceeded, 0)
+	answered(t, "TTL 3", p1.Ping(t, lab.Echo{To: p2.Addr, TTL: 3}), h2, ipv4.ICMPTypeTimeExceeded, 0)
+	if a := p1.Ping(t, lab.Echo{To: p2.Addr, TTL: 4}); a.Type != ipv4.ICMPTypeEchoReply {
+		t.Errorf("TTL 4: %v", a)
+	}
+}
+
+func TestErrorsAreRateLimited(t *testing.T) {
+	t.Parallel()
+	_, h := founder(t)
+	pod := h.Pod()
+	pings := pod.StartPinging(t, netip.MustParseAddr("10.244.254.9"), time.Millisecond)
+	lab.Eventually(t, 20*time.Second, "3000 pings to nowhere", func() error {
+		return lab.Expect(pings.Count().Sent > 3000, "%v", pings.Count())
+	})
+	count := pings.Stop()
+	errors := 0
+	for _, n := range count.Errors {
+		errors += n
+	}
+	if errors == 0 || errors > count.Sent*9/10 {
+		t.Errorf("%d ICMP errors for %d pings at 1000 a second", errors, count.Sent)
+	}
+}
+
+func TestSmallerPathIsAnsweredWithTheRightMTU(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t)
+	h1, h2 := l.Host(), l.HostBehind(1400)
+	h1.Start().WaitReady(ready)
+	h2.Start("--join", h1.Addr.String()).WaitReady(ready)
+	l.WaitConverged(2)
+	p1, p2 := h1.Pod(), h2.Pod()
+	p1.Reachable(t, p2.Addr, 5*time.Second)
+	const fits = 1400 - 28
+	for _, way := range []struct{ from, to *lab.Pod }{{p1, p2}, {p2, p1}} {
+		// The first large packet teaches flanneld what the path takes, and has
+		// to be answered itself or a later one has: no black hole.
+		lab.Eventually(t, 5*time.Second, "fragmentation needed", func() error {
+			a := way.from.Ping(t, lab.Echo{To: way.to.Addr, Size: 1472})
+			return lab.Expect(a.Code == lab.FragmentationNeeded && a.MTU == fits && a.From == way.from.Host.Lease().Addr(), "%v", a)
+		})
+		if a := way.from.Ping(t, lab.Echo{To: way.to.Addr, Size: fits + 1}); a.MTU != fits {
+			t.Errorf("one byte too many: %v", a)
+		}
+		if a := way.from.Ping(t, lab.Echo{To: way.to.Addr, Size: fits}); a.Type != ipv4.ICMPTypeEchoReply {
+			t.Errorf("a packet that fits exactly: %v", a)
+		}
+		lab.Eventually(t, 5*time.Second, "a large packet that may be fragmented", func() error {
+			a := way.from.Ping(t, lab.Echo{To: way.to.Addr, Size: 1472, Fragment: true})
+			return lab.Expect(a.Type == ipv4.ICMPTypeEchoReply, "%v", a)
+		})
+		lab.SendTCP(t, way.from.Namespace, way.to.Namespace, at(way.to.Addr, 7000), 8<<20)
+		lab.SendUDP(t, way.from.Namespace, way.to.Namespace, at(way.to.Addr, 7000), 10, 9000)
+	}
+}
+
+func TestFirstTransferOverASmallerPathIsNoBlackHole(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t)
+	h1, h2 := l.Host(), l.HostBehind(1300)
+	h1.Start().WaitReady(ready)
+	h2.Start("--join", h1.Addr.String()).WaitReady(ready)
+	l.WaitConverged(2)
+	p1, p2 := h1.Pod(), h2.Pod()
+	p1.Reachable(t, p2.Addr, 5*time.Second)
+	if took := lab.SendTCP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7000), 4<<20).Time; took > 10*time.Second {
+		t.Errorf("4 MB took %v", took)
+	}
+	if took := lab.SendTCP(t, p2.Namespace, p1.Namespace, at(p1.Addr, 7000), 4<<20).Time; took > 10*time.Second {
+		t.Errorf("4 MB the other way took %v", took)
+	}
+}
+
+func TestPacketLargerThanTheDeviceIsAnsweredByTheKernel(t *testing.T) {
+	t.Parallel()
+	l, h1 := founder(t, "--mtu", "1300")
+	h2 := l.Host()
+	h2.Start("--join", h1.Addr.String(), "--mtu", "1300").WaitReady(ready)
+	l.WaitConverged(2)
+	p1, p2 := h1.Pod(), h2.Pod()
+	p1.Exec(t, "ip", "link", "set", "eth0", "mtu", "1472")
+	h1.Exec(t, "ip", "link", "set", "pod1", "mtu", "1472")
+	h1.Exec(t, "ip", "link", "set", "docker0", "mtu", "1472")
+	if a := p1.Ping(t, lab.Echo{To: p2.Addr, Size: 1400}); a.Code != lab.FragmentationNeeded || a.MTU != 1300 {
+		t.Errorf("1400 bytes into a device of 1300: %v", a)
+	}
+}
+
+func TestIPv6OnTheOverlayIsDroppedAndCounted(t *testing.T) {
+	t.Parallel()
+	l, h1 := founder(t)
+	h2 := l.Host()
+	h2.Start("--join", h1.Addr.String()).WaitReady(ready)
+	p1, p2 := h1.Pod(), h2.Pod()
+	h1.Sysctl(t, "net.ipv6.conf.flannel0.disable_ipv6", "0")
+	h1.Exec(t, "ip", "-6", "address", "add", "fd00::1/128", "dev", "flannel0")
+	h1.Exec(t, "ip", "-6", "route", "add", "fd00:99::/32", "dev", "flannel0")
+	before, _ := dropped(h1)
+	h1.Run(t, "ping", "-6", "-c", "3", "-i", "0.2", "-W", "1", "fd00:99::5")
+	lab.Eventually(t, 5*time.Second, "three drops", func() error {
+		now, reasons := dropped(h1)
+		return lab.Expect(now >= before+3, "%v", reasons)
+	})
+	_, reasons := dropped(h1)
+	found := false
+	for reason := range reasons {
+		found = found || containsFold(reason, "ipv6")
+	}
+	if !found {
+		t.Errorf("no reason names IPv6: %v", reasons)
+	}
+	p1.Reachable(t, p2.Addr, 5*time.Second)
+}
