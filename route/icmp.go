@@ -1,0 +1,140 @@
+package route
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// icmpError is the type and code of an ICMP error message (RFC 792, RFC 1191).
+type icmpError struct{ typ, code byte }
+
+// answers says which drop reasons the sender is told about. The others are
+// nobody's honest mistake, or would go to the underlay, which gets no answers.
+var answers = [reasonCount]icmpError{
+	NoRoute:            {3, 0},  // net unreachable
+	OwnLease:           {3, 1},  // host unreachable
+	PeerUnreachable:    {3, 1},  // host unreachable
+	NeedsFragmentation: {3, 4},  // fragmentation needed and DF set, with the MTU
+	TTLExpired:         {11, 0}, // time to live exceeded in transit
+}
+
+const (
+	protocolICMP = 1
+	icmpHeader   = 8
+
+	// maxAnswer is the longest ICMP error message, IP header included: "as much
+	// of the original datagram as possible without the length of the ICMP
+	// datagram exceeding 576 bytes" (RFC 1812, section 4.3.2.3).
+	maxAnswer = 576
+
+	answerTTL = 64
+	answerTOS = 0xc0 // precedence 6, internetwork control (RFC 1812, section 4.3.2.5)
+)
+
+// How many ICMP messages of each reason this node sends, whatever the number of
+// lanes: as many as Linux allows itself (net.ipv4.icmp_msgs_per_sec).
+const (
+	answersPerSecond = 1000
+	answerBurst      = 100
+)
+
+// answerLimit bounds the answers of all lanes, each reason for itself, so that
+// packets to nowhere cannot suppress what a path MTU is learned from.
+type answerLimit [reasonCount]*rate.Limiter
+
+func newAnswerLimit() *answerLimit {
+	var l answerLimit
+	for r := range answers {
+		if answers[r].typ != 0 {
+			l[r] = rate.NewLimiter(answersPerSecond, answerBurst)
+		}
+	}
+	return &l
+}
+
+// allow takes one answer off the allowance.
+func (l *answerLimit) allow(r Reason, now time.Time) bool { return l[r].AllowN(now, 1) }
+
+// answerer writes ICMP error messages to overlay senders. It belongs to one
+// loop; the message it makes is valid until the next.
+type answerer struct {
+	source    netip.Addr // of the messages
+	broadcast netip.Addr // of the lease; invalid when it has none
+	memory    [maxAnswer]byte
+	limit     int // of a message's length, at most maxAnswer
+}
+
+// newAnswerer makes an answerer for a node that holds lease on a device of this
+// MTU. The lease's first address, the device's own, is the source.
+func newAnswerer(lease netip.Prefix, mtu int) answerer {
+	a := answerer{source: lease.Masked().Addr(), limit: min(maxAnswer, mtu)}
+	if lease.Bits() < 31 { // RFC 3021: /31 has no broadcast address
+		a.broadcast = lastAddr(lease)
+	}
+	return a
+}
+
+// lastAddr is the last address of an IPv4 prefix.
+func lastAddr(p netip.Prefix) netip.Addr {
+	a := p.Masked().Addr().As4()
+	last := binary.BigEndian.Uint32(a[:]) | uint32(uint64(1)<<(32-p.Bits())-1)
+	binary.BigEndian.PutUint32(a[:], last)
+	return netip.AddrFrom4(a)
+}
+
+// mayAnswer reports whether an ICMP error message about p may be sent at all
+// (RFC 1812, section 4.3.2.7). That p's source is in the lease, and so neither
+// loopback nor multicast nor unspecified, has been checked before.
+func (a *answerer) mayAnswer(p packet) bool {
+	return !p.laterFragment() && !p.multicast() && p.source() != a.broadcast && !isICMPError(p)
+}
+
+// isICMPError reports whether p is an ICMP message that asks for no answer. Types
+// nobody has assigned count as errors, as in Linux.
+func isICMPError(p packet) bool {
+	if p.protocol() != protocolICMP {
+		return false
+	}
+	payload := p.payload()
+	if len(payload) == 0 {
+		return true
+	}
+	switch payload[0] {
+	case 0, 8, // echo
+		9, 10, // router discovery
+		13, 14, 15, 16, 17, 18: // timestamp, information, address mask
+		return false
+	}
+	return true
+}
+
+// answer makes the message. mtu is told where the message is about
+// fragmentation and has no meaning otherwise.
+func (a *answerer) answer(about packet, kind icmpError, mtu int) packet {
+	quoted := about[:min(len(about), a.limit-minHeader-icmpHeader)]
+	m := packet(a.memory[:minHeader+icmpHeader+len(quoted)])
+	clear(m[:minHeader+icmpHeader])
+	copy(m[minHeader+icmpHeader:], quoted)
+
+	icmp := m[minHeader:]
+	icmp[0], icmp[1] = kind.typ, kind.code
+	if kind == answers[NeedsFragmentation] {
+		binary.BigEndian.PutUint16(icmp[6:], uint16(mtu))
+	}
+	binary.BigEndian.PutUint16(icmp[2:], checksum(icmp))
+
+	m[0] = 4<<4 | minHeader/4
+	m[1] = answerTOS
+	binary.BigEndian.PutUint16(m[2:], uint16(len(m)))
+	binary.BigEndian.PutUint16(m[6:], flagDF) // never fragmented, so its ID may stay 0 (RFC 6864)
+	m[8] = answerTTL
+	m[9] = protocolICMP
+	src := a.source.As4()
+	copy(m[12:], src[:])
+	copy(m[16:20], about[12:16])
+	m.seal()
+	return m
+}

@@ -1,0 +1,97 @@
+package route
+
+import (
+	"math"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"flanneld/encap"
+)
+
+// pathMTULifetime is how long a learned path MTU is believed, as in Linux
+// (net.ipv4.route.mtu_expires). Then a larger packet tries anew.
+const pathMTULifetime = 10 * time.Minute
+
+// cacheLine separates fields that different loops write.
+type cacheLine [64]byte
+
+// Peer is what the forwarder remembers about a peer for as long as it is known:
+// counters and the path MTU outlive table changes. Make one for each peer with
+// NewPeer and name it in every entry of that peer. All methods may be called
+// from any goroutine.
+type Peer struct {
+	name     string
+	endpoint atomic.Pointer[netip.AddrPort]
+	mtu      atomic.Int32 // of the peer's device; zero: unknown
+	path     atomic.Pointer[pathMTU]
+
+	_       cacheLine
+	egress  traffic
+	_       cacheLine
+	ingress traffic
+	_       cacheLine
+}
+
+// pathMTU is a learned limit.
+type pathMTU struct {
+	packet int // bytes of the longest overlay packet that fits
+	until  time.Time
+}
+
+// NewPeer makes a peer. name is for logs; endpoint and mtu are as in Update.
+func NewPeer(name string, endpoint netip.AddrPort, mtu int) *Peer {
+	p := &Peer{name: name}
+	p.Update(endpoint, mtu)
+	return p
+}
+
+// Update sets where the peer's datagrams go, and the MTU of its device, in
+// bytes; zero when it is not known. The endpoint counts from the next
+// Table.Store on. A path MTU learned on the way to another address is forgotten.
+func (p *Peer) Update(endpoint netip.AddrPort, mtu int) {
+	old := p.endpoint.Swap(&endpoint)
+	if old != nil && old.Addr() != endpoint.Addr() {
+		p.path.Store(nil)
+	}
+	p.mtu.Store(int32(min(max(mtu, 0), math.MaxInt32)))
+}
+
+// Name is the name given to NewPeer.
+func (p *Peer) Name() string { return p.name }
+
+// Endpoint is what was last given to NewPeer or Update.
+func (p *Peer) Endpoint() netip.AddrPort { return *p.endpoint.Load() }
+
+// PathMTU is the length of the longest overlay packet that the path to the peer
+// takes, in bytes, as learned from the kernel; zero while nothing is known.
+func (p *Peer) PathMTU() int {
+	if path := p.path.Load(); path != nil && time.Now().Before(path.until) {
+		return path.packet
+	}
+	return 0
+}
+
+// Traffic is what went to the peer and what came from it since NewPeer.
+func (p *Peer) Traffic() (egress, ingress Volume) { return p.egress.volume(), p.ingress.volume() }
+
+// limit is the length of the longest overlay packet to send to the peer: what
+// the path takes, and what the peer's device takes, as far as either is known.
+func (p *Peer) limit(now time.Time) int {
+	limit := maxPacket
+	if mtu := int(p.mtu.Load()); mtu != 0 {
+		limit = max(mtu, minMTU)
+	}
+	if path := p.path.Load(); path != nil && now.Before(path.until) {
+		limit = min(limit, path.packet)
+	}
+	return limit
+}
+
+// learnPathMTU remembers the path MTU to the peer, outer headers included, and
+// reports whether that is news.
+func (p *Peer) learnPathMTU(mtu int, now time.Time) (packet int, changed bool) {
+	packet = max(mtu-encap.Overhead, minMTU)
+	old := p.path.Swap(&pathMTU{packet: packet, until: now.Add(pathMTULifetime)})
+	return packet, old == nil || old.packet != packet
+}

@@ -1,0 +1,74 @@
+package route
+
+// Reason says why a packet was dropped. Every dropped packet is counted under
+// exactly one.
+type Reason uint8
+
+// The reasons. The comment says in which direction a packet is dropped for it.
+const (
+	Forwarded          Reason = iota // not dropped
+	TooShort                         // both: shorter than an IPv4 header
+	IPv6                             // both: the overlay carries IPv4 only
+	NotIP                            // both: neither version 4 nor 6
+	BadLength                        // both: header length or total length lies
+	BadChecksum                      // both: of the IP header
+	TooLarge                         // ingress: larger than the device's MTU
+	UnknownSender                    // ingress: the outer source is no peer's endpoint
+	ForeignSource                    // egress: inner source not in this node's lease; ingress: not in the sender's
+	ForeignDestination               // ingress: inner destination not in this node's lease
+	Multicast                        // egress: multicast or limited broadcast
+	NoRoute                          // egress: in nobody's lease; answered
+	OwnLease                         // egress: in this node's lease, but the host has no route for it; answered
+	PeerUnreachable                  // egress: the lease's holder is dead; answered
+	TTLExpired                       // egress: answered
+	NeedsFragmentation               // egress: too large for the path, and DF is set; answered
+	SendFailed                       // egress: the kernel refused the datagram
+	SendBufferFull                   // egress: the socket's send buffer stayed full
+	ReceiveOverflow                  // ingress: the socket's receive buffer was full
+	DeviceDown                       // ingress
+	WriteFailed                      // ingress: the kernel refused the packet
+	reasonCount
+)
+
+// egressReasons and ingressReasons are what Stats lists, in this order.
+var (
+	egressReasons = []Reason{TooShort, IPv6, NotIP, BadLength, BadChecksum, ForeignSource, Multicast, NoRoute,
+		OwnLease, PeerUnreachable, TTLExpired, NeedsFragmentation, SendFailed, SendBufferFull}
+	ingressReasons = []Reason{TooShort, IPv6, NotIP, BadLength, BadChecksum, TooLarge, UnknownSender, ForeignSource,
+		ForeignDestination, ReceiveOverflow, DeviceDown, WriteFailed}
+)
+
+var reasonNames = [reasonCount]string{
+	Forwarded:          "forwarded",
+	TooShort:           "too-short",
+	IPv6:               "ipv6",
+	NotIP:              "not-ip",
+	BadLength:          "bad-length",
+	BadChecksum:        "bad-checksum",
+	TooLarge:           "too-large",
+	UnknownSender:      "unknown-sender",
+	ForeignSource:      "foreign-source",
+	ForeignDestination: "foreign-destination",
+	Multicast:          "multicast",
+	NoRoute:            "no-route",
+	OwnLease:           "own-lease",
+	PeerUnreachable:    "peer-unreachable",
+	TTLExpired:         "ttl-expired",
+	NeedsFragmentation: "needs-fragmentation",
+	SendFailed:         "send-failed",
+	SendBufferFull:     "send-buffer-full",
+	ReceiveOverflow:    "receive-overflow",
+	DeviceDown:         "device-down",
+	WriteFailed:        "write-failed",
+}
+
+// String is the reason's stable name: lower case, words joined by hyphens.
+func (r Reason) String() string {
+	if r >= reasonCount {
+		return "unknown"
+	}
+	return reasonNames[r]
+}
+
+// MarshalText returns String, for JSON.
+func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
