@@ -84,7 +84,7 @@ func (c *Core) pinned() (Slot, bool) {
 
 // resumeLease takes up the lease that the last start had confirmed.
 func (c *Core) resumeLease() {
-	if len(c.vault.Lease) == 0 {
+	if len(c.vault.Lease) == 0 || c.claim.phase != phaseNone {
 		return
 	}
 	l := c.table.leases[c.vault.Slot]
@@ -99,11 +99,13 @@ func (c *Core) resumeLease() {
 	}
 }
 
-// found makes the founding node's lease: nobody is there to ask.
+// found makes the network and the founding node's lease: nobody is there to
+// ask. Nobody is told of the network before it is durable; a founder that lost
+// power would else found another, and leave its guests behind in this one.
 func (c *Core) found() {
+	c.founding = true
 	c.vault.Network = c.prepared
 	c.table = newTable(c.prepared, c.cfg.Endpoint.Addr().IsLoopback())
-	c.announceSelf()
 	slot, ok := c.pinned()
 	if !ok {
 		slot, _ = c.candidate()
@@ -438,6 +440,10 @@ func (c *Core) confirm(electors, promises int) {
 func (c *Core) afterConfirm(raw []byte) {
 	if c.claim.phase != phaseSaving {
 		return
+	}
+	if c.founding {
+		c.founding = false
+		c.announceSelf()
 	}
 	if err := c.takeRecord(raw, true); err != nil {
 		c.log(levelError, "our own lease was refused", "err", err)

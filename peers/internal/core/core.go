@@ -43,6 +43,7 @@ type Core struct {
 	members  map[NodeID]*member
 	joinedAt Time // when state was first exchanged with another node; -1: not yet
 	approved bool // the driver has checked the network against the host
+	founding bool // the network exists here only, and is not durable yet
 	claim    claim
 	sync     syncState
 	conflict []Conflict
@@ -186,14 +187,18 @@ func (c *Core) Network() Network {
 	return c.prepared
 }
 
-// Start sets the core going: it has the new start number written.
+// Start sets the core going: it has the new start number written. Once that
+// is durable a remembered lease is confirmed, without asking anyone.
 func (c *Core) Start(now Time) {
 	c.advance(now)
-	c.save(nil)
-	if c.table != nil {
+	if c.table == nil {
+		c.save(nil)
+		return
+	}
+	c.save(func() {
 		c.announceSelf()
 		c.resumeLease()
-	}
+	})
 }
 
 // Approve says that the network fits this host: from now on it may be founded
@@ -232,7 +237,7 @@ func (c *Core) Joined(now Time) {
 // Receive takes in a message. An error means that it was dropped whole.
 func (c *Core) Receive(now Time, msg []byte) error {
 	c.advance(now)
-	if c.table == nil {
+	if c.table == nil || c.founding {
 		return ErrNoNetwork
 	}
 	kind, body, err := splitMessage(msg)

@@ -131,7 +131,7 @@ type state struct {
 // State is the whole node table, encoded; nil while in no network. It is what
 // nodes exchange when they join, and what is kept on disk for the next start.
 func (c *Core) State() []byte {
-	if c.table == nil {
+	if c.table == nil || c.founding {
 		return nil
 	}
 	return mustEncode(state{c.Network(), c.table.records(1<<buckets - 1)})
@@ -167,7 +167,7 @@ func (c *Core) Merge(now Time, encoded []byte) error {
 			return err
 		}
 	}
-	if s.Network.ID() != c.table.netID {
+	if c.founding || s.Network.ID() != c.table.netID {
 		return ErrOtherNetwork
 	}
 	for _, raw := range s.Records {

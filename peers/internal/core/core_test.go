@@ -1,0 +1,440 @@
+package core
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestTheFounderConfirmsItsOwnLeaseAndOthersAreGrantedTheirs(t *testing.T) {
+	w := newWorld(t, 1, 5, nil)
+	for _, h := range w.hosts {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	w.checkOverlap()
+	for i, h := range w.hosts[1:] {
+		v := h.core.View()
+		for _, n := range v.Nodes {
+			if n.Self && int(n.Lease.Electors) != i+1 {
+				t.Errorf("host %d was granted its lease by %d electors, want %d", h.index, n.Lease.Electors, i+1)
+			}
+		}
+	}
+	w.runUntil(20*time.Second, "tables equal", w.tablesEqual)
+}
+
+func TestManyClaimsAtOnceNeverOverlap(t *testing.T) {
+	for seed := range uint64(40) {
+		w := newWorld(t, seed, 13, nil)
+		w.loss, w.double, w.maxDelay = 0.05, 0.1, 40*time.Millisecond
+		w.hosts[0].boot()
+		w.runUntil(5*time.Second, "founder confirmed", w.hosts[0].confirmed)
+		for _, h := range w.hosts[1:] {
+			h.boot()
+		}
+		w.runUntil(time.Minute, "all confirmed", func() bool { w.checkOverlap(); return w.confirmedHosts() == 13 })
+		w.runUntil(time.Minute, "tables equal", w.tablesEqual)
+	}
+}
+
+func TestTheLastSlotsAreHandedOutWithoutOverlapAndTheRestWaits(t *testing.T) {
+	small := func(_ int, c *Config) {
+		if c.MayFound {
+			c.Want = Network{Prefix: netip.MustParsePrefix("10.9.0.0/24"), SubnetLen: 27} // 7 slots
+		}
+	}
+	for seed := range uint64(20) {
+		w := newWorld(t, seed, 10, small)
+		w.loss, w.maxDelay = 0.02, 20*time.Millisecond
+		w.hosts[0].boot()
+		w.runUntil(5*time.Second, "founder confirmed", w.hosts[0].confirmed)
+		for _, h := range w.hosts[1:] {
+			h.boot()
+		}
+		w.runUntil(2*time.Minute, "7 confirmed", func() bool { w.checkOverlap(); return w.confirmedHosts() == 7 })
+		w.run(10 * time.Second)
+		w.checkOverlap()
+		waiting := 0
+		for _, h := range w.hosts {
+			if strings.Contains(h.core.View().Waiting, "no free subnet: 7 subnets, 7 held by live nodes") {
+				waiting++
+			}
+		}
+		if waiting != 3 {
+			t.Fatalf("seed %d: %d hosts say that no subnet is free, want 3\n%s", seed, waiting, w.dump())
+		}
+		// One leaves: somebody else gets its subnet.
+		w.hosts[0].do(func(now Time) { w.hosts[0].core.Leave(now) })
+		w.run(time.Second)
+		w.hosts[0].crash()
+		w.runUntil(time.Minute, "7 confirmed again", func() bool { w.checkOverlap(); return w.confirmedHosts() == 7 })
+	}
+}
+
+func TestALeaseSurvivesCrashesAtAnyDiskWrite(t *testing.T) {
+	for seed := range uint64(60) {
+		w := newWorld(t, seed, 6, nil)
+		w.loss, w.maxDelay, w.crashOnSave = 0.02, 10*time.Millisecond, 0.1
+		first := map[*host]netip.Prefix{}
+		check := func() {
+			w.checkOverlap()
+			for _, h := range w.hosts {
+				s, ok := h.lease()
+				if !ok {
+					continue
+				}
+				if first[h].IsValid() && first[h] != s {
+					t.Fatalf("seed %d: host %d had %s and now has %s", seed, h.index, first[h], s)
+				}
+				first[h] = s
+			}
+		}
+		for range 200 {
+			h := w.hosts[w.rand.IntN(len(w.hosts))]
+			switch {
+			case h.core == nil && (h.founder || w.hosts[0].vault != nil):
+				h.boot()
+			case h.core != nil && w.rand.IntN(6) == 0:
+				h.crash()
+			}
+			w.run(w.delay() * 20)
+			check()
+		}
+		w.crashOnSave, w.loss = 0, 0
+		for _, h := range w.hosts {
+			if h.core == nil {
+				h.boot()
+			}
+		}
+		w.runUntil(time.Minute, "all confirmed", func() bool { check(); return w.confirmedHosts() == 6 })
+		w.runUntil(time.Minute, "tables equal", w.tablesEqual)
+	}
+}
+
+func TestTheSmallerPartHandsOutNothingAndHealsByItself(t *testing.T) {
+	w := newWorld(t, 7, 6, nil)
+	for _, h := range w.hosts[:5] {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	w.cut = func(a, b int) bool { return (a < 2 || a == 5) != (b < 2 || b == 5) }
+	part := []*host{w.hosts[0], w.hosts[1], w.hosts[5]}
+	w.hosts[5].boot() // joins the smaller part: hosts 0 and 1 of 5 holders
+	w.run(10 * time.Second)
+	if w.hosts[5].confirmed() {
+		t.Fatal("a lease was confirmed by 2 of 5 holders")
+	}
+	waiting := w.hosts[5].core.View().Waiting
+	if !strings.Contains(waiting, "2 of the 5 lease holders promised") || !strings.Contains(waiting, "3 are needed") {
+		t.Errorf("waiting line %q does not say who is missing", waiting)
+	}
+	for _, h := range part {
+		if h.index != 5 && !h.confirmed() {
+			t.Errorf("host %d lost its lease in the cut", h.index)
+		}
+	}
+	w.cut = nil
+	for _, h := range w.hosts[2:5] {
+		w.hosts[5].meet(h)
+	}
+	w.runUntil(10*time.Second, "confirmed after the cut", w.hosts[5].confirmed)
+	w.checkOverlap()
+}
+
+func TestOfTwoNodesTheOlderLetsANewcomerInWithoutTheYounger(t *testing.T) {
+	w := newWorld(t, 3, 3, nil)
+	for _, h := range w.hosts[:2] {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	w.hosts[1].crash()
+	w.run(5 * time.Second)
+	w.hosts[2].boot()
+	w.runUntil(5*time.Second, "newcomer confirmed by the older node", w.hosts[2].confirmed)
+}
+
+func TestOfTwoNodesTheYoungerAloneLetsNobodyIn(t *testing.T) {
+	w := newWorld(t, 3, 3, nil)
+	for _, h := range w.hosts[:2] {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	w.hosts[0].crash()
+	w.run(5 * time.Second)
+	w.hosts[2].boot()
+	w.run(30 * time.Second)
+	if w.hosts[2].confirmed() {
+		t.Fatal("the younger of two holders confirmed a lease alone")
+	}
+	w.hosts[1].do(func(now Time) {
+		if err := w.hosts[1].core.Forget(now, w.hosts[0].identity.ID()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	w.runUntil(10*time.Second, "confirmed after the dead node was forgotten", w.hosts[2].confirmed)
+}
+
+func TestAPinIsHeldOrRefusedWithTheHoldersName(t *testing.T) {
+	pin := netip.MustParsePrefix("10.244.77.0/24")
+	w := newWorld(t, 4, 3, func(i int, c *Config) {
+		if i > 0 {
+			c.Pin = pin
+		}
+	})
+	w.hosts[0].boot()
+	w.runUntil(2*time.Second, "founder confirmed", w.hosts[0].confirmed)
+	w.hosts[1].boot()
+	w.runUntil(5*time.Second, "pinned lease confirmed", w.hosts[1].confirmed)
+	if s, _ := w.hosts[1].lease(); s != pin {
+		t.Fatalf("lease is %s, want the pin %s", s, pin)
+	}
+	w.hosts[2].boot()
+	w.runUntil(5*time.Second, "refused", func() bool { return w.hosts[2].fatal != nil })
+	if err := w.hosts[2].fatal; !errors.Is(err, ErrSubnetHeld) || !strings.Contains(err.Error(), "host1") {
+		t.Errorf("error %q does not name the holder", err)
+	}
+}
+
+func TestANodeMovesToItsNewPinAndFreesWhatItHeld(t *testing.T) {
+	w := newWorld(t, 5, 3, nil)
+	for _, h := range w.hosts {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	w.hosts[2].crash()
+	pin := netip.MustParsePrefix("10.244.99.0/24")
+	w.hosts[2].config.Pin = pin
+	w.hosts[2].boot()
+	w.runUntil(5*time.Second, "moved", func() bool { s, ok := w.hosts[2].lease(); return ok && s == pin })
+	w.runUntil(10*time.Second, "tables equal", w.tablesEqual)
+	held := 0
+	for _, l := range w.hosts[0].core.table.leases {
+		if l.rec.Holder == w.hosts[2].identity.ID() {
+			held++
+		}
+	}
+	if held != 1 {
+		t.Errorf("the moved node holds %d subnets, want 1", held)
+	}
+}
+
+func TestADeadNodesSubnetIsClaimedOnlyAfterTheLeaseTTL(t *testing.T) {
+	ttl := 10 * time.Minute
+	tiny := func(_ int, c *Config) {
+		c.LeaseTTL = ttl
+		if c.MayFound {
+			c.Want = Network{Prefix: netip.MustParsePrefix("10.9.0.0/26"), SubnetLen: 28} // 3 slots
+		}
+	}
+	w := newWorld(t, 6, 4, tiny)
+	for _, h := range w.hosts[:3] {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	dead, _ := w.hosts[2].lease()
+	w.hosts[2].crash()
+	w.hosts[3].boot()
+	w.run(ttl - 30*time.Second)
+	if w.hosts[3].confirmed() {
+		t.Fatal("a dead node's subnet was claimed before the lease TTL had passed")
+	}
+	w.runUntil(2*time.Minute, "reclaimed", w.hosts[3].confirmed)
+	if s, _ := w.hosts[3].lease(); s != dead {
+		t.Fatalf("reclaimed %s, want %s", s, dead)
+	}
+	w.hosts[2].boot() // it comes back: its lease is another's now
+	w.runUntil(5*time.Second, "loss noticed", func() bool { _, lost := w.hosts[2].core.Lost(); return lost })
+	w.checkOverlap()
+}
+
+func TestAConfirmedLeaseIsBackAtOnceWithNobodyThere(t *testing.T) {
+	w := newWorld(t, 8, 3, nil)
+	for _, h := range w.hosts {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	before, _ := w.hosts[2].lease()
+	w.run(5 * time.Second)
+	for _, h := range w.hosts {
+		h.crash()
+	}
+	w.hosts[2].boot()
+	w.run(50 * time.Millisecond) // a disk write
+	if after, ok := w.hosts[2].lease(); !ok || after != before {
+		t.Fatalf("lease after the restart is %v, want %v at once", after, before)
+	}
+	if n := len(w.hosts[2].core.View().Nodes); n != 3 {
+		t.Errorf("%d nodes are remembered, want 3", n)
+	}
+}
+
+func TestANodeThatLostItsVaultGetsItsLeaseBackAndDoesNotVoteForAWhile(t *testing.T) {
+	w := newWorld(t, 9, 3, nil)
+	for _, h := range w.hosts {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	w.runUntil(10*time.Second, "tables equal", w.tablesEqual)
+	h := w.hosts[1]
+	before, _ := h.lease()
+	h.crash()
+	h.vault, h.table, h.config.Amnesia = nil, nil, true
+	h.boot()
+	w.runUntil(5*time.Second, "lease taken back", h.confirmed)
+	if after, _ := h.lease(); after != before {
+		t.Errorf("lease is %s, had been %s", after, before)
+	}
+	a := answer{}
+	if refused := h.core.refuse(ask{header: header{From: w.hosts[2].identity.ID()}, Slot: 200, Epoch: 1}, &a); !refused || a.Verdict != abstain {
+		t.Errorf("verdict %d from a node without memory, want abstain", a.Verdict)
+	}
+}
+
+func TestForgetRefusesTheLivingTheUnknownAndItself(t *testing.T) {
+	w := newWorld(t, 10, 3, nil)
+	for _, h := range w.hosts[:2] {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	c := w.hosts[0].core
+	for id, want := range map[NodeID]error{
+		w.hosts[0].identity.ID(): ErrForgetSelf,
+		w.hosts[1].identity.ID(): ErrForgetAlive,
+		w.hosts[2].identity.ID(): ErrForgetUnknown,
+	} {
+		if err := c.Forget(0, id); !errors.Is(err, want) {
+			t.Errorf("Forget(%s) = %v, want %v", id.Short(), err, want)
+		}
+	}
+}
+
+func TestAForgottenNodeThatReturnsIsWelcomeAndKnowsItsLeaseIsGone(t *testing.T) {
+	w := newWorld(t, 11, 3, nil)
+	for _, h := range w.hosts {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	w.hosts[2].crash()
+	w.run(5 * time.Second)
+	w.hosts[0].do(func(now Time) {
+		if err := w.hosts[0].core.Forget(now, w.hosts[2].identity.ID()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	w.run(time.Second)
+	w.hosts[2].boot()
+	w.runUntil(5*time.Second, "loss noticed", func() bool { _, lost := w.hosts[2].core.Lost(); return lost })
+	w.hosts[2].do(func(now Time) { w.hosts[2].core.Release(now) })
+	w.runUntil(10*time.Second, "leased again", w.hosts[2].confirmed)
+	w.runUntil(20*time.Second, "tables equal", w.tablesEqual)
+	if n := len(w.hosts[0].core.View().Nodes); n != 3 {
+		t.Errorf("%d nodes known, want 3: the returned one is missing", n)
+	}
+}
+
+func TestWhenTheFounderLeavesTheOthersGoOnWithoutIt(t *testing.T) {
+	w := newWorld(t, 12, 3, nil)
+	w.hosts[0].boot()
+	w.runUntil(2*time.Second, "founder confirmed", w.hosts[0].confirmed)
+	w.hosts[1].boot()
+	w.run(30 * time.Millisecond) // it has joined; its claim may be under way
+	w.hosts[0].do(func(now Time) { w.hosts[0].core.Leave(now) })
+	w.run(500 * time.Millisecond)
+	w.hosts[0].crash()
+	w.runUntil(time.Minute, "the newcomer has a lease", w.hosts[1].confirmed)
+	w.hosts[2].boot()
+	w.runUntil(time.Minute, "and lets others in", w.hosts[2].confirmed)
+	w.checkOverlap()
+}
+
+func TestJoiningWithOtherNetworkParametersIsRefused(t *testing.T) {
+	w := newWorld(t, 13, 2, func(i int, c *Config) {
+		if i == 1 {
+			c.Want.Prefix = netip.MustParsePrefix("10.77.0.0/16")
+		}
+	})
+	w.hosts[0].boot()
+	w.runUntil(2*time.Second, "founder confirmed", w.hosts[0].confirmed)
+	w.hosts[1].boot()
+	err := w.hosts[1].core.Merge(0, w.hosts[0].core.State())
+	if !errors.Is(err, ErrNetworkParameters) || !strings.Contains(err.Error(), "--network 10.77.0.0/16") {
+		t.Errorf("error %v does not name the flag", err)
+	}
+	if w.hosts[1].core.Network().Prefix.IsValid() {
+		t.Error("the network was entered nevertheless")
+	}
+}
+
+func TestNothingIsPromisedBeforeItIsDurable(t *testing.T) {
+	w := newWorld(t, 14, 2, nil)
+	w.hosts[0].boot()
+	w.runUntil(2*time.Second, "founder confirmed", w.hosts[0].confirmed)
+	c := w.hosts[0].core
+	from := w.hosts[1].identity.ID()
+	msg := encodeMessage(msgAsk, ask{header: header{Net: c.table.netID, From: from}, Slot: 9, Epoch: 1})
+	if err := c.Receive(0, msg); err != nil {
+		t.Fatal(err)
+	}
+	e := c.Effects()
+	if e.Save == nil || len(e.Sends) != 0 {
+		t.Fatalf("before the disk answered: save %v, %d sends; want a save and no send", e.Save, len(e.Sends))
+	}
+	c.Saved(0, e.Save.Token, errors.New("disk full"))
+	if e := c.Effects(); len(e.Sends) != 0 {
+		t.Fatal("a promise was sent although it could not be written")
+	}
+	c.Saved(0, e.Save.Token, nil)
+	if e := c.Effects(); len(e.Sends) != 1 {
+		t.Fatalf("%d sends after the promise was written, want 1", len(e.Sends))
+	}
+}
+
+func TestASlotIsNeverPromisedTwice(t *testing.T) {
+	w := newWorld(t, 15, 3, nil)
+	w.hosts[0].boot()
+	w.runUntil(2*time.Second, "founder confirmed", w.hosts[0].confirmed)
+	c := w.hosts[0].core
+	verdictOf := func(from NodeID, epoch uint64) verdict {
+		t.Helper()
+		if err := c.Receive(0, encodeMessage(msgAsk, ask{header: header{Net: c.table.netID, From: from}, Slot: 9, Epoch: epoch})); err != nil {
+			t.Fatal(err)
+		}
+		e := c.Effects()
+		if e.Save != nil {
+			c.Saved(0, e.Save.Token, nil)
+			e.Sends = append(e.Sends, c.Effects().Sends...)
+		}
+		_, body, err := splitMessage(e.Sends[len(e.Sends)-1].Msg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := decodeBody[answer](c.table.netID, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.Verdict
+	}
+	one, two := w.hosts[1].identity.ID(), w.hosts[2].identity.ID()
+	steps := []struct {
+		from  NodeID
+		epoch uint64
+		want  verdict
+	}{{one, 1, promised}, {one, 1, promised}, {two, 1, taken}, {two, 2, taken}, {one, 2, promised}, {one, 1, stale}}
+	for i, s := range steps {
+		if got := verdictOf(s.from, s.epoch); got != s.want {
+			t.Errorf("step %d: verdict %d, want %d", i, got, s.want)
+		}
+	}
+	if err := c.Receive(0, encodeMessage(msgWithdraw, withdraw{header: header{Net: c.table.netID, From: one}, Slot: 9, Epoch: 2})); err != nil {
+		t.Fatal(err)
+	}
+	if got := verdictOf(two, 2); got != stale {
+		t.Errorf("after the withdrawal, at the withdrawn epoch: verdict %d, want stale", got)
+	}
+	if got := verdictOf(two, 3); got != promised {
+		t.Errorf("after the withdrawal, above it: verdict %d, want promised", got)
+	}
+}

@@ -1,0 +1,107 @@
+package core
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+)
+
+// fuzzCore is a confirmed founder, with a bystander's records to work on.
+func fuzzCore(t testing.TB) *Core {
+	c, err := New(Config{
+		Identity: testIdentity(1), Instance: 1, Name: "one", MayFound: true, LeaseTTL: 1 << 40,
+		Endpoint: netip.MustParseAddrPort("192.0.2.1:8285"), Gossip: netip.MustParseAddrPort("192.0.2.1:8286"),
+		Rand: rand.New(rand.NewPCG(1, 1)),
+	}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Start(0)
+	c.Approve(0)
+	c.Saved(0, c.Effects().Save.Token, nil)
+	c.MemberUp(0, testIdentity(2).ID())
+	return c
+}
+
+func seedMessages(c *Core) [][]byte {
+	h := header{Net: c.table.netID, From: testIdentity(2).ID()}
+	raw := c.table.records(1<<buckets - 1)
+	return [][]byte{
+		encodeMessage(msgAsk, ask{h, 7, 1}),
+		encodeMessage(msgAnswer, answer{header: h, Slot: 7, Epoch: 1, Verdict: held, Lease: raw[0]}),
+		encodeMessage(msgWithdraw, withdraw{h, 7, 1}),
+		encodeMessage(msgRecords, records{header: h, Records: raw, Mask: 5, AckSlot: 7}),
+		encodeMessage(msgAck, ack{h, 7, 1}),
+		encodeMessage(msgDigest, digestMsg{h, c.table.digest()}),
+	}
+}
+
+// Whatever a member sends, the node does not crash and keeps its own lease.
+func FuzzReceive(f *testing.F) {
+	for _, m := range seedMessages(fuzzCore(f)) {
+		f.Add(m)
+	}
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		c := fuzzCore(t)
+		_ = c.Receive(1, msg)
+		c.Tick(2)
+		if c.View().State != LeaseConfirmed {
+			t.Fatal("a message not signed by anyone took our lease away")
+		}
+	})
+}
+
+func FuzzMerge(f *testing.F) {
+	c := fuzzCore(f)
+	f.Add(c.State())
+	f.Fuzz(func(t *testing.T, encoded []byte) {
+		c := fuzzCore(t)
+		_ = c.Merge(1, encoded)
+		joiner, err := New(Config{Identity: testIdentity(3), Endpoint: netip.MustParseAddrPort("192.0.2.3:8285"),
+			Gossip: netip.MustParseAddrPort("192.0.2.3:8286"), Rand: rand.New(rand.NewPCG(1, 1))}, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		joiner.Start(0)
+		_ = joiner.Merge(1, encoded)
+		joiner.Approve(1)
+		joiner.Joined(1)
+		joiner.Tick(2)
+		if n, err := PeekState(encoded); err == nil && n.Slots() == 0 {
+			t.Fatal("a network without slots was accepted")
+		}
+	})
+}
+
+func FuzzVault(f *testing.F) {
+	f.Add(mustEncode(fuzzCore(f).vault))
+	f.Fuzz(func(t *testing.T, encoded []byte) {
+		c, err := New(Config{Identity: testIdentity(1), Endpoint: netip.MustParseAddrPort("192.0.2.1:8285"),
+			Gossip: netip.MustParseAddrPort("192.0.2.1:8286"), Rand: rand.New(rand.NewPCG(1, 1))}, encoded, nil)
+		if err != nil {
+			return
+		}
+		c.Start(0)
+		if s := c.Effects().Save; s == nil {
+			t.Fatal("a start was not written")
+		} else {
+			c.Saved(0, s.Token, nil)
+		}
+		c.Tick(1)
+		_ = c.View()
+	})
+}
+
+func FuzzRecord(f *testing.F) {
+	for _, raw := range fuzzCore(f).table.records(1<<buckets - 1) {
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		c := fuzzCore(t)
+		before := len(c.table.records(1<<buckets - 1))
+		ch, err := c.table.take(raw)
+		if err != nil && (ch.any() || len(c.table.records(1<<buckets-1)) != before) {
+			t.Fatal("a refused record changed the table")
+		}
+	})
+}

@@ -1,0 +1,162 @@
+package core
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/binary"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func testIdentity(n uint64) Identity {
+	seed := make([]byte, ed25519.SeedSize)
+	binary.BigEndian.PutUint64(seed, n)
+	return Identity{ed25519.NewKeyFromSeed(seed)}
+}
+
+func testNetwork(t interface{ Fatal(...any) }) Network {
+	n, err := Network{}.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// anyRecord draws a record of few nodes and slots, so that many compete.
+func anyRecord(t *rapid.T, net NetworkID) []byte {
+	who := testIdentity(rapid.Uint64Range(1, 4).Draw(t, "who"))
+	small := func(name string) uint64 { return rapid.Uint64Range(1, 3).Draw(t, name) }
+	switch rapid.IntRange(0, 2).Draw(t, "kind") {
+	case 0:
+		e := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(small("addr"))}), 8285)
+		return who.seal(net, kindNode, NodeRecord{Key: who.public(), Start: small("start"), Version: small("version"), Endpoint: e, Gossip: e})
+	case 1:
+		r := LeaseRecord{Slot: Slot(small("slot")), Epoch: small("epoch"), Ordinal: small("ordinal"), Key: who.public(), Pinned: rapid.Bool().Draw(t, "pinned")}
+		if rapid.Bool().Draw(t, "held") {
+			r.Holder = who.ID()
+		}
+		return who.seal(net, kindLease, r)
+	}
+	return who.seal(net, kindForget, ForgetRecord{Node: testIdentity(small("whom")).ID(), Start: small("start"), Key: who.public()})
+}
+
+func TestMergingRecordsGivesTheSameTableInAnyOrder(t *testing.T) {
+	n := testNetwork(t)
+	rapid.Check(t, func(t *rapid.T) {
+		recs := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) []byte { return anyRecord(t, n.ID()) }), 1, 20).Draw(t, "records")
+		one, two := newTable(n, false), newTable(n, false)
+		for _, r := range recs {
+			if _, err := one.take(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		again := append(rapid.Permutation(recs).Draw(t, "order"), recs[0]) // and one of them twice
+		for _, r := range again {
+			if _, err := two.take(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a, b := one.records(1<<buckets-1), two.records(1<<buckets-1)
+		if !bytes.Equal(bytes.Join(a, nil), bytes.Join(b, nil)) {
+			t.Fatalf("%d and %d records differ by the order they came in", len(a), len(b))
+		}
+		for i, part := range one.digest() {
+			if part != two.digest()[i] {
+				t.Fatal("digests of equal tables differ")
+			}
+		}
+	})
+}
+
+func TestARecordNotSignedByWhomItNamesIsRefused(t *testing.T) {
+	n := testNetwork(t)
+	tab := newTable(n, false)
+	mallory, alice := testIdentity(1), testIdentity(2)
+	e := netip.MustParseAddrPort("192.0.2.1:8285")
+	for name, raw := range map[string][]byte{
+		"node record of another":         mallory.seal(n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, Endpoint: e, Gossip: e}),
+		"lease for another":              mallory.seal(n.ID(), kindLease, LeaseRecord{Slot: 1, Epoch: 1, Holder: alice.ID(), Key: alice.public()}),
+		"lease with another's ID":        mallory.seal(n.ID(), kindLease, LeaseRecord{Slot: 1, Epoch: 1, Holder: alice.ID(), Key: mallory.public()}),
+		"record of another network":      alice.seal(NetworkID{1}, kindNode, NodeRecord{Key: alice.public(), Start: 1, Endpoint: e, Gossip: e}),
+		"slot outside the network":       alice.seal(n.ID(), kindLease, LeaseRecord{Slot: 256, Epoch: 1, Holder: alice.ID(), Key: alice.public()}),
+		"the slot not handed out":        alice.seal(n.ID(), kindLease, LeaseRecord{Slot: 0, Epoch: 1, Holder: alice.ID(), Key: alice.public()}),
+		"lease granted by a minority":    alice.seal(n.ID(), kindLease, LeaseRecord{Slot: 1, Epoch: 1, Holder: alice.ID(), Key: alice.public(), Electors: 9, Promises: 3}),
+		"endpoint inside the overlay":    alice.seal(n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, Gossip: e, Endpoint: netip.MustParseAddrPort("10.244.3.1:8285")}),
+		"endpoint on loopback":           alice.seal(n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, Gossip: e, Endpoint: netip.MustParseAddrPort("127.0.0.1:8285")}),
+		"multicast endpoint":             alice.seal(n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, Gossip: e, Endpoint: netip.MustParseAddrPort("224.0.0.1:8285")}),
+		"name longer than any host name": alice.seal(n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, Gossip: e, Endpoint: e, Name: strings.Repeat("x", 254)}),
+		"record longer than a datagram":  alice.seal(n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, Gossip: e, Endpoint: e, Name: strings.Repeat("x", 2000)}),
+	} {
+		if c, err := tab.take(raw); err == nil || c.any() {
+			t.Errorf("%s: taken (error %v)", name, err)
+		}
+	}
+}
+
+func TestFieldsOfALaterVersionAreCarried(t *testing.T) {
+	n := testNetwork(t)
+	id := testIdentity(1)
+	type later struct {
+		NodeRecord
+		Colour string `cbor:"99,keyasint"`
+	}
+	e := netip.MustParseAddrPort("192.0.2.1:8285")
+	raw := id.seal(n.ID(), kindNode, later{NodeRecord{Key: id.public(), Start: 1, Endpoint: e, Gossip: e}, "green"})
+	tab := newTable(n, false)
+	if c, err := tab.take(raw); err != nil || c.node == nil {
+		t.Fatalf("take = %+v, %v", c, err)
+	}
+	if got := tab.records(1<<buckets - 1); len(got) != 1 || !bytes.Equal(got[0], raw) {
+		t.Error("the record was not kept in its writer's bytes")
+	}
+}
+
+func TestSlotsAndSubnetsCorrespond(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		bits := rapid.IntRange(8, 28).Draw(t, "bits")
+		length := rapid.IntRange(bits+2, min(30, bits+16)).Draw(t, "length")
+		n, err := Network{Prefix: netip.PrefixFrom(netip.MustParseAddr("10.0.0.0"), bits), SubnetLen: uint8(length)}.withDefaults()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := Slot(rapid.Uint32Range(0, uint32(n.Slots()-1)).Draw(t, "slot"))
+		p := n.SubnetOf(s)
+		if got, ok := n.SlotOf(p); !ok || got != s || !n.Prefix.Contains(p.Addr()) {
+			t.Fatalf("SlotOf(SubnetOf(%d) = %s) = %d, %v", s, p, got, ok)
+		}
+	})
+}
+
+func TestNetworkParametersThatDoNotFitAreNamed(t *testing.T) {
+	for text, n := range map[string]Network{
+		"at least four subnets": {Prefix: netip.MustParsePrefix("10.0.0.0/23"), SubnetLen: 24},
+		"at most 30":            {Prefix: netip.MustParsePrefix("10.0.0.0/24"), SubnetLen: 31},
+		"smallest subnet":       {Prefix: netip.MustParsePrefix("10.0.0.0/16"), SubnetMin: netip.MustParseAddr("10.1.0.0")},
+		"largest subnet":        {Prefix: netip.MustParsePrefix("10.0.0.0/16"), SubnetMax: netip.MustParseAddr("10.0.7.3")},
+		"above the largest":     {Prefix: netip.MustParsePrefix("10.0.0.0/16"), SubnetMin: netip.MustParseAddr("10.0.9.0"), SubnetMax: netip.MustParseAddr("10.0.8.0")},
+		"not an IPv4 network":   {Prefix: netip.MustParsePrefix("10.0.0.1/16")},
+	} {
+		if _, err := n.withDefaults(); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("%+v: error %v, want one with %q", n, err, text)
+		}
+	}
+}
+
+func TestEverySlotIsACandidateOnce(t *testing.T) {
+	for i := range uint64(30) {
+		c := &Core{id: testIdentity(i).ID(), table: newTable(testNetwork(t), false)}
+		seen := map[Slot]bool{}
+		for s := range c.slotsInOrder() {
+			if seen[s] || s == 0 || s > 255 {
+				t.Fatalf("slot %d comes twice or is not eligible", s)
+			}
+			seen[s] = true
+		}
+		if len(seen) != 255 {
+			t.Fatalf("%d of 255 slots are candidates", len(seen))
+		}
+	}
+}
