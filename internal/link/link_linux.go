@@ -6,6 +6,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"flanneld/internal/link/rtnl"
 )
 
 // Ensure makes the device as the configuration says and returns, one sentence
@@ -99,9 +101,9 @@ func do(l netlink.Link, c Config, s step) error {
 	case setUp:
 		return netlink.LinkSetUp(l)
 	case addAddr:
-		return ignore(netlink.AddrAdd(l, &netlink.Addr{IPNet: toIPNet(s.addr)}), unix.EEXIST)
+		return ignore(netlink.AddrAdd(l, &netlink.Addr{IPNet: rtnl.IPNet(s.addr)}), unix.EEXIST)
 	case delAddr:
-		return ignore(netlink.AddrDel(l, &netlink.Addr{IPNet: toIPNet(s.addr)}), unix.EADDRNOTAVAIL)
+		return ignore(netlink.AddrDel(l, &netlink.Addr{IPNet: rtnl.IPNet(s.addr)}), unix.EADDRNOTAVAIL)
 	case addRoute:
 		return netlink.RouteAdd(toRoute(l, s.route))
 	case replaceRoute:

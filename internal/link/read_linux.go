@@ -1,7 +1,6 @@
 package link
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -10,15 +9,13 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"flanneld/internal/link/rtnl"
 )
 
 // addrGenModeNone is IN6_ADDR_GEN_MODE_NONE (linux/if_link.h): no link-local
 // address, so no router solicitations for flanneld to read and drop.
 const addrGenModeNone = 1
-
-// attempts is how often a dump is repeated that the kernel says was
-// interrupted by a change (NLM_F_DUMP_INTR).
-const attempts = 5
 
 // readLink reads the device without its addresses and routes.
 func readLink(name string) (netlink.Link, state, error) {
@@ -47,14 +44,12 @@ func read(c Config) (netlink.Link, state, error) {
 	if err != nil {
 		return nil, state{}, err
 	}
-	addrs, err := dump("addresses of "+c.Name, func() ([]netlink.Addr, error) {
-		return netlink.AddrList(l, netlink.FAMILY_V4)
-	})
+	addrs, err := rtnl.Addrs(l)
 	if err != nil {
-		return nil, state{}, err
+		return nil, state{}, fmt.Errorf("link: %w", err)
 	}
 	for _, a := range addrs {
-		if p, ok := toPrefix(a.IPNet); ok {
+		if p, ok := rtnl.Prefix(a.IPNet); ok {
 			s.addrs = append(s.addrs, p)
 		}
 	}
@@ -64,11 +59,9 @@ func read(c Config) (netlink.Link, state, error) {
 // readRoutes reads the main table's routes to the device, and who else has
 // the network's.
 func (s *state) readRoutes(l netlink.Link, network netip.Prefix) error {
-	routes, err := dump("routes", func() ([]netlink.Route, error) {
-		return netlink.RouteListFiltered(netlink.FAMILY_V4, nil, 0)
-	})
+	routes, err := rtnl.Routes()
 	if err != nil {
-		return err
+		return fmt.Errorf("link: %w", err)
 	}
 	for _, r := range routes {
 		entry := fromRoute(r)
@@ -80,19 +73,6 @@ func (s *state) readRoutes(l netlink.Link, network netip.Prefix) error {
 		}
 	}
 	return nil
-}
-
-// dump repeats an interrupted dump a few times.
-func dump[T any](what string, f func() ([]T, error)) ([]T, error) {
-	for try := 1; ; try++ {
-		items, err := f()
-		if err == nil {
-			return items, nil
-		}
-		if !errors.Is(err, netlink.ErrDumpInterrupted) || try == attempts {
-			return nil, fmt.Errorf("link: list %s: %w", what, err)
-		}
-	}
 }
 
 // isTUN tells a TUN from a TAP and from everything else.
@@ -126,32 +106,14 @@ func linkName(index int) string {
 	return "another next hop"
 }
 
-func toPrefix(n *net.IPNet) (netip.Prefix, bool) {
-	if n == nil {
-		return netip.Prefix{}, false
-	}
-	addr, ok := netip.AddrFromSlice(n.IP)
-	bits, size := n.Mask.Size()
-	if addr = addr.Unmap(); !ok || addr.BitLen() != size {
-		return netip.Prefix{}, false
-	}
-	return netip.PrefixFrom(addr, bits), true
-}
-
-func toIPNet(p netip.Prefix) *net.IPNet {
-	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
-}
-
 func fromRoute(r netlink.Route) route {
-	dst, _ := toPrefix(r.Dst)
-	src, _ := netip.AddrFromSlice(r.Src)
-	return route{dst: dst, src: src.Unmap(), scope: int(r.Scope), protocol: int(r.Protocol), metric: r.Priority}
+	return route{dst: rtnl.Destination(r), src: rtnl.Addr(r.Src), scope: int(r.Scope), protocol: int(r.Protocol), metric: r.Priority}
 }
 
 func toRoute(l netlink.Link, r route) *netlink.Route {
 	return &netlink.Route{
 		LinkIndex: l.Attrs().Index,
-		Dst:       toIPNet(r.dst),
+		Dst:       rtnl.IPNet(r.dst),
 		Src:       r.src.AsSlice(),
 		Scope:     netlink.Scope(r.scope),
 		Protocol:  netlink.RouteProtocol(r.protocol),

@@ -8,6 +8,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"flanneld/internal/link/rtnl"
 )
 
 // Choose finds the underlay that the options ask for. The error is one line
@@ -33,40 +35,19 @@ func Overlap(network netip.Prefix, device string, ours ...netip.Prefix) error {
 	return overlap(h, network.Masked(), device, ours)
 }
 
-// attempts is how often a dump is repeated that the kernel says was
-// interrupted by a change (NLM_F_DUMP_INTR).
-const attempts = 5
-
-// dump repeats an interrupted dump a few times.
-func dump[T any](what string, f func() ([]T, error)) ([]T, error) {
-	for try := 1; ; try++ {
-		items, err := f()
-		if err == nil {
-			return items, nil
-		}
-		if !errors.Is(err, netlink.ErrDumpInterrupted) || try == attempts {
-			return nil, fmt.Errorf("underlay: list %s: %w", what, err)
-		}
-	}
-}
-
 // readHost takes the snapshot.
 func readHost() (host, error) {
-	links, err := dump("interfaces", netlink.LinkList)
+	links, err := rtnl.Links()
 	if err != nil {
-		return host{}, err
+		return host{}, fmt.Errorf("underlay: %w", err)
 	}
-	addrs, err := dump("addresses", func() ([]netlink.Addr, error) {
-		return netlink.AddrList(nil, netlink.FAMILY_V4)
-	})
+	addrs, err := rtnl.Addrs(nil)
 	if err != nil {
-		return host{}, err
+		return host{}, fmt.Errorf("underlay: %w", err)
 	}
-	routes, err := dump("routes", func() ([]netlink.Route, error) {
-		return netlink.RouteListFiltered(netlink.FAMILY_V4, nil, 0) // the main table
-	})
+	routes, err := rtnl.Routes()
 	if err != nil {
-		return host{}, err
+		return host{}, fmt.Errorf("underlay: %w", err)
 	}
 	var h host
 	for _, l := range links {
@@ -89,7 +70,7 @@ func readLink(l netlink.Link, addrs []netlink.Addr) iface {
 		bridge:   l.Type() == "bridge",
 	}
 	for _, a := range addrs {
-		if p, ok := toPrefix(a.IPNet); ok && a.LinkIndex == attrs.Index {
+		if p, ok := rtnl.Prefix(a.IPNet); ok && a.LinkIndex == attrs.Index {
 			f.addrs = append(f.addrs, ifaceAddr{prefix: p, secondary: a.Flags&unix.IFA_F_SECONDARY != 0})
 		}
 	}
@@ -98,12 +79,7 @@ func readLink(l netlink.Link, addrs []netlink.Addr) iface {
 
 // readRoute gives one entry a next hop.
 func readRoute(r netlink.Route) []route {
-	dst, ok := toPrefix(r.Dst)
-	if !ok {
-		dst = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-	}
-	src, _ := netip.AddrFromSlice(r.Src)
-	entry := route{dst: dst.Masked(), index: r.LinkIndex, metric: r.Priority, src: src.Unmap()}
+	entry := route{dst: rtnl.Destination(r), index: r.LinkIndex, metric: r.Priority, src: rtnl.Addr(r.Src)}
 	switch r.Type {
 	case unix.RTN_BLACKHOLE, unix.RTN_UNREACHABLE, unix.RTN_PROHIBIT, unix.RTN_THROW:
 		entry.nowhere = true
@@ -132,17 +108,4 @@ func routeTo(addr netip.Addr) (route, error) {
 		return route{}, errors.New("no route")
 	}
 	return readRoute(found[0])[0], nil
-}
-
-// toPrefix keeps the host part; not ok for nil and IPv6.
-func toPrefix(n *net.IPNet) (netip.Prefix, bool) {
-	if n == nil {
-		return netip.Prefix{}, false
-	}
-	addr, ok := netip.AddrFromSlice(n.IP)
-	if addr = addr.Unmap(); !ok || !addr.Is4() {
-		return netip.Prefix{}, false
-	}
-	bits, _ := n.Mask.Size()
-	return netip.PrefixFrom(addr, bits), true
 }
