@@ -2,6 +2,7 @@ package peers
 
 import (
 	"log/slog"
+	"math"
 	"net/netip"
 	"time"
 )
@@ -34,7 +35,7 @@ type Config struct {
 	// DataPort is only announced here; the socket is not this package's.
 	DataPort uint16
 
-	// Name is shown to people, at most 64 bytes. It identifies nothing.
+	// Name is shown to people, at most 253 bytes. It identifies nothing.
 	Name string
 	// MTU of the overlay device in bytes; announced.
 	MTU int
@@ -66,6 +67,38 @@ const (
 
 // DefaultNetwork is the network a founding node takes when it was told none.
 var DefaultNetwork = netip.MustParsePrefix("10.244.0.0/16")
+
+// Lengths of Config's fields; the core checks how the network's fit together.
+const (
+	maxNameLen = 253 // RFC 1035 section 3.1: the longest host name
+	maxPrefix  = 32
+)
+
+// complete fills in what was left open, and checks what the core does not.
+func (c *Config) complete() error {
+	switch {
+	case c.StateDir == "":
+		return failure(ErrConfig, "no state directory: name one with --state-dir")
+	case !c.Advertise.Is4(), c.Advertise.IsUnspecified(), c.Advertise.IsMulticast():
+		return failure(ErrConfig, "advertise address %s: want this host's IPv4 address on the underlay", c.Advertise)
+	case c.Bind.IsValid() && !c.Bind.Is4():
+		return failure(ErrConfig, "bind address %s: want an IPv4 address", c.Bind)
+	case c.DataPort == 0:
+		return failure(ErrConfig, "data port 0: want 1 to 65535 (--port)")
+	case c.SubnetLen < 0 || c.SubnetLen > maxPrefix:
+		return failure(ErrConfig, "subnet length %d: want 1 to %d (--subnet-len)", c.SubnetLen, maxPrefix)
+	case len(c.Name) > maxNameLen:
+		return failure(ErrConfig, "node name of %d bytes: at most %d (--node-name)", len(c.Name), maxNameLen)
+	case c.MTU < 0 || c.MTU > math.MaxUint16:
+		return failure(ErrConfig, "MTU %d: want at most %d (--mtu)", c.MTU, math.MaxUint16)
+	case c.LeaseTTL < 0:
+		return failure(ErrConfig, "lease TTL %s is negative (--lease-ttl)", c.LeaseTTL)
+	}
+	if c.LeaseTTL == 0 {
+		c.LeaseTTL = DefaultLeaseTTL
+	}
+	return nil
+}
 
 // OnConflict is what the loser of a lease conflict does.
 type OnConflict int

@@ -3,6 +3,7 @@ package peers
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Errors a caller may tell apart with [errors.Is]. What is returned carries a longer text: one line
@@ -32,6 +33,11 @@ type kindError struct {
 
 func (e *kindError) Error() string { return e.text }
 func (e *kindError) Unwrap() error { return e.kind }
+
+// detail is the text of an error of the core without the kind it begins with.
+func detail(err, kind error) string {
+	return strings.TrimPrefix(err.Error(), kind.Error()+": ")
+}
 
 // failure makes an error of the given kind. The text starts with the package, as all of this package's errors do.
 func failure(kind error, format string, args ...any) error {

@@ -2,54 +2,108 @@ package peers
 
 import (
 	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
 	"sync/atomic"
+
+	"github.com/hashicorp/memberlist"
 )
 
 // Node is this machine's membership in a network. All methods may be called from any goroutine.
 type Node struct {
 	config   Config
-	snapshot atomic.Pointer[Snapshot]
-	changes  chan struct{}
+	log      *slog.Logger
+	seeds    []seed
+	resolver resolver
+	dir      *stateDir
+	last     remembered
+	keyring  *memberlist.Keyring // nil: not sealed
+
+	snapshot  atomic.Pointer[Snapshot]
+	changes   chan struct{}
+	malformed atomic.Uint64 // messages dropped because the core could make nothing of them
+
+	started atomic.Bool
+	engine  atomic.Pointer[engine] // while it runs
+	ended   chan struct{}          // closed when Run returns
 }
 
 // Open locks and reads the state directory and makes the identity where there is none yet. Nothing is on
 // the network before Run. An opened Node is released by Run, or by Close where Run is never called.
 func Open(config Config) (*Node, error) {
-	n := &Node{config: config, changes: make(chan struct{}, 1)}
-	n.snapshot.Store(&Snapshot{})
+	n := &Node{
+		config: config, log: config.Logger, resolver: net.DefaultResolver,
+		changes: make(chan struct{}, 1), ended: make(chan struct{}),
+	}
+	if n.log == nil {
+		n.log = slog.New(slog.DiscardHandler)
+	}
+	if err := n.config.complete(); err != nil {
+		return nil, err
+	}
+	var err error
+	if n.seeds, err = parseSeeds(config.Join); err != nil {
+		return nil, err
+	}
+	if config.KeyFile != "" {
+		key, err := readKey(config.KeyFile)
+		if err != nil {
+			return nil, err
+		}
+		if n.keyring, err = memberlist.NewKeyring(nil, key[:]); err != nil {
+			return nil, failure(ErrKey, "key file %s: %v", config.KeyFile, err)
+		}
+	}
+	if n.dir, err = openStateDir(config.StateDir, n.log); err != nil {
+		return nil, err
+	}
+	if n.last, err = n.dir.load(len(n.seeds) > 0); err != nil {
+		return nil, errors.Join(err, n.dir.Close())
+	}
+	n.snapshot.Store(&Snapshot{Self: n.self(n.config.GossipPort), Sealed: n.keyring != nil, Lease: Joining, Waiting: "starting"})
 	return n, nil
 }
 
+// self is what this node knows of itself before the core knows more.
+func (n *Node) self(gossipPort uint16) NodeInfo {
+	c := &n.config
+	return NodeInfo{
+		ID: n.last.identity.ID().String(), Name: c.Name, State: Alive, Self: true, MTU: c.MTU,
+		Endpoint: netip.AddrPortFrom(c.Advertise, c.DataPort), Gossip: netip.AddrPortFrom(c.Advertise, gossipPort),
+	}
+}
+
 // Close releases the state directory of a Node that was never run. After Run it does nothing.
-func (n *Node) Close() error { return nil }
+func (n *Node) Close() error {
+	if n.started.Swap(true) {
+		return nil
+	}
+	close(n.ended)
+	return n.dir.Close()
+}
 
 // Run gossips, claims a lease and keeps it, until ctx ends or Leave is done, and then returns nil. Any error
 // is fatal. It may be called once. When it returns, nothing of it is left: no goroutine, socket or lock.
-func (n *Node) Run(ctx context.Context) error { return nil }
+//
+// That ctx ended is not told to the others: they find this node dead within seconds, keep its lease and its route, and
+// hardly notice when it is back before that.
+func (n *Node) Run(ctx context.Context) error {
+	if n.started.Swap(true) {
+		return failure(ErrNotRunning, "a node runs once, and is closed after that")
+	}
+	defer close(n.ended)
+	err := n.run(ctx)
+	if closing := n.dir.Close(); err == nil {
+		err = closing
+	}
+	return err
+}
 
 // Snapshot returns the newest view, never nil.
 func (n *Node) Snapshot() *Snapshot { return n.snapshot.Load() }
 
 // Changes tells that there is a newer Snapshot. It holds one token however many changes there were, is for one reader,
-// and is never closed.
+// and is never closed. Round trip times and durations in a Snapshot move on without a token.
 func (n *Node) Changes() <-chan struct{} { return n.changes }
-
-// Join adds seeds and tries each once, now. It returns those that answered as nodes of this network; err, where not nil, says for
-// each other one why not. All of them stay seeds until the process ends.
-func (n *Node) Join(ctx context.Context, addrs []string) (joined []string, err error) {
-	return nil, ErrNotRunning
-}
-
-// Leave hands the lease back: durably first, then it tells the others, then takes lease and node table out of the state directory.
-// The identity stays. Run returns nil after that. When ctx ends early the lease is given up all the same.
-func (n *Node) Leave(ctx context.Context) error { return ErrNotRunning }
-
-// Forget strikes out a dead node, so that its subnet becomes free. node is a name, an ID, or the beginning of one ID, at
-// least 4 characters of it.
-func (n *Node) Forget(ctx context.Context, node string) (NodeInfo, error) {
-	return NodeInfo{}, ErrNotRunning
-}
-
-// ReloadKey reads the key file again. A key it did not hold before becomes the one to seal with; all earlier ones stay accepted
-// until the process ends.
-func (n *Node) ReloadKey() error { return nil }

@@ -19,7 +19,7 @@ type Snapshot struct {
 
 // Network is the identity of a network and what its founding node fixed for all.
 type Network struct {
-	ID                   string // 26 characters, lower-case base32
+	ID                   string // 32 hexadecimal digits
 	Prefix               netip.Prefix
 	SubnetLen            int
 	SubnetMin, SubnetMax netip.Addr

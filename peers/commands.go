@@ -1,0 +1,200 @@
+package peers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"flanneld/peers/internal/core"
+)
+
+// Join adds seeds and tries each once, now. It returns those that answered as nodes of this network; err, where not nil, says for
+// each other one why not, a line each. All of them stay seeds until the process ends.
+func (n *Node) Join(ctx context.Context, addrs []string) (joined []string, err error) {
+	seeds, err := parseSeeds(addrs)
+	if err != nil {
+		return nil, err
+	}
+	e := n.engine.Load()
+	if e == nil {
+		return nil, notRunning()
+	}
+	joined, failures := e.joiner.add(ctx, seeds)
+	return joined, errors.Join(failures...)
+}
+
+// Leave hands the lease back: durably first, then it tells the others, then takes the node table out of the state directory. The
+// identity stays, and the number of starts. Run returns nil after that, and Leave after Run. When ctx ends early the lease is given up all the same.
+func (n *Node) Leave(ctx context.Context) error {
+	e := n.engine.Load()
+	if e == nil {
+		return notRunning()
+	}
+	if err := n.do(ctx, e, e.leave); err != nil {
+		return err
+	}
+	select {
+	case <-n.ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("peers: leave: %w", ctx.Err())
+	}
+}
+
+// Forget strikes out a dead node, so that its subnet becomes free. node is a name, an ID, or the beginning of one ID, at
+// least 4 characters of it.
+func (n *Node) Forget(ctx context.Context, node string) (NodeInfo, error) {
+	e := n.engine.Load()
+	if e == nil {
+		return NodeInfo{}, notRunning()
+	}
+	var forgotten NodeInfo
+	err := n.do(ctx, e, func() (err error) {
+		forgotten, err = e.forget(node)
+		return err
+	})
+	return forgotten, err
+}
+
+// ReloadKey reads the key file again. A key it did not hold before becomes the one to seal with; all earlier ones stay accepted
+// until the process ends. On error nothing changes. A node that was started without a key stays without one.
+func (n *Node) ReloadKey() error {
+	if n.keyring == nil {
+		return nil
+	}
+	key, err := readKey(n.config.KeyFile)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(n.keyring.AddKey(key[:]), n.keyring.UseKey(key[:])); err != nil {
+		return failure(ErrKey, "key file %s: %v", n.config.KeyFile, err)
+	}
+	return nil
+}
+
+func notRunning() error { return failure(ErrNotRunning, "the node is not running (yet, or any more)") }
+
+// do has the core's goroutine run f.
+func (n *Node) do(ctx context.Context, e *engine, f func() error) error {
+	c := command{f, make(chan error, 1)}
+	select {
+	case e.commands <- c:
+	case <-n.ended:
+		return notRunning()
+	case <-ctx.Done():
+		return fmt.Errorf("peers: %w", ctx.Err())
+	}
+	select {
+	case err := <-c.done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("peers: %w", ctx.Err())
+	}
+}
+
+// Bounds of a farewell. It may take its time to be durable, and not much to be heard: what is not heard now, other nodes
+// tell each other later.
+const (
+	leaveDisk   = 5 * time.Second
+	leaveSends  = time.Second
+	leaveGossip = time.Second
+)
+
+// leave hands the lease back. Nobody hears of it before it is on disk: a node that is restarted half-way either still has its lease,
+// or everyone will know that it has none.
+func (e *engine) leave() error {
+	e.core.Leave(e.now())
+	eff := e.core.Effects()
+	e.tell(eff.Log)
+	if eff.Save != nil {
+		e.store.save(eff.Save)
+		if !e.awaitSaved(eff.Save.Token) {
+			e.ending = failure(ErrState, "leave: the lease could not be handed back, since %s cannot be written; it is kept", e.node.dir.path)
+			return e.ending
+		}
+	}
+	e.announce(eff)
+	e.news = true
+	e.publish()
+	e.gossip.leave()
+	e.ending = errLeft
+	return nil
+}
+
+// awaitSaved waits for the disk, and reports whether it came round in time.
+func (e *engine) awaitSaved(token uint64) bool {
+	late := time.After(leaveDisk)
+	for e.store.newest.Load() < token {
+		select {
+		case <-e.store.saved:
+		case <-late:
+			return false
+		}
+	}
+	return true
+}
+
+// leave lets what is queued go out, and has the member say goodbye.
+func (g *gossip) leave() {
+	sent := make(chan struct{})
+	go func() { // ends with the sends, at the latest when stop has closed their streams
+		g.unsent.Wait()
+		close(sent)
+	}()
+	select {
+	case <-sent:
+	case <-time.After(leaveSends):
+	}
+	if err := g.list.Leave(leaveGossip); err != nil {
+		g.log.Debug("gossip: farewell not out in time", "err", err)
+	}
+}
+
+// minNodePrefix is how much of an ID names a node.
+const minNodePrefix = 4
+
+// forget strikes out a dead node.
+func (e *engine) forget(text string) (NodeInfo, error) {
+	v := e.core.View()
+	found, err := findNode(v.Nodes, text)
+	if err != nil {
+		return NodeInfo{}, err
+	}
+	info := e.info(found)
+	switch err := e.core.Forget(e.now(), found.ID); {
+	case errors.Is(err, core.ErrForgetAlive), errors.Is(err, core.ErrForgetSelf):
+		return NodeInfo{}, failure(ErrNodeAlive, "forget %s: %v", text, err)
+	case err != nil:
+		return NodeInfo{}, failure(ErrUnknownNode, "forget %s: %v", text, err)
+	}
+	return info, nil
+}
+
+// findNode finds the one node of that name or ID, or whose ID begins so.
+func findNode(nodes []core.NodeView, text string) (*core.NodeView, error) {
+	var found []*core.NodeView
+	wanted := strings.ToLower(text)
+	for i := range nodes {
+		n := &nodes[i]
+		id := n.ID.String()
+		if id == wanted {
+			return n, nil
+		}
+		if n.Record.Name == text || len(wanted) >= minNodePrefix && strings.HasPrefix(id, wanted) {
+			found = append(found, n)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, failure(ErrUnknownNode, "no node is called %q, nor has an ID that begins so: `flanneld nodes` lists them", text)
+	case 1:
+		return found[0], nil
+	}
+	var ids []string
+	for _, n := range found {
+		ids = append(ids, n.ID.String())
+	}
+	return nil, failure(ErrUnknownNode, "%q means %d nodes: give the ID of one (%s)", text, len(found), strings.Join(ids, ", "))
+}

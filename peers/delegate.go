@@ -1,0 +1,141 @@
+package peers
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// delegate is what memberlist calls. It calls most of this with its lock held, so everything here copies, posts and returns;
+// nothing asks memberlist anything, nothing waits.
+type delegate struct{ g *gossip }
+
+// NodeMeta implements memberlist.Delegate.
+func (d delegate) NodeMeta(int) []byte { return d.g.about.Load().encode() }
+
+// NotifyMsg implements memberlist.Delegate.
+func (d delegate) NotifyMsg(msg []byte) {
+	select {
+	case d.g.messages <- append([]byte(nil), msg...):
+	default:
+		d.g.dropped.Add(1)
+	}
+}
+
+// GetBroadcasts implements memberlist.Delegate.
+func (d delegate) GetBroadcasts(overhead, limit int) [][]byte {
+	return d.g.broadcasts.GetBroadcasts(overhead, limit)
+}
+
+// LocalState implements memberlist.Delegate.
+func (d delegate) LocalState(bool) []byte { return *d.g.state.Load() }
+
+// MergeRemoteState implements memberlist.Delegate. The buffer is ours: memberlist made it for this call.
+func (d delegate) MergeRemoteState(buf []byte, _ bool) {
+	s, ok := parseState(buf)
+	if !ok || s.from == d.g.about.Load().node {
+		return
+	}
+	select {
+	case d.g.states <- s:
+	default:
+		d.g.dropped.Add(1)
+	}
+}
+
+// NotifyJoin implements memberlist.EventDelegate.
+func (d delegate) NotifyJoin(n *memberlist.Node) { d.g.roster.put(n) }
+
+// NotifyUpdate implements memberlist.EventDelegate.
+func (d delegate) NotifyUpdate(n *memberlist.Node) { d.g.roster.put(n) }
+
+// NotifyLeave implements memberlist.EventDelegate.
+func (d delegate) NotifyLeave(n *memberlist.Node) { d.g.roster.drop(n.Name) }
+
+// NotifyAlive implements memberlist.AliveDelegate: it lets in nodes of our network and nodes that are in none yet.
+func (d delegate) NotifyAlive(n *memberlist.Node) error {
+	if n.Name == d.g.name {
+		return nil
+	}
+	id, _, err := parseMemberName(n.Name)
+	if err != nil {
+		return err
+	}
+	about, err := parseMeta(n.Meta)
+	if err != nil || about.node != id {
+		return errNoMeta
+	}
+	ours := d.g.about.Load()
+	if err := otherNetwork(ours, about); err != nil {
+		return err
+	}
+	if id == ours.node {
+		d.g.meet(n, about)
+	}
+	return nil
+}
+
+// otherNetwork is an error when two nodes are in different networks.
+func otherNetwork(ours *meta, theirs meta) error {
+	if ours.network.IsZero() || theirs.network.IsZero() || ours.network == theirs.network {
+		return nil
+	}
+	return fmt.Errorf("%w: it is in network %s, this node in %s", errOtherNetwork, theirs.networkName(), ours.networkName())
+}
+
+// What a merge is refused for; the texts are for people on both sides.
+var (
+	errOtherNetwork = errors.New("another network")
+	errNobodyFounds = errors.New("neither is in a network yet, and neither founds one: start one node without --join")
+)
+
+// NotifyMerge implements memberlist.MergeDelegate: it is asked on both sides of a join, with the other side's members. A node
+// without a network may join one that has one, and the other way round; of two without, neither could teach the other anything.
+func (d delegate) NotifyMerge(members []*memberlist.Node) error {
+	ours := d.g.about.Load()
+	networked := !ours.network.IsZero()
+	for _, n := range members {
+		about, err := parseMeta(n.Meta)
+		if err != nil {
+			return fmt.Errorf("member %q: %w", n.Name, err)
+		}
+		if n.State != memberlist.StateAlive {
+			continue
+		}
+		if err := otherNetwork(ours, about); err != nil {
+			return err
+		}
+		if about.node != ours.node {
+			networked = networked || !about.network.IsZero()
+		} else if n.Name != d.g.name {
+			d.g.meet(n, about)
+		}
+	}
+	if !networked && !onlySelf(members, d.g.name) {
+		return errNobodyFounds
+	}
+	return nil
+}
+
+// onlySelf reports whether these are our own members: we dialled ourselves.
+func onlySelf(members []*memberlist.Node, name string) bool {
+	return len(members) == 1 && members[0].Name == name
+}
+
+// NotifyConflict implements memberlist.ConflictDelegate: a member of some name is said to be at two addresses.
+func (d delegate) NotifyConflict(existing, other *memberlist.Node) {
+	about, err := parseMeta(other.Meta)
+	if err == nil && existing.Name == d.g.name {
+		d.g.meet(other, about)
+	}
+}
+
+// AckPayload implements memberlist.PingDelegate.
+func (d delegate) AckPayload() []byte { return nil }
+
+// NotifyPingComplete implements memberlist.PingDelegate.
+func (d delegate) NotifyPingComplete(other *memberlist.Node, rtt time.Duration, _ []byte) {
+	d.g.roster.answered(other.Name, rtt)
+}

@@ -1,0 +1,287 @@
+package peers
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"flanneld/peers/internal/core"
+)
+
+// Rhythm of the core's goroutine.
+const (
+	tickEvery    = 100 * time.Millisecond
+	publishEvery = time.Second           // a view without news: round trips, durations
+	publishGap   = 20 * time.Millisecond // between two views with news
+	encodeGap    = 100 * time.Millisecond
+	askInUse     = 5 * time.Second // whether containers use a lost lease
+)
+
+// engine owns the core: one goroutine, [engine.run], calls it and carries out what it decides.
+type engine struct {
+	node   *Node
+	cfg    *Config
+	log    *slog.Logger
+	core   *core.Core
+	gossip *gossip
+	store  *store
+	joiner *joiner
+	begin  time.Time // the core's time zero
+
+	commands chan command
+	twins    chan namesake
+	metaNews chan struct{} // one token: the member's meta has changed
+
+	approved   bool
+	tableNews  bool      // the table is to be written and encoded
+	encodedAt  time.Time // when it last was
+	news       bool      // the view is to be published
+	published  time.Time
+	inUseAt    time.Time // when to ask again
+	firstState time.Time // when another node's state first came in; zero: not yet
+	ending     error     // set by a command that ends the engine
+}
+
+// command is a request of an exported method, run by the core's goroutine.
+type command struct {
+	run  func() error
+	done chan error // holds one
+}
+
+// errLeft ends the engine after Leave.
+var errLeft = errors.New("left")
+
+func (e *engine) now() core.Time { return time.Since(e.begin) }
+
+// run feeds the core until ctx ends (nil), the node has left (errLeft) or something is fatal.
+func (e *engine) run(ctx context.Context) error {
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	for {
+		if err := e.carryOut(); err != nil {
+			return err
+		}
+		var err error
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			err = e.tick()
+		case msg := <-e.gossip.messages:
+			e.receive(msg)
+		case s := <-e.gossip.states:
+			err = e.merge(s)
+		case <-e.gossip.roster.changed:
+			e.followRoster()
+		case <-e.store.saved:
+			e.core.Saved(e.now(), e.store.newest.Load(), nil)
+		case s := <-e.twins:
+			err = e.meetTwin(s)
+		case c := <-e.commands:
+			c.done <- c.run()
+			err = e.ending
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// tick lets time pass, and does what was put off.
+func (e *engine) tick() error {
+	e.core.Tick(e.now())
+	e.followRoster() // suspicions wear off
+	e.askInUse()
+	e.settle()
+	e.encode()
+	if e.news || time.Since(e.published) >= publishEvery {
+		e.publish()
+	}
+	return nil
+}
+
+// receive hands the core a message; what is malformed or of another network is dropped and counted there.
+func (e *engine) receive(msg []byte) {
+	if err := e.core.Receive(e.now(), msg); err != nil {
+		e.node.malformed.Add(1)
+		e.log.Debug("gossip: message dropped", "err", err)
+	}
+}
+
+// merge hands the core another node's state.
+func (e *engine) merge(s remoteState) error {
+	if len(s.state) == 0 {
+		return nil // it is in no network, and has nothing to tell
+	}
+	switch err := e.core.Merge(e.now(), s.state); {
+	case errors.Is(err, core.ErrNetworkParameters):
+		return mismatch(err)
+	case errors.Is(err, core.ErrOtherNetwork), errors.Is(err, core.ErrMalformed):
+		e.node.malformed.Add(1)
+		e.log.Debug("gossip: state dropped", "from", s.from.Short(), "err", err)
+		return nil
+	case err != nil: // single records; the rest was taken
+		e.log.Debug("gossip: records dropped", "from", s.from.Short(), "err", err)
+	}
+	if e.firstState.IsZero() {
+		e.firstState = time.Now()
+	}
+	e.core.Joined(e.now())
+	return nil
+}
+
+func mismatch(err error) error {
+	return failure(ErrNetworkMismatch, "%s", detail(err, core.ErrNetworkParameters))
+}
+
+// followRoster tells the core who came, went, or keeps silent.
+func (e *engine) followRoster() {
+	for id, l := range e.gossip.roster.news(time.Now()) {
+		if !l.up {
+			e.core.MemberDown(e.now(), id)
+			continue
+		}
+		e.core.MemberUp(e.now(), id)
+		e.core.MemberSuspect(e.now(), id, l.suspect)
+	}
+}
+
+// carryOut does what the core has decided since the last call.
+func (e *engine) carryOut() error {
+	if err := e.approve(); err != nil {
+		return err
+	}
+	eff := e.core.Effects()
+	e.tell(eff.Log)
+	if eff.Save != nil {
+		e.store.save(eff.Save)
+	}
+	e.announce(eff)
+	if eff.TableChanged {
+		e.tableNews = true
+	}
+	if e.tableNews && time.Since(e.encodedAt) >= encodeGap {
+		e.encode()
+	}
+	if eff.Changed || eff.Fatal != nil {
+		e.news = true
+	}
+	if e.news && (time.Since(e.published) >= publishGap || eff.Fatal != nil) {
+		e.publish()
+	}
+	return fatal(eff.Fatal)
+}
+
+// tell logs what the core has to say.
+func (e *engine) tell(lines []core.LogLine) {
+	for _, l := range lines {
+		e.log.Log(context.Background(), l.Level, l.Text, l.Args...)
+	}
+}
+
+// announce sends what the core wants sent, and lets the member say which network we are in.
+func (e *engine) announce(eff core.Effects) {
+	for _, s := range eff.Sends {
+		e.gossip.send(s.To, s.Msg)
+	}
+	for _, b := range eff.Broadcasts {
+		e.gossip.broadcast(b.Key, b.Msg)
+	}
+	e.updateMeta()
+}
+
+// updateMeta has the member's meta follow the core's network.
+func (e *engine) updateMeta() {
+	about := *e.gossip.about.Load()
+	if !about.network.IsZero() || !e.approved {
+		return
+	}
+	n := e.core.Network()
+	about.network, about.prefix = n.ID(), n.Prefix
+	e.gossip.about.Store(&about)
+	e.encode()
+	notify(e.metaNews)
+}
+
+// settle marks this node as one that has been here for a while; see twin.go. One that knows of no other has nobody to wait for.
+func (e *engine) settle() {
+	about := *e.gossip.about.Load()
+	since := e.firstState
+	if since.IsZero() && len(*e.joiner.lost.Load()) == 0 {
+		since = e.begin
+	}
+	if about.settled || since.IsZero() || time.Since(since) < settleTime {
+		return
+	}
+	about.settled = true
+	e.gossip.about.Store(&about)
+	notify(e.metaNews)
+}
+
+// approve has the program check the network against this host, once, before anything is done with it.
+func (e *engine) approve() error {
+	n := e.core.Network()
+	if e.approved || !n.Prefix.IsValid() {
+		return nil
+	}
+	if check := e.cfg.CheckNetwork; check != nil {
+		if err := check(n.Prefix); err != nil {
+			return err
+		}
+	}
+	e.approved = true
+	e.core.Approve(e.now())
+	return nil
+}
+
+// encode refreshes what push/pulls say, and has the table written.
+func (e *engine) encode() {
+	if !e.tableNews {
+		return
+	}
+	e.tableNews, e.encodedAt = false, time.Now()
+	state := e.core.State()
+	e.gossip.setState(state)
+	if state != nil {
+		e.store.keep(state)
+	}
+}
+
+// askInUse takes a new lease after one was lost, as soon as no container uses the old one and if that is wanted.
+func (e *engine) askInUse() {
+	if _, lost := e.core.Lost(); !lost || e.cfg.OnConflict != Release || time.Now().Before(e.inUseAt) {
+		return
+	}
+	e.inUseAt = time.Now().Add(askInUse)
+	if e.cfg.InUse != nil && e.cfg.InUse() {
+		return
+	}
+	e.log.Warn("no container uses the lost lease: taking a new one")
+	e.core.Release(e.now())
+}
+
+// meetTwin decides what to do about another live node with this identity.
+func (e *engine) meetTwin(s namesake) error {
+	if mustStop(*e.gossip.about.Load(), e.core.StartNumber(), s) {
+		return twinFailure(s.endpoint)
+	}
+	if e.gossip.notices.due("twin "+s.endpoint.String(), time.Now()) {
+		e.log.Error("another node has this node's identity (a cloned disk, or a restored backup): stop it, and empty its state directory before it starts again",
+			"at", s.endpoint)
+	}
+	return nil
+}
+
+// fatal puts a fatal decision of the core into this package's words.
+func fatal(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, core.ErrSubnetHeld):
+		return failure(ErrSubnetHeld, "%s", detail(err, core.ErrSubnetHeld))
+	case errors.Is(err, core.ErrNetworkParameters):
+		return mismatch(err)
+	}
+	return failure(ErrLeaseLost, "%v", err)
+}

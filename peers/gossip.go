@@ -1,0 +1,228 @@
+package peers
+
+import (
+	"log"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+
+	"flanneld/peers/internal/core"
+)
+
+// Gossip timings, for a local network of 2 to 1,000 nodes. A node that stops is probed within a second, suspected a second later
+// (probeInterval), and declared dead after suspicionMult × max(1, log10 n) probe intervals once two others agree: 6 s after it stopped at up to
+// 10 nodes, suspicionMaxMult times the last term where nobody agrees. What it takes to be declared dead while alive: not to answer,
+// neither directly nor through three others nor over TCP, all that time.
+const (
+	probeInterval    = time.Second
+	probeTimeout     = 500 * time.Millisecond
+	suspicionMult    = 4
+	suspicionMaxMult = 3
+	gossipInterval   = 100 * time.Millisecond
+	gossipNodes      = 4
+	retransmitMult   = 4
+	// gossipToDead is how long the dead are still told of their death, so that one that was only paused refutes it.
+	gossipToDead     = time.Minute
+	pushPullInterval = 30 * time.Second
+	streamTimeout    = 5 * time.Second
+	handoffQueue     = 4096 // datagrams taken in and not yet handled
+	packetSize       = 1400 // bytes: what a datagram may hold
+	// suspectFor is how long a failed probe of ours marks a member: the longest a suspicion lasts at 10 nodes.
+	suspectFor = suspicionMult * suspicionMaxMult * probeInterval
+
+	gossipLabel = "flanneld" // in front of everything, so that strangers are told apart from nodes with another key
+)
+
+// Limits between gossip's goroutines and the core's.
+const (
+	maxDatagram      = 1200 // bytes of a message; a longer one goes by stream
+	messageQueue     = 4096
+	stateQueue       = 64
+	reliableQueue    = 256
+	reliableWorkers  = 4
+	broadcastsQueued = 8192
+)
+
+// remoteState is what another node said in a push/pull.
+type remoteState struct {
+	from  core.NodeID
+	state []byte // of its core; empty: it is in no network
+}
+
+// gossip is this node's member in memberlist, and all that memberlist calls.
+type gossip struct {
+	log       *slog.Logger
+	transport *transport
+	list      *memberlist.Memberlist
+	roster    *roster
+	keyring   *memberlist.Keyring // nil: not sealed
+	name      string              // our member name
+	endpoint  netip.AddrPort      // where others reach us
+	notices   *notices
+
+	about atomic.Pointer[meta]   // ours
+	state atomic.Pointer[[]byte] // what we say in a push/pull
+
+	broadcasts *memberlist.TransmitLimitedQueue
+	messages   chan []byte
+	states     chan remoteState
+	namesakes  chan namesake
+	dropped    atomic.Uint64 // messages and states for which there was no room
+	reliable   chan reliableSend
+	workers    sync.WaitGroup
+	unsent     sync.WaitGroup // reliable sends queued or under way
+}
+
+type reliableSend struct {
+	to  memberlist.Node
+	msg []byte
+}
+
+// newGossip makes everything but the member itself, which start does. It owns t from then on.
+func newGossip(t *transport, self meta, start uint64, endpoint netip.AddrPort, keyring *memberlist.Keyring, logger *slog.Logger) *gossip {
+	g := &gossip{
+		log: logger, transport: t, keyring: keyring, endpoint: endpoint,
+		name:      memberName(self.node, start),
+		notices:   newNotices(),
+		messages:  make(chan []byte, messageQueue),
+		states:    make(chan remoteState, stateQueue),
+		namesakes: make(chan namesake, 16),
+		reliable:  make(chan reliableSend, reliableQueue),
+	}
+	g.roster = newRoster(self.node, suspectFor)
+	g.about.Store(&self)
+	g.setState(nil)
+	g.broadcasts = &memberlist.TransmitLimitedQueue{
+		NumNodes:       func() int { return g.roster.size() + 1 },
+		RetransmitMult: retransmitMult,
+	}
+	return g
+}
+
+// start makes the member. Others hear of it with the first join.
+func (g *gossip) start() error {
+	list, err := memberlist.Create(g.config())
+	if err != nil {
+		_ = g.transport.Shutdown()
+		return failure(ErrConfig, "start gossip: %v", err)
+	}
+	g.list = list
+	for range reliableWorkers {
+		g.workers.Go(g.sendReliably)
+	}
+	return nil
+}
+
+func (g *gossip) config() *memberlist.Config {
+	c := memberlist.DefaultLANConfig()
+	c.Name = g.name
+	c.Transport = g.transport
+	c.BindPort = int(g.transport.local.Port())
+	c.AdvertiseAddr, c.AdvertisePort = g.endpoint.Addr().String(), int(g.endpoint.Port())
+	c.TCPTimeout = streamTimeout
+	c.ProbeInterval, c.ProbeTimeout = probeInterval, probeTimeout
+	c.SuspicionMult, c.SuspicionMaxTimeoutMult = suspicionMult, suspicionMaxMult
+	c.GossipInterval, c.GossipNodes, c.RetransmitMult = gossipInterval, gossipNodes, retransmitMult
+	c.GossipToTheDeadTime = gossipToDead
+	c.PushPullInterval = pushPullInterval
+	c.HandoffQueueDepth = handoffQueue
+	c.UDPBufferSize = packetSize
+	c.EnableCompression = false
+	c.Label = gossipLabel
+	c.Keyring = g.keyring
+	c.GossipVerifyIncoming, c.GossipVerifyOutgoing = true, true
+	d := delegate{g}
+	c.Delegate, c.Events, c.Alive, c.Merge, c.Conflict, c.Ping = d, d, d, d, d, d
+	c.Logger = log.New(gossipLog{g}, "", 0)
+	return c
+}
+
+// stop takes the member down without a word, as if it had been killed: its lease stays, and so does its route.
+func (g *gossip) stop() {
+	_ = g.list.Shutdown()
+	close(g.reliable)
+	g.workers.Wait()
+}
+
+// setState sets what the next push/pull says: who we are, and the core's state.
+func (g *gossip) setState(state []byte) {
+	b := append(stateHeader(g.about.Load()), state...)
+	g.state.Store(&b)
+}
+
+// A push/pull's user state: version of this header, node ID, then the core's state.
+const (
+	stateHeaderVersion = 1
+	stateHeaderLen     = 1 + 16
+)
+
+func stateHeader(self *meta) []byte {
+	return append([]byte{stateHeaderVersion}, self.node[:]...)
+}
+
+func parseState(b []byte) (remoteState, bool) {
+	if len(b) < stateHeaderLen || b[0] != stateHeaderVersion {
+		return remoteState{}, false
+	}
+	return remoteState{core.NodeID(b[1:stateHeaderLen]), b[stateHeaderLen:]}, true
+}
+
+// send carries a message to a node, if it is a member now. It does not wait; what there is no room for is
+// dropped and counted, as what the network loses is: the core asks again.
+func (g *gossip) send(to core.NodeID, msg []byte) {
+	m, ok := g.roster.of(to)
+	if !ok {
+		return
+	}
+	if len(msg) <= maxDatagram {
+		if err := g.list.SendBestEffort(&m.node, msg); err != nil {
+			g.log.Debug("gossip: datagram not sent", "to", m.endpoint(), "err", err)
+		}
+		return
+	}
+	g.unsent.Add(1)
+	select {
+	case g.reliable <- reliableSend{m.node, msg}:
+	default:
+		g.unsent.Done()
+		g.dropped.Add(1)
+	}
+}
+
+// sendReliably sends long messages until stop.
+func (g *gossip) sendReliably() {
+	for s := range g.reliable {
+		if err := g.list.SendReliable(&s.to, s.msg); err != nil {
+			g.log.Debug("gossip: stream not sent", "to", s.to.Address(), "err", err)
+		}
+		g.unsent.Done()
+	}
+}
+
+// broadcast has a message told to everyone, a few nodes at a time.
+func (g *gossip) broadcast(key string, msg []byte) {
+	g.broadcasts.QueueBroadcast(broadcast{key, msg})
+	if g.broadcasts.NumQueued() > broadcastsQueued {
+		g.broadcasts.Prune(broadcastsQueued)
+	}
+}
+
+// broadcast is a message in the queue; a newer one with its key takes its place.
+type broadcast struct {
+	key string
+	msg []byte
+}
+
+func (b broadcast) Name() string    { return b.key }
+func (b broadcast) Message() []byte { return b.msg }
+func (b broadcast) Finished()       {}
+func (b broadcast) Invalidates(other memberlist.Broadcast) bool {
+	o, ok := other.(broadcast)
+	return ok && o.key == b.key
+}
+
+var _ memberlist.NamedBroadcast = broadcast{}

@@ -1,0 +1,123 @@
+package peers
+
+import (
+	"strings"
+	"sync"
+	"time"
+)
+
+// gossipLog takes memberlist's log, a line a call. Nearly all of it is for its developers and goes out at debug level; the few lines
+// that an operator has to act on are said again in words of his, with the address, and not over and over.
+type gossipLog struct{ g *gossip }
+
+// Write implements io.Writer.
+func (l gossipLog) Write(line []byte) (int, error) {
+	text := strings.TrimSpace(string(line))
+	l.g.log.Debug("gossip", "memberlist", strings.TrimPrefix(text, "memberlist: "))
+	if name, ok := suspected(text); ok {
+		l.g.roster.failed(name, time.Now())
+	}
+	if said, host, ok := translate(text); ok && l.g.notices.due(said+host, time.Now()) {
+		l.g.log.Warn("gossip: "+said, "from", host)
+	}
+	return len(line), nil
+}
+
+// suspected reads the line by which memberlist says that a probe of its own failed. There is no other way to learn of it: the
+// State of the nodes it hands out is not kept up to date (v0.7.0).
+func suspected(line string) (name string, ok bool) {
+	_, rest, ok := strings.Cut(line, "memberlist: Suspect ")
+	if !ok {
+		return "", false
+	}
+	return strings.CutSuffix(rest, " has failed, no acks received")
+}
+
+// Fragments of memberlist's lines (v0.7.0) and what they mean to an operator. The order matters: the first one counts.
+var translations = []struct{ fragment, meaning string }{
+	{"failed to receive: encryption is configured but remote state is not encrypted",
+		"refused a node that has no cluster key: give it this network's --key-file"},
+	{"failed to receive: remote state is encrypted and encryption is not configured",
+		"refused a node that has a cluster key: this network is not sealed; give all nodes the same --key-file, or none"},
+	{"failed to receive: no installed keys could decrypt the message",
+		"refused a node that has another cluster key: give all nodes the same --key-file"},
+	{"Decrypt packet failed",
+		"dropped datagrams that the cluster key does not open: another key, or none"},
+	{"unacceptable label", "dropped traffic that is not flanneld's"},
+	{"stream label header", "dropped traffic that is not flanneld's"},
+	{"Received invalid msgType", "dropped traffic that is not flanneld's"},
+}
+
+// mergeRefused precedes our own refusal of a join, see [delegate.NotifyMerge].
+const mergeRefused = "Failed push/pull merge: "
+
+// translate says what a line means to an operator, and which host it is about; ok is false when nothing.
+func translate(line string) (meaning, host string, ok bool) {
+	rest, from, _ := strings.Cut(line, " from=")
+	host = hostOf(from)
+	if _, why, found := strings.Cut(rest, mergeRefused); found {
+		return "refused a node: " + why, host, true
+	}
+	if name, found := tcpOnly(line); found {
+		return "UDP does not get through to a node, only TCP: open the gossip port for both", name, true
+	}
+	for _, t := range translations {
+		if strings.Contains(rest, t.fragment) {
+			return t.meaning, host, true
+		}
+	}
+	return "", "", false
+}
+
+// hostOf strips the port: each connection comes from another.
+func hostOf(addr string) string {
+	if i := strings.LastIndexByte(addr, ':'); i >= 0 {
+		return addr[:i]
+	}
+	return addr
+}
+
+// tcpOnly reads the line by which memberlist says that a member answers by TCP only.
+func tcpOnly(line string) (name string, ok bool) {
+	_, rest, ok := strings.Cut(line, "Was able to connect to ")
+	if !ok {
+		return "", false
+	}
+	name, _, ok = strings.Cut(rest, " over TCP but UDP probes failed")
+	return name, ok
+}
+
+// Limits of notices.
+const (
+	noticeEvery = 10 * time.Minute
+	maxNotices  = 256
+)
+
+// notices remembers what was said when, so that it is not said again too soon.
+type notices struct {
+	mu   sync.Mutex
+	said map[string]time.Time
+}
+
+func newNotices() *notices { return &notices{said: map[string]time.Time{}} }
+
+// due reports whether the notice may be given now, and if so counts it as given. When too many different ones are about, the rest is not.
+func (n *notices) due(notice string, now time.Time) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if at, ok := n.said[notice]; ok && now.Sub(at) < noticeEvery {
+		return false
+	}
+	if len(n.said) >= maxNotices {
+		for old, at := range n.said {
+			if now.Sub(at) >= noticeEvery {
+				delete(n.said, old)
+			}
+		}
+		if len(n.said) >= maxNotices {
+			return false
+		}
+	}
+	n.said[notice] = now
+	return true
+}

@@ -1,0 +1,258 @@
+package peers
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Timing of the join loop. It never ends: memberlist itself forgets the dead, and a cut that lasted longer than that would never
+// heal. In a cut network every node runs it, so each tries rarely enough that a round of all of them together makes about
+// triesPerRound calls.
+const (
+	joinFirst      = 500 * time.Millisecond // after the first round; doubled up to joinAlone
+	joinAlone      = 3 * time.Second        // while no other node is up
+	joinAgain      = 5 * time.Second        // while some are
+	triesPerRound  = 16
+	joinAtOnce     = 8           // addresses tried at a time
+	rememberedMost = 3           // endpoints of lost nodes tried in a round
+	seedAgain      = time.Minute // before a seed that answered, and is no member by that address, is asked again
+)
+
+// joiner brings this node together with others: at the start through its seeds, later with nodes it has lost.
+type joiner struct {
+	g        *gossip
+	log      *slog.Logger
+	resolver resolver
+	lost     atomic.Pointer[[]netip.AddrPort] // gossip endpoints of nodes that are not up
+	status   atomic.Pointer[string]           // why no seed has answered; nil: one has, or there is none
+	tries    atomic.Uint64
+
+	mu    sync.Mutex
+	seeds []*seedState
+}
+
+// seedState is how a seed has been doing; a round's own while that runs.
+type seedState struct {
+	seed
+	joinedAt time.Time // when it last answered
+	failing  bool
+	reason   string
+	warnAt   time.Time // when the failure is worth another line
+	pause    time.Duration
+}
+
+func newJoiner(g *gossip, seeds []seed, r resolver, log *slog.Logger) *joiner {
+	j := &joiner{g: g, log: log, resolver: r}
+	j.lost.Store(&[]netip.AddrPort{})
+	for _, s := range seeds {
+		j.seeds = append(j.seeds, &seedState{seed: s})
+	}
+	return j
+}
+
+// run joins until ctx ends. Dials under way end with the transport.
+func (j *joiner) run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	alone := joinFirst
+	for {
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return
+		}
+		j.round(ctx)
+		pause := joinAgain
+		if j.g.roster.size() == 0 {
+			pause = alone
+			alone = min(2*alone, joinAlone)
+		} else {
+			alone = joinFirst
+		}
+		timer.Reset(jitter(pause))
+	}
+}
+
+// jitter spreads d by half of it either way.
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d) }
+
+// round tries every seed that is not known to be a live member, and a few nodes that were lost.
+func (j *joiner) round(ctx context.Context) {
+	up := j.g.roster.size()
+	if up > triesPerRound && rand.IntN(up) >= triesPerRound {
+		return // others try
+	}
+	live := j.g.roster.endpoints()
+	limit := make(chan struct{}, joinAtOnce)
+	var tries sync.WaitGroup
+	try := func(f func()) {
+		limit <- struct{}{}
+		tries.Go(func() { defer func() { <-limit }(); f() })
+	}
+	for _, s := range j.list() {
+		try(func() { j.trySeed(ctx, s, live) })
+	}
+	for _, at := range j.someLost(live) {
+		try(func() { _ = j.join(at) })
+	}
+	tries.Wait()
+	j.summarize()
+}
+
+func (j *joiner) list() []*seedState {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return append([]*seedState(nil), j.seeds...)
+}
+
+// someLost picks a few endpoints of nodes that are not up, at random.
+func (j *joiner) someLost(live map[netip.AddrPort]bool) []netip.AddrPort {
+	var some []netip.AddrPort
+	lost := *j.lost.Load()
+	for _, i := range rand.Perm(len(lost)) {
+		if at := lost[i]; !live[at] && at != j.g.endpoint && len(some) < rememberedMost {
+			some = append(some, at)
+		}
+	}
+	return some
+}
+
+// trySeed asks a seed, unless it is a live member, or is by another address and answered not long ago.
+func (j *joiner) trySeed(ctx context.Context, s *seedState, live map[netip.AddrPort]bool) {
+	if len(live) > 0 && !s.joinedAt.IsZero() && time.Since(s.joinedAt) < seedAgain {
+		return
+	}
+	endpoints, err := s.resolve(ctx, j.resolver)
+	for _, at := range endpoints {
+		if live[at] {
+			j.answered(s)
+			return
+		}
+	}
+	if err == nil {
+		err = j.joinAny(endpoints)
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		j.failed(s, err)
+		return
+	}
+	j.answered(s)
+}
+
+// joinAny tries the endpoints of one seed in turn; the error is the last one's.
+func (j *joiner) joinAny(endpoints []netip.AddrPort) (err error) {
+	for _, at := range endpoints {
+		if err = j.join(at); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// join exchanges state with the node at one address. It returns nil only where that is another node, of our network.
+func (j *joiner) join(at netip.AddrPort) error {
+	if at == j.g.endpoint {
+		return errSelf
+	}
+	name := fmt.Sprintf("join-%d", j.tries.Add(1))
+	j.g.transport.watch(name)
+	_, err := j.g.list.Join([]string{name + "/" + at.String()})
+	try := j.g.transport.unwatch(name)
+	if err == nil && j.g.transport.isOwnStream(try.local) {
+		return errSelf
+	}
+	return explainJoin(at, err, try)
+}
+
+// answered notes that a seed is there.
+func (j *joiner) answered(s *seedState) {
+	if s.failing {
+		j.log.Info("seed answers", "seed", s.String())
+	}
+	s.failing, s.reason, s.pause = false, "", 0
+	s.joinedAt = time.Now()
+}
+
+// A seed that keeps failing is told of again after pauses that double from warnFirst to warnMost.
+const (
+	warnFirst = time.Minute
+	warnMost  = time.Hour
+)
+
+// failed tells of a seed's failure: at once when it is new or another one, then at growing intervals.
+func (j *joiner) failed(s *seedState, err error) {
+	reason := err.Error()
+	now := time.Now()
+	if s.failing && s.reason == reason && now.Before(s.warnAt) {
+		return
+	}
+	if !s.failing || s.reason != reason {
+		s.pause = warnFirst
+	} else {
+		s.pause = min(2*s.pause, warnMost)
+	}
+	s.failing, s.reason, s.warnAt = true, reason, now.Add(s.pause)
+	j.log.Warn("seed cannot be joined; trying again", "seed", s.String(), "reason", reason)
+}
+
+// summarize says in a line why this node has not been able to join.
+func (j *joiner) summarize() {
+	var failing []string
+	seeds := j.list()
+	for _, s := range seeds {
+		if s.failing {
+			failing = append(failing, s.String()+": "+s.reason)
+		}
+	}
+	if len(failing) == 0 || len(failing) < len(seeds) {
+		j.status.Store(nil)
+		return
+	}
+	if len(failing) > 3 {
+		failing = append(failing[:3], fmt.Sprintf("and %d more", len(failing)-3))
+	}
+	text := strings.Join(failing, "; ")
+	j.status.Store(&text)
+}
+
+// add takes more seeds and tries each once, now. ctx ends the wait, not the seeds.
+func (j *joiner) add(ctx context.Context, seeds []seed) (joined []string, failures []error) {
+	j.remember(seeds)
+	for _, s := range seeds {
+		endpoints, err := s.resolve(ctx, j.resolver)
+		if err == nil {
+			err = j.joinAny(endpoints)
+		}
+		if err != nil {
+			failures = append(failures, fmt.Errorf("peers: join %s: %w", s, err))
+			continue
+		}
+		joined = append(joined, s.String())
+	}
+	return joined, failures
+}
+
+// remember adds seeds to the list, once each.
+func (j *joiner) remember(seeds []seed) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, s := range seeds {
+		known := false
+		for _, old := range j.seeds {
+			known = known || old.seed == s
+		}
+		if !known {
+			j.seeds = append(j.seeds, &seedState{seed: s})
+		}
+	}
+}

@@ -1,0 +1,79 @@
+package peers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"syscall"
+)
+
+var errSelf = errors.New("that is this node itself")
+
+// Fragments of memberlist's join errors (v0.7.0) and what they mean. They come from either side; the order matters.
+var joinMeanings = []struct{ fragment, meaning string }{
+	{"no installed keys could decrypt", "it has another cluster key: give all nodes the same --key-file"},
+	{"remote state is encrypted and encryption is not configured", "its network is sealed: give this node its --key-file"},
+	{"encryption is configured but remote state is not encrypted", "it has no cluster key, and this node has: give all nodes the same --key-file, or none"},
+	{errNoMeta.Error(), "what answers is no flanneld node"},
+	{"invalid msgType", "what answers does not speak flanneld's gossip: is that the gossip port?"},
+	{"msgpack", "what answers does not speak flanneld's gossip: is that the gossip port?"},
+	{"exceeds limit", "what answers does not speak flanneld's gossip: is that the gossip port?"},
+	{"larger than limit", "what answers does not speak flanneld's gossip: is that the gossip port?"},
+	{"i/o timeout", "it takes the connection and says nothing: is that the gossip port?"},
+	{"connection reset", "it closes the connection: is that the gossip port?"},
+	{"EOF", "it closes the connection: is that the gossip port?"},
+}
+
+// explainJoin turns the error of a join into one that says what to do; nil stays nil.
+func explainJoin(at netip.AddrPort, err error, try attempt) error {
+	if err == nil {
+		return nil
+	}
+	if try.err != nil {
+		return explainDial(at, try.err)
+	}
+	text := err.Error()
+	if _, why, ok := strings.Cut(text, errOtherNetwork.Error()+": "); ok {
+		return fmt.Errorf("%w: %s", errOtherNetwork, firstLine(why))
+	}
+	if strings.Contains(text, errNobodyFounds.Error()) {
+		return errNobodyFounds
+	}
+	for _, m := range joinMeanings {
+		if strings.Contains(text, m.fragment) {
+			return errors.New(m.meaning)
+		}
+	}
+	if _, why, ok := strings.Cut(text, "failed to join "+at.String()+": "); ok {
+		text = why
+	}
+	return errors.New(firstLine(text))
+}
+
+// explainDial does so for a connection that did not come about.
+func explainDial(at netip.AddrPort, err error) error {
+	var timeout net.Error
+	switch {
+	case errors.Is(err, context.Canceled):
+		return errors.New("stopped")
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("connection refused: does flanneld run there, with gossip port %d?", at.Port())
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return errors.New("no route to it, or the host is down")
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return fmt.Errorf("no answer within %s: is the host up, and gossip port %d open for TCP and UDP?", streamTimeout, at.Port())
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	return err
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	return line
+}

@@ -1,0 +1,108 @@
+package peers
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"flanneld/peers/internal/core"
+)
+
+// publish makes a new Snapshot, and tells of it when there is news in it.
+func (e *engine) publish() {
+	v := e.core.View()
+	s := &Snapshot{
+		Lease:   LeaseState(v.State), // the same states in the same order
+		Waiting: e.waiting(v),
+		Sealed:  e.gossip.keyring != nil,
+		Self:    e.node.self(e.gossip.endpoint.Port()),
+	}
+	if n := v.Network; n.Prefix.IsValid() {
+		s.Network = Network{n.ID().String(), n.Prefix, int(n.SubnetLen), n.SubnetMin, n.SubnetMax}
+	}
+	var lost []netip.AddrPort
+	for i := range v.Nodes {
+		n := &v.Nodes[i]
+		info := e.info(n)
+		if n.Self {
+			s.Self = info
+		} else if info.State == Dead {
+			lost = append(lost, info.Gossip)
+		}
+		s.Nodes = append(s.Nodes, info)
+	}
+	slices.SortFunc(s.Nodes, compareInfos)
+	for _, c := range v.Conflicts {
+		s.Conflicts = append(s.Conflicts, Conflict{v.Network.SubnetOf(c.Slot), c.Winner.String(), c.Loser.String(), e.now() - c.Since})
+	}
+	e.joiner.lost.Store(&lost)
+	e.node.snapshot.Store(s)
+	e.published = time.Now()
+	if e.news {
+		e.news = false
+		notify(e.node.changes)
+	}
+}
+
+// info is a node of the core's view as others get to see it.
+func (e *engine) info(n *core.NodeView) NodeInfo {
+	info := NodeInfo{
+		ID: n.ID.String(), Name: n.Record.Name, State: stateOf(n), Self: n.Self,
+		Endpoint: n.Record.Endpoint, Gossip: n.Record.Gossip, MTU: int(n.Record.MTU),
+		Start: n.Record.Start, Since: n.Since,
+	}
+	if n.Subnet.IsValid() {
+		info.Lease = Lease{n.Subnet, n.Lease.Epoch, n.Lease.Pinned, int(n.Lease.Electors), int(n.Lease.Promises)}
+	}
+	if m, ok := e.gossip.roster.of(n.ID); ok {
+		info.RTT = m.rtt
+	}
+	return info
+}
+
+func stateOf(n *core.NodeView) State {
+	switch {
+	case n.Record.Left:
+		return Left
+	case !n.Up:
+		return Dead
+	case n.Suspect:
+		return Suspect
+	}
+	return Alive
+}
+
+// compareInfos orders by subnet, nodes without one last, then by name, then by ID.
+func compareInfos(a, b NodeInfo) int {
+	return cmp.Or(
+		comparePrefixes(a.Lease.Prefix, b.Lease.Prefix),
+		strings.Compare(a.Name, b.Name),
+		strings.Compare(a.ID, b.ID),
+	)
+}
+
+func comparePrefixes(a, b netip.Prefix) int {
+	switch {
+	case a.IsValid() && b.IsValid():
+		return a.Addr().Compare(b.Addr())
+	case a.IsValid():
+		return -1
+	case b.IsValid():
+		return 1
+	}
+	return 0
+}
+
+// waiting says in a line what is being waited for: the disk comes before the network, the seeds explain the core's line.
+func (e *engine) waiting(v core.View) string {
+	if p := e.store.problem.Load(); p != nil {
+		return strings.TrimPrefix(*p, "peers: ")
+	}
+	seeds := e.joiner.status.Load()
+	if v.State != core.LeaseJoining || seeds == nil {
+		return v.Waiting
+	}
+	return "no seed can be joined (trying again): " + *seeds
+}

@@ -1,0 +1,205 @@
+package peers
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+
+	"flanneld/peers/internal/core"
+)
+
+// member is one start of a node, as gossip knows it.
+type member struct {
+	node  memberlist.Node // a copy: memberlist changes its own under its lock
+	id    core.NodeID
+	start uint64
+	meta  meta
+	rtt   time.Duration // of the last answered probe; zero: none yet
+	// suspected is when a probe of ours failed last; zero: none did since the last that was answered.
+	suspected time.Time
+}
+
+// endpoint is where the member's gossip is.
+func (m *member) endpoint() netip.AddrPort { return addrPort(m.node.Addr, m.node.Port) }
+
+func addrPort(ip net.IP, port uint16) netip.AddrPort {
+	addr, _ := netip.AddrFromSlice(ip)
+	return netip.AddrPortFrom(addr.Unmap(), port)
+}
+
+// roster holds the live members of other nodes and says which nodes are up: those of which any start is alive. The start that
+// counts is the latest one, so that an earlier one still waiting to be declared dead disturbs nothing.
+//
+// memberlist calls in with its lock held; nothing here calls back or waits.
+type roster struct {
+	self    core.NodeID
+	changed chan struct{} // one token: there is news
+	suspect time.Duration // how long a failed probe counts
+
+	mu      sync.Mutex
+	members map[string]*member                 // by member name
+	nodes   map[core.NodeID]map[string]*member // the same, by node
+	dirty   map[core.NodeID]struct{}           // nodes there is news of
+}
+
+func newRoster(self core.NodeID, suspect time.Duration) *roster {
+	return &roster{
+		self:    self,
+		changed: make(chan struct{}, 1),
+		suspect: suspect,
+		members: map[string]*member{},
+		nodes:   map[core.NodeID]map[string]*member{},
+		dirty:   map[core.NodeID]struct{}{},
+	}
+}
+
+// put takes a live member in, or what is new of it. Anything that is no flanneld node is left out.
+func (r *roster) put(n *memberlist.Node) {
+	id, start, err := parseMemberName(n.Name)
+	if err != nil || id == r.self {
+		return
+	}
+	about, err := parseMeta(n.Meta)
+	if err != nil || about.node != id {
+		return
+	}
+	m := &member{node: copyNode(n), id: id, start: start, meta: about}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if old := r.members[n.Name]; old != nil {
+		m.rtt, m.suspected = old.rtt, old.suspected
+	}
+	r.members[n.Name] = m
+	if r.nodes[id] == nil {
+		r.nodes[id] = map[string]*member{}
+	}
+	r.nodes[id][n.Name] = m
+	r.touch(id)
+}
+
+func copyNode(n *memberlist.Node) memberlist.Node {
+	c := *n
+	c.Addr = append(net.IP(nil), n.Addr...)
+	c.Meta = append([]byte(nil), n.Meta...)
+	return c
+}
+
+// touch notes news of a node; r.mu is held.
+func (r *roster) touch(id core.NodeID) {
+	r.dirty[id] = struct{}{}
+	notify(r.changed)
+}
+
+// drop takes a dead or departed member out.
+func (r *roster) drop(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := r.members[name]
+	if m == nil {
+		return
+	}
+	delete(r.members, name)
+	delete(r.nodes[m.id], name)
+	if len(r.nodes[m.id]) == 0 {
+		delete(r.nodes, m.id)
+	}
+	r.touch(m.id)
+}
+
+// answered notes a probe that came back.
+func (r *roster) answered(name string, rtt time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := r.members[name]
+	if m == nil {
+		return
+	}
+	m.rtt = rtt
+	if !m.suspected.IsZero() {
+		m.suspected = time.Time{}
+		r.touch(m.id)
+	}
+}
+
+// failed notes a probe that did not.
+func (r *roster) failed(name string, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m := r.members[name]; m != nil {
+		m.suspected = now
+		r.touch(m.id)
+	}
+}
+
+// liveness is how a node is doing.
+type liveness struct {
+	up      bool
+	suspect bool // a probe of ours failed of late
+}
+
+// news returns the state of every node that something happened to since the last call. Suspicions wear off: a member that others
+// reached refutes them without our hearing of it; such a node comes again until it has.
+func (r *roster) news(now time.Time) map[core.NodeID]liveness {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make(map[core.NodeID]liveness, len(r.dirty))
+	for id := range r.dirty {
+		m, up := latest(r.nodes[id])
+		suspect := up && !m.suspected.IsZero() && now.Sub(m.suspected) < r.suspect
+		all[id] = liveness{up, suspect}
+		if !suspect {
+			delete(r.dirty, id)
+		}
+	}
+	return all
+}
+
+// of returns a copy of the member that counts for a node.
+func (r *roster) of(id core.NodeID) (member, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return latest(r.nodes[id])
+}
+
+// latest picks the latest start.
+func latest(starts map[string]*member) (member, bool) {
+	var found *member
+	for _, m := range starts {
+		if found == nil || m.start > found.start {
+			found = m
+		}
+	}
+	if found == nil {
+		return member{}, false
+	}
+	return *found, true
+}
+
+// size is how many other nodes are up.
+func (r *roster) size() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.nodes)
+}
+
+// endpoints is where the gossip of live members is.
+func (r *roster) endpoints() map[netip.AddrPort]bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make(map[netip.AddrPort]bool, len(r.members))
+	for _, m := range r.members {
+		all[m.endpoint()] = true
+	}
+	return all
+}
+
+// notify leaves a token in a channel that holds one.
+func notify(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,183 @@
+package peers
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	mathrand "math/rand/v2"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"flanneld/peers/internal/core"
+)
+
+// run brings the node up step by step, lives, and takes it down in the reverse order. On the way up: the port, so that nobody else
+// has it; the start number, and a network founded just now, on disk before anyone hears of them; the gossip member; a
+// look for twins; and only then the others.
+func (n *Node) run(ctx context.Context) error {
+	transport, err := listen(n.config.Bind, n.config.GossipPort)
+	if err != nil {
+		return err
+	}
+	cfg := n.coreConfig(transport.local.Port())
+	c, err := n.newCore(cfg)
+	if err != nil {
+		_ = transport.Shutdown()
+		return err
+	}
+	e := &engine{
+		node: n, cfg: &n.config, log: n.log, core: c, begin: time.Now(), tableNews: true,
+		commands: make(chan command), twins: make(chan namesake), metaNews: make(chan struct{}, 1),
+	}
+	first, err := e.writeFirst()
+	if err != nil {
+		_ = transport.Shutdown()
+		return err
+	}
+	e.gossip = newGossip(transport, e.about(cfg.Instance), c.StartNumber(), cfg.Gossip, n.keyring, n.log)
+	if err := e.gossip.start(); err != nil {
+		return err
+	}
+	if n.keyring == nil {
+		n.log.Warn("gossip is not sealed: whoever reaches the gossip port can join; --key-file seals it", "port", cfg.Gossip.Port())
+	}
+	e.joiner = newJoiner(e.gossip, n.seeds, n.resolver, n.log)
+	if err := e.findTwin(n.last.before.Start, n.last.before.Gossip); err != nil {
+		e.gossip.stop()
+		return err
+	}
+	return e.live(ctx, first)
+}
+
+func (n *Node) coreConfig(gossipPort uint16) core.Config {
+	c := &n.config
+	return core.Config{
+		Identity: n.last.identity,
+		Instance: randomUint64(),
+		Name:     c.Name,
+		Endpoint: netip.AddrPortFrom(c.Advertise, c.DataPort),
+		Gossip:   netip.AddrPortFrom(c.Advertise, gossipPort),
+		MTU:      uint16(c.MTU),
+		Pin:      c.Subnet,
+		LeaseTTL: c.LeaseTTL,
+		MayFound: len(n.seeds) == 0,
+		Want:     core.Network{Prefix: c.Network, SubnetLen: uint8(c.SubnetLen), SubnetMin: c.SubnetMin, SubnetMax: c.SubnetMax},
+		Amnesia:  n.last.amnesia,
+		Rand:     mathrand.New(mathrand.NewPCG(randomUint64(), randomUint64())),
+	}
+}
+
+func randomUint64() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process first
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+// newCore makes the core from what the last start left; a node table that it cannot read is set aside.
+func (n *Node) newCore(cfg core.Config) (*core.Core, error) {
+	c, err := core.New(cfg, n.last.vault, n.last.table)
+	if errors.Is(err, core.ErrMalformed) || errors.Is(err, core.ErrOtherTable) {
+		if err := n.dir.dropTable(err, len(n.seeds) > 0); err != nil {
+			return nil, err
+		}
+		c, err = core.New(cfg, n.last.vault, nil)
+	}
+	switch {
+	case errors.Is(err, core.ErrNetworkParameters):
+		return nil, mismatch(err)
+	case err != nil:
+		return nil, failure(ErrConfig, "%s", strings.TrimPrefix(err.Error(), "core: "))
+	}
+	return c, nil
+}
+
+// writeFirst starts the core and writes what it wants written, here and now, until it wants no more. It returns the broadcasts that
+// wait for a member to make them.
+func (e *engine) writeFirst() ([]core.Broadcast, error) {
+	e.core.Start(e.now())
+	if err := e.approve(); err != nil {
+		return nil, err
+	}
+	var waiting []core.Broadcast
+	for {
+		eff := e.core.Effects()
+		e.tell(eff.Log)
+		if eff.Fatal != nil {
+			return nil, fatal(eff.Fatal)
+		}
+		waiting = append(waiting, eff.Broadcasts...)
+		if eff.Save == nil {
+			return waiting, nil
+		}
+		if err := e.node.dir.write(vaultFile, vaultFormat.encode(eff.Save.Vault)); err != nil {
+			return nil, stateFailure(e.node.dir.path, err)
+		}
+		e.core.Saved(e.now(), eff.Save.Token, nil)
+	}
+}
+
+// about is what our member says of itself.
+func (e *engine) about(instance uint64) meta {
+	m := meta{node: e.core.ID(), instance: instance}
+	if n := e.core.Network(); e.approved {
+		m.network, m.prefix = n.ID(), n.Prefix
+	}
+	return m
+}
+
+// live runs the engine and all that goes on beside it, and returns when everything has ended.
+func (e *engine) live(ctx context.Context, first []core.Broadcast) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	e.store = newStore(e.node.dir, e.log)
+	var beside sync.WaitGroup
+	beside.Go(func() { e.gossip.watchTwins(ctx, e.twins) })
+	beside.Go(func() { e.spreadMeta(ctx) })
+	for _, b := range first {
+		e.gossip.broadcast(b.Key, b.Msg)
+	}
+	e.encode()
+	e.news = true
+	e.publish()
+	e.node.engine.Store(e)
+	beside.Go(func() { e.joiner.run(ctx) })
+
+	err := e.run(ctx)
+
+	e.node.engine.Store(nil)
+	cancel()
+	e.encode()
+	e.gossip.stop() // ends joins under way
+	beside.Wait()
+	left := errors.Is(err, errLeft)
+	if left {
+		e.store.drop()
+		err = nil
+	}
+	e.store.close()
+	if left {
+		if gone := e.node.dir.remove(tableFile); gone != nil {
+			return stateFailure(e.node.dir.path, gone)
+		}
+	}
+	return err
+}
+
+// metaTimeout bounds how long memberlist waits for its own broadcast.
+const metaTimeout = 500 * time.Millisecond
+
+// spreadMeta has the member tell the others what is new in its meta, until ctx ends.
+func (e *engine) spreadMeta(ctx context.Context) {
+	for {
+		select {
+		case <-e.metaNews:
+			// The error only says that the broadcast was not out in time; it stays queued.
+			_ = e.gossip.list.UpdateNode(metaTimeout)
+		case <-ctx.Done():
+			return
+		}
+	}
+}

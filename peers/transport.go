@@ -1,0 +1,348 @@
+package peers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// Limits on what strangers can make this node hold before they have shown the cluster key.
+const (
+	maxStreams        = 128     // at once; memberlist's own limit on push/pulls
+	maxStreamsPerHost = 16      // of these
+	maxStreamBytes    = 8 << 20 // taken from one stream: node tables of a network of several thousand nodes
+	datagramBuffer    = 64 << 10
+	socketBuffer      = 2 << 20 // bytes of datagrams the kernel holds while we are busy
+	rememberedStreams = 256
+)
+
+// transport is gossip's network: one UDP socket and one TCP listener on the same port. It differs from memberlist's own in
+// that its errors can be told apart, streams are limited, datagrams cost no 64 KiB each, and Shutdown ends everything.
+type transport struct {
+	udp     *net.UDPConn
+	tcp     *net.TCPListener
+	local   netip.AddrPort // what it is bound to
+	packets chan *memberlist.Packet
+	streams chan net.Conn
+	ctx     context.Context // ends with Shutdown
+	cancel  context.CancelFunc
+	loops   sync.WaitGroup
+
+	mu       sync.Mutex
+	open     map[*stream]struct{}
+	incoming int // of these, those others dialled
+	perHost  map[netip.Addr]int
+	accepted []netip.AddrPort    // where the last accepted streams came from, as a ring
+	dials    map[string]*attempt // by the name a join gave it
+	refused  uint64              // streams over a limit
+}
+
+var _ memberlist.NodeAwareTransport = (*transport)(nil)
+
+// listen takes the port for TCP and UDP. Port 0 is one that is free for both.
+func listen(bind netip.Addr, port uint16) (*transport, error) {
+	if !bind.IsValid() {
+		bind = netip.IPv4Unspecified()
+	}
+	tries := 1
+	if port == 0 {
+		tries = 10 // the port TCP got may be taken for UDP
+	}
+	var err error
+	for range tries {
+		var t *transport
+		if t, err = listenOn(netip.AddrPortFrom(bind, port)); err == nil {
+			return t, nil
+		}
+	}
+	return nil, err
+}
+
+func listenOn(at netip.AddrPort) (*transport, error) {
+	tcp, err := net.ListenTCP("tcp4", net.TCPAddrFromAddrPort(at))
+	if err != nil {
+		return nil, listenFailure("TCP", at, err)
+	}
+	at = netip.AddrPortFrom(at.Addr(), tcp.Addr().(*net.TCPAddr).AddrPort().Port())
+	udp, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(at))
+	if err != nil {
+		_ = tcp.Close()
+		return nil, listenFailure("UDP", at, err)
+	}
+	_ = udp.SetReadBuffer(socketBuffer) // the kernel gives what it allows
+	ctx, cancel := context.WithCancel(context.Background())
+	t := &transport{
+		udp: udp, tcp: tcp, local: at, ctx: ctx, cancel: cancel,
+		packets: make(chan *memberlist.Packet),
+		streams: make(chan net.Conn),
+		open:    map[*stream]struct{}{},
+		perHost: map[netip.Addr]int{},
+		dials:   map[string]*attempt{},
+	}
+	t.loops.Go(t.acceptLoop)
+	t.loops.Go(t.readLoop)
+	return t, nil
+}
+
+func listenFailure(protocol string, at netip.AddrPort, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return failure(ErrPortTaken, "gossip port %d is taken (%s on %s): stop the program that has it, or choose another with --gossip-port",
+			at.Port(), protocol, at.Addr())
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return failure(ErrConfig, "gossip cannot listen on %s: it is not an address of this host", at.Addr())
+	}
+	return fmt.Errorf("peers: listen for gossip (%s, --gossip-port %d): %w", protocol, at.Port(), err)
+}
+
+// acceptLoop takes streams in until Shutdown.
+func (t *transport) acceptLoop() {
+	for {
+		conn, err := t.tcp.AcceptTCP()
+		if err != nil {
+			if !t.pause(err) {
+				return
+			}
+			continue
+		}
+		s := t.admit(conn)
+		if s == nil {
+			_ = conn.Close()
+			continue
+		}
+		select {
+		case t.streams <- s:
+		case <-t.ctx.Done():
+			_ = s.Close()
+			return
+		}
+	}
+}
+
+// readLoop takes datagrams in until Shutdown.
+func (t *transport) readLoop() {
+	buf := make([]byte, datagramBuffer)
+	for {
+		n, from, err := t.udp.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			if !t.pause(err) {
+				return
+			}
+			continue
+		}
+		if n == 0 {
+			continue // memberlist wants a byte at least
+		}
+		p := &memberlist.Packet{
+			Buf:       append([]byte(nil), buf[:n]...), // memberlist keeps it
+			From:      net.UDPAddrFromAddrPort(netip.AddrPortFrom(from.Addr().Unmap(), from.Port())),
+			Timestamp: time.Now(),
+		}
+		select {
+		case t.packets <- p:
+		case <-t.ctx.Done():
+			return
+		}
+	}
+}
+
+// pause waits a little after an error of a socket, so that a lasting one does not spin, and reports whether to go on.
+func (t *transport) pause(err error) bool {
+	if errors.Is(err, net.ErrClosed) {
+		return false
+	}
+	select {
+	case <-time.After(50 * time.Millisecond):
+		return true
+	case <-t.ctx.Done():
+		return false
+	}
+}
+
+// admit counts a stream, or returns nil when there are too many.
+func (t *transport) admit(conn net.Conn) *stream {
+	from := tcpAddrPort(conn.RemoteAddr())
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.incoming >= maxStreams || t.perHost[from.Addr()] >= maxStreamsPerHost || t.ctx.Err() != nil {
+		t.refused++
+		return nil
+	}
+	if len(t.accepted) < rememberedStreams {
+		t.accepted = append(t.accepted, from)
+	} else {
+		copy(t.accepted, t.accepted[1:])
+		t.accepted[rememberedStreams-1] = from
+	}
+	s := &stream{Conn: conn, transport: t, host: from.Addr(), left: maxStreamBytes}
+	t.open[s] = struct{}{}
+	t.incoming++
+	t.perHost[s.host]++
+	return s
+}
+
+func tcpAddrPort(a net.Addr) netip.AddrPort {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	ap := tcp.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
+
+// isOwnStream reports whether a stream that came in lately has this other end: then we dialled ourselves.
+func (t *transport) isOwnStream(local netip.AddrPort) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, from := range t.accepted {
+		if from == local {
+			return true
+		}
+	}
+	return false
+}
+
+// FinalAdvertiseAddr implements memberlist.Transport: the address was chosen long before.
+func (t *transport) FinalAdvertiseAddr(ip string, port int) (net.IP, int, error) {
+	addr, err := netip.ParseAddr(ip)
+	if err != nil {
+		return nil, 0, fmt.Errorf("peers: advertise address: %w", err)
+	}
+	return addr.AsSlice(), port, nil
+}
+
+// WriteTo implements memberlist.Transport.
+func (t *transport) WriteTo(b []byte, addr string) (time.Time, error) {
+	to, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return time.Time{}, err
+	}
+	_, err = t.udp.WriteToUDPAddrPort(b, to)
+	return time.Now(), err
+}
+
+// WriteToAddress implements memberlist.NodeAwareTransport.
+func (t *transport) WriteToAddress(b []byte, a memberlist.Address) (time.Time, error) {
+	return t.WriteTo(b, a.Addr)
+}
+
+// DialTimeout implements memberlist.Transport.
+func (t *transport) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
+	return t.DialAddressTimeout(memberlist.Address{Addr: addr}, timeout)
+}
+
+// DialAddressTimeout implements memberlist.NodeAwareTransport. The name may be that of an attempt, which then learns how it went.
+func (t *transport) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (net.Conn, error) {
+	d := net.Dialer{Timeout: timeout}
+	if !t.local.Addr().IsUnspecified() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(t.local.Addr(), 0))
+	}
+	conn, err := d.DialContext(t.ctx, "tcp4", a.Addr)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	try := t.dials[a.Name]
+	if err != nil {
+		if try != nil {
+			try.err = err
+		}
+		return nil, err
+	}
+	s := &stream{Conn: conn, transport: t, left: maxStreamBytes}
+	if try != nil {
+		try.local = tcpAddrPort(conn.LocalAddr())
+	}
+	t.open[s] = struct{}{} // not counted against the limits: this one is ours
+	return s, nil
+}
+
+// attempt is how dialling one address went.
+type attempt struct {
+	err   error          // of the dial
+	local netip.AddrPort // our end; zero: no connection
+}
+
+// watch names a dial to come; the name is to be given to memberlist as the node's.
+func (t *transport) watch(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.dials[name] = &attempt{}
+}
+
+// unwatch returns how it went.
+func (t *transport) unwatch(name string) attempt {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	try := t.dials[name]
+	delete(t.dials, name)
+	return *try
+}
+
+// PacketCh implements memberlist.Transport.
+func (t *transport) PacketCh() <-chan *memberlist.Packet { return t.packets }
+
+// StreamCh implements memberlist.Transport.
+func (t *transport) StreamCh() <-chan net.Conn { return t.streams }
+
+// Shutdown implements memberlist.Transport: it closes both sockets and all streams, and ends dials under way.
+func (t *transport) Shutdown() error {
+	t.cancel()
+	_ = t.tcp.Close()
+	_ = t.udp.Close()
+	t.mu.Lock()
+	open := make([]*stream, 0, len(t.open))
+	for s := range t.open {
+		open = append(open, s)
+	}
+	t.mu.Unlock()
+	for _, s := range open {
+		_ = s.Close()
+	}
+	t.loops.Wait()
+	return nil
+}
+
+// stream is a TCP connection that is counted, and ends after maxStreamBytes.
+type stream struct {
+	net.Conn
+	transport *transport
+	host      netip.Addr // of one that came in; zero for our own
+	left      int64      // of what may still be read; the reader's
+}
+
+var errStreamTooLong = errors.New("more than a node has to say")
+
+func (s *stream) Read(p []byte) (int, error) {
+	if s.left <= 0 {
+		return 0, errStreamTooLong
+	}
+	if int64(len(p)) > s.left {
+		p = p[:s.left]
+	}
+	n, err := s.Conn.Read(p)
+	s.left -= int64(n)
+	return n, err
+}
+
+// Close may be called more than once, and by Shutdown while the stream is in use.
+func (s *stream) Close() error {
+	t := s.transport
+	t.mu.Lock()
+	if _, ok := t.open[s]; ok {
+		delete(t.open, s)
+		if s.host.IsValid() {
+			t.incoming--
+			if t.perHost[s.host]--; t.perHost[s.host] == 0 {
+				delete(t.perHost, s.host)
+			}
+		}
+	}
+	t.mu.Unlock()
+	return s.Conn.Close()
+}
