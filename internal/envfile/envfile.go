@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -124,23 +125,24 @@ func Read(path string) (Subnet, error) {
 // fsync, rename. The mode is Mode whatever the umask, and the directory must
 // exist. Used for both files.
 func Write(path string, content []byte) error {
-	err := renameio.WriteFile(path, content, Mode,
-		renameio.WithTempDir(dirOf(path)), renameio.WithStaticPermissions(Mode))
-	if err != nil {
+	if err := write(path, content); err != nil {
 		return fmt.Errorf("envfile: write %s: %w", path, err)
 	}
 	return nil
 }
 
-// dirOf keeps the temporary file on the target's file system; renameio would
-// otherwise try $TMPDIR first.
-func dirOf(path string) string {
-	if i := strings.LastIndexByte(path, '/'); i > 0 {
-		return path[:i]
-	} else if i == 0 {
-		return "/"
+func write(path string, content []byte) error {
+	file, err := renameio.NewPendingFile(path,
+		renameio.WithTempDir(filepath.Dir(path)), // renameio would look at $TMPDIR first
+		renameio.WithStaticPermissions(Mode))
+	if err != nil {
+		return err
 	}
-	return "."
+	defer file.Cleanup()
+	if _, err := file.Write(content); err != nil {
+		return err
+	}
+	return file.CloseAtomicallyReplace()
 }
 
 // variables collects KEY=VALUE lines as a shell would that sources the file;
