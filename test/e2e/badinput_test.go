@@ -433,4 +433,3 @@ func TestWorksWithoutIptables(t *testing.T) {
 		t.Errorf("%d lines about iptables", n)
 	}
 }
-

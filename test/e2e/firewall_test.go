@@ -1,0 +1,103 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"flanneld/test/lab"
+)
+
+// outsideKnows gives the outside a way back to the host's containers, so that
+// it sees their addresses when nobody masquerades.
+func outsideKnows(t *testing.T, l *lab.Lab, h *lab.Host) {
+	l.Outside.Exec(t, "ip", "route", "add", h.Lease().String(), "via", "203.0.113.1")
+	l.Switch.Exec(t, "ip", "route", "add", h.Lease().String(), "via", h.Addr.String())
+}
+
+func TestMasqueradesToTheOutsideAndNotInside(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t)
+	h1, h2, _ := l.Trio("--ip-masq")
+	p1, p2 := h1.Pod(), h2.Pod()
+	outsideKnows(t, l, h1)
+	if got := lab.SendTCP(t, p1.Namespace, l.Outside, at(lab.OutsideAddress, 80), 100000); got.Source != h1.Addr {
+		t.Errorf("the outside saw %v, want %v", got.Source, h1.Addr)
+	}
+	if got := lab.SendTCP(t, p1.Namespace, h2.Namespace, at(h2.Addr, 80), 1000); got.Source != h1.Addr {
+		t.Errorf("the underlay saw %v, want %v", got.Source, h1.Addr)
+	}
+	if got := lab.SendTCP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 80), 100000); got.Source != p1.Addr {
+		t.Errorf("inside, %v arrived as %v", p1.Addr, got.Source)
+	}
+	if got := lab.SendTCP(t, p1.Namespace, h2.Namespace, at(h2.Lease().Addr(), 80), 1000); got.Source != p1.Addr {
+		t.Errorf("at the other host's overlay address, %v arrived as %v", p1.Addr, got.Source)
+	}
+	if h1.SubnetFile()["FLANNEL_IPMASQ"] != "true" {
+		t.Error("subnet.env does not say so")
+	}
+}
+
+func TestWithoutIPMasqNothingIsMasqueraded(t *testing.T) {
+	t.Parallel()
+	l, h := founder(t)
+	p := h.Pod()
+	outsideKnows(t, l, h)
+	if got := lab.SendTCP(t, p.Namespace, l.Outside, at(lab.OutsideAddress, 80), 1000); got.Source != p.Addr {
+		t.Errorf("the outside saw %v, want %v", got.Source, p.Addr)
+	}
+}
+
+func TestRulesComeBackAfterAFlush(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t)
+	h1, h2, _ := l.Trio("--ip-masq")
+	p1, p2 := h1.Pod(), h2.Pod()
+	p1.Reachable(t, p2.Addr, 5*time.Second)
+	h1.Exec(t, "iptables", "-P", "FORWARD", "DROP") // as Docker has it
+	p1.Reachable(t, p2.Addr, 5*time.Second)
+	want := firewall(t, h1)
+	for _, flush := range []string{
+		"iptables -F; iptables -t nat -F; iptables -t raw -F",
+		"for t in filter nat raw; do iptables -t $t -F; iptables -t $t -X; done",
+		"iptables -I FORWARD -j DROP; iptables -t nat -I POSTROUTING -j MASQUERADE; iptables -t raw -I PREROUTING -i flannel0 -j DROP",
+	} {
+		h1.Exec(t, "sh", "-c", flush)
+		lab.Eventually(t, 10*time.Second, "containers to reach each other after "+flush, func() error {
+			a := p1.Ping(t, lab.Echo{To: p2.Addr, Wait: 300 * time.Millisecond})
+			return lab.Expect(a.Type == 0 && a.From == p2.Addr, "%v", a)
+		})
+		lab.Eventually(t, 10*time.Second, "no masquerading inside after "+flush, func() error {
+			got := lab.SendTCP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 80), 1000)
+			return lab.Expect(got.Source == p1.Addr, "source %v", got.Source)
+		})
+	}
+	h1.Exec(t, "sh", "-c", "iptables -D FORWARD -j DROP; iptables -t nat -D POSTROUTING -j MASQUERADE; iptables -t raw -D PREROUTING -i flannel0 -j DROP")
+	lab.Eventually(t, 10*time.Second, "the rules to be as before", func() error {
+		now := firewall(t, h1)
+		return lab.Expect(now == want, "%s\nwanted\n%s", now, want)
+	})
+}
+
+func TestRulesDoNotGrowByRestarts(t *testing.T) {
+	t.Parallel()
+	_, h := founder(t, "--ip-masq")
+	want := firewall(t, h)
+	for i := range 4 {
+		if i%2 == 0 {
+			h.Daemon.Kill()
+		} else {
+			h.Daemon.Stop()
+		}
+		h.Start("--ip-masq").WaitReady(ready)
+	}
+	if now := firewall(t, h); now != want {
+		t.Errorf("after four restarts\n%s\nbefore\n%s", now, want)
+	}
+	h.Daemon.Stop()
+	h.Start().WaitReady(ready)
+	if now := firewall(t, h); containsFold(now, "masquerade") {
+		t.Errorf("masquerading without --ip-masq:\n%s", now)
+	}
+}

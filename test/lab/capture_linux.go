@@ -1,0 +1,40 @@
+package lab
+
+import (
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// Capture is what crosses a device, written down by tcpdump.
+type Capture struct {
+	cmd    *exec.Cmd
+	output logBuffer
+}
+
+// Capture starts writing down what matches the filter, and returns when
+// tcpdump listens.
+func (ns *Namespace) Capture(t TB, device, filter string) *Capture {
+	t.Helper()
+	c := &Capture{cmd: exec.Command("tcpdump", "-U", "-n", "-s", "0", "-w", "-", "-i", device, filter)}
+	var stderr logBuffer
+	c.cmd.Stdout, c.cmd.Stderr = &c.output, &stderr
+	if err := ns.Start(c.cmd); err != nil {
+		t.Fatalf("%s: start tcpdump: %v (make deps installs it)", ns.Name, err)
+	}
+	t.Cleanup(func() { c.Stop() })
+	Eventually(t, 10*time.Second, "tcpdump to listen", func() error {
+		return Expect(strings.Contains(stderr.String(), "listening on"), "it says %q", stderr.String())
+	})
+	return c
+}
+
+// Bytes returns what was captured so far, in pcap's format.
+func (c *Capture) Bytes() []byte { return []byte(c.output.String()) }
+
+// Stop ends the capture and returns all of it. It may be called again.
+func (c *Capture) Stop() []byte {
+	c.cmd.Process.Kill()
+	c.cmd.Wait()
+	return c.Bytes()
+}
