@@ -1,0 +1,105 @@
+# flanneld: build, show, test, measure, install. `make` alone says what there is.
+
+SHELL       := /bin/bash -o pipefail
+PREFIX      ?= /usr/local
+DESTDIR     ?=
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+FUZZTIME    ?= 5s
+MINUTES     ?= 30
+BENCH_JSON  ?= bin/bench.json
+BINARY      := bin/flanneld
+UNITDIR     := /lib/systemd/system
+export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
+
+# What the tests call, and the Debian package that has it.
+TOOLS := ip:iproute2 iptables:iptables nft:nftables ping:iputils-ping tcpdump:tcpdump iperf3:iperf3 \
+         busybox:busybox-static dockerd:docker.io containerd:containerd runc:runc \
+         gcc:gcc systemd-analyze:systemd nsenter:util-linux setpriv:util-linux tar:tar
+
+.DEFAULT_GOAL := help
+.PHONY: help build deps demo test vet format cross unit race fuzz units e2e bench soak install uninstall clean
+
+help: ## this list
+	@echo "flanneld $(VERSION). Targets:"
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo "Variables: PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) VERSION=$(VERSION) FUZZTIME=$(FUZZTIME) MINUTES=$(MINUTES) BENCH_JSON=$(BENCH_JSON)"
+
+build: ## bin/flanneld, static
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BINARY) ./cmd/flanneld
+
+deps: ## install what the tests need and is missing (apt, as root)
+	@missing=""; \
+	for pair in $(TOOLS); do \
+		command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; \
+	done; \
+	test -e /usr/include/stdio.h || missing="$$missing libc6-dev"; \
+	missing=$$(echo $$missing | tr ' ' '\n' | sort -u | tr '\n' ' '); \
+	if test -z "$${missing// }"; then echo "deps: everything is there"; exit 0; fi; \
+	echo "deps: missing:" $$missing; \
+	if ! command -v apt-get >/dev/null; then echo "deps: this is no Debian; install them by hand" >&2; exit 1; fi; \
+	if test $$(id -u) != 0; then echo "deps: run as root: apt-get install --no-install-recommends" $$missing >&2; exit 1; fi; \
+	apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing
+	@test -e /dev/net/tun || modprobe tun || { echo "deps: no /dev/net/tun" >&2; exit 1; }
+
+demo: ## three hosts on this machine, with containers (as root, about a minute)
+	@go run ./test/demo
+
+test: deps vet format cross unit race fuzz units e2e ## everything below, in this order (as root)
+	@echo "== everything passed"
+
+vet: ## go vet, with and without the end-to-end tests
+	@echo "== go vet"
+	go vet ./...
+	go vet -tags e2e ./...
+
+format: ## gofmt has nothing to say
+	@echo "== gofmt"
+	@files=$$(gofmt -l cmd encap internal peers route test tun); test -z "$$files" || { echo "not formatted:" $$files >&2; exit 1; }
+
+cross: build ## the module builds for other platforms
+	@echo "== builds for other platforms"
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build ./...
+	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 go build ./...
+
+unit: ## tests that need neither root nor network
+	@echo "== tests without root"
+	go test ./...
+
+race: ## the same under the race detector
+	@echo "== tests with the race detector"
+	CGO_ENABLED=1 go test -race ./...
+
+fuzz: ## every fuzz target for FUZZTIME
+	@echo "== fuzzing, $(FUZZTIME) each"
+	@grep -rn --include='*_test.go' -oE '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file _ name; do \
+		target=$${name#func }; dir=$$(dirname $$file); \
+		echo "fuzz $$dir $$target"; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir | grep -vE '^fuzz: elapsed: [1-9]' || exit 1; \
+	done
+
+# verify wants the programs that a unit starts: it looks at an installed tree.
+units: build ## the systemd units are right, and sandboxed (a score of at most 2.5)
+	@echo "== systemd units"
+	@tree=$$(mktemp -d) && trap 'rm -rf "$$tree"' EXIT && \
+	$(MAKE) --no-print-directory -s install DESTDIR=$$tree PREFIX=/usr && \
+	for unit in dist/*.service; do \
+		sed "s|/usr/bin/flanneld|$$tree/usr/bin/flanneld|; s|/usr/local/bin/flanneld|$$tree/usr/bin/flanneld|" $$tree$(UNITDIR)/$$(basename $$unit) >$$tree/$$(basename $$unit) && \
+		systemd-analyze verify --man=no $$tree/$$(basename $$unit) && \
+		systemd-analyze security --offline=true --threshold=25 $$tree/$$(basename $$unit) | tail -n 1; \
+	done
+
+E2E_PACKAGES = $(shell grep -rl --include='*_test.go' '^//go:build .*e2e' . | xargs -n1 dirname | sort -u)
+RUN ?= .
+e2e: ## end-to-end tests, as root; RUN=Regexp picks some
+	@echo "== end-to-end tests"
+	go test -tags e2e -count=1 -v -p 1 -parallel 4 -timeout 20m -run '$(RUN)' $(E2E_PACKAGES) | grep --line-buffered -vE '^=== (RUN|PAUSE|CONT|NAME)'
+
+soak: ## traffic and random restarts for MINUTES
+	FLANNELD_SOAK_MINUTES=$(MINUTES) go test -tags e2e -count=1 -v -timeout 0 -run '^TestSoak$$' ./test/e2e
+
+bench: ## plain routing, kernel VXLAN and flanneld side by side (as root)
+	@mkdir -p $(dir $(BENCH_JSON))
+	@go run ./test/bench -json $(BENCH_JSON)
+
+clean: ## remove what was built
+	rm -rf bin
