@@ -1,0 +1,60 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"flanneld/internal/envfile"
+)
+
+func dockerOptsCommand(s surroundings) *cobra.Command {
+	var options envfile.DockerOptions
+	var from, to string
+	c := &cobra.Command{
+		Use:   "docker-opts",
+		Short: "Turn subnet.env into options for dockerd",
+		Long: `Turn subnet.env into options for dockerd, with the options and the output of flannel's
+mk-docker-opts.sh. No daemon is needed.`,
+		Example: "  dockerd $(flanneld docker-opts -c -k OPTS | sed 's/^OPTS=\"\\(.*\\)\"$/\\1/')",
+		Args:    exactly(),
+	}
+	flags := c.Flags()
+	flags.StringVarP(&from, "env-file", "f", "", "subnet.env to read (default RUN-DIR/subnet.env)")
+	flags.StringVarP(&to, "docker-file", "d", "", "file to write (default standard output)")
+	flags.BoolVarP(&options.Individual, "individual", "i", false, "one variable an option only")
+	flags.BoolVarP(&options.Combined, "combined", "c", false, "one variable with all options only")
+	flags.StringVarP(&options.Key, "key", "k", envfile.DefaultDockerKey, "name of the variable with all options")
+	flags.BoolVarP(&options.NoIPMasq, "no-ip-masq", "m", false, "leave --ip-masq out")
+	at := addPlace(c, "subnet-file")
+	c.RunE = func(*cobra.Command, []string) error {
+		if from == "" {
+			cfg, err := at.load(s)
+			if err != nil {
+				return err
+			}
+			from = cfg.SubnetPath()
+		}
+		env, err := os.ReadFile(from)
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s is not there: flanneld writes it once it has a lease; name another with -f", from)
+		}
+		if err != nil {
+			return err
+		}
+		options.Existing, _ = s.lookup(options.Key)
+		content, err := envfile.DockerOpts(env, options)
+		if err != nil {
+			return fmt.Errorf("%s: %w", from, err)
+		}
+		if to != "" {
+			return envfile.Write(to, content)
+		}
+		_, err = s.out.Write(content)
+		return err
+	}
+	return c
+}

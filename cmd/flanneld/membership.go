@@ -1,0 +1,107 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"flanneld/internal/config"
+	"flanneld/internal/control"
+)
+
+func joinCommand(s surroundings) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "join ADDR...",
+		Short: "Tell the running daemon more addresses to join",
+		Long: `Tell the running daemon more nodes of its network, HOST or HOST:PORT (gossip, default 8286).
+They stay remembered for as long as it runs, and are tried again until they answer.`,
+		Args: atLeast("ADDR"),
+	}
+	at := addPlace(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		for _, a := range args {
+			if err := config.CheckSeed(a); err != nil {
+				return usage("%s: %q is %v", c.CommandPath(), a, err)
+			}
+		}
+		client, err := at.client(s)
+		if err != nil {
+			return err
+		}
+		joined, err := client.Join(c.Context(), args)
+		if err != nil {
+			return err
+		}
+		if len(joined.Joined) > 0 {
+			fmt.Fprintln(s.out, "joined", strings.Join(joined.Joined, ", "))
+		}
+		if joined.Failed != "" {
+			return errors.New(joined.Failed)
+		}
+		return nil
+	}
+	return c
+}
+
+func leaveCommand(s surroundings) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "leave",
+		Short: "Hand the lease back, remove what was set up, stop the daemon",
+		Args:  exactly(),
+	}
+	at := addPlace(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		client, err := at.client(s)
+		if err != nil {
+			return err
+		}
+		left, err := client.Leave(c.Context())
+		if err != nil {
+			return err
+		}
+		if left.Subnet.IsValid() {
+			fmt.Fprintf(s.out, "left: %s is handed back\n", left.Subnet)
+		} else {
+			fmt.Fprintln(s.out, "left: there was no lease to hand back")
+		}
+		if len(left.Notes) > 0 {
+			return fmt.Errorf("left, but not everything could be removed: %s; run `flanneld cleanup` once the daemon has stopped", strings.Join(left.Notes, "; "))
+		}
+		return nil
+	}
+	return c
+}
+
+func forgetCommand(s surroundings) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "forget NODE",
+		Short: "Strike out a dead node; its subnet becomes free",
+		Long: `Strike a dead node out of the node table; its subnet becomes free for others. NODE is its name,
+its ID, or the beginning of its ID. A node that is alive is refused.`,
+		Args: exactly("NODE"),
+	}
+	at := addPlace(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := control.CheckNode(args[0]); err != nil {
+			return usage("%s: %v", c.CommandPath(), err)
+		}
+		client, err := at.client(s)
+		if err != nil {
+			return err
+		}
+		node, err := client.Forget(c.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		name := control.NodeName{ID: node.ID, Name: node.Name}
+		if !node.Subnet.IsValid() {
+			fmt.Fprintf(s.out, "forgot %s, which held no subnet\n", named(name))
+			return nil
+		}
+		fmt.Fprintf(s.out, "forgot %s: %s is free\n", named(name), node.Subnet)
+		return nil
+	}
+	return c
+}

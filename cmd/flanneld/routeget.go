@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/spf13/cobra"
+
+	"flanneld/internal/control"
+)
+
+func routeCommand(s surroundings) *cobra.Command {
+	c := &cobra.Command{Use: "route", Short: "Ask for next hops"}
+	c.AddCommand(routeGetCommand(s))
+	return c
+}
+
+func routeGetCommand(s surroundings) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "get IP",
+		Short: "Show which next hop an address has, and why",
+		Args:  exactly("IP"),
+	}
+	at, as := addPlace(c), addFormat(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		a, err := netip.ParseAddr(args[0])
+		if err != nil || a.Zone() != "" {
+			return usage("%s: %q is not an IP address", c.CommandPath(), args[0])
+		}
+		client, err := at.client(s)
+		if err != nil {
+			return err
+		}
+		route, err := client.Route(c.Context(), a)
+		if err != nil {
+			return err
+		}
+		return show(s, *as, route, func(t *table) { drawRoute(t, route) })
+	}
+	return c
+}
+
+func drawRoute(t *table, r control.Route) {
+	color, text := plain, r.Kind
+	switch r.Kind {
+	case control.RouteVia:
+		text = fmt.Sprintf("via %s at %s", named(r.Node), dash(r.Endpoint))
+	case control.RouteUnreachable:
+		color, text = red, fmt.Sprintf("unreachable, %s has it", named(r.Node))
+	case control.RouteNone:
+		color = yellow
+	}
+	t.line(color, r.Address.String(), text)
+	if r.Prefix.IsValid() {
+		t.line(plain, "subnet", r.Prefix.String())
+	}
+	if r.MTU > 0 {
+		t.linef(plain, "MTU", "%d", r.MTU)
+	}
+	t.line(plain, "because", r.Reason)
+}

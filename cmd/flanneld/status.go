@@ -1,0 +1,193 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"flanneld/internal/control"
+)
+
+func statusCommand(s surroundings) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "Show this node: lease, device, members, traffic, drops",
+		Args:  exactly(),
+	}
+	at, as := addPlace(c), addFormat(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		client, err := at.client(s)
+		if err != nil {
+			return err
+		}
+		status, err := client.Status(c.Context())
+		if err != nil {
+			return err
+		}
+		return show(s, *as, status, func(t *table) { drawStatus(t, status) })
+	}
+	return c
+}
+
+func drawStatus(t *table, s control.Status) {
+	t.line(plain, "node", named(s.Node))
+	t.line(plain, "network", networkText(s.Network))
+	t.line(leaseColor(s.Lease), "lease", leaseText(s.Lease))
+	if s.Lease.Waiting != "" {
+		t.line(yellow, "waiting for", s.Lease.Waiting)
+	}
+	t.line(deviceColor(s.Device), "device", deviceText(s.Device))
+	t.linef(plain, "underlay", "%s %s, MTU %d", s.Underlay.Interface, address(s.Underlay.Address, s.Underlay.PublicAddress), s.Underlay.MTU)
+	t.linef(plain, "endpoint", "%s, gossip %s", dash(s.Endpoint), dash(s.Gossip))
+	t.line(plain, "sealed", sealedText(s.Security))
+	t.linef(plain, "lanes", "%d, offloads: %s", s.Lanes, listOr(s.Offloads, "none"))
+	t.line(membersColor(s.Members), "members", membersText(s.Members))
+	t.linef(plain, "egress", "%d packets, %s", s.Egress.Packets, size(s.Egress.Bytes))
+	t.linef(plain, "ingress", "%d packets, %s", s.Ingress.Packets, size(s.Ingress.Bytes))
+	t.line(plain, "drops", dropsText(s.Drops))
+	drawHost(t, s.Host)
+	for _, conflict := range s.Conflicts {
+		t.line(red, "CONFLICT", conflictText(conflict))
+	}
+	t.linef(plain, "process", "PID %d, up %s, %d goroutines, %d descriptors, %s, version %s",
+		s.PID, since(s.Uptime), s.Process.Goroutines, s.Process.Descriptors, size(s.Process.Memory), s.Version)
+}
+
+func drawHost(t *table, h control.Host) {
+	forward := onOff(h.IPForward)
+	if h.IPForwardChanged {
+		forward += " (by flanneld)"
+	}
+	color := plain
+	if !h.IPForward || h.Firewall == control.FirewallFailed {
+		color = yellow
+	}
+	firewall := h.Firewall
+	if h.FirewallNote != "" {
+		firewall += " (" + h.FirewallNote + ")"
+	}
+	t.linef(color, "host", "ip_forward %s, firewall rules %s, masquerade %s, repaired %d times",
+		forward, dashed(firewall), onOff(h.Masquerade), h.FirewallRepairs+h.DeviceRepairs)
+	t.linef(plain, "files", "%s, %s", h.SubnetFile, h.DockerFile)
+}
+
+func networkText(n control.Network) string {
+	if !n.Prefix.IsValid() {
+		return "not known yet"
+	}
+	return fmt.Sprintf("%s (%s), a /%d each from %s to %s", n.Prefix, shortID(n.ID), n.SubnetLen, n.SubnetMin, n.SubnetMax)
+}
+
+func leaseText(l control.Lease) string {
+	if !l.Subnet.IsValid() {
+		return dashed(l.State)
+	}
+	text := fmt.Sprintf("%s, %s", l.Subnet, l.State)
+	if l.Pinned {
+		text += ", pinned"
+	}
+	return text + fmt.Sprintf(", promised by %d of %d", l.Promises, l.Electors)
+}
+
+func leaseColor(l control.Lease) string {
+	switch l.State {
+	case "confirmed":
+		return plain
+	case "lost":
+		return red
+	}
+	return yellow
+}
+
+func deviceText(d control.Device) string {
+	text := d.Name + ", " + d.State
+	if d.Address.IsValid() {
+		text += ", " + d.Address.String()
+	}
+	text += fmt.Sprintf(", MTU %d", d.MTU)
+	if d.Note != "" {
+		text += ": " + d.Note
+	}
+	return text
+}
+
+func deviceColor(d control.Device) string {
+	if d.State == control.DeviceUp {
+		return plain
+	}
+	return yellow
+}
+
+func sealedText(s control.Security) string {
+	yesNo := map[bool]string{true: "yes", false: "no"}
+	text := fmt.Sprintf("gossip %s, data %s", yesNo[s.GossipSealed], yesNo[s.DataSealed])
+	if s.Note != "" {
+		text += ": " + s.Note
+	}
+	return text
+}
+
+func membersText(m control.Members) string {
+	text := fmt.Sprintf("%d alive", m.Alive)
+	for _, state := range []struct {
+		count int
+		name  string
+	}{{m.Suspect, "suspect"}, {m.Dead, "dead"}, {m.Left, "left"}, {m.Static, "static"}} {
+		if state.count > 0 {
+			text += fmt.Sprintf(", %d %s", state.count, state.name)
+		}
+	}
+	return text
+}
+
+func membersColor(m control.Members) string {
+	if m.Dead+m.Suspect > 0 {
+		return yellow
+	}
+	return plain
+}
+
+// dropsText puts the commonest reason first.
+func dropsText(drops map[string]uint64) string {
+	reasons := slices.SortedFunc(maps.Keys(drops), func(a, b string) int {
+		switch {
+		case drops[a] > drops[b]:
+			return -1
+		case drops[a] < drops[b]:
+			return 1
+		}
+		return strings.Compare(a, b)
+	})
+	var parts []string
+	for _, reason := range reasons {
+		if drops[reason] > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", reason, drops[reason]))
+		}
+	}
+	return listOr(parts, "none")
+}
+
+func conflictText(c control.Conflict) string {
+	text := fmt.Sprintf("%s: %s holds it, %s claims it too, for %s", c.Subnet, named(c.Winner), named(c.Loser), since(c.Since))
+	if c.Note != "" {
+		text += ": " + c.Note
+	}
+	return text
+}
+
+func listOr(list []string, none string) string {
+	if len(list) == 0 {
+		return none
+	}
+	return strings.Join(list, ", ")
+}
+
+func dashed(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}

@@ -1,0 +1,57 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+
+	"flanneld/internal/control"
+	"flanneld/peers"
+)
+
+// What the control socket commands. Called from several goroutines.
+
+// Join gives peers more seeds.
+func (d *daemon) Join(ctx context.Context, addresses []string) (control.Joined, error) {
+	joined, err := d.node.Join(ctx, addresses)
+	out := control.Joined{Joined: joined}
+	if joined == nil {
+		out.Joined = []string{}
+	}
+	if err != nil {
+		out.Failed = err.Error()
+	}
+	return out, nil
+}
+
+// Forget strikes out a dead node.
+func (d *daemon) Forget(ctx context.Context, node string) (control.Node, error) {
+	n, err := d.node.Forget(ctx, node)
+	if err != nil {
+		return control.Node{}, err
+	}
+	return nodeOf(n), nil
+}
+
+// Leave hands the lease back, then has the goroutine of Run remove everything
+// and stop.
+func (d *daemon) Leave(ctx context.Context) (control.Left, error) {
+	if !d.leaving.CompareAndSwap(false, true) {
+		return control.Left{}, errors.New("this node is leaving already")
+	}
+	out := control.Left{Subnet: d.node.Snapshot().Self.Lease.Prefix, Notes: []string{}}
+	if err := d.node.Leave(ctx); errors.Is(err, peers.ErrNotRunning) {
+		d.leaving.Store(false)
+		return control.Left{}, err
+	} else if err != nil {
+		// The lease is given up all the same; the others were not all told.
+		d.log.Warn("leaving", "error", err)
+	}
+	reply := make(leaveReply, 1)
+	select {
+	case d.left <- reply:
+		out.Notes = append(out.Notes, <-reply...)
+		return out, nil
+	case <-d.ended:
+		return control.Left{}, errors.New("the daemon was stopped meanwhile; run `flanneld cleanup`")
+	}
+}

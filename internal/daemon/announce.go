@@ -1,0 +1,111 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	sd "github.com/coreos/go-systemd/v22/daemon"
+
+	"flanneld/internal/envfile"
+	"flanneld/internal/firewall"
+	"flanneld/internal/link"
+	"flanneld/peers"
+)
+
+// notifier talks to systemd, or to nobody. Used by one goroutine.
+type notifier struct{ last string }
+
+// send passes a state on when it is news. There is nothing to do about an
+// error: without systemd nobody listens.
+func (n *notifier) send(state string) {
+	if state == n.last {
+		return
+	}
+	n.last = state
+	_, _ = sd.SdNotify(false, state)
+}
+
+// announce writes the files and reports readiness, once a plane is in place.
+func (d *daemon) announce() error {
+	p := d.plane
+	p.settled = nil // seen
+	if err := d.writeFiles(p); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	if d.ready == 0 {
+		d.ready = time.Since(d.started)
+		d.log.Info("ready", "lease", p.lease, "after", d.ready.Round(time.Millisecond))
+	}
+	d.mu.Unlock()
+	d.notify.send(fmt.Sprintf("READY=1\nSTATUS=%s", statusLine(d.node.Snapshot())))
+	return nil
+}
+
+func (d *daemon) writeFiles(p *plane) error {
+	env := envfile.Subnet{Network: p.network, Subnet: envfile.FirstAddress(p.lease), MTU: d.mtu, IPMasq: d.cfg.IPMasq}.Bytes()
+	docker, err := envfile.DockerOpts(env, envfile.DockerOptions{})
+	if err != nil {
+		return err
+	}
+	if err := envfile.Write(d.cfg.SubnetPath(), env); err != nil {
+		return err
+	}
+	return envfile.Write(d.cfg.DockerPath(), docker)
+}
+
+// tell logs what is waited for, and passes the state on, when either is news.
+func (d *daemon) tell(s *peers.Snapshot) {
+	if s.Waiting != d.waiting {
+		d.waiting = s.Waiting
+		if s.Waiting != "" {
+			d.log.Info("waiting", "for", s.Waiting, "lease", s.Lease)
+		}
+	}
+	if s.Lease != d.leaseState {
+		d.log.Info("lease", "state", s.Lease, "subnet", s.Self.Lease.Prefix, "before", d.leaseState)
+		d.leaseState = s.Lease
+	}
+	d.notify.send("STATUS=" + statusLine(s))
+}
+
+// statusLine is what `systemctl status` shows.
+func statusLine(s *peers.Snapshot) string {
+	alive := 0
+	for _, n := range s.Nodes {
+		if n.State == peers.Alive {
+			alive++
+		}
+	}
+	switch {
+	case s.Lease == peers.Confirmed:
+		return fmt.Sprintf("lease %s, %d of %d nodes alive", s.Self.Lease.Prefix, alive, len(s.Nodes))
+	case s.Waiting != "":
+		return "waiting for " + s.Waiting
+	}
+	return "lease: " + s.Lease.String()
+}
+
+// dismantle removes what was set up on the host, after the lease was handed
+// back. It does what it can, and returns what it could not do.
+func (d *daemon) dismantle() (notes []string) {
+	d.closePlane()
+	note := func(err error) {
+		if err != nil {
+			d.log.Error("not removed", "error", err)
+			notes = append(notes, err.Error())
+		}
+	}
+	note(link.Remove(d.cfg.Device))
+	note(firewall.Remove(d.cfg.Device))
+	for _, path := range []string{d.cfg.SubnetPath(), d.cfg.DockerPath()} {
+		if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+			note(err)
+		}
+	}
+	d.log.Info("left the network: device, rules and files are removed")
+	return notes
+}

@@ -1,0 +1,205 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"flanneld/encap"
+	"flanneld/internal/config"
+	"flanneld/internal/control"
+	"flanneld/internal/underlay"
+	"flanneld/peers"
+	"flanneld/route"
+)
+
+// Options are what Run needs to know.
+type Options struct {
+	Config  config.Config
+	Version string
+	Log     *slog.Logger
+	// Reload asks to read the key file again (SIGHUP).
+	Reload <-chan os.Signal
+}
+
+const (
+	// stopTime is how long an orderly stop may take in all.
+	stopTime = 4500 * time.Millisecond
+	// answerTime is how long requests under way may take of that.
+	answerTime = time.Second
+)
+
+// daemon is a running flanneld. What is not guarded is set before Run's other
+// goroutines start, or belongs to the goroutine of Run.
+type daemon struct {
+	cfg     config.Config
+	version string
+	log     *slog.Logger
+	reload  <-chan os.Signal
+	started time.Time
+
+	underlay underlay.Underlay
+	loopback bool // it is the loopback interface
+	mtu      int  // of the overlay device
+	node     *peers.Node
+	server   *control.Server
+	sockets  []*encap.Conn // bound at the start, taken over by the first plane
+	table    route.Table
+	notify   notifier
+
+	peersDone chan error      // what peers.Run returned
+	left      chan leaveReply // from a request to leave, once the lease is handed back
+	leaving   atomic.Bool
+	ended     chan struct{} // closed when Run returns
+
+	mu        sync.Mutex // guards what follows
+	plane     *plane     // nil: none
+	totals    totals     // of planes that are gone
+	directory directory
+	notes     map[string]string // by node, from the newest routes
+	repairs   uint64            // of the device
+	ready     time.Duration     // from start to READY=1; 0: not yet
+
+	waiting    string // last logged
+	leaseState peers.LeaseState
+}
+
+// leaveReply takes what could not be removed.
+type leaveReply chan []string
+
+// Run is the daemon. It returns nil when ctx ended or the node has left the
+// network, after an orderly stop in both cases: within 5 s, and with ctx ended,
+// device, addresses, routes, rules and files stay for the next start. An error
+// is one line and says what to do.
+func Run(ctx context.Context, o Options) (err error) {
+	d := &daemon{
+		cfg: o.Config, version: o.Version, log: o.Log, reload: o.Reload, started: time.Now(),
+		peersDone: make(chan error, 1), left: make(chan leaveReply), ended: make(chan struct{}), directory: directory{},
+	}
+	defer close(d.ended)
+	if err := d.prepare(); err != nil {
+		return err
+	}
+	serving := make(chan error, 1)
+	go func() { serving <- d.server.Serve() }()
+	peersCtx, endPeers := context.WithCancel(context.Background())
+	go func() { d.peersDone <- d.node.Run(peersCtx) }()
+
+	err = d.work(ctx, serving)
+	return errors.Join(err, d.stop(endPeers))
+}
+
+// work decides until there is a reason to stop.
+func (d *daemon) work(ctx context.Context, serving <-chan error) error {
+	if err := d.update(); err != nil {
+		return err
+	}
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return nil
+		case reply := <-d.left:
+			reply <- d.dismantle()
+			return nil
+		case err = <-d.peersDone:
+			d.peersDone = nil
+			if err == nil && !d.leaving.Load() {
+				err = errors.New("gossip ended by itself")
+			}
+		case err = <-serving:
+			serving = nil
+			err = fmt.Errorf("control socket: %w", err)
+		case <-d.node.Changes():
+			err = d.update()
+		case <-d.settled():
+			err = d.announce()
+		case failure := <-d.failed():
+			err = d.rebuild(failure)
+		case <-d.reload:
+			d.reloadKey()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// update follows a new snapshot.
+func (d *daemon) update() error {
+	s := d.node.Snapshot()
+	d.tell(s)
+	if s.Lease == peers.Confirmed && (d.plane == nil || d.plane.lease != s.Self.Lease.Prefix) {
+		if err := d.replacePlane(s); err != nil {
+			return err
+		}
+	}
+	return d.route(s)
+}
+
+// route gives the forwarder the routes of a snapshot.
+func (d *daemon) route(s *peers.Snapshot) error {
+	hops, notes := plan(s, d.cfg.StaticPeers, d.terrain(s))
+	known := map[string]bool{}
+	for _, n := range s.Nodes {
+		known[n.ID] = true
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for id, note := range notes {
+		if d.notes[id] != note {
+			d.log.Warn("node is not routed", "node", id, "reason", note)
+		}
+	}
+	d.notes = notes
+	return d.table.Store(d.directory.entries(hops, func(id string) bool { return known[id] }))
+}
+
+func (d *daemon) terrain(s *peers.Snapshot) terrain {
+	return terrain{network: s.Network.Prefix, self: s.Self.Endpoint, loopback: d.loopback}
+}
+
+func (d *daemon) reloadKey() {
+	if err := d.node.ReloadKey(); err != nil {
+		d.log.Error("cluster key not read again, the old one stays", "error", err)
+		return
+	}
+	d.log.Info("cluster key read again", "file", d.cfg.KeyFile)
+}
+
+// stop ends everything in order: who asks, then gossip, then forwarding, which
+// is what others would miss. What is on the host stays.
+func (d *daemon) stop(endPeers context.CancelFunc) error {
+	d.notify.send("STOPPING=1")
+	deadline := time.NewTimer(stopTime)
+	defer deadline.Stop()
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	defer cancel()
+	err := d.server.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = nil // a caller who does not read his answer is no failure of ours
+	}
+	endPeers()
+	if d.peersDone != nil {
+		select {
+		case failure := <-d.peersDone:
+			err = errors.Join(err, failure)
+		case <-deadline.C:
+			err = errors.Join(err, errors.New("gossip did not stop in time"))
+		}
+	}
+	d.closePlane()
+	closeSockets(d.sockets)
+	return err
+}
+
+func closeSockets(sockets []*encap.Conn) {
+	for _, s := range sockets {
+		_ = s.Close() // of a plane that was never made; nothing was sent
+	}
+}

@@ -1,0 +1,193 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"flanneld/encap"
+	"flanneld/internal/firewall"
+	"flanneld/internal/link"
+	"flanneld/peers"
+	"flanneld/route"
+	"flanneld/tun"
+)
+
+// txQueueLen is the device's queue towards us, in packets: what Ethernet
+// devices have, twice a TUN's default, to bridge the pauses of a busy host.
+const txQueueLen = 1000
+
+// plane is the data plane for one lease: device, forwarder, firewall rules, and
+// the guard that keeps them as they should be.
+type plane struct {
+	lease     netip.Prefix
+	network   netip.Prefix
+	link      link.Config
+	device    *tun.Device
+	forwarder *route.Forwarder
+	guard     *guard
+	cancel    context.CancelFunc
+	done      chan error    // what the forwarder returned, once
+	guarded   chan struct{} // closed when the guard has ended
+	settled   chan struct{} // closed by the guard after its first round; nil once that was seen
+}
+
+// replacePlane makes the data plane for the lease in s. One for another lease
+// is taken down first.
+func (d *daemon) replacePlane(s *peers.Snapshot) error {
+	lease, network := s.Self.Lease.Prefix, s.Network.Prefix
+	if err := d.cfg.CheckStaticPeers(network, lease, d.loopback); err != nil {
+		return err
+	}
+	if d.plane != nil {
+		d.log.Warn("lease changed: docker0 must be given the new subnet", "old", d.plane.lease, "new", lease)
+		d.closePlane()
+	}
+	// Routes first, so that the first packet finds them.
+	if err := d.route(s); err != nil {
+		return err
+	}
+	p, err := d.openPlane(lease, network)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.plane = p
+	d.mu.Unlock()
+	return nil
+}
+
+// openPlane opens the device, sets it up, and starts forwarding. On failure
+// nothing is left open, and a device that it made is gone again.
+func (d *daemon) openPlane(lease, network netip.Prefix) (_ *plane, err error) {
+	if _, err := link.Owned(d.cfg.Device); err != nil {
+		return nil, err
+	}
+	p := &plane{
+		lease: lease, network: network,
+		done: make(chan error, 1), guarded: make(chan struct{}), settled: make(chan struct{}),
+		link: link.Config{
+			Name: d.cfg.Device, Alias: link.AliasPrefix + " " + d.node.Snapshot().Self.ID, Addr: lease.Addr(),
+			MTU: d.mtu, Network: network, TxQueueLen: txQueueLen,
+		},
+	}
+	if p.device, err = tun.Open(tun.Config{Name: p.link.Name, Alias: p.link.Alias, Queues: d.cfg.Lanes}); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.device.Close())
+			if p.device.Created() {
+				err = errors.Join(err, link.Remove(p.link.Name))
+			}
+		}
+	}()
+	changes, err := link.Ensure(p.link)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.startForwarder(p); err != nil {
+		return nil, err
+	}
+	d.log.Info("forwarding", "device", p.link.Name, "lease", lease, "mtu", d.mtu, "lanes", d.cfg.Lanes,
+		"device created", p.device.Created(), "device changes", len(changes))
+	return p, nil
+}
+
+// startForwarder starts the forwarder and the guard.
+func (d *daemon) startForwarder(p *plane) error {
+	rules, err := firewall.New(firewall.Config{Network: p.network, Lease: p.lease, Device: p.link.Name, Masquerade: d.cfg.IPMasq})
+	if err != nil {
+		return err
+	}
+	sockets := d.sockets
+	if d.sockets = nil; sockets == nil {
+		if sockets, err = d.listen(); err != nil {
+			return err
+		}
+	}
+	p.forwarder, err = route.NewForwarder(route.Config{
+		Lanes: lanes(p.device, sockets), Table: &d.table, Lease: p.lease, MTU: d.mtu, Logger: d.log,
+	})
+	if err != nil {
+		closeSockets(sockets)
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p.cancel = cancel
+	p.guard = &guard{log: d.log, link: p.link, rules: rules}
+	go func() { p.done <- p.forwarder.Run(ctx) }()
+	go func() {
+		defer close(p.guarded)
+		p.guard.run(ctx, p.settled)
+	}()
+	return nil
+}
+
+// lanes joins queue i with socket i: tun.Open and encap.Listen were asked for
+// the same number.
+func lanes(device *tun.Device, sockets []*encap.Conn) []route.Lane {
+	lanes := make([]route.Lane, len(sockets))
+	for i, queue := range device.Queues() {
+		lanes[i] = route.Lane{Queue: queue, Conn: sockets[i]}
+	}
+	return lanes
+}
+
+// closePlane stops forwarding and guarding. The device stays. Traffic counted so
+// far is kept.
+func (d *daemon) closePlane() {
+	p := d.plane
+	if p == nil {
+		return
+	}
+	p.cancel()
+	if p.done != nil {
+		<-p.done
+	}
+	<-p.guarded
+	_ = p.device.Close() // its queues were the forwarder's
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.totals.add(p.forwarder.Stats())
+	d.repairs += p.guard.state().deviceRepairs
+	d.plane = nil
+}
+
+// rebuild makes a new plane after the forwarder has failed. Only a device that
+// somebody deleted is a reason to go on.
+func (d *daemon) rebuild(failure error) error {
+	lease, network := d.plane.lease, d.plane.network
+	d.plane.done = nil // it was just read
+	d.closePlane()
+	if !errors.Is(failure, tun.ErrDeviceGone) {
+		return fmt.Errorf("forwarding ended: %w", failure)
+	}
+	d.log.Warn("device was deleted by somebody, making it again", "device", d.cfg.Device)
+	p, err := d.openPlane(lease, network)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.plane = p
+	d.repairs++
+	return nil
+}
+
+// failed is where the forwarder's end is reported, nil without one.
+func (d *daemon) failed() <-chan error {
+	if d.plane == nil {
+		return nil
+	}
+	return d.plane.done
+}
+
+// settled is where a new plane says that everything is in place.
+func (d *daemon) settled() <-chan struct{} {
+	if d.plane == nil {
+		return nil
+	}
+	return d.plane.settled
+}

@@ -1,0 +1,173 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"syscall"
+
+	"flanneld/encap"
+	"flanneld/internal/config"
+	"flanneld/internal/control"
+	"flanneld/internal/envfile"
+	"flanneld/internal/link"
+	"flanneld/internal/privilege"
+	"flanneld/internal/underlay"
+	"flanneld/peers"
+)
+
+// prepare finds out whether everything can work and takes what must be ours
+// alone: state directory, ports, control socket. Nothing on the host is changed
+// and nobody is told yet; on failure everything is given back.
+func (d *daemon) prepare() (err error) {
+	if err := privilege.Check(); err != nil {
+		return err
+	}
+	if err := d.chooseUnderlay(); err != nil {
+		return err
+	}
+	if _, err := link.Owned(d.cfg.Device); err != nil {
+		return err
+	}
+	if err := makeRunDir(d.cfg.RunDir); err != nil {
+		return err
+	}
+	if d.node, err = peers.Open(d.peersConfig()); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.node.Close())
+		}
+	}()
+	if d.sockets, err = d.listen(); err != nil {
+		return err
+	}
+	d.server, err = control.Listen(d.cfg.SocketPath(), d, d.log)
+	if err != nil {
+		closeSockets(d.sockets)
+	}
+	return err
+}
+
+func (d *daemon) chooseUnderlay() error {
+	u, err := underlay.Choose(underlay.Options{
+		Iface: d.cfg.Iface, IfaceRegex: d.cfg.IfaceRegex, CanReach: d.cfg.IfaceCanReach,
+		PublicIP: d.cfg.PublicIP, Device: d.cfg.Device,
+	})
+	if err != nil {
+		return err
+	}
+	d.underlay, d.loopback = u, u.Addr.IsLoopback()
+	d.mtu = u.OverlayMTU()
+	if d.cfg.MTU > d.mtu {
+		return fmt.Errorf("--mtu %d: more than fits into one datagram on %s (MTU %d): give at most %d", d.cfg.MTU, u.Interface, u.MTU, d.mtu)
+	}
+	if d.cfg.MTU != 0 {
+		d.mtu = d.cfg.MTU
+	}
+	if err := d.checkExposure(); err != nil {
+		return err
+	}
+	d.log.Info("underlay chosen", "underlay", u, "mtu", d.mtu)
+	return d.cfg.CheckStaticPeers(d.cfg.Network, netip.Prefix{}, d.loopback)
+}
+
+// checkExposure demands a cluster key where strangers can reach the gossip.
+func (d *daemon) checkExposure() error {
+	if d.cfg.KeyFile != "" {
+		return nil
+	}
+	for _, a := range []netip.Addr{d.underlay.Addr, d.underlay.PublicAddr} {
+		if !sheltered(a) && !d.cfg.Insecure {
+			return fmt.Errorf("%s is a public address and there is no cluster key: anybody who reaches it could join; give --key-file (flanneld keygen makes a key), or --insecure to start all the same", a)
+		}
+	}
+	d.log.Warn("no cluster key: gossip and packets are not sealed; on a network you do not trust, give --key-file")
+	return nil
+}
+
+// sheltered addresses are not reached from the Internet: RFC 1918, loopback,
+// link local.
+func sheltered(a netip.Addr) bool { return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() }
+
+// makeRunDir makes the run directory where it is missing; systemd makes it
+// before the daemon starts.
+func makeRunDir(dir string) error {
+	err := os.MkdirAll(dir, 0o755)
+	var info fs.FileInfo
+	if err == nil {
+		info, err = os.Stat(dir)
+	}
+	if err == nil && !info.IsDir() {
+		err = syscall.ENOTDIR
+	}
+	if err != nil {
+		return fmt.Errorf("run directory %s cannot be made: %w: make it, or name another with --run-dir", dir, err)
+	}
+	return nil
+}
+
+func (d *daemon) peersConfig() peers.Config {
+	c := d.cfg
+	p := peers.Config{
+		StateDir: c.StateDir, Network: c.Network, SubnetLen: c.SubnetLen, SubnetMin: c.SubnetMin, SubnetMax: c.SubnetMax,
+		Subnet: c.Subnet, Join: c.Join, Advertise: d.underlay.PublicAddr, Bind: d.underlay.Addr,
+		GossipPort: c.GossipPort, DataPort: c.Port, Name: nodeName(c.NodeName), MTU: d.mtu, LeaseTTL: c.LeaseTTL,
+		KeyFile: c.KeyFile, CheckNetwork: d.checkNetwork, Logger: d.log,
+		InUse: func() bool { return inUse(d.leaseOnDisk()) },
+	}
+	if c.OnConflict == config.Wait {
+		p.OnConflict = peers.Wait
+	}
+	return p
+}
+
+// nodeName is the host's name where none was given.
+func nodeName(given string) string {
+	if given != "" {
+		return given
+	}
+	name, err := os.Hostname()
+	if err != nil || name == "" {
+		return "unnamed"
+	}
+	return name
+}
+
+// checkNetwork is asked by peers before it uses a network.
+func (d *daemon) checkNetwork(network netip.Prefix) error {
+	if err := d.underlay.Outside(network); err != nil {
+		return err
+	}
+	var ours []netip.Prefix
+	if lease := d.leaseOnDisk(); lease.IsValid() {
+		ours = append(ours, lease)
+	}
+	if err := underlay.Overlap(network, d.cfg.Device, ours...); err != nil {
+		return err
+	}
+	return d.cfg.CheckStaticPeers(network, netip.Prefix{}, d.loopback)
+}
+
+// leaseOnDisk is the lease in subnet.env, zero when there is none: the one the
+// containers of this host were started with.
+func (d *daemon) leaseOnDisk() netip.Prefix {
+	s, err := envfile.Read(d.cfg.SubnetPath())
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return s.Lease()
+}
+
+// listen binds the data sockets.
+func (d *daemon) listen() ([]*encap.Conn, error) {
+	at := netip.AddrPortFrom(d.underlay.Addr, d.cfg.Port)
+	sockets, err := encap.Listen(at, encap.Config{Lanes: d.cfg.Lanes})
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("UDP port %d of %s is taken: stop the program that has it (ss -lunp), or choose another with --port", d.cfg.Port, d.underlay.Addr)
+	}
+	return sockets, err
+}

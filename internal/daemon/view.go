@@ -1,0 +1,231 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"flanneld/internal/config"
+	"flanneld/internal/control"
+	"flanneld/internal/link"
+	"flanneld/peers"
+	"flanneld/route"
+)
+
+// What the control socket shows. Called from several goroutines.
+
+// Status describes this node.
+func (d *daemon) Status() control.Status {
+	s := d.node.Snapshot()
+	out := control.Status{
+		Version: d.version, PID: os.Getpid(), Uptime: control.SecondsOf(time.Since(d.started)),
+		Node: control.NodeName{ID: s.Self.ID, Name: s.Self.Name},
+		Network: control.Network{
+			ID: s.Network.ID, Prefix: s.Network.Prefix, SubnetLen: s.Network.SubnetLen,
+			SubnetMin: s.Network.SubnetMin, SubnetMax: s.Network.SubnetMax,
+		},
+		Lease: control.Lease{
+			State: s.Lease.String(), Waiting: s.Waiting, Subnet: s.Self.Lease.Prefix, Epoch: s.Self.Lease.Epoch,
+			Pinned: s.Self.Lease.Pinned, Electors: s.Self.Lease.Electors, Promises: s.Self.Lease.Promises,
+		},
+		Underlay: control.Underlay{
+			Interface: d.underlay.Interface, Address: d.underlay.Addr, PublicAddress: d.underlay.PublicAddr, MTU: d.underlay.MTU,
+		},
+		Endpoint: netip.AddrPortFrom(d.underlay.PublicAddr, d.cfg.Port),
+		Gossip:   netip.AddrPortFrom(d.underlay.PublicAddr, d.cfg.GossipPort),
+		Security: security(s.Sealed),
+		Lanes:    d.cfg.Lanes, Offloads: []string{},
+		Members:   members(s, d.cfg.StaticPeers),
+		Conflicts: conflicts(s),
+		Process:   process(),
+	}
+	d.fillLive(&out)
+	return out
+}
+
+// fillLive adds what changes with the plane.
+func (d *daemon) fillLive(out *control.Status) {
+	d.mu.Lock()
+	p, sum, repairs, ready := d.plane, d.totals.with(route.Counters{}), d.repairs, d.ready
+	if p != nil {
+		sum = d.totals.with(p.forwarder.Stats())
+	}
+	for _, static := range d.cfg.StaticPeers {
+		if note := d.notes[static.String()]; note != "" {
+			out.Conflicts = append(out.Conflicts, control.Conflict{
+				Subnet: static.Subnet, Loser: control.NodeName{Name: staticName(static)}, Note: "--static-peer " + static.String() + ": " + note})
+		}
+	}
+	d.mu.Unlock()
+	out.Egress, out.Ingress, out.Drops = sum.egress, sum.ingress, sum.drops
+	out.Device = control.Device{Name: d.cfg.Device, State: control.DeviceAbsent, MTU: d.mtu}
+	out.Host = control.Host{
+		IPForward: ipForward(), Masquerade: d.cfg.IPMasq, SubnetFile: d.cfg.SubnetPath(), DockerFile: d.cfg.DockerPath(),
+		DeviceRepairs: repairs, ReadyAfter: control.SecondsOf(ready),
+	}
+	if p == nil {
+		return
+	}
+	g := p.guard.state()
+	out.Host.IPForwardChanged, out.Host.Firewall, out.Host.FirewallNote = g.forwardingChanged, g.firewall, g.firewallNote
+	out.Host.FirewallRepairs, out.Host.DeviceRepairs = g.firewallRepairs, repairs+g.deviceRepairs
+	out.Device.Address = p.link.Addr
+	out.Device.State, out.Device.Note = deviceState(p.link)
+}
+
+// deviceState looks at the device as it is now.
+func deviceState(c link.Config) (state, note string) {
+	wrong, err := link.Check(c)
+	switch {
+	case errors.Is(err, link.ErrNoDevice):
+		return control.DeviceAbsent, "deleted by somebody"
+	case err != nil:
+		return control.DeviceBroken, err.Error()
+	case len(wrong) > 0:
+		return control.DeviceBroken, strings.Join(wrong, "; ")
+	}
+	return control.DeviceUp, ""
+}
+
+func ipForward() bool {
+	content, err := os.ReadFile("/proc/sys/net/ipv4/ip_forward")
+	return err == nil && strings.TrimSpace(string(content)) == "1"
+}
+
+func security(sealed bool) control.Security {
+	note := "anybody on the underlay can read packets, and whoever forges a node's address can send some; for a trusted network"
+	if sealed {
+		note = "gossip needs the cluster key; packets travel in the clear, for a trusted network"
+	}
+	return control.Security{GossipSealed: sealed, Note: note}
+}
+
+func members(s *peers.Snapshot, static []config.StaticPeer) control.Members {
+	m := control.Members{Static: len(static)}
+	for _, n := range s.Nodes {
+		switch n.State {
+		case peers.Alive:
+			m.Alive++
+		case peers.Suspect:
+			m.Suspect++
+		case peers.Dead:
+			m.Dead++
+		case peers.Left:
+			m.Left++
+		}
+	}
+	return m
+}
+
+func conflicts(s *peers.Snapshot) []control.Conflict {
+	names := map[string]string{}
+	for _, n := range s.Nodes {
+		names[n.ID] = n.Name
+	}
+	out := []control.Conflict{}
+	for _, c := range s.Conflicts {
+		out = append(out, control.Conflict{
+			Subnet: c.Prefix, Since: control.SecondsOf(c.Since),
+			Winner: control.NodeName{ID: c.Winner, Name: names[c.Winner]},
+			Loser:  control.NodeName{ID: c.Loser, Name: names[c.Loser]},
+		})
+	}
+	return out
+}
+
+func process() control.Process {
+	descriptors, memory := usage()
+	return control.Process{Goroutines: runtime.NumGoroutine(), Descriptors: descriptors, Memory: memory}
+}
+
+// Nodes returns the node table, the static peers at its end.
+func (d *daemon) Nodes() control.Nodes {
+	s := d.node.Snapshot()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := control.Nodes{Nodes: []control.Node{}}
+	for _, n := range s.Nodes {
+		node := nodeOf(n)
+		node.Note = d.notes[n.ID]
+		d.fillTraffic(&node, n.ID)
+		out.Nodes = append(out.Nodes, node)
+	}
+	for _, p := range d.cfg.StaticPeers {
+		node := control.Node{Name: staticName(p), State: control.StateStatic, Subnet: p.Subnet, Endpoint: p.Endpoint, Note: d.notes[p.String()]}
+		d.fillTraffic(&node, p.String())
+		out.Nodes = append(out.Nodes, node)
+	}
+	return out
+}
+
+func nodeOf(n peers.NodeInfo) control.Node {
+	return control.Node{
+		ID: n.ID, Name: n.Name, State: n.State.String(), Since: control.SecondsOf(n.Since), Self: n.Self,
+		Subnet: n.Lease.Prefix, Epoch: n.Lease.Epoch, Pinned: n.Lease.Pinned, Endpoint: n.Endpoint, Gossip: n.Gossip,
+		MTU: n.MTU, RTT: control.SecondsOf(n.RTT), Start: n.Start,
+	}
+}
+
+// fillTraffic adds what the forwarder knows of a node; d.mu is held.
+func (d *daemon) fillTraffic(n *control.Node, id string) {
+	p, ok := d.directory[id]
+	if !ok {
+		return
+	}
+	egress, ingress := p.Traffic()
+	n.Egress, n.Ingress, n.PathMTU = trafficOf(egress), trafficOf(ingress), p.PathMTU()
+}
+
+// Route returns the next hop of an address as the next batch would use it.
+func (d *daemon) Route(a netip.Addr) control.Route {
+	s := d.node.Snapshot()
+	out := control.Route{Address: a, Kind: control.RouteOutside}
+	switch {
+	case !s.Network.Prefix.IsValid():
+		out.Reason = "the network is not known yet: waiting for " + s.Waiting
+		return out
+	case !s.Network.Prefix.Contains(a):
+		out.Reason = fmt.Sprintf("not in the network %s: the host's own routing decides", s.Network.Prefix)
+		return out
+	}
+	next, ok := d.table.Lookup(a)
+	if !ok {
+		out.Kind = control.RouteNone
+		out.Reason = "no node holds a subnet with this address: packets are answered with ICMP net unreachable"
+		return out
+	}
+	d.explain(&out, s, next)
+	return out
+}
+
+// explain says why the table has a next hop.
+func (d *daemon) explain(out *control.Route, s *peers.Snapshot, next route.NextHop) {
+	out.Prefix, out.Kind, out.Endpoint, out.MTU = next.Prefix, next.Kind.String(), next.Endpoint, d.mtu
+	if next.Kind == route.Local {
+		out.Node = control.NodeName{ID: s.Self.ID, Name: s.Self.Name}
+		out.State, out.Reason = s.Self.State.String(), "in this node's own lease: the host's own routing decides (docker0)"
+		return
+	}
+	for _, n := range s.Nodes {
+		if n.Lease.Prefix == next.Prefix && n.Name == next.Peer.Name() {
+			out.Node, out.State = control.NodeName{ID: n.ID, Name: n.Name}, n.State.String()
+			out.Reason = fmt.Sprintf("the node holds the lease and is %s", n.State)
+			if n.MTU > 0 {
+				out.MTU = min(out.MTU, n.MTU)
+			}
+		}
+	}
+	if out.Node.ID == "" {
+		out.Node, out.State, out.Reason = control.NodeName{Name: next.Peer.Name()}, control.StateStatic, "given with --static-peer"
+	}
+	if path := next.Peer.PathMTU(); path > 0 {
+		out.MTU = min(out.MTU, path)
+	}
+	if next.Kind == route.Unreachable {
+		out.Reason += ": packets are answered with ICMP host unreachable until it is back"
+	}
+}
