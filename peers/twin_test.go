@@ -1,0 +1,77 @@
+package peers
+
+import (
+	"errors"
+	"os"
+	"testing"
+)
+
+// clone makes a host with a copy of another's state directory.
+func clone(t *testing.T, of *host) *host {
+	t.Helper()
+	h := newHost(t, nil)
+	if err := os.CopyFS(h.config.StateDir, os.DirFS(of.config.StateDir)); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func TestCloneOfALiveNodeStops(t *testing.T) {
+	t.Parallel()
+	first := newHost(t, nil)
+	first.start()
+	lease := first.leased()
+	twin := clone(t, first)
+	twin.start()
+	if err := twin.wait(); !errors.Is(err, ErrTwin) {
+		t.Fatalf("Run of the clone: %v", err)
+	}
+	if s := first.node.Snapshot(); s.Lease != Confirmed || s.Self.Lease.Prefix != lease {
+		t.Errorf("the node itself: %v %v", s.Lease, s.Self.Lease)
+	}
+}
+
+// The clone is older than the node's last start, so the name it knows its twin by is gone.
+func TestCloneOfANodeRestartedSinceStops(t *testing.T) {
+	t.Parallel()
+	first := newHost(t, nil)
+	first.start()
+	first.leased()
+	first.stop()
+	twin := clone(t, first)
+	first.start()
+	first.leased()
+	first.stop()
+	first.start()
+	lease := first.leased()
+	twin.start()
+	if err := twin.wait(); !errors.Is(err, ErrTwin) {
+		t.Fatalf("Run of the clone: %v", err)
+	}
+	if s := first.node.Snapshot(); s.Lease != Confirmed || s.Self.Lease.Prefix != lease {
+		t.Errorf("the node itself: %v %v", s.Lease, s.Self.Lease)
+	}
+}
+
+func TestNewcomerOfTwoTwinsStops(t *testing.T) {
+	settled, fresh := meta{settled: true, instance: 1}, meta{instance: 2}
+	for _, c := range []struct {
+		what  string
+		ours  meta
+		start uint64
+		other namesake
+		stop  bool
+	}{
+		{"settled against a newcomer", settled, 1, namesake{start: 9, about: fresh}, false},
+		{"newcomer against a settled one", fresh, 9, namesake{start: 1, about: settled}, true},
+		{"both settled", settled, 1, namesake{start: 2, about: settled}, false},
+		{"newcomers, ours the earlier start", fresh, 3, namesake{start: 4, about: meta{instance: 1}}, true},
+		{"newcomers, ours the later start", fresh, 4, namesake{start: 3, about: meta{instance: 9}}, false},
+		{"newcomers of the same start, lower instance", fresh, 4, namesake{start: 4, about: meta{instance: 3}}, true},
+		{"newcomers of the same start, higher instance", fresh, 4, namesake{start: 4, about: meta{instance: 1}}, false},
+	} {
+		if got := mustStop(c.ours, c.start, c.other); got != c.stop {
+			t.Errorf("%s: stop %v", c.what, got)
+		}
+	}
+}
