@@ -1,0 +1,124 @@
+//go:build e2e && linux
+
+package dist
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// cgroup makes a group of the version 2 hierarchy, wherever that is mounted,
+// for a systemd of its own.
+func cgroup(t *testing.T) string {
+	t.Helper()
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if f := strings.Fields(line); f[2] == "cgroup2" {
+			dir, err := os.MkdirTemp(f[1], "flanneld-dist-")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { removeGroups(dir) })
+			return dir
+		}
+	}
+	t.Fatal("no cgroup2 hierarchy is mounted, systemd cannot boot without")
+	return ""
+}
+
+// removeGroups removes the group and those below; each has only kernel files.
+func removeGroups(dir string) {
+	var groups []string
+	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			groups = append([]string{path}, groups...) // deepest first
+		}
+		return nil
+	})
+	for _, g := range groups {
+		os.Remove(g)
+	}
+}
+
+// scene boots a systemd with flanneld and docker.service installed, and
+// returns what testdata/inside.sh saw there.
+func scene(t *testing.T) map[string]string {
+	t.Helper()
+	dir, ctx := t.TempDir(), t.Context()
+	write := func(name, content string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	build := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(dir, "flanneld"), "flanneld/cmd/flanneld")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	write("flanneld.service", unit(t, "/mnt"))
+	write("flanneld.default", strings.ReplaceAll(read(t, "flanneld.default"), "#FLANNELD_IFACE=eth1", "FLANNELD_IFACE=lo"))
+	write("docker-flanneld.conf", read(t, "docker-flanneld.conf"))
+	write("inside.sh", read(t, "testdata/inside.sh"))
+
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	boot := exec.CommandContext(ctx, "testdata/boot.sh", dir, cgroup(t))
+	boot.WaitDelay = 10 * time.Second
+	console, err := boot.CombinedOutput()
+	inside, _ := os.ReadFile(filepath.Join(dir, "inside.log"))
+	journal, _ := os.ReadFile(filepath.Join(dir, "journal"))
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("console:\n%s\ninside.sh:\n%s\njournal of flanneld:\n%s", console, inside, journal)
+		}
+	})
+	result, readErr := os.ReadFile(filepath.Join(dir, "result"))
+	if err != nil || readErr != nil {
+		t.Fatalf("boot: %v, %v", err, readErr)
+	}
+	seen := map[string]string{"journal": string(journal)}
+	for line := range strings.Lines(string(result)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		seen[name] = value
+	}
+	return seen
+}
+
+// TestUnitsWorkTogether needs systemd, dockerd and containerd installed.
+func TestUnitsWorkTogether(t *testing.T) {
+	seen := scene(t)
+	expect := func(why, name, want string) {
+		t.Helper()
+		if seen[name] != want {
+			t.Errorf("%s: %s is %q, want %q", why, name, seen[name], want)
+		}
+	}
+	expect("starting Docker starts flanneld first", "flanneld", "active")
+	expect("dockerd takes its command line", "docker", "active")
+	expect("docker0 is in the lease", "bridge", seen["subnet"])
+	expect("the sandbox lets ip_forward be set", "forwarding", "1")
+	expect("the sandbox lets iptables work", "chain-raw", "-N FLANNELD-flannel0")
+	expect("the sandbox lets iptables work", "chain-nat", "-N FLANNELD-flannel0")
+	expect("modes of state directory, run directory, files", "state", "700 755 644 644")
+	expect("CAP_NET_ADMIN and CAP_NET_RAW, nothing else", "capabilities", "0000000000003000")
+	expect("SIGHUP is no end", "reloaded", "0 active")
+	same := seen["index"] + " " + seen["subnet"]
+	expect("device and lease outlive a restart", "restarted", same)
+	expect("device and lease outlive a crash", "killed", same)
+	expect("asked to stop is success", "stopped", "success 0")
+	expect("files and device are kept", "kept", "/run/flannel/docker /run/flannel/subnet.env "+seen["index"])
+	expect("a wrong setting is not tried again", "wrong", "failed 2")
+	expect("inside.sh came to its end", "end", "here")
+	if seen["subnet"] == "" || seen["index"] == "" {
+		t.Errorf("no lease or device: %q", seen)
+	}
+}
