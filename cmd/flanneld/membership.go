@@ -23,7 +23,7 @@ They stay remembered for as long as it runs, and are tried again until they answ
 	c.RunE = func(c *cobra.Command, args []string) error {
 		for _, a := range args {
 			if err := config.CheckSeed(a); err != nil {
-				return usage("%s: %q is %v", c.CommandPath(), a, err)
+				return usage("%s: %q is %v", words(c), a, err)
 			}
 		}
 		client, err := at.client(s)
@@ -85,7 +85,7 @@ its ID, or the beginning of its ID. A node that is alive is refused.`,
 	at := addPlace(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := control.CheckNode(args[0]); err != nil {
-			return usage("%s: %v", c.CommandPath(), err)
+			return usage("%s: %v", words(c), err)
 		}
 		client, err := at.client(s)
 		if err != nil {

@@ -57,6 +57,7 @@ func newRoot(s surroundings) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	cobra.EnableCommandSorting = false // the order below is that of their use
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.SetVersionTemplate(versionLine() + "\n")
@@ -79,10 +80,8 @@ func newRoot(s surroundings) *cobra.Command {
 	return root
 }
 
-// order keeps commands and flags in the order they are written in, which is
-// that of their use.
+// order keeps flags in the order they are written in.
 func order(c *cobra.Command) {
-	cobra.EnableCommandSorting = false
 	c.Flags().SortFlags = false
 	for _, child := range c.Commands() {
 		order(child)

@@ -25,7 +25,7 @@ func routeGetCommand(s surroundings) *cobra.Command {
 	c.RunE = func(c *cobra.Command, args []string) error {
 		a, err := netip.ParseAddr(args[0])
 		if err != nil || a.Zone() != "" {
-			return usage("%s: %q is not an IP address", c.CommandPath(), args[0])
+			return usage("%s: %q is not an IP address", words(c), args[0])
 		}
 		client, err := at.client(s)
 		if err != nil {

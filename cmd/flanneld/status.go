@@ -37,7 +37,7 @@ func drawStatus(t *table, s control.Status) {
 	t.line(plain, "network", networkText(s.Network))
 	t.line(leaseColor(s.Lease), "lease", leaseText(s.Lease))
 	if s.Lease.Waiting != "" {
-		t.line(yellow, "waiting for", s.Lease.Waiting)
+		t.line(yellow, "waiting", s.Lease.Waiting)
 	}
 	t.line(deviceColor(s.Device), "device", deviceText(s.Device))
 	t.linef(plain, "underlay", "%s %s, MTU %d", s.Underlay.Interface, address(s.Underlay.Address, s.Underlay.PublicAddress), s.Underlay.MTU)
@@ -89,7 +89,10 @@ func leaseText(l control.Lease) string {
 	if l.Pinned {
 		text += ", pinned"
 	}
-	return text + fmt.Sprintf(", promised by %d of %d", l.Promises, l.Electors)
+	if l.Electors > 0 { // the founding node confirmed its own
+		text += fmt.Sprintf(", promised by %d of %d", l.Promises, l.Electors)
+	}
+	return text
 }
 
 func leaseColor(l control.Lease) string {

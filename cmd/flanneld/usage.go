@@ -64,7 +64,7 @@ func didYouMean(found string) string {
 	if found == "" {
 		return ""
 	}
-	return ", did you mean " + found + "?"
+	return " (did you mean " + found + "?)"
 }
 
 // nearest returns the known word that was most likely meant, "" when none is
@@ -113,10 +113,10 @@ func distance(a, b string) int {
 func exactly(names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) < len(names) {
-			return usage("%s: %s is missing: see %s --help", c.CommandPath(), names[len(args)], c.CommandPath())
+			return usage("%s: %s is missing: see %s --help", words(c), names[len(args)], c.CommandPath())
 		}
 		if len(args) > len(names) {
-			return usage("%s: %q is one argument too many: see %s --help", c.CommandPath(), args[len(names)], c.CommandPath())
+			return usage("%s: %q is one argument too many: see %s --help", words(c), args[len(names)], c.CommandPath())
 		}
 		return nil
 	}
@@ -126,8 +126,14 @@ func exactly(names ...string) cobra.PositionalArgs {
 func atLeast(name string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) == 0 {
-			return usage("%s: %s is missing: see %s --help", c.CommandPath(), name, c.CommandPath())
+			return usage("%s: %s is missing: see %s --help", words(c), name, c.CommandPath())
 		}
 		return nil
 	}
+}
+
+// words is the command as typed, without the program, which stands in front of
+// every error anyway.
+func words(c *cobra.Command) string {
+	return strings.TrimPrefix(c.CommandPath(), c.Root().Name()+" ")
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"flanneld/internal/control"
-	"flanneld/peers"
 )
 
 // What the control socket commands. Called from several goroutines.
@@ -39,12 +38,13 @@ func (d *daemon) Leave(ctx context.Context) (control.Left, error) {
 		return control.Left{}, errors.New("this node is leaving already")
 	}
 	out := control.Left{Subnet: d.node.Snapshot().Self.Lease.Prefix, Notes: []string{}}
-	if err := d.node.Leave(ctx); errors.Is(err, peers.ErrNotRunning) {
+	switch err := d.node.Leave(ctx); {
+	case errors.Is(err, context.DeadlineExceeded):
+		// The lease is given up all the same, but not everybody may know.
+		d.log.Warn("leaving", "error", err)
+	case err != nil:
 		d.leaving.Store(false)
 		return control.Left{}, err
-	} else if err != nil {
-		// The lease is given up all the same; the others were not all told.
-		d.log.Warn("leaving", "error", err)
 	}
 	reply := make(leaveReply, 1)
 	select {

@@ -62,12 +62,8 @@ func (d *daemon) tell(s *peers.Snapshot) {
 	if s.Waiting != d.waiting {
 		d.waiting = s.Waiting
 		if s.Waiting != "" {
-			d.log.Info("waiting", "for", s.Waiting, "lease", s.Lease)
+			d.log.Info("waiting", "reason", s.Waiting, "lease", s.Lease)
 		}
-	}
-	if s.Lease != d.leaseState {
-		d.log.Info("lease", "state", s.Lease, "subnet", s.Self.Lease.Prefix, "before", d.leaseState)
-		d.leaseState = s.Lease
 	}
 	d.notify.send("STATUS=" + statusLine(s))
 }
@@ -84,7 +80,7 @@ func statusLine(s *peers.Snapshot) string {
 	case s.Lease == peers.Confirmed:
 		return fmt.Sprintf("lease %s, %d of %d nodes alive", s.Self.Lease.Prefix, alive, len(s.Nodes))
 	case s.Waiting != "":
-		return "waiting for " + s.Waiting
+		return "waiting: " + s.Waiting
 	}
 	return "lease: " + s.Lease.String()
 }
@@ -92,7 +88,7 @@ func statusLine(s *peers.Snapshot) string {
 // dismantle removes what was set up on the host, after the lease was handed
 // back. It does what it can, and returns what it could not do.
 func (d *daemon) dismantle() (notes []string) {
-	d.closePlane()
+	d.closePlane(nil)
 	note := func(err error) {
 		if err != nil {
 			d.log.Error("not removed", "error", err)

@@ -50,14 +50,12 @@ func removeDevice(name string) ([]string, error) {
 	if err != nil || owner == link.Absent {
 		return nil, err
 	}
-	device, err := tun.Open(tun.Config{Name: name})
-	if errors.Is(err, tun.ErrBusy) {
-		return nil, fmt.Errorf("a flanneld with another run directory is running and uses device %s: stop it first, or name its --run-dir", name)
-	}
-	if err != nil {
+	if err := probeDevice(name); errors.Is(err, tun.ErrBusy) {
+		return nil, fmt.Errorf("a flanneld with another run directory is running and uses device %s: stop it first", name)
+	} else if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(device.Close(), link.Remove(name)); err != nil {
+	if err := link.Remove(name); err != nil {
 		return nil, err
 	}
 	return []string{"device " + name + ", its addresses and routes"}, nil

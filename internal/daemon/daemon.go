@@ -65,8 +65,7 @@ type daemon struct {
 	repairs   uint64            // of the device
 	ready     time.Duration     // from start to READY=1; 0: not yet
 
-	waiting    string // last logged
-	leaseState peers.LeaseState
+	waiting string // last logged
 }
 
 // leaveReply takes what could not be removed.
@@ -96,9 +95,6 @@ func Run(ctx context.Context, o Options) (err error) {
 
 // work decides until there is a reason to stop.
 func (d *daemon) work(ctx context.Context, serving <-chan error) error {
-	if err := d.update(); err != nil {
-		return err
-	}
 	for {
 		var err error
 		select {
@@ -193,7 +189,7 @@ func (d *daemon) stop(endPeers context.CancelFunc) error {
 			err = errors.Join(err, errors.New("gossip did not stop in time"))
 		}
 	}
-	d.closePlane()
+	d.closePlane(deadline.C)
 	closeSockets(d.sockets)
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"flanneld/encap"
 	"flanneld/internal/firewall"
@@ -42,7 +43,7 @@ func (d *daemon) replacePlane(s *peers.Snapshot) error {
 	}
 	if d.plane != nil {
 		d.log.Warn("lease changed: docker0 must be given the new subnet", "old", d.plane.lease, "new", lease)
-		d.closePlane()
+		d.closePlane(nil)
 	}
 	// Routes first, so that the first packet finds them.
 	if err := d.route(s); err != nil {
@@ -91,7 +92,7 @@ func (d *daemon) openPlane(lease, network netip.Prefix) (_ *plane, err error) {
 		return nil, err
 	}
 	d.log.Info("forwarding", "device", p.link.Name, "lease", lease, "mtu", d.mtu, "lanes", d.cfg.Lanes,
-		"device created", p.device.Created(), "device changes", len(changes))
+		"created", p.device.Created(), "changes", len(changes))
 	return p, nil
 }
 
@@ -136,8 +137,9 @@ func lanes(device *tun.Device, sockets []*encap.Conn) []route.Lane {
 }
 
 // closePlane stops forwarding and guarding. The device stays. Traffic counted so
-// far is kept.
-func (d *daemon) closePlane() {
+// far is kept. The guard may wait for another program's lock; when late fires,
+// it is left to the end of the process.
+func (d *daemon) closePlane(late <-chan time.Time) {
 	p := d.plane
 	if p == nil {
 		return
@@ -146,7 +148,10 @@ func (d *daemon) closePlane() {
 	if p.done != nil {
 		<-p.done
 	}
-	<-p.guarded
+	select {
+	case <-p.guarded:
+	case <-late:
+	}
 	_ = p.device.Close() // its queues were the forwarder's
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -160,7 +165,7 @@ func (d *daemon) closePlane() {
 func (d *daemon) rebuild(failure error) error {
 	lease, network := d.plane.lease, d.plane.network
 	d.plane.done = nil // it was just read
-	d.closePlane()
+	d.closePlane(nil)
 	if !errors.Is(failure, tun.ErrDeviceGone) {
 		return fmt.Errorf("forwarding ended: %w", failure)
 	}

@@ -16,6 +16,7 @@ import (
 	"flanneld/internal/privilege"
 	"flanneld/internal/underlay"
 	"flanneld/peers"
+	"flanneld/tun"
 )
 
 // prepare finds out whether everything can work and takes what must be ours
@@ -28,7 +29,8 @@ func (d *daemon) prepare() (err error) {
 	if err := d.chooseUnderlay(); err != nil {
 		return err
 	}
-	if _, err := link.Owned(d.cfg.Device); err != nil {
+	owner, err := link.Owned(d.cfg.Device)
+	if err != nil {
 		return err
 	}
 	if err := makeRunDir(d.cfg.RunDir); err != nil {
@@ -42,6 +44,11 @@ func (d *daemon) prepare() (err error) {
 			err = errors.Join(err, d.node.Close())
 		}
 	}()
+	if owner == link.Ours {
+		if err := probeDevice(d.cfg.Device); err != nil {
+			return err
+		}
+	}
 	if d.sockets, err = d.listen(); err != nil {
 		return err
 	}
@@ -50,6 +57,19 @@ func (d *daemon) prepare() (err error) {
 		closeSockets(d.sockets)
 	}
 	return err
+}
+
+// probeDevice finds out whether a daemon with another state directory uses our
+// device, before a lease is claimed for nothing.
+func probeDevice(name string) error {
+	device, err := tun.Open(tun.Config{Name: name})
+	if errors.Is(err, tun.ErrBusy) {
+		return fmt.Errorf("device %s: %w: stop that flanneld, or give this one a --device of its own", name, tun.ErrBusy)
+	}
+	if err != nil {
+		return err
+	}
+	return device.Close()
 }
 
 func (d *daemon) chooseUnderlay() error {
@@ -77,6 +97,7 @@ func (d *daemon) chooseUnderlay() error {
 
 // checkExposure demands a cluster key where strangers can reach the gossip.
 func (d *daemon) checkExposure() error {
+	d.log.Warn("packets are not sealed: run this on an underlay you trust")
 	if d.cfg.KeyFile != "" {
 		return nil
 	}
@@ -85,7 +106,6 @@ func (d *daemon) checkExposure() error {
 			return fmt.Errorf("%s is a public address and there is no cluster key: anybody who reaches it could join; give --key-file (flanneld keygen makes a key), or --insecure to start all the same", a)
 		}
 	}
-	d.log.Warn("no cluster key: gossip and packets are not sealed; on a network you do not trust, give --key-file")
 	return nil
 }
 

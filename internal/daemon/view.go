@@ -40,7 +40,7 @@ func (d *daemon) Status() control.Status {
 		Security: security(s.Sealed),
 		Lanes:    d.cfg.Lanes, Offloads: []string{},
 		Members:   members(s, d.cfg.StaticPeers),
-		Conflicts: conflicts(s),
+		Conflicts: conflicts(s, d.cfg.StaticPeers),
 		Process:   process(),
 	}
 	d.fillLive(&out)
@@ -53,12 +53,6 @@ func (d *daemon) fillLive(out *control.Status) {
 	p, sum, repairs, ready := d.plane, d.totals.with(route.Counters{}), d.repairs, d.ready
 	if p != nil {
 		sum = d.totals.with(p.forwarder.Stats())
-	}
-	for _, static := range d.cfg.StaticPeers {
-		if note := d.notes[static.String()]; note != "" {
-			out.Conflicts = append(out.Conflicts, control.Conflict{
-				Subnet: static.Subnet, Loser: control.NodeName{Name: staticName(static)}, Note: "--static-peer " + static.String() + ": " + note})
-		}
 	}
 	d.mu.Unlock()
 	out.Egress, out.Ingress, out.Drops = sum.egress, sum.ingress, sum.drops
@@ -121,18 +115,25 @@ func members(s *peers.Snapshot, static []config.StaticPeer) control.Members {
 	return m
 }
 
-func conflicts(s *peers.Snapshot) []control.Conflict {
+// conflicts lists those between nodes, and those between a node and a static
+// peer, which only this node knows of.
+func conflicts(s *peers.Snapshot, static []config.StaticPeer) []control.Conflict {
 	names := map[string]string{}
 	for _, n := range s.Nodes {
 		names[n.ID] = n.Name
 	}
+	name := func(id string) control.NodeName { return control.NodeName{ID: id, Name: names[id]} }
 	out := []control.Conflict{}
 	for _, c := range s.Conflicts {
-		out = append(out, control.Conflict{
-			Subnet: c.Prefix, Since: control.SecondsOf(c.Since),
-			Winner: control.NodeName{ID: c.Winner, Name: names[c.Winner]},
-			Loser:  control.NodeName{ID: c.Loser, Name: names[c.Loser]},
-		})
+		out = append(out, control.Conflict{Subnet: c.Prefix, Winner: name(c.Winner), Loser: name(c.Loser), Since: control.SecondsOf(c.Since)})
+	}
+	for _, p := range static {
+		for _, n := range s.Nodes {
+			if n.Lease.Prefix.IsValid() && n.Lease.Prefix.Overlaps(p.Subnet) && n.State != peers.Left {
+				out = append(out, control.Conflict{
+					Subnet: p.Subnet, Winner: name(n.ID), Loser: control.NodeName{Name: staticName(p)}, Note: "given with --static-peer " + p.String()})
+			}
+		}
 	}
 	return out
 }
@@ -186,7 +187,7 @@ func (d *daemon) Route(a netip.Addr) control.Route {
 	out := control.Route{Address: a, Kind: control.RouteOutside}
 	switch {
 	case !s.Network.Prefix.IsValid():
-		out.Reason = "the network is not known yet: waiting for " + s.Waiting
+		out.Reason = "the network is not known yet: " + s.Waiting
 		return out
 	case !s.Network.Prefix.Contains(a):
 		out.Reason = fmt.Sprintf("not in the network %s: the host's own routing decides", s.Network.Prefix)
