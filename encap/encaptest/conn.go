@@ -27,7 +27,8 @@ type Conn struct {
 	delivered []Datagram
 	sent      []Datagram
 	mtus      map[netip.Addr]int // path MTU by destination, outer headers included
-	err       error              // what Receive returns once nothing is delivered any more
+	overflows uint64
+	err       error // what Receive returns once nothing is delivered any more
 }
 
 // NewConn makes a connection that keeps what is sent through it.
@@ -108,7 +109,7 @@ func (c *Conn) keep(m *encap.Message) error {
 	defer c.mu.Unlock()
 	payload := slices.Concat(m.Buffers...)
 	switch {
-	case c.err != nil:
+	case c.err == net.ErrClosed:
 		return c.err
 	case len(payload)+encap.Overhead > c.pathMTU(m.Addr.Addr()):
 		return encap.ErrTooLong
@@ -162,8 +163,23 @@ func fill(m *encap.Message, d Datagram) {
 	m.Truncated = len(rest) > 0
 }
 
-// Overflows returns 0.
-func (c *Conn) Overflows() uint64 { return 0 }
+// SetOverflows sets what Overflows returns until Close.
+func (c *Conn) SetOverflows(n uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.overflows = n
+}
+
+// Overflows returns what SetOverflows set, and 0 once closed, when a socket has
+// nothing to tell any more.
+func (c *Conn) Overflows() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == net.ErrClosed {
+		return 0
+	}
+	return c.overflows
+}
 
 // Close makes waiting calls return; a second call returns net.ErrClosed.
 func (c *Conn) Close() error {

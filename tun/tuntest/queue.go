@@ -79,7 +79,7 @@ func (q *Queue) Write(packet []byte) error {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.err != nil {
+	if q.err == fs.ErrClosed {
 		return q.err
 	}
 	q.written = append(q.written, slices.Clone(packet))

@@ -1,0 +1,168 @@
+package route
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+var testLease = netip.MustParsePrefix("10.244.1.0/24")
+
+func TestAnswerMessage(t *testing.T) {
+	a := newAnswerer(testLease, 1472)
+	about := spec{payload: pattern(100)}.build()
+	m := a.answer(about, answers[NeedsFragmentation], 1372)
+	p, reason := parse(m)
+	if reason != Forwarded {
+		t.Fatalf("the answer itself: %s", reason)
+	}
+	if p.source() != netip.MustParseAddr("10.244.1.0") || p.destination() != netip.MustParseAddr("10.244.1.5") {
+		t.Errorf("from %s to %s, want from 10.244.1.0 to 10.244.1.5", p.source(), p.destination())
+	}
+	icmp := p.payload()
+	if p.protocol() != protocolICMP || icmp[0] != 3 || icmp[1] != 4 || slowChecksum(icmp) != 0 {
+		t.Errorf("protocol %d, message %x", p.protocol(), icmp)
+	}
+	if mtu := binary.BigEndian.Uint16(icmp[6:]); mtu != 1372 {
+		t.Errorf("MTU %d, want 1372", mtu)
+	}
+	if !bytes.Equal(icmp[icmpHeader:], about) {
+		t.Errorf("quotes %x, want the packet", icmp[icmpHeader:])
+	}
+}
+
+func TestOnlyFragmentationNeededTellsAnMTU(t *testing.T) {
+	a := newAnswerer(testLease, 1472)
+	for reason, kind := range answers {
+		if kind.typ == 0 || Reason(reason) == NeedsFragmentation {
+			continue
+		}
+		icmp := a.answer(spec{}.build(), kind, 1372).payload()
+		if rest := binary.BigEndian.Uint32(icmp[4:]); rest != 0 {
+			t.Errorf("%s: unused field is %#x, want 0", Reason(reason), rest)
+		}
+	}
+}
+
+func TestAnswerQuotesNoMoreThanFits(t *testing.T) {
+	for mtu, want := range map[int]int{1472: 576, 576: 576, 300: 300, minMTU: minMTU} {
+		a := newAnswerer(testLease, mtu)
+		about := spec{payload: pattern(1000)}.build()
+		if m := a.answer(about, answers[NoRoute], 0); len(m) != want {
+			t.Errorf("device MTU %d: an answer of %d bytes, want %d", mtu, len(m), want)
+		}
+	}
+}
+
+// An answer must not show what an earlier one quoted.
+func TestAnswersDoNotMix(t *testing.T) {
+	a := newAnswerer(testLease, 1472)
+	a.answer(spec{payload: pattern(500)}.build(), answers[NeedsFragmentation], 1000)
+	short := spec{}.build()
+	fresh := newAnswerer(testLease, 1472)
+	if got, want := a.answer(short, answers[TTLExpired], 0), fresh.answer(short, answers[TTLExpired], 0); !bytes.Equal(got, want) {
+		t.Errorf("second answer %x, want %x", []byte(got), []byte(want))
+	}
+}
+
+func TestWhatIsNeverAnswered(t *testing.T) {
+	icmp := func(typ byte) spec { return spec{protocol: protocolICMP, payload: []byte{typ, 0, 0, 0, 0, 0, 0, 0}} }
+	tests := []struct {
+		name   string
+		packet spec
+		want   bool
+	}{
+		{"UDP", spec{payload: pattern(20)}, true},
+		{"TCP", spec{protocol: 6}, true},
+		{"echo request", icmp(8), true},
+		{"echo reply", icmp(0), true},
+		{"timestamp request", icmp(13), true},
+		{"destination unreachable", icmp(3), false},
+		{"source quench", icmp(4), false},
+		{"redirect", icmp(5), false},
+		{"time exceeded", icmp(11), false},
+		{"parameter problem", icmp(12), false},
+		{"unassigned type", icmp(200), false},
+		{"ICMP without a type", spec{protocol: protocolICMP}, false},
+		{"first fragment", spec{flags: flagMF, payload: pattern(8)}, true},
+		{"later fragment", spec{flags: 1, payload: pattern(8)}, false},
+		{"last fragment", spec{flags: flagMF | 100, payload: pattern(8)}, false},
+		{"multicast", spec{dst: "224.0.0.1"}, false},
+		{"limited broadcast", spec{dst: "255.255.255.255"}, false},
+		{"from the lease's broadcast address", spec{src: "10.244.1.255"}, false},
+		{"from the host itself", spec{src: "10.244.1.0"}, true},
+	}
+	a := newAnswerer(testLease, 1472)
+	for _, test := range tests {
+		if got := a.mayAnswer(test.packet.build()); got != test.want {
+			t.Errorf("%s: answered %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+func TestBroadcastAddressOfALease(t *testing.T) {
+	for lease, want := range map[string]string{
+		"10.244.1.0/24": "10.244.1.255",
+		"10.244.0.0/22": "10.244.3.255",
+		"10.244.1.4/30": "10.244.1.7",
+		"10.244.1.4/31": "invalid IP",
+		"10.244.1.4/32": "invalid IP",
+	} {
+		a := newAnswerer(netip.MustParsePrefix(lease), 1472)
+		if got := a.broadcast.String(); got != want {
+			t.Errorf("%s: %s, want %s", lease, got, want)
+		}
+	}
+}
+
+func TestAnswersAreLimitedEachReasonForItself(t *testing.T) {
+	l := newAnswerLimit()
+	now := time.Now()
+	sent := 0
+	for range 10 * answerBurst {
+		if l.allow(NoRoute, now) {
+			sent++
+		}
+	}
+	if sent != answerBurst {
+		t.Errorf("%d answers at once, want %d", sent, answerBurst)
+	}
+	if !l.allow(NeedsFragmentation, now) {
+		t.Error("packets to nowhere suppress what a path MTU is learned from")
+	}
+	if !l.allow(NoRoute, now.Add(time.Second)) {
+		t.Error("still suppressed after a second")
+	}
+}
+
+// Whatever packet an answer is about, the answer is a correct packet.
+func FuzzAnswer(f *testing.F) {
+	f.Add([]byte(spec{payload: pattern(30)}.build()), 1400)
+	f.Add([]byte(spec{protocol: protocolICMP, payload: []byte{8}}.build()), 68)
+	f.Add([]byte(spec{protocol: protocolICMP}.build()), 65535)
+	f.Add([]byte(spec{options: []byte{1, 1, 1, 0}, payload: pattern(900)}.build()), 0)
+	a := newAnswerer(netip.MustParsePrefix("0.0.0.0/0"), 1472)
+	f.Fuzz(func(t *testing.T, b []byte, mtu int) {
+		about, reason := parse(b)
+		if reason != Forwarded || !a.mayAnswer(about) {
+			return
+		}
+		for _, kind := range answers {
+			if kind.typ == 0 {
+				continue
+			}
+			m, reason := parse(a.answer(about, kind, mtu))
+			if reason != Forwarded || slowChecksum(m.payload()) != 0 || len(m) > maxAnswer {
+				t.Fatalf("answer %x: %s", []byte(m), reason)
+			}
+			if m.destination() != about.source() || !bytes.HasPrefix(b, m.payload()[icmpHeader:]) {
+				t.Fatalf("answer %x to %x", []byte(m), b)
+			}
+			if a.mayAnswer(m) {
+				t.Fatal("an answer would be answered")
+			}
+		}
+	})
+}

@@ -1,0 +1,250 @@
+package route
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"flanneld/encap"
+	"flanneld/encap/encaptest"
+	"flanneld/tun"
+	"flanneld/tun/tuntest"
+)
+
+var addrB = netip.MustParseAddr("192.0.2.2")
+
+// payloads are the overlay packets of datagrams.
+func payloads(datagrams []encaptest.Datagram) (packets []packet) {
+	for _, d := range datagrams {
+		packets = append(packets, d.Payload)
+	}
+	return packets
+}
+
+// The packet that finds out about a narrow path is not lost: it is cut, and so
+// is the next, now without asking.
+func TestPacketThatIsTooLongIsCut(t *testing.T) {
+	n := start(t)
+	n.conn.SetPathMTU(addrB, 1000)
+	p := spec{id: 7, payload: pattern(1400)}.build()
+	for range 2 {
+		n.queue.Feed(p)
+		pieces := payloads(n.conn.Sent(2))
+		for _, piece := range pieces {
+			if len(piece) > 1000-encap.Overhead {
+				t.Errorf("a fragment of %d bytes", len(piece))
+			}
+		}
+		whole, err := reassemble(pieces)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := forwarded(p); string(whole) != string(want) {
+			t.Errorf("got %x, want %x", []byte(whole), want)
+		}
+	}
+	if hop, _ := n.table.Lookup(netip.MustParseAddr("10.244.2.1")); hop.Peer.PathMTU() != 972 {
+		t.Errorf("path MTU %d, want 972", hop.Peer.PathMTU())
+	}
+	if stats := n.finish(t); len(stats.Egress.drops()) > 0 || stats.Egress.Packets != 4 {
+		t.Errorf("%d packets sent, drops %v; want 4 and none", stats.Egress.Packets, stats.Egress.drops())
+	}
+}
+
+func TestPacketThatMustNotBeCutIsAnswered(t *testing.T) {
+	n := start(t)
+	n.conn.SetPathMTU(addrB, 1000)
+	p := spec{flags: flagDF, payload: pattern(1400)}.build()
+	// The first finds out; its TTL has been taken off by then.
+	for i, about := range [][]byte{forwarded(p), p} {
+		n.queue.Feed(p)
+		answer, reason := parse(n.queue.Written(1)[0])
+		if reason != Forwarded {
+			t.Fatalf("the answer: %s", reason)
+		}
+		icmp := answer.payload()
+		if icmp[0] != 3 || icmp[1] != 4 || binary.BigEndian.Uint16(icmp[6:]) != 972 {
+			t.Errorf("answer %d is %x; want type 3, code 4, MTU 972", i, icmp[:icmpHeader])
+		}
+		if quoted := icmp[icmpHeader:]; string(quoted) != string(about[:len(quoted)]) {
+			t.Errorf("answer %d quotes %x", i, quoted)
+		}
+	}
+	stats := n.finish(t)
+	if drops := stats.Egress.drops(); len(drops) != 1 || drops[NeedsFragmentation] != 2 || stats.Answers.Sent != 2 {
+		t.Errorf("drops %v, %d answers; want 2 for %s", drops, stats.Answers.Sent, NeedsFragmentation)
+	}
+}
+
+// A peer with a smaller device would drop what is too large for it.
+func TestPeersDeviceMTUCounts(t *testing.T) {
+	n := start(t)
+	small := NewPeer("small", netip.MustParseAddrPort("192.0.2.9:8285"), 600)
+	if err := n.table.Store([]Entry{via("10.244.2.0/24", small)}); err != nil {
+		t.Fatal(err)
+	}
+	n.queue.Feed(spec{payload: pattern(1000)}.build())
+	for _, piece := range payloads(n.conn.Sent(2)) {
+		if len(piece) > 600 {
+			t.Errorf("a fragment of %d bytes, the peer takes 600", len(piece))
+		}
+	}
+	n.finish(t)
+}
+
+// A batch of long packets on a very narrow path becomes more fragments than fit
+// one outbox, whether the path is known to be narrow or found to be.
+func TestMoreFragmentsThanABatch(t *testing.T) {
+	n := start(t, func(c *Config) { c.MTU = 9000 })
+	n.conn.SetPathMTU(addrB, minMTU+encap.Overhead)
+	var batch [][]byte
+	for id := range batchSize {
+		batch = append(batch, spec{id: uint16(id), payload: pattern(8000)}.build())
+	}
+	const pieces = 8000/48 + 1 // 68 - 20 bytes each
+	for range 2 {
+		n.queue.Feed(batch...)
+		byID := make(map[uint16][]packet)
+		for _, piece := range payloads(n.conn.Sent(pieces * batchSize)) {
+			id := binary.BigEndian.Uint16(piece[4:])
+			byID[id] = append(byID[id], piece)
+		}
+		for id, p := range batch {
+			whole, err := reassemble(byID[uint16(id)])
+			if err != nil || string(whole) != string(forwarded(p)) {
+				t.Fatalf("packet %d: %v", id, err)
+			}
+		}
+	}
+	if stats := n.finish(t); len(stats.Egress.drops()) > 0 {
+		t.Errorf("drops %v", stats.Egress.drops())
+	}
+}
+
+// Whatever paths, lengths and flags: each packet arrives whole, or its sender is
+// told, or the drop is counted.
+func TestNoPacketIsLostUnseen(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		q, c := tuntest.NewQueue(), encaptest.NewConn()
+		cfg := Config{Lanes: []Lane{{q, c}}, Table: new(Table), Lease: testLease, MTU: 2000, Logger: discard}
+		if err := cfg.Table.Store(testEntries()); err != nil {
+			t.Fatal(err)
+		}
+		e := newEgress(cfg.Lanes[0], &cfg, newAnswerLimit())
+		fed, want := 0, map[string]int{} // packets that may be cut, by what arrives
+		for range rapid.IntRange(1, 5).Draw(t, "batches") {
+			c.SetPathMTU(addrB, rapid.IntRange(60, 2100).Draw(t, "path MTU"))
+			var batch [][]byte
+			for range rapid.IntRange(1, 10).Draw(t, "packets") {
+				p := spec{id: uint16(fed), payload: pattern(rapid.IntRange(0, 1900).Draw(t, "payload"))}
+				if rapid.Bool().Draw(t, "DF") {
+					p.flags = flagDF
+				}
+				batch = append(batch, p.build())
+				fed++
+			}
+			q.Feed(batch...)
+			if err := e.step(); err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range batch {
+				want[string(forwarded(p))]++
+			}
+		}
+		q.Close()
+		c.Close()
+		byID := map[uint16][]packet{}
+		for _, piece := range payloads(c.Sent(1 << 20)) {
+			id := binary.BigEndian.Uint16(piece[4:])
+			byID[id] = append(byID[id], slices.Clone(piece))
+		}
+		arrived := 0
+		for id, pieces := range byID {
+			whole, err := reassemble(pieces)
+			if err != nil {
+				continue // a piece was dropped, and must be counted
+			}
+			if want[string(whole)] == 0 {
+				t.Fatalf("packet %d arrived as %x", id, []byte(whole))
+			}
+			arrived++
+		}
+		d := newDirection(egressReasons)
+		e.counters.addTo(&d)
+		var dropped uint64
+		for _, n := range d.drops() {
+			dropped += n
+		}
+		if answered := d.drops()[NeedsFragmentation]; e.counters.answered.Load() != answered {
+			t.Errorf("%d dropped as too large, %d answered", answered, e.counters.answered.Load())
+		}
+		if uint64(fed-arrived) > dropped {
+			t.Errorf("%d of %d packets arrived, but only %d drops are counted", arrived, fed, dropped)
+		}
+	})
+}
+
+func TestAnswersBeyondTheLimitAreCounted(t *testing.T) {
+	n := start(t)
+	const packets = answerBurst + 50
+	for range packets {
+		n.queue.Feed(spec{dst: "10.244.99.1"}.build())
+	}
+	stats := n.finish(t)
+	if drops := stats.Egress.drops(); drops[NoRoute] != packets {
+		t.Errorf("drops %v, want %d", drops, packets)
+	}
+	if a := stats.Answers; a.Sent+a.Suppressed != packets || a.Sent < answerBurst {
+		t.Errorf("answers %+v of %d packets", a, packets)
+	}
+}
+
+func TestWhatTheKernelRefusesIsCounted(t *testing.T) {
+	errRefused := errors.New("refused")
+	for err, want := range map[error]Reason{errRefused: SendFailed, encap.ErrBufferFull: SendBufferFull, encap.ErrTooLong: SendFailed} {
+		// The path MTU does not explain that it is too long.
+		c := encaptest.NewConnFunc(func(*encap.Message) error { return err })
+		n := start(t, func(cfg *Config) { cfg.Lanes[0].Conn = c })
+		n.queue.Feed(spec{}.build())
+		if stats := n.finish(t); !stats.Egress.only(want) || stats.Egress.Packets != 0 {
+			t.Errorf("%v: drops %v, want %s", err, stats.Egress.drops(), want)
+		}
+	}
+	for err, want := range map[error]Reason{errRefused: WriteFailed, tun.ErrDeviceDown: DeviceDown} {
+		q := tuntest.NewQueueFunc(func([]byte) error { return err })
+		n := start(t, func(cfg *Config) { cfg.Lanes[0].Queue = q })
+		n.conn.Deliver(encaptest.Datagram{Addr: netip.AddrPortFrom(addrB, 1), Payload: spec{src: "10.244.2.1", dst: "10.244.1.1"}.build()})
+		n.conn.Fail(errDone)
+		<-n.ended
+		if stats := n.Stats(); !stats.Ingress.only(want) || stats.Ingress.Packets != 0 {
+			t.Errorf("%v: drops %v, want %s", err, stats.Ingress.drops(), want)
+		}
+	}
+}
+
+func TestDeletedDeviceEndsIngress(t *testing.T) {
+	q := tuntest.NewQueueFunc(func([]byte) error { return tun.ErrDeviceGone })
+	n := start(t, func(cfg *Config) { cfg.Lanes[0].Queue = q })
+	n.conn.Deliver(encaptest.Datagram{Addr: netip.AddrPortFrom(addrB, 1), Payload: spec{src: "10.244.2.1", dst: "10.244.1.1"}.build()})
+	if err := <-n.ended; !errors.Is(err, tun.ErrDeviceGone) {
+		t.Errorf("Run: %v, want %v", err, tun.ErrDeviceGone)
+	}
+}
+
+// What the kernel dropped before anybody could see it is counted, too, and does
+// not vanish with the socket.
+func TestOverflowsOfTheSocketAreDrops(t *testing.T) {
+	n := start(t)
+	n.conn.SetOverflows(5)
+	if got := n.Stats().Ingress.drops()[ReceiveOverflow]; got != 5 {
+		t.Errorf("%d overflows, want 5", got)
+	}
+	n.conn.SetOverflows(8)
+	if stats := n.finish(t); !(len(stats.Ingress.drops()) == 1 && stats.Ingress.drops()[ReceiveOverflow] == 8) {
+		t.Errorf("drops %v after the end, want 8 overflows", stats.Ingress.drops())
+	}
+}
