@@ -22,7 +22,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
+
+	"flanneld/internal/link"
 )
 
 // Errors that callers tell apart.
@@ -53,11 +54,9 @@ func (c Config) Validate() error {
 	return validDevice(c.Device)
 }
 
-// validDevice refuses names that iptables would read as something else: '+'
-// at the end is its wildcard, '!' in front its negation.
 func validDevice(name string) error {
-	if name == "" || len(name) > 15 || strings.ContainsAny(name, "+!\"' \t\n/") {
-		return fmt.Errorf("firewall: %q cannot be matched as a device: 1 to 15 bytes, no blank, quote, '/', '+' or '!'", name)
+	if !link.ValidName(name) {
+		return fmt.Errorf("firewall: %q cannot be the overlay device's name: up to 15 letters, digits, dots, dashes and underscores", name)
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ type Config struct {
 func (c Config) Validate() error {
 	switch {
 	case !ValidName(c.Name):
-		return fmt.Errorf("link: %q cannot be a device's name: 1 to 15 bytes, no blank, '/', ':', '%%' or '+'", c.Name)
+		return fmt.Errorf("link: %q cannot be the overlay device's name: up to 15 letters, digits, dots, dashes and underscores", c.Name)
 	case !strings.HasPrefix(c.Alias, AliasPrefix) || len(c.Alias) > 255:
 		return fmt.Errorf("link: alias %q of %s does not begin with %q or is longer than 255 bytes", c.Alias, c.Name, AliasPrefix)
 	case !c.Addr.Is4():
@@ -57,12 +57,15 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// ValidName says whether a device can have that name (dev_valid_name in the
-// kernel) and iptables can match it ('+' at the end is its wildcard), and no
-// format character is in it.
+// ValidName says whether a device can have that name (at most 15 bytes,
+// dev_valid_name in the kernel) and it means nothing else to anybody: iptables
+// takes '+' for a wildcard and '!' for a negation, water '%' for a number.
 func ValidName(name string) bool {
-	return name != "" && name != "." && name != ".." && len(name) <= 15 &&
-		!strings.ContainsAny(name, "/:%+ \t\n\v\f\r") && !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' })
+	odd := func(r rune) bool {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		return !letter && r != '.' && r != '-' && r != '_'
+	}
+	return name != "" && len(name) <= 15 && name[0] != '.' && name[0] != '-' && !strings.ContainsFunc(name, odd)
 }
 
 // Owner says whose a device is.

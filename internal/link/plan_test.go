@@ -100,6 +100,7 @@ func TestConfigIsRefusedBeforeTheKernelIsAsked(t *testing.T) {
 		"name with format": func(c *Config) { c.Name = "tun%d" },
 		"wildcard":         func(c *Config) { c.Name = "flannel+" },
 		"dots":             func(c *Config) { c.Name = ".." },
+		"option":           func(c *Config) { c.Name = "-j" },
 		"letters":          func(c *Config) { c.Name = "flännel" },
 		"foreign alias":    func(c *Config) { c.Alias = "other" },
 		"long alias":       func(c *Config) { c.Alias = "flanneld" + strings.Repeat("x", 256) },

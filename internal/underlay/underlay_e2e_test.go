@@ -61,6 +61,7 @@ func TestKernelsViewOfTheHost(t *testing.T) {
 		t.Errorf("reach this host: %v", err)
 	}
 	linktest.Run(t, "ip route add unreachable 203.0.113.0/24")
+	t.Cleanup(func() { linktest.Run(t, "ip route del unreachable 203.0.113.0/24") })
 	if _, err := Choose(Options{CanReach: netip.MustParseAddr("203.0.113.1")}); err == nil {
 		t.Error("reached the unreachable")
 	}
