@@ -310,6 +310,7 @@ func (c *Core) Leave(now Time) {
 // Errors of Forget.
 var (
 	ErrForgetAlive   = errors.New("the node is alive: run `flanneld leave` there")
+	ErrForgetSuspect = errors.New("the node does not answer, but is not given up yet: try again in some seconds")
 	ErrForgetSelf    = errors.New("this is the node itself: run `flanneld leave`")
 	ErrForgetUnknown = errors.New("no such node")
 )
@@ -322,6 +323,8 @@ func (c *Core) Forget(now Time, id NodeID) error {
 		return ErrNoNetwork
 	case id == c.id:
 		return ErrForgetSelf
+	case c.member(id).suspect:
+		return ErrForgetSuspect
 	case c.member(id).up:
 		return ErrForgetAlive
 	}

@@ -300,10 +300,13 @@ func TestForgetRefusesTheLivingTheUnknownAndItself(t *testing.T) {
 		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
 	}
 	c := w.hosts[0].core
+	c.MemberUp(0, testIdentity(77).ID())
+	c.MemberSuspect(0, testIdentity(77).ID(), true)
 	for id, want := range map[NodeID]error{
 		w.hosts[0].identity.ID(): ErrForgetSelf,
 		w.hosts[1].identity.ID(): ErrForgetAlive,
 		w.hosts[2].identity.ID(): ErrForgetUnknown,
+		testIdentity(77).ID():    ErrForgetSuspect,
 	} {
 		if err := c.Forget(0, id); !errors.Is(err, want) {
 			t.Errorf("Forget(%s) = %v, want %v", id.Short(), err, want)

@@ -41,9 +41,6 @@ func (c *Core) setMember(now Time, id NodeID, m member) {
 		return
 	}
 	m.since = c.now
-	if old != nil && old.up == m.up {
-		m.since = old.since
-	}
 	c.members[id] = &m
 	c.effects.Changed = true
 	if old == nil || old.up != m.up {
