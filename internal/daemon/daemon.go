@@ -161,6 +161,10 @@ func (d *daemon) terrain(s *peers.Snapshot) terrain {
 }
 
 func (d *daemon) reloadKey() {
+	if d.cfg.KeyFile == "" {
+		d.log.Info("asked to read the cluster key again, but there is no --key-file")
+		return
+	}
 	if err := d.node.ReloadKey(); err != nil {
 		d.log.Error("cluster key not read again, the old one stays", "error", err)
 		return
