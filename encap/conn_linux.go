@@ -1,6 +1,7 @@
 package encap
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -18,6 +19,7 @@ const sendPatience = 100 * time.Millisecond
 // Receive; the other methods may be called from anywhere at any time.
 type Conn struct {
 	handle *handle
+	probe  probe
 	local  netip.AddrPort
 
 	out struct { // Send's
@@ -30,9 +32,9 @@ type Conn struct {
 	}
 }
 
-// newConn takes over h.
-func newConn(h *handle, local netip.AddrPort, batch int) *Conn {
-	c := &Conn{handle: h, local: local}
+// newConn makes a Conn without its sockets.
+func newConn(local netip.AddrPort, batch int) *Conn {
+	c := &Conn{local: local}
 	c.out.vector = newVector(batch)
 	c.in.vector = newVector(batch)
 	return c
@@ -183,6 +185,12 @@ func (c *Conn) store(msgs []Message) {
 	}
 }
 
-// Close wakes a waiting Receive or Send, waits until no call uses the socket any
-// more, and closes it. Closing again returns net.ErrClosed.
-func (c *Conn) Close() error { return c.handle.close() }
+// Close wakes a waiting Receive or Send, waits until no call uses the sockets any
+// more, and closes them. Closing again returns net.ErrClosed.
+func (c *Conn) Close() error {
+	err := c.handle.close()
+	if isClosed(err) {
+		return err
+	}
+	return errors.Join(err, c.probe.close())
+}

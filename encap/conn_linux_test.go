@@ -289,6 +289,12 @@ func TestNothingWorksAfterClose(t *testing.T) {
 	if _, err := a.Receive(NewMessages(1, 100)); err != net.ErrClosed {
 		t.Errorf("Receive: %v, want %v", err, net.ErrClosed)
 	}
+	if _, err := a.PathMTU(netip.MustParseAddr("127.0.0.1")); err != net.ErrClosed {
+		t.Errorf("PathMTU: %v, want %v", err, net.ErrClosed)
+	}
+	if n := a.Overflows(); n != 0 {
+		t.Errorf("%d overflows", n)
+	}
 	if err := a.Close(); err != net.ErrClosed {
 		t.Errorf("second Close: %v, want %v", err, net.ErrClosed)
 	}
@@ -357,7 +363,7 @@ func TestSocketsAreSetUp(t *testing.T) {
 		if v, err := unix.GetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER); v != unix.IP_PMTUDISC_DO || err != nil {
 			t.Errorf("lane %d: path MTU discovery %d, %v; want %d", i, v, err, unix.IP_PMTUDISC_DO)
 		}
-		for _, fd := range []int{fd, c.handle.wake} {
+		for _, fd := range []int{fd, c.handle.wake, c.probe.fd} {
 			if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
 				t.Errorf("lane %d: flags %#x, error %v; want close-on-exec", i, flags, err)
 			}

@@ -35,11 +35,31 @@ func Listen(addr netip.AddrPort, cfg Config) ([]*Conn, error) {
 	return conns, nil
 }
 
-// listenLane opens the socket of one lane.
-func listenLane(addr netip.AddrPort, cfg Config, first bool) (_ *Conn, err error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+// listenLane opens the sockets of one lane.
+func listenLane(addr netip.AddrPort, cfg Config, first bool) (*Conn, error) {
+	fd, local, err := openSocket(addr, cfg, first)
 	if err != nil {
 		return nil, err
+	}
+	c := newConn(local, cfg.Batch)
+	if err := c.probe.open(local.Addr()); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	c.handle, err = newHandle(fd)
+	if err != nil {
+		unix.Close(fd)
+		c.probe.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// openSocket opens a lane's socket and says where it is bound.
+func openSocket(addr netip.AddrPort, cfg Config, first bool) (_ int, local netip.AddrPort, err error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, local, err
 	}
 	defer func() {
 		if err != nil {
@@ -47,20 +67,13 @@ func listenLane(addr netip.AddrPort, cfg Config, first bool) (_ *Conn, err error
 		}
 	}()
 	if err := setOptions(fd, cfg.BufferSize); err != nil {
-		return nil, err
+		return -1, local, err
 	}
 	if err := bind(fd, addr, first, cfg.Lanes > 1); err != nil {
-		return nil, err
+		return -1, local, err
 	}
-	local, err := localAddr(fd)
-	if err != nil {
-		return nil, err
-	}
-	h, err := newHandle(fd)
-	if err != nil {
-		return nil, err
-	}
-	return newConn(h, local, cfg.Batch), nil
+	local, err = localAddr(fd)
+	return fd, local, err
 }
 
 // bind binds a lane's socket. The first one binds before it agrees to share the

@@ -4,45 +4,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
-	"net/netip"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
-
-// PathMTU asks the kernel how large an IP packet to addr may be, outer headers
-// included: the MTU of the route's interface, or what a router's ICMP message
-// made of it. It does not touch the lane's socket, takes a handful of system
-// calls, and is meant for the moment after ErrTooLong.
-func (c *Conn) PathMTU(addr netip.Addr) (int, error) {
-	mtu, err := pathMTU(c.local.Addr(), addr.Unmap())
-	if err != nil {
-		return 0, fmt.Errorf("encap: path MTU to %s: %w", addr, err)
-	}
-	return mtu, nil
-}
-
-// pathMTU connects a socket, because only a connected one has a path. Nothing is
-// sent.
-func pathMTU(local, remote netip.Addr) (int, error) {
-	if !remote.Is4() {
-		return 0, unix.EAFNOSUPPORT
-	}
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return 0, err
-	}
-	defer unix.Close(fd)
-	// The route may depend on the source address.
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: local.As4()}); err != nil {
-		return 0, err
-	}
-	const anyPort = 9 // discard; routes do not look at it
-	if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: remote.As4(), Port: anyPort}); err != nil {
-		return 0, err
-	}
-	return unix.GetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU)
-}
 
 // Overflows is how many datagrams the kernel has dropped so far because the
 // receive buffer was full. Zero when it does not tell.
