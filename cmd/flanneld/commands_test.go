@@ -1,0 +1,142 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestWhatIsShownIsGolden(t *testing.T) {
+	dir := serve(t, &fake{})
+	for name, args := range map[string][]string{
+		"status":     {"status"},
+		"nodes":      {"nodes"},
+		"route":      {"route", "get", "10.244.9.5"},
+		"route-none": {"route", "get", "10.244.250.1"},
+	} {
+		for _, format := range []string{"table", "json"} {
+			r := flanneld(t, nil, append(args, "--run-dir", dir, "-o", format)...)
+			if r.status != 0 || r.err != "" {
+				t.Errorf("%s: status %d, %s", name, r.status, r.err)
+			}
+			golden(t, name+"."+format, r.out)
+			if format == "json" && !json.Valid([]byte(r.out)) {
+				t.Errorf("%s: no JSON", name)
+			}
+		}
+	}
+}
+
+func TestColorsAreForTerminalsOnly(t *testing.T) {
+	dir := serve(t, &fake{})
+	for _, command := range []string{"status", "nodes"} {
+		plain := flanneld(t, nil, command, "--run-dir", dir)
+		colored := flanneldOn(t, true, nil, command, "--run-dir", dir)
+		if strings.Contains(plain.out, "\x1b") {
+			t.Errorf("%s: escape sequences without a terminal", command)
+		}
+		bare := strings.NewReplacer(red, "", yellow, "", reset, "").Replace(colored.out)
+		if bare != plain.out || bare == colored.out {
+			t.Errorf("%s: colors change more than the color, or there are none:\n%q", command, colored.out)
+		}
+	}
+	if r := flanneldOn(t, true, nil, "nodes", "--run-dir", dir); !strings.Contains(r.out, red+"gamma") {
+		t.Errorf("the dead node is not red:\n%q", r.out)
+	}
+	if r := flanneldOn(t, true, nil, "status", "--run-dir", dir); !strings.Contains(r.out, red+"CONFLICT") {
+		t.Errorf("the conflict is not red:\n%q", r.out)
+	}
+}
+
+func TestCommandsTellTheDaemonAndSayWhatItDid(t *testing.T) {
+	d := &fake{}
+	dir := serve(t, d)
+	for _, c := range []struct {
+		args   []string
+		status int
+		out    string
+		err    string
+	}{
+		{[]string{"join", "host1", "host2:9"}, 0, "joined host1, host2:9\n", ""},
+		{[]string{"join", "host1", "bad1", "bad2"}, 1, "joined host1\n", "flanneld: bad1: nobody answers; bad2: nobody answers\n"},
+		{[]string{"forget", "gamma"}, 0, "forgot gamma (gk2puir6): 10.244.3.0/24 is free\n", ""},
+		{[]string{"forget", "beta"}, 1, "", "flanneld: node beta is alive: run `flanneld leave` there\n"},
+		{[]string{"leave"}, 0, "left: 10.244.7.0/24 is handed back\n", ""},
+	} {
+		r := flanneld(t, map[string]string{"FLANNELD_RUN_DIR": dir}, c.args...)
+		if r != (result{c.status, c.out, c.err}) {
+			t.Errorf("%v: got %+v, want %+v", c.args, r, c)
+		}
+	}
+	if !d.left {
+		t.Error("the daemon was not asked to leave")
+	}
+}
+
+func TestNoDaemonIsAnErrorThatSaysHowToStartOne(t *testing.T) {
+	dir := t.TempDir()
+	want := "flanneld: no flanneld answers on " + dir + "/flanneld.sock: start it with `systemctl start flanneld` or `flanneld run`\n"
+	for _, args := range [][]string{{"status"}, {"nodes"}, {"route", "get", "10.1.1.1"}, {"join", "a"}, {"leave"}, {"forget", "a"}} {
+		r := flanneld(t, nil, append(args, "--run-dir", dir)...)
+		if r != (result{1, "", want}) {
+			t.Errorf("%v: got %+v", args, r)
+		}
+	}
+}
+
+// What is in the environment for the daemon does not concern other commands.
+func TestAWrongVariableOfTheDaemonDoesNotBreakOtherCommands(t *testing.T) {
+	environ := map[string]string{"FLANNELD_RUN_DIR": serve(t, &fake{}), "FLANNELD_MTU": "nonsense"}
+	if r := flanneld(t, environ, "status"); r.status != 0 {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestDockerOptsNeedsNoDaemon(t *testing.T) {
+	dir := t.TempDir()
+	env := "FLANNEL_NETWORK=10.1.0.0/16\nFLANNEL_SUBNET=10.1.5.1/24\nFLANNEL_MTU=1400\nFLANNEL_IPMASQ=true\n"
+	path := filepath.Join(dir, "subnet.env")
+	if err := os.WriteFile(path, []byte(env), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	individual := "DOCKER_OPT_BIP=\"--bip=10.1.5.1/24\"\nDOCKER_OPT_IPMASQ=\"--ip-masq=false\"\nDOCKER_OPT_MTU=\"--mtu=1400\"\n"
+	for want, args := range map[string][]string{
+		individual + "DOCKER_OPTS=\" --bip=10.1.5.1/24 --ip-masq=false --mtu=1400\"\n": {"--run-dir", dir},
+		individual: {"-f", path, "-i"},
+		"DOCKER_OPTS=\" --bip=10.1.5.1/24 --mtu=1400\"\n":       {"-f", path, "-c", "-m"},
+		"X=\" --bip=10.1.5.1/24 --ip-masq=false --mtu=1400\"\n": {"-f", path, "-ckX"},
+	} {
+		if r := flanneld(t, nil, append([]string{"docker-opts"}, args...)...); r != (result{0, want, ""}) {
+			t.Errorf("%v: got %+v, want %s", args, r, want)
+		}
+	}
+	if r := flanneld(t, nil, "docker-opts", "-f", path, "-c", "-d", filepath.Join(dir, "out")); r != (result{}) {
+		t.Errorf("-d: got %+v", r)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "out")); err != nil || !strings.HasPrefix(string(b), "DOCKER_OPTS=") {
+		t.Errorf("-d wrote %q, %v", b, err)
+	}
+	if r := flanneld(t, nil, "docker-opts", "-f", dir+"/none"); r.status != 1 || !strings.Contains(r.err, dir+"/none") {
+		t.Errorf("without a file: got %+v", r)
+	}
+}
+
+func TestKeygenPrintsAnotherKeyEachTime(t *testing.T) {
+	first, second := flanneld(t, nil, "keygen"), flanneld(t, nil, "keygen")
+	for _, r := range []result{first, second} {
+		key, err := base64.StdEncoding.DecodeString(strings.TrimSuffix(r.out, "\n"))
+		if r.status != 0 || err != nil || len(key) != 32 {
+			t.Errorf("got %+v", r)
+		}
+	}
+	if first == second {
+		t.Error("twice the same")
+	}
+}

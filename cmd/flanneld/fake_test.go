@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"flanneld/internal/control"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// result is what a command did.
+type result struct {
+	status   int
+	out, err string
+}
+
+// flanneld runs a command line in this process, in an environment of its own.
+func flanneld(t *testing.T, environ map[string]string, args ...string) result {
+	t.Helper()
+	return flanneldOn(t, false, environ, args...)
+}
+
+func flanneldOn(t *testing.T, terminal bool, environ map[string]string, args ...string) result {
+	t.Helper()
+	var out, errs bytes.Buffer
+	status := execute(t.Context(), args, surroundings{
+		out: &out, err: &errs, color: terminal,
+		lookup: func(name string) (string, bool) { value, ok := environ[name]; return value, ok },
+	})
+	return result{status, out.String(), errs.String()}
+}
+
+// golden compares with a file in testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s:\ngot\n%s\nwant\n%s", path, got, want)
+	}
+}
+
+// fake answers with a network that has something of everything.
+type fake struct{ left bool }
+
+func serve(t *testing.T, d control.Daemon) (runDir string) {
+	t.Helper()
+	runDir = t.TempDir()
+	s, err := control.Listen(filepath.Join(runDir, "flanneld.sock"), d, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Serve() }()
+	t.Cleanup(func() {
+		if err := errors.Join(s.Shutdown(context.Background()), <-done); err != nil {
+			t.Error(err)
+		}
+	})
+	return runDir
+}
+
+const (
+	idAlpha = "34fvl4fdwt4ar4hk2puir6ob6q"
+	idBeta  = "daqidas26spmrryj2lszxlbbcu"
+	idGamma = "gk2puir6ob6q34fvl4fdwt4ar4"
+)
+
+func prefix(text string) netip.Prefix     { return netip.MustParsePrefix(text) }
+func addr(text string) netip.Addr         { return netip.MustParseAddr(text) }
+func addrPort(text string) netip.AddrPort { return netip.MustParseAddrPort(text) }
+
+func (f *fake) Status() control.Status {
+	return control.Status{
+		Version: "1.2.3", PID: 4711, Uptime: 90061.5,
+		Node:     control.NodeName{ID: idAlpha, Name: "alpha"},
+		Network:  control.Network{ID: "c601936abc4f087a", Prefix: prefix("10.244.0.0/16"), SubnetLen: 24, SubnetMin: addr("10.244.1.0"), SubnetMax: addr("10.244.255.0")},
+		Lease:    control.Lease{State: "confirmed", Subnet: prefix("10.244.7.0/24"), Epoch: 2, Pinned: true, Electors: 3, Promises: 2},
+		Device:   control.Device{Name: "flannel0", State: control.DeviceUp, Address: addr("10.244.7.0"), MTU: 1472},
+		Underlay: control.Underlay{Interface: "eth0", Address: addr("192.168.1.1"), PublicAddress: addr("198.51.100.1"), MTU: 1500},
+		Endpoint: addrPort("198.51.100.1:8285"), Gossip: addrPort("198.51.100.1:8286"),
+		Security: control.Security{GossipSealed: true, Note: "packets travel in the clear"},
+		Lanes:    2, Offloads: []string{},
+		Members: control.Members{Alive: 2, Dead: 1, Static: 1},
+		Egress:  control.Traffic{Packets: 1234567, Bytes: 1_850_000_000}, Ingress: control.Traffic{Packets: 12, Bytes: 999},
+		Drops: map[string]uint64{"egress-no-route": 3, "ingress-unknown-sender": 40, "ingress-too-short": 3},
+		Host: control.Host{IPForward: true, IPForwardChanged: true, Firewall: control.FirewallOK, FirewallRepairs: 1, DeviceRepairs: 1,
+			SubnetFile: "/run/flannel/subnet.env", DockerFile: "/run/flannel/docker", ReadyAfter: 0.25},
+		Conflicts: []control.Conflict{{Subnet: prefix("10.244.9.0/24"), Winner: control.NodeName{ID: idBeta, Name: "beta"}, Loser: control.NodeName{ID: idGamma, Name: "gamma"}, Since: 61}},
+		Process:   control.Process{Goroutines: 28, Descriptors: 16, Memory: 17_305_600},
+	}
+}
+
+func (f *fake) Nodes() control.Nodes {
+	return control.Nodes{Nodes: []control.Node{
+		{ID: idAlpha, Name: "alpha", State: "alive", Self: true, Since: 100, Subnet: prefix("10.244.7.0/24"), Epoch: 2, Pinned: true,
+			Endpoint: addrPort("198.51.100.1:8285"), Gossip: addrPort("198.51.100.1:8286"), MTU: 1472, Start: 3},
+		{ID: idBeta, Name: "beta", State: "alive", Since: 90, Subnet: prefix("10.244.9.0/24"), Epoch: 1, Endpoint: addrPort("192.168.1.2:8285"),
+			Gossip: addrPort("192.168.1.2:8286"), MTU: 1472, PathMTU: 1372, RTT: 0.000345, Start: 1,
+			Egress: control.Traffic{Packets: 10, Bytes: 15000}, Ingress: control.Traffic{Packets: 9, Bytes: 999}},
+		// A name that would clear the screen.
+		{ID: idGamma, Name: "gamma\x1b[2J", State: "dead", Since: 7300, Endpoint: addrPort("192.168.1.3:8285")},
+		{Name: "192.168.1.9", State: control.StateStatic, Subnet: prefix("10.244.200.0/24"), Endpoint: addrPort("192.168.1.9:8285"), Note: "not used: beta holds 10.244.200.0/24"},
+	}}
+}
+
+func (f *fake) Route(a netip.Addr) control.Route {
+	if a == addr("10.244.250.1") {
+		return control.Route{Address: a, Kind: control.RouteNone, Reason: "no node holds a subnet with this address"}
+	}
+	return control.Route{Address: a, Kind: control.RouteVia, Prefix: prefix("10.244.9.0/24"), Node: control.NodeName{ID: idBeta, Name: "beta"},
+		State: "alive", Endpoint: addrPort("192.168.1.2:8285"), MTU: 1372, Reason: "the node holds the lease and is alive"}
+}
+
+func (f *fake) Join(_ context.Context, addresses []string) (control.Joined, error) {
+	j := control.Joined{Joined: []string{}}
+	for _, a := range addresses {
+		if strings.HasPrefix(a, "bad") {
+			j.Failed += a + ": nobody answers\n"
+		} else {
+			j.Joined = append(j.Joined, a)
+		}
+	}
+	return j, nil
+}
+
+func (f *fake) Leave(context.Context) (control.Left, error) {
+	f.left = true
+	return control.Left{Subnet: prefix("10.244.7.0/24"), Notes: []string{}}, nil
+}
+
+func (f *fake) Forget(_ context.Context, node string) (control.Node, error) {
+	if node != "gamma" {
+		return control.Node{}, errors.New("node " + node + " is alive: run `flanneld leave` there")
+	}
+	return control.Node{ID: idGamma, Name: "gamma", Subnet: prefix("10.244.3.0/24")}, nil
+}
+
+func controlSeconds(s float64) control.Seconds { return control.Seconds(s) }
