@@ -219,7 +219,7 @@ func (e *egress) shorten(i int) {
 	size := header.headerLen() + len(payload)
 	limit := hop.Peer.limit(e.now)
 	if size <= limit {
-		limit = e.learnPathMTU(hop)
+		limit = e.learnPathMTU(hop, size)
 	}
 	switch {
 	case size <= limit:
@@ -231,12 +231,13 @@ func (e *egress) shorten(i int) {
 	}
 }
 
-// learnPathMTU asks the kernel for the path MTU to hop and remembers it. It
-// returns the length of the longest packet to send there from now on.
-func (e *egress) learnPathMTU(hop *NextHop) int {
+// learnPathMTU asks the kernel for the path MTU to hop, after it refused a packet
+// of this size, and remembers it. It returns the length of the longest packet to
+// send there from now on.
+func (e *egress) learnPathMTU(hop *NextHop, size int) int {
 	mtu, err := e.conn.PathMTU(hop.Endpoint.Addr())
-	if err != nil {
-		return maxPacket
+	if err != nil || mtu-encap.Overhead >= size {
+		return maxPacket // that is not why
 	}
 	limit, changed := hop.Peer.learnPathMTU(mtu, e.now)
 	if changed {

@@ -407,6 +407,38 @@ func TestQueuesAreClosedOnExec(t *testing.T) {
 	}
 }
 
+func TestMissingRightsAreSaid(t *testing.T) {
+	isolate(t)
+	existing := openDevice(t, Config{Name: "flannel1"})
+	if err := existing.Close(); err != nil {
+		t.Fatal(err)
+	}
+	dropNetAdmin(t)
+	before := openDescriptors(t)
+	for _, name := range []string{"flannel0", "flannel1"} { // to create, to take over
+		if _, err := Open(Config{Name: name}); !errors.Is(err, ErrPermission) {
+			t.Errorf("%s: error %v, want %v", name, err, ErrPermission)
+		}
+	}
+	if after := openDescriptors(t); after != before {
+		t.Errorf("%d descriptors open, %d before", after, before)
+	}
+}
+
+// dropNetAdmin takes CAP_NET_ADMIN from this thread, which ends with the test.
+func dropNetAdmin(t *testing.T) {
+	t.Helper()
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&hdr, &data[0]); err != nil {
+		t.Fatal(err)
+	}
+	data[0].Effective &^= 1 << unix.CAP_NET_ADMIN
+	if err := unix.Capset(&hdr, &data[0]); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestErrorsNameTheDevice(t *testing.T) {
 	isolate(t)
 	_, err := Open(Config{Name: "lo"})

@@ -214,6 +214,22 @@ func TestDescriptorErrorsHaveMeaning(t *testing.T) {
 	}
 }
 
+func TestOpenErrorsHaveMeaning(t *testing.T) {
+	for errno, want := range map[error]error{
+		unix.ENOENT: ErrNoDevice,
+		unix.ENODEV: ErrNoDevice,
+		unix.ENXIO:  ErrNoDevice,
+		unix.EACCES: ErrPermission,
+		unix.EPERM:  ErrPermission,
+		unix.EMFILE: unix.EMFILE,
+	} {
+		got := explainOpen(errno)
+		if !errors.Is(got, want) || !errors.Is(got, errno) {
+			t.Errorf("%v became %v, want %v", errno, got, want)
+		}
+	}
+}
+
 func TestReadAndWriteAllocateNothing(t *testing.T) {
 	q, kernel := newTestQueue(t)
 	b := NewBatch(4, 2000)
