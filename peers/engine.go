@@ -204,17 +204,15 @@ func (e *engine) updateMeta() {
 	notify(e.metaNews)
 }
 
-// settle marks this node as one that has been here for a while; see twin.go. One that knows of no other has nobody to wait for.
+// settle marks this node as one that is no newcomer any more; see twin.go.
 func (e *engine) settle() {
 	about := *e.gossip.about.Load()
-	since := e.firstState
-	if since.IsZero() && len(*e.joiner.lost.Load()) == 0 {
-		since = e.begin
-	}
-	if about.settled || since.IsZero() || time.Since(since) < settleTime {
+	alone := len(e.joiner.list()) == 0 && len(*e.joiner.lost.Load()) == 0
+	been := !e.firstState.IsZero() && time.Since(e.firstState) >= settleTime
+	if about.settled || !about.looking && !been && !alone {
 		return
 	}
-	about.settled = true
+	about.looking, about.settled = false, been || alone
 	e.gossip.about.Store(&about)
 	notify(e.metaNews)
 }

@@ -44,7 +44,8 @@ type seedState struct {
 	joinedAt time.Time // when it last answered
 	failing  bool
 	reason   string
-	warnAt   time.Time // when the failure is worth another line
+	warnedAt time.Time // when it was last told of
+	warnAt   time.Time // when it is worth another line
 	pause    time.Duration
 }
 
@@ -183,25 +184,29 @@ func (j *joiner) answered(s *seedState) {
 	s.joinedAt = time.Now()
 }
 
-// A seed that keeps failing is told of again after pauses that double from warnFirst to warnMost.
+// A seed that keeps failing is told of again after pauses that double from warnFirst to warnMost; one that fails in another way, after
+// warnChange.
 const (
-	warnFirst = time.Minute
-	warnMost  = time.Hour
+	warnChange = 15 * time.Second
+	warnFirst  = time.Minute
+	warnMost   = time.Hour
 )
 
-// failed tells of a seed's failure: at once when it is new or another one, then at growing intervals.
+// failed tells of a seed's failure: at once when it is new, soon when it is another one, then at growing intervals.
 func (j *joiner) failed(s *seedState, err error) {
-	reason := err.Error()
-	now := time.Now()
-	if s.failing && s.reason == reason && now.Before(s.warnAt) {
+	now, reason := time.Now(), err.Error()
+	changed := s.reason != reason
+	s.reason = reason
+	due := !s.failing || !now.Before(s.warnAt) || changed && now.Sub(s.warnedAt) >= warnChange
+	if !due {
 		return
 	}
-	if !s.failing || s.reason != reason {
+	if !s.failing || changed {
 		s.pause = warnFirst
 	} else {
 		s.pause = min(2*s.pause, warnMost)
 	}
-	s.failing, s.reason, s.warnAt = true, reason, now.Add(s.pause)
+	s.failing, s.warnedAt, s.warnAt = true, now, now.Add(s.pause)
 	j.log.Warn("seed cannot be joined; trying again", "seed", s.String(), "reason", reason)
 }
 

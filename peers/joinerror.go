@@ -24,6 +24,7 @@ var joinMeanings = []struct{ fragment, meaning string }{
 	{"larger than limit", "what answers does not speak flanneld's gossip: is that the gossip port?"},
 	{"i/o timeout", "it takes the connection and says nothing: is that the gossip port?"},
 	{"connection reset", "it closes the connection: is that the gossip port?"},
+	{"broken pipe", "it closes the connection: is that the gossip port?"},
 	{"EOF", "it closes the connection: is that the gossip port?"},
 }
 

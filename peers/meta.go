@@ -18,7 +18,7 @@ import (
 //	17  8  instance: random for each start
 //	25  16 network ID, zero while in none
 //	41  5  network: address and prefix length, zero while in none
-//	46  1  flags: bit 0, settled
+//	46  1  flags: bit 0, settled; bit 1, looking
 //	47  .. whatever a later version adds; not looked at
 //
 // It holds what has to be known before a member is let in, and no more: leases and endpoints live in signed records.
@@ -26,6 +26,7 @@ const (
 	metaVersion = 1
 	metaSize    = 1 + 16 + 8 + 16 + 5 + 1
 	metaSettled = 1 << 0
+	metaLooking = 1 << 1
 	maxMetaSize = 512 // memberlist.MetaMaxSize
 )
 
@@ -36,6 +37,7 @@ type meta struct {
 	network  core.NetworkID // zero: in no network yet
 	prefix   netip.Prefix   // of the network, for people
 	settled  bool           // has been in the network for a while: see twin.go
+	looking  bool           // has just been started and still looks for its twin
 }
 
 var errNoMeta = errors.New("it is no flanneld node")
@@ -54,6 +56,9 @@ func (m meta) encode() []byte {
 	if m.settled {
 		flags |= metaSettled
 	}
+	if m.looking {
+		flags |= metaLooking
+	}
 	return append(append(b, addr[:]...), byte(bits), flags)
 }
 
@@ -66,6 +71,7 @@ func parseMeta(b []byte) (meta, error) {
 		instance: binary.BigEndian.Uint64(b[17:]),
 		network:  core.NetworkID(b[25:41]),
 		settled:  b[46]&metaSettled != 0,
+		looking:  b[46]&metaLooking != 0,
 	}
 	if m.node.IsZero() {
 		return meta{}, errNoMeta

@@ -12,7 +12,7 @@ func TestMetaIsReadBack(t *testing.T) {
 	for _, m := range []meta{
 		{node: core.NodeID{1}, instance: 7},
 		{node: core.NodeID{1}, instance: 1 << 63, network: core.NetworkID{2}, prefix: netip.MustParsePrefix("10.244.0.0/16"), settled: true},
-		{node: core.NodeID{255}, network: core.NetworkID{3}, prefix: netip.MustParsePrefix("0.0.0.0/0")},
+		{node: core.NodeID{255}, network: core.NetworkID{3}, prefix: netip.MustParsePrefix("0.0.0.0/0"), looking: true},
 	} {
 		b := m.encode()
 		if len(b) > maxMetaSize {

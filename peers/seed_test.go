@@ -130,7 +130,7 @@ func TestSeedThatIsNotFlanneldIsNamedAndNothingIsFounded(t *testing.T) {
 	for _, c := range []struct{ what, seed, says string }{
 		{"SSH", seedThat(t, answer("SSH-2.0-OpenSSH_9.2\r\n")), "does not speak flanneld's gossip"},
 		{"HTTP", seedThat(t, answer("HTTP/1.1 400 Bad Request\r\n\r\n")), "does not speak flanneld's gossip"},
-		{"a length that lies", seedThat(t, answer("\x0a\xff\xff\xff\xff")), "cluster key"},
+		{"a length that lies", seedThat(t, answer("\x0a\xff\xff\xff\xff")), "its network is sealed"},
 		{"zeros", seedThat(t, answer(strings.Repeat("\x00", 64))), "does not speak flanneld's gossip"},
 		{"closes", seedThat(t, func(net.Conn) {}), "it closes the connection"},
 		{"says nothing", seedThat(t, func(c net.Conn) { _, _ = c.Read(make([]byte, 1<<20)); _, _ = c.Read(make([]byte, 1)) }), "says nothing"},

@@ -121,7 +121,7 @@ func (e *engine) writeFirst() ([]core.Broadcast, error) {
 
 // about is what our member says of itself.
 func (e *engine) about(instance uint64) meta {
-	m := meta{node: e.core.ID(), instance: instance}
+	m := meta{node: e.core.ID(), instance: instance, looking: true}
 	if n := e.core.Network(); e.approved {
 		m.network, m.prefix = n.ID(), n.Prefix
 	}
@@ -142,6 +142,7 @@ func (e *engine) live(ctx context.Context, first []core.Broadcast) error {
 	e.encode()
 	e.news = true
 	e.publish()
+	e.settle()
 	e.node.engine.Store(e)
 	beside.Go(func() { e.joiner.run(ctx) })
 

@@ -12,15 +12,16 @@ import (
 // A twin is another live machine with this node's identity: a cloned disk, a restored backup. Two of them would fight over one
 // lease for ever, so the newcomer has to find the other before it does any harm, and stop.
 //
-// It looks twice. Before anything else, where its address is not the one its last start announced: is that start still there? And
-// for as long as it runs, whenever gossip names a member with its node ID at another address: does that one answer? Then, of the two, the
-// one that has not been in the network for settleTime stops; of two newcomers the one with the lower start.
+// It looks twice. Before anything else, where its address is not the one its last start announced: is that start still there? Then
+// it stops. And for as long as it runs, whenever gossip names a member with its node ID at another address: does that one answer?
+// Then, of the two, the one that has not been in the network for settleTime stops; of two newcomers the one with the lower start.
 
-// settleTime is how long a node is a newcomer, from when it first exchanged state with another one.
+// settleTime is how long a node is a newcomer, from when it first exchanged state with another one. Where there is no
+// other to be known, it is none.
 const settleTime = 10 * time.Second
 
 const (
-	twinPings = 2               // tries, probeTimeout each
+	twinPings = 3               // tries, probeTimeout each
 	twinAgain = 5 * time.Second // before the same member is pinged again
 )
 
@@ -69,7 +70,7 @@ func (e *engine) findTwin(start uint64, at netip.AddrPort) error {
 	for {
 		select {
 		case s := <-g.namesakes:
-			if g.answers(s.name, s.endpoint) && mustStop(*g.about.Load(), e.core.StartNumber(), s) {
+			if g.answers(s.name, s.endpoint) { // and we are the newcomer: nobody has heard of us yet
 				return twinFailure(s.endpoint)
 			}
 		default:
@@ -110,7 +111,7 @@ func (g *gossip) watchTwins(ctx context.Context, found chan<- namesake) {
 // mustStop decides which of two twins stops. ours and theirs are what the two say of themselves.
 func mustStop(ours meta, start uint64, theirs namesake) bool {
 	switch {
-	case ours.settled:
+	case ours.settled, theirs.about.looking: // it is about to find us
 		return false
 	case theirs.about.settled:
 		return true

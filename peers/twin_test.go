@@ -6,12 +6,21 @@ import (
 	"testing"
 )
 
-// clone makes a host with a copy of another's state directory.
+// clone makes a host with a copy of another's identity and lease, which may be running.
 func clone(t *testing.T, of *host) *host {
 	t.Helper()
 	h := newHost(t, nil)
-	if err := os.CopyFS(h.config.StateDir, os.DirFS(of.config.StateDir)); err != nil {
+	if err := os.MkdirAll(h.config.StateDir, 0o700); err != nil {
 		t.Fatal(err)
+	}
+	for _, name := range []string{identityFile, vaultFile} {
+		b, err := os.ReadFile(of.stateFile(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(h.stateFile(name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return h
 }
@@ -54,7 +63,7 @@ func TestCloneOfANodeRestartedSinceStops(t *testing.T) {
 }
 
 func TestNewcomerOfTwoTwinsStops(t *testing.T) {
-	settled, fresh := meta{settled: true, instance: 1}, meta{instance: 2}
+	settled, fresh, looking := meta{settled: true, instance: 1}, meta{instance: 2}, meta{looking: true, instance: 3}
 	for _, c := range []struct {
 		what  string
 		ours  meta
@@ -64,6 +73,7 @@ func TestNewcomerOfTwoTwinsStops(t *testing.T) {
 	}{
 		{"settled against a newcomer", settled, 1, namesake{start: 9, about: fresh}, false},
 		{"newcomer against a settled one", fresh, 9, namesake{start: 1, about: settled}, true},
+		{"newcomer against one that still looks", fresh, 1, namesake{start: 9, about: looking}, false},
 		{"both settled", settled, 1, namesake{start: 2, about: settled}, false},
 		{"newcomers, ours the earlier start", fresh, 3, namesake{start: 4, about: meta{instance: 1}}, true},
 		{"newcomers, ours the later start", fresh, 4, namesake{start: 3, about: meta{instance: 9}}, false},
