@@ -63,13 +63,19 @@ func demonstrate(p *lab.Program) {
 	}
 
 	say("How fast is it? TCP, one connection, 3 s for each pair. Both hosts share this machine's processors.")
+	terminal := isTerminal(os.Stdout)
 	for i, from := range containers {
 		to := containers[(i+1)%len(containers)]
 		name := fmt.Sprintf("  %s -> %s", from.host.NodeName, to.host.NodeName)
 		rate := lab.Throughput(p, from.Namespace, to.Namespace, netip.AddrPortFrom(to.addr, 5201), 3*time.Second, func(now float64) {
-			fmt.Printf("\r%s  %6.2f Gbit/s ", name, now/1e9)
+			if terminal {
+				fmt.Printf("\r%s  %6.2f Gbit/s ", name, now/1e9)
+			}
 		})
-		fmt.Printf("\r%s  %6.2f Gbit/s on average\n", name, rate/1e9)
+		if terminal {
+			fmt.Print("\r")
+		}
+		say("%s  %6.2f Gbit/s on average", name, rate/1e9)
 	}
 
 	say("host3's daemon is killed and started again; its containers should not notice much.")
@@ -98,9 +104,7 @@ func withDocker(p *lab.Program, hosts []*lab.Host) (all []container) {
 		release := lab.DockerInstalled(p)
 		say("A dockerd on each host, started with the options from flanneld's docker file, and a container in each.")
 		for _, h := range hosts {
-			options := h.MustFlanneld("docker-opts", "-c", "-f", h.RunDir+"/subnet.env", "-d", "/dev/stdout")
-			_, text, _ := strings.Cut(strings.TrimSpace(options), "=")
-			command(h, "dockerd"+strings.Trim(text, `"`))
+			command(h, "dockerd"+h.DockerOptions())
 			c := h.StartDocker(release).Container()
 			say("  the container got %v", c.Addr)
 			all = append(all, container{c.Namespace, c.Addr, h})
@@ -131,6 +135,12 @@ func best(p *lab.Program, from, to container) time.Duration {
 		}
 	}
 	return shortest.Round(time.Microsecond)
+}
+
+// isTerminal tells whether a line can be written over.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 func say(format string, args ...any) { fmt.Printf(format+"\n", args...) }

@@ -15,16 +15,18 @@ import (
 // TestDocker runs the whole of what is promised with each version of Docker,
 // on two hosts with their own dockerd, started from the docker file.
 func TestDocker(t *testing.T) {
-	for name, release := range dockers(t) {
-		t.Run(name, func(t *testing.T) {
+	for _, release := range dockers(t) {
+		t.Run(release.Name, func(t *testing.T) {
 			l := lab.New(t)
 			h1, h2, h3 := l.Trio()
 			s := &dockerScenario{l: l, h1: h1, h2: h2, h3: h3}
 			s.d1, s.d2 = h1.StartDocker(release), h2.StartDocker(release)
 			s.c1, s.c2 = s.d1.Container(), s.d2.Container("--publish", "8080:80")
+			s.recovered(t, "after dockerd was started")
 			t.Run("containers reach each other by their own addresses", s.containers)
 			t.Run("hosts reach remote containers and the other way round", s.hosts)
 			t.Run("100 MB arrive as they were sent, both ways", s.large)
+			s.recovered(t, "after dockerd was started")
 			t.Run("containers reach the outside", s.outside)
 			t.Run("published ports work from another host", s.published)
 			t.Run("recovers from a flush of the firewall", s.flush)

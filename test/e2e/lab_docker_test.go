@@ -16,8 +16,8 @@ import (
 // TestLabRunsDocker shows that a dockerd on a host of the lab runs containers
 // with the options of a docker file, before flanneld has a part in it.
 func TestLabRunsDocker(t *testing.T) {
-	for name, release := range dockers(t) {
-		t.Run(name, func(t *testing.T) {
+	for _, release := range dockers(t) {
+		t.Run(release.Name, func(t *testing.T) {
 			h := lab.New(t).Host()
 			options := `DOCKER_OPTS=" --bip=10.244.7.1/24 --ip-masq=true --mtu=1472"`
 			if err := os.WriteFile(filepath.Join(h.RunDir, "docker"), []byte(options), 0o644); err != nil {
@@ -39,10 +39,10 @@ func TestLabRunsDocker(t *testing.T) {
 }
 
 // dockers are the versions of Docker to test with.
-func dockers(t *testing.T) map[string]lab.DockerRelease {
-	releases := map[string]lab.DockerRelease{"installed": lab.DockerInstalled(t)}
-	if testing, ok := lab.DockerTesting(t); ok {
-		releases["testing"] = testing
+func dockers(t *testing.T) []lab.DockerRelease {
+	releases := []lab.DockerRelease{lab.DockerInstalled(t)}
+	if newer, ok := lab.DockerTesting(t); ok {
+		releases = append(releases, newer)
 	}
 	return releases
 }

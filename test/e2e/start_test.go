@@ -113,8 +113,8 @@ func TestThreeHostsReachEachOther(t *testing.T) {
 				continue
 			}
 			from.Reachable(t, to.Addr, 5*time.Second)
-			from.Host.Reachable(t, to.Addr, 5*time.Second) // host to remote pod
-			from.Reachable(t, to.Host.Addr, 5*time.Second) // and to the host itself
+			from.Host.Reachable(t, to.Addr, 5*time.Second)           // host to remote pod
+			from.Reachable(t, to.Host.Lease().Addr(), 5*time.Second) // and pod to remote host
 			if got := lab.SendTCP(t, from.Namespace, to.Namespace, at(to.Addr, 7000), 4<<20); got.Source != from.Addr {
 				t.Errorf("%v arrived as %v", from.Addr, got.Source)
 			}

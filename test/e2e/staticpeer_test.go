@@ -67,7 +67,8 @@ func TestStaticPeerSpeaksFlannelsUDPFormatBothWays(t *testing.T) {
 
 func TestStaticPeersSubnetIsNotLeasedOut(t *testing.T) {
 	t.Parallel()
-	l, h1 := founder(t, "--static-peer", "10.244.1.0/24=192.168.50.99:8285", "--subnet-max", "10.244.2.0")
+	l, h1 := founder(t, "--static-peer", "10.244.1.0/24=192.168.50.99:8285",
+		"--subnet-min", "10.244.1.0", "--subnet-max", "10.244.2.0")
 	if got := h1.Lease().String(); got != "10.244.2.0/24" {
 		t.Errorf("leased %s", got)
 	}

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -35,10 +36,9 @@ func (l *Lab) newHost() *Host {
 		StateDir:  filepath.Join(l.dir, name, "state"),
 		RunDir:    filepath.Join(l.dir, name, "run"),
 	}
-	for dir, mode := range map[string]os.FileMode{h.StateDir: 0o700, h.RunDir: 0o755} {
-		if err := os.MkdirAll(dir, mode); err != nil {
-			l.t.Fatalf("make directories of %s: %v", name, err)
-		}
+	// Run first: it makes the directory above them both, for everybody to enter.
+	if err := errors.Join(os.MkdirAll(h.RunDir, 0o755), os.Mkdir(h.StateDir, 0o700)); err != nil {
+		l.t.Fatalf("make directories of %s: %v", name, err)
 	}
 	l.hosts = append(l.hosts, h)
 	return h
@@ -92,6 +92,22 @@ func (h *Host) SubnetFile() map[string]string {
 		values[key] = value
 	}
 	return values
+}
+
+// DockerOptions returns what the docker file has as DOCKER_OPTS.
+func (h *Host) DockerOptions() string {
+	h.lab.t.Helper()
+	data, err := os.ReadFile(filepath.Join(h.RunDir, "docker"))
+	if err != nil {
+		h.lab.t.Fatalf("%s: %v", h.NodeName, err)
+	}
+	for line := range strings.Lines(string(data)) {
+		if value, ok := strings.CutPrefix(line, "DOCKER_OPTS="); ok {
+			return strings.Trim(strings.TrimSpace(value), `"`)
+		}
+	}
+	h.lab.t.Fatalf("%s: no DOCKER_OPTS in %q", h.NodeName, data)
+	return ""
 }
 
 // Lease returns the subnet that subnet.env names; the test fails without it.
@@ -148,6 +164,8 @@ func (h *Host) Pod() *Pod {
 	p.Exec(t, "ip", "link", "set", "eth0", "up")
 	p.Exec(t, "ip", "address", "add", netip.PrefixFrom(p.Addr, bridge.Bits()).String(), "dev", "eth0")
 	p.Exec(t, "ip", "route", "add", "default", "via", bridge.Addr().String())
+	// The kernel lets a new port into service up to a second later.
+	p.Reachable(t, bridge.Addr(), 10*time.Second)
 	return p
 }
 
