@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"iter"
 	"maps"
+	"slices"
 )
 
 // candidate is the slot to claim next. The slot held last comes first where it
@@ -41,11 +42,16 @@ func (c *Core) rank(s Slot) int {
 	return 3
 }
 
-// claimable reports whether a slot may be asked for: not just refused, and
-// promised by ourselves to nobody.
+// claimable reports whether a slot may be asked for: not reserved, not just
+// refused, and promised by ourselves to nobody.
 func (c *Core) claimable(s Slot) bool {
 	p := c.promiseFor(s)
-	return c.claim.avoid[s] <= c.now && (p == nil || p.Claimant.IsZero() || p.Claimant == c.id)
+	return !c.reserved(s) && c.claim.avoid[s] <= c.now && (p == nil || p.Claimant.IsZero() || p.Claimant == c.id)
+}
+
+// reserved reports whether a slot's subnet is set aside by the configuration.
+func (c *Core) reserved(s Slot) bool {
+	return slices.ContainsFunc(c.cfg.Reserved, c.Network().SubnetOf(s).Overlaps)
 }
 
 // slotsInOrder walks over all eligible slots once: start and step come from

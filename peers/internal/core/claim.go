@@ -108,7 +108,11 @@ func (c *Core) found() {
 	c.table = newTable(c.prepared, c.cfg.Endpoint.Addr().IsLoopback())
 	slot, ok := c.pinned()
 	if !ok {
-		slot, _ = c.candidate()
+		slot, ok = c.candidate()
+	}
+	if !ok {
+		c.effects.Fatal = fmt.Errorf("network %s has no subnet to hand out: all are reserved", c.prepared.Prefix)
+		return
 	}
 	c.claim.slot, c.claim.epoch = slot, 1
 	c.log(levelInfo, "founding a network", "network", c.Network().Prefix, "id", c.Network().ID().Short())

@@ -21,6 +21,9 @@ type Config struct {
 	MTU      uint16
 	Pin      netip.Prefix  // the subnet to hold, or zero for any
 	LeaseTTL time.Duration // how long a dead node keeps its subnet
+	// Reserved are subnets that belong to hosts outside of the gossip: none of
+	// them is claimed, or promised to anyone.
+	Reserved []netip.Prefix
 	// MayFound lets a node that is in no network found one.
 	MayFound bool
 	// Want is the network asked for; zero fields are open.

@@ -221,6 +221,26 @@ func TestANodeMovesToItsNewPinAndFreesWhatItHeld(t *testing.T) {
 	}
 }
 
+func TestReservedSubnetsAreNeitherClaimedNorPromised(t *testing.T) {
+	for seed := range uint64(10) {
+		w := newWorld(t, seed, 3, func(i int, c *Config) {
+			if i == 0 { // the others do not know of the reservation
+				c.Want = Network{Prefix: netip.MustParsePrefix("10.9.0.0/26"), SubnetLen: 28} // 3 slots
+				c.Reserved = []netip.Prefix{netip.MustParsePrefix("10.9.0.16/28")}
+			}
+		})
+		for _, h := range w.hosts[:2] {
+			h.boot()
+			w.runUntil(30*time.Second, "lease confirmed", h.confirmed)
+		}
+		w.hosts[2].boot()
+		w.run(20 * time.Second)
+		if w.hosts[2].confirmed() {
+			t.Fatalf("seed %d: a reserved subnet was handed out\n%s", seed, w.dump())
+		}
+	}
+}
+
 func TestADeadNodesSubnetIsClaimedOnlyAfterTheLeaseTTL(t *testing.T) {
 	ttl := 10 * time.Minute
 	tiny := func(_ int, c *Config) {
