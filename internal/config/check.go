@@ -33,6 +33,11 @@ func (c *Config) check() error {
 	if err := c.checkPin(network); err != nil {
 		return err
 	}
+	for _, p := range c.StaticPeers {
+		if c.Subnet.IsValid() && p.Subnet.Overlaps(c.Subnet) {
+			return c.staticFault(p, "is the subnet this node is to hold (--subnet "+c.Subnet.String()+"); every subnet has one host")
+		}
+	}
 	// Loopback endpoints are held against the underlay once it is chosen.
 	return c.CheckStaticPeers(network, netip.Prefix{}, true)
 }

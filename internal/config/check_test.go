@@ -52,6 +52,7 @@ func TestSettingsThatMakeNoSenseAreRefusedByName(t *testing.T) {
 		{"log-level=loud", "", `--log-level loud: not one of debug, info, warn, error`},
 		{"static-peer=10.245.9.0/24=192.0.2.9:8285", "", `--static-peer 10.245.9.0/24=192.0.2.9:8285: subnet is no part of the network 10.244.0.0/16`},
 		{"static-peer=10.244.0.0/16=192.0.2.9:8285", "", `--static-peer 10.244.0.0/16=192.0.2.9:8285: subnet is no part of the network 10.244.0.0/16`},
+		{"subnet=10.244.9.0/24 static-peer=10.244.9.0/25=192.0.2.9:8285", "", `--static-peer 10.244.9.0/25=192.0.2.9:8285: is the subnet this node is to hold (--subnet 10.244.9.0/24); every subnet has one host`},
 		{"", "FLANNELD_STATIC_PEER=10.244.9.0/24=10.244.1.9:8285", `FLANNELD_STATIC_PEER=10.244.9.0/24=10.244.1.9:8285: endpoint lies inside the network 10.244.0.0/16; give the host's underlay address`},
 		{"static-peer=10.244.9.0/24=192.0.2.9:8285 static-peer=10.244.9.128/25=192.0.2.8:8285", "", `--static-peer 10.244.9.128/25=192.0.2.8:8285: overlaps static peer 10.244.9.0/24=192.0.2.9:8285; every subnet has one host`},
 	}

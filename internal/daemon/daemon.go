@@ -62,7 +62,7 @@ type daemon struct {
 	totals    totals     // of planes that are gone
 	directory directory
 	notes     map[string]string // by node, from the newest routes
-	repairs   uint64            // of the device
+	guarded   guardState        // by guards of planes that are gone
 	ready     time.Duration     // from start to READY=1; 0: not yet
 
 	waiting string // last logged

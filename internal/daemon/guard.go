@@ -16,6 +16,15 @@ import (
 // are to be back within 10 s.
 const guardInterval = 3 * time.Second
 
+// When somebody changes rules, ours are looked at soon: dockerd's start would
+// otherwise hide source addresses for some seconds, and connections keep what
+// they began with. Several changes at once make one look, and a host whose
+// rules change all the time is looked at once a second.
+const (
+	changeDelay    = 200 * time.Millisecond
+	changeInterval = time.Second
+)
+
 // guard puts back what other programs take away from the host: device settings,
 // firewall rules, forwarding. Running iptables can take long when another
 // program holds its lock, which is why this has a goroutine of its own.
@@ -42,19 +51,40 @@ type guardState struct {
 func (g *guard) run(ctx context.Context, settled chan<- struct{}) {
 	tick := time.NewTicker(guardInterval)
 	defer tick.Stop()
+	changes, err := watchRuleset(ctx)
+	if err != nil {
+		g.log.Debug("rules are looked at every few seconds only", "error", err)
+	}
 	g.forwarding()
 	g.firewallRound(true)
 	close(settled)
+	var soon <-chan time.Time // set: a look is due
+	var looked time.Time      // because of a change
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-changes:
+			if soon == nil {
+				soon = time.After(max(changeDelay, changeInterval-time.Since(looked)))
+			}
+			continue
+		case <-soon:
+			looked, soon = time.Now(), nil
 		case <-tick.C:
 			g.forwarding()
 			g.deviceRound()
-			g.firewallRound(false)
 		}
+		g.firewallRound(false)
 	}
+}
+
+// after adds what earlier guards did.
+func (s guardState) after(earlier guardState) guardState {
+	s.firewallRepairs += earlier.firewallRepairs
+	s.deviceRepairs += earlier.deviceRepairs
+	s.forwardingChanged = s.forwardingChanged || earlier.forwardingChanged
+	return s
 }
 
 func (g *guard) state() guardState {

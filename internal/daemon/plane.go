@@ -156,7 +156,7 @@ func (d *daemon) closePlane(late <-chan time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.totals.add(p.forwarder.Stats())
-	d.repairs += p.guard.state().deviceRepairs
+	d.guarded = p.guard.state().after(d.guarded)
 	d.plane = nil
 }
 
@@ -177,7 +177,7 @@ func (d *daemon) rebuild(failure error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.plane = p
-	d.repairs++
+	d.guarded.deviceRepairs++
 	return nil
 }
 

@@ -50,23 +50,22 @@ func (d *daemon) Status() control.Status {
 // fillLive adds what changes with the plane.
 func (d *daemon) fillLive(out *control.Status) {
 	d.mu.Lock()
-	p, sum, repairs, ready := d.plane, d.totals.with(route.Counters{}), d.repairs, d.ready
+	p, sum, g, ready := d.plane, d.totals.with(route.Counters{}), d.guarded, d.ready
 	if p != nil {
-		sum = d.totals.with(p.forwarder.Stats())
+		sum, g = d.totals.with(p.forwarder.Stats()), p.guard.state().after(d.guarded)
 	}
 	d.mu.Unlock()
 	out.Egress, out.Ingress, out.Drops = sum.egress, sum.ingress, sum.drops
 	out.Device = control.Device{Name: d.cfg.Device, State: control.DeviceAbsent, MTU: d.mtu}
 	out.Host = control.Host{
 		IPForward: ipForward(), Masquerade: d.cfg.IPMasq, SubnetFile: d.cfg.SubnetPath(), DockerFile: d.cfg.DockerPath(),
-		DeviceRepairs: repairs, ReadyAfter: control.SecondsOf(ready),
+		IPForwardChanged: g.forwardingChanged, FirewallRepairs: g.firewallRepairs, DeviceRepairs: g.deviceRepairs,
+		ReadyAfter: control.SecondsOf(ready),
 	}
 	if p == nil {
 		return
 	}
-	g := p.guard.state()
-	out.Host.IPForwardChanged, out.Host.Firewall, out.Host.FirewallNote = g.forwardingChanged, g.firewall, g.firewallNote
-	out.Host.FirewallRepairs, out.Host.DeviceRepairs = g.firewallRepairs, repairs+g.deviceRepairs
+	out.Host.Firewall, out.Host.FirewallNote = g.firewall, g.firewallNote
 	out.Device.Address = p.link.Addr
 	out.Device.State, out.Device.Note = deviceState(p.link)
 }
