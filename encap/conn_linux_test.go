@@ -247,7 +247,7 @@ func TestForeignAddressIsAnError(t *testing.T) {
 }
 
 func TestConfigIsChecked(t *testing.T) {
-	for _, cfg := range []Config{{Lanes: -1}, {Lanes: 257}, {Batch: -1}, {Batch: 1025}, {BufferSize: -1}, {BufferSize: 2 << 30}} {
+	for _, cfg := range []Config{{Lanes: -1}, {Lanes: 257}, {Batch: -1}, {Batch: 1025}, {BufferSize: -1}, {BufferSize: 1<<30 + 1}} {
 		if conns, err := Listen(anyPort, cfg); err == nil {
 			t.Errorf("Listen accepted %+v", cfg)
 			conns[0].Close()

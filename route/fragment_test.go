@@ -172,6 +172,7 @@ func FuzzFragment(f *testing.F) {
 	f.Add([]byte(spec{options: []byte{1, 1, 1, 148}, payload: pattern(100)}.build()), 68)
 	f.Add([]byte(spec{}.build()), 1000)
 	f.Fuzz(func(t *testing.T, b []byte, mtu int) {
+		b = repair(b)
 		p, reason := parse(b)
 		if reason != Forwarded || mtu < minMTU || int(p.flags()&offsetMask)*8+len(b) > maxPacket {
 			return

@@ -145,6 +145,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(spec{options: []byte{1, 1, 1, 0}, payload: pattern(900)}.build()), 0)
 	a := newAnswerer(netip.MustParsePrefix("0.0.0.0/0"), 1472)
 	f.Fuzz(func(t *testing.T, b []byte, mtu int) {
+		b = repair(b)
 		about, reason := parse(b)
 		if reason != Forwarded || !a.mayAnswer(about) {
 			return

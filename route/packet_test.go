@@ -86,3 +86,18 @@ func drawOptions(t *rapid.T) []byte {
 	}
 	return b
 }
+
+// repair makes version, lengths and checksum of fuzzed bytes right where that is
+// possible, so that a fuzzer gets past parse, which it could hardly guess its way
+// through.
+func repair(b []byte) []byte {
+	if len(b) < minHeader || len(b) > maxPacket {
+		return b
+	}
+	p := append(packet(nil), b...)
+	words := max(minHeader/4, min(int(p[0]&0x0f), len(p)/4))
+	p[0] = 4<<4 | byte(words)
+	binary.BigEndian.PutUint16(p[2:], uint16(len(p)))
+	p.seal()
+	return p
+}

@@ -1,0 +1,102 @@
+package route
+
+import (
+	"net/netip"
+	"testing"
+
+	"flanneld/encap/encaptest"
+	"flanneld/tun/tuntest"
+)
+
+// fuzzLane is a lane whose loops are stepped by hand, with all routes of node a.
+func fuzzLane(t *testing.T) (Config, *tuntest.Queue, *encaptest.Conn) {
+	q, c := tuntest.NewQueue(), encaptest.NewConn()
+	return testConfig(t, Lane{q, c}), q, c
+}
+
+// dropped counts the drops of one loop, whatever their reason.
+func (c *counters) dropped() (n uint64) {
+	for r := range c.drops {
+		n += c.drops[r].Load()
+	}
+	return n
+}
+
+// Whatever a container sends: what leaves is a packet from this node's lease to
+// the peer that holds the destination, and each packet leaves or is counted.
+func FuzzEgress(f *testing.F) {
+	f.Add([]byte(spec{payload: pattern(30)}.build()), 1500)
+	f.Add([]byte(spec{dst: "10.244.3.5", payload: pattern(600)}.build()), 200)
+	f.Add([]byte(spec{dst: "10.244.99.5", flags: flagDF}.build()), 1500)
+	f.Add(make6(), 1500)
+	f.Fuzz(func(t *testing.T, b []byte, path int) {
+		cfg, q, c := fuzzLane(t)
+		for _, e := range testEntries() {
+			if e.Peer != nil {
+				c.SetPathMTU(e.Peer.Endpoint().Addr(), path)
+			}
+		}
+		e := newEgress(cfg.Lanes[0], &cfg, newAnswerLimit())
+		q.Feed(b, repair(b))
+		if err := e.step(); err != nil {
+			t.Fatal(err)
+		}
+		q.Close()
+		c.Close()
+		sent := c.Sent(1 << 20)
+		if n := e.counters.dropped(); uint64(len(sent))+n < 2 {
+			t.Errorf("2 packets, %d sent, %d drops", len(sent), n)
+		}
+		for _, d := range sent {
+			p, reason := parse(d.Payload)
+			if reason != Forwarded || !testLease.Contains(p.source()) {
+				t.Fatalf("sent %x: %s", d.Payload, reason)
+			}
+			if hop, ok := cfg.Table.Lookup(p.destination()); !ok || hop.Kind != Via || hop.Endpoint != d.Addr {
+				t.Fatalf("sent a packet for %s to %s", p.destination(), d.Addr)
+			}
+		}
+		for _, answer := range q.Written(1 << 20) {
+			if p, reason := parse(answer); reason != Forwarded || !testLease.Contains(p.destination()) {
+				t.Fatalf("answered %x: %s", answer, reason)
+			}
+		}
+	})
+}
+
+// Whatever arrives, from whomever: what gets in is a whole packet from the
+// sender's lease to ours, and nothing is answered.
+func FuzzIngress(f *testing.F) {
+	good := []byte(spec{src: "10.244.2.5", dst: "10.244.1.5", payload: pattern(30)}.build())
+	f.Add(good, uint32(0xc0000202))                                                       // 192.0.2.2, a peer
+	f.Add(good, uint32(0xc6336401))                                                       // 198.51.100.1, a stranger
+	f.Add([]byte(spec{src: "10.244.3.5", dst: "10.244.1.5"}.build()), uint32(0xc0000202)) // another's lease
+	f.Add(pattern(1500), uint32(0xc0000202))
+	f.Fuzz(func(t *testing.T, b []byte, from uint32) {
+		cfg, q, c := fuzzLane(t)
+		sender := netip.AddrPortFrom(netip.AddrFrom4([4]byte{byte(from >> 24), byte(from >> 16), byte(from >> 8), byte(from)}), 8285)
+		g := newIngress(cfg.Lanes[0], &cfg)
+		c.Deliver(encaptest.Datagram{Addr: sender, Payload: b}, encaptest.Datagram{Addr: sender, Payload: repair(b)})
+		if err := g.step(); err != nil {
+			t.Fatal(err)
+		}
+		q.Close()
+		c.Close()
+		if sent := c.Sent(1); len(sent) > 0 {
+			t.Fatalf("answered %x", sent[0].Payload)
+		}
+		written := q.Written(2)
+		if n := g.counters.dropped(); n+uint64(len(written)) != 2 {
+			t.Errorf("2 datagrams, %d written, %d drops", len(written), n)
+		}
+		for _, w := range written {
+			p, reason := parse(w)
+			if reason != Forwarded || len(w) > cfg.MTU || !testLease.Contains(p.destination()) {
+				t.Fatalf("let in %x: %s", w, reason)
+			}
+			if hop, ok := cfg.Table.Lookup(p.source()); !ok || hop.Endpoint.Addr() != sender.Addr() {
+				t.Fatalf("let in a packet of %s from %s", p.source(), sender)
+			}
+		}
+	})
+}
