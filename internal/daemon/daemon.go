@@ -66,6 +66,7 @@ type daemon struct {
 	ready     time.Duration     // from start to READY=1; 0: not yet
 
 	waiting string // last logged
+	known   acquaintance
 }
 
 // leaveReply takes what could not be removed.
@@ -113,6 +114,9 @@ func (d *daemon) work(ctx context.Context, serving <-chan error) error {
 			err = fmt.Errorf("control socket: %w", err)
 		case <-d.node.Changes():
 			err = d.update()
+		case <-d.known.ending:
+			d.known.end()
+			err = d.update()
 		case <-d.settled():
 			err = d.announce()
 		case failure := <-d.failed():
@@ -130,6 +134,7 @@ func (d *daemon) work(ctx context.Context, serving <-chan error) error {
 func (d *daemon) update() error {
 	s := d.node.Snapshot()
 	d.tell(s)
+	d.known.meet(s)
 	if s.Lease == peers.Confirmed && (d.plane == nil || d.plane.lease != s.Self.Lease.Prefix) {
 		if err := d.replacePlane(s); err != nil {
 			return err
@@ -148,7 +153,7 @@ func (d *daemon) route(s *peers.Snapshot) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for id, note := range notes {
-		if d.notes[id] != note {
+		if d.notes[id] != note && note != noteUnmet {
 			d.log.Warn("node is not routed", "node", id, "reason", note)
 		}
 	}
@@ -157,7 +162,7 @@ func (d *daemon) route(s *peers.Snapshot) error {
 }
 
 func (d *daemon) terrain(s *peers.Snapshot) terrain {
-	return terrain{network: s.Network.Prefix, self: s.Self.Endpoint, loopback: d.loopback}
+	return terrain{network: s.Network.Prefix, self: s.Self.Endpoint, loopback: d.loopback, unmet: d.known.unmet}
 }
 
 func (d *daemon) reloadKey() {

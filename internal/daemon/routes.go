@@ -26,7 +26,12 @@ type terrain struct {
 	network  netip.Prefix
 	self     netip.AddrPort // our own endpoint
 	loopback bool           // the underlay is the loopback interface
+	// unmet says that gossip has not heard of a node since this start.
+	unmet func(id string) bool
 }
+
+// noteUnmet is shown with a node that is routed from memory.
+const noteUnmet = "not met since this start; routed by the table on disk"
 
 // plan turns a snapshot and the static peers into routes. notes says, by node
 // ID or static peer, why one is not routed as it would like to be.
@@ -70,7 +75,10 @@ func nodeHop(s *peers.Snapshot, n peers.NodeInfo, t terrain, notes map[string]st
 		return h, s.Lease == peers.Confirmed
 	}
 	h.kind = route.Via
-	if n.State == peers.Dead {
+	switch {
+	case n.State == peers.Dead && t.unmet(n.ID):
+		notes[n.ID] = noteUnmet
+	case n.State == peers.Dead:
 		h.kind = route.Unreachable
 	}
 	if reason := t.refuses(n.Endpoint); reason != "" {

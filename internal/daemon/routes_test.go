@@ -13,7 +13,7 @@ import (
 
 var (
 	network = netip.MustParsePrefix("10.244.0.0/16")
-	land    = terrain{network: network, self: netip.MustParseAddrPort("192.0.2.1:8285")}
+	land    = terrain{network: network, self: netip.MustParseAddrPort("192.0.2.1:8285"), unmet: func(string) bool { return false }}
 )
 
 // node makes a node table line: node("b", peers.Alive, 2) has 10.244.2.0/24 and
@@ -105,7 +105,7 @@ func TestRoutesFollowTheNodeTable(t *testing.T) {
 
 func TestEndpointsOnLoopbackAreFineWhenTheUnderlayIs(t *testing.T) {
 	s := self(peers.Confirmed, with(node("b", peers.Alive, 2), endpoint("127.0.0.2:8285")))
-	hops, notes := plan(s, nil, terrain{network: network, self: land.self, loopback: true})
+	hops, notes := plan(s, nil, terrain{network: network, self: land.self, loopback: true, unmet: land.unmet})
 	if len(hops) != 2 || hops[1].kind != route.Via || len(notes) != 0 {
 		t.Errorf("got %v, %v", brief(hops), notes)
 	}
@@ -178,5 +178,37 @@ func TestPeerObjectsOutliveChangesOfRoutes(t *testing.T) {
 	}
 	if d.entries(nil, func(string) bool { return false }); len(d) != 0 {
 		t.Errorf("kept %v of nodes nobody knows any more", d)
+	}
+}
+
+// After a restart the table on disk is all there is, for as long as gossip has
+// met nobody, and a little longer.
+func TestNodesOnDiskAreRoutedUntilGossipKnowsBetter(t *testing.T) {
+	var a acquaintance
+	kinds := func(s *peers.Snapshot) (b, c route.Kind) {
+		a.meet(s)
+		ground := land
+		ground.unmet = a.unmet
+		hops, _ := plan(s, nil, ground)
+		return hops[1].kind, hops[2].kind
+	}
+	b, c := node("b", peers.Dead, 2), node("c", peers.Dead, 3)
+	if kb, kc := kinds(self(peers.Confirmed, b, c)); kb != route.Via || kc != route.Via {
+		t.Errorf("nobody met: %v, %v", kb, kc)
+	}
+	if a.ending != nil {
+		t.Error("the time to meet runs before anybody was met")
+	}
+	b.State = peers.Alive
+	if kb, kc := kinds(self(peers.Confirmed, b, c)); kb != route.Via || kc != route.Via || a.ending == nil {
+		t.Errorf("one met: %v, %v", kb, kc)
+	}
+	b.State = peers.Dead
+	if kb, kc := kinds(self(peers.Confirmed, b, c)); kb != route.Unreachable || kc != route.Via {
+		t.Errorf("it died, the other was not met yet: %v, %v", kb, kc)
+	}
+	a.end()
+	if kb, kc := kinds(self(peers.Confirmed, b, c)); kb != route.Unreachable || kc != route.Unreachable {
+		t.Errorf("the time to meet is over: %v, %v", kb, kc)
 	}
 }

@@ -214,6 +214,9 @@ func (d *daemon) explain(out *control.Route, s *peers.Snapshot, next route.NextH
 		if n.Lease.Prefix == next.Prefix && n.Name == next.Peer.Name() {
 			out.Node, out.State = control.NodeName{ID: n.ID, Name: n.Name}, n.State.String()
 			out.Reason = fmt.Sprintf("the node holds the lease and is %s", n.State)
+			if next.Kind == route.Via && n.State == peers.Dead {
+				out.Reason = "the node holds the lease and was " + noteUnmet
+			}
 			if n.MTU > 0 {
 				out.MTU = min(out.MTU, n.MTU)
 			}
