@@ -27,7 +27,10 @@ const (
 	DefaultBufferSize = 8 << 20
 )
 
-const maxLanes = 256 // as many as a TUN device has queues
+const (
+	maxLanes = 256  // as many as a TUN device has queues
+	maxBatch = 1024 // UIO_MAXIOV, which bounds sendmmsg as well
+)
 
 // checked returns the configuration with defaults filled in, or says what is
 // wrong with it or the address.
@@ -46,8 +49,8 @@ func (c Config) checked(addr netip.AddrPort) (Config, error) {
 		return c, fmt.Errorf("encap: listen on %s: the underlay address must be IPv4", addr)
 	case c.Lanes < 0 || c.Lanes > maxLanes:
 		return c, fmt.Errorf("encap: %d lanes: must be 1 to %d", c.Lanes, maxLanes)
-	case c.Batch < 0 || c.Batch > MaxBuffers:
-		return c, fmt.Errorf("encap: batch of %d: must be 1 to %d", c.Batch, MaxBuffers)
+	case c.Batch < 0 || c.Batch > maxBatch:
+		return c, fmt.Errorf("encap: batch of %d: must be 1 to %d", c.Batch, maxBatch)
 	case c.BufferSize < 0 || c.BufferSize > 1<<30:
 		return c, fmt.Errorf("encap: socket buffers of %d bytes: must be 1 to %d", c.BufferSize, 1<<30)
 	}

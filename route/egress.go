@@ -197,15 +197,18 @@ func (e *egress) settle(i int) {
 	e.count(&e.out, i)
 }
 
-// count counts what became of message i.
+// count counts what became of message i. Of a packet that the kernel refuses,
+// for want of an underlay route or by a firewall rule, the sender is told.
 func (e *egress) count(o *outbox, i int) {
 	header, payload := o.at(i)
-	switch o.messages[i].Err {
-	case nil:
+	switch err := o.messages[i].Err; {
+	case err == nil:
 		e.tally.carried(&o.hops[i].Peer.egress, header.headerLen()+len(payload))
-	case encap.ErrBufferFull:
+	case err == encap.ErrBufferFull:
 		e.tally.drop(SendBufferFull)
-	default:
+	case o.whole(i):
+		e.refuse(header, SendFailed, 0)
+	default: // there is nothing to quote
 		e.tally.drop(SendFailed)
 	}
 }
@@ -223,7 +226,7 @@ func (e *egress) shorten(i int) {
 	}
 	switch {
 	case size <= limit:
-		e.tally.drop(SendFailed)
+		e.count(&e.out, i)
 	case header.dontFragment(): // so it was not cut: header begins the whole packet
 		e.refuse(header, NeedsFragmentation, limit)
 	default:

@@ -17,6 +17,7 @@ var answers = [reasonCount]icmpError{
 	NoRoute:            {3, 0},  // net unreachable
 	OwnLease:           {3, 1},  // host unreachable
 	PeerUnreachable:    {3, 1},  // host unreachable
+	SendFailed:         {3, 1},  // host unreachable
 	NeedsFragmentation: {3, 4},  // fragmentation needed and DF set, with the MTU
 	TTLExpired:         {11, 0}, // time to live exceeded in transit
 }

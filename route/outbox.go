@@ -54,11 +54,15 @@ func (o *outbox) add(hop *NextHop, buffers int) {
 	o.n++
 }
 
-// at returns message i as the packet it carries: header and payload.
+// whole reports whether message i is a packet in one piece.
+func (o *outbox) whole(i int) bool { return len(o.messages[i].Buffers) == 1 }
+
+// at returns the header and the payload of the packet in message i. The header
+// of a packet in one piece goes on with the rest of the packet.
 func (o *outbox) at(i int) (header packet, payload []byte) {
 	first := packet(o.buffers[i][0])
-	if len(o.messages[i].Buffers) == 2 {
-		return first, o.buffers[i][1]
+	if o.whole(i) {
+		return first, first.payload()
 	}
-	return first, first.payload()
+	return first, o.buffers[i][1]
 }

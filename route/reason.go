@@ -22,7 +22,7 @@ const (
 	PeerUnreachable                  // egress: the lease's holder is dead; answered
 	TTLExpired                       // egress: answered
 	NeedsFragmentation               // egress: too large for the path, and DF is set; answered
-	SendFailed                       // egress: the kernel refused the datagram
+	SendFailed                       // egress: the kernel refused the datagram; answered
 	SendBufferFull                   // egress: the socket's send buffer stayed full
 	ReceiveOverflow                  // ingress: the socket's receive buffer was full
 	DeviceDown                       // ingress

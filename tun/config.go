@@ -51,7 +51,7 @@ var ErrDeviceDown = errors.New("the device is down")
 
 const (
 	maxName   = 15  // IFNAMSIZ - 1, linux/if.h
-	maxQueues = 256 // MAX_TAP_QUEUES, linux/if_tun.h's driver
+	maxQueues = 256 // MAX_TAP_QUEUES, drivers/net/tun.c
 )
 
 // checked returns the configuration with defaults filled in, or says what is
