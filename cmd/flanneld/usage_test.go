@@ -37,7 +37,7 @@ func TestWrongCommandLinesEndWithStatusTwoAndOneLine(t *testing.T) {
 		"nodes --run-dir":          "--run-dir: its value is missing: see flanneld nodes --help",
 		"completion":               "a command is missing: see flanneld completion --help",
 		"completion tcsh":          `unknown command "tcsh": see flanneld completion --help`,
-		"cleanup --device a/b":     "--device a/b: not a device name; use up to 15 letters, digits, dots and dashes",
+		"cleanup --device a/b":     "--device a/b: not a device name; use up to 15 letters, digits, dots, dashes and underscores",
 		"keygen now":               `keygen: "now" is one argument too many: see flanneld keygen --help`,
 	} {
 		r := flanneld(t, nil, strings.Fields(line)...)

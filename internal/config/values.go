@@ -165,11 +165,14 @@ func setDevice(c *Config, text string) error {
 	return nil
 }
 
-// CheckDevice says what is wrong with a device name (the kernel's rules).
+// CheckDevice says what is wrong with a device name: the kernel's rules, and
+// nothing that iptables or a shell would take for something else.
 func CheckDevice(name string) error {
-	if name == "" || name == "." || name == ".." || len(name) > maxDeviceName ||
-		strings.ContainsAny(name, "/:%") || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		return fmt.Errorf("not a device name; use up to %d letters, digits, dots and dashes", maxDeviceName)
+	odd := func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == '_')
+	}
+	if name == "" || len(name) > maxDeviceName || name[0] == '.' || name[0] == '-' || strings.ContainsFunc(name, odd) {
+		return fmt.Errorf("not a device name; use up to %d letters, digits, dots, dashes and underscores", maxDeviceName)
 	}
 	return nil
 }

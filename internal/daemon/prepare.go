@@ -113,19 +113,22 @@ func (d *daemon) checkExposure() error {
 // link local.
 func sheltered(a netip.Addr) bool { return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() }
 
+// runDirMode lets everybody read subnet.env, which other programs live on.
+const runDirMode = 0o755
+
 // makeRunDir makes the run directory where it is missing; systemd makes it
-// before the daemon starts.
+// before the daemon starts. One that is there stays as it is.
 func makeRunDir(dir string) error {
-	err := os.MkdirAll(dir, 0o755)
-	var info fs.FileInfo
-	if err == nil {
-		info, err = os.Stat(dir)
-	}
-	if err == nil && !info.IsDir() {
+	info, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(dir, runDirMode); err == nil {
+			err = os.Chmod(dir, runDirMode) // whatever the umask
+		}
+	} else if err == nil && !info.IsDir() {
 		err = syscall.ENOTDIR
 	}
 	if err != nil {
-		return fmt.Errorf("run directory %s cannot be made: %w: make it, or name another with --run-dir", dir, err)
+		return fmt.Errorf("run directory %s cannot be used: %w: make it, or name another with --run-dir", dir, err)
 	}
 	return nil
 }
