@@ -8,7 +8,9 @@ FUZZTIME    ?= 5s
 MINUTES     ?= 30
 BENCH_JSON  ?= bin/bench.json
 BINARY      := bin/flanneld
-UNITDIR     := /lib/systemd/system
+BINDIR      ?= $(PREFIX)/bin
+SYSCONFDIR  ?= /etc
+UNITDIR     ?= $(PREFIX)/lib/systemd/system
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
 # What the tests call, and the Debian package that has it.
@@ -77,16 +79,13 @@ fuzz: ## every fuzz target for FUZZTIME
 		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir | grep -vE '^fuzz: elapsed: [1-9]' || exit 1; \
 	done
 
-# verify wants the programs that a unit starts: it looks at an installed tree.
+# A prefix that exists: verify looks for the programs that a unit starts.
 units: build ## the systemd units are right, and sandboxed (a score of at most 2.5)
 	@echo "== systemd units"
 	@tree=$$(mktemp -d) && trap 'rm -rf "$$tree"' EXIT && \
-	$(MAKE) --no-print-directory -s install DESTDIR=$$tree PREFIX=/usr && \
-	for unit in dist/*.service; do \
-		sed "s|/usr/bin/flanneld|$$tree/usr/bin/flanneld|; s|/usr/local/bin/flanneld|$$tree/usr/bin/flanneld|" $$tree$(UNITDIR)/$$(basename $$unit) >$$tree/$$(basename $$unit) && \
-		systemd-analyze verify --man=no $$tree/$$(basename $$unit) && \
-		systemd-analyze security --offline=true --threshold=25 $$tree/$$(basename $$unit) | tail -n 1; \
-	done
+	$(MAKE) --no-print-directory -s install DESTDIR= PREFIX=$$tree SYSCONFDIR=$$tree/etc && \
+	systemd-analyze verify --man=no --recursive-errors=no $$tree/lib/systemd/system/flanneld.service && \
+	systemd-analyze security --no-pager --offline=true --threshold=25 $$tree/lib/systemd/system/flanneld.service | tail -n 1
 
 E2E_PACKAGES = $(shell grep -rl --include='*_test.go' '^//go:build .*e2e' . | xargs -n1 dirname | sort -u)
 RUN ?= .
@@ -100,6 +99,31 @@ soak: ## traffic and random restarts for MINUTES
 bench: ## plain routing, kernel VXLAN and flanneld side by side (as root)
 	@mkdir -p $(dir $(BENCH_JSON))
 	@go run ./test/bench -json $(BENCH_JSON)
+
+install: build ## program, units, settings; honours DESTDIR and PREFIX
+	install -D -m 0755 $(BINARY) $(DESTDIR)$(BINDIR)/flanneld
+	install -d $(DESTDIR)$(UNITDIR)/docker.service.d
+	sed -e 's|@BINDIR@|$(BINDIR)|g' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' dist/flanneld.service.in >$(DESTDIR)$(UNITDIR)/flanneld.service
+	chmod 0644 $(DESTDIR)$(UNITDIR)/flanneld.service
+	install -m 0644 dist/docker-flanneld.conf $(DESTDIR)$(UNITDIR)/docker.service.d/flanneld.conf
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	$(BINARY) completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/flanneld
+	@if test -e $(DESTDIR)$(SYSCONFDIR)/default/flanneld; then \
+		echo "$(DESTDIR)$(SYSCONFDIR)/default/flanneld is there and stays as it is"; \
+	else \
+		install -D -m 0644 dist/flanneld.default $(DESTDIR)$(SYSCONFDIR)/default/flanneld; \
+	fi
+	@if test -z "$(DESTDIR)" -a $(SYSCONFDIR) = /etc -a -d /run/systemd/system; then systemctl daemon-reload; fi
+
+uninstall: ## what install put there; settings and leases stay
+	@if test -z "$(DESTDIR)" -a -d /run/systemd/system && systemctl is-active -q flanneld; then \
+		echo "flanneld runs: systemctl disable --now flanneld, then again" >&2; exit 1; \
+	fi
+	rm -f $(DESTDIR)$(BINDIR)/flanneld $(DESTDIR)$(UNITDIR)/flanneld.service
+	rm -f $(DESTDIR)$(UNITDIR)/docker.service.d/flanneld.conf $(DESTDIR)$(PREFIX)/share/bash-completion/completions/flanneld
+	-rmdir $(DESTDIR)$(UNITDIR)/docker.service.d 2>/dev/null
+	@if test -z "$(DESTDIR)" -a -d /run/systemd/system; then systemctl daemon-reload; fi
+	@echo "kept: $(DESTDIR)$(SYSCONFDIR)/default/flanneld and /var/lib/flanneld (this host's identity and lease)"
 
 clean: ## remove what was built
 	rm -rf bin

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,12 +19,16 @@ type options struct {
 	rounds int
 	length time.Duration // of each measurement of throughput or round trips
 	json   string
+	// congestion control of both pods; the machine's default may be BBR, which
+	// paces, and is another measurement altogether.
+	congestion string
 }
 
 func main() {
 	var o options
 	flag.IntVar(&o.rounds, "rounds", 3, "how often everything is measured; the median counts")
 	flag.DurationVar(&o.length, "time", 2*time.Second, "length of one measurement")
+	flag.StringVar(&o.congestion, "congestion", "cubic", "TCP congestion control of the pods")
 	flag.StringVar(&o.json, "json", "", "file to write the results to")
 	flag.Parse()
 	lab.Enter(func() ([]string, error) {
@@ -37,22 +40,25 @@ func main() {
 
 func (o options) run(p *lab.Program) {
 	paths := []*path{routing(p), vxlan(p), flanneld(p)}
-	report := Report{Machine: machine(), Rounds: o.rounds, Seconds: o.length.Seconds()}
+	report := Report{Machine: o.machine(), Rounds: o.rounds, Seconds: o.length.Seconds()}
 	for _, path := range paths {
+		for _, pod := range []*lab.Pod{path.from, path.to} {
+			pod.Sysctl(p, "net.ipv4.tcp_congestion_control", o.congestion)
+		}
 		path.from.Reachable(p, path.to.Addr, 10*time.Second)
 		report.Paths = append(report.Paths, Path{Name: path.name, Results: map[string]Result{}})
 	}
 	for round := range o.rounds {
 		for _, m := range metrics {
 			for i, path := range paths {
-				fmt.Fprintf(os.Stderr, "\rround %d of %d: %-28s %-16s", round+1, o.rounds, m.title, path.name)
+				progress("round %d of %d: %-22s %s", round+1, o.rounds, m.title, path.name)
 				for name, value := range m.measure(p, path, o.length) {
 					report.Paths[i].add(name, value)
 				}
 			}
 		}
 	}
-	fmt.Fprintf(os.Stderr, "\r%70s\r", "")
+	progress("")
 	report.finish()
 	fmt.Print(report.table())
 	if o.json == "" {
@@ -70,16 +76,26 @@ func (o options) run(p *lab.Program) {
 	}
 }
 
+// progress shows what is being done: on a terminal always in the same line.
+func progress(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	switch {
+	case lab.IsTerminal(os.Stderr):
+		fmt.Fprintf(os.Stderr, "\r%-72s\r%s", "", line)
+	case line != "":
+		fmt.Fprintln(os.Stderr, line)
+	}
+}
+
 // machine describes where this was measured.
-func machine() Machine {
+func (o options) machine() Machine {
 	var uts unix.Utsname
 	unix.Uname(&uts)
-	congestion, _ := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control")
 	return Machine{
 		Kernel:     unix.ByteSliceToString(uts.Release[:]),
 		Processors: runtime.NumCPU(),
 		Go:         runtime.Version(),
-		Congestion: strings.TrimSpace(string(congestion)),
+		Congestion: o.congestion,
 		Time:       time.Now().UTC().Format(time.RFC3339),
 	}
 }

@@ -63,7 +63,7 @@ func demonstrate(p *lab.Program) {
 	}
 
 	say("How fast is it? TCP, one connection, 3 s for each pair. Both hosts share this machine's processors.")
-	terminal := isTerminal(os.Stdout)
+	terminal := lab.IsTerminal(os.Stdout)
 	for i, from := range containers {
 		to := containers[(i+1)%len(containers)]
 		name := fmt.Sprintf("  %s -> %s", from.host.NodeName, to.host.NodeName)
@@ -135,12 +135,6 @@ func best(p *lab.Program, from, to container) time.Duration {
 		}
 	}
 	return shortest.Round(time.Microsecond)
-}
-
-// isTerminal tells whether a line can be written over.
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 func say(format string, args ...any) { fmt.Printf(format+"\n", args...) }

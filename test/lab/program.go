@@ -78,3 +78,9 @@ func (p *Program) Failed() bool { return p.failed }
 
 // Cleanup adds something to do at the end, the last first.
 func (p *Program) Cleanup(f func()) { p.cleanups = append(p.cleanups, f) }
+
+// IsTerminal tells whether a line can be written over.
+func IsTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
