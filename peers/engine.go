@@ -58,16 +58,22 @@ func (e *engine) now() core.Time { return time.Since(e.begin) }
 func (e *engine) run(ctx context.Context) error {
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
+	gap := time.NewTimer(publishGap)
+	defer gap.Stop()
 	for {
 		if err := e.carryOut(); err != nil {
 			return err
+		}
+		if e.news {
+			gap.Reset(publishGap)
 		}
 		var err error
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			err = e.tick()
+			e.tick()
+		case <-gap.C: // carryOut publishes what was put off
 		case msg := <-e.gossip.messages:
 			e.receive(msg)
 		case s := <-e.gossip.states:
@@ -89,21 +95,27 @@ func (e *engine) run(ctx context.Context) error {
 }
 
 // tick lets time pass, and does what was put off.
-func (e *engine) tick() error {
+func (e *engine) tick() {
 	e.core.Tick(e.now())
 	e.followRoster() // suspicions wear off
 	e.askInUse()
 	e.settle()
 	e.encode()
-	if e.news || time.Since(e.published) >= publishEvery {
+	if time.Since(e.published) >= publishEvery {
 		e.publish()
 	}
-	return nil
 }
 
 // receive hands the core a message; what is malformed or of another network is dropped and counted there.
 func (e *engine) receive(msg []byte) {
-	if err := e.core.Receive(e.now(), msg); err != nil {
+	f, err := parseFrame(msg)
+	if err == nil {
+		if _, known := e.gossip.roster.of(f.from); !known && !f.from.IsZero() {
+			e.gossip.paths.learn(f, time.Now())
+		}
+		err = e.core.Receive(e.now(), f.msg)
+	}
+	if err != nil {
 		e.node.malformed.Add(1)
 		e.log.Debug("gossip: message dropped", "err", err)
 	}
@@ -124,10 +136,13 @@ func (e *engine) merge(s remoteState) error {
 	case err != nil: // single records; the rest was taken
 		e.log.Debug("gossip: records dropped", "from", s.from.Short(), "err", err)
 	}
+	e.core.Joined(e.now())
 	if e.firstState.IsZero() {
 		e.firstState = time.Now()
+		if e.approved {
+			e.core.Tick(e.now()) // nothing to wait for
+		}
 	}
-	e.core.Joined(e.now())
 	return nil
 }
 
@@ -230,6 +245,7 @@ func (e *engine) approve() error {
 	}
 	e.approved = true
 	e.core.Approve(e.now())
+	e.core.Tick(e.now()) // nothing to wait for
 	return nil
 }
 

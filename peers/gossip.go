@@ -39,7 +39,8 @@ const (
 
 // Limits between gossip's goroutines and the core's.
 const (
-	maxDatagram      = 1200 // bytes of a message; a longer one goes by stream
+	maxDatagram      = 1232 // bytes of a frame: 1,280 with all headers; a longer one goes by stream
+	newcomerFor      = 30 * time.Second
 	messageQueue     = 4096
 	stateQueue       = 64
 	reliableQueue    = 256
@@ -75,6 +76,10 @@ type gossip struct {
 	reliable   chan reliableSend
 	workers    sync.WaitGroup
 	unsent     sync.WaitGroup // reliable sends queued or under way
+
+	// The core's goroutine has these.
+	started time.Time
+	paths   *returnPaths
 }
 
 type reliableSend struct {
@@ -92,6 +97,8 @@ func newGossip(t *transport, self meta, start uint64, endpoint netip.AddrPort, k
 		states:    make(chan remoteState, stateQueue),
 		namesakes: make(chan namesake, 16),
 		reliable:  make(chan reliableSend, reliableQueue),
+		started:   time.Now(),
+		paths:     newReturnPaths(endpoint),
 	}
 	g.roster = newRoster(self.node, suspectFor)
 	g.about.Store(&self)
@@ -171,22 +178,41 @@ func parseState(b []byte) (remoteState, bool) {
 	return remoteState{core.NodeID(b[1:stateHeaderLen]), b[stateHeaderLen:]}, true
 }
 
-// send carries a message to a node, if it is a member now. It does not wait; what there is no room for is
-// dropped and counted, as what the network loses is: the core asks again.
+// send carries a message to a node, if it is a member now or has just written to us. It does not wait; what there is no room for is
+// dropped and counted, as what the network loses is: the core asks again. Only the core's goroutine calls it.
 func (g *gossip) send(to core.NodeID, msg []byte) {
-	m, ok := g.roster.of(to)
-	if !ok {
-		return
+	pad := 0
+	if time.Since(g.started) < newcomerFor {
+		pad = newcomerFrame
 	}
-	if len(msg) <= maxDatagram {
-		if err := g.list.SendBestEffort(&m.node, msg); err != nil {
+	b := encodeDirect(g.about.Load().node, g.endpoint, msg, pad)
+	m, ok := g.roster.of(to)
+	switch {
+	case !ok:
+		g.sendBack(to, b)
+	case len(b) <= maxDatagram:
+		if err := g.list.SendBestEffort(&m.node, b); err != nil {
 			g.log.Debug("gossip: datagram not sent", "to", m.endpoint(), "err", err)
 		}
-		return
+	default:
+		g.sendLong(m, b)
 	}
+}
+
+// sendBack answers a node that gossip has not told us of yet.
+func (g *gossip) sendBack(to core.NodeID, b []byte) {
+	if at, ok := g.paths.take(to, len(b), time.Now()); ok && len(b) <= maxDatagram {
+		if err := g.list.SendToAddress(memberlist.Address{Addr: at.String()}, b); err != nil {
+			g.log.Debug("gossip: datagram not sent", "to", at, "err", err)
+		}
+	}
+}
+
+// sendLong has a message sent as a stream.
+func (g *gossip) sendLong(m member, b []byte) {
 	g.unsent.Add(1)
 	select {
-	case g.reliable <- reliableSend{m.node, msg}:
+	case g.reliable <- reliableSend{m.node, b}:
 	default:
 		g.unsent.Done()
 		g.dropped.Add(1)
@@ -205,7 +231,7 @@ func (g *gossip) sendReliably() {
 
 // broadcast has a message told to everyone, a few nodes at a time.
 func (g *gossip) broadcast(key string, msg []byte) {
-	g.broadcasts.QueueBroadcast(broadcast{key, msg})
+	g.broadcasts.QueueBroadcast(broadcast{key, encodeRumour(msg)})
 	if g.broadcasts.NumQueued() > broadcastsQueued {
 		g.broadcasts.Prune(broadcastsQueued)
 	}

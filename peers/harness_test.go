@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -17,17 +18,38 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain fails when a goroutine is left after the tests. memberlist's probe loop looks up only when its probe is over: it gets that long.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	err := goleak.Find()
+	for late := time.Now().Add(2 * suspectFor); err != nil && time.Now().Before(late); err = goleak.Find() {
+	}
+	if err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
 
 // waitAtMost is how long a test waits for what should come within seconds.
 const waitAtMost = 60 * time.Second
 
-// hosts gives each node of the test binary a loopback address of its own: on Linux all of 127/8 is this host.
-var hosts atomic.Uint32
+// Each node of the test binary has a loopback address of its own: on Linux all of 127/8 is this host. Net and port are
+// random, so that two runs do not meet; the port is below those the kernel hands out.
+var (
+	hosts    atomic.Uint32
+	hostNet  = [2]byte{127, byte(64 + rand.IntN(128))}
+	testPort = uint16(20000 + rand.IntN(10000))
+)
 
 func nextHost() netip.Addr {
 	n := hosts.Add(1)
-	return netip.AddrFrom4([4]byte{127, 42, byte(n >> 8), byte(n)})
+	return netip.AddrFrom4([4]byte{hostNet[0], hostNet[1], byte(n >> 8), byte(n)})
+}
+
+// gossip is the address a host's gossip is at.
+func (h *host) gossip() string {
+	return netip.AddrPortFrom(h.config.Advertise, h.config.GossipPort).String()
 }
 
 // logBuffer collects a node's log.
@@ -64,7 +86,7 @@ func newHost(t *testing.T, edit func(*Config)) *host {
 	h := &host{t: t, log: &logBuffer{}}
 	addr := nextHost()
 	h.config = Config{
-		StateDir: filepath.Join(t.TempDir(), "state"), Advertise: addr, Bind: addr, GossipPort: DefaultGossipPort, DataPort: 8285,
+		StateDir: filepath.Join(t.TempDir(), "state"), Advertise: addr, Bind: addr, GossipPort: testPort, DataPort: 8285,
 		Name: fmt.Sprintf("host-%d", addr.As4()[3]), MTU: 1472,
 		Logger: slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelInfo})),
 	}
@@ -83,7 +105,7 @@ func newHost(t *testing.T, edit func(*Config)) *host {
 func joining(others ...*host) func(*Config) {
 	return func(c *Config) {
 		for _, o := range others {
-			c.Join = append(c.Join, o.config.Advertise.String())
+			c.Join = append(c.Join, o.gossip())
 		}
 	}
 }
@@ -174,6 +196,20 @@ func (h *host) sees(other *host, state State) NodeInfo {
 		return false
 	})
 	return found
+}
+
+// seesHolding waits until another host is alive here and holds a lease.
+func (h *host) seesHolding(other *host, lease netip.Prefix) {
+	h.t.Helper()
+	id := other.node.Snapshot().Self.ID
+	h.until(fmt.Sprintf("%s holds %s", other.config.Advertise, lease), func(s *Snapshot) bool {
+		for _, n := range s.Nodes {
+			if n.ID == id {
+				return n.State == Alive && n.Lease.Prefix == lease
+			}
+		}
+		return false
+	})
 }
 
 // logs waits until the host's log holds all of the texts.

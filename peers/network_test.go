@@ -3,6 +3,7 @@ package peers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"strings"
@@ -21,9 +22,7 @@ func TestFirstNodeFoundsAndNextOneJoins(t *testing.T) {
 	if one == two || one.Overlaps(two) {
 		t.Errorf("leases %s and %s", one, two)
 	}
-	if got := first.sees(second, Alive).Lease.Prefix; got != two {
-		t.Errorf("the first node sees %s, the second holds %s", got, two)
-	}
+	first.seesHolding(second, two)
 	if a, b := first.node.Snapshot().Network, second.node.Snapshot().Network; a != b || a.Prefix != DefaultNetwork {
 		t.Errorf("networks %v and %v", a, b)
 	}
@@ -63,9 +62,7 @@ func TestRestartKeepsTheLease(t *testing.T) {
 	if again := second.leased(); again != lease || second.node.Snapshot().Self.ID != id {
 		t.Errorf("lease %s, then %s", lease, again)
 	}
-	if n := first.sees(second, Alive); n.Lease.Prefix != lease {
-		t.Errorf("the other node sees %s", n.Lease.Prefix)
-	}
+	first.seesHolding(second, lease)
 	first.until("it knows of the second start", func(s *Snapshot) bool {
 		for _, n := range s.Nodes {
 			if n.ID == id {
@@ -134,7 +131,7 @@ func TestDeadNodeIsSeenWithinSecondsAndKeepsItsLease(t *testing.T) {
 	second := newHost(t, joining(first))
 	second.start()
 	lease := second.leased()
-	first.sees(second, Alive)
+	first.seesHolding(second, lease)
 	stopped := time.Now()
 	second.stop()
 	first.sees(second, Suspect)
@@ -186,7 +183,7 @@ func TestForgetFreesADeadNodesSubnet(t *testing.T) {
 	second := newHost(t, joining(first))
 	second.start()
 	lease := second.leased()
-	first.sees(second, Alive)
+	first.seesHolding(second, lease)
 	id, name := second.node.Snapshot().Self.ID, second.config.Name
 	for _, alive := range []string{name, id, id[:6]} {
 		if _, err := first.node.Forget(t.Context(), alive); !errors.Is(err, ErrNodeAlive) {
@@ -244,7 +241,7 @@ func TestNodesThatOnlyJoinEachOtherFoundNothing(t *testing.T) {
 	if got := one.node.Snapshot(); got.Network.Prefix.IsValid() || got.Lease != Joining {
 		t.Errorf("one is in %v", got.Network)
 	}
-	joined, err := one.node.Join(t.Context(), []string{third.config.Advertise.String()})
+	joined, err := one.node.Join(t.Context(), []string{third.gossip()})
 	if err != nil || len(joined) != 1 {
 		t.Fatalf("join: %v, %v", joined, err)
 	}
@@ -260,7 +257,7 @@ func TestJoinSaysForEachAddressWhyNot(t *testing.T) {
 	other := newHost(t, nil)
 	other.start()
 	other.leased()
-	addrs := []string{h.config.Advertise.String(), other.config.Advertise.String(), "127.41.0.2:1"}
+	addrs := []string{h.gossip(), other.gossip(), "127.41.0.2:1"}
 	joined, err := h.node.Join(t.Context(), addrs)
 	if len(joined) != 0 {
 		t.Errorf("joined %v", joined)
@@ -287,7 +284,7 @@ func TestOtherNetworkIsRefusedOnBothSides(t *testing.T) {
 	two.config.Network = netip.Prefix{}
 	joining(one)(&two.config)
 	two.start()
-	two.logs("another network: it is in network 10.1.0.0/16", "seed="+one.config.Advertise.String()+":8286")
+	two.logs("another network: it is in network 10.1.0.0/16", "seed="+one.gossip())
 	one.logs("another network: it is in network 10.2.0.0/16", "from="+two.config.Advertise.String())
 	if n := len(one.node.Snapshot().Nodes); n != 1 {
 		t.Errorf("%d nodes", n)
@@ -338,7 +335,7 @@ func TestTakenPortIsAnErrorThatNamesIt(t *testing.T) {
 	two := newHost(t, func(c *Config) { c.Bind = one.config.Bind })
 	two.start()
 	err := two.wait()
-	if !errors.Is(err, ErrPortTaken) || !strings.Contains(err.Error(), "8286") || !strings.Contains(err.Error(), "--gossip-port") {
+	if !errors.Is(err, ErrPortTaken) || !strings.Contains(err.Error(), fmt.Sprint(testPort)) || !strings.Contains(err.Error(), "--gossip-port") {
 		t.Errorf("Run: %v", err)
 	}
 }

@@ -85,7 +85,8 @@ func (n *Node) Close() error {
 }
 
 // Run gossips, claims a lease and keeps it, until ctx ends or Leave is done, and then returns nil. Any error
-// is fatal. It may be called once. When it returns, nothing of it is left: no goroutine, socket or lock.
+// is fatal. It may be called once. When it returns, no socket, lock or goroutine of it is left, but for a probe of memberlist's under
+// way, which ends by itself within seconds.
 //
 // That ctx ended is not told to the others: they find this node dead within seconds, keep its lease and its route, and
 // hardly notice when it is back before that.

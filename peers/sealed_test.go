@@ -17,7 +17,7 @@ func refusedOnBothSides(t *testing.T, first, second *host, says, said string) {
 	first.leased()
 	joining(first)(&second.config)
 	second.start()
-	second.logs("seed="+first.config.Advertise.String()+":8286", said)
+	second.logs("seed="+first.gossip(), said)
 	first.logs(says, "from="+second.config.Advertise.String())
 	s := second.until("it says what it waits for", func(s *Snapshot) bool { return strings.Contains(s.Waiting, said) })
 	if s.Lease != Joining || s.Network.Prefix.IsValid() {

@@ -3,6 +3,7 @@ package peers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -85,7 +86,7 @@ func TestSeedIsFoundByName(t *testing.T) {
 	first.start()
 	first.leased()
 	second := newHost(t, nil)
-	second.config.Join = []string{"first.example"}
+	second.config.Join = []string{fmt.Sprintf("first.example:%d", testPort)}
 	node, err := Open(second.config)
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +99,7 @@ func TestSeedIsFoundByName(t *testing.T) {
 // seedThat listens where a seed is told to be, and does f with every connection.
 func seedThat(t *testing.T, f func(net.Conn)) string {
 	t.Helper()
-	l, err := net.Listen("tcp4", nextHost().String()+":8286")
+	l, err := net.Listen("tcp4", netip.AddrPortFrom(nextHost(), testPort).String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +127,7 @@ func TestSeedThatIsNotFlanneldIsNamedAndNothingIsFounded(t *testing.T) {
 			_, _ = c.Write([]byte(text))
 		}
 	}
-	refused := nextHost().String() + ":8286"
+	refused := netip.AddrPortFrom(nextHost(), testPort).String()
 	for _, c := range []struct{ what, seed, says string }{
 		{"SSH", seedThat(t, answer("SSH-2.0-OpenSSH_9.2\r\n")), "does not speak flanneld's gossip"},
 		{"HTTP", seedThat(t, answer("HTTP/1.1 400 Bad Request\r\n\r\n")), "does not speak flanneld's gossip"},
