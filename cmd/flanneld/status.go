@@ -71,6 +71,9 @@ func drawHost(t *table, h control.Host) {
 	}
 	t.linef(color, "host", "ip_forward %s, firewall rules %s, masquerade %s, repaired %d times",
 		forward, dashed(firewall), onOff(h.Masquerade), h.FirewallRepairs+h.DeviceRepairs)
+	if h.StrayBridge != "" {
+		t.line(red, "bridge", h.StrayBridge)
+	}
 	t.linef(plain, "files", "%s, %s", h.SubnetFile, h.DockerFile)
 }
 

@@ -135,6 +135,7 @@ type Host struct {
 	DockerFile       string  `json:"docker_file"`
 	DeviceRepairs    uint64  `json:"device_repairs"` // how often somebody took the device, its address or route away
 	ReadyAfter       Seconds `json:"ready_after_seconds"`
+	StrayBridge      string  `json:"stray_bridge"` // a bridge whose subnet is not the lease; ""
 }
 
 // Conflict is a subnet that two nodes claim.

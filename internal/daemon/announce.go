@@ -28,12 +28,21 @@ func (n *notifier) send(state string) {
 	_, _ = sd.SdNotify(false, state)
 }
 
-// announce writes the files and reports readiness, once a plane is in place.
-func (d *daemon) announce() error {
+// announce writes the files and reports readiness, once for every plane: when
+// it is in place and the lease it is for still holds.
+func (d *daemon) announce(s *peers.Snapshot) error {
 	p := d.plane
-	p.settled = nil // seen
+	if p == nil || p.settled != nil || p.announced || s.Lease != peers.Confirmed || s.Self.Lease.Prefix != p.lease {
+		return nil
+	}
+	p.announced = true
 	if err := d.writeFiles(p); err != nil {
 		return err
+	}
+	if found, err := bridges(); err == nil {
+		if stray := strayBridge(found, p.network, p.lease); stray != "" {
+			d.log.Warn("containers have other addresses than the lease's", "reason", stray)
+		}
 	}
 	d.mu.Lock()
 	if d.ready == 0 {
@@ -41,7 +50,7 @@ func (d *daemon) announce() error {
 		d.log.Info("ready", "lease", p.lease, "after", d.ready.Round(time.Millisecond))
 	}
 	d.mu.Unlock()
-	d.notify.send(fmt.Sprintf("READY=1\nSTATUS=%s", statusLine(d.node.Snapshot())))
+	d.notify.send(fmt.Sprintf("READY=1\nSTATUS=%s", statusLine(s)))
 	return nil
 }
 

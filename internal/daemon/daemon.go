@@ -118,7 +118,8 @@ func (d *daemon) work(ctx context.Context, serving <-chan error) error {
 			d.known.end()
 			err = d.update()
 		case <-d.settled():
-			err = d.announce()
+			d.plane.settled = nil // seen
+			err = d.announce(d.node.Snapshot())
 		case failure := <-d.failed():
 			err = d.rebuild(failure)
 		case <-d.reload:
@@ -140,7 +141,7 @@ func (d *daemon) update() error {
 			return err
 		}
 	}
-	return d.route(s)
+	return errors.Join(d.route(s), d.announce(s))
 }
 
 // route gives the forwarder the routes of a snapshot.

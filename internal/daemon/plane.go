@@ -32,6 +32,7 @@ type plane struct {
 	done      chan error    // what the forwarder returned, once
 	guarded   chan struct{} // closed when the guard has ended
 	settled   chan struct{} // closed by the guard after its first round; nil once that was seen
+	announced bool          // the files are written and READY=1 was sent
 }
 
 // replacePlane makes the data plane for the lease in s. One for another lease

@@ -140,7 +140,7 @@ func (d *daemon) peersConfig() peers.Config {
 		Subnet: c.Subnet, Join: c.Join, Advertise: d.underlay.PublicAddr, Bind: d.underlay.Addr,
 		GossipPort: c.GossipPort, DataPort: c.Port, Name: nodeName(c.NodeName), MTU: d.mtu, LeaseTTL: c.LeaseTTL,
 		KeyFile: c.KeyFile, CheckNetwork: d.checkNetwork, Logger: d.log,
-		InUse: func() bool { return inUse(d.leaseOnDisk()) },
+		InUse: d.containersUseLease,
 	}
 	if c.OnConflict == config.Wait {
 		p.OnConflict = peers.Wait
@@ -169,10 +169,32 @@ func (d *daemon) checkNetwork(network netip.Prefix) error {
 	if lease := d.leaseOnDisk(); lease.IsValid() {
 		ours = append(ours, lease)
 	}
+	if found, err := bridges(); err == nil { // otherwise Overlap says it
+		ours = append(ours, subnetsOf(found, network, d.subnetLen(network))...)
+	}
 	if err := underlay.Overlap(network, d.cfg.Device, ours...); err != nil {
 		return err
 	}
 	return d.cfg.CheckStaticPeers(network, netip.Prefix{}, d.loopback)
+}
+
+func (d *daemon) subnetLen(network netip.Prefix) int {
+	if d.cfg.SubnetLen != 0 {
+		return d.cfg.SubnetLen
+	}
+	return config.SubnetLenFor(network)
+}
+
+// containersUseLease is asked by peers after a lease was lost. When the host
+// does not tell, the answer is yes: nobody's addresses are taken away on a
+// guess.
+func (d *daemon) containersUseLease() bool {
+	found, err := bridges()
+	if err != nil {
+		d.log.Warn("whether containers use the lease is not known", "error", err)
+		return true
+	}
+	return inUse(found, d.leaseOnDisk())
 }
 
 // leaseOnDisk is the lease in subnet.env, zero when there is none: the one the

@@ -66,6 +66,9 @@ func (d *daemon) fillLive(out *control.Status) {
 		return
 	}
 	out.Host.Firewall, out.Host.FirewallNote = g.firewall, g.firewallNote
+	if found, err := bridges(); err == nil {
+		out.Host.StrayBridge = strayBridge(found, p.network, p.lease)
+	}
 	out.Device.Address = p.link.Addr
 	out.Device.State, out.Device.Note = deviceState(p.link)
 }

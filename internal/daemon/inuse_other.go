@@ -1,8 +1,0 @@
-//go:build !linux
-
-package daemon
-
-import "net/netip"
-
-// inUse: there are no containers of ours where flanneld does not run.
-func inUse(netip.Prefix) bool { return false }
