@@ -3,6 +3,7 @@ package peers
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -71,10 +72,18 @@ func (d delegate) NotifyAlive(n *memberlist.Node) error {
 	if err := otherNetwork(ours, about); err != nil {
 		return err
 	}
+	if at := addrPort(n.Addr, n.Port); !usableEndpoint(at, d.g.endpoint) || about.prefix.Contains(at.Addr()) {
+		return fmt.Errorf("no member can be at %s", at)
+	}
 	if id == ours.node {
 		d.g.meet(n, about)
 	}
 	return nil
+}
+
+// usableEndpoint refuses what another node's gossip cannot be at. Loopback is one's own, unless we are there too.
+func usableEndpoint(at, ours netip.AddrPort) bool {
+	return at.Port() != 0 && checkSeedAddr(at.Addr()) == nil && at.Addr().IsLoopback() == ours.Addr().IsLoopback()
 }
 
 // otherNetwork is an error when two nodes are in different networks.

@@ -40,6 +40,7 @@ type engine struct {
 	published  time.Time
 	inUseAt    time.Time // when to ask again
 	firstState time.Time // when another node's state first came in; zero: not yet
+	malformed  uint64    // messages and states that the core could make nothing of
 	ending     error     // set by a command that ends the engine
 }
 
@@ -116,7 +117,7 @@ func (e *engine) receive(msg []byte) {
 		err = e.core.Receive(e.now(), f.msg)
 	}
 	if err != nil {
-		e.node.malformed.Add(1)
+		e.malformed++
 		e.log.Debug("gossip: message dropped", "err", err)
 	}
 }
@@ -130,7 +131,7 @@ func (e *engine) merge(s remoteState) error {
 	case errors.Is(err, core.ErrNetworkParameters):
 		return mismatch(err)
 	case errors.Is(err, core.ErrOtherNetwork), errors.Is(err, core.ErrMalformed):
-		e.node.malformed.Add(1)
+		e.malformed++
 		e.log.Debug("gossip: state dropped", "from", s.from.Short(), "err", err)
 		return nil
 	case err != nil: // single records; the rest was taken

@@ -106,8 +106,7 @@ func newReturnPaths(ours netip.AddrPort) *returnPaths {
 
 // learn notes where a frame of a node that is no member says it came from.
 func (r *returnPaths) learn(f frame, now time.Time) {
-	addr := f.endpoint.Addr()
-	if checkSeedAddr(addr) != nil || f.endpoint.Port() == 0 || f.endpoint == r.ours || addr.IsLoopback() != r.ours.Addr().IsLoopback() {
+	if !usableEndpoint(f.endpoint, r.ours) || f.endpoint == r.ours {
 		return
 	}
 	if len(r.paths) >= maxReturnPaths {

@@ -44,8 +44,7 @@ type seedState struct {
 	joinedAt time.Time // when it last answered
 	failing  bool
 	reason   string
-	warnedAt time.Time // when it was last told of
-	warnAt   time.Time // when it is worth another line
+	warnAt   time.Time // when the failure is worth another line
 	pause    time.Duration
 }
 
@@ -184,29 +183,22 @@ func (j *joiner) answered(s *seedState) {
 	s.joinedAt = time.Now()
 }
 
-// A seed that keeps failing is told of again after pauses that double from warnFirst to warnMost; one that fails in another way, after
-// warnChange.
+// A seed that keeps failing is told of at once, and again after pauses that double from warnFirst to warnMost, whatever it fails of.
 const (
-	warnChange = 15 * time.Second
-	warnFirst  = time.Minute
-	warnMost   = time.Hour
+	warnFirst = 15 * time.Second
+	warnMost  = time.Hour
 )
 
-// failed tells of a seed's failure: at once when it is new, soon when it is another one, then at growing intervals.
+// failed tells of a seed's failure, when that is due.
 func (j *joiner) failed(s *seedState, err error) {
 	now, reason := time.Now(), err.Error()
-	changed := s.reason != reason
-	s.reason = reason
-	due := !s.failing || !now.Before(s.warnAt) || changed && now.Sub(s.warnedAt) >= warnChange
+	due := !s.failing || !now.Before(s.warnAt)
+	s.failing, s.reason = true, reason
 	if !due {
 		return
 	}
-	if !s.failing || changed {
-		s.pause = warnFirst
-	} else {
-		s.pause = min(2*s.pause, warnMost)
-	}
-	s.failing, s.warnedAt, s.warnAt = true, now, now.Add(s.pause)
+	s.pause = min(max(2*s.pause, warnFirst), warnMost)
+	s.warnAt = now.Add(s.pause)
 	j.log.Warn("seed cannot be joined; trying again", "seed", s.String(), "reason", reason)
 }
 

@@ -21,9 +21,8 @@ type Node struct {
 	last     remembered
 	keyring  *memberlist.Keyring // nil: not sealed
 
-	snapshot  atomic.Pointer[Snapshot]
-	changes   chan struct{}
-	malformed atomic.Uint64 // messages dropped because the core could make nothing of them
+	snapshot atomic.Pointer[Snapshot]
+	changes  chan struct{}
 
 	started atomic.Bool
 	engine  atomic.Pointer[engine] // while it runs

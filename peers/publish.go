@@ -18,6 +18,7 @@ func (e *engine) publish() {
 		Waiting: e.waiting(v),
 		Sealed:  e.gossip.keyring != nil,
 		Self:    e.node.self(e.gossip.endpoint.Port()),
+		Dropped: e.malformed + e.gossip.dropped.Load() + e.gossip.transport.overLimit(),
 	}
 	if n := v.Network; n.Prefix.IsValid() {
 		s.Network = Network{n.ID().String(), n.Prefix, int(n.SubnetLen), n.SubnetMin, n.SubnetMax}

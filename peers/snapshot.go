@@ -15,6 +15,8 @@ type Snapshot struct {
 	Nodes     []NodeInfo // all, this one included, by subnet, then name, then ID; without a subnet last
 	Conflicts []Conflict
 	Sealed    bool // gossip is encrypted and authenticated with the cluster key
+	// Dropped counts gossip that was not taken in: malformed, of another network, or more than there was room for.
+	Dropped uint64
 }
 
 // Network is the identity of a network and what its founding node fixed for all.

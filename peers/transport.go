@@ -197,6 +197,13 @@ func tcpAddrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
+// overLimit is how many streams were not taken because of the limits.
+func (t *transport) overLimit() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.refused
+}
+
 // isOwnStream reports whether a stream that came in lately has this other end: then we dialled ourselves.
 func (t *transport) isOwnStream(local netip.AddrPort) bool {
 	t.mu.Lock()

@@ -21,7 +21,7 @@ import (
 const settleTime = 10 * time.Second
 
 const (
-	twinPings = 3               // tries, probeTimeout each
+	twinPings = 2               // tries, probeTimeout each
 	twinAgain = 5 * time.Second // before the same member is pinged again
 )
 
