@@ -22,6 +22,8 @@ type Config struct {
 	SubnetMin, SubnetMax netip.Addr
 	// Subnet pins the lease: exactly this subnet or none. Zero: any.
 	Subnet netip.Prefix
+	// Reserved are subnets of hosts that take no part in the gossip: this node claims none of them, and promises none.
+	Reserved []netip.Prefix
 
 	// Join lists seeds, host[:port]; without a port, [DefaultGossipPort]. A node given one never founds a network.
 	Join []string
@@ -40,7 +42,7 @@ type Config struct {
 	// MTU of the overlay device in bytes; announced.
 	MTU int
 
-	// LeaseTTL is how long this node's lease outlives it. Zero: [DefaultLeaseTTL].
+	// LeaseTTL is how long a dead node keeps its subnet, as counted and judged here. Zero: [DefaultLeaseTTL].
 	LeaseTTL time.Duration
 
 	// KeyFile holds the cluster key, see [NewKey]. Empty: the gossip is not sealed.

@@ -14,6 +14,7 @@ import (
 
 const (
 	identityPEM     = "PRIVATE KEY" // PKCS #8, RFC 5208
+	identityHeader  = "Node-ID"     // the ID that belongs to the key: a flipped bit makes another valid key
 	maxIdentitySize = 4096
 )
 
@@ -52,10 +53,14 @@ func (d *stateDir) makeIdentity() (core.Identity, error) {
 	if err != nil {
 		return core.Identity{}, err
 	}
-	if err := d.write(identityFile, pem.EncodeToMemory(&pem.Block{Type: identityPEM, Bytes: der})); err != nil {
+	if err := d.write(identityFile, pem.EncodeToMemory(encodeIdentity(key, der))); err != nil {
 		return core.Identity{}, stateFailure(d.path, err)
 	}
 	return core.Identity{Key: key}, nil
+}
+
+func encodeIdentity(key ed25519.PrivateKey, der []byte) *pem.Block {
+	return &pem.Block{Type: identityPEM, Headers: map[string]string{identityHeader: core.Identity{Key: key}.ID().String()}, Bytes: der}
 }
 
 func decodeIdentity(b []byte) (ed25519.PrivateKey, error) {
@@ -70,6 +75,9 @@ func decodeIdentity(b []byte) (ed25519.PrivateKey, error) {
 	key, ok := parsed.(ed25519.PrivateKey)
 	if !ok {
 		return nil, errors.New("its key is not an Ed25519 key")
+	}
+	if id := (core.Identity{Key: key}).ID().String(); block.Headers[identityHeader] != id {
+		return nil, errors.New("its key is not the one of its " + identityHeader)
 	}
 	return key, nil
 }

@@ -62,6 +62,7 @@ func (n *Node) coreConfig(gossipPort uint16) core.Config {
 		Gossip:   netip.AddrPortFrom(c.Advertise, gossipPort),
 		MTU:      uint16(c.MTU),
 		Pin:      c.Subnet,
+		Reserved: c.Reserved,
 		LeaseTTL: c.LeaseTTL,
 		MayFound: len(n.seeds) == 0,
 		Want:     core.Network{Prefix: c.Network, SubnetLen: uint8(c.SubnetLen), SubnetMin: c.SubnetMin, SubnetMax: c.SubnetMax},

@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -164,10 +165,30 @@ func TestNewerStateIsAnErrorAndLeftAsItIs(t *testing.T) {
 func TestCorruptIdentityIsAnErrorAndLeftInPlace(t *testing.T) {
 	t.Parallel()
 	h, _ := settledHost(t)
-	h.spoil(identityFile, truncate)
-	if err := openError(t, h); !errors.Is(err, ErrStateCorrupt) || !strings.Contains(err.Error(), h.stateFile(identityFile)) {
-		t.Error(err)
+	whole, err := os.ReadFile(h.stateFile(identityFile))
+	if err != nil {
+		t.Fatal(err)
 	}
+	for name, how := range map[string]func([]byte) []byte{"truncated": truncate, "flipped": flipKey, "emptied": empty} {
+		h.spoil(identityFile, func([]byte) []byte { return how(append([]byte(nil), whole...)) })
+		if err := openError(t, h); !errors.Is(err, ErrStateCorrupt) || !strings.Contains(err.Error(), h.stateFile(identityFile)) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// flipKey makes another key of an identity, as valid as the first.
+func flipKey(b []byte) []byte {
+	end := bytes.LastIndex(b, []byte("=\n-----END"))
+	if end < 0 {
+		end = bytes.LastIndex(b, []byte("\n-----END"))
+	}
+	if b[end-8] == 'A' {
+		b[end-8] = 'B'
+	} else {
+		b[end-8] = 'A'
+	}
+	return b
 }
 
 func TestStateIsForItsOwnerOnly(t *testing.T) {

@@ -142,6 +142,9 @@ func (d *daemon) peersConfig() peers.Config {
 		KeyFile: c.KeyFile, CheckNetwork: d.checkNetwork, Logger: d.log,
 		InUse: d.containersUseLease,
 	}
+	for _, s := range c.StaticPeers {
+		p.Reserved = append(p.Reserved, s.Subnet)
+	}
 	if c.OnConflict == config.Wait {
 		p.OnConflict = peers.Wait
 	}
