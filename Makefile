@@ -40,7 +40,9 @@ deps: ## install what the tests need and is missing (apt, as root)
 	echo "deps: missing:" $$missing; \
 	if ! command -v apt-get >/dev/null; then echo "deps: this is no Debian; install them by hand" >&2; exit 1; fi; \
 	if test $$(id -u) != 0; then echo "deps: run as root: apt-get install --no-install-recommends" $$missing >&2; exit 1; fi; \
+	echo "deps: installing them; docker.io starts a dockerd, as Debian has it"; \
 	apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing
+	@command -v docker >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends docker-cli
 	@test -e /dev/net/tun || modprobe tun || { echo "deps: no /dev/net/tun" >&2; exit 1; }
 
 demo: ## three hosts on this machine, with containers (as root, about a minute)

@@ -47,7 +47,7 @@ func TestInstallHonoursDestdirAndPrefixAndUninstallTakesItBack(t *testing.T) {
 		}
 	}
 	unit, err := os.ReadFile(filepath.Join(dir, "/opt/here/lib/systemd/system/flanneld.service"))
-	if err != nil || !strings.Contains(string(unit), "ExecStart=/opt/here/bin/flanneld run") || strings.Contains(string(unit), "@") {
+	if err != nil || !strings.Contains(string(unit), "ExecStart=/opt/here/bin/flanneld run") || strings.Contains(string(unit), "DIR@") {
 		t.Errorf("the unit does not start what was installed: %v\n%s", err, unit)
 	}
 	out, err := exec.Command(filepath.Join(dir, "/opt/here/bin/flanneld"), "version").CombinedOutput()

@@ -151,3 +151,21 @@ func (s *dockerScenario) flanneld(t *testing.T) {
 	s.h2.Start("--join", s.h1.Addr.String()).WaitReady(ready)
 	s.recovered(t, "after flanneld was killed")
 }
+
+// TestDockerLeavesMasqueradingToFlanneld where --ip-masq says so.
+func TestDockerLeavesMasqueradingToFlanneld(t *testing.T) {
+	for _, release := range dockers(t) {
+		t.Run(release.Name, func(t *testing.T) {
+			l, h1 := founder(t, "--ip-masq")
+			h2 := l.Host()
+			h2.Start("--ip-masq", "--join", h1.Addr.String()).WaitReady(ready)
+			l.WaitConverged(2)
+			s := &dockerScenario{l: l, h1: h1, h2: h2}
+			s.d1, s.d2 = h1.StartDocker(release), h2.StartDocker(release)
+			s.c1, s.c2 = s.d1.Container(), s.d2.Container()
+			mentions(t, "DOCKER_OPTS", h1.DockerOptions(), "--ip-masq=false")
+			s.recovered(t, "after dockerd was started")
+			s.outside(t)
+		})
+	}
+}

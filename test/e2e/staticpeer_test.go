@@ -73,7 +73,7 @@ func TestStaticPeersSubnetIsNotLeasedOut(t *testing.T) {
 		t.Errorf("leased %s", got)
 	}
 	h2 := l.Host()
-	refused(t, h2, 1, []string{"--static-peer", h1.Lease().String() + "=192.168.50.98:8285", "--join", h1.Addr.String(),
+	refused(t, h2, 2, []string{"--static-peer", h1.Lease().String() + "=192.168.50.98:8285", "--join", h1.Addr.String(),
 		"--subnet", h1.Lease().String()}, h1.Lease().String())
 }
 
