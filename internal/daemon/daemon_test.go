@@ -93,6 +93,7 @@ func TestEverySettingReachesPeers(t *testing.T) {
 			Network: network, SubnetLen: 25, SubnetMin: netip.MustParseAddr("10.244.1.0"), SubnetMax: netip.MustParseAddr("10.244.2.0"),
 			Subnet: netip.MustParsePrefix("10.244.1.0/25"), Join: []string{"x"}, Port: 1, GossipPort: 2, NodeName: "n",
 			StateDir: "/s", LeaseTTL: 3, KeyFile: "/k", OnConflict: config.Wait,
+			StaticPeers: []config.StaticPeer{{Subnet: netip.MustParsePrefix("10.244.9.0/24"), Endpoint: netip.MustParseAddrPort("192.0.2.9:8285")}},
 		},
 		log: slog.New(slog.DiscardHandler), mtu: 1400,
 		underlay: underlay.Underlay{Addr: netip.MustParseAddr("192.0.2.1"), PublicAddr: netip.MustParseAddr("198.51.100.1")},

@@ -145,6 +145,9 @@ func (d *daemon) peersConfig() peers.Config {
 	for _, s := range c.StaticPeers {
 		p.Reserved = append(p.Reserved, s.Subnet)
 	}
+	for _, static := range c.StaticPeers {
+		p.Reserved = append(p.Reserved, static.Subnet)
+	}
 	if c.OnConflict == config.Wait {
 		p.OnConflict = peers.Wait
 	}
