@@ -57,11 +57,14 @@ func FetchDocker() ([]string, error) {
 
 // fetchDockerInto makes dir afresh: bin/ with the programs, and version.
 func fetchDockerInto(dir string) error {
-	work := dir + ".new"
-	if err := errors.Join(os.RemoveAll(work), os.MkdirAll(filepath.Join(work, "bin"), 0o755)); err != nil {
+	work, err := os.MkdirTemp(filepath.Dir(dir), "fetch-*")
+	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(work)
+	if err := errors.Join(os.Chmod(work, 0o755), os.Mkdir(filepath.Join(work, "bin"), 0o755)); err != nil {
+		return err
+	}
 	if err := downloadPackages(work); err != nil {
 		return err
 	}

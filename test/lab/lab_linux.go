@@ -36,7 +36,11 @@ var labs atomic.Int64
 // logs of the daemons are shown when the test has failed.
 func New(t TB) *Lab {
 	t.Helper()
-	l := &Lab{t: t, number: labs.Add(1), Binary: os.Getenv(binaryVariable)}
+	flanneld, err := underTest()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	l := &Lab{t: t, number: labs.Add(1), Binary: flanneld}
 	l.dir = filepath.Join(Root, fmt.Sprint(l.number))
 	if err := os.MkdirAll(l.dir, 0o755); err != nil {
 		t.Fatalf("make the lab's directory: %v", err)
