@@ -118,7 +118,7 @@ func (d delegate) NotifyMerge(members []*memberlist.Node) error {
 		}
 		if about.node != ours.node {
 			networked = networked || !about.network.IsZero()
-		} else if n.Name != d.g.name {
+		} else {
 			d.g.meet(n, about)
 		}
 	}

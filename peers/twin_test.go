@@ -62,6 +62,30 @@ func TestCloneOfANodeRestartedSinceStops(t *testing.T) {
 	}
 }
 
+// Both count the same starts, so both have one member name.
+func TestCloneWithTheSameStartNumberStops(t *testing.T) {
+	t.Parallel()
+	first := newHost(t, nil)
+	first.start()
+	first.leased()
+	second := newHost(t, joining(first))
+	second.start()
+	second.leased()
+	second.stop()
+	twin := clone(t, second)
+	joining(first)(&twin.config)
+	second.start()
+	lease := second.leased()
+	first.sees(second, Alive)
+	twin.start()
+	if err := twin.wait(); !errors.Is(err, ErrTwin) {
+		t.Fatalf("Run of the clone: %v", err)
+	}
+	if s := second.node.Snapshot(); s.Lease != Confirmed || s.Self.Lease.Prefix != lease {
+		t.Errorf("the node itself: %v %v", s.Lease, s.Self.Lease)
+	}
+}
+
 func TestNewcomerOfTwoTwinsStops(t *testing.T) {
 	settled, fresh, looking := meta{settled: true, instance: 1}, meta{instance: 2}, meta{looking: true, instance: 3}
 	for _, c := range []struct {
