@@ -190,14 +190,29 @@ const (
 	cgroupPrefix   = "flanneld-lab-"
 )
 
-func cgroupName(pid int) string { return cgroupPrefix + strconv.Itoa(pid) }
+// cgroupName is unique among runs: process IDs are so only in their namespace.
+func cgroupName(pid int) string { return CgroupPrefix() + strconv.Itoa(pid) }
+
+// CgroupPrefix is what the names of all cgroups begin with that programs of
+// this process namespace make for their labs.
+func CgroupPrefix() string { return cgroupPrefix + processNamespace() + "-" }
+
+// processNamespace is the inode of the namespace that this process lives in.
+func processNamespace() string {
+	link, err := os.Readlink("/proc/self/ns/pid") // pid:[4026531836]
+	if err != nil {
+		return "0"
+	}
+	return strings.Trim(strings.TrimPrefix(link, "pid:"), "[]")
+}
 
 // removeStaleCgroups clears what a run that was killed outright left behind.
 func removeStaleCgroups() {
 	for _, pattern := range []string{"/sys/fs/cgroup/", "/sys/fs/cgroup/*/"} {
-		found, _ := filepath.Glob(pattern + cgroupPrefix + "*")
+		prefix := CgroupPrefix()
+		found, _ := filepath.Glob(pattern + prefix + "*")
 		for _, dir := range found {
-			pid, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(dir), cgroupPrefix))
+			pid, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(dir), prefix))
 			if err == nil && unix.Kill(pid, 0) == unix.ESRCH {
 				removeCgroup(filepath.Base(dir))
 			}
