@@ -78,6 +78,7 @@ func (d delegate) NotifyAlive(n *memberlist.Node) error {
 	if id == ours.node {
 		d.g.meet(n, about)
 	}
+	d.g.roster.vouched(n.Name)
 	return nil
 }
 

@@ -18,7 +18,7 @@ import (
 const (
 	joinFirst      = 500 * time.Millisecond // after the first round; doubled up to joinAlone
 	joinAlone      = 3 * time.Second        // while no other node is up
-	joinAgain      = 5 * time.Second        // while some are
+	joinAgain      = 3 * time.Second        // while some are
 	triesPerRound  = 16
 	joinAtOnce     = 8           // addresses tried at a time
 	rememberedMost = 3           // endpoints of lost nodes tried in a round

@@ -113,11 +113,23 @@ func (r *roster) drop(name string) {
 func (r *roster) answered(name string, rtt time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m := r.members[name]
-	if m == nil {
-		return
+	if m := r.members[name]; m != nil {
+		m.rtt = rtt
+		r.clear(m)
 	}
-	m.rtt = rtt
+}
+
+// vouched notes that gossip says a member is alive: it refutes a suspicion, or others have reached it.
+func (r *roster) vouched(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m := r.members[name]; m != nil {
+		r.clear(m)
+	}
+}
+
+// clear lifts a suspicion; r.mu is held.
+func (r *roster) clear(m *member) {
 	if !m.suspected.IsZero() {
 		m.suspected = time.Time{}
 		r.touch(m.id)
@@ -140,8 +152,8 @@ type liveness struct {
 	suspect bool // a probe of ours failed of late
 }
 
-// news returns the state of every node that something happened to since the last call. Suspicions wear off: a member that others
-// reached refutes them without our hearing of it; such a node comes again until it has.
+// news returns the state of every node that something happened to since the last call. Suspicions wear off, since a refutation may be
+// lost; a suspect node comes again until its has.
 func (r *roster) news(now time.Time) map[core.NodeID]liveness {
 	r.mu.Lock()
 	defer r.mu.Unlock()

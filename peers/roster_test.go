@@ -64,6 +64,11 @@ func TestSuspicionEndsWithAnAnswerOrWearsOff(t *testing.T) {
 		t.Errorf("suspect after an answer (%v)", ok)
 	}
 	r.failed(name, now)
+	r.vouched(name)
+	if l, ok := r.news(now)[id]; !ok || l.suspect {
+		t.Errorf("suspect after it was vouched for (%v)", ok)
+	}
+	r.failed(name, now)
 	if l, ok := r.news(now.Add(suspectFor))[id]; !ok || l.suspect {
 		t.Errorf("suspect for ever (%v)", ok)
 	}
