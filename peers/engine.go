@@ -116,7 +116,7 @@ func (e *engine) receive(msg []byte) {
 		}
 		err = e.core.Receive(e.now(), f.msg)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, core.ErrNoNetwork) { // too early is not wrong
 		e.malformed++
 		e.log.Debug("gossip: message dropped", "err", err)
 	}
