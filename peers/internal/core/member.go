@@ -7,6 +7,7 @@ type member struct {
 	up      bool
 	suspect bool
 	since   Time // of the present state; the core's start for a node never seen
+	told    bool // its coming to life has been logged
 }
 
 // member returns a node's liveness; a node never seen has been dead since the
@@ -41,22 +42,28 @@ func (c *Core) setMember(now Time, id NodeID, m member) {
 		return
 	}
 	m.since = c.now
+	m.told = old != nil && old.told && m.up
 	c.members[id] = &m
 	c.effects.Changed = true
-	if old == nil || old.up != m.up {
-		c.logMember(id, m)
+	if m.up {
+		c.tellAlive(id)
+	} else if !c.hasLeft(id) { // its own farewell has been logged
+		c.log(levelInfo, "node is dead", "node", c.nameOf(id), "id", id.Short())
 	}
 }
 
-func (c *Core) logMember(id NodeID, m member) {
-	text := "node is dead"
-	switch {
-	case m.up:
-		text = "node is alive"
-	case c.table != nil && c.table.nodes[id] != nil && c.table.nodes[id].rec.Left:
-		return // its own farewell has been logged
+// tellAlive logs, once, that a node is alive, as soon as its name is known.
+func (c *Core) tellAlive(id NodeID) {
+	m := c.members[id]
+	if m == nil || !m.up || m.told || c.table == nil || c.table.nodes[id] == nil {
+		return
 	}
-	c.log(levelInfo, text, "node", c.nameOf(id), "id", id.Short())
+	m.told = true
+	c.log(levelInfo, "node is alive", "node", c.nameOf(id), "id", id.Short())
+}
+
+func (c *Core) hasLeft(id NodeID) bool {
+	return c.table != nil && c.table.nodes[id] != nil && c.table.nodes[id].rec.Left
 }
 
 // nameOf is a node's name for people: the display name where it is known.

@@ -51,7 +51,9 @@ func (c *Core) onNode(n *NodeRecord) {
 	}
 	if n.Left {
 		c.log(levelInfo, "node has left", "node", n.Name, "id", n.ID().Short())
+		return
 	}
+	c.tellAlive(n.ID())
 }
 
 // outbid raises our start number above one that the network has seen of us:
