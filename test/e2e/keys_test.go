@@ -182,7 +182,7 @@ func TestPublicAddressNeedsAKeyOrConsent(t *testing.T) {
 	h.Exec(t, "ip", "address", "add", "8.9.10.11/24", "dev", "eth0")
 	refused(t, h, 1, []string{"--iface", "8.9.10.11"}, "8.9.10.11", "--key-file", "--insecure")
 	d := h.Start("--iface", "8.9.10.11", "--insecure").WaitReady(ready)
-	mentions(t, "the log", d.Log(), "key")
+	d.WaitLog("key", ready)
 	d.Stop()
 	h.Start("--iface", "8.9.10.11", "--key-file", newKey(t, h, "key")).WaitReady(ready)
 }

@@ -95,7 +95,7 @@ func TestForwardingIsTurnedOnAndSaid(t *testing.T) {
 	if got := h.ReadSysctl(t, "net.ipv4.ip_forward"); got != "1" {
 		t.Errorf("net.ipv4.ip_forward is %s", got)
 	}
-	mentions(t, "the log", d.Log(), "ip_forward")
+	d.WaitLog("ip_forward", ready)
 	if s := h.Status(); !s.Host.IPForward || !s.Host.IPForwardChanged {
 		t.Errorf("status says %+v", s.Host)
 	}
