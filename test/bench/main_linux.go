@@ -19,7 +19,7 @@ type options struct {
 	rounds int
 	length time.Duration // of each measurement of throughput or round trips
 	json   string
-	// congestion control of both pods; the machine's default may be BBR, which
+	// congestion control of the streams; the machine's default may be BBR, which
 	// paces, and is another measurement altogether.
 	congestion string
 }
@@ -28,7 +28,7 @@ func main() {
 	var o options
 	flag.IntVar(&o.rounds, "rounds", 3, "how often everything is measured; the median counts")
 	flag.DurationVar(&o.length, "time", 2*time.Second, "length of one measurement")
-	flag.StringVar(&o.congestion, "congestion", "cubic", "TCP congestion control of the pods")
+	flag.StringVar(&o.congestion, "congestion", "cubic", "TCP congestion control of the streams")
 	flag.StringVar(&o.json, "json", "", "file to write the results to")
 	flag.Parse()
 	lab.Enter(func() ([]string, error) {
@@ -42,9 +42,6 @@ func (o options) run(p *lab.Program) {
 	paths := []*path{routing(p), vxlan(p), flanneld(p)}
 	report := Report{Machine: o.machine(), Rounds: o.rounds, Seconds: o.length.Seconds()}
 	for _, path := range paths {
-		for _, pod := range []*lab.Pod{path.from, path.to} {
-			pod.Sysctl(p, "net.ipv4.tcp_congestion_control", o.congestion)
-		}
 		path.from.Reachable(p, path.to.Addr, 10*time.Second)
 		report.Paths = append(report.Paths, Path{Name: path.name, Results: map[string]Result{}})
 	}
@@ -52,7 +49,7 @@ func (o options) run(p *lab.Program) {
 		for _, m := range metrics {
 			for i, path := range paths {
 				progress("round %d of %d: %-22s %s", round+1, o.rounds, m.title, path.name)
-				for name, value := range m.measure(p, path, o.length) {
+				for name, value := range m.measure(p, path, o) {
 					report.Paths[i].add(name, value)
 				}
 			}

@@ -20,16 +20,16 @@ import (
 // metric is one kind of measurement; it yields one or more named values.
 type metric struct {
 	title   string
-	measure func(*lab.Program, *path, time.Duration) map[string]float64
+	measure func(*lab.Program, *path, options) map[string]float64
 }
 
 var metrics = []metric{
-	{"TCP, 1 stream", func(p *lab.Program, path *path, d time.Duration) map[string]float64 {
-		rate, busy := iperf(p, path, 1, d)
-		return map[string]float64{tcp1: rate / 1e9, cost: busy / (rate * d.Seconds() / 1e11)}
+	{"TCP, 1 stream", func(p *lab.Program, path *path, o options) map[string]float64 {
+		rate, busy := iperf(p, path, 1, o)
+		return map[string]float64{tcp1: rate / 1e9, cost: busy / (rate * o.length.Seconds() / 1e11)}
 	}},
-	{"TCP, 4 streams", func(p *lab.Program, path *path, d time.Duration) map[string]float64 {
-		rate, _ := iperf(p, path, 4, d)
+	{"TCP, 4 streams", func(p *lab.Program, path *path, o options) map[string]float64 {
+		rate, _ := iperf(p, path, 4, o)
 		return map[string]float64{tcp4: rate / 1e9}
 	}},
 	{"TCP round trips", roundTrips},
@@ -38,7 +38,7 @@ var metrics = []metric{
 
 // iperf returns the bits per second that arrived over n connections, and the
 // seconds that the machine's processors were busy meanwhile.
-func iperf(p *lab.Program, path *path, n int, length time.Duration) (rate, busy float64) {
+func iperf(p *lab.Program, path *path, n int, o options) (rate, busy float64) {
 	server := exec.Command("iperf3", "-s", "-1", "-B", path.to.Addr.String())
 	if err := path.to.Start(server); err != nil {
 		p.Fatalf("start iperf3: %v (make deps installs it)", err)
@@ -49,7 +49,7 @@ func iperf(p *lab.Program, path *path, n int, length time.Duration) (rate, busy 
 		return lab.Expect(strings.Contains(sockets, ":5201"), "it does not")
 	})
 	before := processorTime(p)
-	out := path.from.Exec(p, "iperf3", "-c", path.to.Addr.String(), "-t", fmt.Sprint(length.Seconds()), "-P", fmt.Sprint(n), "-J")
+	out := path.from.Exec(p, "iperf3", "-c", path.to.Addr.String(), "-t", fmt.Sprint(o.length.Seconds()), "-P", fmt.Sprint(n), "-C", o.congestion, "-J")
 	busy = processorTime(p) - before
 	var result struct {
 		End struct {
@@ -80,7 +80,7 @@ func processorTime(p *lab.Program) float64 {
 }
 
 // roundTrips sends one byte back and forth over one connection, without pause.
-func roundTrips(p *lab.Program, path *path, length time.Duration) map[string]float64 {
+func roundTrips(p *lab.Program, path *path, o options) map[string]float64 {
 	at := netip.AddrPortFrom(path.to.Addr, 7007)
 	listener := path.to.Listen(p, at)
 	defer listener.Close()
@@ -105,11 +105,11 @@ func roundTrips(p *lab.Program, path *path, length time.Duration) map[string]flo
 		p.Fatalf("connect on %s: %v", path.name, err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(length + 10*time.Second))
+	conn.SetDeadline(time.Now().Add(o.length + 10*time.Second))
 	var times []time.Duration
 	b := make([]byte, 1)
 	start := time.Now()
-	for last := start; last.Sub(start) < length; {
+	for last := start; last.Sub(start) < o.length; {
 		if _, err := conn.Write(b); err != nil {
 			p.Fatalf("round trip on %s: %v", path.name, err)
 		}
@@ -122,7 +122,7 @@ func roundTrips(p *lab.Program, path *path, length time.Duration) map[string]flo
 	}
 	slices.Sort(times)
 	return map[string]float64{
-		rtt:    float64(len(times)) / length.Seconds(),
+		rtt:    float64(len(times)) / o.length.Seconds(),
 		rttP99: float64(times[len(times)*99/100].Nanoseconds()) / 1000,
 	}
 }
@@ -135,7 +135,7 @@ const (
 
 // smallPackets searches for the highest rate of which at most 0.5 % is lost,
 // by halving the interval on a logarithmic scale.
-func smallPackets(p *lab.Program, path *path, _ time.Duration) map[string]float64 {
+func smallPackets(p *lab.Program, path *path, _ options) map[string]float64 {
 	low, high := 5_000.0, 800_000.0
 	best := 0.0
 	for range 9 {
