@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -50,27 +51,20 @@ func TestWithoutTheTUNDeviceItSaysSo(t *testing.T) {
 
 func TestTakenPortsAreNamed(t *testing.T) {
 	t.Parallel()
-	t.Run("data", func(t *testing.T) {
-		t.Parallel()
+	for name, c := range map[string]struct {
+		take  func(h *lab.Host) io.Closer
+		words []string
+	}{
+		"data":       {func(h *lab.Host) io.Closer { return h.ListenUDP(t, at(h.Addr, 8285)) }, []string{"8285", "--port"}},
+		"gossip TCP": {func(h *lab.Host) io.Closer { return h.Listen(t, at(h.Addr, 8286)) }, []string{"8286", "--gossip-port"}},
+		"gossip UDP": {func(h *lab.Host) io.Closer { return h.ListenUDP(t, at(h.Addr, 8286)) }, []string{"8286", "--gossip-port"}},
+	} {
 		h := lab.New(t).Host()
-		taken := h.ListenUDP(t, at(h.Addr, 8285))
-		defer taken.Close()
-		refused(t, h, 1, nil, "8285", "--port")
-	})
-	t.Run("gossip TCP", func(t *testing.T) {
-		t.Parallel()
-		h := lab.New(t).Host()
-		taken := h.Listen(t, at(h.Addr, 8286))
-		defer taken.Close()
-		refused(t, h, 1, nil, "8286", "--gossip-port")
-	})
-	t.Run("gossip UDP", func(t *testing.T) {
-		t.Parallel()
-		h := lab.New(t).Host()
-		taken := h.ListenUDP(t, at(h.Addr, 8286))
-		defer taken.Close()
-		refused(t, h, 1, nil, "8286", "--gossip-port")
-	})
+		taken := c.take(h)
+		t.Log(name)
+		refused(t, h, 1, nil, c.words...)
+		taken.Close()
+	}
 }
 
 func TestForeignDeviceIsLeftAlone(t *testing.T) {

@@ -45,10 +45,7 @@ func TestCommandsShowTheNetworkAsTableAndJSON(t *testing.T) {
 
 func TestRouteGetSaysWhichNextHopAndWhy(t *testing.T) {
 	t.Parallel()
-	l, h1 := founder(t)
-	h2 := l.Host()
-	h2.Start("--join", h1.Addr.String()).WaitReady(ready)
-	l.WaitConverged(2)
+	_, h1, h2 := duo(t)
 	route := func(address string) (r lab.Route) {
 		if err := h1.JSON(&r, "route", "get", address); err != nil {
 			t.Error(err)

@@ -93,10 +93,7 @@ func TestFounderThatLeavesComesBackAsAnyOther(t *testing.T) {
 
 func TestOtherDeviceAndPortsAfterARestart(t *testing.T) {
 	t.Parallel()
-	l, h1 := founder(t)
-	h2 := l.Host()
-	h2.Start("--join", h1.Addr.String()).WaitReady(ready)
-	l.WaitConverged(2)
+	_, h1, h2 := duo(t)
 	p1, p2 := h1.Pod(), h2.Pod()
 	p1.Reachable(t, p2.Addr, 5*time.Second)
 	lease := h2.Lease()
@@ -137,10 +134,7 @@ func TestUnderlayDeviceThatGoesDownAndUp(t *testing.T) {
 
 func TestYoungerOfTwoHostsMayDie(t *testing.T) {
 	t.Parallel()
-	l, h1 := founder(t)
-	h2 := l.Host()
-	h2.Start("--join", h1.Addr.String()).WaitReady(ready)
-	l.WaitConverged(2)
+	l, h1, h2 := duo(t)
 	h2.Daemon.Kill()
 	h1.WaitState("host2", "dead", 30*time.Second)
 	h3 := l.Host()

@@ -3,6 +3,8 @@
 package e2e
 
 import (
+	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -125,6 +127,35 @@ func founder(t *testing.T, args ...string) (*lab.Lab, *lab.Host) {
 	h := l.Host()
 	h.Start(args...).WaitReady(ready)
 	return l, h
+}
+
+// duo makes a lab with two hosts that form one network.
+func duo(t *testing.T, args ...string) (l *lab.Lab, h1, h2 *lab.Host) {
+	t.Helper()
+	l, h1 = founder(t, args...)
+	h2 = l.Host()
+	h2.Start(append(args, "--join", h1.Addr.String())...).WaitReady(ready)
+	l.WaitConverged(2)
+	return l, h1, h2
+}
+
+// nothingArrived fails the test if a packet is waiting in the socket, or comes
+// within a moment.
+func nothingArrived(t *testing.T, sink *net.UDPConn) {
+	t.Helper()
+	sink.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	if n, from, err := sink.ReadFromUDPAddrPort(make([]byte, 2000)); err == nil {
+		t.Errorf("%d bytes from %v got through", n, from)
+	}
+}
+
+// dropsGrow waits until the host has dropped n packets more than before.
+func dropsGrow(t *testing.T, h *lab.Host, before, n uint64) {
+	t.Helper()
+	lab.Eventually(t, 5*time.Second, fmt.Sprintf("%d drops", n), func() error {
+		now, reasons := dropped(h)
+		return lab.Expect(now >= before+n, "%v", reasons)
+	})
 }
 
 // dropped returns the sum of all drops, and their reasons for messages.

@@ -89,10 +89,7 @@ func TestRestartLeavesNoGap(t *testing.T) {
 
 func TestNothingLeaksToTheDefaultRouteWhileTheDaemonIsDown(t *testing.T) {
 	t.Parallel()
-	l, h1 := founder(t)
-	h2 := l.Host()
-	h2.Start("--join", h1.Addr.String()).WaitReady(ready)
-	l.WaitConverged(2)
+	_, h1, h2 := duo(t)
 	p1, p2 := h1.Pod(), h2.Pod()
 	p1.Reachable(t, p2.Addr, 5*time.Second)
 	leaks := h1.CountLeaks(lab.Overlay)
@@ -270,10 +267,7 @@ func TestStopsWhileItWaitsForASeed(t *testing.T) {
 
 func TestDeletedDeviceComesBack(t *testing.T) {
 	t.Parallel()
-	l, h1 := founder(t)
-	h2 := l.Host()
-	h2.Start("--join", h1.Addr.String()).WaitReady(ready)
-	l.WaitConverged(2)
+	_, h1, h2 := duo(t)
 	p1, p2 := h1.Pod(), h2.Pod()
 	p1.Reachable(t, p2.Addr, 5*time.Second)
 	for what, command := range map[string]string{

@@ -303,10 +303,7 @@ func TestEveryNodeAnnouncesItsOwnPort(t *testing.T) {
 
 func TestSeveralLanesCarryTraffic(t *testing.T) {
 	t.Parallel()
-	l, h1 := founder(t, "--lanes", "2")
-	h2 := l.Host()
-	h2.Start("--join", h1.Addr.String(), "--lanes", "2").WaitReady(ready)
-	l.WaitConverged(2)
+	_, h1, h2 := duo(t, "--lanes", "2")
 	p1, p2 := h1.Pod(), h2.Pod()
 	for port := range uint16(8) { // different flows, different lanes
 		lab.SendTCP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7000+port), 1<<20)

@@ -159,8 +159,8 @@ func (d *Daemon) Kill() {
 
 // Usage is what a process holds: for finding leaks.
 type Usage struct {
-	Descriptors, Threads int
-	Memory               int // resident, in KiB
+	Descriptors int
+	Memory      int // resident, in KiB
 }
 
 // Usage reads the process's figures from /proc.
@@ -177,9 +177,6 @@ func (d *Daemon) Usage() (Usage, error) {
 		return u, err
 	}
 	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "Threads:"); ok {
-			fmt.Sscan(rest, &u.Threads)
-		}
 		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
 			fmt.Sscan(rest, &u.Memory)
 		}
