@@ -70,7 +70,7 @@ func TestRulesComeBackAfterAFlush(t *testing.T) {
 		})
 		lab.Eventually(t, 10*time.Second, "no masquerading inside after "+flush, func() error {
 			got := lab.SendTCP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 80), 1000)
-			return lab.Expect(got.Source == p1.Addr, "source %v", got.Source)
+			return lab.Expect(got.Source == p1.Addr, "source %v with\n%s", got.Source, firewall(t, h1))
 		})
 	}
 	h1.Exec(t, "sh", "-c", "iptables -D FORWARD -j DROP; iptables -t nat -D POSTROUTING -j MASQUERADE; iptables -t raw -D PREROUTING -i flannel0 -j DROP")
