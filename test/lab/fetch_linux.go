@@ -32,6 +32,7 @@ const keptFor = 7 * 24 * time.Hour
 // it: see [DockerTesting].
 func FetchDocker() ([]string, error) {
 	if os.Getenv(AbsentVariable) == "absent" {
+		fmt.Fprintf(os.Stderr, "lab: NOT TESTED with the Docker of Debian's testing suite: %s=absent\n", AbsentVariable)
 		return nil, nil
 	}
 	cache, err := CacheDir()
@@ -117,12 +118,12 @@ func downloadPackages(work string) error {
 	}
 	options := []string{
 		"-o", "Dir::Etc::SourceList=" + filepath.Join(work, "apt/sources.list"),
-		"-o", "Dir::Etc::SourceParts=-",
-		"-o", "Dir::Etc::Preferences=-", "-o", "Dir::Etc::PreferencesParts=-",
+		"-o", "Dir::Etc::SourceParts=/dev/null",
+		"-o", "Dir::Etc::Preferences=/dev/null", "-o", "Dir::Etc::PreferencesParts=/dev/null",
 		"-o", "Dir::State=" + filepath.Join(work, "apt/state"),
 		"-o", "Dir::State::status=" + filepath.Join(work, "apt/state/status"),
 		"-o", "Dir::Cache=" + filepath.Join(work, "apt/cache"),
-		"-o", "APT::Default-Release=", "-o", "APT::Sandbox::User=root", "-o", "Acquire::Languages=none",
+		"-o", "APT::Update::Error-Mode=any", "-o", "APT::Default-Release=", "-o", "APT::Sandbox::User=root", "-o", "Acquire::Languages=none",
 		"-o", "Acquire::Check-Valid-Until=false", "-o", "Acquire::http::Timeout=20", "-o", "Acquire::Retries=1",
 	}
 	if err := run(work, "apt-get", append(options, "-q", "update")...); err != nil {
