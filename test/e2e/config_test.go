@@ -3,6 +3,11 @@
 package e2e
 
 import (
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -162,4 +167,48 @@ func TestJumboUnderlay(t *testing.T) {
 		t.Errorf("8972 bytes: %v", a)
 	}
 	lab.SendTCP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7000), 32<<20)
+}
+
+func TestTwoNetworksShareTheirHosts(t *testing.T) {
+	t.Parallel()
+	l, h1, h2 := duo(t)
+	second := map[*lab.Host]string{} // the run directory
+	var first *lab.Host
+	for _, h := range []*lab.Host{h1, h2} {
+		run, state := filepath.Join(l.Dir(), h.NodeName+"-run"), filepath.Join(l.Dir(), h.NodeName+"-state")
+		second[h] = run
+		args := []string{"run", "--run-dir", run, "--state-dir", state, "--node-name", "second-" + h.NodeName,
+			"--device", "flannel1", "--port", "9285", "--gossip-port", "9286"}
+		if first == nil {
+			args = append(args, "--network", "10.99.0.0/16")
+			first = h
+		} else {
+			args = append(args, "--join", first.Addr.String()+":9286")
+		}
+		if err := errors.Join(os.Mkdir(run, 0o755), os.Mkdir(state, 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		h.StartCommand(h.Command(args...)).WaitReady(ready)
+	}
+	subnet := func(h *lab.Host) netip.Addr {
+		_, line, _ := strings.Cut(read(t, filepath.Join(second[h], "subnet.env")), "FLANNEL_SUBNET=")
+		line, _, _ = strings.Cut(line, "\n")
+		return netip.MustParsePrefix(line).Masked().Addr()
+	}
+	h1.Reachable(t, subnet(h2), 5*time.Second)
+	h1.Pod().Reachable(t, h2.Pod().Addr, 5*time.Second)
+	// Their rules stand side by side and leave each other alone.
+	rules := firewall(t, h1)
+	<-time.After(7 * time.Second)
+	if now := firewall(t, h1); now != rules {
+		t.Errorf("the rules became\n%s\nfrom\n%s", now, rules)
+	}
+	// An end of the second is none of the first.
+	if r := h1.Flanneld("leave", "--run-dir", second[h1]); r.Status != 0 {
+		t.Errorf("leave of the second network: %s", r.Stderr)
+	}
+	if h1.Run(t, "ip", "link", "show", "flannel1").Status == 0 {
+		t.Error("flannel1 is still there")
+	}
+	h1.Reachable(t, h2.Lease().Addr(), 5*time.Second)
 }
