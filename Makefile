@@ -16,7 +16,7 @@ export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 # What the tests call, and the Debian package that has it.
 TOOLS := ip:iproute2 iptables:iptables nft:nftables ping:iputils-ping tcpdump:tcpdump iperf3:iperf3 \
          busybox:busybox-static dockerd:docker.io containerd:containerd runc:runc \
-         gcc:gcc systemd-analyze:systemd nsenter:util-linux setpriv:util-linux tar:tar
+         gcc:gcc systemd-analyze:systemd pgrep:procps nsenter:util-linux setpriv:util-linux tar:tar
 
 .DEFAULT_GOAL := help
 .PHONY: help build deps demo test vet format cross unit race fuzz units e2e bench soak install uninstall clean
