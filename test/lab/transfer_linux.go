@@ -12,6 +12,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Transfer is how a transfer went.
@@ -24,7 +26,7 @@ type Transfer struct {
 func (ns *Namespace) Listen(t TB, at netip.AddrPort) net.Listener {
 	t.Helper()
 	var listener net.Listener
-	err := ns.Do(func() (err error) {
+	err := ns.open(func() (err error) {
 		listener, err = net.Listen("tcp4", at.String())
 		return err
 	})
@@ -32,6 +34,18 @@ func (ns *Namespace) Listen(t TB, at netip.AddrPort) net.Listener {
 		t.Fatalf("%s: listen at %v: %v", ns.Name, at, err)
 	}
 	return listener
+}
+
+// open opens a socket inside the namespace. A port that was closed a moment ago
+// may still be held by a process that another test is just starting: every
+// descriptor is in the child until it executes its program.
+func (ns *Namespace) open(socket func() error) error {
+	var err error
+	Within(2*time.Second, func() error {
+		err = ns.Do(socket)
+		return Expect(!errors.Is(err, unix.EADDRINUSE), "taken")
+	})
+	return err
 }
 
 // Dial opens a TCP connection from inside the namespace.
@@ -47,7 +61,7 @@ func (ns *Namespace) Dial(to netip.AddrPort, limit time.Duration) (conn net.Conn
 func (ns *Namespace) ListenUDP(t TB, at netip.AddrPort) *net.UDPConn {
 	t.Helper()
 	var conn net.PacketConn
-	err := ns.Do(func() (err error) {
+	err := ns.open(func() (err error) {
 		conn, err = new(net.ListenConfig).ListenPacket(context.Background(), "udp4", at.String())
 		return err
 	})
