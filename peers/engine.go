@@ -140,6 +140,7 @@ func (e *engine) merge(s remoteState) error {
 	e.core.Joined(e.now())
 	if e.firstState.IsZero() {
 		e.firstState = time.Now()
+		e.joiner.joined.Store(true)
 		if e.approved {
 			e.core.Tick(e.now()) // nothing to wait for
 		}

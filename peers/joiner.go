@@ -30,7 +30,8 @@ type joiner struct {
 	g        *gossip
 	log      *slog.Logger
 	resolver resolver
-	lost     atomic.Pointer[[]netip.AddrPort] // gossip endpoints of nodes that are not up
+	lost     atomic.Pointer[[]netip.AddrPort] // gossip endpoints of nodes to look for
+	joined   atomic.Bool                      // another node's state has come in
 	status   atomic.Pointer[string]           // why no seed has answered; nil: one has, or there is none
 	tries    atomic.Uint64
 
@@ -70,7 +71,7 @@ func (j *joiner) run(ctx context.Context) {
 		}
 		j.round(ctx)
 		pause := joinAgain
-		if j.g.roster.size() == 0 {
+		if j.g.roster.size() == 0 || !j.joined.Load() {
 			pause = alone
 			alone = min(2*alone, joinAlone)
 		} else {
@@ -89,7 +90,7 @@ func (j *joiner) round(ctx context.Context) {
 	if up > triesPerRound && rand.IntN(up) >= triesPerRound {
 		return // others try
 	}
-	live := j.g.roster.endpoints()
+	live := j.live()
 	limit := make(chan struct{}, joinAtOnce)
 	var tries sync.WaitGroup
 	try := func(f func()) {
@@ -104,6 +105,15 @@ func (j *joiner) round(ctx context.Context) {
 	}
 	tries.Wait()
 	j.summarize()
+}
+
+// live are the gossip endpoints of members that need not be called. Before anybody's state has come in, that is nobody: gossip may
+// have told of a member, or a founder may have answered before it had anything to say.
+func (j *joiner) live() map[netip.AddrPort]bool {
+	if !j.joined.Load() {
+		return nil
+	}
+	return j.g.roster.endpoints()
 }
 
 func (j *joiner) list() []*seedState {
