@@ -144,7 +144,7 @@ func (f *Firewall) ensureChain(t table, chain string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if exists && (slices.Equal(have, t.rules) || slices.Equal(have, f.printed[t.name])) {
+	if exists && inPlace(have, t.rules, f.printed[t.name]) {
 		return nil, nil
 	}
 	if err := f.ipt.ClearChain(t.name, chain); err != nil {

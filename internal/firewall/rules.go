@@ -110,3 +110,10 @@ func count(rules []rule, r rule) (n int) {
 	}
 	return n
 }
+
+// inPlace reports whether the rules of a chain are those written, or read as
+// they did right after they were written. If somebody flushed the chain in
+// between, fewer were read, and what is left is not taken for right.
+func inPlace(have, written, printed []rule) bool {
+	return len(have) == len(written) && (slices.Equal(have, written) || slices.Equal(have, printed))
+}

@@ -146,3 +146,24 @@ func TestHostWithoutIPTablesIsTold(t *testing.T) {
 		t.Errorf("Remove: %v", err)
 	}
 }
+
+// An iptables -F between writing the rules and reading them back once made the
+// empty chain the one to keep.
+func TestAChainFlushedWhileItWasWrittenIsNotTakenForRight(t *testing.T) {
+	written, printed := []rule{"one", "two"}, []rule{"-m one", "-m two"}
+	for _, c := range []struct {
+		have, printed []rule
+		want          bool
+	}{
+		{written, nil, true},
+		{printed, printed, true},
+		{nil, nil, false},
+		{nil, []rule{}, false},
+		{written[:1], written[:1], false},
+		{printed, nil, false},
+	} {
+		if got := inPlace(c.have, written, c.printed); got != c.want {
+			t.Errorf("have %q, read back %q: in place %v", c.have, c.printed, got)
+		}
+	}
+}
