@@ -69,7 +69,7 @@ func drawHost(t *table, h control.Host) {
 	if h.FirewallNote != "" {
 		firewall += " (" + h.FirewallNote + ")"
 	}
-	t.linef(color, "host", "ip_forward %s, firewall rules %s, masquerade %s, repaired %d times",
+	t.linef(color, "host", "ip_forward %s, firewall rules %s, masquerade %s, repairs %d",
 		forward, dashed(firewall), onOff(h.Masquerade), h.FirewallRepairs+h.DeviceRepairs)
 	if h.StrayBridge != "" {
 		t.line(red, "bridge", h.StrayBridge)

@@ -172,7 +172,7 @@ func (g *guard) logFirewall(state string, err error) {
 			g.log.Info("firewall rules are in place again")
 		}
 	case control.FirewallNone:
-		g.log.Warn("no iptables on this host: its rules are left to you", "error", err)
+		g.log.Warn("no iptables on this host: firewall rules are left to you")
 	default:
 		g.log.Error("firewall rules could not be put in place, trying again", "error", err)
 	}
