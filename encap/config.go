@@ -19,6 +19,10 @@ type Config struct {
 	// three superpackets. More than net.core.rmem_max and wmem_max takes
 	// CAP_NET_ADMIN; without it the sockets get what is allowed.
 	BufferSize int
+
+	// Offloads that may be used, as far as the kernel has them. See
+	// Conn.Offloads for what became of them.
+	Offloads Offloads
 }
 
 // Defaults of Config.

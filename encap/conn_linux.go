@@ -21,10 +21,16 @@ type Conn struct {
 	handle *handle
 	probe  probe
 	local  netip.AddrPort
+	trains trains
 
 	out struct { // Send's
 		vector
 		poll pollScratch
+	}
+	apart struct { // Send's, for a train that goes datagram by datagram
+		vector
+		one    [1]Message
+		pieces [][]byte
 	}
 	in struct { // Receive's
 		vector
@@ -36,6 +42,7 @@ type Conn struct {
 func newConn(local netip.AddrPort, batch int) *Conn {
 	c := &Conn{local: local}
 	c.out.vector = newVector(batch)
+	c.apart.vector = newVector(1)
 	c.in.vector = newVector(batch)
 	return c
 }
@@ -73,6 +80,9 @@ func (c *Conn) loadOut(msgs []Message) int {
 	n := c.out.load(msgs)
 	for i := range n {
 		c.out.setName(i, msgs[i].Addr)
+		if msgs[i].SegmentSize > 0 {
+			c.out.setSegmentSize(i, msgs[i].SegmentSize)
+		}
 	}
 	return n
 }
@@ -94,8 +104,13 @@ func (c *Conn) sendSome(msgs []Message) (sent int, err error) {
 				return sent, closedOnly(err)
 			}
 		default: // concerns the first of them only
-			msgs[at].Err = sendError(errno)
+			n, err := c.sendAnyway(&msgs[at], errno)
 			at++
+			sent += n
+			if err != nil {
+				fail(msgs[at:], err)
+				return sent, err
+			}
 		}
 	}
 	return sent, nil
@@ -114,7 +129,7 @@ func (c *Conn) awaitRoom() error {
 // fail sets the outcome of all of msgs.
 func fail(msgs []Message, err error) {
 	for i := range msgs {
-		msgs[i].Err = err
+		msgs[i].Err, msgs[i].Lost = err, 0
 	}
 }
 
@@ -146,7 +161,7 @@ func (c *Conn) Receive(msgs []Message) (int, error) {
 		return 0, net.ErrClosed
 	}
 	defer c.handle.release()
-	room := c.in.load(msgs)
+	room := c.loadIn(msgs)
 	if room == 0 {
 		return 0, fmt.Errorf("encap: receive: no room for a message")
 	}
@@ -160,6 +175,19 @@ func (c *Conn) Receive(msgs []Message) (int, error) {
 			return 0, err
 		}
 	}
+}
+
+// loadIn describes room for the first of msgs, also for what the kernel says
+// about trains: it shortens the control length to what it wrote, so that must be
+// set anew every time.
+func (c *Conn) loadIn(msgs []Message) int {
+	n := c.in.load(msgs)
+	if c.trains.receive {
+		for i := range n {
+			c.in.expectSegmentSize(i)
+		}
+	}
+	return n
 }
 
 // awaitDatagram decides what to do about an error number of recvmmsg.
@@ -181,6 +209,7 @@ func (c *Conn) store(msgs []Message) {
 		h := &c.in.headers[i]
 		msgs[i].N = int(h.length)
 		msgs[i].Truncated = h.header.Flags&unix.MSG_TRUNC != 0
+		msgs[i].SegmentSize = c.in.segmentSize(i)
 		msgs[i].Addr = c.in.name(i)
 	}
 }

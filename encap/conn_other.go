@@ -27,6 +27,12 @@ func (*Conn) Send([]Message) (int, error) { return 0, ErrUnsupported }
 // Receive returns ErrUnsupported.
 func (*Conn) Receive([]Message) (int, error) { return 0, ErrUnsupported }
 
+// MaxSegments returns 1.
+func (*Conn) MaxSegments() int { return 1 }
+
+// Offloads returns nil.
+func (*Conn) Offloads() []OffloadState { return nil }
+
 // PathMTU returns ErrUnsupported.
 func (*Conn) PathMTU(netip.Addr) (int, error) { return 0, ErrUnsupported }
 

@@ -42,6 +42,7 @@ func listenLane(addr netip.AddrPort, cfg Config, first bool) (*Conn, error) {
 		return nil, err
 	}
 	c := newConn(local, cfg.Batch)
+	c.trains.open(fd, cfg.Offloads)
 	if err := c.probe.open(local.Addr()); err != nil {
 		unix.Close(fd)
 		return nil, err

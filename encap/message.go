@@ -16,8 +16,13 @@ const MaxPayload = 65535 - Overhead
 // linux/uio.h).
 const MaxBuffers = 1024
 
-// Message is one datagram, on its way out or in. Its memory belongs to whoever
-// made it; Send and Receive use it only until they return.
+// MaxSegments is the largest number of datagrams of one train
+// (UDP_MAX_SEGMENTS, linux/udp.h; 128 since Linux 6.9).
+const MaxSegments = 64
+
+// Message is one datagram, or a train of datagrams, on its way out or in. Its
+// memory belongs to whoever made it; Send and Receive use it only until they
+// return.
 type Message struct {
 	// Addr is where the datagram goes (Send) or came from (Receive). IPv4.
 	Addr netip.AddrPort
@@ -26,6 +31,11 @@ type Message struct {
 	// (Receive). Many buffers make one datagram: a header written for it and a
 	// payload that stays where it was read.
 	Buffers [][]byte
+
+	// SegmentSize is zero for a datagram. For a train it is the length of each
+	// of its datagrams, in bytes; the last may be shorter. Their payloads lie
+	// end to end in Buffers: MaxSegments and MaxPayload bytes at most.
+	SegmentSize int
 
 	// N is the number of bytes received into Buffers.
 	N int
@@ -36,18 +46,32 @@ type Message struct {
 
 	// Err is set by Send for every message: nil when the kernel took it,
 	// otherwise why this one was not sent. ErrTooLong and ErrBufferFull, or an
-	// error number of the kernel.
-	Err error
+	// error number of the kernel. A train goes or fails as a whole, but where the
+	// kernel takes no trains any more: then Err is that of its first datagram
+	// that was not sent, and Lost is how many were not.
+	Err  error
+	Lost int
+}
+
+// Datagrams is how many datagrams a message of this many bytes is.
+func (m *Message) Datagrams(bytes int) int {
+	if m.SegmentSize == 0 || bytes <= m.SegmentSize {
+		return 1
+	}
+	return (bytes + m.SegmentSize - 1) / m.SegmentSize
 }
 
 // NewMessages makes n messages to receive into, each with one buffer of size
-// bytes. All buffers lie in one slab.
+// bytes. All buffers lie in one slab, and begin at different distances from a
+// page: beginnings that are all equal share few lines of the caches.
 func NewMessages(n, size int) []Message {
-	slab := make([]byte, n*size)
+	const line, stagger = 64, 25 * 64
+	stride := (size+line-1)&^(line-1) + stagger
+	slab := make([]byte, n*stride)
 	buffers := make([][]byte, n)
 	msgs := make([]Message, n)
 	for i := range msgs {
-		buffers[i] = slab[i*size : (i+1)*size : (i+1)*size]
+		buffers[i] = slab[i*stride : i*stride+size : i*stride+size]
 		msgs[i].Buffers = buffers[i : i+1 : i+1]
 	}
 	return msgs

@@ -17,6 +17,7 @@ type mmsghdr struct {
 // vector is the memory that one sendmmsg or recvmmsg describes its messages in:
 //
 //	headers[i] -> names[i]           the address
+//	           -> controls[i]        the length of a train's datagrams
 //	           -> iovecs[j:j+n]      -> the caller's buffers
 //
 // All of these are typed pointers, so everything that the kernel reads or writes
@@ -24,18 +25,20 @@ type mmsghdr struct {
 // belongs to one goroutine; it keeps the buffers of its last load alive until
 // the next.
 type vector struct {
-	headers []mmsghdr
-	names   []unix.RawSockaddrInet4
-	iovecs  []unix.Iovec
+	headers  []mmsghdr
+	names    []unix.RawSockaddrInet4
+	controls []control
+	iovecs   []unix.Iovec
 }
 
 // newVector makes room for n messages of two buffers each: a header and a
-// payload. load makes more room when it meets more.
+// payload. load makes more room when it meets more, twice what it needs.
 func newVector(n int) vector {
 	return vector{
-		headers: make([]mmsghdr, n),
-		names:   make([]unix.RawSockaddrInet4, n),
-		iovecs:  make([]unix.Iovec, 2*n),
+		headers:  make([]mmsghdr, n),
+		names:    make([]unix.RawSockaddrInet4, n),
+		controls: make([]control, n),
+		iovecs:   make([]unix.Iovec, 2*n),
 	}
 }
 
@@ -66,7 +69,7 @@ func (v *vector) reserve(msgs []Message) {
 		need += len(msgs[i].Buffers)
 	}
 	if need > len(v.iovecs) {
-		v.iovecs = make([]unix.Iovec, need)
+		v.iovecs = make([]unix.Iovec, 2*need)
 	}
 }
 

@@ -73,13 +73,13 @@ type tally struct {
 	run  Volume
 }
 
-// carried counts a packet that went to or came from a peer.
-func (t *tally) carried(peer *traffic, bytes int) {
+// carried counts packets that went to or came from a peer.
+func (t *tally) carried(peer *traffic, packets, bytes int) {
 	if peer != t.peer {
 		t.endRun()
 		t.peer = peer
 	}
-	t.run.Packets++
+	t.run.Packets += uint64(packets)
 	t.run.Bytes += uint64(bytes)
 }
 
@@ -94,8 +94,11 @@ func (t *tally) endRun() {
 }
 
 // drop counts a packet that was dropped.
-func (t *tally) drop(r Reason) {
-	t.drops[r]++
+func (t *tally) drop(r Reason) { t.dropMany(r, 1) }
+
+// dropMany counts n packets that were dropped for the same reason.
+func (t *tally) dropMany(r Reason, n int) {
+	t.drops[r] += uint64(n)
 	t.dropped = true
 }
 

@@ -21,7 +21,7 @@ func TestRunsAddUp(t *testing.T) {
 				batch.commit(&c)
 				continue
 			}
-			batch.carried(&peers[peer], 100)
+			batch.carried(&peers[peer], 1, 100)
 			want[peer].Packets++
 			want[peer].Bytes += 100
 			total.Packets++

@@ -23,6 +23,7 @@ type egress struct {
 	batch    *tun.Batch
 	out      outbox // what the batch becomes
 	again    outbox // what was too long for its path, cut to fit
+	whole    []byte // memory to put pieces together in
 	answerer answerer
 
 	// Of the current batch:
@@ -43,9 +44,10 @@ func newEgress(lane Lane, cfg *Config, limit *answerLimit) *egress {
 		limit:    limit,
 		log:      cfg.Logger,
 		clock:    time.Now,
-		batch:    tun.NewBatch(batchSize, cfg.MTU),
+		batch:    tun.NewBatch(egressBatch, maxPacket, egressSlab),
 		out:      newOutbox(batchSize),
 		again:    newOutbox(batchSize),
+		whole:    make([]byte, maxPacket),
 		answerer: newAnswerer(cfg.Lease, cfg.MTU),
 	}
 }
@@ -67,18 +69,23 @@ func (e *egress) step() error {
 	}
 	e.routes = e.table.load()
 	e.now = e.clock()
+	e.out.segments = e.conn.MaxSegments()
 	for i := range n {
-		e.forward(e.batch.Packets[i].Data)
+		e.forward(&e.batch.Packets[i])
 	}
 	e.flush()
 	e.tally.commit(&e.counters)
 	return e.err
 }
 
-// forward decides about one packet and carries the decision out. It may rewrite
-// the packet.
-func (e *egress) forward(b []byte) {
-	p, hop, reason := e.decide(b)
+// forward decides about one packet or superpacket and carries the decision out.
+// It may rewrite the packet.
+func (e *egress) forward(b *tun.Packet) {
+	if b.SegmentSize > 0 {
+		e.forwardSuperpacket(b)
+		return
+	}
+	p, hop, reason := e.decide(b.Data)
 	if reason != Forwarded {
 		e.refuse(p, reason, 0)
 		return
@@ -95,6 +102,51 @@ func (e *egress) forward(b []byte) {
 	}
 	e.makeRoom(&e.out)
 	e.out.addPacket(hop, p)
+}
+
+// forwardSuperpacket does with all segments of a superpacket what forward does
+// with a packet. They have one decision in common, and one answer.
+func (e *egress) forwardSuperpacket(b *tun.Packet) {
+	segments, ok := tun.NewSegmenter(*b)
+	if !ok {
+		e.tally.drop(BadLength)
+		return
+	}
+	p, hop, reason := e.decide(b.Data)
+	if reason != Forwarded {
+		e.tally.dropMany(reason, segments.Segments()-1)
+		e.refuse(p, reason, 0)
+		return
+	}
+	limit := hop.Peer.limit(e.now)
+	longest := min(len(p), segments.HeaderLen()+b.SegmentSize)
+	if longest > limit && p.dontFragment() {
+		e.tally.dropMany(NeedsFragmentation, segments.Segments()-1)
+		e.refuse(p, NeedsFragmentation, limit)
+		return
+	}
+	p.decrementTTL()
+	segments, _ = tun.NewSegmenter(*b) // of the changed header
+	for {
+		e.makeRoom(&e.out)
+		header, payload, ok := segments.Next(e.out.header())
+		if !ok {
+			return
+		}
+		if len(header)+len(payload) > limit {
+			whole := e.join(header, payload)
+			e.fragment(&e.out, hop, whole.header(), whole.payload(), limit)
+			e.flush() // before the memory is used again
+			continue
+		}
+		e.out.addPieces(hop, header, payload)
+	}
+}
+
+// join copies the pieces of a packet into one, valid until the next.
+func (e *egress) join(header packet, payload []byte) packet {
+	n := copy(e.whole, header)
+	return packet(e.whole[:n+copy(e.whole[n:], payload)])
 }
 
 // decide finds a packet's next hop, or the reason to drop it. It changes
@@ -146,11 +198,11 @@ func (e *egress) fragment(o *outbox, hop *NextHop, header packet, payload []byte
 	f := fragments(header, payload, limit)
 	for {
 		e.makeRoom(o)
-		header, payload, ok := f.next(o.header())
+		header, payload, ok := f.next((*[maxHeader]byte)(o.header()))
 		if !ok {
 			return
 		}
-		o.addFragment(hop, header, payload)
+		o.addPieces(hop, header, payload)
 	}
 }
 
@@ -200,37 +252,66 @@ func (e *egress) settle(i int) {
 // count counts what became of message i. Of a packet that the kernel refuses,
 // for want of an underlay route or by a firewall rule, the sender is told.
 func (e *egress) count(o *outbox, i int) {
-	header, payload := o.at(i)
-	switch err := o.messages[i].Err; {
-	case err == nil:
-		e.tally.carried(&o.hops[i].Peer.egress, header.headerLen()+len(payload))
-	case err == encap.ErrBufferFull:
-		e.tally.drop(SendBufferFull)
-	case o.whole(i):
-		e.refuse(header, SendFailed, 0)
-	default: // there is nothing to quote
-		e.tally.drop(SendFailed)
+	t, m := &o.trains[i], &o.messages[i]
+	switch {
+	case m.Err == nil:
+		e.tally.carried(&t.hop.Peer.egress, t.packets, t.bytes)
+	case m.Lost > 0: // the kernel took some of them, nobody knows which
+		e.tally.dropMany(SendFailed, m.Lost)
+		sent := t.packets - m.Lost
+		e.tally.carried(&t.hop.Peer.egress, sent, t.bytes/t.packets*sent)
+	case m.Err == encap.ErrBufferFull:
+		e.tally.dropMany(SendBufferFull, t.packets)
+	default:
+		for j := range t.packets {
+			e.fail(t.at(j))
+		}
 	}
 }
 
-// shorten does with message i what forward would have done, had it known the
-// path MTU. If the kernel's path MTU does not explain why the message was too
-// long, it is dropped.
-func (e *egress) shorten(i int) {
-	hop := e.out.hops[i]
-	header, payload := e.out.at(i)
-	size := header.headerLen() + len(payload)
-	limit := hop.Peer.limit(e.now)
-	if size <= limit {
-		limit = e.learnPathMTU(hop, size)
+// fail counts a packet that could not be sent. Of a fragment there is nothing to
+// quote.
+func (e *egress) fail(header packet, _ []byte, whole bool) {
+	if whole || len(header) > header.headerLen() {
+		e.refuse(header, SendFailed, 0)
+		return
 	}
-	switch {
-	case size <= limit:
+	e.tally.drop(SendFailed)
+}
+
+// shorten does with the packets of message i what forward would have done, had
+// it known the path MTU. If the kernel's path MTU does not explain why the
+// message was too long, a packet is dropped, and a train is taken apart.
+func (e *egress) shorten(i int) {
+	t := &e.out.trains[i]
+	limit := t.hop.Peer.limit(e.now)
+	if t.size <= limit {
+		limit = e.learnPathMTU(t.hop, t.size)
+	}
+	if t.size <= limit && t.packets == 1 {
 		e.count(&e.out, i)
+		return
+	}
+	for j := range t.packets {
+		e.resend(t, j, limit)
+	}
+}
+
+// resend sends packet j of a train anew, in a way that fits limit.
+func (e *egress) resend(t *train, j, limit int) {
+	header, payload, whole := t.at(j)
+	switch {
+	case t.length(j) <= limit:
+		e.makeRoom(&e.again)
+		e.again.add(t.hop, packet(t.buffers[2*j]), t.buffers[2*j+1])
 	case header.dontFragment(): // so it was not cut: header begins the whole packet
 		e.refuse(header, NeedsFragmentation, limit)
-	default:
-		e.fragment(&e.again, hop, header, payload, limit)
+	case whole || len(header) == header.headerLen():
+		e.fragment(&e.again, t.hop, header, payload, limit)
+	default: // the header goes on into that of TCP or UDP
+		p := e.join(header, payload)
+		e.fragment(&e.again, t.hop, p.header(), p.payload(), limit)
+		e.flushAgain() // before the memory is used again
 	}
 }
 

@@ -16,22 +16,37 @@ import (
 	"flanneld/tun"
 )
 
-// batchSize is how many packets a loop takes at once. With an ordinary MTU the
-// slots of both loops then have 200 KB, which second-level caches hold.
-const batchSize = 64
+// Limits of a batch. What a loop works on should stay in the second-level cache.
+const (
+	// batchSize is how many messages a loop sends at once.
+	batchSize = 64
+
+	// egressBatch is how many packets a loop takes from its queue at once, and
+	// egressSlab how many bytes: three superpackets and a bit.
+	egressBatch = 128
+	egressSlab  = 256 << 10
+
+	// ingressBatch is how many messages a loop receives at once. A message may
+	// be a train of 64 KB; they are as many as there are, seldom all.
+	ingressBatch = 32
+)
 
 // Queue is what a lane needs of the overlay edge; *tun.Queue is one. Read is
-// called by one loop, Write by both.
+// called by one loop, WriteRun by the other, Write by the first and Offloads by
+// the second.
 type Queue interface {
 	Read(*tun.Batch) (int, error)
 	Write(packet []byte) error
+	WriteRun(*tun.Run) error
+	Offloads() tun.Offloads
 	Close() error
 }
 
-// Conn is what a lane needs of the underlay edge; *encap.Conn is one. Send and
-// PathMTU are called by one loop, Receive by the other.
+// Conn is what a lane needs of the underlay edge; *encap.Conn is one. Send,
+// MaxSegments and PathMTU are called by one loop, Receive by the other.
 type Conn interface {
 	Send([]encap.Message) (int, error)
+	MaxSegments() int
 	Receive([]encap.Message) (int, error)
 	PathMTU(netip.Addr) (int, error)
 	Overflows() uint64

@@ -16,25 +16,39 @@ type ingress struct {
 	conn  Conn
 	table *Table
 	lease netip.Prefix
+	mtu   int
 
-	messages []encap.Message // each of one buffer, as long as the device's MTU
+	messages  []encap.Message // each of one buffer, as long as the longest train
+	coalescer *tun.Coalescer  // of what was admitted; writes to this loop
 
 	// Of the current batch:
 	routes *snapshot
+	last   acquaintance
 	tally  tally
 	err    error // of the queue: the loop ends after this batch
 
 	counters counters
 }
 
+// acquaintance is the outcome of the last lookup: the packets of a train mostly
+// have the same addresses.
+type acquaintance struct {
+	inner [8]byte // source and destination
+	outer netip.Addr
+	hop   *NextHop // nil: none yet
+}
+
 func newIngress(lane Lane, cfg *Config) *ingress {
-	return &ingress{
+	g := &ingress{
 		queue:    lane.Queue,
 		conn:     lane.Conn,
 		table:    cfg.Table,
 		lease:    cfg.Lease,
-		messages: encap.NewMessages(batchSize, cfg.MTU),
+		mtu:      cfg.MTU,
+		messages: encap.NewMessages(ingressBatch, maxPacket),
 	}
+	g.coalescer = tun.NewCoalescer(g)
+	return g
 }
 
 // run accepts batches until the queue or the socket fails or is closed.
@@ -46,74 +60,108 @@ func (g *ingress) run() error {
 	}
 }
 
-// step accepts one batch: receive many, admit and write one by one.
+// step accepts one batch: receive many, admit one by one, write run by run.
 func (g *ingress) step() error {
 	n, err := g.conn.Receive(g.messages)
 	if err != nil {
 		return err
 	}
 	g.routes = g.table.load()
+	g.last = acquaintance{}
+	g.coalescer.Use(g.queue.Offloads())
 	for i := range g.messages[:n] {
 		g.accept(&g.messages[i])
 	}
+	g.coalescer.Flush()
 	g.tally.commit(&g.counters)
 	return g.err
 }
 
-// accept decides about one datagram and carries the decision out. Nothing is
-// ever answered to the underlay.
+// accept decides about the datagrams of one message and gives those that may
+// enter to the coalescer. Nothing is ever answered to the underlay.
 func (g *ingress) accept(m *encap.Message) {
-	p, hop, reason := g.admit(m)
-	if reason == Forwarded {
-		reason = g.write(p)
-	}
-	if reason != Forwarded {
-		g.tally.drop(reason)
+	if m.Truncated {
+		g.tally.drop(TooLarge)
 		return
 	}
-	g.tally.carried(&hop.Peer.ingress, len(p))
+	rest := m.Buffers[0][:m.N]
+	size := len(rest)
+	if m.SegmentSize > 0 {
+		size = m.SegmentSize
+	}
+	outer := m.Addr.Addr()
+	for {
+		n := min(size, len(rest))
+		datagram := rest[:n:n]
+		if p, reason := g.admit(datagram, outer); reason == Forwarded {
+			g.coalescer.Add(p)
+		} else {
+			g.tally.drop(reason)
+		}
+		if rest = rest[n:]; len(rest) == 0 {
+			return
+		}
+	}
 }
 
-// admit decides whether the packet in a datagram may enter the overlay. It
-// returns the route back to its source.
+// admit decides whether the packet in a datagram from an underlay address may
+// enter the overlay.
+func (g *ingress) admit(datagram []byte, outer netip.Addr) (packet, Reason) {
+	if len(datagram) > g.mtu {
+		return nil, TooLarge
+	}
+	p, reason := parse(datagram)
+	if reason != Forwarded {
+		return nil, reason
+	}
+	if g.last.hop != nil && g.last.inner == [8]byte(p[12:20]) && g.last.outer == outer {
+		return p, Forwarded
+	}
+	hop, reason := g.vouch(p, outer)
+	if reason != Forwarded {
+		return nil, reason
+	}
+	g.last = acquaintance{inner: [8]byte(p[12:20]), outer: outer, hop: hop}
+	return p, Forwarded
+}
+
+// vouch decides about a packet's addresses, and returns the route back to its
+// source.
 //
 // The outer source must be a peer, and the inner source in that peer's lease.
 // Both follow from one lookup of the inner source: the peer whose lease it is in
 // must have the outer source for its address. (Its port does not matter; senders
 // may vary it to spread their flows.) Several peers may so share an address.
-func (g *ingress) admit(m *encap.Message) (packet, *NextHop, Reason) {
-	if m.Truncated {
-		return nil, nil, TooLarge
-	}
-	p, reason := parse(m.Buffers[0][:m.N])
-	if reason != Forwarded {
-		return nil, nil, reason
-	}
-	outer := m.Addr.Addr()
+func (g *ingress) vouch(p packet, outer netip.Addr) (*NextHop, Reason) {
 	hop := g.routes.lookup(p.source())
 	switch {
 	case hop != nil && hop.Peer != nil && hop.Endpoint.Addr() == outer:
 	case g.routes.knows(outer):
-		return p, nil, ForeignSource
+		return nil, ForeignSource
 	default:
-		return p, nil, UnknownSender
+		return nil, UnknownSender
 	}
 	if !g.lease.Contains(p.destination()) {
-		return p, nil, ForeignDestination
+		return nil, ForeignDestination
 	}
-	return p, hop, Forwarded
+	return hop, Forwarded
 }
 
-// write hands a packet to the kernel. An error that will not pass ends the loop.
-func (g *ingress) write(p packet) Reason {
-	err := g.queue.Write(p)
+// WriteRun hands packets that were admitted to the kernel. An error that will
+// not pass ends the loop.
+func (g *ingress) WriteRun(r *tun.Run) {
+	err := g.queue.WriteRun(r)
 	switch {
 	case err == nil:
-		return Forwarded
+		// Admitted, so there is such a peer.
+		hop := g.routes.lookup(packet(r.Buffers[0]).source())
+		g.tally.carried(&hop.Peer.ingress, r.Packets, r.Bytes)
 	case err == tun.ErrDeviceDown:
-		return DeviceDown
-	case err == tun.ErrDeviceGone, errors.Is(err, fs.ErrClosed):
-		g.err = err
+		g.tally.dropMany(DeviceDown, r.Packets)
+	default:
+		g.tally.dropMany(WriteFailed, r.Packets)
+		if err == tun.ErrDeviceGone || errors.Is(err, fs.ErrClosed) {
+			g.err = err
+		}
 	}
-	return WriteFailed
 }

@@ -2,67 +2,134 @@ package route
 
 import "flanneld/encap"
 
+const (
+	// maxTrain is how many packets one message carries at most.
+	maxTrain = encap.MaxSegments
+
+	// headerRoom is the longest header that add is given: of IP and TCP.
+	headerRoom = maxHeader + 60
+
+	// headerArena has room for the headers of four superpackets of the smallest
+	// segments that are common, and then some.
+	headerArena = 32 << 10
+
+	// recentTrains is how far back a train is looked for that may go on.
+	recentTrains = 8
+)
+
 // outbox collects the datagrams of one batch for one Send. Everything in it is
-// made once; what it points to (packets of the batch, fragment headers of its
-// own) must stay as it is until the messages are sent.
+// made once; what it points to (packets of the batch, headers in its own arena)
+// must stay as it is until the messages are sent.
+//
+// Packets for one peer that are of equal length form a train, one message,
+// whichever flows they are of; a shorter one ends it. Packets for one peer stay
+// in order, those for different peers need not.
 type outbox struct {
 	messages []encap.Message // the first n are in use
-	hops     []*NextHop      // of each message
+	trains   []train         // of each message
 	n        int
 
-	buffers [][2][]byte
-	headers [][maxHeader]byte
+	segments int // how many packets a train may have; 1: none are formed
+
+	arena []byte
+	used  int // of arena
 }
 
-// newOutbox makes an outbox for size datagrams.
+// train is what one message carries.
+type train struct {
+	hop     *NextHop
+	packets int
+	size    int // length of each packet but the last
+	bytes   int
+	open    bool // may go on
+
+	// Two for each packet: the packet and nil, or a header and a payload. In
+	// pieces of the latter kind the header may go on into that of TCP or UDP.
+	buffers [2 * maxTrain][]byte
+}
+
+// newOutbox makes an outbox for size messages.
 func newOutbox(size int) outbox {
 	return outbox{
 		messages: make([]encap.Message, size),
-		hops:     make([]*NextHop, size),
-		buffers:  make([][2][]byte, size),
-		headers:  make([][maxHeader]byte, size),
+		trains:   make([]train, size),
+		segments: 1,
+		arena:    make([]byte, headerArena),
 	}
 }
 
-func (o *outbox) full() bool { return o.n == len(o.messages) }
+// full reports whether there might be no room for one more packet.
+func (o *outbox) full() bool { return o.n == len(o.messages) || o.used+headerRoom > len(o.arena) }
 
 // pending are the messages added since the last reset.
 func (o *outbox) pending() []encap.Message { return o.messages[:o.n] }
 
-func (o *outbox) reset() { o.n = 0 }
+func (o *outbox) reset() { o.n, o.used = 0, 0 }
 
-// header is memory for the header of the message that add will add next.
-func (o *outbox) header() *[maxHeader]byte { return &o.headers[o.n] }
+// header is memory for the header of a packet that add will add.
+func (o *outbox) header() []byte { return o.arena[o.used : o.used+headerRoom] }
 
 // addPacket adds a whole packet. The outbox must not be full.
-func (o *outbox) addPacket(hop *NextHop, p packet) {
-	o.buffers[o.n][0] = p
-	o.add(hop, 1)
+func (o *outbox) addPacket(hop *NextHop, p packet) { o.add(hop, p, nil) }
+
+// addPieces adds a packet in two pieces, whose header is in the memory that
+// header gave. The outbox must not be full.
+func (o *outbox) addPieces(hop *NextHop, header packet, payload []byte) {
+	o.used += len(header)
+	o.add(hop, header, payload)
 }
 
-// addFragment adds a packet in two pieces. The outbox must not be full.
-func (o *outbox) addFragment(hop *NextHop, header packet, payload []byte) {
-	o.buffers[o.n] = [2][]byte{header, payload}
-	o.add(hop, 2)
-}
-
-func (o *outbox) add(hop *NextHop, buffers int) {
-	o.hops[o.n] = hop
-	m := &o.messages[o.n]
-	m.Addr = hop.Endpoint
-	m.Buffers = o.buffers[o.n][:buffers]
-	o.n++
-}
-
-// whole reports whether message i is a packet in one piece.
-func (o *outbox) whole(i int) bool { return len(o.messages[i].Buffers) == 1 }
-
-// at returns the header and the payload of the packet in message i. The header
-// of a packet in one piece goes on with the rest of the packet.
-func (o *outbox) at(i int) (header packet, payload []byte) {
-	first := packet(o.buffers[i][0])
-	if o.whole(i) {
-		return first, first.payload()
+func (o *outbox) add(hop *NextHop, header packet, payload []byte) {
+	size := len(header) + len(payload)
+	i := o.find(hop, size)
+	if i < 0 {
+		i = o.begin(hop, size)
 	}
-	return first, o.buffers[i][1]
+	t, m := &o.trains[i], &o.messages[i]
+	t.buffers[2*t.packets], t.buffers[2*t.packets+1] = header, payload
+	t.packets++
+	t.bytes += size
+	t.open = size == t.size && t.packets < o.segments
+	m.Buffers = t.buffers[:2*t.packets]
+	if t.packets > 1 {
+		m.SegmentSize = t.size
+	}
 }
+
+// find returns the train that a packet of this size may join, or -1. Only the
+// newest to the same peer comes into question: behind it, it would overtake.
+func (o *outbox) find(hop *NextHop, size int) int {
+	for i := o.n - 1; i >= max(0, o.n-recentTrains); i-- {
+		if t := &o.trains[i]; t.hop == hop {
+			if t.open && size <= t.size && t.bytes+size <= encap.MaxPayload {
+				return i
+			}
+			return -1
+		}
+	}
+	return -1
+}
+
+// begin begins a message.
+func (o *outbox) begin(hop *NextHop, size int) int {
+	i := o.n
+	o.n++
+	t := &o.trains[i]
+	t.hop, t.packets, t.size, t.bytes = hop, 0, size, 0
+	o.messages[i].Addr = hop.Endpoint
+	o.messages[i].SegmentSize = 0
+	return i
+}
+
+// at returns the header and the payload of packet j of message i. whole says
+// that it is one piece: the header goes on with the payload.
+func (t *train) at(j int) (header packet, payload []byte, whole bool) {
+	header, payload = packet(t.buffers[2*j]), t.buffers[2*j+1]
+	if payload == nil {
+		return header, header.payload(), true
+	}
+	return header, payload, false
+}
+
+// length is that of packet j.
+func (t *train) length(j int) int { return len(t.buffers[2*j]) + len(t.buffers[2*j+1]) }

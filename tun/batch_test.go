@@ -5,42 +5,53 @@ import (
 	"testing"
 )
 
-func TestSlotsDoNotTouchEachOther(t *testing.T) {
-	b := NewBatch(3, 1472)
-	for i := range b.Len() {
-		slot := b.Slot(i)
+func TestPacketsDoNotTouchEachOther(t *testing.T) {
+	b := NewBatch(4, 1472, 8192)
+	for i := range 4 {
+		slot := b.Slot()
 		if len(slot) != 1472 || cap(slot) != 1472 {
 			t.Fatalf("slot %d: length %d, capacity %d, want 1472 for both", i, len(slot), cap(slot))
 		}
 		for j := range slot {
 			slot[j] = byte(i + 1)
 		}
+		b.Add(1472-i, 0)
 	}
-	for i := range b.Len() {
-		if want := bytes.Repeat([]byte{byte(i + 1)}, 1472); !bytes.Equal(b.Slot(i), want) {
-			t.Errorf("slot %d was written through another one", i)
+	for i, p := range b.Packets {
+		if want := bytes.Repeat([]byte{byte(i + 1)}, 1472-i); !bytes.Equal(p.Data, want) || cap(p.Data) != len(want) {
+			t.Errorf("packet %d was written through another one", i)
 		}
+	}
+	if b.Slot() != nil {
+		t.Error("a fifth slot of 4")
+	}
+	if b.Reset(); len(b.Packets) != 0 || b.Slot() == nil {
+		t.Error("not empty after Reset")
 	}
 }
 
 func TestSlotsKeepHeadroom(t *testing.T) {
-	b := NewBatch(2, 100)
-	for i := range b.Len() {
-		start := cap(b.slab) - cap(b.slab[i*b.stride+Headroom:])
-		if got := start - i*b.stride; got != Headroom {
-			t.Errorf("slot %d begins %d bytes into its stride, want %d", i, got, Headroom)
+	b := NewBatch(2, 100, 0)
+	for b.Slot() != nil {
+		start := cap(b.slab) - cap(b.slab[b.used:])
+		frame, slot := b.frame(), b.Slot()
+		if start%slotAlign != 0 || len(frame) != virtioLen+100 || &frame[virtioLen] != &slot[0] {
+			t.Errorf("slot at %d, frame of %d bytes", start, len(frame))
 		}
-		if b.stride < Headroom+100 || b.stride%slotAlign != 0 {
-			t.Errorf("stride %d does not hold headroom and slot, or is not aligned to %d", b.stride, slotAlign)
-		}
+		b.Add(1, 0)
 	}
 }
 
-func TestFillDeclaresThePacket(t *testing.T) {
-	b := NewBatch(2, 100)
-	n := copy(b.Slot(1), "packet")
-	b.Fill(1, n)
-	if got := string(b.Packets[1].Data); got != "packet" {
-		t.Errorf("packet 1 is %q, want %q", got, "packet")
+func TestABatchIsFullWhenTheLongestPacketHasNoRoom(t *testing.T) {
+	b := NewBatch(64, 65535, 2*65600)
+	for range 8 {
+		b.Add(1000, 0)
+	}
+	if b.Slot() == nil {
+		t.Error("full with 8 short packets")
+	}
+	b.Add(65535, 1448)
+	if b.Slot() != nil {
+		t.Error("not full with a superpacket besides")
 	}
 }

@@ -19,6 +19,10 @@ type Config struct {
 	// again after a crash. It is not looked at, nor changed, when Open takes
 	// over a device; empty means none.
 	Alias string
+
+	// Offloads that may be used, as far as the kernel has them. See
+	// Device.Offloads for what became of them.
+	Offloads Offloads
 }
 
 // Errors that Open wraps. The text of the error it returns names the device and

@@ -12,9 +12,9 @@ import (
 
 const clonePath = "/dev/net/tun"
 
-// queueFlags is what every queue attaches with. IFF_VNET_HDR will be added here
-// for offloads; the kernel takes over new flags as long as no other queue of the
-// device is open, which is why Open closes the descriptor that created it.
+// queueFlags is what every queue attaches with, and with offloads IFF_VNET_HDR.
+// The kernel takes over new flags as long as no other queue of the device is
+// open, which is why Open closes the descriptor that created it.
 const queueFlags = unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_MULTI_QUEUE
 
 // Device is an open TUN device. The methods may be called from any goroutine.
@@ -23,6 +23,8 @@ type Device struct {
 	index   int
 	created bool
 	queues  []*Queue
+	wanted  Offloads
+	notes   offloadNotes
 }
 
 // Open creates the device, or takes over a persistent one that an earlier
@@ -65,7 +67,8 @@ func open(cfg Config, fds []int) (_ *Device, err error) {
 			_ = unix.IoctlSetInt(fds[0], unix.TUNSETPERSIST, 0)
 		}
 	}()
-	if err := attachAll(fds, cfg.Name); err != nil {
+	offloads, notes, err := attachAll(fds, cfg.Name, cfg.Offloads.consistent())
+	if err != nil {
 		return nil, err
 	}
 	l, err := findLink(cfg.Name)
@@ -82,11 +85,11 @@ func open(cfg Config, fds []int) (_ *Device, err error) {
 	if err := setLink(l.index, alias); err != nil {
 		return nil, fmt.Errorf("configure the device: %w", err)
 	}
-	queues, err := newQueues(fds)
+	queues, err := newQueues(fds, offloads)
 	if err != nil {
 		return nil, err
 	}
-	return &Device{name: cfg.Name, index: l.index, created: created, queues: queues}, nil
+	return &Device{name: cfg.Name, index: l.index, created: created, queues: queues, wanted: cfg.Offloads, notes: notes}, nil
 }
 
 // ensure makes sure that there is a device of this name that we may attach to,
@@ -156,19 +159,24 @@ func openClones(n int) ([]int, error) {
 }
 
 // attachAll makes each descriptor one queue of the device, in order, so that the
-// index of a queue here is its index in the kernel.
-func attachAll(fds []int, name string) error {
+// index of a queue here is its index in the kernel. It returns which offloads
+// the queues have, all the same, and why they lack what they lack.
+func attachAll(fds []int, name string, want Offloads) (Offloads, offloadNotes, error) {
+	flags := uint16(queueFlags)
+	if want.any() {
+		flags |= unix.IFF_VNET_HDR
+	}
 	for i, fd := range fds {
 		req, err := unix.NewIfreq(name)
 		if err != nil {
-			return err
+			return Offloads{}, offloadNotes{}, err
 		}
-		req.SetUint16(queueFlags)
+		req.SetUint16(flags)
 		if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, req); err != nil {
-			return fmt.Errorf("attach queue %d: %w", i, err)
+			return Offloads{}, offloadNotes{}, fmt.Errorf("attach queue %d: %w", i, err)
 		}
 	}
-	return nil
+	return setOffloads(fds, want)
 }
 
 func closeAll(fds []int) {

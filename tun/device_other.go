@@ -28,6 +28,9 @@ func (*Device) Index() int { return 0 }
 // Created returns false.
 func (*Device) Created() bool { return false }
 
+// Offloads returns nil.
+func (*Device) Offloads() []OffloadState { return nil }
+
 // Queues returns nil.
 func (*Device) Queues() []*Queue { return nil }
 
@@ -39,6 +42,12 @@ func (*Queue) Read(*Batch) (int, error) { return 0, ErrUnsupported }
 
 // Write returns ErrUnsupported.
 func (*Queue) Write([]byte) error { return ErrUnsupported }
+
+// WriteRun returns ErrUnsupported.
+func (*Queue) WriteRun(*Run) error { return ErrUnsupported }
+
+// Offloads returns the zero value.
+func (*Queue) Offloads() Offloads { return Offloads{} }
 
 // Close does nothing.
 func (*Queue) Close() error { return nil }

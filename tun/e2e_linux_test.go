@@ -83,7 +83,7 @@ func udpSocket(t *testing.T, port int) int {
 // sends some of its own accord.
 func readUDP(t *testing.T, q *Queue, port uint16) []byte {
 	t.Helper()
-	b := NewBatch(8, 1500)
+	b := NewBatch(8, 1500, 64<<10)
 	for {
 		n, err := q.Read(b)
 		if err != nil {
@@ -316,7 +316,7 @@ func TestFlowsSpreadOverQueues(t *testing.T) {
 	seen := make(chan int)
 	for i, q := range d.Queues() {
 		go func() {
-			b := NewBatch(8, 1500)
+			b := NewBatch(8, 1500, 64<<10)
 			for {
 				if _, err := q.Read(b); err != nil {
 					return
@@ -346,7 +346,7 @@ func TestCloseWakesAReadOnADevice(t *testing.T) {
 	d := openDevice(t, Config{Name: "flannel0"})
 	failed := make(chan error)
 	go func() {
-		_, err := d.Queues()[0].Read(NewBatch(1, 1500))
+		_, err := d.Queues()[0].Read(NewBatch(1, 1500, 64<<10))
 		failed <- err
 	}()
 	if err := d.Close(); err != nil {
@@ -364,7 +364,7 @@ func TestDeletedDeviceIsGone(t *testing.T) {
 	q := d.Queues()[0]
 	failed := make(chan error)
 	go func() {
-		b := NewBatch(8, 1500)
+		b := NewBatch(8, 1500, 64<<10)
 		for {
 			if _, err := q.Read(b); err != nil {
 				failed <- err

@@ -3,21 +3,32 @@ package tun
 import (
 	"fmt"
 	"io/fs"
+	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// Queue is one queue of a device. One goroutine at a time may Read; any number
-// may Write and Close, also while another reads.
+// Queue is one queue of a device. One goroutine at a time may Read, one may
+// WriteRun; any number may Write and Close, also while others read and write.
 type Queue struct {
 	handle *handle
 	poll   [2]unix.PollFd // scratch of Read
+
+	frames bool // packets have a virtio header in front of them
+	tcp    atomic.Bool
+	udp    atomic.Bool // superpackets may be written
+
+	out struct { // scratch of WriteRun
+		header [virtioLen]byte
+		iovecs [1 + maxRun]unix.Iovec
+		memory [maxHeaders]byte
+	}
 }
 
 // newQueues makes one queue of each descriptor and takes them over, unless it
 // fails.
-func newQueues(fds []int) ([]*Queue, error) {
+func newQueues(fds []int, o Offloads) ([]*Queue, error) {
 	queues := make([]*Queue, 0, len(fds))
 	for _, fd := range fds {
 		h, err := newHandle(fd)
@@ -27,9 +38,18 @@ func newQueues(fds []int) ([]*Queue, error) {
 			}
 			return nil, fmt.Errorf("make an eventfd: %w", err)
 		}
-		queues = append(queues, &Queue{handle: h})
+		q := &Queue{handle: h, frames: o.any()}
+		q.tcp.Store(o.TCP)
+		q.udp.Store(o.UDP)
+		queues = append(queues, q)
 	}
 	return queues, nil
+}
+
+// Offloads are those that the queue has now. TCP and UDP are lost when the
+// kernel turns out not to take superpackets; those that it gives go on.
+func (q *Queue) Offloads() Offloads {
+	return Offloads{Checksum: q.frames, TCP: q.tcp.Load(), UDP: q.udp.Load()}
 }
 
 // Read waits until the queue has a packet, then drains it into b without
@@ -58,18 +78,26 @@ func (q *Queue) Read(b *Batch) (int, error) {
 // drain reads until the batch is full or the queue says why it gives no more.
 // An error that comes after packets will come again at the next call.
 func (q *Queue) drain(b *Batch) (n int, err error) {
-	for n < len(b.Packets) {
-		size, errno := rawRead(q.handle.fd, b.Slot(n))
-		switch errno {
-		case 0:
-			b.Fill(n, size)
-			n++
-		case unix.EINTR:
+	b.Reset()
+	for {
+		room := b.Slot()
+		if q.frames {
+			room = b.frame()
+		}
+		if room == nil {
+			return len(b.Packets), nil
+		}
+		size, errno := rawRead(q.handle.fd, room)
+		switch {
+		case errno == unix.EINTR:
+		case errno != 0:
+			return len(b.Packets), errno
+		case q.frames:
+			b.addFrame(size)
 		default:
-			return n, errno
+			b.Add(size, 0)
 		}
 	}
-	return n, nil
 }
 
 // Write hands one packet to the kernel, as if it had arrived on the device.
@@ -84,20 +112,46 @@ func (q *Queue) Write(packet []byte) error {
 		return fs.ErrClosed
 	}
 	defer q.handle.release()
+	return queueError("write", q.writePacket(packet))
+}
+
+// noOffload is the virtio header of a packet that is complete.
+var noOffload [virtioLen]byte
+
+// writePacket writes a packet that is complete. The result is an error number or
+// nil.
+func (q *Queue) writePacket(packet []byte) error {
 	for {
-		errno := rawWrite(q.handle.fd, packet)
+		var errno unix.Errno
+		if q.frames {
+			iovecs := [2]unix.Iovec{{Base: &noOffload[0]}, {Base: &packet[0]}}
+			iovecs[0].SetLen(virtioLen)
+			iovecs[1].SetLen(len(packet))
+			errno = rawWritev(q.handle.fd, iovecs[:])
+		} else {
+			errno = rawWrite(q.handle.fd, packet)
+		}
 		if errno == 0 {
 			return nil
 		}
 		if errno != unix.EINTR {
-			return queueError("write", errno)
+			return errno
 		}
 	}
 }
 
 // Close wakes a waiting Read, waits until no call uses the descriptor any more,
 // and closes it. Closing again returns fs.ErrClosed.
-func (q *Queue) Close() error { return q.handle.close() }
+//
+// Offloads are taken off before: whoever opens the device next may not expect
+// superpackets.
+func (q *Queue) Close() error {
+	if q.frames && q.handle.acquire() {
+		_ = unix.IoctlSetInt(q.handle.fd, unix.TUNSETOFFLOAD, 0) // fails when the device is gone
+		q.handle.release()
+	}
+	return q.handle.close()
+}
 
 // queueError gives the error numbers of a TUN descriptor their meaning
 // (drivers/net/tun.c: EBADFD once detached from its device, EIO while down).
@@ -122,5 +176,11 @@ func rawRead(fd int, p []byte) (int, unix.Errno) {
 // rawWrite writes one packet, which must not be empty.
 func rawWrite(fd int, p []byte) unix.Errno {
 	_, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
+	return errno
+}
+
+// rawWritev writes one packet out of several pieces.
+func rawWritev(fd int, iovecs []unix.Iovec) unix.Errno {
+	_, _, errno := unix.RawSyscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&iovecs[0])), uintptr(len(iovecs)))
 	return errno
 }

@@ -23,7 +23,7 @@ func newTestQueue(t *testing.T) (q *Queue, kernel int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	queues, err := newQueues(fds[:1])
+	queues, err := newQueues(fds[:1], Offloads{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func send(t *testing.T, fd int, packets ...string) {
 func TestReadDrainsWhatIsThere(t *testing.T) {
 	q, kernel := newTestQueue(t)
 	send(t, kernel, "one", "two", "three")
-	b := NewBatch(8, 100)
+	b := NewBatch(8, 100, 64<<10)
 	n, err := q.Read(b)
 	if n != 3 || err != nil {
 		t.Fatalf("Read = %d, %v; want 3 packets", n, err)
@@ -61,7 +61,7 @@ func TestReadDrainsWhatIsThere(t *testing.T) {
 func TestReadLeavesWhatDoesNotFitTheBatch(t *testing.T) {
 	q, kernel := newTestQueue(t)
 	send(t, kernel, "one", "two", "three")
-	b := NewBatch(2, 100)
+	b := NewBatch(2, 100, 64<<10)
 	for _, want := range []int{2, 1} {
 		if n, err := q.Read(b); n != want || err != nil {
 			t.Fatalf("Read = %d, %v; want %d packets", n, err, want)
@@ -76,7 +76,7 @@ func TestReadWaitsForAPacket(t *testing.T) {
 	q, kernel := newTestQueue(t)
 	got := make(chan string)
 	go func() {
-		b := NewBatch(2, 100)
+		b := NewBatch(2, 100, 64<<10)
 		n, err := q.Read(b)
 		got <- fmt.Sprintf("%d %v %s", n, err, b.Packets[0].Data)
 	}()
@@ -110,7 +110,7 @@ func TestCloseWakesAWaitingRead(t *testing.T) {
 	q, _ := newTestQueue(t)
 	failed := make(chan error)
 	go func() {
-		_, err := q.Read(NewBatch(1, 100))
+		_, err := q.Read(NewBatch(1, 100, 64<<10))
 		failed <- err
 	}()
 	if err := q.Close(); err != nil {
@@ -127,7 +127,7 @@ func TestNothingWorksAfterClose(t *testing.T) {
 	if err := q.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := q.Read(NewBatch(1, 100)); err != fs.ErrClosed {
+	if _, err := q.Read(NewBatch(1, 100, 64<<10)); err != fs.ErrClosed {
 		t.Errorf("Read: %v, want %v", err, fs.ErrClosed)
 	}
 	if err := q.Write([]byte("packet")); err != fs.ErrClosed {
@@ -177,7 +177,7 @@ func TestCloseGivesDescriptorsBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	queues, err := newQueues(fds[:])
+	queues, err := newQueues(fds[:], Offloads{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +232,7 @@ func TestOpenErrorsHaveMeaning(t *testing.T) {
 
 func TestReadAndWriteAllocateNothing(t *testing.T) {
 	q, kernel := newTestQueue(t)
-	b := NewBatch(4, 2000)
+	b := NewBatch(4, 2000, 64<<10)
 	packet := bytes.Repeat([]byte{1}, 1400)
 	buf := make([]byte, 2000)
 	allocs := testing.AllocsPerRun(100, func() {

@@ -97,7 +97,7 @@ func (f *fake) Status() control.Status {
 		Underlay: control.Underlay{Interface: "eth0", Address: addr("192.168.1.1"), PublicAddress: addr("198.51.100.1"), MTU: 1500},
 		Endpoint: addrPort("198.51.100.1:8285"), Gossip: addrPort("198.51.100.1:8286"),
 		Security: control.Security{GossipSealed: true, Note: "packets travel in the clear"},
-		Lanes:    2, Offloads: []string{},
+		Lanes:    2, Offloads: []control.Offload{{Name: "tun-csum", Used: true}, {Name: "udp-gso", Note: "switched off"}},
 		Members: control.Members{Alive: 2, Dead: 1, Static: 1},
 		Egress:  control.Traffic{Packets: 1234567, Bytes: 1_850_000_000}, Ingress: control.Traffic{Packets: 12, Bytes: 999},
 		Drops: map[string]uint64{"egress-no-route": 3, "ingress-unknown-sender": 40, "ingress-too-short": 3},

@@ -43,7 +43,8 @@ func drawStatus(t *table, s control.Status) {
 	t.linef(plain, "underlay", "%s %s, MTU %d", s.Underlay.Interface, address(s.Underlay.Address, s.Underlay.PublicAddress), s.Underlay.MTU)
 	t.linef(plain, "endpoint", "%s, gossip %s", dash(s.Endpoint), dash(s.Gossip))
 	t.line(plain, "sealed", sealedText(s.Security))
-	t.linef(plain, "lanes", "%d, offloads: %s", s.Lanes, listOr(s.Offloads, "none"))
+	t.linef(plain, "lanes", "%d", s.Lanes)
+	t.line(plain, "offloads", offloadsText(s.Offloads))
 	t.line(membersColor(s.Members), "members", membersText(s.Members))
 	t.linef(plain, "egress", "%d packets, %s", s.Egress.Packets, size(s.Egress.Bytes))
 	t.linef(plain, "ingress", "%d packets, %s", s.Ingress.Packets, size(s.Ingress.Bytes))
@@ -180,6 +181,23 @@ func conflictText(c control.Conflict) string {
 	text := fmt.Sprintf("%s: %s holds it, %s claims it too, for %s", c.Subnet, named(c.Winner), named(c.Loser), since(c.Since))
 	if c.Note != "" {
 		text += ": " + c.Note
+	}
+	return text
+}
+
+// offloadsText lists those in use, then the others, each with the reason.
+func offloadsText(offloads []control.Offload) string {
+	var used, others []string
+	for _, o := range offloads {
+		if o.Used {
+			used = append(used, o.Name)
+		} else {
+			others = append(others, fmt.Sprintf("%s (%s)", o.Name, o.Note))
+		}
+	}
+	text := listOr(used, "none")
+	if len(others) > 0 {
+		text += "; not used: " + strings.Join(others, ", ")
 	}
 	return text
 }

@@ -21,7 +21,7 @@ func TestWrongCommandLinesEndWithStatusTwoAndOneLine(t *testing.T) {
 		"run --mtu":                "--mtu: its value is missing: see flanneld run --help",
 		"run --mtu 9":              "--mtu 9: not a number from 576 to 65507",
 		"run --ip-masq=maybe":      "--ip-masq maybe: neither true nor false",
-		"run --offload gso":        "--offload gso: this version knows no offloads; use auto or off",
+		"run --offload gso":        "--offload gso: neither auto nor off nor a list of tun-csum, tun-tso, tun-uso, udp-gso, udp-gro",
 		"run --subnet 10.9.0.0/24": "--subnet 10.9.0.0/24: is not in the network 10.244.0.0/16",
 		"route":                    "a command is missing: see flanneld route --help",
 		"route gte":                `unknown command "gte" (did you mean get?): see flanneld route --help`,

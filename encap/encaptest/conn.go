@@ -3,6 +3,7 @@
 package encaptest
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -15,6 +16,10 @@ import (
 type Datagram struct {
 	Addr    netip.AddrPort
 	Payload []byte
+
+	// SegmentSize makes a train of what is delivered: that many bytes each. What
+	// was sent are always single datagrams.
+	SegmentSize int
 }
 
 // Conn behaves like an *encap.Conn. The zero value is not usable; see NewConn.
@@ -26,9 +31,12 @@ type Conn struct {
 	changed   sync.Cond // of everything below
 	delivered []Datagram
 	sent      []Datagram
+	messages  int                // that sent came in
 	mtus      map[netip.Addr]int // path MTU by destination, outer headers included
 	overflows uint64
-	err       error // what Receive returns once nothing is delivered any more
+
+	maxSegments int
+	err         error // what Receive returns once nothing is delivered any more
 }
 
 // NewConn makes a connection that keeps what is sent through it.
@@ -38,7 +46,7 @@ func NewConn() *Conn { return NewConnFunc(nil) }
 // not keep it, and takes sink's error for the message's. Nothing is allocated
 // then.
 func NewConnFunc(sink func(m *encap.Message) error) *Conn {
-	c := &Conn{sink: sink, mtus: make(map[netip.Addr]int)}
+	c := &Conn{sink: sink, mtus: make(map[netip.Addr]int), maxSegments: 1}
 	c.changed.L = &c.mu
 	return c
 }
@@ -103,20 +111,57 @@ func (c *Conn) Send(msgs []encap.Message) (sent int, err error) {
 	return sent, err
 }
 
-// keep is the sink of NewConn.
+// keep is the sink of NewConn. It cuts trains, as the kernel does.
 func (c *Conn) keep(m *encap.Message) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	payload := slices.Concat(m.Buffers...)
+	size := len(payload)
+	if m.SegmentSize > 0 {
+		size = min(size, m.SegmentSize)
+	}
 	switch {
 	case c.err == net.ErrClosed:
 		return c.err
-	case len(payload)+encap.Overhead > c.pathMTU(m.Addr.Addr()):
+	case size+encap.Overhead > c.pathMTU(m.Addr.Addr()):
 		return encap.ErrTooLong
+	case m.Datagrams(len(payload)) > c.maxSegments, len(payload) > encap.MaxPayload:
+		return errNoTrain
 	}
-	c.sent = append(c.sent, Datagram{Addr: m.Addr, Payload: payload})
+	for {
+		n := min(size, len(payload))
+		c.sent = append(c.sent, Datagram{Addr: m.Addr, Payload: payload[:n:n]})
+		if payload = payload[n:]; len(payload) == 0 {
+			break
+		}
+	}
+	c.messages++
 	c.changed.Broadcast()
 	return nil
+}
+
+var errNoTrain = errors.New("more datagrams or bytes than a train may have")
+
+// SetMaxSegments sets how many datagrams a train may have; 1 is the number at
+// first: no trains.
+func (c *Conn) SetMaxSegments(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.maxSegments = n
+}
+
+// MaxSegments returns what SetMaxSegments set.
+func (c *Conn) MaxSegments() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.maxSegments
+}
+
+// Messages is how many messages, datagrams or trains, were kept so far.
+func (c *Conn) Messages() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.messages
 }
 
 // Sent waits until n datagrams were sent and not yet taken, and takes them. It
@@ -159,6 +204,7 @@ func fill(m *encap.Message, d Datagram) {
 		rest = rest[copy(b, rest):]
 	}
 	m.Addr = d.Addr
+	m.SegmentSize = d.SegmentSize
 	m.N = len(d.Payload) - len(rest)
 	m.Truncated = len(rest) > 0
 }

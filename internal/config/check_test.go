@@ -49,7 +49,7 @@ func TestSettingsThatMakeNoSenseAreRefusedByName(t *testing.T) {
 		{"lease-ttl=1ms", "", `--lease-ttl 1ms: shorter than 1s; a restart would cost a node its subnet`},
 		{"ip-masq=ja", "", `--ip-masq ja: neither true nor false`},
 		{"lanes=none", "", `--lanes none: neither auto nor a number from 1 to 64`},
-		{"offload=gso", "", `--offload gso: this version knows no offloads; use auto or off`},
+		{"offload=gso", "", `--offload gso: neither auto nor off nor a list of tun-csum, tun-tso, tun-uso, udp-gso, udp-gro`},
 		{"on-conflict=fight", "", `--on-conflict fight: neither release nor wait`},
 		{"log-level=loud", "", `--log-level loud: not one of debug, info, warn, error`},
 		{"static-peer=10.245.9.0/24=192.0.2.9:8285", "", `--static-peer 10.245.9.0/24=192.0.2.9:8285: subnet is no part of the network 10.244.0.0/16`},

@@ -37,6 +37,16 @@ const (
 	LogJSON = "json"
 )
 
+// The names of the offloads: what the device leaves to its user, and what the
+// sockets leave to the kernel.
+const (
+	TUNChecksum = "tun-csum" // packets come without transport checksums
+	TUNTCP      = "tun-tso"  // TCP superpackets, in both directions
+	TUNUDP      = "tun-uso"  // UDP superpackets, in both directions
+	UDPSend     = "udp-gso"  // trains of datagrams, sent
+	UDPReceive  = "udp-gro"  // and received
+)
+
 // Config is everything `flanneld run` can be told. The zero value of a field
 // that has no default in the table of settings means "not given".
 type Config struct {
@@ -64,7 +74,8 @@ type Config struct {
 	Insecure         bool
 	StaticPeers      []StaticPeer
 	Lanes            int
-	OnConflict       string // Release or Wait
+	Offload          []string // which may be used
+	OnConflict       string   // Release or Wait
 	LogLevel         slog.Level
 	LogFormat        string // LogText or LogJSON
 

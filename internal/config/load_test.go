@@ -38,7 +38,7 @@ func TestDefaultsAreThoseOfTheDesign(t *testing.T) {
 	}
 	want := Config{
 		Port: 8285, GossipPort: 8286, StateDir: "/var/lib/flanneld", RunDir: "/run/flannel", Device: "flannel0",
-		LeaseTTL: 24 * time.Hour, Lanes: 1, OnConflict: "release", LogLevel: slog.LevelInfo, LogFormat: "text",
+		LeaseTTL: 24 * time.Hour, Lanes: 1, Offload: Offloads(), OnConflict: "release", LogLevel: slog.LevelInfo, LogFormat: "text",
 		origin: map[string]given{},
 	}
 	if !reflect.DeepEqual(c, want) {

@@ -227,12 +227,29 @@ func setLanes(c *Config, text string) (err error) {
 	return nil
 }
 
-// setOffload accepts what every version will accept. There is nothing to keep.
-func setOffload(_ *Config, text string) error {
-	if text == "auto" || text == "off" {
+// Offloads are the names of all offloads.
+func Offloads() []string {
+	return []string{TUNChecksum, TUNTCP, TUNUDP, UDPSend, UDPReceive}
+}
+
+// setOffload: auto is all of them, as far as the kernel has them.
+func setOffload(c *Config, text string) error {
+	switch text {
+	case "auto":
+		c.Offload = Offloads()
+		return nil
+	case "off":
+		c.Offload = nil
 		return nil
 	}
-	return errors.New("this version knows no offloads; use auto or off")
+	c.Offload = nil
+	for _, name := range strings.Split(text, ",") {
+		if !slices.Contains(Offloads(), name) {
+			return fmt.Errorf("neither auto nor off nor a list of %s", strings.Join(Offloads(), ", "))
+		}
+		c.Offload = append(c.Offload, name)
+	}
+	return nil
 }
 
 func setChoice(field func(*Config) *string, choices ...string) func(*Config, string) error {

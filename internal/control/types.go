@@ -29,8 +29,8 @@ type Status struct {
 	Gossip   netip.AddrPort `json:"gossip"`   // announced, for gossip
 	Security Security       `json:"security"`
 
-	Lanes    int      `json:"lanes"`
-	Offloads []string `json:"offloads"` // in use
+	Lanes    int       `json:"lanes"`
+	Offloads []Offload `json:"offloads"` // all there are, always in the same order
 
 	Members Members `json:"members"`
 	Egress  Traffic `json:"egress"`  // overlay to underlay
@@ -41,6 +41,13 @@ type Status struct {
 	Host      Host       `json:"host"`
 	Conflicts []Conflict `json:"conflicts"`
 	Process   Process    `json:"process"`
+}
+
+// Offload is work that is left to the kernel, or could be.
+type Offload struct {
+	Name string `json:"name"` // tun-csum, tun-tso, tun-uso, udp-gso, udp-gro
+	Used bool   `json:"used"`
+	Note string `json:"note"` // why not
 }
 
 // NodeName names a node. The ID is its identity, the name is for people.

@@ -26,6 +26,7 @@ type plane struct {
 	network   netip.Prefix
 	link      link.Config
 	device    *tun.Device
+	sockets   []*encap.Conn // the forwarder's, for looking at
 	forwarder *route.Forwarder
 	guard     *guard
 	cancel    context.CancelFunc
@@ -74,7 +75,7 @@ func (d *daemon) openPlane(lease, network netip.Prefix) (_ *plane, err error) {
 			MTU: d.mtu, Network: network, TxQueueLen: txQueueLen,
 		},
 	}
-	if p.device, err = tun.Open(tun.Config{Name: p.link.Name, Alias: p.link.Alias, Queues: d.cfg.Lanes}); err != nil {
+	if p.device, err = tun.Open(tun.Config{Name: p.link.Name, Alias: p.link.Alias, Queues: d.cfg.Lanes, Offloads: deviceOffloads(d.cfg)}); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -116,6 +117,7 @@ func (d *daemon) startForwarder(p *plane) error {
 		closeSockets(sockets)
 		return err
 	}
+	p.sockets = sockets
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
 	p.guard = &guard{log: d.log, link: p.link, rules: rules}

@@ -216,7 +216,7 @@ func (d *daemon) leaseOnDisk() netip.Prefix {
 // listen binds the data sockets.
 func (d *daemon) listen() ([]*encap.Conn, error) {
 	at := netip.AddrPortFrom(d.underlay.Addr, d.cfg.Port)
-	sockets, err := encap.Listen(at, encap.Config{Lanes: d.cfg.Lanes})
+	sockets, err := encap.Listen(at, encap.Config{Lanes: d.cfg.Lanes, Offloads: socketOffloads(d.cfg)})
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("UDP port %d of %s is taken: stop the program that has it (ss -lunp), or choose another with --port", d.cfg.Port, d.underlay.Addr)
 	}

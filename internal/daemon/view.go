@@ -38,7 +38,7 @@ func (d *daemon) Status() control.Status {
 		Endpoint: netip.AddrPortFrom(d.underlay.PublicAddr, d.cfg.Port),
 		Gossip:   netip.AddrPortFrom(d.underlay.PublicAddr, d.cfg.GossipPort),
 		Security: security(s.Sealed),
-		Lanes:    d.cfg.Lanes, Offloads: []string{},
+		Lanes:    d.cfg.Lanes, Offloads: []control.Offload{},
 		Members:   members(s, d.cfg.StaticPeers),
 		Conflicts: conflicts(s, d.cfg.StaticPeers),
 		Process:   process(),
@@ -69,6 +69,7 @@ func (d *daemon) fillLive(out *control.Status) {
 	if found, err := bridges(); err == nil {
 		out.Host.StrayBridge = strayBridge(found, p.network, p.lease)
 	}
+	out.Offloads = p.offloads()
 	out.Device.Address = p.link.Addr
 	out.Device.State, out.Device.Note = deviceState(p.link)
 }

@@ -3,6 +3,7 @@
 package tuntest
 
 import (
+	"errors"
 	"io/fs"
 	"slices"
 	"sync"
@@ -17,9 +18,15 @@ type Queue struct {
 
 	mu      sync.Mutex
 	changed sync.Cond // of everything below
-	fed     [][]byte
+	fed     []tun.Packet
 	written [][]byte
 	err     error // what Read returns once nothing is fed any more
+
+	offloads tun.Offloads
+
+	// Scratch of WriteRun, which one goroutine at a time may call:
+	whole  []byte
+	memory [65535]byte
 }
 
 // NewQueue makes a queue that keeps what is written to it.
@@ -38,8 +45,32 @@ func NewQueueFunc(sink func(packet []byte) error) *Queue {
 func (q *Queue) Feed(packets ...[]byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.fed = append(q.fed, packets...)
+	for _, p := range packets {
+		q.fed = append(q.fed, tun.Packet{Data: p})
+	}
 	q.changed.Broadcast()
+}
+
+// FeedSuperpacket appends a superpacket for Read to return.
+func (q *Queue) FeedSuperpacket(packet []byte, segmentSize int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.fed = append(q.fed, tun.Packet{Data: packet, SegmentSize: segmentSize})
+	q.changed.Broadcast()
+}
+
+// SetOffloads sets what Offloads returns.
+func (q *Queue) SetOffloads(o tun.Offloads) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.offloads = o
+}
+
+// Offloads returns what SetOffloads set, nothing at first.
+func (q *Queue) Offloads() tun.Offloads {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.offloads
 }
 
 // Fail makes Read return err once everything fed has been read, as when the
@@ -64,9 +95,14 @@ func (q *Queue) Read(b *tun.Batch) (int, error) {
 		}
 		q.changed.Wait()
 	}
-	n := min(len(q.fed), b.Len())
-	for i := range n {
-		b.Fill(i, copy(b.Slot(i), q.fed[i]))
+	b.Reset()
+	n := 0
+	for ; n < len(q.fed); n++ {
+		slot := b.Slot()
+		if slot == nil {
+			break
+		}
+		b.Add(copy(slot, q.fed[n].Data), q.fed[n].SegmentSize)
 	}
 	q.fed = q.fed[:copy(q.fed, q.fed[n:])]
 	return n, nil
@@ -86,6 +122,35 @@ func (q *Queue) Write(packet []byte) error {
 	q.changed.Broadcast()
 	return nil
 }
+
+// WriteRun writes the packets of a run one by one, as a network stack sees them:
+// a superpacket is cut. The error is that of the first packet that failed.
+func (q *Queue) WriteRun(r *tun.Run) error {
+	if r.SegmentSize == 0 {
+		return q.Write(r.Buffers[0])
+	}
+	q.whole = q.whole[:0]
+	for _, b := range r.Buffers {
+		q.whole = append(q.whole, b...)
+	}
+	s, ok := tun.NewSegmenter(tun.Packet{Data: q.whole, SegmentSize: r.SegmentSize})
+	if !ok || s.Segments() != r.Packets {
+		return errNoRun
+	}
+	var failure error
+	for {
+		header, payload, ok := s.Next(q.memory[:])
+		if !ok {
+			return failure
+		}
+		packet := q.memory[:len(header)+copy(q.memory[len(header):], payload)]
+		if err := q.Write(packet); err != nil && failure == nil {
+			failure = err
+		}
+	}
+}
+
+var errNoRun = errors.New("the run is no superpacket of as many packets as it says")
 
 // Written waits until n packets were written and not yet taken, and takes them.
 // It returns what there is when the queue is closed before.

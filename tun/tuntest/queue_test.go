@@ -11,7 +11,7 @@ import (
 func TestWhatIsFedIsRead(t *testing.T) {
 	q := NewQueue()
 	q.Feed([]byte("one"), []byte("two"), []byte("longer than a slot"))
-	b := tun.NewBatch(2, 6)
+	b := tun.NewBatch(2, 6, 64<<10)
 	if n, err := q.Read(b); n != 2 || err != nil || string(b.Packets[1].Data) != "two" {
 		t.Errorf("Read = %d, %v, second %q", n, err, b.Packets[1].Data)
 	}
@@ -37,7 +37,7 @@ func TestFailComesAfterWhatWasFed(t *testing.T) {
 	failure := errors.New("gone")
 	q.Feed([]byte("one"))
 	q.Fail(failure)
-	b := tun.NewBatch(2, 100)
+	b := tun.NewBatch(2, 100, 64<<10)
 	if n, err := q.Read(b); n != 1 || err != nil {
 		t.Errorf("Read = %d, %v; want the packet first", n, err)
 	}
@@ -50,7 +50,7 @@ func TestCloseEndsEverything(t *testing.T) {
 	q := NewQueue()
 	read := make(chan error)
 	go func() {
-		_, err := q.Read(tun.NewBatch(1, 100))
+		_, err := q.Read(tun.NewBatch(1, 100, 64<<10))
 		read <- err
 	}()
 	if err := q.Close(); err != nil {

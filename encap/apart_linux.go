@@ -1,0 +1,91 @@
+package encap
+
+import "golang.org/x/sys/unix"
+
+// sendAnyway deals with a message that the kernel refused. A train that its
+// route cannot take as one goes datagram by datagram, and after EIO, which says
+// so of the interface, no further trains are sent through this socket. It
+// returns how many messages were sent, 0 or 1, and an error once the Conn is
+// closed.
+func (c *Conn) sendAnyway(m *Message, errno unix.Errno) (sent int, err error) {
+	switch {
+	case m.SegmentSize == 0 || errno != unix.EIO && errno != unix.EINVAL:
+		m.Err, m.Lost = sendError(errno), 0
+		return 0, nil
+	case errno == unix.EIO:
+		c.trains.endSending("an underlay interface cannot checksum: EIO")
+	}
+	if err := c.sendApart(m); err != nil {
+		return 0, err
+	}
+	if m.Err != nil {
+		return 0, nil
+	}
+	return 1, nil
+}
+
+// sendApart sends each datagram of a train by itself. The error is that of a
+// closed Conn; others are in m.
+func (c *Conn) sendApart(m *Message) error {
+	m.Err, m.Lost = nil, 0
+	rest := m.Buffers
+	at := 0 // in rest[0]
+	for {
+		var more bool
+		rest, at, more = c.takeDatagram(m, rest, at)
+		if !more {
+			return nil
+		}
+		err := c.sendOne()
+		if isClosed(err) {
+			m.Err = err
+			return err
+		}
+		if err != nil {
+			m.Lost++
+			if m.Err == nil {
+				m.Err = err
+			}
+		}
+	}
+}
+
+// takeDatagram describes the datagram that begins at byte at of rest[0], and
+// returns where the next one does. more is false if there is none.
+func (c *Conn) takeDatagram(m *Message, rest [][]byte, at int) (_ [][]byte, _ int, more bool) {
+	c.apart.pieces = c.apart.pieces[:0]
+	for left := m.SegmentSize; left > 0 && len(rest) > 0; {
+		piece := rest[0][at:]
+		if len(piece) > left {
+			piece = piece[:left]
+			at += left
+		} else {
+			rest, at = rest[1:], 0
+		}
+		left -= len(piece)
+		if len(piece) > 0 {
+			c.apart.pieces = append(c.apart.pieces, piece)
+		}
+	}
+	c.apart.one[0] = Message{Addr: m.Addr, Buffers: c.apart.pieces}
+	c.apart.load(c.apart.one[:])
+	c.apart.setName(0, m.Addr)
+	return rest, at, len(c.apart.pieces) > 0
+}
+
+// sendOne sends the datagram that takeDatagram described.
+func (c *Conn) sendOne() error {
+	for {
+		switch _, errno := c.apart.send(c.handle.fd, 0, 1); errno {
+		case 0:
+			return nil
+		case unix.EINTR:
+		case unix.EAGAIN:
+			if err := c.awaitRoom(); err != nil {
+				return err
+			}
+		default:
+			return sendError(errno)
+		}
+	}
+}

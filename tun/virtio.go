@@ -1,0 +1,101 @@
+package tun
+
+import "encoding/binary"
+
+// virtioHeader is struct virtio_net_hdr (linux/virtio_net.h), which stands in
+// front of every packet of a queue with offloads. What it says is about the
+// packet's checksum and about where the packet is to be cut.
+type virtioHeader struct {
+	flags          uint8  // virtioNeedsChecksum
+	kind           uint8  // virtioTCP4, virtioUDP, or zero; perhaps with virtioECN
+	headerLen      uint16 // of all headers, "a hint": not to be trusted
+	segmentSize    uint16 // payload bytes of each segment
+	checksumStart  uint16 // where summing begins
+	checksumOffset uint16 // where the checksum goes, from checksumStart on
+}
+
+// virtioLen is the header's length in bytes.
+const virtioLen = 10
+
+const (
+	virtioNeedsChecksum = 1 // VIRTIO_NET_HDR_F_NEEDS_CSUM
+
+	virtioTCP4 = 1    // VIRTIO_NET_HDR_GSO_TCPV4
+	virtioUDP  = 5    // VIRTIO_NET_HDR_GSO_UDP_L4
+	virtioECN  = 0x80 // VIRTIO_NET_HDR_GSO_ECN: the first segment has CWR
+)
+
+// parseVirtio reads a header of virtioLen bytes. Numbers are in the machine's own
+// byte order, as a TUN device has them unless it is told otherwise.
+func parseVirtio(b []byte) virtioHeader {
+	_ = b[virtioLen-1]
+	return virtioHeader{
+		flags:          b[0],
+		kind:           b[1],
+		headerLen:      binary.NativeEndian.Uint16(b[2:]),
+		segmentSize:    binary.NativeEndian.Uint16(b[4:]),
+		checksumStart:  binary.NativeEndian.Uint16(b[6:]),
+		checksumOffset: binary.NativeEndian.Uint16(b[8:]),
+	}
+}
+
+// put writes the header into virtioLen bytes.
+func (h virtioHeader) put(b []byte) {
+	_ = b[virtioLen-1]
+	b[0] = h.flags
+	b[1] = h.kind
+	binary.NativeEndian.PutUint16(b[2:], h.headerLen)
+	binary.NativeEndian.PutUint16(b[4:], h.segmentSize)
+	binary.NativeEndian.PutUint16(b[6:], h.checksumStart)
+	binary.NativeEndian.PutUint16(b[8:], h.checksumOffset)
+}
+
+// superpacket is the header for a superpacket to be written, whose transport
+// checksum is that of the pseudo-header alone.
+func superpacketHeader(f format, segmentSize int) virtioHeader {
+	h := virtioHeader{
+		flags:          virtioNeedsChecksum,
+		kind:           virtioTCP4,
+		headerLen:      uint16(f.length),
+		segmentSize:    uint16(segmentSize),
+		checksumStart:  uint16(f.ip),
+		checksumOffset: tcpChecksum,
+	}
+	if f.protocol == protocolUDP {
+		h.kind, h.checksumOffset = virtioUDP, udpChecksum
+	}
+	return h
+}
+
+// completeChecksum computes the checksum that the kernel left to the device. The
+// sum of the pseudo-header is in its place already. What points outside the
+// packet is left alone; then the receiver finds the checksum wrong.
+func completeChecksum(packet []byte, h virtioHeader) {
+	start, at := int(h.checksumStart), int(h.checksumStart)+int(h.checksumOffset)
+	if at+2 > len(packet) {
+		return
+	}
+	c := ^fold(sum(packet[start:], 0))
+	if c == 0 {
+		// In one's complement the same number, and right for TCP, too; a UDP
+		// checksum of zero would mean that there is none (RFC 768).
+		c = 0xffff
+	}
+	binary.BigEndian.PutUint16(packet[at:], c)
+}
+
+// matches reports whether the header of a superpacket is of one that Segmenter
+// can cut.
+func (h virtioHeader) matches(packet []byte) bool {
+	f, ok := findFormat(packet)
+	if !ok || h.segmentSize == 0 {
+		return false
+	}
+	switch h.kind &^ virtioECN {
+	case virtioTCP4:
+		return f.protocol == protocolTCP
+	case virtioUDP:
+		return f.protocol == protocolUDP
+	}
+	return false
+}

@@ -1,0 +1,101 @@
+package tun
+
+import (
+	"io/fs"
+
+	"golang.org/x/sys/unix"
+)
+
+// WriteRun hands a run to the kernel in one system call, as if its packets had
+// arrived on the device. A kernel that takes no superpackets (EINVAL) gets the
+// run's packets one by one, and no further superpackets of this kind are asked
+// for: Offloads tells. The run is not kept. Errors are those of Write; if a run
+// was written in parts, that of the first packet that failed.
+func (q *Queue) WriteRun(r *Run) error {
+	if !q.handle.acquire() {
+		return fs.ErrClosed
+	}
+	defer q.handle.release()
+	if r.SegmentSize == 0 {
+		if len(r.Buffers[0]) == 0 {
+			return queueError("write", unix.EINVAL)
+		}
+		return queueError("write", q.writePacket(r.Buffers[0]))
+	}
+	err := q.writeSuperpacket(r)
+	if err == unix.EINVAL {
+		err = q.writeSegments(r)
+	}
+	return queueError("write", err)
+}
+
+// writeSuperpacket writes the whole run. The result is an error number or nil.
+func (q *Queue) writeSuperpacket(r *Run) error {
+	superpacketHeader(r.format, r.SegmentSize).put(q.out.header[:])
+	iovecs := q.out.iovecs[:1+len(r.Buffers)]
+	iovecs[0].Base = &q.out.header[0]
+	iovecs[0].SetLen(virtioLen)
+	for i, b := range r.Buffers {
+		iovecs[1+i].Base = &b[0]
+		iovecs[1+i].SetLen(len(b))
+	}
+	for {
+		switch errno := rawWritev(q.handle.fd, iovecs); errno {
+		case 0:
+			return nil
+		case unix.EINTR:
+		default:
+			return errno
+		}
+	}
+}
+
+// writeSegments writes the packets that the run was made of. If the kernel takes
+// them, it was the superpacket that it did not like.
+func (q *Queue) writeSegments(r *Run) error {
+	header, payload := r.Buffers[0][:r.format.length], r.Buffers[0][r.format.length:]
+	s := newSegmenter(r.format, header, nil, r.SegmentSize)
+	var failure error
+	for i := range r.Buffers {
+		if i > 0 {
+			payload = r.Buffers[i]
+		}
+		h := s.next(q.out.memory[:], payload, i == len(r.Buffers)-1)
+		if err := q.writePieces(h, payload); err != nil && failure == nil {
+			failure = err
+		}
+	}
+	if failure == nil {
+		q.giveUp(r.format)
+	}
+	return failure
+}
+
+// writePieces writes one packet, complete, that is in two pieces.
+func (q *Queue) writePieces(header, payload []byte) error {
+	iovecs := q.out.iovecs[:3]
+	iovecs[0].Base = &noOffload[0]
+	iovecs[0].SetLen(virtioLen)
+	iovecs[1].Base = &header[0]
+	iovecs[1].SetLen(len(header))
+	iovecs[2].Base = &payload[0]
+	iovecs[2].SetLen(len(payload))
+	for {
+		switch errno := rawWritev(q.handle.fd, iovecs); errno {
+		case 0:
+			return nil
+		case unix.EINTR:
+		default:
+			return errno
+		}
+	}
+}
+
+// giveUp ends the writing of superpackets of this kind.
+func (q *Queue) giveUp(f format) {
+	if f.protocol == protocolTCP {
+		q.tcp.Store(false)
+	} else {
+		q.udp.Store(false)
+	}
+}
