@@ -28,7 +28,7 @@ const (
 
 	// ingressBatch is how many messages a loop receives at once. A message may
 	// be a train of 64 KB; they are as many as there are, seldom all.
-	ingressBatch = 32
+	ingressBatch = 16
 )
 
 // Queue is what a lane needs of the overlay edge; *tun.Queue is one. Read is
