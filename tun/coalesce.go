@@ -309,12 +309,12 @@ func (r *openRun) seal() {
 	binary.BigEndian.PutUint16(ip[10:], 0)
 	binary.BigEndian.PutUint16(ip[10:], ^fold(sum(ip, 0)))
 	length := r.total - r.format.ip
-	check := transport[tcpChecksum:]
+	at := tcpChecksum
 	if r.format.protocol == protocolUDP {
+		at = udpChecksum
 		binary.BigEndian.PutUint16(transport[udpLength:], uint16(length))
-		check = transport[udpChecksum:]
 	} else if r.push {
 		transport[tcpFlags] |= flagPSH
 	}
-	binary.BigEndian.PutUint16(check, fold(pseudo(ip, length)))
+	binary.BigEndian.PutUint16(transport[at:], fold(pseudo(ip, length)))
 }
