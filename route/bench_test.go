@@ -2,10 +2,12 @@ package route
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"flanneld/encap"
 	"flanneld/encap/encaptest"
+	"flanneld/tun"
 	"flanneld/tun/tuntest"
 )
 
@@ -60,6 +62,51 @@ func TestEgressAllocatesNothing(t *testing.T) {
 	}
 	if n := e.counters.traffic.packets.Load(); n == 0 {
 		t.Error("nothing was sent")
+	}
+}
+
+// superpackets are a batch of them, and what else fits.
+func superpackets() (packets [][]byte) {
+	for range 3 {
+		packets = append(packets, tcpSpec("10.244.2.5", flagDF, pattern(62000)).build())
+	}
+	return packets
+}
+
+func TestSuperpacketsAllocateNothing(t *testing.T) {
+	e, g, q, c := fullLoops(t)
+	c.SetMaxSegments(64)
+	q.SetOffloads(tun.Offloads{Checksum: true, TCP: true, UDP: true})
+	packets := superpackets()
+	step := func() {
+		for _, p := range packets {
+			q.FeedSuperpacket(p, 1400)
+		}
+		if err := e.step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	step()
+	if allocs := testing.AllocsPerRun(100, step); allocs != 0 {
+		t.Errorf("egress: %v allocations a batch, want none", allocs)
+	}
+	super := tcpSpec("10.244.1.5", flagDF, pattern(44*1400))
+	super.src = "10.244.2.5"
+	train := encaptest.Datagram{
+		Addr: netip.MustParseAddrPort("192.0.2.2:8285"), Payload: slices.Concat(segmentsOf(t, super.build(), 1400)...), SegmentSize: 1440,
+	}
+	step = func() {
+		c.Deliver(train, train, train)
+		if err := g.step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	step()
+	if allocs := testing.AllocsPerRun(100, step); allocs != 0 {
+		t.Errorf("ingress: %v allocations a batch, want none", allocs)
+	}
+	if n := g.counters.traffic.packets.Load(); n < 44*300 {
+		t.Errorf("%d packets were written", n)
 	}
 }
 
