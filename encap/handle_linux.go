@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,9 +21,9 @@ const closedBit = math.MinInt64
 // other's needs.)
 //
 // The system calls themselves are raw: with O_NONBLOCK they come back soon, and
-// a loop that is busy never enters the Go scheduler. Only wait blocks, and it
-// goes through the ordinary system call, so that a stop-the-world need not wait
-// for it.
+// a loop that is busy never enters the Go scheduler. Only wait blocks: for a
+// moment raw, then through the ordinary system call, so that a stop-the-world
+// need not wait for it.
 type handle struct {
 	fd   int
 	wake int          // eventfd, readable once closed
@@ -89,9 +90,14 @@ var errTimeout = errors.New("timeout")
 // signal begins it anew). Once closed it returns net.ErrClosed. p is the caller's
 // scratch: each thread that waits has its own.
 func (h *handle) wait(events int16, timeout time.Duration, p *pollScratch) error {
+	if p.moment(h, events) {
+		if h.closed() {
+			return net.ErrClosed
+		}
+		return nil
+	}
 	for {
-		p.fds[0] = unix.PollFd{Fd: int32(h.fd), Events: events}
-		p.fds[1] = unix.PollFd{Fd: int32(h.wake), Events: unix.POLLIN}
+		p.set(h, events)
 		n, err := unix.Ppoll(p.fds[:], p.deadline(timeout), nil)
 		switch {
 		case h.closed():
@@ -112,6 +118,11 @@ type pollScratch struct {
 	time unix.Timespec // the kernel counts it down
 }
 
+func (p *pollScratch) set(h *handle, events int16) {
+	p.fds[0] = unix.PollFd{Fd: int32(h.fd), Events: events}
+	p.fds[1] = unix.PollFd{Fd: int32(h.wake), Events: unix.POLLIN}
+}
+
 // deadline is timeout in the form ppoll takes; nil is for ever.
 func (p *pollScratch) deadline(timeout time.Duration) *unix.Timespec {
 	if timeout < 0 {
@@ -119,4 +130,19 @@ func (p *pollScratch) deadline(timeout time.Duration) *unix.Timespec {
 	}
 	p.time = unix.NsecToTimespec(int64(timeout))
 	return &p.time
+}
+
+// shortWait is how long a raw wait may take. Under load packets come sooner, and
+// the Go scheduler need not know: it would take the loop's processor away and
+// give it back, and its watchdog would poll every 20 us to do so. A
+// stop-the-world interrupts the wait by a signal.
+const shortWait = 200 * time.Microsecond
+
+// moment waits for shortWait and reports whether anything happened.
+func (p *pollScratch) moment(h *handle, events int16) bool {
+	p.set(h, events)
+	p.time = unix.NsecToTimespec(int64(shortWait))
+	n, _, errno := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p.fds[0])), uintptr(len(p.fds)),
+		uintptr(unsafe.Pointer(&p.time)), 0, 0, 0)
+	return errno == 0 && n > 0
 }

@@ -4,6 +4,8 @@ import (
 	"io/fs"
 	"math"
 	"sync/atomic"
+	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,9 +18,9 @@ const closedBit = math.MinInt64
 // and perhaps used for another file, under a system call in flight.
 //
 // The system calls themselves are raw: with O_NONBLOCK they come back soon, and
-// a loop that is busy never enters the Go scheduler. Only wait blocks, and it
-// goes through the ordinary system call, so that a stop-the-world need not wait
-// for it.
+// a loop that is busy never enters the Go scheduler. Only wait blocks: for a
+// moment raw, then through the ordinary system call, so that a stop-the-world
+// need not wait for it.
 type handle struct {
 	fd   int
 	wake int          // eventfd, readable once closed
@@ -78,13 +80,18 @@ func (h *handle) close() error {
 }
 
 // wait blocks until one of the poll events (POLLIN, POLLOUT) holds or an error
-// is pending on the descriptor. Once closed it returns fs.ErrClosed. fds is the
+// is pending on the descriptor. Once closed it returns fs.ErrClosed. p is the
 // caller's scratch: each thread that waits has its own.
-func (h *handle) wait(events int16, fds *[2]unix.PollFd) error {
+func (h *handle) wait(events int16, p *pollScratch) error {
+	if p.moment(h, events) {
+		if h.closed() {
+			return fs.ErrClosed
+		}
+		return nil
+	}
 	for {
-		fds[0] = unix.PollFd{Fd: int32(h.fd), Events: events}
-		fds[1] = unix.PollFd{Fd: int32(h.wake), Events: unix.POLLIN}
-		_, err := unix.Ppoll(fds[:], nil, nil)
+		p.set(h, events)
+		_, err := unix.Ppoll(p.fds[:], nil, nil)
 		switch {
 		case h.closed():
 			return fs.ErrClosed
@@ -94,4 +101,30 @@ func (h *handle) wait(events int16, fds *[2]unix.PollFd) error {
 			return err
 		}
 	}
+}
+
+// pollScratch is the memory that one call of ppoll needs.
+type pollScratch struct {
+	fds  [2]unix.PollFd
+	time unix.Timespec // the kernel counts it down
+}
+
+func (p *pollScratch) set(h *handle, events int16) {
+	p.fds[0] = unix.PollFd{Fd: int32(h.fd), Events: events}
+	p.fds[1] = unix.PollFd{Fd: int32(h.wake), Events: unix.POLLIN}
+}
+
+// shortWait is how long a raw wait may take. Under load packets come sooner, and
+// the Go scheduler need not know: it would take the loop's processor away and
+// give it back, and its watchdog would poll every 20 us to do so. A
+// stop-the-world interrupts the wait by a signal.
+const shortWait = 200 * time.Microsecond
+
+// moment waits for shortWait and reports whether anything happened.
+func (p *pollScratch) moment(h *handle, events int16) bool {
+	p.set(h, events)
+	p.time = unix.NsecToTimespec(int64(shortWait))
+	n, _, errno := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p.fds[0])), uintptr(len(p.fds)),
+		uintptr(unsafe.Pointer(&p.time)), 0, 0, 0)
+	return errno == 0 && n > 0
 }

@@ -13,7 +13,7 @@ import (
 // WriteRun; any number may Write and Close, also while others read and write.
 type Queue struct {
 	handle *handle
-	poll   [2]unix.PollFd // scratch of Read
+	poll   pollScratch // of Read
 
 	frames bool // packets have a virtio header in front of them
 	tcp    atomic.Bool
