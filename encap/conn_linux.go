@@ -165,11 +165,15 @@ func (c *Conn) Receive(msgs []Message) (int, error) {
 	if room == 0 {
 		return 0, fmt.Errorf("encap: receive: no room for a message")
 	}
-	for {
+	for tries := 0; ; tries++ {
 		n, errno := c.in.receive(c.handle.fd, room)
 		if errno == 0 {
 			c.store(msgs[:n])
 			return n, nil
+		}
+		if errno == unix.EAGAIN && tries < yields {
+			yield()
+			continue
 		}
 		if err := c.awaitDatagram(errno); err != nil {
 			return 0, err

@@ -61,13 +61,17 @@ func (q *Queue) Read(b *Batch) (int, error) {
 		return 0, fs.ErrClosed
 	}
 	defer q.handle.release()
-	for {
+	for tries := 0; ; tries++ {
 		n, err := q.drain(b)
 		if n > 0 {
 			return n, nil
 		}
 		if err != unix.EAGAIN {
 			return 0, queueError("read", err)
+		}
+		if tries < yields {
+			yield()
+			continue
 		}
 		if err := q.handle.wait(unix.POLLIN, &q.poll); err != nil {
 			return 0, queueError("wait", err)
