@@ -1,10 +1,13 @@
 package route
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"flanneld/encap/encaptest"
+	"flanneld/tun"
 	"flanneld/tun/tuntest"
 )
 
@@ -97,6 +100,57 @@ func FuzzIngress(f *testing.F) {
 			if hop, ok := cfg.Table.Lookup(p.source()); !ok || hop.Endpoint.Addr() != sender.Addr() {
 				t.Fatalf("let in a packet of %s from %s", p.source(), sender)
 			}
+		}
+	})
+}
+
+// Whatever a train is made of, and wherever it is cut: each of its datagrams is
+// written or counted, in trains as well as by itself, with the same outcome.
+func FuzzTrain(f *testing.F) {
+	good := []byte(spec{src: "10.244.2.5", dst: "10.244.1.5", payload: pattern(30)}.build())
+	other := []byte(spec{src: "10.244.3.5", dst: "10.244.1.5", payload: pattern(30)}.build())
+	f.Add(slices.Concat(good, good, good), uint16(len(good)))
+	f.Add(slices.Concat(good, other, good[:40]), uint16(len(good)))
+	f.Add(good, uint16(7))
+	f.Fuzz(func(t *testing.T, b []byte, size uint16) {
+		if len(b) > maxPacket || size == 0 || len(b)/int(size) > 200 {
+			return
+		}
+		sender := netip.AddrPortFrom(addrB, 8285)
+		var outcomes [2]struct {
+			written [][]byte
+			drops   map[Reason]uint64
+		}
+		for i := range outcomes {
+			cfg, q, c := fuzzLane(t)
+			q.SetOffloads(tun.Offloads{Checksum: true, TCP: i == 0, UDP: i == 0})
+			g := newIngress(cfg.Lanes[0], &cfg)
+			datagrams := uint64(1)
+			if i == 0 {
+				c.Deliver(encaptest.Datagram{Addr: sender, Payload: b, SegmentSize: int(size)})
+			} else {
+				chunks := slices.Collect(slices.Chunk(b, int(size)))
+				datagrams = uint64(max(1, len(chunks)))
+				for _, chunk := range chunks {
+					c.Deliver(encaptest.Datagram{Addr: sender, Payload: chunk})
+				}
+				if len(chunks) == 0 {
+					c.Deliver(encaptest.Datagram{Addr: sender})
+				}
+			}
+			for seen := uint64(0); seen < datagrams; seen = g.counters.traffic.packets.Load() + g.counters.dropped() {
+				if err := g.step(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			q.Close()
+			d := newDirection(ingressReasons)
+			g.counters.addTo(&d)
+			outcomes[i].written, outcomes[i].drops = q.Written(1<<20), d.drops()
+		}
+		if !maps.Equal(outcomes[0].drops, outcomes[1].drops) || len(outcomes[0].written) != len(outcomes[1].written) {
+			t.Fatalf("as a train: %d written, drops %v; one by one: %d, %v",
+				len(outcomes[0].written), outcomes[0].drops, len(outcomes[1].written), outcomes[1].drops)
 		}
 	})
 }
