@@ -26,9 +26,10 @@ const (
 	egressBatch = 128
 	egressSlab  = 256 << 10
 
-	// ingressBatch is how many messages a loop receives at once. A message may
-	// be a train of 64 KB; they are as many as there are, seldom all.
-	ingressBatch = 16
+	// ingressBatch is how many messages a loop receives at once, ingressTrains
+	// how many while they are trains, of up to 64 KB each.
+	ingressBatch  = 64
+	ingressTrains = 16
 )
 
 // Queue is what a lane needs of the overlay edge; *tun.Queue is one. Read is

@@ -19,6 +19,7 @@ type ingress struct {
 	mtu   int
 
 	messages  []encap.Message // each of one buffer, as long as the longest train
+	room      int             // how many of them the next batch may fill
 	coalescer *tun.Coalescer  // of what was admitted; writes to this loop
 
 	// Of the current batch:
@@ -46,6 +47,7 @@ func newIngress(lane Lane, cfg *Config) *ingress {
 		lease:    cfg.Lease,
 		mtu:      cfg.MTU,
 		messages: encap.NewMessages(ingressBatch, maxPacket),
+		room:     ingressBatch,
 	}
 	g.coalescer = tun.NewCoalescer(g)
 	return g
@@ -62,10 +64,11 @@ func (g *ingress) run() error {
 
 // step accepts one batch: receive many, admit one by one, write run by run.
 func (g *ingress) step() error {
-	n, err := g.conn.Receive(g.messages)
+	n, err := g.conn.Receive(g.messages[:g.room])
 	if err != nil {
 		return err
 	}
+	g.room = ingressBatch
 	g.routes = g.table.load()
 	g.last = acquaintance{}
 	g.coalescer.Use(g.queue.Offloads())
@@ -88,6 +91,7 @@ func (g *ingress) accept(m *encap.Message) {
 	size := len(rest)
 	if m.SegmentSize > 0 {
 		size = m.SegmentSize
+		g.room = ingressTrains
 	}
 	outer := m.Addr.Addr()
 	for {
