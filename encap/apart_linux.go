@@ -67,7 +67,7 @@ func (c *Conn) takeDatagram(m *Message, rest [][]byte, at int) (_ [][]byte, _ in
 			c.apart.pieces = append(c.apart.pieces, piece)
 		}
 	}
-	c.apart.one[0] = Message{Addr: m.Addr, Buffers: c.apart.pieces}
+	c.apart.one[0] = Message{Addr: m.Addr, Buffers: c.apart.pieces, TOS: m.TOS}
 	c.apart.load(c.apart.one[:])
 	c.apart.setName(0, m.Addr)
 	return rest, at, len(c.apart.pieces) > 0

@@ -83,6 +83,9 @@ func (c *Conn) loadOut(msgs []Message) int {
 		if msgs[i].SegmentSize > 0 {
 			c.out.setSegmentSize(i, msgs[i].SegmentSize)
 		}
+		if msgs[i].TOS != 0 {
+			c.out.setTOS(i, msgs[i].TOS)
+		}
 	}
 	return n
 }
@@ -182,14 +185,12 @@ func (c *Conn) Receive(msgs []Message) (int, error) {
 }
 
 // loadIn describes room for the first of msgs, also for what the kernel says
-// about trains: it shortens the control length to what it wrote, so that must be
+// about them: it shortens the control length to what it wrote, so that must be
 // set anew every time.
 func (c *Conn) loadIn(msgs []Message) int {
 	n := c.in.load(msgs)
-	if c.trains.receive {
-		for i := range n {
-			c.in.expectSegmentSize(i)
-		}
+	for i := range n {
+		c.in.expectControl(i)
 	}
 	return n
 }
@@ -213,7 +214,7 @@ func (c *Conn) store(msgs []Message) {
 		h := &c.in.headers[i]
 		msgs[i].N = int(h.length)
 		msgs[i].Truncated = h.header.Flags&unix.MSG_TRUNC != 0
-		msgs[i].SegmentSize = c.in.segmentSize(i)
+		msgs[i].SegmentSize, msgs[i].TOS = c.in.said(i)
 		msgs[i].Addr = c.in.name(i)
 	}
 }

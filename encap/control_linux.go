@@ -7,43 +7,66 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// control is room for one control message with a number of up to 4 bytes
-// (cmsg(3)): the length of a train's datagrams, on its way out (UDP_SEGMENT, 16
-// bits) or in (UDP_GRO, an int).
-type control struct {
-	header unix.Cmsghdr
-	data   [8]byte
+// control is room for the two control messages (cmsg(3)) of a message, each
+// with a number of up to 4 bytes: the length of a train's datagrams, on its way
+// out (UDP_SEGMENT, 16 bits) or in (UDP_GRO, an int), and the outer type of
+// service (IP_TOS, an int on its way out and a byte on its way in).
+type control [8]uint64 // aligned as a cmsghdr has to be
+
+// controlSpace is what one control message takes, whichever of these it is.
+var controlSpace = unix.CmsgSpace(4)
+
+// part is control message n, and its data.
+func (c *control) part(n int) (*unix.Cmsghdr, *[4]byte) {
+	at := unsafe.Add(unsafe.Pointer(c), n*controlSpace)
+	return (*unix.Cmsghdr)(at), (*[4]byte)(unsafe.Add(at, unix.CmsgLen(0)))
+}
+
+// addControl gives message i one more control message of length bytes.
+func (v *vector) addControl(i int, level, typ int32, length int) *[4]byte {
+	h := &v.headers[i].header
+	n := int(h.Controllen) / controlSpace
+	c, data := v.controls[i].part(n)
+	c.Level, c.Type = level, typ
+	c.SetLen(unix.CmsgLen(length))
+	h.Control = (*byte)(unsafe.Pointer(&v.controls[i]))
+	h.SetControllen((n + 1) * controlSpace)
+	return data
 }
 
 // setSegmentSize makes message i a train.
 func (v *vector) setSegmentSize(i, size int) {
-	c := &v.controls[i]
-	c.header.Level, c.header.Type = unix.SOL_UDP, unix.UDP_SEGMENT
-	c.header.SetLen(unix.CmsgLen(2))
-	binary.NativeEndian.PutUint16(c.data[:], uint16(size))
-	v.headers[i].header.Control = (*byte)(unsafe.Pointer(c))
-	v.headers[i].header.SetControllen(unix.CmsgSpace(2))
+	data := v.addControl(i, unix.SOL_UDP, unix.UDP_SEGMENT, 2)
+	binary.NativeEndian.PutUint16(data[:], uint16(size))
 }
 
-// expectSegmentSize makes room for the control message of message i.
-func (v *vector) expectSegmentSize(i int) {
+// setTOS sets the outer type of service of message i.
+func (v *vector) setTOS(i int, tos byte) {
+	data := v.addControl(i, unix.IPPROTO_IP, unix.IP_TOS, 4)
+	binary.NativeEndian.PutUint32(data[:], uint32(tos))
+}
+
+// expectControl makes room for the control messages of message i.
+func (v *vector) expectControl(i int) {
 	h := &v.headers[i].header
 	h.Control = (*byte)(unsafe.Pointer(&v.controls[i]))
-	h.SetControllen(unix.CmsgSpace(4))
+	h.SetControllen(2 * controlSpace)
 }
 
-// segmentSize is what the kernel said about received message i: the length of
-// its datagrams, or zero if it is one.
-func (v *vector) segmentSize(i int) int {
-	c := &v.controls[i]
+// said is what the kernel said about received message i: the length of its
+// datagrams, or zero if it is one, and its outer type of service.
+func (v *vector) said(i int) (segmentSize int, tos byte) {
 	h := &v.headers[i]
-	if h.header.Control == nil || int(h.header.Controllen) < unix.CmsgLen(4) ||
-		c.header.Level != unix.SOL_UDP || c.header.Type != unix.UDP_GRO {
-		return 0
+	for n := 0; n*controlSpace+unix.CmsgLen(1) <= int(h.header.Controllen); n++ {
+		switch c, data := v.controls[i].part(n); {
+		case c.Level == unix.SOL_UDP && c.Type == unix.UDP_GRO:
+			segmentSize = int(int32(binary.NativeEndian.Uint32(data[:])))
+		case c.Level == unix.IPPROTO_IP && c.Type == unix.IP_TOS:
+			tos = data[0]
+		}
 	}
-	size := int(int32(binary.NativeEndian.Uint32(c.data[:])))
-	if size <= 0 || size >= int(h.length) {
-		return 0
+	if segmentSize <= 0 || segmentSize >= int(h.length) {
+		segmentSize = 0
 	}
-	return size
+	return segmentSize, tos
 }

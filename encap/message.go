@@ -37,6 +37,10 @@ type Message struct {
 	// end to end in Buffers: MaxSegments and MaxPayload bytes at most.
 	SegmentSize int
 
+	// TOS is the type of service of the outer header, DSCP and ECN: of every
+	// datagram of a train. The kernel lets no train form of unequal ones.
+	TOS byte
+
 	// N is the number of bytes received into Buffers.
 	N int
 

@@ -17,7 +17,7 @@ type mmsghdr struct {
 // vector is the memory that one sendmmsg or recvmmsg describes its messages in:
 //
 //	headers[i] -> names[i]           the address
-//	           -> controls[i]        the length of a train's datagrams
+//	           -> controls[i]        a train's datagrams' length, the type of service
 //	           -> iovecs[j:j+n]      -> the caller's buffers
 //
 // All of these are typed pointers, so everything that the kernel reads or writes

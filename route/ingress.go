@@ -97,10 +97,13 @@ func (g *ingress) accept(m *encap.Message) {
 	for {
 		n := min(size, len(rest))
 		datagram := rest[:n:n]
-		if p, reason := g.admit(datagram, outer); reason == Forwarded {
-			g.coalescer.Add(p)
-		} else {
+		switch p, reason := g.admit(datagram, outer); {
+		case reason != Forwarded:
 			g.tally.drop(reason)
+		case !p.decapsulateECN(m.TOS):
+			g.tally.drop(Congestion)
+		default:
+			g.coalescer.Add(p)
 		}
 		if rest = rest[n:]; len(rest) == 0 {
 			return

@@ -21,9 +21,9 @@ const (
 // made once; what it points to (packets of the batch, headers in its own arena)
 // must stay as it is until the messages are sent.
 //
-// Packets for one peer that are of equal length form a train, one message,
-// whichever flows they are of; a shorter one ends it. Packets for one peer stay
-// in order, those for different peers need not.
+// Packets for one peer that are of equal length and type of service form a
+// train, one message, whichever flows they are of; a shorter one ends it.
+// Packets for one peer stay in order, those for different peers need not.
 type outbox struct {
 	messages []encap.Message // the first n are in use
 	trains   []train         // of each message
@@ -38,6 +38,7 @@ type outbox struct {
 // train is what one message carries.
 type train struct {
 	hop     *NextHop
+	tos     byte // of all of them, inside and outside (RFC 6040, section 4.1)
 	packets int
 	size    int // length of each packet but the last
 	bytes   int
@@ -81,9 +82,9 @@ func (o *outbox) addPieces(hop *NextHop, header packet, payload []byte) {
 
 func (o *outbox) add(hop *NextHop, header packet, payload []byte) {
 	size := len(header) + len(payload)
-	i := o.find(hop, size)
+	i := o.find(hop, header.tos(), size)
 	if i < 0 {
-		i = o.begin(hop, size)
+		i = o.begin(hop, header.tos(), size)
 	}
 	t, m := &o.trains[i], &o.messages[i]
 	t.buffers[2*t.packets], t.buffers[2*t.packets+1] = header, payload
@@ -98,10 +99,10 @@ func (o *outbox) add(hop *NextHop, header packet, payload []byte) {
 
 // find returns the train that a packet of this size may join, or -1. Only the
 // newest to the same peer comes into question: behind it, it would overtake.
-func (o *outbox) find(hop *NextHop, size int) int {
+func (o *outbox) find(hop *NextHop, tos byte, size int) int {
 	for i := o.n - 1; i >= max(0, o.n-recentTrains); i-- {
 		if t := &o.trains[i]; t.hop == hop {
-			if t.open && size <= t.size && t.bytes+size <= encap.MaxPayload {
+			if t.open && t.tos == tos && size <= t.size && t.bytes+size <= encap.MaxPayload {
 				return i
 			}
 			return -1
@@ -111,12 +112,12 @@ func (o *outbox) find(hop *NextHop, size int) int {
 }
 
 // begin begins a message.
-func (o *outbox) begin(hop *NextHop, size int) int {
+func (o *outbox) begin(hop *NextHop, tos byte, size int) int {
 	i := o.n
 	o.n++
 	t := &o.trains[i]
-	t.hop, t.packets, t.size, t.bytes = hop, 0, size, 0
-	o.messages[i].Addr = hop.Endpoint
+	t.hop, t.tos, t.packets, t.size, t.bytes = hop, tos, 0, size, 0
+	o.messages[i].Addr, o.messages[i].TOS = hop.Endpoint, tos
 	o.messages[i].SegmentSize = 0
 	return i
 }

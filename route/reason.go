@@ -24,6 +24,7 @@ const (
 	NeedsFragmentation               // egress: too large for the path, and DF is set; answered
 	SendFailed                       // egress: the kernel refused the datagram; answered
 	SendBufferFull                   // egress: the socket's send buffer stayed full
+	Congestion                       // ingress: marked by the underlay, and the transport does not understand marks
 	ReceiveOverflow                  // ingress: the socket's receive buffer was full
 	DeviceDown                       // ingress
 	WriteFailed                      // ingress: the kernel refused the packet
@@ -35,7 +36,7 @@ var (
 	egressReasons = []Reason{TooShort, IPv6, NotIP, BadLength, BadChecksum, ForeignSource, Multicast, NoRoute,
 		OwnLease, PeerUnreachable, TTLExpired, NeedsFragmentation, SendFailed, SendBufferFull}
 	ingressReasons = []Reason{TooShort, IPv6, NotIP, BadLength, BadChecksum, TooLarge, UnknownSender, ForeignSource,
-		ForeignDestination, ReceiveOverflow, DeviceDown, WriteFailed}
+		ForeignDestination, Congestion, ReceiveOverflow, DeviceDown, WriteFailed}
 )
 
 var reasonNames = [reasonCount]string{
@@ -57,6 +58,7 @@ var reasonNames = [reasonCount]string{
 	NeedsFragmentation: "needs-fragmentation",
 	SendFailed:         "send-failed",
 	SendBufferFull:     "send-buffer-full",
+	Congestion:         "congestion",
 	ReceiveOverflow:    "receive-overflow",
 	DeviceDown:         "device-down",
 	WriteFailed:        "write-failed",

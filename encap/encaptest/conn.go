@@ -20,6 +20,8 @@ type Datagram struct {
 	// SegmentSize makes a train of what is delivered: that many bytes each. What
 	// was sent are always single datagrams.
 	SegmentSize int
+
+	TOS byte // of the outer header
 }
 
 // Conn behaves like an *encap.Conn. The zero value is not usable; see NewConn.
@@ -130,7 +132,7 @@ func (c *Conn) keep(m *encap.Message) error {
 	}
 	for {
 		n := min(size, len(payload))
-		c.sent = append(c.sent, Datagram{Addr: m.Addr, Payload: payload[:n:n]})
+		c.sent = append(c.sent, Datagram{Addr: m.Addr, Payload: payload[:n:n], TOS: m.TOS})
 		if payload = payload[n:]; len(payload) == 0 {
 			break
 		}
@@ -205,6 +207,7 @@ func fill(m *encap.Message, d Datagram) {
 	}
 	m.Addr = d.Addr
 	m.SegmentSize = d.SegmentSize
+	m.TOS = d.TOS
 	m.N = len(d.Payload) - len(rest)
 	m.Truncated = len(rest) > 0
 }

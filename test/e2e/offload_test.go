@@ -1,0 +1,57 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"flanneld/test/lab"
+)
+
+// mangle loses one datagram in 200 on its way into a host, and doubles one in
+// 100 on its way out. A train counts as one.
+const mangle = `table netdev mangle {
+	chain in {
+		type filter hook ingress device "eth0" priority 0;
+		udp dport 8285 numgen random mod 200 0 counter drop
+	}
+	chain out {
+		type filter hook egress device "eth0" priority 0;
+		udp dport 8285 numgen random mod 100 0 counter dup to "eth0"
+	}
+}`
+
+// Whatever offloads the two ends use, what TCP carries is the same at the end,
+// and packets of every size arrive, also when the underlay loses and doubles.
+func TestTransfersArriveWholeWithAnyOffloadsAndABadUnderlay(t *testing.T) {
+	t.Parallel()
+	const size = 32 << 20
+	for _, c := range []struct{ name, one, two string }{
+		{"all at both ends", "auto", "auto"},
+		{"none at one end", "auto", "off"},
+		{"none at both ends", "off", "off"},
+		{"without superpackets from the device", "udp-gso,udp-gro", "auto"},
+		{"without trains", "tun-csum,tun-tso,tun-uso", "auto"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := lab.New(t)
+			h1, h2 := l.Host(), l.Host()
+			h1.Start("--offload", c.one).WaitReady(10 * time.Second)
+			h2.Start("--offload", c.two, "--join", h1.Addr.String()).WaitReady(10 * time.Second)
+			p1, p2 := h1.Pod(), h2.Pod()
+			p1.Reachable(t, p2.Addr, 10*time.Second)
+			for _, h := range []*lab.Host{h1, h2} {
+				h.Exec(t, "nft", mangle)
+			}
+			lab.SendTCP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7000), size)
+			lab.SendTCP(t, p2.Namespace, p1.Namespace, at(p1.Addr, 7000), size)
+			for _, h := range []*lab.Host{h1, h2} {
+				h.Exec(t, "nft", "delete table netdev mangle")
+			}
+			for _, length := range []int{1, 18, 64, 1300, 1444} {
+				lab.SendUDP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7001), 100, length)
+			}
+		})
+	}
+}
