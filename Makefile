@@ -45,7 +45,7 @@ deps: ## install what the tests need and is missing (apt, as root)
 	@command -v docker >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends docker-cli
 	@test -e /dev/net/tun || modprobe tun || { echo "deps: no /dev/net/tun" >&2; exit 1; }
 
-demo: ## three hosts on this machine, with containers (as root, about a minute)
+demo: deps ## three hosts on this machine, with containers (as root, about a minute)
 	@go run ./test/demo
 
 test: deps vet format cross unit race fuzz units e2e ## everything below, in this order (as root)
