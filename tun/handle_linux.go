@@ -131,9 +131,10 @@ func (p *pollScratch) moment(h *handle, events int16) bool {
 
 // yields is how often a loop that finds nothing lets others run before it goes
 // to sleep. If others want the core, they go on to make packets, and nobody has
-// to wake the loop for them; if nobody wants it, this is over in a few
-// microseconds, within which the answer to a packet often comes.
-const yields = 10
+// to wake the loop for them; if nobody wants it, this is over in some tens of
+// microseconds, within which the answer to a packet often comes, and a core that
+// has not gone to sleep need not be woken.
+const yields = 50
 
 // yield lets other threads run, if there are any for this core.
 func yield() { unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
