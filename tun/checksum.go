@@ -45,6 +45,9 @@ func sum(b []byte, s uint64) uint64 {
 	return addSum(s, rest)
 }
 
+// Checksum is the Internet checksum of b (RFC 1071), as a header carries it.
+func Checksum(b []byte) uint16 { return ^fold(sum(b, 0)) }
+
 // addSum adds two sums.
 func addSum(s, t uint64) uint64 {
 	s, c := bits.Add64(s, t, 0)
