@@ -3,7 +3,6 @@ package core
 import (
 	"encoding/binary"
 	"iter"
-	"maps"
 	"slices"
 )
 
@@ -79,5 +78,3 @@ func gcd(a, b uint64) uint64 {
 	}
 	return a
 }
-
-func mapKeys[K comparable, V any](m map[K]V) iter.Seq[K] { return maps.Keys(m) }

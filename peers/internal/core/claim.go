@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -506,7 +507,7 @@ func (c *Core) finish() {
 		c.lose()
 		return
 	}
-	for _, s := range slices.Sorted(mapKeys(k.undone)) {
+	for _, s := range slices.Sorted(maps.Keys(k.undone)) {
 		c.sendWithdraw(s, k.undone[s], c.electors())
 	}
 	c.claim = claim{slot: k.slot, epoch: k.epoch}

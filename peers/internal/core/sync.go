@@ -137,12 +137,6 @@ func (c *Core) State() []byte {
 	return mustEncode(state{c.Network(), c.table.records(1<<buckets - 1)})
 }
 
-// PeekState reads which network an encoded state is of.
-func PeekState(encoded []byte) (Network, error) {
-	s, err := decodeState(encoded)
-	return s.Network, err
-}
-
 func decodeState(encoded []byte) (state, error) {
 	var s state
 	if err := decoder.Unmarshal(encoded, &s); err != nil {
