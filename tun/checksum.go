@@ -13,9 +13,21 @@ import (
 // Only even lengths may be followed by more: the odd last byte of a packet is
 // padded with zero behind it.
 
+// wideBlock is how many bytes sumWide takes at once.
+const wideBlock = 32
+
+// wideFrom is the length in bytes from which on sumWide is faster than a loop in
+// Go: math.MaxInt on a machine that has no such thing.
+var wideFrom = wideThreshold()
+
 // sum adds b to s: 64 bytes a turn, 64 bits at a time. The carry out of 64 bits
 // is as good as that out of 16.
 func sum(b []byte, s uint64) uint64 {
+	if len(b) >= wideFrom {
+		n := len(b) &^ (wideBlock - 1)
+		s = addSum(s, sumWide(b[:n]))
+		b = b[n:]
+	}
 	var c uint64
 	for len(b) >= 64 {
 		w := b[:64:64]

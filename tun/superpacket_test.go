@@ -323,14 +323,6 @@ func FuzzFrame(f *testing.F) {
 	})
 }
 
-func BenchmarkSum(b *testing.B) {
-	data := pattern(1448, 0)
-	b.SetBytes(int64(len(data)))
-	for b.Loop() {
-		sum(data, 0)
-	}
-}
-
 func BenchmarkSegment(b *testing.B) {
 	p := packetSpec{tcpOptions: pattern(12, 0), payload: pattern(45*1420, 0)}.build()
 	memory := make([]byte, maxHeaders)
