@@ -85,7 +85,7 @@ func open(cfg Config, fds []int) (_ *Device, err error) {
 	if err := setLink(l.index, alias); err != nil {
 		return nil, fmt.Errorf("configure the device: %w", err)
 	}
-	queues, err := newQueues(fds, offloads)
+	queues, err := newQueues(fds, probeWrites(offloads))
 	if err != nil {
 		return nil, err
 	}

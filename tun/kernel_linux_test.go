@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -243,5 +244,68 @@ func TestOffloadsEndWithTheQueue(t *testing.T) {
 	}
 	if !slices.Equal(lengths, []int{1028, 1028, 528}) {
 		t.Errorf("packets of %v bytes", lengths)
+	}
+}
+
+// The kernel looks at a superpacket before it looks whether the device is up:
+// what it refuses and what it would take can be told on one that is not.
+func TestProbeTellsWhatTheKernelTakes(t *testing.T) {
+	isolate(t)
+	fd, err := openProbe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	for _, protocol := range []byte{protocolTCP, protocolUDP} {
+		frame := probeFrame(protocol, 1)
+		if errno := rawWrite(fd, frame); errno != unix.EIO {
+			t.Errorf("protocol %d: %v, want %v", protocol, errno, unix.EIO)
+		}
+		h := parseVirtio(frame)
+		h.checksumStart = uint16(len(frame))
+		h.put(frame)
+		if errno := rawWrite(fd, frame); errno != unix.EINVAL {
+			t.Errorf("protocol %d, checksum outside: %v, want %v", protocol, errno, unix.EINVAL)
+		}
+	}
+}
+
+// Nothing of the probe stays, nor is anything to be seen of it on a device that
+// is in use.
+func TestProbeLeavesNoTrace(t *testing.T) {
+	isolate(t)
+	d := openDevice(t, Config{Name: "flannel0", Offloads: everything})
+	configure(t, "flannel0")
+	for range 2 {
+		if err := d.Close(); err != nil {
+			t.Fatal(err)
+		}
+		d = openDevice(t, Config{Name: "flannel0", Offloads: everything}) // up, with an address
+	}
+	for _, o := range d.Offloads() {
+		if !o.Used {
+			t.Errorf("%s is not used: %s", o.Name, o.Note)
+		}
+	}
+	// Inter-|   Receive: bytes packets errs drop fifo frame ...
+	table, err := os.ReadFile("/proc/thread-self/net/dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var devices []string
+	for line := range strings.Lines(string(table)) {
+		name, counters, ok := strings.Cut(line, ":")
+		if !ok {
+			continue
+		}
+		name = strings.TrimSpace(name)
+		devices = append(devices, name)
+		if received := strings.Fields(counters)[:6]; name == "flannel0" && strings.Join(received, " ") != "0 0 0 0 0 0" {
+			t.Errorf("%s received %v", name, received)
+		}
+	}
+	slices.Sort(devices)
+	if !slices.Equal(devices, []string{"flannel0", "lo"}) {
+		t.Errorf("devices %v", devices)
 	}
 }
