@@ -5,28 +5,24 @@ import "golang.org/x/sys/unix"
 // sendAnyway deals with a message that the kernel refused. A train that its
 // route cannot take as one goes datagram by datagram, and after EIO, which says
 // so of the interface, no further trains are sent through this socket. It
-// returns how many messages were sent, 0 or 1, and an error once the Conn is
-// closed.
-func (c *Conn) sendAnyway(m *Message, errno unix.Errno) (sent int, err error) {
+// returns how many messages were sent, 0 or 1.
+func (c *Conn) sendAnyway(m *Message, errno unix.Errno) (sent int) {
 	switch {
 	case m.SegmentSize == 0 || errno != unix.EIO && errno != unix.EINVAL:
 		m.Err, m.Lost = sendError(errno), 0
-		return 0, nil
+		return 0
 	case errno == unix.EIO:
 		c.trains.endSending("an underlay interface cannot checksum: EIO")
 	}
-	if err := c.sendApart(m); err != nil {
-		return 0, err
+	if c.sendApart(m); m.Err != nil {
+		return 0
 	}
-	if m.Err != nil {
-		return 0, nil
-	}
-	return 1, nil
+	return 1
 }
 
-// sendApart sends each datagram of a train by itself. The error is that of a
-// closed Conn; others are in m.
-func (c *Conn) sendApart(m *Message) error {
+// sendApart sends each datagram of a train by itself. What became of them is in
+// m.
+func (c *Conn) sendApart(m *Message) {
 	m.Err, m.Lost = nil, 0
 	rest := m.Buffers
 	at := 0 // in rest[0]
@@ -34,14 +30,9 @@ func (c *Conn) sendApart(m *Message) error {
 		var more bool
 		rest, at, more = c.takeDatagram(m, rest, at)
 		if !more {
-			return nil
+			return
 		}
-		err := c.sendOne()
-		if isClosed(err) {
-			m.Err = err
-			return err
-		}
-		if err != nil {
+		if err := c.sendOne(); err != nil {
 			m.Lost++
 			if m.Err == nil {
 				m.Err = err
@@ -76,14 +67,10 @@ func (c *Conn) takeDatagram(m *Message, rest [][]byte, at int) (_ [][]byte, _ in
 // sendOne sends the datagram that takeDatagram described.
 func (c *Conn) sendOne() error {
 	for {
-		switch _, errno := c.apart.send(c.handle.fd, 0, 1); errno {
+		switch _, errno := c.apart.send(c.descriptor.FD(), 0, 1); errno {
 		case 0:
 			return nil
 		case unix.EINTR:
-		case unix.EAGAIN:
-			if err := c.awaitRoom(); err != nil {
-				return err
-			}
 		default:
 			return sendError(errno)
 		}

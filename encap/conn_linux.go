@@ -3,47 +3,38 @@ package encap
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
-	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-// sendPatience is how long Send waits for a full send buffer to drain. It is
-// long against the time a working link needs for 8 MB, and short against what a
-// connection notices; a lane whose link stands still loses what comes next.
-const sendPatience = 100 * time.Millisecond
+	"flanneld/internal/poll"
+)
 
 // Conn is one lane's socket. One goroutine at a time may Send, one at a time may
 // Receive; the other methods may be called from anywhere at any time.
 type Conn struct {
-	handle *handle
-	probe  probe
-	local  netip.AddrPort
-	trains trains
+	descriptor *poll.Descriptor
+	probe      probe
+	local      netip.AddrPort
+	trains     trains
 
-	out struct { // Send's
-		vector
-		poll pollScratch
-	}
+	out   vector   // Send's
 	apart struct { // Send's, for a train that goes datagram by datagram
 		vector
 		one    [1]Message
 		pieces [][]byte
 	}
-	in struct { // Receive's
-		vector
-		poll pollScratch
-	}
+	in vector // Receive's
 }
 
 // newConn makes a Conn without its sockets.
 func newConn(local netip.AddrPort, batch int) *Conn {
 	c := &Conn{local: local}
-	c.out.vector = newVector(batch)
+	c.out = newVector(batch)
 	c.apart.vector = newVector(1)
-	c.in.vector = newVector(batch)
+	c.in = newVector(batch)
 	return c
 }
 
@@ -52,25 +43,21 @@ func (c *Conn) LocalAddr() netip.AddrPort { return c.local }
 
 // Send sends msgs in order and returns how many the kernel took. Each message's
 // Err says what became of it; a message that fails does not keep the others from
-// being sent. While the send buffer is full Send waits, but not for ever.
+// being sent. Nothing waits: what finds the send buffer full is not sent, like
+// what finds a router's queue full.
 //
 // The error is net.ErrClosed once the Conn is closed, when the messages that
 // were not sent carry it too, and nil otherwise.
 func (c *Conn) Send(msgs []Message) (sent int, err error) {
-	if !c.handle.acquire() {
+	if !c.descriptor.Acquire() {
 		fail(msgs, net.ErrClosed)
 		return 0, net.ErrClosed
 	}
-	defer c.handle.release()
+	defer c.descriptor.Release()
 	for len(msgs) > 0 {
 		chunk := msgs[:c.loadOut(msgs)]
 		msgs = msgs[len(chunk):]
-		n, err := c.sendSome(chunk)
-		sent += n
-		if err != nil {
-			fail(msgs, err)
-			return sent, err
-		}
+		sent += c.sendSome(chunk)
 	}
 	return sent, nil
 }
@@ -90,11 +77,10 @@ func (c *Conn) loadOut(msgs []Message) int {
 	return n
 }
 
-// sendSome sends the messages that loadOut described. It gives up only when the
-// Conn is closed.
-func (c *Conn) sendSome(msgs []Message) (sent int, err error) {
+// sendSome sends the messages that loadOut described.
+func (c *Conn) sendSome(msgs []Message) (sent int) {
 	for at := 0; at < len(msgs); {
-		n, errno := c.out.send(c.handle.fd, at, len(msgs))
+		n, errno := c.out.send(c.descriptor.FD(), at, len(msgs))
 		switch errno {
 		case 0:
 			fail(msgs[at:at+n], nil)
@@ -102,31 +88,14 @@ func (c *Conn) sendSome(msgs []Message) (sent int, err error) {
 			sent += n
 		case unix.EINTR:
 		case unix.EAGAIN:
-			if err := c.awaitRoom(); err != nil {
-				fail(msgs[at:], err)
-				return sent, closedOnly(err)
-			}
+			fail(msgs[at:], ErrBufferFull)
+			return sent
 		default: // concerns the first of them only
-			n, err := c.sendAnyway(&msgs[at], errno)
+			sent += c.sendAnyway(&msgs[at], errno)
 			at++
-			sent += n
-			if err != nil {
-				fail(msgs[at:], err)
-				return sent, err
-			}
 		}
 	}
-	return sent, nil
-}
-
-// awaitRoom waits until the send buffer has room. The error is ErrBufferFull or
-// net.ErrClosed.
-func (c *Conn) awaitRoom() error {
-	err := c.handle.wait(unix.POLLOUT, sendPatience, &c.out.poll)
-	if err == nil || isClosed(err) {
-		return err
-	}
-	return ErrBufferFull
+	return sent
 }
 
 // fail sets the outcome of all of msgs.
@@ -136,52 +105,39 @@ func fail(msgs []Message, err error) {
 	}
 }
 
-// closedOnly drops errors that concern single messages.
-func closedOnly(err error) error {
-	if isClosed(err) {
-		return err
-	}
-	return nil
-}
-
 // sendError gives the error numbers of one message their meaning.
 func sendError(errno unix.Errno) error {
 	switch errno {
 	case unix.EMSGSIZE:
 		return ErrTooLong
-	case unix.ENOBUFS:
+	case unix.EAGAIN, unix.ENOBUFS:
 		return ErrBufferFull
 	}
 	return errno
 }
 
-// Receive waits until there is a datagram, then takes what is there without
-// waiting further, up to len(msgs) and the configured batch. It returns how many
-// messages it filled, which is zero only with an error: net.ErrClosed after
-// Close.
+// Descriptor is what to wait for until there is something to Receive.
+func (c *Conn) Descriptor() *poll.Descriptor { return c.descriptor }
+
+// Receive takes the datagrams that are there, without waiting, up to len(msgs)
+// and the configured batch. It returns how many messages it filled, zero when
+// there is nothing. The error is net.ErrClosed after Close, and comes without
+// messages.
 func (c *Conn) Receive(msgs []Message) (int, error) {
-	if !c.handle.acquire() {
+	if !c.descriptor.Acquire() {
 		return 0, net.ErrClosed
 	}
-	defer c.handle.release()
+	defer c.descriptor.Release()
 	room := c.loadIn(msgs)
 	if room == 0 {
 		return 0, fmt.Errorf("encap: receive: no room for a message")
 	}
-	for tries := 0; ; tries++ {
-		n, errno := c.in.receive(c.handle.fd, room)
-		if errno == 0 {
-			c.store(msgs[:n])
-			return n, nil
-		}
-		if errno == unix.EAGAIN && tries < yields {
-			yield()
-			continue
-		}
-		if err := c.awaitDatagram(errno); err != nil {
-			return 0, err
-		}
+	n, errno := c.in.receive(c.descriptor.FD(), room)
+	if errno != 0 {
+		return 0, c.receiveError(errno)
 	}
+	c.store(msgs[:n])
+	return n, nil
 }
 
 // loadIn describes room for the first of msgs, also for what the kernel says
@@ -195,12 +151,10 @@ func (c *Conn) loadIn(msgs []Message) int {
 	return n
 }
 
-// awaitDatagram decides what to do about an error number of recvmmsg.
-func (c *Conn) awaitDatagram(errno unix.Errno) error {
+// receiveError is what an error number of recvmmsg means.
+func (c *Conn) receiveError(errno unix.Errno) error {
 	switch errno {
-	case unix.EAGAIN:
-		return c.handle.wait(unix.POLLIN, -1, &c.in.poll)
-	case unix.EINTR:
+	case unix.EAGAIN, unix.EINTR:
 		return nil
 	case unix.ECONNREFUSED, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.ENETDOWN, unix.EHOSTDOWN, unix.EPROTO, unix.ENOPROTOOPT, unix.EMSGSIZE:
 		return nil // about something sent earlier; the next call is past it
@@ -219,12 +173,12 @@ func (c *Conn) store(msgs []Message) {
 	}
 }
 
-// Close wakes a waiting Receive or Send, waits until no call uses the sockets any
+// Close wakes who waits for the Conn, waits until no call uses the sockets any
 // more, and closes them. Closing again returns net.ErrClosed.
 func (c *Conn) Close() error {
-	err := c.handle.close()
-	if isClosed(err) {
-		return err
+	err := c.descriptor.Close()
+	if err == fs.ErrClosed {
+		return net.ErrClosed
 	}
 	return errors.Join(err, c.probe.close())
 }

@@ -5,6 +5,8 @@ package encap
 import (
 	"fmt"
 	"net/netip"
+
+	"flanneld/internal/poll"
 )
 
 // Conn is one lane's socket. There is none on this system.
@@ -26,6 +28,9 @@ func (*Conn) Send([]Message) (int, error) { return 0, ErrUnsupported }
 
 // Receive returns ErrUnsupported.
 func (*Conn) Receive([]Message) (int, error) { return 0, ErrUnsupported }
+
+// Descriptor returns nil.
+func (*Conn) Descriptor() *poll.Descriptor { return nil }
 
 // MaxSegments returns 1.
 func (*Conn) MaxSegments() int { return 1 }

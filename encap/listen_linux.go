@@ -3,10 +3,11 @@ package encap
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"flanneld/internal/poll"
 )
 
 // Listen opens cfg.Lanes sockets on one local address and port. Datagrams leave
@@ -47,7 +48,7 @@ func listenLane(addr netip.AddrPort, cfg Config, first bool) (*Conn, error) {
 		unix.Close(fd)
 		return nil, err
 	}
-	c.handle, err = newHandle(fd)
+	c.descriptor, err = poll.NewDescriptor(fd)
 	if err != nil {
 		unix.Close(fd)
 		c.probe.close()
@@ -146,6 +147,3 @@ func explainBind(err error) error {
 	}
 	return err
 }
-
-// isClosed reports whether err only says that the connection was closed.
-func isClosed(err error) bool { return errors.Is(err, net.ErrClosed) }

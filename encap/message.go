@@ -89,7 +89,7 @@ var (
 	// may be.
 	ErrTooLong = errors.New("datagram larger than the path MTU")
 
-	// ErrBufferFull: the socket's send buffer stayed full for sendPatience.
+	// ErrBufferFull: the socket's send buffer was full.
 	ErrBufferFull = errors.New("send buffer full")
 )
 

@@ -58,10 +58,10 @@ func (p *probe) pathMTU(remote netip.Addr) (int, error) {
 // made of it. It takes two system calls and is meant for the moment after
 // ErrTooLong.
 func (c *Conn) PathMTU(addr netip.Addr) (int, error) {
-	if !c.handle.acquire() {
+	if !c.descriptor.Acquire() {
 		return 0, net.ErrClosed
 	}
-	defer c.handle.release()
+	defer c.descriptor.Release()
 	mtu, err := c.probe.pathMTU(addr.Unmap())
 	if err != nil {
 		return 0, fmt.Errorf("encap: path MTU to %s: %w", addr, err)

@@ -18,7 +18,7 @@ type fataler interface{ Fatal(...any) }
 func receiveTrains(t fataler, c *Conn, n int) (datagrams []string, trains int) {
 	msgs := NewMessages(8, MaxPayload)
 	for len(datagrams) < n {
-		k, err := c.Receive(msgs)
+		k, err := receiveSome(c, msgs)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,9 +104,9 @@ func TestTrainThatTheKernelRefuses(t *testing.T) {
 	for errno, want := range map[unix.Errno]int{unix.EIO: 1, unix.EINVAL: MaxSegments} {
 		a, b := pair(t, Config{Offloads: allOffloads})
 		m := Message{Addr: b.LocalAddr(), SegmentSize: 4, Buffers: [][]byte{[]byte("one."), []byte("two.thr"), []byte("ee!"), nil}}
-		n, err := a.sendAnyway(&m, errno)
-		if n != 1 || err != nil || m.Err != nil || m.Lost != 0 {
-			t.Errorf("%v: %d sent, %v; %v, %d lost", errno, n, err, m.Err, m.Lost)
+		n := a.sendAnyway(&m, errno)
+		if n != 1 || m.Err != nil || m.Lost != 0 {
+			t.Errorf("%v: %d sent; %v, %d lost", errno, n, m.Err, m.Lost)
 		}
 		if got, _ := receiveTrains(t, b, 4); fmt.Sprint(got) != "[one. two. thre e!]" {
 			t.Errorf("%v: received %q", errno, got)
@@ -120,8 +120,8 @@ func TestTrainThatTheKernelRefuses(t *testing.T) {
 	}
 	a, _ := pair(t, Config{Offloads: allOffloads})
 	m := Message{SegmentSize: 4, Buffers: [][]byte{make([]byte, 9)}}
-	if n, err := a.sendAnyway(&m, unix.EIO); n != 0 || err != nil || m.Err == nil || m.Lost != 3 {
-		t.Errorf("to nowhere: %d sent, %v; %v, %d lost, want 3", n, err, m.Err, m.Lost)
+	if n := a.sendAnyway(&m, unix.EIO); n != 0 || m.Err == nil || m.Lost != 3 {
+		t.Errorf("to nowhere: %d sent; %v, %d lost, want 3", n, m.Err, m.Lost)
 	}
 }
 

@@ -38,7 +38,7 @@ type Answers struct {
 	Failed     uint64 `json:"failed"`     // the device did not take them
 }
 
-// traffic is a Volume that loops add to.
+// traffic is a Volume that lanes add to.
 type traffic struct{ packets, bytes atomic.Uint64 }
 
 func (t *traffic) add(v Volume) {
@@ -48,7 +48,7 @@ func (t *traffic) add(v Volume) {
 
 func (t *traffic) volume() Volume { return Volume{t.packets.Load(), t.bytes.Load()} }
 
-// counters are one loop's. Only the loop adds; anybody may load.
+// counters are those of one direction of a lane. Only the lane adds; anybody may load.
 type counters struct {
 	_          cacheLine
 	traffic    traffic
@@ -102,7 +102,7 @@ func (t *tally) dropMany(r Reason, n int) {
 	t.dropped = true
 }
 
-// commit adds the batch to the loop's counters and begins the next.
+// commit adds the batch to the counters and begins the next.
 func (t *tally) commit(c *counters) {
 	t.endRun()
 	c.traffic.add(t.total)
@@ -119,7 +119,7 @@ func (t *tally) commit(c *counters) {
 	*t = tally{}
 }
 
-// addTo adds the loop's counters to one direction of a sum.
+// addTo adds the counters to one direction of a sum.
 func (c *counters) addTo(d *Direction) {
 	v := c.traffic.volume()
 	d.Packets += v.Packets

@@ -1,19 +1,19 @@
 // Package route forwards packets: it finds the next hop of each and runs the
-// loops between the overlay edge (tun) and the underlay edge (encap).
+// lanes between the overlay edge (tun) and the underlay edge (encap).
 //
-//	            egress loop, one table snapshot a batch
+//	            egress, one table snapshot a batch
 //	tun.Queue ------------------------------------------> encap.Conn
 //	          read  decide  answer or fragment  send many
 //
-//	            ingress loop, one table snapshot a batch
+//	            ingress, one table snapshot a batch
 //	tun.Queue <------------------------------------------ encap.Conn
 //	          write                      admit     receive many
 //
-// A lane is one queue and one socket with these two loops. Each loop has an
-// operating system thread to itself and owns its buffers; loops share only the
-// table, which is an immutable snapshot behind an atomic pointer, and counters,
-// which are added to once a batch. So nothing a loop does waits for another
-// goroutine, and a table change waits for no loop.
+// A lane is one queue and one socket with these two directions, which take turns.
+// It has an operating system thread to itself and owns its buffers; lanes share
+// only the table, which is an immutable snapshot behind an atomic pointer, and
+// counters, which are added to once a batch. So nothing a lane does waits for
+// another goroutine, and a table change waits for no lane.
 //
 // What is decided about a packet is a pure function of the packet and the
 // snapshot, and is named by a Reason when the packet is dropped.

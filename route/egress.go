@@ -9,8 +9,8 @@ import (
 	"flanneld/tun"
 )
 
-// egress is the loop from the overlay to the underlay. Everything in it belongs
-// to the loop's goroutine, but for counters, which anybody may load.
+// egress is the way from the overlay to the underlay. Everything in it belongs
+// to the lane's goroutine, but for counters, which anybody may load.
 type egress struct {
 	queue Queue
 	conn  Conn
@@ -30,7 +30,7 @@ type egress struct {
 	routes *snapshot
 	now    time.Time
 	tally  tally
-	err    error // of the socket or the queue: the loop ends after this batch
+	err    error // of the socket or the queue: the lane ends after this batch
 
 	counters counters
 }
@@ -52,20 +52,12 @@ func newEgress(lane Lane, cfg *Config, limit *answerLimit) *egress {
 	}
 }
 
-// run forwards batches until the queue or the socket fails or is closed.
-func (e *egress) run() error {
-	for {
-		if err := e.step(); err != nil {
-			return err
-		}
-	}
-}
-
-// step forwards one batch: read many, decide one by one, send many.
-func (e *egress) step() error {
+// step forwards one batch, if there is one: read many, decide one by one, send
+// many. It returns how many packets there were.
+func (e *egress) step() (int, error) {
 	n, err := e.queue.Read(e.batch)
-	if err != nil {
-		return err
+	if n == 0 {
+		return 0, err
 	}
 	e.routes = e.table.load()
 	e.now = e.clock()
@@ -75,7 +67,7 @@ func (e *egress) step() error {
 	}
 	e.flush()
 	e.tally.commit(&e.counters)
-	return e.err
+	return n, e.err
 }
 
 // forward decides about one packet or superpacket and carries the decision out.

@@ -16,25 +16,24 @@ import (
 	"flanneld/tun"
 )
 
-// Limits of a batch. What a loop works on should stay in the second-level cache.
+// Limits of a batch. what a lane works on should stay in the second-level cache.
 const (
-	// batchSize is how many messages a loop sends at once.
+	// batchSize is how many messages a lane sends at once.
 	batchSize = 64
 
-	// egressBatch is how many packets a loop takes from its queue at once, and
+	// egressBatch is how many packets a lane takes from its queue at once, and
 	// egressSlab how many bytes: three superpackets and a bit.
 	egressBatch = 128
 	egressSlab  = 256 << 10
 
-	// ingressBatch is how many messages a loop receives at once, ingressTrains
+	// ingressBatch is how many messages a lane receives at once, ingressTrains
 	// how many while they are trains, of up to 64 KB each.
 	ingressBatch  = 64
 	ingressTrains = 16
 )
 
-// Queue is what a lane needs of the overlay edge; *tun.Queue is one. Read is
-// called by one loop, WriteRun by the other, Write by the first and Offloads by
-// the second.
+// Queue is what a lane needs of the overlay edge; *tun.Queue is one. Read does
+// not wait.
 type Queue interface {
 	Read(*tun.Batch) (int, error)
 	Write(packet []byte) error
@@ -43,8 +42,8 @@ type Queue interface {
 	Close() error
 }
 
-// Conn is what a lane needs of the underlay edge; *encap.Conn is one. Send,
-// MaxSegments and PathMTU are called by one loop, Receive by the other.
+// Conn is what a lane needs of the underlay edge; *encap.Conn is one. Neither
+// Send nor Receive waits.
 type Conn interface {
 	Send([]encap.Message) (int, error)
 	MaxSegments() int
@@ -54,10 +53,18 @@ type Conn interface {
 	Close() error
 }
 
-// Lane is one queue and one socket. A flow stays in its lane.
+// Waiter waits until a lane's Queue or Conn has something, or is closed; then it
+// may return an error. *poll.Waiter is one.
+type Waiter interface {
+	Wait() error
+}
+
+// Lane is one queue and one socket, and what to wait for both with. A flow stays
+// in its lane.
 type Lane struct {
-	Queue Queue
-	Conn  Conn
+	Queue  Queue
+	Conn   Conn
+	Waiter Waiter
 }
 
 // Config says what a Forwarder forwards.
@@ -79,6 +86,10 @@ type Config struct {
 
 	// Logger is told of transitions, never of single packets.
 	Logger *slog.Logger
+
+	// OnThread, unless nil, is called on each lane's operating system thread
+	// before it forwards. The thread ends with the lane.
+	OnThread func()
 }
 
 func (c *Config) check() error {
@@ -95,19 +106,12 @@ func (c *Config) check() error {
 	return nil
 }
 
-// Forwarder runs the loops of all lanes.
+// Forwarder runs all lanes.
 type Forwarder struct {
-	lanes   []*lane
-	log     *slog.Logger
-	started atomic.Bool
-}
-
-// lane is a Lane with its loops.
-type lane struct {
-	Lane
-	egress    *egress
-	ingress   *ingress
-	overflows atomic.Uint64 // of the socket, when last asked
+	lanes    []*lane
+	log      *slog.Logger
+	onThread func()
+	started  atomic.Bool
 }
 
 // NewForwarder makes a forwarder and all its buffers. It takes the lanes over
@@ -116,7 +120,7 @@ func NewForwarder(cfg Config) (*Forwarder, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	f := &Forwarder{log: cfg.Logger}
+	f := &Forwarder{log: cfg.Logger, onThread: cfg.OnThread}
 	limit := newAnswerLimit()
 	for _, l := range cfg.Lanes {
 		f.lanes = append(f.lanes, &lane{
@@ -128,29 +132,27 @@ func NewForwarder(cfg Config) (*Forwarder, error) {
 	return f, nil
 }
 
-// Run forwards until ctx ends, then returns nil; or until a loop fails, then
+// Run forwards until ctx ends, then returns nil; or until a lane fails, then
 // returns its error (which wraps tun.ErrDeviceGone when the device was deleted).
-// When it returns, all loops have ended and all lanes are closed, so a forwarder
-// runs once.
+// When it returns, all lanes have ended and are closed, so a forwarder runs once.
 func (f *Forwarder) Run(ctx context.Context) error {
 	if f.started.Swap(true) {
 		return errors.New("route: a forwarder runs only once")
 	}
 	ended := make(chan error)
 	for i, l := range f.lanes {
-		go func() { ended <- onThread("egress", i, l.egress.run) }()
-		go func() { ended <- onThread("ingress", i, l.ingress.run) }()
+		go func() { ended <- f.runLane(i, l) }()
 	}
 	f.log.Debug("forwarding", "lanes", len(f.lanes))
 	return f.await(ctx, ended)
 }
 
-// await closes the lanes once ctx ends or a loop does, waits for all loops, and
+// await closes the lanes once ctx ends or one of them does, waits for all, and
 // returns what was the matter.
 func (f *Forwarder) await(ctx context.Context, ended <-chan error) error {
 	var failure error
 	stop := ctx.Done()
-	for running := 2 * len(f.lanes); running > 0; {
+	for running := len(f.lanes); running > 0; {
 		select {
 		case <-stop:
 		case err := <-ended:
@@ -167,7 +169,7 @@ func (f *Forwarder) await(ctx context.Context, ended <-chan error) error {
 	return failure
 }
 
-// close makes the loops end. Nothing is read, sent or written any more.
+// close makes the lanes end. Nothing is read, sent or written any more.
 func (f *Forwarder) close() {
 	for _, l := range f.lanes {
 		l.countOverflows() // the socket takes its counter along
@@ -179,14 +181,16 @@ func (f *Forwarder) close() {
 	}
 }
 
-// onThread runs a loop on an operating system thread of its own, under a name
-// that profiles show.
-func onThread(loop string, lane int, run func() error) (err error) {
+// runLane runs a lane on an operating system thread of its own, which ends with
+// it, under a name that profiles show.
+func (f *Forwarder) runLane(i int, l *lane) (err error) {
 	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	labels := pprof.Labels("loop", loop, "lane", fmt.Sprint(lane))
-	pprof.Do(context.Background(), labels, func(context.Context) { err = run() })
-	return fmt.Errorf("route: %s of lane %d: %w", loop, lane, err)
+	if f.onThread != nil {
+		f.onThread()
+	}
+	labels := pprof.Labels("lane", fmt.Sprint(i))
+	pprof.Do(context.Background(), labels, func(context.Context) { err = l.run() })
+	return fmt.Errorf("route: lane %d: %w", i, err)
 }
 
 // Stats returns what was done so far. It may be called at any time from any
@@ -204,25 +208,11 @@ func (f *Forwarder) Stats() Counters {
 	return c
 }
 
-// add counts drops that no loop has seen.
+// add counts drops that no lane has seen.
 func (d *Direction) add(r Reason, n uint64) {
 	for i := range d.Drops {
 		if d.Drops[i].Reason == r {
 			d.Drops[i].Packets += n
-		}
-	}
-}
-
-// countOverflows asks the socket, as long as it is open.
-func (l *lane) countOverflows() uint64 {
-	now := l.Conn.Overflows()
-	for {
-		last := l.overflows.Load()
-		if now <= last {
-			return last
-		}
-		if l.overflows.CompareAndSwap(last, now) {
-			return now
 		}
 	}
 }

@@ -42,6 +42,28 @@ func testConfig(tb testing.TB, lanes ...Lane) Config {
 	return Config{Lanes: lanes, Table: table, Lease: testLease, MTU: 1472, Logger: discard}
 }
 
+// wakeup is a Waiter for fakes.
+type wakeup chan struct{}
+
+func (w wakeup) Wait() error {
+	<-w
+	return nil
+}
+
+func (w wakeup) wake() {
+	select {
+	case w <- struct{}{}:
+	default: // Wait will return at once
+	}
+}
+
+func fakeLane(q *tuntest.Queue, c *encaptest.Conn) Lane {
+	w := make(wakeup, 1)
+	q.Notify(w.wake)
+	c.Notify(w.wake)
+	return Lane{Queue: q, Conn: c, Waiter: w}
+}
+
 // node is a running forwarder on fakes.
 type node struct {
 	*Forwarder
@@ -55,7 +77,7 @@ type node struct {
 func start(t *testing.T, change ...func(*Config)) *node {
 	t.Helper()
 	n := &node{queue: tuntest.NewQueue(), conn: encaptest.NewConn(), ended: make(chan error, 1)}
-	cfg := testConfig(t, Lane{n.queue, n.conn})
+	cfg := testConfig(t, fakeLane(n.queue, n.conn))
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -309,12 +331,12 @@ func TestRunEndsWithItsContext(t *testing.T) {
 
 func TestRunEndsWhenALoopFails(t *testing.T) {
 	defer goleak.VerifyNone(t)
-	other := Lane{tuntest.NewQueue(), encaptest.NewConn()}
+	other := fakeLane(tuntest.NewQueue(), encaptest.NewConn())
 	n := start(t, func(c *Config) { c.Lanes = append(c.Lanes, other) })
 	n.queue.Fail(tun.ErrDeviceGone)
 	err := <-n.ended
-	if !errors.Is(err, tun.ErrDeviceGone) || !strings.Contains(err.Error(), "egress of lane 0") {
-		t.Errorf("Run: %v, want %v of the egress of lane 0", err, tun.ErrDeviceGone)
+	if !errors.Is(err, tun.ErrDeviceGone) || !strings.Contains(err.Error(), "lane 0: egress") {
+		t.Errorf("Run: %v, want %v of lane 0", err, tun.ErrDeviceGone)
 	}
 }
 
@@ -346,7 +368,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"MTU too low": func(c *Config) { c.MTU = 67 },
 		"MTU too big": func(c *Config) { c.MTU = 65508 },
 	} {
-		cfg := testConfig(t, Lane{tuntest.NewQueue(), encaptest.NewConn()})
+		cfg := testConfig(t, fakeLane(tuntest.NewQueue(), encaptest.NewConn()))
 		breakIt(&cfg)
 		if _, err := NewForwarder(cfg); err == nil {
 			t.Errorf("%s: accepted", name)

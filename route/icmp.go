@@ -60,7 +60,7 @@ func newAnswerLimit() *answerLimit {
 func (l *answerLimit) allow(r Reason, now time.Time) bool { return l[r].AllowN(now, 1) }
 
 // answerer writes ICMP error messages to overlay senders. It belongs to one
-// loop; the message it makes is valid until the next.
+// lane; the message it makes is valid until the next.
 type answerer struct {
 	source    netip.Addr // of the messages
 	broadcast netip.Addr // of the lease; invalid when it has none

@@ -9,8 +9,8 @@ import (
 	"flanneld/tun"
 )
 
-// ingress is the loop from the underlay to the overlay. Everything in it belongs
-// to the loop's goroutine, but for counters, which anybody may load.
+// ingress is the way from the underlay to the overlay. Everything in it belongs
+// to the lane's goroutine, but for counters, which anybody may load.
 type ingress struct {
 	queue Queue
 	conn  Conn
@@ -20,13 +20,13 @@ type ingress struct {
 
 	messages  []encap.Message // each of one buffer, as long as the longest train
 	room      int             // how many of them the next batch may fill
-	coalescer *tun.Coalescer  // of what was admitted; writes to this loop
+	coalescer *tun.Coalescer  // of what was admitted; writes to this
 
 	// Of the current batch:
 	routes *snapshot
 	last   acquaintance
 	tally  tally
-	err    error // of the queue: the loop ends after this batch
+	err    error // of the queue: the lane ends after this batch
 
 	counters counters
 }
@@ -53,20 +53,12 @@ func newIngress(lane Lane, cfg *Config) *ingress {
 	return g
 }
 
-// run accepts batches until the queue or the socket fails or is closed.
-func (g *ingress) run() error {
-	for {
-		if err := g.step(); err != nil {
-			return err
-		}
-	}
-}
-
-// step accepts one batch: receive many, admit one by one, write run by run.
-func (g *ingress) step() error {
+// step accepts one batch, if there is one: receive many, admit one by one, write
+// run by run. It returns how many messages there were.
+func (g *ingress) step() (int, error) {
 	n, err := g.conn.Receive(g.messages[:g.room])
-	if err != nil {
-		return err
+	if n == 0 {
+		return 0, err
 	}
 	g.room = ingressBatch
 	g.routes = g.table.load()
@@ -77,7 +69,7 @@ func (g *ingress) step() error {
 	}
 	g.coalescer.Flush()
 	g.tally.commit(&g.counters)
-	return g.err
+	return n, g.err
 }
 
 // accept decides about the datagrams of one message and gives those that may
@@ -155,7 +147,7 @@ func (g *ingress) vouch(p packet, outer netip.Addr) (*NextHop, Reason) {
 }
 
 // WriteRun hands packets that were admitted to the kernel. An error that will
-// not pass ends the loop.
+// not pass ends the lane.
 func (g *ingress) WriteRun(r *tun.Run) {
 	err := g.queue.WriteRun(r)
 	switch {

@@ -130,7 +130,7 @@ func TestMoreFragmentsThanABatch(t *testing.T) {
 func TestNoPacketIsLostUnseen(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q, c := tuntest.NewQueue(), encaptest.NewConn()
-		cfg := Config{Lanes: []Lane{{q, c}}, Table: new(Table), Lease: testLease, MTU: 2000, Logger: discard}
+		cfg := Config{Lanes: []Lane{fakeLane(q, c)}, Table: new(Table), Lease: testLease, MTU: 2000, Logger: discard}
 		if err := cfg.Table.Store(testEntries()); err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +148,7 @@ func TestNoPacketIsLostUnseen(t *testing.T) {
 				fed++
 			}
 			q.Feed(batch...)
-			if err := e.step(); err != nil {
+			if _, err := e.step(); err != nil {
 				t.Fatal(err)
 			}
 			for _, p := range batch {

@@ -13,7 +13,7 @@ import (
 // (net.ipv4.route.mtu_expires). Then a larger packet tries anew.
 const pathMTULifetime = 10 * time.Minute
 
-// cacheLine separates fields that different loops write.
+// cacheLine separates fields that different lanes write.
 type cacheLine [64]byte
 
 // Peer is what the forwarder remembers about a peer for as long as it is known:

@@ -77,7 +77,7 @@ func TestTrainsGoOnBeyondSuperpackets(t *testing.T) {
 	for range 3 {
 		q.FeedSuperpacket(tcpSpec("10.244.2.5", flagDF, pattern(45*1420)).build(), 1420)
 	}
-	if err := e.step(); err != nil {
+	if _, err := e.step(); err != nil {
 		t.Fatal(err)
 	}
 	if got := c.Messages(); got != 4 { // 135 segments, 44 fit
@@ -97,7 +97,7 @@ func TestSmallPacketsOfAllFlowsFormTrains(t *testing.T) {
 		q.Feed(p)
 		want[i%2] = append(want[i%2], encaptest.Datagram{Payload: forwarded(p)})
 	}
-	if err := e.step(); err != nil {
+	if _, err := e.step(); err != nil {
 		t.Fatal(err)
 	}
 	if got := c.Messages(); got != 2 {
@@ -236,11 +236,11 @@ func TestSuperpacketsAcrossTwoNodes(t *testing.T) {
 		a, b := tuntest.NewQueue(), tuntest.NewQueue()
 		wire := encaptest.NewConn()
 		wire.SetMaxSegments(trains)
-		cfg := testConfig(t, Lane{a, wire})
+		cfg := testConfig(t, fakeLane(a, wire))
 		e := newEgress(cfg.Lanes[0], &cfg, newAnswerLimit())
 		back := encaptest.NewConn()
 		b.SetOffloads(o)
-		other := testConfig(t, Lane{b, back})
+		other := testConfig(t, fakeLane(b, back))
 		other.Lease = netip.MustParsePrefix("10.244.2.0/24")
 		if err := other.Table.Store([]Entry{via("10.244.1.0/24", testPeer("a", "192.0.2.1:8285"))}); err != nil {
 			rt.Fatal(err)
@@ -254,7 +254,7 @@ func TestSuperpacketsAcrossTwoNodes(t *testing.T) {
 			want = append(want, segmentsOf(t, p, size)...)
 		}
 		for sent := 0; sent < len(want); {
-			if err := e.step(); err != nil {
+			if _, err := e.step(); err != nil {
 				rt.Fatal(err)
 			}
 			sent = int(e.counters.traffic.packets.Load())
@@ -264,7 +264,7 @@ func TestSuperpacketsAcrossTwoNodes(t *testing.T) {
 			back.Deliver(encaptest.Datagram{Addr: netip.MustParseAddrPort("192.0.2.1:8285"), Payload: d.Payload})
 		}
 		for written := 0; written < len(want); {
-			if err := g.step(); err != nil {
+			if _, err := g.step(); err != nil {
 				rt.Fatal(err)
 			}
 			written = int(g.counters.traffic.packets.Load())

@@ -56,8 +56,8 @@ type NextHop struct {
 }
 
 // Table maps overlay addresses to next hops. The zero value is an empty table.
-// All methods may be called from any goroutine; none waits for a forwarding
-// loop, and a loop uses what Store stored from its next batch on.
+// All methods may be called from any goroutine; none waits for a lane,
+// and a lane uses what Store stored from its next batch on.
 type Table struct {
 	current atomic.Pointer[snapshot]
 }

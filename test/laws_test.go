@@ -37,10 +37,10 @@ type law struct {
 
 var laws = []law{{
 	why: "tun is one edge of the data path and knows nothing of the other, of routes or of peers: each can be read, tested and replaced alone",
-	who: []string{"tun"}, mayNot: []string{module}, unless: []string{module + "/tun"}, alsoTests: true,
+	who: []string{"tun"}, mayNot: []string{module}, unless: []string{module + "/tun", module + "/internal/poll"}, alsoTests: true,
 }, {
 	why: "encap is the other edge, for the same reason",
-	who: []string{"encap"}, mayNot: []string{module}, unless: []string{module + "/encap"}, alsoTests: true,
+	who: []string{"encap"}, mayNot: []string{module}, unless: []string{module + "/encap", module + "/internal/poll"}, alsoTests: true,
 }, {
 	why: "peers decides who has which subnet without knowing what packets do with it; netip types are the common language",
 	who: []string{"peers"}, mayNot: []string{module}, unless: []string{module + "/peers"}, alsoTests: true,

@@ -2,7 +2,11 @@
 
 package tun
 
-import "fmt"
+import (
+	"fmt"
+
+	"flanneld/internal/poll"
+)
 
 // Device is an open TUN device. There is none on this system.
 type Device struct{}
@@ -39,6 +43,9 @@ func (*Device) Close() error { return nil }
 
 // Read returns ErrUnsupported.
 func (*Queue) Read(*Batch) (int, error) { return 0, ErrUnsupported }
+
+// Descriptor returns nil.
+func (*Queue) Descriptor() *poll.Descriptor { return nil }
 
 // Write returns ErrUnsupported.
 func (*Queue) Write([]byte) error { return ErrUnsupported }

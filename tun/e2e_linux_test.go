@@ -85,7 +85,7 @@ func readUDP(t *testing.T, q *Queue, port uint16) []byte {
 	t.Helper()
 	b := NewBatch(8, 1500, 64<<10)
 	for {
-		n, err := q.Read(b)
+		n, err := readSome(q, b)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -318,7 +318,7 @@ func TestFlowsSpreadOverQueues(t *testing.T) {
 		go func() {
 			b := NewBatch(8, 1500, 64<<10)
 			for {
-				if _, err := q.Read(b); err != nil {
+				if _, err := readSome(q, b); err != nil {
 					return
 				}
 				select {
@@ -346,7 +346,7 @@ func TestCloseWakesAReadOnADevice(t *testing.T) {
 	d := openDevice(t, Config{Name: "flannel0"})
 	failed := make(chan error)
 	go func() {
-		_, err := d.Queues()[0].Read(NewBatch(1, 1500, 64<<10))
+		_, err := readSome(d.Queues()[0], NewBatch(1, 1500, 64<<10))
 		failed <- err
 	}()
 	if err := d.Close(); err != nil {
@@ -366,7 +366,7 @@ func TestDeletedDeviceIsGone(t *testing.T) {
 	go func() {
 		b := NewBatch(8, 1500, 64<<10)
 		for {
-			if _, err := q.Read(b); err != nil {
+			if _, err := readSome(q, b); err != nil {
 				failed <- err
 				return
 			}
@@ -398,11 +398,9 @@ func TestQueuesAreClosedOnExec(t *testing.T) {
 	isolate(t)
 	d := openDevice(t, Config{Name: "flannel0", Queues: 2})
 	for i, q := range d.Queues() {
-		for what, fd := range map[string]int{"queue": q.handle.fd, "eventfd": q.handle.wake} {
-			flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-			if err != nil || flags&unix.FD_CLOEXEC == 0 {
-				t.Errorf("%s %d: flags %#x, error %v; want close-on-exec", what, i, flags, err)
-			}
+		flags, err := unix.FcntlInt(uintptr(q.descriptor.FD()), unix.F_GETFD, 0)
+		if err != nil || flags&unix.FD_CLOEXEC == 0 {
+			t.Errorf("queue %d: flags %#x, error %v; want close-on-exec", i, flags, err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package tun
 
 import (
+	"flanneld/internal/poll"
 	"fmt"
 	"io/fs"
 	"sync/atomic"
@@ -12,8 +13,7 @@ import (
 // Queue is one queue of a device. One goroutine at a time may Read, one may
 // WriteRun; any number may Write and Close, also while others read and write.
 type Queue struct {
-	handle *handle
-	poll   pollScratch // of Read
+	descriptor *poll.Descriptor
 
 	frames bool // packets have a virtio header in front of them
 	tcp    atomic.Bool
@@ -31,14 +31,14 @@ type Queue struct {
 func newQueues(fds []int, o Offloads) ([]*Queue, error) {
 	queues := make([]*Queue, 0, len(fds))
 	for _, fd := range fds {
-		h, err := newHandle(fd)
+		d, err := poll.NewDescriptor(fd)
 		if err != nil {
 			for _, q := range queues {
-				unix.Close(q.handle.wake)
+				q.descriptor.Disown()
 			}
 			return nil, fmt.Errorf("make an eventfd: %w", err)
 		}
-		q := &Queue{handle: h, frames: o.any()}
+		q := &Queue{descriptor: d, frames: o.any()}
 		q.tcp.Store(o.TCP)
 		q.udp.Store(o.UDP)
 		queues = append(queues, q)
@@ -52,31 +52,22 @@ func (q *Queue) Offloads() Offloads {
 	return Offloads{Checksum: q.frames, TCP: q.tcp.Load(), UDP: q.udp.Load()}
 }
 
-// Read waits until the queue has a packet, then drains it into b without
-// waiting further, up to b's number of slots. It returns the number of packets,
-// which is zero only with an error: fs.ErrClosed after Close, ErrDeviceGone
-// once the device was deleted.
+// Descriptor is what to wait for until there is something to Read.
+func (q *Queue) Descriptor() *poll.Descriptor { return q.descriptor }
+
+// Read drains the queue into b without waiting, up to b's number of slots. It
+// returns the number of packets, zero when there are none. Errors come without
+// packets: fs.ErrClosed after Close, ErrDeviceGone once the device was deleted.
 func (q *Queue) Read(b *Batch) (int, error) {
-	if !q.handle.acquire() {
+	if !q.descriptor.Acquire() {
 		return 0, fs.ErrClosed
 	}
-	defer q.handle.release()
-	for tries := 0; ; tries++ {
-		n, err := q.drain(b)
-		if n > 0 {
-			return n, nil
-		}
-		if err != unix.EAGAIN {
-			return 0, queueError("read", err)
-		}
-		if tries < yields {
-			yield()
-			continue
-		}
-		if err := q.handle.wait(unix.POLLIN, &q.poll); err != nil {
-			return 0, queueError("wait", err)
-		}
+	defer q.descriptor.Release()
+	n, err := q.drain(b)
+	if n > 0 || err == unix.EAGAIN {
+		return n, nil
 	}
+	return 0, queueError("read", err)
 }
 
 // drain reads until the batch is full or the queue says why it gives no more.
@@ -91,7 +82,7 @@ func (q *Queue) drain(b *Batch) (n int, err error) {
 		if room == nil {
 			return len(b.Packets), nil
 		}
-		size, errno := rawRead(q.handle.fd, room)
+		size, errno := rawRead(q.descriptor.FD(), room)
 		switch {
 		case errno == unix.EINTR:
 		case errno != 0:
@@ -112,10 +103,10 @@ func (q *Queue) Write(packet []byte) error {
 	if len(packet) == 0 {
 		return fmt.Errorf("tun: write: %w", unix.EINVAL)
 	}
-	if !q.handle.acquire() {
+	if !q.descriptor.Acquire() {
 		return fs.ErrClosed
 	}
-	defer q.handle.release()
+	defer q.descriptor.Release()
 	return queueError("write", q.writePacket(packet))
 }
 
@@ -131,9 +122,9 @@ func (q *Queue) writePacket(packet []byte) error {
 			iovecs := [2]unix.Iovec{{Base: &noOffload[0]}, {Base: &packet[0]}}
 			iovecs[0].SetLen(virtioLen)
 			iovecs[1].SetLen(len(packet))
-			errno = rawWritev(q.handle.fd, iovecs[:])
+			errno = rawWritev(q.descriptor.FD(), iovecs[:])
 		} else {
-			errno = rawWrite(q.handle.fd, packet)
+			errno = rawWrite(q.descriptor.FD(), packet)
 		}
 		if errno == 0 {
 			return nil
@@ -144,17 +135,17 @@ func (q *Queue) writePacket(packet []byte) error {
 	}
 }
 
-// Close wakes a waiting Read, waits until no call uses the descriptor any more,
+// Close wakes who waits for the queue, waits until no call uses the descriptor any more,
 // and closes it. Closing again returns fs.ErrClosed.
 //
 // Offloads are taken off before: whoever opens the device next may not expect
 // superpackets.
 func (q *Queue) Close() error {
-	if q.frames && q.handle.acquire() {
-		_ = unix.IoctlSetInt(q.handle.fd, unix.TUNSETOFFLOAD, 0) // fails when the device is gone
-		q.handle.release()
+	if q.frames && q.descriptor.Acquire() {
+		_ = unix.IoctlSetInt(q.descriptor.FD(), unix.TUNSETOFFLOAD, 0) // fails when the device is gone
+		q.descriptor.Release()
 	}
-	return q.handle.close()
+	return q.descriptor.Close()
 }
 
 // queueError gives the error numbers of a TUN descriptor their meaning

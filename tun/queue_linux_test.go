@@ -11,6 +11,8 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"flanneld/internal/poll"
 )
 
 // A pair of connected sockets that keep message boundaries behaves like a TUN
@@ -39,6 +41,19 @@ func send(t *testing.T, fd int, packets ...string) {
 	for _, p := range packets {
 		if _, err := unix.Write(fd, []byte(p)); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// readSome waits for packets.
+func readSome(q *Queue, b *Batch) (int, error) {
+	w := poll.NewWaiter(q.Descriptor())
+	for {
+		if n, err := q.Read(b); n > 0 || err != nil {
+			return n, err
+		}
+		if err := w.Wait(); err != nil {
+			return 0, err
 		}
 	}
 }
@@ -72,12 +87,19 @@ func TestReadLeavesWhatDoesNotFitTheBatch(t *testing.T) {
 	}
 }
 
-func TestReadWaitsForAPacket(t *testing.T) {
+func TestReadDoesNotWait(t *testing.T) {
+	q, _ := newTestQueue(t)
+	if n, err := q.Read(NewBatch(2, 100, 64<<10)); n != 0 || err != nil {
+		t.Errorf("Read = %d, %v; want nothing", n, err)
+	}
+}
+
+func TestPacketsCanBeWaitedFor(t *testing.T) {
 	q, kernel := newTestQueue(t)
 	got := make(chan string)
 	go func() {
 		b := NewBatch(2, 100, 64<<10)
-		n, err := q.Read(b)
+		n, err := readSome(q, b)
 		got <- fmt.Sprintf("%d %v %s", n, err, b.Packets[0].Data)
 	}()
 	send(t, kernel, "late")

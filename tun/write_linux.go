@@ -12,10 +12,10 @@ import (
 // for: Offloads tells. The run is not kept. Errors are those of Write; if a run
 // was written in parts, that of the first packet that failed.
 func (q *Queue) WriteRun(r *Run) error {
-	if !q.handle.acquire() {
+	if !q.descriptor.Acquire() {
 		return fs.ErrClosed
 	}
-	defer q.handle.release()
+	defer q.descriptor.Release()
 	if r.SegmentSize == 0 {
 		if len(r.Buffers[0]) == 0 {
 			return queueError("write", unix.EINVAL)
@@ -40,7 +40,7 @@ func (q *Queue) writeSuperpacket(r *Run) error {
 		iovecs[1+i].SetLen(len(b))
 	}
 	for {
-		switch errno := rawWritev(q.handle.fd, iovecs); errno {
+		switch errno := rawWritev(q.descriptor.FD(), iovecs); errno {
 		case 0:
 			return nil
 		case unix.EINTR:
@@ -81,7 +81,7 @@ func (q *Queue) writePieces(header, payload []byte) error {
 	iovecs[2].Base = &payload[0]
 	iovecs[2].SetLen(len(payload))
 	for {
-		switch errno := rawWritev(q.handle.fd, iovecs); errno {
+		switch errno := rawWritev(q.descriptor.FD(), iovecs); errno {
 		case 0:
 			return nil
 		case unix.EINTR:

@@ -31,6 +31,7 @@ type Conn struct {
 
 	mu        sync.Mutex
 	changed   sync.Cond // of everything below
+	notify    func()
 	delivered []Datagram
 	sent      []Datagram
 	messages  int                // that sent came in
@@ -53,13 +54,30 @@ func NewConnFunc(sink func(m *encap.Message) error) *Conn {
 	return c
 }
 
+// Notify makes the connection call f, which must not call back, when there may
+// be something to Receive; f stands in for what waits for a descriptor.
+func (c *Conn) Notify(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.notify = f
+}
+
+// wake tells who waits for what was sent through the connection, or receives
+// from it.
+func (c *Conn) wake() {
+	c.changed.Broadcast()
+	if c.notify != nil {
+		c.notify()
+	}
+}
+
 // Deliver appends datagrams for Receive to return. Payloads are not copied, and
 // Receive does not change them.
 func (c *Conn) Deliver(datagrams ...Datagram) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.delivered = append(c.delivered, datagrams...)
-	c.changed.Broadcast()
+	c.wake()
 }
 
 // Fail makes Receive return err once everything delivered has been received.
@@ -69,7 +87,7 @@ func (c *Conn) Fail(err error) {
 	if c.err == nil {
 		c.err = err
 	}
-	c.changed.Broadcast()
+	c.wake()
 }
 
 // SetPathMTU makes longer datagrams to addr fail from now on, as a kernel does
@@ -180,16 +198,13 @@ func (c *Conn) Sent(n int) []Datagram {
 	return taken
 }
 
-// Receive is what encap.Conn.Receive is: it waits for the first datagram, then
-// takes what is there, and cuts what does not fit its buffers.
+// Receive is what encap.Conn.Receive is: it takes what is there, and cuts what
+// does not fit its buffers.
 func (c *Conn) Receive(msgs []encap.Message) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.delivered) == 0 {
-		if c.err != nil {
-			return 0, c.err
-		}
-		c.changed.Wait()
+	if len(c.delivered) == 0 {
+		return 0, c.err
 	}
 	n := min(len(c.delivered), len(msgs))
 	for i := range n {
@@ -239,6 +254,6 @@ func (c *Conn) Close() error {
 	}
 	c.err = net.ErrClosed
 	c.delivered = nil
-	c.changed.Broadcast()
+	c.wake()
 	return nil
 }

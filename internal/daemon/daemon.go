@@ -82,7 +82,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		peersDone: make(chan error, 1), left: make(chan leaveReply), ended: make(chan struct{}), directory: directory{},
 	}
 	defer close(d.ended)
-	makeRoomForLoops(d.cfg.Lanes)
+	makeRoomForLanes(d.cfg.Lanes)
 	if err := d.prepare(); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"flanneld/encap"
 	"flanneld/internal/firewall"
 	"flanneld/internal/link"
+	"flanneld/internal/poll"
 	"flanneld/peers"
 	"flanneld/route"
 	"flanneld/tun"
@@ -112,6 +113,7 @@ func (d *daemon) startForwarder(p *plane) error {
 	}
 	p.forwarder, err = route.NewForwarder(route.Config{
 		Lanes: lanes(p.device, sockets), Table: &d.table, Lease: p.lease, MTU: d.mtu, Logger: d.log,
+		OnThread: func() { raisePriority(d.log) },
 	})
 	if err != nil {
 		closeSockets(sockets)
@@ -134,7 +136,8 @@ func (d *daemon) startForwarder(p *plane) error {
 func lanes(device *tun.Device, sockets []*encap.Conn) []route.Lane {
 	lanes := make([]route.Lane, len(sockets))
 	for i, queue := range device.Queues() {
-		lanes[i] = route.Lane{Queue: queue, Conn: sockets[i]}
+		waiter := poll.NewWaiter(queue.Descriptor(), sockets[i].Descriptor())
+		lanes[i] = route.Lane{Queue: queue, Conn: sockets[i], Waiter: waiter}
 	}
 	return lanes
 }

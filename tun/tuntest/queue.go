@@ -18,6 +18,7 @@ type Queue struct {
 
 	mu      sync.Mutex
 	changed sync.Cond // of everything below
+	notify  func()
 	fed     []tun.Packet
 	written [][]byte
 	err     error // what Read returns once nothing is fed any more
@@ -40,6 +41,22 @@ func NewQueueFunc(sink func(packet []byte) error) *Queue {
 	return q
 }
 
+// Notify makes the queue call f, which must not call back, when there may be
+// something to Read; f stands in for what waits for a descriptor.
+func (q *Queue) Notify(f func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.notify = f
+}
+
+// wake tells who waits for what the queue has written, or reads from it.
+func (q *Queue) wake() {
+	q.changed.Broadcast()
+	if q.notify != nil {
+		q.notify()
+	}
+}
+
 // Feed appends packets for Read to return. They are not copied, and Read does
 // not change them.
 func (q *Queue) Feed(packets ...[]byte) {
@@ -48,7 +65,7 @@ func (q *Queue) Feed(packets ...[]byte) {
 	for _, p := range packets {
 		q.fed = append(q.fed, tun.Packet{Data: p})
 	}
-	q.changed.Broadcast()
+	q.wake()
 }
 
 // FeedSuperpacket appends a superpacket for Read to return.
@@ -56,7 +73,7 @@ func (q *Queue) FeedSuperpacket(packet []byte, segmentSize int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.fed = append(q.fed, tun.Packet{Data: packet, SegmentSize: segmentSize})
-	q.changed.Broadcast()
+	q.wake()
 }
 
 // SetOffloads sets what Offloads returns.
@@ -81,19 +98,16 @@ func (q *Queue) Fail(err error) {
 	if q.err == nil {
 		q.err = err
 	}
-	q.changed.Broadcast()
+	q.wake()
 }
 
-// Read is what tun.Queue.Read is: it waits for the first packet, then takes what
-// is there, and cuts what does not fit a slot.
+// Read is what tun.Queue.Read is: it takes what is there, and cuts what does not
+// fit a slot.
 func (q *Queue) Read(b *tun.Batch) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.fed) == 0 {
-		if q.err != nil {
-			return 0, q.err
-		}
-		q.changed.Wait()
+	if len(q.fed) == 0 {
+		return 0, q.err
 	}
 	b.Reset()
 	n := 0
@@ -175,6 +189,6 @@ func (q *Queue) Close() error {
 	}
 	q.err = fs.ErrClosed
 	q.fed = nil
-	q.changed.Broadcast()
+	q.wake()
 	return nil
 }

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package daemon
+
+import "log/slog"
+
+// raisePriority does nothing: there are no lanes.
+func raisePriority(*slog.Logger) {}

@@ -1,0 +1,15 @@
+//go:build !linux
+
+package poll
+
+// Descriptor is what queues and sockets are on Linux; elsewhere there are none.
+type Descriptor struct{}
+
+// Waiter waits for descriptors on Linux.
+type Waiter struct{}
+
+// NewWaiter is for Linux.
+func NewWaiter(...*Descriptor) *Waiter { return nil }
+
+// Wait returns nil.
+func (*Waiter) Wait() error { return nil }

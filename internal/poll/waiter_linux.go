@@ -1,0 +1,116 @@
+package poll
+
+import (
+	"io/fs"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// looks is how often Wait lets others run and looks again before it goes to
+	// sleep. If others want the core, they go on to make packets, and nobody has to
+	// wake the waiter for them; if nobody wants it, this is over in some tens of
+	// microseconds, within which the answer to a packet often comes, and a core
+	// that has not gone to sleep need not be woken.
+	looks = 50
+
+	// shortWait is how long a raw wait may take. Under load packets come sooner,
+	// and the Go scheduler need not know: it would take the thread's processor away
+	// and give it back, and its watchdog would poll every 20 us to do so. A
+	// stop-the-world interrupts the wait by a signal.
+	shortWait = 200 * time.Microsecond
+)
+
+// Waiter waits until one of some descriptors is ready. It belongs to one
+// goroutine.
+type Waiter struct {
+	descriptors []*Descriptor
+	fds         []unix.PollFd // two for each: itself and its eventfd
+	time        unix.Timespec // of a wait; the kernel counts it down
+}
+
+// NewWaiter waits until there is something to read.
+func NewWaiter(ds ...*Descriptor) *Waiter {
+	w := &Waiter{descriptors: ds}
+	for _, d := range ds {
+		w.fds = append(w.fds,
+			unix.PollFd{Fd: int32(d.fd), Events: unix.POLLIN},
+			unix.PollFd{Fd: int32(d.wake), Events: unix.POLLIN})
+	}
+	return w
+}
+
+// Wait blocks until one of the descriptors is ready or has an error pending, for
+// as long as it takes. Once one of them is closed it returns fs.ErrClosed.
+//
+// It looks often before it sleeps; it sleeps for a moment without the Go
+// scheduler's knowledge, and then by the ordinary way, so that a stop-the-world
+// need not wait for it.
+func (w *Waiter) Wait() error {
+	if err := w.acquire(); err != nil {
+		return err
+	}
+	defer w.release()
+	for range looks {
+		unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+		if w.ready(0) {
+			return w.state()
+		}
+	}
+	if w.ready(shortWait) {
+		return w.state()
+	}
+	return w.sleep()
+}
+
+// ready reports whether something happens within limit.
+func (w *Waiter) ready(limit time.Duration) bool {
+	w.time = unix.NsecToTimespec(int64(limit))
+	n, _, errno := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&w.fds[0])), uintptr(len(w.fds)),
+		uintptr(unsafe.Pointer(&w.time)), 0, 0, 0)
+	return errno == 0 && n > 0
+}
+
+// sleep waits until something happens.
+func (w *Waiter) sleep() error {
+	for {
+		_, err := unix.Ppoll(w.fds, nil, nil)
+		if closed := w.state(); closed != nil {
+			return closed
+		}
+		if err != unix.EINTR { // the Go runtime preempts threads by signals
+			return err
+		}
+	}
+}
+
+// state is fs.ErrClosed once one of the descriptors is closed.
+func (w *Waiter) state() error {
+	for _, d := range w.descriptors {
+		if d.closed() {
+			return fs.ErrClosed
+		}
+	}
+	return nil
+}
+
+// acquire keeps all descriptors open until release.
+func (w *Waiter) acquire() error {
+	for i, d := range w.descriptors {
+		if !d.Acquire() {
+			for _, d := range w.descriptors[:i] {
+				d.Release()
+			}
+			return fs.ErrClosed
+		}
+	}
+	return nil
+}
+
+func (w *Waiter) release() {
+	for _, d := range w.descriptors {
+		d.Release()
+	}
+}
