@@ -58,7 +58,7 @@ func (c *Conn) takeDatagram(m *Message, rest [][]byte, at int) (_ [][]byte, _ in
 			c.apart.pieces = append(c.apart.pieces, piece)
 		}
 	}
-	c.apart.one[0] = Message{Addr: m.Addr, Buffers: c.apart.pieces, TOS: m.TOS}
+	c.apart.one[0] = Message{Addr: m.Addr, Buffers: c.apart.pieces, Source: m.Source, TOS: m.TOS}
 	c.apart.load(c.apart.one[:])
 	c.apart.setName(0, m.Addr)
 	return rest, at, len(c.apart.pieces) > 0
@@ -66,8 +66,9 @@ func (c *Conn) takeDatagram(m *Message, rest [][]byte, at int) (_ [][]byte, _ in
 
 // sendOne sends the datagram that takeDatagram described.
 func (c *Conn) sendOne() error {
+	fd := c.sources[c.sourceIndex(&c.apart.one[0])]
 	for {
-		switch _, errno := c.apart.send(c.descriptor.FD(), 0, 1); errno {
+		switch _, errno := c.apart.send(fd, 0, 1); errno {
 		case 0:
 			return nil
 		case unix.EINTR:

@@ -20,6 +20,14 @@ type Config struct {
 	// CAP_NET_ADMIN; without it the sockets get what is allowed.
 	BufferSize int
 
+	// Sources is how many ports each lane sends from: 1 for the port that it
+	// listens on, or a power of two up to 16 for as many others. Network cards,
+	// routers that know several equally good paths, and receivers with several
+	// lanes spread by source port what else looks to them like one flow between
+	// two nodes. In return datagrams from different ports make no train together.
+	// Zero means DefaultSources.
+	Sources int
+
 	// Offloads that may be used, as far as the kernel has them. See
 	// Conn.Offloads for what became of them.
 	Offloads Offloads
@@ -28,12 +36,14 @@ type Config struct {
 // Defaults of Config.
 const (
 	DefaultBatch      = 64
+	DefaultSources    = 4
 	DefaultBufferSize = 8 << 20
 )
 
 const (
-	maxLanes = 256  // as many as a TUN device has queues
-	maxBatch = 1024 // UIO_MAXIOV, which bounds sendmmsg as well
+	maxLanes   = 256  // as many as a TUN device has queues
+	maxBatch   = 1024 // UIO_MAXIOV, which bounds sendmmsg as well
+	maxSources = 16
 )
 
 // checked returns the configuration with defaults filled in, or says what is
@@ -48,6 +58,9 @@ func (c Config) checked(addr netip.AddrPort) (Config, error) {
 	if c.BufferSize == 0 {
 		c.BufferSize = DefaultBufferSize
 	}
+	if c.Sources == 0 {
+		c.Sources = DefaultSources
+	}
 	switch {
 	case !addr.Addr().Is4():
 		return c, fmt.Errorf("encap: listen on %s: the underlay address must be IPv4", addr)
@@ -55,6 +68,8 @@ func (c Config) checked(addr netip.AddrPort) (Config, error) {
 		return c, fmt.Errorf("encap: %d lanes: must be 1 to %d", c.Lanes, maxLanes)
 	case c.Batch < 0 || c.Batch > maxBatch:
 		return c, fmt.Errorf("encap: batch of %d: must be 1 to %d", c.Batch, maxBatch)
+	case c.Sources < 0 || c.Sources > maxSources || c.Sources&(c.Sources-1) != 0:
+		return c, fmt.Errorf("encap: %d sources: must be a power of two, at most %d", c.Sources, maxSources)
 	case c.BufferSize < 0 || c.BufferSize > 1<<30:
 		return c, fmt.Errorf("encap: socket buffers of %d bytes: must be 1 to %d", c.BufferSize, 1<<30)
 	}

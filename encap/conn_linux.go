@@ -12,15 +12,20 @@ import (
 	"flanneld/internal/poll"
 )
 
-// Conn is one lane's socket. One goroutine at a time may Send, one at a time may
-// Receive; the other methods may be called from anywhere at any time.
+// Conn is one lane's sockets: one to receive, and those to send. One goroutine
+// at a time may Send, one at a time may Receive; the other methods may be called
+// from anywhere at any time.
 type Conn struct {
 	descriptor *poll.Descriptor
+	sources    []int // to send, as many as a power of two; or descriptor's alone
 	probe      probe
 	local      netip.AddrPort
 	trains     trains
 
-	out   vector   // Send's
+	out struct { // Send's
+		vector
+		which []int // of the messages each header is of
+	}
 	apart struct { // Send's, for a train that goes datagram by datagram
 		vector
 		one    [1]Message
@@ -32,7 +37,8 @@ type Conn struct {
 // newConn makes a Conn without its sockets.
 func newConn(local netip.AddrPort, batch int) *Conn {
 	c := &Conn{local: local}
-	c.out = newVector(batch)
+	c.out.vector = newVector(batch)
+	c.out.which = make([]int, batch)
 	c.apart.vector = newVector(1)
 	c.in = newVector(batch)
 	return c
@@ -41,66 +47,81 @@ func newConn(local netip.AddrPort, batch int) *Conn {
 // LocalAddr is the address and port that all lanes of one Listen share.
 func (c *Conn) LocalAddr() netip.AddrPort { return c.local }
 
-// Send sends msgs in order and returns how many the kernel took. Each message's
-// Err says what became of it; a message that fails does not keep the others from
-// being sent. Nothing waits: what finds the send buffer full is not sent, like
-// what finds a router's queue full.
+// Sources is how many source ports there are to choose from.
+func (c *Conn) Sources() int { return len(c.sources) }
+
+func (c *Conn) sourceIndex(m *Message) int { return m.Source & (len(c.sources) - 1) }
+
+// Send sends msgs, those of each source in order, and returns how many the
+// kernel took. Each message's Err says what became of it; a message that fails
+// does not keep the others from being sent. Nothing waits: what finds the send
+// buffer full is not sent, like what finds a router's queue full.
 //
 // The error is net.ErrClosed once the Conn is closed, when the messages that
 // were not sent carry it too, and nil otherwise.
 func (c *Conn) Send(msgs []Message) (sent int, err error) {
 	if !c.descriptor.Acquire() {
-		fail(msgs, net.ErrClosed)
+		for i := range msgs {
+			msgs[i].Err, msgs[i].Lost = net.ErrClosed, 0
+		}
 		return 0, net.ErrClosed
 	}
 	defer c.descriptor.Release()
 	for len(msgs) > 0 {
-		chunk := msgs[:c.loadOut(msgs)]
+		chunk := msgs[:min(len(msgs), len(c.out.headers))]
 		msgs = msgs[len(chunk):]
-		sent += c.sendSome(chunk)
+		for i, fd := range c.sources {
+			sent += c.sendFrom(fd, chunk, i)
+		}
 	}
 	return sent, nil
 }
 
-// loadOut describes the first of msgs for the kernel.
-func (c *Conn) loadOut(msgs []Message) int {
-	n := c.out.load(msgs)
-	for i := range n {
-		c.out.setName(i, msgs[i].Addr)
-		if msgs[i].SegmentSize > 0 {
-			c.out.setSegmentSize(i, msgs[i].SegmentSize)
-		}
-		if msgs[i].TOS != 0 {
-			c.out.setTOS(i, msgs[i].TOS)
-		}
-	}
-	return n
-}
-
-// sendSome sends the messages that loadOut described.
-func (c *Conn) sendSome(msgs []Message) (sent int) {
-	for at := 0; at < len(msgs); {
-		n, errno := c.out.send(c.descriptor.FD(), at, len(msgs))
+// sendFrom sends those of msgs that are to leave from a source.
+func (c *Conn) sendFrom(fd int, msgs []Message, source int) (sent int) {
+	c.loadOut(msgs, source)
+	for at := 0; at < c.out.n; {
+		n, errno := c.out.send(fd, at, c.out.n)
 		switch errno {
 		case 0:
-			fail(msgs[at:at+n], nil)
+			c.settle(msgs, at, at+n, nil)
 			at += n
 			sent += n
 		case unix.EINTR:
 		case unix.EAGAIN:
-			fail(msgs[at:], ErrBufferFull)
+			c.settle(msgs, at, c.out.n, ErrBufferFull)
 			return sent
 		default: // concerns the first of them only
-			sent += c.sendAnyway(&msgs[at], errno)
+			sent += c.sendAnyway(&msgs[c.out.which[at]], errno)
 			at++
 		}
 	}
 	return sent
 }
 
-// fail sets the outcome of all of msgs.
-func fail(msgs []Message, err error) {
+// loadOut describes those of msgs that are to leave from a source.
+func (c *Conn) loadOut(msgs []Message, source int) {
+	c.out.begin(msgs)
 	for i := range msgs {
+		m := &msgs[i]
+		if c.sourceIndex(m) != source {
+			continue
+		}
+		at := c.out.add(m.Buffers)
+		c.out.which[at] = i
+		c.out.setName(at, m.Addr)
+		if m.SegmentSize > 0 {
+			c.out.setSegmentSize(at, m.SegmentSize)
+		}
+		if m.TOS != 0 {
+			c.out.setTOS(at, m.TOS)
+		}
+	}
+}
+
+// settle sets the outcome of the described messages from from to to.
+func (c *Conn) settle(msgs []Message, from, to int, err error) {
+	for _, i := range c.out.which[from:to] {
 		msgs[i].Err, msgs[i].Lost = err, 0
 	}
 }
@@ -180,5 +201,6 @@ func (c *Conn) Close() error {
 	if err == fs.ErrClosed {
 		return net.ErrClosed
 	}
+	c.closeSources() // nobody uses them any more
 	return errors.Join(err, c.probe.close())
 }

@@ -96,7 +96,7 @@ func TestDatagramsArriveInOrder(t *testing.T) {
 }
 
 func TestReceiveTellsTheSender(t *testing.T) {
-	a, b := pair(t, Config{})
+	a, b := pair(t, Config{Sources: 1})
 	if _, err := a.Send(texts(b.LocalAddr(), "hello")); err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +263,7 @@ func TestForeignAddressIsAnError(t *testing.T) {
 }
 
 func TestConfigIsChecked(t *testing.T) {
-	for _, cfg := range []Config{{Lanes: -1}, {Lanes: 257}, {Batch: -1}, {Batch: 1025}, {BufferSize: -1}, {BufferSize: 1<<30 + 1}} {
+	for _, cfg := range []Config{{Lanes: -1}, {Lanes: 257}, {Batch: -1}, {Batch: 1025}, {BufferSize: -1}, {BufferSize: 1<<30 + 1}, {Sources: -1}, {Sources: 3}, {Sources: 32}} {
 		if conns, err := Listen(anyPort, cfg); err == nil {
 			t.Errorf("Listen accepted %+v", cfg)
 			conns[0].Close()
@@ -330,6 +330,7 @@ func TestCloseWhileSending(t *testing.T) {
 		var sender sync.WaitGroup
 		sender.Go(func() {
 			msgs := texts(b.LocalAddr(), "one", "two", "three")
+			msgs[2].Source = 1
 			for {
 				_, err := a.Send(msgs)
 				if err == net.ErrClosed {
@@ -381,11 +382,14 @@ func openDescriptors(t *testing.T) int {
 
 func TestSocketsAreSetUp(t *testing.T) {
 	for i, c := range listen(t, Config{Lanes: 2}) {
-		fd := c.descriptor.FD()
-		if v, err := unix.GetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER); v != unix.IP_PMTUDISC_DO || err != nil {
-			t.Errorf("lane %d: path MTU discovery %d, %v; want %d", i, v, err, unix.IP_PMTUDISC_DO)
+		fds := []int{c.descriptor.FD(), c.probe.fd}
+		for _, fd := range append(c.sources, c.descriptor.FD()) {
+			fds = append(fds, fd)
+			if v, err := unix.GetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER); v != unix.IP_PMTUDISC_DO || err != nil {
+				t.Errorf("lane %d: path MTU discovery %d, %v; want %d", i, v, err, unix.IP_PMTUDISC_DO)
+			}
 		}
-		for _, fd := range []int{fd, c.probe.fd} {
+		for _, fd := range fds {
 			if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
 				t.Errorf("lane %d: flags %#x, error %v; want close-on-exec", i, flags, err)
 			}
@@ -456,7 +460,7 @@ func TestSendAndReceiveAllocateNothing(t *testing.T) {
 	header, payload := make([]byte, 20), make([]byte, 1400)
 	out := make([]Message, 8)
 	for i := range out {
-		out[i] = Message{Addr: b.LocalAddr(), Buffers: [][]byte{header, payload}}
+		out[i] = Message{Addr: b.LocalAddr(), Source: i, Buffers: [][]byte{header, payload}}
 	}
 	out[3].Addr = netip.MustParseAddrPort("[::1]:1000") // errors are free, too
 	in := NewMessages(8, 1500)

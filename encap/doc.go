@@ -6,7 +6,8 @@
 // The package does not look into it.
 //
 // A Conn belongs to one lane. Lanes share the local port (SO_REUSEPORT); the
-// kernel spreads senders over them and keeps a sender in its lane.
+// kernel spreads senders, by address and port, over them and keeps a sender in
+// its lane. So a Conn sends from several ports of its own, its sources.
 //
 // The package knows nothing of devices, peers, or routes. Its sockets exist on
 // Linux only; elsewhere the package builds and Listen says so.

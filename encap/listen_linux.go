@@ -54,6 +54,10 @@ func listenLane(addr netip.AddrPort, cfg Config, first bool) (*Conn, error) {
 		c.probe.close()
 		return nil, err
 	}
+	if err := c.openSources(cfg); err != nil {
+		c.Close()
+		return nil, err
+	}
 	return c, nil
 }
 
@@ -96,18 +100,23 @@ func bind(fd int, addr netip.AddrPort, first, shared bool) error {
 	return nil
 }
 
-// setOptions forbids outer fragments, asks for the type of service of what
-// comes in, and for room in the kernel.
+// setOptions does what setSendOptions does, asks for the type of service of what
+// comes in, and for room for it in the kernel.
 func setOptions(fd, bufferSize int) error {
-	// DO: DF on every datagram, learn from ICMP, EMSGSIZE for what is too long.
-	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DO); err != nil {
-		return fmt.Errorf("forbid fragmentation: %w", err)
-	}
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVTOS, 1); err != nil {
 		return fmt.Errorf("ask for the type of service: %w", err)
 	}
 	if err := setBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, bufferSize); err != nil {
 		return fmt.Errorf("set the receive buffer: %w", err)
+	}
+	return setSendOptions(fd, bufferSize)
+}
+
+// setSendOptions forbids outer fragments, and asks for room in the kernel.
+func setSendOptions(fd, bufferSize int) error {
+	// DO: DF on every datagram, learn from ICMP, EMSGSIZE for what is too long.
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DO); err != nil {
+		return fmt.Errorf("forbid fragmentation: %w", err)
 	}
 	if err := setBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, bufferSize); err != nil {
 		return fmt.Errorf("set the send buffer: %w", err)

@@ -17,7 +17,9 @@ const MaxPayload = 65535 - Overhead
 const MaxBuffers = 1024
 
 // MaxSegments is the largest number of datagrams of one train
-// (UDP_MAX_SEGMENTS, linux/udp.h; 128 since Linux 6.9).
+// (UDP_MAX_SEGMENTS, linux/udp.h). Linux takes 128 since 6.9; that saves 40 ns of
+// the 110 that sending and receiving a small datagram costs in a train of 64, of
+// the microseconds that its way takes, for twice the memory of every train.
 const MaxSegments = 64
 
 // Message is one datagram, or a train of datagrams, on its way out or in. Its
@@ -36,6 +38,11 @@ type Message struct {
 	// of its datagrams, in bytes; the last may be shorter. Their payloads lie
 	// end to end in Buffers: MaxSegments and MaxPayload bytes at most.
 	SegmentSize int
+
+	// Source is which of the Conn's source ports the datagram leaves from (Send),
+	// modulo Conn.Sources. Messages that have it in common leave in their
+	// order; others may overtake each other.
+	Source int
 
 	// TOS is the type of service of the outer header, DSCP and ECN: of every
 	// datagram of a train. The kernel lets no train form of unequal ones.

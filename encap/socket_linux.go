@@ -27,7 +27,7 @@ func (c *Conn) Overflows() uint64 {
 	return uint64(binary.NativeEndian.Uint32(info[unix.SK_MEMINFO_DROPS*4:]))
 }
 
-// BufferSizes is how many bytes the kernel holds for this socket in each
+// BufferSizes is how many bytes the kernel holds for one socket in each
 // direction: twice what was asked for, as it counts its own bookkeeping, or less
 // where the system's limit is lower.
 func (c *Conn) BufferSizes() (receive, send int, err error) {
@@ -39,7 +39,7 @@ func (c *Conn) BufferSizes() (receive, send int, err error) {
 	if err != nil {
 		return 0, 0, fmt.Errorf("encap: buffer size: %w", err)
 	}
-	send, err = unix.GetsockoptInt(c.descriptor.FD(), unix.SOL_SOCKET, unix.SO_SNDBUF)
+	send, err = unix.GetsockoptInt(c.sources[0], unix.SOL_SOCKET, unix.SO_SNDBUF)
 	if err != nil {
 		return 0, 0, fmt.Errorf("encap: buffer size: %w", err)
 	}

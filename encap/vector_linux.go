@@ -29,6 +29,8 @@ type vector struct {
 	names    []unix.RawSockaddrInet4
 	controls []control
 	iovecs   []unix.Iovec
+
+	n, used int // of headers and of iovecs
 }
 
 // newVector makes room for n messages of two buffers each: a header and a
@@ -45,25 +47,32 @@ func newVector(n int) vector {
 // load describes as many of msgs as fit, and returns how many these are.
 func (v *vector) load(msgs []Message) int {
 	msgs = msgs[:min(len(msgs), len(v.headers))]
-	v.reserve(msgs)
-	used := 0
+	v.begin(msgs)
 	for i := range msgs {
-		first := used
-		for _, b := range msgs[i].Buffers {
-			if len(b) > 0 {
-				v.iovecs[used].Base = &b[0]
-				v.iovecs[used].SetLen(len(b))
-				used++
-			}
-		}
-		v.describe(i, v.iovecs[first:used])
+		v.add(msgs[i].Buffers)
 	}
 	return len(msgs)
 }
 
-// reserve makes room for the buffers of msgs. It must come before pointers to
-// iovecs are taken.
-func (v *vector) reserve(msgs []Message) {
+// add describes one more message, and returns which it is.
+func (v *vector) add(buffers [][]byte) int {
+	first := v.used
+	for _, b := range buffers {
+		if len(b) > 0 {
+			v.iovecs[v.used].Base = &b[0]
+			v.iovecs[v.used].SetLen(len(b))
+			v.used++
+		}
+	}
+	v.describe(v.n, v.iovecs[first:v.used])
+	v.n++
+	return v.n - 1
+}
+
+// begin forgets what was described, and makes room for the buffers of msgs. It
+// must come before pointers to iovecs are taken.
+func (v *vector) begin(msgs []Message) {
+	v.n, v.used = 0, 0
 	need := 0
 	for i := range msgs {
 		need += len(msgs[i].Buffers)

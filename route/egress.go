@@ -45,8 +45,8 @@ func newEgress(lane Lane, cfg *Config, limit *answerLimit) *egress {
 		log:      cfg.Logger,
 		clock:    time.Now,
 		batch:    tun.NewBatch(egressBatch, maxPacket, egressSlab),
-		out:      newOutbox(batchSize),
-		again:    newOutbox(batchSize),
+		out:      newOutbox(batchSize, lane.Conn.Sources()),
+		again:    newOutbox(batchSize, lane.Conn.Sources()),
 		whole:    make([]byte, maxPacket),
 		answerer: newAnswerer(cfg.Lease, cfg.MTU),
 	}

@@ -43,8 +43,9 @@ type Queue interface {
 }
 
 // Conn is what a lane needs of the underlay edge; *encap.Conn is one. Neither
-// Send nor Receive waits.
+// Send nor Receive waits. Sources never changes.
 type Conn interface {
+	Sources() int
 	Send([]encap.Message) (int, error)
 	MaxSegments() int
 	Receive([]encap.Message) (int, error)

@@ -22,14 +22,16 @@ const (
 // must stay as it is until the messages are sent.
 //
 // Packets for one peer that are of equal length and type of service form a
-// train, one message, whichever flows they are of; a shorter one ends it.
-// Packets for one peer stay in order, those for different peers need not.
+// train, one message, whichever flows they are of; a shorter one ends it. A flow
+// always leaves from the same source port, and there are trains for each of
+// them. Packets for one peer from one source stay in order, others need not.
 type outbox struct {
 	messages []encap.Message // the first n are in use
 	trains   []train         // of each message
 	n        int
 
 	segments int // how many packets a train may have; 1: none are formed
+	sources  int // how many source ports there are, a power of two
 
 	arena []byte
 	used  int // of arena
@@ -38,6 +40,7 @@ type outbox struct {
 // train is what one message carries.
 type train struct {
 	hop     *NextHop
+	source  int
 	tos     byte // of all of them, inside and outside (RFC 6040, section 4.1)
 	packets int
 	size    int // length of each packet but the last
@@ -49,12 +52,13 @@ type train struct {
 	buffers [2 * maxTrain][]byte
 }
 
-// newOutbox makes an outbox for size messages.
-func newOutbox(size int) outbox {
+// newOutbox makes an outbox for size messages to a Conn with so many sources.
+func newOutbox(size, sources int) outbox {
 	return outbox{
 		messages: make([]encap.Message, size),
 		trains:   make([]train, size),
 		segments: 1,
+		sources:  sources,
 		arena:    make([]byte, headerArena),
 	}
 }
@@ -81,10 +85,10 @@ func (o *outbox) addPieces(hop *NextHop, header packet, payload []byte) {
 }
 
 func (o *outbox) add(hop *NextHop, header packet, payload []byte) {
-	size := len(header) + len(payload)
-	i := o.find(hop, header.tos(), size)
+	size, source := len(header)+len(payload), o.source(header)
+	i := o.find(hop, source, header.tos(), size)
 	if i < 0 {
-		i = o.begin(hop, header.tos(), size)
+		i = o.begin(hop, source, header.tos(), size)
 	}
 	t, m := &o.trains[i], &o.messages[i]
 	t.buffers[2*t.packets], t.buffers[2*t.packets+1] = header, payload
@@ -97,11 +101,20 @@ func (o *outbox) add(hop *NextHop, header packet, payload []byte) {
 	}
 }
 
+// source is the one of a packet's flow.
+func (o *outbox) source(header packet) int {
+	if o.sources == 1 {
+		return 0
+	}
+	return header.flow() & (o.sources - 1)
+}
+
 // find returns the train that a packet of this size may join, or -1. Only the
-// newest to the same peer comes into question: behind it, it would overtake.
-func (o *outbox) find(hop *NextHop, tos byte, size int) int {
+// newest to the same peer from the same source comes into question: behind it,
+// it would overtake.
+func (o *outbox) find(hop *NextHop, source int, tos byte, size int) int {
 	for i := o.n - 1; i >= max(0, o.n-recentTrains); i-- {
-		if t := &o.trains[i]; t.hop == hop {
+		if t := &o.trains[i]; t.hop == hop && t.source == source {
 			if t.open && t.tos == tos && size <= t.size && t.bytes+size <= encap.MaxPayload {
 				return i
 			}
@@ -112,12 +125,12 @@ func (o *outbox) find(hop *NextHop, tos byte, size int) int {
 }
 
 // begin begins a message.
-func (o *outbox) begin(hop *NextHop, tos byte, size int) int {
+func (o *outbox) begin(hop *NextHop, source int, tos byte, size int) int {
 	i := o.n
 	o.n++
 	t := &o.trains[i]
-	t.hop, t.tos, t.packets, t.size, t.bytes = hop, tos, 0, size, 0
-	o.messages[i].Addr, o.messages[i].TOS = hop.Endpoint, tos
+	t.hop, t.source, t.tos, t.packets, t.size, t.bytes = hop, source, tos, 0, size, 0
+	o.messages[i].Addr, o.messages[i].Source, o.messages[i].TOS = hop.Endpoint, source, tos
 	o.messages[i].SegmentSize = 0
 	return i
 }

@@ -22,6 +22,8 @@ type Datagram struct {
 	SegmentSize int
 
 	TOS byte // of the outer header
+
+	Source int // which of the sender's ports it left from
 }
 
 // Conn behaves like an *encap.Conn. The zero value is not usable; see NewConn.
@@ -39,6 +41,7 @@ type Conn struct {
 	overflows uint64
 
 	maxSegments int
+	sources     int
 	err         error // what Receive returns once nothing is delivered any more
 }
 
@@ -49,7 +52,7 @@ func NewConn() *Conn { return NewConnFunc(nil) }
 // not keep it, and takes sink's error for the message's. Nothing is allocated
 // then.
 func NewConnFunc(sink func(m *encap.Message) error) *Conn {
-	c := &Conn{sink: sink, mtus: make(map[netip.Addr]int), maxSegments: 1}
+	c := &Conn{sink: sink, mtus: make(map[netip.Addr]int), maxSegments: 1, sources: 1}
 	c.changed.L = &c.mu
 	return c
 }
@@ -150,7 +153,7 @@ func (c *Conn) keep(m *encap.Message) error {
 	}
 	for {
 		n := min(size, len(payload))
-		c.sent = append(c.sent, Datagram{Addr: m.Addr, Payload: payload[:n:n], TOS: m.TOS})
+		c.sent = append(c.sent, Datagram{Addr: m.Addr, Payload: payload[:n:n], TOS: m.TOS, Source: m.Source})
 		if payload = payload[n:]; len(payload) == 0 {
 			break
 		}
@@ -175,6 +178,20 @@ func (c *Conn) MaxSegments() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.maxSegments
+}
+
+// SetSources sets how many source ports there are, a power of two; 1 at first.
+func (c *Conn) SetSources(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sources = n
+}
+
+// Sources returns what SetSources set.
+func (c *Conn) Sources() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sources
 }
 
 // Messages is how many messages, datagrams or trains, were kept so far.

@@ -1,0 +1,60 @@
+package encap
+
+import (
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// openSources opens what the lane sends through: n sockets on ports that the
+// kernel chooses, or the lane's own for one. What it has opened when it fails
+// goes with the Conn.
+func (c *Conn) openSources(cfg Config) error {
+	if cfg.Sources == 1 {
+		c.sources = []int{c.descriptor.FD()}
+		return nil
+	}
+	for range cfg.Sources {
+		fd, err := openSource(c.local.Addr(), cfg.BufferSize)
+		if err != nil {
+			return fmt.Errorf("open a socket to send from: %w", err)
+		}
+		c.sources = append(c.sources, fd)
+	}
+	return nil
+}
+
+// openSource opens one of them. Nobody answers to its port: what comes there is
+// dropped before it takes room.
+func openSource(local netip.Addr, bufferSize int) (int, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	if err := prepareSource(fd, local, bufferSize); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+func prepareSource(fd int, local netip.Addr, bufferSize int) error {
+	none := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K} // accept the first 0 bytes
+	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &none}); err != nil {
+		return fmt.Errorf("receive nothing: %w", err)
+	}
+	if err := setSendOptions(fd, bufferSize); err != nil {
+		return err
+	}
+	return unix.Bind(fd, &unix.SockaddrInet4{Addr: local.As4()})
+}
+
+// closeSources closes those that openSources opened.
+func (c *Conn) closeSources() {
+	for _, fd := range c.sources {
+		if fd != c.descriptor.FD() {
+			unix.Close(fd)
+		}
+	}
+}
