@@ -202,10 +202,11 @@ func (c *Coalescer) slot(packet []byte, f format) *openRun {
 
 // flowHash mixes addresses and ports.
 func flowHash(packet []byte, f format) uint64 {
-	h := binary.LittleEndian.Uint64(packet[12:]) ^ uint64(f.protocol)
-	h = h*0x9e3779b97f4a7c15 ^ uint64(binary.LittleEndian.Uint32(packet[f.ip:]))
-	h *= 0x9e3779b97f4a7c15
-	return h >> 40
+	const golden = 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio
+	h := (binary.LittleEndian.Uint64(packet[12:]) ^ uint64(f.protocol)) * golden
+	h ^= h >> 32 // a multiplication carries upwards only
+	h ^= uint64(binary.LittleEndian.Uint32(packet[f.ip:]))
+	return h * golden >> 40
 }
 
 // sameFlow compares addresses, protocol and ports.

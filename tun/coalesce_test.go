@@ -347,3 +347,24 @@ func BenchmarkCoalesce(b *testing.B) {
 		c.Flush()
 	}
 }
+
+// Flows that differ in one field only do not share few slots: their runs would
+// close each other.
+func TestFlowsSpreadOverSlots(t *testing.T) {
+	fields := map[string]int{"last byte of the source": 15, "last byte of the destination": 19, "source port": 21, "destination port": 23}
+	for name, at := range fields {
+		slots := map[uint64]bool{}
+		packet := packetSpec{payload: pattern(10, 0)}.build()
+		f, ok := findFormat(packet)
+		if !ok {
+			t.Fatal("no TCP packet")
+		}
+		for v := range 256 {
+			packet[at] = byte(v)
+			slots[flowHash(packet, f)%maxRuns] = true
+		}
+		if len(slots) < maxRuns*3/4 {
+			t.Errorf("%s: 256 flows share %d of %d slots", name, len(slots), maxRuns)
+		}
+	}
+}
