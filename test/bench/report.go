@@ -1,41 +1,18 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
-	"math"
+	"os"
 	"slices"
-	"strings"
 )
-
-// Names of what is measured, as they stand in the JSON.
-const (
-	tcp1   = "tcp_1_stream_gbit_per_second"
-	tcp4   = "tcp_4_streams_gbit_per_second"
-	cost   = "cpu_seconds_per_100_gbit"
-	rtt    = "tcp_round_trips_per_second"
-	rttP99 = "tcp_round_trip_p99_microseconds"
-	udp64  = "udp_64_byte_packets_per_second"
-)
-
-// reference is the path that the others are compared with.
-const reference = "kernel VXLAN"
-
-// columns of the table, in order.
-var columns = []struct{ name, title, format string }{
-	{tcp1, "TCP 1 stream Gbit/s", "%.2f"},
-	{tcp4, "TCP 4 streams Gbit/s", "%.2f"},
-	{rtt, "TCP round trips/s", "%.0f"},
-	{rttP99, "p99 us", "%.0f"},
-	{udp64, "64-byte packets/s", "%.0f"},
-	{cost, "CPU-s/100 Gbit", "%.1f"},
-}
 
 // Report is everything that one run has found out.
 type Report struct {
-	Machine Machine `json:"machine"`
-	Rounds  int     `json:"rounds"`
-	Seconds float64 `json:"seconds_per_measurement"`
-	Paths   []Path  `json:"paths"`
+	Machine     Machine      `json:"machine"`
+	Rounds      int          `json:"rounds"`
+	Seconds     float64      `json:"seconds_per_stream"`
+	Comparisons []Comparison `json:"comparisons"` // the main one first
 }
 
 // Machine is where it was measured.
@@ -43,109 +20,124 @@ type Machine struct {
 	Kernel     string `json:"kernel"`
 	Processors int    `json:"processors"`
 	Go         string `json:"go"`
-	Congestion string `json:"congestion_control"`
-	Time       string `json:"time"`
+	Version    string `json:"flanneld"`
+	Time       string `json:"time"` // RFC 3339
+}
+
+// Comparison is some paths measured side by side.
+type Comparison struct {
+	Name   string   `json:"name"`
+	Title  string   `json:"title"`
+	Reason string   `json:"not_measured,omitempty"` // why there is nothing
+	Paths  []Path   `json:"paths"`
+	Keys   []string `json:"metrics"` // in the table's order
 }
 
 // Path is one way between two pods.
 type Path struct {
-	Name    string            `json:"name"`
-	Results map[string]Result `json:"results"`
+	Name     string            `json:"name"`
+	Title    string            `json:"title"`
+	Setting  setting           `json:"setting"`
+	Reason   string            `json:"not_measured,omitempty"` // why there is nothing
+	Failures []Failure         `json:"failures,omitempty"`
+	Results  map[string]Result `json:"results,omitempty"`
+
+	required bool
+}
+
+// Failure is a measurement that came to nothing.
+type Failure struct {
+	Measure string `json:"measure"`
+	Round   int    `json:"round"`
+	Error   string `json:"error"`
 }
 
 // Result is one metric of one path.
 type Result struct {
 	Median  float64   `json:"median"`
-	OfVXLAN float64   `json:"of_vxlan"` // the ratio of the medians
+	Least   float64   `json:"least"`
+	Most    float64   `json:"most"`
+	OfVXLAN float64   `json:"of_vxlan,omitempty"` // the ratio of the medians
 	Rounds  []float64 `json:"rounds"`
 }
 
-func (p Path) add(name string, value float64) {
-	r := p.Results[name]
-	r.Rounds = append(r.Rounds, value)
-	p.Results[name] = r
+// add takes in what one measurement yielded.
+func (p *Path) add(values map[string]float64) {
+	if p.Results == nil {
+		p.Results = map[string]Result{}
+	}
+	for key, value := range values {
+		r := p.Results[key]
+		r.Rounds = append(r.Rounds, value)
+		p.Results[key] = r
+	}
 }
 
-// finish computes medians, and ratios to the reference.
-func (r *Report) finish() {
+func (p *Path) fail(m measure, round int, err error) {
+	p.Failures = append(p.Failures, Failure{m.name, round, err.Error()})
+}
+
+// finish computes medians, spreads, and ratios to the reference.
+func (c *Comparison) finish() {
 	base := map[string]float64{}
-	for _, p := range r.Paths {
-		for name, result := range p.Results {
-			result.Median = median(result.Rounds)
-			p.Results[name] = result
+	for _, p := range c.Paths {
+		for key, r := range p.Results {
+			r.Median, r.Least, r.Most = median(r.Rounds), slices.Min(r.Rounds), slices.Max(r.Rounds)
+			p.Results[key] = r
 			if p.Name == reference {
-				base[name] = result.Median
+				base[key] = r.Median
 			}
 		}
 	}
-	for _, p := range r.Paths {
-		for name, result := range p.Results {
-			if base[name] != 0 {
-				result.OfVXLAN = result.Median / base[name]
+	for _, p := range c.Paths {
+		for key, r := range p.Results {
+			if base[key] != 0 {
+				r.OfVXLAN = r.Median / base[key]
 			}
-			p.Results[name] = result
+			p.Results[key] = r
 		}
 	}
 }
 
-// table is the report for people, in Markdown.
-func (r *Report) table() string {
-	rows := [][]string{{"path"}}
-	for _, c := range columns {
-		rows[0] = append(rows[0], c.title, "of VXLAN")
-	}
-	for _, p := range r.Paths {
-		row := []string{p.Name}
-		for _, c := range columns {
-			result := p.Results[c.name]
-			row = append(row, fmt.Sprintf(c.format, result.Median), fmt.Sprintf("%.2f", result.OfVXLAN))
-		}
-		rows = append(rows, row)
-	}
-	widths := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], len(cell))
-		}
-	}
-	var b strings.Builder
-	for i, row := range rows {
-		writeRow(&b, row, widths)
-		if i == 0 {
-			rule := make([]string, len(row))
-			for j := range rule {
-				rule[j] = strings.Repeat("-", widths[j])
+// failed lists what makes the run a failure: a path that everybody has was not
+// measured in full.
+func (r *Report) failed() (what []string) {
+	for _, c := range r.Comparisons {
+		for _, p := range c.Paths {
+			if !p.required {
+				continue
 			}
-			writeRow(&b, rule, widths)
+			if p.Reason != "" {
+				what = append(what, fmt.Sprintf("%s, %s: %s", c.Title, p.Title, p.Reason))
+			}
+			for _, f := range p.Failures {
+				what = append(what, fmt.Sprintf("%s, %s, %s, round %d: %s", c.Title, p.Title, f.Measure, f.Round, f.Error))
+			}
 		}
 	}
-	fmt.Fprintf(&b, "\nMedians of %d rounds, %g s each; %d processors, Linux %s, %s, %s.\n", r.Rounds, r.Seconds,
-		r.Machine.Processors, r.Machine.Kernel, r.Machine.Congestion, r.Machine.Go)
-	b.WriteString("64-byte packets/s: the highest rate of which at most 0.5 % is lost.\n")
-	return b.String()
+	return what
 }
 
-func writeRow(b *strings.Builder, row []string, widths []int) {
-	for i, cell := range row {
-		if i == 0 {
-			fmt.Fprintf(b, "| %-*s |", widths[i], cell)
-		} else {
-			fmt.Fprintf(b, " %*s |", widths[i], cell)
-		}
+// readReport reads what [Report.write] has written.
+func readReport(name string) (r Report, err error) {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return r, err
 	}
-	b.WriteByte('\n')
+	if err := json.Unmarshal(data, &r); err != nil {
+		return r, fmt.Errorf("read %s: %w", name, err)
+	}
+	if len(r.Comparisons) == 0 {
+		return r, fmt.Errorf("read %s: no comparison in it", name)
+	}
+	return r, nil
 }
 
-func median(values []float64) float64 {
-	if len(values) == 0 {
-		return 0
+// write writes the report as JSON.
+func (r *Report) write(name string) error {
+	data, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
 	}
-	sorted := slices.Sorted(slices.Values(values))
-	middle := len(sorted) / 2
-	if len(sorted)%2 == 1 {
-		return sorted[middle]
-	}
-	return (sorted[middle-1] + sorted[middle]) / 2
+	return os.WriteFile(name, append(data, '\n'), 0o644)
 }
-
-func geometric(a, b float64) float64 { return math.Sqrt(a * b) }

@@ -1,0 +1,136 @@
+package main
+
+import "fmt"
+
+// kind is a way to join two hosts' pods.
+type kind struct {
+	name     string // for -paths
+	title    string
+	required bool // its failure is the run's
+}
+
+var kinds = []kind{
+	{"routing", "plain routing", true},
+	{reference, "kernel VXLAN", true},
+	{"flanneld", "flanneld", true},
+	{"flanneld-off", "flanneld, offloads off", true},
+	{"wireguard-go", "wireguard-go", false},
+	{"flannel", "flannel, udp backend", false},
+	{"nebula", "nebula", false},
+}
+
+// reference is the path that the others are compared with.
+const reference = "vxlan"
+
+// subject is a path to be measured: a kind under a setting.
+type subject struct {
+	kind
+	setting
+}
+
+// comparison is some paths measured side by side.
+type comparison struct {
+	name     string // for -variants; "main" is no variant
+	title    string
+	subjects []subject
+	measures []measure
+}
+
+// variants differ from the main comparison in one respect, and are measured in
+// short: throughput alone.
+var variants = []struct {
+	name, title string
+	subjects    func(base []subject) []subject
+}{
+	{"segmentation", "segmentation offload off on the underlay", func(base []subject) []subject {
+		return changed(base, func(s *setting) { s.Segmentation = false })
+	}},
+	{"lanes", "lanes", withLanes},
+	{"bbr", "BBR", func(base []subject) []subject {
+		return changed(only(base, "routing", reference, "flanneld"), func(s *setting) { s.Congestion = "bbr" })
+	}},
+}
+
+// variantMeasures are what variants are measured by.
+var variantMeasures = []string{"tcp1", "tcp4"}
+
+// comparisons is what the options ask for: the main one, then the variants.
+func (o options) comparisons() []comparison {
+	main := comparison{name: "main", title: "everything as it comes"}
+	for _, k := range kinds {
+		if o.paths.has(k.name) {
+			main.subjects = append(main.subjects, subject{k, o.base})
+		}
+	}
+	for _, m := range measures {
+		if o.measures.has(m.name) {
+			main.measures = append(main.measures, m)
+		}
+	}
+	list := []comparison{main}
+	for _, v := range variants {
+		c := comparison{v.name, v.title, v.subjects(main.subjects), short(main.measures)}
+		if o.variants.has(v.name) && len(c.subjects) > 0 && len(c.measures) > 0 {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// withLanes is flanneld with one, two and four lanes, beside VXLAN.
+func withLanes(base []subject) []subject {
+	list := only(base, reference)
+	for _, s := range only(base, "flanneld") {
+		for _, n := range []int{1, 2, 4} {
+			s.Lanes = fmt.Sprint(n)
+			s.title = "flanneld, " + counted(n, "lane")
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+func changed(base []subject, change func(*setting)) []subject {
+	list := make([]subject, len(base))
+	for i, s := range base {
+		change(&s.setting)
+		list[i] = s
+	}
+	return list
+}
+
+func only(base []subject, names ...string) (list []subject) {
+	for _, s := range base {
+		for _, name := range names {
+			if s.name == name {
+				list = append(list, s)
+			}
+		}
+	}
+	return list
+}
+
+func short(full []measure) (list []measure) {
+	for _, m := range full {
+		for _, name := range variantMeasures {
+			if m.name == name {
+				list = append(list, m)
+			}
+		}
+	}
+	return list
+}
+
+func pathNames() (names []string) {
+	for _, k := range kinds {
+		names = append(names, k.name)
+	}
+	return names
+}
+
+func variantNames() (names []string) {
+	for _, v := range variants {
+		names = append(names, v.name)
+	}
+	return names
+}

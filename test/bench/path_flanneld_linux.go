@@ -1,0 +1,25 @@
+package main
+
+import (
+	"time"
+
+	"flanneld/test/lab"
+)
+
+// flanneld is the program under test, as anybody would start it.
+func flanneld(p *lab.Program, hosts pair, s subject) *path {
+	return withFlanneld(hosts, s)
+}
+
+// flanneldWithoutOffloads handles every packet by itself.
+func flanneldWithoutOffloads(p *lab.Program, hosts pair, s subject) *path {
+	return withFlanneld(hosts, s, "--offload", "off")
+}
+
+func withFlanneld(hosts pair, s subject, args ...string) *path {
+	args = append(args, "--lanes", s.Lanes)
+	d1 := hosts.h1.Start(args...).WaitReady(20 * time.Second)
+	d2 := hosts.h2.Start(append(args, "--join", hosts.h1.Addr.String())...).WaitReady(20 * time.Second)
+	hosts.lab.WaitConverged(2)
+	return &path{subject: s, from: hosts.h1.Pod(), to: hosts.h2.Pod(), processes: []int{d1.PID(), d2.PID()}}
+}

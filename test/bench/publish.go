@@ -1,0 +1,4 @@
+package main
+
+// publishedDir is where the results that the documents show are kept.
+const publishedDir = "docs/benchmark"

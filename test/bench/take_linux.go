@@ -1,0 +1,120 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"flanneld/test/lab"
+)
+
+// values are what a measurement yields, by the metric's key.
+type values = map[string]float64
+
+// takers carry out the measures, by name.
+var takers = map[string]func(measure, *path, options) (values, error){
+	"tcp1":      takeStreams(1, false),
+	"tcp4":      takeStreams(4, false),
+	"both":      takeStreams(1, true),
+	"tcprr":     takeRoundTrips(tcpRoundTrips),
+	"udprr":     takeRoundTrips(udpRoundTrips),
+	"load":      takeLoad,
+	"udp64x1":   takePackets(64, 1),
+	"udp64x8":   takePackets(64, 8),
+	"udp1300x1": takePackets(1300, 1),
+	"udp1300x8": takePackets(1300, 8),
+	"memory":    takeMemory,
+}
+
+// take takes one measurement. A daemon that has died meanwhile is an error,
+// also where packets pass without it.
+func take(p *lab.Program, m measure, path *path, o options) (v values, err error) {
+	failed := p.Try(func() {
+		v, err = takers[m.name](m, path, o)
+	})
+	if failed != nil {
+		return nil, failed
+	}
+	return v, err
+}
+
+// takeStreams measures throughput and, where there is a metric for it, its cost.
+func takeStreams(n int, both bool) func(measure, *path, options) (values, error) {
+	return func(m measure, path *path, o options) (values, error) {
+		t, err := stream(path, n, both, o.length)
+		if err != nil {
+			return nil, err
+		}
+		v := values{m.metrics[0].key: t.gigabits()}
+		if len(m.metrics) > 1 {
+			v[m.metrics[1].key] = t.cost()
+		}
+		return v, nil
+	}
+}
+
+// takeRoundTrips yields how many there were in a second, and percentiles.
+func takeRoundTrips(measurement func(*path, time.Duration) (latencies, error)) func(measure, *path, options) (values, error) {
+	return func(m measure, path *path, o options) (values, error) {
+		length := o.length / 2
+		times, err := measurement(path, length)
+		if err != nil {
+			return nil, err
+		}
+		at := times.at(50, 99)
+		return values{
+			m.metrics[0].key: float64(len(times)) / length.Seconds(),
+			m.metrics[1].key: at[0],
+			m.metrics[2].key: at[1],
+		}, nil
+	}
+}
+
+func takeLoad(m measure, path *path, o options) (values, error) {
+	times, err := loadedPing(path, o.length)
+	if err != nil {
+		return nil, err
+	}
+	at := times.at(50, 99)
+	return values{m.metrics[0].key: at[0], m.metrics[1].key: at[1]}, nil
+}
+
+// takePackets finds the highest lossless rate, then offers twice as much.
+func takePackets(size, flows int) func(measure, *path, options) (values, error) {
+	keys := packetKeys(size, flows)
+	return func(m measure, path *path, o options) (values, error) {
+		t := trial{path: path, size: size, flows: flows, length: o.length / 6}
+		rate, err := t.highest()
+		if err != nil {
+			return nil, err
+		}
+		v := values{keys.lossless: rate}
+		if size != overloadSize {
+			return v, nil
+		}
+		t.length *= 2
+		over, err := t.run(2 * rate)
+		if err != nil {
+			return nil, fmt.Errorf("overload: %w", err)
+		}
+		v[keys.offered] = over.offered / rate
+		v[keys.delivered] = over.delivered / rate
+		return v, nil
+	}
+}
+
+// takeMemory looks at the larger of the daemons. A path without any yields
+// nothing.
+func takeMemory(m measure, path *path, _ options) (values, error) {
+	if len(path.processes) == 0 {
+		return nil, nil
+	}
+	v := values{m.metrics[0].key: path.atRest}
+	for _, pid := range path.processes {
+		now, err := memoryOf(pid)
+		if err != nil {
+			return nil, err
+		}
+		v[m.metrics[1].key] = max(v[m.metrics[1].key], now.highest)
+	}
+	return v, nil
+}
