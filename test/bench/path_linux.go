@@ -1,7 +1,7 @@
 package main
 
 import (
-	"errors"
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -109,19 +109,20 @@ func find(p *lab.Program, names ...string) string {
 	return ""
 }
 
-// start starts a daemon on a host, for as long as the paths are there, and
+// start starts a daemon in a namespace, for as long as the paths are there, and
 // returns its process ID.
-func start(p *lab.Program, h *lab.Host, name string, args ...string) int {
+func start(p *lab.Program, ns *lab.Namespace, name string, args ...string) int {
 	cmd := exec.Command(name, args...)
-	log := new(strings.Builder)
+	log := new(bytes.Buffer)
 	cmd.Stdout, cmd.Stderr = log, log
-	if err := h.Namespace.Start(cmd); err != nil {
+	if err := ns.Start(cmd); err != nil {
 		p.Fatalf("start %s: %v", name, err)
 	}
 	p.Cleanup(func() {
 		cmd.Process.Kill()
-		if err := cmd.Wait(); err != nil && !errors.As(err, new(*exec.ExitError)) {
-			p.Logf("wait for %s: %v", name, err)
+		cmd.Wait()
+		if p.Failed() {
+			p.Logf("---- log of %s in %s\n%s", filepath.Base(name), ns.Name, log)
 		}
 	})
 	return cmd.Process.Pid

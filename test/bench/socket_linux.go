@@ -73,7 +73,6 @@ func connect(from, to *lab.Pod, port uint16, congestion string) (c connection, e
 	at := netip.AddrPortFrom(to.Addr, port)
 	prepare := func(fd int) error {
 		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 		return os.NewSyscallError("choose "+congestion, unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, congestion))
 	}
 	listener, err := open(to.Namespace, unix.SOCK_STREAM, 0, func(fd int) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -50,9 +51,10 @@ func (s *streams) stop() {
 	}
 }
 
-// pour sends until the connection ends.
+// pour sends until the connection ends. The block is filled, as anybody's would
+// be: memory that was never written to is one page of zeroes to the kernel.
 func pour(fd int) {
-	block := make([]byte, streamBlock)
+	block := bytes.Repeat([]byte{0xa5}, streamBlock)
 	for {
 		if _, err := unix.Write(fd, block); err != nil && !temporary(err) {
 			return
