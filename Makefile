@@ -6,6 +6,8 @@ DESTDIR     ?=
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME    ?= 5s
 MINUTES     ?= 30
+ROUNDS      ?= 3
+BENCH       ?=
 BENCH_JSON  ?= bin/bench.json
 BINARY      := bin/flanneld
 BINDIR      ?= $(PREFIX)/bin
@@ -14,7 +16,7 @@ UNITDIR     ?= $(PREFIX)/lib/systemd/system
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
 # What the tests call, and the Debian package that has it.
-TOOLS := ip:iproute2 iptables:iptables nft:nftables ping:iputils-ping tcpdump:tcpdump iperf3:iperf3 \
+TOOLS := ip:iproute2 ethtool:ethtool iptables:iptables nft:nftables ping:iputils-ping tcpdump:tcpdump iperf3:iperf3 \
          busybox:busybox-static dockerd:docker.io containerd:containerd runc:runc \
          gcc:gcc systemd-analyze:systemd pgrep:procps nsenter:util-linux setpriv:util-linux tar:tar
 
@@ -24,7 +26,7 @@ TOOLS := ip:iproute2 iptables:iptables nft:nftables ping:iputils-ping tcpdump:tc
 help: ## this list
 	@echo "flanneld $(VERSION). Targets:"
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@echo "Variables: PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) VERSION=$(VERSION) FUZZTIME=$(FUZZTIME) MINUTES=$(MINUTES) BENCH_JSON=$(BENCH_JSON)"
+	@echo "Variables: PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) VERSION=$(VERSION) FUZZTIME=$(FUZZTIME) MINUTES=$(MINUTES) ROUNDS=$(ROUNDS) BENCH=$(BENCH) BENCH_JSON=$(BENCH_JSON)"
 
 build: ## bin/flanneld, static
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BINARY) ./cmd/flanneld
@@ -111,9 +113,11 @@ e2e: ## end-to-end tests, as root; RUN=Regexp picks some
 soak: ## traffic and random restarts for MINUTES
 	FLANNELD_SOAK_MINUTES=$(MINUTES) go test -tags e2e -count=1 -v -timeout 0 -run '^TestSoak$$' ./test/e2e
 
-bench: ## plain routing, kernel VXLAN and flanneld side by side (as root)
-	@mkdir -p $(dir $(BENCH_JSON))
-	@go run ./test/bench -json $(BENCH_JSON)
+# Its own process, so that an interrupted make interrupts it and nobody between.
+bench: ## all paths side by side (as root, some ten minutes); BENCH=-help lists flags
+	@mkdir -p $(dir $(BENCH_JSON)) bin
+	@go build -o bin/bench ./test/bench
+	@exec bin/bench -version $(VERSION) -rounds $(ROUNDS) -json $(BENCH_JSON) -chart $(basename $(BENCH_JSON)).svg $(BENCH)
 
 install: build ## program, units, settings; honours DESTDIR and PREFIX
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(BINDIR)/flanneld

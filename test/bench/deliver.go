@@ -16,10 +16,16 @@ func (o options) deliver(r Report) error {
 		written(o.json)
 	}
 	if o.chart != "" {
-		if err := os.WriteFile(o.chart, []byte(r.Comparisons[0].chart()), 0o644); err != nil {
+		if err := os.WriteFile(o.chart, []byte(r.chart()), 0o644); err != nil {
 			return err
 		}
 		written(o.chart)
+	}
+	if o.publish {
+		if err := r.publish("."); err != nil {
+			return err
+		}
+		written(publishedDir)
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ type metric struct {
 	format string  // of a value in the table
 	scale  float64 // the table shows value / scale; 0 means 1
 	less   bool    // the smaller the better
+	share  bool    // of something else of the same path: not compared with VXLAN
 	chart  bool    // a bar in the chart
 }
 
@@ -66,8 +67,8 @@ func packets(size, flows int) measure {
 	}}
 	if size == overloadSize {
 		m.metrics = append(m.metrics,
-			metric{key: keys.offered, title: fmt.Sprintf("overload from %s, offered", counted(flows, "sender")), format: "%.2f"},
-			metric{key: keys.delivered, title: fmt.Sprintf("overload from %s, delivered", counted(flows, "sender")), format: "%.2f"})
+			metric{key: keys.offered, title: fmt.Sprintf("overload from %s, offered", counted(flows, "sender")), format: "%.2f", share: true},
+			metric{key: keys.delivered, title: fmt.Sprintf("overload from %s, delivered", counted(flows, "sender")), format: "%.2f", share: true})
 	}
 	return m
 }

@@ -14,6 +14,7 @@ import (
 type options struct {
 	rounds   int
 	length   time.Duration // of each measurement of a stream; others are in proportion
+	version  string
 	base     setting
 	paths    choice
 	measures choice
@@ -37,6 +38,7 @@ func parse(args []string, output io.Writer) (options, error) {
 	o := options{paths: all(pathNames()), measures: all(measureNames()), variants: all(variantNames())}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(output)
+	flags.StringVar(&o.version, "version", "", "what is measured, for the report: flanneld's version")
 	flags.IntVar(&o.rounds, "rounds", 3, "how often everything is measured; medians count")
 	flags.DurationVar(&o.length, "time", 1500*time.Millisecond, "length of one measurement of a stream; others are in proportion")
 	flags.StringVar(&o.base.Congestion, "congestion", "cubic", "TCP congestion control of the streams")

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"math"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -17,7 +16,6 @@ const (
 	udpOverhead = 20 + 8 // of an IPv4 and a UDP header
 	packetBatch = 64     // packets a system call, at most
 	packetPort  = 20_000 // the first of those that trials use, each another
-	lossAllowed = 0.005
 	// settle is how long packets may be under way when sending ends. What
 	// comes later has been waiting in a queue: the rate could not last.
 	settle = 10 * time.Millisecond
@@ -31,63 +29,6 @@ type trial struct {
 	size   int // of a packet, with its IP header
 	flows  int // each with a sender of its own
 	length time.Duration
-}
-
-// outcome is what became of a trial. Rates are in packets per second.
-type outcome struct {
-	sent, received int     // received in time
-	offered        float64 // rate at which senders sent
-	delivered      float64 // rate of arrival, once queues were full
-}
-
-func (o outcome) lossless() bool {
-	return o.sent > 0 && float64(o.sent-o.received) <= float64(o.sent)*lossAllowed
-}
-
-var unlimited = math.Inf(1)
-
-// highest searches for the highest rate of which at most 0.5 % is lost. A first
-// trial without a limit tells where to look: its senders' rate can't be
-// surpassed. Then the interval is halved on a logarithmic scale. A rate that
-// loses is tried twice, because on a shared machine anybody may be held up.
-func (t trial) highest() (float64, error) {
-	flood, err := t.run(unlimited)
-	if err != nil || flood.lossless() {
-		return flood.offered, err
-	}
-	high, low, best := flood.offered, max(flood.delivered, flood.offered/64)/4, 0.0
-	for steps := 0; steps < 7; {
-		rate := geometric(low, high)
-		if best == 0 {
-			rate = low // is still to be confirmed
-		}
-		o, err := t.best(rate)
-		switch {
-		case err != nil:
-			return 0, err
-		case o.lossless():
-			low, best = rate, max(best, o.offered)
-			steps++
-		case best == 0:
-			high, low = low, low/4
-			if low < 100 {
-				return 0, fmt.Errorf("no rate without loss: at %.0f packets/s %d of %d arrived", rate, o.received, o.sent)
-			}
-		default:
-			high = rate
-			steps++
-		}
-	}
-	return best, nil
-}
-
-// best is the better outcome of two attempts, if the first loses.
-func (t trial) best(rate float64) (outcome, error) {
-	o, err := t.run(rate)
-	if err != nil || o.lossless() {
-		return o, err
-	}
-	return t.run(rate)
 }
 
 var trials atomic.Uint32

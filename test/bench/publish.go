@@ -1,4 +1,104 @@
 package main
 
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
 // publishedDir is where the results that the documents show are kept.
 const publishedDir = "docs/benchmark"
+
+// What is between these lines of a document is a table of the published run.
+const (
+	tableBegins = "<!-- benchmark table -->\n"
+	tableEnds   = "<!-- end of benchmark table -->\n"
+)
+
+// documents show the published run, each in its own way.
+var documents = map[string]func(*Report) string{
+	"README.md":                              (*Report).headlines,
+	filepath.Join(publishedDir, "README.md"): (*Report).text,
+}
+
+// publish makes the report the published one. root is the top of the tree.
+func (r *Report) publish(root string) error {
+	dir := filepath.Join(root, publishedDir)
+	if err := r.write(filepath.Join(dir, "results.json")); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "chart.svg"), []byte(r.chart()), 0o644); err != nil {
+		return err
+	}
+	for name, table := range documents {
+		if err := replaceTable(filepath.Join(root, name), table(r)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replaceTable puts the table into the document.
+func replaceTable(name, table string) error {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	changed, err := withTable(string(text), table)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return os.WriteFile(name, []byte(changed), 0o644)
+}
+
+// withTable is the document with the table in its place.
+func withTable(document, table string) (string, error) {
+	before, rest, begins := strings.Cut(document, tableBegins)
+	_, after, ends := strings.Cut(rest, tableEnds)
+	if !begins || !ends {
+		return "", fmt.Errorf("no place for the table: it goes between the lines %q and %q", strings.TrimSpace(tableBegins), strings.TrimSpace(tableEnds))
+	}
+	return before + tableBegins + "\n" + table + "\n" + tableEnds + after, nil
+}
+
+// headlines is a small table: what the chart shows, with the ratios alone, of
+// the paths that were measured.
+func (r *Report) headlines() string {
+	c := r.Comparisons[0]
+	rows := [][]string{{"of kernel VXLAN"}}
+	shown := c.measured()
+	for _, p := range shown {
+		rows[0] = append(rows[0], p.Title)
+	}
+	for _, m := range metricsOf(c.Keys) {
+		if !m.chart {
+			continue
+		}
+		row := []string{m.headline()}
+		for _, p := range shown {
+			row = append(row, m.ratio(p.Results[m.key], p.Name == reference))
+		}
+		rows = append(rows, row)
+	}
+	return grid(rows) + fmt.Sprintf("\n%d processors, Linux %s, %s, medians of %s.\n", r.Machine.Processors, r.Machine.Kernel, c.congestion(), counted(r.Rounds, "round"))
+}
+
+// headline says which way a ratio is good, where it is not the usual one.
+func (m metric) headline() string {
+	if m.less {
+		return m.title + " (less is better)"
+	}
+	return m.title
+}
+
+// ratio is a figure for the reference, and for others what they are of it.
+func (m metric) ratio(r Result, reference bool) string {
+	switch {
+	case len(r.Rounds) == 0:
+		return "-"
+	case reference:
+		return "1 (" + m.value(r.Median) + ")"
+	}
+	return fmt.Sprintf("%.2f", r.OfVXLAN)
+}

@@ -9,6 +9,7 @@ import (
 
 // Report is everything that one run has found out.
 type Report struct {
+	Version     string       `json:"flanneld,omitempty"`
 	Machine     Machine      `json:"machine"`
 	Rounds      int          `json:"rounds"`
 	Seconds     float64      `json:"seconds_per_stream"`
@@ -20,7 +21,6 @@ type Machine struct {
 	Kernel     string `json:"kernel"`
 	Processors int    `json:"processors"`
 	Go         string `json:"go"`
-	Version    string `json:"flanneld"`
 	Time       string `json:"time"` // RFC 3339
 }
 

@@ -36,20 +36,7 @@ func tcpRoundTrips(path *path, length time.Duration) (latencies, error) {
 	}
 	defer c.close()
 	var echo sync.WaitGroup
-	echo.Go(func() {
-		onThread(func() {
-			b := make([]byte, 1)
-			for {
-				n, err := unix.Read(c.server, b)
-				if err == nil && n == 0 || err != nil && !temporary(err) {
-					return
-				}
-				if n == 1 {
-					unix.Write(c.server, b)
-				}
-			}
-		})
-	})
+	echo.Go(func() { onThread(func() { echoBytes(c.server) }) })
 	defer echo.Wait()
 	defer c.end()
 	return roundTrips(c.client, length)
@@ -70,19 +57,34 @@ func udpRoundTrips(path *path, length time.Duration) (latencies, error) {
 	defer unix.Close(client)
 	var echo sync.WaitGroup
 	var over atomic.Bool
-	echo.Go(func() {
-		onThread(func() {
-			b := make([]byte, 1)
-			for !over.Load() {
-				if n, from, err := unix.Recvfrom(server, b, 0); err == nil {
-					unix.Sendto(server, b[:n], 0, from)
-				}
-			}
-		})
-	})
+	echo.Go(func() { onThread(func() { echoDatagrams(server, &over) }) })
 	defer echo.Wait()
 	defer over.Store(true)
 	return roundTrips(client, length)
+}
+
+// echoBytes sends back what comes, until the connection ends.
+func echoBytes(fd int) {
+	b := make([]byte, 1)
+	for {
+		n, err := unix.Read(fd, b)
+		if err == nil && n == 0 || err != nil && !temporary(err) {
+			return
+		}
+		if n == 1 {
+			unix.Write(fd, b)
+		}
+	}
+}
+
+// echoDatagrams sends back what comes, until it is over.
+func echoDatagrams(fd int, over *atomic.Bool) {
+	b := make([]byte, 1)
+	for !over.Load() {
+		if n, from, err := unix.Recvfrom(fd, b, 0); err == nil {
+			unix.Sendto(fd, b[:n], 0, from)
+		}
+	}
 }
 
 // roundTrips plays the client: it sends the next byte when the last is back. An

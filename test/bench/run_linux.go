@@ -16,7 +16,7 @@ import (
 
 // measure runs all comparisons, one after the other.
 func (o options) measure() (Report, error) {
-	report := Report{Machine: machine(), Rounds: o.rounds, Seconds: o.length.Seconds()}
+	report := Report{Machine: machine(), Version: o.version, Rounds: o.rounds, Seconds: o.length.Seconds()}
 	for _, c := range o.comparisons() {
 		result, err := o.compare(c)
 		if err != nil {

@@ -27,5 +27,3 @@ func percentile(sorted []float64, p float64) float64 {
 	rank := int(math.Ceil(p / 100 * float64(len(sorted))))
 	return sorted[max(rank, 1)-1]
 }
-
-func geometric(a, b float64) float64 { return math.Sqrt(a * b) }

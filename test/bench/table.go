@@ -25,12 +25,7 @@ func (c Comparison) table() string {
 	if c.Reason != "" {
 		return fmt.Sprintf("not measured: %s\n", c.Reason)
 	}
-	var shown []Path
-	for _, p := range c.Paths {
-		if p.Reason == "" {
-			shown = append(shown, p)
-		}
-	}
+	shown := c.measured()
 	rows := [][]string{{""}}
 	for _, p := range shown {
 		rows[0] = append(rows[0], p.Title)
@@ -45,17 +40,27 @@ func (c Comparison) table() string {
 	return grid(rows) + c.remarks()
 }
 
-// cell is "median × ratio (least to most)".
+// measured are the paths that could be set up.
+func (c Comparison) measured() (paths []Path) {
+	for _, p := range c.Paths {
+		if p.Reason == "" {
+			paths = append(paths, p)
+		}
+	}
+	return paths
+}
+
+// cell is "median (least-most) ratio".
 func (m metric) cell(r Result) string {
 	if len(r.Rounds) == 0 {
 		return "-"
 	}
 	text := m.value(r.Median)
-	if r.OfVXLAN != 0 {
-		text += fmt.Sprintf(" = %.2f", r.OfVXLAN)
-	}
 	if len(r.Rounds) > 1 {
 		text += fmt.Sprintf(" (%s-%s)", m.value(r.Least), m.value(r.Most))
+	}
+	if r.OfVXLAN != 0 && !m.share {
+		text += fmt.Sprintf(" %.2fx", r.OfVXLAN)
 	}
 	return text
 }
@@ -84,7 +89,7 @@ func (c Comparison) remarks() string {
 
 // legend says how to read the tables.
 func (r *Report) legend() string {
-	return fmt.Sprintf(`Medians of %s, in brackets the least and the most; after "=" the ratio to kernel VXLAN in the same run.
+	return fmt.Sprintf(`Medians of %s, in brackets the least and the most; "0.50x" is the ratio to kernel VXLAN in the same run.
 %d processors, Linux %s, %s, %s, %g s a stream.
 `, counted(r.Rounds, "round"), r.Machine.Processors, r.Machine.Kernel, r.Machine.Go, r.Comparisons[0].congestion(), r.Seconds)
 }

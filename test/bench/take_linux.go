@@ -83,7 +83,7 @@ func takePackets(size, flows int) func(measure, *path, options) (values, error) 
 	keys := packetKeys(size, flows)
 	return func(m measure, path *path, o options) (values, error) {
 		t := trial{path: path, size: size, flows: flows, length: o.length / 6}
-		rate, err := t.highest()
+		rate, err := attempt(t.run).highest()
 		if err != nil {
 			return nil, err
 		}
