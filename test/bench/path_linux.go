@@ -53,6 +53,16 @@ func buildPath(p *lab.Program, s subject) (built *path, err error) {
 	return built, err
 }
 
+// alive is an error if a daemon has ended.
+func (path *path) alive() error {
+	for _, pid := range path.processes {
+		if _, err := memoryOf(pid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // weigh notes what the daemons hold as long as they have nothing to do.
 func (path *path) weigh(p *lab.Program) {
 	for _, pid := range path.processes {
@@ -118,9 +128,14 @@ func start(p *lab.Program, ns *lab.Namespace, name string, args ...string) int {
 	if err := ns.Start(cmd); err != nil {
 		p.Fatalf("start %s: %v", name, err)
 	}
+	ended := make(chan struct{})
+	go func() {
+		cmd.Wait()
+		close(ended)
+	}()
 	p.Cleanup(func() {
 		cmd.Process.Kill()
-		cmd.Wait()
+		<-ended
 		if p.Failed() {
 			p.Logf("---- log of %s in %s\n%s", filepath.Base(name), ns.Name, log)
 		}

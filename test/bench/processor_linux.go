@@ -30,7 +30,7 @@ type memory struct{ resident, highest float64 }
 func memoryOf(pid int) (m memory, err error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return m, fmt.Errorf("the daemon is gone: %w", err)
+		return m, fmt.Errorf("the daemon has ended: %w", err)
 	}
 	for line := range strings.Lines(string(data)) {
 		key, value, _ := strings.Cut(line, ":")

@@ -103,16 +103,21 @@ func (c *Comparison) finish() {
 // measured in full.
 func (r *Report) failed() (what []string) {
 	for _, c := range r.Comparisons {
-		for _, p := range c.Paths {
-			if !p.required {
-				continue
-			}
-			if p.Reason != "" {
-				what = append(what, fmt.Sprintf("%s, %s: %s", c.Title, p.Title, p.Reason))
-			}
-			for _, f := range p.Failures {
-				what = append(what, fmt.Sprintf("%s, %s, %s, round %d: %s", c.Title, p.Title, f.Measure, f.Round, f.Error))
-			}
+		what = append(what, c.failed()...)
+	}
+	return what
+}
+
+func (c *Comparison) failed() (what []string) {
+	for _, p := range c.Paths {
+		if !p.required {
+			continue
+		}
+		if p.Reason != "" {
+			what = append(what, fmt.Sprintf("%s, %s: %s", c.Title, p.Title, p.Reason))
+		}
+		for _, f := range p.Failures {
+			what = append(what, fmt.Sprintf("%s, %s, %s, round %d: %s", c.Title, p.Title, f.Measure, f.Round, f.Error))
 		}
 	}
 	return what

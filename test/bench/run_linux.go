@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -15,46 +14,40 @@ import (
 )
 
 // measure runs all comparisons, one after the other.
-func (o options) measure() (Report, error) {
+func (o options) measure() Report {
 	report := Report{Machine: machine(), Version: o.version, Rounds: o.rounds, Seconds: o.length.Seconds()}
 	for _, c := range o.comparisons() {
-		result, err := o.compare(c)
-		if err != nil {
-			return report, err
-		}
-		report.Comparisons = append(report.Comparisons, result)
+		report.Comparisons = append(report.Comparisons, o.compare(c))
 	}
 	progress("")
-	return report, nil
+	return report
 }
 
 // compare builds a comparison's paths, lets them take turns, and takes them
 // down again.
-func (o options) compare(c comparison) (result Comparison, err error) {
-	result = Comparison{Name: c.name, Title: c.title, Keys: c.keys()}
+func (o options) compare(c comparison) Comparison {
+	result := Comparison{Name: c.name, Title: c.title, Keys: c.keys()}
 	if missing := missingCongestion(c.subjects); missing != "" {
 		result.Reason = missing
-		return result, nil
+		return result
 	}
-	status := lab.Run("bench", func(p *lab.Program) {
+	lab.Run("bench", func(p *lab.Program) {
 		paths := o.build(p, c, &result)
 		for round := range o.rounds {
 			for _, m := range c.measures {
 				for i, path := range paths {
-					if path == nil {
-						continue
+					if path != nil && !o.take(m, round+1, c.name, path, &result.Paths[i]) {
+						paths[i] = nil
 					}
-					progress("%s, round %d of %d: %s: %s", c.name, round+1, o.rounds, m.title, path.title)
-					o.take(p, m, round+1, path, &result.Paths[i])
 				}
 			}
 		}
+		if result.failed() != nil {
+			p.Fatalf("%s: not measured in full", c.title) // and show the daemons' logs
+		}
 	})
-	if status != 0 {
-		return result, fmt.Errorf("%s: stopped", c.title)
-	}
 	result.finish()
-	return result, nil
+	return result
 }
 
 // build makes the paths; those that can't be are nil, and the result has the
@@ -74,14 +67,22 @@ func (o options) build(p *lab.Program, c comparison, result *Comparison) []*path
 	return paths
 }
 
-// take takes one measurement of one path. If it fails the others go on.
-func (o options) take(p *lab.Program, m measure, round int, path *path, result *Path) {
-	values, err := take(p, m, path, o)
-	if err != nil {
-		result.fail(m, round, errors.New(firstLine(err)))
-		return
+// take takes one measurement of one path. If it fails the others go on; it
+// returns false if the path is not worth another one.
+func (o options) take(m measure, round int, name string, path *path, result *Path) bool {
+	progress("%s, round %d of %d: %s: %s", name, round, o.rounds, m.title, path.title)
+	values, err := takers[m.name](m, path, o)
+	if err == nil {
+		result.add(values)
 	}
-	result.add(values)
+	if gone := path.alive(); gone != nil {
+		result.fail(m, round, fmt.Errorf("%w; left out from here on", gone))
+		return false
+	}
+	if err != nil {
+		result.fail(m, round, err)
+	}
+	return true
 }
 
 func (c comparison) keys() (keys []string) {

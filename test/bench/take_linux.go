@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"time"
-
-	"flanneld/test/lab"
 )
 
 // values are what a measurement yields, by the metric's key.
@@ -23,18 +21,6 @@ var takers = map[string]func(measure, *path, options) (values, error){
 	"udp1300x1": takePackets(1300, 1),
 	"udp1300x8": takePackets(1300, 8),
 	"memory":    takeMemory,
-}
-
-// take takes one measurement. A daemon that has died meanwhile is an error,
-// also where packets pass without it.
-func take(p *lab.Program, m measure, path *path, o options) (v values, err error) {
-	failed := p.Try(func() {
-		v, err = takers[m.name](m, path, o)
-	})
-	if failed != nil {
-		return nil, failed
-	}
-	return v, err
 }
 
 // takeStreams measures throughput and, where there is a metric for it, its cost.
