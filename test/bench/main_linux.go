@@ -26,7 +26,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "Building flanneld.")
 		return lab.Build()
 	})
-	report := o.measure()
+	report := o.run()
 	os.Exit(exit(errors.Join(o.deliver(report), incomplete(report))))
 }
 

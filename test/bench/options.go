@@ -40,7 +40,7 @@ func parse(args []string, output io.Writer) (options, error) {
 	flags.SetOutput(output)
 	flags.StringVar(&o.version, "version", "", "what is measured, for the report: flanneld's version")
 	flags.IntVar(&o.rounds, "rounds", 3, "how often everything is measured; medians count")
-	flags.DurationVar(&o.length, "time", 1500*time.Millisecond, "length of one measurement of a stream; others are in proportion")
+	flags.DurationVar(&o.length, "time", 1200*time.Millisecond, "length of one measurement of a stream; others are in proportion")
 	flags.StringVar(&o.base.Congestion, "congestion", "cubic", "TCP congestion control of the streams")
 	flags.StringVar(&o.base.Lanes, "lanes", "auto", "flanneld's lanes")
 	flags.BoolVar(&o.base.Segmentation, "segmentation", true, "leave segmentation offload of the underlay on")

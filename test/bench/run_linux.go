@@ -13,8 +13,8 @@ import (
 	"flanneld/test/lab"
 )
 
-// measure runs all comparisons, one after the other.
-func (o options) measure() Report {
+// run runs all comparisons, one after the other.
+func (o options) run() Report {
 	report := Report{Machine: machine(), Version: o.version, Rounds: o.rounds, Seconds: o.length.Seconds()}
 	for _, c := range o.comparisons() {
 		report.Comparisons = append(report.Comparisons, o.compare(c))
@@ -71,9 +71,9 @@ func (o options) build(p *lab.Program, c comparison, result *Comparison) []*path
 // returns false if the path is not worth another one.
 func (o options) take(m measure, round int, name string, path *path, result *Path) bool {
 	progress("%s, round %d of %d: %s: %s", name, round, o.rounds, m.title, path.title)
-	values, err := takers[m.name](m, path, o)
+	taken, err := takers[m.name](m, path, o)
 	if err == nil {
-		result.add(values)
+		result.add(taken)
 	}
 	if gone := path.alive(); gone != nil {
 		result.fail(m, round, fmt.Errorf("%w; left out from here on", gone))

@@ -76,7 +76,7 @@ func takeLoad(m measure, path *path, o options) (values, error) {
 func takePackets(size, flows int) func(measure, *path, options) (values, error) {
 	keys := packetKeys(size, flows)
 	return func(m measure, path *path, o options) (values, error) {
-		t := trial{path: path, size: size, flows: flows, length: o.length / 6}
+		t := trial{path: path, size: size, flows: flows, length: o.length / 5}
 		rate, err := attempt(t.run).highest()
 		if err != nil {
 			return nil, err
