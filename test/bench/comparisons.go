@@ -36,6 +36,16 @@ type comparison struct {
 	measures []measure
 }
 
+// keys are those of the metrics, in the report's order.
+func (c comparison) keys() (keys []string) {
+	for _, m := range c.measures {
+		for _, metric := range m.metrics {
+			keys = append(keys, metric.key)
+		}
+	}
+	return keys
+}
+
 // variants differ from the main comparison in one respect, and are measured in
 // short: throughput alone.
 var variants = []struct {

@@ -85,15 +85,6 @@ func (o options) take(m measure, round int, name string, path *path, result *Pat
 	return true
 }
 
-func (c comparison) keys() (keys []string) {
-	for _, m := range c.measures {
-		for _, metric := range m.metrics {
-			keys = append(keys, metric.key)
-		}
-	}
-	return keys
-}
-
 // missingCongestion says which congestion control this kernel does not have.
 func missingCongestion(subjects []subject) string {
 	available, err := os.ReadFile("/proc/sys/net/ipv4/tcp_available_congestion_control")
