@@ -30,28 +30,52 @@ var daemons atomic.Int64
 // not wait for anything. The daemon is killed when the test ends.
 func (h *Host) Start(args ...string) *Daemon {
 	h.lab.t.Helper()
+	return h.StartCommand(h.runCommand(args...))
+}
+
+func (h *Host) runCommand(args ...string) *exec.Cmd {
 	all := append([]string{"run", "--state-dir", h.StateDir, "--run-dir", h.RunDir, "--node-name", h.NodeName}, args...)
 	cmd := exec.Command(h.lab.Binary, all...)
 	cmd.Env = cleanEnvironment()
-	return h.StartCommand(cmd)
+	return cmd
 }
 
-// StartCommand starts a daemon from a command of the caller's making. It
-// stands in for systemd: READY=1 arrives on a socket of its own.
+// StartCommand starts a daemon from a command of the caller's making.
 func (h *Host) StartCommand(cmd *exec.Cmd) *Daemon {
 	h.lab.t.Helper()
 	t := h.lab.t
+	d, err := h.launch(cmd)
+	if err != nil {
+		t.Fatalf("%s: start flanneld: %v", h.NodeName, err)
+	}
+	t.Cleanup(func() {
+		d.Kill()
+		if t.Failed() {
+			t.Logf("---- log of %s (%s)\n%s", h.NodeName, strings.Join(cmd.Args[1:], " "), d.log.Tail(60))
+		}
+	})
+	return d
+}
+
+// Launch is [Host.Start] for loops of thousands: whoever calls it sees to the
+// daemon's end, and its log is kept as long as he keeps the Daemon.
+func (h *Host) Launch(args ...string) (*Daemon, error) { return h.launch(h.runCommand(args...)) }
+
+// launch starts a daemon. It stands in for systemd: READY=1 arrives on a
+// socket of its own.
+func (h *Host) launch(cmd *exec.Cmd) (*Daemon, error) {
 	socket := filepath.Join(h.lab.dir, fmt.Sprintf("notify%d", daemons.Add(1)))
 	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
 	if err != nil {
-		t.Fatalf("%s: listen for readiness: %v", h.NodeName, err)
+		return nil, err
 	}
 	os.Chmod(socket, 0o777) // also for daemons that are started without root
 	d := &Daemon{host: h, cmd: cmd, ready: make(chan struct{}), ended: make(chan struct{})}
 	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+socket)
 	cmd.Stdout, cmd.Stderr = &d.log, &d.log
 	if err := h.Namespace.Start(cmd); err != nil {
-		t.Fatalf("%s: start flanneld: %v", h.NodeName, err)
+		notify.Close()
+		return nil, err
 	}
 	go d.listen(notify)
 	go func() {
@@ -60,13 +84,7 @@ func (h *Host) StartCommand(cmd *exec.Cmd) *Daemon {
 		close(d.ended)
 	}()
 	h.Daemon = d
-	t.Cleanup(func() {
-		d.Kill()
-		if t.Failed() {
-			t.Logf("---- log of %s (%s)\n%s", h.NodeName, strings.Join(cmd.Args[1:], " "), d.log.Tail(60))
-		}
-	})
-	return d
+	return d, nil
 }
 
 // listen reads notifications until the socket is closed.

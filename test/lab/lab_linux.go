@@ -86,7 +86,7 @@ func (l *Lab) Host() *Host {
 	l.t.Helper()
 	h := l.newHost()
 	h.Addr = netip.AddrFrom4([4]byte{192, 168, 50, byte(10 + h.Number)})
-	l.plug(h.Namespace, "eth0", fmt.Sprintf("host%d", h.Number), netip.PrefixFrom(h.Addr, 24))
+	l.plug(h.Namespace, "eth0", h.port(), netip.PrefixFrom(h.Addr, 24))
 	h.Exec(l.t, "ip", "route", "add", "default", "via", Gateway.String())
 	return h
 }
@@ -127,6 +127,9 @@ func (l *Lab) HostBehind(mtu int) *Host {
 	return h
 }
 
+// port is the device at the switch that the host is plugged into.
+func (h *Host) port() string { return fmt.Sprintf("host%d", h.Number) }
+
 // plug connects a namespace to the bridge.
 func (l *Lab) plug(ns *Namespace, device, port string, address netip.Prefix) {
 	l.t.Helper()
@@ -138,12 +141,12 @@ func (l *Lab) plug(ns *Namespace, device, port string, address netip.Prefix) {
 // Cut separates the host from everybody else on the underlay, as a pulled
 // plug at the switch does; Heal puts it back.
 func (l *Lab) Cut(h *Host) {
-	l.Switch.Exec(l.t, "ip", "link", "set", fmt.Sprintf("host%d", h.Number), "nomaster")
+	l.Switch.Exec(l.t, "ip", "link", "set", h.port(), "nomaster")
 }
 
 // Heal ends a [Lab.Cut].
 func (l *Lab) Heal(h *Host) {
-	l.Switch.Exec(l.t, "ip", "link", "set", fmt.Sprintf("host%d", h.Number), "master", "br0")
+	l.Switch.Exec(l.t, "ip", "link", "set", h.port(), "master", "br0")
 }
 
 // Trio makes three hosts with running daemons that form one network: the

@@ -150,22 +150,28 @@ func parseAnswer(b []byte, id, seq int) (Answer, bool) {
 	if echo, ok := m.Body.(*icmp.Echo); ok {
 		return a, a.Type == ipv4.ICMPTypeEchoReply && echo.ID == id && echo.Seq == seq
 	}
-	// Errors quote the packet: 8 bytes on there is an IP header, then ours.
-	if len(b) < 8+20 {
-		return Answer{}, false
-	}
-	header := int(b[8]&0x0f) * 4
-	if len(b) < 8+header+8 {
-		return Answer{}, false
-	}
-	quoted := b[8+header:]
-	if quoted[0] != 8 || int(quoted[4])<<8|int(quoted[5]) != id || int(quoted[6])<<8|int(quoted[7]) != seq {
+	quotedID, quotedSeq, ok := quoted(b)
+	if !ok || quotedID != id || quotedSeq != seq {
 		return Answer{}, false
 	}
 	if a.Type == ipv4.ICMPTypeDestinationUnreachable && a.Code == FragmentationNeeded {
 		a.MTU = int(b[6])<<8 | int(b[7]) // RFC 1191
 	}
 	return a, true
+}
+
+// quoted returns which echo request an ICMP error is about. It quotes the
+// packet: 8 bytes on there is an IP header, then the request's.
+func quoted(b []byte) (id, seq int, ok bool) {
+	if len(b) < 8+20 {
+		return 0, 0, false
+	}
+	header := int(b[8]&0x0f) * 4
+	if len(b) < 8+header+8 {
+		return 0, 0, false
+	}
+	request := b[8+header:]
+	return int(request[4])<<8 | int(request[5]), int(request[6])<<8 | int(request[7]), request[0] == 8
 }
 
 // Reachable fails the test unless an echo reply comes within the limit. What
@@ -252,6 +258,9 @@ func (p *Pinger) receive(id int) {
 			}
 			p.mu.Unlock()
 		case buf[0] == 3 || buf[0] == 11:
+			if about, _, ok := quoted(buf[:n]); !ok || about != id {
+				continue // about somebody else's packets
+			}
 			p.count(fmt.Sprintf("ICMP type %d code %d from %v", buf[0], buf[1], from))
 		}
 	}

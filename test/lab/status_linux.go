@@ -22,6 +22,7 @@ type Node struct {
 	State    string  `json:"state"`
 	Self     bool    `json:"self"`
 	Subnet   string  `json:"subnet"`
+	Start    uint64  `json:"start"`
 	Endpoint string  `json:"endpoint"`
 	Egress   Traffic `json:"egress"`
 	Ingress  Traffic `json:"ingress"`
@@ -45,9 +46,10 @@ type Status struct {
 		Prefix string `json:"prefix"`
 	} `json:"network"`
 	Lease struct {
-		State  string `json:"state"`
-		Subnet string `json:"subnet"`
-		Pinned bool   `json:"pinned"`
+		State   string `json:"state"`
+		Waiting string `json:"waiting"`
+		Subnet  string `json:"subnet"`
+		Pinned  bool   `json:"pinned"`
 	} `json:"lease"`
 	Device struct {
 		Name  string `json:"name"`

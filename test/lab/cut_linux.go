@@ -1,0 +1,68 @@
+package lab
+
+import (
+	"fmt"
+	"os/exec"
+	"strings"
+)
+
+// Way is one direction between two hosts on the bridge.
+type Way struct{ From, To *Host }
+
+// Between is every way from one of a to one of b, and back.
+func Between(a, b []*Host) []Way { return append(OneWay(a, b), OneWay(b, a)...) }
+
+// OneWay is every way from one of a to one of b.
+func OneWay(a, b []*Host) []Way {
+	var ways []Way
+	for _, from := range a {
+		for _, to := range b {
+			ways = append(ways, Way{from, to})
+		}
+	}
+	return ways
+}
+
+// Block has the switch drop every frame that goes one of the ways, and lets
+// all others pass again that it dropped before. No host notices anything but
+// that nothing comes.
+func (l *Lab) Block(ways ...Way) {
+	l.t.Helper()
+	if len(ways) == 0 {
+		l.forwarding("")
+		return
+	}
+	var pairs []string
+	for _, w := range ways {
+		pairs = append(pairs, fmt.Sprintf("%q . %q", w.From.port(), w.To.port()))
+	}
+	l.forwarding(fmt.Sprintf("iifname . oifname { %s } drop", strings.Join(pairs, ", ")))
+}
+
+// Lose has the switch drop that many of a hundred frames, whosever they are.
+func (l *Lab) Lose(percent int) {
+	l.t.Helper()
+	l.forwarding(fmt.Sprintf("numgen random mod 100 < %d drop", percent))
+}
+
+// Mend ends [Lab.Block] and [Lab.Lose].
+func (l *Lab) Mend() { l.forwarding("") }
+
+// forwarding replaces the switch's rule at once: there is no moment without
+// either the old or the new one.
+func (l *Lab) forwarding(rule string) {
+	l.t.Helper()
+	cmd := exec.Command("nft", "-f", "-")
+	cmd.Stdin = strings.NewReader(fmt.Sprintf(`table bridge cut
+delete table bridge cut
+table bridge cut {
+	chain forward {
+		type filter hook forward priority 0; policy accept;
+		%s
+	}
+}
+`, rule))
+	if r := l.Switch.RunCommand(l.t, cmd); r.Status != 0 {
+		l.t.Fatalf("set the switch's rule %q: %s", rule, r.Stderr)
+	}
+}

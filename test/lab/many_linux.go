@@ -1,0 +1,88 @@
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+)
+
+// Network makes n hosts with running daemons that form one network: the first
+// founds it, the others join it, all at once. It returns when all are ready
+// and agree.
+func (l *Lab) Network(n int, args ...string) []*Host {
+	l.t.Helper()
+	hosts := make([]*Host, n)
+	for i := range hosts {
+		hosts[i] = l.Host()
+	}
+	limit := 20*time.Second + time.Duration(n)*500*time.Millisecond
+	hosts[0].Start(args...).WaitReady(limit)
+	for _, h := range hosts[1:] {
+		h.Start(append([]string{"--join", hosts[0].Addr.String()}, args...)...)
+	}
+	for _, h := range hosts {
+		h.Daemon.WaitReady(limit)
+	}
+	WaitAgreed(l.t, hosts, n, 30*time.Second)
+	return hosts
+}
+
+// Table is [Host.Nodes] straight from the control socket, without a process of
+// its own: for asking often, and many hosts.
+func (h *Host) Table() (Nodes, error) {
+	var n Nodes
+	return n, h.ask(&n, "nodes")
+}
+
+// ask puts one question to the control socket.
+func (h *Host) ask(into any, what string) error {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(h.RunDir, "flanneld.sock"))
+	}
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
+	answer, err := client.Get("http://flanneld/v1/" + what)
+	if err != nil {
+		return fmt.Errorf("%s: %w", h.NodeName, err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s: %s", h.NodeName, what, answer.Status)
+	}
+	return json.NewDecoder(answer.Body).Decode(into)
+}
+
+// Agreed tells whether the daemons of all these hosts have the same table, with
+// that many nodes alive, as an error for [Eventually].
+func Agreed(hosts []*Host, alive int) error {
+	var first string
+	for i, h := range hosts {
+		nodes, err := h.Table()
+		if err != nil {
+			return err
+		}
+		table, n := nodes.Summary()
+		if n != alive {
+			return fmt.Errorf("%s sees %d live nodes: %s", h.NodeName, n, table)
+		}
+		if i == 0 {
+			first = table
+		} else if table != first {
+			return fmt.Errorf("%s has %s, %s has %s", h.NodeName, table, hosts[0].NodeName, first)
+		}
+	}
+	return nil
+}
+
+// WaitAgreed waits until [Agreed], and returns how long that took.
+func WaitAgreed(t TB, hosts []*Host, alive int, limit time.Duration) time.Duration {
+	t.Helper()
+	start := time.Now()
+	Eventually(t, limit, fmt.Sprintf("%d hosts with one table of %d live nodes", len(hosts), alive), func() error {
+		return Agreed(hosts, alive)
+	})
+	return time.Since(start)
+}
