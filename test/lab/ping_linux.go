@@ -178,11 +178,15 @@ func quoted(b []byte) (id, seq int, ok bool) {
 // is lost before that is let pass.
 func (ns *Namespace) Reachable(t TB, to netip.Addr, limit time.Duration) {
 	t.Helper()
-	var last Answer
-	Eventually(t, limit, fmt.Sprintf("a reply to %s from %v", ns.Name, to), func() error {
-		last = ns.Ping(t, Echo{To: to, Wait: 500 * time.Millisecond})
-		return Expect(last.From.IsValid() && last.Type == ipv4.ICMPTypeEchoReply, "%v", last)
-	})
+	Eventually(t, limit, fmt.Sprintf("a reply to %s from %v", ns.Name, to), func() error { return ns.Replies(t, to) })
+}
+
+// Replies sends one echo request, and returns what came instead of the reply,
+// for [Within].
+func (ns *Namespace) Replies(t TB, to netip.Addr) error {
+	t.Helper()
+	a := ns.Ping(t, Echo{To: to, Wait: 500 * time.Millisecond})
+	return Expect(a.From.IsValid() && a.Type == ipv4.ICMPTypeEchoReply, "%s to %v: %v", ns.Name, to, a)
 }
 
 // Pinger sends echo requests at a steady interval and keeps count.

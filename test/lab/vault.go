@@ -1,0 +1,85 @@
+package lab
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// Vault is what a state directory says of its node's lease, as the daemon's
+// next start will find it; spelt out here a second time, so that a change of
+// the format is noticed.
+type Vault struct {
+	Network cbor.RawMessage `cbor:"1,keyasint"`
+	Start   uint64          `cbor:"2,keyasint"`
+	Lease   []byte          `cbor:"3,keyasint"` // the signed record, empty without one
+	Slot    uint32          `cbor:"4,keyasint"` // the subnet's number
+}
+
+// ReadVault reads the vault of a state directory whose daemon is gone, and
+// checks every file there: a temporary one may be left of a write that was cut
+// short, but what has its name is whole. Where there is no vault yet it
+// returns a zero one.
+func ReadVault(dir string) (v Vault, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return v, err
+	}
+	for _, e := range entries {
+		switch name := e.Name(); {
+		case name == "lease":
+			err = readState(filepath.Join(dir, name), "fld-leas", &v)
+		case name == "nodes":
+			var table cbor.RawMessage
+			err = readState(filepath.Join(dir, name), "fld-node", &table)
+		case name == "identity":
+			err = wholeIdentity(filepath.Join(dir, name))
+		case name == "lock", name == "probe", strings.HasPrefix(name, "."):
+		default:
+			err = fmt.Errorf("unexpected file %s", name)
+		}
+		if err != nil {
+			return v, err
+		}
+	}
+	return v, nil
+}
+
+// readState takes the wrapping off a state file and decodes what is in it.
+func readState(path, magic string, into any) error {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	const header = 8 + 4 + 8 // magic, version, length
+	if len(b) < header+sha256.Size || string(b[:8]) != magic {
+		return fmt.Errorf("%s: %d bytes that are no state file", path, len(b))
+	}
+	content, sum := b[:len(b)-sha256.Size], b[len(b)-sha256.Size:]
+	if want := sha256.Sum256(content); !bytes.Equal(sum, want[:]) {
+		return fmt.Errorf("%s: the checksum is wrong", path)
+	}
+	if n := binary.BigEndian.Uint64(b[12:]); n != uint64(len(content)-header) {
+		return fmt.Errorf("%s: %d bytes of content, the header says %d", path, len(content)-header, n)
+	}
+	return cbor.Unmarshal(content[header:], into)
+}
+
+func wholeIdentity(path string) error {
+	b, err := os.ReadFile(path)
+	if err == nil && !bytes.HasSuffix(b, []byte("-----END PRIVATE KEY-----\n")) {
+		err = fmt.Errorf("%s: half a key: %q", path, b)
+	}
+	return err
+}
