@@ -148,7 +148,9 @@ func (c *Core) tryClaim() {
 	case !c.approved || c.now < c.claim.retryAt:
 		return
 	}
-	if mine := c.table.heldBy(c.id); mine != nil {
+	if mine := c.table.heldBy(c.id); mine != nil && c.handedBack(&mine.rec) {
+		c.writeFree(mine.rec)
+	} else if mine != nil {
 		if pin, ok := c.pinned(); !ok || pin == mine.rec.Slot {
 			c.adopt(mine)
 			return
@@ -214,6 +216,12 @@ func (c *Core) adopt(mine *stored[LeaseRecord]) {
 	c.claim.slot, c.claim.epoch = mine.rec.Slot, mine.rec.Epoch
 	c.setPhase(phaseSaving)
 	c.save(c.finish)
+}
+
+// handedBack reports whether a lease is one that the last start gave up when
+// it left: whoever remembers it has not heard of that.
+func (c *Core) handedBack(l *LeaseRecord) bool {
+	return l.Slot == c.vault.Slot && l.Epoch < c.vault.HandedBack
 }
 
 // claimWithoutElectors handles a network all of whose holders have gone: of

@@ -305,7 +305,11 @@ func (c *Core) Leave(now Time) {
 	c.announceSelf()
 	c.pushToAll()
 	// The next start begins afresh, but never under an old start number.
-	c.vault = vault{Start: start, Endpoint: c.cfg.Endpoint, Gossip: c.cfg.Gossip, Slot: c.vault.Slot}
+	slot := c.vault.Slot
+	c.vault = vault{Start: start, Endpoint: c.cfg.Endpoint, Gossip: c.cfg.Gossip, Slot: slot}
+	if l := c.table.leases[slot]; l != nil {
+		c.vault.HandedBack = l.rec.Epoch
+	}
 	c.save(nil)
 	c.effects.Changed = true
 }

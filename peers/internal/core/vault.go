@@ -18,6 +18,8 @@ type vault struct {
 	Promises []promise      `cbor:"5,keyasint"`
 	Endpoint netip.AddrPort `cbor:"6,keyasint"` // as announced by the last start
 	Gossip   netip.AddrPort `cbor:"7,keyasint"`
+	// HandedBack is the epoch at which Leave freed Slot, 0 if it did not.
+	HandedBack uint64 `cbor:"8,keyasint,omitempty"`
 }
 
 // promise is this holder's word that a slot goes to nobody but the claimant.
