@@ -277,11 +277,12 @@ func (c *Core) beginClaim(s Slot) {
 	c.decide()
 }
 
-// askElectors asks everyone who has not answered yet.
+// askElectors asks everyone who has not answered yet, and again who abstained:
+// that is not for ever.
 func (c *Core) askElectors() {
 	k := &c.claim
 	for _, id := range c.electors() {
-		if _, answered := k.votes[id]; !answered {
+		if v, answered := k.votes[id]; !answered || v == abstain {
 			k.asked[id] = true
 			c.send(id, msgAsk, ask{header: c.header(), Slot: k.slot, Epoch: k.epoch})
 		}
