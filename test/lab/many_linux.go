@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -19,6 +21,9 @@ func (l *Lab) Network(n int, args ...string) []*Host {
 	for i := range hosts {
 		hosts[i] = l.Host()
 	}
+	if n > fewHosts {
+		l.introduce(hosts)
+	}
 	limit := 20*time.Second + time.Duration(n)*500*time.Millisecond
 	hosts[0].Start(args...).WaitReady(limit)
 	for _, h := range hosts[1:] {
@@ -29,6 +34,32 @@ func (l *Lab) Network(n int, args ...string) []*Host {
 	}
 	WaitAgreed(l.t, hosts, n, 30*time.Second)
 	return hosts
+}
+
+// fewHosts know each other by ARP. The kernel keeps at most 1,024 answers
+// (net.ipv4.neigh.default.gc_thresh3), for all namespaces of the machine
+// together, and drops packets for which there is no room for one.
+const fewHosts = 20
+
+// introduce writes down for each host where the others are. What is permanent
+// does not count.
+func (l *Lab) introduce(hosts []*Host) {
+	l.t.Helper()
+	mac := func(h *Host) string { return fmt.Sprintf("02:00:00:00:00:%02x", h.Number) }
+	for _, h := range hosts {
+		var batch strings.Builder
+		fmt.Fprintf(&batch, "link set eth0 address %s\n", mac(h))
+		for _, other := range hosts {
+			if other != h {
+				fmt.Fprintf(&batch, "neigh replace %v lladdr %s dev eth0 nud permanent\n", other.Addr, mac(other))
+			}
+		}
+		cmd := exec.Command("ip", "-batch", "-")
+		cmd.Stdin = strings.NewReader(batch.String())
+		if r := h.RunCommand(l.t, cmd); r.Status != 0 {
+			l.t.Fatalf("%s: write down the others: %s", h.NodeName, r.Stderr)
+		}
+	}
 }
 
 // Table is [Host.Nodes] straight from the control socket, without a process of
