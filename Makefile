@@ -6,6 +6,8 @@ DESTDIR     ?=
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME    ?= 5s
 MINUTES     ?= 30
+KILLS       ?= 2000
+PAUSES      ?= 200
 ROUNDS      ?= 3
 BENCH       ?=
 BENCH_JSON  ?= bin/bench.json
@@ -21,12 +23,12 @@ TOOLS := ip:iproute2 ethtool:ethtool iptables:iptables nft:nftables ping:iputils
          gcc:gcc systemd-analyze:systemd pgrep:procps nsenter:util-linux setpriv:util-linux tar:tar
 
 .DEFAULT_GOAL := help
-.PHONY: help build deps demo test vet format cross unit race fuzz units e2e bench soak install uninstall clean
+.PHONY: help build deps demo test vet format cross unit race fuzz units e2e bench soak torture figures install uninstall clean
 
 help: ## this list
 	@echo "flanneld $(VERSION). Targets:"
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@echo "Variables: PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) VERSION=$(VERSION) FUZZTIME=$(FUZZTIME) MINUTES=$(MINUTES) ROUNDS=$(ROUNDS) BENCH=$(BENCH) BENCH_JSON=$(BENCH_JSON)"
+	@echo "Variables: PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) VERSION=$(VERSION) FUZZTIME=$(FUZZTIME) MINUTES=$(MINUTES) KILLS=$(KILLS) PAUSES=$(PAUSES) ROUNDS=$(ROUNDS) BENCH=$(BENCH) BENCH_JSON=$(BENCH_JSON)"
 
 build: ## bin/flanneld, static
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BINARY) ./cmd/flanneld
@@ -112,6 +114,13 @@ e2e: ## end-to-end tests, as root; RUN=Regexp picks some
 
 soak: ## traffic and random restarts for MINUTES
 	FLANNELD_SOAK_MINUTES=$(MINUTES) go test -tags e2e -count=1 -v -timeout 0 -run '^TestSoak$$' ./test/e2e
+
+torture: ## cuts of a minute, KILLS kills, PAUSES pauses; SEED=N for the same again, RUN=Regexp picks some
+	FLANNELD_FAULTS_KILLS=$(KILLS) FLANNELD_FAULTS_PAUSES=$(PAUSES) FLANNELD_FAULTS_PAUSE=30 FLANNELD_FAULTS_CUT=60 FLANNELD_FAULTS_SEED=$(SEED) \
+	go test -tags e2e -count=1 -v -parallel 4 -timeout 0 -run '$(RUN)' ./test/faults | grep --line-buffered -vE '^=== (RUN|PAUSE|CONT|NAME)'
+
+figures: ## how long claims, changes, deaths and cuts take, at 10 and 60 nodes (as root)
+	@go run ./test/figures
 
 # Its own process, so that an interrupted make interrupts it and nobody between.
 bench: ## all paths side by side (as root, some ten minutes); BENCH=-help lists flags

@@ -16,9 +16,10 @@ import (
 const noticed = 10 * time.Second
 
 // TestDeathIsNoticedAndAnswered kills one of ten. All others have to know it in
-// time, and to answer for it; when it is back they have to know that, too.
+// time, and to answer for it; when it is back they have to know that, too. It
+// does not run beside others: on a machine that is too busy, nodes doubt
+// themselves first, and wait longer before they declare another one dead.
 func TestDeathIsNoticedAndAnswered(t *testing.T) {
-	t.Parallel()
 	l := lab.New(t)
 	hosts := l.Network(10)
 	before := leasesOf(hosts)
