@@ -44,7 +44,7 @@ var cuts = []cut{{
 	// 0 1 2 5 -> 3 4 6, and nothing comes back
 	name: "one way", hosts: 5,
 	ways:  func(h []*lab.Host) []lab.Way { return lab.OneWay(parts(h, 3, 4, 6), parts(h, 0, 1, 2, 5)) },
-	talks: [][2]int{{0, 2}, {3, 4}}, gap: moment,
+	talks: [][2]int{{0, 2}, {3, 4}}, gap: longer,
 	served: []int{5}, waiting: []int{6}, joins: map[int]int{5: 1, 6: 3},
 }, {
 	// 0 1 | 3 4 5, but both sides see 2
