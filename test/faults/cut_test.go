@@ -50,7 +50,7 @@ var cuts = []cut{{
 	// 0 1 | 3 4 5, but both sides see 2
 	name: "with a bridging node", hosts: 5,
 	ways:  func(h []*lab.Host) []lab.Way { return lab.Between(parts(h, 0, 1), parts(h, 3, 4, 5)) },
-	talks: [][2]int{{0, 1}, {1, 2}, {2, 3}, {3, 4}}, gap: moment,
+	talks: [][2]int{{0, 1}, {1, 2}, {2, 3}, {3, 4}}, gap: longer,
 	served: []int{5}, joins: map[int]int{5: 2},
 }, {
 	// 0 - 1 - 2 - 3 - 4 - 5 - 0, and 6 hangs on 0 alone
