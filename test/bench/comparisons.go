@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // kind is a way to join two hosts' pods.
 type kind struct {
@@ -51,35 +54,28 @@ func (c comparison) keys() (keys []string) {
 var variants = []struct {
 	name, title string
 	subjects    func(base []subject) []subject
+	measures    []string
 }{
 	{"segmentation", "segmentation offload off on the underlay", func(base []subject) []subject {
 		return changed(base, func(s *setting) { s.Segmentation = false })
-	}},
-	{"lanes", "lanes", withLanes},
+	}, []string{"tcp1", "tcp4", "iperf1"}},
+	{"lanes", "lanes", withLanes, []string{"tcp1", "tcp4"}},
 	{"bbr", "BBR", func(base []subject) []subject {
 		return changed(only(base, "routing", reference, "flanneld"), func(s *setting) { s.Congestion = "bbr" })
-	}},
+	}, []string{"tcp1", "tcp4", "iperf1"}},
 }
-
-// variantMeasures are what variants are measured by.
-var variantMeasures = []string{"tcp1", "tcp4"}
 
 // comparisons is what the options ask for: the main one, then the variants.
 func (o options) comparisons() []comparison {
-	main := comparison{name: "main", title: "everything as it comes"}
+	main := comparison{name: "main", title: "everything as it comes", measures: named(measures, o.measures.picked)}
 	for _, k := range kinds {
 		if o.paths.has(k.name) {
 			main.subjects = append(main.subjects, subject{k, o.base})
 		}
 	}
-	for _, m := range measures {
-		if o.measures.has(m.name) {
-			main.measures = append(main.measures, m)
-		}
-	}
 	list := []comparison{main}
 	for _, v := range variants {
-		c := comparison{v.name, v.title, v.subjects(main.subjects), short(main.measures)}
+		c := comparison{v.name, v.title, v.subjects(main.subjects), named(main.measures, v.measures)}
 		if o.variants.has(v.name) && len(c.subjects) > 0 && len(c.measures) > 0 {
 			list = append(list, c)
 		}
@@ -111,21 +107,17 @@ func changed(base []subject, change func(*setting)) []subject {
 
 func only(base []subject, names ...string) (list []subject) {
 	for _, s := range base {
-		for _, name := range names {
-			if s.name == name {
-				list = append(list, s)
-			}
+		if slices.Contains(names, s.name) {
+			list = append(list, s)
 		}
 	}
 	return list
 }
 
-func short(full []measure) (list []measure) {
+func named(full []measure, names []string) (list []measure) {
 	for _, m := range full {
-		for _, name := range variantMeasures {
-			if m.name == name {
-				list = append(list, m)
-			}
+		if slices.Contains(names, m.name) {
+			list = append(list, m)
 		}
 	}
 	return list

@@ -20,7 +20,7 @@ const pingPause = 5 * time.Millisecond
 func loadedPing(path *path, length time.Duration) (latencies, error) {
 	var s streams
 	defer s.stop()
-	if err := s.add(path.from, path.to, 1, path.Congestion); err != nil {
+	if err := s.add(path.from, path.to, 1); err != nil {
 		return nil, err
 	}
 	time.Sleep(rampUp)

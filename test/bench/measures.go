@@ -19,34 +19,43 @@ type metric struct {
 	less   bool    // the smaller the better
 	share  bool    // of something else of the same path: not compared with VXLAN
 	chart  bool    // a bar in the chart
+	readme bool    // a row of the README's table
 }
 
 // measures is every kind of measurement, in the order they take place in a round.
 var measures = []measure{
 	{"tcp1", "TCP, 1 stream", []metric{
-		{key: "tcp_1_stream_gbit_per_second", title: "TCP, 1 stream, Gbit/s", format: "%.2f", chart: true},
-		{key: "tcp_1_stream_cpu_seconds_per_100_gbit", title: "CPU-s/100 Gbit, 1 stream", format: "%.1f", less: true, chart: true},
+		{key: "tcp_1_stream_gbit_per_second", title: "TCP, 1 stream, Gbit/s", format: "%.2f", chart: true, readme: true},
+		{key: "tcp_1_stream_cpu_seconds_per_100_gbit", title: "CPU-s/100 Gbit, 1 stream", format: "%.1f", less: true, chart: true, readme: true},
 	}},
 	{"tcp4", "TCP, 4 streams", []metric{
-		{key: "tcp_4_streams_gbit_per_second", title: "TCP, 4 streams, Gbit/s", format: "%.2f", chart: true},
+		{key: "tcp_4_streams_gbit_per_second", title: "TCP, 4 streams, Gbit/s", format: "%.2f", chart: true, readme: true},
 		{key: "tcp_4_streams_cpu_seconds_per_100_gbit", title: "CPU-s/100 Gbit, 4 streams", format: "%.1f", less: true},
+	}},
+	{"iperf1", "iperf3, 1 stream", []metric{
+		{key: "iperf3_1_stream_gbit_per_second", title: "iperf3, 1 stream, Gbit/s", format: "%.2f", chart: true, readme: true},
+		{key: "iperf3_1_stream_cpu_seconds_per_100_gbit", title: "CPU-s/100 Gbit, iperf3, 1 stream", format: "%.1f", less: true, chart: true},
+	}},
+	{"iperf4", "iperf3, 4 streams", []metric{
+		{key: "iperf3_4_streams_gbit_per_second", title: "iperf3, 4 streams, Gbit/s", format: "%.2f", chart: true, readme: true},
+		{key: "iperf3_4_streams_cpu_seconds_per_100_gbit", title: "CPU-s/100 Gbit, iperf3, 4 streams", format: "%.1f", less: true},
 	}},
 	{"both", "TCP, both ways", []metric{
 		{key: "tcp_both_ways_gbit_per_second", title: "TCP, 1 stream each way, Gbit/s", format: "%.2f", chart: true},
 	}},
 	{"tcprr", "TCP round trips", []metric{
-		{key: "tcp_round_trips_per_second", title: "TCP round trips/s", format: "%.0f", chart: true},
+		{key: "tcp_round_trips_per_second", title: "TCP round trips/s", format: "%.0f", chart: true, readme: true},
 		{key: "tcp_round_trip_p50_microseconds", title: "TCP round trip, p50, µs", format: "%.0f", less: true},
 		{key: "tcp_round_trip_p99_microseconds", title: "TCP round trip, p99, µs", format: "%.0f", less: true},
 	}},
 	{"udprr", "UDP round trips", []metric{
-		{key: "udp_round_trips_per_second", title: "UDP round trips/s", format: "%.0f", chart: true},
+		{key: "udp_round_trips_per_second", title: "UDP round trips/s", format: "%.0f", chart: true, readme: true},
 		{key: "udp_round_trip_p50_microseconds", title: "UDP round trip, p50, µs", format: "%.0f", less: true},
 		{key: "udp_round_trip_p99_microseconds", title: "UDP round trip, p99, µs", format: "%.0f", less: true},
 	}},
 	{"load", "ping beside a TCP stream", []metric{
 		{key: "loaded_ping_p50_microseconds", title: "ping beside a stream, p50, µs", format: "%.0f", less: true},
-		{key: "loaded_ping_p99_microseconds", title: "ping beside a stream, p99, µs", format: "%.0f", less: true, chart: true},
+		{key: "loaded_ping_p99_microseconds", title: "ping beside a stream, p99, µs", format: "%.0f", less: true, chart: true, readme: true},
 	}},
 	packets(64, 1),
 	packets(64, 8),
@@ -63,7 +72,7 @@ func packets(size, flows int) measure {
 	what := fmt.Sprintf("%d-byte packets, %s", size, counted(flows, "flow"))
 	keys := packetKeys(size, flows)
 	m := measure{fmt.Sprintf("udp%dx%d", size, flows), what, []metric{
-		{key: keys.lossless, title: what + ", 1000/s", format: "%.1f", scale: 1e3, chart: true},
+		{key: keys.lossless, title: what + ", 1000/s", format: "%.1f", scale: 1e3, chart: true, readme: size == overloadSize},
 	}}
 	if size == overloadSize {
 		m.metrics = append(m.metrics,

@@ -21,8 +21,8 @@ func TestWithoutFlagsEverythingIsMeasured(t *testing.T) {
 	if main := list[0]; len(main.subjects) != len(kinds) || len(main.measures) != len(measures) {
 		t.Errorf("main: %d paths, %d measurements", len(main.subjects), len(main.measures))
 	}
-	for _, c := range list[1:] {
-		if len(c.measures) != len(variantMeasures) || len(only(c.subjects, reference)) != 1 {
+	for i, c := range list[1:] {
+		if len(c.measures) != len(variants[i].measures) || len(only(c.subjects, reference)) != 1 {
 			t.Errorf("%s: %d measurements, VXLAN %d times", c.name, len(c.measures), len(only(c.subjects, reference)))
 		}
 	}

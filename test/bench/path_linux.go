@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,10 +48,24 @@ func buildPath(p *lab.Program, s subject) (built *path, err error) {
 			hosts.withoutSegmentation(p)
 		}
 		built = builders[s.name](p, hosts, s)
+		for _, pod := range []*lab.Pod{built.from, built.to} {
+			chooseCongestion(p, pod, s.Congestion)
+		}
 		built.from.Reachable(p, built.to.Addr, 10*time.Second)
 		built.weigh(p)
 	})
 	return built, err
+}
+
+// chooseCongestion sets the congestion control of the pod's connections, both those
+// that it opens and those that it accepts, on its default route: the kernel
+// looks there before a connection begins. A program that asks for another one
+// later (iperf3 -C does) keeps what the machine's default has begun; BBR leaves
+// its pacing behind, whose timers cost everybody on the machine a third of the
+// throughput. A namespace's own default may not be set freely.
+func chooseCongestion(p *lab.Program, pod *lab.Pod, algorithm string) {
+	route := strings.Fields(pod.Exec(p, "ip", "route", "show", "default"))
+	pod.Exec(p, "ip", slices.Concat([]string{"route", "replace"}, route, []string{"congctl", algorithm})...)
 }
 
 // alive is an error if a daemon has ended.

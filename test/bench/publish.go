@@ -62,8 +62,8 @@ func withTable(document, table string) (string, error) {
 	return before + tableBegins + "\n" + table + "\n" + tableEnds + after, nil
 }
 
-// headlines is a small table: what the chart shows, with the ratios alone, of
-// the paths that were measured.
+// headlines is a small table: the most important metrics, with the ratios alone,
+// of the paths that were measured.
 func (r *Report) headlines() string {
 	c := r.Comparisons[0]
 	rows := [][]string{{"of kernel VXLAN"}}
@@ -72,7 +72,7 @@ func (r *Report) headlines() string {
 		rows[0] = append(rows[0], p.Title)
 	}
 	for _, m := range metricsOf(c.Keys) {
-		if !m.chart {
+		if !m.readme {
 			continue
 		}
 		row := []string{m.headline()}

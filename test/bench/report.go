@@ -21,7 +21,8 @@ type Machine struct {
 	Kernel     string `json:"kernel"`
 	Processors int    `json:"processors"`
 	Go         string `json:"go"`
-	Time       string `json:"time"` // RFC 3339
+	Iperf      string `json:"iperf3,omitempty"` // its version, where it is installed
+	Time       string `json:"time"`             // RFC 3339
 }
 
 // Comparison is some paths measured side by side.

@@ -13,7 +13,7 @@ import (
 func example() Report {
 	r := Report{
 		Version: "v1.2.3", Rounds: 3, Seconds: 1.5,
-		Machine: Machine{Kernel: "6.18.0", Processors: 2, Go: "go1.26", Time: "2026-01-02T03:04:05Z"},
+		Machine: Machine{Kernel: "6.18.0", Processors: 2, Go: "go1.26", Iperf: "3.12", Time: "2026-01-02T03:04:05Z"},
 	}
 	base := setting{"cubic", "auto", true}
 	c := Comparison{Name: "main", Title: "everything as it comes"}

@@ -30,7 +30,7 @@ func (l latencies) at(p ...float64) (values []float64) {
 
 // tcpRoundTrips sends one byte back and forth over one connection, without pause.
 func tcpRoundTrips(path *path, length time.Duration) (latencies, error) {
-	c, err := connect(path.from, path.to, roundTripPort, path.Congestion)
+	c, err := connect(path.from, path.to, roundTripPort)
 	if err != nil {
 		return nil, err
 	}

@@ -123,6 +123,7 @@ func machine() Machine {
 		Kernel:     unix.ByteSliceToString(uts.Release[:]),
 		Processors: runtime.NumCPU(),
 		Go:         runtime.Version(),
+		Iperf:      iperfVersion(),
 		Time:       time.Now().UTC().Format(time.RFC3339),
 	}
 }

@@ -68,17 +68,12 @@ func openUDP(ns *lab.Namespace, local, remote netip.AddrPort) (int, error) {
 // connection is both ends of a TCP connection between two pods.
 type connection struct{ client, server int }
 
-// connect opens a connection; from is the client's pod, to the server's.
-func connect(from, to *lab.Pod, port uint16, congestion string) (c connection, err error) {
+// connect opens a connection; from is the client's pod, to the server's. Its
+// congestion control is the pods' ([chooseCongestion]).
+func connect(from, to *lab.Pod, port uint16) (c connection, err error) {
 	at := netip.AddrPortFrom(to.Addr, port)
-	prepare := func(fd int) error {
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-		return os.NewSyscallError("choose "+congestion, unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, congestion))
-	}
 	listener, err := open(to.Namespace, unix.SOCK_STREAM, 0, func(fd int) error {
-		if err := prepare(fd); err != nil {
-			return err
-		}
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
 		if err := unix.Bind(fd, sockaddr(at)); err != nil {
 			return fmt.Errorf("bind to %v: %w", at, err)
 		}
@@ -92,9 +87,6 @@ func connect(from, to *lab.Pod, port uint16, congestion string) (c connection, e
 		// A moment for the handshake; a write may take longer.
 		limit := unix.Timeval{Sec: 5}
 		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit)
-		if err := prepare(fd); err != nil {
-			return err
-		}
 		if err := unix.Connect(fd, sockaddr(at)); err != nil {
 			return fmt.Errorf("connect to %v: %w", at, err)
 		}

@@ -27,9 +27,9 @@ type streams struct {
 }
 
 // add opens n more streams and starts them.
-func (s *streams) add(from, to *lab.Pod, n int, congestion string) error {
+func (s *streams) add(from, to *lab.Pod, n int) error {
 	for range n {
-		c, err := connect(from, to, streamPort, congestion)
+		c, err := connect(from, to, streamPort)
 		if err != nil {
 			return err
 		}
@@ -111,11 +111,11 @@ func (s *streams) watch(length time.Duration) (t throughput, err error) {
 func stream(path *path, n int, both bool, length time.Duration) (throughput, error) {
 	var s streams
 	defer s.stop()
-	if err := s.add(path.from, path.to, n, path.Congestion); err != nil {
+	if err := s.add(path.from, path.to, n); err != nil {
 		return throughput{}, err
 	}
 	if both {
-		if err := s.add(path.to, path.from, n, path.Congestion); err != nil {
+		if err := s.add(path.to, path.from, n); err != nil {
 			return throughput{}, err
 		}
 	}

@@ -90,8 +90,16 @@ func (c Comparison) remarks() string {
 // legend says how to read the tables.
 func (r *Report) legend() string {
 	return fmt.Sprintf(`Medians of %s, in brackets the least and the most; "0.50x" is the ratio to kernel VXLAN in the same run.
-%d processors, Linux %s, %s, %s, %g s a stream.
-`, counted(r.Rounds, "round"), r.Machine.Processors, r.Machine.Kernel, r.Machine.Go, r.Comparisons[0].congestion(), r.Seconds)
+%d processors, Linux %s, %s%s, %s, %g s a stream.
+`, counted(r.Rounds, "round"), r.Machine.Processors, r.Machine.Kernel, r.Machine.Go, r.Machine.iperf(), r.Comparisons[0].congestion(), r.Seconds)
+}
+
+// iperf is what to say of the iperf3 that was there.
+func (m Machine) iperf() string {
+	if m.Iperf == "" {
+		return ""
+	}
+	return ", iperf3 " + m.Iperf
 }
 
 // congestion is the congestion control that the paths have in common.

@@ -12,6 +12,8 @@ type values = map[string]float64
 var takers = map[string]func(measure, *path, options) (values, error){
 	"tcp1":      takeStreams(1, false),
 	"tcp4":      takeStreams(4, false),
+	"iperf1":    takeIperf(1),
+	"iperf4":    takeIperf(4),
 	"both":      takeStreams(1, true),
 	"tcprr":     takeRoundTrips(tcpRoundTrips),
 	"udprr":     takeRoundTrips(udpRoundTrips),
@@ -27,15 +29,24 @@ var takers = map[string]func(measure, *path, options) (values, error){
 func takeStreams(n int, both bool) func(measure, *path, options) (values, error) {
 	return func(m measure, path *path, o options) (values, error) {
 		t, err := stream(path, n, both, o.length)
-		if err != nil {
-			return nil, err
-		}
-		v := values{m.metrics[0].key: t.gigabits()}
-		if len(m.metrics) > 1 {
-			v[m.metrics[1].key] = t.cost()
-		}
-		return v, nil
+		return m.valuesOf(t), err
 	}
+}
+
+// takeIperf does so with iperf3.
+func takeIperf(n int) func(measure, *path, options) (values, error) {
+	return func(m measure, path *path, o options) (values, error) {
+		t, err := iperf(path, n, o.length)
+		return m.valuesOf(t), err
+	}
+}
+
+func (m measure) valuesOf(t throughput) values {
+	v := values{m.metrics[0].key: t.gigabits()}
+	if len(m.metrics) > 1 {
+		v[m.metrics[1].key] = t.cost()
+	}
+	return v
 }
 
 // placements is how often round trips are begun anew, with new threads. How long
