@@ -123,7 +123,7 @@ figures: ## how long claims, changes, deaths and cuts take, at 10 and 60 nodes (
 	@go run ./test/figures
 
 # Its own process, so that an interrupted make interrupts it and nobody between.
-bench: ## all paths side by side (as root, some ten minutes); BENCH=-help lists flags
+bench: ## all paths side by side (as root, 7 to 13 minutes); BENCH=-help lists flags
 	@mkdir -p $(dir $(BENCH_JSON)) bin
 	@go build -o bin/bench ./test/bench
 	@exec bin/bench -version $(VERSION) -rounds $(ROUNDS) -json $(BENCH_JSON) -chart $(basename $(BENCH_JSON)).svg $(BENCH)

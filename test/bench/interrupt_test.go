@@ -32,6 +32,7 @@ func TestInterruptedAtAnyMomentItLeavesNothingBehind(t *testing.T) {
 		{"set up kernel VXLAN", unix.SIGINT},
 		{"set up flanneld", unix.SIGTERM},
 		{"TCP, 4 streams: flanneld", unix.SIGINT},
+		{"iperf3, 1 stream: flanneld", unix.SIGINT},
 		{"64-byte packets, 8 flows: kernel VXLAN", unix.SIGTERM},
 		{"segmentation: set up flanneld", unix.SIGTERM},
 	} {
@@ -49,7 +50,7 @@ func interruptAt(t *testing.T, program, moment string, signal unix.Signal) {
 	if err := os.Mkdir(temporary, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, "-rounds", "1", "-time", "300ms", "-paths", "vxlan,flanneld", "-metrics", "tcp4,udp64x8",
+	cmd := exec.Command(program, "-rounds", "1", "-time", "300ms", "-paths", "vxlan,flanneld", "-metrics", "tcp4,iperf1,udp64x8",
 		"-variants", "segmentation", "-json", filepath.Join(dir, "results.json"), "-chart", filepath.Join(dir, "chart.svg"))
 	cmd.Env = append(os.Environ(), mark+dir, "TMPDIR="+temporary)
 	progress, err := cmd.StderrPipe()
