@@ -149,14 +149,18 @@ func TestYoungerOfTwoHostsMayDie(t *testing.T) {
 
 func TestJumboUnderlay(t *testing.T) {
 	t.Parallel()
+	extremes(t, jumboUnderlay)
+}
+
+func jumboUnderlay(t *testing.T, offload string) {
 	l := lab.New(t)
 	h1, h2 := l.Host(), l.Host()
 	for _, h := range l.Hosts() {
 		h.Exec(t, "ip", "link", "set", "eth0", "mtu", "9000")
 	}
 	l.Switch.Exec(t, "sh", "-c", "for d in host1 host2 br0; do ip link set $d mtu 9000; done")
-	h1.Start().WaitReady(ready)
-	h2.Start("--join", h1.Addr.String()).WaitReady(ready)
+	h1.Start("--offload", offload).WaitReady(ready)
+	h2.Start("--offload", offload, "--join", h1.Addr.String()).WaitReady(ready)
 	l.WaitConverged(2)
 	if got := h1.Status().Device.MTU; got != 8972 {
 		t.Errorf("MTU %d on an underlay of 9000", got)

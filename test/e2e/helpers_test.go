@@ -139,6 +139,15 @@ func duo(t *testing.T, args ...string) (l *lab.Lab, h1, h2 *lab.Host) {
 	return l, h1, h2
 }
 
+// extremes runs a scenario of the data path twice: with every offload that this
+// kernel has, and with none. The scenario gives the setting to its daemons.
+func extremes(t *testing.T, scenario func(t *testing.T, offload string)) {
+	t.Helper()
+	for _, offload := range []string{"auto", "off"} {
+		t.Run("offload="+offload, func(t *testing.T) { scenario(t, offload) })
+	}
+}
+
 // nothingArrived fails the test if a packet is waiting in the socket, or comes
 // within a moment.
 func nothingArrived(t *testing.T, sink *net.UDPConn) {

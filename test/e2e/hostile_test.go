@@ -16,7 +16,11 @@ import (
 // must never get through, from a peer's address and from elsewhere.
 func TestHostileDatagramsAreDroppedAndCountedByReason(t *testing.T) {
 	t.Parallel()
-	l, h1 := founder(t, "--static-peer", "10.244.200.0/24=192.168.50.12:8285")
+	extremes(t, hostileDatagramsAreDroppedAndCountedByReason)
+}
+
+func hostileDatagramsAreDroppedAndCountedByReason(t *testing.T, offload string) {
+	l, h1 := founder(t, "--offload", offload, "--static-peer", "10.244.200.0/24=192.168.50.12:8285")
 	peer, stranger := l.Host(), l.Host()
 	speaker := peer.StartSpeaker(netip.MustParsePrefix("10.244.200.0/24"), 8285)
 	unknown := stranger.StartSpeaker(netip.MustParsePrefix("10.244.201.0/24"), 8285)
@@ -117,8 +121,12 @@ func TestHostileDatagramsAreDroppedAndCountedByReason(t *testing.T) {
 
 func TestFloodOfGarbageDoesNotStarveControlOrTraffic(t *testing.T) {
 	t.Parallel()
+	extremes(t, floodOfGarbageDoesNotStarveControlOrTraffic)
+}
+
+func floodOfGarbageDoesNotStarveControlOrTraffic(t *testing.T, offload string) {
 	l := lab.New(t)
-	h1, h2, h3 := l.Trio()
+	h1, h2, h3 := l.Trio("--offload", offload)
 	p1, p2 := h1.Pod(), h2.Pod()
 	h3.Daemon.Stop()
 	flood := h3.ListenUDP(t, at(h3.Addr, 0))
@@ -155,8 +163,12 @@ func TestFloodOfGarbageDoesNotStarveControlOrTraffic(t *testing.T) {
 
 func TestContainerCannotSendWithForeignSource(t *testing.T) {
 	t.Parallel()
+	extremes(t, containerCannotSendWithForeignSource)
+}
+
+func containerCannotSendWithForeignSource(t *testing.T, offload string) {
 	l := lab.New(t)
-	h1, h2, h3 := l.Trio()
+	h1, h2, h3 := l.Trio("--offload", offload)
 	p1, p2, p3 := h1.Pod(), h2.Pod(), h3.Pod()
 	p1.Reachable(t, p2.Addr, 5*time.Second)
 	// The pod takes the address of a pod of host3, and the host lets it.
@@ -178,8 +190,12 @@ func TestContainerCannotSendWithForeignSource(t *testing.T) {
 
 func TestDatagramsOfAPeerWithAnotherPeersInnerSourceAreDropped(t *testing.T) {
 	t.Parallel()
+	extremes(t, datagramsOfAPeerWithAnotherPeersInnerSourceAreDropped)
+}
+
+func datagramsOfAPeerWithAnotherPeersInnerSourceAreDropped(t *testing.T, offload string) {
 	l := lab.New(t)
-	h1, h2, h3 := l.Trio()
+	h1, h2, h3 := l.Trio("--offload", offload)
 	p1, p3 := h1.Pod(), h3.Pod()
 	sink := p1.ListenUDP(t, at(p1.Addr, 7000))
 	defer sink.Close()

@@ -26,7 +26,11 @@ func answered(t *testing.T, what string, a lab.Answer, from *lab.Host, kind ipv4
 
 func TestSubnetOfNobodyIsNetUnreachable(t *testing.T) {
 	t.Parallel()
-	_, h := founder(t)
+	extremes(t, subnetOfNobodyIsNetUnreachable)
+}
+
+func subnetOfNobodyIsNetUnreachable(t *testing.T, offload string) {
+	_, h := founder(t, "--offload", offload)
 	pod := h.Pod()
 	nowhere := netip.MustParseAddr("10.244.254.9")
 	answered(t, "a ping to nowhere", pod.Ping(t, lab.Echo{To: nowhere}), h, ipv4.ICMPTypeDestinationUnreachable, lab.NetUnreachable)
@@ -69,7 +73,11 @@ func TestDeadNodeIsHostUnreachableAndItsRouteStays(t *testing.T) {
 
 func TestTimeToLiveIsCountedAndExceeded(t *testing.T) {
 	t.Parallel()
-	_, h1, h2 := duo(t)
+	extremes(t, timeToLiveIsCountedAndExceeded)
+}
+
+func timeToLiveIsCountedAndExceeded(t *testing.T, offload string) {
+	_, h1, h2 := duo(t, "--offload", offload)
 	p1, p2 := h1.Pod(), h2.Pod()
 	p1.Reachable(t, p2.Addr, 5*time.Second)
 	// Hop 1 is the host's bridge, hop 2 flanneld, hop 3 the far host.
@@ -82,7 +90,11 @@ func TestTimeToLiveIsCountedAndExceeded(t *testing.T) {
 
 func TestErrorsAreRateLimited(t *testing.T) {
 	t.Parallel()
-	_, h := founder(t)
+	extremes(t, errorsAreRateLimited)
+}
+
+func errorsAreRateLimited(t *testing.T, offload string) {
+	_, h := founder(t, "--offload", offload)
 	pod := h.Pod()
 	nowhere := at(netip.MustParseAddr("10.244.254.9"), 9)
 	socket := pod.ListenUDP(t, at(pod.Addr, 0))
@@ -128,12 +140,12 @@ func unreachables(t *testing.T, pod *lab.Pod) int {
 
 // overSmallerPath makes two pods that reach each other over an underlay which
 // in one place takes packets of up to mtu bytes only.
-func overSmallerPath(t *testing.T, mtu int) (p1, p2 *lab.Pod) {
+func overSmallerPath(t *testing.T, offload string, mtu int) (p1, p2 *lab.Pod) {
 	t.Helper()
 	l := lab.New(t)
 	h1, h2 := l.Host(), l.HostBehind(mtu)
-	h1.Start().WaitReady(ready)
-	h2.Start("--join", h1.Addr.String()).WaitReady(ready)
+	h1.Start("--offload", offload).WaitReady(ready)
+	h2.Start("--offload", offload, "--join", h1.Addr.String()).WaitReady(ready)
 	l.WaitConverged(2)
 	p1, p2 = h1.Pod(), h2.Pod()
 	p1.Reachable(t, p2.Addr, 5*time.Second)
@@ -142,7 +154,11 @@ func overSmallerPath(t *testing.T, mtu int) (p1, p2 *lab.Pod) {
 
 func TestSmallerPathIsAnsweredWithTheRightMTU(t *testing.T) {
 	t.Parallel()
-	p1, p2 := overSmallerPath(t, 1400)
+	extremes(t, smallerPathIsAnsweredWithTheRightMTU)
+}
+
+func smallerPathIsAnsweredWithTheRightMTU(t *testing.T, offload string) {
+	p1, p2 := overSmallerPath(t, offload, 1400)
 	const fits = 1400 - 28
 	for _, way := range []struct{ from, to *lab.Pod }{{p1, p2}, {p2, p1}} {
 		// The first large packet teaches flanneld what the path takes, and has
@@ -168,7 +184,11 @@ func TestSmallerPathIsAnsweredWithTheRightMTU(t *testing.T) {
 
 func TestFirstTransferOverASmallerPathIsNoBlackHole(t *testing.T) {
 	t.Parallel()
-	p1, p2 := overSmallerPath(t, 1300)
+	extremes(t, firstTransferOverASmallerPathIsNoBlackHole)
+}
+
+func firstTransferOverASmallerPathIsNoBlackHole(t *testing.T, offload string) {
+	p1, p2 := overSmallerPath(t, offload, 1300)
 	if took := lab.SendTCP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7000), 4<<20).Time; took > 10*time.Second {
 		t.Errorf("4 MB took %v", took)
 	}
@@ -191,7 +211,11 @@ func TestPacketLargerThanTheDeviceIsAnsweredByTheKernel(t *testing.T) {
 
 func TestIPv6OnTheOverlayIsDroppedAndCounted(t *testing.T) {
 	t.Parallel()
-	_, h1, h2 := duo(t)
+	extremes(t, ipv6OnTheOverlayIsDroppedAndCounted)
+}
+
+func ipv6OnTheOverlayIsDroppedAndCounted(t *testing.T, offload string) {
+	_, h1, h2 := duo(t, "--offload", offload)
 	p1, p2 := h1.Pod(), h2.Pod()
 	h1.Sysctl(t, "net.ipv6.conf.flannel0.disable_ipv6", "0")
 	h1.Exec(t, "ip", "-6", "address", "add", "fd00::1/128", "dev", "flannel0")

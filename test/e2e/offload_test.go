@@ -55,3 +55,27 @@ func TestTransfersArriveWholeWithAnyOffloadsAndABadUnderlay(t *testing.T) {
 		})
 	}
 }
+
+// What "auto" and "off" mean here, so that scenarios which run with both do not
+// run twice with the same.
+func TestExtremesDiffer(t *testing.T) {
+	t.Parallel()
+	extremes(t, func(t *testing.T, offload string) {
+		_, h := founder(t, "--offload", offload)
+		offloads := h.Status().Offloads
+		if len(offloads) != 5 {
+			t.Errorf("status tells of %d offloads: %+v", len(offloads), offloads)
+		}
+		for _, o := range offloads {
+			// Linux before 6.2 has no tun-uso, and some have a udp-gso that is known
+			// to be broken.
+			dispensable := o.Name == "tun-uso" || o.Name == "udp-gso"
+			if o.Used != (offload == "auto") && !(dispensable && !o.Used) {
+				t.Errorf("%s: used %v (%s)", o.Name, o.Used, o.Note)
+			}
+			if !o.Used && o.Note == "" {
+				t.Errorf("%s is not used, and nothing says why", o.Name)
+			}
+		}
+	})
+}

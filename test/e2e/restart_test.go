@@ -17,8 +17,12 @@ import (
 // middle is replaced, by SIGTERM and by kill -9. It does not run beside
 // others: what it measures is time.
 func TestRestartLeavesNoGap(t *testing.T) {
+	extremes(t, restartLeavesNoGap)
+}
+
+func restartLeavesNoGap(t *testing.T, offload string) {
 	l := lab.New(t)
-	h1, h2, _ := l.Trio()
+	h1, h2, _ := l.Trio("--offload", offload)
 	p1, p2 := h1.Pod(), h2.Pod()
 	p1.Reachable(t, p2.Addr, 5*time.Second)
 	for _, end := range []struct {
@@ -48,9 +52,9 @@ func TestRestartLeavesNoGap(t *testing.T) {
 				}
 				lab.Eventually(t, 10*time.Second, "traffic", flowing)
 
-				args := []string{"--join", h1.Addr.String()}
+				args := []string{"--offload", offload, "--join", h1.Addr.String()}
 				if host == h1 {
-					args = []string{"--join", h2.Addr.String()}
+					args = []string{"--offload", offload, "--join", h2.Addr.String()}
 				}
 				end.stop(host.Daemon)
 				host.Start(args...).WaitReady(ready)

@@ -103,8 +103,12 @@ func TestForwardingIsTurnedOnAndSaid(t *testing.T) {
 
 func TestThreeHostsReachEachOther(t *testing.T) {
 	t.Parallel()
+	extremes(t, threeHostsReachEachOther)
+}
+
+func threeHostsReachEachOther(t *testing.T, offload string) {
 	l := lab.New(t)
-	h1, h2, h3 := l.Trio()
+	h1, h2, h3 := l.Trio("--offload", offload)
 	p1, p2, p3 := h1.Pod(), h2.Pod(), h3.Pod()
 	pods := []*lab.Pod{p1, p2, p3}
 	for _, from := range pods {
@@ -303,7 +307,11 @@ func TestEveryNodeAnnouncesItsOwnPort(t *testing.T) {
 
 func TestSeveralLanesCarryTraffic(t *testing.T) {
 	t.Parallel()
-	_, h1, h2 := duo(t, "--lanes", "2")
+	extremes(t, severalLanesCarryTraffic)
+}
+
+func severalLanesCarryTraffic(t *testing.T, offload string) {
+	_, h1, h2 := duo(t, "--offload", offload, "--lanes", "2")
 	p1, p2 := h1.Pod(), h2.Pod()
 	for port := range uint16(8) { // different flows, different lanes
 		lab.SendTCP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7000+port), 1<<20)

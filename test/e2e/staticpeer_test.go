@@ -14,9 +14,13 @@ import (
 
 func TestStaticPeerSpeaksFlannelsUDPFormatBothWays(t *testing.T) {
 	t.Parallel()
+	extremes(t, staticPeerSpeaksFlannelsUDPFormatBothWays)
+}
+
+func staticPeerSpeaksFlannelsUDPFormatBothWays(t *testing.T, offload string) {
 	subnet := netip.MustParsePrefix("10.244.200.0/24")
 	remote := netip.MustParseAddr("10.244.200.9")
-	l, h1 := founder(t, "--static-peer", "10.244.200.0/24=192.168.50.12:8285")
+	l, h1 := founder(t, "--offload", offload, "--static-peer", "10.244.200.0/24=192.168.50.12:8285")
 	peer := l.Host()
 	speaker := peer.StartSpeaker(subnet, 8285)
 	pod := h1.Pod()
@@ -79,7 +83,11 @@ func TestStaticPeersSubnetIsNotLeasedOut(t *testing.T) {
 
 func TestStaticPeerBehindASmallerPath(t *testing.T) {
 	t.Parallel()
-	l, h1 := founder(t, "--static-peer", "10.244.200.0/24=192.168.60.12:8285")
+	extremes(t, staticPeerBehindASmallerPath)
+}
+
+func staticPeerBehindASmallerPath(t *testing.T, offload string) {
+	l, h1 := founder(t, "--offload", offload, "--static-peer", "10.244.200.0/24=192.168.60.12:8285")
 	peer := l.HostBehind(1200)
 	peer.StartSpeaker(netip.MustParsePrefix("10.244.200.0/24"), 8285)
 	pod := h1.Pod()

@@ -56,6 +56,11 @@ type Status struct {
 		State string `json:"state"`
 		MTU   int    `json:"mtu"`
 	} `json:"device"`
+	Offloads []struct {
+		Name string `json:"name"`
+		Used bool   `json:"used"`
+		Note string `json:"note"`
+	} `json:"offloads"`
 	Security struct {
 		GossipSealed bool `json:"gossip_sealed"`
 	} `json:"security"`
