@@ -3,11 +3,13 @@
 package e2e
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"testing"
 	"time"
 
 	"golang.org/x/net/ipv4"
+	"golang.org/x/sys/unix"
 
 	"flanneld/test/lab"
 )
@@ -93,5 +95,54 @@ func TestLabWatchSeesADeviceGo(t *testing.T) {
 	})
 	if gone := watch.Stop(); len(gone) == 0 {
 		t.Error("a deleted device was not seen")
+	}
+}
+
+// Numbered datagrams go through a relay; what arrives is what it says it did.
+func TestLabRelayLosesDoublesAndReorders(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t)
+	h1, h2 := l.Host(), l.Host()
+	relay := l.Relay(h2, lab.Mischief{Loss: 20, Duplication: 20, Reordering: 20, Seed: 1})
+	h1.Reachable(t, h2.Addr, 5*time.Second) // what is none of the data port's passes
+	sink := h2.ListenUDP(t, at(h2.Addr, 8285))
+	defer sink.Close()
+	raw, err := sink.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) { // room for all of them
+		unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20)
+	})
+	source := h1.ListenUDP(t, at(h1.Addr, 0))
+	defer source.Close()
+	const sent = 2000
+	for i := range uint32(sent) {
+		if _, err := source.WriteToUDPAddrPort(binary.BigEndian.AppendUint32(nil, i), at(h2.Addr, 8285)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lab.Eventually(t, 5*time.Second, "all to have passed", func() error {
+		return lab.Expect(relay.Count().Datagrams == sent, "%+v", relay.Count())
+	})
+	var came lab.RelayCount
+	seen, newest := map[uint32]bool{}, -1
+	for buf := make([]byte, 100); ; {
+		sink.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+		if _, _, err := sink.ReadFromUDPAddrPort(buf); err != nil {
+			break
+		}
+		n := binary.BigEndian.Uint32(buf)
+		switch {
+		case seen[n]:
+			came.Doubled++
+		case int(n) < newest:
+			came.Overtaken++
+		}
+		seen[n], newest = true, max(newest, int(n))
+	}
+	came.Datagrams, came.Lost = sent, int64(sent-len(seen))
+	if told := relay.Count(); came != told || min(told.Lost, told.Doubled, told.Overtaken) < sent/40 {
+		t.Errorf("%+v arrived, the relay says %+v", came, told)
 	}
 }
