@@ -6,6 +6,7 @@ DESTDIR     ?=
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME    ?= 5s
 MINUTES     ?= 30
+BYTES       ?= 1e9
 KILLS       ?= 2000
 PAUSES      ?= 200
 ROUNDS      ?= 3
@@ -23,7 +24,7 @@ TOOLS := ip:iproute2 ethtool:ethtool iptables:iptables nft:nftables ping:iputils
          gcc:gcc systemd-analyze:systemd pgrep:procps nsenter:util-linux setpriv:util-linux tar:tar
 
 .DEFAULT_GOAL := help
-.PHONY: help build deps demo test vet format cross unit race fuzz units e2e bench soak torture figures install uninstall clean
+.PHONY: help build deps demo test vet format cross unit race fuzz units e2e bench soak hash torture figures install uninstall clean
 
 help: ## this list
 	@echo "flanneld $(VERSION). Targets:"
@@ -121,6 +122,9 @@ torture: ## cuts of a minute, KILLS kills, PAUSES pauses; SEED=N for the same ag
 
 figures: ## how long claims, changes, deaths and cuts take, at 10 and 60 nodes (as root)
 	@go run ./test/figures
+
+hash: ## BYTES over a bad underlay, with every mix of offloads (as root)
+	FLANNELD_HASH_BYTES=$(BYTES) go test -tags e2e -count=1 -v -timeout 0 -run '^TestHash' ./test/e2e
 
 # Its own process, so that an interrupted make interrupts it and nobody between.
 bench: ## all paths side by side (as root, 7 to 13 minutes); BENCH=-help lists flags

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"encoding/binary"
+	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -107,13 +108,7 @@ func TestLabRelayLosesDoublesAndReorders(t *testing.T) {
 	h1.Reachable(t, h2.Addr, 5*time.Second) // what is none of the data port's passes
 	sink := h2.ListenUDP(t, at(h2.Addr, 8285))
 	defer sink.Close()
-	raw, err := sink.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw.Control(func(fd uintptr) { // room for all of them
-		unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20)
-	})
+	setOption(t, sink, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20) // room for all of them
 	source := h1.ListenUDP(t, at(h1.Addr, 0))
 	defer source.Close()
 	const sent = 2000
@@ -144,5 +139,57 @@ func TestLabRelayLosesDoublesAndReorders(t *testing.T) {
 	came.Datagrams, came.Lost = sent, int64(sent-len(seen))
 	if told := relay.Count(); came != told || min(told.Lost, told.Doubled, told.Overtaken) < sent/40 {
 		t.Errorf("%+v arrived, the relay says %+v", came, told)
+	}
+}
+
+// A train is single frames on the wire, and the host behind the relay may have
+// them together again: this is how trains with gaps come to flanneld.
+func TestLabRelayCutsTrainsAndItsHostReceivesSome(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t)
+	h1, h2 := l.Host(), l.Host()
+	relay := l.Relay(h2, lab.Mischief{})
+	h1.Reachable(t, h2.Addr, 5*time.Second)
+	sink := h2.ListenUDP(t, at(h2.Addr, 8285))
+	defer sink.Close()
+	setOption(t, sink, unix.IPPROTO_UDP, unix.UDP_GRO, 1)
+	source := h1.ListenUDP(t, at(h1.Addr, 0))
+	defer source.Close()
+	const size, count = 1000, 44
+	setOption(t, source, unix.IPPROTO_UDP, unix.UDP_SEGMENT, size)
+	longest := 0
+	for buf := make([]byte, 1<<16); longest <= size; {
+		before := relay.Count()
+		if _, err := source.WriteToUDPAddrPort(make([]byte, count*size), at(h2.Addr, 8285)); err != nil {
+			t.Fatal(err)
+		}
+		for received := 0; received < count*size; {
+			sink.SetReadDeadline(time.Now().Add(5 * time.Second))
+			n, _, err := sink.ReadFromUDPAddrPort(buf)
+			if err != nil {
+				t.Fatalf("%d bytes of %d arrived, none longer than %d: %v", received, count*size, longest, err)
+			}
+			received += n
+			longest = max(longest, n)
+		}
+		if now := relay.Count(); now.Datagrams-before.Datagrams != count || now.Unsegmented != 0 {
+			t.Fatalf("a train of %d made it from %+v to %+v", count, before, now)
+		}
+		if relay.Count().Datagrams > 100*count {
+			t.Fatalf("of 100 trains no two datagrams came together")
+		}
+	}
+}
+
+// setOption sets a socket option.
+func setOption(t *testing.T, conn *net.UDPConn, level, option, value int) {
+	t.Helper()
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), level, option, value) })
+	if err != nil {
+		t.Fatalf("set option %d of level %d to %d: %v", option, level, value, err)
 	}
 }

@@ -23,7 +23,8 @@ type Mischief struct {
 
 // Relay is a stretch of the underlay in which datagrams get lost, doubled and
 // overtaken, which the kernel can do only with a module that not every machine
-// has. It sees single frames, as a wire does.
+// has. It sees single frames, as a wire does, and the host behind it receives
+// them as from a network card that has GRO.
 type Relay struct{ out, back *direction }
 
 // RelayCount is what a [Relay] did to datagrams of the data port.
@@ -51,6 +52,12 @@ func (l *Lab) Relay(h *Host, m Mischief) *Relay {
 	// Trains and superpackets are cut before they enter the wire.
 	h.Exec(t, "ip", "link", "set", "eth0", "gso_max_segs", "1")
 	l.Switch.Exec(t, "ip", "link", "set", port, "gso_max_segs", "1")
+	// What leaves it the host puts together again, as from a network card: a veth
+	// device does so where its peer has no TSO, and has to wait a little, because
+	// frames come to it one by one. (Only ip has a /sys of the namespace.)
+	wire.Exec(t, "ethtool", "-K", "near", "tso", "off")
+	h.Exec(t, "ethtool", "-K", "eth0", "gro", "on")
+	h.Exec(t, "ip", "netns", "exec", h.Name, "sh", "-c", "echo 50000 >/sys/class/net/eth0/gro_flush_timeout") // ns
 
 	near, far := wire.openFrames(t, "near"), wire.openFrames(t, "far")
 	r := &Relay{newDirection(near, far, m, 0), newDirection(far, near, m, 1)}

@@ -1,0 +1,123 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"flanneld/test/lab"
+)
+
+// bytesVariable says how much goes through the overlay in each run, all ways
+// together.
+const bytesVariable = "FLANNELD_HASH_BYTES"
+
+// What TCP carries over an underlay that loses, doubles and reorders datagrams
+// has the same hash at the end, whatever offloads the two ends use. One end gets
+// single datagrams, the other what its device has put together of them.
+func TestHashOverABadUnderlay(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, one, two string
+		bytes          int64
+	}{
+		{"all at both ends", "auto", "auto", 1e9},
+		{"none at both ends", "off", "off", 2e8},
+		{"none at one end", "auto", "off", 2e8},
+		{"none at the other end", "off", "auto", 2e8},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			hashOverABadUnderlay(t, c.one, c.two, atLeast(t, c.bytes))
+		})
+	}
+}
+
+func hashOverABadUnderlay(t *testing.T, one, two string, volume int64) {
+	l := lab.New(t)
+	h1, h2 := l.Host(), l.Host()
+	relay := l.Relay(h1, lab.Mischief{Loss: 1000, Duplication: 500, Reordering: 200, Seed: uint64(volume)})
+	h1.Start("--offload", one).WaitReady(ready)
+	h2.Start("--offload", two, "--join", h1.Addr.String()).WaitReady(ready)
+	p1, p2 := h1.Pod(), h2.Pod()
+	p1.Reachable(t, p2.Addr, ready)
+	there := lab.SendTCP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7000), volume/2)
+	back := lab.SendTCP(t, p2.Namespace, p1.Namespace, at(p1.Addr, 7000), volume/2)
+	datagramsOverABadUnderlay(t, p1, p2)
+	datagramsOverABadUnderlay(t, p2, p1)
+	done := relay.Count()
+	t.Logf("%d bytes in %v and %v: %+v", volume, there.Time, back.Time, done)
+	if min(done.Lost, done.Doubled, done.Overtaken) < volume/1e7 {
+		t.Errorf("hardly any mischief: %+v", done)
+	}
+	if done.Unsegmented > 0 {
+		t.Errorf("%d trains were on the wire in one piece", done.Unsegmented)
+	}
+}
+
+// datagramsOverABadUnderlay sends numbered datagrams in trains. Some get lost on
+// the way, but none may be changed.
+func datagramsOverABadUnderlay(t *testing.T, from, to *lab.Pod) {
+	t.Helper()
+	const trains, each, size = 100, 40, 1000
+	sink := to.ListenUDP(t, at(to.Addr, 7000))
+	defer sink.Close()
+	setOption(t, sink, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 16<<20)
+	source := from.ListenUDP(t, at(from.Addr, 0))
+	defer source.Close()
+	setOption(t, source, unix.IPPROTO_UDP, unix.UDP_SEGMENT, size)
+	for i := range trains {
+		var train []byte
+		for j := range each {
+			train = append(train, numbered(i*each+j, size)...)
+		}
+		if _, err := source.WriteToUDPAddrPort(train, at(to.Addr, 7000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := map[int]bool{}
+	for buf := make([]byte, 1<<16); ; {
+		sink.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+		n, _, err := sink.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			break
+		}
+		number := int(binary.BigEndian.Uint32(buf))
+		if !bytes.Equal(buf[:n], numbered(number, size)) {
+			t.Errorf("from %s to %s: datagram %d of %d bytes was changed on its way", from.Name, to.Name, number, n)
+		}
+		seen[number] = true
+	}
+	if len(seen) < trains*each*9/10 {
+		t.Errorf("from %s to %s: %d datagrams of %d arrived", from.Name, to.Name, len(seen), trains*each)
+	}
+}
+
+// numbered is a number and size-4 bytes that follow from it.
+func numbered(n, size int) []byte {
+	b := make([]byte, size)
+	rand.NewChaCha8([32]byte{byte(n), byte(n >> 8)}).Read(b[4:])
+	binary.BigEndian.PutUint32(b, uint32(n))
+	return b
+}
+
+// atLeast is n, or more if somebody wishes so.
+func atLeast(t *testing.T, n int64) int64 {
+	t.Helper()
+	text := os.Getenv(bytesVariable)
+	if text == "" {
+		return n
+	}
+	wish, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		t.Fatalf("%s=%s: %v", bytesVariable, text, err)
+	}
+	return max(n, int64(wish))
+}
