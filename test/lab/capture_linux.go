@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"encoding/binary"
 	"os/exec"
 	"strings"
 	"time"
@@ -13,10 +14,10 @@ type Capture struct {
 }
 
 // Capture starts writing down what matches the filter, and returns when
-// tcpdump listens.
+// tcpdump listens. It has room for what it cannot write at once: 32 MB.
 func (ns *Namespace) Capture(t TB, device, filter string) *Capture {
 	t.Helper()
-	c := &Capture{cmd: exec.Command("tcpdump", "-U", "-n", "-s", "0", "-w", "-", "-i", device, filter)}
+	c := &Capture{cmd: exec.Command("tcpdump", "-U", "-n", "-B", "32768", "-s", "0", "-w", "-", "-i", device, filter)}
 	var stderr logBuffer
 	c.cmd.Stdout, c.cmd.Stderr = &c.output, &stderr
 	if err := ns.Start(c.cmd); err != nil {
@@ -31,6 +32,23 @@ func (ns *Namespace) Capture(t TB, device, filter string) *Capture {
 
 // Bytes returns what was captured so far, in pcap's format.
 func (c *Capture) Bytes() []byte { return []byte(c.output.String()) }
+
+// Frames returns the frames captured so far, oldest first.
+func (c *Capture) Frames() [][]byte {
+	const fileHeader, recordHeader = 24, 16
+	rest := c.Bytes()
+	rest = rest[min(fileHeader, len(rest)):]
+	var frames [][]byte
+	for len(rest) >= recordHeader {
+		n := recordHeader + int(binary.LittleEndian.Uint32(rest[8:])) // the captured length
+		if n > len(rest) {
+			break // it is just being written
+		}
+		frames = append(frames, rest[recordHeader:n])
+		rest = rest[n:]
+	}
+	return frames
+}
 
 // Stop ends the capture and returns all of it. It may be called again.
 func (c *Capture) Stop() []byte {

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 )
 
@@ -53,6 +54,45 @@ func FixChecksum(packet []byte) []byte {
 	packet[10], packet[11] = 0, 0
 	binary.BigEndian.PutUint16(packet[10:], checksum(packet[:header]))
 	return packet
+}
+
+// CheckPacket says what is wrong with an IPv4 packet, if anything is: lengths,
+// header checksum, and the checksum of TCP, UDP or ICMP inside. A UDP checksum
+// may be left out; that of a fragment can't be checked.
+func CheckPacket(b []byte) error {
+	if len(b) < 20 || b[0]>>4 != 4 {
+		return fmt.Errorf("%d bytes that are no IPv4 packet", len(b))
+	}
+	header := int(b[0]&0x0f) * 4
+	switch {
+	case header < 20 || header > len(b):
+		return fmt.Errorf("a header of %d bytes in %d", header, len(b))
+	case int(binary.BigEndian.Uint16(b[2:])) != len(b):
+		return fmt.Errorf("a total length of %d in %d bytes", binary.BigEndian.Uint16(b[2:]), len(b))
+	case checksum(b[:header]) != 0:
+		return fmt.Errorf("wrong header checksum")
+	case binary.BigEndian.Uint16(b[6:])&0x3fff != 0:
+		return nil
+	}
+	return checkTransport(b[9], b[12:20], b[header:])
+}
+
+// checkTransport checks what is inside a packet between these addresses.
+func checkTransport(protocol byte, addresses, b []byte) error {
+	pseudo := append([]byte{0, protocol, byte(len(b) >> 8), byte(len(b))}, addresses...)
+	switch {
+	case protocol == 1 && checksum(b) != 0:
+		return fmt.Errorf("wrong ICMP checksum")
+	case protocol == 6 && (len(b) < 20 || checksum(append(pseudo, b...)) != 0):
+		return fmt.Errorf("wrong TCP checksum")
+	case protocol != 17:
+		return nil
+	case len(b) < 8 || int(binary.BigEndian.Uint16(b[4:])) != len(b):
+		return fmt.Errorf("wrong UDP length")
+	case binary.BigEndian.Uint16(b[6:]) != 0 && checksum(append(pseudo, b...)) != 0:
+		return fmt.Errorf("wrong UDP checksum")
+	}
+	return nil
 }
 
 // checksum is the Internet checksum (RFC 1071).
