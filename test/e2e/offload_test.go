@@ -79,3 +79,29 @@ func TestExtremesDiffer(t *testing.T) {
 		}
 	})
 }
+
+// What traffic has needed is given back, or was there from the start.
+func TestMemoryAtRest(t *testing.T) {
+	t.Parallel()
+	extremes(t, func(t *testing.T, offload string) {
+		const limit = 40 << 10 // KiB
+		_, h1, h2 := duo(t, "--offload", offload)
+		p1, p2 := h1.Pod(), h2.Pod()
+		p1.Reachable(t, p2.Addr, ready)
+		lab.SendTCP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7000), 64<<20)
+		lab.SendTCP(t, p2.Namespace, p1.Namespace, at(p1.Addr, 7000), 64<<20)
+		for _, length := range []int{1, 1400, 9000} {
+			lab.SendUDP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7001), 200, length)
+		}
+		for _, h := range []*lab.Host{h1, h2} {
+			lab.Eventually(t, 10*time.Second, h.NodeName+" to be below 40 MB", func() error {
+				u, err := h.Daemon.Usage()
+				if err != nil {
+					return err
+				}
+				t.Logf("%s: %d KiB resident", h.NodeName, u.Memory)
+				return lab.Expect(u.Memory > 0 && u.Memory < limit, "%d KiB", u.Memory)
+			})
+		}
+	})
+}

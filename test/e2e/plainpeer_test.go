@@ -22,19 +22,7 @@ func TestPlainPeerGetsAndSendsSingleDatagrams(t *testing.T) {
 
 func plainPeerGetsAndSendsSingleDatagrams(t *testing.T, offload string) {
 	const mtu, size = 1472, 4 << 20
-	remote := netip.MustParseAddr("10.244.200.9")
-	l, h1 := founder(t, "--offload", offload, "--static-peer", "10.244.200.0/24=192.168.50.12:8285")
-	peer := l.Host()
-	peer.StartPlain(remote, mtu, at(h1.Addr, 8285))
-	pod := h1.Pod()
-	pod.Reachable(t, remote, ready)
-
-	// No device on the way cuts trains or fills in checksums: what is captured
-	// is what a wire would have carried.
-	for _, h := range l.Hosts() {
-		h.Exec(t, "ethtool", "-K", "eth0", "tx", "off", "tso", "off", "gso", "off")
-	}
-	wire := peer.Capture(t, "eth0", "udp port 8285")
+	pod, peer, remote, wire := behindAPlainWire(t, offload)
 	lab.SendTCP(t, pod.Namespace, peer.Namespace, at(remote, 7000), size)
 	lab.SendTCP(t, peer.Namespace, pod.Namespace, at(pod.Addr, 7000), size)
 	lab.SendUDP(t, pod.Namespace, peer.Namespace, at(remote, 7001), 20, mtu-28)
@@ -42,6 +30,7 @@ func plainPeerGetsAndSendsSingleDatagrams(t *testing.T, offload string) {
 	sendTrain(t, pod, at(remote, 7002), 20, 1000)
 	pod.Reachable(t, remote, ready)
 
+	host := pod.Host.Addr
 	lab.Eventually(t, ready, "all of it to be captured", func() error {
 		there, back, train := 0, 0, 0
 		for _, frame := range wire.Frames() {
@@ -53,7 +42,7 @@ func plainPeerGetsAndSendsSingleDatagrams(t *testing.T, offload string) {
 			if err := lab.CheckPacket(inner); err != nil || len(inner) > mtu {
 				t.Fatalf("a datagram of %d bytes is no packet that fits: %v", len(inner), err)
 			}
-			if netip.AddrFrom4([4]byte(packet[12:])) == h1.Addr {
+			if netip.AddrFrom4([4]byte(packet[12:])) == host {
 				there++
 				checkFlanneldsDatagram(t, packet, inner)
 				if inner[9] == unix.IPPROTO_UDP && binary.BigEndian.Uint16(inner[22:]) == 7002 && len(inner) == 1028 {
@@ -67,6 +56,23 @@ func plainPeerGetsAndSendsSingleDatagrams(t *testing.T, offload string) {
 		return lab.Expect(there > each && back > each && train == 20,
 			"%d datagrams to the peer, %d from it, %d of the train", there, back, train)
 	})
+}
+
+// behindAPlainWire makes a pod and a plain peer, and captures what the
+// latter gets and sends: as a wire has it.
+func behindAPlainWire(t *testing.T, offload string) (pod *lab.Pod, peer *lab.Host, remote netip.Addr, wire *lab.Capture) {
+	t.Helper()
+	remote = netip.MustParseAddr("10.244.200.9")
+	l, h1 := founder(t, "--offload", offload, "--static-peer", "10.244.200.0/24=192.168.50.12:8285")
+	peer = l.Host()
+	peer.StartPlain(remote, 1472, at(h1.Addr, 8285))
+	pod = h1.Pod()
+	pod.Reachable(t, remote, ready)
+	// No device on the way cuts trains or fills in checksums.
+	for _, h := range l.Hosts() {
+		h.Exec(t, "ethtool", "-K", "eth0", "tx", "off", "tso", "off", "gso", "off")
+	}
+	return pod, peer, remote, peer.Capture(t, "eth0", "udp port 8285")
 }
 
 // checkFlanneldsDatagram looks at what only flanneld decides: a checksum outside

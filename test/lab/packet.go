@@ -35,6 +35,23 @@ func UDPPacket(from, to netip.AddrPort, data []byte) []byte {
 	return IPPacket(from.Addr(), to.Addr(), 17, b)
 }
 
+// SumUDP puts the UDP checksum into a packet of [UDPPacket].
+func SumUDP(packet []byte) []byte {
+	datagram := packet[20:]
+	datagram[6], datagram[7] = 0, 0
+	sum := checksum(append(pseudoHeader(packet, len(datagram)), datagram...))
+	if sum == 0 {
+		sum = 0xffff
+	}
+	binary.BigEndian.PutUint16(datagram[6:], sum)
+	return packet
+}
+
+// pseudoHeader is what the checksums of TCP and UDP cover besides their n bytes.
+func pseudoHeader(packet []byte, n int) []byte {
+	return append([]byte{0, packet[9], byte(n >> 8), byte(n)}, packet[12:20]...)
+}
+
 // EchoPacket builds an IPv4 packet with an ICMP echo request or reply inside.
 func EchoPacket(from, to netip.Addr, reply bool, id, seq uint16, data []byte) []byte {
 	b := make([]byte, 8+len(data))
@@ -74,12 +91,11 @@ func CheckPacket(b []byte) error {
 	case binary.BigEndian.Uint16(b[6:])&0x3fff != 0:
 		return nil
 	}
-	return checkTransport(b[9], b[12:20], b[header:])
+	return checkTransport(b[9], pseudoHeader(b, len(b)-header), b[header:])
 }
 
-// checkTransport checks what is inside a packet between these addresses.
-func checkTransport(protocol byte, addresses, b []byte) error {
-	pseudo := append([]byte{0, protocol, byte(len(b) >> 8), byte(len(b))}, addresses...)
+// checkTransport checks what is inside a packet.
+func checkTransport(protocol byte, pseudo, b []byte) error {
 	switch {
 	case protocol == 1 && checksum(b) != 0:
 		return fmt.Errorf("wrong ICMP checksum")
