@@ -3,6 +3,7 @@ package route
 import (
 	"fmt"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 
 	"github.com/gaissmai/bart"
@@ -60,15 +61,26 @@ type NextHop struct {
 // and a lane uses what Store stored from its next batch on.
 type Table struct {
 	current atomic.Pointer[snapshot]
+
+	mu     sync.Mutex // of who stores
+	round  uint64     // how often that was
+	routes map[netip.Prefix]*record
+	order  []*record // in that of the last entries: the next are likely to be the same
+}
+
+// record is what is remembered of a prefix from one Store to the next.
+type record struct {
+	hop   *NextHop // in the current snapshot; nil: none
+	round uint64   // of the last Store that named it
 }
 
 // snapshot is one state of the table. It is never changed.
 type snapshot struct {
-	hops      bart.Table[*NextHop]
-	endpoints map[netip.Addr]struct{} // of all peers, for telling strangers from liars
+	hops      *bart.Table[*NextHop]
+	endpoints *bart.Table[int] // underlay addresses, and how many hops have each; for telling strangers from liars
 }
 
-var emptySnapshot = new(snapshot)
+var emptySnapshot = newSnapshot()
 
 // load returns the current state, to be used for one batch.
 func (t *Table) load() *snapshot {
@@ -80,31 +92,99 @@ func (t *Table) load() *snapshot {
 
 // Store replaces the whole table at once. entries is not kept. If one of them
 // cannot be used, Store says which, and the table stays as it was.
+//
+// What differs from the table as it is makes the cost: the loops share processor
+// and memory with whoever stores, and a network of a thousand nodes can have many
+// changes a second.
 func (t *Table) Store(entries []Entry) error {
-	s := &snapshot{endpoints: make(map[netip.Addr]struct{}, len(entries))}
-	for _, e := range entries {
-		hop, err := newNextHop(e)
-		if err != nil {
-			return fmt.Errorf("route: %s: %w", e.Prefix, err)
-		}
-		if other, ok := s.hops.Get(hop.Prefix); ok {
-			return fmt.Errorf("route: %s: two routes, %s and %s", e.Prefix, other, hop)
-		}
-		s.hops.Insert(hop.Prefix, hop)
-		if hop.Endpoint.IsValid() {
-			s.endpoints[hop.Endpoint.Addr()] = struct{}{}
-		}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	changed, err := t.compare(entries)
+	if err != nil {
+		return err
 	}
-	t.current.Store(s)
+	gone := t.forget(len(entries))
+	if len(changed)+len(gone) == 0 {
+		return nil
+	}
+	next := t.load().edit(len(changed) + len(gone))
+	for _, old := range gone {
+		next.replace(old, nil)
+	}
+	for _, hop := range changed {
+		r := t.routes[hop.Prefix]
+		next.replace(r.hop, hop)
+		r.hop = hop
+	}
+	t.current.Store(&next.snapshot)
 	return nil
+}
+
+// compare returns the next hops of those entries that are new or have changed,
+// and notes in every entry's record that it was named.
+func (t *Table) compare(entries []Entry) (changed []*NextHop, err error) {
+	if t.routes == nil {
+		t.routes = make(map[netip.Prefix]*record, len(entries))
+	}
+	t.round++
+	for i, e := range entries {
+		if i == len(t.order) {
+			t.order = append(t.order, nil)
+		}
+		r := t.order[i]
+		if r == nil || !r.hop.is(e) {
+			r = t.record(e.Prefix)
+		}
+		if r.round == t.round {
+			return nil, fmt.Errorf("route: %s: two routes, the second %s", e.Prefix, &NextHop{Entry: e})
+		}
+		if !r.hop.is(e) {
+			hop, err := newNextHop(e)
+			if err != nil {
+				return nil, fmt.Errorf("route: %s: %w", e.Prefix, err)
+			}
+			changed = append(changed, hop)
+		}
+		r.round, t.order[i] = t.round, r
+	}
+	clear(t.order[len(entries):])
+	t.order = t.order[:len(entries)]
+	return changed, nil
+}
+
+// record returns what is remembered of a prefix, which may be nothing yet.
+func (t *Table) record(prefix netip.Prefix) *record {
+	r, ok := t.routes[prefix]
+	if !ok {
+		r = new(record)
+		t.routes[prefix] = r
+	}
+	return r
+}
+
+// forget removes the records of prefixes that were not named by the n entries of
+// this Store, and returns the next hops they had.
+func (t *Table) forget(n int) (gone []*NextHop) {
+	if len(t.routes) == n {
+		return nil
+	}
+	for prefix, r := range t.routes {
+		if r.round == t.round {
+			continue
+		}
+		if r.hop != nil {
+			gone = append(gone, r.hop)
+		}
+		delete(t.routes, prefix)
+	}
+	return gone
 }
 
 // newNextHop checks an entry and adds the endpoint as it is now.
 func newNextHop(e Entry) (*NextHop, error) {
 	hop := &NextHop{Entry: e}
 	if e.Peer != nil {
-		ep := e.Peer.Endpoint()
-		hop.Endpoint = netip.AddrPortFrom(ep.Addr().Unmap(), ep.Port())
+		hop.Endpoint = endpointOf(e.Peer)
 	}
 	switch {
 	case !e.Prefix.IsValid() || !e.Prefix.Addr().Is4() || e.Prefix != e.Prefix.Masked():
@@ -119,6 +199,26 @@ func newNextHop(e Entry) (*NextHop, error) {
 		return nil, fmt.Errorf("via %s: endpoint %s: not an IPv4 address and port", e.Peer.Name(), hop.Endpoint)
 	}
 	return hop, nil
+}
+
+// endpointOf is the peer's endpoint as it is now.
+func endpointOf(p *Peer) netip.AddrPort {
+	ep := p.Endpoint()
+	return netip.AddrPortFrom(ep.Addr().Unmap(), ep.Port())
+}
+
+// is reports whether the next hop, which may be nil, is what the entry would
+// yield now.
+func (h *NextHop) is(e Entry) bool {
+	return h != nil && h.Entry == e && (e.Peer == nil || h.Endpoint == endpointOf(e.Peer))
+}
+
+// underlay is the address of the next hop, which may be nil, on the underlay.
+func (h *NextHop) underlay() netip.Addr {
+	if h == nil {
+		return netip.Addr{}
+	}
+	return h.Endpoint.Addr()
 }
 
 // String is for error messages: "via NAME", "local", "unreachable NAME".
@@ -146,7 +246,4 @@ func (s *snapshot) lookup(addr netip.Addr) *NextHop {
 }
 
 // knows reports whether some peer has this underlay address.
-func (s *snapshot) knows(addr netip.Addr) bool {
-	_, ok := s.endpoints[addr]
-	return ok
-}
+func (s *snapshot) knows(addr netip.Addr) bool { return s.endpoints.Contains(addr) }

@@ -66,15 +66,15 @@ func TestBadEntriesAreRefusedAndChangeNothing(t *testing.T) {
 	}
 	good := via("10.244.3.0/24", b)
 	for want, bad := range map[string]Entry{
-		"not an IPv4 prefix":    {Kind: Local},
-		"fd00::/64: not an":     {Prefix: netip.MustParsePrefix("fd00::/64"), Kind: Local},
-		"10.244.4.1/24: not an": {Prefix: netip.MustParsePrefix("10.244.4.1/24"), Kind: Local},
-		"kind 0":                {Prefix: netip.MustParsePrefix("10.244.4.0/24")},
-		"local, but held by b":  {Prefix: netip.MustParsePrefix("10.244.4.0/24"), Kind: Local, Peer: b},
-		"via no peer":           {Prefix: netip.MustParsePrefix("10.244.4.0/24"), Kind: Via},
-		"via x: endpoint [::1]": via("10.244.4.0/24", testPeer("x", "[::1]:8285")),
-		"via y: endpoint":       via("10.244.4.0/24", testPeer("y", "192.0.2.2:0")),
-		"two routes":            via("10.244.3.0/24", testPeer("z", "192.0.2.9:1")),
+		"not an IPv4 prefix":     {Kind: Local},
+		"fd00::/64: not an":      {Prefix: netip.MustParsePrefix("fd00::/64"), Kind: Local},
+		"10.244.4.1/24: not an":  {Prefix: netip.MustParsePrefix("10.244.4.1/24"), Kind: Local},
+		"kind 0":                 {Prefix: netip.MustParsePrefix("10.244.4.0/24")},
+		"local, but held by b":   {Prefix: netip.MustParsePrefix("10.244.4.0/24"), Kind: Local, Peer: b},
+		"via no peer":            {Prefix: netip.MustParsePrefix("10.244.4.0/24"), Kind: Via},
+		"via x: endpoint [::1]":  via("10.244.4.0/24", testPeer("x", "[::1]:8285")),
+		"via y: endpoint":        via("10.244.4.0/24", testPeer("y", "192.0.2.2:0")),
+		"two routes, the second": via("10.244.3.0/24", testPeer("z", "192.0.2.9:1")),
 	} {
 		err := table.Store([]Entry{good, bad})
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -137,6 +137,84 @@ func TestLongestPrefixWins(t *testing.T) {
 			t.Errorf("%s: %s, want %s", addr, hop.Prefix, best)
 		}
 	})
+}
+
+// However tables follow each other, each is what it would be if it were the
+// first, and what a loop still reads of an earlier one stays as it was.
+func TestTablesThatFollowEachOther(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		peers := make([]*Peer, 5)
+		for i := range peers {
+			peers[i] = testPeer(fmt.Sprint(i), fmt.Sprintf("192.0.2.%d:8285", i/2)) // some share an address
+		}
+		var table Table
+		type state struct {
+			snapshot *snapshot
+			view     string
+		}
+		var states []state
+		for range rapid.IntRange(1, 10).Draw(t, "tables") {
+			p := rapid.SampledFrom(peers).Draw(t, "who moves")
+			p.Update(netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, rapid.ByteMax(3).Draw(t, "to")}), 8285), 0)
+			entries := drawEntries(t, peers)
+			var fresh Table
+			err, freshErr := table.Store(entries), fresh.Store(entries)
+			if fmt.Sprint(err) != fmt.Sprint(freshErr) {
+				t.Fatalf("%v: %v, but %v as the first", entries, err, freshErr)
+			}
+			got := view(table.load())
+			if err == nil && got != view(fresh.load()) {
+				t.Fatalf("%v: the table is\n%sas the first it would be\n%s", entries, got, view(fresh.load()))
+			}
+			states = append(states, state{table.load(), got})
+			for _, s := range states {
+				if now := view(s.snapshot); now != s.view {
+					t.Fatalf("an earlier table was\n%sand became\n%s", s.view, now)
+				}
+			}
+			if err != nil && len(states) > 1 && got != states[len(states)-2].view {
+				t.Fatalf("%v: refused, and the table has changed all the same", entries)
+			}
+		}
+	})
+}
+
+// drawEntries draws routes to up to 40 subnets; now and then there are two for
+// one, or one to nobody.
+func drawEntries(t *rapid.T, peers []*Peer) (entries []Entry) {
+	for i := range 40 {
+		e := Entry{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, byte(i), 0}), 24), Kind: Via}
+		switch rapid.SampledFrom([]int{0, 0, 0, 0, 1, 1, 2, 3}).Draw(t, "kind") {
+		case 0:
+			e.Peer = peers[i%len(peers)]
+		case 1:
+			continue
+		case 2:
+			e.Kind, e.Peer = Unreachable, rapid.SampledFrom(peers).Draw(t, "peer")
+		case 3:
+			e.Kind = Local
+		}
+		entries = append(entries, e)
+	}
+	switch rapid.IntRange(0, 9).Draw(t, "mistake") {
+	case 0:
+		entries = append(entries, entries[:min(1, len(entries))]...)
+	case 1:
+		entries = append(entries, Entry{Prefix: netip.MustParsePrefix("10.245.0.0/24"), Kind: Via})
+	}
+	return entries
+}
+
+// view is all that lookups in a snapshot show.
+func view(s *snapshot) string {
+	var b strings.Builder
+	for prefix, hop := range s.hops.AllSorted() {
+		fmt.Fprintln(&b, prefix, hop, hop.Endpoint, s.lookup(prefix.Addr()) == hop)
+	}
+	for i := range byte(6) {
+		fmt.Fprint(&b, s.knows(netip.AddrFrom4([4]byte{192, 0, 2, i})), " ")
+	}
+	return b.String() + "\n"
 }
 
 // Readers see either the old state or the new one, and nobody waits.
