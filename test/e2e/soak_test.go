@@ -56,12 +56,12 @@ func TestSoak(t *testing.T) {
 		}
 		from := random.IntN(3)
 		to := (from + 1 + random.IntN(2)) % 3
-		pods[from].Reachable(t, pods[to].Addr, 10*time.Second)
+		reached(t, l, pods[from], pods[to])
 		lab.SendTCP(t, pods[from].Namespace, pods[to].Namespace, at(pods[to].Addr, 7000), 1<<20+random.Int64N(8<<20))
 		lab.SendUDP(t, pods[to].Namespace, pods[from].Namespace, at(pods[from].Addr, 7000), 20, 64+random.IntN(3000))
 		transfers++
 		if transfers%20 == 0 {
-			t.Logf("%v left: %d restarts, %d transfers", time.Until(end).Round(time.Second), restarts, transfers)
+			t.Logf("%v left: %d restarts, %d transfers, %+v", time.Until(end).Round(time.Second), restarts, transfers, usage(t, h1))
 		}
 	}
 	settle(t, l, pods)
@@ -88,6 +88,23 @@ func TestSoak(t *testing.T) {
 	if after.memory > before.memory+40<<10 {
 		t.Errorf("memory grew from %d to %d KiB", before.memory, after.memory)
 	}
+}
+
+// reached fails the test unless a ping is answered within 10 s. Then what the
+// daemons have to say about it is worth more than their logs.
+func reached(t *testing.T, l *lab.Lab, from, to *lab.Pod) {
+	t.Helper()
+	err := lab.Within(10*time.Second, func() error {
+		a := from.Ping(t, lab.Echo{To: to.Addr, Wait: 500 * time.Millisecond})
+		return lab.Expect(a.From == to.Addr, "%v", a)
+	})
+	if err == nil {
+		return
+	}
+	for _, h := range l.Hosts() {
+		t.Logf("%s\n%s%s", h.Flanneld("status").Stdout, h.Flanneld("nodes").Stdout, h.Exec(t, "ip", "-s", "link"))
+	}
+	t.Fatalf("a ping from %s to %v: %v", from.Name, to.Addr, err)
 }
 
 // settle waits until all agree and reach each other.
