@@ -24,7 +24,10 @@
 //	   pod  pod              pod              each a namespace of its own
 //
 // Hosts are usually all on the bridge ([Lab.Host]); [Lab.HostBehind] puts one
-// behind two routers whose common leg takes smaller packets than either end.
+// behind two routers whose common leg takes smaller packets than either end, and
+// [Lab.Relay] makes a host's wire one that loses, doubles and reorders datagrams.
+// A host may also run something else: flannel's udp backend ([Host.StartPlain]),
+// or only its format on the wire ([Host.StartSpeaker]).
 //
 // Everything here reports failures through [TB], which *testing.T satisfies,
 // so that a step that goes wrong ends the test with the command and its output.
