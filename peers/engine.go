@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"flanneld/peers/internal/core"
@@ -31,7 +32,10 @@ type engine struct {
 
 	commands chan command
 	twins    chan namesake
-	metaNews chan struct{} // one token: the member's meta has changed
+	metaNews chan struct{}   // one token: the member's meta has changed
+	life     context.Context // of all that goes on beside the engine
+	beside   sync.WaitGroup
+	dismiss  context.CancelFunc // ends what goes on beside the present member
 
 	approved   bool
 	tableNews  bool      // the table is to be written and encoded
@@ -138,9 +142,9 @@ func (e *engine) merge(s remoteState) error {
 		e.log.Debug("gossip: records dropped", "from", s.from.Short(), "err", err)
 	}
 	e.core.Joined(e.now())
+	e.joiner.joined.Store(true)
 	if e.firstState.IsZero() {
 		e.firstState = time.Now()
-		e.joiner.joined.Store(true)
 		if e.approved {
 			e.core.Tick(e.now()) // nothing to wait for
 		}

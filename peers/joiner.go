@@ -27,13 +27,14 @@ const (
 
 // joiner brings this node together with others: at the start through its seeds, later with nodes it has lost.
 type joiner struct {
-	g        *gossip
+	gossip   atomic.Pointer[gossip] // the member that joins; another one after a move
 	log      *slog.Logger
 	resolver resolver
 	lost     atomic.Pointer[[]netip.AddrPort] // gossip endpoints of nodes to look for
 	joined   atomic.Bool                      // another node's state has come in
 	status   atomic.Pointer[string]           // why no seed has answered; nil: one has, or there is none
 	tries    atomic.Uint64
+	again    chan struct{} // one token: do not wait for the next round
 
 	mu    sync.Mutex
 	seeds []*seedState
@@ -50,7 +51,8 @@ type seedState struct {
 }
 
 func newJoiner(g *gossip, seeds []seed, r resolver, log *slog.Logger) *joiner {
-	j := &joiner{g: g, log: log, resolver: r}
+	j := &joiner{log: log, resolver: r, again: make(chan struct{}, 1)}
+	j.gossip.Store(g)
 	j.lost.Store(&[]netip.AddrPort{})
 	for _, s := range seeds {
 		j.seeds = append(j.seeds, &seedState{seed: s})
@@ -66,12 +68,13 @@ func (j *joiner) run(ctx context.Context) {
 	for {
 		select {
 		case <-timer.C:
+		case <-j.again:
 		case <-ctx.Done():
 			return
 		}
 		j.round(ctx)
 		pause := joinAgain
-		if j.g.roster.size() == 0 || !j.joined.Load() {
+		if j.gossip.Load().roster.size() == 0 || !j.joined.Load() {
 			pause = alone
 			alone = min(2*alone, joinAlone)
 		} else {
@@ -81,12 +84,21 @@ func (j *joiner) run(ctx context.Context) {
 	}
 }
 
+// move goes on with another member, which nobody knows yet: it looks for those that were up.
+func (j *joiner) move(g *gossip, up []netip.AddrPort) {
+	lost := append(up, *j.lost.Load()...)
+	j.lost.Store(&lost)
+	j.joined.Store(false)
+	j.gossip.Store(g)
+	notify(j.again)
+}
+
 // jitter spreads d by half of it either way.
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d) }
 
 // round tries every seed that is not known to be a live member, and a few nodes that were lost.
 func (j *joiner) round(ctx context.Context) {
-	up := j.g.roster.size()
+	up := j.gossip.Load().roster.size()
 	if up > triesPerRound && rand.IntN(up) >= triesPerRound {
 		return // others try
 	}
@@ -113,7 +125,7 @@ func (j *joiner) live() map[netip.AddrPort]bool {
 	if !j.joined.Load() {
 		return nil
 	}
-	return j.g.roster.endpoints()
+	return j.gossip.Load().roster.endpoints()
 }
 
 func (j *joiner) list() []*seedState {
@@ -125,9 +137,9 @@ func (j *joiner) list() []*seedState {
 // someLost picks a few endpoints of nodes that are not up, at random.
 func (j *joiner) someLost(live map[netip.AddrPort]bool) []netip.AddrPort {
 	var some []netip.AddrPort
-	lost := *j.lost.Load()
+	lost, self := *j.lost.Load(), j.gossip.Load().endpoint
 	for _, i := range rand.Perm(len(lost)) {
-		if at := lost[i]; !live[at] && at != j.g.endpoint && len(some) < rememberedMost {
+		if at := lost[i]; !live[at] && at != self && len(some) < rememberedMost {
 			some = append(some, at)
 		}
 	}
@@ -171,14 +183,15 @@ func (j *joiner) joinAny(endpoints []netip.AddrPort) (err error) {
 
 // join exchanges state with the node at one address. It returns nil only where that is another node, of our network.
 func (j *joiner) join(at netip.AddrPort) error {
-	if at == j.g.endpoint {
+	g := j.gossip.Load()
+	if at == g.endpoint {
 		return errSelf
 	}
 	name := fmt.Sprintf("join-%d", j.tries.Add(1))
-	j.g.transport.watch(name)
-	_, err := j.g.list.Join([]string{name + "/" + at.String()})
-	try := j.g.transport.unwatch(name)
-	if err == nil && j.g.transport.isOwnStream(try.local) {
+	g.transport.watch(name)
+	_, err := g.list.Join([]string{name + "/" + at.String()})
+	try := g.transport.unwatch(name)
+	if err == nil && g.transport.isOwnStream(try.local) {
 		return errSelf
 	}
 	return explainJoin(at, err, try)

@@ -17,6 +17,7 @@ type Node struct {
 	log      *slog.Logger
 	seeds    []seed
 	resolver resolver
+	sockets  sockets
 	dir      *stateDir
 	last     remembered
 	keyring  *memberlist.Keyring // nil: not sealed
@@ -33,7 +34,7 @@ type Node struct {
 // the network before Run. An opened Node is released by Run, or by Close where Run is never called.
 func Open(config Config) (*Node, error) {
 	n := &Node{
-		config: config, log: config.Logger, resolver: net.DefaultResolver,
+		config: config, log: config.Logger, resolver: net.DefaultResolver, sockets: kernel{},
 		changes: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	if n.log == nil {

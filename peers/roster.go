@@ -3,6 +3,7 @@ package peers
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,6 +44,9 @@ type roster struct {
 	members map[string]*member                 // by member name
 	nodes   map[core.NodeID]map[string]*member // the same, by node
 	dirty   map[core.NodeID]struct{}           // nodes there is news of
+	// expected were up when this roster was begun in place of another: until due they are taken to be.
+	expected []core.NodeID
+	due      time.Time
 }
 
 func newRoster(self core.NodeID, suspect time.Duration) *roster {
@@ -54,6 +58,24 @@ func newRoster(self core.NodeID, suspect time.Duration) *roster {
 		nodes:   map[core.NodeID]map[string]*member{},
 		dirty:   map[core.NodeID]struct{}{},
 	}
+}
+
+// expect gives the nodes that were up before a move until due to be met again.
+func (r *roster) expect(nodes []core.NodeID, due time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.expected, r.due = nodes, due
+}
+
+// up lists the nodes that are, or are expected to be.
+func (r *roster) up() []core.NodeID {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := slices.Clone(r.expected)
+	for id := range r.nodes {
+		all = append(all, id)
+	}
+	return all
 }
 
 // put takes a live member in, or what is new of it. Anything that is no flanneld node is left out.
@@ -157,6 +179,12 @@ type liveness struct {
 func (r *roster) news(now time.Time) map[core.NodeID]liveness {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if now.After(r.due) {
+		for _, id := range r.expected {
+			r.dirty[id] = struct{}{}
+		}
+		r.expected = nil
+	}
 	all := make(map[core.NodeID]liveness, len(r.dirty))
 	for id := range r.dirty {
 		m, up := latest(r.nodes[id])

@@ -37,7 +37,7 @@ type NodeInfo struct {
 	Gossip   netip.AddrPort
 	MTU      int           // of its overlay device, bytes
 	RTT      time.Duration // of the last gossip probe; zero: not measured
-	Start    uint64        // how often it has been started
+	Start    uint64        // how often it has been started, or has moved to another underlay address
 	Since    time.Duration // how long it has been in State, for this observer
 }
 

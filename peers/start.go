@@ -8,7 +8,6 @@ import (
 	mathrand "math/rand/v2"
 	"net/netip"
 	"strings"
-	"sync"
 	"time"
 
 	"flanneld/peers/internal/core"
@@ -18,7 +17,7 @@ import (
 // has it; the start number, and a network founded just now, on disk before anyone hears of them; the gossip member; a
 // look for twins; and only then the others.
 func (n *Node) run(ctx context.Context) error {
-	transport, err := listen(n.config.Bind, n.config.GossipPort)
+	transport, err := listen(n.sockets, n.config.Bind, n.config.GossipPort)
 	if err != nil {
 		return err
 	}
@@ -134,9 +133,8 @@ func (e *engine) live(ctx context.Context, first []core.Broadcast) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	e.store = newStore(e.node.dir, e.log)
-	var beside sync.WaitGroup
-	beside.Go(func() { e.gossip.watchTwins(ctx, e.twins) })
-	beside.Go(func() { e.spreadMeta(ctx) })
+	e.life = ctx
+	e.attend(ctx)
 	for _, b := range first {
 		e.gossip.broadcast(b.Key, b.Msg)
 	}
@@ -145,7 +143,7 @@ func (e *engine) live(ctx context.Context, first []core.Broadcast) error {
 	e.publish()
 	e.settle()
 	e.node.engine.Store(e)
-	beside.Go(func() { e.joiner.run(ctx) })
+	e.beside.Go(func() { e.joiner.run(ctx) })
 
 	err := e.run(ctx)
 
@@ -153,7 +151,7 @@ func (e *engine) live(ctx context.Context, first []core.Broadcast) error {
 	cancel()
 	e.encode()
 	e.gossip.stop() // ends joins under way
-	beside.Wait()
+	e.beside.Wait()
 	left := errors.Is(err, errLeft)
 	if left {
 		e.store.drop()
@@ -171,13 +169,21 @@ func (e *engine) live(ctx context.Context, first []core.Broadcast) error {
 // metaTimeout bounds how long memberlist waits for its own broadcast.
 const metaTimeout = 500 * time.Millisecond
 
+// attend starts what goes on beside the member, until ctx ends or [engine.replaceMember] puts another in its place.
+func (e *engine) attend(ctx context.Context) {
+	g := e.gossip
+	ctx, e.dismiss = context.WithCancel(ctx)
+	e.beside.Go(func() { g.watchTwins(ctx, e.twins) })
+	e.beside.Go(func() { e.spreadMeta(ctx, g) })
+}
+
 // spreadMeta has the member tell the others what is new in its meta, until ctx ends.
-func (e *engine) spreadMeta(ctx context.Context) {
+func (e *engine) spreadMeta(ctx context.Context, g *gossip) {
 	for {
 		select {
 		case <-e.metaNews:
 			// The error only says that the broadcast was not out in time; it stays queued.
-			_ = e.gossip.list.UpdateNode(metaTimeout)
+			_ = g.list.UpdateNode(metaTimeout)
 		case <-ctx.Done():
 			return
 		}

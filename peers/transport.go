@@ -21,8 +21,9 @@ const (
 // transport is gossip's network: one UDP socket and one TCP listener on the same port. It differs from memberlist's own in
 // that its errors can be told apart, streams are limited, datagrams cost no 64 KiB each, and Shutdown ends everything.
 type transport struct {
-	udp     *net.UDPConn
-	tcp     *net.TCPListener
+	sockets sockets
+	udp     datagrams
+	tcp     net.Listener
 	local   netip.AddrPort // what it is bound to
 	packets chan *memberlist.Packet
 	streams chan net.Conn
@@ -42,7 +43,7 @@ type transport struct {
 var _ memberlist.NodeAwareTransport = (*transport)(nil)
 
 // listen takes the port for TCP and UDP. Port 0 is one that is free for both.
-func listen(bind netip.Addr, port uint16) (*transport, error) {
+func listen(s sockets, bind netip.Addr, port uint16) (*transport, error) {
 	if !bind.IsValid() {
 		bind = netip.IPv4Unspecified()
 	}
@@ -53,28 +54,27 @@ func listen(bind netip.Addr, port uint16) (*transport, error) {
 	var err error
 	for range tries {
 		var t *transport
-		if t, err = listenOn(netip.AddrPortFrom(bind, port)); err == nil {
+		if t, err = listenOn(s, netip.AddrPortFrom(bind, port)); err == nil {
 			return t, nil
 		}
 	}
 	return nil, err
 }
 
-func listenOn(at netip.AddrPort) (*transport, error) {
-	tcp, err := net.ListenTCP("tcp4", net.TCPAddrFromAddrPort(at))
+func listenOn(s sockets, at netip.AddrPort) (*transport, error) {
+	tcp, err := s.listenTCP(at)
 	if err != nil {
 		return nil, listenFailure("TCP", at, err)
 	}
-	at = netip.AddrPortFrom(at.Addr(), tcp.Addr().(*net.TCPAddr).AddrPort().Port())
-	udp, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(at))
+	at = netip.AddrPortFrom(at.Addr(), tcpAddrPort(tcp.Addr()).Port())
+	udp, err := s.listenUDP(at)
 	if err != nil {
 		_ = tcp.Close()
 		return nil, listenFailure("UDP", at, err)
 	}
-	_ = udp.SetReadBuffer(socketBuffer) // the kernel gives what it allows
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &transport{
-		udp: udp, tcp: tcp, local: at, ctx: ctx, cancel: cancel,
+		sockets: s, udp: udp, tcp: tcp, local: at, ctx: ctx, cancel: cancel,
 		packets: make(chan *memberlist.Packet),
 		streams: make(chan net.Conn),
 		open:    map[*stream]struct{}{},
@@ -100,7 +100,7 @@ func listenFailure(protocol string, at netip.AddrPort, err error) error {
 // acceptLoop takes streams in until Shutdown.
 func (t *transport) acceptLoop() {
 	for {
-		conn, err := t.tcp.AcceptTCP()
+		conn, err := t.tcp.Accept()
 		if err != nil {
 			if !t.pause(err) {
 				return
@@ -192,11 +192,7 @@ func (t *transport) DialTimeout(addr string, timeout time.Duration) (net.Conn, e
 
 // DialAddressTimeout implements memberlist.NodeAwareTransport. The name may be that of an attempt, which then learns how it went.
 func (t *transport) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (net.Conn, error) {
-	d := net.Dialer{Timeout: timeout}
-	if !t.local.Addr().IsUnspecified() {
-		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(t.local.Addr(), 0))
-	}
-	conn, err := d.DialContext(t.ctx, "tcp4", a.Addr)
+	conn, err := t.sockets.dialTCP(t.ctx, t.local.Addr(), a.Addr, timeout)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	try := t.dials[a.Name]

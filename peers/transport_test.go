@@ -17,7 +17,7 @@ import (
 
 func testTransport(t *testing.T) *transport {
 	t.Helper()
-	tr, err := listen(nextHost(), 0)
+	tr, err := listen(kernel{}, nextHost(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestDiallingOurselvesIsNoticed(t *testing.T) {
 // testGossip is a member without a core.
 func testGossip(t *testing.T, id core.NodeID) *gossip {
 	t.Helper()
-	tr, err := listen(nextHost(), 0)
+	tr, err := listen(kernel{}, nextHost(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,11 +33,12 @@ type namesake struct {
 	about    meta
 }
 
-// meet notes a namesake; memberlist's lock is held. One at our own address is an earlier start of ours: the port is ours now.
+// meet notes a namesake; memberlist's lock is held. One at our own address is an earlier start of ours: the port is ours now. One of
+// our own instance is ourselves, before a move.
 func (g *gossip) meet(n *memberlist.Node, about meta) {
 	_, start, err := parseMemberName(n.Name)
-	at := addrPort(n.Addr, n.Port)
-	if err != nil || about.node != g.about.Load().node || at == g.endpoint || n.Name == g.name && about.instance == g.about.Load().instance {
+	at, ours := addrPort(n.Addr, n.Port), g.about.Load()
+	if err != nil || about.node != ours.node || at == g.endpoint || about.instance == ours.instance {
 		return
 	}
 	select {

@@ -185,7 +185,7 @@ type Node struct {
 	MTU      int            `json:"mtu"`
 	PathMTU  int            `json:"path_mtu"` // of the underlay, where smaller than the device's; 0: none learned
 	RTT      Seconds        `json:"rtt_seconds"`
-	Start    uint64         `json:"start"` // how often it has been started
+	Start    uint64         `json:"start"` // how often it has been started, or has moved to another underlay address
 	Egress   Traffic        `json:"egress"`
 	Ingress  Traffic        `json:"ingress"`
 	Note     string         `json:"note"`

@@ -276,18 +276,20 @@ func handle[M interface {
 	return receive(m)
 }
 
-// SetAddress announces another underlay address.
+// SetAddress changes the underlay address. It counts as a start, since gossip
+// needs a member of another name for it: StartNumber is another one, and may be
+// shown once the Save is answered. Then the address is announced.
 func (c *Core) SetAddress(now Time, endpoint, gossip netip.AddrPort) {
 	c.advance(now)
-	if endpoint == c.cfg.Endpoint && gossip == c.cfg.Gossip {
-		return
-	}
 	c.cfg.Endpoint, c.cfg.Gossip = endpoint, gossip
 	c.vault.Endpoint, c.vault.Gossip = endpoint, gossip
-	c.save(nil)
-	if c.table != nil {
-		c.announceSelf()
-	}
+	c.vault.Start++
+	c.version = 0
+	c.save(func() {
+		if c.table != nil {
+			c.announceSelf()
+		}
+	})
 }
 
 // Leave hands the lease back and announces that this node has left. Once the

@@ -1,0 +1,98 @@
+package peers
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"flanneld/peers/internal/core"
+)
+
+// Move has the node go on at another underlay address: gossip listens at bind, on the same port, and everybody is told advertise (see
+// [Config]). Lease, identity and what is under way stay as they are. On error the node stays where it was, and Move may be called again.
+func (n *Node) Move(ctx context.Context, advertise, bind netip.Addr) error {
+	e := n.engine.Load()
+	if e == nil {
+		return notRunning()
+	}
+	return n.do(ctx, e, func() error { return e.move(advertise, bind) })
+}
+
+// move takes the port at the new address, has the core write it down, and puts a new member in the present one's place: memberlist
+// knows no way for a member to move, and others would refuse one of the same name at another address. So the new one has the
+// number of a new start, which has to be durable before anybody hears of it.
+func (e *engine) move(advertise, bind netip.Addr) error {
+	if err := e.checkMove(advertise, bind); err != nil {
+		return err
+	}
+	port := e.gossip.transport.local.Port()
+	transport, err := listen(e.node.sockets, bind, port)
+	if err != nil {
+		return err
+	}
+	gossip := netip.AddrPortFrom(advertise, port)
+	e.core.SetAddress(e.now(), netip.AddrPortFrom(advertise, e.cfg.DataPort), gossip)
+	save := e.core.Effects().Save
+	e.store.save(save)
+	if !e.awaitSaved(save.Token) {
+		_ = transport.Shutdown()
+		return failure(ErrState, "cannot move to %s: %s cannot be written", advertise, e.node.dir.path)
+	}
+	e.log.Info("moving to another underlay address", "from", e.cfg.Advertise, "to", advertise, "bind", bind)
+	e.cfg.Advertise, e.cfg.Bind = advertise, bind
+	return e.replaceMember(transport, gossip)
+}
+
+func (e *engine) checkMove(advertise, bind netip.Addr) error {
+	moved := *e.cfg
+	moved.Advertise, moved.Bind = advertise, bind
+	if err := moved.complete(); err != nil {
+		return err
+	}
+	switch network := e.core.Network().Prefix; {
+	case bind == e.gossip.transport.local.Addr():
+		return failure(ErrConfig, "gossip listens at %s already", bind)
+	case advertise.IsLoopback() != e.cfg.Advertise.IsLoopback():
+		return failure(ErrConfig, "cannot move from %s to %s: one is a loopback address", e.cfg.Advertise, advertise)
+	case network.IsValid() && network.Contains(advertise):
+		return failure(ErrConfig, "cannot move to %s: it lies in the network %s", advertise, network)
+	}
+	return nil
+}
+
+// replaceMember takes the present member down and puts one at another address in its place. Nodes that were up are taken to be until
+// they have had the time to be met again; then each is what the new member sees.
+func (e *engine) replaceMember(transport *transport, endpoint netip.AddrPort) error {
+	old := e.gossip
+	up := old.roster.up()
+	g := newGossip(transport, *old.about.Load(), e.core.StartNumber(), endpoint, old.keyring, e.log)
+	g.roster.expect(up, time.Now().Add(suspectFor))
+	e.dismiss()
+	old.stop()
+	g.dropped.Store(old.dropped.Load() + old.transport.overLimit())
+	if e.ending = g.start(); e.ending != nil {
+		return e.ending
+	}
+	e.gossip = g
+	e.attend(e.life)
+	e.core.Saved(e.now(), e.store.newest.Load(), nil) // announces where we are now
+	e.tableNews, e.news = true, true
+	e.encode()
+	e.joiner.move(g, e.gossipOf(up))
+	return nil
+}
+
+// gossipOf is where nodes' gossip is, as far as the table says.
+func (e *engine) gossipOf(nodes []core.NodeID) []netip.AddrPort {
+	wanted := map[core.NodeID]bool{}
+	for _, id := range nodes {
+		wanted[id] = true
+	}
+	var endpoints []netip.AddrPort
+	for _, n := range e.core.View().Nodes {
+		if wanted[n.ID] {
+			endpoints = append(endpoints, n.Record.Gossip)
+		}
+	}
+	return endpoints
+}

@@ -1,0 +1,123 @@
+package peers
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+// seesAt waits until another node is alive here at an address.
+func (h *host) seesAt(id string, addr netip.Addr) NodeInfo {
+	h.t.Helper()
+	var found NodeInfo
+	h.until("it is seen at "+addr.String(), func(s *Snapshot) bool {
+		for _, n := range s.Nodes {
+			if n.ID == id {
+				found = n
+			}
+		}
+		return found.State == Alive && found.Endpoint.Addr() == addr && found.Gossip.Addr() == addr
+	})
+	return found
+}
+
+func TestMoveKeepsTheLeaseAndIsToldToEverybody(t *testing.T) {
+	t.Parallel()
+	first := newHost(t, nil)
+	first.start()
+	first.leased()
+	second, third := newHost(t, joining(first)), newHost(t, joining(first))
+	for _, h := range []*host{second, third} {
+		h.start()
+		h.leased()
+	}
+	third.sees(second, Alive)
+	lease, id, start := second.leased(), second.node.Snapshot().Self.ID, second.node.Snapshot().Self.Start
+	for range 2 { // there and on
+		addr := nextHost()
+		if err := second.node.Move(t.Context(), addr, addr); err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range []*host{first, third} {
+			if n := h.seesAt(id, addr); n.Lease.Prefix != lease || n.Start <= start {
+				t.Errorf("after the move: %+v", n)
+			}
+		}
+		s := second.node.Snapshot()
+		if s.Lease != Confirmed || s.Self.Lease.Prefix != lease || s.Self.Endpoint.Addr() != addr {
+			t.Errorf("the moved node has %s %v at %s", s.Lease, s.Self.Lease, s.Self.Endpoint)
+		}
+		for _, n := range s.Nodes {
+			if n.State != Alive {
+				t.Errorf("the moved node takes %s for %s", n.Name, n.State)
+			}
+		}
+		second.sees(first, Alive)
+		start = s.Self.Start
+	}
+	second.stop()
+	first.sees(second, Dead)
+	for _, h := range []*host{first, second, third} {
+		if log := h.log.String(); strings.Contains(log, "identity") || strings.Contains(log, "lease lost") {
+			t.Errorf("a move was taken for a twin, or cost a lease:\n%s", log)
+		}
+	}
+	second.start()
+	if again := second.leased(); again != lease || second.node.Snapshot().Self.Start <= start {
+		t.Errorf("after a restart %s, start %d", again, second.node.Snapshot().Self.Start)
+	}
+}
+
+// What cannot be moved to leaves everything as it was.
+func TestMoveThatFailsLeavesTheNodeWhereItWas(t *testing.T) {
+	t.Parallel()
+	first := newHost(t, nil)
+	first.start()
+	first.leased()
+	second := newHost(t, joining(first))
+	second.start()
+	second.leased()
+	own, there := second.config.Advertise, nextHost()
+	for _, c := range []struct {
+		what            string
+		advertise, bind netip.Addr
+		kind            error
+	}{
+		{"taken port", first.config.Advertise, first.config.Bind, ErrPortTaken},
+		{"where it is", own, own, ErrConfig},
+		{"no address of this host", netip.MustParseAddr("127.99.0.1"), netip.MustParseAddr("192.0.2.77"), ErrConfig},
+		{"inside the network", netip.MustParseAddr("10.244.3.1"), there, ErrConfig},
+		{"off loopback", netip.MustParseAddr("192.0.2.1"), there, ErrConfig},
+		{"no IPv4 address", netip.MustParseAddr("2001:db8::1"), there, ErrConfig},
+	} {
+		if err := second.node.Move(t.Context(), c.advertise, c.bind); !errors.Is(err, c.kind) {
+			t.Errorf("%s: %v", c.what, err)
+		}
+	}
+	if s := second.node.Snapshot(); s.Self.Endpoint.Addr() != own || s.Lease != Confirmed || s.Self.Start != 1 {
+		t.Errorf("after failed moves: %+v", s.Self)
+	}
+	first.sees(second, Alive)
+}
+
+// Whoever died while a node moved is found dead from the new place, too.
+func TestNodeThatIsGoneAfterAMoveIsFoundDead(t *testing.T) {
+	t.Parallel()
+	first := newHost(t, nil)
+	first.start()
+	first.leased()
+	second, third := newHost(t, joining(first)), newHost(t, joining(first))
+	for _, h := range []*host{second, third} {
+		h.start()
+		h.leased()
+	}
+	second.sees(third, Alive)
+	third.stop()
+	addr := nextHost()
+	if err := second.node.Move(t.Context(), addr, addr); err != nil {
+		t.Fatal(err)
+	}
+	second.sees(third, Dead)
+	second.sees(first, Alive)
+}
