@@ -9,7 +9,8 @@ import (
 )
 
 // Move has the node go on at another underlay address: gossip listens at bind, on the same port, and everybody is told advertise (see
-// [Config]). Lease, identity and what is under way stay as they are. On error the node stays where it was, and Move may be called again.
+// [Config]). Lease, identity and what is under way stay as they are. On error the node stays where it was,
+// and Move may be called again; moving to where it is does nothing.
 func (n *Node) Move(ctx context.Context, advertise, bind netip.Addr) error {
 	e := n.engine.Load()
 	if e == nil {
@@ -22,6 +23,9 @@ func (n *Node) Move(ctx context.Context, advertise, bind netip.Addr) error {
 // knows no way for a member to move, and others would refuse one of the same name at another address. So the new one has the
 // number of a new start, which has to be durable before anybody hears of it.
 func (e *engine) move(advertise, bind netip.Addr) error {
+	if e.gossip.transport.local.Addr() == bind && e.cfg.Advertise == advertise {
+		return nil
+	}
 	if err := e.checkMove(advertise, bind); err != nil {
 		return err
 	}
@@ -51,7 +55,7 @@ func (e *engine) checkMove(advertise, bind netip.Addr) error {
 	}
 	switch network := e.core.Network().Prefix; {
 	case bind == e.gossip.transport.local.Addr():
-		return failure(ErrConfig, "gossip listens at %s already", bind)
+		return failure(ErrConfig, "cannot move to %s: gossip listens at %s already", advertise, bind)
 	case advertise.IsLoopback() != e.cfg.Advertise.IsLoopback():
 		return failure(ErrConfig, "cannot move from %s to %s: one is a loopback address", e.cfg.Advertise, advertise)
 	case network.IsValid() && network.Contains(advertise):

@@ -85,7 +85,7 @@ func TestMoveThatFailsLeavesTheNodeWhereItWas(t *testing.T) {
 		kind            error
 	}{
 		{"taken port", first.config.Advertise, first.config.Bind, ErrPortTaken},
-		{"where it is", own, own, ErrConfig},
+		{"another address at the same socket", there, own, ErrConfig},
 		{"no address of this host", netip.MustParseAddr("127.99.0.1"), netip.MustParseAddr("192.0.2.77"), ErrConfig},
 		{"inside the network", netip.MustParseAddr("10.244.3.1"), there, ErrConfig},
 		{"off loopback", netip.MustParseAddr("192.0.2.1"), there, ErrConfig},
@@ -94,6 +94,9 @@ func TestMoveThatFailsLeavesTheNodeWhereItWas(t *testing.T) {
 		if err := second.node.Move(t.Context(), c.advertise, c.bind); !errors.Is(err, c.kind) {
 			t.Errorf("%s: %v", c.what, err)
 		}
+	}
+	if err := second.node.Move(t.Context(), own, own); err != nil {
+		t.Errorf("to where it is: %v", err)
 	}
 	if s := second.node.Snapshot(); s.Self.Endpoint.Addr() != own || s.Lease != Confirmed || s.Self.Start != 1 {
 		t.Errorf("after failed moves: %+v", s.Self)

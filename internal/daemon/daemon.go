@@ -43,8 +43,7 @@ type daemon struct {
 	reload  <-chan os.Signal
 	started time.Time
 
-	underlay underlay.Underlay
-	loopback bool // it is the loopback interface
+	loopback bool // the underlay is the loopback interface
 	mtu      int  // of the overlay device
 	node     *peers.Node
 	server   *control.Server
@@ -57,9 +56,10 @@ type daemon struct {
 	leaving   atomic.Bool
 	ended     chan struct{} // closed when Run returns
 
-	mu        sync.Mutex // guards what follows
-	plane     *plane     // nil: none
-	totals    totals     // of planes that are gone
+	mu        sync.Mutex // guards what follows; Run's goroutine alone writes underlay and plane, and reads them without
+	underlay  underlay.Underlay
+	plane     *plane // nil: none
+	totals    totals // of planes that are gone
 	directory directory
 	notes     map[string]string // by node, from the newest routes
 	guarded   guardState        // by guards of planes that are gone
@@ -67,6 +67,7 @@ type daemon struct {
 
 	waiting string // last logged
 	known   acquaintance
+	lookout lookout
 }
 
 // leaveReply takes what could not be removed.
@@ -91,7 +92,10 @@ func Run(ctx context.Context, o Options) (err error) {
 	peersCtx, endPeers := context.WithCancel(context.Background())
 	go func() { d.peersDone <- d.node.Run(peersCtx) }()
 
+	watching, endWatch := context.WithCancel(context.Background())
+	d.lookout.begin(watching, d.log)
 	err = d.work(ctx, serving)
+	endWatch()
 	return errors.Join(err, d.stop(endPeers))
 }
 
@@ -125,6 +129,10 @@ func (d *daemon) work(ctx context.Context, serving <-chan error) error {
 			err = d.rebuild(failure)
 		case <-d.reload:
 			d.reloadKey()
+		case <-d.lookout.changes:
+			d.lookout.hurry()
+		case <-d.lookout.timer.C:
+			err = d.lookAround()
 		}
 		if err != nil {
 			return err

@@ -58,10 +58,9 @@ func TestWithoutAKeyPublicAddressesAreRefused(t *testing.T) {
 		{"198.51.100.1", "198.51.100.1", "/key", false, true},
 	} {
 		d := &daemon{
-			cfg: config.Config{KeyFile: c.key, Insecure: c.insecure}, log: slog.New(slog.DiscardHandler),
-			underlay: underlay.Underlay{Addr: netip.MustParseAddr(c.addr), PublicAddr: netip.MustParseAddr(c.public)},
+			cfg: config.Config{KeyFile: c.key, Insecure: c.insecure},
 		}
-		err := d.checkExposure()
+		err := d.checkExposure(underlay.Underlay{Addr: netip.MustParseAddr(c.addr), PublicAddr: netip.MustParseAddr(c.public)})
 		if (err == nil) != c.ok {
 			t.Errorf("%+v: got %v", c, err)
 		}

@@ -73,10 +73,7 @@ func probeDevice(name string) error {
 }
 
 func (d *daemon) chooseUnderlay() error {
-	u, err := underlay.Choose(underlay.Options{
-		Iface: d.cfg.Iface, IfaceRegex: d.cfg.IfaceRegex, CanReach: d.cfg.IfaceCanReach,
-		PublicIP: d.cfg.PublicIP, Device: d.cfg.Device,
-	})
+	u, err := underlay.Choose(d.underlayOptions())
 	if err != nil {
 		return err
 	}
@@ -88,20 +85,27 @@ func (d *daemon) chooseUnderlay() error {
 	if d.cfg.MTU != 0 {
 		d.mtu = d.cfg.MTU
 	}
-	if err := d.checkExposure(); err != nil {
+	d.log.Warn("packets are not sealed: run this on an underlay you trust")
+	if err := d.checkExposure(u); err != nil {
 		return err
 	}
 	d.log.Info("underlay chosen", "underlay", u, "mtu", d.mtu)
 	return d.cfg.CheckStaticPeers(d.cfg.Network, netip.Prefix{}, d.loopback)
 }
 
+func (d *daemon) underlayOptions() underlay.Options {
+	return underlay.Options{
+		Iface: d.cfg.Iface, IfaceRegex: d.cfg.IfaceRegex, CanReach: d.cfg.IfaceCanReach,
+		PublicIP: d.cfg.PublicIP, Device: d.cfg.Device,
+	}
+}
+
 // checkExposure demands a cluster key where strangers can reach the gossip.
-func (d *daemon) checkExposure() error {
-	d.log.Warn("packets are not sealed: run this on an underlay you trust")
+func (d *daemon) checkExposure(u underlay.Underlay) error {
 	if d.cfg.KeyFile != "" {
 		return nil
 	}
-	for _, a := range []netip.Addr{d.underlay.Addr, d.underlay.PublicAddr} {
+	for _, a := range []netip.Addr{u.Addr, u.PublicAddr} {
 		if !sheltered(a) && !d.cfg.Insecure {
 			return fmt.Errorf("%s is a public address and there is no cluster key: anybody who reaches it could join; give --key-file (flanneld keygen makes a key), or --insecure to start all the same", a)
 		}
@@ -142,9 +146,6 @@ func (d *daemon) peersConfig() peers.Config {
 		KeyFile: c.KeyFile, CheckNetwork: d.checkNetwork, Logger: d.log,
 		InUse: d.containersUseLease,
 	}
-	for _, s := range c.StaticPeers {
-		p.Reserved = append(p.Reserved, s.Subnet)
-	}
 	for _, static := range c.StaticPeers {
 		p.Reserved = append(p.Reserved, static.Subnet)
 	}
@@ -168,7 +169,7 @@ func nodeName(given string) string {
 
 // checkNetwork is asked by peers before it uses a network.
 func (d *daemon) checkNetwork(network netip.Prefix) error {
-	if err := d.underlay.Outside(network); err != nil {
+	if err := d.place().Outside(network); err != nil {
 		return err
 	}
 	var ours []netip.Prefix
@@ -214,11 +215,13 @@ func (d *daemon) leaseOnDisk() netip.Prefix {
 }
 
 // listen binds the data sockets.
-func (d *daemon) listen() ([]*encap.Conn, error) {
-	at := netip.AddrPortFrom(d.underlay.Addr, d.cfg.Port)
+func (d *daemon) listen() ([]*encap.Conn, error) { return d.listenOn(d.underlay.Addr) }
+
+func (d *daemon) listenOn(addr netip.Addr) ([]*encap.Conn, error) {
+	at := netip.AddrPortFrom(addr, d.cfg.Port)
 	sockets, err := encap.Listen(at, encap.Config{Lanes: d.cfg.Lanes, Offloads: socketOffloads(d.cfg)})
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("UDP port %d of %s is taken: stop the program that has it (ss -lunp), or choose another with --port", d.cfg.Port, d.underlay.Addr)
+		return nil, fmt.Errorf("UDP port %d of %s is taken: stop the program that has it (ss -lunp), or choose another with --port", d.cfg.Port, addr)
 	}
 	return sockets, err
 }

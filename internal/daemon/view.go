@@ -20,7 +20,7 @@ import (
 
 // Status describes this node.
 func (d *daemon) Status() control.Status {
-	s := d.node.Snapshot()
+	s, u := d.node.Snapshot(), d.place()
 	out := control.Status{
 		Version: d.version, PID: os.Getpid(), Uptime: control.SecondsOf(time.Since(d.started)),
 		Node: control.NodeName{ID: s.Self.ID, Name: s.Self.Name},
@@ -33,10 +33,10 @@ func (d *daemon) Status() control.Status {
 			Pinned: s.Self.Lease.Pinned, Electors: s.Self.Lease.Electors, Promises: s.Self.Lease.Promises,
 		},
 		Underlay: control.Underlay{
-			Interface: d.underlay.Interface, Address: d.underlay.Addr, PublicAddress: d.underlay.PublicAddr, MTU: d.underlay.MTU,
+			Interface: u.Interface, Address: u.Addr, PublicAddress: u.PublicAddr, MTU: u.MTU,
 		},
-		Endpoint: netip.AddrPortFrom(d.underlay.PublicAddr, d.cfg.Port),
-		Gossip:   netip.AddrPortFrom(d.underlay.PublicAddr, d.cfg.GossipPort),
+		Endpoint: netip.AddrPortFrom(u.PublicAddr, d.cfg.Port),
+		Gossip:   netip.AddrPortFrom(u.PublicAddr, d.cfg.GossipPort),
 		Security: security(s.Sealed),
 		Lanes:    d.cfg.Lanes, Offloads: []control.Offload{},
 		Members:   members(s, d.cfg.StaticPeers),

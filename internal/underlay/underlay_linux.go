@@ -1,10 +1,12 @@
 package underlay
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -21,6 +23,19 @@ func Choose(o Options) (Underlay, error) {
 	}
 	return choose(h, o, routeTo)
 }
+
+// Holds says whether one of the host's interfaces that are up has the address.
+func Holds(addr netip.Addr) (bool, error) {
+	h, err := readHost()
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(h.interfaces, func(f iface) bool { return f.up && f.has(addr) }), nil
+}
+
+// Watch tells, on a channel of capacity one, that something changed which Choose
+// looks at. It ends with ctx.
+func Watch(ctx context.Context) (<-chan struct{}, error) { return rtnl.Watch(ctx) }
 
 // Overlap returns an error when the overlay network shares addresses with an
 // interface or a route of this host that is not on device, the overlay's own.

@@ -51,7 +51,12 @@ type Status struct {
 		Subnet  string `json:"subnet"`
 		Pinned  bool   `json:"pinned"`
 	} `json:"lease"`
-	Device struct {
+	Underlay struct {
+		Address string `json:"address"`
+	} `json:"underlay"`
+	Endpoint string `json:"endpoint"`
+	Gossip   string `json:"gossip"`
+	Device   struct {
 		Name  string `json:"name"`
 		State string `json:"state"`
 		MTU   int    `json:"mtu"`

@@ -1,7 +1,8 @@
 //go:build linux
 
 // Package rtnl reads the kernel's lists of links, addresses and routes whole,
-// and converts between the netlink library's address types and net/netip's.
+// tells when they change, and converts between the netlink library's address
+// types and net/netip's.
 package rtnl
 
 import (

@@ -1,0 +1,51 @@
+//go:build linux
+
+package rtnl
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Watch tells, on a channel of capacity one, that links, IPv4 addresses or IPv4
+// routes of this network namespace have changed. It ends with ctx.
+func Watch(ctx context.Context) (<-chan struct{}, error) {
+	return WatchGroups(ctx, unix.NETLINK_ROUTE, unix.RTMGRP_LINK|unix.RTMGRP_IPV4_IFADDR|unix.RTMGRP_IPV4_ROUTE)
+}
+
+// WatchGroups does so for the multicast groups of any netlink protocol; groups
+// is a bit mask. What changed is not looked at: whoever cares reads the whole
+// anyway.
+func WatchGroups(ctx context.Context, protocol int, groups uint32) (<-chan struct{}, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
+		_ = unix.Close(fd)
+		return nil, os.NewSyscallError("bind", err)
+	}
+	// A file so that Go's poller waits, and Close wakes the reader.
+	socket := os.NewFile(uintptr(fd), "netlink events")
+	changes := make(chan struct{}, 1)
+	stop := context.AfterFunc(ctx, func() { _ = socket.Close() })
+	go func() {
+		defer stop()
+		defer socket.Close()
+		buf := make([]byte, 8<<10) // longer messages are cut, which is all the same
+		for {
+			// ENOBUFS: so many changes that some were not told.
+			if _, err := socket.Read(buf); err != nil && !errors.Is(err, unix.ENOBUFS) {
+				return
+			}
+			select {
+			case changes <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	return changes, nil
+}
