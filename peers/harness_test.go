@@ -72,12 +72,13 @@ func (l *logBuffer) String() string {
 
 // host is a machine of a test: a state directory and an address, and at most one node running.
 type host struct {
-	t      *testing.T
-	config Config
-	log    *logBuffer
-	node   *Node
-	cancel context.CancelFunc
-	result chan error
+	t       *testing.T
+	config  Config
+	sockets sockets // nil: the kernel's
+	log     *logBuffer
+	node    *Node
+	cancel  context.CancelFunc
+	result  chan error
 }
 
 // newHost makes a machine; edit, which may be nil, changes its configuration.
@@ -117,7 +118,18 @@ func (h *host) start() {
 	if err != nil {
 		h.t.Fatalf("open: %v", err)
 	}
+	if h.sockets != nil {
+		node.sockets, node.dir.replace = h.sockets, replaceQuickly
+	}
 	h.run(node)
+}
+
+// replaceQuickly replaces a file without waiting for the disk: what is simulated is the network.
+func replaceQuickly(path string, content []byte) error {
+	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
 }
 
 // run runs an opened node.

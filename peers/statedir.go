@@ -25,6 +25,8 @@ type stateDir struct {
 	path string
 	lock *os.File
 	log  *slog.Logger
+	// replace makes content the whole of a file, durably.
+	replace func(path string, content []byte) error
 }
 
 // openStateDir makes the directory where it is missing, locks it, makes sure that it can be written to, and clears
@@ -49,7 +51,7 @@ func openStateDir(path string, log *slog.Logger) (*stateDir, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &stateDir{path: path, lock: lock, log: log}
+	d := &stateDir{path: path, lock: lock, log: log, replace: replaceFile}
 	err = d.sweep()
 	if err == nil {
 		err = d.probe()
@@ -71,14 +73,18 @@ func (d *stateDir) Close() error {
 
 func (d *stateDir) file(name string) string { return filepath.Join(d.path, name) }
 
-// write replaces a file: afterwards, whatever happens, it is the old one or the new one, and once write has returned nil, the new
-// one. renameio syncs the file before the rename; the rename is durable once the directory is synced too.
-func (d *stateDir) write(name string, content []byte) error {
-	err := renameio.WriteFile(d.file(name), content, 0o600, renameio.WithTempDir(d.path), renameio.WithStaticPermissions(0o600))
+// write replaces a file.
+func (d *stateDir) write(name string, content []byte) error { return d.replace(d.file(name), content) }
+
+// replaceFile replaces a file: afterwards, whatever happens, it is the old one or the new one, and once replaceFile has returned nil,
+// the new one. renameio syncs the file before the rename; the rename is durable once the directory is synced too.
+func replaceFile(path string, content []byte) error {
+	dir := filepath.Dir(path)
+	err := renameio.WriteFile(path, content, 0o600, renameio.WithTempDir(dir), renameio.WithStaticPermissions(0o600))
 	if err != nil {
 		return err
 	}
-	return d.sync()
+	return syncDir(dir)
 }
 
 // remove takes a file out, durably. A missing one is no error.
@@ -86,11 +92,11 @@ func (d *stateDir) remove(name string) error {
 	if err := os.Remove(d.file(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return d.sync()
+	return syncDir(d.path)
 }
 
-func (d *stateDir) sync() error {
-	dir, err := os.Open(d.path)
+func syncDir(path string) error {
+	dir, err := os.Open(path)
 	if err != nil {
 		return err
 	}
@@ -107,7 +113,7 @@ func (d *stateDir) setAside(name string) (string, error) {
 		if err := os.Rename(d.file(name), aside); err != nil {
 			return "", stateFailure(d.path, err)
 		}
-		return aside, d.sync()
+		return aside, syncDir(d.path)
 	}
 }
 
