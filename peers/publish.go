@@ -35,6 +35,10 @@ func (e *engine) publish() {
 		s.Nodes = append(s.Nodes, info)
 	}
 	slices.SortFunc(s.Nodes, compareInfos)
+	s.PromisedBy = idsOf(v.Grantors)
+	if b := v.Ballot; b != nil {
+		s.Claim = &Claim{b.Subnet, b.Epoch, b.Electors, b.Needed, idsOf(b.Promised), idsOf(b.Missing)}
+	}
 	for _, c := range v.Conflicts {
 		s.Conflicts = append(s.Conflicts, Conflict{v.Network.SubnetOf(c.Slot), c.Winner.String(), c.Loser.String(), e.now() - c.Since})
 	}
@@ -55,12 +59,20 @@ func (e *engine) info(n *core.NodeView) NodeInfo {
 		Start: n.Record.Start, Since: n.Since,
 	}
 	if n.Subnet.IsValid() {
-		info.Lease = Lease{n.Subnet, n.Lease.Epoch, n.Lease.Pinned, int(n.Lease.Electors), int(n.Lease.Promises)}
+		info.Lease = Lease{n.Subnet, n.Lease.Epoch, n.Lease.Pinned, int(n.Lease.Electors), int(n.Lease.Promises), n.Held}
 	}
 	if m, ok := e.gossip.roster.of(n.ID); ok {
 		info.RTT = m.rtt
 	}
 	return info
+}
+
+func idsOf(ids []core.NodeID) []string {
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = id.String()
+	}
+	return texts
 }
 
 func stateOf(n *core.NodeView) State {

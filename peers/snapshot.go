@@ -11,10 +11,14 @@ type Snapshot struct {
 	Self    NodeInfo
 	Lease   LeaseState
 	// Waiting says in one line what the node is waiting for, "" when for nothing.
-	Waiting   string
-	Nodes     []NodeInfo // all, this one included, by subnet, then name, then ID; without a subnet last
-	Conflicts []Conflict
-	Sealed    bool // gossip is encrypted and authenticated with the cluster key
+	Waiting string
+	Claim   *Claim // under way; nil: none
+	// PromisedBy are the IDs of the lease holders that promised this node its lease; empty where it was granted before this start, or
+	// confirmed by the node itself because there was no holder to ask.
+	PromisedBy []string
+	Nodes      []NodeInfo // all, this one included, by subnet, then name, then ID; without a subnet last
+	Conflicts  []Conflict
+	Sealed     bool // gossip is encrypted and authenticated with the cluster key
 	// Dropped counts gossip that was not taken in: malformed, of another network, or more than there was room for.
 	Dropped uint64
 }
@@ -48,6 +52,15 @@ type Lease struct {
 	Pinned bool
 	// Electors is how many lease holders were to decide, Promises how many agreed.
 	Electors, Promises int
+	Held               time.Duration // how long this holder of it has been known here
+}
+
+// Claim is this node's asking for a subnet.
+type Claim struct {
+	Prefix            netip.Prefix
+	Epoch             uint64
+	Electors, Needed  int      // how many lease holders decide, and how many of them have to promise
+	Promised, Missing []string // node IDs of those who have, and of those who have not answered
 }
 
 // Conflict is a subnet that two nodes claim.

@@ -98,6 +98,7 @@ type row struct {
 func (h *host) table() map[string]row {
 	rows := map[string]row{}
 	for _, n := range h.node.Snapshot().Nodes {
+		n.Lease.Held = 0 // each counts for itself
 		rows[n.ID] = row{n.State, n.Lease, n.Endpoint, n.Start}
 	}
 	return rows

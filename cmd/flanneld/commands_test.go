@@ -34,6 +34,16 @@ func TestWhatIsShownIsGolden(t *testing.T) {
 	}
 }
 
+func TestWhatAClaimWaitsForIsGolden(t *testing.T) {
+	dir := serve(t, &fake{claiming: true})
+	for _, format := range []string{"table", "json"} {
+		golden(t, "status-claiming."+format, flanneld(t, nil, "status", "--run-dir", dir, "-o", format).out)
+	}
+	if r := flanneldOn(t, true, nil, "status", "--run-dir", dir); !strings.Contains(r.out, yellow+"claim") || strings.Contains(r.out, red) {
+		t.Errorf("a claim is no alarm:\n%q", r.out)
+	}
+}
+
 func TestColorsAreForTerminalsOnly(t *testing.T) {
 	dir := serve(t, &fake{})
 	for _, command := range []string{"status", "nodes"} {
@@ -49,6 +59,9 @@ func TestColorsAreForTerminalsOnly(t *testing.T) {
 	}
 	if r := flanneldOn(t, true, nil, "nodes", "--run-dir", dir); !strings.Contains(r.out, red+"gamma") {
 		t.Errorf("the dead node is not red:\n%q", r.out)
+	}
+	if r := flanneldOn(t, true, nil, "nodes", "--run-dir", dir); !strings.Contains(r.out, red+"beta") {
+		t.Errorf("the node with a conflict is not red:\n%q", r.out)
 	}
 	if r := flanneldOn(t, true, nil, "status", "--run-dir", dir); !strings.Contains(r.out, red+"CONFLICT") {
 		t.Errorf("the conflict is not red:\n%q", r.out)

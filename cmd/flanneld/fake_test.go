@@ -58,7 +58,7 @@ func golden(t *testing.T, name, got string) {
 }
 
 // fake answers with a network that has something of everything.
-type fake struct{ left bool }
+type fake struct{ left, claiming bool }
 
 func serve(t *testing.T, d control.Daemon) (runDir string) {
 	t.Helper()
@@ -88,11 +88,36 @@ func addr(text string) netip.Addr         { return netip.MustParseAddr(text) }
 func addrPort(text string) netip.AddrPort { return netip.MustParseAddrPort(text) }
 
 func (f *fake) Status() control.Status {
+	s := confirmed()
+	if f.claiming {
+		s.Lease = claiming()
+		s.Conflicts = []control.Conflict{}
+	}
+	return s
+}
+
+// claiming is the lease of a node that waits for a majority.
+func claiming() control.Lease {
+	return control.Lease{
+		State: "claiming", Waiting: "2 of the 5 lease holders promised 10.244.7.0/24, 3 are needed; no answer from gamma, zzzzzzzz", PromisedBy: []control.NodeName{},
+		Claim: &control.Claim{
+			Subnet: prefix("10.244.7.0/24"), Epoch: 3, Electors: 5, Needed: 3, Answered: 3,
+			PromisedBy: []control.NodeName{{ID: idAlpha, Name: "alpha"}, {ID: idBeta, Name: "beta"}},
+			Missing: []control.Missing{
+				{NodeName: control.NodeName{ID: idGamma, Name: "gamma"}, State: "dead", Since: 7300},
+				{NodeName: control.NodeName{ID: "zzzzzzzz26spmrryj2lszxlbbcu"}, State: "alive"},
+			},
+		},
+	}
+}
+
+func confirmed() control.Status {
 	return control.Status{
 		Version: "1.2.3", PID: 4711, Uptime: 90061.5,
-		Node:     control.NodeName{ID: idAlpha, Name: "alpha"},
-		Network:  control.Network{ID: "c601936abc4f087a", Prefix: prefix("10.244.0.0/16"), SubnetLen: 24, SubnetMin: addr("10.244.1.0"), SubnetMax: addr("10.244.255.0")},
-		Lease:    control.Lease{State: "confirmed", Subnet: prefix("10.244.7.0/24"), Epoch: 2, Pinned: true, Electors: 3, Promises: 2},
+		Node:    control.NodeName{ID: idAlpha, Name: "alpha"},
+		Network: control.Network{ID: "c601936abc4f087a", Prefix: prefix("10.244.0.0/16"), SubnetLen: 24, SubnetMin: addr("10.244.1.0"), SubnetMax: addr("10.244.255.0")},
+		Lease: control.Lease{State: "confirmed", Subnet: prefix("10.244.7.0/24"), Epoch: 2, Pinned: true, Electors: 3, Promises: 2,
+			PromisedBy: []control.NodeName{{ID: idBeta, Name: "beta"}, {ID: idGamma, Name: "gamma"}}, Age: 3700},
 		Device:   control.Device{Name: "flannel0", State: control.DeviceUp, Address: addr("10.244.7.0"), MTU: 1472},
 		Underlay: control.Underlay{Interface: "eth0", Address: addr("192.168.1.1"), PublicAddress: addr("198.51.100.1"), MTU: 1500},
 		Endpoint: addrPort("198.51.100.1:8285"), Gossip: addrPort("198.51.100.1:8286"),
@@ -110,9 +135,10 @@ func (f *fake) Status() control.Status {
 
 func (f *fake) Nodes() control.Nodes {
 	return control.Nodes{Nodes: []control.Node{
-		{ID: idAlpha, Name: "alpha", State: "alive", Self: true, Since: 100, Subnet: prefix("10.244.7.0/24"), Epoch: 2, Pinned: true,
+		{ID: idAlpha, Name: "alpha", State: "alive", Self: true, Since: 100, Subnet: prefix("10.244.7.0/24"), Epoch: 2, Pinned: true, LeaseAge: 3700,
 			Endpoint: addrPort("198.51.100.1:8285"), Gossip: addrPort("198.51.100.1:8286"), MTU: 1472, Start: 3},
-		{ID: idBeta, Name: "beta", State: "alive", Since: 90, Subnet: prefix("10.244.9.0/24"), Epoch: 1, Endpoint: addrPort("192.168.1.2:8285"),
+		{ID: idBeta, Name: "beta", State: "alive", Since: 90, Subnet: prefix("10.244.9.0/24"), Epoch: 1, LeaseAge: 90, Electors: 3, Promises: 2,
+			Conflict: "10.244.9.0/24 is claimed by gamma, too", Endpoint: addrPort("192.168.1.2:8285"),
 			Gossip: addrPort("192.168.1.2:8286"), MTU: 1472, PathMTU: 1372, RTT: 0.000345, Start: 1,
 			Egress: control.Traffic{Packets: 10, Bytes: 15000}, Ingress: control.Traffic{Packets: 9, Bytes: 999}},
 		// A name that would clear the screen.

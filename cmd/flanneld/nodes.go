@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 
 	"flanneld/internal/control"
@@ -29,7 +31,7 @@ func nodesCommand(s surroundings) *cobra.Command {
 
 // drawNodes marks this node with a star.
 func drawNodes(t *table, nodes control.Nodes) {
-	t.line(plain, "NODE", "ID", "STATE", "SUBNET", "ENDPOINT", "ROUND TRIP", "EGRESS", "INGRESS", "NOTE")
+	t.line(plain, "NODE", "ID", "STATE", "SUBNET", "EPOCH", "HELD", "GRANT", "ENDPOINT", "ROUND TRIP", "EGRESS", "INGRESS", "NOTE")
 	for _, n := range nodes.Nodes {
 		name, state := dashed(n.Name), n.State
 		if n.Self {
@@ -42,9 +44,41 @@ func drawNodes(t *table, nodes control.Nodes) {
 		if n.Pinned {
 			subnet += " pinned"
 		}
-		t.line(stateColor(n), name, dashed(shortID(n.ID)), state, subnet, dash(n.Endpoint),
-			roundTrip(n.RTT), traffic(n.Egress), traffic(n.Ingress), n.Note)
+		epoch, held, grant := leaseCells(n)
+		t.line(rowColor(n), name, dashed(shortID(n.ID)), state, subnet, epoch, held, grant, dash(n.Endpoint),
+			roundTrip(n.RTT), traffic(n.Egress), traffic(n.Ingress), noteText(n))
 	}
+}
+
+// leaseCells are the lease's epoch, its age, and by how many of how many it was
+// granted.
+func leaseCells(n control.Node) (epoch, held, grant string) {
+	if !n.Subnet.IsValid() || n.Epoch == 0 {
+		return "-", "-", "-"
+	}
+	grant = "itself"
+	if n.Electors > 0 {
+		grant = fmt.Sprintf("%d of %d", n.Promises, n.Electors)
+	}
+	return fmt.Sprint(n.Epoch), since(n.LeaseAge), grant
+}
+
+// noteText puts a conflict first.
+func noteText(n control.Node) string {
+	switch {
+	case n.Conflict == "":
+		return n.Note
+	case n.Note == "":
+		return "CONFLICT: " + n.Conflict
+	}
+	return "CONFLICT: " + n.Conflict + "; " + n.Note
+}
+
+func rowColor(n control.Node) string {
+	if n.Conflict != "" {
+		return red
+	}
+	return stateColor(n)
 }
 
 func stateColor(n control.Node) string {

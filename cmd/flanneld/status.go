@@ -36,6 +36,9 @@ func drawStatus(t *table, s control.Status) {
 	t.line(plain, "node", named(s.Node))
 	t.line(plain, "network", networkText(s.Network))
 	t.line(leaseColor(s.Lease), "lease", leaseText(s.Lease))
+	if s.Lease.Claim != nil {
+		t.line(yellow, "claim", claimText(*s.Lease.Claim))
+	}
 	if s.Lease.Waiting != "" {
 		t.line(yellow, "waiting", s.Lease.Waiting)
 	}
@@ -93,8 +96,51 @@ func leaseText(l control.Lease) string {
 	if l.Pinned {
 		text += ", pinned"
 	}
-	if l.Electors > 0 { // the founding node confirmed its own
-		text += fmt.Sprintf(", promised by %d of %d", l.Promises, l.Electors)
+	text += fmt.Sprintf(", epoch %d, for %s, %s", l.Epoch, since(l.Age), grantText(l.Electors, l.Promises))
+	if len(l.PromisedBy) > 0 {
+		text += ": " + namesText(l.PromisedBy)
+	}
+	return text
+}
+
+// grantText says who let a node have its lease. A node that finds no lease
+// holder to ask, the founding one above all, confirms its own.
+func grantText(electors, promises int) string {
+	if electors == 0 {
+		return "confirmed by itself"
+	}
+	return fmt.Sprintf("promised by %d of %d", promises, electors)
+}
+
+// namesShown is how many names one line has room for.
+const namesShown = 8
+
+func namesText(nodes []control.NodeName) string {
+	var names []string
+	for _, n := range nodes {
+		names = append(names, n.Name)
+	}
+	return someOf(names)
+}
+
+// someOf joins the first of some names, and counts the rest.
+func someOf(names []string) string {
+	if more := len(names) - namesShown; more > 0 {
+		names = append(names[:namesShown:namesShown], fmt.Sprintf("and %d more", more))
+	}
+	return listOr(names, "nobody")
+}
+
+// claimText says how a claim stands: who has promised, and who is waited for.
+func claimText(c control.Claim) string {
+	text := fmt.Sprintf("%s, epoch %d: %d of %d lease holders answered, %d have to promise; promised by %s",
+		c.Subnet, c.Epoch, c.Answered, c.Electors, c.Needed, namesText(c.PromisedBy))
+	var missing []string
+	for _, m := range c.Missing {
+		missing = append(missing, strings.TrimSuffix(fmt.Sprintf("%s (%s %s", named(m.NodeName), m.State, since(m.Since)), " -")+")")
+	}
+	if len(missing) > 0 {
+		text += "; no answer from " + someOf(missing)
 	}
 	return text
 }

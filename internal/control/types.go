@@ -75,6 +75,29 @@ type Lease struct {
 	Pinned   bool         `json:"pinned"`
 	Electors int          `json:"electors"` // how many nodes were asked for it
 	Promises int          `json:"promises"` // and how many agreed
+	// PromisedBy names them, where the lease was granted since this start.
+	PromisedBy []NodeName `json:"promised_by"`
+	Age        Seconds    `json:"age_seconds"` // how long this daemon has known of it
+	Claim      *Claim     `json:"claim"`       // under way; null: none
+}
+
+// Claim is a subnet being asked for: a majority of the electors, who are the
+// nodes that hold leases, has to promise it.
+type Claim struct {
+	Subnet     netip.Prefix `json:"subnet"`
+	Epoch      uint64       `json:"epoch"`
+	Electors   int          `json:"electors"`
+	Needed     int          `json:"needed"`   // promises
+	Answered   int          `json:"answered"` // electors, whatever they said
+	PromisedBy []NodeName   `json:"promised_by"`
+	Missing    []Missing    `json:"missing"` // who has not answered
+}
+
+// Missing is a node whose answer is missing.
+type Missing struct {
+	NodeName
+	State string  `json:"state"` // as in Node
+	Since Seconds `json:"since_seconds"`
 }
 
 // States of the overlay device.
@@ -180,6 +203,10 @@ type Node struct {
 	Subnet   netip.Prefix   `json:"subnet"`
 	Epoch    uint64         `json:"epoch"`
 	Pinned   bool           `json:"pinned"`
+	Electors int            `json:"electors"`          // how many nodes were asked for its lease
+	Promises int            `json:"promises"`          // and how many agreed
+	LeaseAge Seconds        `json:"lease_age_seconds"` // how long this daemon has known of it
+	Conflict string         `json:"conflict"`          // what it holds or claims besides another; "": nothing
 	Endpoint netip.AddrPort `json:"endpoint"`
 	Gossip   netip.AddrPort `json:"gossip"`
 	MTU      int            `json:"mtu"`

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
@@ -68,13 +69,28 @@ func (d *daemon) writeFiles(p *plane) error {
 
 // tell logs what is waited for, and passes the state on, when either is news.
 func (d *daemon) tell(s *peers.Snapshot) {
-	if s.Waiting != d.waiting {
-		d.waiting = s.Waiting
-		if s.Waiting != "" {
-			d.log.Info("waiting", "reason", s.Waiting, "lease", s.Lease)
+	if s.Lease == peers.Confirmed {
+		d.waiting = nil
+	}
+	if key := withoutNumbers(s.Waiting); key != "" && !d.waiting[key] {
+		if d.waiting == nil {
+			d.waiting = map[string]bool{}
 		}
+		d.waiting[key] = true
+		d.log.Info("waiting", "reason", s.Waiting, "lease", s.Lease)
 	}
 	d.notify.send("STATUS=" + statusLine(s))
+}
+
+// withoutNumbers is what a line says when its figures and addresses are left
+// out: a claim goes from candidate to candidate, and waits for the same nodes.
+func withoutNumbers(text string) string {
+	return strings.Map(func(r rune) rune {
+		if '0' <= r && r <= '9' {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 // statusLine is what `systemctl status` shows.

@@ -65,7 +65,7 @@ type daemon struct {
 	guarded   guardState        // by guards of planes that are gone
 	ready     time.Duration     // from start to READY=1; 0: not yet
 
-	waiting string // last logged
+	waiting map[string]bool // what was logged, without numbers, since the lease was last confirmed
 	known   acquaintance
 	lookout lookout
 }

@@ -140,6 +140,41 @@ func TestMembersAndConflictsAreShown(t *testing.T) {
 	}
 }
 
+func TestStatusSaysWhoPromisedAndWhoIsMissing(t *testing.T) {
+	s := self(peers.Claiming, node("b", peers.Alive, 2), node("c", peers.Dead, 3))
+	s.Claim = &peers.Claim{Prefix: netip.MustParsePrefix("10.244.9.0/24"), Epoch: 2, Electors: 4, Needed: 3, Promised: []string{"b"}, Missing: []string{"c", "unknown"}}
+	l := leaseOf(s)
+	want := control.Claim{
+		Subnet: s.Claim.Prefix, Epoch: 2, Electors: 4, Needed: 3, Answered: 2, PromisedBy: []control.NodeName{{ID: "b", Name: "host-b"}},
+		Missing: []control.Missing{{NodeName: control.NodeName{ID: "c", Name: "host-c"}, State: "dead"}, {NodeName: control.NodeName{ID: "unknown"}, State: "dead"}},
+	}
+	if l.Claim == nil || !reflect.DeepEqual(*l.Claim, want) {
+		t.Errorf("got %+v, want %+v", l.Claim, want)
+	}
+	s = self(peers.Confirmed, node("b", peers.Alive, 2))
+	s.PromisedBy = []string{"b"}
+	if l := leaseOf(s); l.Claim != nil || len(l.PromisedBy) != 1 || l.PromisedBy[0].Name != "host-b" {
+		t.Errorf("after the grant: %+v", l)
+	}
+}
+
+// A claim that goes from subnet to subnet waits for the same all the time.
+func TestWhatIsWaitedForIsLoggedOnce(t *testing.T) {
+	var log strings.Builder
+	d := &daemon{log: slog.New(slog.NewTextHandler(&log, nil))}
+	for _, waiting := range []string{"1 of 5 promised 10.0.1.0/24; no answer from c", "", "2 of 5 promised 10.0.44.0/24; no answer from c", "no answer from d", "1 of 5 promised 10.0.2.0/24; no answer from c"} {
+		d.tell(&peers.Snapshot{Lease: peers.Claiming, Waiting: waiting})
+	}
+	if n := strings.Count(log.String(), "msg=waiting"); n != 2 {
+		t.Errorf("logged %d times:\n%s", n, log.String())
+	}
+	d.tell(self(peers.Confirmed))
+	d.tell(&peers.Snapshot{Lease: peers.Lost, Waiting: "no answer from d"})
+	if n := strings.Count(log.String(), "msg=waiting"); n != 3 {
+		t.Errorf("after a lease it was logged %d times:\n%s", n, log.String())
+	}
+}
+
 func TestCleanupRefusesBesideADaemon(t *testing.T) {
 	dir := t.TempDir()
 	c := config.Config{RunDir: dir, Device: "flannel-none"}

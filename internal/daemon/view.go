@@ -28,10 +28,7 @@ func (d *daemon) Status() control.Status {
 			ID: s.Network.ID, Prefix: s.Network.Prefix, SubnetLen: s.Network.SubnetLen,
 			SubnetMin: s.Network.SubnetMin, SubnetMax: s.Network.SubnetMax,
 		},
-		Lease: control.Lease{
-			State: s.Lease.String(), Waiting: s.Waiting, Subnet: s.Self.Lease.Prefix, Epoch: s.Self.Lease.Epoch,
-			Pinned: s.Self.Lease.Pinned, Electors: s.Self.Lease.Electors, Promises: s.Self.Lease.Promises,
-		},
+		Lease: leaseOf(s),
 		Underlay: control.Underlay{
 			Interface: u.Interface, Address: u.Addr, PublicAddress: u.PublicAddr, MTU: u.MTU,
 		},
@@ -45,6 +42,51 @@ func (d *daemon) Status() control.Status {
 	}
 	d.fillLive(&out)
 	return out
+}
+
+// leaseOf is this node's own lease and, while it asks for one, its claim.
+func leaseOf(s *peers.Snapshot) control.Lease {
+	own, known := s.Self.Lease, acquaint(s)
+	l := control.Lease{
+		State: s.Lease.String(), Waiting: s.Waiting, Subnet: own.Prefix, Epoch: own.Epoch, Pinned: own.Pinned,
+		Electors: own.Electors, Promises: own.Promises, PromisedBy: known.names(s.PromisedBy), Age: control.SecondsOf(own.Held),
+	}
+	if c := s.Claim; c != nil {
+		l.Claim = &control.Claim{
+			Subnet: c.Prefix, Epoch: c.Epoch, Electors: c.Electors, Needed: c.Needed, Answered: c.Electors - len(c.Missing),
+			PromisedBy: known.names(c.Promised), Missing: known.missing(c.Missing),
+		}
+	}
+	return l
+}
+
+// roll finds nodes by their IDs.
+type roll map[string]peers.NodeInfo
+
+func acquaint(s *peers.Snapshot) roll {
+	r := roll{}
+	for _, n := range s.Nodes {
+		r[n.ID] = n
+	}
+	return r
+}
+
+func (r roll) name(id string) control.NodeName { return control.NodeName{ID: id, Name: r[id].Name} }
+
+func (r roll) names(ids []string) []control.NodeName {
+	names := make([]control.NodeName, len(ids))
+	for i, id := range ids {
+		names[i] = r.name(id)
+	}
+	return names
+}
+
+func (r roll) missing(ids []string) []control.Missing {
+	all := make([]control.Missing, len(ids))
+	for i, id := range ids {
+		all[i] = control.Missing{NodeName: r.name(id), State: r[id].State.String(), Since: control.SecondsOf(r[id].Since)}
+	}
+	return all
 }
 
 // fillLive adds what changes with the plane.
@@ -121,11 +163,7 @@ func members(s *peers.Snapshot, static []config.StaticPeer) control.Members {
 // conflicts lists those between nodes, and those between a node and a static
 // peer, which only this node knows of.
 func conflicts(s *peers.Snapshot, static []config.StaticPeer) []control.Conflict {
-	names := map[string]string{}
-	for _, n := range s.Nodes {
-		names[n.ID] = n.Name
-	}
-	name := func(id string) control.NodeName { return control.NodeName{ID: id, Name: names[id]} }
+	name := acquaint(s).name
 	out := []control.Conflict{}
 	for _, c := range s.Conflicts {
 		out = append(out, control.Conflict{Subnet: c.Prefix, Winner: name(c.Winner), Loser: name(c.Loser), Since: control.SecondsOf(c.Since)})
@@ -152,8 +190,10 @@ func (d *daemon) Nodes() control.Nodes {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	out := control.Nodes{Nodes: []control.Node{}}
+	disputes := disputes(conflicts(s, d.cfg.StaticPeers))
 	for _, n := range s.Nodes {
 		node := nodeOf(n)
+		node.Conflict = disputes[n.ID]
 		node.Note = d.notes[n.ID]
 		d.fillTraffic(&node, n.ID)
 		out.Nodes = append(out.Nodes, node)
@@ -166,10 +206,23 @@ func (d *daemon) Nodes() control.Nodes {
 	return out
 }
 
+// disputes says, by node ID, which subnet a node has a conflict about.
+func disputes(conflicts []control.Conflict) map[string]string {
+	all := map[string]string{}
+	for _, c := range conflicts {
+		all[c.Winner.ID] = fmt.Sprintf("%s is claimed by %s, too", c.Subnet, c.Loser.Name)
+		if c.Loser.ID != "" {
+			all[c.Loser.ID] = fmt.Sprintf("%s is %s's", c.Subnet, c.Winner.Name)
+		}
+	}
+	return all
+}
+
 func nodeOf(n peers.NodeInfo) control.Node {
 	return control.Node{
 		ID: n.ID, Name: n.Name, State: n.State.String(), Since: control.SecondsOf(n.Since), Self: n.Self,
-		Subnet: n.Lease.Prefix, Epoch: n.Lease.Epoch, Pinned: n.Lease.Pinned, Endpoint: n.Endpoint, Gossip: n.Gossip,
+		Subnet: n.Lease.Prefix, Epoch: n.Lease.Epoch, Pinned: n.Lease.Pinned, Electors: n.Lease.Electors, Promises: n.Lease.Promises,
+		LeaseAge: control.SecondsOf(n.Lease.Held), Endpoint: n.Endpoint, Gossip: n.Gossip,
 		MTU: n.MTU, RTT: control.SecondsOf(n.RTT), Start: n.Start,
 	}
 }

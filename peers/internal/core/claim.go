@@ -446,6 +446,7 @@ func (c *Core) confirm(electors, promises int) {
 	}
 	raw := c.cfg.Identity.seal(c.table.netID, kindLease, k.grant)
 	c.vault.Lease, c.vault.Slot = raw, k.slot
+	c.grantedBy = c.grantors()
 	c.setPhase(phaseSaving)
 	c.save(func() { c.afterConfirm(raw) })
 }

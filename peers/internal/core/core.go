@@ -52,6 +52,9 @@ type Core struct {
 	conflict []Conflict
 	leaving  bool
 
+	leased    map[Slot]Time // since when a slot's holder is known; the core's start where it says nothing
+	grantedBy []NodeID      // who promised our lease
+
 	saveToken   uint64
 	pendingSave *Save
 	afterSave   []afterSave
@@ -69,6 +72,7 @@ func New(cfg Config, encodedVault, encodedTable []byte) (*Core, error) {
 		cfg:      cfg,
 		id:       cfg.Identity.ID(),
 		members:  map[NodeID]*member{},
+		leased:   map[Slot]Time{},
 		joinedAt: -1,
 		sync:     syncState{promisedAt: map[Slot]Time{}},
 	}

@@ -71,6 +71,9 @@ func (c *Core) outbid(start uint64) {
 
 // onLease reacts to a lease record that is news.
 func (c *Core) onLease(l, replaced *LeaseRecord) {
+	if replaced == nil || replaced.Holder != l.Holder {
+		c.leased[l.Slot] = c.now
+	}
 	if !l.Holder.IsZero() {
 		c.settlePromises(l)
 	}

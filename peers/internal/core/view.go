@@ -25,6 +25,10 @@ type View struct {
 	Waiting   string
 	Nodes     []NodeView // all that are known, self included, ascending by ID
 	Conflicts []Conflict
+	Ballot    *Ballot // the claim under way; nil: none
+	// Grantors promised our own lease; empty where it was granted before this
+	// start, or by nobody.
+	Grantors []NodeID
 }
 
 // NodeView is one node: its record, its lease, its liveness.
@@ -33,7 +37,8 @@ type NodeView struct {
 	Record NodeRecord
 	// Lease is the lease held, or has a zero Epoch.
 	Lease   LeaseRecord
-	Subnet  netip.Prefix // of Lease; zero without one
+	Subnet  netip.Prefix  // of Lease; zero without one
+	Held    time.Duration // how long the lease has been known here
 	Up      bool
 	Suspect bool
 	Self    bool
@@ -45,6 +50,10 @@ func (c *Core) View() View {
 	v := View{Network: c.Network(), State: c.leaseState(), Waiting: c.claim.waiting, Conflicts: slices.Clone(c.conflict)}
 	if c.table == nil {
 		return v
+	}
+	v.Ballot = c.ballot()
+	if v.State == LeaseConfirmed {
+		v.Grantors = slices.Clone(c.grantedBy)
 	}
 	leases := map[NodeID]*LeaseRecord{}
 	for _, s := range c.table.sortedSlots() {
@@ -64,7 +73,7 @@ func (c *Core) viewNode(id NodeID, l *LeaseRecord) NodeView {
 	n := NodeView{ID: id, Record: c.table.nodes[id].rec, Up: m.up, Suspect: m.suspect, Self: id == c.id, Since: c.now - m.since}
 	// Our own lease counts only once it is confirmed.
 	if l != nil && (id != c.id || c.claim.phase == phaseConfirmed || c.claim.phase == phaseAnnouncing) {
-		n.Lease, n.Subnet = *l, c.Network().SubnetOf(l.Slot)
+		n.Lease, n.Subnet, n.Held = *l, c.Network().SubnetOf(l.Slot), c.now-c.leased[l.Slot]
 	}
 	return n
 }

@@ -1,0 +1,36 @@
+package core
+
+import "net/netip"
+
+// Ballot is a claim under way, for people: who has promised, and who is being
+// waited for.
+type Ballot struct {
+	Subnet   netip.Prefix
+	Epoch    uint64
+	Electors int // the lease holders, who decide
+	Needed   int // how many of them have to promise
+	// Promised are those who have, Missing those who have not answered; the
+	// others may not promise. Ascending by ID.
+	Promised, Missing []NodeID
+}
+
+// ballot is the claim under way, nil without one.
+func (c *Core) ballot() *Ballot {
+	k := &c.claim
+	if k.phase != phaseAsking {
+		return nil
+	}
+	t := c.count()
+	return &Ballot{c.Network().SubnetOf(k.slot), k.epoch, t.electors, t.needed(), c.grantors(), t.missing}
+}
+
+// grantors are the electors that have promised the slot of the claim.
+func (c *Core) grantors() []NodeID {
+	var ids []NodeID
+	for _, id := range c.electors() {
+		if c.claim.votes[id] == promised || id == c.id {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
