@@ -11,6 +11,7 @@ KILLS       ?= 2000
 PAUSES      ?= 200
 ROUNDS      ?= 3
 BENCH       ?=
+HOURS       ?= 24
 BENCH_JSON  ?= bin/bench.json
 BINARY      := bin/flanneld
 BINDIR      ?= $(PREFIX)/bin
@@ -24,12 +25,12 @@ TOOLS := ip:iproute2 ethtool:ethtool iptables:iptables nft:nftables ping:iputils
          gcc:gcc systemd-analyze:systemd pgrep:procps nsenter:util-linux setpriv:util-linux tar:tar
 
 .DEFAULT_GOAL := help
-.PHONY: help build deps demo test vet format cross unit race fuzz units e2e bench soak hash torture figures install uninstall clean
+.PHONY: help build deps demo test vet format cross unit race fuzz units e2e bench soak hash torture figures virtual scale install uninstall clean
 
 help: ## this list
 	@echo "flanneld $(VERSION). Targets:"
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@echo "Variables: PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) VERSION=$(VERSION) FUZZTIME=$(FUZZTIME) MINUTES=$(MINUTES) BYTES=$(BYTES) KILLS=$(KILLS) PAUSES=$(PAUSES) ROUNDS=$(ROUNDS) BENCH=$(BENCH) BENCH_JSON=$(BENCH_JSON)"
+	@echo "Variables: PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) VERSION=$(VERSION) FUZZTIME=$(FUZZTIME) MINUTES=$(MINUTES) BYTES=$(BYTES) KILLS=$(KILLS) PAUSES=$(PAUSES) HOURS=$(HOURS) ROUNDS=$(ROUNDS) BENCH=$(BENCH) BENCH_JSON=$(BENCH_JSON)"
 
 build: ## bin/flanneld, static
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BINARY) ./cmd/flanneld
@@ -125,6 +126,15 @@ figures: ## how long claims, changes, deaths and cuts take, at 10 and 60 nodes (
 
 hash: ## BYTES over a bad underlay, with every mix of offloads (as root)
 	FLANNELD_HASH_BYTES=$(BYTES) go test -tags e2e -count=1 -v -timeout 0 -run '^TestHash' ./test/e2e
+
+# Neither is affected by what else the machine does: the clock is a virtual one.
+virtual: ## real memberlist in virtual time: a cut of HOURS, a mass start of 100
+	FLANNELD_VIRTUAL_HOURS=$(HOURS) FLANNELD_VIRTUAL_NODES=100 go test -count=1 -v -timeout 0 \
+		-run '^Test(TablesAreEqual|OnlyTheLarger|MassStart|RollingRestarts|NodesMove|NameAndAddress|AllStopped)' ./peers \
+		| grep --line-buffered -vE '^=== (RUN|PAUSE|CONT|NAME)'
+
+scale: ## figures of networks of NODES nodes each ("3 25 100"), in one process
+	FLANNELD_SCALE="$(or $(NODES),3 25 100)" go test -count=1 -v -timeout 0 -run '^Test(Figures|ClaimTimes)$$' ./peers | grep --line-buffered -E 'nodes:|claims|^(---|ok|FAIL)'
 
 # Its own process, so that an interrupted make interrupts it and nobody between.
 bench: ## all paths side by side (as root, 7 to 13 minutes); BENCH=-help lists flags
