@@ -27,7 +27,7 @@ func (d delegate) NotifyMsg(msg []byte) {
 
 // GetBroadcasts implements memberlist.Delegate.
 func (d delegate) GetBroadcasts(overhead, limit int) [][]byte {
-	return d.g.broadcasts.GetBroadcasts(overhead, limit)
+	return d.g.rumours.take(overhead, limit)
 }
 
 // LocalState implements memberlist.Delegate.

@@ -24,7 +24,7 @@ const (
 	suspicionMaxMult = 3
 	gossipInterval   = 100 * time.Millisecond
 	gossipNodes      = 4
-	retransmitMult   = 4
+	retransmitMult   = 4 // how often one node tells a rumour: times the digits of the number of nodes
 	// gossipToDead is how long the dead are still told of their death, so that one that was only paused refutes it.
 	gossipToDead     = time.Minute
 	pushPullInterval = 30 * time.Second
@@ -39,13 +39,12 @@ const (
 
 // Limits between gossip's goroutines and the core's.
 const (
-	maxDatagram      = 1232 // bytes of a frame: 1,280 with all headers; a longer one goes by stream
-	newcomerFor      = 30 * time.Second
-	messageQueue     = 4096
-	stateQueue       = 64
-	reliableQueue    = 256
-	reliableWorkers  = 4
-	broadcastsQueued = 8192
+	maxDatagram     = 1232 // bytes of a frame: 1,280 with all headers; a longer one goes by stream
+	newcomerFor     = 30 * time.Second
+	messageQueue    = 4096
+	stateQueue      = 64
+	reliableQueue   = 256
+	reliableWorkers = 4
 )
 
 // remoteState is what another node said in a push/pull.
@@ -68,14 +67,14 @@ type gossip struct {
 	about atomic.Pointer[meta]   // ours
 	state atomic.Pointer[[]byte] // what we say in a push/pull
 
-	broadcasts *memberlist.TransmitLimitedQueue
-	messages   chan []byte
-	states     chan remoteState
-	namesakes  chan namesake
-	dropped    atomic.Uint64 // messages and states for which there was no room
-	reliable   chan reliableSend
-	workers    sync.WaitGroup
-	unsent     sync.WaitGroup // reliable sends queued or under way
+	rumours   *rumours
+	messages  chan []byte
+	states    chan remoteState
+	namesakes chan namesake
+	dropped   atomic.Uint64 // messages and states for which there was no room
+	reliable  chan reliableSend
+	workers   sync.WaitGroup
+	unsent    sync.WaitGroup // reliable sends queued or under way
 
 	// The core's goroutine has these.
 	started time.Time
@@ -103,10 +102,7 @@ func newGossip(t *transport, self meta, start uint64, endpoint netip.AddrPort, k
 	g.roster = newRoster(self.node, suspectFor)
 	g.about.Store(&self)
 	g.setState(nil)
-	g.broadcasts = &memberlist.TransmitLimitedQueue{
-		NumNodes:       func() int { return g.roster.size() + 1 },
-		RetransmitMult: retransmitMult,
-	}
+	g.rumours = newRumours(func() int { return g.roster.size() + 1 })
 	return g
 }
 
@@ -229,26 +225,5 @@ func (g *gossip) sendReliably() {
 	}
 }
 
-// broadcast has a message told to everyone, a few nodes at a time.
-func (g *gossip) broadcast(key string, msg []byte) {
-	g.broadcasts.QueueBroadcast(broadcast{key, encodeRumour(msg)})
-	if g.broadcasts.NumQueued() > broadcastsQueued {
-		g.broadcasts.Prune(broadcastsQueued)
-	}
-}
-
-// broadcast is a message in the queue; a newer one with its key takes its place.
-type broadcast struct {
-	key string
-	msg []byte
-}
-
-func (b broadcast) Name() string    { return b.key }
-func (b broadcast) Message() []byte { return b.msg }
-func (b broadcast) Finished()       {}
-func (b broadcast) Invalidates(other memberlist.Broadcast) bool {
-	o, ok := other.(broadcast)
-	return ok && o.key == b.key
-}
-
-var _ memberlist.NamedBroadcast = broadcast{}
+// broadcast has a message told to everyone, a few nodes at a time; a newer one with its key takes its place.
+func (g *gossip) broadcast(key string, msg []byte) { g.rumours.put(key, encodeRumour(msg)) }
