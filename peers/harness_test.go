@@ -72,13 +72,14 @@ func (l *logBuffer) String() string {
 
 // host is a machine of a test: a state directory and an address, and at most one node running.
 type host struct {
-	t       *testing.T
-	config  Config
-	sockets sockets // nil: the kernel's
-	log     *logBuffer
-	node    *Node
-	cancel  context.CancelFunc
-	result  chan error
+	t        *testing.T
+	config   Config
+	sockets  sockets  // nil: the kernel's
+	resolver resolver // nil: the system's
+	log      *logBuffer
+	node     *Node
+	cancel   context.CancelFunc
+	result   chan error
 }
 
 // newHost makes a machine; edit, which may be nil, changes its configuration.
@@ -120,6 +121,9 @@ func (h *host) start() {
 	}
 	if h.sockets != nil {
 		node.sockets, node.dir.replace = h.sockets, replaceQuickly
+	}
+	if h.resolver != nil {
+		node.resolver = h.resolver
 	}
 	h.run(node)
 }

@@ -7,10 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -158,60 +155,6 @@ func TestSeedThatIsNotFlanneldIsNamedAndNothingIsFounded(t *testing.T) {
 			}
 		})
 	}
-}
-
-// movingName is a name that somebody changes.
-type movingName struct {
-	mu    sync.Mutex
-	addrs []netip.Addr
-	asked int
-}
-
-func (m *movingName) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.asked++
-	return m.addrs, nil
-}
-
-func (m *movingName) set(addr netip.Addr) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.addrs = []netip.Addr{addr}
-}
-
-// A seed's name is looked up at each attempt: before the first join, and when everybody has been lost.
-func TestSeedThatMovesIsFoundByItsName(t *testing.T) {
-	t.Parallel()
-	first := newHost(t, nil)
-	first.start()
-	first.leased()
-	name := &movingName{addrs: []netip.Addr{nextHost()}} // nobody
-	second := newHost(t, nil)
-	second.config.Join = []string{fmt.Sprintf("first.example:%d", testPort)}
-	node, err := Open(second.config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	node.resolver = name
-	second.run(node)
-	second.logs("seed cannot be joined")
-	name.set(first.config.Advertise)
-	lease := second.leased()
-
-	// The seed goes, and comes back somewhere else while it has forgotten everybody.
-	first.stop()
-	if err := os.Remove(filepath.Join(first.config.StateDir, tableFile)); err != nil {
-		t.Fatal(err)
-	}
-	addr := nextHost()
-	first.config.Advertise, first.config.Bind = addr, addr
-	first.config.Join = []string{nextHost().String()} // nobody
-	second.sees(first, Dead)
-	name.set(addr)
-	first.start()
-	second.sees(first, Alive)
-	first.seesHolding(second, lease)
 }
 
 // stuckName is a resolver that never answers, as one behind a broken network.

@@ -325,7 +325,7 @@ func FuzzStateDirectory(f *testing.F) {
 	f.Add([]byte("lease"), []byte("nodes"), []byte("identity"), true)
 	f.Add(vaultFormat.encode([]byte{0xa0}), tableFormat.encode([]byte{0xa0}), []byte(nil), false)
 	f.Fuzz(func(t *testing.T, lease, nodes, identity []byte, joining bool) {
-		d := &stateDir{path: t.TempDir(), log: slog.New(slog.DiscardHandler)}
+		d := &stateDir{path: t.TempDir(), log: slog.New(slog.DiscardHandler), replace: replaceFile}
 		for name, b := range map[string][]byte{vaultFile: lease, tableFile: nodes, identityFile: identity} {
 			if err := os.WriteFile(d.file(name), b, 0o600); err != nil {
 				t.Fatal(err)

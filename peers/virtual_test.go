@@ -3,13 +3,16 @@
 package peers
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,8 +33,8 @@ func virtually(t *testing.T, f func(*testing.T)) {
 // lastGasps is more than any timer of memberlist's or of a stream's.
 const lastGasps = 5 * time.Minute
 
-// extent is how much is tried: the longest cut in hours and the nodes of a mass start, from the environment; less where nothing is
-// said, so that the tests stay quick.
+// extent is how much is tried, from the environment (the longest cut in hours, the nodes of a mass start); less where nothing is said, so
+// that the tests stay quick.
 func extent(name string, otherwise int) int {
 	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
 		return n
@@ -358,4 +361,72 @@ func TestAllStoppedAndStartedInAnyOrderWithoutASeed(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Whoever died while a node moved is found dead from the new place, too.
+func TestNodeThatIsGoneAfterAMoveIsFoundDead(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		c := newCluster(t, 8, 3)
+		c.begin()
+		first, second, third := c.hosts[0], c.hosts[1], c.hosts[2]
+		third.stop()
+		addr := nextHost()
+		if err := second.node.Move(t.Context(), addr, addr); err != nil {
+			t.Fatal(err)
+		}
+		second.sees(third, Dead)
+		second.sees(first, Alive)
+		first.stop()
+		second.stop()
+	})
+}
+
+// movingName is a name that somebody changes.
+type movingName struct {
+	mu    sync.Mutex
+	addrs []netip.Addr
+}
+
+func (m *movingName) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.addrs, nil
+}
+
+func (m *movingName) set(addr netip.Addr) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.addrs = []netip.Addr{addr}
+}
+
+// A seed's name is looked up at each attempt: before the first join, and when everybody has been lost.
+func TestSeedThatMovesIsFoundByItsName(t *testing.T) {
+	virtually(t, func(t *testing.T) {
+		c := newCluster(t, 9, 2)
+		first, second := c.hosts[0], c.hosts[1]
+		first.start()
+		first.leased()
+		name := &movingName{addrs: []netip.Addr{nextHost()}} // nobody
+		second.config.Join = []string{fmt.Sprintf("first.example:%d", testPort)}
+		second.resolver = name
+		second.start()
+		second.logs("seed cannot be joined")
+		name.set(first.config.Advertise)
+		lease := second.leased()
+
+		// The seed goes, and comes back somewhere else while it has forgotten everybody.
+		first.stop()
+		if err := os.Remove(filepath.Join(first.config.StateDir, tableFile)); err != nil {
+			t.Fatal(err)
+		}
+		addr := nextHost()
+		first.config.Advertise, first.config.Bind = addr, addr
+		first.config.Join = []string{nextHost().String()} // nobody
+		second.sees(first, Dead)
+		name.set(addr)
+		first.start()
+		second.sees(first, Alive)
+		first.seesHolding(second, lease)
+		c.end()
+	})
 }
