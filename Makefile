@@ -127,13 +127,12 @@ figures: ## how long claims, changes, deaths and cuts take, at 10 and 60 nodes (
 hash: ## BYTES over a bad underlay, with every mix of offloads (as root)
 	FLANNELD_HASH_BYTES=$(BYTES) go test -tags e2e -count=1 -v -timeout 0 -run '^TestHash' ./test/e2e
 
-# Neither is affected by what else the machine does: the clock is a virtual one.
 virtual: ## real memberlist in virtual time: a cut of HOURS, a mass start of 100
 	FLANNELD_VIRTUAL_HOURS=$(HOURS) FLANNELD_VIRTUAL_NODES=100 go test -count=1 -v -timeout 0 \
 		-run '^Test(TablesAreEqual|OnlyTheLarger|MassStart|RollingRestarts|NodesMove|NameAndAddress|AllStopped)' ./peers \
 		| grep --line-buffered -vE '^=== (RUN|PAUSE|CONT|NAME)'
 
-scale: ## figures of networks of NODES nodes each ("3 25 100"), in one process
+scale: ## networks of NODES nodes each ("3 25 100") in one process, in virtual time; claims in real time
 	FLANNELD_SCALE="$(or $(NODES),3 25 100)" go test -count=1 -v -timeout 0 -run '^Test(Figures|ClaimTimes)$$' ./peers | grep --line-buffered -E 'nodes:|claims|^(---|ok|FAIL)'
 
 # Its own process, so that an interrupted make interrupts it and nobody between.
