@@ -25,6 +25,7 @@ type egress struct {
 	again    outbox // what was too long for its path, cut to fit
 	whole    []byte // memory to put pieces together in
 	answerer answerer
+	bulk     int // bytes of superpackets; the lane resets it
 
 	// Of the current batch:
 	routes *snapshot
@@ -74,6 +75,7 @@ func (e *egress) step() (int, error) {
 // It may rewrite the packet.
 func (e *egress) forward(b *tun.Packet) {
 	if b.SegmentSize > 0 {
+		e.bulk += len(b.Data)
 		e.forwardSuperpacket(b)
 		return
 	}

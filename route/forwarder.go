@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"sync/atomic"
+	"time"
 
 	"flanneld/encap"
 	"flanneld/tun"
@@ -55,9 +56,10 @@ type Conn interface {
 }
 
 // Waiter waits until a lane's Queue or Conn has something, or is closed; then it
-// may return an error. *poll.Waiter is one.
+// may return an error. Sleep takes its time whatever comes. *poll.Waiter is one.
 type Waiter interface {
 	Wait() error
+	Sleep(time.Duration)
 }
 
 // Lane is one queue and one socket, and what to wait for both with. A flow stays
@@ -91,6 +93,12 @@ type Config struct {
 	// OnThread, unless nil, is called on each lane's operating system thread
 	// before it forwards. The thread ends with the lane.
 	OnThread func()
+
+	// Hurry, unless nil, is called on a lane's thread with true when it should from
+	// now on run before all others that want its core, and with false when it need
+	// not any more. The result is whether that is so; after false there are no more
+	// calls.
+	Hurry func(on bool) bool
 }
 
 func (c *Config) check() error {
@@ -128,6 +136,7 @@ func NewForwarder(cfg Config) (*Forwarder, error) {
 			Lane:    l,
 			egress:  newEgress(l, &cfg, limit),
 			ingress: newIngress(l, &cfg),
+			hurry:   cfg.Hurry,
 		})
 	}
 	return f, nil

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -49,6 +50,9 @@ func (w wakeup) Wait() error {
 	<-w
 	return nil
 }
+
+// Sleep is over at once: there is nothing to gather.
+func (w wakeup) Sleep(time.Duration) {}
 
 func (w wakeup) wake() {
 	select {

@@ -21,6 +21,7 @@ type ingress struct {
 	messages  []encap.Message // each of one buffer, as long as the longest train
 	room      int             // how many of them the next batch may fill
 	coalescer *tun.Coalescer  // of what was admitted; writes to this
+	bulk      int             // bytes of trains; the lane resets it
 
 	// Of the current batch:
 	routes *snapshot
@@ -84,6 +85,7 @@ func (g *ingress) accept(m *encap.Message) {
 	if m.SegmentSize > 0 {
 		size = m.SegmentSize
 		g.room = ingressTrains
+		g.bulk += m.N
 	}
 	outer := m.Addr.Addr()
 	for {

@@ -113,7 +113,7 @@ func (d *daemon) startForwarder(p *plane) error {
 	}
 	p.forwarder, err = route.NewForwarder(route.Config{
 		Lanes: lanes(p.device, sockets), Table: &d.table, Lease: p.lease, MTU: d.mtu, Logger: d.log,
-		OnThread: func() { raisePriority(d.log) },
+		OnThread: func() { raisePriority(d.log) }, Hurry: hurry,
 	})
 	if err != nil {
 		closeSockets(sockets)

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"log/slog"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,4 +19,17 @@ func raisePriority(log *slog.Logger) {
 	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, laneNice); err != nil {
 		log.Debug("a lane's thread keeps its priority", "error", err)
 	}
+}
+
+// hurry makes the calling thread a real-time one, of the lowest priority there
+// is among them, or an ordinary one again, of the nice value it had. It is false
+// without the right to do so (CAP_SYS_NICE).
+func hurry(on bool) bool {
+	policy, param := unix.SCHED_NORMAL, struct{ priority int32 }{}
+	if on {
+		policy, param.priority = unix.SCHED_RR, 1
+	}
+	const resetOnFork = unix.SCHED_RESET_ON_FORK
+	_, _, errno := unix.RawSyscall(unix.SYS_SCHED_SETSCHEDULER, 0, uintptr(policy|resetOnFork), uintptr(unsafe.Pointer(&param)))
+	return errno == 0
 }

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
@@ -157,5 +158,19 @@ func TestWaitAllocatesNothing(t *testing.T) {
 	})
 	if allocs != 0 {
 		t.Errorf("%v allocations, want none", allocs)
+	}
+}
+
+func TestSleepTakesItsTime(t *testing.T) {
+	const length = 200 * time.Microsecond
+	w := NewWaiter()
+	slept := false
+	allocs := testing.AllocsPerRun(20, func() {
+		start := time.Now()
+		w.Sleep(length)
+		slept = slept || time.Since(start) >= length // a signal may end some
+	})
+	if allocs != 0 || !slept {
+		t.Errorf("%v allocations, want none; slept %v", allocs, slept)
 	}
 }

@@ -2,6 +2,8 @@
 
 package poll
 
+import "time"
+
 // Descriptor is what queues and sockets are on Linux; elsewhere there are none.
 type Descriptor struct{}
 
@@ -13,3 +15,6 @@ func NewWaiter(...*Descriptor) *Waiter { return nil }
 
 // Wait returns nil.
 func (*Waiter) Wait() error { return nil }
+
+// Sleep returns at once.
+func (*Waiter) Sleep(time.Duration) {}

@@ -86,6 +86,13 @@ func (w *Waiter) sleep() error {
 	}
 }
 
+// Sleep returns after d, or sooner if a signal comes. The Go scheduler does not
+// know of it: d should be well below a millisecond.
+func (w *Waiter) Sleep(d time.Duration) {
+	w.time = unix.NsecToTimespec(int64(d))
+	unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&w.time)), 0, 0)
+}
+
 // state is fs.ErrClosed once one of the descriptors is closed.
 func (w *Waiter) state() error {
 	for _, d := range w.descriptors {
