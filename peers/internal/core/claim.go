@@ -31,7 +31,7 @@ const (
 	announceBound = time.Second
 	retryFirst    = 20 * time.Millisecond
 	retryMost     = 2 * time.Second
-	avoidFor      = 3 * time.Second // before a refused slot is a candidate again
+	avoidFor      = 3 * time.Second // or so, before a refused slot is a candidate again
 	orphanWait    = 3 * time.Second // see claimWithoutElectors
 )
 
@@ -106,7 +106,7 @@ func (c *Core) resumeLease() {
 func (c *Core) found() {
 	c.founding = true
 	c.vault.Network = c.prepared
-	c.table = newTable(c.prepared, c.cfg.Endpoint.Addr().IsLoopback())
+	c.table = c.newTable(c.prepared)
 	slot, ok := c.pinned()
 	if !ok {
 		slot, ok = c.candidate()
@@ -404,7 +404,7 @@ func (c *Core) giveUp() {
 	if k.avoid == nil {
 		k.avoid = map[Slot]Time{}
 	}
-	k.avoid[k.slot] = c.now + avoidFor
+	k.avoid[k.slot] = c.now + avoidFor/2 + time.Duration(c.cfg.Rand.Int64N(int64(avoidFor)))
 	c.setPhase(phaseNone)
 	c.retryLater()
 }
@@ -436,6 +436,15 @@ func (c *Core) sendWithdraw(s Slot, epoch uint64, to []NodeID) {
 	}
 }
 
+// wants reports whether a promise of a slot at an epoch is of use to us: for the
+// claim under way, or for the lease it has become.
+func (c *Core) wants(s Slot, epoch uint64) bool {
+	if len(c.vault.Lease) > 0 && s == c.vault.Slot {
+		return true
+	}
+	return c.claim.phase == phaseAsking && s == c.claim.slot && epoch >= c.claim.epoch
+}
+
 // confirm makes the lease ours: written first, said afterwards.
 func (c *Core) confirm(electors, promises int) {
 	k := &c.claim
@@ -444,7 +453,7 @@ func (c *Core) confirm(electors, promises int) {
 		Slot: k.slot, Epoch: k.epoch, Holder: c.id, Pinned: pinned, Ordinal: c.table.maxOrdinal() + 1,
 		Electors: uint32(electors), Promises: uint32(promises), Key: c.cfg.Identity.public(),
 	}
-	raw := c.cfg.Identity.seal(c.table.netID, kindLease, k.grant)
+	raw := c.cfg.Identity.seal(c.cfg.signer, c.table.netID, kindLease, k.grant)
 	c.vault.Lease, c.vault.Slot = raw, k.slot
 	c.grantedBy = c.grantors()
 	c.setPhase(phaseSaving)

@@ -32,6 +32,7 @@ type Config struct {
 	// have been made which nobody here remembers.
 	Amnesia bool
 	Rand    *rand.Rand
+	signer  signer // nil: Ed25519
 }
 
 // Core is the state machine. Its methods must not be called concurrently.
@@ -76,6 +77,9 @@ func New(cfg Config, encodedVault, encodedTable []byte) (*Core, error) {
 		joinedAt: -1,
 		sync:     syncState{promisedAt: map[Slot]Time{}},
 	}
+	if c.cfg.signer == nil {
+		c.cfg.signer = ed25519Signer{}
+	}
 	if encodedVault != nil {
 		v, err := decodeVault(encodedVault)
 		if err != nil {
@@ -110,7 +114,7 @@ func (c *Core) enterKnownNetwork(encodedTable []byte) error {
 	if err := c.checkPin(n); err != nil {
 		return err
 	}
-	c.table = newTable(n, c.cfg.Endpoint.Addr().IsLoopback())
+	c.table = c.newTable(n)
 	if encodedTable != nil {
 		if err := c.loadTable(encodedTable); err != nil {
 			return err
@@ -123,6 +127,10 @@ func (c *Core) enterKnownNetwork(encodedTable []byte) error {
 		return fmt.Errorf("core: vault: lease: %w", err)
 	}
 	return nil
+}
+
+func (c *Core) newTable(n Network) *table {
+	return newTable(n, c.cfg.Endpoint.Addr().IsLoopback(), c.cfg.signer)
 }
 
 // ErrOtherTable: the encoded table is of another network than the vault.
@@ -228,6 +236,7 @@ func (c *Core) Tick(now Time) {
 		return
 	}
 	c.expirePromises()
+	c.remindClaimants()
 	c.driveClaim()
 	c.driveSync()
 }
@@ -362,7 +371,7 @@ func (c *Core) advance(now Time) { c.now = max(c.now, now) }
 
 // write signs a record, merges it and gossips it.
 func (c *Core) write(kind recordKind, rec any) {
-	raw := c.cfg.Identity.seal(c.table.netID, kind, rec)
+	raw := c.cfg.Identity.seal(c.cfg.signer, c.table.netID, kind, rec)
 	if err := c.takeRecord(raw, true); err != nil {
 		c.log(levelError, "a record of our own was refused", "err", err)
 	}

@@ -22,6 +22,7 @@ const (
 
 type syncState struct {
 	nextAt     Time
+	remindAt   Time
 	promisedAt map[Slot]Time // since when a promise stands, for its expiry
 }
 
@@ -184,7 +185,7 @@ func (c *Core) enter(n Network) error {
 		return fmt.Errorf("%w: %w", ErrNetworkParameters, err)
 	}
 	c.vault.Network = n
-	c.table = newTable(n, c.cfg.Endpoint.Addr().IsLoopback())
+	c.table = c.newTable(n)
 	c.save(nil)
 	c.announceSelf()
 	c.log(levelInfo, "joined a network", "network", n.Prefix, "id", n.ID().Short())

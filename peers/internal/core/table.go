@@ -27,6 +27,7 @@ type stored[T any] struct {
 type table struct {
 	network Network
 	netID   NetworkID
+	signer  signer
 	// loopback says that the underlay is this machine's loopback, so that
 	// peers' endpoints may be there too.
 	loopback bool
@@ -38,10 +39,11 @@ type table struct {
 	purged map[NodeID]uint64
 }
 
-func newTable(n Network, loopback bool) *table {
+func newTable(n Network, loopback bool, s signer) *table {
 	return &table{
 		network:  n,
 		netID:    n.ID(),
+		signer:   s,
 		loopback: loopback,
 		nodes:    map[NodeID]*stored[NodeRecord]{},
 		leases:   map[Slot]*stored[LeaseRecord]{},
@@ -99,7 +101,7 @@ func (t *table) takeNode(e envelope, raw []byte) (change, error) {
 	case old == nil && len(t.nodes) >= maxNodes:
 		return change{}, errTableFull
 	}
-	if err := errors.Join(e.verify(t.netID, s.rec.Key), s.rec.validate(t.usableEndpoint)); err != nil {
+	if err := errors.Join(e.verify(t.signer, t.netID, s.rec.Key), s.rec.validate(t.usableEndpoint)); err != nil {
 		return change{}, err
 	}
 	t.nodes[id] = s
@@ -125,7 +127,7 @@ func (t *table) takeLease(e envelope, raw []byte) (change, error) {
 	if old != nil && compareLeases(s, old) <= 0 {
 		return change{}, nil
 	}
-	if err := errors.Join(s.rec.validate(t.network), e.verify(t.netID, s.rec.Key)); err != nil {
+	if err := errors.Join(s.rec.validate(t.network), e.verify(t.signer, t.netID, s.rec.Key)); err != nil {
 		return change{}, err
 	}
 	t.leases[s.rec.Slot] = s
@@ -149,7 +151,7 @@ func (t *table) takeForget(e envelope, raw []byte) (change, error) {
 	case old == nil && len(t.forgets) >= maxForgets:
 		return change{}, errTableFull
 	}
-	if err := e.verify(t.netID, s.rec.Key); err != nil {
+	if err := e.verify(t.signer, t.netID, s.rec.Key); err != nil {
 		return change{}, err
 	}
 	t.forgets[id] = s

@@ -145,6 +145,24 @@ func (c *Core) expirePromises() {
 	}
 }
 
+// remindEvery is how often a claimant is told again of a promise that stands.
+const remindEvery = 5 * time.Second
+
+// remindClaimants repeats the answers to claims of which nothing more was heard.
+// A withdrawal can be lost, or overtaken by what it takes back; whoever has no
+// use for a promise any more gives it back when it hears of it.
+func (c *Core) remindClaimants() {
+	if c.now < c.sync.remindAt || len(c.afterSave) > 0 {
+		return // or not all of them are durable
+	}
+	c.sync.remindAt = c.now + remindEvery
+	for _, p := range c.vault.Promises {
+		if c.now-c.sync.promisedAt[p.Slot] >= remindEvery && c.member(p.Claimant).up {
+			c.send(p.Claimant, msgAnswer, answer{header: c.header(), Slot: p.Slot, Epoch: p.Epoch, Verdict: promised, Holders: c.holdersHash()})
+		}
+	}
+}
+
 // receiveAnswer counts a holder's answer.
 func (c *Core) receiveAnswer(m answer) error {
 	k := &c.claim
@@ -152,6 +170,9 @@ func (c *Core) receiveAnswer(m answer) error {
 		if err := c.takeRecord(m.Lease, false); err != nil {
 			return err
 		}
+	}
+	if m.Verdict == promised && !c.wants(m.Slot, m.Epoch) {
+		c.sendWithdraw(m.Slot, m.Epoch, []NodeID{m.From})
 	}
 	if k.phase != phaseAsking || m.Slot != k.slot || m.Epoch != k.epoch {
 		return nil
