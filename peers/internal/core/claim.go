@@ -41,7 +41,6 @@ type claim struct {
 	slot    Slot
 	epoch   uint64
 	votes   map[NodeID]verdict
-	asked   map[NodeID]bool
 	askAt   Time
 	pause   time.Duration // between asking again
 	enough  Time          // since when a majority has promised; -1: it has not
@@ -269,7 +268,7 @@ func (c *Core) nextEpoch(s Slot) uint64 {
 func (c *Core) beginClaim(s Slot) {
 	k := &c.claim
 	k.slot, k.epoch = s, c.nextEpoch(s)
-	k.votes, k.asked, k.acks = map[NodeID]verdict{}, map[NodeID]bool{}, map[NodeID]bool{}
+	k.votes, k.acks = map[NodeID]verdict{}, map[NodeID]bool{}
 	k.pause, k.enough, k.refused = askAgainFirst, -1, false
 	c.setPhase(phaseAsking)
 	c.setWaiting("")
@@ -277,8 +276,8 @@ func (c *Core) beginClaim(s Slot) {
 	c.decide()
 }
 
-// askElectors asks everyone who has not answered yet, and again who abstained:
-// that is not for ever.
+// askElectors asks everyone who has not answered yet, and again those who could
+// not say.
 func (c *Core) askElectors() {
 	k := &c.claim
 	for _, id := range c.electors() {

@@ -428,11 +428,25 @@ func (h *host) noneFree() bool {
 	}
 	low, high := c.Network().eligible()
 	for s := low; s <= high; s++ {
-		if c.rank(s) < 3 {
+		if c.rank(s) < 3 && !h.w.promisedAway(s) {
 			return false
 		}
 	}
 	return true
+}
+
+// promisedAway reports whether a slot is promised to somebody who is not there:
+// it may have confirmed its lease before it died, so its lease TTL has to pass.
+func (w *world) promisedAway(s Slot) bool {
+	for _, h := range w.hosts {
+		if h.core == nil {
+			continue
+		}
+		if p := h.core.promiseFor(s); p != nil && !p.Claimant.IsZero() && !w.runs(p.Claimant) {
+			return true
+		}
+	}
+	return false
 }
 
 // noMajority reports whether too few holders run to grant anything.

@@ -36,7 +36,6 @@ type host struct {
 	crashAt crashPoint
 	fatal   error
 	logs    []string
-	downAt  time.Duration
 
 	seen seen // of its claim, by the checks
 	met  bool // this start has had another node's state
@@ -107,7 +106,12 @@ func (h *host) stop(power bool) {
 
 func (h *host) end() {
 	h.boots++
-	h.core, h.up, h.paused, h.inbox, h.downAt = nil, false, false, nil, h.w.now
+	h.core, h.up, h.paused, h.inbox = nil, false, false, nil
+	for _, o := range h.w.hosts {
+		if o != h && o.id == h.id && o.up {
+			o.swim.outlive()
+		}
+	}
 }
 
 // crash is kill -9.
@@ -160,7 +164,7 @@ func (h *host) deliver(do func()) {
 
 // resume ends a pause: what has piled up is stale, and is handled all the same.
 func (h *host) resume() {
-	if !h.paused || h.core == nil {
+	if !h.paused || h.core == nil || h.leaving {
 		return
 	}
 	h.w.trace.line(h.w, h, "goes on, with %d things to do", len(h.inbox))

@@ -47,7 +47,7 @@ func (p *plan) size() int {
 		return 3 + r.IntN(5)
 	case n < 960:
 		return 8 + r.IntN(5)
-	case n < 997:
+	case n < 999:
 		return 13 + r.IntN(8)
 	}
 	return 52
@@ -159,6 +159,7 @@ func (p *plan) settle() {
 	w := p.w
 	p.heal()
 	keepDown := w.chance(0.2)
+	p.nameSeeds()
 	for _, h := range w.hosts {
 		if h.core == nil && !h.away && !(keepDown && w.chance(0.3)) {
 			h.boot()
@@ -175,6 +176,17 @@ func (p *plan) settle() {
 		w.checks.keepsRoutes()
 		if w.checks.wholeSince >= 0 {
 			w.checks.searchOverlaps()
+		}
+	}
+}
+
+// nameSeeds gives everybody who may be lost somebody to join: seeds may have
+// left, or have been wiped.
+func (p *plan) nameSeeds() {
+	for _, h := range p.w.hosts {
+		if !h.config.MayFound {
+			h.seeds = slices.DeleteFunc(slices.Clone(p.w.hosts), func(o *host) bool { return o == h || o.away })
+			h.seeds = h.seeds[:min(len(h.seeds), 3)]
 		}
 	}
 }
@@ -197,6 +209,9 @@ func (p *plan) heal() {
 	for _, h := range w.hosts {
 		h.crashAt, h.disk.full = 0, false
 		h.resume()
+		if h.core == nil && h.fatal != nil { // somebody has read the error, and takes the flag away
+			h.config.Pin, h.away = netip.Prefix{}, false
+		}
 	}
 	w.trace.line(w, nil, "everything is healed")
 }
@@ -460,7 +475,7 @@ func (p *plan) fill() {
 }
 
 func (p *plan) leave() {
-	if h := p.some(running); h != nil && len(p.w.live()) > 1 {
+	if h := p.some(running); h != nil && p.survivors(h) > 0 {
 		p.guest(h)
 		h.leave()
 	}

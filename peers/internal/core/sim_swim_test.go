@@ -286,7 +286,18 @@ func (s *swim) meetTwin(p *peer) {
 	mine, theirs := s.settled(), other.swim.settled()
 	if mine != theirs && !mine || mine == theirs && s.h.place > other.place {
 		s.h.stopAsTwin()
+	} else {
+		other.stopAsTwin() // it finds out at the same time
 	}
+}
+
+// outlive announces this start anew when another one with our identity ends: to
+// memberlist they are two members, here they are one.
+func (s *swim) outlive() {
+	s.h.w.boots++
+	s.self.gen = s.h.w.boots
+	told := s.self
+	s.tell(&rumour{about: &told, key: "member " + string(told.id[:])})
 }
 
 func (s *swim) settled() bool { return s.h.w.now-s.beginAt >= settledAfter }

@@ -42,8 +42,9 @@ type world struct {
 
 	slowDisk  time.Duration // how long a write takes at most
 	fineTicks bool          // every 100 ms, as the daemon does, also when nothing is under way
-	boots     uint64        // counts starts of all hosts
-	disturbed uint64        // counts faults that are over sooner or later
+	events    int
+	boots     uint64 // counts starts of all hosts
+	disturbed uint64 // counts faults that are over sooner or later
 }
 
 // testSigner stands in for Ed25519 in most schedules: a checksum over key and
@@ -156,9 +157,15 @@ func (w *world) run(d time.Duration) {
 		e := w.queue.pop()
 		w.now = e.at
 		e.do()
+		if w.events++; w.events > maxEvents {
+			w.breaks("liveness", "%d events and no end", w.events)
+		}
 	}
 	w.now = end
 }
+
+// maxEvents bounds a schedule: more than that is a storm.
+const maxEvents = 100_000_000
 
 // breaks notes that a promise was broken.
 func (w *world) breaks(promise, format string, args ...any) {

@@ -23,6 +23,7 @@ func (c *Core) takeRecord(raw []byte, spread bool) error {
 		c.onLease(ch.lease, ch.replaced)
 	default:
 		c.log(levelInfo, "node is forgotten", "id", ch.forgot.Short())
+		c.voidPromisesTo(ch.forgot)
 		if ch.forgot == c.id {
 			c.outbid(c.table.forgets[c.id].rec.Start)
 		}

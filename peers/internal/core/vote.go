@@ -121,6 +121,15 @@ func (c *Core) voidPromise(p *promise) {
 	c.save(nil)
 }
 
+// voidPromisesTo frees what was promised to a node that is forgotten.
+func (c *Core) voidPromisesTo(id NodeID) {
+	for i := range c.vault.Promises {
+		if p := &c.vault.Promises[i]; p.Claimant == id {
+			c.voidPromise(p)
+		}
+	}
+}
+
 // settlePromises drops the promises that a lease fulfils or overrules.
 func (c *Core) settlePromises(l *LeaseRecord) {
 	before := len(c.vault.Promises)
