@@ -282,7 +282,6 @@ func (c *Core) askElectors() {
 	k := &c.claim
 	for _, id := range c.electors() {
 		if v, answered := k.votes[id]; !answered || v == abstain {
-			k.asked[id] = true
 			c.send(id, msgAsk, ask{header: c.header(), Slot: k.slot, Epoch: k.epoch})
 		}
 	}

@@ -236,6 +236,7 @@ func (c *Core) Tick(now Time) {
 		return
 	}
 	c.expirePromises()
+	c.dropSettled()
 	c.remindClaimants()
 	c.driveClaim()
 	c.driveSync()

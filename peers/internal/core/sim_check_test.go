@@ -29,7 +29,8 @@ type deed struct {
 	slot      Slot // 0: none that it has a right to
 	free      bool // it may change: it was given up, or the disk was exchanged
 	forgotten bool
-	host      *host // who confirmed it
+	host      *host         // who confirmed it
+	since     time.Duration // when it was confirmed first
 }
 
 // checks hold the network to the promises.
@@ -191,9 +192,19 @@ func (k *checks) confirmed(h *host) {
 	}
 	k.compare(h, slot)
 	if d.slot != slot {
-		*d = deed{slot: slot}
+		*d = deed{slot: slot, since: w.now}
 	}
 	d.host, d.free = h, false
+}
+
+// allStop is called before all stop at once: a lease so new that nobody has it
+// on disk in its table is known to its holder only, from then on.
+func (k *checks) allStop() {
+	for _, d := range k.deeds {
+		if d.slot != 0 && k.w.now-d.since < 2*time.Second {
+			k.excuses("all stopped within two seconds of a grant")
+		}
+	}
 }
 
 // compare checks promise 1 for a lease that was just confirmed.

@@ -1,34 +1,30 @@
 package core
 
-import "time"
+import (
+	"slices"
+	"testing"
+	"time"
+)
 
 // damage is a protocol broken on purpose, to see that the simulator notices. It
-// works on the core from outside, through what the driver gives it and from its
-// tests: the core as it is built has no switch for it.
+// reaches into a core from its tests: the core as it is built has no switch for
+// any of this.
 type damage struct {
-	name string
-	// onSave may answer for the disk before it has written.
-	onSave func(h *host, s *Save)
-	sync   time.Duration // by which syncs are late
-	// onMessage may rewrite or drop (nil) a message of the core's.
+	name   string
+	within int // schedules in which it has to be found
+	// noSync answers for the disk as soon as a write has reached the page cache.
+	noSync bool
+	// onMessage may rewrite a message of the core's, or drop it (nil).
 	onMessage func(h *host, msg []byte) []byte
 	// onInput may change a core's memory after an input.
 	onInput func(h *host)
 	onBoot  func(h *host)
 }
 
-func (d *damage) early(h *host, s *Save) {
-	if d != nil && d.onSave != nil {
-		d.onSave(h, s)
-	}
-}
+// writeback is how long the kernel keeps what nobody has synced.
+const writeback = 30 * time.Second
 
-func (d *damage) lazySync(w *world) time.Duration {
-	if d == nil || d.sync == 0 {
-		return 0
-	}
-	return w.between(0, d.sync)
-}
+func (d *damage) lazy() bool { return d != nil && d.noSync }
 
 func (d *damage) message(h *host, msg []byte) []byte {
 	if d == nil || d.onMessage == nil {
@@ -46,5 +42,103 @@ func (d *damage) after(h *host) {
 func (d *damage) booted(h *host) {
 	if d != nil && d.onBoot != nil && h.core != nil {
 		d.onBoot(h)
+	}
+}
+
+var damages = []damage{
+	{name: "no fsync: the disk answers before it is written", within: 2000, noSync: true},
+	{name: "no epoch rule: a holder promises a slot twice", within: 2000, onMessage: forgetPromise},
+	{name: "no epoch rule: the lease that was known first stays", within: 500, onInput: func(h *host) {
+		keepLeases(h, func(old, now *LeaseRecord) bool { return now.Epoch > old.Epoch })
+	}},
+	{name: "no majority: one promise is enough", within: 1000, onInput: oneIsEnough},
+	{name: "no join before the claim", within: 1000, onBoot: func(h *host) {
+		h.do(func(now Time) { h.core.Joined(now) })
+	}},
+	{name: "a tie-break that differs by node", within: 3000, onInput: func(h *host) {
+		keepLeases(h, func(old, now *LeaseRecord) bool { return now.Epoch == old.Epoch && h.index%2 == 1 })
+	}},
+	{name: "a refusal is ignored", within: 5000, onMessage: dropRefusal},
+	{name: "an epoch that was given back is promised again", within: 5000, onInput: func(h *host) {
+		v := &h.core.vault
+		v.Promises = slices.DeleteFunc(v.Promises, func(p promise) bool { return p.Claimant.IsZero() })
+	}},
+	{name: "a withdrawal is not repeated", within: 500, onMessage: dropReminder},
+}
+
+// forgetPromise makes a holder forget what it has promised to others.
+func forgetPromise(h *host, msg []byte) []byte {
+	kind, body, err := splitMessage(msg)
+	if err != nil || kind != msgAsk {
+		return msg
+	}
+	m, v := decoded[ask](body), &h.core.vault
+	v.Promises = slices.DeleteFunc(v.Promises, func(p promise) bool { return p.Slot == m.Slot && p.Claimant != m.From })
+	return msg
+}
+
+// keepLeases brings back leases that were overruled.
+func keepLeases(h *host, keep func(old, now *LeaseRecord) bool) {
+	t := h.core.table
+	if h.known == nil {
+		h.known = map[Slot]*stored[LeaseRecord]{}
+	}
+	for s, l := range t.leases {
+		old := h.known[s]
+		if old != nil && old != l && old.rec.Holder != l.rec.Holder && !old.rec.Holder.IsZero() && !l.rec.Holder.IsZero() && keep(&old.rec, &l.rec) {
+			t.leases[s] = old
+			continue
+		}
+		h.known[s] = l
+	}
+}
+
+// oneIsEnough has everybody agree as soon as anybody does.
+func oneIsEnough(h *host) {
+	k := &h.core.claim
+	if k.phase != phaseAsking {
+		return
+	}
+	for _, v := range k.votes {
+		if v != promised {
+			continue
+		}
+		for _, id := range h.core.electors() {
+			k.votes[id] = promised
+		}
+		h.do(func(Time) { h.core.decide() })
+		return
+	}
+}
+
+func dropRefusal(_ *host, msg []byte) []byte {
+	if kind, body, err := splitMessage(msg); err == nil && kind == msgAnswer {
+		if v := decoded[answer](body).Verdict; v == held || v == taken || v == stale {
+			return nil
+		}
+	}
+	return msg
+}
+
+// dropReminder leaves a claimant in the dark about promises it has no use for.
+func dropReminder(h *host, msg []byte) []byte {
+	if kind, body, err := splitMessage(msg); err == nil && kind == msgAnswer {
+		if m := decoded[answer](body); m.Verdict == promised && !h.core.wants(m.Slot, m.Epoch) {
+			return nil
+		}
+	}
+	return msg
+}
+
+func TestEveryDamageIsFound(t *testing.T) {
+	for i := range damages {
+		d := &damages[i]
+		t.Run(d.name, func(t *testing.T) {
+			n, seed, broken, _ := search(1, d.within, 0, time.Minute, d)
+			if broken == "" {
+				t.Fatalf("not found in %d schedules", n)
+			}
+			t.Logf("found by seed %d: %s", seed, broken)
+		})
 	}
 }

@@ -44,7 +44,6 @@ func (h *host) write(s *Save) {
 	}
 	h.disk.busy = true
 	w, boot := h.w, h.boots
-	w.damage.early(h, s)
 	w.after(w.between(50*time.Microsecond, w.slowDisk), func() {
 		if h.boots != boot || h.crashes(crashBefore) {
 			return
@@ -57,7 +56,12 @@ func (h *host) write(s *Save) {
 		if h.crashes(crashBetween) {
 			return
 		}
-		w.after(w.between(50*time.Microsecond, w.slowDisk)+w.damage.lazySync(w), func() { h.sync(boot, s) })
+		if w.damage.lazy() {
+			w.after(w.between(0, writeback), func() { h.writeBack(boot, s) })
+			h.written(s)
+			return
+		}
+		w.after(w.between(50*time.Microsecond, w.slowDisk), func() { h.sync(boot, s) })
 	})
 }
 
@@ -73,6 +77,18 @@ func (h *host) sync(boot int, s *Save) {
 	if h.crashes(crashAfter) {
 		return
 	}
+	h.written(s)
+}
+
+// writeBack is what the kernel does with what was not synced.
+func (h *host) writeBack(boot int, s *Save) {
+	if h.boots == boot && s.Token > h.disk.token {
+		h.disk.synced, h.disk.token = s.Vault, s.Token
+	}
+}
+
+// written answers the core, and writes what has come in the meantime.
+func (h *host) written(s *Save) {
 	h.w.tally[vaultsWritten]++
 	h.disk.busy = false
 	h.w.trace.mix(uint64(h.index), s.Token, uint64(len(s.Vault)))

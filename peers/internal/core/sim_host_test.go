@@ -37,8 +37,9 @@ type host struct {
 	fatal   error
 	logs    []string
 
-	seen seen // of its claim, by the checks
-	met  bool // this start has had another node's state
+	seen  seen                          // of its claim, by the checks
+	known map[Slot]*stored[LeaseRecord] // see keepLeases
+	met   bool                          // this start has had another node's state
 
 	sent         int64 // bytes
 	sentMessages int64
@@ -67,7 +68,7 @@ func (h *host) boot() {
 	h.core, h.started, h.fatal, h.config.Instance = core, w.now, nil, c.Instance
 	h.up, h.approved, h.leaving, h.met, h.away, h.paused, h.inbox = false, false, false, false, false, false, nil
 	h.disk.busy, h.disk.waiting, h.disk.tabling, h.disk.token = false, nil, false, 0
-	h.swim = newSwim(h)
+	h.swim, h.known = newSwim(h), nil
 	w.checks.booted(h)
 	w.trace.line(w, h, "starts at %d, number %d", h.place, core.StartNumber())
 	h.do(func(now Time) { core.Start(now) })

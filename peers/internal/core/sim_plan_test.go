@@ -545,6 +545,7 @@ func (p *plan) stopAll() {
 	w := p.w
 	w.tally[allStopped]++
 	power := w.chance(0.5)
+	w.checks.allStop()
 	for _, h := range w.hosts {
 		h.stop(power)
 	}

@@ -75,9 +75,7 @@ func (c *Core) onLease(l, replaced *LeaseRecord) {
 	if replaced == nil || replaced.Holder != l.Holder {
 		c.leased[l.Slot] = c.now
 	}
-	if !l.Holder.IsZero() {
-		c.settlePromises(l)
-	}
+	c.settlePromises(l)
 	if replaced != nil && !replaced.Holder.IsZero() && !l.Holder.IsZero() && replaced.Holder != l.Holder {
 		c.noteConflict(l, replaced)
 	}

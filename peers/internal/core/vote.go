@@ -117,7 +117,6 @@ func (c *Core) receiveWithdraw(m withdraw) error {
 // durable write of its own: a promise remembered too long only costs a retry.
 func (c *Core) voidPromise(p *promise) {
 	p.Claimant = NodeID{}
-	delete(c.sync.promisedAt, p.Slot)
 	c.save(nil)
 }
 
@@ -130,16 +129,43 @@ func (c *Core) voidPromisesTo(id NodeID) {
 	}
 }
 
-// settlePromises drops the promises that a lease fulfils or overrules.
+// settlePromises takes note that a lease fulfils or overrules a promise. The
+// promise is kept until the table that has the lease is on disk, too.
 func (c *Core) settlePromises(l *LeaseRecord) {
+	p := c.promiseFor(l.Slot)
+	if p == nil || p.Epoch > l.Epoch {
+		return
+	}
+	if p.Claimant != l.Holder && !p.Claimant.IsZero() {
+		c.voidPromise(p)
+	}
+	c.sync.promisedAt[l.Slot] = c.now
+}
+
+// tableDurable is by when a driver has written a table that has changed: it is
+// to do so within about a second.
+const tableDurable = 10 * time.Second
+
+// dropSettled drops the promises that a lease has settled.
+func (c *Core) dropSettled() {
 	before := len(c.vault.Promises)
 	c.vault.Promises = slices.DeleteFunc(c.vault.Promises, func(p promise) bool {
-		return p.Slot == l.Slot && p.Epoch <= l.Epoch
+		if !c.settled(p) || c.now-c.sync.promisedAt[p.Slot] < tableDurable {
+			return false
+		}
+		delete(c.sync.promisedAt, p.Slot)
+		return true
 	})
 	if len(c.vault.Promises) != before {
-		delete(c.sync.promisedAt, l.Slot)
 		c.save(nil)
 	}
+}
+
+// settled reports whether the table has a lease that the promise led to, or that
+// overruled it.
+func (c *Core) settled(p promise) bool {
+	l := c.table.leases[p.Slot]
+	return l != nil && p.Epoch <= l.rec.Epoch
 }
 
 // expirePromises voids promises whose claimant has neither confirmed nor
@@ -148,7 +174,7 @@ func (c *Core) settlePromises(l *LeaseRecord) {
 func (c *Core) expirePromises() {
 	for i := range c.vault.Promises {
 		p := &c.vault.Promises[i]
-		if !p.Claimant.IsZero() && c.now-c.sync.promisedAt[p.Slot] >= c.cfg.LeaseTTL && !c.member(p.Claimant).up {
+		if !p.Claimant.IsZero() && !c.settled(*p) && c.now-c.sync.promisedAt[p.Slot] >= c.cfg.LeaseTTL && !c.member(p.Claimant).up {
 			c.voidPromise(p)
 		}
 	}
@@ -166,7 +192,7 @@ func (c *Core) remindClaimants() {
 	}
 	c.sync.remindAt = c.now + remindEvery
 	for _, p := range c.vault.Promises {
-		if c.now-c.sync.promisedAt[p.Slot] >= remindEvery && c.member(p.Claimant).up {
+		if c.now-c.sync.promisedAt[p.Slot] >= remindEvery && !c.settled(p) && c.member(p.Claimant).up {
 			c.send(p.Claimant, msgAnswer, answer{header: c.header(), Slot: p.Slot, Epoch: p.Epoch, Verdict: promised, Holders: c.holdersHash()})
 		}
 	}
