@@ -29,7 +29,7 @@ type Config struct {
 	// Want is the network asked for; zero fields are open.
 	Want Network
 	// Amnesia says that a vault existed and was lost, so that promises may
-	// have been made which nobody here remembers.
+	// have been made which nobody here remembers. A lost table counts, too.
 	Amnesia bool
 	Rand    *rand.Rand
 	signer  signer // nil: Ed25519
@@ -122,6 +122,9 @@ func (c *Core) enterKnownNetwork(encodedTable []byte) error {
 	}
 	if len(c.vault.Lease) == 0 {
 		return nil
+	}
+	if encodedTable == nil {
+		c.cfg.Amnesia = true // a holder that does not know the others
 	}
 	if _, err := c.table.take(c.vault.Lease); err != nil {
 		return fmt.Errorf("core: vault: lease: %w", err)

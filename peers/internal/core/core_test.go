@@ -407,3 +407,71 @@ func TestASlotIsNeverPromisedTwice(t *testing.T) {
 		t.Errorf("after the withdrawal, above it: verdict %d, want promised", got)
 	}
 }
+
+func TestANodeThatLeftDoesNotTakeItsLeaseBackFromWhoHasNotHeardOfIt(t *testing.T) {
+	w := newWorld(t, 16, 3, nil)
+	for _, h := range w.hosts {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	w.links.cuts = []*cut{{blocks: func(a, b int) bool { return a != b && (a == 0 || b == 0) }}}
+	w.hosts[2].leave()
+	w.run(time.Second)
+	w.links.cuts[0].blocks = func(a, b int) bool { return a != b && (a == 1 || b == 1) }
+	w.hosts[2].boot()
+	w.runUntil(30*time.Second, "leased again", w.hosts[2].confirmed)
+	if l := w.hosts[2].core.table.heldBy(w.hosts[2].id).rec; l.Epoch != 3 {
+		t.Errorf("the new lease has epoch %d, want 3: granted anew, after the old one was freed", l.Epoch)
+	}
+	w.links.cuts = nil
+	w.runUntil(40*time.Second, "tables equal", w.tablesEqual)
+}
+
+func TestAHolderThatLostItsTableDoesNotVoteForAWhile(t *testing.T) {
+	w := newWorld(t, 17, 3, nil)
+	for _, h := range w.hosts[:2] {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	w.hosts[0].crash()
+	w.hosts[1].crash()
+	w.hosts[0].disk.table = nil
+	w.hosts[0].boot()
+	w.hosts[2].boot()
+	w.run(30 * time.Second)
+	if w.hosts[2].confirmed() {
+		t.Fatal("a holder that knew of itself only granted a lease alone")
+	}
+}
+
+func TestAHolderThatMayNotVoteYetIsAskedAgain(t *testing.T) {
+	w := newWorld(t, 18, 3, nil)
+	for _, h := range w.hosts[:2] {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	w.run(5 * time.Second)
+	w.hosts[0].crash()
+	w.hosts[0].loseVault()
+	w.hosts[0].config.MayFound, w.hosts[0].seeds = false, w.hosts[1:2]
+	w.hosts[0].boot()
+	w.runUntil(10*time.Second, "lease taken back", w.hosts[0].confirmed)
+	w.hosts[2].boot()
+	w.runUntil(2*amnesia, "leased, when both may vote", w.hosts[2].confirmed)
+}
+
+func TestAPromiseThatNobodyWaitsForIsGivenBack(t *testing.T) {
+	w := newWorld(t, 19, 2, nil)
+	for _, h := range w.hosts {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	c, from := w.hosts[0].core, w.hosts[1].id
+	w.hosts[0].do(func(now Time) { // a question that its withdrawal has overtaken
+		_ = c.Receive(now, encodeMessage(msgAsk, ask{header: header{Net: c.table.netID, From: from}, Slot: 9, Epoch: 1}))
+	})
+	w.run(2 * remindEvery)
+	if p := c.promiseFor(9); p == nil || !p.Claimant.IsZero() {
+		t.Errorf("promise %v still stands", p)
+	}
+}

@@ -138,6 +138,9 @@ func TestEveryDamageIsFound(t *testing.T) {
 			if broken == "" {
 				t.Fatalf("not found in %d schedules", n)
 			}
+			if r := playSeed(seed, 0, nil); r.broken != "" {
+				t.Fatalf("seed %d is broken without the damage, too: %s", seed, r.broken)
+			}
 			t.Logf("found by seed %d: %s", seed, broken)
 		})
 	}

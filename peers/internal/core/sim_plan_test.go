@@ -161,7 +161,7 @@ func (p *plan) settle() {
 	keepDown := w.chance(0.2)
 	p.nameSeeds()
 	for _, h := range w.hosts {
-		if h.core == nil && !h.away && !(keepDown && w.chance(0.3)) {
+		if h.core == nil && !h.away && !(keepDown && p.survivors(h) > 2 && w.chance(0.3)) {
 			h.boot()
 		}
 	}
