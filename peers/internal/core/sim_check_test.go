@@ -210,7 +210,9 @@ func (k *checks) allStop() {
 // compare checks promise 1 for a lease that was just confirmed.
 func (k *checks) compare(h *host, slot Slot) {
 	w := k.w
-	w.tally[checkedOverlap]++
+	if k.excuse == "" && !k.expirable {
+		w.tally[checkedOverlap]++
+	}
 	for _, o := range w.hosts {
 		if s, ok := o.holding(); !ok || s != slot || o.id == h.id || !o.up {
 			continue
@@ -435,7 +437,7 @@ func (h *host) noneFree() bool {
 		return false
 	}
 	if slot, ok := c.pinned(); ok {
-		return c.rank(slot) == 3
+		return c.rank(slot) == 3 || h.w.promisedAway(slot)
 	}
 	low, high := c.Network().eligible()
 	for s := low; s <= high; s++ {

@@ -370,6 +370,9 @@ func (h *host) loseVault() {
 	h.w.trace.line(h.w, h, "loses its vault")
 	h.disk, h.amnesia = disk{}, true
 	h.w.checks.deed(h.id).slot = 0
+	if h.w.tally[leaves] > 0 {
+		h.w.checks.excuses("a vault was lost that knew of a farewell")
+	}
 }
 
 // holding is the slot this host has confirmed, if its daemon runs.

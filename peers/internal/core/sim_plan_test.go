@@ -365,7 +365,7 @@ func (p *plan) pause() {
 		d, what = p.w.between(30*time.Second, 600*time.Second), longPauses
 	}
 	p.w.tally[what]++
-	p.w.disturbed++
+	p.trouble()
 	p.w.trace.line(p.w, h, "is paused for %v", d)
 	h.paused = true
 	boots := h.boots
@@ -379,13 +379,23 @@ func (p *plan) pause() {
 	}
 }
 
+// trouble is called when a fault begins that keeps live nodes apart. Where
+// leases are being granted just then, the two sides may not know of each other's,
+// and count other majorities.
+func (p *plan) trouble() {
+	p.w.disturbed++
+	if !p.w.quiet() {
+		p.w.checks.excuses("trouble while leases were being granted")
+	}
+}
+
 // cutFor puts a cut in place, and takes it away some time later.
 func (p *plan) cutFor(c *cut) {
 	w := p.w
 	if len(w.links.cuts) > 2 {
 		return
 	}
-	w.disturbed++
+	p.trouble()
 	c.since = w.now
 	w.links.cuts = append(w.links.cuts, c)
 	w.checks.split = nil
@@ -449,7 +459,7 @@ func (p *plan) flap() {
 func (p *plan) lose() {
 	w, before := p.w, p.w.links.loss
 	w.tally[phasesLoss]++
-	w.disturbed++
+	p.trouble()
 	w.links.loss = 0.05 + 0.35*w.rand.Float64()
 	w.trace.line(w, nil, "loss of %.2f", w.links.loss)
 	w.after(w.between(time.Second, 30*time.Second), func() { w.links.loss = min(before, 0.05) })
@@ -458,7 +468,7 @@ func (p *plan) lose() {
 func (p *plan) late() {
 	w := p.w
 	w.tally[phasesLate]++
-	w.disturbed++
+	p.trouble()
 	w.links.slow, w.links.slowMost = 0.3*w.rand.Float64(), w.between(time.Second, 30*time.Second)
 	w.trace.line(w, nil, "datagrams are late by up to %v", w.links.slowMost)
 	w.after(w.between(time.Second, 30*time.Second), func() { w.links.slow = 0 })
