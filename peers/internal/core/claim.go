@@ -365,6 +365,10 @@ func (c *Core) decide() {
 		c.giveUp()
 		return
 	}
+	if len(c.electors()) == 0 { // the last holder has gone meanwhile
+		c.giveUp()
+		return
+	}
 	t := c.count()
 	if t.electors == 0 || t.promises < t.needed() {
 		k.enough = -1

@@ -475,3 +475,24 @@ func TestAPromiseThatNobodyWaitsForIsGivenBack(t *testing.T) {
 		t.Errorf("promise %v still stands", p)
 	}
 }
+
+func TestAClaimThatLosesItsLastHolderBeginsAnew(t *testing.T) {
+	w := newWorld(t, 20, 3, nil)
+	for _, h := range w.hosts[:2] {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	w.hosts[0].crash()
+	w.hosts[2].seeds = w.hosts[1:2]
+	w.run(10 * time.Second)
+	w.hosts[2].boot()
+	w.run(2 * time.Second)
+	if w.hosts[2].confirmed() {
+		t.Fatal("the younger of two holders granted a lease alone")
+	}
+	if err := w.hosts[1].forget(w.hosts[0].id); err != nil {
+		t.Fatal(err)
+	}
+	w.hosts[1].leave() // with the claim still waiting
+	w.runUntil(time.Minute, "leased without any holder", w.hosts[2].confirmed)
+}

@@ -184,7 +184,7 @@ func (k *checks) confirmed(h *host) {
 	if !h.met && h.seen.lease != slot && !h.config.MayFound {
 		w.breaks("3", "%s holds slot %d and has joined nobody", h.config.Name, slot)
 	}
-	if d.slot != 0 && !d.free {
+	if d.slot != 0 && !d.free && d.host == h { // a clone has a disk of its own
 		w.tally[checkedKept]++
 		if d.slot != slot && !h.config.Pin.IsValid() {
 			w.breaks("2", "%s held slot %d and now holds %d", h.config.Name, d.slot, slot)

@@ -91,7 +91,7 @@ func TestSearch(t *testing.T) {
 
 // TestReplay is `make sim SEED=...`.
 func TestReplay(t *testing.T) {
-	if *simRuns > 0 || *simSeed == 0 {
+	if *simRuns > 0 || *simSeed == 0 || *simNodes >= 100 {
 		t.Skip("no -seed given, or a search")
 	}
 	p := newPlan(*simSeed, *simNodes)
@@ -102,6 +102,15 @@ func TestReplay(t *testing.T) {
 		fmt.Print(p.w.dump())
 		t.Fatalf("seed %d breaks promise %s", *simSeed, broken)
 	}
+}
+
+// TestNoPromiseIsBroken plays as many schedules as fit into some seconds.
+func TestNoPromiseIsBroken(t *testing.T) {
+	n, seed, broken, _ := search(1, 3000, 0, 12*time.Second, nil)
+	if broken != "" {
+		t.Fatalf("seed %d breaks promise %s\nreplay: %s", seed, broken, replayCommand(seed, 0))
+	}
+	t.Logf("%d schedules", n)
 }
 
 func TestTheSameSeedGivesTheSameRun(t *testing.T) {
