@@ -151,7 +151,7 @@ func (k *checks) granted(h *host, was seen) {
 		}
 	}
 	s := k.split
-	if s == nil || was.phase == phaseAsking && was.since < s.cut.since {
+	if s == nil || k.excuse != "" || was.phase == phaseAsking && was.since < s.cut.since {
 		return
 	}
 	side, in, senior := s.cut.whole[h.index], 0, false

@@ -86,7 +86,7 @@ func keepLeases(h *host, keep func(old, now *LeaseRecord) bool) {
 	for s, l := range t.leases {
 		old := h.known[s]
 		if old != nil && old != l && old.rec.Holder != l.rec.Holder && !old.rec.Holder.IsZero() && !l.rec.Holder.IsZero() && keep(&old.rec, &l.rec) {
-			t.leases[s] = old
+			t.putLease(old)
 			continue
 		}
 		h.known[s] = l
