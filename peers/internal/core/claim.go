@@ -289,19 +289,6 @@ func (c *Core) askElectors() {
 	k.pause = min(2*k.pause, askAgainMost)
 }
 
-// electors are the lease holders, who decide; in ascending order of ID. A
-// node that already holds a lease and moves to a pinned one is among them.
-func (c *Core) electors() []NodeID {
-	var ids []NodeID
-	for _, l := range c.table.leases {
-		if c.holds(&l.rec) {
-			ids = append(ids, l.rec.Holder)
-		}
-	}
-	slices.SortFunc(ids, compareIDs)
-	return slices.Compact(ids)
-}
-
 // count is the state of a vote.
 type count struct {
 	electors, promises int
@@ -338,21 +325,6 @@ func (c *Core) count() count {
 		t.electors++
 	}
 	return t
-}
-
-// senior is the longest-standing holder.
-func (c *Core) senior() NodeID {
-	var oldest *LeaseRecord
-	for _, l := range c.table.leases {
-		if c.holds(&l.rec) && (oldest == nil || l.rec.Ordinal < oldest.Ordinal ||
-			l.rec.Ordinal == oldest.Ordinal && compareIDs(l.rec.Holder, oldest.Holder) < 0) {
-			oldest = &l.rec
-		}
-	}
-	if oldest == nil {
-		return NodeID{}
-	}
-	return oldest.Holder
 }
 
 // decide confirms or gives up the claim, when it can be told.

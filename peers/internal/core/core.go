@@ -45,10 +45,14 @@ type Core struct {
 	table    *table  // nil while in no network
 	version  uint64  // of our own node record
 	members  map[NodeID]*member
+
+	memberChanges uint64 // grows with every change of members
+
 	joinedAt Time // when state was first exchanged with another node; -1: not yet
 	approved bool // the driver has checked the network against the host
 	founding bool // the network exists here only, and is not durable yet
 	claim    claim
+	voters   electorate // see there
 	sync     syncState
 	conflict []Conflict
 	leaving  bool

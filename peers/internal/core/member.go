@@ -44,6 +44,7 @@ func (c *Core) setMember(now Time, id NodeID, m member) {
 	m.since = c.now
 	m.told = old != nil && old.told && m.up
 	c.members[id] = &m
+	c.memberChanges++
 	c.effects.Changed = true
 	if m.up {
 		c.tellAlive(id)
@@ -89,6 +90,7 @@ func (c *Core) purgeLeft() {
 		if c.table.nodes[id].rec.Left && id != c.id && c.expired(id) && c.table.heldBy(id) == nil {
 			c.table.purge(id)
 			delete(c.members, id)
+			c.memberChanges++
 			c.effects.TableChanged, c.effects.Changed = true, true
 		}
 	}

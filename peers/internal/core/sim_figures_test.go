@@ -31,8 +31,8 @@ func TestFigures(t *testing.T) {
 	}
 	fmt.Printf("tables equal %s after the start\n", seconds(w.now-time.Second))
 	fmt.Printf("memory a node at rest %.1f MB\n", float64(heap()-before)/float64(n)/1e6)
-	rest(w, time.Minute)
-	changes(w, 20)
+	rest(w, 30*time.Second)
+	changes(w, 10)
 }
 
 // massStart starts everybody at once and waits for the leases.

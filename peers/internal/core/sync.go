@@ -2,7 +2,6 @@ package core
 
 import (
 	"fmt"
-	"hash/fnv"
 	"slices"
 	"time"
 )
@@ -112,15 +111,6 @@ func (c *Core) pushToAll() {
 	for _, id := range live[:min(len(live), pushFanout)] {
 		c.sendParts(id, 1<<buckets-1, 0)
 	}
-}
-
-// holdersHash is a hash over who holds what, as far as this node knows.
-func (c *Core) holdersHash() uint64 {
-	h := fnv.New64a()
-	for _, id := range c.electors() {
-		_, _ = h.Write(id[:])
-	}
-	return h.Sum64()
 }
 
 // state is what push/pull exchanges and the disk keeps: network and records.

@@ -38,6 +38,8 @@ type table struct {
 	leases   map[Slot]*stored[LeaseRecord]
 	forgets  map[NodeID]*stored[ForgetRecord]
 	parts    [buckets]uint64 // the digest
+	// leaseChanges grows with every change of a lease; it begins at 1.
+	leaseChanges uint64
 	// purged remembers nodes that left long ago and were taken out here, so
 	// that a node which still has them does not bring them back.
 	purged map[NodeID]uint64
@@ -53,6 +55,8 @@ func newTable(n Network, loopback bool, s signer) *table {
 		leases:   map[Slot]*stored[LeaseRecord]{},
 		forgets:  map[NodeID]*stored[ForgetRecord]{},
 		purged:   map[NodeID]uint64{},
+
+		leaseChanges: 1,
 	}
 }
 
@@ -161,6 +165,7 @@ func (t *table) putLease(s *stored[LeaseRecord]) {
 		t.parts[old.part] ^= old.sum
 	}
 	t.leases[s.rec.Slot] = s
+	t.leaseChanges++
 	t.parts[s.part] ^= s.sum
 }
 
