@@ -31,6 +31,7 @@ type host struct {
 	swim     swim
 	beats    uint64
 
+	clone   bool // a copy of another host, which may stop as its twin
 	away    bool // not to be started again by chance: left, or stopped as a twin
 	amnesia bool // the next start knows that its vault was lost
 	crashAt crashPoint

@@ -304,7 +304,7 @@ func (p *plan) restart(h *host) {
 func (p *plan) survivors(but *host) int {
 	n := 0
 	for _, h := range p.w.hosts {
-		if r, err := Peek(h.disk.synced); h != but && !h.away && err == nil && r.Network.Prefix.IsValid() {
+		if r, err := Peek(h.disk.synced); h != but && !h.away && !h.clone && err == nil && r.Network.Prefix.IsValid() {
 			n++
 		}
 	}
@@ -586,6 +586,7 @@ func (p *plan) clone() {
 	c.config.MayFound, c.config.Endpoint, c.config.Gossip = false, place.Endpoint, place.Gossip
 	c.config.Name += "'"
 	c.disk.vault, c.disk.synced, c.disk.table = h.disk.synced, h.disk.synced, h.disk.table
+	c.clone = true
 	p.guest(c)
 	c.boot()
 }

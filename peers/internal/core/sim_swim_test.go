@@ -284,7 +284,8 @@ func (s *swim) meetTwin(p *peer) {
 		return
 	}
 	mine, theirs := s.settled(), other.swim.settled()
-	if mine != theirs && !mine || mine == theirs && s.h.place > other.place {
+	a, b := s.h.core.StartNumber(), other.core.StartNumber()
+	if mine != theirs && !mine || mine == theirs && (a < b || a == b && s.self.instance < other.swim.self.instance) {
 		s.h.stopAsTwin()
 	} else {
 		other.stopAsTwin() // it finds out at the same time
