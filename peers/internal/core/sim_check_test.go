@@ -50,10 +50,9 @@ type checks struct {
 
 // splitTruth is what was true when a quiet network was cut in two.
 type splitTruth struct {
-	cut     *cut
-	holders []NodeID
-	senior  NodeID
-	forgets int64
+	cut    *cut
+	sides  []int8 // of the holders
+	senior int8   // the side of the longest-standing one
 }
 
 func (k *checks) init(w *world) {
@@ -154,16 +153,15 @@ func (k *checks) granted(h *host, was seen) {
 	if s == nil || k.excuse != "" || was.phase == phaseAsking && was.since < s.cut.since {
 		return
 	}
-	side, in, senior := s.cut.whole[h.index], 0, false
-	for _, id := range s.holders {
-		if o := w.hostOf(id); o != nil && s.cut.whole[o.index] == side {
+	side, in := s.cut.whole[h.index], 0
+	for _, of := range s.sides {
+		if of == side {
 			in++
-			senior = senior || id == s.senior
 		}
 	}
 	w.tally[checkedMinority]++
-	if 2*in < len(s.holders) || 2*in == len(s.holders) && !senior {
-		w.breaks("4", "%s got slot %d in a part with %d of the %d holders", h.config.Name, c.slot, in, len(s.holders))
+	if 2*in < len(s.sides) || 2*in == len(s.sides) && s.senior != side {
+		w.breaks("4", "%s got slot %d in a part with %d of the %d holders", h.config.Name, c.slot, in, len(s.sides))
 	}
 }
 
@@ -335,9 +333,16 @@ func (k *checks) splits(c *cut) {
 	if len(live) == 0 {
 		return
 	}
-	s := &splitTruth{cut: c, senior: live[0].core.senior()}
+	s := &splitTruth{cut: c}
 	for _, id := range live[0].core.electors() {
-		s.holders = append(s.holders, id)
+		h := w.hostOf(id)
+		if h == nil {
+			return // wiped
+		}
+		s.sides = append(s.sides, c.whole[h.index])
+		if id == live[0].core.senior() {
+			s.senior = c.whole[h.index]
+		}
 	}
 	k.split = s
 }

@@ -12,6 +12,8 @@ import (
 type damage struct {
 	name   string
 	within int // schedules in which it has to be found
+	// strain, where there is one, makes schedules of the kind that needs the rule.
+	strain func(*plan)
 	// noSync answers for the disk as soon as a write has reached the page cache.
 	noSync bool
 	// onMessage may rewrite a message of the core's, or drop it (nil).
@@ -48,14 +50,14 @@ func (d *damage) booted(h *host) {
 var damages = []damage{
 	{name: "no fsync: the disk answers before it is written", within: 2000, noSync: true},
 	{name: "no epoch rule: a holder promises a slot twice", within: 2000, onMessage: forgetPromise},
-	{name: "no epoch rule: the lease that was known first stays", within: 500, onInput: func(h *host) {
+	{name: "no epoch rule: the lease that was known first stays", within: 500, strain: expiring, onInput: func(h *host) {
 		keepLeases(h, func(old, now *LeaseRecord) bool { return now.Epoch > old.Epoch })
 	}},
 	{name: "no majority: one promise is enough", within: 1000, onInput: oneIsEnough},
 	{name: "no join before the claim", within: 1000, onBoot: func(h *host) {
 		h.do(func(now Time) { h.core.Joined(now) })
 	}},
-	{name: "a tie-break that differs by node", within: 3000, onInput: func(h *host) {
+	{name: "a tie-break that differs by node", within: 1500, strain: cutting, onInput: func(h *host) {
 		keepLeases(h, func(old, now *LeaseRecord) bool { return now.Epoch == old.Epoch && h.index%2 == 1 })
 	}},
 	{name: "a refusal is ignored", within: 5000, onMessage: dropRefusal},
@@ -64,6 +66,22 @@ var damages = []damage{
 		v.Promises = slices.DeleteFunc(v.Promises, func(p promise) bool { return p.Claimant.IsZero() })
 	}},
 	{name: "a withdrawal is not repeated", within: 500, onMessage: dropReminder},
+}
+
+// expiring has the dead lose their leases, few subnets, and the dead come back.
+func expiring(p *plan) {
+	for _, h := range p.w.hosts {
+		h.config.LeaseTTL = 45 * time.Second
+	}
+	p.w.hosts[0].config.Want = seedNetwork(len(p.w.hosts) - 1)
+	p.faults = []fault{{do: (*plan).crash}, {do: (*plan).expire}, {do: (*plan).startAll}}
+}
+
+// cutting cuts the network while leases are granted, of few subnets.
+func cutting(p *plan) {
+	p.w.hosts[0].config.Want = seedNetwork(len(p.w.hosts))
+	p.w.links.base, p.gap = 100*time.Millisecond, 300*time.Millisecond
+	p.faults = []fault{{do: (*plan).split}, {do: (*plan).bridge}, {do: (*plan).startAll}}
 }
 
 // forgetPromise makes a holder forget what it has promised to others.
@@ -138,7 +156,7 @@ func TestEveryDamageIsFound(t *testing.T) {
 			if broken == "" {
 				t.Fatalf("not found in %d schedules", n)
 			}
-			if r := playSeed(seed, 0, nil); r.broken != "" {
+			if r := playSeed(seed, 0, &damage{strain: d.strain}); r.broken != "" {
 				t.Fatalf("seed %d is broken without the damage, too: %s", seed, r.broken)
 			}
 			t.Logf("found by seed %d: %s", seed, broken)

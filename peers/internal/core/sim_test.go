@@ -28,6 +28,9 @@ type played struct {
 func playSeed(seed uint64, nodes int, d *damage) played {
 	p := newPlan(seed, nodes)
 	p.w.damage = d
+	if d != nil && d.strain != nil {
+		d.strain(p)
+	}
 	broken := p.play()
 	return played{broken, p.w.trace.hash, p.w.tally}
 }
