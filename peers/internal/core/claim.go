@@ -141,7 +141,7 @@ func (c *Core) driveClaim() {
 // tryClaim begins a claim as soon as it may: joined, approved, and not just refused.
 func (c *Core) tryClaim() {
 	switch {
-	case c.joinedAt < 0:
+	case c.joinedAt < 0 && !c.alone():
 		c.setWaiting("waiting for a node of the network to answer")
 		return
 	case !c.approved || c.now < c.claim.retryAt:
@@ -177,6 +177,20 @@ func (c *Core) tryClaim() {
 		return
 	}
 	c.beginClaim(slot)
+}
+
+// alone reports whether this node holds a lease and knows of nobody else who
+// has not left: there is nobody to join before it moves to another subnet.
+func (c *Core) alone() bool {
+	if c.cfg.Amnesia || c.table.heldBy(c.id) == nil {
+		return false
+	}
+	for id, n := range c.table.nodes {
+		if id != c.id && !n.rec.Left {
+			return false
+		}
+	}
+	return true
 }
 
 // describe is a node's name and state, for an error.

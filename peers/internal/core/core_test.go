@@ -496,3 +496,18 @@ func TestAClaimThatLosesItsLastHolderBeginsAnew(t *testing.T) {
 	w.hosts[1].leave() // with the claim still waiting
 	w.runUntil(time.Minute, "leased without any holder", w.hosts[2].confirmed)
 }
+
+func TestALoneNodeMovesToItsNewPin(t *testing.T) {
+	w := newWorld(t, 21, 1, nil)
+	h := w.hosts[0]
+	h.boot()
+	w.runUntil(2*time.Second, "founder confirmed", h.confirmed)
+	w.run(2 * time.Second)
+	h.crash()
+	h.config.Pin = netip.MustParsePrefix("10.244.99.0/24")
+	h.boot()
+	w.runUntil(5*time.Second, "moved", h.confirmed)
+	if s, _ := h.lease(); s != h.config.Pin {
+		t.Errorf("holds %s, want the pin", s)
+	}
+}
