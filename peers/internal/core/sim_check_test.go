@@ -467,11 +467,19 @@ func (w *world) promisedAway(s Slot) bool {
 	return false
 }
 
+// hasCompany reports whether another node of the network runs.
+func (h *host) hasCompany() bool {
+	return slices.ContainsFunc(h.w.hosts, func(o *host) bool { return o.id != h.id && o.up && o.core.table != nil })
+}
+
 // noMajority reports whether too few holders run to grant anything.
 func (h *host) noMajority() bool {
 	c := h.core
 	if c.table == nil {
 		return false
+	}
+	if !h.met && !h.hasCompany() { // those it knows may have a majority
+		return true
 	}
 	electors, running, senior := c.electors(), 0, false
 	for _, id := range electors {
