@@ -511,3 +511,20 @@ func TestALoneNodeMovesToItsNewPin(t *testing.T) {
 		t.Errorf("holds %s, want the pin", s)
 	}
 }
+
+func TestANodeThatWasAwayLearnsThatAnotherHasLeftLongAgo(t *testing.T) {
+	w := newWorld(t, 22, 4, func(_ int, c *Config) { c.LeaseTTL = time.Minute })
+	for _, h := range w.hosts {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	w.run(5 * time.Second)
+	w.hosts[3].crash()
+	w.hosts[2].leave()
+	w.run(3 * time.Minute)
+	if n := len(w.hosts[0].core.table.nodes); n != 3 {
+		t.Errorf("%d nodes known, want 3: one has left long ago", n)
+	}
+	w.hosts[3].boot()
+	w.runUntil(40*time.Second, "tables equal", w.healed)
+}

@@ -285,6 +285,10 @@ func (w *world) whole() bool {
 	return true
 }
 
+// disturb is called for everything that makes a network less than whole, be it
+// for a moment.
+func (k *checks) disturb() { k.wholeSince = -1 }
+
 // searchOverlaps checks promise 1 in a network that has been whole for long.
 func (k *checks) searchOverlaps() {
 	k.w.tally[checkedWhole]++
@@ -390,21 +394,27 @@ func (k *checks) keepsRoutes() {
 }
 
 // healed reports whether everyone knows the same and sees the same.
-func (w *world) healed() bool {
+func (w *world) healed() bool { return w.unhealed() == "" }
+
+// unhealed says in what way they do not.
+func (w *world) unhealed() string {
 	for _, h := range w.hosts {
 		if h.core == nil {
 			continue
 		}
 		if !h.up || h.core.table == nil {
-			return false
+			return h.config.Name + " is in no network"
 		}
 		for _, o := range w.hosts {
 			if o.id != h.id && w.runs(o.id) != h.core.member(o.id).up {
-				return false
+				return h.config.Name + " is wrong about whether " + o.config.Name + " is alive"
 			}
 		}
 	}
-	return w.tablesEqual()
+	if !w.tablesEqual() {
+		return "the tables differ"
+	}
+	return ""
 }
 
 // runs reports whether a node runs, be it as a clone.

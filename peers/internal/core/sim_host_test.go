@@ -70,6 +70,7 @@ func (h *host) boot() {
 	h.up, h.approved, h.leaving, h.met, h.away, h.paused, h.inbox = false, false, false, false, false, false, nil
 	h.disk.busy, h.disk.waiting, h.disk.tabling, h.disk.token = false, nil, false, 0
 	h.swim, h.known = newSwim(h), nil
+	w.checks.disturb()
 	w.checks.booted(h)
 	w.trace.line(w, h, "starts at %d, number %d", h.place, core.StartNumber())
 	h.do(func(now Time) { core.Start(now) })
@@ -107,6 +108,7 @@ func (h *host) stop(power bool) {
 }
 
 func (h *host) end() {
+	h.w.checks.disturb()
 	h.boots++
 	h.core, h.up, h.paused, h.inbox = nil, false, false, nil
 	for _, o := range h.w.hosts {

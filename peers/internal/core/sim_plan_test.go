@@ -165,11 +165,11 @@ func (p *plan) settle() {
 			h.boot()
 		}
 	}
-	p.until(healBound, "5", "the tables are not equal", w.healed)
+	p.until(healBound, "5", "not healed:", w.healed)
 	w.tally[checkedEqual]++
 	p.until(claimBound, "claims", "somebody has no lease that could have one", func() bool { return w.served(false) })
 	w.tally[checkedClaims]++
-	p.until(healBound, "5", "the tables are not equal", w.healed)
+	p.until(healBound, "5", "not healed:", w.healed)
 	w.served(true)
 	if w.broken == "" {
 		w.run(time.Second)
@@ -197,7 +197,7 @@ func (p *plan) until(bound time.Duration, promise, what string, ok func() bool) 
 	w := p.w
 	for end := w.now + bound; w.broken == "" && !ok(); w.run(time.Second) {
 		if w.now >= end {
-			w.breaks(promise, "%v after healing: %s", bound, what)
+			w.breaks(promise, "%v after healing: %s %s", bound, what, w.unhealed())
 		}
 	}
 }
@@ -384,6 +384,7 @@ func (p *plan) pause() {
 // and count other majorities.
 func (p *plan) trouble() {
 	p.w.disturbed++
+	p.w.checks.disturb()
 	if !p.w.quiet() {
 		p.w.checks.excuses("trouble while leases were being granted")
 	}

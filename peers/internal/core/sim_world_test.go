@@ -204,8 +204,7 @@ func (w *world) live() []*host {
 	return slices.DeleteFunc(slices.Clone(w.hosts), func(h *host) bool { return !h.up })
 }
 
-// tablesEqual reports whether all live hosts have the same table. Nodes that
-// left do not count: each table drops them at a time of its own.
+// tablesEqual reports whether all live hosts have the same table.
 func (w *world) tablesEqual() bool {
 	var first []uint64
 	for _, h := range w.hosts {

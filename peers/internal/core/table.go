@@ -23,7 +23,7 @@ type stored[T any] struct {
 	rec  T
 	raw  []byte
 	part int
-	sum  uint64 // 0: it does not count
+	sum  uint64
 }
 
 // table is the node table: the winning record for every key.
@@ -40,9 +40,6 @@ type table struct {
 	parts    [buckets]uint64 // the digest
 	// leaseChanges grows with every change of a lease; it begins at 1.
 	leaseChanges uint64
-	// purged remembers nodes that left long ago and were taken out here, so
-	// that a node which still has them does not bring them back.
-	purged map[NodeID]uint64
 }
 
 func newTable(n Network, loopback bool, s signer) *table {
@@ -54,7 +51,6 @@ func newTable(n Network, loopback bool, s signer) *table {
 		nodes:    map[NodeID]*stored[NodeRecord]{},
 		leases:   map[Slot]*stored[LeaseRecord]{},
 		forgets:  map[NodeID]*stored[ForgetRecord]{},
-		purged:   map[NodeID]uint64{},
 
 		leaseChanges: 1,
 	}
@@ -112,10 +108,7 @@ func (t *table) takeNode(e envelope, raw []byte) (change, error) {
 	if err := errors.Join(e.verify(t.signer, t.netID, s.rec.Key), s.rec.validate(t.usableEndpoint)); err != nil {
 		return change{}, err
 	}
-	s.part = bucketOf(kindNode, id[:])
-	if !s.rec.Left { // each table drops those who left at a time of its own
-		s.sum = sumOf(raw)
-	}
+	s.part, s.sum = bucketOf(kindNode, id[:]), sumOf(raw)
 	t.dropNode(id)
 	t.nodes[id] = s
 	t.parts[s.part] ^= s.sum
@@ -129,14 +122,10 @@ func (t *table) dropNode(id NodeID) {
 	}
 }
 
-// isStruckOut reports whether a node was forgotten, or taken out after it
-// left, as of this start or a later one.
+// isStruckOut reports whether a node was forgotten as of this start or a later one.
 func (t *table) isStruckOut(id NodeID, start uint64) bool {
-	if f := t.forgets[id]; f != nil && start <= f.rec.Start {
-		return true
-	}
-	upTo, ok := t.purged[id]
-	return ok && start <= upTo
+	f := t.forgets[id]
+	return f != nil && start <= f.rec.Start
 }
 
 func (t *table) takeLease(e envelope, raw []byte) (change, error) {
@@ -197,14 +186,6 @@ func (t *table) takeForget(e envelope, raw []byte) (change, error) {
 	return change{forgot: id}, nil
 }
 
-// purge takes a node that left out of the table.
-func (t *table) purge(id NodeID) {
-	if n := t.nodes[id]; n != nil && len(t.purged) < maxNodes {
-		t.purged[id] = n.rec.Start
-		t.dropNode(id)
-	}
-}
-
 // heldBy is the lease a node holds, or nil. Should the table name it as the
 // holder of more than one slot, the oldest grant counts, so that all agree.
 func (t *table) heldBy(id NodeID) *stored[LeaseRecord] {
@@ -249,8 +230,7 @@ func bucketOf(kind recordKind, key []byte) int {
 	return int(h.Sum64() % buckets)
 }
 
-// digest is a hash of each part, kept up to date with every record. Nodes that
-// left do not count: they are taken out of the table at a time of each node's own.
+// digest is a hash of each part, kept up to date with every record.
 func (t *table) digest() []uint64 { return slices.Clone(t.parts[:]) }
 
 // sumOf is what a record adds to its part by exclusive or: the order of records

@@ -24,6 +24,7 @@ func (c *Core) takeRecord(raw []byte, spread bool) error {
 	default:
 		c.log(levelInfo, "node is forgotten", "id", ch.forgot.Short())
 		c.voidPromisesTo(ch.forgot)
+		c.dropMember(ch.forgot)
 		if ch.forgot == c.id {
 			c.outbid(c.table.forgets[c.id].rec.Start)
 		}
