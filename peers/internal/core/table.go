@@ -15,6 +15,7 @@ import (
 const (
 	maxNodes   = 8192
 	maxForgets = 4096
+	maxLeases  = 1 << 16 // slots that were ever used, free ones included
 	maxRecords = 1 << 17
 )
 
@@ -134,8 +135,11 @@ func (t *table) takeLease(e envelope, raw []byte) (change, error) {
 		return change{}, err
 	}
 	old := t.leases[s.rec.Slot]
-	if old != nil && compareLeases(s, old) <= 0 {
+	switch {
+	case old != nil && compareLeases(s, old) <= 0:
 		return change{}, nil
+	case old == nil && len(t.leases) >= maxLeases:
+		return change{}, errTableFull
 	}
 	if err := errors.Join(s.rec.validate(t.network), e.verify(t.signer, t.netID, s.rec.Key)); err != nil {
 		return change{}, err

@@ -100,6 +100,7 @@ func (c *Core) makeRoom() bool {
 	if i < 0 {
 		return false
 	}
+	delete(c.sync.promisedAt, c.vault.Promises[i].Slot)
 	c.vault.Promises = slices.Delete(c.vault.Promises, i, i+1)
 	return true
 }
