@@ -180,9 +180,10 @@ func (c *Core) tryClaim() {
 }
 
 // alone reports whether this node holds a lease and knows of nobody else who
-// has not left: there is nobody to join before it moves to another subnet.
+// has not left: there is nobody to join before it moves to another subnet. One
+// that was told to join is not alone, whatever its table has forgotten.
 func (c *Core) alone() bool {
-	if c.cfg.Amnesia || c.table.heldBy(c.id) == nil {
+	if !c.cfg.MayFound || c.cfg.Amnesia || c.table.heldBy(c.id) == nil {
 		return false
 	}
 	for id, n := range c.table.nodes {
