@@ -12,6 +12,9 @@ PAUSES      ?= 200
 ROUNDS      ?= 3
 BENCH       ?=
 HOURS       ?= 24
+RUNS        ?=
+SEED        ?=
+NODES       ?=
 BENCH_JSON  ?= bin/bench.json
 BINARY      := bin/flanneld
 BINDIR      ?= $(PREFIX)/bin
@@ -25,12 +28,12 @@ TOOLS := ip:iproute2 ethtool:ethtool iptables:iptables nft:nftables ping:iputils
          gcc:gcc systemd-analyze:systemd pgrep:procps nsenter:util-linux setpriv:util-linux tar:tar
 
 .DEFAULT_GOAL := help
-.PHONY: help build deps demo test vet format cross unit race fuzz units e2e bench soak hash torture figures virtual scale install uninstall clean
+.PHONY: help build deps demo test vet format cross unit race fuzz units e2e bench soak hash torture figures virtual scale sim install uninstall clean
 
 help: ## this list
 	@echo "flanneld $(VERSION). Targets:"
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@echo "Variables: PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) VERSION=$(VERSION) FUZZTIME=$(FUZZTIME) MINUTES=$(MINUTES) BYTES=$(BYTES) KILLS=$(KILLS) PAUSES=$(PAUSES) HOURS=$(HOURS) ROUNDS=$(ROUNDS) BENCH=$(BENCH) BENCH_JSON=$(BENCH_JSON)"
+	@echo "Variables: PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) VERSION=$(VERSION) FUZZTIME=$(FUZZTIME) MINUTES=$(MINUTES) BYTES=$(BYTES) KILLS=$(KILLS) PAUSES=$(PAUSES) HOURS=$(HOURS) RUNS=$(RUNS) SEED=$(SEED) NODES=$(NODES) ROUNDS=$(ROUNDS) BENCH=$(BENCH) BENCH_JSON=$(BENCH_JSON)"
 
 build: ## bin/flanneld, static
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BINARY) ./cmd/flanneld
@@ -99,6 +102,15 @@ fuzz: ## every fuzz target for FUZZTIME
 			exit 1; \
 		fi; \
 	done
+
+# make sim RUNS=1000000 searches a million schedules from SEED on; without RUNS
+# the schedule SEED is played with everything that happens in it. NODES sets the
+# size of the network; 1000 of them measure instead (make sim NODES=1000).
+SIM = go test -count=1 -timeout 0 ./peers/internal/core
+sim: ## leases in simulated networks: RUNS=n searches, SEED=n replays, NODES=1000 measures
+	@if test -n "$(RUNS)"; then $(SIM) -v -run '^TestSearch$$' -args -seed $(or $(SEED),1) -runs $(RUNS) -nodes $(or $(NODES),0) | grep -v '^=== '; \
+	elif test $(or $(NODES),0) -ge 100; then $(SIM) -v -run '^TestFigures$$' -args -nodes $(NODES) | grep -v '^=== '; \
+	else $(SIM) -v -run '^TestReplay$$' -args -seed $(or $(SEED),1) -nodes $(or $(NODES),0) | grep -v '^=== '; fi
 
 # A prefix that exists: verify looks for the programs that a unit starts.
 units: build ## the systemd units are right, and sandboxed (a score of at most 2.5)

@@ -27,10 +27,12 @@ func (c *Core) candidate() (Slot, bool) {
 }
 
 // rank is 0 for a slot never used, 1 for one handed back, 2 for an expired
-// holder's, 3 for one that is held.
+// holder's, 3 for one that is held, or for which there is no room.
 func (c *Core) rank(s Slot) int {
 	l := c.table.leases[s]
 	switch {
+	case l == nil && len(c.table.leases) >= maxLeases:
+		return 3 // no table would take it
 	case l == nil:
 		return 0
 	case l.rec.Holder.IsZero():

@@ -31,7 +31,7 @@ const (
 	announceBound = time.Second
 	retryFirst    = 20 * time.Millisecond
 	retryMost     = 2 * time.Second
-	avoidFor      = 3 * time.Second // before a refused slot is a candidate again
+	avoidFor      = 3 * time.Second // or so, before a refused slot is a candidate again
 	orphanWait    = 3 * time.Second // see claimWithoutElectors
 )
 
@@ -41,7 +41,6 @@ type claim struct {
 	slot    Slot
 	epoch   uint64
 	votes   map[NodeID]verdict
-	asked   map[NodeID]bool
 	askAt   Time
 	pause   time.Duration // between asking again
 	enough  Time          // since when a majority has promised; -1: it has not
@@ -106,7 +105,7 @@ func (c *Core) resumeLease() {
 func (c *Core) found() {
 	c.founding = true
 	c.vault.Network = c.prepared
-	c.table = newTable(c.prepared, c.cfg.Endpoint.Addr().IsLoopback())
+	c.table = c.newTable(c.prepared)
 	slot, ok := c.pinned()
 	if !ok {
 		slot, ok = c.candidate()
@@ -142,7 +141,7 @@ func (c *Core) driveClaim() {
 // tryClaim begins a claim as soon as it may: joined, approved, and not just refused.
 func (c *Core) tryClaim() {
 	switch {
-	case c.joinedAt < 0:
+	case c.joinedAt < 0 && !c.alone():
 		c.setWaiting("waiting for a node of the network to answer")
 		return
 	case !c.approved || c.now < c.claim.retryAt:
@@ -178,6 +177,21 @@ func (c *Core) tryClaim() {
 		return
 	}
 	c.beginClaim(slot)
+}
+
+// alone reports whether this node holds a lease and knows of nobody else who
+// has not left: there is nobody to join before it moves to another subnet. One
+// that was told to join is not alone, whatever its table has forgotten.
+func (c *Core) alone() bool {
+	if !c.cfg.MayFound || c.cfg.Amnesia || c.table.heldBy(c.id) == nil {
+		return false
+	}
+	for id, n := range c.table.nodes {
+		if id != c.id && !n.rec.Left {
+			return false
+		}
+	}
+	return true
 }
 
 // describe is a node's name and state, for an error.
@@ -269,7 +283,7 @@ func (c *Core) nextEpoch(s Slot) uint64 {
 func (c *Core) beginClaim(s Slot) {
 	k := &c.claim
 	k.slot, k.epoch = s, c.nextEpoch(s)
-	k.votes, k.asked, k.acks = map[NodeID]verdict{}, map[NodeID]bool{}, map[NodeID]bool{}
+	k.votes, k.acks = map[NodeID]verdict{}, map[NodeID]bool{}
 	k.pause, k.enough, k.refused = askAgainFirst, -1, false
 	c.setPhase(phaseAsking)
 	c.setWaiting("")
@@ -277,31 +291,17 @@ func (c *Core) beginClaim(s Slot) {
 	c.decide()
 }
 
-// askElectors asks everyone who has not answered yet, and again who abstained:
-// that is not for ever.
+// askElectors asks everyone who has not answered yet, and again those who could
+// not say.
 func (c *Core) askElectors() {
 	k := &c.claim
 	for _, id := range c.electors() {
 		if v, answered := k.votes[id]; !answered || v == abstain {
-			k.asked[id] = true
 			c.send(id, msgAsk, ask{header: c.header(), Slot: k.slot, Epoch: k.epoch})
 		}
 	}
 	k.askAt = c.now + k.pause
 	k.pause = min(2*k.pause, askAgainMost)
-}
-
-// electors are the lease holders, who decide; in ascending order of ID. A
-// node that already holds a lease and moves to a pinned one is among them.
-func (c *Core) electors() []NodeID {
-	var ids []NodeID
-	for _, l := range c.table.leases {
-		if c.holds(&l.rec) {
-			ids = append(ids, l.rec.Holder)
-		}
-	}
-	slices.SortFunc(ids, compareIDs)
-	return slices.Compact(ids)
 }
 
 // count is the state of a vote.
@@ -342,21 +342,6 @@ func (c *Core) count() count {
 	return t
 }
 
-// senior is the longest-standing holder.
-func (c *Core) senior() NodeID {
-	var oldest *LeaseRecord
-	for _, l := range c.table.leases {
-		if c.holds(&l.rec) && (oldest == nil || l.rec.Ordinal < oldest.Ordinal ||
-			l.rec.Ordinal == oldest.Ordinal && compareIDs(l.rec.Holder, oldest.Holder) < 0) {
-			oldest = &l.rec
-		}
-	}
-	if oldest == nil {
-		return NodeID{}
-	}
-	return oldest.Holder
-}
-
 // decide confirms or gives up the claim, when it can be told.
 func (c *Core) decide() {
 	k := &c.claim
@@ -364,6 +349,10 @@ func (c *Core) decide() {
 		return
 	}
 	if l := c.table.leases[k.slot]; k.refused || l != nil && l.rec.Epoch >= k.epoch {
+		c.giveUp()
+		return
+	}
+	if len(c.electors()) == 0 { // the last holder has gone meanwhile
 		c.giveUp()
 		return
 	}
@@ -404,7 +393,7 @@ func (c *Core) giveUp() {
 	if k.avoid == nil {
 		k.avoid = map[Slot]Time{}
 	}
-	k.avoid[k.slot] = c.now + avoidFor
+	k.avoid[k.slot] = c.now + avoidFor/2 + time.Duration(c.cfg.Rand.Int64N(int64(avoidFor)))
 	c.setPhase(phaseNone)
 	c.retryLater()
 }
@@ -436,6 +425,15 @@ func (c *Core) sendWithdraw(s Slot, epoch uint64, to []NodeID) {
 	}
 }
 
+// wants reports whether a promise of a slot at an epoch is of use to us: for the
+// claim under way, or for the lease it has become.
+func (c *Core) wants(s Slot, epoch uint64) bool {
+	if len(c.vault.Lease) > 0 && s == c.vault.Slot {
+		return true
+	}
+	return c.claim.phase == phaseAsking && s == c.claim.slot && epoch >= c.claim.epoch
+}
+
 // confirm makes the lease ours: written first, said afterwards.
 func (c *Core) confirm(electors, promises int) {
 	k := &c.claim
@@ -444,8 +442,8 @@ func (c *Core) confirm(electors, promises int) {
 		Slot: k.slot, Epoch: k.epoch, Holder: c.id, Pinned: pinned, Ordinal: c.table.maxOrdinal() + 1,
 		Electors: uint32(electors), Promises: uint32(promises), Key: c.cfg.Identity.public(),
 	}
-	raw := c.cfg.Identity.seal(c.table.netID, kindLease, k.grant)
-	c.vault.Lease, c.vault.Slot = raw, k.slot
+	raw := c.cfg.Identity.seal(c.cfg.signer, c.table.netID, kindLease, k.grant)
+	c.vault.Lease, c.vault.Slot, c.vault.HandedBack = raw, k.slot, 0
 	c.grantedBy = c.grantors()
 	c.setPhase(phaseSaving)
 	c.save(func() { c.afterConfirm(raw) })

@@ -81,10 +81,26 @@ func signedBytes(net NetworkID, kind recordKind, payload []byte) []byte {
 	return append(b, payload...)
 }
 
+// signer makes and checks the signatures of records. It is Ed25519; the
+// simulator has one of its own for most of its runs, which costs less than the
+// rest of the core.
+type signer interface {
+	sign(key ed25519.PrivateKey, msg []byte) []byte
+	verify(key ed25519.PublicKey, msg, sig []byte) bool
+}
+
+type ed25519Signer struct{}
+
+func (ed25519Signer) sign(key ed25519.PrivateKey, msg []byte) []byte { return ed25519.Sign(key, msg) }
+
+func (ed25519Signer) verify(key ed25519.PublicKey, msg, sig []byte) bool {
+	return ed25519.Verify(key, msg, sig)
+}
+
 // seal encodes and signs a record.
-func (i Identity) seal(net NetworkID, kind recordKind, rec any) []byte {
+func (i Identity) seal(s signer, net NetworkID, kind recordKind, rec any) []byte {
 	payload := mustEncode(rec)
-	return mustEncode(envelope{Kind: kind, Payload: payload, Sig: ed25519.Sign(i.Key, signedBytes(net, kind, payload))})
+	return mustEncode(envelope{Kind: kind, Payload: payload, Sig: s.sign(i.Key, signedBytes(net, kind, payload))})
 }
 
 // openEnvelope decodes the outer layer only; the payload is not yet trusted.
@@ -97,8 +113,8 @@ func openEnvelope(raw []byte) (envelope, error) {
 }
 
 // verify checks the envelope's signature against the key its payload names.
-func (e envelope) verify(net NetworkID, key []byte) error {
-	if len(key) != ed25519.PublicKeySize || !ed25519.Verify(key, signedBytes(net, e.Kind, e.Payload), e.Sig) {
+func (e envelope) verify(s signer, net NetworkID, key []byte) error {
+	if len(key) != ed25519.PublicKeySize || !s.verify(key, signedBytes(net, e.Kind, e.Payload), e.Sig) {
 		return errSignature
 	}
 	return nil

@@ -29,9 +29,10 @@ type Config struct {
 	// Want is the network asked for; zero fields are open.
 	Want Network
 	// Amnesia says that a vault existed and was lost, so that promises may
-	// have been made which nobody here remembers.
+	// have been made which nobody here remembers. A lost table counts, too.
 	Amnesia bool
 	Rand    *rand.Rand
+	signer  signer // nil: Ed25519
 }
 
 // Core is the state machine. Its methods must not be called concurrently.
@@ -44,10 +45,14 @@ type Core struct {
 	table    *table  // nil while in no network
 	version  uint64  // of our own node record
 	members  map[NodeID]*member
+
+	memberChanges uint64 // grows with every change of members
+
 	joinedAt Time // when state was first exchanged with another node; -1: not yet
 	approved bool // the driver has checked the network against the host
 	founding bool // the network exists here only, and is not durable yet
 	claim    claim
+	voters   electorate // see there
 	sync     syncState
 	conflict []Conflict
 	leaving  bool
@@ -75,6 +80,9 @@ func New(cfg Config, encodedVault, encodedTable []byte) (*Core, error) {
 		leased:   map[Slot]Time{},
 		joinedAt: -1,
 		sync:     syncState{promisedAt: map[Slot]Time{}},
+	}
+	if c.cfg.signer == nil {
+		c.cfg.signer = ed25519Signer{}
 	}
 	if encodedVault != nil {
 		v, err := decodeVault(encodedVault)
@@ -110,7 +118,7 @@ func (c *Core) enterKnownNetwork(encodedTable []byte) error {
 	if err := c.checkPin(n); err != nil {
 		return err
 	}
-	c.table = newTable(n, c.cfg.Endpoint.Addr().IsLoopback())
+	c.table = c.newTable(n)
 	if encodedTable != nil {
 		if err := c.loadTable(encodedTable); err != nil {
 			return err
@@ -119,10 +127,17 @@ func (c *Core) enterKnownNetwork(encodedTable []byte) error {
 	if len(c.vault.Lease) == 0 {
 		return nil
 	}
+	if encodedTable == nil {
+		c.cfg.Amnesia = true // a holder that does not know the others
+	}
 	if _, err := c.table.take(c.vault.Lease); err != nil {
 		return fmt.Errorf("core: vault: lease: %w", err)
 	}
 	return nil
+}
+
+func (c *Core) newTable(n Network) *table {
+	return newTable(n, c.cfg.Endpoint.Addr().IsLoopback(), c.cfg.signer)
 }
 
 // ErrOtherTable: the encoded table is of another network than the vault.
@@ -228,6 +243,8 @@ func (c *Core) Tick(now Time) {
 		return
 	}
 	c.expirePromises()
+	c.dropSettled()
+	c.remindClaimants()
 	c.driveClaim()
 	c.driveSync()
 }
@@ -362,7 +379,7 @@ func (c *Core) advance(now Time) { c.now = max(c.now, now) }
 
 // write signs a record, merges it and gossips it.
 func (c *Core) write(kind recordKind, rec any) {
-	raw := c.cfg.Identity.seal(c.table.netID, kind, rec)
+	raw := c.cfg.Identity.seal(c.cfg.signer, c.table.netID, kind, rec)
 	if err := c.takeRecord(raw, true); err != nil {
 		c.log(levelError, "a record of our own was refused", "err", err)
 	}

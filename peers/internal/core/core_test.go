@@ -14,7 +14,6 @@ func TestTheFounderConfirmsItsOwnLeaseAndOthersAreGrantedTheirs(t *testing.T) {
 		h.boot()
 		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
 	}
-	w.checkOverlap()
 	for i, h := range w.hosts[1:] {
 		v := h.core.View()
 		for _, n := range v.Nodes {
@@ -29,13 +28,13 @@ func TestTheFounderConfirmsItsOwnLeaseAndOthersAreGrantedTheirs(t *testing.T) {
 func TestManyClaimsAtOnceNeverOverlap(t *testing.T) {
 	for seed := range uint64(40) {
 		w := newWorld(t, seed, 13, nil)
-		w.loss, w.double, w.maxDelay = 0.05, 0.1, 40*time.Millisecond
+		w.links.loss, w.links.double, w.links.base = 0.05, 0.1, 40*time.Millisecond
 		w.hosts[0].boot()
 		w.runUntil(5*time.Second, "founder confirmed", w.hosts[0].confirmed)
 		for _, h := range w.hosts[1:] {
 			h.boot()
 		}
-		w.runUntil(time.Minute, "all confirmed", func() bool { w.checkOverlap(); return w.confirmedHosts() == 13 })
+		w.runUntil(time.Minute, "all confirmed", func() bool { return w.confirmedHosts() == 13 })
 		w.runUntil(time.Minute, "tables equal", w.tablesEqual)
 	}
 }
@@ -48,15 +47,14 @@ func TestTheLastSlotsAreHandedOutWithoutOverlapAndTheRestWaits(t *testing.T) {
 	}
 	for seed := range uint64(20) {
 		w := newWorld(t, seed, 10, small)
-		w.loss, w.maxDelay = 0.02, 20*time.Millisecond
+		w.links.loss, w.links.base = 0.02, 20*time.Millisecond
 		w.hosts[0].boot()
 		w.runUntil(5*time.Second, "founder confirmed", w.hosts[0].confirmed)
 		for _, h := range w.hosts[1:] {
 			h.boot()
 		}
-		w.runUntil(2*time.Minute, "7 confirmed", func() bool { w.checkOverlap(); return w.confirmedHosts() == 7 })
+		w.runUntil(2*time.Minute, "7 confirmed", func() bool { return w.confirmedHosts() == 7 })
 		w.run(10 * time.Second)
-		w.checkOverlap()
 		waiting := 0
 		for _, h := range w.hosts {
 			if strings.Contains(h.core.View().Waiting, "no free subnet: 7 subnets, 7 held by live nodes") {
@@ -67,50 +65,8 @@ func TestTheLastSlotsAreHandedOutWithoutOverlapAndTheRestWaits(t *testing.T) {
 			t.Fatalf("seed %d: %d hosts say that no subnet is free, want 3\n%s", seed, waiting, w.dump())
 		}
 		// One leaves: somebody else gets its subnet.
-		w.hosts[0].do(func(now Time) { w.hosts[0].core.Leave(now) })
-		w.run(time.Second)
-		w.hosts[0].crash()
-		w.runUntil(time.Minute, "7 confirmed again", func() bool { w.checkOverlap(); return w.confirmedHosts() == 7 })
-	}
-}
-
-func TestALeaseSurvivesCrashesAtAnyDiskWrite(t *testing.T) {
-	for seed := range uint64(60) {
-		w := newWorld(t, seed, 6, nil)
-		w.loss, w.maxDelay, w.crashOnSave = 0.02, 10*time.Millisecond, 0.1
-		first := map[*host]netip.Prefix{}
-		check := func() {
-			w.checkOverlap()
-			for _, h := range w.hosts {
-				s, ok := h.lease()
-				if !ok {
-					continue
-				}
-				if first[h].IsValid() && first[h] != s {
-					t.Fatalf("seed %d: host %d had %s and now has %s", seed, h.index, first[h], s)
-				}
-				first[h] = s
-			}
-		}
-		for range 200 {
-			h := w.hosts[w.rand.IntN(len(w.hosts))]
-			switch {
-			case h.core == nil && (h.founder || w.hosts[0].vault != nil):
-				h.boot()
-			case h.core != nil && w.rand.IntN(6) == 0:
-				h.crash()
-			}
-			w.run(w.delay() * 20)
-			check()
-		}
-		w.crashOnSave, w.loss = 0, 0
-		for _, h := range w.hosts {
-			if h.core == nil {
-				h.boot()
-			}
-		}
-		w.runUntil(time.Minute, "all confirmed", func() bool { check(); return w.confirmedHosts() == 6 })
-		w.runUntil(time.Minute, "tables equal", w.tablesEqual)
+		w.hosts[0].leave()
+		w.runUntil(time.Minute, "7 confirmed again", func() bool { return w.confirmedHosts() == 7 })
 	}
 }
 
@@ -120,7 +76,7 @@ func TestTheSmallerPartHandsOutNothingAndHealsByItself(t *testing.T) {
 		h.boot()
 		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
 	}
-	w.cut = func(a, b int) bool { return (a < 2 || a == 5) != (b < 2 || b == 5) }
+	w.links.cuts = []*cut{{blocks: func(a, b int) bool { return (a < 2 || a == 5) != (b < 2 || b == 5) }}}
 	part := []*host{w.hosts[0], w.hosts[1], w.hosts[5]}
 	w.hosts[5].boot() // joins the smaller part: hosts 0 and 1 of 5 holders
 	w.run(10 * time.Second)
@@ -136,12 +92,8 @@ func TestTheSmallerPartHandsOutNothingAndHealsByItself(t *testing.T) {
 			t.Errorf("host %d lost its lease in the cut", h.index)
 		}
 	}
-	w.cut = nil
-	for _, h := range w.hosts[2:5] {
-		w.hosts[5].meet(h)
-	}
+	w.links.cuts = nil
 	w.runUntil(10*time.Second, "confirmed after the cut", w.hosts[5].confirmed)
-	w.checkOverlap()
 }
 
 func TestOfTwoNodesTheOlderLetsANewcomerInWithoutTheYounger(t *testing.T) {
@@ -164,16 +116,15 @@ func TestOfTwoNodesTheYoungerAloneLetsNobodyIn(t *testing.T) {
 	}
 	w.hosts[0].crash()
 	w.run(5 * time.Second)
+	w.hosts[2].seeds = w.hosts[1:2]
 	w.hosts[2].boot()
 	w.run(30 * time.Second)
 	if w.hosts[2].confirmed() {
 		t.Fatal("the younger of two holders confirmed a lease alone")
 	}
-	w.hosts[1].do(func(now Time) {
-		if err := w.hosts[1].core.Forget(now, w.hosts[0].identity.ID()); err != nil {
-			t.Fatal(err)
-		}
-	})
+	if err := w.hosts[1].forget(w.hosts[0].id); err != nil {
+		t.Fatal(err)
+	}
 	w.runUntil(10*time.Second, "confirmed after the dead node was forgotten", w.hosts[2].confirmed)
 }
 
@@ -267,7 +218,6 @@ func TestADeadNodesSubnetIsClaimedOnlyAfterTheLeaseTTL(t *testing.T) {
 	}
 	w.hosts[2].boot() // it comes back: its lease is another's now
 	w.runUntil(5*time.Second, "loss noticed", func() bool { _, lost := w.hosts[2].core.Lost(); return lost })
-	w.checkOverlap()
 }
 
 func TestAConfirmedLeaseIsBackAtOnceWithNobodyThere(t *testing.T) {
@@ -301,7 +251,7 @@ func TestANodeThatLostItsVaultGetsItsLeaseBackAndDoesNotVoteForAWhile(t *testing
 	h := w.hosts[1]
 	before, _ := h.lease()
 	h.crash()
-	h.vault, h.table, h.config.Amnesia = nil, nil, true
+	h.loseVault()
 	h.boot()
 	w.runUntil(5*time.Second, "lease taken back", h.confirmed)
 	if after, _ := h.lease(); after != before {
@@ -342,11 +292,9 @@ func TestAForgottenNodeThatReturnsIsWelcomeAndKnowsItsLeaseIsGone(t *testing.T) 
 	}
 	w.hosts[2].crash()
 	w.run(5 * time.Second)
-	w.hosts[0].do(func(now Time) {
-		if err := w.hosts[0].core.Forget(now, w.hosts[2].identity.ID()); err != nil {
-			t.Fatal(err)
-		}
-	})
+	if err := w.hosts[0].forget(w.hosts[2].id); err != nil {
+		t.Fatal(err)
+	}
 	w.run(time.Second)
 	w.hosts[2].boot()
 	w.runUntil(5*time.Second, "loss noticed", func() bool { _, lost := w.hosts[2].core.Lost(); return lost })
@@ -364,13 +312,11 @@ func TestWhenTheFounderLeavesTheOthersGoOnWithoutIt(t *testing.T) {
 	w.runUntil(2*time.Second, "founder confirmed", w.hosts[0].confirmed)
 	w.hosts[1].boot()
 	w.run(30 * time.Millisecond) // it has joined; its claim may be under way
-	w.hosts[0].do(func(now Time) { w.hosts[0].core.Leave(now) })
-	w.run(500 * time.Millisecond)
-	w.hosts[0].crash()
+	w.hosts[0].leave()
 	w.runUntil(time.Minute, "the newcomer has a lease", w.hosts[1].confirmed)
+	w.hosts[2].seeds = w.hosts[1:2]
 	w.hosts[2].boot()
 	w.runUntil(time.Minute, "and lets others in", w.hosts[2].confirmed)
-	w.checkOverlap()
 }
 
 func TestJoiningWithOtherNetworkParametersIsRefused(t *testing.T) {
@@ -460,4 +406,125 @@ func TestASlotIsNeverPromisedTwice(t *testing.T) {
 	if got := verdictOf(two, 3); got != promised {
 		t.Errorf("after the withdrawal, above it: verdict %d, want promised", got)
 	}
+}
+
+func TestANodeThatLeftDoesNotTakeItsLeaseBackFromWhoHasNotHeardOfIt(t *testing.T) {
+	w := newWorld(t, 16, 3, nil)
+	for _, h := range w.hosts {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	w.links.cuts = []*cut{{blocks: func(a, b int) bool { return a != b && (a == 0 || b == 0) }}}
+	w.hosts[2].leave()
+	w.run(time.Second)
+	w.links.cuts[0].blocks = func(a, b int) bool { return a != b && (a == 1 || b == 1) }
+	w.hosts[2].boot()
+	w.runUntil(30*time.Second, "leased again", w.hosts[2].confirmed)
+	if l := w.hosts[2].core.table.heldBy(w.hosts[2].id).rec; l.Epoch != 3 {
+		t.Errorf("the new lease has epoch %d, want 3: granted anew, after the old one was freed", l.Epoch)
+	}
+	w.links.cuts = nil
+	w.runUntil(40*time.Second, "tables equal", w.tablesEqual)
+}
+
+func TestAHolderThatLostItsTableDoesNotVoteForAWhile(t *testing.T) {
+	w := newWorld(t, 17, 3, nil)
+	for _, h := range w.hosts[:2] {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	w.hosts[0].crash()
+	w.hosts[1].crash()
+	w.hosts[0].disk.table = nil
+	w.hosts[0].boot()
+	w.hosts[2].boot()
+	w.run(30 * time.Second)
+	if w.hosts[2].confirmed() {
+		t.Fatal("a holder that knew of itself only granted a lease alone")
+	}
+}
+
+func TestAHolderThatMayNotVoteYetIsAskedAgain(t *testing.T) {
+	w := newWorld(t, 18, 3, nil)
+	for _, h := range w.hosts[:2] {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	w.run(5 * time.Second)
+	w.hosts[0].crash()
+	w.hosts[0].loseVault()
+	w.hosts[0].config.MayFound, w.hosts[0].seeds = false, w.hosts[1:2]
+	w.hosts[0].boot()
+	w.runUntil(10*time.Second, "lease taken back", w.hosts[0].confirmed)
+	w.hosts[2].boot()
+	w.runUntil(2*amnesia, "leased, when both may vote", w.hosts[2].confirmed)
+}
+
+func TestAPromiseThatNobodyWaitsForIsGivenBack(t *testing.T) {
+	w := newWorld(t, 19, 2, nil)
+	for _, h := range w.hosts {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	c, from := w.hosts[0].core, w.hosts[1].id
+	w.hosts[0].do(func(now Time) { // a question that its withdrawal has overtaken
+		_ = c.Receive(now, encodeMessage(msgAsk, ask{header: header{Net: c.table.netID, From: from}, Slot: 9, Epoch: 1}))
+	})
+	w.run(2 * remindEvery)
+	if p := c.promiseFor(9); p == nil || !p.Claimant.IsZero() {
+		t.Errorf("promise %v still stands", p)
+	}
+}
+
+func TestAClaimThatLosesItsLastHolderBeginsAnew(t *testing.T) {
+	w := newWorld(t, 20, 3, nil)
+	for _, h := range w.hosts[:2] {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	w.hosts[0].crash()
+	w.hosts[2].seeds = w.hosts[1:2]
+	w.run(10 * time.Second)
+	w.hosts[2].boot()
+	w.run(2 * time.Second)
+	if w.hosts[2].confirmed() {
+		t.Fatal("the younger of two holders granted a lease alone")
+	}
+	if err := w.hosts[1].forget(w.hosts[0].id); err != nil {
+		t.Fatal(err)
+	}
+	w.hosts[1].leave() // with the claim still waiting
+	w.runUntil(time.Minute, "leased without any holder", w.hosts[2].confirmed)
+}
+
+func TestALoneNodeMovesToItsNewPin(t *testing.T) {
+	w := newWorld(t, 21, 1, nil)
+	h := w.hosts[0]
+	h.boot()
+	w.runUntil(2*time.Second, "founder confirmed", h.confirmed)
+	w.run(2 * time.Second)
+	h.crash()
+	h.config.Pin = netip.MustParsePrefix("10.244.99.0/24")
+	h.boot()
+	w.runUntil(5*time.Second, "moved", h.confirmed)
+	if s, _ := h.lease(); s != h.config.Pin {
+		t.Errorf("holds %s, want the pin", s)
+	}
+}
+
+func TestANodeThatWasAwayLearnsThatAnotherHasLeftLongAgo(t *testing.T) {
+	w := newWorld(t, 22, 4, func(_ int, c *Config) { c.LeaseTTL = time.Minute })
+	for _, h := range w.hosts {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	w.run(5 * time.Second)
+	w.hosts[3].crash()
+	w.hosts[2].leave()
+	w.run(3 * time.Minute)
+	if n := len(w.hosts[0].core.table.nodes); n != 3 {
+		t.Errorf("%d nodes known, want 3: one has left long ago", n)
+	}
+	w.hosts[3].boot()
+	w.runUntil(40*time.Second, "tables equal", w.healed)
 }

@@ -44,6 +44,7 @@ func (c *Core) setMember(now Time, id NodeID, m member) {
 	m.since = c.now
 	m.told = old != nil && old.told && m.up
 	c.members[id] = &m
+	c.memberChanges++
 	c.effects.Changed = true
 	if m.up {
 		c.tellAlive(id)
@@ -83,13 +84,21 @@ func (c *Core) expired(id NodeID) bool {
 	return !m.up && c.now-m.since >= c.cfg.LeaseTTL
 }
 
-// purgeLeft takes nodes that left a lease TTL ago out of the table.
+// purgeLeft strikes out nodes that left a lease TTL ago. It takes a record: a
+// node that was away meanwhile, and still has them, would else keep them for ever.
 func (c *Core) purgeLeft() {
 	for _, id := range c.table.sortedNodes() {
-		if c.table.nodes[id].rec.Left && id != c.id && c.expired(id) && c.table.heldBy(id) == nil {
-			c.table.purge(id)
-			delete(c.members, id)
-			c.effects.TableChanged, c.effects.Changed = true, true
+		n := &c.table.nodes[id].rec
+		if n.Left && id != c.id && c.expired(id) && c.table.heldBy(id) == nil && len(c.table.forgets) < maxForgets {
+			c.write(kindForget, ForgetRecord{Node: id, Start: n.Start, Key: c.cfg.Identity.public()})
 		}
+	}
+}
+
+// dropMember ends the observation of a node that is struck out and dead.
+func (c *Core) dropMember(id NodeID) {
+	if m := c.members[id]; m != nil && !m.up {
+		delete(c.members, id)
+		c.memberChanges++
 	}
 }

@@ -2,7 +2,6 @@ package core
 
 import (
 	"fmt"
-	"hash/fnv"
 	"slices"
 	"time"
 )
@@ -22,6 +21,7 @@ const (
 
 type syncState struct {
 	nextAt     Time
+	remindAt   Time
 	promisedAt map[Slot]Time // since when a promise stands, for its expiry
 }
 
@@ -113,15 +113,6 @@ func (c *Core) pushToAll() {
 	}
 }
 
-// holdersHash is a hash over who holds what, as far as this node knows.
-func (c *Core) holdersHash() uint64 {
-	h := fnv.New64a()
-	for _, id := range c.electors() {
-		_, _ = h.Write(id[:])
-	}
-	return h.Sum64()
-}
-
 // state is what push/pull exchanges and the disk keeps: network and records.
 type state struct {
 	Network Network  `cbor:"1,keyasint"`
@@ -184,7 +175,7 @@ func (c *Core) enter(n Network) error {
 		return fmt.Errorf("%w: %w", ErrNetworkParameters, err)
 	}
 	c.vault.Network = n
-	c.table = newTable(n, c.cfg.Endpoint.Addr().IsLoopback())
+	c.table = c.newTable(n)
 	c.save(nil)
 	c.announceSelf()
 	c.log(levelInfo, "joined a network", "network", n.Prefix, "id", n.ID().Short())

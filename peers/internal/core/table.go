@@ -2,6 +2,7 @@ package core
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -14,39 +15,45 @@ import (
 const (
 	maxNodes   = 8192
 	maxForgets = 4096
+	maxLeases  = 1 << 16 // slots that were ever used, free ones included
 	maxRecords = 1 << 17
 )
 
-// stored is a record with the bytes it came in.
+// stored is a record with the bytes it came in, and what it does to the digest.
 type stored[T any] struct {
-	rec T
-	raw []byte
+	rec  T
+	raw  []byte
+	part int
+	sum  uint64
 }
 
 // table is the node table: the winning record for every key.
 type table struct {
 	network Network
 	netID   NetworkID
+	signer  signer
 	// loopback says that the underlay is this machine's loopback, so that
 	// peers' endpoints may be there too.
 	loopback bool
 	nodes    map[NodeID]*stored[NodeRecord]
 	leases   map[Slot]*stored[LeaseRecord]
 	forgets  map[NodeID]*stored[ForgetRecord]
-	// purged remembers nodes that left long ago and were taken out here, so
-	// that a node which still has them does not bring them back.
-	purged map[NodeID]uint64
+	parts    [buckets]uint64 // the digest
+	// leaseChanges grows with every change of a lease; it begins at 1.
+	leaseChanges uint64
 }
 
-func newTable(n Network, loopback bool) *table {
+func newTable(n Network, loopback bool, s signer) *table {
 	return &table{
 		network:  n,
 		netID:    n.ID(),
+		signer:   s,
 		loopback: loopback,
 		nodes:    map[NodeID]*stored[NodeRecord]{},
 		leases:   map[Slot]*stored[LeaseRecord]{},
 		forgets:  map[NodeID]*stored[ForgetRecord]{},
-		purged:   map[NodeID]uint64{},
+
+		leaseChanges: 1,
 	}
 }
 
@@ -99,21 +106,27 @@ func (t *table) takeNode(e envelope, raw []byte) (change, error) {
 	case old == nil && len(t.nodes) >= maxNodes:
 		return change{}, errTableFull
 	}
-	if err := errors.Join(e.verify(t.netID, s.rec.Key), s.rec.validate(t.usableEndpoint)); err != nil {
+	if err := errors.Join(e.verify(t.signer, t.netID, s.rec.Key), s.rec.validate(t.usableEndpoint)); err != nil {
 		return change{}, err
 	}
+	s.part, s.sum = bucketOf(kindNode, id[:]), sumOf(raw)
+	t.dropNode(id)
 	t.nodes[id] = s
+	t.parts[s.part] ^= s.sum
 	return change{node: &s.rec}, nil
 }
 
-// isStruckOut reports whether a node was forgotten, or taken out after it
-// left, as of this start or a later one.
-func (t *table) isStruckOut(id NodeID, start uint64) bool {
-	if f := t.forgets[id]; f != nil && start <= f.rec.Start {
-		return true
+func (t *table) dropNode(id NodeID) {
+	if n := t.nodes[id]; n != nil {
+		t.parts[n.part] ^= n.sum
+		delete(t.nodes, id)
 	}
-	upTo, ok := t.purged[id]
-	return ok && start <= upTo
+}
+
+// isStruckOut reports whether a node was forgotten as of this start or a later one.
+func (t *table) isStruckOut(id NodeID, start uint64) bool {
+	f := t.forgets[id]
+	return f != nil && start <= f.rec.Start
 }
 
 func (t *table) takeLease(e envelope, raw []byte) (change, error) {
@@ -122,18 +135,31 @@ func (t *table) takeLease(e envelope, raw []byte) (change, error) {
 		return change{}, err
 	}
 	old := t.leases[s.rec.Slot]
-	if old != nil && compareLeases(s, old) <= 0 {
+	switch {
+	case old != nil && compareLeases(s, old) <= 0:
 		return change{}, nil
+	case old == nil && len(t.leases) >= maxLeases:
+		return change{}, errTableFull
 	}
-	if err := errors.Join(s.rec.validate(t.network), e.verify(t.netID, s.rec.Key)); err != nil {
+	if err := errors.Join(s.rec.validate(t.network), e.verify(t.signer, t.netID, s.rec.Key)); err != nil {
 		return change{}, err
 	}
-	t.leases[s.rec.Slot] = s
+	s.part, s.sum = bucketOf(kindLease, binary.BigEndian.AppendUint32(nil, uint32(s.rec.Slot))), sumOf(raw)
+	t.putLease(s)
 	c := change{lease: &s.rec}
 	if old != nil {
 		c.replaced = &old.rec
 	}
 	return c, nil
+}
+
+func (t *table) putLease(s *stored[LeaseRecord]) {
+	if old := t.leases[s.rec.Slot]; old != nil {
+		t.parts[old.part] ^= old.sum
+	}
+	t.leases[s.rec.Slot] = s
+	t.leaseChanges++
+	t.parts[s.part] ^= s.sum
 }
 
 func (t *table) takeForget(e envelope, raw []byte) (change, error) {
@@ -149,22 +175,19 @@ func (t *table) takeForget(e envelope, raw []byte) (change, error) {
 	case old == nil && len(t.forgets) >= maxForgets:
 		return change{}, errTableFull
 	}
-	if err := e.verify(t.netID, s.rec.Key); err != nil {
+	if err := e.verify(t.signer, t.netID, s.rec.Key); err != nil {
 		return change{}, err
 	}
+	s.part, s.sum = bucketOf(kindForget, id[:]), sumOf(raw)
+	if old != nil {
+		t.parts[old.part] ^= old.sum
+	}
 	t.forgets[id] = s
+	t.parts[s.part] ^= s.sum
 	if n := t.nodes[id]; n != nil && n.rec.Start <= s.rec.Start {
-		delete(t.nodes, id)
+		t.dropNode(id)
 	}
 	return change{forgot: id}, nil
-}
-
-// purge takes a node that left out of the table.
-func (t *table) purge(id NodeID) {
-	if n := t.nodes[id]; n != nil && len(t.purged) < maxNodes {
-		t.purged[id] = n.rec.Start
-		delete(t.nodes, id)
-	}
 }
 
 // heldBy is the lease a node holds, or nil. Should the table name it as the
@@ -211,38 +234,15 @@ func bucketOf(kind recordKind, key []byte) int {
 	return int(h.Sum64() % buckets)
 }
 
-// each calls f for every record, in no particular order.
-func (t *table) each(f func(bucket int, raw []byte)) {
-	for id, n := range t.nodes {
-		f(bucketOf(kindNode, id[:]), n.raw)
-	}
-	for slot, l := range t.leases {
-		f(bucketOf(kindLease, []byte{byte(slot >> 24), byte(slot >> 16), byte(slot >> 8), byte(slot)}), l.raw)
-	}
-	for id, fo := range t.forgets {
-		f(bucketOf(kindForget, id[:]), fo.raw)
-	}
-}
+// digest is a hash of each part, kept up to date with every record.
+func (t *table) digest() []uint64 { return slices.Clone(t.parts[:]) }
 
-// digest is a hash of each part. Nodes that left do not count: they are taken
-// out of the table at a time of each node's own.
-func (t *table) digest() []uint64 {
-	d := make([]uint64, buckets)
-	left := map[string]bool{}
-	for _, n := range t.nodes {
-		if n.rec.Left {
-			left[string(n.raw)] = true
-		}
-	}
-	t.each(func(bucket int, raw []byte) {
-		if left[string(raw)] {
-			return
-		}
-		h := fnv.New64a()
-		_, _ = h.Write(raw)
-		d[bucket] ^= mix(h.Sum64()) // exclusive or: the order of records does not matter
-	})
-	return d
+// sumOf is what a record adds to its part by exclusive or: the order of records
+// does not matter.
+func sumOf(raw []byte) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write(raw)
+	return mix(h.Sum64())
 }
 
 // mix spreads a hash's bits (the finalizer of SplitMix64), so that the
@@ -259,11 +259,20 @@ func mix(x uint64) uint64 {
 // in an order that does not vary.
 func (t *table) records(mask uint32) [][]byte {
 	var all [][]byte
-	t.each(func(bucket int, raw []byte) {
-		if mask&(1<<bucket) != 0 {
+	add := func(part int, raw []byte) {
+		if mask&(1<<part) != 0 {
 			all = append(all, raw)
 		}
-	})
+	}
+	for _, n := range t.nodes {
+		add(n.part, n.raw)
+	}
+	for _, l := range t.leases {
+		add(l.part, l.raw)
+	}
+	for _, f := range t.forgets {
+		add(f.part, f.raw)
+	}
 	slices.SortFunc(all, bytes.Compare)
 	return all
 }

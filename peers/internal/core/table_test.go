@@ -32,22 +32,22 @@ func anyRecord(t *rapid.T, net NetworkID) []byte {
 	switch rapid.IntRange(0, 2).Draw(t, "kind") {
 	case 0:
 		e := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(small("addr"))}), 8285)
-		return who.seal(net, kindNode, NodeRecord{Key: who.public(), Start: small("start"), Version: small("version"), Endpoint: e, Gossip: e})
+		return who.seal(ed25519Signer{}, net, kindNode, NodeRecord{Key: who.public(), Start: small("start"), Version: small("version"), Endpoint: e, Gossip: e})
 	case 1:
 		r := LeaseRecord{Slot: Slot(small("slot")), Epoch: small("epoch"), Ordinal: small("ordinal"), Key: who.public(), Pinned: rapid.Bool().Draw(t, "pinned")}
 		if rapid.Bool().Draw(t, "held") {
 			r.Holder = who.ID()
 		}
-		return who.seal(net, kindLease, r)
+		return who.seal(ed25519Signer{}, net, kindLease, r)
 	}
-	return who.seal(net, kindForget, ForgetRecord{Node: testIdentity(small("whom")).ID(), Start: small("start"), Key: who.public()})
+	return who.seal(ed25519Signer{}, net, kindForget, ForgetRecord{Node: testIdentity(small("whom")).ID(), Start: small("start"), Key: who.public()})
 }
 
 func TestMergingRecordsGivesTheSameTableInAnyOrder(t *testing.T) {
 	n := testNetwork(t)
 	rapid.Check(t, func(t *rapid.T) {
 		recs := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) []byte { return anyRecord(t, n.ID()) }), 1, 20).Draw(t, "records")
-		one, two := newTable(n, false), newTable(n, false)
+		one, two := newTable(n, false, ed25519Signer{}), newTable(n, false, ed25519Signer{})
 		for _, r := range recs {
 			if _, err := one.take(r); err != nil {
 				t.Fatal(err)
@@ -73,22 +73,22 @@ func TestMergingRecordsGivesTheSameTableInAnyOrder(t *testing.T) {
 
 func TestARecordNotSignedByWhomItNamesIsRefused(t *testing.T) {
 	n := testNetwork(t)
-	tab := newTable(n, false)
+	tab := newTable(n, false, ed25519Signer{})
 	mallory, alice := testIdentity(1), testIdentity(2)
 	e := netip.MustParseAddrPort("192.0.2.1:8285")
 	for name, raw := range map[string][]byte{
-		"node record of another":         mallory.seal(n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, Endpoint: e, Gossip: e}),
-		"lease for another":              mallory.seal(n.ID(), kindLease, LeaseRecord{Slot: 1, Epoch: 1, Holder: alice.ID(), Key: alice.public()}),
-		"lease with another's ID":        mallory.seal(n.ID(), kindLease, LeaseRecord{Slot: 1, Epoch: 1, Holder: alice.ID(), Key: mallory.public()}),
-		"record of another network":      alice.seal(NetworkID{1}, kindNode, NodeRecord{Key: alice.public(), Start: 1, Endpoint: e, Gossip: e}),
-		"slot outside the network":       alice.seal(n.ID(), kindLease, LeaseRecord{Slot: 256, Epoch: 1, Holder: alice.ID(), Key: alice.public()}),
-		"the slot not handed out":        alice.seal(n.ID(), kindLease, LeaseRecord{Slot: 0, Epoch: 1, Holder: alice.ID(), Key: alice.public()}),
-		"lease granted by a minority":    alice.seal(n.ID(), kindLease, LeaseRecord{Slot: 1, Epoch: 1, Holder: alice.ID(), Key: alice.public(), Electors: 9, Promises: 3}),
-		"endpoint inside the overlay":    alice.seal(n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, Gossip: e, Endpoint: netip.MustParseAddrPort("10.244.3.1:8285")}),
-		"endpoint on loopback":           alice.seal(n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, Gossip: e, Endpoint: netip.MustParseAddrPort("127.0.0.1:8285")}),
-		"multicast endpoint":             alice.seal(n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, Gossip: e, Endpoint: netip.MustParseAddrPort("224.0.0.1:8285")}),
-		"name longer than any host name": alice.seal(n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, Gossip: e, Endpoint: e, Name: strings.Repeat("x", 254)}),
-		"record longer than a datagram":  alice.seal(n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, Gossip: e, Endpoint: e, Name: strings.Repeat("x", 2000)}),
+		"node record of another":         mallory.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, Endpoint: e, Gossip: e}),
+		"lease for another":              mallory.seal(ed25519Signer{}, n.ID(), kindLease, LeaseRecord{Slot: 1, Epoch: 1, Holder: alice.ID(), Key: alice.public()}),
+		"lease with another's ID":        mallory.seal(ed25519Signer{}, n.ID(), kindLease, LeaseRecord{Slot: 1, Epoch: 1, Holder: alice.ID(), Key: mallory.public()}),
+		"record of another network":      alice.seal(ed25519Signer{}, NetworkID{1}, kindNode, NodeRecord{Key: alice.public(), Start: 1, Endpoint: e, Gossip: e}),
+		"slot outside the network":       alice.seal(ed25519Signer{}, n.ID(), kindLease, LeaseRecord{Slot: 256, Epoch: 1, Holder: alice.ID(), Key: alice.public()}),
+		"the slot not handed out":        alice.seal(ed25519Signer{}, n.ID(), kindLease, LeaseRecord{Slot: 0, Epoch: 1, Holder: alice.ID(), Key: alice.public()}),
+		"lease granted by a minority":    alice.seal(ed25519Signer{}, n.ID(), kindLease, LeaseRecord{Slot: 1, Epoch: 1, Holder: alice.ID(), Key: alice.public(), Electors: 9, Promises: 3}),
+		"endpoint inside the overlay":    alice.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, Gossip: e, Endpoint: netip.MustParseAddrPort("10.244.3.1:8285")}),
+		"endpoint on loopback":           alice.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, Gossip: e, Endpoint: netip.MustParseAddrPort("127.0.0.1:8285")}),
+		"multicast endpoint":             alice.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, Gossip: e, Endpoint: netip.MustParseAddrPort("224.0.0.1:8285")}),
+		"name longer than any host name": alice.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, Gossip: e, Endpoint: e, Name: strings.Repeat("x", 254)}),
+		"record longer than a datagram":  alice.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, Gossip: e, Endpoint: e, Name: strings.Repeat("x", 2000)}),
 	} {
 		if c, err := tab.take(raw); err == nil || c.any() {
 			t.Errorf("%s: taken (error %v)", name, err)
@@ -104,8 +104,8 @@ func TestFieldsOfALaterVersionAreCarried(t *testing.T) {
 		Colour string `cbor:"99,keyasint"`
 	}
 	e := netip.MustParseAddrPort("192.0.2.1:8285")
-	raw := id.seal(n.ID(), kindNode, later{NodeRecord{Key: id.public(), Start: 1, Endpoint: e, Gossip: e}, "green"})
-	tab := newTable(n, false)
+	raw := id.seal(ed25519Signer{}, n.ID(), kindNode, later{NodeRecord{Key: id.public(), Start: 1, Endpoint: e, Gossip: e}, "green"})
+	tab := newTable(n, false, ed25519Signer{})
 	if c, err := tab.take(raw); err != nil || c.node == nil {
 		t.Fatalf("take = %+v, %v", c, err)
 	}
@@ -147,7 +147,7 @@ func TestNetworkParametersThatDoNotFitAreNamed(t *testing.T) {
 
 func TestEverySlotIsACandidateOnce(t *testing.T) {
 	for i := range uint64(30) {
-		c := &Core{id: testIdentity(i).ID(), table: newTable(testNetwork(t), false)}
+		c := &Core{id: testIdentity(i).ID(), table: newTable(testNetwork(t), false, ed25519Signer{})}
 		seen := map[Slot]bool{}
 		for s := range c.slotsInOrder() {
 			if seen[s] || s == 0 || s > 255 {

@@ -23,6 +23,8 @@ func (c *Core) takeRecord(raw []byte, spread bool) error {
 		c.onLease(ch.lease, ch.replaced)
 	default:
 		c.log(levelInfo, "node is forgotten", "id", ch.forgot.Short())
+		c.voidPromisesTo(ch.forgot)
+		c.dropMember(ch.forgot)
 		if ch.forgot == c.id {
 			c.outbid(c.table.forgets[c.id].rec.Start)
 		}
@@ -74,9 +76,7 @@ func (c *Core) onLease(l, replaced *LeaseRecord) {
 	if replaced == nil || replaced.Holder != l.Holder {
 		c.leased[l.Slot] = c.now
 	}
-	if !l.Holder.IsZero() {
-		c.settlePromises(l)
-	}
+	c.settlePromises(l)
 	if replaced != nil && !replaced.Holder.IsZero() && !l.Holder.IsZero() && replaced.Holder != l.Holder {
 		c.noteConflict(l, replaced)
 	}

@@ -100,6 +100,7 @@ func (c *Core) makeRoom() bool {
 	if i < 0 {
 		return false
 	}
+	delete(c.sync.promisedAt, c.vault.Promises[i].Slot)
 	c.vault.Promises = slices.Delete(c.vault.Promises, i, i+1)
 	return true
 }
@@ -117,20 +118,55 @@ func (c *Core) receiveWithdraw(m withdraw) error {
 // durable write of its own: a promise remembered too long only costs a retry.
 func (c *Core) voidPromise(p *promise) {
 	p.Claimant = NodeID{}
-	delete(c.sync.promisedAt, p.Slot)
 	c.save(nil)
 }
 
-// settlePromises drops the promises that a lease fulfils or overrules.
+// voidPromisesTo frees what was promised to a node that is forgotten.
+func (c *Core) voidPromisesTo(id NodeID) {
+	for i := range c.vault.Promises {
+		if p := &c.vault.Promises[i]; p.Claimant == id {
+			c.voidPromise(p)
+		}
+	}
+}
+
+// settlePromises takes note that a lease fulfils or overrules a promise. The
+// promise is kept until the table that has the lease is on disk, too.
 func (c *Core) settlePromises(l *LeaseRecord) {
+	p := c.promiseFor(l.Slot)
+	if p == nil || p.Epoch > l.Epoch {
+		return
+	}
+	if p.Claimant != l.Holder && !p.Claimant.IsZero() {
+		c.voidPromise(p)
+	}
+	c.sync.promisedAt[l.Slot] = c.now
+}
+
+// tableDurable is by when a driver has written a table that has changed: it is
+// to do so within about a second.
+const tableDurable = 10 * time.Second
+
+// dropSettled drops the promises that a lease has settled.
+func (c *Core) dropSettled() {
 	before := len(c.vault.Promises)
 	c.vault.Promises = slices.DeleteFunc(c.vault.Promises, func(p promise) bool {
-		return p.Slot == l.Slot && p.Epoch <= l.Epoch
+		if !c.settled(p) || c.now-c.sync.promisedAt[p.Slot] < tableDurable {
+			return false
+		}
+		delete(c.sync.promisedAt, p.Slot)
+		return true
 	})
 	if len(c.vault.Promises) != before {
-		delete(c.sync.promisedAt, l.Slot)
 		c.save(nil)
 	}
+}
+
+// settled reports whether the table has a lease that the promise led to, or that
+// overruled it.
+func (c *Core) settled(p promise) bool {
+	l := c.table.leases[p.Slot]
+	return l != nil && p.Epoch <= l.rec.Epoch
 }
 
 // expirePromises voids promises whose claimant has neither confirmed nor
@@ -139,8 +175,26 @@ func (c *Core) settlePromises(l *LeaseRecord) {
 func (c *Core) expirePromises() {
 	for i := range c.vault.Promises {
 		p := &c.vault.Promises[i]
-		if !p.Claimant.IsZero() && c.now-c.sync.promisedAt[p.Slot] >= c.cfg.LeaseTTL && !c.member(p.Claimant).up {
+		if !p.Claimant.IsZero() && !c.settled(*p) && c.now-c.sync.promisedAt[p.Slot] >= c.cfg.LeaseTTL && !c.member(p.Claimant).up {
 			c.voidPromise(p)
+		}
+	}
+}
+
+// remindEvery is how often a claimant is told again of a promise that stands.
+const remindEvery = 5 * time.Second
+
+// remindClaimants repeats the answers to claims of which nothing more was heard.
+// A withdrawal can be lost, or overtaken by what it takes back; whoever has no
+// use for a promise any more gives it back when it hears of it.
+func (c *Core) remindClaimants() {
+	if c.now < c.sync.remindAt || len(c.afterSave) > 0 {
+		return // or not all of them are durable
+	}
+	c.sync.remindAt = c.now + remindEvery
+	for _, p := range c.vault.Promises {
+		if c.now-c.sync.promisedAt[p.Slot] >= remindEvery && !c.settled(p) && c.member(p.Claimant).up {
+			c.send(p.Claimant, msgAnswer, answer{header: c.header(), Slot: p.Slot, Epoch: p.Epoch, Verdict: promised, Holders: c.holdersHash()})
 		}
 	}
 }
@@ -152,6 +206,9 @@ func (c *Core) receiveAnswer(m answer) error {
 		if err := c.takeRecord(m.Lease, false); err != nil {
 			return err
 		}
+	}
+	if m.Verdict == promised && !c.wants(m.Slot, m.Epoch) {
+		c.sendWithdraw(m.Slot, m.Epoch, []NodeID{m.From})
 	}
 	if k.phase != phaseAsking || m.Slot != k.slot || m.Epoch != k.epoch {
 		return nil

@@ -1,0 +1,111 @@
+package core
+
+import (
+	"crypto/ed25519"
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"testing"
+)
+
+// someKey is the n-th of many identities that nobody needs to prove.
+func someKey(n int) Identity {
+	key := make([]byte, ed25519.PrivateKeySize)
+	binary.BigEndian.PutUint64(key[ed25519.SeedSize:], uint64(n))
+	return Identity{key}
+}
+
+// wide is a network with more slots than a table takes.
+func wide(t *testing.T) Network {
+	n, err := Network{Prefix: netip.MustParsePrefix("10.0.0.0/8"), SubnetLen: 26}.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestATableTakesOnlySoMuch(t *testing.T) {
+	at := netip.MustParseAddrPort("192.0.2.1:8285")
+	for name, c := range map[string]struct {
+		limit int
+		make  func(net NetworkID, n int) []byte
+	}{
+		"nodes": {maxNodes, func(net NetworkID, n int) []byte {
+			k := someKey(n)
+			return k.seal(testSigner{}, net, kindNode, NodeRecord{Key: k.public(), Start: 1, Endpoint: at, Gossip: at})
+		}},
+		"forgets": {maxForgets, func(net NetworkID, n int) []byte {
+			return someKey(0).seal(testSigner{}, net, kindForget, ForgetRecord{Node: someKey(n).ID(), Start: 1, Key: someKey(0).public()})
+		}},
+		"leases": {maxLeases, func(net NetworkID, n int) []byte {
+			return someKey(0).seal(testSigner{}, net, kindLease, LeaseRecord{Slot: Slot(n + 1), Epoch: 1, Key: someKey(0).public()})
+		}},
+	} {
+		tab := newTable(wide(t), false, testSigner{})
+		for i := range c.limit {
+			if ch, err := tab.take(c.make(tab.netID, i)); err != nil || !ch.any() {
+				t.Fatalf("%s: record %d of %d not taken: %v", name, i, c.limit, err)
+			}
+		}
+		if ch, err := tab.take(c.make(tab.netID, c.limit)); !errors.Is(err, errTableFull) || ch.any() {
+			t.Errorf("%s: one more than %d is taken: %v", name, c.limit, err)
+		}
+		if ch, err := tab.take(c.make(tab.netID, 0)); err != nil || ch.any() {
+			t.Errorf("%s: a record that is known is refused by a full table: %v", name, err)
+		}
+	}
+}
+
+func TestAHolderPromisesOnlySoMuch(t *testing.T) {
+	w := newWorld(t, 30, 1, func(_ int, c *Config) {
+		c.Want = Network{Prefix: netip.MustParsePrefix("10.0.0.0/8"), SubnetLen: 26}
+	})
+	h := w.hosts[0]
+	h.boot()
+	w.run(1e9)
+	c := h.core
+	own := c.claim.slot
+	ask := func(n int) {
+		s := Slot(n + 1)
+		if s >= own {
+			s++
+		}
+		if err := c.Receive(0, encodeMessage(msgAsk, ask{header: header{Net: c.table.netID, From: someKey(n).ID()}, Slot: s, Epoch: 1})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range maxPromises + 10 {
+		ask(i)
+	}
+	e := c.Effects()
+	if n := len(c.vault.Promises); n != maxPromises {
+		t.Errorf("%d promises, want %d", n, maxPromises)
+	}
+	if n := len(e.Save.Vault); n > 1<<20 {
+		t.Errorf("a vault of %d bytes, want at most 1 MB", n)
+	}
+	if n := len(e.Sends); n != 10 {
+		t.Errorf("%d answers without a promise, want 10 that abstain", n)
+	}
+}
+
+func TestConflictsAreListedOnlySoFar(t *testing.T) {
+	c := fuzzCore(t)
+	loser := testIdentity(2).ID()
+	for i := range 2 * maxConflicts {
+		c.noteConflict(&LeaseRecord{Slot: Slot(i)}, &LeaseRecord{Slot: Slot(i), Holder: loser})
+	}
+	if n := len(c.conflict); n != maxConflicts {
+		t.Errorf("%d conflicts kept, want %d", n, maxConflicts)
+	}
+}
+
+func TestMessagesLongerThanAllowedAreDropped(t *testing.T) {
+	c := fuzzCore(t)
+	if err := c.Receive(0, append([]byte{messageVersion, byte(msgRecords)}, make([]byte, maxMessageLen)...)); !errors.Is(err, ErrMalformed) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := decodeVault(mustEncode(vault{Promises: make([]promise, maxPromises+1)})); err == nil {
+		t.Error("a vault with too many promises was read")
+	}
+}

@@ -1,0 +1,502 @@
+package core
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// The promises, by their numbers in the documents:
+//
+//	1  no two live nodes hold overlapping leases while the network is whole
+//	2  a confirmed lease does not change
+//	3  a guest founds nothing, and holds nothing before it has joined
+//	4  a smaller part that is cut off hands out nothing
+//	5  after a cut the tables become equal again
+//	6  the dead are seen, and keep their subnets
+//	7  no wall clock (a test of its own: the core does not know any)
+//	8  a crash at any disk write leaves the same lease or none
+
+// Bounds, in virtual time.
+const (
+	healBound  = 40 * time.Second  // until tables are equal
+	claimBound = 150 * time.Second // until everyone has a lease that can have one; an amnesiac votes after 60 s
+	deathBound = 30 * time.Second
+)
+
+// deed is what is known for certain about a node's lease.
+type deed struct {
+	slot      Slot // 0: none that it has a right to
+	free      bool // it may change: it was given up, or the disk was exchanged
+	forgotten bool
+	host      *host         // who confirmed it
+	since     time.Duration // when it was confirmed first
+}
+
+// checks hold the network to the promises.
+type checks struct {
+	w     *world
+	deeds map[NodeID]*deed
+	// excuse is a fault after which conflicts can be made, and found: a disk
+	// exchanged, an expiry or a forget while not everyone can be reached. From
+	// then on an overlap is a broken promise only in a network that has been
+	// whole for healBound.
+	excuse     string
+	expirable  bool // somebody was out of reach for as long as the lease TTL
+	wholeSince time.Duration
+	brokenAt   time.Duration // since when the network is not whole
+	split      *splitTruth
+}
+
+// splitTruth is what was true when a quiet network was cut in two.
+type splitTruth struct {
+	cut    *cut
+	sides  []int8 // of the holders
+	senior int8   // the side of the longest-standing one
+}
+
+func (k *checks) init(w *world) {
+	*k = checks{w: w, deeds: map[NodeID]*deed{}, wholeSince: -1, brokenAt: -1}
+	w.after(time.Second, k.watch)
+}
+
+func (k *checks) deed(id NodeID) *deed {
+	d := k.deeds[id]
+	if d == nil {
+		d = &deed{}
+		k.deeds[id] = d
+	}
+	return d
+}
+
+func (k *checks) excuses(why string) {
+	if k.excuse == "" {
+		k.w.trace.line(k.w, nil, "from now on conflicts may be made: %s", why)
+		k.excuse = why
+	}
+}
+
+// seen is what was observed of a host's claim last.
+type seen struct {
+	phase phase
+	slot  Slot
+	epoch uint64
+	since time.Duration // of this claim
+	lease Slot          // in the vault this start began with
+}
+
+// booted begins the observation of a start.
+func (k *checks) booted(h *host) {
+	h.seen = seen{}
+	if v, err := decodeVault(h.disk.vault); err == nil && len(v.Lease) > 0 {
+		h.seen.lease = v.Slot
+	}
+}
+
+// resumed checks promises 2 and 8, once a start is durable.
+func (k *checks) resumed(h *host) {
+	d := k.deed(h.id)
+	if d.slot == 0 || d.free || d.host != h || h.config.Pin.IsValid() {
+		return
+	}
+	k.w.tally[checkedResumed]++
+	if s, ok := h.holding(); (!ok || s != d.slot) && h.core.claim.phase != phaseLost {
+		k.w.breaks("8", "%s held slot %d and starts with slot %d in phase %d", h.config.Name, d.slot, s, h.core.claim.phase)
+	}
+}
+
+// leaves and left frame a farewell: in between the lease may be kept or not.
+func (k *checks) leaves(h *host) { k.deed(h.id).free = true }
+func (k *checks) left(h *host)   { k.deed(h.id).slot = 0 }
+
+// observe is called when something has changed in a core.
+func (k *checks) observe(h *host) {
+	if h.core == nil {
+		return
+	}
+	c, was := &h.core.claim, h.seen
+	if c.phase == was.phase && c.slot == was.slot && c.epoch == was.epoch {
+		return
+	}
+	h.seen.phase, h.seen.slot, h.seen.epoch = c.phase, c.slot, c.epoch
+	switch {
+	case c.phase == phaseAsking:
+		h.seen.since = k.w.now
+		k.w.trace.line(k.w, h, "asks for slot %d epoch %d", c.slot, c.epoch)
+	case c.phase == phaseSaving && was.phase == phaseAsking, c.phase == phaseSaving && !h.owns(c.slot):
+		k.granted(h, was)
+	case c.phase == phaseConfirmed:
+		k.confirmed(h)
+	case c.phase == phaseLost:
+		k.lost(h)
+	}
+}
+
+// owns reports whether the host's own table has it as the slot's holder.
+func (h *host) owns(s Slot) bool {
+	l := h.core.table.leases[s]
+	return l != nil && l.rec.Holder == h.id
+}
+
+// granted checks promises 3 and 4.
+func (k *checks) granted(h *host, was seen) {
+	w, c := k.w, &h.core.claim
+	w.tally[freeClaims]++
+	w.trace.line(w, h, "is granted slot %d epoch %d by %d of %d", c.slot, c.epoch, c.grant.Promises, c.grant.Electors)
+	if !h.config.MayFound {
+		w.tally[checkedJoined]++
+		if !h.met {
+			w.breaks("3", "%s has a lease before it has joined", h.config.Name)
+		}
+	}
+	s := k.split
+	if s == nil || k.excuse != "" || was.phase == phaseAsking && was.since < s.cut.since {
+		return
+	}
+	side, in := s.cut.whole[h.index], 0
+	for _, of := range s.sides {
+		if of == side {
+			in++
+		}
+	}
+	w.tally[checkedMinority]++
+	if 2*in < len(s.sides) || 2*in == len(s.sides) && s.senior != side {
+		w.breaks("4", "%s got slot %d in a part with %d of the %d holders", h.config.Name, c.slot, in, len(s.sides))
+	}
+}
+
+// hostOf is the host that has an identity; of clones, the first.
+func (w *world) hostOf(id NodeID) *host {
+	for _, h := range w.hosts {
+		if h.id == id {
+			return h
+		}
+	}
+	return nil
+}
+
+// confirmed checks promises 1, 2 and 3.
+func (k *checks) confirmed(h *host) {
+	w, slot, d := k.w, h.core.claim.slot, k.deed(h.id)
+	w.trace.line(w, h, "has confirmed slot %d", slot)
+	if !h.met && h.seen.lease != slot && !h.config.MayFound {
+		w.breaks("3", "%s holds slot %d and has joined nobody", h.config.Name, slot)
+	}
+	if d.slot != 0 && !d.free && d.host == h { // a clone has a disk of its own
+		w.tally[checkedKept]++
+		if d.slot != slot && !h.config.Pin.IsValid() {
+			w.breaks("2", "%s held slot %d and now holds %d", h.config.Name, d.slot, slot)
+		}
+	}
+	k.compare(h, slot)
+	if d.slot != slot {
+		*d = deed{slot: slot, since: w.now}
+	}
+	d.host, d.free = h, false
+}
+
+// allStop is called before all stop at once: a lease so new that nobody has it
+// on disk in its table is known to its holder only, from then on.
+func (k *checks) allStop() {
+	for _, d := range k.deeds {
+		if d.slot != 0 && k.w.now-d.since < 2*time.Second {
+			k.excuses("all stopped within two seconds of a grant")
+		}
+	}
+}
+
+// compare checks promise 1 for a lease that was just confirmed.
+func (k *checks) compare(h *host, slot Slot) {
+	w := k.w
+	if k.excuse == "" && !k.expirable {
+		w.tally[checkedOverlap]++
+	}
+	for _, o := range w.hosts {
+		if s, ok := o.holding(); !ok || s != slot || o.id == h.id || !o.up {
+			continue
+		}
+		if k.excuse != "" || k.expirable || k.deed(o.id).forgotten || k.deed(h.id).forgotten {
+			w.tally[overlapsExcused]++
+			w.trace.line(w, h, "overlaps with %s, which may be", o.config.Name)
+			continue
+		}
+		w.breaks("1", "%s and %s both hold slot %d", h.config.Name, o.config.Name, slot)
+	}
+}
+
+// lost checks promise 2: is there a reason that a lease may be lost for?
+func (k *checks) lost(h *host) {
+	w, d := k.w, k.deed(h.id)
+	w.trace.line(w, h, "has lost slot %d", h.core.vault.Slot)
+	switch {
+	case d.forgotten:
+		w.tally[lostForgotten]++
+	case d.free || d.slot == 0:
+	case k.expirable:
+		w.tally[lostExpired]++
+	case k.excuse != "":
+		w.tally[lostConflict]++
+	default:
+		w.breaks("2", "%s lost slot %d for no reason", h.config.Name, d.slot)
+	}
+	*d = deed{}
+	boot := h.boots
+	w.after(w.between(0, 10*time.Second), func() {
+		if h.boots == boot {
+			h.deliver(func() { h.do(func(now Time) { h.core.Release(now) }) })
+		}
+	})
+}
+
+// watch looks at the whole network once a second.
+func (k *checks) watch() {
+	w := k.w
+	if w.whole() {
+		k.brokenAt = -1
+		if k.wholeSince < 0 {
+			k.wholeSince = w.now
+		}
+		if w.now-k.wholeSince >= healBound {
+			k.searchOverlaps()
+		}
+	} else {
+		k.wholeSince = -1
+		if k.brokenAt < 0 {
+			k.brokenAt = w.now
+		}
+	}
+	if k.brokenAt >= 0 && len(w.hosts) > 0 && w.now-k.brokenAt >= w.hosts[0].config.LeaseTTL*3/4 {
+		k.expirable = true
+	}
+	k.watchSmaller()
+	w.after(time.Second, k.watch)
+}
+
+// whole reports whether everybody who holds a lease runs and can be reached.
+func (w *world) whole() bool {
+	if w.links.lossy() {
+		return false
+	}
+	for _, h := range w.hosts {
+		if h.core != nil && (!h.up || h.paused || h.disk.full) || h.core == nil && w.checks.deed(h.id).slot != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// disturb is called for everything that makes a network less than whole, be it
+// for a moment.
+func (k *checks) disturb() { k.wholeSince = -1 }
+
+// searchOverlaps checks promise 1 in a network that has been whole for long.
+func (k *checks) searchOverlaps() {
+	k.w.tally[checkedWhole]++
+	holders := map[Slot]*host{}
+	for _, h := range k.w.hosts {
+		s, ok := h.holding()
+		if !ok {
+			continue
+		}
+		if o := holders[s]; o != nil {
+			k.w.breaks("1", "%s and %s both hold slot %d in a whole network", o.config.Name, h.config.Name, s)
+		}
+		holders[s] = h
+	}
+}
+
+// watchSmaller counts how long claims wait in a smaller part, to know that they do.
+func (k *checks) watchSmaller() {
+	if k.split == nil {
+		return
+	}
+	for _, h := range k.w.hosts {
+		if h.up && h.core.claim.phase == phaseAsking && h.seen.since >= k.split.cut.since {
+			k.w.tally[minorityClaims]++
+		}
+	}
+}
+
+// quiet reports whether everybody knows the same, and nobody is about to claim.
+func (w *world) quiet() bool {
+	for _, h := range w.hosts {
+		if h.core != nil && (!h.up || h.core.claim.phase != phaseConfirmed) {
+			return false
+		}
+	}
+	return w.tablesEqual()
+}
+
+// splits takes down who holds what when a cut in two begins.
+func (k *checks) splits(c *cut) {
+	w := k.w
+	if len(w.links.cuts) != 1 || !w.quiet() || k.excuse != "" || k.expirable {
+		return
+	}
+	live := w.live()
+	if len(live) == 0 {
+		return
+	}
+	s := &splitTruth{cut: c}
+	for _, id := range live[0].core.electors() {
+		h := w.hostOf(id)
+		if h == nil {
+			return // wiped
+		}
+		s.sides = append(s.sides, c.whole[h.index])
+		if id == live[0].core.senior() {
+			s.senior = c.whole[h.index]
+		}
+	}
+	k.split = s
+}
+
+// died has promise 6 checked later, if nothing else happens until then.
+func (k *checks) died(h *host) {
+	w := k.w
+	if k.wholeSince < 0 || w.now-k.wholeSince < 10*time.Second || k.deed(h.id).slot == 0 {
+		return
+	}
+	boots, disturbed := w.boots, w.disturbed
+	w.after(deathBound, func() {
+		if w.boots == boots && w.disturbed == disturbed && h.core == nil {
+			k.seenDead(h)
+		}
+	})
+}
+
+func (k *checks) seenDead(dead *host) {
+	for _, h := range k.w.live() {
+		if h.id == dead.id || h.core.table == nil {
+			continue
+		}
+		k.w.tally[checkedDeath]++
+		if h.core.member(dead.id).up {
+			k.w.breaks("6", "%s still takes %s for alive", h.config.Name, dead.config.Name)
+		}
+	}
+}
+
+// keepsRoutes checks promise 6 at the end: the dead keep their subnets.
+func (k *checks) keepsRoutes() {
+	for _, id := range slices.SortedFunc(maps.Keys(k.deeds), compareIDs) {
+		d := k.deeds[id]
+		if h := d.host; d.slot == 0 || d.free || d.forgotten || h.core != nil || k.expirable || k.excuse != "" || h.id != id {
+			continue
+		}
+		for _, h := range k.w.live() {
+			k.w.tally[checkedRoute]++
+			if l := h.core.table.leases[d.slot]; l == nil || l.rec.Holder != id {
+				k.w.breaks("6", "%s has dropped slot %d of the dead %s", h.config.Name, d.slot, d.host.config.Name)
+			}
+		}
+	}
+}
+
+// healed reports whether everyone knows the same and sees the same.
+func (w *world) healed() bool { return w.unhealed() == "" }
+
+// unhealed says in what way they do not.
+func (w *world) unhealed() string {
+	for _, h := range w.hosts {
+		if h.core == nil {
+			continue
+		}
+		if !h.up || h.core.table == nil {
+			return h.config.Name + " is in no network"
+		}
+		for _, o := range w.hosts {
+			if o.id != h.id && w.runs(o.id) != h.core.member(o.id).up {
+				return h.config.Name + " is wrong about whether " + o.config.Name + " is alive"
+			}
+		}
+	}
+	if !w.tablesEqual() {
+		return "the tables differ"
+	}
+	return ""
+}
+
+// runs reports whether a node runs, be it as a clone.
+func (w *world) runs(id NodeID) bool {
+	return slices.ContainsFunc(w.hosts, func(h *host) bool { return h.id == id && h.core != nil })
+}
+
+// served reports whether everybody has a lease who can have one, and counts
+// why the others have none.
+func (w *world) served(final bool) bool {
+	for _, h := range w.hosts {
+		if h.core == nil || h.core.claim.phase == phaseConfirmed {
+			continue
+		}
+		full, stuck := h.noneFree(), h.noMajority()
+		if !final && !full && !stuck {
+			return false
+		}
+		switch {
+		case full:
+			w.tally[checkedFull]++
+		case stuck:
+			w.tally[checkedStuck]++
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// noneFree reports whether all slots that are handed out are held.
+func (h *host) noneFree() bool {
+	c := h.core
+	if c.table == nil {
+		return false
+	}
+	if slot, ok := c.pinned(); ok {
+		return c.rank(slot) == 3 || h.w.promisedAway(slot)
+	}
+	low, high := c.Network().eligible()
+	for s := low; s <= high; s++ {
+		if c.rank(s) < 3 && !h.w.promisedAway(s) {
+			return false
+		}
+	}
+	return true
+}
+
+// promisedAway reports whether a slot is promised to somebody who is not there:
+// it may have confirmed its lease before it died, so its lease TTL has to pass.
+func (w *world) promisedAway(s Slot) bool {
+	for _, h := range w.hosts {
+		if h.core == nil {
+			continue
+		}
+		if p := h.core.promiseFor(s); p != nil && !p.Claimant.IsZero() && !w.runs(p.Claimant) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasCompany reports whether another node of the network runs.
+func (h *host) hasCompany() bool {
+	return slices.ContainsFunc(h.w.hosts, func(o *host) bool { return o.id != h.id && o.up && o.core.table != nil })
+}
+
+// noMajority reports whether too few holders run to grant anything.
+func (h *host) noMajority() bool {
+	c := h.core
+	if c.table == nil {
+		return false
+	}
+	if !h.met && !h.hasCompany() { // those it knows may have a majority
+		return true
+	}
+	electors, running, senior := c.electors(), 0, false
+	for _, id := range electors {
+		if h.w.runs(id) {
+			running++
+			senior = senior || id == c.senior()
+		}
+	}
+	return len(electors) > 0 && 2*running <= len(electors) && !(2*running == len(electors) && senior)
+}

@@ -1,0 +1,165 @@
+package core
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// damage is a protocol broken on purpose, to see that the simulator notices. It
+// reaches into a core from its tests: the core as it is built has no switch for
+// any of this.
+type damage struct {
+	name   string
+	within int // schedules in which it has to be found
+	// strain, where there is one, makes schedules of the kind that needs the rule.
+	strain func(*plan)
+	// noSync answers for the disk as soon as a write has reached the page cache.
+	noSync bool
+	// onMessage may rewrite a message of the core's, or drop it (nil).
+	onMessage func(h *host, msg []byte) []byte
+	// onInput may change a core's memory after an input.
+	onInput func(h *host)
+	onBoot  func(h *host)
+}
+
+// writeback is how long the kernel keeps what nobody has synced.
+const writeback = 30 * time.Second
+
+func (d *damage) lazy() bool { return d != nil && d.noSync }
+
+func (d *damage) message(h *host, msg []byte) []byte {
+	if d == nil || d.onMessage == nil {
+		return msg
+	}
+	return d.onMessage(h, msg)
+}
+
+func (d *damage) after(h *host) {
+	if d != nil && d.onInput != nil && h.core != nil && h.core.table != nil {
+		d.onInput(h)
+	}
+}
+
+func (d *damage) booted(h *host) {
+	if d != nil && d.onBoot != nil && h.core != nil {
+		d.onBoot(h)
+	}
+}
+
+var damages = []damage{
+	{name: "no fsync: the disk answers before it is written", within: 2000, noSync: true},
+	{name: "no epoch rule: a holder promises a slot twice", within: 2000, onMessage: forgetPromise},
+	{name: "no epoch rule: the lease that was known first stays", within: 500, strain: expiring, onInput: func(h *host) {
+		keepLeases(h, func(old, now *LeaseRecord) bool { return now.Epoch > old.Epoch })
+	}},
+	{name: "no majority: one promise is enough", within: 1000, onInput: oneIsEnough},
+	{name: "no join before the claim", within: 1000, onBoot: func(h *host) {
+		h.do(func(now Time) { h.core.Joined(now) })
+	}},
+	{name: "a tie-break that differs by node", within: 1500, strain: cutting, onInput: func(h *host) {
+		keepLeases(h, func(old, now *LeaseRecord) bool { return now.Epoch == old.Epoch && h.index%2 == 1 })
+	}},
+	{name: "a refusal is ignored", within: 5000, onMessage: dropRefusal},
+	{name: "an epoch that was given back is promised again", within: 5000, onInput: func(h *host) {
+		v := &h.core.vault
+		v.Promises = slices.DeleteFunc(v.Promises, func(p promise) bool { return p.Claimant.IsZero() })
+	}},
+	{name: "a withdrawal is not repeated", within: 500, onMessage: dropReminder},
+}
+
+// expiring has the dead lose their leases, few subnets, and the dead come back.
+func expiring(p *plan) {
+	for _, h := range p.w.hosts {
+		h.config.LeaseTTL = 45 * time.Second
+	}
+	p.w.hosts[0].config.Want = seedNetwork(len(p.w.hosts) - 1)
+	p.faults = []fault{{do: (*plan).crash}, {do: (*plan).expire}, {do: (*plan).startAll}}
+}
+
+// cutting cuts the network while leases are granted, of few subnets.
+func cutting(p *plan) {
+	p.w.hosts[0].config.Want = seedNetwork(len(p.w.hosts))
+	p.w.links.base, p.gap = 100*time.Millisecond, 300*time.Millisecond
+	p.faults = []fault{{do: (*plan).split}, {do: (*plan).bridge}, {do: (*plan).startAll}}
+}
+
+// forgetPromise makes a holder forget what it has promised to others.
+func forgetPromise(h *host, msg []byte) []byte {
+	kind, body, err := splitMessage(msg)
+	if err != nil || kind != msgAsk {
+		return msg
+	}
+	m, v := decoded[ask](body), &h.core.vault
+	v.Promises = slices.DeleteFunc(v.Promises, func(p promise) bool { return p.Slot == m.Slot && p.Claimant != m.From })
+	return msg
+}
+
+// keepLeases brings back leases that were overruled.
+func keepLeases(h *host, keep func(old, now *LeaseRecord) bool) {
+	t := h.core.table
+	if h.known == nil {
+		h.known = map[Slot]*stored[LeaseRecord]{}
+	}
+	for s, l := range t.leases {
+		old := h.known[s]
+		if old != nil && old != l && old.rec.Holder != l.rec.Holder && !old.rec.Holder.IsZero() && !l.rec.Holder.IsZero() && keep(&old.rec, &l.rec) {
+			t.putLease(old)
+			continue
+		}
+		h.known[s] = l
+	}
+}
+
+// oneIsEnough has everybody agree as soon as anybody does.
+func oneIsEnough(h *host) {
+	k := &h.core.claim
+	if k.phase != phaseAsking {
+		return
+	}
+	for _, v := range k.votes {
+		if v != promised {
+			continue
+		}
+		for _, id := range h.core.electors() {
+			k.votes[id] = promised
+		}
+		h.do(func(Time) { h.core.decide() })
+		return
+	}
+}
+
+func dropRefusal(_ *host, msg []byte) []byte {
+	if kind, body, err := splitMessage(msg); err == nil && kind == msgAnswer {
+		if v := decoded[answer](body).Verdict; v == held || v == taken || v == stale {
+			return nil
+		}
+	}
+	return msg
+}
+
+// dropReminder leaves a claimant in the dark about promises it has no use for.
+func dropReminder(h *host, msg []byte) []byte {
+	if kind, body, err := splitMessage(msg); err == nil && kind == msgAnswer {
+		if m := decoded[answer](body); m.Verdict == promised && !h.core.wants(m.Slot, m.Epoch) {
+			return nil
+		}
+	}
+	return msg
+}
+
+func TestEveryDamageIsFound(t *testing.T) {
+	for i := range damages {
+		d := &damages[i]
+		t.Run(d.name, func(t *testing.T) {
+			n, seed, broken, _ := search(1, d.within, 0, time.Minute, d)
+			if broken == "" {
+				t.Fatalf("not found in %d schedules", n)
+			}
+			if r := playSeed(seed, 0, &damage{strain: d.strain}); r.broken != "" {
+				t.Fatalf("seed %d is broken without the damage, too: %s", seed, r.broken)
+			}
+			t.Logf("found by seed %d: %s", seed, broken)
+		})
+	}
+}

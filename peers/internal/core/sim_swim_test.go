@@ -1,0 +1,554 @@
+package core
+
+import (
+	"math"
+	"slices"
+	"time"
+)
+
+// Gossip membership after SWIM, with memberlist's rules and the daemon's
+// settings: probes, suspicions that can be refuted, rumours told a few times to
+// a few members, whole states exchanged now and then, and a loop that looks for
+// those who are lost.
+const (
+	probeEvery    = time.Second
+	gossipEvery   = 100 * time.Millisecond
+	gossipFanout  = 4
+	indirectTries = 3
+	suspicionMult = 4
+	retransmits   = 4
+	pushPullEvery = 30 * time.Second
+	tellDeadFor   = time.Minute
+	suspectShown  = 12 * time.Second
+	rejoinEvery   = 3 * time.Second
+	settledAfter  = 10 * time.Second
+	packetRoom    = 1350 // bytes of rumours in a datagram
+)
+
+type swimState uint8
+
+const (
+	swimAlive swimState = iota
+	swimSuspect
+	swimDead
+	swimLeft
+)
+
+// peer is a member as one host sees it. A start of a node outdoes the earlier
+// ones; within a start the incarnation says which news is newer.
+type peer struct {
+	id       NodeID
+	gen      uint64
+	inc      uint32
+	place    int
+	instance uint64
+	state    swimState
+	since    time.Duration
+	failedAt time.Duration // when a probe of our own failed; -1: since then one was answered
+	shown    member        // what the core was told
+}
+
+// rumour is one piece of news: about a member, or a message of the core's.
+type rumour struct {
+	about *peer // a copy
+	key   string
+	msg   []byte
+	sends int
+}
+
+func (r *rumour) size() int { return len(r.msg) + 60 }
+
+type swim struct {
+	h       *host
+	self    peer
+	peers   []*peer
+	byID    map[NodeID]*peer
+	news    []*rumour
+	telling bool
+	probing int
+	wrotes  map[NodeID]int // where somebody unknown wrote from
+
+	beginAt, probeAt, syncAt, joinAt time.Duration
+	suspects                         int
+}
+
+func newSwim(h *host) swim {
+	w := h.w
+	s := swim{
+		h: h, self: peer{id: h.id, gen: w.boots, place: h.place, instance: h.config.Instance},
+		byID: map[NodeID]*peer{}, wrotes: map[NodeID]int{}, beginAt: w.now,
+	}
+	s.probeAt = w.now + w.between(0, probeEvery)
+	s.syncAt = w.now + w.between(0, pushPullEvery)
+	s.joinAt = w.now + w.between(0, rejoinEvery)
+	return s
+}
+
+// beat does what is due.
+func (s *swim) beat() {
+	now := s.h.w.now
+	if now >= s.probeAt {
+		s.probeAt = now + probeEvery
+		s.probe()
+	}
+	if s.suspects > 0 {
+		s.buryDead()
+	}
+	if now >= s.syncAt {
+		s.syncAt = now + s.h.w.between(pushPullEvery/2, pushPullEvery*3/2)*time.Duration(s.syncScale())
+		if p := s.random(swimAlive); p != nil {
+			s.pushPull(p.place)
+		}
+	}
+	if now >= s.joinAt {
+		s.joinAt = now + s.h.w.between(rejoinEvery/2, rejoinEvery*3/2)
+		s.h.lookForOthers()
+	}
+}
+
+// syncScale is memberlist's: above 32 members states are exchanged more rarely.
+func (s *swim) syncScale() int {
+	n := float64(len(s.peers) + 1)
+	if n <= 32 {
+		return 1
+	}
+	return int(math.Ceil(math.Log2(n)-math.Log2(32))) + 1
+}
+
+// probe asks the next member whether it is there: directly, through others, and
+// over a connection.
+func (s *swim) probe() {
+	for range s.peers {
+		s.probing = (s.probing + 1) % len(s.peers)
+		if p := s.peers[s.probing]; p.state <= swimSuspect {
+			s.probeOne(p)
+			return
+		}
+	}
+}
+
+func (s *swim) probeOne(p *peer) {
+	h := s.h
+	h.sent += 100
+	h.sentMessages++
+	to := h.w.places[p.place]
+	there := to != nil && to.id == p.id && to.swim.self.gen == p.gen
+	if there && (h.answers(to) || h.connects(to) || s.indirect(to)) {
+		if p.failedAt >= 0 {
+			p.failedAt = -1
+			s.show(p)
+		}
+		return
+	}
+	h.w.tally[probesFailed]++
+	p.failedAt = h.w.now
+	s.hear(&peer{id: p.id, gen: p.gen, inc: p.inc, place: p.place, instance: p.instance, state: swimSuspect})
+	s.show(p)
+}
+
+func (s *swim) indirect(to *host) bool {
+	for range indirectTries {
+		p := s.random(swimAlive)
+		if p == nil {
+			return false
+		}
+		via := s.h.w.places[p.place]
+		if via != nil && via != to && via.id == p.id && s.h.answers(via) && via.answers(to) {
+			return true
+		}
+	}
+	return false
+}
+
+// buryDead declares those dead who were suspected for long enough.
+func (s *swim) buryDead() {
+	now := s.h.w.now
+	for _, p := range s.peers {
+		if p.state == swimSuspect && now-p.since >= s.suspicion() {
+			if s.h.w.isAlive(p) {
+				s.h.w.tally[falseDeaths]++
+			}
+			dead := *p
+			dead.state = swimDead
+			s.hear(&dead)
+		}
+		if p.failedAt >= 0 && now-p.failedAt >= suspectShown {
+			p.failedAt = -1
+			s.show(p)
+		}
+	}
+}
+
+func (w *world) isAlive(p *peer) bool {
+	h := w.places[p.place]
+	return h != nil && h.up && h.swim.self.gen == p.gen
+}
+
+// suspicion is how long a suspect may take to object, when others agree.
+func (s *swim) suspicion() time.Duration {
+	n := float64(len(s.peers) + 1)
+	return time.Duration(suspicionMult * max(1, math.Log10(n)) * float64(probeEvery))
+}
+
+// random picks a member in that state or a better one.
+func (s *swim) random(worst swimState) *peer {
+	for range 3 {
+		if len(s.peers) == 0 {
+			return nil
+		}
+		if p := s.peers[s.h.w.rand.IntN(len(s.peers))]; p.state <= worst {
+			return p
+		}
+	}
+	for _, p := range s.peers {
+		if p.state <= worst {
+			return p
+		}
+	}
+	return nil
+}
+
+// newer reports whether news about a member is news.
+func newer(p, old *peer) bool {
+	switch {
+	case old == nil || p.gen != old.gen:
+		return old == nil && p.state <= swimSuspect || old != nil && p.gen > old.gen && p.state <= swimSuspect
+	case p.inc != old.inc && p.state == swimAlive:
+		return p.inc > old.inc
+	case p.state == swimAlive:
+		return false
+	}
+	return p.inc >= old.inc && p.state > old.state
+}
+
+// hear takes in news about a member, and passes it on.
+func (s *swim) hear(p *peer) {
+	if p.id == s.self.id {
+		s.hearOfSelf(p)
+		return
+	}
+	old := s.byID[p.id]
+	if !newer(p, old) {
+		return
+	}
+	if old == nil {
+		old = &peer{id: p.id, failedAt: -1}
+		s.byID[p.id] = old
+		i, _ := slices.BinarySearchFunc(s.peers, p.id, func(o *peer, id NodeID) int { return compareIDs(o.id, id) })
+		s.peers = slices.Insert(s.peers, i, old)
+	}
+	if old.gen != p.gen || p.state == swimAlive {
+		old.failedAt = -1
+	}
+	s.count(old.state, -1)
+	old.gen, old.inc, old.place, old.instance, old.state, old.since = p.gen, p.inc, p.place, p.instance, p.state, s.h.w.now
+	s.count(old.state, 1)
+	told := *p
+	s.tell(&rumour{about: &told, key: "member " + string(p.id[:])})
+	s.show(old)
+}
+
+func (s *swim) count(state swimState, by int) {
+	if state == swimSuspect {
+		s.suspects += by
+	}
+}
+
+// hearOfSelf refutes what is wrong, and finds out about a twin.
+func (s *swim) hearOfSelf(p *peer) {
+	if p.gen != s.self.gen {
+		s.meetTwin(p)
+		return
+	}
+	if p.state == swimAlive || p.inc < s.self.inc || s.h.leaving {
+		return
+	}
+	s.h.w.tally[refutations]++
+	s.self.inc = p.inc + 1
+	told := s.self
+	s.tell(&rumour{about: &told, key: "member " + string(told.id[:])})
+}
+
+// moved announces another address.
+func (s *swim) moved() {
+	s.self.place = s.h.place
+	s.self.inc++
+	told := s.self
+	s.tell(&rumour{about: &told, key: "member " + string(told.id[:])})
+}
+
+// meetTwin: of two live hosts with one identity the newcomer stops.
+func (s *swim) meetTwin(p *peer) {
+	other := s.h.w.places[p.place]
+	if other == nil || other == s.h || other.id != s.h.id || other.swim.self.gen != p.gen || !s.h.connects(other) {
+		return
+	}
+	mine, theirs := s.settled(), other.swim.settled()
+	a, b := s.h.core.StartNumber(), other.core.StartNumber()
+	if mine != theirs && !mine || mine == theirs && (a < b || a == b && s.self.instance < other.swim.self.instance) {
+		s.h.stopAsTwin()
+	} else {
+		other.stopAsTwin() // it finds out at the same time
+	}
+}
+
+// outlive announces this start anew when another one with our identity ends: to
+// memberlist they are two members, here they are one.
+func (s *swim) outlive() {
+	s.h.w.boots++
+	s.self.gen = s.h.w.boots
+	told := s.self
+	s.tell(&rumour{about: &told, key: "member " + string(told.id[:])})
+}
+
+func (s *swim) settled() bool { return s.h.w.now-s.beginAt >= settledAfter }
+
+// show tells the core what is new of a member.
+func (s *swim) show(p *peer) {
+	m := member{up: p.state <= swimSuspect}
+	m.suspect = m.up && p.failedAt >= 0
+	if m == p.shown {
+		return
+	}
+	was := p.shown
+	p.shown = m
+	s.h.w.trace.member(s.h.w, s.h, p)
+	s.h.do(func(now Time) {
+		switch {
+		case !m.up:
+			s.h.core.MemberDown(now, p.id)
+		case !was.up:
+			s.h.core.MemberUp(now, p.id)
+		}
+		s.h.core.MemberSuspect(now, p.id, m.suspect)
+	})
+}
+
+// placeOf is where to write to a node: where gossip says it is, or where it
+// wrote from.
+func (s *swim) placeOf(id NodeID) (int, bool) {
+	if p := s.byID[id]; p != nil && p.state <= swimSuspect {
+		return p.place, true
+	}
+	place, ok := s.wrotes[id]
+	return place, ok
+}
+
+func (s *swim) wrote(id NodeID, place int) {
+	if p := s.byID[id]; p == nil || p.state > swimSuspect {
+		s.wrotes[id] = place
+	}
+}
+
+// tell queues a rumour; a newer one with its key takes its place.
+func (s *swim) tell(r *rumour) {
+	s.news = slices.DeleteFunc(s.news, func(o *rumour) bool { return o.key == r.key })
+	s.news = append(s.news, r)
+	if !s.telling {
+		s.telling = true
+		boot := s.h.boots
+		s.h.w.after(s.h.w.between(0, gossipEvery), func() { s.gossip(boot) })
+	}
+}
+
+// gossip tells some members some of the news, as long as there is any.
+func (s *swim) gossip(boot int) {
+	if s.h.boots != boot {
+		return
+	}
+	s.h.deliver(func() {
+		if s.h.up {
+			s.tellSome()
+		}
+		if len(s.news) == 0 {
+			s.telling = false
+			return
+		}
+		s.h.w.after(gossipEvery, func() { s.gossip(boot) })
+	})
+}
+
+func (s *swim) tellSome() {
+	if len(s.peers) == 0 {
+		return
+	}
+	limit := retransmits * int(math.Ceil(math.Log10(float64(len(s.peers)+2))))
+	for _, p := range s.listeners() {
+		packet, size := s.pack(limit)
+		if len(packet) == 0 {
+			return
+		}
+		from, at := s.self, s.h.place
+		s.h.datagram(p.place, size, func(to *host) {
+			to.w.trace.mix(uint64(to.w.now), uint64(to.index), uint64(from.gen), uint64(len(packet)))
+			to.swim.wrote(from.id, at)
+			to.swim.take(packet)
+		})
+	}
+}
+
+// listeners are a few members at random; the dead are told of their death for a
+// while, so that one that was only paused can object.
+func (s *swim) listeners() []*peer {
+	var some []*peer
+	n := len(s.peers)
+	for range min(3*gossipFanout, 4*n) {
+		p := s.peers[s.h.w.rand.IntN(n)]
+		if (p.state <= swimSuspect || s.h.w.now-p.since < tellDeadFor) && !slices.Contains(some, p) {
+			some = append(some, p)
+		}
+		if len(some) == gossipFanout {
+			break
+		}
+	}
+	return some
+}
+
+// pack takes the news that was told least often, as much as fits.
+func (s *swim) pack(limit int) (packet []*rumour, size int) {
+	slices.SortStableFunc(s.news, func(a, b *rumour) int { return a.sends - b.sends })
+	kept := s.news[:0]
+	for _, r := range s.news {
+		if size+r.size() <= packetRoom {
+			size += r.size()
+			packet = append(packet, r)
+			r.sends++
+		}
+		if r.sends < limit {
+			kept = append(kept, r)
+		}
+	}
+	s.news = kept
+	return packet, size
+}
+
+// take handles a packet of rumours.
+func (s *swim) take(packet []*rumour) {
+	boot := s.h.boots
+	for _, r := range packet {
+		if s.h.boots != boot {
+			return
+		}
+		if r.about != nil {
+			about := *r.about
+			s.hear(&about)
+		} else {
+			s.h.receive(NodeID{}, 0, r.msg)
+		}
+	}
+}
+
+// farewell tells that this member leaves.
+func (s *swim) farewell() {
+	s.self.state = swimLeft
+	told := s.self
+	s.tell(&rumour{about: &told, key: "member " + string(told.id[:])})
+	if s.h.up {
+		s.tellSome()
+	}
+}
+
+// roll is one side of an exchange of whole states.
+type roll struct {
+	members []peer
+	state   []byte
+}
+
+func (s *swim) roll() roll {
+	r := roll{members: []peer{s.self}, state: s.h.core.State()}
+	for _, p := range s.peers {
+		m := *p
+		if m.state == swimDead {
+			m.state = swimSuspect // it may know better
+		}
+		r.members = append(r.members, m)
+	}
+	return r
+}
+
+func (r roll) size() int { return len(r.state) + 100*len(r.members) }
+
+// pushPull exchanges whole states with whoever is at an address, over a connection.
+func (s *swim) pushPull(place int) {
+	h := s.h
+	to := h.w.places[place]
+	if to == nil || to == h || !h.connects(to) {
+		return
+	}
+	mine, back, boot := s.roll(), h.place, h.boots
+	from := h.id
+	h.stream(place, mine.size(), func(to *host) {
+		theirs := to.swim.roll()
+		to.swim.unroll(from, mine)
+		if to.core == nil {
+			return
+		}
+		id := to.id
+		to.stream(back, theirs.size(), func(h *host) {
+			if h.boots == boot {
+				h.swim.unroll(id, theirs)
+			}
+		})
+	})
+}
+
+func (s *swim) unroll(from NodeID, r roll) {
+	boot := s.h.boots
+	s.h.w.trace.mix(uint64(s.h.w.now), uint64(s.h.index), uint64(crc(r.state)))
+	s.h.w.tally[statesExchanged]++
+	for i := range r.members {
+		m := r.members[i]
+		if s.h.boots != boot {
+			return
+		}
+		if m.state == swimAlive || s.byID[m.id] != nil || m.id == s.self.id {
+			s.hear(&m)
+		}
+	}
+	if s.h.boots == boot {
+		s.h.merge(from, r.state)
+	}
+}
+
+// lookForOthers is the daemon's join loop: seeds, and a few of those who are
+// known and not up.
+func (h *host) lookForOthers() {
+	if !h.up {
+		return
+	}
+	for _, seed := range h.seeds {
+		if p := h.swim.byID[seed.id]; !h.met || p == nil || p.state > swimSuspect {
+			h.swim.pushPull(seed.place)
+		}
+	}
+	for _, place := range h.lost() {
+		h.swim.pushPull(place)
+	}
+}
+
+// lost are up to three addresses of nodes in the table that are not up.
+func (h *host) lost() []int {
+	t := h.core.table
+	if t == nil || len(h.swim.peers)-h.swim.dead() >= len(t.nodes) {
+		return nil
+	}
+	var places []int
+	for _, id := range t.sortedNodes() {
+		n := &t.nodes[id].rec
+		if p := h.swim.byID[id]; id != h.id && !n.Left && (!h.met || p == nil || p.state > swimSuspect) {
+			places = append(places, placeOf(n.Gossip))
+		}
+	}
+	h.w.rand.Shuffle(len(places), func(i, j int) { places[i], places[j] = places[j], places[i] })
+	return places[:min(3, len(places))]
+}
+
+func (s *swim) dead() int {
+	n := 0
+	for _, p := range s.peers {
+		if p.state > swimSuspect {
+			n++
+		}
+	}
+	return n
+}

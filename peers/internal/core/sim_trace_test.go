@@ -1,0 +1,237 @@
+package core
+
+import (
+	"fmt"
+	"hash/crc32"
+	"io"
+	"time"
+)
+
+// trace is what happened: always as a hash, and for people where out is set.
+type trace struct {
+	hash uint64
+	out  io.Writer
+}
+
+func (t *trace) on() bool { return t.out != nil }
+
+// mix takes numbers into the hash.
+func (t *trace) mix(numbers ...uint64) {
+	for _, n := range numbers {
+		t.hash = mix(t.hash ^ n)
+	}
+}
+
+func crc(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
+
+// line tells of something that happened to a host, or, with nil, to the world.
+func (t *trace) line(w *world, h *host, format string, args ...any) {
+	index := uint64(1 << 32)
+	if h != nil {
+		index = uint64(h.index)
+	}
+	t.mix(uint64(w.now), index, uint64(crc([]byte(format))))
+	if t.out == nil {
+		return
+	}
+	name := "world"
+	if h != nil {
+		name = h.config.Name
+	}
+	fmt.Fprintf(t.out, "%12.6f %-8s %s\n", w.now.Seconds(), name, fmt.Sprintf(format, args...))
+}
+
+// message tells of a message of the core's.
+func (t *trace) message(w *world, h *host, other NodeID, does string, msg []byte) {
+	if t.out == nil {
+		return
+	}
+	fmt.Fprintf(t.out, "%12.6f %-8s %s %s %s\n", w.now.Seconds(), h.config.Name, does, w.nameOf(other), describe(w, msg))
+}
+
+// member tells what gossip thinks of somebody.
+func (t *trace) member(w *world, h *host, p *peer) {
+	t.mix(uint64(w.now), uint64(h.index), p.gen, uint64(p.state))
+	if t.out == nil {
+		return
+	}
+	fmt.Fprintf(t.out, "%12.6f %-8s sees %s up %v suspect %v\n", w.now.Seconds(), h.config.Name, w.nameOf(p.id), p.shown.up, p.shown.suspect)
+}
+
+func (w *world) nameOf(id NodeID) string {
+	for _, h := range w.hosts {
+		if h.id == id {
+			return h.config.Name
+		}
+	}
+	if id.IsZero() {
+		return "everybody"
+	}
+	return id.Short()
+}
+
+var verdicts = map[verdict]string{
+	promised: "promised", held: "held", taken: "taken", stale: "stale", abstain: "abstain", notHolder: "not a holder",
+}
+
+// describe says in a line what a message says.
+func describe(w *world, msg []byte) string {
+	kind, body, err := splitMessage(msg)
+	if err != nil {
+		return err.Error()
+	}
+	switch kind {
+	case msgAsk:
+		m := decoded[ask](body)
+		return fmt.Sprintf("ask slot %d epoch %d", m.Slot, m.Epoch)
+	case msgAnswer:
+		m := decoded[answer](body)
+		return fmt.Sprintf("answer slot %d epoch %d: %s by %s seen %d", m.Slot, m.Epoch, verdicts[m.Verdict], w.nameOf(m.By), m.Seen)
+	case msgWithdraw:
+		m := decoded[withdraw](body)
+		return fmt.Sprintf("withdraw slot %d up to epoch %d", m.Slot, m.Epoch)
+	case msgRecords:
+		m := decoded[records](body)
+		return fmt.Sprintf("records%s, wants parts %#x, ack of slot %d", describeRecords(w, m.Records), m.Mask, m.AckSlot)
+	case msgAck:
+		m := decoded[ack](body)
+		return fmt.Sprintf("ack slot %d epoch %d", m.Slot, m.Epoch)
+	}
+	return "digest"
+}
+
+func decoded[M any](body []byte) (m M) {
+	_ = decoder.Unmarshal(body, &m)
+	return m
+}
+
+func describeRecords(w *world, all [][]byte) string {
+	text := ""
+	for _, raw := range all {
+		e, err := openEnvelope(raw)
+		if err != nil {
+			continue
+		}
+		switch e.Kind {
+		case kindNode:
+			r := decoded[NodeRecord](e.Payload)
+			text += fmt.Sprintf(" [node %s start %d.%d]", w.nameOf(r.ID()), r.Start, r.Version)
+		case kindLease:
+			r := decoded[LeaseRecord](e.Payload)
+			holder := "nobody"
+			if !r.Holder.IsZero() {
+				holder = w.nameOf(r.Holder)
+			}
+			text += fmt.Sprintf(" [slot %d epoch %d %s %d/%d]", r.Slot, r.Epoch, holder, r.Promises, r.Electors)
+		case kindForget:
+			r := decoded[ForgetRecord](e.Payload)
+			text += fmt.Sprintf(" [forget %s %d]", w.nameOf(r.Node), r.Start)
+		}
+	}
+	return text
+}
+
+// tally counts what was done to a network, and what was checked on it.
+type tally [tallies]int64
+
+const (
+	starts = iota
+	kills
+	powerFailures
+	crashesBefore
+	crashesBetween
+	crashesAfter
+	restartsOlder
+	restartsWithout
+	restartsAmnesia
+	restartsWiped
+	pauses
+	longPauses
+	staleHandled
+	clones
+	twinsStopped
+	cutsSplit
+	cutsOneWay
+	cutsBridge
+	cutsFlapping
+	phasesLoss
+	phasesLate
+	datagramsLost
+	datagramsDoubled
+	datagramsLate
+	datagramsCut
+	disksFull
+	writesFailed
+	leaves
+	forgets
+	pinned
+	expiries
+	moves
+	allStopped
+	massStarts
+	clockJumps
+	vaultsWritten
+	probesFailed
+	falseDeaths
+	refutations
+	statesExchanged
+
+	checkedOverlap
+	checkedWhole
+	checkedKept
+	checkedResumed
+	checkedMinority
+	minorityClaims
+	checkedJoined
+	checkedDeath
+	checkedRoute
+	checkedEqual
+	checkedClaims
+	checkedFull
+	checkedStuck
+	refusals
+	lostForgotten
+	lostExpired
+	lostConflict
+	overlapsExcused
+	freeClaims
+	schedules
+	tallies
+)
+
+var tallyNames = [tallies]string{
+	starts: "starts of a daemon", kills: "kill -9", powerFailures: "power failures",
+	crashesBefore: "crashes before a disk write", crashesBetween: "crashes between write and sync", crashesAfter: "crashes after the sync, before the answer",
+	restartsOlder: "restarts with an older disk", restartsWithout: "restarts without node table", restartsAmnesia: "restarts without vault", restartsWiped: "restarts without disk",
+	pauses: "pauses up to 30 s", longPauses: "pauses up to 600 s", staleHandled: "stale messages and timers handled after a pause",
+	clones: "clones started", twinsStopped: "twins that found each other",
+	cutsSplit: "cuts in two", cutsOneWay: "one-way cuts", cutsBridge: "cuts with one node between", cutsFlapping: "flapping links",
+	phasesLoss: "times of loss", phasesLate: "times of late datagrams", datagramsLost: "datagrams lost", datagramsDoubled: "datagrams doubled",
+	datagramsLate: "datagrams late, up to 30 s", datagramsCut: "datagrams cut off", disksFull: "full disks", writesFailed: "writes failed",
+	leaves: "leave", forgets: "forget", pinned: "starts with a pin", expiries: "waits for the lease TTL", moves: "address changes",
+	allStopped: "all stopped", massStarts: "all started at once", clockJumps: "wall clock jumps", vaultsWritten: "vaults written",
+	probesFailed: "probes failed", falseDeaths: "live nodes declared dead", refutations: "suspicions refuted", statesExchanged: "whole states exchanged",
+	checkedOverlap: "1 confirmations compared with all other leases", checkedWhole: "1 networks, whole for 40 s, searched for overlaps",
+	checkedKept: "2 leases confirmed again", checkedResumed: "2, 8 starts that had to resume their lease",
+	checkedMinority: "4 grants inside a cut network", minorityClaims: "4 seconds of claims waiting in a smaller part", checkedJoined: "3 leases of nodes that had to join first",
+	checkedDeath: "6 deaths that had to be seen within 30 s", checkedRoute: "6 leases of the dead that had to be kept", checkedEqual: "5 networks healed, tables compared",
+	checkedClaims: "nodes that had to have a lease in the end", checkedFull: "nodes left without, all slots held", checkedStuck: "nodes left without, no majority there",
+	refusals: "daemons that ended with an error", lostForgotten: "leases lost: forgotten", lostExpired: "leases lost: expired", lostConflict: "leases lost: conflict",
+	overlapsExcused: "overlaps after a fault that may make them", freeClaims: "leases granted", schedules: "schedules",
+}
+
+func (t *tally) add(o *tally) {
+	for i := range t {
+		t[i] += o[i]
+	}
+}
+
+// print lists everything that was counted, also what was not once.
+func (t *tally) print(out io.Writer) {
+	for i, name := range tallyNames {
+		fmt.Fprintf(out, "%12d  %s\n", t[i], name)
+	}
+}
+
+// seconds is a duration in a table.
+func seconds(d time.Duration) string { return fmt.Sprintf("%.3f s", d.Seconds()) }
