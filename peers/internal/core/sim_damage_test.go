@@ -2,7 +2,6 @@ package core
 
 import (
 	"slices"
-	"testing"
 	"time"
 )
 
@@ -146,20 +145,4 @@ func dropReminder(h *host, msg []byte) []byte {
 		}
 	}
 	return msg
-}
-
-func TestEveryDamageIsFound(t *testing.T) {
-	for i := range damages {
-		d := &damages[i]
-		t.Run(d.name, func(t *testing.T) {
-			n, seed, broken, _ := search(1, d.within, 0, time.Minute, d)
-			if broken == "" {
-				t.Fatalf("not found in %d schedules", n)
-			}
-			if r := playSeed(seed, 0, &damage{strain: d.strain}); r.broken != "" {
-				t.Fatalf("seed %d is broken without the damage, too: %s", seed, r.broken)
-			}
-			t.Logf("found by seed %d: %s", seed, broken)
-		})
-	}
 }

@@ -1,0 +1,27 @@
+//go:build !race
+
+package core
+
+import (
+	"testing"
+	"time"
+)
+
+// Under the race detector this would take minutes and show nothing: a schedule
+// has one goroutine.
+
+func TestEveryDamageIsFound(t *testing.T) {
+	for i := range damages {
+		d := &damages[i]
+		t.Run(d.name, func(t *testing.T) {
+			n, seed, broken, _ := search(1, d.within, 0, time.Minute, d)
+			if broken == "" {
+				t.Fatalf("not found in %d schedules", n)
+			}
+			if r := playSeed(seed, 0, &damage{strain: d.strain}); r.broken != "" {
+				t.Fatalf("seed %d is broken without the damage, too: %s", seed, r.broken)
+			}
+			t.Logf("found by seed %d: %s", seed, broken)
+		})
+	}
+}
