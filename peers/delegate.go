@@ -53,7 +53,7 @@ func (d delegate) NotifyJoin(n *memberlist.Node) { d.g.roster.put(n) }
 func (d delegate) NotifyUpdate(n *memberlist.Node) { d.g.roster.put(n) }
 
 // NotifyLeave implements memberlist.EventDelegate.
-func (d delegate) NotifyLeave(n *memberlist.Node) { d.g.roster.drop(n.Name) }
+func (d delegate) NotifyLeave(n *memberlist.Node) { d.g.roster.giveUp(n.Name, time.Now()) }
 
 // NotifyAlive implements memberlist.AliveDelegate: it lets in nodes of our network and nodes that are in none yet.
 func (d delegate) NotifyAlive(n *memberlist.Node) error {
@@ -147,5 +147,5 @@ func (d delegate) AckPayload() []byte { return nil }
 
 // NotifyPingComplete implements memberlist.PingDelegate.
 func (d delegate) NotifyPingComplete(other *memberlist.Node, rtt time.Duration, _ []byte) {
-	d.g.roster.answered(other.Name, rtt)
+	d.g.roster.answered(other.Name, rtt, time.Now())
 }

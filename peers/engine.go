@@ -102,7 +102,7 @@ func (e *engine) run(ctx context.Context) error {
 // tick lets time pass, and does what was put off.
 func (e *engine) tick() {
 	e.core.Tick(e.now())
-	e.followRoster() // suspicions wear off
+	e.followRoster() // suspicions wear off, doubts end
 	e.askInUse()
 	e.settle()
 	e.encode()
@@ -158,7 +158,9 @@ func mismatch(err error) error {
 
 // followRoster tells the core who came, went, or keeps silent.
 func (e *engine) followRoster() {
-	for id, l := range e.gossip.roster.news(time.Now()) {
+	now := time.Now()
+	e.gossip.ask(now)
+	for id, l := range e.gossip.roster.news(now) {
 		if !l.up {
 			e.core.MemberDown(e.now(), id)
 			continue

@@ -13,14 +13,14 @@ import (
 	"flanneld/peers/internal/core"
 )
 
-// Gossip timings, for a local network of 2 to 1,000 nodes. A node that stops is probed within a second, suspected a second later
-// (probeInterval), and declared dead after suspicionMult × max(1, log10 n) probe intervals once two others agree: 6 s after it stopped at up to
-// 10 nodes, suspicionMaxMult times the last term where nobody agrees. What it takes to be declared dead while alive: not to answer,
-// neither directly nor through three others nor over TCP, all that time.
+// Gossip timings, for a local network of 2 to 1,000 nodes. A node that stops is probed within a second or two, suspected a second later
+// (probeInterval), and declared dead after suspicionMult × max(1, log10 n) probe intervals once another one agrees: some 5 s after it stopped at
+// up to 10 nodes, suspicionMaxMult times the last term where nobody agrees. What it takes to be declared dead while alive: not to answer,
+// neither directly nor through three others nor over TCP, all that time. And then those that it does answer do not believe it: see doubt.go.
 const (
 	probeInterval    = time.Second
 	probeTimeout     = 500 * time.Millisecond
-	suspicionMult    = 4
+	suspicionMult    = 3
 	suspicionMaxMult = 3
 	gossipInterval   = 100 * time.Millisecond
 	gossipNodes      = 4
@@ -75,6 +75,7 @@ type gossip struct {
 	reliable  chan reliableSend
 	workers   sync.WaitGroup
 	unsent    sync.WaitGroup // reliable sends queued or under way
+	asking    chan struct{}  // a token for each question to a member in doubt
 
 	// The core's goroutine has these.
 	started time.Time
@@ -96,6 +97,7 @@ func newGossip(t *transport, self meta, start uint64, endpoint netip.AddrPort, k
 		states:    make(chan remoteState, stateQueue),
 		namesakes: make(chan namesake, 16),
 		reliable:  make(chan reliableSend, reliableQueue),
+		asking:    make(chan struct{}, maxAsking),
 		started:   time.Now(),
 		paths:     newReturnPaths(endpoint),
 	}

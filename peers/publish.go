@@ -29,7 +29,7 @@ func (e *engine) publish() {
 		info := e.info(n)
 		if n.Self {
 			s.Self = info
-		} else if info.State == Dead || info.State != Left && !e.joiner.joined.Load() {
+		} else if info.State == Dead || e.gossip.roster.inDoubt(n.ID) || info.State != Left && !e.joiner.joined.Load() {
 			lost = append(lost, info.Gossip)
 		}
 		s.Nodes = append(s.Nodes, info)

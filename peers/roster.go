@@ -43,6 +43,7 @@ type roster struct {
 	mu      sync.Mutex
 	members map[string]*member                 // by member name
 	nodes   map[core.NodeID]map[string]*member // the same, by node
+	doubts  map[string]*doubt                  // of members that gossip has given up
 	dirty   map[core.NodeID]struct{}           // nodes there is news of
 	// expected were up when this roster was begun in place of another: until due they are taken to be.
 	expected []core.NodeID
@@ -56,6 +57,7 @@ func newRoster(self core.NodeID, suspect time.Duration) *roster {
 		suspect: suspect,
 		members: map[string]*member{},
 		nodes:   map[core.NodeID]map[string]*member{},
+		doubts:  map[string]*doubt{},
 		dirty:   map[core.NodeID]struct{}{},
 	}
 }
@@ -95,6 +97,7 @@ func (r *roster) put(n *memberlist.Node) {
 		m.rtt, m.suspected = old.rtt, old.suspected
 	}
 	r.members[n.Name] = m
+	delete(r.doubts, n.Name)
 	if r.nodes[id] == nil {
 		r.nodes[id] = map[string]*member{}
 	}
@@ -115,16 +118,11 @@ func (r *roster) touch(id core.NodeID) {
 	notify(r.changed)
 }
 
-// drop takes a dead or departed member out.
-func (r *roster) drop(name string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	m := r.members[name]
-	if m == nil {
-		return
-	}
-	delete(r.members, name)
-	delete(r.nodes[m.id], name)
+// remove takes a dead member out; r.mu is held.
+func (r *roster) remove(m *member) {
+	delete(r.members, m.node.Name)
+	delete(r.doubts, m.node.Name)
+	delete(r.nodes[m.id], m.node.Name)
 	if len(r.nodes[m.id]) == 0 {
 		delete(r.nodes, m.id)
 	}
@@ -132,12 +130,13 @@ func (r *roster) drop(name string) {
 }
 
 // answered notes a probe that came back.
-func (r *roster) answered(name string, rtt time.Duration) {
+func (r *roster) answered(name string, rtt time.Duration, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if m := r.members[name]; m != nil {
 		m.rtt = rtt
 		r.clear(m)
+		r.settle(m, now)
 	}
 }
 
@@ -188,13 +187,21 @@ func (r *roster) news(now time.Time) map[core.NodeID]liveness {
 	all := make(map[core.NodeID]liveness, len(r.dirty))
 	for id := range r.dirty {
 		m, up := latest(r.nodes[id])
-		suspect := up && !m.suspected.IsZero() && now.Sub(m.suspected) < r.suspect
+		suspect := up && r.suspects(&m, now)
 		all[id] = liveness{up, suspect}
 		if !suspect {
 			delete(r.dirty, id)
 		}
 	}
 	return all
+}
+
+// suspects reports whether a member that is up does not answer for the moment; r.mu is held.
+func (r *roster) suspects(m *member, now time.Time) bool {
+	if d := r.doubts[m.node.Name]; d != nil && !d.answered {
+		return true
+	}
+	return !m.suspected.IsZero() && now.Sub(m.suspected) < r.suspect
 }
 
 // of returns a copy of the member that counts for a node.
@@ -225,13 +232,15 @@ func (r *roster) size() int {
 	return len(r.nodes)
 }
 
-// endpoints is where the gossip of live members is.
+// endpoints is where the gossip of live members is that nobody has given up.
 func (r *roster) endpoints() map[netip.AddrPort]bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := make(map[netip.AddrPort]bool, len(r.members))
-	for _, m := range r.members {
-		all[m.endpoint()] = true
+	for name, m := range r.members {
+		if r.doubts[name] == nil {
+			all[m.endpoint()] = true
+		}
 	}
 	return all
 }

@@ -31,13 +31,16 @@ func TestLatestLiveStartOfANodeCounts(t *testing.T) {
 	up(true, 1001)
 	r.put(startOf(id, 2, 1002))
 	up(true, 1002)
-	r.drop(memberName(id, 1)) // a rumour about the earlier start
+	r.giveUp(memberName(id, 1), now) // a rumour about the earlier start
 	up(true, 1002)
 	r.put(startOf(id, 1, 1001)) // and another
 	up(true, 1002)
-	r.drop(memberName(id, 2))
+	r.giveUp(memberName(id, 2), now)
+	r.questions(now.Add(doubtFor), 1)
 	up(true, 1001)
-	r.drop(memberName(id, 1))
+	r.giveUp(memberName(id, 1), now)
+	up(true, 1001) // until it has had the time to answer
+	r.questions(now.Add(doubtFor), 1)
 	up(false, 0)
 	r.put(startOf(self, 9, 1009))
 	r.put(&memberlist.Node{Name: "not-flanneld", Addr: net.IPv4(10, 0, 0, 1)})
@@ -59,7 +62,7 @@ func TestSuspicionEndsWithAnAnswerOrWearsOff(t *testing.T) {
 	if !r.news(now)[id].suspect || !r.news(now)[id].suspect {
 		t.Error("not suspect after a failed probe")
 	}
-	r.answered(name, time.Millisecond)
+	r.answered(name, time.Millisecond, now)
 	if l, ok := r.news(now)[id]; !ok || l.suspect {
 		t.Errorf("suspect after an answer (%v)", ok)
 	}

@@ -1,0 +1,107 @@
+package peers
+
+import (
+	"testing"
+	"time"
+
+	"flanneld/peers/internal/core"
+)
+
+// doubtful is a roster with one member, that gossip has given up at some time zero.
+func doubtful() (r *roster, id core.NodeID, name string, at func(time.Duration) time.Time) {
+	id, zero := core.NodeID{2}, time.Now()
+	r = newRoster(core.NodeID{1}, suspectFor)
+	r.put(startOf(id, 1, 1001))
+	r.news(zero)
+	r.giveUp(memberName(id, 1), zero)
+	return r, id, memberName(id, 1), func(d time.Duration) time.Time { return zero.Add(d) }
+}
+
+func TestMemberThatGossipGivesUpIsDeadUnlessItAnswers(t *testing.T) {
+	r, id, _, at := doubtful()
+	if l := r.news(at(0))[id]; !l.up || !l.suspect {
+		t.Errorf("before it is asked: %+v", l)
+	}
+	if n := len(r.questions(at(0), 9)); n != 1 {
+		t.Error("it is not asked")
+	}
+	if n := len(r.questions(at(askAgain-1), 9)); n != 0 {
+		t.Error("it is asked again at once")
+	}
+	if n := len(r.questions(at(askAgain), 9)); n != 1 {
+		t.Error("it is asked only once")
+	}
+	if n := len(r.questions(at(doubtFor), 9)); n != 0 {
+		t.Error("it is asked when the time is over")
+	}
+	if l, ok := r.news(at(doubtFor))[id]; !ok || l.up || r.size() != 0 {
+		t.Errorf("when the time is over: %+v, %v", l, ok)
+	}
+}
+
+func TestMemberThatAnswersIsUpForAsLongAsItDoes(t *testing.T) {
+	r, id, name, at := doubtful()
+	var last time.Duration
+	for ; last < time.Minute; last += askNext {
+		if n := len(r.questions(at(last), 9)); n != 1 {
+			t.Fatalf("%d questions after %v", n, last)
+		}
+		r.answered(name, time.Millisecond, at(last))
+		if l, ok := r.news(at(last))[id]; ok && (!l.up || l.suspect) {
+			t.Fatalf("after %v: %+v", last, l)
+		}
+	}
+	if !r.inDoubt(id) || len(r.endpoints()) != 0 {
+		t.Error("nobody looks for it, so that it would be in doubt for ever")
+	}
+	last -= askNext
+	if r.questions(at(last+answerHolds-1), 9); r.size() != 1 {
+		t.Error("dead before its answer has lost its force")
+	}
+	if r.questions(at(last+answerHolds), 9); r.size() != 0 {
+		t.Error("up without an answer")
+	}
+}
+
+func TestRefutationEndsADoubt(t *testing.T) {
+	r, id, _, at := doubtful()
+	r.put(startOf(id, 1, 1001))
+	if r.inDoubt(id) || len(r.questions(at(time.Hour), 9)) != 0 || r.size() != 1 || len(r.endpoints()) != 1 {
+		t.Error("it still is in doubt")
+	}
+}
+
+func TestEarlierStartIsNotAsked(t *testing.T) {
+	r, id, name, at := doubtful()
+	r.put(startOf(id, 1, 1001))
+	r.put(startOf(id, 2, 1002))
+	r.giveUp(name, at(0))
+	if n := len(r.questions(at(0), 9)); n != 0 || r.inDoubt(id) {
+		t.Errorf("%d questions", n)
+	}
+	if m, ok := r.of(id); !ok || m.start != 2 || len(r.members) != 1 {
+		t.Errorf("%d members, start %d counts", len(r.members), m.start)
+	}
+}
+
+// Whoever cannot be asked in time is dead: half a network is not asked for longer than one member.
+func TestQuestionsAreLimitedAndDoubtsEndAllTheSame(t *testing.T) {
+	const members = 1000
+	r, now := newRoster(core.NodeID{1}, suspectFor), time.Now()
+	for i := range uint16(members) {
+		id := core.NodeID{2, byte(i >> 8), byte(i)}
+		r.put(startOf(id, 1, 1000+i))
+		r.giveUp(memberName(id, 1), now)
+	}
+	for range members / maxAsking {
+		if n := len(r.questions(now, maxAsking)); n != maxAsking {
+			t.Fatalf("%d questions at once", n)
+		}
+	}
+	if n := len(r.questions(now, maxAsking)); n != members%maxAsking {
+		t.Fatalf("%d questions in the end: somebody is asked twice", n)
+	}
+	if r.questions(now.Add(doubtFor), 0); r.size() != 0 || len(r.doubts) != 0 {
+		t.Errorf("%d members are left, %d doubts", r.size(), len(r.doubts))
+	}
+}
