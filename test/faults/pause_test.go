@@ -55,7 +55,7 @@ func TestPausedForAWhile(t *testing.T) {
 	if err := errors.Join(failures...); err != nil {
 		t.Fatal(err)
 	}
-	inTouch(t, talks, moment)
+	inTouch(t, talks)
 	took := lab.WaitAgreed(t, hosts, len(hosts), healed)
 	t.Logf("%d pauses of 1 s to %v, %d at a time; tables equal %.1f s after the last", pauses, longest, victims, took.Seconds())
 	before.unchanged(t, hosts)

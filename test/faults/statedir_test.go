@@ -48,7 +48,7 @@ func TestDirectoryThatBecomesReadOnlyCostsNoLease(t *testing.T) {
 	h3 := l.Host() // host2 cannot write down a promise, host1 can
 	h3.Start("--join", h1.Addr.String()).WaitReady(ready)
 	h2.Daemon.WaitLog("promises and confirms nothing", ready)
-	inTouch(t, talks, moment)
+	inTouch(t, talks)
 
 	h2.Daemon.Kill()
 	refuses(t, h2.Start("--join", h1.Addr.String()), h2.StateDir, "read-only")
@@ -177,7 +177,7 @@ func TestOldCopyOfADirectoryDoesNotTakeASubnetBack(t *testing.T) {
 		return err
 	})
 	<-time.After(2 * time.Second) // what is watched is that nothing happens
-	inTouch(t, talks, moment)
+	inTouch(t, talks)
 	before.unchanged(t, all)
 	h1.Daemon.WaitLog("host3", ready)
 	h4.MustFlanneld("leave")
@@ -210,7 +210,7 @@ func TestCloneOfTheFounderStops(t *testing.T) {
 	if strings.Contains(twin.Exec(t, "ip", "link"), "flannel0") || twin.SubnetFile() != nil {
 		t.Error("the clone has set up a device or files")
 	}
-	inTouch(t, talks, moment)
+	inTouch(t, talks)
 	lab.WaitAgreed(t, hosts, 3, healed)
 	before.unchanged(t, hosts)
 }
@@ -233,7 +233,7 @@ func TestOfTwoTwinsTheLaterOneStops(t *testing.T) {
 	h3.Exec(t, "ip", "link", "delete", "flannel0")
 	talks := converse(t, []*lab.Host{h1, twin}, [][2]int{{0, 1}})
 	refuses(t, h3.Start("--join", h1.Addr.String()), "identity", twin.Addr.String())
-	inTouch(t, talks, moment)
+	inTouch(t, talks)
 	all := []*lab.Host{h1, hosts[1], twin}
 	lab.WaitAgreed(t, all, 3, healed)
 	leases{h1: h1.Lease(), twin: lease}.unchanged(t, nil)
