@@ -28,7 +28,7 @@ import (
 func TestFigures(t *testing.T) {
 	sizes := os.Getenv("FLANNELD_SCALE")
 	if sizes == "" {
-		sizes = "3 25"
+		sizes = "3 10"
 	}
 	for size := range strings.FieldsSeq(sizes) {
 		n, err := strconv.Atoi(size)

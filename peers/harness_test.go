@@ -3,12 +3,14 @@ package peers
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,9 +20,13 @@ import (
 	"go.uber.org/goleak"
 )
 
+// atOnce is how many tests run at a time: what they do is wait, for the most part.
+const atOnce = 24
+
 // TestMain fails when a goroutine is left after the tests. memberlist's probe loop looks up only when its probe is over: it gets that long.
 func TestMain(m *testing.M) {
-	code := m.Run()
+	_ = flag.Set("test.parallel", strconv.Itoa(atOnce))
+	code := m.Run() // parses the flags: -parallel goes before this
 	err := goleak.Find()
 	for late := time.Now().Add(2 * suspectFor); err != nil && time.Now().Before(late); err = goleak.Find() {
 	}

@@ -68,6 +68,7 @@ func (c *cluster) flap(length time.Duration, seed uint64, cut ways) {
 }
 
 func TestNobodyBelievesThatANodeHeReachesIsDead(t *testing.T) {
+	t.Parallel()
 	for _, k := range []struct {
 		name  string
 		hosts int
@@ -129,6 +130,7 @@ func seenDead(h *host, gone []*host) bool {
 
 // Of ten nodes one dies, again and again. When it is probed for the first time is a matter of chance, and so is who agrees.
 func TestDeathIsKnownToAllOfTenInTime(t *testing.T) {
+	t.Parallel()
 	virtually(t, func(t *testing.T) {
 		c := newCluster(t, 1, 10)
 		c.begin()
@@ -158,6 +160,7 @@ func TestDeathIsKnownToAllOfTenInTime(t *testing.T) {
 
 // Two nodes hear from the others, who do not hear them, that they are dead: each goes on with the other until that dies.
 func TestNodeInDoubtIsDeadWhenItAnswersNoMore(t *testing.T) {
+	t.Parallel()
 	virtually(t, func(t *testing.T) {
 		c := newCluster(t, 2, 8)
 		c.begin()
@@ -185,6 +188,7 @@ func TestNodeInDoubtIsDeadWhenItAnswersNoMore(t *testing.T) {
 
 // When half a network loses its power, nobody waits for answers one after the other.
 func TestManyDeathsAtOnceAreKnownInTime(t *testing.T) {
+	t.Parallel()
 	virtually(t, func(t *testing.T) {
 		c := newCluster(t, 3, extent("FLANNELD_VIRTUAL_NODES", 40))
 		c.begin()

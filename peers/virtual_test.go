@@ -169,6 +169,7 @@ func (c *cluster) unchanged(before map[string]netip.Prefix) {
 }
 
 func TestTablesAreEqualSoonAfterACutOfAnyLength(t *testing.T) {
+	t.Parallel()
 	cuts := []time.Duration{10 * time.Second, time.Minute, 10 * time.Minute}
 	if hours := extent("FLANNELD_VIRTUAL_HOURS", 0); hours > 0 {
 		cuts = append(cuts, time.Duration(hours)*time.Hour)
@@ -204,6 +205,7 @@ func TestTablesAreEqualSoonAfterACutOfAnyLength(t *testing.T) {
 
 // A part of the network that is cut off and the smaller one grants nothing; the other does.
 func TestOnlyTheLargerSideOfACutGrantsLeases(t *testing.T) {
+	t.Parallel()
 	virtually(t, func(t *testing.T) {
 		c := newCluster(t, 2, 5)
 		c.begin()
@@ -227,6 +229,7 @@ func TestOnlyTheLargerSideOfACutGrantsLeases(t *testing.T) {
 }
 
 func TestMassStart(t *testing.T) {
+	t.Parallel()
 	virtually(t, func(t *testing.T) {
 		c := newCluster(t, 3, extent("FLANNELD_VIRTUAL_NODES", 40))
 		start := time.Now()
@@ -249,6 +252,7 @@ func TestMassStart(t *testing.T) {
 
 // With a fifth of all datagrams lost, nothing breaks, and nobody is given up for good.
 func TestMassStartOverALossyNetwork(t *testing.T) {
+	t.Parallel()
 	virtually(t, func(t *testing.T) {
 		c := newCluster(t, 4, 20)
 		c.net.lose(0.2)
@@ -265,6 +269,7 @@ func TestMassStartOverALossyNetwork(t *testing.T) {
 }
 
 func TestRollingRestarts(t *testing.T) {
+	t.Parallel()
 	virtually(t, func(t *testing.T) {
 		c := newCluster(t, 5, 10)
 		c.begin()
@@ -285,6 +290,7 @@ func TestRollingRestarts(t *testing.T) {
 }
 
 func TestNodesMoveAboutWithoutLosingEachOther(t *testing.T) {
+	t.Parallel()
 	virtually(t, func(t *testing.T) {
 		c := newCluster(t, 6, 6)
 		c.begin()
@@ -312,6 +318,7 @@ func TestNodesMoveAboutWithoutLosingEachOther(t *testing.T) {
 
 // A host that is installed anew has another identity, at the address and under the name of one that is dead.
 func TestNameAndAddressAreUsedAgainByAnotherNode(t *testing.T) {
+	t.Parallel()
 	virtually(t, func(t *testing.T) {
 		c := newCluster(t, 7, 4)
 		c.begin()
@@ -339,6 +346,7 @@ func TestNameAndAddressAreUsedAgainByAnotherNode(t *testing.T) {
 }
 
 func TestAllStoppedAndStartedInAnyOrderWithoutASeed(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			virtually(t, func(t *testing.T) {
@@ -365,6 +373,7 @@ func TestAllStoppedAndStartedInAnyOrderWithoutASeed(t *testing.T) {
 
 // Whoever died while a node moved is found dead from the new place, too.
 func TestNodeThatIsGoneAfterAMoveIsFoundDead(t *testing.T) {
+	t.Parallel()
 	virtually(t, func(t *testing.T) {
 		c := newCluster(t, 8, 3)
 		c.begin()
@@ -401,6 +410,7 @@ func (m *movingName) set(addr netip.Addr) {
 
 // A seed's name is looked up at each attempt: before the first join, and when everybody has been lost.
 func TestSeedThatMovesIsFoundByItsName(t *testing.T) {
+	t.Parallel()
 	virtually(t, func(t *testing.T) {
 		c := newCluster(t, 9, 2)
 		first, second := c.hosts[0], c.hosts[1]

@@ -421,6 +421,7 @@ var (
 )
 
 func TestVirtualStreamCarriesWhatIsWritten(t *testing.T) {
+	t.Parallel()
 	virtually(t, func(t *testing.T) {
 		n := newVnet(1)
 		at := netip.MustParseAddrPort("127.0.0.1:7")
