@@ -43,6 +43,17 @@ func (r *roster) giveUp(name string, now time.Time) {
 	r.touch(m.id)
 }
 
+// believe ends the doubts about nodes that have left, as they say themselves.
+func (r *roster) believe(left func(core.NodeID) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name := range r.doubts {
+		if m := r.members[name]; left(m.id) {
+			r.remove(m)
+		}
+	}
+}
+
 // inDoubt reports whether the member that counts for a node is.
 func (r *roster) inDoubt(id core.NodeID) bool {
 	r.mu.Lock()

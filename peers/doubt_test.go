@@ -105,3 +105,15 @@ func TestQuestionsAreLimitedAndDoubtsEndAllTheSame(t *testing.T) {
 		t.Errorf("%d members are left, %d doubts", r.size(), len(r.doubts))
 	}
 }
+
+func TestNodeThatSaidFarewellIsBelieved(t *testing.T) {
+	r, id, _, at := doubtful()
+	r.believe(func(core.NodeID) bool { return false })
+	if !r.inDoubt(id) {
+		t.Error("no doubt about one that has said nothing")
+	}
+	r.believe(func(left core.NodeID) bool { return left == id })
+	if l, ok := r.news(at(0))[id]; !ok || l.up || r.size() != 0 {
+		t.Errorf("after its farewell: %+v, %v", l, ok)
+	}
+}

@@ -159,6 +159,7 @@ func mismatch(err error) error {
 // followRoster tells the core who came, went, or keeps silent.
 func (e *engine) followRoster() {
 	now := time.Now()
+	e.gossip.roster.believe(e.core.HasLeft)
 	e.gossip.ask(now)
 	for id, l := range e.gossip.roster.news(now) {
 		if !l.up {

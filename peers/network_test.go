@@ -168,7 +168,9 @@ func TestLeaveFreesTheSubnet(t *testing.T) {
 	if _, err := os.Stat(second.config.StateDir + "/" + tableFile); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("node table after Leave: %v", err)
 	}
+	told := strings.Count(first.log.String(), "node is alive")
 	second.start()
+	first.until("it says that it is back", func(*Snapshot) bool { return strings.Count(first.log.String(), "node is alive") > told })
 	second.leased()
 	if again := second.node.Snapshot().Self; again.ID != id || again.Start != 2 {
 		t.Errorf("identity %s, start %d after Leave", again.ID, again.Start)

@@ -48,7 +48,7 @@ func (c *Core) setMember(now Time, id NodeID, m member) {
 	c.effects.Changed = true
 	if m.up {
 		c.tellAlive(id)
-	} else if !c.hasLeft(id) { // its own farewell has been logged
+	} else if !c.HasLeft(id) { // its own farewell has been logged
 		c.log(levelInfo, "node is dead", "node", c.nameOf(id), "id", id.Short())
 	}
 }
@@ -63,7 +63,8 @@ func (c *Core) tellAlive(id NodeID) {
 	c.log(levelInfo, "node is alive", "node", c.nameOf(id), "id", id.Short())
 }
 
-func (c *Core) hasLeft(id NodeID) bool {
+// HasLeft reports whether the node has said farewell.
+func (c *Core) HasLeft(id NodeID) bool {
 	return c.table != nil && c.table.nodes[id] != nil && c.table.nodes[id].rec.Left
 }
 
