@@ -36,20 +36,20 @@ func parts(hosts []*lab.Host, numbers ...int) []*lab.Host {
 var cuts = []cut{{
 	// 0 1 2 5 | 3 4 6
 	name: "in two", hosts: 5,
-	ways:  func(h []*lab.Host) []lab.Way { return lab.Between(parts(h, 0, 1, 2, 5), parts(h, 3, 4, 6)) },
-	talks: [][2]int{{0, 2}, {3, 4}},
+	ways:   func(h []*lab.Host) []lab.Way { return lab.Between(parts(h, 0, 1, 2, 5), parts(h, 3, 4, 6)) },
+	talks:  [][2]int{{0, 2}, {3, 4}},
 	served: []int{5}, waiting: []int{6}, joins: map[int]int{5: 1, 6: 3},
 }, {
 	// 0 1 2 5 -> 3 4 6, and nothing comes back
 	name: "one way", hosts: 5,
-	ways:  func(h []*lab.Host) []lab.Way { return lab.OneWay(parts(h, 3, 4, 6), parts(h, 0, 1, 2, 5)) },
-	talks: [][2]int{{0, 2}, {3, 4}},
+	ways:   func(h []*lab.Host) []lab.Way { return lab.OneWay(parts(h, 3, 4, 6), parts(h, 0, 1, 2, 5)) },
+	talks:  [][2]int{{0, 2}, {3, 4}},
 	served: []int{5}, waiting: []int{6}, joins: map[int]int{5: 1, 6: 3},
 }, {
 	// 0 1 | 3 4 5, but both sides see 2
 	name: "with a bridging node", hosts: 5,
-	ways:  func(h []*lab.Host) []lab.Way { return lab.Between(parts(h, 0, 1), parts(h, 3, 4, 5)) },
-	talks: [][2]int{{0, 1}, {1, 2}, {2, 3}, {3, 4}},
+	ways:   func(h []*lab.Host) []lab.Way { return lab.Between(parts(h, 0, 1), parts(h, 3, 4, 5)) },
+	talks:  [][2]int{{0, 1}, {1, 2}, {2, 3}, {3, 4}},
 	served: []int{5}, joins: map[int]int{5: 2},
 }, {
 	// 0 - 1 - 2 - 3 - 4 - 5 - 0, and 6 hangs on 0 alone
@@ -68,7 +68,7 @@ var cuts = []cut{{
 		}
 		return ways
 	},
-	talks: [][2]int{{0, 1}, {2, 3}, {4, 5}},
+	talks:   [][2]int{{0, 1}, {2, 3}, {4, 5}},
 	waiting: []int{6}, joins: map[int]int{6: 0},
 }}
 
