@@ -341,6 +341,32 @@ func TestFlowsSpreadOverQueues(t *testing.T) {
 	}
 }
 
+// What the express lane relies on: the kernel gives what leaves to the queue that
+// the flow's answers were last written through.
+func TestFlowLeavesByTheQueueOfItsAnswers(t *testing.T) {
+	isolate(t)
+	d := openDevice(t, Config{Name: "flannel0", Queues: 2})
+	configure(t, "flannel0")
+	fd := udpSocket(t, 2000)
+	own, peer := netip.MustParseAddr("10.244.1.0"), netip.MustParseAddr("10.244.2.5")
+	batches := []*Batch{NewBatch(8, 1500, 64<<10), NewBatch(8, 1500, 64<<10)}
+	for i := range 20 {
+		want := i % 2
+		if err := d.Queues()[want].Write(udpPacket(peer, own, 2000, "answer")); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Sendto(fd, []byte("x"), 0, &unix.SockaddrInet4{Addr: peer.As4(), Port: 1000}); err != nil {
+			t.Fatal(err)
+		}
+		for queue, b := range batches {
+			n, err := d.Queues()[queue].Read(b)
+			if err != nil || (n > 0) != (queue == want) {
+				t.Errorf("answer written through queue %d: %d packets in queue %d, %v", want, n, queue, err)
+			}
+		}
+	}
+}
+
 func TestCloseWakesAReadOnADevice(t *testing.T) {
 	isolate(t)
 	d := openDevice(t, Config{Name: "flannel0"})
