@@ -161,6 +161,33 @@ func TestWaitAllocatesNothing(t *testing.T) {
 	}
 }
 
+func TestRestEndsLikeAWait(t *testing.T) {
+	for _, delay := range []time.Duration{0, restWait / 2, (rests + 4) * restWait} {
+		a, end := pipe(t)
+		b, _ := pipe(t)
+		w, results := NewWaiter(a, b), make(chan error)
+		rest := func() { results <- w.Rest() }
+		go rest()
+		time.Sleep(delay)
+		if _, err := end.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-results; err != nil {
+			t.Errorf("after %v: %v", delay, err)
+		}
+		unix.Read(a.FD(), make([]byte, 8))
+		go rest()
+		time.Sleep(delay)
+		b.Close()
+		if err := <-results; err != fs.ErrClosed {
+			t.Errorf("closed after %v: %v, want %v", delay, err, fs.ErrClosed)
+		}
+		if err := w.Rest(); err != fs.ErrClosed {
+			t.Errorf("once closed: %v, want %v", err, fs.ErrClosed)
+		}
+	}
+}
+
 func TestSleepTakesItsTime(t *testing.T) {
 	const length = 200 * time.Microsecond
 	w := NewWaiter()

@@ -21,6 +21,11 @@ const (
 	// and give it back, and its watchdog would poll every 20 us to do so. A
 	// stop-the-world interrupts the wait by a signal.
 	shortWait = 200 * time.Microsecond
+
+	// restWait is how long each of the raw waits of Rest may take, and rests how
+	// many there are.
+	restWait = 5 * time.Millisecond
+	rests    = 4
 )
 
 // Waiter waits until one of some descriptors is ready. It belongs to one
@@ -61,6 +66,23 @@ func (w *Waiter) Wait() error {
 	}
 	if w.ready(shortWait) {
 		return w.state()
+	}
+	return w.sleep()
+}
+
+// Rest is Wait for a thread that others cannot run beside, so that they gain
+// nothing by its looking again: it sleeps at once, and for some milliseconds
+// without the Go scheduler's knowledge. To the scheduler it would be a stranger
+// then, who is given a processor some microseconds late.
+func (w *Waiter) Rest() error {
+	if err := w.acquire(); err != nil {
+		return err
+	}
+	defer w.release()
+	for range rests {
+		if w.ready(restWait) {
+			return w.state()
+		}
 	}
 	return w.sleep()
 }
