@@ -28,6 +28,10 @@ type Config struct {
 	// Zero means DefaultSources.
 	Sources int
 
+	// Express adds a lane, the last that Listen returns, for what senders mark as
+	// express. See Message.Express.
+	Express bool
+
 	// Offloads that may be used, as far as the kernel has them. See
 	// Conn.Offloads for what became of them.
 	Offloads Offloads
@@ -45,6 +49,14 @@ const (
 	maxBatch   = 1024 // UIO_MAXIOV, which bounds sendmmsg as well
 	maxSources = 16
 )
+
+// sockets is how many share the address.
+func (c Config) sockets() int {
+	if c.Express {
+		return c.Lanes + 1
+	}
+	return c.Lanes
+}
 
 // checked returns the configuration with defaults filled in, or says what is
 // wrong with it or the address.

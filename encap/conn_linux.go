@@ -17,7 +17,8 @@ import (
 // from anywhere at any time.
 type Conn struct {
 	descriptor *poll.Descriptor
-	sources    []int // to send, as many as a power of two; or descriptor's alone
+	sources    []int // to send: spread of them, or descriptor's alone; then the express one, if any
+	spread     int   // a power of two
 	probe      probe
 	local      netip.AddrPort
 	trains     trains
@@ -47,10 +48,17 @@ func newConn(local netip.AddrPort, batch int) *Conn {
 // LocalAddr is the address and port that all lanes of one Listen share.
 func (c *Conn) LocalAddr() netip.AddrPort { return c.local }
 
-// Sources is how many source ports there are to choose from.
-func (c *Conn) Sources() int { return len(c.sources) }
+// Sources is how many source ports there are to choose from, the express one not
+// among them.
+func (c *Conn) Sources() int { return c.spread }
 
-func (c *Conn) sourceIndex(m *Message) int { return m.Source & (len(c.sources) - 1) }
+// sourceIndex is the source that a message leaves from.
+func (c *Conn) sourceIndex(m *Message) int {
+	if m.Express && len(c.sources) > c.spread {
+		return c.spread
+	}
+	return m.Source & (c.spread - 1)
+}
 
 // Send sends msgs, those of each source in order, and returns how many the
 // kernel took. Each message's Err says what became of it; a message that fails

@@ -10,7 +10,8 @@ import (
 	"flanneld/internal/poll"
 )
 
-// Listen opens cfg.Lanes sockets on one local address and port. Datagrams leave
+// Listen opens a socket for each of cfg.Lanes, and one for the express lane, on one
+// local address and port. Datagrams leave
 // with that address as their source; with 0.0.0.0 the kernel chooses one by
 // route. Port 0 takes a free one, the same for all.
 //
@@ -21,14 +22,27 @@ func Listen(addr netip.AddrPort, cfg Config) ([]*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conns := make([]*Conn, 0, cfg.Lanes)
-	for len(conns) < cfg.Lanes {
+	conns, err := listenLanes(addr, cfg)
+	if err == nil && cfg.Express {
+		err = steer(conns[0].descriptor.FD(), cfg.Lanes)
+	}
+	if err != nil {
+		for _, c := range conns {
+			c.Close()
+		}
+		return nil, fmt.Errorf("encap: listen on UDP %s: %w", addr, explainBind(err))
+	}
+	return conns, nil
+}
+
+// listenLanes opens the sockets of all lanes, in their order, which is the one
+// that the kernel numbers them in. On failure it returns those that are open.
+func listenLanes(addr netip.AddrPort, cfg Config) ([]*Conn, error) {
+	conns := make([]*Conn, 0, cfg.sockets())
+	for len(conns) < cap(conns) {
 		c, err := listenLane(addr, cfg, len(conns) == 0)
 		if err != nil {
-			for _, c := range conns {
-				c.Close()
-			}
-			return nil, fmt.Errorf("encap: listen on UDP %s: %w", addr, explainBind(err))
+			return conns, err
 		}
 		conns = append(conns, c)
 		addr = c.LocalAddr() // the first settles port 0
@@ -54,7 +68,11 @@ func listenLane(addr netip.AddrPort, cfg Config, first bool) (*Conn, error) {
 		c.probe.close()
 		return nil, err
 	}
-	if err := c.openSources(cfg); err != nil {
+	err = c.openSources(cfg)
+	if err == nil && cfg.Express {
+		err = c.openExpress(cfg)
+	}
+	if err != nil {
 		c.Close()
 		return nil, err
 	}
@@ -75,7 +93,7 @@ func openSocket(addr netip.AddrPort, cfg Config, first bool) (_ int, local netip
 	if err := setOptions(fd, cfg.BufferSize); err != nil {
 		return -1, local, err
 	}
-	if err := bind(fd, addr, first, cfg.Lanes > 1); err != nil {
+	if err := bind(fd, addr, first, cfg.sockets() > 1); err != nil {
 		return -1, local, err
 	}
 	local, err = localAddr(fd)

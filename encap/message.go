@@ -44,6 +44,11 @@ type Message struct {
 	// order; others may overtake each other.
 	Source int
 
+	// Express has the datagram leave from a source port that receivers with an
+	// express lane know as such (Send). Without one of its own the Conn does as
+	// if it were not set.
+	Express bool
+
 	// TOS is the type of service of the outer header, DSCP and ECN: of every
 	// datagram of a train. The kernel lets no train form of unequal ones.
 	TOS byte

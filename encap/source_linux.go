@@ -11,12 +11,13 @@ import (
 // kernel chooses, or the lane's own for one. What it has opened when it fails
 // goes with the Conn.
 func (c *Conn) openSources(cfg Config) error {
+	c.spread = cfg.Sources
 	if cfg.Sources == 1 {
 		c.sources = []int{c.descriptor.FD()}
 		return nil
 	}
 	for range cfg.Sources {
-		fd, err := openSource(c.local.Addr(), cfg.BufferSize)
+		fd, err := openSource(c.local.Addr(), cfg.BufferSize, oddPort)
 		if err != nil {
 			return fmt.Errorf("open a socket to send from: %w", err)
 		}
@@ -25,18 +26,23 @@ func (c *Conn) openSources(cfg Config) error {
 	return nil
 }
 
-// openSource opens one of them. Nobody answers to its port: what comes there is
-// dropped before it takes room.
-func openSource(local netip.Addr, bufferSize int) (int, error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+// openAnySource opens one of them, on a port that the kernel chooses. Nobody
+// answers to it: what comes there is dropped before it takes room.
+func openAnySource(local netip.Addr, bufferSize int) (fd int, port uint16, err error) {
+	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return -1, err
+		return -1, 0, err
 	}
 	if err := prepareSource(fd, local, bufferSize); err != nil {
 		unix.Close(fd)
-		return -1, err
+		return -1, 0, err
 	}
-	return fd, nil
+	at, err := localAddr(fd)
+	if err != nil {
+		unix.Close(fd)
+		return -1, 0, err
+	}
+	return fd, at.Port(), nil
 }
 
 func prepareSource(fd int, local netip.Addr, bufferSize int) error {

@@ -169,14 +169,14 @@ func TestListenThatFailsHalfwayLeavesNothingOpen(t *testing.T) {
 	}
 	t.Cleanup(func() { unix.Setrlimit(unix.RLIMIT_NOFILE, &limit) })
 	// So many that every step of Listen runs out of descriptors once: it takes
-	// three for each lane, and one for each source.
-	for spare := range uint64(2*(3+2) + 2) {
+	// three for each lane, and one for each source, of which one is express.
+	for spare := range uint64((1+1)*(3+2+1) + 2) {
 		before := openDescriptors(t)
 		tight := unix.Rlimit{Cur: uint64(before) + spare - 1, Max: limit.Max}
 		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &tight); err != nil {
 			t.Fatal(err)
 		}
-		conns, listenErr := Listen(anyPort, Config{Lanes: 2, Sources: 2})
+		conns, listenErr := Listen(anyPort, Config{Sources: 2, Express: true})
 		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 			t.Fatal(err)
 		}

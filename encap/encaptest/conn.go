@@ -23,7 +23,8 @@ type Datagram struct {
 
 	TOS byte // of the outer header
 
-	Source int // which of the sender's ports it left from
+	Source  int  // which of the sender's ports it left from
+	Express bool // whether it was the express one
 }
 
 // Conn behaves like an *encap.Conn. The zero value is not usable; see NewConn.
@@ -153,7 +154,7 @@ func (c *Conn) keep(m *encap.Message) error {
 	}
 	for {
 		n := min(size, len(payload))
-		c.sent = append(c.sent, Datagram{Addr: m.Addr, Payload: payload[:n:n], TOS: m.TOS, Source: m.Source})
+		c.sent = append(c.sent, Datagram{Addr: m.Addr, Payload: payload[:n:n], TOS: m.TOS, Source: m.Source, Express: m.Express})
 		if payload = payload[n:]; len(payload) == 0 {
 			break
 		}
