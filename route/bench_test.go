@@ -30,7 +30,7 @@ func fullLoops(tb testing.TB) (e *egress, g *ingress, q *tuntest.Queue, c *encap
 // loops are both directions of a lane with the routes of node a.
 func loops(tb testing.TB, q *tuntest.Queue, c *encaptest.Conn) (*egress, *ingress) {
 	cfg := testConfig(tb, fakeLane(q, c))
-	return newEgress(cfg.Lanes[0], &cfg, newAnswerLimit()), newIngress(cfg.Lanes[0], &cfg)
+	return newEgress(cfg.Lanes[0], &cfg, newAnswerLimit(), newMeter()), newIngress(cfg.Lanes[0], &cfg, newMeter())
 }
 
 // mixedPackets is a batch with something of everything that a container may send.
@@ -64,7 +64,7 @@ func TestEgressAllocatesNothing(t *testing.T) {
 	}
 	step() // learns the path MTU
 	for _, sources := range []int{1, encap.DefaultSources} {
-		e.out.sources, e.again.sources = sources, sources
+		e.sources = sources
 		if allocs := testing.AllocsPerRun(100, step); allocs != 0 {
 			t.Errorf("%d sources: %v allocations a batch, want none", sources, allocs)
 		}

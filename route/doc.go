@@ -11,8 +11,9 @@
 //
 // A lane is one queue and one socket with these two directions, which take turns.
 // It has an operating system thread to itself and owns its buffers; lanes share
-// only the table, which is an immutable snapshot behind an atomic pointer, and
-// counters, which are added to once a batch. So nothing a lane does waits for
+// only the table, which is an immutable snapshot behind an atomic pointer,
+// counters, which are added to once a batch, and a meter that tells bulk flows from
+// sparse ones, which have a lane of their own. So nothing a lane does waits for
 // another goroutine, and a table change waits for no lane.
 //
 // What is decided about a packet is a pure function of the packet and the

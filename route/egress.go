@@ -17,6 +17,7 @@ type egress struct {
 	table *Table
 	lease netip.Prefix
 	limit *answerLimit
+	meter *meter
 	log   *slog.Logger
 	clock func() time.Time
 
@@ -25,29 +26,33 @@ type egress struct {
 	again    outbox // what was too long for its path, cut to fit
 	whole    []byte // memory to put pieces together in
 	answerer answerer
-	bulk     int // bytes of superpackets; the lane resets it
+	sources  int // how many the Conn has, a power of two
+	load     load
 
 	// Of the current batch:
 	routes *snapshot
 	now    time.Time
+	tick   uint32 // the meter's time
 	tally  tally
 	err    error // of the socket or the queue: the lane ends after this batch
 
 	counters counters
 }
 
-func newEgress(lane Lane, cfg *Config, limit *answerLimit) *egress {
+func newEgress(lane Lane, cfg *Config, limit *answerLimit, flows *meter) *egress {
 	return &egress{
 		queue:    lane.Queue,
 		conn:     lane.Conn,
 		table:    cfg.Table,
 		lease:    cfg.Lease,
 		limit:    limit,
+		meter:    flows,
+		sources:  lane.Conn.Sources(),
 		log:      cfg.Logger,
 		clock:    time.Now,
 		batch:    tun.NewBatch(egressBatch, maxPacket, egressSlab),
-		out:      newOutbox(batchSize, lane.Conn.Sources()),
-		again:    newOutbox(batchSize, lane.Conn.Sources()),
+		out:      newOutbox(batchSize),
+		again:    newOutbox(batchSize),
 		whole:    make([]byte, maxPacket),
 		answerer: newAnswerer(cfg.Lease, cfg.MTU),
 	}
@@ -62,6 +67,7 @@ func (e *egress) step() (int, error) {
 	}
 	e.routes = e.table.load()
 	e.now = e.clock()
+	e.tick = e.meter.tick(e.now)
 	e.out.segments = e.conn.MaxSegments()
 	for i := range n {
 		e.forward(&e.batch.Packets[i])
@@ -75,7 +81,6 @@ func (e *egress) step() (int, error) {
 // It may rewrite the packet.
 func (e *egress) forward(b *tun.Packet) {
 	if b.SegmentSize > 0 {
-		e.bulk += len(b.Data)
 		e.forwardSuperpacket(b)
 		return
 	}
@@ -89,13 +94,14 @@ func (e *egress) forward(b *tun.Packet) {
 		e.refuse(p, NeedsFragmentation, limit)
 		return
 	}
+	from := e.exit(p)
 	p.decrementTTL()
 	if len(p) > limit {
-		e.fragment(&e.out, hop, p.header(), p.payload(), limit)
+		e.fragment(&e.out, hop, from, p.header(), p.payload(), limit)
 		return
 	}
 	e.makeRoom(&e.out)
-	e.out.addPacket(hop, p)
+	e.out.addPacket(hop, from, p)
 }
 
 // forwardSuperpacket does with all segments of a superpacket what forward does
@@ -119,6 +125,10 @@ func (e *egress) forwardSuperpacket(b *tun.Packet) {
 		e.refuse(p, NeedsFragmentation, limit)
 		return
 	}
+	from := e.exit(p)
+	if !from.express {
+		e.load.bytes += len(p)
+	}
 	p.decrementTTL()
 	segments, _ = tun.NewSegmenter(*b) // of the changed header
 	for {
@@ -129,12 +139,23 @@ func (e *egress) forwardSuperpacket(b *tun.Packet) {
 		}
 		if len(header)+len(payload) > limit {
 			whole := e.join(header, payload)
-			e.fragment(&e.out, hop, whole.header(), whole.payload(), limit)
+			e.fragment(&e.out, hop, from, whole.header(), whole.payload(), limit)
 			e.flush() // before the memory is used again
 			continue
 		}
-		e.out.addPieces(hop, header, payload)
+		e.out.addPieces(hop, from, header, payload)
 	}
+}
+
+// exit chooses where a packet or superpacket leaves: all of a flow from one
+// source, as long as it stays sparse or bulk.
+func (e *egress) exit(p packet) exit {
+	flow := p.flow()
+	bulk := e.meter.count(flow, len(p), e.tick)
+	if bulk {
+		e.load.packets++
+	}
+	return exit{source: flow & (e.sources - 1), express: !bulk}
 }
 
 // join copies the pieces of a packet into one, valid until the next.
@@ -188,7 +209,7 @@ func (e *egress) refuse(p packet, reason Reason, mtu int) {
 }
 
 // fragment cuts a packet for the path to hop and puts the pieces into o.
-func (e *egress) fragment(o *outbox, hop *NextHop, header packet, payload []byte, limit int) {
+func (e *egress) fragment(o *outbox, hop *NextHop, from exit, header packet, payload []byte, limit int) {
 	f := fragments(header, payload, limit)
 	for {
 		e.makeRoom(o)
@@ -196,7 +217,7 @@ func (e *egress) fragment(o *outbox, hop *NextHop, header packet, payload []byte
 		if !ok {
 			return
 		}
-		o.addPieces(hop, header, payload)
+		o.addPieces(hop, from, header, payload)
 	}
 }
 
@@ -297,14 +318,14 @@ func (e *egress) resend(t *train, j, limit int) {
 	switch {
 	case t.length(j) <= limit:
 		e.makeRoom(&e.again)
-		e.again.add(t.hop, packet(t.buffers[2*j]), t.buffers[2*j+1])
+		e.again.add(t.hop, t.exit, packet(t.buffers[2*j]), t.buffers[2*j+1])
 	case header.dontFragment(): // so it was not cut: header begins the whole packet
 		e.refuse(header, NeedsFragmentation, limit)
 	case whole || len(header) == header.headerLen():
-		e.fragment(&e.again, t.hop, header, payload, limit)
+		e.fragment(&e.again, t.hop, t.exit, header, payload, limit)
 	default: // the header goes on into that of TCP or UDP
 		p := e.join(header, payload)
-		e.fragment(&e.again, t.hop, p.header(), p.payload(), limit)
+		e.fragment(&e.again, t.hop, t.exit, p.header(), p.payload(), limit)
 		e.flushAgain() // before the memory is used again
 	}
 }

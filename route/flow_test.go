@@ -30,6 +30,7 @@ func TestFlowIsOfAddressesProtocolAndPorts(t *testing.T) {
 		"another packet":     {payload: append(ports(1000, 53), 1, 2, 3), id: 9, ttl: 3, flags: flagDF},
 		"one with options":   {payload: ports(1000, 53), options: []byte{1, 1, 1, 1}},
 		"its beginning only": {payload: ports(1000, 53)[:4]},
+		"an answer":          {src: "10.244.2.5", dst: "10.244.1.5", payload: ports(53, 1000)},
 	} {
 		if got := same.build().flow(); got != flow {
 			t.Errorf("%s: %#x, want %#x", name, got, flow)
@@ -38,11 +39,9 @@ func TestFlowIsOfAddressesProtocolAndPorts(t *testing.T) {
 	for name, other := range map[string]spec{
 		"other source":           {src: "10.244.1.6", payload: ports(1000, 53)},
 		"other destination":      {dst: "10.244.2.6", payload: ports(1000, 53)},
-		"addresses exchanged":    {src: "10.244.2.5", dst: "10.244.1.5", payload: ports(1000, 53)},
 		"TCP":                    {protocol: protocolTCP, payload: ports(1000, 53)},
 		"other source port":      {payload: ports(1001, 53)},
 		"other destination port": {payload: ports(1000, 54)},
-		"ports exchanged":        {payload: ports(53, 1000)},
 	} {
 		if got := other.build().flow(); got == flow {
 			t.Errorf("%s: %#x, the same", name, got)
@@ -102,27 +101,32 @@ func TestFlowsKeepTheirSourceAndOrder(t *testing.T) {
 		conn := encaptest.NewConn()
 		conn.SetSources(sources)
 		conn.SetMaxSegments(rapid.SampledFrom([]int{1, encap.MaxSegments}).Draw(t, "segments"))
-		out := newOutbox(batchSize, sources)
+		out := newOutbox(batchSize)
 		out.segments = conn.MaxSegments()
 		hops := []*NextHop{{Endpoint: netip.MustParseAddrPort("192.0.2.2:8285")}, {Endpoint: netip.MustParseAddrPort("192.0.2.3:8285")}}
 		n := rapid.IntRange(1, batchSize).Draw(t, "packets")
 		for i := range n {
 			flow := rapid.IntRange(0, 20).Draw(t, "flow")
 			payload := append(ports(uint16(flow), 80), make([]byte, rapid.SampledFrom([]int{0, 0, 0, 10, 100}).Draw(t, "more"))...)
-			out.addPacket(hops[flow%len(hops)], spec{payload: payload, id: uint16(i)}.build())
+			p := spec{payload: payload, id: uint16(i)}.build()
+			out.addPacket(hops[flow%len(hops)], exit{source: p.flow() % sources, express: flow%5 == 0}, p)
 		}
 		if sent, err := conn.Send(out.pending()); sent != out.n || err != nil {
 			t.Fatalf("Send = %d, %v", sent, err)
 		}
-		type track struct{ source, id int }
+		type track struct {
+			from exit
+			id   int
+		}
 		last := make(map[uint16]track)
 		for _, d := range conn.Sent(n) {
 			p := packet(d.Payload)
 			flow, id := binary.BigEndian.Uint16(p.payload()), int(binary.BigEndian.Uint16(p[4:]))
-			if before, seen := last[flow]; seen && (before.source != d.Source || before.id >= id) {
-				t.Fatalf("flow %d: packet %d from source %d after %d from %d", flow, id, d.Source, before.id, before.source)
+			from := exit{d.Source, d.Express}
+			if before, seen := last[flow]; seen && (before.from != from || before.id >= id) {
+				t.Fatalf("flow %d: packet %d from %+v after %d from %+v", flow, id, from, before.id, before.from)
 			}
-			last[flow] = track{d.Source, id}
+			last[flow] = track{from, id}
 		}
 	})
 }
@@ -138,16 +142,17 @@ func TestLoopSendsFromTheSourceOfTheFlow(t *testing.T) {
 	super := tcpSpec("10.244.2.5", flagDF, pattern(5000)).build()
 	q.SetOffloads(tun.Offloads{Checksum: true, TCP: true, UDP: true})
 	q.FeedSuperpacket(slices.Clone(super), 1000)
-	q.Feed(spec{payload: pattern(3000)}.build()) // longer than the peer's device takes
+	long := spec{payload: pattern(3000)}.build()
+	q.Feed(slices.Clone(long)) // longer than the peer's device takes
 	e.table.load().lookup(netip.MustParseAddr("10.244.2.5")).Peer.Update(netip.MustParseAddrPort("192.0.2.2:8285"), 1400)
 	if _, err := e.step(); err != nil {
 		t.Fatal(err)
 	}
-	tcp, fragment := super.flow()&15, spec{flags: flagMF, payload: pattern(8)}.build().flow()&15
+	tcp, udp := super.flow()&15, long.flow()&15
 	for i, d := range conn.Sent(5 + 3) {
 		want := tcp
 		if d.Payload[9] == protocolUDP {
-			want = fragment
+			want = udp
 		}
 		if d.Source != want {
 			t.Errorf("datagram %d, protocol %d, from source %d, want %d", i, d.Payload[9], d.Source, want)

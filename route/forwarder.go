@@ -56,19 +56,35 @@ type Conn interface {
 }
 
 // Waiter waits until a lane's Queue or Conn has something, or is closed; then it
-// may return an error. Sleep takes its time whatever comes. *poll.Waiter is one.
+// may return an error. Rest does so on a thread that keeps others off its core.
+// Sleep takes its time whatever comes. *poll.Waiter is one.
 type Waiter interface {
 	Wait() error
+	Rest() error
 	Sleep(time.Duration)
 }
 
 // Lane is one queue and one socket, and what to wait for both with. A flow stays
-// in its lane.
+// in its lane, as long as it stays sparse or bulk.
 type Lane struct {
 	Queue  Queue
 	Conn   Conn
 	Waiter Waiter
+
+	// Express says that the lane's Conn receives what peers send as express:
+	// sparse flows, which need not queue behind bulk traffic then. There is one such lane
+	// at most.
+	Express bool
 }
+
+// Urgency is how soon a lane's thread has to run when others want its core.
+type Urgency int
+
+const (
+	Ordinary Urgency = iota // when its turn comes
+	Prompt                  // before all that are ordinary
+	Foremost                // before those that are prompt, too
+)
 
 // Config says what a Forwarder forwards.
 type Config struct {
@@ -94,11 +110,10 @@ type Config struct {
 	// before it forwards. The thread ends with the lane.
 	OnThread func()
 
-	// Hurry, unless nil, is called on a lane's thread with true when it should from
-	// now on run before all others that want its core, and with false when it need
-	// not any more. The result is whether that is so; after false there are no more
-	// calls.
-	Hurry func(on bool) bool
+	// Hurry, unless nil, is called on a lane's thread, which is Ordinary at first,
+	// when its urgency changes. The result is whether the thread has it; after false
+	// there are no more calls.
+	Hurry func(Urgency) bool
 }
 
 func (c *Config) check() error {
@@ -130,12 +145,12 @@ func NewForwarder(cfg Config) (*Forwarder, error) {
 		return nil, err
 	}
 	f := &Forwarder{log: cfg.Logger, onThread: cfg.OnThread}
-	limit := newAnswerLimit()
+	limit, flows := newAnswerLimit(), newMeter()
 	for _, l := range cfg.Lanes {
 		f.lanes = append(f.lanes, &lane{
 			Lane:    l,
-			egress:  newEgress(l, &cfg, limit),
-			ingress: newIngress(l, &cfg),
+			egress:  newEgress(l, &cfg, limit, flows),
+			ingress: newIngress(l, &cfg, flows),
 			hurry:   cfg.Hurry,
 		})
 	}

@@ -52,6 +52,7 @@ func (w wakeup) Wait() error {
 }
 
 // Sleep is over at once: there is nothing to gather.
+func (w wakeup) Rest() error         { return w.Wait() }
 func (w wakeup) Sleep(time.Duration) {}
 
 func (w wakeup) wake() {

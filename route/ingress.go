@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"net/netip"
+	"time"
 
 	"flanneld/encap"
 	"flanneld/tun"
@@ -17,14 +18,17 @@ type ingress struct {
 	table *Table
 	lease netip.Prefix
 	mtu   int
+	meter *meter
+	clock func() time.Time
 
 	messages  []encap.Message // each of one buffer, as long as the longest train
 	room      int             // how many of them the next batch may fill
 	coalescer *tun.Coalescer  // of what was admitted; writes to this
-	bulk      int             // bytes of trains; the lane resets it
+	load      load
 
 	// Of the current batch:
 	routes *snapshot
+	tick   uint32 // the meter's time
 	last   acquaintance
 	tally  tally
 	err    error // of the queue: the lane ends after this batch
@@ -40,13 +44,15 @@ type acquaintance struct {
 	hop   *NextHop // nil: none yet
 }
 
-func newIngress(lane Lane, cfg *Config) *ingress {
+func newIngress(lane Lane, cfg *Config, flows *meter) *ingress {
 	g := &ingress{
 		queue:    lane.Queue,
 		conn:     lane.Conn,
 		table:    cfg.Table,
 		lease:    cfg.Lease,
 		mtu:      cfg.MTU,
+		meter:    flows,
+		clock:    time.Now,
 		messages: encap.NewMessages(ingressBatch, maxPacket),
 		room:     ingressBatch,
 	}
@@ -63,6 +69,7 @@ func (g *ingress) step() (int, error) {
 	}
 	g.room = ingressBatch
 	g.routes = g.table.load()
+	g.tick = g.meter.tick(g.clock())
 	g.last = acquaintance{}
 	g.coalescer.Use(g.queue.Offloads())
 	for i := range g.messages[:n] {
@@ -85,10 +92,9 @@ func (g *ingress) accept(m *encap.Message) {
 	if m.SegmentSize > 0 {
 		size = m.SegmentSize
 		g.room = ingressTrains
-		g.bulk += m.N
 	}
 	outer := m.Addr.Addr()
-	for {
+	for first := true; ; first = false {
 		n := min(size, len(rest))
 		datagram := rest[:n:n]
 		switch p, reason := g.admit(datagram, outer); {
@@ -97,11 +103,26 @@ func (g *ingress) accept(m *encap.Message) {
 		case !p.decapsulateECN(m.TOS):
 			g.tally.drop(Congestion)
 		default:
+			if first {
+				g.count(p, m)
+			}
 			g.coalescer.Add(p)
 		}
 		if rest = rest[n:]; len(rest) == 0 {
 			return
 		}
+	}
+}
+
+// count counts a message for the flow of its first packet: mostly there is no
+// other in it.
+func (g *ingress) count(p packet, m *encap.Message) {
+	if !g.meter.count(p.flow(), m.N, g.tick) {
+		return
+	}
+	g.load.packets++
+	if m.SegmentSize > 0 {
+		g.load.bytes += m.N
 	}
 }
 

@@ -7,9 +7,8 @@ import (
 )
 
 const (
-	// bulkBytes is how many bytes of superpackets and trains a lane handles without a
-	// pause before it counts as amid bulk traffic: more than one message of a
-	// request and its response.
+	// bulkBytes is how many bytes of bulk flows' superpackets and trains a lane
+	// handles without a pause before it counts as amid bulk traffic.
 	bulkBytes = 64 << 10
 
 	// gathering is how long a lane amid bulk traffic sleeps once it has done
@@ -17,14 +16,21 @@ const (
 	// packet would cost a change of threads for each superpacket.
 	gathering = 150 * time.Microsecond
 
-	// maxLulls is how many times in a row it may find nothing of the kind after that: a
-	// stream has gaps when its sender has to wait for a core.
+	// maxLulls is how many pauses in a row it may find nothing of the kind after:
+	// a stream has gaps when its sender has to wait for a core.
 	maxLulls = 8
 
 	// patience is for how many rounds a lane may be urgent without a pause. One that
 	// never has time to sleep must share its core with the host's other threads.
 	patience = 1024
 )
+
+// load is what a lane has handled of bulk flows in one direction since its last
+// pause.
+type load struct {
+	packets int // or superpackets, or trains
+	bytes   int // of superpackets and trains
+}
 
 // lane is a Lane with its two directions. One thread serves both: most of what
 // it does in one direction calls for an answer in the other (TCP sends an
@@ -36,10 +42,10 @@ type lane struct {
 	ingress   *ingress
 	overflows atomic.Uint64 // of the socket, when last asked
 
-	hurry  func(bool) bool // Config.Hurry; nil once refused
-	urgent bool            // what hurry was told last
-	lulls  int             // in a row, while urgent
-	rounds int             // with something to do, since the last pause
+	hurry   func(Urgency) bool // Config.Hurry; nil once refused
+	urgency Urgency            // what hurry was told last
+	lulls   int                // pauses in a row after nothing of bulk flows
+	rounds  int                // with something to do, since the last pause
 }
 
 // run forwards both ways until the queue or the socket fails or is closed.
@@ -66,52 +72,68 @@ func (l *lane) run() error {
 // carryOn begins another round without a pause.
 func (l *lane) carryOn() {
 	if l.rounds++; l.rounds == patience {
-		l.setUrgent(false)
+		l.become(Ordinary)
 	}
 }
 
 // pause ends when there may be something to do.
 //
-// Amid bulk traffic it sleeps for a fixed time, and the lane is urgent: it runs
-// as soon as that is over, whoever has the core. What has come by then is a
-// batch, and not much more; were the lane to wait for its turn among the threads
-// that send and receive, they would meanwhile fill its queues.
+// Amid bulk traffic it sleeps for a fixed time, and the lane runs as soon as that
+// is over, whoever has the core. What has come by then is a batch, and not much
+// more; were the lane to wait for its turn among the threads that send and
+// receive, they would meanwhile fill its queues.
+//
+// The express lane is woken by each packet and runs before all others, as long
+// as no bulk flow has come its way. (The kernel gives a flow that it has seen no
+// answers of to any queue.)
 func (l *lane) pause() error {
 	l.rounds = 0
-	if l.amidBulk() && l.setUrgent(true) {
+	bulk := l.takeLoad()
+	switch {
+	case l.amidBulk(bulk) && l.become(Prompt):
 		l.Waiter.Sleep(gathering)
 		return nil
+	case l.Express && l.lulls > maxLulls && l.become(Foremost):
+		return l.Waiter.Rest()
 	}
-	l.setUrgent(false)
+	l.become(Ordinary)
 	return l.Waiter.Wait()
 }
 
-// amidBulk reports whether there was bulk traffic since the last pause. While the
-// lane is urgent, any superpacket or train will do, and a few pauses without.
-func (l *lane) amidBulk() bool {
-	bytes := l.egress.bulk + l.ingress.bulk
-	l.egress.bulk, l.ingress.bulk = 0, 0
-	if bytes > bulkBytes || l.urgent && bytes > 0 {
+// takeLoad returns the bytes of bulk flows since the last pause, and sees whether
+// this is one more lull.
+func (l *lane) takeLoad() (bytes int) {
+	packets := l.egress.load.packets + l.ingress.load.packets
+	bytes = l.egress.load.bytes + l.ingress.load.bytes
+	l.egress.load, l.ingress.load = load{}, load{}
+	if packets > 0 {
 		l.lulls = 0
-		return true
+	} else {
+		l.lulls++
 	}
-	l.lulls++
-	return l.urgent && l.lulls <= maxLulls
+	return bytes
 }
 
-// setUrgent reports whether the lane is as urgent as it is told to be.
-func (l *lane) setUrgent(on bool) bool {
-	if l.urgent == on {
+// amidBulk reports whether there is bulk traffic, after a pause that ends so many
+// bytes of it. While the lane is prompt, any superpacket or train will do, and a
+// few pauses without.
+func (l *lane) amidBulk(bytes int) bool {
+	return bytes > bulkBytes || l.urgency == Prompt && l.lulls <= maxLulls
+}
+
+// become reports whether the lane is as urgent as it is told to be.
+func (l *lane) become(u Urgency) bool {
+	if l.urgency == u {
 		return true
 	}
 	if l.hurry == nil {
 		return false
 	}
-	if !l.hurry(on) {
+	if !l.hurry(u) {
 		l.hurry = nil
 		return false
 	}
-	l.urgent = on
+	l.urgency = u
 	return true
 }
 

@@ -39,8 +39,13 @@ func (s *script) next() error {
 	return nil
 }
 
-func (s *script) hurry(on bool) bool {
-	s.log = append(s.log, map[bool]string{true: "urgent", false: "calm"}[on])
+func (s *script) Rest() error {
+	s.log = append(s.log, "rest")
+	return s.next()
+}
+
+func (s *script) hurry(u Urgency) bool {
+	s.log = append(s.log, [...]string{"ordinary", "prompt", "foremost"}[u])
 	return !s.refuse
 }
 
@@ -88,10 +93,10 @@ func TestLaneGathersAmidBulkTraffic(t *testing.T) {
 		}, 0, []string{"wait", "wait"}},
 		{"one superpacket", false, func(q *tuntest.Queue, _ *encaptest.Conn) { super(q, 1) }, 0, []string{"wait", "wait"}},
 		{"superpackets", false, func(q *tuntest.Queue, _ *encaptest.Conn) { super(q, 2) }, 1 + maxLulls,
-			slices.Concat([]string{"wait", "urgent", "sleep"}, quiet, []string{"calm", "wait"})},
+			slices.Concat([]string{"wait", "prompt", "sleep"}, quiet, []string{"ordinary", "wait"})},
 		{"trains", false, func(_ *tuntest.Queue, c *encaptest.Conn) { trains(c, 2) }, 1 + maxLulls,
-			slices.Concat([]string{"wait", "urgent", "sleep"}, quiet, []string{"calm", "wait"})},
-		{"refused", true, func(q *tuntest.Queue, _ *encaptest.Conn) { super(q, 2) }, 0, []string{"wait", "urgent", "wait"}},
+			slices.Concat([]string{"wait", "prompt", "sleep"}, quiet, []string{"ordinary", "wait"})},
+		{"refused", true, func(q *tuntest.Queue, _ *encaptest.Conn) { super(q, 2) }, 0, []string{"wait", "prompt", "wait"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := &script{refuse: test.refuse}
@@ -130,9 +135,9 @@ func TestLaneStaysUrgentThroughShortLulls(t *testing.T) {
 	if err := l.run(); err == nil {
 		t.Error("the lane ended without an error")
 	}
-	calm := slices.Index(s.log, "calm")
-	if want := 2 + 5*(1+maxLulls); calm != want {
-		t.Errorf("calm after %d events, want %d: %v", calm, want, s.log)
+	ordinary := slices.Index(s.log, "ordinary")
+	if want := 2 + 5*(1+maxLulls); ordinary != want {
+		t.Errorf("ordinary after %d events, want %d: %v", ordinary, want, s.log)
 	}
 }
 
@@ -157,7 +162,7 @@ func TestLaneWithoutPauseIsUrgentNoMore(t *testing.T) {
 	if err := l.run(); err == nil {
 		t.Error("the lane ended without an error")
 	}
-	if want := []string{"wait", "urgent", "sleep", "calm", "wait", "wait"}; !slices.Equal(s.log, want) {
+	if want := []string{"wait", "prompt", "sleep", "ordinary", "wait", "wait"}; !slices.Equal(s.log, want) {
 		t.Errorf("%v\nwant %v", s.log, want)
 	}
 	if n := l.egress.counters.traffic.packets.Load(); n < patience*egressBatch {
@@ -165,19 +170,122 @@ func TestLaneWithoutPauseIsUrgentNoMore(t *testing.T) {
 	}
 }
 
+// expressLane is scriptedLane with an express one that has been at rest.
+func expressLane(tb testing.TB, s *script) (*lane, *tuntest.Queue, *encaptest.Conn) {
+	l, q, c := scriptedLane(tb, s)
+	l.Express, l.lulls = true, maxLulls
+	return l, q, c
+}
+
+func TestExpressLaneIsForemostForSparseFlows(t *testing.T) {
+	ping := func(q *tuntest.Queue) { q.Feed(spec{protocol: protocolICMP, payload: pattern(64)}.build()) }
+	for _, test := range []struct {
+		name   string
+		refuse bool
+		want   []string
+	}{
+		{"allowed", false, []string{"foremost", "rest", "rest", "rest", "rest"}},
+		{"refused", true, []string{"foremost", "wait", "wait", "wait", "wait"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := &script{refuse: test.refuse}
+			l, q, c := expressLane(t, s)
+			for range 3 {
+				s.stages = append(s.stages, func() { ping(q) })
+			}
+			if err := l.run(); err == nil {
+				t.Error("the lane ended without an error")
+			}
+			if !slices.Equal(s.log, test.want) {
+				t.Errorf("%v\nwant %v", s.log, test.want)
+			}
+			for _, d := range c.Sent(3) {
+				if !d.Express {
+					t.Error("a ping did not leave as express")
+				}
+			}
+		})
+	}
+}
+
+// A bulk flow that the kernel has given to the express lane's queue is not to
+// have the core before everybody else.
+func TestExpressLaneAmidBulkFlowsIsLikeOthers(t *testing.T) {
+	s := new(script)
+	l, q, c := expressLane(t, s)
+	const packets = 2 * sparseBurst / packetCost
+	s.stages = []func(){func() {
+		p := spec{payload: pattern(10)}.build()
+		for range packets {
+			q.Feed(slices.Clone(p))
+		}
+	}}
+	for range maxLulls + 1 {
+		s.stages = append(s.stages, func() {})
+	}
+	if err := l.run(); err == nil {
+		t.Error("the lane ended without an error")
+	}
+	quiet := slices.Repeat([]string{"wait"}, 1+maxLulls)
+	want := slices.Concat([]string{"foremost", "rest", "ordinary"}, quiet, []string{"foremost", "rest"})
+	if !slices.Equal(s.log, want) {
+		t.Errorf("%v\nwant %v", s.log, want)
+	}
+	sent := c.Sent(packets)
+	express := 0
+	for i, d := range sent {
+		if d.Express {
+			express++
+			if !sent[max(0, i-1)].Express {
+				t.Fatalf("packet %d is express again", i)
+			}
+		}
+	}
+	if express == 0 || express > sparseBurst/packetCost {
+		t.Errorf("%d of %d packets left as express", express, packets)
+	}
+}
+
+// What peers send makes a flow bulk, too: the acknowledgments of a stream go the
+// way of the stream.
+func TestAnswersToABulkFlowAreNotExpress(t *testing.T) {
+	s := new(script)
+	l, q, c := scriptedLane(t, s)
+	sent := tcpSpec("10.244.1.5", flagDF, pattern(44*1400))
+	sent.src = "10.244.2.5"
+	train := slices.Concat(segmentsOf(t, sent.build(), 1400)...)
+	answer := tcpSpec("10.244.2.5", flagDF, nil).build()
+	// tcpSpec's ports are the same in both directions' packets.
+	s.stages = []func(){
+		func() { q.Feed(slices.Clone(answer)) },
+		func() {
+			for range 3 {
+				c.Deliver(encaptest.Datagram{Addr: netip.MustParseAddrPort("192.0.2.2:8285"), Payload: train, SegmentSize: 1440})
+			}
+		},
+		func() { q.Feed(slices.Clone(answer)) },
+	}
+	if err := l.run(); err == nil {
+		t.Error("the lane ended without an error")
+	}
+	if got := c.Sent(2); !got[0].Express || got[1].Express {
+		t.Errorf("before the stream express %v, amid it %v", got[0].Express, got[1].Express)
+	}
+}
+
 func TestPauseAllocatesNothing(t *testing.T) {
 	l, _, _ := scriptedLane(t, new(script))
 	l.Waiter = make(wakeup)
-	l.hurry = func(bool) bool { return true }
+	l.hurry = func(Urgency) bool { return true }
 	allocs := testing.AllocsPerRun(100, func() {
-		l.egress.bulk, l.rounds = 2*bulkBytes, patience-1
-		if err := l.pause(); err != nil || !l.urgent {
-			t.Fatalf("urgent %v, %v", l.urgent, err)
+		l.egress.load, l.rounds = load{packets: 2, bytes: 2 * bulkBytes}, patience-1
+		if err := l.pause(); err != nil || l.urgency != Prompt {
+			t.Fatalf("urgency %v, %v", l.urgency, err)
 		}
 		l.rounds = patience - 1
 		l.carryOn()
 	})
-	if allocs != 0 || l.urgent {
-		t.Errorf("%v allocations, want none; urgent %v", allocs, l.urgent)
+	if allocs != 0 || l.urgency != Ordinary {
+		t.Errorf("%v allocations, want none; urgency %v", allocs, l.urgency)
 	}
 }

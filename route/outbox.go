@@ -22,25 +22,29 @@ const (
 // must stay as it is until the messages are sent.
 //
 // Packets for one peer that are of equal length and type of service form a
-// train, one message, whichever flows they are of; a shorter one ends it. A flow
-// always leaves from the same source port, and there are trains for each of
-// them. Packets for one peer from one source stay in order, others need not.
+// train, one message, whichever flows they are of; a shorter one ends it. Trains
+// are of one exit. Packets for one peer from one exit stay in order, others need not.
 type outbox struct {
 	messages []encap.Message // the first n are in use
 	trains   []train         // of each message
 	n        int
 
 	segments int // how many packets a train may have; 1: none are formed
-	sources  int // how many source ports there are, a power of two
 
 	arena []byte
 	used  int // of arena
 }
 
+// exit is where a packet leaves.
+type exit struct {
+	source  int
+	express bool // from the express source, whichever number the other has
+}
+
 // train is what one message carries.
 type train struct {
 	hop     *NextHop
-	source  int
+	exit    exit
 	tos     byte // of all of them, inside and outside (RFC 6040, section 4.1)
 	packets int
 	size    int // length of each packet but the last
@@ -52,13 +56,12 @@ type train struct {
 	buffers [2 * maxTrain][]byte
 }
 
-// newOutbox makes an outbox for size messages to a Conn with so many sources.
-func newOutbox(size, sources int) outbox {
+// newOutbox makes an outbox for size messages.
+func newOutbox(size int) outbox {
 	return outbox{
 		messages: make([]encap.Message, size),
 		trains:   make([]train, size),
 		segments: 1,
-		sources:  sources,
 		arena:    make([]byte, headerArena),
 	}
 }
@@ -75,20 +78,20 @@ func (o *outbox) reset() { o.n, o.used = 0, 0 }
 func (o *outbox) header() []byte { return o.arena[o.used : o.used+headerRoom] }
 
 // addPacket adds a whole packet. The outbox must not be full.
-func (o *outbox) addPacket(hop *NextHop, p packet) { o.add(hop, p, nil) }
+func (o *outbox) addPacket(hop *NextHop, from exit, p packet) { o.add(hop, from, p, nil) }
 
 // addPieces adds a packet in two pieces, whose header is in the memory that
 // header gave. The outbox must not be full.
-func (o *outbox) addPieces(hop *NextHop, header packet, payload []byte) {
+func (o *outbox) addPieces(hop *NextHop, from exit, header packet, payload []byte) {
 	o.used += len(header)
-	o.add(hop, header, payload)
+	o.add(hop, from, header, payload)
 }
 
-func (o *outbox) add(hop *NextHop, header packet, payload []byte) {
-	size, source := len(header)+len(payload), o.source(header)
-	i := o.find(hop, source, header.tos(), size)
+func (o *outbox) add(hop *NextHop, from exit, header packet, payload []byte) {
+	size := len(header) + len(payload)
+	i := o.find(hop, from, header.tos(), size)
 	if i < 0 {
-		i = o.begin(hop, source, header.tos(), size)
+		i = o.begin(hop, from, header.tos(), size)
 	}
 	t, m := &o.trains[i], &o.messages[i]
 	t.buffers[2*t.packets], t.buffers[2*t.packets+1] = header, payload
@@ -101,20 +104,12 @@ func (o *outbox) add(hop *NextHop, header packet, payload []byte) {
 	}
 }
 
-// source is the one of a packet's flow.
-func (o *outbox) source(header packet) int {
-	if o.sources == 1 {
-		return 0
-	}
-	return header.flow() & (o.sources - 1)
-}
-
 // find returns the train that a packet of this size may join, or -1. Only the
-// newest to the same peer from the same source comes into question: behind it,
+// newest to the same peer from the same exit comes into question: behind it,
 // it would overtake.
-func (o *outbox) find(hop *NextHop, source int, tos byte, size int) int {
+func (o *outbox) find(hop *NextHop, from exit, tos byte, size int) int {
 	for i := o.n - 1; i >= max(0, o.n-recentTrains); i-- {
-		if t := &o.trains[i]; t.hop == hop && t.source == source {
+		if t := &o.trains[i]; t.hop == hop && t.exit == from {
 			if t.open && t.tos == tos && size <= t.size && t.bytes+size <= encap.MaxPayload {
 				return i
 			}
@@ -125,13 +120,14 @@ func (o *outbox) find(hop *NextHop, source int, tos byte, size int) int {
 }
 
 // begin begins a message.
-func (o *outbox) begin(hop *NextHop, source int, tos byte, size int) int {
+func (o *outbox) begin(hop *NextHop, from exit, tos byte, size int) int {
 	i := o.n
 	o.n++
 	t := &o.trains[i]
-	t.hop, t.source, t.tos, t.packets, t.size, t.bytes = hop, source, tos, 0, size, 0
-	o.messages[i].Addr, o.messages[i].Source, o.messages[i].TOS = hop.Endpoint, source, tos
-	o.messages[i].SegmentSize = 0
+	t.hop, t.exit, t.tos, t.packets, t.size, t.bytes = hop, from, tos, 0, size, 0
+	m := &o.messages[i]
+	m.Addr, m.Source, m.Express, m.TOS = hop.Endpoint, from.source, from.express, tos
+	m.SegmentSize = 0
 	return i
 }
 

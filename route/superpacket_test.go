@@ -237,7 +237,7 @@ func TestSuperpacketsAcrossTwoNodes(t *testing.T) {
 		wire := encaptest.NewConn()
 		wire.SetMaxSegments(trains)
 		cfg := testConfig(t, fakeLane(a, wire))
-		e := newEgress(cfg.Lanes[0], &cfg, newAnswerLimit())
+		e := newEgress(cfg.Lanes[0], &cfg, newAnswerLimit(), newMeter())
 		back := encaptest.NewConn()
 		b.SetOffloads(o)
 		other := testConfig(t, fakeLane(b, back))
@@ -245,7 +245,7 @@ func TestSuperpacketsAcrossTwoNodes(t *testing.T) {
 		if err := other.Table.Store([]Entry{via("10.244.1.0/24", testPeer("a", "192.0.2.1:8285"))}); err != nil {
 			rt.Fatal(err)
 		}
-		g := newIngress(other.Lanes[0], &other)
+		g := newIngress(other.Lanes[0], &other, newMeter())
 		var want [][]byte
 		for range rapid.IntRange(1, 4).Draw(rt, "superpackets") {
 			size := rapid.IntRange(1, 1400).Draw(rt, "segment size")

@@ -219,7 +219,7 @@ func (d *daemon) listen() ([]*encap.Conn, error) { return d.listenOn(d.underlay.
 
 func (d *daemon) listenOn(addr netip.Addr) ([]*encap.Conn, error) {
 	at := netip.AddrPortFrom(addr, d.cfg.Port)
-	sockets, err := encap.Listen(at, encap.Config{Lanes: d.cfg.Lanes, Offloads: socketOffloads(d.cfg)})
+	sockets, err := encap.Listen(at, encap.Config{Lanes: d.cfg.Lanes, Express: true, Offloads: socketOffloads(d.cfg)})
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("UDP port %d of %s is taken: stop the program that has it (ss -lunp), or choose another with --port", d.cfg.Port, addr)
 	}

@@ -5,6 +5,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"flanneld/route"
 )
 
 // laneNice is the nice value of the lanes' threads. A router that waits for a
@@ -21,13 +23,13 @@ func raisePriority(log *slog.Logger) {
 	}
 }
 
-// hurry makes the calling thread a real-time one, of the lowest priority there
-// is among them, or an ordinary one again, of the nice value it had. It is false
+// hurry makes the calling thread a real-time one, of the lowest priorities there
+// are among them, or an ordinary one again, of the nice value it had. It is false
 // without the right to do so (CAP_SYS_NICE).
-func hurry(on bool) bool {
-	policy, param := unix.SCHED_NORMAL, struct{ priority int32 }{}
-	if on {
-		policy, param.priority = unix.SCHED_RR, 1
+func hurry(u route.Urgency) bool {
+	policy, param := unix.SCHED_RR, struct{ priority int32 }{int32(u)} // from 1 on (sched(7))
+	if u == route.Ordinary {
+		policy = unix.SCHED_NORMAL
 	}
 	const resetOnFork = unix.SCHED_RESET_ON_FORK
 	_, _, errno := unix.RawSyscall(unix.SYS_SCHED_SETSCHEDULER, 0, uintptr(policy|resetOnFork), uintptr(unsafe.Pointer(&param)))

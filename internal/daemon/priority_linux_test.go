@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"flanneld/route"
 )
 
 // The thread ends with the goroutine that stays locked to it.
@@ -18,15 +20,17 @@ func TestHurryComesAndGoes(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		if !hurry(true) {
-			t.Log("not allowed here")
-			return
+		for _, u := range []route.Urgency{route.Prompt, route.Foremost, route.Prompt} {
+			if !hurry(u) {
+				t.Log("not allowed here")
+				return
+			}
+			during, err := unix.SchedGetAttr(0, 0)
+			if err != nil || during.Policy != unix.SCHED_RR || during.Priority != uint32(u) {
+				t.Errorf("urgency %d: %+v, %v", u, during, err)
+			}
 		}
-		during, err := unix.SchedGetAttr(0, 0)
-		if err != nil || during.Policy != unix.SCHED_RR || during.Priority != 1 {
-			t.Errorf("urgent: %+v, %v", during, err)
-		}
-		if !hurry(false) {
+		if !hurry(route.Ordinary) {
 			t.Error("not an ordinary thread again")
 		}
 		after, err := unix.SchedGetAttr(0, 0)

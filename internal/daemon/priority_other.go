@@ -2,10 +2,14 @@
 
 package daemon
 
-import "log/slog"
+import (
+	"log/slog"
+
+	"flanneld/route"
+)
 
 // raisePriority does nothing: there are no lanes.
 func raisePriority(*slog.Logger) {}
 
 // hurry does nothing, either.
-func hurry(bool) bool { return false }
+func hurry(route.Urgency) bool { return false }

@@ -1,0 +1,101 @@
+package route
+
+import (
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+)
+
+// stream counts packets of this size at this rate for a while, and returns how
+// many of them were of a sparse flow, and how many of a bulk one.
+func stream(m *meter, size int, every, from, to time.Duration) (sparse, bulk int) {
+	for at := from; at < to; at += every {
+		if m.count(7, size, m.tick(m.start.Add(at))) {
+			bulk++
+		} else {
+			sparse++
+		}
+	}
+	return sparse, bulk
+}
+
+func TestMeterTellsSparseFlowsFromBulk(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		size  int
+		every time.Duration
+		bulk  bool
+	}{
+		{"ping", 84, 5 * time.Millisecond, false},
+		{"lookups", 200, 2 * time.Millisecond, false},
+		{"voice", 214, 20 * time.Millisecond, false},
+		{"ten thousand small packets a second", 60, 100 * time.Microsecond, true},
+		{"superpackets", 62_000, 50 * time.Microsecond, true},
+		{"two megabytes a second", 1400, 700 * time.Microsecond, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m := newMeter()
+			stream(m, test.size, test.every, 0, 200*time.Millisecond)
+			sparse, bulk := stream(m, test.size, test.every, 200*time.Millisecond, 10*time.Second)
+			if test.bulk && sparse > 0 || !test.bulk && bulk > 0 {
+				t.Errorf("%d packets counted as sparse, %d as bulk", sparse, bulk)
+			}
+		})
+	}
+}
+
+// A burst is let pass; what comes back to life is sparse again once what it had in
+// queues is gone, and not before.
+func TestMeterForgets(t *testing.T) {
+	m := newMeter()
+	count := func(bytes int, at time.Duration) bool { return m.count(7, bytes, m.tick(m.start.Add(at))) }
+	if count(sparseBurst-packetCost, 0) || !count(1, 0) {
+		t.Errorf("bulk within a burst of %d bytes, or not beyond", sparseBurst)
+	}
+	for range 100 {
+		count(64<<10, 0)
+	}
+	for at := 50 * time.Millisecond; at <= 150*time.Millisecond; at += 50 * time.Millisecond {
+		if !count(10, at) {
+			t.Fatalf("sparse again at %v", at)
+		}
+	}
+	if count(10, time.Second) {
+		t.Error("still bulk after most of a second")
+	}
+	if count(10, 50*24*time.Hour) { // the clock has gone round
+		t.Error("bulk after 50 days of silence")
+	}
+}
+
+func TestMeterKeepsFlowsApart(t *testing.T) {
+	m := newMeter()
+	for range 100 {
+		m.count(7, 64<<10, 0)
+	}
+	for flow := range meterSize {
+		if bulk := m.count(flow, 10, 0); bulk != (flow == 7) {
+			t.Errorf("flow %d: bulk %v", flow, bulk)
+		}
+	}
+}
+
+func TestMeterIsForAllLanes(t *testing.T) {
+	m := newMeter()
+	var lanes sync.WaitGroup
+	for range 4 {
+		lanes.Go(func() {
+			for i := range 10_000 {
+				m.count(rand.IntN(1<<16), 64<<10, uint32(i/10))
+			}
+		})
+	}
+	lanes.Wait()
+	if !m.count(7, 64<<10, 1000) {
+		t.Error("64 KB in a moment are not bulk")
+	}
+	if n := testing.AllocsPerRun(100, func() { m.count(1, 1, 1) }); n != 0 {
+		t.Errorf("%v allocations, want none", n)
+	}
+}
