@@ -87,7 +87,7 @@ var settings = []Setting{
 	{Name: "static-peer", Value: "SUBNET=ADDR:PORT", List: true, split: true, set: setStaticPeer,
 		Help: "a host that speaks flannel's udp format and no gossip, repeatable or comma separated"},
 	{Name: "lanes", Value: "auto|N", Default: "auto", set: setLanes,
-		Help: "packet lanes: queues of the device, each with its socket and two threads (auto is one)"},
+		Help: "packet lanes: queues of the device, each with its socket and thread (auto is one); small flows have one more"},
 	{Name: "offload", Value: "auto|off|LIST", Default: "auto", set: setOffload,
 		Help: "which offloads may be used, comma separated: " + strings.Join(Offloads(), ", ")},
 	{Name: "on-conflict", Value: "release|wait", Default: Release, set: setChoice(func(c *Config) *string { return &c.OnConflict }, Release, Wait),
