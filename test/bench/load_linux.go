@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"sync"
 	"time"
 
@@ -36,9 +37,11 @@ func loadedPing(path *path, length time.Duration) (latencies, error) {
 // last ones are waited for.
 const pingLost = 500 * time.Millisecond
 
-// pings sends one echo request after the other, whether answers come or not.
-// The kernel takes the time of their arrival, so that waking up this program is
-// not part of it.
+// pings sends one echo request after the other, whether answers come or not. It
+// is the path that is measured: the kernel takes the time of their arrival, so that
+// waking up this program is not part of it, and who sends them is a real-time
+// thread above all others, so that it is not put aside between taking the time and
+// sending.
 func pings(path *path, length time.Duration) (latencies, error) {
 	fd, err := open(path.from.Namespace, unix.SOCK_RAW, unix.IPPROTO_ICMP, func(fd int) error {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
@@ -56,7 +59,14 @@ func pings(path *path, length time.Duration) (latencies, error) {
 	var receiver sync.WaitGroup
 	deadline := time.Now().Add(length + pingLost)
 	receiver.Go(func() { onThread(func() { receiveEchoes(fd, arrived, deadline) }) })
-	err = sendEchoes(fd, sent)
+	var sender sync.WaitGroup
+	sender.Go(func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends here
+		if err = beforeAll(); err == nil {
+			err = sendEchoes(fd, sent)
+		}
+	})
+	sender.Wait()
 	receiver.Wait()
 	if err != nil {
 		return nil, err
@@ -70,6 +80,15 @@ func pings(path *path, length time.Duration) (latencies, error) {
 		times.add(took)
 	}
 	return times, nil
+}
+
+// beforeAll makes the calling thread run before any that the paths have.
+func beforeAll() error {
+	err := unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 50}, 0)
+	if err != nil {
+		return fmt.Errorf("real-time priority for who pings: %w", err)
+	}
+	return nil
 }
 
 func sendEchoes(fd int, sent []time.Time) error {
