@@ -81,11 +81,12 @@ func interruptAt(t *testing.T, program, moment string, signal unix.Signal) {
 	nothingLeft(t, dir, before)
 }
 
-// nothingLeft waits a moment for the kernel, and for a compiler under way.
+// nothingLeft waits a moment for the kernel, and up to a minute for a compiler
+// under way, which a busy machine keeps so long.
 func nothingLeft(t *testing.T, dir string, before []string) {
 	t.Helper()
 	var processes, files []string
-	for range 100 {
+	for range 600 {
 		processes, files = processesWith(mark+dir), filesIn(t, dir)
 		if len(processes) == 0 && len(files) == 0 {
 			break
