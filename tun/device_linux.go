@@ -56,7 +56,7 @@ func Open(cfg Config) (*Device, error) {
 // open makes a device out of the not yet attached descriptors fds, which it
 // leaves open when it fails.
 func open(cfg Config, fds []int) (_ *Device, err error) {
-	created, err := ensure(cfg.Name)
+	created, err := ensure(cfg.Name, cfg.Alias)
 	if err != nil {
 		return nil, err
 	}
@@ -78,11 +78,7 @@ func open(cfg Config, fds []int) (_ *Device, err error) {
 	if l.queues > len(fds) { // somebody attached in the meantime
 		return nil, ErrBusy
 	}
-	alias := ""
-	if created {
-		alias = cfg.Alias
-	}
-	if err := setLink(l.index, alias); err != nil {
+	if err := setLink(l.index, ""); err != nil {
 		return nil, fmt.Errorf("configure the device: %w", err)
 	}
 	queues, err := newQueues(fds, probeWrites(offloads))
@@ -94,11 +90,11 @@ func open(cfg Config, fds []int) (_ *Device, err error) {
 
 // ensure makes sure that there is a device of this name that we may attach to,
 // and says whether it had to create it.
-func ensure(name string) (created bool, err error) {
+func ensure(name, alias string) (created bool, err error) {
 	l, err := findLink(name)
 	switch {
 	case errors.Is(err, unix.ENODEV):
-		return true, create(name)
+		return true, create(name, alias)
 	case err != nil:
 		return false, fmt.Errorf("look for the device: %w", err)
 	case !l.isMultiQueueTUN():
@@ -110,11 +106,13 @@ func ensure(name string) (created bool, err error) {
 }
 
 // create creates the persistent device and closes the descriptor that this took.
+// It is persistent once it has its alias, and not before: a process that is
+// killed in between takes it along.
 //
 // The library opens without close-on-exec and loses the descriptor when it
 // fails. So no process may be started while it works, and the one failure that
 // can be foreseen, a missing capability, is looked for first.
-func create(name string) error {
+func create(name, alias string) error {
 	if !hasNetAdmin() {
 		return unix.EPERM
 	}
@@ -124,14 +122,34 @@ func create(name string) error {
 		DeviceType: water.TUN,
 		PlatformSpecificParams: water.PlatformSpecificParams{
 			Name:       name,
-			Persist:    true,
 			MultiQueue: true,
 		},
 	})
 	if err != nil {
 		return fmt.Errorf("create: %w", err)
 	}
-	return dev.Close()
+	return errors.Join(keep(dev, name, alias), dev.Close())
+}
+
+// keep names a device that was just made, and makes it persistent.
+func keep(dev *water.Interface, name, alias string) error {
+	l, err := findLink(name)
+	if err != nil {
+		return fmt.Errorf("look at the new device: %w", err)
+	}
+	if err := setLink(l.index, alias); err != nil {
+		return fmt.Errorf("name the new device: %w", err)
+	}
+	conn, err := dev.ReadWriteCloser.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	var persistErr error
+	err = conn.Control(func(fd uintptr) { persistErr = unix.IoctlSetInt(int(fd), unix.TUNSETPERSIST, 1) })
+	if err = errors.Join(err, persistErr); err != nil {
+		return fmt.Errorf("make the new device persistent: %w", err)
+	}
+	return nil
 }
 
 // hasNetAdmin reports whether this thread has CAP_NET_ADMIN.

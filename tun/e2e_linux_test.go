@@ -172,17 +172,75 @@ func TestDeviceStaysAndIsTakenOver(t *testing.T) {
 	}
 }
 
-// alias is the interface's alias.
-func alias(t *testing.T, name string) string {
-	t.Helper()
+// Who is killed while it makes a device must not leave one that nobody knows
+// again: as long as it has no alias it goes with its maker. Looked at from
+// beside, again and again.
+func TestDeviceIsNeverPersistentWithoutItsAlias(t *testing.T) {
+	isolate(t)
+	namespace, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(namespace)
+	stop, seen := make(chan struct{}), make(chan [2]int)
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		if err := unix.Setns(namespace, unix.CLONE_NEWNET); err != nil {
+			t.Error(err)
+		}
+		looks, nameless := 0, 0
+		for {
+			select {
+			case <-stop:
+				seen <- [2]int{looks, nameless}
+				return
+			default:
+			}
+			attrs, err := attributes("flannel0")
+			if err != nil {
+				continue // there is none
+			}
+			looks++
+			info, _ := findAttribute(attrs, unix.IFLA_LINKINFO)
+			data, _ := findAttribute(info, unix.IFLA_INFO_DATA)
+			if alias, _ := findAttribute(attrs, unix.IFLA_IFALIAS); len(alias) == 0 && byteAttribute(data, unix.IFLA_TUN_PERSIST) != 0 {
+				nameless++
+			}
+		}
+	}()
+	for range 50 {
+		d := openDevice(t, Config{Name: "flannel0", Alias: "flanneld"})
+		if err := d.Close(); err != nil {
+			t.Fatal(err)
+		}
+		deleteDevice(t, d.Index())
+	}
+	close(stop)
+	if n := <-seen; n[0] == 0 || n[1] > 0 {
+		t.Errorf("of %d looks, %d at a device that was persistent and had no alias", n[0], n[1])
+	}
+}
+
+// attributes are what the kernel says about an interface.
+func attributes(name string) ([]byte, error) {
 	req := newRequest(unix.RTM_GETLINK, 0)
 	req.message = append(req.message, make([]byte, unix.SizeofIfInfomsg)...)
 	req.attribute(unix.IFLA_IFNAME, append([]byte(name), 0))
 	reply, err := req.do()
 	if err != nil {
+		return nil, err
+	}
+	return reply[unix.SizeofIfInfomsg:], nil
+}
+
+// alias is the interface's alias.
+func alias(t *testing.T, name string) string {
+	t.Helper()
+	attrs, err := attributes(name)
+	if err != nil {
 		t.Fatal(err)
 	}
-	v, _ := findAttribute(reply[unix.SizeofIfInfomsg:], unix.IFLA_IFALIAS)
+	v, _ := findAttribute(attrs, unix.IFLA_IFALIAS)
 	return cString(v)
 }
 
