@@ -183,7 +183,7 @@ func (c *Core) tryClaim() {
 // has not left: there is nobody to join before it moves to another subnet. One
 // that was told to join is not alone, whatever its table has forgotten.
 func (c *Core) alone() bool {
-	if !c.cfg.MayFound || c.cfg.Amnesia || c.table.heldBy(c.id) == nil {
+	if !c.cfg.MayFound || c.cfg.Amnesia || len(c.vault.Lease) == 0 {
 		return false
 	}
 	for id, n := range c.table.nodes {
@@ -291,12 +291,13 @@ func (c *Core) beginClaim(s Slot) {
 	c.decide()
 }
 
-// askElectors asks everyone who has not answered yet, and again those who could
-// not say.
+// askElectors asks everyone who has not answered yet, and again those who had no
+// promise to give: one that lost its vault does not vote for a while, and one with
+// an older disk has yet to hear that it is a holder.
 func (c *Core) askElectors() {
 	k := &c.claim
 	for _, id := range c.electors() {
-		if v, answered := k.votes[id]; !answered || v == abstain {
+		if k.votes[id] != promised {
 			c.send(id, msgAsk, ask{header: c.header(), Slot: k.slot, Epoch: k.epoch})
 		}
 	}
@@ -328,8 +329,6 @@ func (c *Core) count() count {
 	for _, id := range c.electors() {
 		v, answered := c.claim.votes[id]
 		switch {
-		case v == notHolder:
-			continue // no elector after all; the table will say so soon
 		case v == promised || id == c.id:
 			t.promises++
 			t.senior = t.senior || id == senior

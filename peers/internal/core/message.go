@@ -47,7 +47,7 @@ const (
 	taken     verdict = 3 // the slot is promised to another claimant, By
 	stale     verdict = 4 // the epoch is not above Seen
 	abstain   verdict = 5 // cannot promise: what was promised before is not known (state was lost)
-	notHolder verdict = 6 // the asked holds no lease and has no say
+	notHolder verdict = 6 // the asked knows of no lease of its own and has no say
 )
 
 type answer struct {

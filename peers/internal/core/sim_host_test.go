@@ -85,6 +85,8 @@ func (h *host) goUp() {
 		return
 	}
 	h.up = true
+	h.w.boots++
+	h.swim.self.gen = h.w.boots
 	h.w.trace.line(h.w, h, "is up")
 	h.w.checks.resumed(h)
 	h.beat(h.boots)

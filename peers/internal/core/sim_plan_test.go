@@ -311,6 +311,11 @@ func (p *plan) survivors(but *host) int {
 	return n
 }
 
+// cloned reports whether a host's identity is on another disk, too.
+func (p *plan) cloned(h *host) bool {
+	return slices.ContainsFunc(p.w.hosts, func(o *host) bool { return o != h && o.id == h.id })
+}
+
 // guest makes a host one that joins.
 func (p *plan) guest(h *host) {
 	h.config.MayFound = false
@@ -325,7 +330,7 @@ func (p *plan) guest(h *host) {
 
 // withoutVault loses the file with lease and promises; the identity is kept.
 func (p *plan) withoutVault() {
-	h := p.some(func(h *host) bool { return h.disk.synced != nil && !h.leaving })
+	h := p.some(func(h *host) bool { return h.disk.synced != nil && !h.leaving && !p.cloned(h) })
 	if h == nil || p.survivors(h) == 0 || p.wiped > 0 {
 		return
 	}
@@ -338,7 +343,7 @@ func (p *plan) withoutVault() {
 
 // wipe loses everything: the machine comes back as a new node.
 func (p *plan) wipe() {
-	h := p.some(func(h *host) bool { return h.disk.synced != nil && !h.leaving })
+	h := p.some(func(h *host) bool { return h.disk.synced != nil && !h.leaving && !p.cloned(h) })
 	if h == nil || p.survivors(h) == 0 || p.wiped > 1 {
 		return
 	}
@@ -486,7 +491,7 @@ func (p *plan) fill() {
 }
 
 func (p *plan) leave() {
-	if h := p.some(running); h != nil && p.survivors(h) > 0 {
+	if h := p.some(running); h != nil && p.survivors(h) > 0 && !p.cloned(h) {
 		p.guest(h)
 		h.leave()
 	}

@@ -90,6 +90,7 @@ func (s *swim) beat() {
 	if now >= s.probeAt {
 		s.probeAt = now + probeEvery
 		s.probe()
+		s.watchTwins()
 	}
 	if s.suspects > 0 {
 		s.buryDead()
@@ -267,6 +268,19 @@ func (s *swim) hearOfSelf(p *peer) {
 	s.self.inc = p.inc + 1
 	told := s.self
 	s.tell(&rumour{about: &told, key: "member " + string(told.id[:])})
+}
+
+// watchTwins pings others with our identity; to memberlist they are members of
+// their own, here only the latest start is one.
+func (s *swim) watchTwins() {
+	if s.h.w.tally[clones] == 0 {
+		return
+	}
+	for _, o := range s.h.w.hosts {
+		if o != s.h && o.id == s.h.id && o.up && s.h.core != nil {
+			s.meetTwin(&o.swim.self)
+		}
+	}
 }
 
 // moved announces another address.
