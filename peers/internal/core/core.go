@@ -153,6 +153,7 @@ func (c *Core) loadTable(encoded []byte) error {
 	if s.Network.ID() != c.table.netID {
 		return ErrOtherTable
 	}
+	c.cfg.Amnesia = c.cfg.Amnesia || s.Amnesiac
 	for _, raw := range s.Records {
 		_, _ = c.table.take(raw)
 	}

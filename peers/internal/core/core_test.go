@@ -561,3 +561,24 @@ func TestAHolderWithAnOlderDiskStillCountsAndIsAskedAgain(t *testing.T) {
 		t.Errorf("granted by %d electors, want 3", e)
 	}
 }
+
+func TestAHolderThatLostItsTableDoesNotThinkItIsAloneAfterAnotherStart(t *testing.T) {
+	w := newWorld(t, 24, 2, nil)
+	for _, h := range w.hosts {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	h := w.hosts[1]
+	w.hosts[0].crash()
+	h.crash()
+	h.disk.table = nil
+	h.boot()
+	w.run(3 * time.Second) // it writes what it knows: itself
+	h.crash()
+	h.config.Pin = netip.MustParsePrefix("10.244.99.0/24")
+	h.boot()
+	w.run(10 * time.Second)
+	if h.confirmed() {
+		t.Fatal("it has granted itself another lease, though there is another holder")
+	}
+}

@@ -117,6 +117,9 @@ func (c *Core) pushToAll() {
 type state struct {
 	Network Network  `cbor:"1,keyasint"`
 	Records [][]byte `cbor:"2,keyasint"`
+	// Amnesiac says that the node does not vote for now. It is in the state so
+	// that another start in the meantime knows it, too.
+	Amnesiac bool `cbor:"3,keyasint,omitempty"`
 }
 
 // State is the whole node table, encoded; nil while in no network. It is what
@@ -125,7 +128,7 @@ func (c *Core) State() []byte {
 	if c.table == nil || c.founding {
 		return nil
 	}
-	return mustEncode(state{c.Network(), c.table.records(1<<buckets - 1)})
+	return mustEncode(state{c.Network(), c.table.records(1<<buckets - 1), c.amnesiac()})
 }
 
 func decodeState(encoded []byte) (state, error) {

@@ -9,6 +9,10 @@ import (
 // from when it has joined: any claim it might have promised is over by then.
 const amnesia = time.Minute
 
+func (c *Core) amnesiac() bool {
+	return c.cfg.Amnesia && (c.joinedAt < 0 || c.now-c.joinedAt < amnesia)
+}
+
 // receiveAsk answers a claimant: promise, or say why not.
 func (c *Core) receiveAsk(m ask) error {
 	if m.Slot == 0 || m.Slot >= c.Network().Slots() || m.Epoch == 0 {
@@ -29,7 +33,7 @@ func (c *Core) refuse(m ask, a *answer) bool {
 	switch {
 	case c.table.heldBy(c.id) == nil || c.leaving:
 		a.Verdict = notHolder
-	case c.cfg.Amnesia && (c.joinedAt < 0 || c.now-c.joinedAt < amnesia):
+	case c.amnesiac():
 		a.Verdict = abstain
 	case l != nil && c.holds(&l.rec) && l.rec.Holder != m.From:
 		a.Verdict, a.By, a.Lease = held, l.rec.Holder, l.raw
