@@ -251,6 +251,9 @@ func (c *Core) claimWithoutElectors() bool {
 		c.claim.orphan = c.now
 	}
 	c.setWaiting("no node holds a lease: waiting for one to begin")
+	if c.amnesiac() {
+		return true
+	}
 	for id, m := range c.members {
 		if m.up && compareIDs(id, c.id) < 0 {
 			return true
@@ -329,7 +332,7 @@ func (c *Core) count() count {
 	for _, id := range c.electors() {
 		v, answered := c.claim.votes[id]
 		switch {
-		case v == promised || id == c.id:
+		case v == promised, id == c.id && !c.amnesiac():
 			t.promises++
 			t.senior = t.senior || id == senior
 		case !answered:

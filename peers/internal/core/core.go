@@ -29,7 +29,8 @@ type Config struct {
 	// Want is the network asked for; zero fields are open.
 	Want Network
 	// Amnesia says that a vault existed and was lost, so that promises may
-	// have been made which nobody here remembers. A lost table counts, too.
+	// have been made which nobody here remembers. A lost table counts, too: the node does
+	// not know who else holds a lease.
 	Amnesia bool
 	Rand    *rand.Rand
 	signer  signer // nil: Ed25519
@@ -124,11 +125,11 @@ func (c *Core) enterKnownNetwork(encodedTable []byte) error {
 			return err
 		}
 	}
+	if encodedTable == nil {
+		c.cfg.Amnesia = true // it does not know the others
+	}
 	if len(c.vault.Lease) == 0 {
 		return nil
-	}
-	if encodedTable == nil {
-		c.cfg.Amnesia = true // a holder that does not know the others
 	}
 	if _, err := c.table.take(c.vault.Lease); err != nil {
 		return fmt.Errorf("core: vault: lease: %w", err)

@@ -582,3 +582,31 @@ func TestAHolderThatLostItsTableDoesNotThinkItIsAloneAfterAnotherStart(t *testin
 		t.Fatal("it has granted itself another lease, though there is another holder")
 	}
 }
+
+func TestNodesThatKnowNothingDoNotGrantThemselvesLeases(t *testing.T) {
+	w := newWorld(t, 25, 3, nil)
+	for _, h := range w.hosts {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	for _, h := range w.hosts {
+		h.crash()
+		h.disk.table = nil
+	}
+	h := w.hosts[2]
+	v, err := decodeVault(h.disk.synced)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.Lease = nil // it was about to get one
+	h.disk.vault, h.disk.synced = mustEncode(v), mustEncode(v)
+	w.checks.deed(h.id).slot = 0
+	h.seeds, w.hosts[1].seeds = w.hosts[1:2], nil
+	w.hosts[1].config.Pin = netip.MustParsePrefix("10.244.99.0/24")
+	w.hosts[1].boot()
+	h.boot()
+	w.run(30 * time.Second)
+	if h.confirmed() || w.hosts[1].confirmed() {
+		t.Fatalf("a lease was granted without the founder, whom neither remembers\n%s", w.dump())
+	}
+}
