@@ -529,37 +529,35 @@ func TestANodeThatWasAwayLearnsThatAnotherHasLeftLongAgo(t *testing.T) {
 	w.runUntil(40*time.Second, "tables equal", w.healed)
 }
 
-func TestAHolderWithAnOlderDiskStillCountsAndIsAskedAgain(t *testing.T) {
+func TestAHolderThatSaysItIsNoneStillCountsAndIsAskedAgain(t *testing.T) {
 	w := newWorld(t, 23, 4, nil)
 	for _, h := range w.hosts[:3] {
 		h.boot()
 		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
 	}
 	w.run(5 * time.Second)
-	old := w.hosts[1]
-	old.crash()
-	v, err := decodeVault(old.disk.synced)
-	if err != nil {
+	w.hosts[0].crash()
+	w.hosts[1].crash()
+	w.hosts[3].seeds = w.hosts[2:3]
+	w.hosts[3].boot()
+	w.run(3 * time.Second) // it asks, and has one answer
+	h, from := w.hosts[3], w.hosts[1].id
+	c := h.core
+	said := answer{header: header{Net: c.table.netID, From: from}, Slot: c.claim.slot, Epoch: c.claim.epoch, Verdict: notHolder, Holders: c.holdersHash()}
+	if err := c.Receive(w.now-h.started, encodeMessage(msgAnswer, said)); err != nil {
 		t.Fatal(err)
 	}
-	v.Lease, v.Slot = nil, 0 // as it was before it had a lease
-	old.disk = disk{vault: mustEncode(v), synced: mustEncode(v)}
-	w.checks.deed(old.id).slot = 0
-	w.hosts[0].crash()
-	// Nobody tells it of its lease for now: it says that it is no holder.
-	w.links.cuts = []*cut{{blocks: func(a, b int) bool { return a != b && (a == 2 || b == 2) && (a == 1 || b == 1) }}}
-	w.run(10 * time.Second)
-	old.seeds, w.hosts[3].seeds = w.hosts[3:4], w.hosts[2:3]
-	w.hosts[3].boot()
-	w.run(3 * time.Second)
-	if w.hosts[3].confirmed() {
-		t.Fatal("one of three holders granted a lease")
+	if n := c.count().electors; n != 3 || c.claim.phase != phaseAsking {
+		t.Errorf("%d electors in phase %d, want 3, and the claim going on", n, c.claim.phase)
 	}
-	old.boot()
-	w.runUntil(time.Minute, "leased by two of three", w.hosts[3].confirmed)
-	if e := w.hosts[3].core.table.heldBy(w.hosts[3].id).rec.Electors; e != 3 {
-		t.Errorf("granted by %d electors, want 3", e)
+	c.Effects()
+	c.Tick(w.now - h.started + 2*askAgainMost)
+	for _, s := range c.Effects().Sends {
+		if kind, _, _ := splitMessage(s.Msg); kind == msgAsk && s.To == from {
+			return
+		}
 	}
+	t.Error("it is not asked again")
 }
 
 func TestAHolderThatLostItsTableDoesNotThinkItIsAloneAfterAnotherStart(t *testing.T) {
