@@ -22,6 +22,7 @@ const (
 type syncState struct {
 	nextAt     Time
 	remindAt   Time
+	compareAt  Time          // see compareEvery
 	promisedAt map[Slot]Time // since when a promise stands, for its expiry
 }
 

@@ -203,6 +203,10 @@ func (c *Core) remindClaimants() {
 	}
 }
 
+// compareEvery is how often, at most, a claimant compares tables with a holder
+// that knows of other holders.
+const compareEvery = 100 * time.Millisecond
+
 // receiveAnswer counts a holder's answer.
 func (c *Core) receiveAnswer(m answer) error {
 	k := &c.claim
@@ -217,7 +221,8 @@ func (c *Core) receiveAnswer(m answer) error {
 	if k.phase != phaseAsking || m.Slot != k.slot || m.Epoch != k.epoch {
 		return nil
 	}
-	if m.Holders != c.holdersHash() {
+	if m.Holders != c.holdersHash() && c.now >= c.sync.compareAt {
+		c.sync.compareAt = c.now + compareEvery // in a mass start all of them differ
 		c.sendDigest(m.From)
 	}
 	switch m.Verdict {
