@@ -92,6 +92,9 @@ func (s *swim) beat() {
 		s.probe()
 		s.watchTwins()
 	}
+	if s.h.core == nil {
+		return // it was the twin that stops
+	}
 	if s.suspects > 0 {
 		s.buryDead()
 	}
