@@ -29,9 +29,12 @@ type deed struct {
 	slot      Slot // 0: none that it has a right to
 	free      bool // it may change: it was given up, or the disk was exchanged
 	forgotten bool
+	granted   bool          // perhaps written, though nobody saw it confirmed
 	host      *host         // who confirmed it
 	since     time.Duration // when it was confirmed first
 }
+
+func (d *deed) mayHold() bool { return d.slot != 0 || d.granted }
 
 // checks hold the network to the promises.
 type checks struct {
@@ -107,7 +110,7 @@ func (k *checks) resumed(h *host) {
 
 // leaves and left frame a farewell: in between the lease may be kept or not.
 func (k *checks) leaves(h *host) { k.deed(h.id).free = true }
-func (k *checks) left(h *host)   { k.deed(h.id).slot = 0 }
+func (k *checks) left(h *host)   { *k.deed(h.id) = deed{} }
 
 // observe is called when something has changed in a core.
 func (k *checks) observe(h *host) {
@@ -142,6 +145,7 @@ func (h *host) owns(s Slot) bool {
 func (k *checks) granted(h *host, was seen) {
 	w, c := k.w, &h.core.claim
 	w.tally[freeClaims]++
+	k.deed(h.id).granted = true
 	w.trace.line(w, h, "is granted slot %d epoch %d by %d of %d", c.slot, c.epoch, c.grant.Promises, c.grant.Electors)
 	if !h.config.MayFound {
 		w.tally[checkedJoined]++
@@ -278,7 +282,7 @@ func (w *world) whole() bool {
 		return false
 	}
 	for _, h := range w.hosts {
-		if h.core != nil && (!h.up || h.paused || h.disk.full) || h.core == nil && w.checks.deed(h.id).slot != 0 {
+		if h.core != nil && (!h.up || h.paused || h.disk.full) || h.core == nil && w.checks.deed(h.id).mayHold() {
 			return false
 		}
 	}
