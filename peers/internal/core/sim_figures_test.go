@@ -30,9 +30,13 @@ func TestFigures(t *testing.T) {
 		w.run(250 * time.Millisecond)
 	}
 	fmt.Printf("tables equal %s after the start\n", seconds(w.now-time.Second))
+	fmt.Printf("a whole state has %d kB\n", len(w.hosts[0].core.State())/1000)
 	fmt.Printf("memory a node at rest %.1f MB\n", float64(heap()-before)/float64(n)/1e6)
 	w.run(time.Minute) // rumours of the start are told to the end
-	rest(w, 20*time.Second)
+	// Whole states are exchanged every 30 s, and above 32 nodes more rarely: the
+	// window has to be longer than that.
+	w.run(time.Duration(w.hosts[0].swim.syncScale()) * pushPullEvery)
+	rest(w, time.Duration(w.hosts[0].swim.syncScale())*pushPullEvery)
 	changes(w, 10)
 }
 

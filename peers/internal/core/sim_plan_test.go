@@ -186,7 +186,7 @@ func (p *plan) nameSeeds() {
 	for _, h := range p.w.hosts {
 		if !h.config.MayFound {
 			h.seeds = slices.DeleteFunc(slices.Clone(p.w.hosts), func(o *host) bool { return o == h || o.away })
-			h.seeds = h.seeds[:min(len(h.seeds), 3)]
+			h.seeds = h.seeds[:min(len(h.seeds), 8)]
 		}
 	}
 }
@@ -581,7 +581,7 @@ func (p *plan) clone() {
 		r, err := Peek(h.disk.synced)
 		return err == nil && r.Network.Prefix.IsValid() && !h.leaving
 	})
-	if h == nil || len(w.hosts) > 60 {
+	if h == nil || w.tally[clones] > 0 {
 		return
 	}
 	w.tally[clones]++
