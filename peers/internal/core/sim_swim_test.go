@@ -78,6 +78,7 @@ func newSwim(h *host) swim {
 		h: h, self: peer{id: h.id, gen: w.boots, place: h.place, instance: h.config.Instance},
 		byID: map[NodeID]*peer{}, wrotes: map[NodeID]int{}, beginAt: w.now,
 	}
+	s.probing = w.rand.IntN(1 << 16) // each goes round in an order of its own
 	s.probeAt = w.now + w.between(0, probeEvery)
 	s.syncAt = w.now + w.between(0, pushPullEvery)
 	s.joinAt = w.now + w.between(0, rejoinEvery)
