@@ -29,6 +29,8 @@ const (
 	askAgainMost  = time.Second
 	lateAnswers   = 500 * time.Millisecond // wait for the rest once a majority is there
 	announceBound = time.Second
+	writeMost     = 10 * time.Second // for writing a lease, before its votes are too old
+	pausedFor     = 5 * time.Second  // without a tick: what was heard before is too old
 	retryFirst    = 20 * time.Millisecond
 	retryMost     = 2 * time.Second
 	avoidFor      = 3 * time.Second // or so, before a refused slot is a candidate again
@@ -129,6 +131,10 @@ func (c *Core) driveClaim() {
 			c.askElectors()
 		}
 		c.decide()
+	case phaseSaving:
+		if c.claim.grant.Electors > 0 && c.now-c.claim.since >= writeMost {
+			c.takeBack()
+		}
 	case phaseAnnouncing:
 		if c.now-c.claim.since >= announceBound {
 			c.finish()
@@ -350,7 +356,7 @@ func (c *Core) decide() {
 	if k.phase != phaseAsking {
 		return
 	}
-	if l := c.table.leases[k.slot]; k.refused || l != nil && l.rec.Epoch >= k.epoch {
+	if l := c.table.leases[k.slot]; k.refused || l != nil && l.rec.Epoch >= k.epoch || c.paused() {
 		c.giveUp()
 		return
 	}
@@ -371,6 +377,17 @@ func (c *Core) decide() {
 		c.confirm(t.electors, t.promises)
 	}
 }
+
+// noticePause gives up a claim that was asleep: holders may have given it up, too.
+func (c *Core) noticePause() {
+	if c.claim.phase == phaseAsking && c.paused() {
+		c.giveUp()
+	}
+	c.tickedAt = c.now
+}
+
+// paused reports whether no time has passed here for a while, though it has.
+func (c *Core) paused() bool { return c.now-c.tickedAt >= pausedFor }
 
 // waitForMajority tells people who is being waited for, once it takes time.
 func (c *Core) waitForMajority(t count) {
@@ -460,20 +477,47 @@ func (c *Core) afterConfirm(raw []byte) {
 		c.founding = false
 		c.announceSelf()
 	}
+	if !c.stillGranted() {
+		c.takeBack()
+		return
+	}
 	if err := c.takeRecord(raw, true); err != nil {
 		c.log(levelError, "our own lease was refused", "err", err)
 	}
 	if l := c.table.leases[c.claim.slot]; l == nil || l.rec.Holder != c.id {
-		c.vault.Lease = nil // overtaken while it was being written; nothing was said yet
-		c.save(nil)
-		c.setPhase(phaseNone)
-		c.retryLater()
+		c.takeBack()
 		return
 	}
 	c.setPhase(phaseAnnouncing)
 	c.claim.acks = map[NodeID]bool{}
 	c.announceLease()
 	c.countAcks()
+}
+
+// stillGranted reports whether the votes that were counted before the lease was
+// written still decide: writing may have taken long, and holders may have left,
+// and their promises with them.
+func (c *Core) stillGranted() bool {
+	if c.claim.grant.Electors == 0 {
+		return len(c.electors()) == 0 // founding, or no holder left
+	}
+	t := c.count()
+	return t.promises >= t.needed() && c.now-c.claim.since < writeMost
+}
+
+// takeBack gives up a lease that was granted and written, and of which nothing
+// was said yet.
+func (c *Core) takeBack() {
+	k := &c.claim
+	c.vault.Lease = nil
+	c.save(nil)
+	if k.undone == nil {
+		k.undone = map[Slot]uint64{}
+	}
+	k.undone[k.slot] = k.epoch
+	c.sendWithdraw(k.slot, k.epoch, c.electors())
+	c.setPhase(phaseNone)
+	c.retryLater()
 }
 
 // announceLease sends the new lease to all electors that live.

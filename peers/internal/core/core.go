@@ -41,6 +41,7 @@ type Core struct {
 	cfg      Config
 	id       NodeID
 	now      Time
+	tickedAt Time
 	vault    vault
 	prepared Network // to be founded; see prepareNetwork
 	table    *table  // nil while in no network
@@ -244,6 +245,7 @@ func (c *Core) Tick(now Time) {
 	if c.table == nil || c.leaving {
 		return
 	}
+	c.noticePause()
 	c.expirePromises()
 	c.dropSettled()
 	c.remindClaimants()

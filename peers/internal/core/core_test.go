@@ -103,7 +103,7 @@ func TestOfTwoNodesTheOlderLetsANewcomerInWithoutTheYounger(t *testing.T) {
 		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
 	}
 	w.hosts[1].crash()
-	w.run(5 * time.Second)
+	w.run(10 * time.Second)
 	w.hosts[2].boot()
 	w.runUntil(5*time.Second, "newcomer confirmed by the older node", w.hosts[2].confirmed)
 }
@@ -115,7 +115,7 @@ func TestOfTwoNodesTheYoungerAloneLetsNobodyIn(t *testing.T) {
 		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
 	}
 	w.hosts[0].crash()
-	w.run(5 * time.Second)
+	w.run(10 * time.Second)
 	w.hosts[2].seeds = w.hosts[1:2]
 	w.hosts[2].boot()
 	w.run(30 * time.Second)
@@ -291,7 +291,7 @@ func TestAForgottenNodeThatReturnsIsWelcomeAndKnowsItsLeaseIsGone(t *testing.T) 
 		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
 	}
 	w.hosts[2].crash()
-	w.run(5 * time.Second)
+	w.run(10 * time.Second)
 	if err := w.hosts[0].forget(w.hosts[2].id); err != nil {
 		t.Fatal(err)
 	}
@@ -607,4 +607,26 @@ func TestNodesThatKnowNothingDoNotGrantThemselvesLeases(t *testing.T) {
 	if h.confirmed() || w.hosts[1].confirmed() {
 		t.Fatalf("a lease was granted without the founder, whom neither remembers\n%s", w.dump())
 	}
+}
+
+func TestALeaseThatIsWrittenLateIsNotConfirmedOnVotesThatAreGone(t *testing.T) {
+	w := newWorld(t, 26, 4, nil)
+	late := w.hosts[1]
+	w.hosts[0].boot()
+	w.runUntil(2*time.Second, "founder confirmed", w.hosts[0].confirmed)
+	late.boot()
+	for late.core.claim.phase != phaseSaving && w.now < time.Minute {
+		w.run(50 * time.Microsecond)
+	}
+	late.disk.full = true
+	w.hosts[2].boot()
+	w.runUntil(5*time.Second, "another confirmed", w.hosts[2].confirmed)
+	w.run(2 * time.Second)
+	w.hosts[0].leave() // and with it goes what it had promised
+	w.hosts[3].seeds = w.hosts[2:3]
+	w.hosts[3].config.Pin = late.core.Network().SubnetOf(late.core.claim.slot)
+	w.hosts[3].boot()
+	w.runUntil(10*time.Second, "the same slot granted again", w.hosts[3].confirmed)
+	late.disk.full = false
+	w.runUntil(time.Minute, "leased after all", late.confirmed) // any overlap fails the test
 }

@@ -109,7 +109,7 @@ func TestReplay(t *testing.T) {
 
 // TestNoPromiseIsBroken plays as many schedules as fit into some seconds.
 func TestNoPromiseIsBroken(t *testing.T) {
-	n, seed, broken, _ := search(1, 3000, 0, 12*time.Second, nil)
+	n, seed, broken, _ := search(1, 3000, 0, 8*time.Second, nil)
 	if broken != "" {
 		t.Fatalf("seed %d breaks promise %s\nreplay: %s", seed, broken, replayCommand(seed, 0))
 	}
