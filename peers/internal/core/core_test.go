@@ -623,10 +623,14 @@ func TestALeaseThatIsWrittenLateIsNotConfirmedOnVotesThatAreGone(t *testing.T) {
 	w.runUntil(5*time.Second, "another confirmed", w.hosts[2].confirmed)
 	w.run(2 * time.Second)
 	w.hosts[0].leave() // and with it goes what it had promised
+	w.run(time.Second)
+	w.links.cuts = []*cut{{blocks: func(a, b int) bool { return a != b && (a == 1 || b == 1) }}}
 	w.hosts[3].seeds = w.hosts[2:3]
 	w.hosts[3].config.Pin = late.core.Network().SubnetOf(late.core.claim.slot)
 	w.hosts[3].boot()
 	w.runUntil(10*time.Second, "the same slot granted again", w.hosts[3].confirmed)
 	late.disk.full = false
+	w.run(3 * time.Second)
+	w.links.cuts = nil
 	w.runUntil(time.Minute, "leased after all", late.confirmed) // any overlap fails the test
 }
