@@ -149,7 +149,7 @@ func (k *checks) granted(h *host, was seen) {
 	w.trace.line(w, h, "is granted slot %d epoch %d by %d of %d", c.slot, c.epoch, c.grant.Promises, c.grant.Electors)
 	if !h.config.MayFound {
 		w.tally[checkedJoined]++
-		if !h.met {
+		if !h.met && (h.seen.lease == 0 || !k.onlyHolder(h)) {
 			w.breaks("3", "%s has a lease before it has joined", h.config.Name)
 		}
 	}
@@ -169,6 +169,17 @@ func (k *checks) granted(h *host, was seen) {
 	}
 }
 
+// onlyHolder reports whether nobody else can hold a lease: a node that is alone
+// may move to a new pin.
+func (k *checks) onlyHolder(h *host) bool {
+	for id, d := range k.deeds {
+		if id != h.id && d.mayHold() {
+			return false
+		}
+	}
+	return true
+}
+
 // hostOf is the host that has an identity; of clones, the first.
 func (w *world) hostOf(id NodeID) *host {
 	for _, h := range w.hosts {
@@ -183,7 +194,7 @@ func (w *world) hostOf(id NodeID) *host {
 func (k *checks) confirmed(h *host) {
 	w, slot, d := k.w, h.core.claim.slot, k.deed(h.id)
 	w.trace.line(w, h, "has confirmed slot %d", slot)
-	if !h.met && h.seen.lease != slot && !h.config.MayFound {
+	if !h.met && h.seen.lease == 0 && !h.config.MayFound {
 		w.breaks("3", "%s holds slot %d and has joined nobody", h.config.Name, slot)
 	}
 	if d.slot != 0 && !d.free && d.host == h { // a clone has a disk of its own
