@@ -24,11 +24,17 @@ func (c *Core) ballot() *Ballot {
 	return &Ballot{c.Network().SubnetOf(k.slot), k.epoch, t.electors, t.needed(), c.grantors(), t.missing}
 }
 
+// hasPromised reports whether an elector has promised the slot of the claim; we
+// ourselves have, where we may vote.
+func (c *Core) hasPromised(id NodeID) bool {
+	return c.claim.votes[id] == promised || id == c.id && !c.amnesiac()
+}
+
 // grantors are the electors that have promised the slot of the claim.
 func (c *Core) grantors() []NodeID {
 	var ids []NodeID
 	for _, id := range c.electors() {
-		if c.claim.votes[id] == promised || id == c.id {
+		if c.hasPromised(id) {
 			ids = append(ids, id)
 		}
 	}

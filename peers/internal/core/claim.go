@@ -336,9 +336,9 @@ func (c *Core) count() count {
 	var t count
 	senior := c.senior()
 	for _, id := range c.electors() {
-		v, answered := c.claim.votes[id]
+		_, answered := c.claim.votes[id]
 		switch {
-		case v == promised, id == c.id && !c.amnesiac():
+		case c.hasPromised(id):
 			t.promises++
 			t.senior = t.senior || id == senior
 		case !answered:

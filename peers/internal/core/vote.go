@@ -192,8 +192,8 @@ const remindEvery = 5 * time.Second
 // A withdrawal can be lost, or overtaken by what it takes back; whoever has no
 // use for a promise any more gives it back when it hears of it.
 func (c *Core) remindClaimants() {
-	if c.now < c.sync.remindAt || len(c.afterSave) > 0 {
-		return // or not all of them are durable
+	if c.now < c.sync.remindAt || len(c.afterSave) > 0 || c.amnesiac() {
+		return // not yet; or not all of them are durable; or it may not vote
 	}
 	c.sync.remindAt = c.now + remindEvery
 	for _, p := range c.vault.Promises {
