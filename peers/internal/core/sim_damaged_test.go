@@ -14,14 +14,14 @@ func TestEveryDamageIsFound(t *testing.T) {
 	for i := range damages {
 		d := &damages[i]
 		t.Run(d.name, func(t *testing.T) {
-			n, seed, broken, _ := search(1, d.within, 0, time.Minute, d)
-			if broken == "" {
-				t.Fatalf("not found in %d schedules", n)
+			f := search(1, d.within, 0, time.Minute, d)
+			if f.broken == "" {
+				t.Fatalf("not found in %d schedules", f.schedules)
 			}
-			if r := playSeed(seed, 0, &damage{strain: d.strain}); r.broken != "" {
-				t.Fatalf("seed %d is broken without the damage, too: %s", seed, r.broken)
+			if r := playSeed(f.seed, 0, &damage{strain: d.strain}); r.broken != "" {
+				t.Fatalf("seed %d is broken without the damage, too: %s", f.seed, r.broken)
 			}
-			t.Logf("found by seed %d: %s", seed, broken)
+			t.Logf("found by seed %d: %s", f.seed, f.broken)
 		})
 	}
 }

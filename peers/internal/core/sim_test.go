@@ -35,39 +35,55 @@ func playSeed(seed uint64, nodes int, d *damage) played {
 	return played{broken, p.w.trace.hash, p.w.tally}
 }
 
+// found is what a search has come to.
+type found struct {
+	schedules int
+	seed      uint64 // the lowest failing one of those played
+	broken    string
+	hash      uint64 // of all runs
+	tally     tally
+}
+
 // search plays schedules on all processors, until one breaks a promise or time
-// is up; it returns how many it played, and the lowest failing seed of those.
-func search(first uint64, runs, nodes int, bound time.Duration, d *damage) (n int, seed uint64, broken string, sum tally) {
+// is up.
+func search(first uint64, runs, nodes int, bound time.Duration, d *damage) found {
 	var (
-		next, done atomic.Int64
-		mu         sync.Mutex
-		workers    sync.WaitGroup
-		end        = time.Now().Add(bound)
+		next    atomic.Int64
+		mu      sync.Mutex
+		workers sync.WaitGroup
+		end     = time.Now().Add(bound)
+		f       = found{seed: ^uint64(0)}
 	)
-	seed = ^uint64(0)
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for {
 				i := next.Add(1) - 1
 				mu.Lock()
-				over := broken != "" || int(i) >= runs || time.Now().After(end)
+				over := f.broken != "" || int(i) >= runs || time.Now().After(end)
 				mu.Unlock()
 				if over {
 					return
 				}
-				r := playSeed(first+uint64(i), nodes, d)
-				done.Add(1)
+				seed := first + uint64(i)
+				r := playSeed(seed, nodes, d)
 				mu.Lock()
-				sum.add(&r.tally)
-				if r.broken != "" && first+uint64(i) < seed {
-					seed, broken = first+uint64(i), r.broken
-				}
+				f.add(seed, &r)
 				mu.Unlock()
 			}
 		})
 	}
 	workers.Wait()
-	return int(done.Load()), seed, broken, sum
+	return f
+}
+
+// add takes in a schedule; in which order they come does not matter.
+func (f *found) add(seed uint64, r *played) {
+	f.schedules++
+	f.hash ^= mix(r.hash ^ seed)
+	f.tally.add(&r.tally)
+	if r.broken != "" && seed < f.seed {
+		f.seed, f.broken = seed, r.broken
+	}
 }
 
 func replayCommand(seed uint64, nodes int) string {
@@ -83,12 +99,14 @@ func TestSearch(t *testing.T) {
 		return
 	}
 	begin := time.Now()
-	n, seed, broken, sum := search(*simSeed, *simRuns, *simNodes, 1000*time.Hour, nil)
+	f := search(*simSeed, *simRuns, *simNodes, 1000*time.Hour, nil)
 	took := time.Since(begin)
-	sum.print(os.Stdout)
-	fmt.Printf("%d schedules in %.1f s: %.0f schedules/s on %d processors\n", n, took.Seconds(), float64(n)/took.Seconds(), runtime.GOMAXPROCS(0))
-	if broken != "" {
-		t.Fatalf("seed %d breaks promise %s\nreplay: %s", seed, broken, replayCommand(seed, *simNodes))
+	f.tally.print(os.Stdout)
+	fmt.Printf("hash of the runs %016x\n", f.hash)
+	fmt.Printf("%d schedules in %.1f s: %.0f schedules/s on %d processors\n",
+		f.schedules, took.Seconds(), float64(f.schedules)/took.Seconds(), runtime.GOMAXPROCS(0))
+	if f.broken != "" {
+		t.Fatalf("seed %d breaks promise %s\nreplay: %s", f.seed, f.broken, replayCommand(f.seed, *simNodes))
 	}
 }
 
@@ -109,11 +127,11 @@ func TestReplay(t *testing.T) {
 
 // TestNoPromiseIsBroken plays as many schedules as fit into some seconds.
 func TestNoPromiseIsBroken(t *testing.T) {
-	n, seed, broken, _ := search(1, 3000, 0, 8*time.Second, nil)
-	if broken != "" {
-		t.Fatalf("seed %d breaks promise %s\nreplay: %s", seed, broken, replayCommand(seed, 0))
+	f := search(1, 3000, 0, 8*time.Second, nil)
+	if f.broken != "" {
+		t.Fatalf("seed %d breaks promise %s\nreplay: %s", f.seed, f.broken, replayCommand(f.seed, 0))
 	}
-	t.Logf("%d schedules", n)
+	t.Logf("%d schedules", f.schedules)
 }
 
 func TestTheSameSeedGivesTheSameRun(t *testing.T) {
