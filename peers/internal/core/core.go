@@ -56,6 +56,7 @@ type Core struct {
 	claim    claim
 	voters   electorate // see there
 	sync     syncState
+	kept     keptState
 	conflict []Conflict
 	leaving  bool
 

@@ -32,7 +32,7 @@ func seedMessages(c *Core) [][]byte {
 		encodeMessage(msgWithdraw, withdraw{h, 7, 1}),
 		encodeMessage(msgRecords, records{header: h, Records: raw, Mask: 5, AckSlot: 7}),
 		encodeMessage(msgAck, ack{h, 7, 1}),
-		encodeMessage(msgDigest, digestMsg{h, c.table.digest()}),
+		encodeMessage(msgDigest, digestMsg{h, c.table.digest.bytes()}),
 	}
 }
 

@@ -44,6 +44,24 @@ func ParseNodeID(s string) (NodeID, error) {
 	return NodeID(b), nil
 }
 
+// UnmarshalCBOR spares the decoder from setting an ID byte by byte.
+func (id *NodeID) UnmarshalCBOR(b []byte) error { return unmarshalID((*[16]byte)(id), b) }
+
+// UnmarshalCBOR is like NodeID's.
+func (id *NetworkID) UnmarshalCBOR(b []byte) error { return unmarshalID((*[16]byte)(id), b) }
+
+var errID = errors.New("core: an ID has 16 bytes")
+
+// unmarshalID reads a CBOR byte string of 16 bytes (RFC 8949 section 3.1).
+func unmarshalID(id *[16]byte, b []byte) error {
+	const head = 2<<5 | 16
+	if len(b) != 1+len(id) || b[0] != head {
+		return errID
+	}
+	copy(id[:], b[1:])
+	return nil
+}
+
 // String is the ID in 32 hexadecimal digits.
 func (id NetworkID) String() string { return hex.EncodeToString(id[:]) }
 

@@ -1,5 +1,7 @@
 package core
 
+import "slices"
+
 // member is what this node has seen of another one's life. It is an
 // observation, never gossiped: each node counts for itself how long another
 // has been dead, so that no clocks are compared.
@@ -88,11 +90,15 @@ func (c *Core) expired(id NodeID) bool {
 // purgeLeft strikes out nodes that left a lease TTL ago. It takes a record: a
 // node that was away meanwhile, and still has them, would else keep them for ever.
 func (c *Core) purgeLeft() {
-	for _, id := range c.table.sortedNodes() {
-		n := &c.table.nodes[id].rec
-		if n.Left && id != c.id && c.expired(id) && c.table.heldBy(id) == nil && len(c.table.forgets) < maxForgets {
-			c.write(kindForget, ForgetRecord{Node: id, Start: n.Start, Key: c.cfg.Identity.public()})
+	var gone []NodeID
+	for id, n := range c.table.nodes {
+		if n.rec.Left && id != c.id && c.expired(id) && c.table.heldBy(id) == nil {
+			gone = append(gone, id)
 		}
+	}
+	slices.SortFunc(gone, compareIDs)
+	for _, id := range gone[:min(len(gone), maxForgets-len(c.table.forgets))] {
+		c.write(kindForget, ForgetRecord{Node: id, Start: c.table.nodes[id].rec.Start, Key: c.cfg.Identity.public()})
 	}
 }
 

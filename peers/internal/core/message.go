@@ -89,7 +89,7 @@ type ack struct {
 // digest carries the hash of every part of the sender's table.
 type digestMsg struct {
 	header
-	Parts []uint64 `cbor:"3,keyasint"`
+	Parts []byte `cbor:"3,keyasint"` // 8 bytes each, most significant first
 }
 
 // Errors of Receive and Merge that a driver may want to tell apart.

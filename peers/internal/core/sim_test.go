@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -54,6 +55,7 @@ func search(first uint64, runs, nodes int, bound time.Duration, d *damage) found
 		end     = time.Now().Add(bound)
 		f       = found{seed: ^uint64(0)}
 	)
+	defer debug.SetGCPercent(debug.SetGCPercent(800)) // a schedule needs little, and throws it away soon
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for {

@@ -206,13 +206,13 @@ func (w *world) live() []*host {
 
 // tablesEqual reports whether all live hosts have the same table.
 func (w *world) tablesEqual() bool {
-	var first []uint64
+	var first *digest
 	for _, h := range w.hosts {
 		if !h.up || h.core.table == nil {
 			continue
 		}
-		d := h.core.table.digest()
-		if first != nil && !slices.Equal(first, d) {
+		d := &h.core.table.digest
+		if first != nil && *first != *d {
 			return false
 		}
 		first = d

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"time"
@@ -50,19 +51,14 @@ func (c *Core) liveMembers() []NodeID {
 }
 
 func (c *Core) sendDigest(to NodeID) {
-	c.send(to, msgDigest, digestMsg{header: c.header(), Parts: c.table.digest()})
+	c.send(to, msgDigest, digestMsg{header: c.header(), Parts: c.table.digest.bytes()})
 }
 
 // receiveDigest answers with the parts that differ, and asks for the sender's.
 func (c *Core) receiveDigest(m digestMsg) error {
-	if len(m.Parts) != buckets {
-		return fmt.Errorf("%w: digest of %d parts", ErrMalformed, len(m.Parts))
-	}
-	var mask uint32
-	for i, part := range c.table.digest() {
-		if part != m.Parts[i] {
-			mask |= 1 << i
-		}
+	mask, ok := c.table.digest.differing(m.Parts)
+	if !ok {
+		return fmt.Errorf("%w: digest of %d bytes", ErrMalformed, len(m.Parts))
 	}
 	if mask != 0 {
 		c.sendParts(m.From, mask, mask)
@@ -125,11 +121,23 @@ type state struct {
 
 // State is the whole node table, encoded; nil while in no network. It is what
 // nodes exchange when they join, and what is kept on disk for the next start.
+// The bytes are not to be changed.
 func (c *Core) State() []byte {
 	if c.table == nil || c.founding {
 		return nil
 	}
-	return mustEncode(state{c.Network(), c.table.records(1<<buckets - 1), c.amnesiac()})
+	if k := (keptState{c.table.changes, c.amnesiac(), nil}); k.changes != c.kept.changes || k.amnesiac != c.kept.amnesiac {
+		k.encoded = mustEncode(state{c.Network(), c.table.records(1<<buckets - 1), k.amnesiac})
+		c.kept = k
+	}
+	return c.kept.encoded
+}
+
+// keptState is what State gave last, and what was true then.
+type keptState struct {
+	changes  uint64
+	amnesiac bool
+	encoded  []byte
 }
 
 func decodeState(encoded []byte) (state, error) {
@@ -147,6 +155,9 @@ func decodeState(encoded []byte) (state, error) {
 // the other's, unless its flags ask for something else (ErrNetworkParameters).
 func (c *Core) Merge(now Time, encoded []byte) error {
 	c.advance(now)
+	if c.table != nil && c.kept.changes == c.table.changes && bytes.Equal(encoded, c.kept.encoded) {
+		return nil // it knows the same
+	}
 	s, err := decodeState(encoded)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"hash/maphash"
 	"maps"
 	"slices"
 )
@@ -38,9 +39,11 @@ type table struct {
 	nodes    map[NodeID]*stored[NodeRecord]
 	leases   map[Slot]*stored[LeaseRecord]
 	forgets  map[NodeID]*stored[ForgetRecord]
-	parts    [buckets]uint64 // the digest
-	// leaseChanges grows with every change of a lease; it begins at 1.
-	leaseChanges uint64
+	digest   digest
+	known    knownRecords
+	// changes grows with every change, leaseChanges with every change of a
+	// lease; they begin at 1.
+	changes, leaseChanges uint64
 }
 
 func newTable(n Network, loopback bool, s signer) *table {
@@ -52,8 +55,9 @@ func newTable(n Network, loopback bool, s signer) *table {
 		nodes:    map[NodeID]*stored[NodeRecord]{},
 		leases:   map[Slot]*stored[LeaseRecord]{},
 		forgets:  map[NodeID]*stored[ForgetRecord]{},
+		known:    knownRecords{},
 
-		leaseChanges: 1,
+		changes: 1, leaseChanges: 1,
 	}
 }
 
@@ -73,6 +77,9 @@ var errTableFull = errors.New("node table is full")
 // take merges one encoded record. An older or equal record changes nothing and
 // is no error; one that is malformed or not signed by whom it names is.
 func (t *table) take(raw []byte) (change, error) {
+	if t.known.has(raw) {
+		return change{}, nil
+	}
 	e, err := openEnvelope(raw)
 	if err != nil {
 		return change{}, fmt.Errorf("core: record: %w", err)
@@ -112,15 +119,28 @@ func (t *table) takeNode(e envelope, raw []byte) (change, error) {
 	s.part, s.sum = bucketOf(kindNode, id[:]), sumOf(raw)
 	t.dropNode(id)
 	t.nodes[id] = s
-	t.parts[s.part] ^= s.sum
+	t.enter(s.part, s.sum, raw)
 	return change{node: &s.rec}, nil
 }
 
 func (t *table) dropNode(id NodeID) {
 	if n := t.nodes[id]; n != nil {
-		t.parts[n.part] ^= n.sum
+		t.strike(n.part, n.sum, n.raw)
 		delete(t.nodes, id)
 	}
+}
+
+// enter and strike keep up to date what is derived from all records.
+func (t *table) enter(part int, sum uint64, raw []byte) {
+	t.digest[part] ^= sum
+	t.known.add(raw)
+	t.changes++
+}
+
+func (t *table) strike(part int, sum uint64, raw []byte) {
+	t.digest[part] ^= sum
+	t.known.drop(raw)
+	t.changes++
 }
 
 // isStruckOut reports whether a node was forgotten as of this start or a later one.
@@ -155,11 +175,11 @@ func (t *table) takeLease(e envelope, raw []byte) (change, error) {
 
 func (t *table) putLease(s *stored[LeaseRecord]) {
 	if old := t.leases[s.rec.Slot]; old != nil {
-		t.parts[old.part] ^= old.sum
+		t.strike(old.part, old.sum, old.raw)
 	}
 	t.leases[s.rec.Slot] = s
 	t.leaseChanges++
-	t.parts[s.part] ^= s.sum
+	t.enter(s.part, s.sum, s.raw)
 }
 
 func (t *table) takeForget(e envelope, raw []byte) (change, error) {
@@ -180,15 +200,25 @@ func (t *table) takeForget(e envelope, raw []byte) (change, error) {
 	}
 	s.part, s.sum = bucketOf(kindForget, id[:]), sumOf(raw)
 	if old != nil {
-		t.parts[old.part] ^= old.sum
+		t.strike(old.part, old.sum, old.raw)
 	}
 	t.forgets[id] = s
-	t.parts[s.part] ^= s.sum
+	t.enter(s.part, s.sum, raw)
 	if n := t.nodes[id]; n != nil && n.rec.Start <= s.rec.Start {
 		t.dropNode(id)
 	}
 	return change{forgot: id}, nil
 }
+
+// knownRecords finds the records of a table by their bytes: most of what comes
+// in has come before, and need not be decoded or verified again.
+type knownRecords map[uint64][]byte
+
+var knownSeed = maphash.MakeSeed()
+
+func (k knownRecords) has(raw []byte) bool { return bytes.Equal(k[maphash.Bytes(knownSeed, raw)], raw) }
+func (k knownRecords) add(raw []byte)      { k[maphash.Bytes(knownSeed, raw)] = raw }
+func (k knownRecords) drop(raw []byte)     { delete(k, maphash.Bytes(knownSeed, raw)) }
 
 // heldBy is the lease a node holds, or nil. Should the table name it as the
 // holder of more than one slot, the oldest grant counts, so that all agree.
@@ -235,7 +265,30 @@ func bucketOf(kind recordKind, key []byte) int {
 }
 
 // digest is a hash of each part, kept up to date with every record.
-func (t *table) digest() []uint64 { return slices.Clone(t.parts[:]) }
+type digest [buckets]uint64
+
+// bytes is the digest as it travels.
+func (d *digest) bytes() []byte {
+	b := make([]byte, 0, 8*buckets)
+	for _, part := range d {
+		b = binary.BigEndian.AppendUint64(b, part)
+	}
+	return b
+}
+
+// differing is the set of parts (bit i: part i) that are others than in a digest
+// that came as bytes; not ok when those are none.
+func (d *digest) differing(b []byte) (mask uint32, ok bool) {
+	if len(b) != 8*buckets {
+		return 0, false
+	}
+	for i, part := range d {
+		if part != binary.BigEndian.Uint64(b[8*i:]) {
+			mask |= 1 << i
+		}
+	}
+	return mask, true
+}
 
 // sumOf is what a record adds to its part by exclusive or: the order of records
 // does not matter.
