@@ -247,6 +247,7 @@ func (c *Core) Tick(now Time) {
 		return
 	}
 	c.noticePause()
+	c.endAmnesia()
 	c.expirePromises()
 	c.dropSettled()
 	c.remindClaimants()

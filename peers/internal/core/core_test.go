@@ -634,3 +634,26 @@ func TestALeaseThatIsWrittenLateIsNotConfirmedOnVotesThatAreGone(t *testing.T) {
 	w.links.cuts = nil
 	w.runUntil(time.Minute, "leased after all", late.confirmed) // any overlap fails the test
 }
+
+func TestAmnesiaEndsForGood(t *testing.T) {
+	w := newWorld(t, 27, 2, nil)
+	for _, h := range w.hosts {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	h := w.hosts[1]
+	h.crash()
+	h.disk.table = nil
+	h.boot()
+	w.run(10 * time.Second)
+	if !h.core.amnesiac() {
+		t.Fatal("it votes, though its table was lost")
+	}
+	w.run(2 * amnesia)
+	h.crash()
+	h.boot()
+	w.run(10 * time.Second)
+	if h.core.amnesiac() {
+		t.Error("it knows everything again, and does not vote after another start")
+	}
+}

@@ -13,6 +13,14 @@ func (c *Core) amnesiac() bool {
 	return c.cfg.Amnesia && (c.joinedAt < 0 || c.now-c.joinedAt < amnesia)
 }
 
+// endAmnesia has the table written without the mark once it is over.
+func (c *Core) endAmnesia() {
+	if c.cfg.Amnesia && !c.amnesiac() {
+		c.cfg.Amnesia = false
+		c.effects.TableChanged = true
+	}
+}
+
 // receiveAsk answers a claimant: promise, or say why not.
 func (c *Core) receiveAsk(m ask) error {
 	if m.Slot == 0 || m.Slot >= c.Network().Slots() || m.Epoch == 0 {
