@@ -214,11 +214,15 @@ func (t *table) takeForget(e envelope, raw []byte) (change, error) {
 // in has come before, and need not be decoded or verified again.
 type knownRecords map[uint64][]byte
 
-var knownSeed = maphash.MakeSeed()
+func (k knownRecords) has(raw []byte) bool { return bytes.Equal(k[hashOf(raw)], raw) }
+func (k knownRecords) add(raw []byte)      { k[hashOf(raw)] = raw }
+func (k knownRecords) drop(raw []byte)     { delete(k, hashOf(raw)) }
 
-func (k knownRecords) has(raw []byte) bool { return bytes.Equal(k[maphash.Bytes(knownSeed, raw)], raw) }
-func (k knownRecords) add(raw []byte)      { k[maphash.Bytes(knownSeed, raw)] = raw }
-func (k knownRecords) drop(raw []byte)     { delete(k, maphash.Bytes(knownSeed, raw)) }
+var hashSeed = maphash.MakeSeed()
+
+// hashOf is a hash that nobody outside of this process can foresee. It finds
+// what is known already, and decides nothing.
+func hashOf(b []byte) uint64 { return maphash.Bytes(hashSeed, b) }
 
 // heldBy is the lease a node holds, or nil. Should the table name it as the
 // holder of more than one slot, the oldest grant counts, so that all agree.
