@@ -17,6 +17,7 @@ const (
 	phaseNone       phase = iota // no lease, and no claim under way
 	phaseAsking                  // candidates asked for
 	phaseSaving                  // granted; being written
+	phaseTakingBack              // granted, and too late; being struck from the disk
 	phaseAnnouncing              // written; waiting until others know
 	phaseConfirmed
 	phaseLost // held once, and overruled
@@ -40,6 +41,7 @@ const (
 // claim is the claimant's side. The zero value is a node without lease or claim.
 type claim struct {
 	phase   phase
+	number  uint64 // of the claim; see ask
 	slot    Slot
 	epoch   uint64
 	votes   map[NodeID]verdict
@@ -53,12 +55,15 @@ type claim struct {
 
 	floor   map[Slot]uint64 // epochs that were refused as stale
 	avoid   map[Slot]Time   // refused slots, until when
-	undone  map[Slot]uint64 // given up; withdrawn once more at the end
+	undone  map[Slot]uint64 // numbers of claims given up; withdrawn once more at the end
 	retryAt Time
 	retries int
 	orphan  Time // since when no elector is known; see claimWithoutElectors
 	waiting string
 }
+
+// writing reports whether the lease is on its way to the disk, or from it.
+func (k *claim) writing() bool { return k.phase == phaseSaving || k.phase == phaseTakingBack }
 
 // ErrSubnetHeld: the pinned subnet belongs to another node.
 var ErrSubnetHeld = errors.New("subnet is held by another node")
@@ -233,7 +238,7 @@ func (c *Core) countSlots() string {
 func (c *Core) adopt(mine *stored[LeaseRecord]) {
 	c.log(levelInfo, "taking back the lease that the network remembers", "subnet", c.Network().SubnetOf(mine.rec.Slot))
 	c.vault.Lease, c.vault.Slot = mine.raw, mine.rec.Slot
-	c.claim.slot, c.claim.epoch = mine.rec.Slot, mine.rec.Epoch
+	c.claim.slot, c.claim.epoch, c.claim.grant = mine.rec.Slot, mine.rec.Epoch, LeaseRecord{}
 	c.setPhase(phaseSaving)
 	c.save(c.finish)
 }
@@ -291,6 +296,8 @@ func (c *Core) nextEpoch(s Slot) uint64 {
 // beginClaim asks for a slot.
 func (c *Core) beginClaim(s Slot) {
 	k := &c.claim
+	c.claims++
+	k.number = c.start<<32 | uint64(c.claims)
 	k.slot, k.epoch = s, c.nextEpoch(s)
 	k.votes, k.acks = map[NodeID]verdict{}, map[NodeID]bool{}
 	k.pause, k.enough, k.refused = askAgainFirst, -1, false
@@ -307,7 +314,7 @@ func (c *Core) askElectors() {
 	k := &c.claim
 	for _, id := range c.electors() {
 		if k.votes[id] != promised {
-			c.send(id, msgAsk, ask{header: c.header(), Slot: k.slot, Epoch: k.epoch})
+			c.send(id, msgAsk, ask{header: c.header(), Slot: k.slot, Epoch: k.epoch, Claim: k.number})
 		}
 	}
 	k.askAt = c.now + k.pause
@@ -427,30 +434,33 @@ func (c *Core) retryLater() {
 
 // withdrawClaim gives back the promises of the claim under way.
 func (c *Core) withdrawClaim() {
-	k := &c.claim
-	if k.phase != phaseAsking {
-		return
+	if c.claim.phase == phaseAsking {
+		c.undo()
 	}
+}
+
+func (c *Core) undo() {
+	k := &c.claim
 	if k.undone == nil {
 		k.undone = map[Slot]uint64{}
 	}
-	k.undone[k.slot] = k.epoch
-	c.sendWithdraw(k.slot, k.epoch, c.electors())
+	k.undone[k.slot] = k.number
+	c.sendWithdraw(k.slot, k.number, c.electors())
 }
 
-func (c *Core) sendWithdraw(s Slot, epoch uint64, to []NodeID) {
+func (c *Core) sendWithdraw(s Slot, claim uint64, to []NodeID) {
 	for _, id := range to {
-		c.send(id, msgWithdraw, withdraw{header: c.header(), Slot: s, Epoch: epoch})
+		c.send(id, msgWithdraw, withdraw{header: c.header(), Slot: s, Claim: claim})
 	}
 }
 
-// wants reports whether a promise of a slot at an epoch is of use to us: for the
-// claim under way, or for the lease it has become.
-func (c *Core) wants(s Slot, epoch uint64) bool {
-	if len(c.vault.Lease) > 0 && s == c.vault.Slot {
+// wants reports whether a promise of a slot is of use to us: for the claim under
+// way, or for the lease that one has become, be it on the disk only.
+func (c *Core) wants(s Slot, claim uint64) bool {
+	if s == c.vault.Slot && (len(c.vault.Lease) > 0 || c.claim.phase == phaseTakingBack) {
 		return true
 	}
-	return c.claim.phase == phaseAsking && s == c.claim.slot && epoch >= c.claim.epoch
+	return c.claim.phase == phaseAsking && claim == c.claim.number
 }
 
 // confirm makes the lease ours: written first, said afterwards.
@@ -506,18 +516,18 @@ func (c *Core) stillGranted() bool {
 }
 
 // takeBack gives up a lease that was granted and written, and of which nothing
-// was said yet.
+// was said yet. Its promises are given back when it is on the disk no more:
+// the next start would else take it up.
 func (c *Core) takeBack() {
-	k := &c.claim
 	c.vault.Lease = nil
-	c.save(nil)
-	if k.undone == nil {
-		k.undone = map[Slot]uint64{}
-	}
-	k.undone[k.slot] = k.epoch
-	c.sendWithdraw(k.slot, k.epoch, c.electors())
-	c.setPhase(phaseNone)
-	c.retryLater()
+	c.setPhase(phaseTakingBack)
+	c.save(func() {
+		if c.claim.phase == phaseTakingBack {
+			c.undo()
+			c.setPhase(phaseNone)
+			c.retryLater()
+		}
+	})
 }
 
 // announceLease sends the new lease to all electors that live.

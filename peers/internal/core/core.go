@@ -54,6 +54,8 @@ type Core struct {
 	approved bool // the driver has checked the network against the host
 	founding bool // the network exists here only, and is not durable yet
 	claim    claim
+	start    uint64     // number of this start, before any change of address
+	claims   uint32     // made in this start
 	voters   electorate // see there
 	sync     syncState
 	kept     keptState
@@ -217,6 +219,7 @@ func (c *Core) Network() Network {
 // is durable a remembered lease is confirmed, without asking anyone.
 func (c *Core) Start(now Time) {
 	c.advance(now)
+	c.start = c.vault.Start
 	if c.table == nil {
 		c.save(nil)
 		return

@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -397,7 +398,7 @@ func TestASlotIsNeverPromisedTwice(t *testing.T) {
 			t.Errorf("step %d: verdict %d, want %d", i, got, s.want)
 		}
 	}
-	if err := c.Receive(0, encodeMessage(msgWithdraw, withdraw{header: header{Net: c.table.netID, From: one}, Slot: 9, Epoch: 2})); err != nil {
+	if err := c.Receive(0, encodeMessage(msgWithdraw, withdraw{header: header{Net: c.table.netID, From: one}, Slot: 9})); err != nil {
 		t.Fatal(err)
 	}
 	if got := verdictOf(two, 2); got != stale {
@@ -543,7 +544,7 @@ func TestAHolderThatSaysItIsNoneStillCountsAndIsAskedAgain(t *testing.T) {
 	w.run(3 * time.Second) // it asks, and has one answer
 	h, from := w.hosts[3], w.hosts[1].id
 	c := h.core
-	said := answer{header: header{Net: c.table.netID, From: from}, Slot: c.claim.slot, Epoch: c.claim.epoch, Verdict: notHolder, Holders: c.holdersHash()}
+	said := answer{header: header{Net: c.table.netID, From: from}, Slot: c.claim.slot, Epoch: c.claim.epoch, Claim: c.claim.number, Verdict: notHolder, Holders: c.holdersHash()}
 	if err := c.Receive(w.now-h.started, encodeMessage(msgAnswer, said)); err != nil {
 		t.Fatal(err)
 	}
@@ -655,5 +656,104 @@ func TestAmnesiaEndsForGood(t *testing.T) {
 	w.run(10 * time.Second)
 	if h.core.amnesiac() {
 		t.Error("it knows everything again, and does not vote after another start")
+	}
+}
+
+func TestALeaseIsTakenBackOnDiskBeforeItsPromisesAreGivenBack(t *testing.T) {
+	w := newWorld(t, 28, 2, nil)
+	w.hosts[0].boot()
+	w.runUntil(2*time.Second, "founder confirmed", w.hosts[0].confirmed)
+	h := w.hosts[1]
+	h.boot()
+	for h.core.claim.phase != phaseSaving && w.now < time.Minute {
+		w.run(50 * time.Microsecond)
+	}
+	c, now := h.core, w.now-h.started
+	withdrawn := func(e Effects) bool {
+		return slices.ContainsFunc(e.Sends, func(s Send) bool {
+			kind, _, _ := splitMessage(s.Msg)
+			return kind == msgWithdraw
+		})
+	}
+	c.takeBack()
+	e := c.Effects()
+	if e.Save == nil || withdrawn(e) {
+		t.Fatal("the promises are given back while the lease is still on disk")
+	}
+	reminder := answer{header: header{Net: c.table.netID, From: w.hosts[0].id}, Slot: c.claim.slot, Epoch: c.claim.epoch, Claim: c.claim.number, Verdict: promised, Holders: c.holdersHash()}
+	if err := c.Receive(now, encodeMessage(msgAnswer, reminder)); err != nil {
+		t.Fatal(err)
+	}
+	c.Tick(now + 2*time.Second)
+	if withdrawn(c.Effects()) {
+		t.Fatal("a reminder makes it give a promise back while the lease is still on disk")
+	}
+	c.Saved(now+2*time.Second, e.Save.Token, nil)
+	if !withdrawn(c.Effects()) {
+		t.Error("the promises are not given back")
+	}
+}
+
+// claimant is a node that asks for its lease, and the founder, who alone holds one.
+func claimant(t *testing.T, seed uint64) (h, founder *host) {
+	w := newWorld(t, seed, 2, nil)
+	founder, h = w.hosts[0], w.hosts[1]
+	founder.boot()
+	w.runUntil(2*time.Second, "founder confirmed", founder.confirmed)
+	h.boot()
+	for h.core.claim.phase != phaseAsking && w.now < time.Minute {
+		w.run(50 * time.Microsecond)
+	}
+	h.core.Effects()
+	return h, founder
+}
+
+// told is a message of that kind among the effects.
+func told(e Effects, kind messageKind) []byte {
+	for _, s := range e.Sends {
+		if k, _, _ := splitMessage(s.Msg); k == kind {
+			return s.Msg
+		}
+	}
+	return nil
+}
+
+func TestALateWithdrawalDoesNotTakeBackWhatWasPromisedSince(t *testing.T) {
+	h, founder := claimant(t, 29)
+	now := h.w.now - h.started
+	slot := h.core.claim.slot
+	h.core.giveUp()
+	late := told(h.core.Effects(), msgWithdraw)
+	h.core.Tick(now + time.Millisecond) // the claim is over, whatever comes
+	h.core.beginClaim(slot)
+	question := told(h.core.Effects(), msgAsk)
+	holder, at := founder.core, h.w.now-founder.started
+	for _, m := range [][]byte{question, late} {
+		if err := holder.Receive(at, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p := holder.promiseFor(slot); p == nil || p.Claimant != h.id {
+		t.Error("the withdrawal of the first claim has taken back the promise to the second")
+	}
+}
+
+func TestALatePromiseDoesNotCountForAnotherClaim(t *testing.T) {
+	h, founder := claimant(t, 31)
+	k := &h.core.claim
+	late := answer{
+		header: header{Net: h.core.table.netID, From: founder.id}, Slot: k.slot, Epoch: k.epoch, Claim: k.number,
+		Verdict: promised, Holders: h.core.holdersHash(),
+	}
+	h.core.giveUp()
+	h.core.beginClaim(late.Slot)
+	if k.epoch != late.Epoch {
+		t.Fatalf("epoch %d, and %d", k.epoch, late.Epoch)
+	}
+	if err := h.core.Receive(h.w.now-h.started, encodeMessage(msgAnswer, late)); err != nil {
+		t.Fatal(err)
+	}
+	if k.phase != phaseAsking || h.core.hasPromised(founder.id) {
+		t.Error("a promise that was given back counts")
 	}
 }

@@ -27,7 +27,7 @@ func seedMessages(c *Core) [][]byte {
 	h := header{Net: c.table.netID, From: testIdentity(2).ID()}
 	raw := c.table.records(1<<buckets - 1)
 	return [][]byte{
-		encodeMessage(msgAsk, ask{h, 7, 1}),
+		encodeMessage(msgAsk, ask{h, 7, 1, 1}),
 		encodeMessage(msgAnswer, answer{header: h, Slot: 7, Epoch: 1, Verdict: held, Lease: raw[0]}),
 		encodeMessage(msgWithdraw, withdraw{h, 7, 1}),
 		encodeMessage(msgRecords, records{header: h, Records: raw, Mask: 5, AckSlot: 7}),

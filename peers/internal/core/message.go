@@ -32,11 +32,14 @@ type header struct {
 func (h header) network() NetworkID { return h.Net }
 func (h header) sender() NodeID     { return h.From }
 
-// ask asks a lease holder to promise a slot.
+// ask asks a lease holder to promise a slot. Claim numbers the sender's claims;
+// it grows with each, also over restarts. Messages are late, doubled and
+// overtaken: what was said about an earlier claim is not about this one.
 type ask struct {
 	header
 	Slot  Slot   `cbor:"3,keyasint"`
 	Epoch uint64 `cbor:"4,keyasint"`
+	Claim uint64 `cbor:"5,keyasint"`
 }
 
 type verdict uint8
@@ -61,13 +64,14 @@ type answer struct {
 	// Holders is a hash of the lease holders the answering node knows: where
 	// it differs from the claimant's, the two compare tables first.
 	Holders uint64 `cbor:"9,keyasint"`
+	Claim   uint64 `cbor:"10,keyasint"` // the one that asked
 }
 
-// withdraw gives promises back: of the slot, up to and including the epoch.
+// withdraw gives promises back: of the slot, up to and including the claim.
 type withdraw struct {
 	header
 	Slot  Slot   `cbor:"3,keyasint"`
-	Epoch uint64 `cbor:"4,keyasint"`
+	Claim uint64 `cbor:"4,keyasint"`
 }
 
 // records carries encoded records. Mask, where it is not zero, asks for the

@@ -140,7 +140,7 @@ func dropRefusal(_ *host, msg []byte) []byte {
 // dropReminder leaves a claimant in the dark about promises it has no use for.
 func dropReminder(h *host, msg []byte) []byte {
 	if kind, body, err := splitMessage(msg); err == nil && kind == msgAnswer {
-		if m := decoded[answer](body); m.Verdict == promised && !h.core.wants(m.Slot, m.Epoch) {
+		if m := decoded[answer](body); m.Verdict == promised && !h.core.wants(m.Slot, m.Claim) {
 			return nil
 		}
 	}

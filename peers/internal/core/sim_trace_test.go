@@ -83,13 +83,13 @@ func describe(w *world, msg []byte) string {
 	switch kind {
 	case msgAsk:
 		m := decoded[ask](body)
-		return fmt.Sprintf("ask slot %d epoch %d", m.Slot, m.Epoch)
+		return fmt.Sprintf("ask slot %d epoch %d claim %x", m.Slot, m.Epoch, m.Claim)
 	case msgAnswer:
 		m := decoded[answer](body)
-		return fmt.Sprintf("answer slot %d epoch %d: %s by %s seen %d", m.Slot, m.Epoch, verdicts[m.Verdict], w.nameOf(m.By), m.Seen)
+		return fmt.Sprintf("answer slot %d epoch %d claim %x: %s by %s seen %d", m.Slot, m.Epoch, m.Claim, verdicts[m.Verdict], w.nameOf(m.By), m.Seen)
 	case msgWithdraw:
 		m := decoded[withdraw](body)
-		return fmt.Sprintf("withdraw slot %d up to epoch %d", m.Slot, m.Epoch)
+		return fmt.Sprintf("withdraw slot %d up to claim %x", m.Slot, m.Claim)
 	case msgRecords:
 		m := decoded[records](body)
 		return fmt.Sprintf("records%s, wants parts %#x, ack of slot %d", describeRecords(w, m.Records), m.Mask, m.AckSlot)

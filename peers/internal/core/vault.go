@@ -27,6 +27,12 @@ type promise struct {
 	Slot     Slot   `cbor:"1,keyasint"`
 	Epoch    uint64 `cbor:"2,keyasint"`
 	Claimant NodeID `cbor:"3,keyasint"`
+	Claim    uint64 `cbor:"4,keyasint"` // the claimant's number for it
+}
+
+// answers reports whether it is what a question asks for.
+func (p *promise) answers(m ask) bool {
+	return p != nil && p.Claimant == m.From && p.Epoch == m.Epoch && p.Claim == m.Claim
 }
 
 // maxPromises bounds the vault. A claimant has one claim at a time, so only a

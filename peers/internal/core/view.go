@@ -80,7 +80,7 @@ func (c *Core) viewNode(id NodeID, l *LeaseRecord) NodeView {
 
 func (c *Core) leaseState() LeaseState {
 	switch c.claim.phase {
-	case phaseAsking, phaseSaving:
+	case phaseAsking, phaseSaving, phaseTakingBack:
 		return LeaseClaiming
 	case phaseAnnouncing:
 		return LeaseAnnouncing

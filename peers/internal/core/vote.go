@@ -26,7 +26,10 @@ func (c *Core) receiveAsk(m ask) error {
 	if m.Slot == 0 || m.Slot >= c.Network().Slots() || m.Epoch == 0 {
 		return ErrMalformed
 	}
-	a := answer{header: c.header(), Slot: m.Slot, Epoch: m.Epoch, Holders: c.holdersHash()}
+	if p := c.promiseFor(m.Slot); p != nil && p.Claimant == m.From && p.Claim > m.Claim {
+		return nil // it was overtaken
+	}
+	a := answer{header: c.header(), Slot: m.Slot, Epoch: m.Epoch, Claim: m.Claim, Holders: c.holdersHash()}
 	if !c.refuse(m, &a) {
 		c.promise(m, a)
 		return nil
@@ -51,7 +54,7 @@ func (c *Core) refuse(m ask, a *answer) bool {
 		a.Verdict, a.By = taken, p.Claimant
 	case p != nil && (m.Epoch < p.Epoch || m.Epoch == p.Epoch && p.Claimant != m.From):
 		a.Verdict, a.Seen = stale, p.Epoch
-	case c.reserved(m.Slot), c.claim.phase == phaseSaving && m.Slot == c.claim.slot:
+	case c.reserved(m.Slot), c.claim.writing() && m.Slot == c.claim.slot:
 		a.Verdict, a.By = taken, c.id
 	case p == nil && !c.makeRoom():
 		a.Verdict = abstain
@@ -66,12 +69,11 @@ func (c *Core) promise(m ask, a answer) {
 	a.Verdict = promised
 	reply := func() {
 		// What was promised may have been withdrawn while it was written.
-		if p := c.promiseFor(m.Slot); p != nil && p.Claimant == m.From && p.Epoch == m.Epoch {
+		if c.promiseFor(m.Slot).answers(m) {
 			c.send(m.From, msgAnswer, a)
 		}
 	}
-	p := c.promiseFor(m.Slot)
-	if p != nil && p.Claimant == m.From && p.Epoch == m.Epoch {
+	if c.promiseFor(m.Slot).answers(m) {
 		c.sync.promisedAt[m.Slot] = c.now
 		if len(c.afterSave) == 0 {
 			reply() // asked again, and long durable
@@ -80,7 +82,7 @@ func (c *Core) promise(m ask, a answer) {
 		}
 		return
 	}
-	c.setPromise(promise{m.Slot, m.Epoch, m.From})
+	c.setPromise(promise{m.Slot, m.Epoch, m.From, m.Claim})
 	c.save(reply)
 }
 
@@ -120,7 +122,7 @@ func (c *Core) makeRoom() bool {
 // receiveWithdraw takes a promise back at its claimant's request. The epoch
 // stays on record: it is promised to nobody again.
 func (c *Core) receiveWithdraw(m withdraw) error {
-	if p := c.promiseFor(m.Slot); p != nil && p.Claimant == m.From && p.Epoch <= m.Epoch {
+	if p := c.promiseFor(m.Slot); p != nil && p.Claimant == m.From && p.Claim <= m.Claim {
 		c.voidPromise(p)
 	}
 	return nil
@@ -206,7 +208,9 @@ func (c *Core) remindClaimants() {
 	c.sync.remindAt = c.now + remindEvery
 	for _, p := range c.vault.Promises {
 		if c.now-c.sync.promisedAt[p.Slot] >= remindEvery && !c.settled(p) && c.member(p.Claimant).up {
-			c.send(p.Claimant, msgAnswer, answer{header: c.header(), Slot: p.Slot, Epoch: p.Epoch, Verdict: promised, Holders: c.holdersHash()})
+			c.send(p.Claimant, msgAnswer, answer{
+				header: c.header(), Slot: p.Slot, Epoch: p.Epoch, Claim: p.Claim, Verdict: promised, Holders: c.holdersHash(),
+			})
 		}
 	}
 }
@@ -223,10 +227,10 @@ func (c *Core) receiveAnswer(m answer) error {
 			return err
 		}
 	}
-	if m.Verdict == promised && !c.wants(m.Slot, m.Epoch) {
-		c.sendWithdraw(m.Slot, m.Epoch, []NodeID{m.From})
+	if m.Verdict == promised && !c.wants(m.Slot, m.Claim) {
+		c.sendWithdraw(m.Slot, m.Claim, []NodeID{m.From})
 	}
-	if k.phase != phaseAsking || m.Slot != k.slot || m.Epoch != k.epoch {
+	if k.phase != phaseAsking || m.Claim != k.number {
 		return nil
 	}
 	if m.Holders != c.holdersHash() && c.now >= c.sync.compareAt {
