@@ -290,6 +290,9 @@ func (c *Core) nextEpoch(s Slot) uint64 {
 	if l := c.table.leases[s]; l != nil {
 		epoch = max(epoch, l.rec.Epoch)
 	}
+	if s == c.vault.Slot {
+		epoch = max(epoch, c.vault.HandedBack)
+	}
 	return epoch + 1
 }
 

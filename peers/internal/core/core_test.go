@@ -757,3 +757,16 @@ func TestALatePromiseDoesNotCountForAnotherClaim(t *testing.T) {
 		t.Error("a promise that was given back counts")
 	}
 }
+
+// Somebody may have heard of the farewell, and nobody else of the lease.
+func TestASlotThatWasHandedBackIsAskedForAboveThatEpoch(t *testing.T) {
+	h, _ := claimant(t, 32)
+	c := h.core
+	c.vault.Slot, c.vault.HandedBack = 9, 5
+	if next := c.nextEpoch(9); next != 6 {
+		t.Errorf("asks at epoch %d for a slot that it handed back at epoch 5", next)
+	}
+	if next := c.nextEpoch(10); next != 1 {
+		t.Errorf("asks at epoch %d for a slot that it knows nothing of", next)
+	}
+}
