@@ -205,7 +205,8 @@ func (k *checks) confirmed(h *host) {
 	}
 	k.compare(h, slot)
 	if d.slot != slot {
-		*d = deed{slot: slot, since: w.now}
+		// It may have been written, then forgotten, and only now be taken up.
+		*d = deed{slot: slot, since: w.now, forgotten: d.forgotten && h.seen.lease == slot}
 	}
 	d.host, d.free = h, false
 }
@@ -366,10 +367,11 @@ func (k *checks) splits(c *cut) {
 	k.split = s
 }
 
-// died has promise 6 checked later, if nothing else happens until then.
-func (k *checks) died(h *host) {
+// died has promise 6 checked later, if nothing else happens until then, for a
+// host of a network that was whole since some time ago, or was not (-1).
+func (k *checks) died(h *host, wholeSince time.Duration) {
 	w := k.w
-	if k.wholeSince < 0 || w.now-k.wholeSince < 10*time.Second || k.deed(h.id).slot == 0 {
+	if wholeSince < 0 || w.now-wholeSince < 10*time.Second {
 		return
 	}
 	boots, disturbed := w.boots, w.disturbed

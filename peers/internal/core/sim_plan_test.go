@@ -28,6 +28,7 @@ var allFaults = []fault{
 	{1, (*plan).wipe}, {2, (*plan).pause}, {3, (*plan).split}, {2, (*plan).oneWay}, {1, (*plan).bridge}, {1, (*plan).flap},
 	{2, (*plan).lose}, {2, (*plan).late}, {1, (*plan).fill}, {2, (*plan).leave}, {2, (*plan).forget}, {1, (*plan).pin},
 	{1, (*plan).expire}, {1, (*plan).move}, {1, (*plan).stopAll}, {1, (*plan).clone}, {2, (*plan).startAll},
+	{1, (*plan).die}, {1, (*plan).claimInParts},
 }
 
 // seedNetwork is the network of a plan, with so many subnets to hand out.
@@ -250,9 +251,18 @@ func (p *plan) startAll() {
 
 func (p *plan) crash() {
 	if h := p.some(running); h != nil {
+		since := p.w.checks.wholeSince
 		h.stop(p.w.chance(0.5))
-		p.w.checks.died(h)
+		p.w.checks.died(h, since)
 	}
+}
+
+// die stops one in a network that has come to rest, and nothing else happens
+// until all others must have noticed.
+func (p *plan) die() {
+	p.w.run(15 * time.Second)
+	p.crash()
+	p.w.run(deathBound + time.Second)
 }
 
 // armCrash chooses a moment of the next disk write to stop at.
@@ -300,15 +310,20 @@ func (p *plan) restart(h *host) {
 	})
 }
 
-// survivors is how many others remember the network.
+// survivors is how many others remember the network, however they are stopped.
 func (p *plan) survivors(but *host) int {
 	n := 0
 	for _, h := range p.w.hosts {
-		if r, err := Peek(h.disk.synced); h != but && !h.away && !h.clone && err == nil && r.Network.Prefix.IsValid() {
+		if h != but && !h.away && !h.clone && remembers(h.disk.synced) && remembers(h.disk.vault) {
 			n++
 		}
 	}
 	return n
+}
+
+func remembers(vault []byte) bool {
+	r, err := Peek(vault)
+	return err == nil && r.Network.Prefix.IsValid()
 }
 
 // cloned reports whether a host's identity is on another disk, too.
@@ -440,6 +455,16 @@ func (p *plan) split() {
 	p.w.tally[cutsSplit]++
 	s := p.sides(2)
 	p.cutFor(&cut{name: "in two", whole: s, blocks: func(a, b int) bool { return side(s, a) != side(s, b) }})
+}
+
+// claimInParts cuts a network that has come to rest, and starts some in both parts.
+func (p *plan) claimInParts() {
+	p.w.run(15 * time.Second)
+	p.split()
+	for range 3 {
+		p.startOne()
+		p.w.run(p.w.between(0, 10*time.Second))
+	}
 }
 
 func (p *plan) oneWay() {

@@ -169,7 +169,6 @@ const (
 	moves
 	allStopped
 	massStarts
-	clockJumps
 	vaultsWritten
 	probesFailed
 	falseDeaths
@@ -209,7 +208,7 @@ var tallyNames = [tallies]string{
 	phasesLoss: "times of loss", phasesLate: "times of late datagrams", datagramsLost: "datagrams lost", datagramsDoubled: "datagrams doubled",
 	datagramsLate: "datagrams late, up to 30 s", datagramsCut: "datagrams cut off", disksFull: "full disks", writesFailed: "writes failed",
 	leaves: "leave", forgets: "forget", pinned: "starts with a pin", expiries: "waits for the lease TTL", moves: "address changes",
-	allStopped: "all stopped", massStarts: "all started at once", clockJumps: "wall clock jumps", vaultsWritten: "vaults written",
+	allStopped: "all stopped", massStarts: "all started at once", vaultsWritten: "vaults written",
 	probesFailed: "probes failed", falseDeaths: "live nodes declared dead", refutations: "suspicions refuted", statesExchanged: "whole states exchanged",
 	checkedOverlap: "1 confirmations compared with all other leases", checkedWhole: "1 networks, whole for 40 s, searched for overlaps",
 	checkedKept: "2 leases confirmed again", checkedResumed: "2, 8 starts that had to resume their lease",
