@@ -30,6 +30,7 @@ type deed struct {
 	free      bool // it may change: it was given up, or the disk was exchanged
 	forgotten bool
 	granted   bool          // perhaps written, though nobody saw it confirmed
+	electors  []NodeID      // who decided about it
 	host      *host         // who confirmed it
 	since     time.Duration // when it was confirmed first
 }
@@ -44,7 +45,11 @@ type checks struct {
 	// exchanged, an expiry or a forget while not everyone can be reached. From
 	// then on an overlap is a broken promise only in a network that has been
 	// whole for healBound.
-	excuse     string
+	excuse string
+	// apart: live nodes were kept apart while leases were being granted. Both
+	// sides may then not know of each other's holders: two leases of one slot may
+	// be granted by different sets of them, but not by the same.
+	apart      bool
 	expirable  bool // somebody was out of reach for as long as the lease TTL
 	wholeSince time.Duration
 	brokenAt   time.Duration // since when the network is not whole
@@ -145,7 +150,8 @@ func (h *host) owns(s Slot) bool {
 func (k *checks) granted(h *host, was seen) {
 	w, c := k.w, &h.core.claim
 	w.tally[freeClaims]++
-	k.deed(h.id).granted = true
+	d := k.deed(h.id)
+	d.granted, d.electors = true, slices.Clone(h.core.electors())
 	w.trace.line(w, h, "is granted slot %d epoch %d by %d of %d", c.slot, c.epoch, c.grant.Promises, c.grant.Electors)
 	if !h.config.MayFound {
 		w.tally[checkedJoined]++
@@ -206,7 +212,7 @@ func (k *checks) confirmed(h *host) {
 	k.compare(h, slot)
 	if d.slot != slot {
 		// It may have been written, then forgotten, and only now be taken up.
-		*d = deed{slot: slot, since: w.now, forgotten: d.forgotten && h.seen.lease == slot}
+		*d = deed{slot: slot, since: w.now, forgotten: d.forgotten && h.seen.lease == slot, electors: d.electors}
 	}
 	d.host, d.free = h, false
 }
@@ -231,13 +237,18 @@ func (k *checks) compare(h *host, slot Slot) {
 		if s, ok := o.holding(); !ok || s != slot || o.id == h.id || !o.up {
 			continue
 		}
-		if k.excuse != "" || k.expirable || k.deed(o.id).forgotten || k.deed(h.id).forgotten {
+		if k.mayOverlap(k.deed(h.id), k.deed(o.id)) {
 			w.tally[overlapsExcused]++
 			w.trace.line(w, h, "overlaps with %s, which may be", o.config.Name)
 			continue
 		}
 		w.breaks("1", "%s and %s both hold slot %d", h.config.Name, o.config.Name, slot)
 	}
+}
+
+// mayOverlap reports whether there is a reason that two leases may overlap for.
+func (k *checks) mayOverlap(a, b *deed) bool {
+	return k.excuse != "" || k.expirable || a.forgotten || b.forgotten || k.apart && !slices.Equal(a.electors, b.electors)
 }
 
 // lost checks promise 2: is there a reason that a lease may be lost for?
@@ -250,7 +261,7 @@ func (k *checks) lost(h *host) {
 	case d.free || d.slot == 0:
 	case k.expirable:
 		w.tally[lostExpired]++
-	case k.excuse != "":
+	case k.excuse != "", k.apart:
 		w.tally[lostConflict]++
 	default:
 		w.breaks("2", "%s lost slot %d for no reason", h.config.Name, d.slot)

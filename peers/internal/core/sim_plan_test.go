@@ -399,14 +399,13 @@ func (p *plan) pause() {
 	}
 }
 
-// trouble is called when a fault begins that keeps live nodes apart. Where
-// leases are being granted just then, the two sides may not know of each other's,
-// and count other majorities.
+// trouble is called when a fault begins that keeps live nodes apart, be it while
+// leases are being granted.
 func (p *plan) trouble() {
 	p.w.disturbed++
 	p.w.checks.disturb()
 	if !p.w.quiet() {
-		p.w.checks.excuses("trouble while leases were being granted")
+		p.w.checks.apart = true
 	}
 }
 
