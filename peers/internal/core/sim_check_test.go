@@ -160,7 +160,7 @@ func (k *checks) granted(h *host, was seen) {
 		}
 	}
 	s := k.split
-	if s == nil || k.excuse != "" || was.phase == phaseAsking && was.since < s.cut.since {
+	if s == nil || k.excuse != "" || k.expirable || was.phase == phaseAsking && was.since < s.cut.since {
 		return
 	}
 	side, in := s.cut.whole[h.index], 0
@@ -409,7 +409,7 @@ func (k *checks) seenDead(dead *host) {
 func (k *checks) keepsRoutes() {
 	for _, id := range slices.SortedFunc(maps.Keys(k.deeds), compareIDs) {
 		d := k.deeds[id]
-		if h := d.host; d.slot == 0 || d.free || d.forgotten || h.core != nil || k.expirable || k.excuse != "" || h.id != id {
+		if h := d.host; d.slot == 0 || d.free || d.forgotten || h.core != nil || k.expirable || k.excuse != "" || k.apart || h.id != id {
 			continue
 		}
 		for _, h := range k.w.live() {
