@@ -29,6 +29,7 @@ const (
 	askAgainFirst = 150 * time.Millisecond
 	askAgainMost  = time.Second
 	lateAnswers   = 500 * time.Millisecond // wait for the rest once a majority is there
+	newcomerFor   = 3 * time.Second        // after a join, until gossip has told of everybody
 	announceBound = time.Second
 	writeMost     = 10 * time.Second // for writing a lease, before its votes are too old
 	pausedFor     = 5 * time.Second  // without a tick: what was heard before is too old
@@ -328,7 +329,7 @@ func (c *Core) askElectors() {
 type count struct {
 	electors, promises int
 	missing            []NodeID // who has not answered
-	liveMissing        bool     // one of them is not known to be dead
+	liveMissing        bool     // one of them may be alive
 	senior             bool     // the longest-standing holder promised
 }
 
@@ -353,11 +354,20 @@ func (c *Core) count() count {
 			t.senior = t.senior || id == senior
 		case !answered:
 			t.missing = append(t.missing, id)
-			t.liveMissing = t.liveMissing || c.member(id).up
+			t.liveMissing = t.liveMissing || c.mayLive(id)
 		}
 		t.electors++
 	}
 	return t
+}
+
+// mayLive reports whether a node is alive, as far as can be told: a newcomer has
+// yet to hear of those it does not know.
+func (c *Core) mayLive(id NodeID) bool {
+	if c.members[id] == nil {
+		return c.joinedAt >= 0 && c.now-c.joinedAt < newcomerFor
+	}
+	return c.members[id].up
 }
 
 // decide confirms or gives up the claim, when it can be told.

@@ -770,3 +770,43 @@ func TestASlotThatWasHandedBackIsAskedForAboveThatEpoch(t *testing.T) {
 		t.Errorf("asks at epoch %d for a slot that it knows nothing of", next)
 	}
 }
+
+// A newcomer has yet to hear of who is alive: nobody is dead because of that.
+func TestANewcomerWaitsForHoldersItHasNotHeardOf(t *testing.T) {
+	w := newWorld(t, 33, 3, nil)
+	for _, h := range w.hosts[:2] {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	w.run(2 * time.Second)
+	h := w.hosts[2]
+	h.config.Rand = w.rand
+	c, err := New(h.config, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	founder, younger := w.hosts[0], w.hosts[1]
+	c.Start(0)
+	c.Saved(0, c.Effects().Save.Token, nil)
+	c.MemberUp(0, founder.id) // and of the younger holder it hears a little later
+	if err := c.Merge(0, founder.core.State()); err != nil {
+		t.Fatal(err)
+	}
+	c.Joined(0)
+	c.Approve(0)
+	c.Tick(0)
+	if c.claim.phase != phaseAsking {
+		t.Fatalf("phase %d", c.claim.phase)
+	}
+	c.claim.votes[founder.id] = promised
+	c.decide()
+	if c.claim.phase != phaseAsking {
+		t.Fatal("it does not wait for a holder that it has not heard of yet")
+	}
+	c.MemberUp(0, younger.id)
+	c.MemberDown(0, younger.id)
+	c.decide()
+	if c.claim.phase != phaseSaving {
+		t.Error("it waits for a holder that is known to be dead")
+	}
+}
