@@ -80,10 +80,8 @@ func changes(w *world, times int) {
 	var each, whole []time.Duration
 	for range times {
 		h, begin := pick(w, w.hosts...), w.now
-		h.do(func(now Time) {
-			h.core.SetAddress(now, addressOf(h.place, uint16(9000+w.rand.IntN(1000))), h.config.Gossip)
-		})
-		want := h.core.table.nodes[h.id].rec.Endpoint
+		want := addressOf(h.place, uint16(9000+w.rand.IntN(1000)))
+		h.do(func(now Time) { h.core.SetAddress(now, want, h.config.Gossip) })
 		unaware := slices.Clone(w.hosts)
 		for len(unaware) > 0 && w.now-begin < time.Minute {
 			w.run(10 * time.Millisecond)

@@ -550,12 +550,16 @@ func (h *host) lost() []int {
 	if t == nil || len(h.swim.peers)-h.swim.dead() >= len(t.nodes) {
 		return nil
 	}
-	var places []int
-	for _, id := range t.sortedNodes() {
-		n := &t.nodes[id].rec
-		if p := h.swim.byID[id]; id != h.id && !n.Left && (!h.met || p == nil || p.state > swimSuspect) {
-			places = append(places, placeOf(n.Gossip))
+	var ids []NodeID
+	for id, n := range t.nodes {
+		if p := h.swim.byID[id]; id != h.id && !n.rec.Left && (!h.met || p == nil || p.state > swimSuspect) {
+			ids = append(ids, id)
 		}
+	}
+	slices.SortFunc(ids, compareIDs)
+	places := make([]int, 0, len(ids))
+	for _, id := range ids {
+		places = append(places, placeOf(t.nodes[id].rec.Gossip))
 	}
 	h.w.rand.Shuffle(len(places), func(i, j int) { places[i], places[j] = places[j], places[i] })
 	return places[:min(3, len(places))]

@@ -25,6 +25,13 @@ type syncState struct {
 	remindAt   Time
 	compareAt  Time          // see compareEvery
 	promisedAt map[Slot]Time // since when a promise stands, for its expiry
+	live       live
+}
+
+// live is what liveMembers found last, and the changes of members that are in it.
+type live struct {
+	ids     []NodeID
+	changes uint64
 }
 
 func (c *Core) driveSync() {
@@ -38,16 +45,21 @@ func (c *Core) driveSync() {
 	}
 }
 
-// liveMembers are the nodes that gossip sees alive, in ascending order.
+// liveMembers are the nodes that gossip sees alive, in ascending order; not to be
+// changed.
 func (c *Core) liveMembers() []NodeID {
-	var live []NodeID
+	l := &c.sync.live
+	if l.changes == c.memberChanges {
+		return l.ids
+	}
+	*l = live{changes: c.memberChanges}
 	for id, m := range c.members {
 		if m.up {
-			live = append(live, id)
+			l.ids = append(l.ids, id)
 		}
 	}
-	slices.SortFunc(live, compareIDs)
-	return live
+	slices.SortFunc(l.ids, compareIDs)
+	return l.ids
 }
 
 func (c *Core) sendDigest(to NodeID) {
@@ -103,7 +115,7 @@ func (c *Core) receiveRecords(m records) error {
 
 // pushToAll tells some live members directly what this node has just written.
 func (c *Core) pushToAll() {
-	live := c.liveMembers()
+	live := slices.Clone(c.liveMembers())
 	c.cfg.Rand.Shuffle(len(live), func(i, j int) { live[i], live[j] = live[j], live[i] })
 	for _, id := range live[:min(len(live), pushFanout)] {
 		c.sendParts(id, 1<<buckets-1, 0)
