@@ -26,9 +26,9 @@ const (
 
 // deed is what is known for certain about a node's lease.
 type deed struct {
-	slot      Slot // 0: none that it has a right to
-	free      bool // it may change: it was given up, or the disk was exchanged
-	forgotten bool
+	slot      Slot          // 0: none that it has a right to
+	free      bool          // it may change: it was given up, or the disk was exchanged
+	forgotten bool          // since it was granted
 	granted   bool          // perhaps written, though nobody saw it confirmed
 	electors  []NodeID      // who decided about it
 	host      *host         // who confirmed it
@@ -151,7 +151,7 @@ func (k *checks) granted(h *host, was seen) {
 	w, c := k.w, &h.core.claim
 	w.tally[freeClaims]++
 	d := k.deed(h.id)
-	d.granted, d.electors = true, slices.Clone(h.core.electors())
+	d.granted, d.forgotten, d.electors = true, false, slices.Clone(h.core.electors())
 	w.trace.line(w, h, "is granted slot %d epoch %d by %d of %d", c.slot, c.epoch, c.grant.Promises, c.grant.Electors)
 	if !h.config.MayFound {
 		w.tally[checkedJoined]++
@@ -211,8 +211,7 @@ func (k *checks) confirmed(h *host) {
 	}
 	k.compare(h, slot)
 	if d.slot != slot {
-		// It may have been written, then forgotten, and only now be taken up.
-		*d = deed{slot: slot, since: w.now, forgotten: d.forgotten && h.seen.lease == slot, electors: d.electors}
+		*d = deed{slot: slot, since: w.now, forgotten: d.forgotten, electors: d.electors}
 	}
 	d.host, d.free = h, false
 }
@@ -266,7 +265,7 @@ func (k *checks) lost(h *host) {
 	default:
 		w.breaks("2", "%s lost slot %d for no reason", h.config.Name, d.slot)
 	}
-	*d = deed{}
+	*d = deed{forgotten: d.forgotten} // a crash may bring the lease back, to be lost again
 	boot := h.boots
 	w.after(w.between(0, 10*time.Second), func() {
 		if h.boots == boot {
