@@ -32,6 +32,9 @@ func (n *Node) Leave(ctx context.Context) error {
 	if e == nil {
 		return notRunning()
 	}
+	if err := n.retire(ctx, e); err != nil {
+		return err
+	}
 	if err := n.do(ctx, e, e.leave); err != nil {
 		return err
 	}
@@ -40,6 +43,20 @@ func (n *Node) Leave(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("peers: leave: %w", ctx.Err())
+	}
+}
+
+// retire waits a while for claims under way that count on a promise of this node's.
+func (n *Node) retire(ctx context.Context, e *engine) error {
+	for since := time.Now(); ; time.Sleep(leavePoll) {
+		owing := false
+		err := n.do(ctx, e, func() error {
+			owing = e.core.Retire(e.now())
+			return nil
+		})
+		if err != nil || !owing || time.Since(since) >= leaveClaims {
+			return err
+		}
 	}
 }
 
@@ -97,6 +114,8 @@ func (n *Node) do(ctx context.Context, e *engine, f func() error) error {
 // Bounds of a farewell. It may take its time to be durable, and not much to be heard: what is not heard now, other nodes
 // tell each other later.
 const (
+	leaveClaims = 2 * time.Second
+	leavePoll   = 20 * time.Millisecond
 	leaveDisk   = 5 * time.Second
 	leaveSends  = time.Second
 	leaveGossip = time.Second

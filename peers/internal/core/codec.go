@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
@@ -13,8 +14,8 @@ import (
 // which this one does not know; a record is passed on in the very bytes its
 // writer signed, so that such fields are carried, not dropped.
 var (
-	encoder = func() cbor.EncMode {
-		mode, err := cbor.CoreDetEncOptions().EncMode()
+	encoder = func() cbor.UserBufferEncMode {
+		mode, err := cbor.CoreDetEncOptions().UserBufferEncMode()
 		if err != nil {
 			panic(err)
 		}
@@ -37,12 +38,15 @@ var (
 )
 
 // mustEncode is for values of our own types, whose encoding cannot fail.
-func mustEncode(v any) []byte {
-	b, err := encoder.Marshal(v)
-	if err != nil {
+func mustEncode(v any) []byte { return mustAppend(nil, v) }
+
+// mustAppend appends the encoding to b.
+func mustAppend(b []byte, v any) []byte {
+	buffer := bytes.NewBuffer(b)
+	if err := encoder.MarshalToBuffer(v, buffer); err != nil {
 		panic(fmt.Sprintf("core: encode %T: %v", v, err))
 	}
-	return b
+	return buffer.Bytes()
 }
 
 type recordKind uint8

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -51,6 +52,7 @@ type Core struct {
 	memberChanges uint64 // grows with every change of members
 
 	joinedAt Time // when state was first exchanged with another node; -1: not yet
+	hearsay  bool // all that is known comes from nodes that had lost their tables
 	approved bool // the driver has checked the network against the host
 	founding bool // the network exists here only, and is not durable yet
 	claim    claim
@@ -61,6 +63,7 @@ type Core struct {
 	kept     keptState
 	conflict []Conflict
 	leaving  bool
+	retireAt Time // see Retire; 0: never
 
 	leased    map[Slot]Time // since when a slot's holder is known; the core's start where it says nothing
 	grantedBy []NodeID      // who promised our lease
@@ -321,6 +324,23 @@ func (c *Core) SetAddress(now Time, endpoint, gossip netip.AddrPort) {
 		}
 	})
 }
+
+// retireFor is how long a node that is about to leave has no say, unless it says
+// again that it is.
+const retireFor = 5 * time.Second
+
+// Retire is for a node that is about to Leave: it promises nothing any more. It
+// reports whether a live claimant still counts on a promise of this node's, which
+// would be gone with it: somebody else might be granted the slot meanwhile.
+func (c *Core) Retire(now Time) (owing bool) {
+	c.advance(now)
+	c.retireAt = max(c.now, 1)
+	return c.table != nil && slices.ContainsFunc(c.vault.Promises, func(p promise) bool {
+		return !p.Claimant.IsZero() && !c.settled(p) && c.member(p.Claimant).up
+	})
+}
+
+func (c *Core) retiring() bool { return c.retireAt > 0 && c.now-c.retireAt < retireFor }
 
 // Leave hands the lease back and announces that this node has left. Once the
 // save it asks for is answered, and its sends are done, the driver may stop.

@@ -623,8 +623,8 @@ func TestALeaseThatIsWrittenLateIsNotConfirmedOnVotesThatAreGone(t *testing.T) {
 	w.hosts[2].boot()
 	w.runUntil(5*time.Second, "another confirmed", w.hosts[2].confirmed)
 	w.run(2 * time.Second)
-	w.hosts[0].leave() // and with it goes what it had promised
-	w.run(time.Second)
+	w.hosts[0].leave() // it waits a while, then what it had promised goes with it
+	w.run(retireMost + time.Second)
 	w.links.cuts = []*cut{{blocks: func(a, b int) bool { return a != b && (a == 1 || b == 1) }}}
 	w.hosts[3].seeds = w.hosts[2:3]
 	w.hosts[3].config.Pin = late.core.Network().SubnetOf(late.core.claim.slot)
@@ -808,5 +808,62 @@ func TestANewcomerWaitsForHoldersItHasNotHeardOf(t *testing.T) {
 	c.decide()
 	if c.claim.phase != phaseSaving {
 		t.Error("it waits for a holder that is known to be dead")
+	}
+}
+
+// Somebody who has lost its table knows of no holder, and must not be believed in that.
+func TestWhatAmnesiacsTellIsNotTheWholeTable(t *testing.T) {
+	w := newWorld(t, 35, 3, nil)
+	for _, h := range w.hosts[:2] {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+	w.run(2 * time.Second) // the founder's table is on disk
+	w.hosts[0].crash()
+	h, guest := w.hosts[1], w.hosts[2]
+	h.crash()
+	v, err := decodeVault(h.disk.synced)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.Lease = nil // it was about to get one
+	h.disk.vault, h.disk.synced, h.disk.table = mustEncode(v), mustEncode(v), nil
+	w.checks.deed(h.id).slot = 0
+	h.config.Pin = netip.MustParsePrefix("10.244.99.0/24")
+	h.boot()
+	guest.seeds = w.hosts[1:2]
+	guest.boot()
+	w.run(30 * time.Second)
+	if guest.confirmed() || h.confirmed() {
+		t.Fatalf("a lease was granted without the founder\n%s", w.dump())
+	}
+	w.hosts[0].boot()
+	w.runUntil(20*time.Second, "leased once somebody knows", guest.confirmed)
+}
+
+func TestALeavingHolderWaitsForTheClaimsItHasPromised(t *testing.T) {
+	h, founder := claimant(t, 34)
+	w := h.w
+	for h.core.claim.phase != phaseSaving && w.now < time.Minute {
+		w.run(50 * time.Microsecond)
+	}
+	h.disk.full = true // it may take a while
+	now := func() Time { return w.now - founder.started }
+	if !founder.core.Retire(now()) {
+		t.Fatal("it may go, though a claim that it has promised is under way")
+	}
+	a := answer{}
+	if !founder.core.refuse(ask{header: header{From: w.hosts[0].id}, Slot: 200, Epoch: 1}, &a) || a.Verdict != notHolder {
+		t.Errorf("verdict %d while it retires, want that it has no say", a.Verdict)
+	}
+	h.disk.full = false
+	w.runUntil(10*time.Second, "confirmed", h.confirmed)
+	w.run(time.Second)
+	if founder.core.Retire(now()) {
+		t.Error("it waits though everything is settled")
+	}
+	w.run(2 * retireFor)
+	if founder.core.retiring() {
+		t.Error("it does not vote any more, though it has not left")
 	}
 }

@@ -104,7 +104,9 @@ var (
 )
 
 func encodeMessage(kind messageKind, body any) []byte {
-	return append([]byte{messageVersion, byte(kind)}, mustEncode(body)...)
+	b := make([]byte, 2, 384) // most are shorter
+	b[0], b[1] = messageVersion, byte(kind)
+	return mustAppend(b, body)
 }
 
 func splitMessage(msg []byte) (messageKind, []byte, error) {

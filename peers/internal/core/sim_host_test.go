@@ -25,6 +25,7 @@ type host struct {
 	up       bool // its start number is durable, and gossip runs
 	lastAt   int  // where the last start was
 	approved bool
+	retiring bool // about to leave
 	leaving  bool
 	paused   bool
 	inbox    []func() // what came in the meantime
@@ -112,7 +113,7 @@ func (h *host) stop(power bool) {
 func (h *host) end() {
 	h.w.checks.disturb()
 	h.boots++
-	h.core, h.up, h.paused, h.inbox = nil, false, false, nil
+	h.core, h.up, h.retiring, h.paused, h.inbox = nil, false, false, false, nil
 	for _, o := range h.w.hosts {
 		if o != h && o.id == h.id && o.up {
 			o.swim.outlive()
@@ -308,12 +309,38 @@ func (h *host) merge(from NodeID, state []byte) {
 	h.w.damage.after(h)
 }
 
-// leave hands the lease back: durably first, and told to others after that. The
-// core is left alone meanwhile.
+// retireMost is how long a farewell waits for claims under way.
+const retireMost = 2 * time.Second
+
+// leave hands the lease back, once those have claimed who were promised something.
 func (h *host) leave() {
-	if h.core == nil || !h.up || h.leaving || h.disk.full || h.paused {
+	if h.retiring {
 		return
 	}
+	h.retiring = true
+	h.retire(h.boots, h.w.now)
+}
+
+func (h *host) retire(boot int, since time.Duration) {
+	if h.boots != boot {
+		return
+	}
+	if !h.up || h.disk.full || h.paused {
+		h.retiring = false
+		return
+	}
+	owing := false
+	h.do(func(now Time) { owing = h.core.Retire(now) })
+	if owing && h.w.now-since < retireMost {
+		h.w.after(20*time.Millisecond, func() { h.retire(boot, since) })
+		return
+	}
+	h.depart()
+}
+
+// depart gives up the lease: durably first, and told to others after that. The
+// core is left alone meanwhile.
+func (h *host) depart() {
 	h.w.tally[leaves]++
 	h.w.trace.line(h.w, h, "leaves")
 	h.w.checks.leaves(h)

@@ -90,7 +90,11 @@ func (h *host) transport(place int, d time.Duration, deliver func(to *host)) {
 			w.tally[datagramsCut]++
 			return
 		}
-		to.deliver(func() { deliver(to) })
+		if to.paused {
+			to.deliver(func() { deliver(to) })
+		} else if to.core != nil {
+			deliver(to)
+		}
 	})
 }
 

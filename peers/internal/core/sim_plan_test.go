@@ -314,7 +314,7 @@ func (p *plan) restart(h *host) {
 func (p *plan) survivors(but *host) int {
 	n := 0
 	for _, h := range p.w.hosts {
-		if h != but && !h.away && !h.clone && remembers(h.disk.synced) && remembers(h.disk.vault) {
+		if h != but && !h.away && !h.retiring && !h.clone && remembers(h.disk.synced) && remembers(h.disk.vault) {
 			n++
 		}
 	}
@@ -515,7 +515,8 @@ func (p *plan) fill() {
 }
 
 func (p *plan) leave() {
-	if h := p.some(running); h != nil && p.survivors(h) > 0 && !p.cloned(h) {
+	h := p.some(func(h *host) bool { return running(h) && !h.retiring && !h.leaving && !h.disk.full })
+	if h != nil && p.survivors(h) > 0 && !p.cloned(h) {
 		p.guest(h)
 		h.leave()
 	}

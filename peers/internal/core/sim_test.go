@@ -129,7 +129,7 @@ func TestReplay(t *testing.T) {
 
 // TestNoPromiseIsBroken plays as many schedules as fit into some seconds.
 func TestNoPromiseIsBroken(t *testing.T) {
-	f := search(1, 3000, 0, 8*time.Second, nil)
+	f := search(1, 3000, 0, 6*time.Second, nil)
 	if f.broken != "" {
 		t.Fatalf("seed %d breaks promise %s\nreplay: %s", f.seed, f.broken, replayCommand(f.seed, 0))
 	}

@@ -10,13 +10,13 @@ import (
 const amnesia = time.Minute
 
 func (c *Core) amnesiac() bool {
-	return c.cfg.Amnesia && (c.joinedAt < 0 || c.now-c.joinedAt < amnesia)
+	return (c.cfg.Amnesia || c.hearsay) && (c.joinedAt < 0 || c.now-c.joinedAt < amnesia)
 }
 
 // endAmnesia has the table written without the mark once it is over.
 func (c *Core) endAmnesia() {
-	if c.cfg.Amnesia && !c.amnesiac() {
-		c.cfg.Amnesia = false
+	if (c.cfg.Amnesia || c.hearsay) && !c.amnesiac() {
+		c.cfg.Amnesia, c.hearsay = false, false
 		c.effects.TableChanged = true
 	}
 }
@@ -42,7 +42,7 @@ func (c *Core) receiveAsk(m ask) error {
 func (c *Core) refuse(m ask, a *answer) bool {
 	l, p := c.table.leases[m.Slot], c.promiseFor(m.Slot)
 	switch {
-	case c.table.heldBy(c.id) == nil || c.leaving:
+	case c.table.heldBy(c.id) == nil || c.leaving || c.retiring():
 		a.Verdict = notHolder
 	case c.amnesiac():
 		a.Verdict = abstain
