@@ -26,7 +26,9 @@ func (n *Node) Join(ctx context.Context, addrs []string) (joined []string, err e
 }
 
 // Leave hands the lease back: durably first, then it tells the others, then takes the node table out of the state directory. The
-// identity stays, and the number of starts. Run returns nil after that, and Leave after Run. When ctx ends early the lease is given up all the same.
+// identity stays, and the number of starts. Before that it waits, two seconds at most, for claims that count on a promise of this
+// node's; when ctx ends then, nothing happens, and when it ends later the lease is given up all the same. Run returns nil after
+// that, and Leave after Run.
 func (n *Node) Leave(ctx context.Context) error {
 	e := n.engine.Load()
 	if e == nil {

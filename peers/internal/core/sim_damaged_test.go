@@ -14,7 +14,7 @@ func TestEveryDamageIsFound(t *testing.T) {
 	for i := range damages {
 		d := &damages[i]
 		t.Run(d.name, func(t *testing.T) {
-			f := search(1, d.within, 0, time.Minute, d)
+			f := search(1, d.within, 0, 5*time.Minute, d)
 			if f.broken == "" {
 				t.Fatalf("not found in %d schedules", f.schedules)
 			}
