@@ -19,6 +19,7 @@ const (
 	phaseSaving                  // granted; being written
 	phaseTakingBack              // granted, and too late; being struck from the disk
 	phaseAnnouncing              // written; waiting until others know
+	phaseKeeping                 // others know; being written as confirmed
 	phaseConfirmed
 	phaseLost // held once, and overruled
 )
@@ -238,7 +239,7 @@ func (c *Core) countSlots() string {
 // its vault was lost, its identity was not.
 func (c *Core) adopt(mine *stored[LeaseRecord]) {
 	c.log(levelInfo, "taking back the lease that the network remembers", "subnet", c.Network().SubnetOf(mine.rec.Slot))
-	c.vault.Lease, c.vault.Slot = mine.raw, mine.rec.Slot
+	c.vault.Lease, c.vault.Slot, c.vault.Pending = mine.raw, mine.rec.Slot, false
 	c.claim.slot, c.claim.epoch, c.claim.grant = mine.rec.Slot, mine.rec.Epoch, LeaseRecord{}
 	c.setPhase(phaseSaving)
 	c.save(c.finish)
@@ -486,6 +487,7 @@ func (c *Core) confirm(electors, promises int) {
 	}
 	raw := c.cfg.Identity.seal(c.cfg.signer, c.table.netID, kindLease, k.grant)
 	c.vault.Lease, c.vault.Slot, c.vault.HandedBack = raw, k.slot, 0
+	c.vault.Pending = electors > 0
 	c.grantedBy = c.grantors()
 	c.setPhase(phaseSaving)
 	c.save(func() { c.afterConfirm(raw) })
@@ -532,7 +534,7 @@ func (c *Core) stillGranted() bool {
 // was said yet. Its promises are given back when it is on the disk no more:
 // the next start would else take it up.
 func (c *Core) takeBack() {
-	c.vault.Lease = nil
+	c.vault.Lease, c.vault.Pending = nil, false
 	c.setPhase(phaseTakingBack)
 	c.save(func() {
 		if c.claim.phase == phaseTakingBack {
@@ -576,12 +578,22 @@ func (c *Core) countAcks() {
 	}
 }
 
-// finish ends a claim: the lease is confirmed, what was tried before and what
-// was held before is given back.
+// finish ends a claim: the lease is confirmed, once that is durable, and what was
+// tried before and what was held before is given back.
 func (c *Core) finish() {
 	k := c.claim
 	if l := c.table.leases[k.slot]; l == nil || l.rec.Holder != c.id {
 		c.lose()
+		return
+	}
+	if c.vault.Pending {
+		c.vault.Pending = false
+		c.setPhase(phaseKeeping)
+		c.save(func() {
+			if c.claim.phase == phaseKeeping {
+				c.finish()
+			}
+		})
 		return
 	}
 	for _, s := range slices.Sorted(maps.Keys(k.undone)) {
@@ -608,7 +620,7 @@ func (c *Core) releaseOthers() {
 // was it ours?
 func (c *Core) checkOwnLease(l *LeaseRecord) {
 	k := &c.claim
-	confirmed := k.phase == phaseConfirmed || k.phase == phaseAnnouncing
+	confirmed := k.phase == phaseConfirmed || k.phase == phaseAnnouncing || k.phase == phaseKeeping
 	if !c.leaving && confirmed && l.Slot == k.slot {
 		c.lose()
 	}
@@ -621,7 +633,7 @@ func (c *Core) lose() {
 		by = c.describe(l.rec.Holder)
 	}
 	c.log(levelError, "lease lost", "subnet", subnet, "now held by", by)
-	c.vault.Lease = nil
+	c.vault.Lease, c.vault.Pending = nil, false
 	c.save(nil)
 	c.claim = claim{}
 	c.setWaiting("lease of %s lost, now held by %s", subnet, by)

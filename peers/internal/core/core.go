@@ -135,6 +135,12 @@ func (c *Core) enterKnownNetwork(encodedTable []byte) error {
 	if encodedTable == nil {
 		c.cfg.Amnesia = true // it does not know the others
 	}
+	if c.vault.Pending {
+		c.vault.Lease, c.vault.Pending = nil, false
+		if l := c.table.leases[c.vault.Slot]; l != nil && l.rec.Holder == c.id {
+			c.table.dropLease(c.vault.Slot)
+		}
+	}
 	if len(c.vault.Lease) == 0 {
 		return nil
 	}

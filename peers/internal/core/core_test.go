@@ -867,3 +867,32 @@ func TestALeavingHolderWaitsForTheClaimsItHasPromised(t *testing.T) {
 		t.Error("it does not vote any more, though it has not left")
 	}
 }
+
+// Nobody may know of a lease that was written and not confirmed: those who decide now may have granted its slot to somebody else.
+func TestALeaseThatWasNotConfirmedIsClaimedAnewByTheNextStart(t *testing.T) {
+	h, founder := claimant(t, 36)
+	w := h.w
+	w.links.cuts = []*cut{{blocks: func(from, to int) bool { return h.core != nil && h.core.claim.phase >= phaseSaving }}}
+	slot := h.core.claim.slot
+	for len(h.core.vault.Lease) == 0 || h.disk.synced == nil || !remembersLease(h.disk.synced) {
+		w.run(50 * time.Microsecond)
+	}
+	w.run(20 * time.Millisecond)  // what was sent is lost
+	h.disk.table = h.core.State() // it may have been written in time
+	h.crash()
+	w.links.cuts = nil
+	w.run(10 * time.Second)
+	elsewhere := NodeID{9}
+	founder.core.vault.Promises = nil // as if others decided by now
+	founder.core.setPromise(promise{slot, 5, elsewhere, 1})
+	h.boot()
+	w.run(3 * time.Second)
+	if s, ok := h.holding(); !ok || s == slot {
+		t.Errorf("holds slot %d %v, want another one than %d, which is promised to somebody else", s, ok, slot)
+	}
+}
+
+func remembersLease(vault []byte) bool {
+	v, err := decodeVault(vault)
+	return err == nil && len(v.Lease) > 0
+}

@@ -96,7 +96,7 @@ type seen struct {
 // booted begins the observation of a start.
 func (k *checks) booted(h *host) {
 	h.seen = seen{}
-	if v, err := decodeVault(h.disk.vault); err == nil && len(v.Lease) > 0 {
+	if v, err := decodeVault(h.disk.vault); err == nil && len(v.Lease) > 0 && !v.Pending {
 		h.seen.lease = v.Slot
 	}
 }

@@ -174,12 +174,17 @@ func (t *table) takeLease(e envelope, raw []byte) (change, error) {
 }
 
 func (t *table) putLease(s *stored[LeaseRecord]) {
-	if old := t.leases[s.rec.Slot]; old != nil {
-		t.strike(old.part, old.sum, old.raw)
-	}
+	t.dropLease(s.rec.Slot)
 	t.leases[s.rec.Slot] = s
-	t.leaseChanges++
 	t.enter(s.part, s.sum, s.raw)
+}
+
+func (t *table) dropLease(s Slot) {
+	t.leaseChanges++
+	if l := t.leases[s]; l != nil {
+		t.strike(l.part, l.sum, l.raw)
+		delete(t.leases, s)
+	}
 }
 
 func (t *table) takeForget(e envelope, raw []byte) (change, error) {

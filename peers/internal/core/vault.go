@@ -20,6 +20,9 @@ type vault struct {
 	Gossip   netip.AddrPort `cbor:"7,keyasint"`
 	// HandedBack is the epoch at which Leave freed Slot, 0 if it did not.
 	HandedBack uint64 `cbor:"8,keyasint,omitempty"`
+	// Pending says that Lease is granted and not confirmed yet: perhaps nobody
+	// else knows of it, so another start has to claim it anew.
+	Pending bool `cbor:"9,keyasint,omitempty"`
 }
 
 // promise is this holder's word that a slot goes to nobody but the claimant.

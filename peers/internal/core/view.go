@@ -72,7 +72,7 @@ func (c *Core) viewNode(id NodeID, l *LeaseRecord) NodeView {
 	m := c.member(id)
 	n := NodeView{ID: id, Record: c.table.nodes[id].rec, Up: m.up, Suspect: m.suspect, Self: id == c.id, Since: c.now - m.since}
 	// Our own lease counts only once it is confirmed.
-	if l != nil && (id != c.id || c.claim.phase == phaseConfirmed || c.claim.phase == phaseAnnouncing) {
+	if l != nil && (id != c.id || c.leaseState() == LeaseConfirmed || c.leaseState() == LeaseAnnouncing) {
 		n.Lease, n.Subnet, n.Held = *l, c.Network().SubnetOf(l.Slot), c.now-c.leased[l.Slot]
 	}
 	return n
@@ -82,7 +82,7 @@ func (c *Core) leaseState() LeaseState {
 	switch c.claim.phase {
 	case phaseAsking, phaseSaving, phaseTakingBack:
 		return LeaseClaiming
-	case phaseAnnouncing:
+	case phaseAnnouncing, phaseKeeping:
 		return LeaseAnnouncing
 	case phaseConfirmed:
 		return LeaseConfirmed
