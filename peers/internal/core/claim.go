@@ -264,8 +264,8 @@ func (c *Core) claimWithoutElectors() bool {
 		c.claim.orphan = c.now
 	}
 	c.setWaiting("no node holds a lease: waiting for one to begin")
-	if c.amnesiac() {
-		return true
+	if c.amnesiac() || len(c.table.leases) == 0 {
+		return true // the founder held a lease: this is not the whole table
 	}
 	for id, m := range c.members {
 		if m.up && compareIDs(id, c.id) < 0 {

@@ -833,7 +833,7 @@ func TestWhatAmnesiacsTellIsNotTheWholeTable(t *testing.T) {
 	h.boot()
 	guest.seeds = w.hosts[1:2]
 	guest.boot()
-	w.run(30 * time.Second)
+	w.run(10 * time.Minute)
 	if guest.confirmed() || h.confirmed() {
 		t.Fatalf("a lease was granted without the founder\n%s", w.dump())
 	}

@@ -247,7 +247,8 @@ func (k *checks) compare(h *host, slot Slot) {
 
 // mayOverlap reports whether there is a reason that two leases may overlap for.
 func (k *checks) mayOverlap(a, b *deed) bool {
-	return k.excuse != "" || k.expirable || a.forgotten || b.forgotten || k.apart && !slices.Equal(a.electors, b.electors)
+	return k.excuse != "" || k.expirable || a.forgotten || b.forgotten ||
+		k.apart && (len(a.electors) == 0 || !slices.Equal(a.electors, b.electors))
 }
 
 // lost checks promise 2: is there a reason that a lease may be lost for?
@@ -514,6 +515,9 @@ func (h *host) noMajority() bool {
 	c := h.core
 	if c.table == nil {
 		return false
+	}
+	if len(c.table.leases) == 0 { // nobody is left who remembers any
+		return true
 	}
 	if !h.met && !h.hasCompany() { // those it knows may have a majority
 		return true

@@ -126,9 +126,8 @@ func (c *Core) pushToAll() {
 type state struct {
 	Network Network  `cbor:"1,keyasint"`
 	Records [][]byte `cbor:"2,keyasint"`
-	// Amnesiac says that the node may not know everything, and does not vote for
-	// now. It is in the state for another start in the meantime, and for those
-	// who join this node.
+	// Amnesiac says that the node does not vote for now. It is in the state so
+	// that another start in the meantime knows it, too.
 	Amnesiac bool `cbor:"3,keyasint,omitempty"`
 }
 
@@ -179,7 +178,6 @@ func (c *Core) Merge(now Time, encoded []byte) error {
 		if err := c.enter(s.Network); err != nil {
 			return err
 		}
-		c.hearsay = s.Amnesiac
 	}
 	if c.founding || s.Network.ID() != c.table.netID {
 		return ErrOtherNetwork
@@ -189,7 +187,6 @@ func (c *Core) Merge(now Time, encoded []byte) error {
 			err = taken
 		}
 	}
-	c.hearsay = c.hearsay && s.Amnesiac
 	return err
 }
 

@@ -10,13 +10,13 @@ import (
 const amnesia = time.Minute
 
 func (c *Core) amnesiac() bool {
-	return (c.cfg.Amnesia || c.hearsay) && (c.joinedAt < 0 || c.now-c.joinedAt < amnesia)
+	return c.cfg.Amnesia && (c.joinedAt < 0 || c.now-c.joinedAt < amnesia)
 }
 
 // endAmnesia has the table written without the mark once it is over.
 func (c *Core) endAmnesia() {
-	if (c.cfg.Amnesia || c.hearsay) && !c.amnesiac() {
-		c.cfg.Amnesia, c.hearsay = false, false
+	if c.cfg.Amnesia && !c.amnesiac() {
+		c.cfg.Amnesia = false
 		c.effects.TableChanged = true
 	}
 }
