@@ -28,14 +28,15 @@
 // How a lease comes about:
 //
 //	claimant                                   every lease holder
-//	   │  Ask(slot, epoch) ───────────────────────►│ free for all it knows?
+//	   │  Ask(slot, epoch, claim) ────────────────►│ free for all it knows?
 //	   │                                           │ write the promise, fsync
 //	   │◄─────────────────────── Answer(promised) ─│ (or: refused, and by whom)
 //	   │  a majority promised, nobody refused,
-//	   │  and all that live have answered
+//	   │  and all that may live have answered
 //	   │  write the lease, fsync
 //	   │  Records(lease) ─────────────────────────►│ merge, drop the promise
 //	   │◄───────────────────────────────────── Ack │
+//	   │  a majority knows: mark it, fsync
 //	   │  confirmed
 //
 // Times are durations since the core's start on a clock that only runs
