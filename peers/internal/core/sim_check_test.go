@@ -405,11 +405,12 @@ func (k *checks) seenDead(dead *host) {
 	}
 }
 
-// keepsRoutes checks promise 6 at the end: the dead keep their subnets.
+// keepsRoutes checks promise 6 at the end: the dead keep their subnets, if they
+// had them for long enough that others have it on disk.
 func (k *checks) keepsRoutes() {
 	for _, id := range slices.SortedFunc(maps.Keys(k.deeds), compareIDs) {
 		d := k.deeds[id]
-		if h := d.host; d.slot == 0 || d.free || d.forgotten || h.core != nil || k.expirable || k.excuse != "" || k.apart || h.id != id {
+		if h := d.host; d.slot == 0 || d.free || d.forgotten || h.core != nil || k.expirable || k.excuse != "" || k.apart || h.id != id || h.endedAt-d.since < 2*time.Second {
 			continue
 		}
 		for _, h := range k.w.live() {

@@ -23,7 +23,8 @@ type host struct {
 	boots    int   // grows when the daemon starts or stops: events of an earlier one are dropped
 	started  time.Duration
 	up       bool // its start number is durable, and gossip runs
-	lastAt   int  // where the last start was
+	endedAt  time.Duration
+	lastAt   int // where the last start was
 	approved bool
 	retiring bool // about to leave
 	leaving  bool
@@ -113,6 +114,7 @@ func (h *host) stop(power bool) {
 func (h *host) end() {
 	h.w.checks.disturb()
 	h.boots++
+	h.endedAt = h.w.now
 	h.core, h.up, h.retiring, h.paused, h.inbox = nil, false, false, false, nil
 	for _, o := range h.w.hosts {
 		if o != h && o.id == h.id && o.up {
