@@ -408,9 +408,12 @@ func (k *checks) seenDead(dead *host) {
 // keepsRoutes checks promise 6 at the end: the dead keep their subnets, if they
 // had them for long enough that others have it on disk.
 func (k *checks) keepsRoutes() {
+	if k.expirable || k.excuse != "" || k.apart {
+		return
+	}
 	for _, id := range slices.SortedFunc(maps.Keys(k.deeds), compareIDs) {
 		d := k.deeds[id]
-		if h := d.host; d.slot == 0 || d.free || d.forgotten || h.core != nil || k.expirable || k.excuse != "" || k.apart || h.id != id || h.endedAt-d.since < 2*time.Second {
+		if !d.keptDead(id) {
 			continue
 		}
 		for _, h := range k.w.live() {
@@ -420,6 +423,12 @@ func (k *checks) keepsRoutes() {
 			}
 		}
 	}
+}
+
+// keptDead reports whether it is of a dead host that has had its lease for a while.
+func (d *deed) keptDead(id NodeID) bool {
+	h := d.host
+	return d.slot != 0 && !d.free && !d.forgotten && h.core == nil && h.id == id && h.endedAt-d.since >= 2*time.Second
 }
 
 // healed reports whether everyone knows the same and sees the same.

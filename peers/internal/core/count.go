@@ -1,0 +1,106 @@
+package core
+
+import (
+	"fmt"
+	"strings"
+)
+
+// count is the state of a vote.
+type count struct {
+	electors, promises int
+	missing            []NodeID // who has not answered
+	liveMissing        bool     // one of them may be alive
+	senior             bool     // the longest-standing holder promised
+}
+
+// needed is how many promises confirm: a majority, or exactly half with the
+// longest-standing holder's among them, so that of two nodes the older one can
+// let a newcomer in when the younger is away.
+func (t count) needed() int {
+	if t.electors%2 == 0 && t.senior {
+		return t.electors / 2
+	}
+	return t.electors/2 + 1
+}
+
+func (c *Core) count() count {
+	var t count
+	senior := c.senior()
+	for _, id := range c.electors() {
+		_, answered := c.claim.votes[id]
+		switch {
+		case c.hasPromised(id):
+			t.promises++
+			t.senior = t.senior || id == senior
+		case !answered:
+			t.missing = append(t.missing, id)
+			t.liveMissing = t.liveMissing || c.mayLive(id)
+		}
+		t.electors++
+	}
+	return t
+}
+
+// mayLive reports whether a node is alive, as far as can be told: a newcomer has
+// yet to hear of those it does not know.
+func (c *Core) mayLive(id NodeID) bool {
+	if c.members[id] == nil {
+		return c.joinedAt >= 0 && c.now-c.joinedAt < newcomerFor
+	}
+	return c.members[id].up
+}
+
+// decide confirms or gives up the claim, when it can be told.
+func (c *Core) decide() {
+	k := &c.claim
+	if k.phase != phaseAsking {
+		return
+	}
+	if l := c.table.leases[k.slot]; k.refused || l != nil && l.rec.Epoch >= k.epoch || c.paused() {
+		c.giveUp()
+		return
+	}
+	if len(c.electors()) == 0 { // the last holder has gone meanwhile
+		c.giveUp()
+		return
+	}
+	t := c.count()
+	if t.electors == 0 || t.promises < t.needed() {
+		k.enough = -1
+		c.waitForMajority(t)
+		return
+	}
+	if k.enough < 0 {
+		k.enough = c.now
+	}
+	if !t.liveMissing || c.now-k.enough >= lateAnswers {
+		c.confirm(t.electors, t.promises)
+	}
+}
+
+// noticePause gives up a claim that was asleep: holders may have given it up, too.
+func (c *Core) noticePause() {
+	if c.claim.phase == phaseAsking && c.paused() {
+		c.giveUp()
+	}
+	c.tickedAt = c.now
+}
+
+// paused reports whether no time has passed here for a while, though it has.
+func (c *Core) paused() bool { return c.now-c.tickedAt >= pausedFor }
+
+// waitForMajority tells people who is being waited for, once it takes time.
+func (c *Core) waitForMajority(t count) {
+	if c.now-c.claim.since < askAgainMost {
+		return
+	}
+	names := make([]string, 0, len(t.missing))
+	for _, id := range t.missing {
+		names = append(names, c.nameOf(id))
+	}
+	if len(names) > 8 {
+		names = append(names[:8], fmt.Sprintf("and %d more", len(t.missing)-8))
+	}
+	c.setWaiting("%d of the %d lease holders promised %s, %d are needed; no answer from %s",
+		t.promises, t.electors, c.Network().SubnetOf(c.claim.slot), t.needed(), strings.Join(names, ", "))
+}

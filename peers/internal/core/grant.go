@@ -1,0 +1,135 @@
+package core
+
+import (
+	"maps"
+	"slices"
+)
+
+// confirm makes the lease ours: written first, said afterwards.
+func (c *Core) confirm(electors, promises int) {
+	k := &c.claim
+	_, pinned := c.pinned()
+	k.grant = LeaseRecord{
+		Slot: k.slot, Epoch: k.epoch, Holder: c.id, Pinned: pinned, Ordinal: c.table.maxOrdinal() + 1,
+		Electors: uint32(electors), Promises: uint32(promises), Key: c.cfg.Identity.public(),
+	}
+	raw := c.cfg.Identity.seal(c.cfg.signer, c.table.netID, kindLease, k.grant)
+	c.vault.Lease, c.vault.Slot, c.vault.HandedBack = raw, k.slot, 0
+	c.vault.Pending = electors > 0
+	c.grantedBy = c.grantors()
+	c.setPhase(phaseSaving)
+	c.save(func() { c.afterConfirm(raw) })
+}
+
+// afterConfirm announces the lease that has just been written.
+func (c *Core) afterConfirm(raw []byte) {
+	if c.claim.phase != phaseSaving {
+		return
+	}
+	if c.founding {
+		c.founding = false
+		c.announceSelf()
+	}
+	if !c.stillGranted() {
+		c.takeBack()
+		return
+	}
+	if err := c.takeRecord(raw, true); err != nil {
+		c.log(levelError, "our own lease was refused", "err", err)
+	}
+	if l := c.table.leases[c.claim.slot]; l == nil || l.rec.Holder != c.id {
+		c.takeBack()
+		return
+	}
+	c.setPhase(phaseAnnouncing)
+	c.claim.acks = map[NodeID]bool{}
+	c.announceLease()
+	c.countAcks()
+}
+
+// stillGranted reports whether the votes that were counted before the lease was
+// written still decide: writing may have taken long, and holders may have left,
+// and their promises with them.
+func (c *Core) stillGranted() bool {
+	if c.claim.grant.Electors == 0 {
+		return len(c.electors()) == 0 // founding, or no holder left
+	}
+	t := c.count()
+	return t.promises >= t.needed() && c.now-c.claim.since < writeMost
+}
+
+// takeBack gives up a lease that was granted and written, and of which nothing
+// was said yet. Its promises are given back when it is on the disk no more:
+// the next start would else take it up.
+func (c *Core) takeBack() {
+	c.vault.Lease, c.vault.Pending = nil, false
+	c.setPhase(phaseTakingBack)
+	c.save(func() {
+		if c.claim.phase == phaseTakingBack {
+			c.undo()
+			c.setPhase(phaseNone)
+			c.retryLater()
+		}
+	})
+}
+
+// announceLease sends the new lease to all electors that live.
+func (c *Core) announceLease() {
+	l := c.table.leases[c.claim.slot]
+	for _, id := range c.electors() {
+		if c.member(id).up && !c.claim.acks[id] {
+			c.send(id, msgRecords, records{header: c.header(), Records: [][]byte{l.raw}, AckSlot: l.rec.Slot})
+		}
+	}
+	c.claim.askAt = c.now + askAgainFirst
+}
+
+// receiveAck counts who knows of the new lease.
+func (c *Core) receiveAck(m ack) error {
+	if c.claim.phase == phaseAnnouncing && m.Slot == c.claim.slot && m.Epoch == c.claim.epoch {
+		c.claim.acks[m.From] = true
+		c.countAcks()
+	}
+	return nil
+}
+
+func (c *Core) countAcks() {
+	known := 1 // we ourselves, an elector by now
+	electors := c.electors()
+	for _, id := range electors {
+		if c.claim.acks[id] {
+			known++
+		}
+	}
+	if known > len(electors)/2 {
+		c.finish()
+	}
+}
+
+// finish ends a claim: the lease is confirmed, once that is durable, and what was
+// tried before and what was held before is given back.
+func (c *Core) finish() {
+	k := c.claim
+	if l := c.table.leases[k.slot]; l == nil || l.rec.Holder != c.id {
+		c.lose()
+		return
+	}
+	if c.vault.Pending {
+		c.vault.Pending = false
+		c.setPhase(phaseKeeping)
+		c.save(func() {
+			if c.claim.phase == phaseKeeping {
+				c.finish()
+			}
+		})
+		return
+	}
+	for _, s := range slices.Sorted(maps.Keys(k.undone)) {
+		c.sendWithdraw(s, k.undone[s], c.electors())
+	}
+	c.claim = claim{slot: k.slot, epoch: k.epoch}
+	c.setPhase(phaseConfirmed)
+	c.log(levelInfo, "lease confirmed", "subnet", c.Network().SubnetOf(k.slot), "epoch", k.epoch,
+		"promises", k.grant.Promises, "electors", k.grant.Electors)
+	c.releaseOthers()
+}

@@ -1,0 +1,54 @@
+package core
+
+import "net/netip"
+
+// releaseOthers hands back every slot of ours but the one of the claim: none
+// should be left but after a move to a pinned subnet, or on leaving.
+func (c *Core) releaseOthers() {
+	for _, s := range c.table.sortedSlots() {
+		if l := c.table.leases[s].rec; l.Holder == c.id && s != c.claim.slot {
+			c.writeFree(l)
+		}
+	}
+}
+
+// checkOwnLease is called for a lease that is somebody else's, or nobody's:
+// was it ours?
+func (c *Core) checkOwnLease(l *LeaseRecord) {
+	k := &c.claim
+	confirmed := k.phase == phaseConfirmed || k.phase == phaseAnnouncing || k.phase == phaseKeeping
+	if !c.leaving && confirmed && l.Slot == k.slot {
+		c.lose()
+	}
+}
+
+// lose takes note that our lease is another's: we stop holding it at once.
+func (c *Core) lose() {
+	subnet, by := c.Network().SubnetOf(c.vault.Slot), "nobody: it was forgotten"
+	if l := c.table.leases[c.vault.Slot]; l != nil && !l.rec.Holder.IsZero() {
+		by = c.describe(l.rec.Holder)
+	}
+	c.log(levelError, "lease lost", "subnet", subnet, "now held by", by)
+	c.vault.Lease, c.vault.Pending = nil, false
+	c.save(nil)
+	c.claim = claim{}
+	c.setWaiting("lease of %s lost, now held by %s", subnet, by)
+	c.setPhase(phaseLost)
+}
+
+// Release lets a node whose lease was lost claim another.
+func (c *Core) Release(now Time) {
+	c.advance(now)
+	if c.claim.phase == phaseLost {
+		c.claim = claim{}
+		c.setPhase(phaseNone)
+	}
+}
+
+// Lost reports whether the lease was lost and not yet released, and which it was.
+func (c *Core) Lost() (subnet netip.Prefix, lost bool) {
+	if c.claim.phase != phaseLost {
+		return netip.Prefix{}, false
+	}
+	return c.Network().SubnetOf(c.vault.Slot), true
+}
