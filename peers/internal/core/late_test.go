@@ -1,0 +1,201 @@
+package core
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestALeaseThatIsWrittenLateIsNotConfirmedOnVotesThatAreGone(t *testing.T) {
+	w := newWorld(t, 26, 4, nil)
+	late := w.hosts[1]
+	w.hosts[0].boot()
+	w.runUntil(2*time.Second, "founder confirmed", w.hosts[0].confirmed)
+	late.boot()
+	for late.core.claim.phase != phaseSaving && w.now < time.Minute {
+		w.run(50 * time.Microsecond)
+	}
+	late.disk.full = true
+	w.hosts[2].boot()
+	w.runUntil(5*time.Second, "another confirmed", w.hosts[2].confirmed)
+	w.run(2 * time.Second)
+	w.hosts[0].leave() // it waits a while, then what it had promised goes with it
+	w.run(retireMost + time.Second)
+	w.links.cuts = []*cut{{blocks: func(a, b int) bool { return a != b && (a == 1 || b == 1) }}}
+	w.hosts[3].seeds = w.hosts[2:3]
+	w.hosts[3].config.Pin = late.core.Network().SubnetOf(late.core.claim.slot)
+	w.hosts[3].boot()
+	w.runUntil(10*time.Second, "the same slot granted again", w.hosts[3].confirmed)
+	late.disk.full = false
+	w.run(3 * time.Second)
+	w.links.cuts = nil
+	w.runUntil(time.Minute, "leased after all", late.confirmed) // any overlap fails the test
+}
+
+func TestALeaseIsTakenBackOnDiskBeforeItsPromisesAreGivenBack(t *testing.T) {
+	w := newWorld(t, 28, 2, nil)
+	w.hosts[0].boot()
+	w.runUntil(2*time.Second, "founder confirmed", w.hosts[0].confirmed)
+	h := w.hosts[1]
+	h.boot()
+	for h.core.claim.phase != phaseSaving && w.now < time.Minute {
+		w.run(50 * time.Microsecond)
+	}
+	c, now := h.core, w.now-h.started
+	withdrawn := func(e Effects) bool {
+		return slices.ContainsFunc(e.Sends, func(s Send) bool {
+			kind, _, _ := splitMessage(s.Msg)
+			return kind == msgWithdraw
+		})
+	}
+	c.takeBack()
+	e := c.Effects()
+	if e.Save == nil || withdrawn(e) {
+		t.Fatal("the promises are given back while the lease is still on disk")
+	}
+	reminder := answer{header: header{Net: c.table.netID, From: w.hosts[0].id}, Slot: c.claim.slot, Epoch: c.claim.epoch, Claim: c.claim.number, Verdict: promised, Holders: c.holdersHash()}
+	if err := c.Receive(now, encodeMessage(msgAnswer, reminder)); err != nil {
+		t.Fatal(err)
+	}
+	c.Tick(now + 2*time.Second)
+	if withdrawn(c.Effects()) {
+		t.Fatal("a reminder makes it give a promise back while the lease is still on disk")
+	}
+	c.Saved(now+2*time.Second, e.Save.Token, nil)
+	if !withdrawn(c.Effects()) {
+		t.Error("the promises are not given back")
+	}
+}
+
+// claimant is a node that asks for its lease, and the founder, who alone holds one.
+func claimant(t *testing.T, seed uint64) (h, founder *host) {
+	w := newWorld(t, seed, 2, nil)
+	founder, h = w.hosts[0], w.hosts[1]
+	founder.boot()
+	w.runUntil(2*time.Second, "founder confirmed", founder.confirmed)
+	h.boot()
+	for h.core.claim.phase != phaseAsking && w.now < time.Minute {
+		w.run(50 * time.Microsecond)
+	}
+	h.core.Effects()
+	return h, founder
+}
+
+// told is a message of that kind among the effects.
+func told(e Effects, kind messageKind) []byte {
+	for _, s := range e.Sends {
+		if k, _, _ := splitMessage(s.Msg); k == kind {
+			return s.Msg
+		}
+	}
+	return nil
+}
+
+func TestALateWithdrawalDoesNotTakeBackWhatWasPromisedSince(t *testing.T) {
+	h, founder := claimant(t, 29)
+	now := h.w.now - h.started
+	slot := h.core.claim.slot
+	h.core.giveUp()
+	late := told(h.core.Effects(), msgWithdraw)
+	h.core.Tick(now + time.Millisecond) // the claim is over, whatever comes
+	h.core.beginClaim(slot)
+	question := told(h.core.Effects(), msgAsk)
+	holder, at := founder.core, h.w.now-founder.started
+	for _, m := range [][]byte{question, late} {
+		if err := holder.Receive(at, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p := holder.promiseFor(slot); p == nil || p.Claimant != h.id {
+		t.Error("the withdrawal of the first claim has taken back the promise to the second")
+	}
+}
+
+func TestALatePromiseDoesNotCountForAnotherClaim(t *testing.T) {
+	h, founder := claimant(t, 31)
+	k := &h.core.claim
+	late := answer{
+		header: header{Net: h.core.table.netID, From: founder.id}, Slot: k.slot, Epoch: k.epoch, Claim: k.number,
+		Verdict: promised, Holders: h.core.holdersHash(),
+	}
+	h.core.giveUp()
+	h.core.beginClaim(late.Slot)
+	if k.epoch != late.Epoch {
+		t.Fatalf("epoch %d, and %d", k.epoch, late.Epoch)
+	}
+	if err := h.core.Receive(h.w.now-h.started, encodeMessage(msgAnswer, late)); err != nil {
+		t.Fatal(err)
+	}
+	if k.phase != phaseAsking || h.core.hasPromised(founder.id) {
+		t.Error("a promise that was given back counts")
+	}
+}
+
+// Somebody may have heard of the farewell, and nobody else of the lease.
+func TestASlotThatWasHandedBackIsAskedForAboveThatEpoch(t *testing.T) {
+	h, _ := claimant(t, 32)
+	c := h.core
+	c.vault.Slot, c.vault.HandedBack = 9, 5
+	if next := c.nextEpoch(9); next != 6 {
+		t.Errorf("asks at epoch %d for a slot that it handed back at epoch 5", next)
+	}
+	if next := c.nextEpoch(10); next != 1 {
+		t.Errorf("asks at epoch %d for a slot that it knows nothing of", next)
+	}
+}
+
+func TestALeavingHolderWaitsForTheClaimsItHasPromised(t *testing.T) {
+	h, founder := claimant(t, 34)
+	w := h.w
+	for h.core.claim.phase != phaseSaving && w.now < time.Minute {
+		w.run(50 * time.Microsecond)
+	}
+	h.disk.full = true // it may take a while
+	now := func() Time { return w.now - founder.started }
+	if !founder.core.Retire(now()) {
+		t.Fatal("it may go, though a claim that it has promised is under way")
+	}
+	a := answer{}
+	if !founder.core.refuse(ask{header: header{From: w.hosts[0].id}, Slot: 200, Epoch: 1}, &a) || a.Verdict != notHolder {
+		t.Errorf("verdict %d while it retires, want that it has no say", a.Verdict)
+	}
+	h.disk.full = false
+	w.runUntil(10*time.Second, "confirmed", h.confirmed)
+	w.run(time.Second)
+	if founder.core.Retire(now()) {
+		t.Error("it waits though everything is settled")
+	}
+	w.run(2 * retireFor)
+	if founder.core.retiring() {
+		t.Error("it does not vote any more, though it has not left")
+	}
+}
+
+// Nobody may know of a lease that was written and not confirmed: those who decide now may have granted its slot to somebody else.
+func TestALeaseThatWasNotConfirmedIsClaimedAnewByTheNextStart(t *testing.T) {
+	h, founder := claimant(t, 36)
+	w := h.w
+	w.links.cuts = []*cut{{blocks: func(from, to int) bool { return h.core != nil && h.core.claim.phase >= phaseSaving }}}
+	slot := h.core.claim.slot
+	for len(h.core.vault.Lease) == 0 || h.disk.synced == nil || !remembersLease(h.disk.synced) {
+		w.run(50 * time.Microsecond)
+	}
+	w.run(20 * time.Millisecond)  // what was sent is lost
+	h.disk.table = h.core.State() // it may have been written in time
+	h.crash()
+	w.links.cuts = nil
+	w.run(10 * time.Second)
+	elsewhere := NodeID{9}
+	founder.core.vault.Promises = nil // as if others decided by now
+	founder.core.setPromise(promise{slot, 5, elsewhere, 1})
+	h.boot()
+	w.run(3 * time.Second)
+	if s, ok := h.holding(); !ok || s == slot {
+		t.Errorf("holds slot %d %v, want another one than %d, which is promised to somebody else", s, ok, slot)
+	}
+}
+
+func remembersLease(vault []byte) bool {
+	v, err := decodeVault(vault)
+	return err == nil && len(v.Lease) > 0
+}
