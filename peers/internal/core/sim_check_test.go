@@ -490,15 +490,21 @@ func (h *host) noneFree() bool {
 		return false
 	}
 	if slot, ok := c.pinned(); ok {
-		return c.rank(slot) == 3 || h.w.promisedAway(slot)
+		return h.w.heldFor(slot) || h.w.promisedAway(slot)
 	}
 	low, high := c.Network().eligible()
 	for s := low; s <= high; s++ {
-		if c.rank(s) < 3 && !h.w.promisedAway(s) {
+		if !h.w.heldFor(s) && !h.w.promisedAway(s) {
 			return false
 		}
 	}
 	return true
+}
+
+// heldFor reports whether anybody who runs takes a slot for held: one that has
+// restarted counts the lease TTL of the dead anew.
+func (w *world) heldFor(s Slot) bool {
+	return slices.ContainsFunc(w.hosts, func(h *host) bool { return h.core != nil && h.core.table != nil && h.core.rank(s) == 3 })
 }
 
 // promisedAway reports whether a slot is promised to somebody who is not there:
