@@ -436,17 +436,24 @@ func (w *world) healed() bool { return w.unhealed() == "" }
 
 // unhealed says in what way they do not.
 func (w *world) unhealed() string {
+	if text := w.unequal(); text != "" {
+		return text
+	}
 	for _, h := range w.hosts {
-		if h.core == nil {
-			continue
-		}
-		if !h.up || h.core.table == nil {
-			return h.config.Name + " is in no network"
-		}
 		for _, o := range w.hosts {
-			if o.id != h.id && w.runs(o.id) != h.core.member(o.id).up {
+			if h.core != nil && o.id != h.id && w.runs(o.id) != h.core.member(o.id).up {
 				return h.config.Name + " is wrong about whether " + o.config.Name + " is alive"
 			}
+		}
+	}
+	return ""
+}
+
+// unequal says who does not know what the others know.
+func (w *world) unequal() string {
+	for _, h := range w.hosts {
+		if h.core != nil && (!h.up || h.core.table == nil) {
+			return h.config.Name + " is in no network"
 		}
 	}
 	if !w.tablesEqual() {
@@ -454,6 +461,10 @@ func (w *world) unhealed() string {
 	}
 	return ""
 }
+
+// probeRound is how long a host may take to probe all others: a farewell that
+// one has missed is noticed then.
+func (w *world) probeRound() time.Duration { return time.Duration(len(w.hosts)) * probeEvery }
 
 // runs reports whether a node runs, be it as a clone.
 func (w *world) runs(id NodeID) bool {

@@ -166,11 +166,13 @@ func (p *plan) settle() {
 			h.boot()
 		}
 	}
-	p.until(healBound, "5", "not healed:", w.healed)
+	p.until(healBound, "5", "not healed:", func() bool { return w.unequal() == "" })
+	p.until(healBound+w.probeRound(), "5", "not healed:", w.healed)
 	w.tally[checkedEqual]++
 	p.until(claimBound, "claims", "somebody has no lease that could have one", func() bool { return w.served(false) })
 	w.tally[checkedClaims]++
-	p.until(healBound, "5", "not healed:", w.healed)
+	p.until(healBound, "5", "not healed:", func() bool { return w.unequal() == "" })
+	p.until(healBound+w.probeRound(), "5", "not healed:", w.healed)
 	w.served(true)
 	if w.broken == "" {
 		w.run(time.Second)
