@@ -166,6 +166,7 @@ func (p *plan) settle() {
 			h.boot()
 		}
 	}
+	p.startOneThatRemembers()
 	p.until(healBound, "5", "not healed:", func() bool { return w.unequal() == "" })
 	p.until(healBound+w.probeRound(), "5", "not healed:", w.healed)
 	w.tally[checkedEqual]++
@@ -179,6 +180,19 @@ func (p *plan) settle() {
 		w.checks.keepsRoutes()
 		if w.checks.wholeSince >= 0 {
 			w.checks.searchOverlaps()
+		}
+	}
+}
+
+// startOneThatRemembers keeps newcomers from being left with those who are down.
+func (p *plan) startOneThatRemembers() {
+	if slices.ContainsFunc(p.w.hosts, func(h *host) bool { return h.core != nil && remembers(h.disk.vault) }) {
+		return
+	}
+	for _, h := range p.w.hosts {
+		if ready(h) && remembers(h.disk.vault) {
+			h.boot()
+			return
 		}
 	}
 }
