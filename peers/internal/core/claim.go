@@ -26,6 +26,7 @@ const (
 	askAgainFirst = 150 * time.Millisecond
 	askAgainMost  = time.Second
 	lateAnswers   = 500 * time.Millisecond // wait for the rest once a majority is there
+	lateNews      = 100 * time.Millisecond // wait for those it has not heard of yet
 	newcomerFor   = 3 * time.Second        // after a join, until gossip has told of everybody
 	announceBound = time.Second
 	writeMost     = 10 * time.Second // for writing a lease, before its votes are too old

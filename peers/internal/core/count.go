@@ -3,13 +3,15 @@ package core
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // count is the state of a vote.
 type count struct {
 	electors, promises int
 	missing            []NodeID // who has not answered
-	liveMissing        bool     // one of them may be alive
+	liveMissing        bool     // one of them is alive
+	unheardOf          bool     // one of them may be
 	senior             bool     // the longest-standing holder promised
 }
 
@@ -34,20 +36,29 @@ func (c *Core) count() count {
 			t.senior = t.senior || id == senior
 		case !answered:
 			t.missing = append(t.missing, id)
-			t.liveMissing = t.liveMissing || c.mayLive(id)
+			t.liveMissing = t.liveMissing || c.member(id).up
+			t.unheardOf = t.unheardOf || c.unheardOf(id)
 		}
 		t.electors++
 	}
 	return t
 }
 
-// mayLive reports whether a node is alive, as far as can be told: a newcomer has
-// yet to hear of those it does not know.
-func (c *Core) mayLive(id NodeID) bool {
-	if c.members[id] == nil {
-		return c.joinedAt >= 0 && c.now-c.joinedAt < newcomerFor
+// unheardOf reports whether a node may be alive for all that is known: a newcomer
+// has yet to hear of everybody.
+func (c *Core) unheardOf(id NodeID) bool {
+	return id != c.id && c.members[id] == nil && c.joinedAt >= 0 && c.now-c.joinedAt < newcomerFor
+}
+
+// patience is how long to wait for those who are missing, once a majority is there.
+func (t count) patience() time.Duration {
+	switch {
+	case t.liveMissing:
+		return lateAnswers
+	case t.unheardOf:
+		return lateNews
 	}
-	return c.members[id].up
+	return 0
 }
 
 // decide confirms or gives up the claim, when it can be told.
@@ -73,7 +84,7 @@ func (c *Core) decide() {
 	if k.enough < 0 {
 		k.enough = c.now
 	}
-	if !t.liveMissing || c.now-k.enough >= lateAnswers {
+	if c.now-k.enough >= t.patience() {
 		c.confirm(t.electors, t.promises)
 	}
 }
