@@ -16,5 +16,8 @@ func NewWaiter(...*Descriptor) *Waiter { return nil }
 // Wait returns nil.
 func (*Waiter) Wait() error { return nil }
 
+// Rest returns nil.
+func (*Waiter) Rest() error { return nil }
+
 // Sleep returns at once.
 func (*Waiter) Sleep(time.Duration) {}
