@@ -44,11 +44,13 @@ func isLost(t *testing.T, h1, h2 *lab.Host, lease string) {
 	}
 	mentions(t, "what it waits for", status.Lease.Waiting, lease, "host3")
 	for _, h := range []*lab.Host{h1, h2} {
-		var r lab.Route
 		address := strings.TrimSuffix(lease, ".0/24") + ".5"
-		if err := h.JSON(&r, "route", "get", address); err != nil || r.Node.Name != "host3" || r.Kind != "via" {
-			t.Errorf("%s routes %s to %+v, %v", h.NodeName, address, r, err)
-		}
+		// A daemon that is just setting up its device for the lease ends that first.
+		lab.Eventually(t, ready, "packets to go to who has the lease", func() error {
+			var r lab.Route
+			err := h.JSON(&r, "route", "get", address)
+			return lab.Expect(err == nil && r.Node.Name == "host3" && r.Kind == "via", "%s routes %s to %+v, %v", h.NodeName, address, r, err)
+		})
 	}
 }
 
