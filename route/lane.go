@@ -44,7 +44,8 @@ type lane struct {
 
 	hurry   func(Urgency) bool // Config.Hurry; nil once refused
 	urgency Urgency            // what hurry was told last
-	lulls   int                // pauses in a row after nothing of bulk flows
+	lulls   int                // pauses in a row after no superpacket or train of a bulk flow
+	calm    int                // after no packet of one, either
 	rounds  int                // with something to do, since the last pause
 }
 
@@ -88,28 +89,30 @@ func (l *lane) carryOn() {
 // answers of to any queue.)
 func (l *lane) pause() error {
 	l.rounds = 0
-	bulk := l.takeLoad()
 	switch {
-	case l.amidBulk(bulk) && l.become(Prompt):
+	case l.amidBulk(l.takeLoad()) && l.become(Prompt):
 		l.Waiter.Sleep(gathering)
 		return nil
-	case l.Express && l.lulls > maxLulls && l.become(Foremost):
+	case l.Express && l.calm > maxLulls && l.become(Foremost):
 		return l.Waiter.Rest()
 	}
 	l.become(Ordinary)
 	return l.Waiter.Wait()
 }
 
-// takeLoad returns the bytes of bulk flows since the last pause, and sees whether
-// this is one more lull.
+// takeLoad returns the bytes of bulk flows since the last pause, and counts
+// pauses after none.
 func (l *lane) takeLoad() (bytes int) {
 	packets := l.egress.load.packets + l.ingress.load.packets
 	bytes = l.egress.load.bytes + l.ingress.load.bytes
 	l.egress.load, l.ingress.load = load{}, load{}
-	if packets > 0 {
+	l.lulls++
+	l.calm++
+	if bytes > 0 {
 		l.lulls = 0
-	} else {
-		l.lulls++
+	}
+	if packets > 0 {
+		l.calm = 0
 	}
 	return bytes
 }

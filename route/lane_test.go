@@ -141,6 +141,27 @@ func TestLaneStaysUrgentThroughShortLulls(t *testing.T) {
 	}
 }
 
+// A request and its response, however often, are no stream: each would wait for
+// the end of a sleep.
+func TestLaneIsOrdinaryAfterAStreamAmidSmallPackets(t *testing.T) {
+	s := new(script)
+	l, q, _ := scriptedLane(t, s)
+	s.stages = []func(){func() {
+		for range 2 {
+			q.FeedSuperpacket(tcpSpec("10.244.2.5", flagDF, pattern(62000)).build(), 1400)
+		}
+	}}
+	for range 2 * maxLulls {
+		s.stages = append(s.stages, func() { q.Feed(tcpSpec("10.244.2.5", flagDF, pattern(10)).build()) }) // of the same flow
+	}
+	if err := l.run(); err == nil {
+		t.Error("the lane ended without an error")
+	}
+	if ordinary := slices.Index(s.log, "ordinary"); ordinary != 2+1+maxLulls {
+		t.Errorf("ordinary after %d events, want %d: %v", ordinary, 2+1+maxLulls, s.log)
+	}
+}
+
 // Who never pauses must not keep a core to itself.
 func TestLaneWithoutPauseIsUrgentNoMore(t *testing.T) {
 	s := new(script)
@@ -173,7 +194,7 @@ func TestLaneWithoutPauseIsUrgentNoMore(t *testing.T) {
 // expressLane is scriptedLane with an express one that has been at rest.
 func expressLane(tb testing.TB, s *script) (*lane, *tuntest.Queue, *encaptest.Conn) {
 	l, q, c := scriptedLane(tb, s)
-	l.Express, l.lulls = true, maxLulls
+	l.Express, l.calm = true, maxLulls
 	return l, q, c
 }
 
