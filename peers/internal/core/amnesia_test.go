@@ -8,10 +8,7 @@ import (
 
 func TestANodeThatLostItsVaultGetsItsLeaseBackAndDoesNotVoteForAWhile(t *testing.T) {
 	w := newWorld(t, 9, 3, nil)
-	for _, h := range w.hosts {
-		h.boot()
-		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
-	}
+	w.bootInTurn(w.hosts)
 	w.runUntil(10*time.Second, "tables equal", w.tablesEqual)
 	h := w.hosts[1]
 	before, _ := h.lease()
@@ -30,10 +27,7 @@ func TestANodeThatLostItsVaultGetsItsLeaseBackAndDoesNotVoteForAWhile(t *testing
 
 func TestAHolderThatLostItsTableDoesNotVoteForAWhile(t *testing.T) {
 	w := newWorld(t, 17, 3, nil)
-	for _, h := range w.hosts[:2] {
-		h.boot()
-		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
-	}
+	w.bootInTurn(w.hosts[:2])
 	w.hosts[0].crash()
 	w.hosts[1].crash()
 	w.hosts[0].disk.table = nil
@@ -47,10 +41,7 @@ func TestAHolderThatLostItsTableDoesNotVoteForAWhile(t *testing.T) {
 
 func TestAHolderThatMayNotVoteYetIsAskedAgain(t *testing.T) {
 	w := newWorld(t, 18, 3, nil)
-	for _, h := range w.hosts[:2] {
-		h.boot()
-		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
-	}
+	w.bootInTurn(w.hosts[:2])
 	w.run(5 * time.Second)
 	w.hosts[0].crash()
 	w.hosts[0].loseVault()
@@ -63,10 +54,7 @@ func TestAHolderThatMayNotVoteYetIsAskedAgain(t *testing.T) {
 
 func TestAHolderThatLostItsTableDoesNotThinkItIsAloneAfterAnotherStart(t *testing.T) {
 	w := newWorld(t, 24, 2, nil)
-	for _, h := range w.hosts {
-		h.boot()
-		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
-	}
+	w.bootInTurn(w.hosts)
 	h := w.hosts[1]
 	w.hosts[0].crash()
 	h.crash()
@@ -84,10 +72,7 @@ func TestAHolderThatLostItsTableDoesNotThinkItIsAloneAfterAnotherStart(t *testin
 
 func TestNodesThatKnowNothingDoNotGrantThemselvesLeases(t *testing.T) {
 	w := newWorld(t, 25, 3, nil)
-	for _, h := range w.hosts {
-		h.boot()
-		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
-	}
+	w.bootInTurn(w.hosts)
 	for _, h := range w.hosts {
 		h.crash()
 		h.disk.table = nil
@@ -112,10 +97,7 @@ func TestNodesThatKnowNothingDoNotGrantThemselvesLeases(t *testing.T) {
 
 func TestAmnesiaEndsForGood(t *testing.T) {
 	w := newWorld(t, 27, 2, nil)
-	for _, h := range w.hosts {
-		h.boot()
-		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
-	}
+	w.bootInTurn(w.hosts)
 	h := w.hosts[1]
 	h.crash()
 	h.disk.table = nil
@@ -136,10 +118,7 @@ func TestAmnesiaEndsForGood(t *testing.T) {
 // Somebody who has lost its table knows of no holder, and must not be believed in that.
 func TestWhatAmnesiacsTellIsNotTheWholeTable(t *testing.T) {
 	w := newWorld(t, 35, 3, nil)
-	for _, h := range w.hosts[:2] {
-		h.boot()
-		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
-	}
+	w.bootInTurn(w.hosts[:2])
 	w.run(2 * time.Second) // the founder's table is on disk
 	w.hosts[0].crash()
 	h, guest := w.hosts[1], w.hosts[2]

@@ -10,10 +10,7 @@ import (
 
 func TestTheFounderConfirmsItsOwnLeaseAndOthersAreGrantedTheirs(t *testing.T) {
 	w := newWorld(t, 1, 5, nil)
-	for _, h := range w.hosts {
-		h.boot()
-		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
-	}
+	w.bootInTurn(w.hosts)
 	for i, h := range w.hosts[1:] {
 		v := h.core.View()
 		for _, n := range v.Nodes {
@@ -72,10 +69,7 @@ func TestTheLastSlotsAreHandedOutWithoutOverlapAndTheRestWaits(t *testing.T) {
 
 func TestTheSmallerPartHandsOutNothingAndHealsByItself(t *testing.T) {
 	w := newWorld(t, 7, 6, nil)
-	for _, h := range w.hosts[:5] {
-		h.boot()
-		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
-	}
+	w.bootInTurn(w.hosts[:5])
 	w.links.cuts = []*cut{{blocks: func(a, b int) bool { return (a < 2 || a == 5) != (b < 2 || b == 5) }}}
 	part := []*host{w.hosts[0], w.hosts[1], w.hosts[5]}
 	w.hosts[5].boot() // joins the smaller part: hosts 0 and 1 of 5 holders
@@ -98,10 +92,7 @@ func TestTheSmallerPartHandsOutNothingAndHealsByItself(t *testing.T) {
 
 func TestOfTwoNodesTheOlderLetsANewcomerInWithoutTheYounger(t *testing.T) {
 	w := newWorld(t, 3, 3, nil)
-	for _, h := range w.hosts[:2] {
-		h.boot()
-		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
-	}
+	w.bootInTurn(w.hosts[:2])
 	w.hosts[1].crash()
 	w.run(10 * time.Second)
 	w.hosts[2].boot()
@@ -110,10 +101,7 @@ func TestOfTwoNodesTheOlderLetsANewcomerInWithoutTheYounger(t *testing.T) {
 
 func TestOfTwoNodesTheYoungerAloneLetsNobodyIn(t *testing.T) {
 	w := newWorld(t, 3, 3, nil)
-	for _, h := range w.hosts[:2] {
-		h.boot()
-		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
-	}
+	w.bootInTurn(w.hosts[:2])
 	w.hosts[0].crash()
 	w.run(10 * time.Second)
 	w.hosts[2].seeds = w.hosts[1:2]
@@ -151,10 +139,7 @@ func TestAPinIsHeldOrRefusedWithTheHoldersName(t *testing.T) {
 
 func TestANodeMovesToItsNewPinAndFreesWhatItHeld(t *testing.T) {
 	w := newWorld(t, 5, 3, nil)
-	for _, h := range w.hosts {
-		h.boot()
-		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
-	}
+	w.bootInTurn(w.hosts)
 	w.hosts[2].crash()
 	pin := netip.MustParsePrefix("10.244.99.0/24")
 	w.hosts[2].config.Pin = pin
@@ -201,10 +186,7 @@ func TestADeadNodesSubnetIsClaimedOnlyAfterTheLeaseTTL(t *testing.T) {
 		}
 	}
 	w := newWorld(t, 6, 4, tiny)
-	for _, h := range w.hosts[:3] {
-		h.boot()
-		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
-	}
+	w.bootInTurn(w.hosts[:3])
 	dead, _ := w.hosts[2].lease()
 	w.hosts[2].crash()
 	w.hosts[3].boot()
@@ -222,10 +204,7 @@ func TestADeadNodesSubnetIsClaimedOnlyAfterTheLeaseTTL(t *testing.T) {
 
 func TestAConfirmedLeaseIsBackAtOnceWithNobodyThere(t *testing.T) {
 	w := newWorld(t, 8, 3, nil)
-	for _, h := range w.hosts {
-		h.boot()
-		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
-	}
+	w.bootInTurn(w.hosts)
 	before, _ := w.hosts[2].lease()
 	w.run(5 * time.Second)
 	for _, h := range w.hosts {
@@ -243,10 +222,7 @@ func TestAConfirmedLeaseIsBackAtOnceWithNobodyThere(t *testing.T) {
 
 func TestForgetRefusesTheLivingTheUnknownAndItself(t *testing.T) {
 	w := newWorld(t, 10, 3, nil)
-	for _, h := range w.hosts[:2] {
-		h.boot()
-		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
-	}
+	w.bootInTurn(w.hosts[:2])
 	c := w.hosts[0].core
 	c.MemberUp(0, testIdentity(77).ID())
 	c.MemberSuspect(0, testIdentity(77).ID(), true)
@@ -264,10 +240,7 @@ func TestForgetRefusesTheLivingTheUnknownAndItself(t *testing.T) {
 
 func TestAForgottenNodeThatReturnsIsWelcomeAndKnowsItsLeaseIsGone(t *testing.T) {
 	w := newWorld(t, 11, 3, nil)
-	for _, h := range w.hosts {
-		h.boot()
-		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
-	}
+	w.bootInTurn(w.hosts)
 	w.hosts[2].crash()
 	w.run(10 * time.Second)
 	if err := w.hosts[0].forget(w.hosts[2].id); err != nil {
@@ -388,10 +361,7 @@ func TestASlotIsNeverPromisedTwice(t *testing.T) {
 
 func TestANodeThatLeftDoesNotTakeItsLeaseBackFromWhoHasNotHeardOfIt(t *testing.T) {
 	w := newWorld(t, 16, 3, nil)
-	for _, h := range w.hosts {
-		h.boot()
-		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
-	}
+	w.bootInTurn(w.hosts)
 	w.links.cuts = []*cut{{blocks: func(a, b int) bool { return a != b && (a == 0 || b == 0) }}}
 	w.hosts[2].leave()
 	w.run(time.Second)
@@ -407,10 +377,7 @@ func TestANodeThatLeftDoesNotTakeItsLeaseBackFromWhoHasNotHeardOfIt(t *testing.T
 
 func TestAPromiseThatNobodyWaitsForIsGivenBack(t *testing.T) {
 	w := newWorld(t, 19, 2, nil)
-	for _, h := range w.hosts {
-		h.boot()
-		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
-	}
+	w.bootInTurn(w.hosts)
 	c, from := w.hosts[0].core, w.hosts[1].id
 	w.hosts[0].do(func(now Time) { // a question that its withdrawal has overtaken
 		_ = c.Receive(now, encodeMessage(msgAsk, ask{header: header{Net: c.table.netID, From: from}, Slot: 9, Epoch: 1}))
@@ -423,10 +390,7 @@ func TestAPromiseThatNobodyWaitsForIsGivenBack(t *testing.T) {
 
 func TestAClaimThatLosesItsLastHolderBeginsAnew(t *testing.T) {
 	w := newWorld(t, 20, 3, nil)
-	for _, h := range w.hosts[:2] {
-		h.boot()
-		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
-	}
+	w.bootInTurn(w.hosts[:2])
 	w.hosts[0].crash()
 	w.hosts[2].seeds = w.hosts[1:2]
 	w.run(10 * time.Second)
@@ -459,10 +423,7 @@ func TestALoneNodeMovesToItsNewPin(t *testing.T) {
 
 func TestANodeThatWasAwayLearnsThatAnotherHasLeftLongAgo(t *testing.T) {
 	w := newWorld(t, 22, 4, func(_ int, c *Config) { c.LeaseTTL = time.Minute })
-	for _, h := range w.hosts {
-		h.boot()
-		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
-	}
+	w.bootInTurn(w.hosts)
 	w.run(5 * time.Second)
 	w.hosts[3].crash()
 	w.hosts[2].leave()
@@ -476,10 +437,7 @@ func TestANodeThatWasAwayLearnsThatAnotherHasLeftLongAgo(t *testing.T) {
 
 func TestAHolderThatSaysItIsNoneStillCountsAndIsAskedAgain(t *testing.T) {
 	w := newWorld(t, 23, 4, nil)
-	for _, h := range w.hosts[:3] {
-		h.boot()
-		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
-	}
+	w.bootInTurn(w.hosts[:3])
 	w.run(5 * time.Second)
 	w.hosts[0].crash()
 	w.hosts[1].crash()
@@ -508,10 +466,7 @@ func TestAHolderThatSaysItIsNoneStillCountsAndIsAskedAgain(t *testing.T) {
 // A newcomer has yet to hear of who is alive: nobody is dead because of that.
 func TestANewcomerWaitsForHoldersItHasNotHeardOf(t *testing.T) {
 	w := newWorld(t, 33, 3, nil)
-	for _, h := range w.hosts[:2] {
-		h.boot()
-		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
-	}
+	w.bootInTurn(w.hosts[:2])
 	w.run(2 * time.Second)
 	h := w.hosts[2]
 	h.config.Rand = w.rand

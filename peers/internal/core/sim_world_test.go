@@ -189,6 +189,14 @@ func (w *world) runUntil(d time.Duration, what string, ok func() bool) {
 	}
 }
 
+// bootInTurn boots hosts one after the other, each once the one before has its lease.
+func (w *world) bootInTurn(hosts []*host) {
+	for _, h := range hosts {
+		h.boot()
+		w.runUntil(2*time.Second, "lease confirmed", h.confirmed)
+	}
+}
+
 func (w *world) confirmedHosts() int {
 	n := 0
 	for _, h := range w.hosts {
