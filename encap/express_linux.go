@@ -1,7 +1,6 @@
 package encap
 
 import (
-	"fmt"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
@@ -10,21 +9,11 @@ import (
 // An express datagram is known by its source port, which is even; those of all
 // others are odd, as is the port of a plain flannel host (8285). So the kernel
 // can tell them apart before any program runs, and trains are of one kind only.
-const oddPort = 1
+const evenPort, oddPort = 0, 1
 
 // portTries is how many free ports are tried for one of the right parity. Half
 // of all ports have it.
 const portTries = 64
-
-// openExpress opens what express datagrams leave from.
-func (c *Conn) openExpress(cfg Config) error {
-	fd, err := openSource(c.local.Addr(), cfg.BufferSize, 0)
-	if err != nil {
-		return fmt.Errorf("open a socket to send express from: %w", err)
-	}
-	c.sources = append(c.sources, fd)
-	return nil
-}
 
 // openSource opens a socket to send from, on a free port of this parity.
 func openSource(local netip.Addr, bufferSize int, parity uint16) (int, error) {

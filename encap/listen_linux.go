@@ -10,10 +10,10 @@ import (
 	"flanneld/internal/poll"
 )
 
-// Listen opens a socket for each of cfg.Lanes, and one for the express lane, on one
-// local address and port. Datagrams leave
-// with that address as their source; with 0.0.0.0 the kernel chooses one by
-// route. Port 0 takes a free one, the same for all.
+// Listen opens a socket for each of cfg.Lanes, and one for the express lane, on
+// one local address and port. Datagrams leave with that address as their
+// source; with 0.0.0.0 the kernel chooses one by route. Port 0 takes a free one,
+// the same for all.
 //
 // A port that somebody else uses is an error in every case, also if he would
 // share it. On failure nothing stays open.
@@ -68,11 +68,7 @@ func listenLane(addr netip.AddrPort, cfg Config, first bool) (*Conn, error) {
 		c.probe.close()
 		return nil, err
 	}
-	err = c.openSources(cfg)
-	if err == nil && cfg.Express {
-		err = c.openExpress(cfg)
-	}
-	if err != nil {
+	if err := c.openSources(cfg); err != nil {
 		c.Close()
 		return nil, err
 	}

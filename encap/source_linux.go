@@ -3,21 +3,27 @@ package encap
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
 
 // openSources opens what the lane sends through: n sockets on ports that the
-// kernel chooses, or the lane's own for one. What it has opened when it fails
+// kernel chooses, or the lane's own for one, and the express one. What it has opened when it fails
 // goes with the Conn.
 func (c *Conn) openSources(cfg Config) error {
 	c.spread = cfg.Sources
+	var parities []uint16 // of the ports to open
 	if cfg.Sources == 1 {
 		c.sources = []int{c.descriptor.FD()}
-		return nil
+	} else {
+		parities = slices.Repeat([]uint16{oddPort}, cfg.Sources)
 	}
-	for range cfg.Sources {
-		fd, err := openSource(c.local.Addr(), cfg.BufferSize, oddPort)
+	if cfg.Express {
+		parities = append(parities, evenPort)
+	}
+	for _, parity := range parities {
+		fd, err := openSource(c.local.Addr(), cfg.BufferSize, parity)
 		if err != nil {
 			return fmt.Errorf("open a socket to send from: %w", err)
 		}
