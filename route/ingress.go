@@ -19,7 +19,6 @@ type ingress struct {
 	lease netip.Prefix
 	mtu   int
 	meter *meter
-	clock func() time.Time
 
 	messages  []encap.Message // each of one buffer, as long as the longest train
 	room      int             // how many of them the next batch may fill
@@ -52,7 +51,6 @@ func newIngress(lane Lane, cfg *Config, flows *meter) *ingress {
 		lease:    cfg.Lease,
 		mtu:      cfg.MTU,
 		meter:    flows,
-		clock:    time.Now,
 		messages: encap.NewMessages(ingressBatch, maxPacket),
 		room:     ingressBatch,
 	}
@@ -69,7 +67,7 @@ func (g *ingress) step() (int, error) {
 	}
 	g.room = ingressBatch
 	g.routes = g.table.load()
-	g.tick = g.meter.tick(g.clock())
+	g.tick = g.meter.tick(time.Now())
 	g.last = acquaintance{}
 	g.coalescer.Use(g.queue.Offloads())
 	for i := range g.messages[:n] {
