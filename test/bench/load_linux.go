@@ -56,18 +56,16 @@ func pings(path *path, length time.Duration) (latencies, error) {
 	count := int(length / pingPause)
 	sent := make([]time.Time, count)
 	arrived := make([]time.Time, count)
-	var receiver sync.WaitGroup
+	var ends sync.WaitGroup
 	deadline := time.Now().Add(length + pingLost)
-	receiver.Go(func() { onThread(func() { receiveEchoes(fd, arrived, deadline) }) })
-	var sender sync.WaitGroup
-	sender.Go(func() {
+	ends.Go(func() { onThread(func() { receiveEchoes(fd, arrived, deadline) }) })
+	ends.Go(func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends here
 		if err = beforeAll(); err == nil {
 			err = sendEchoes(fd, sent)
 		}
 	})
-	sender.Wait()
-	receiver.Wait()
+	ends.Wait()
 	if err != nil {
 		return nil, err
 	}
