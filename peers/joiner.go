@@ -197,6 +197,37 @@ func (j *joiner) join(at netip.AddrPort) error {
 	return explainJoin(at, err, try)
 }
 
+// look exchanges state with the seeds, a few known nodes and whoever else is named, and returns with the first that answers, when all
+// have failed, or after lookFor. What is then under way ends by itself, at the latest with the transport.
+func (j *joiner) look(ctx context.Context, also ...netip.AddrPort) {
+	ctx, cancel := context.WithTimeout(ctx, lookFor)
+	defer cancel()
+	seeds, nodes := j.list(), append(also, j.someLost(nil)...)
+	results := make(chan error, len(seeds)+len(nodes))
+	for _, s := range seeds {
+		go func() {
+			endpoints, err := s.resolve(ctx, j.resolver)
+			if err == nil {
+				err = j.joinAny(endpoints)
+			}
+			results <- err
+		}()
+	}
+	for _, at := range nodes {
+		go func() { results <- j.join(at) }()
+	}
+	for range cap(results) {
+		select {
+		case err := <-results:
+			if err == nil {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // answered notes that a seed is there.
 func (j *joiner) answered(s *seedState) {
 	if s.failing {

@@ -211,11 +211,11 @@ func (r *roster) of(id core.NodeID) (member, bool) {
 	return latest(r.nodes[id])
 }
 
-// latest picks the latest start.
+// latest picks the latest start; one that still looks for its twin only where there is no other, since it may have found it and stopped.
 func latest(starts map[string]*member) (member, bool) {
 	var found *member
 	for _, m := range starts {
-		if found == nil || m.start > found.start {
+		if found == nil || found.meta.looking && !m.meta.looking || found.meta.looking == m.meta.looking && m.start > found.start {
 			found = m
 		}
 	}

@@ -50,6 +50,25 @@ func TestLatestLiveStartOfANodeCounts(t *testing.T) {
 	}
 }
 
+func TestStartThatStillLooksForItsTwinDoesNotCountBesideIt(t *testing.T) {
+	id := core.NodeID{2}
+	r := newRoster(core.NodeID{1}, suspectFor)
+	looks := startOf(id, 2, 1002)
+	looks.Meta = meta{node: id, looking: true}.encode()
+	counts := func(port uint16) {
+		t.Helper()
+		if m, _ := r.of(id); m.node.Port != port {
+			t.Errorf("the member at port %d counts, want %d", m.node.Port, port)
+		}
+	}
+	r.put(looks)
+	counts(1002) // before anything else is known
+	r.put(startOf(id, 1, 1001))
+	counts(1001)
+	r.put(startOf(id, 2, 1002)) // it has found none
+	counts(1002)
+}
+
 func TestSuspicionEndsWithAnAnswerOrWearsOff(t *testing.T) {
 	id, now := core.NodeID{2}, time.Now()
 	name := memberName(id, 1)

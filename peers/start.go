@@ -44,7 +44,7 @@ func (n *Node) run(ctx context.Context) error {
 		n.log.Warn("gossip is not sealed: whoever reaches the gossip port can join; --key-file seals it", "port", cfg.Gossip.Port())
 	}
 	e.joiner = newJoiner(e.gossip, n.seeds, n.resolver, n.log)
-	if err := e.findTwin(n.last.before.Start, n.last.before.Gossip); err != nil {
+	if err := e.findTwin(ctx, n.last.before.Start, n.last.before.Gossip); err != nil {
 		e.gossip.stop()
 		return err
 	}

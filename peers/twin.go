@@ -12,9 +12,10 @@ import (
 // A twin is another live machine with this node's identity: a cloned disk, a restored backup. Two of them would fight over one
 // lease for ever, so the newcomer has to find the other before it does any harm, and stop.
 //
-// It looks twice. Before anything else, where its address is not the one its last start announced: is that start still there? Then
-// it stops. And for as long as it runs, whenever gossip names a member with its node ID at another address: does that one answer?
-// Then, of the two, the one that has not been in the network for settleTime stops; of two newcomers the one with the lower start.
+// It looks twice. Before anything else: is its last start still at work where that announced itself, if that was elsewhere? And do
+// those that it knows have a member with its node ID that answers? Then it stops. And for as long as it runs, whenever gossip names
+// such a member: does that one answer? Then, of the two, the one that has not been in the network for settleTime stops; of two
+// newcomers the one with the lower start.
 
 // settleTime is how long a node is a newcomer, from when it first exchanged state with another one. Where there is no
 // other to be known, it is none.
@@ -23,6 +24,9 @@ const settleTime = 10 * time.Second
 const (
 	twinPings = 2               // tries, probeTimeout each
 	twinAgain = 5 * time.Second // before the same member is pinged again
+	// lookFor is how long a node that starts waits for the first of those it knows to say who is there. A live one answers within
+	// milliseconds; it is as long as that only where all of them are switched off.
+	lookFor = probeTimeout
 )
 
 // namesake is a member with our node ID that is not us.
@@ -57,27 +61,49 @@ func (g *gossip) answers(name string, at netip.AddrPort) bool {
 	return false
 }
 
-// findTwin looks for a twin where the last start of this node was, if that is not where we are now. Whoever answers there under that
-// start's name is one. Somebody else who answers may know of one that has been restarted since: his members say.
-func (e *engine) findTwin(start uint64, at netip.AddrPort) error {
-	g := e.gossip
-	if start == 0 || !at.IsValid() || at == g.endpoint || !g.answers("", at) {
-		return nil // an empty name is anyone's
+// findTwin looks for a twin before this node has said anything of itself but that it looks: where its last start was, if that is not
+// where it is now, and with the nodes it knows. A node that starts for the first time has none.
+func (e *engine) findTwin(ctx context.Context, start uint64, at netip.AddrPort) error {
+	g, last := e.gossip, memberName(e.core.ID(), start)
+	if start == 0 {
+		return nil
 	}
-	if g.answers(memberName(e.core.ID(), start), at) {
+	known := e.known()
+	e.joiner.lost.Store(&known)
+	moved := at.IsValid() && at != g.endpoint
+	switch {
+	case moved && g.answers(last, at):
 		return twinFailure(at)
+	case moved: // whoever is there now may know of a later start
+		e.joiner.look(ctx, at)
+	default:
+		e.joiner.look(ctx)
 	}
-	_ = e.joiner.join(at)
 	for {
 		select {
 		case s := <-g.namesakes:
+			if s.name == last && s.endpoint == at {
+				continue // it has been asked
+			}
 			if g.answers(s.name, s.endpoint) { // and we are the newcomer: nobody has heard of us yet
 				return twinFailure(s.endpoint)
 			}
+		case <-g.states: // it is asked for again when there is something to say
 		default:
 			return nil
 		}
 	}
+}
+
+// known is where the gossip of the other nodes in the table was, but for those that have left.
+func (e *engine) known() []netip.AddrPort {
+	var at []netip.AddrPort
+	for _, n := range e.core.View().Nodes {
+		if !n.Self && !n.Record.Left {
+			at = append(at, n.Record.Gossip)
+		}
+	}
+	return at
 }
 
 // watchTwins pings namesakes as they come up, and hands on those that live. It ends with ctx.

@@ -86,6 +86,52 @@ func TestCloneWithTheSameStartNumberStops(t *testing.T) {
 	}
 }
 
+// The copy has taken over, as after a move to new hardware, and the original comes back where it was: those it knows tell it before it
+// has served anybody.
+func TestOriginalOfALiveCloneStops(t *testing.T) {
+	t.Parallel()
+	founder := newHost(t, nil)
+	founder.start()
+	founder.leased()
+	joiner := newHost(t, joining(founder))
+	joiner.start()
+	lease := joiner.leased()
+	joiner.sees(founder, Alive)
+	founder.sees(joiner, Alive)
+	joiner.stop()
+	twin := clone(t, joiner)
+	joining(founder)(&twin.config)
+	twin.start()
+	if got := twin.leased(); got != lease {
+		t.Fatalf("the clone has %v, it was %v", got, lease)
+	}
+	twin.sees(founder, Alive)
+	stopsUnseen(t, joiner)
+
+	lease = founder.leased()
+	founder.stop()
+	second := clone(t, founder)
+	joining(twin)(&second.config)
+	second.start()
+	if got := second.leased(); got != lease {
+		t.Fatalf("the founder's clone has %v, it was %v", got, lease)
+	}
+	second.sees(twin, Alive)
+	stopsUnseen(t, founder) // it has nobody to join, but a node table
+}
+
+// stopsUnseen starts a host that has a twin, and wants it to end without having had a lease for a moment.
+func stopsUnseen(t *testing.T, h *host) {
+	t.Helper()
+	h.start()
+	if err := h.wait(); !errors.Is(err, ErrTwin) {
+		t.Fatalf("Run of the original: %v", err)
+	}
+	if s := h.node.Snapshot(); s.Lease == Confirmed {
+		t.Errorf("it had the lease for a moment: %v", s.Self.Lease)
+	}
+}
+
 func TestNewcomerOfTwoTwinsStops(t *testing.T) {
 	settled, fresh, looking := meta{settled: true, instance: 1}, meta{instance: 2}, meta{looking: true, instance: 3}
 	for _, c := range []struct {
