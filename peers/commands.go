@@ -137,7 +137,7 @@ func (e *engine) leave() error {
 		}
 	}
 	e.announce(eff)
-	e.news = true
+	e.news, e.tableNews = true, true
 	e.publish()
 	e.gossip.leave()
 	e.ending = errLeft
@@ -179,6 +179,9 @@ const minNodePrefix = 4
 // forget strikes out a dead node.
 func (e *engine) forget(text string) (NodeInfo, error) {
 	v := e.core.View()
+	for _, id := range v.Owed {
+		v.Nodes = append(v.Nodes, core.NodeView{ID: id})
+	}
 	found, err := findNode(v.Nodes, text)
 	if err != nil {
 		return NodeInfo{}, err

@@ -165,8 +165,8 @@ func TestLeaveFreesTheSubnet(t *testing.T) {
 	if n := first.sees(second, Left); n.Lease.Prefix.IsValid() {
 		t.Errorf("it still holds %v", n.Lease)
 	}
-	if _, err := os.Stat(second.config.StateDir + "/" + tableFile); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("node table after Leave: %v", err)
+	if table, err := tableFormat.read(second.node.dir); err != nil || table == nil {
+		t.Errorf("node table after Leave: %v: who comes back has to know who else holds a lease", err)
 	}
 	told := strings.Count(first.log.String(), "node is alive")
 	second.start()
@@ -174,6 +174,31 @@ func TestLeaveFreesTheSubnet(t *testing.T) {
 	second.leased()
 	if again := second.node.Snapshot().Self; again.ID != id || again.Start != 2 {
 		t.Errorf("identity %s, start %d after Leave", again.ID, again.Start)
+	}
+}
+
+// The lease file of who granted a lease knows of it, when the node table is gone.
+func TestForgetOfANodeThatOnlyAPromiseNames(t *testing.T) {
+	t.Parallel()
+	first := newHost(t, nil)
+	first.start()
+	first.leased()
+	second := newHost(t, joining(first))
+	second.start()
+	first.seesHolding(second, second.leased())
+	id := second.node.Snapshot().Self.ID
+	second.stop()
+	first.stop()
+	if err := os.Remove(first.stateFile(tableFile)); err != nil {
+		t.Fatal(err)
+	}
+	first.start()
+	first.leased()
+	if n, err := first.node.Forget(t.Context(), id[:8]); err != nil || n.ID != id {
+		t.Fatalf("forget: %+v, %v", n, err)
+	}
+	if _, err := first.node.Forget(t.Context(), id); !errors.Is(err, ErrUnknownNode) {
+		t.Errorf("forget once more: %v", err)
 	}
 }
 

@@ -152,16 +152,9 @@ func (e *engine) live(ctx context.Context, first []core.Broadcast) error {
 	e.encode()
 	e.gossip.stop() // ends joins under way
 	e.beside.Wait()
-	left := errors.Is(err, errLeft)
-	if left {
-		e.store.drop()
-		err = nil
-	}
 	e.store.close()
-	if left {
-		if gone := e.node.dir.remove(tableFile); gone != nil {
-			return stateFailure(e.node.dir.path, gone)
-		}
+	if errors.Is(err, errLeft) {
+		return nil
 	}
 	return err
 }

@@ -60,13 +60,6 @@ func (s *store) keep(table []byte) {
 	notify(s.wake)
 }
 
-// drop forgets a table that is waiting.
-func (s *store) drop() {
-	s.mu.Lock()
-	s.table = nil
-	s.mu.Unlock()
-}
-
 // close writes what is waiting, once, and returns when that is done.
 func (s *store) close() {
 	close(s.quit)

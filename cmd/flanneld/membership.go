@@ -96,11 +96,14 @@ its ID, or the beginning of its ID. A node that is alive is refused.`,
 			return err
 		}
 		name := control.NodeName{ID: node.ID, Name: node.Name}
-		if !node.Subnet.IsValid() {
+		switch {
+		case node.Subnet.IsValid():
+			fmt.Fprintf(s.out, "forgot %s: %s is free\n", named(name), node.Subnet)
+		case node.Name == "": // in nobody's node table
+			fmt.Fprintf(s.out, "forgot %s: the subnet promised to it is free\n", named(name))
+		default:
 			fmt.Fprintf(s.out, "forgot %s, which held no subnet\n", named(name))
-			return nil
 		}
-		fmt.Fprintf(s.out, "forgot %s: %s is free\n", named(name), node.Subnet)
 		return nil
 	}
 	return c

@@ -48,6 +48,7 @@ type claim struct {
 	pause   time.Duration // between asking again
 	enough  Time          // since when a majority has promised; -1: it has not
 	refused bool
+	owed    map[NodeID][]NodeID // see answer.Owed, by who said so
 	grant   LeaseRecord
 	acks    map[NodeID]bool
 	since   Time // of the present phase
@@ -151,6 +152,8 @@ func (c *Core) driveClaim() {
 // tryClaim begins a claim as soon as it may: joined, approved, and not just refused.
 func (c *Core) tryClaim() {
 	switch {
+	case len(c.vault.Lease) > 0 && !c.resumed:
+		return
 	case c.joinedAt < 0 && !c.alone():
 		c.setWaiting("waiting for a node of the network to answer")
 		return
@@ -301,7 +304,7 @@ func (c *Core) beginClaim(s Slot) {
 	c.claims++
 	k.number = c.start<<32 | uint64(c.claims)
 	k.slot, k.epoch = s, c.nextEpoch(s)
-	k.votes, k.acks = map[NodeID]verdict{}, map[NodeID]bool{}
+	k.votes, k.owed, k.acks = map[NodeID]verdict{}, map[NodeID][]NodeID{}, map[NodeID]bool{}
 	k.pause, k.enough, k.refused = askAgainFirst, -1, false
 	c.setPhase(phaseAsking)
 	c.setWaiting("")
@@ -311,11 +314,12 @@ func (c *Core) beginClaim(s Slot) {
 
 // askElectors asks everyone who has not answered yet, and again those who had no
 // promise to give: one that lost its vault does not vote for a while, and one with
-// an older disk has yet to hear that it is a holder.
+// an older disk has yet to hear that it is a holder. Who owes other nodes a lease may
+// know better by now.
 func (c *Core) askElectors() {
 	k := &c.claim
 	for _, id := range c.electors() {
-		if k.votes[id] != promised {
+		if k.votes[id] != promised || len(k.owed[id]) > 0 {
 			c.send(id, msgAsk, ask{header: c.header(), Slot: k.slot, Epoch: k.epoch, Claim: k.number})
 		}
 	}

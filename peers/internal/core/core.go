@@ -46,6 +46,7 @@ type Core struct {
 	vault    vault
 	prepared Network // to be founded; see prepareNetwork
 	table    *table  // nil while in no network
+	former   state   // of the network that the last start left; zero: it did not
 	version  uint64  // of our own node record
 	members  map[NodeID]*member
 
@@ -61,12 +62,14 @@ type Core struct {
 	sync     syncState
 	kept     keptState
 	conflict []Conflict
+	resumed  bool // the start is durable, and the lease of the last one is taken up
 	leaving  bool
 	retireAt Time // see Retire; 0: never
 
 	leased    map[Slot]Time // since when a slot's holder is known; the core's start where it says nothing
 	grantedBy []NodeID      // who promised our lease
 
+	known       leaseList
 	saveToken   uint64
 	pendingSave *Save
 	afterSave   []afterSave
@@ -114,10 +117,13 @@ func New(cfg Config, encodedVault, encodedTable []byte) (*Core, error) {
 
 // enterKnownNetwork takes up the network of the vault, if it has one, with its
 // table and lease.
-func (c *Core) enterKnownNetwork(encodedTable []byte) error {
+func (c *Core) enterKnownNetwork(encodedTable []byte) (err error) {
 	n := c.vault.Network
 	if !n.Prefix.IsValid() {
-		return nil
+		if encodedTable != nil {
+			c.former, err = decodeState(encodedTable)
+		}
+		return err
 	}
 	if err := n.sameParameters(c.cfg.Want); err != nil {
 		return fmt.Errorf("%w: %w", ErrNetworkParameters, err)
@@ -140,12 +146,12 @@ func (c *Core) enterKnownNetwork(encodedTable []byte) error {
 			c.table.dropLease(c.vault.Slot)
 		}
 	}
-	if len(c.vault.Lease) == 0 {
-		return nil
+	if len(c.vault.Lease) > 0 {
+		if _, err := c.table.take(c.vault.Lease); err != nil {
+			return fmt.Errorf("core: vault: lease: %w", err)
+		}
 	}
-	if _, err := c.table.take(c.vault.Lease); err != nil {
-		return fmt.Errorf("core: vault: lease: %w", err)
-	}
+	c.recallLeases()
 	return nil
 }
 
@@ -166,14 +172,19 @@ func (c *Core) loadTable(encoded []byte) error {
 	if s.Network.ID() != c.table.netID {
 		return ErrOtherTable
 	}
-	c.cfg.Amnesia = c.cfg.Amnesia || s.Amnesiac
-	for _, raw := range s.Records {
-		_, _ = c.table.take(raw)
-	}
+	c.takeUp(s)
 	if n := c.table.nodes[c.id]; n != nil {
 		c.vault.Start = max(c.vault.Start, n.rec.Start+1)
 	}
 	return nil
+}
+
+// takeUp begins the table with what this node once knew.
+func (c *Core) takeUp(s state) {
+	c.cfg.Amnesia = c.cfg.Amnesia || s.Amnesiac
+	for _, raw := range s.Records {
+		_, _ = c.table.take(raw)
+	}
 }
 
 // prepareNetwork makes the network that Start will found, unless the driver
@@ -235,6 +246,7 @@ func (c *Core) Start(now Time) {
 	c.save(func() {
 		c.announceSelf()
 		c.resumeLease()
+		c.resumed = true
 	})
 }
 
@@ -361,7 +373,8 @@ func (c *Core) Leave(now Time) {
 	start := c.vault.Start
 	c.announceSelf()
 	c.pushToAll()
-	// The next start begins afresh, but never under an old start number.
+	// The next start begins afresh, but never under an old start number. The table stays: should this node come back to
+	// the network, and say there that its lease has ended, it has to say who else holds one.
 	slot := c.vault.Slot
 	c.vault = vault{Start: start, Endpoint: c.cfg.Endpoint, Gossip: c.cfg.Gossip, Slot: slot}
 	if l := c.table.leases[slot]; l != nil {
@@ -393,7 +406,7 @@ func (c *Core) Forget(now Time, id NodeID) error {
 		return ErrForgetAlive
 	}
 	n, lease := c.table.nodes[id], c.table.heldBy(id)
-	if n == nil && lease == nil {
+	if n == nil && lease == nil && !slices.Contains(c.everyOwed(), id) {
 		return ErrForgetUnknown
 	}
 	rec := ForgetRecord{Node: id, Key: c.cfg.Identity.public()}

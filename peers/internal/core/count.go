@@ -41,6 +41,11 @@ func (c *Core) count() count {
 		}
 		t.electors++
 	}
+	for _, id := range c.owedLeases() {
+		t.missing = append(t.missing, id)
+		t.liveMissing = t.liveMissing || c.member(id).up
+		t.electors++
+	}
 	return t
 }
 

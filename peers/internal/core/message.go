@@ -65,6 +65,9 @@ type answer struct {
 	// it differs from the claimant's, the two compare tables first.
 	Holders uint64 `cbor:"9,keyasint"`
 	Claim   uint64 `cbor:"10,keyasint"` // the one that asked
+	// Owed are nodes that may hold a lease for all the answering node knows: it
+	// has promised them one, and could not hear what became of that.
+	Owed []NodeID `cbor:"11,keyasint,omitempty"`
 }
 
 // withdraw gives promises back: of the slot, up to and including the claim.

@@ -26,13 +26,12 @@ const (
 
 // deed is what is known for certain about a node's lease.
 type deed struct {
-	slot      Slot          // 0: none that it has a right to
-	free      bool          // it may change: it was given up, or the disk was exchanged
-	forgotten bool          // since it was granted
-	granted   bool          // perhaps written, though nobody saw it confirmed
-	electors  []NodeID      // who decided about it
-	host      *host         // who confirmed it
-	since     time.Duration // when it was confirmed first
+	slot      Slot     // 0: none that it has a right to
+	free      bool     // it may change: it was given up, or the disk was exchanged
+	forgotten bool     // since it was granted
+	granted   bool     // perhaps written, though nobody saw it confirmed
+	electors  []NodeID // who decided about it
+	host      *host    // who confirmed it
 }
 
 func (d *deed) mayHold() bool { return d.slot != 0 || d.granted }
@@ -163,6 +162,9 @@ func (k *checks) granted(h *host, was seen) {
 	if s == nil || k.excuse != "" || k.expirable || was.phase == phaseAsking && was.since < s.cut.since {
 		return
 	}
+	if slices.ContainsFunc(h.core.electors(), func(id NodeID) bool { return k.deed(id).forgotten }) {
+		return // one that was struck out, and started where it cannot hear of that
+	}
 	side, in := s.cut.whole[h.index], 0
 	for _, of := range s.sides {
 		if of == side {
@@ -211,19 +213,9 @@ func (k *checks) confirmed(h *host) {
 	}
 	k.compare(h, slot)
 	if d.slot != slot {
-		*d = deed{slot: slot, since: w.now, forgotten: d.forgotten, electors: d.electors}
+		*d = deed{slot: slot, forgotten: d.forgotten, electors: d.electors}
 	}
 	d.host, d.free = h, false
-}
-
-// allStop is called before all stop at once: a lease so new that nobody has it
-// on disk in its table is known to its holder only, from then on.
-func (k *checks) allStop() {
-	for _, d := range k.deeds {
-		if d.slot != 0 && k.w.now-d.since < 2*time.Second {
-			k.excuses("all stopped within two seconds of a grant")
-		}
-	}
 }
 
 // compare checks promise 1 for a lease that was just confirmed.
@@ -405,8 +397,7 @@ func (k *checks) seenDead(dead *host) {
 	}
 }
 
-// keepsRoutes checks promise 6 at the end: the dead keep their subnets, if they
-// had them for long enough that others have it on disk.
+// keepsRoutes checks promise 6 at the end: the dead keep their subnets.
 func (k *checks) keepsRoutes() {
 	if k.expirable || k.excuse != "" || k.apart {
 		return
@@ -418,17 +409,25 @@ func (k *checks) keepsRoutes() {
 		}
 		for _, h := range k.w.live() {
 			k.w.tally[checkedRoute]++
-			if l := h.core.table.leases[d.slot]; l == nil || l.rec.Holder != id {
+			if l := h.core.table.leases[d.slot]; l == nil && !k.w.keptFor(d.slot, id) || l != nil && l.rec.Holder != id {
 				k.w.breaks("6", "%s has dropped slot %d of the dead %s", h.config.Name, d.slot, d.host.config.Name)
 			}
 		}
 	}
 }
 
-// keptDead reports whether it is of a dead host that has had its lease for a while.
+// keptFor reports whether somebody who runs, and whose table was lost, promises a slot to nobody but its holder.
+func (w *world) keptFor(s Slot, id NodeID) bool {
+	return slices.ContainsFunc(w.live(), func(h *host) bool {
+		p := h.core.promiseFor(s)
+		return p != nil && p.Claimant == id
+	})
+}
+
+// keptDead reports whether it is of a dead host.
 func (d *deed) keptDead(id NodeID) bool {
 	h := d.host
-	return d.slot != 0 && !d.free && !d.forgotten && h.core == nil && h.id == id && h.endedAt-d.since >= 2*time.Second
+	return d.slot != 0 && !d.free && !d.forgotten && h.core == nil && h.id == id
 }
 
 // healed reports whether everyone knows the same and sees the same.
@@ -556,5 +555,22 @@ func (h *host) noMajority() bool {
 			senior = senior || id == c.senior()
 		}
 	}
-	return len(electors) > 0 && 2*running <= len(electors) && !(2*running == len(electors) && senior)
+	all := len(electors) + h.w.owedTo(electors)
+	return len(electors) > 0 && 2*running <= all && !(2*running == all && senior)
+}
+
+// owedTo counts the nodes that do not run, and may hold a lease by a promise of a holder that does.
+func (w *world) owedTo(holders []NodeID) int {
+	owed := map[NodeID]bool{}
+	for _, h := range w.hosts {
+		if h.core == nil || !slices.Contains(holders, h.id) {
+			continue
+		}
+		for _, id := range h.core.owed() {
+			if !w.runs(id) && !slices.Contains(holders, id) && !h.core.HasLeft(id) {
+				owed[id] = true
+			}
+		}
+	}
+	return len(owed)
 }

@@ -56,7 +56,7 @@ var damages = []damage{
 	{name: "no join before the claim", within: 1000, onBoot: func(h *host) {
 		h.do(func(now Time) { h.core.Joined(now) })
 	}},
-	{name: "a tie-break that differs by node", within: 1500, strain: cutting, onInput: func(h *host) {
+	{name: "a tie-break that differs by node", within: 5000, strain: cutting, onInput: func(h *host) {
 		keepLeases(h, func(old, now *LeaseRecord) bool { return now.Epoch == old.Epoch && h.index%2 == 1 })
 	}},
 	{name: "a refusal is ignored", within: 5000, onMessage: dropRefusal},
@@ -64,7 +64,7 @@ var damages = []damage{
 		v := &h.core.vault
 		v.Promises = slices.DeleteFunc(v.Promises, func(p promise) bool { return p.Claimant.IsZero() })
 	}},
-	{name: "a withdrawal is not repeated", within: 500, onMessage: dropReminder},
+	{name: "a withdrawal is not repeated", within: 2000, onMessage: dropReminder},
 }
 
 // expiring has the dead lose their leases, few subnets, and the dead come back.
@@ -78,7 +78,7 @@ func expiring(p *plan) {
 
 // cutting cuts the network while leases are granted, of few subnets.
 func cutting(p *plan) {
-	p.w.hosts[0].config.Want = seedNetwork(len(p.w.hosts))
+	p.w.hosts[0].config.Want = seedNetwork(len(p.w.hosts)/2 + 1)
 	p.w.links.base, p.gap = 100*time.Millisecond, 300*time.Millisecond
 	p.faults = []fault{{do: (*plan).split}, {do: (*plan).bridge}, {do: (*plan).startAll}}
 }

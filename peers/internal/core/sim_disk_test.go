@@ -143,7 +143,7 @@ func (d *disk) losePower(lucky bool) {
 	d.vault = d.synced
 }
 
-// keepTable writes the node table, within a second, as the daemon does.
+// keepTable writes the node table, within a second, as the daemon does; and again a second later when the disk is full.
 func (h *host) keepTable() {
 	if h.disk.tabling {
 		return
@@ -155,7 +155,11 @@ func (h *host) keepTable() {
 			return
 		}
 		h.disk.tabling = false
-		if s := h.core.State(); s != nil && !h.disk.full {
+		switch s := h.core.State(); {
+		case s == nil:
+		case h.disk.full:
+			h.keepTable()
+		default:
 			h.disk.table = s
 		}
 	})

@@ -23,8 +23,7 @@ type host struct {
 	boots    int   // grows when the daemon starts or stops: events of an earlier one are dropped
 	started  time.Duration
 	up       bool // its start number is durable, and gossip runs
-	endedAt  time.Duration
-	lastAt   int // where the last start was
+	lastAt   int  // where the last start was
 	approved bool
 	retiring bool // about to leave
 	leaving  bool
@@ -114,7 +113,6 @@ func (h *host) stop(power bool) {
 func (h *host) end() {
 	h.w.checks.disturb()
 	h.boots++
-	h.endedAt = h.w.now
 	h.core, h.up, h.retiring, h.paused, h.inbox = nil, false, false, false, nil
 	for _, o := range h.w.hosts {
 		if o != h && o.id == h.id && o.up {
@@ -376,7 +374,9 @@ func (h *host) farewell(e Effects) {
 	h.w.checks.left(h)
 	h.announce(e)
 	h.swim.farewell()
-	h.disk.table = nil
+	if !h.w.chance(0.1) { // killed before that
+		h.disk.table = h.core.State()
+	}
 	h.end()
 }
 

@@ -602,7 +602,6 @@ func (p *plan) stopAll() {
 	w := p.w
 	w.tally[allStopped]++
 	power := w.chance(0.5)
-	w.checks.allStop()
 	for _, h := range w.hosts {
 		h.stop(power)
 	}

@@ -24,7 +24,7 @@ type syncState struct {
 	nextAt     Time
 	remindAt   Time
 	compareAt  Time          // see compareEvery
-	promisedAt map[Slot]Time // since when a promise stands, for its expiry
+	promisedAt map[Slot]Time // since when a promise stands that was made in this start
 	live       live
 }
 
@@ -203,6 +203,9 @@ func (c *Core) enter(n Network) error {
 	}
 	c.vault.Network = n
 	c.table = c.newTable(n)
+	if c.former.Network.ID() == n.ID() {
+		c.takeUp(c.former)
+	}
 	c.save(nil)
 	c.announceSelf()
 	c.log(levelInfo, "joined a network", "network", n.Prefix, "id", n.ID().Short())

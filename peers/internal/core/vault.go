@@ -1,9 +1,11 @@
 package core
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // vault is what must never be lost: written durably before anything that
@@ -23,6 +25,9 @@ type vault struct {
 	// Pending says that Lease is granted and not confirmed yet: perhaps nobody
 	// else knows of it, so another start has to claim it anew.
 	Pending bool `cbor:"9,keyasint,omitempty"`
+	// Leases are those that were known when the vault was written, as promises:
+	// the node table on disk is older, or may be lost.
+	Leases []promise `cbor:"10,keyasint,omitempty"`
 }
 
 // promise is this holder's word that a slot goes to nobody but the claimant.
@@ -30,7 +35,7 @@ type promise struct {
 	Slot     Slot   `cbor:"1,keyasint"`
 	Epoch    uint64 `cbor:"2,keyasint"`
 	Claimant NodeID `cbor:"3,keyasint"`
-	Claim    uint64 `cbor:"4,keyasint"` // the claimant's number for it
+	Claim    uint64 `cbor:"4,keyasint"` // the claimant's number for it; 0: it has become a lease
 }
 
 // answers reports whether it is what a question asks for.
@@ -60,7 +65,7 @@ func decodeVault(encoded []byte) (vault, error) {
 	if err := decoder.Unmarshal(encoded, &v); err != nil {
 		return vault{}, fmt.Errorf("core: vault: %w", err)
 	}
-	if len(v.Promises) > maxPromises {
+	if len(v.Promises) > maxPromises || len(v.Leases) > maxPromises {
 		return vault{}, errors.New("core: vault: too many promises")
 	}
 	if v.Network.Prefix.IsValid() {
@@ -69,6 +74,44 @@ func decodeVault(encoded []byte) (vault, error) {
 		}
 	}
 	return v, nil
+}
+
+// knownLeases are the leases in the table as the vault keeps them, in ascending order of slots; those that are beyond maxPromises are in
+// the table only.
+func (c *Core) knownLeases() []promise {
+	if c.table == nil || c.leaving {
+		return nil
+	}
+	if k := &c.known; k.changes != c.table.leaseChanges {
+		k.changes, k.leases = c.table.leaseChanges, make([]promise, 0, len(c.table.leases))
+		for s, l := range c.table.leases {
+			k.leases = append(k.leases, promise{Slot: s, Epoch: l.rec.Epoch, Claimant: l.rec.Holder})
+		}
+		slices.SortFunc(k.leases, func(a, b promise) int { return cmp.Compare(a.Slot, b.Slot) })
+		k.leases = k.leases[:min(len(k.leases), maxPromises)]
+	}
+	return c.known.leases
+}
+
+// recallLeases makes promises of the leases that the last start knew of and the table does not: what is known of them is that they
+// are not to be granted to anybody else.
+func (c *Core) recallLeases() {
+	for _, l := range c.vault.Leases {
+		p := c.promiseFor(l.Slot)
+		switch {
+		case l.Claimant == c.id || c.settled(l):
+		case p != nil && p.Epoch < l.Epoch:
+			*p = l
+		case p == nil && len(c.vault.Promises) < maxPromises:
+			c.vault.Promises = append(c.vault.Promises, l)
+		}
+	}
+}
+
+// leaseList is what knownLeases gave last, and the changes of leases that are in it.
+type leaseList struct {
+	leases  []promise
+	changes uint64
 }
 
 // Save is a vault to be written durably (file and directory synced) before
@@ -82,6 +125,7 @@ type Save struct {
 // A write that fails runs nothing: whatever depends on it is not said.
 func (c *Core) save(then func()) {
 	c.saveToken++
+	c.vault.Leases = c.knownLeases()
 	c.pendingSave = &Save{Token: c.saveToken, Vault: mustEncode(c.vault)}
 	if then != nil {
 		c.afterSave = append(c.afterSave, afterSave{c.saveToken, then})

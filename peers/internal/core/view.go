@@ -20,10 +20,13 @@ const (
 
 // View is what the node knows, for status, routes and events.
 type View struct {
-	Network   Network
-	State     LeaseState
-	Waiting   string
-	Nodes     []NodeView // all that are known, self included, ascending by ID
+	Network Network
+	State   LeaseState
+	Waiting string
+	Nodes   []NodeView // all that are known, self included, ascending by ID
+	// Owed may hold a lease by a promise of which nothing more was heard, and are in
+	// nobody's table: their IDs are all that is known. Ascending.
+	Owed      []NodeID
 	Conflicts []Conflict
 	Ballot    *Ballot // the claim under way; nil: none
 	// Grantors promised our own lease; empty where it was granted before this
@@ -62,6 +65,7 @@ func (c *Core) View() View {
 			leases[l.Holder] = l
 		}
 	}
+	v.Owed = slices.DeleteFunc(c.everyOwed(), func(id NodeID) bool { return c.table.nodes[id] != nil })
 	for _, id := range c.table.sortedNodes() {
 		v.Nodes = append(v.Nodes, c.viewNode(id, leases[id]))
 	}

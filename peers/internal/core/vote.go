@@ -29,7 +29,7 @@ func (c *Core) receiveAsk(m ask) error {
 	if p := c.promiseFor(m.Slot); p != nil && p.Claimant == m.From && p.Claim > m.Claim {
 		return nil // it was overtaken
 	}
-	a := answer{header: c.header(), Slot: m.Slot, Epoch: m.Epoch, Claim: m.Claim, Holders: c.holdersHash()}
+	a := answer{header: c.header(), Slot: m.Slot, Epoch: m.Epoch, Claim: m.Claim, Holders: c.holdersHash(), Owed: c.owed()}
 	if !c.refuse(m, &a) {
 		c.promise(m, a)
 		return nil
@@ -122,7 +122,11 @@ func (c *Core) makeRoom() bool {
 // receiveWithdraw takes a promise back at its claimant's request. The epoch
 // stays on record: it is promised to nobody again.
 func (c *Core) receiveWithdraw(m withdraw) error {
-	if p := c.promiseFor(m.Slot); p != nil && p.Claimant == m.From && p.Claim <= m.Claim {
+	p := c.promiseFor(m.Slot)
+	if p == nil || p.Claimant != m.From || p.Claim > m.Claim {
+		return nil
+	}
+	if p.Claim > 0 || m.Claim == 0 { // a lease ends by a record, or where its holder, asked about it, has none
 		c.voidPromise(p)
 	}
 	return nil
@@ -144,8 +148,7 @@ func (c *Core) voidPromisesTo(id NodeID) {
 	}
 }
 
-// settlePromises takes note that a lease fulfils or overrules a promise. The
-// promise is kept until the table that has the lease is on disk, too.
+// settlePromises takes note that a lease fulfils or overrules a promise.
 func (c *Core) settlePromises(l *LeaseRecord) {
 	p := c.promiseFor(l.Slot)
 	if p == nil || p.Epoch > l.Epoch {
@@ -157,15 +160,15 @@ func (c *Core) settlePromises(l *LeaseRecord) {
 	c.sync.promisedAt[l.Slot] = c.now
 }
 
-// tableDurable is by when a driver has written a table that has changed: it is
-// to do so within about a second.
-const tableDurable = 10 * time.Second
+// settledFor is how long a settled promise stays, so that one write drops many.
+const settledFor = 10 * time.Second
 
-// dropSettled drops the promises that a lease has settled.
+// dropSettled drops the promises that a lease has settled: the same write has the
+// lease. See vault.Leases.
 func (c *Core) dropSettled() {
 	before := len(c.vault.Promises)
 	c.vault.Promises = slices.DeleteFunc(c.vault.Promises, func(p promise) bool {
-		if !c.settled(p) || c.now-c.sync.promisedAt[p.Slot] < tableDurable {
+		if !c.settled(p) || c.now-c.sync.promisedAt[p.Slot] < settledFor {
 			return false
 		}
 		delete(c.sync.promisedAt, p.Slot)
@@ -222,6 +225,9 @@ const compareEvery = 100 * time.Millisecond
 // receiveAnswer counts a holder's answer.
 func (c *Core) receiveAnswer(m answer) error {
 	k := &c.claim
+	if len(m.Owed) > maxPromises {
+		return ErrMalformed
+	}
 	if len(m.Lease) > 0 {
 		if err := c.takeRecord(m.Lease, false); err != nil {
 			return err
@@ -239,7 +245,7 @@ func (c *Core) receiveAnswer(m answer) error {
 	}
 	switch m.Verdict {
 	case promised, abstain, notHolder:
-		k.votes[m.From] = m.Verdict
+		k.votes[m.From], k.owed[m.From] = m.Verdict, m.Owed
 	case stale:
 		if k.floor == nil {
 			k.floor = map[Slot]uint64{}

@@ -1,0 +1,46 @@
+package core
+
+import (
+	"slices"
+	"time"
+)
+
+// A promise that nothing came of, so far as is known, may have become a lease all the same: it was confirmed while the holder that made
+// the promise was down, or cut off. Whoever is granted something by this holder counts its claimant among the holders until it is heard
+// what became of it, or a holder that crashed would let others in where it knows of too few.
+
+// owedAfter is how long a promise stands before its claimant counts; one of an earlier start counts at once. In a mass start all are
+// claimants, and live ones say what became of their claims.
+const owedAfter = 10 * time.Second
+
+// owed are the nodes out of reach that may hold a lease by a promise of this one.
+func (c *Core) owed() []NodeID {
+	var ids []NodeID
+	for _, p := range c.vault.Promises {
+		at, now := c.sync.promisedAt[p.Slot]
+		recent := now && c.now-at < owedAfter
+		if !p.Claimant.IsZero() && !recent && !c.settled(p) && !c.member(p.Claimant).up {
+			ids = append(ids, p.Claimant)
+		}
+	}
+	return ids
+}
+
+// owedLeases are the nodes that may hold a lease by a promise of an elector, and are not known to; in ascending order.
+func (c *Core) owedLeases() []NodeID {
+	electors := c.electors()
+	return slices.DeleteFunc(c.everyOwed(), func(id NodeID) bool {
+		_, holds := slices.BinarySearchFunc(electors, id, compareIDs)
+		return holds || id == c.id || c.HasLeft(id)
+	})
+}
+
+// everyOwed are those that this node knows to be owed a lease, by itself or by an elector that it has asked; in ascending order.
+func (c *Core) everyOwed() []NodeID {
+	ids := c.owed()
+	for _, id := range c.electors() {
+		ids = append(ids, c.claim.owed[id]...)
+	}
+	slices.SortFunc(ids, compareIDs)
+	return slices.Compact(ids)
+}

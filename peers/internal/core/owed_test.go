@@ -1,0 +1,100 @@
+package core
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+// threeHoldersOneWithoutTable are three holders that are down, the first of which has lost its node table, and a guest for it.
+func threeHoldersOneWithoutTable(t *testing.T) (w *world, guest *host) {
+	w = newWorld(t, 41, 4, nil)
+	w.bootInTurn(w.hosts[:3])
+	w.run(20 * time.Second)
+	for _, h := range w.hosts[:3] {
+		h.crash()
+	}
+	w.hosts[0].disk.table = nil
+	w.hosts[0].boot()
+	guest = w.hosts[3]
+	guest.boot()
+	w.run(5 * time.Minute)
+	if guest.confirmed() {
+		t.Fatalf("a holder that has lost its table, one of three, has let a guest in alone\n%s", w.dump())
+	}
+	return w, guest
+}
+
+func TestAHolderThatLostItsTableKnowsHowManyHoldersThereAre(t *testing.T) {
+	w, guest := threeHoldersOneWithoutTable(t)
+	if b := guest.core.View().Ballot; b == nil || b.Electors != 3 || b.Needed != 2 || len(b.Missing) != 2 {
+		t.Errorf("the claim: %+v", b)
+	}
+	w.hosts[1].boot()
+	w.runUntil(20*time.Second, "leased when there is a majority", guest.confirmed)
+}
+
+func TestANodeThatIsKnownByAPromiseOnlyCanBeForgotten(t *testing.T) {
+	w, guest := threeHoldersOneWithoutTable(t)
+	if err := w.hosts[0].forget(testIdentity(77).ID()); !errors.Is(err, ErrForgetUnknown) {
+		t.Errorf("forget of somebody nobody knows: %v", err)
+	}
+	if owed := w.hosts[0].core.View().Owed; len(owed) != 2 {
+		t.Errorf("owed a lease: %v", owed)
+	}
+	if err := w.hosts[0].forget(w.hosts[1].id); err != nil {
+		t.Fatal(err)
+	}
+	w.runUntil(20*time.Second, "leased by the older of two", guest.confirmed)
+}
+
+// A promise that was made just before a crash may have become a lease.
+func TestAPromiseOfAnEarlierStartCountsAsALease(t *testing.T) {
+	w := newWorld(t, 42, 4, nil)
+	w.bootInTurn(w.hosts[:1])
+	w.run(2 * time.Second) // its table is on disk
+	w.hosts[0].crash()
+	v, err := decodeVault(w.hosts[0].disk.synced)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, h := range w.hosts[1:3] {
+		v.Promises = append(v.Promises, promise{Slot: Slot(200 + i), Epoch: 1, Claimant: h.id, Claim: 1<<32 | 1})
+	}
+	w.hosts[0].disk.vault, w.hosts[0].disk.synced = mustEncode(v), mustEncode(v)
+	w.hosts[0].boot()
+	guest := w.hosts[3]
+	guest.boot()
+	w.run(time.Minute)
+	if guest.confirmed() {
+		t.Fatalf("a third of those who may hold leases has let a guest in\n%s", w.dump())
+	}
+	w.hosts[1].boot() // it has no lease, and no use for the promise
+	w.runUntil(20*time.Second, "both have a lease", func() bool { return guest.confirmed() && w.hosts[1].confirmed() })
+}
+
+// Who leaves knows of holders that others have not heard of. It comes back to some of those with the news that its lease has ended.
+func TestANodeThatLeftRemembersWhoHoldsALease(t *testing.T) {
+	w := newWorld(t, 43, 4, nil)
+	first, second, late, leaver := w.hosts[0], w.hosts[1], w.hosts[2], w.hosts[3]
+	w.bootInTurn([]*host{first, second, leaver})
+	w.run(5 * time.Second)
+	first.crash()
+	w.run(20 * time.Second)
+	late.seeds, leaver.seeds = w.hosts[1:2], w.hosts[:1]
+	late.boot()
+	w.runUntil(10*time.Second, "leased by two of three", late.confirmed)
+	w.run(5 * time.Second)
+	leaver.leave()
+	w.run(5 * time.Second)
+	second.crash()
+	late.crash()
+	first.boot()
+	leaver.boot()
+	w.run(time.Minute)
+	if leaver.confirmed() {
+		t.Fatalf("one of three holders has granted a lease\n%s", w.dump())
+	}
+	second.boot()
+	w.runUntil(20*time.Second, "leased by two of three", leaver.confirmed)
+}
