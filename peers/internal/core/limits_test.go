@@ -89,6 +89,30 @@ func TestAHolderPromisesOnlySoMuch(t *testing.T) {
 	}
 }
 
+func TestAVaultHoldsOnlySoManyLeases(t *testing.T) {
+	w := newWorld(t, 31, 1, func(_ int, c *Config) {
+		c.Want = Network{Prefix: netip.MustParsePrefix("10.0.0.0/8"), SubnetLen: 26}
+	})
+	w.hosts[0].boot()
+	w.run(1e9)
+	c := w.hosts[0].core
+	for n := range maxPromises {
+		l := LeaseRecord{Slot: Slot(n + 1), Epoch: 1 << 32, Holder: someKey(n).ID(), Key: someKey(n).public()}
+		if _, err := c.table.take(someKey(n).seal(c.cfg.signer, c.table.netID, kindLease, l)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.save(nil)
+	encoded := c.Effects().Save.Vault
+	if n := len(encoded); n > 1<<20 {
+		t.Errorf("a vault of %d bytes, want at most 1 MB", n)
+	}
+	v, err := decodeVault(encoded)
+	if err != nil || len(v.Leases) != maxPromises {
+		t.Errorf("%d leases, want %d: %v", len(v.Leases), maxPromises, err)
+	}
+}
+
 func TestConflictsAreListedOnlySoFar(t *testing.T) {
 	c := fuzzCore(t)
 	loser := testIdentity(2).ID()
@@ -105,7 +129,10 @@ func TestMessagesLongerThanAllowedAreDropped(t *testing.T) {
 	if err := c.Receive(0, append([]byte{messageVersion, byte(msgRecords)}, make([]byte, maxMessageLen)...)); !errors.Is(err, ErrMalformed) {
 		t.Errorf("error %v", err)
 	}
-	if _, err := decodeVault(mustEncode(vault{Promises: make([]promise, maxPromises+1)})); err == nil {
-		t.Error("a vault with too many promises was read")
+	many := make([]promise, maxPromises+1)
+	for _, v := range []vault{{Promises: many}, {Leases: many}} {
+		if _, err := decodeVault(mustEncode(v)); err == nil {
+			t.Error("a vault with too many promises or leases was read")
+		}
 	}
 }

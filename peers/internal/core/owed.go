@@ -19,7 +19,7 @@ func (c *Core) owed() []NodeID {
 	for _, p := range c.vault.Promises {
 		at, now := c.sync.promisedAt[p.Slot]
 		recent := now && c.now-at < owedAfter
-		if !p.Claimant.IsZero() && !recent && !c.settled(p) && !c.member(p.Claimant).up {
+		if !p.Claimant.IsZero() && !recent && !c.settled(p) && !c.member(p.Claimant).up && !c.leftSince(p) {
 			ids = append(ids, p.Claimant)
 		}
 	}
@@ -31,8 +31,15 @@ func (c *Core) owedLeases() []NodeID {
 	electors := c.electors()
 	return slices.DeleteFunc(c.everyOwed(), func(id NodeID) bool {
 		_, holds := slices.BinarySearchFunc(electors, id, compareIDs)
-		return holds || id == c.id || c.HasLeft(id)
+		return holds || id == c.id
 	})
+}
+
+// leftSince reports whether the claimant of a promise has said farewell in the start that it was made in, or later: whatever it claimed
+// is over.
+func (c *Core) leftSince(p promise) bool {
+	n := c.table.nodes[p.Claimant]
+	return n != nil && n.rec.Left && p.Claim > 0 && p.Claim>>32 <= n.rec.Start
 }
 
 // everyOwed are those that this node knows to be owed a lease, by itself or by an elector that it has asked; in ascending order.

@@ -73,6 +73,26 @@ func TestAPromiseOfAnEarlierStartCountsAsALease(t *testing.T) {
 	w.runUntil(20*time.Second, "both have a lease", func() bool { return guest.confirmed() && w.hosts[1].confirmed() })
 }
 
+// Others know of its farewell, and not yet that it has come back since.
+func TestWhoLeftAndCameBackCountsAgain(t *testing.T) {
+	w := newWorld(t, 44, 2, nil)
+	w.bootInTurn(w.hosts)
+	c, id := w.hosts[0].core, w.hosts[1].id
+	w.hosts[1].leave()
+	w.run(20 * time.Second)
+	if owed := c.owed(); len(owed) != 0 {
+		t.Fatalf("owed %v, when nothing was promised", owed)
+	}
+	c.vault.Promises = []promise{{Slot: 200, Epoch: 1, Claimant: id, Claim: 1<<32 | 7}}
+	if owed := c.owed(); len(owed) != 0 {
+		t.Errorf("what was promised before the farewell counts")
+	}
+	c.vault.Promises[0].Claim = 2<<32 | 1
+	if owed := c.owed(); len(owed) != 1 || owed[0] != id {
+		t.Errorf("what was promised to the next start does not count: %v", owed)
+	}
+}
+
 // Who leaves knows of holders that others have not heard of. It comes back to some of those with the news that its lease has ended.
 func TestANodeThatLeftRemembersWhoHoldsALease(t *testing.T) {
 	w := newWorld(t, 43, 4, nil)

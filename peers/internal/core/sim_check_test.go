@@ -409,7 +409,7 @@ func (k *checks) keepsRoutes() {
 		}
 		for _, h := range k.w.live() {
 			k.w.tally[checkedRoute]++
-			if l := h.core.table.leases[d.slot]; l == nil && !k.w.keptFor(d.slot, id) || l != nil && l.rec.Holder != id {
+			if l := h.core.table.leases[d.slot]; (l == nil || l.rec.Holder != id) && !(h.core.rank(d.slot) < 2 && k.w.keptFor(d.slot, id)) {
 				k.w.breaks("6", "%s has dropped slot %d of the dead %s", h.config.Name, d.slot, d.host.config.Name)
 			}
 		}
@@ -567,7 +567,7 @@ func (w *world) owedTo(holders []NodeID) int {
 			continue
 		}
 		for _, id := range h.core.owed() {
-			if !w.runs(id) && !slices.Contains(holders, id) && !h.core.HasLeft(id) {
+			if !w.runs(id) && !slices.Contains(holders, id) {
 				owed[id] = true
 			}
 		}

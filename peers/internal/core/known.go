@@ -1,0 +1,47 @@
+package core
+
+import (
+	"cmp"
+	"slices"
+)
+
+// The node table is written up to a second after a change, and can be lost. So the vault, which is written when it matters, has the
+// leases of the table as well, as short as can be.
+
+// leaseList is what knownLeases gave last, and the changes of leases that are in it.
+type leaseList struct {
+	leases  []promise
+	changes uint64
+}
+
+// knownLeases are the leases in the table as the vault keeps them, in ascending order of slots; those that are beyond maxPromises are in
+// the table only.
+func (c *Core) knownLeases() []promise {
+	if c.table == nil || c.leaving {
+		return nil
+	}
+	if k := &c.known; k.changes != c.table.leaseChanges {
+		k.changes, k.leases = c.table.leaseChanges, make([]promise, 0, len(c.table.leases))
+		for s, l := range c.table.leases {
+			k.leases = append(k.leases, promise{Slot: s, Epoch: l.rec.Epoch, Claimant: l.rec.Holder})
+		}
+		slices.SortFunc(k.leases, func(a, b promise) int { return cmp.Compare(a.Slot, b.Slot) })
+		k.leases = k.leases[:min(len(k.leases), maxPromises)]
+	}
+	return c.known.leases
+}
+
+// recallLeases makes promises of the leases that the last start knew of and the table does not: what is known of them is that they
+// are not to be granted to anybody else.
+func (c *Core) recallLeases() {
+	for _, l := range c.vault.Leases {
+		p := c.promiseFor(l.Slot)
+		switch {
+		case l.Claimant == c.id || c.settled(l):
+		case p != nil && p.Epoch < l.Epoch:
+			*p = l
+		case p == nil && len(c.vault.Promises) < maxPromises:
+			c.vault.Promises = append(c.vault.Promises, l)
+		}
+	}
+}
