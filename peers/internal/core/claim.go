@@ -62,8 +62,10 @@ type claim struct {
 	waiting string
 }
 
-// writing reports whether the lease is on its way to the disk, or from it.
-func (k *claim) writing() bool { return k.phase == phaseSaving || k.phase == phaseTakingBack }
+// claims reports whether the claim is for a slot and not over: a holder that claims has promised the slot to itself.
+func (k *claim) claims(s Slot) bool {
+	return k.slot == s && (k.phase == phaseAsking || k.phase == phaseSaving || k.phase == phaseTakingBack)
+}
 
 // ErrSubnetHeld: the pinned subnet belongs to another node.
 var ErrSubnetHeld = errors.New("subnet is held by another node")

@@ -157,6 +157,25 @@ func TestANodeMovesToItsNewPinAndFreesWhatItHeld(t *testing.T) {
 	}
 }
 
+// It counts its own promise for its claim, so nobody else can have it.
+func TestAHolderThatAsksForASlotPromisesItToNobodyElse(t *testing.T) {
+	w := newWorld(t, 45, 3, nil)
+	w.bootInTurn(w.hosts[:2])
+	w.run(5 * time.Second)
+	w.hosts[0].crash()
+	h := w.hosts[1]
+	h.crash()
+	h.config.Pin = netip.MustParsePrefix("10.244.99.0/24")
+	h.boot()
+	w.hosts[2].seeds = w.hosts[1:2]
+	w.hosts[2].boot()
+	w.runUntil(10*time.Second, "it asks", func() bool { return h.core.claim.phase == phaseAsking })
+	a := answer{}
+	if !h.core.refuse(ask{header: header{From: w.hosts[2].id}, Slot: h.core.claim.slot, Epoch: h.core.claim.epoch}, &a) || a.Verdict != taken || a.By != h.id {
+		t.Errorf("verdict %d by %s, want that it is taken by the holder itself", a.Verdict, a.By.Short())
+	}
+}
+
 func TestReservedSubnetsAreNeitherClaimedNorPromised(t *testing.T) {
 	for seed := range uint64(10) {
 		w := newWorld(t, seed, 3, func(i int, c *Config) {

@@ -54,7 +54,7 @@ func (c *Core) refuse(m ask, a *answer) bool {
 		a.Verdict, a.By = taken, p.Claimant
 	case p != nil && (m.Epoch < p.Epoch || m.Epoch == p.Epoch && p.Claimant != m.From):
 		a.Verdict, a.Seen = stale, p.Epoch
-	case c.reserved(m.Slot), c.claim.writing() && m.Slot == c.claim.slot:
+	case c.reserved(m.Slot), c.claim.claims(m.Slot):
 		a.Verdict, a.By = taken, c.id
 	case p == nil && !c.makeRoom():
 		a.Verdict = abstain
