@@ -102,7 +102,7 @@ func (s *swim) beat() {
 	if now >= s.syncAt {
 		s.syncAt = now + s.h.w.between(pushPullEvery/2, pushPullEvery*3/2)*time.Duration(s.syncScale())
 		if p := s.random(swimAlive); p != nil {
-			s.pushPull(p.place)
+			s.pushPull(p.place, false)
 		}
 	}
 	if now >= s.joinAt {
@@ -468,14 +468,16 @@ func (s *swim) farewell() {
 
 // roll is one side of an exchange of whole states.
 type roll struct {
-	members []peer
-	state   []byte
+	members   []peer
+	state     []byte
+	networked bool // one of those alive says that it is in a network
 }
 
 func (s *swim) roll() roll {
-	r := roll{members: []peer{s.self}, state: s.h.core.State()}
+	r := roll{members: []peer{s.self}, state: s.h.core.State(), networked: s.h.core.table != nil}
 	for _, p := range s.peers {
 		m := *p
+		r.networked = r.networked || m.state == swimAlive && s.h.w.networked(&m)
 		if m.state == swimDead {
 			m.state = swimSuspect // it may know better
 		}
@@ -484,10 +486,17 @@ func (s *swim) roll() roll {
 	return r
 }
 
+// networked reports whether a member says that it is in a network.
+func (w *world) networked(p *peer) bool {
+	h := w.places[p.place]
+	return h != nil && h.id == p.id && h.core != nil && h.core.table != nil
+}
+
 func (r roll) size() int { return len(r.state) + 100*len(r.members) }
 
-// pushPull exchanges whole states with whoever is at an address, over a connection.
-func (s *swim) pushPull(place int) {
+// pushPull exchanges whole states with whoever is at an address, over a connection. In a join, who is in no network takes nothing from
+// those who know of nobody in one.
+func (s *swim) pushPull(place int, join bool) {
 	h := s.h
 	to := h.w.places[place]
 	if to == nil || to == h || !h.connects(to) {
@@ -497,20 +506,23 @@ func (s *swim) pushPull(place int) {
 	from := h.id
 	h.stream(place, mine.size(), func(to *host) {
 		theirs := to.swim.roll()
-		to.swim.unroll(from, mine)
+		to.swim.unroll(from, mine, join)
 		if to.core == nil {
 			return
 		}
 		id := to.id
 		to.stream(back, theirs.size(), func(h *host) {
 			if h.boots == boot {
-				h.swim.unroll(id, theirs)
+				h.swim.unroll(id, theirs, join)
 			}
 		})
 	})
 }
 
-func (s *swim) unroll(from NodeID, r roll) {
+func (s *swim) unroll(from NodeID, r roll, join bool) {
+	if join && !r.networked && s.h.core.table == nil {
+		return
+	}
 	boot := s.h.boots
 	s.h.w.trace.mix(uint64(s.h.w.now), uint64(s.h.index), uint64(crc(r.state)))
 	s.h.w.tally[statesExchanged]++
@@ -536,11 +548,11 @@ func (h *host) lookForOthers() {
 	}
 	for _, seed := range h.seeds {
 		if p := h.swim.byID[seed.id]; !h.met || p == nil || p.state > swimSuspect {
-			h.swim.pushPull(seed.place)
+			h.swim.pushPull(seed.place, true)
 		}
 	}
 	for _, place := range h.lost() {
-		h.swim.pushPull(place)
+		h.swim.pushPull(place, true)
 	}
 }
 
