@@ -247,10 +247,10 @@ func (c *Core) adopt(mine *stored[LeaseRecord]) {
 	c.save(c.finish)
 }
 
-// handedBack reports whether a lease is one that the last start gave up when
-// it left: whoever remembers it has not heard of that.
+// handedBack reports whether a lease is one that this node gave up when it left
+// last: whoever remembers it has not heard of that.
 func (c *Core) handedBack(l *LeaseRecord) bool {
-	return l.Slot == c.vault.Slot && l.Epoch < c.vault.HandedBack
+	return l.Slot == c.vault.Freed && l.Epoch < c.vault.HandedBack
 }
 
 // claimWithoutElectors handles a network all of whose holders have gone: of
@@ -294,7 +294,7 @@ func (c *Core) nextEpoch(s Slot) uint64 {
 	if l := c.table.leases[s]; l != nil {
 		epoch = max(epoch, l.rec.Epoch)
 	}
-	if s == c.vault.Slot {
+	if s == c.vault.Freed {
 		epoch = max(epoch, c.vault.HandedBack)
 	}
 	return epoch + 1

@@ -378,7 +378,7 @@ func (c *Core) Leave(now Time) {
 	slot := c.vault.Slot
 	c.vault = vault{Start: start, Endpoint: c.cfg.Endpoint, Gossip: c.cfg.Gossip, Slot: slot}
 	if l := c.table.leases[slot]; l != nil {
-		c.vault.HandedBack = l.rec.Epoch
+		c.vault.HandedBack, c.vault.Freed = l.rec.Epoch, slot
 	}
 	c.save(nil)
 	c.effects.Changed = true

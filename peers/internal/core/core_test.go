@@ -394,6 +394,33 @@ func TestANodeThatLeftDoesNotTakeItsLeaseBackFromWhoHasNotHeardOfIt(t *testing.T
 	w.runUntil(40*time.Second, "tables equal", w.tablesEqual)
 }
 
+// Nor after a claim that a crash cut short.
+func TestAFarewellIsRememberedOverAClaimThatACrashCutShort(t *testing.T) {
+	w := newWorld(t, 46, 2, nil)
+	w.bootInTurn(w.hosts)
+	h := w.hosts[1]
+	stale := h.core.table.heldBy(h.id).rec
+	h.leave()
+	w.run(time.Second)
+	h.boot()
+	w.runUntil(10*time.Second, "granted again, not confirmed", func() bool {
+		v, err := decodeVault(h.disk.synced)
+		return err == nil && v.Pending || h.confirmed()
+	})
+	v, err := decodeVault(h.disk.synced)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.crash()
+	v.Pending = true
+	h.disk.vault = mustEncode(v)
+	h.disk.synced = h.disk.vault
+	h.boot()
+	if !h.core.handedBack(&stale) {
+		t.Error("it would take up the lease that it gave up, from somebody who has not heard of that")
+	}
+}
+
 func TestAPromiseThatNobodyWaitsForIsGivenBack(t *testing.T) {
 	w := newWorld(t, 19, 2, nil)
 	w.bootInTurn(w.hosts)

@@ -14,7 +14,7 @@ func (c *Core) confirm(electors, promises int) {
 		Electors: uint32(electors), Promises: uint32(promises), Key: c.cfg.Identity.public(),
 	}
 	raw := c.cfg.Identity.seal(c.cfg.signer, c.table.netID, kindLease, k.grant)
-	c.vault.Lease, c.vault.Slot, c.vault.HandedBack = raw, k.slot, 0
+	c.vault.Lease, c.vault.Slot = raw, k.slot
 	c.vault.Pending = electors > 0
 	c.grantedBy = c.grantors()
 	c.setPhase(phaseSaving)

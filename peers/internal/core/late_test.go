@@ -135,7 +135,7 @@ func TestALatePromiseDoesNotCountForAnotherClaim(t *testing.T) {
 func TestASlotThatWasHandedBackIsAskedForAboveThatEpoch(t *testing.T) {
 	h, _ := claimant(t, 32)
 	c := h.core
-	c.vault.Slot, c.vault.HandedBack = 9, 5
+	c.vault.Freed, c.vault.HandedBack = 9, 5
 	if next := c.nextEpoch(9); next != 6 {
 		t.Errorf("asks at epoch %d for a slot that it handed back at epoch 5", next)
 	}

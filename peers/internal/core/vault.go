@@ -18,8 +18,9 @@ type vault struct {
 	Promises []promise      `cbor:"5,keyasint"`
 	Endpoint netip.AddrPort `cbor:"6,keyasint"` // as announced by the last start
 	Gossip   netip.AddrPort `cbor:"7,keyasint"`
-	// HandedBack is the epoch at which Leave freed Slot, 0 if it did not.
+	// HandedBack is the epoch at which Leave freed the slot Freed, 0 if it never did.
 	HandedBack uint64 `cbor:"8,keyasint,omitempty"`
+	Freed      Slot   `cbor:"11,keyasint,omitempty"`
 	// Pending says that Lease is granted and not confirmed yet: perhaps nobody
 	// else knows of it, so another start has to claim it anew.
 	Pending bool `cbor:"9,keyasint,omitempty"`
