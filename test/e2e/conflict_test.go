@@ -39,9 +39,11 @@ func isLost(t *testing.T, h1, h2 *lab.Host, lease string) {
 	var status struct {
 		Lease struct{ State, Subnet, Waiting string }
 	}
-	if err := h2.JSON(&status, "status"); err != nil || status.Lease.State != "lost" || status.Lease.Subnet != "" {
-		t.Errorf("the loser's status: %+v, %v", status, err)
-	}
+	// The log line comes a moment before the status.
+	lab.Eventually(t, time.Second, "the loser's status to say so", func() error {
+		err := h2.JSON(&status, "status")
+		return lab.Expect(err == nil && status.Lease.State == "lost" && status.Lease.Subnet == "", "%+v, %v", status, err)
+	})
 	mentions(t, "what it waits for", status.Lease.Waiting, lease, "host3")
 	for _, h := range []*lab.Host{h1, h2} {
 		address := strings.TrimSuffix(lease, ".0/24") + ".5"
