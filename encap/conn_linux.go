@@ -32,7 +32,7 @@ type Conn struct {
 		one    [1]Message
 		pieces [][]byte
 	}
-	in vector // Receive's
+	in inbox // Receive's
 }
 
 // newConn makes a Conn without its sockets.
@@ -41,7 +41,7 @@ func newConn(local netip.AddrPort, batch int) *Conn {
 	c.out.vector = newVector(batch)
 	c.out.which = make([]int, batch)
 	c.apart.vector = newVector(1)
-	c.in = newVector(batch)
+	c.in.vector = newVector(batch)
 	return c
 }
 
@@ -152,32 +152,25 @@ func (c *Conn) Descriptor() *poll.Descriptor { return c.descriptor }
 // and the configured batch. It returns how many messages it filled, zero when
 // there is nothing. The error is net.ErrClosed after Close, and comes without
 // messages.
+//
+// Messages that are given again must have the buffers that they had: only what
+// the last call used is described to the kernel anew.
 func (c *Conn) Receive(msgs []Message) (int, error) {
 	if !c.descriptor.Acquire() {
 		return 0, net.ErrClosed
 	}
 	defer c.descriptor.Release()
-	room := c.loadIn(msgs)
+	room := min(len(msgs), len(c.in.headers))
 	if room == 0 {
 		return 0, fmt.Errorf("encap: receive: no room for a message")
 	}
-	n, errno := c.in.receive(c.descriptor.FD(), room)
+	c.in.prepare(msgs[:room])
+	n, errno := c.in.take(c.descriptor.FD(), room)
 	if errno != 0 {
 		return 0, c.receiveError(errno)
 	}
-	c.store(msgs[:n])
+	c.in.store(msgs[:n])
 	return n, nil
-}
-
-// loadIn describes room for the first of msgs, also for what the kernel says
-// about them: it shortens the control length to what it wrote, so that must be
-// set anew every time.
-func (c *Conn) loadIn(msgs []Message) int {
-	n := c.in.load(msgs)
-	for i := range n {
-		c.in.expectControl(i)
-	}
-	return n
 }
 
 // receiveError is what an error number of recvmmsg means.
@@ -189,17 +182,6 @@ func (c *Conn) receiveError(errno unix.Errno) error {
 		return nil // about something sent earlier; the next call is past it
 	}
 	return fmt.Errorf("encap: receive on %s: %w", c.local, errno)
-}
-
-// store gives the caller what the kernel wrote into the headers.
-func (c *Conn) store(msgs []Message) {
-	for i := range msgs {
-		h := &c.in.headers[i]
-		msgs[i].N = int(h.length)
-		msgs[i].Truncated = h.header.Flags&unix.MSG_TRUNC != 0
-		msgs[i].SegmentSize, msgs[i].TOS = c.in.said(i)
-		msgs[i].Addr = c.in.name(i)
-	}
 }
 
 // Close wakes who waits for the Conn, waits until no call uses the sockets any

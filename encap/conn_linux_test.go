@@ -25,7 +25,7 @@ import (
 var anyPort = netip.MustParseAddrPort("127.0.0.1:0")
 
 // listen opens connections that are closed when the test ends.
-func listen(t *testing.T, cfg Config) []*Conn {
+func listen(t testing.TB, cfg Config) []*Conn {
 	t.Helper()
 	conns, err := Listen(anyPort, cfg)
 	if err != nil {
