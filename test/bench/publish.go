@@ -81,7 +81,7 @@ func (r *Report) headlines() string {
 		}
 		rows = append(rows, row)
 	}
-	return grid(rows) + fmt.Sprintf("\n%d processors, Linux %s, %s, medians of %s.\n", r.Machine.Processors, r.Machine.Kernel, c.congestion(), counted(r.Rounds, "round"))
+	return grid(rows) + fmt.Sprintf("\n%d processors%s, Linux %s, %s, medians of %s.\n", r.Machine.Processors, r.apart(), r.Machine.Kernel, c.congestion(), counted(r.Rounds, "round"))
 }
 
 // headline says which way a ratio is good, where it is not the usual one.

@@ -60,16 +60,24 @@ type Result struct {
 	Most    float64   `json:"most"`
 	OfVXLAN float64   `json:"of_vxlan,omitempty"` // the ratio of the medians
 	Rounds  []float64 `json:"rounds"`
+
+	// Exchanges is how far apart the processors were just before each of the
+	// rounds, in nanoseconds; see [exchange].
+	Exchanges []float64 `json:"exchange_nanoseconds,omitempty"`
 }
 
-// add takes in what one measurement yielded.
-func (p *Path) add(values map[string]float64) {
+// add takes in what one measurement yielded, and how far apart the processors
+// were.
+func (p *Path) add(values map[string]float64, exchange float64) {
 	if p.Results == nil {
 		p.Results = map[string]Result{}
 	}
 	for key, value := range values {
 		r := p.Results[key]
 		r.Rounds = append(r.Rounds, value)
+		if exchange > 0 {
+			r.Exchanges = append(r.Exchanges, exchange)
+		}
 		p.Results[key] = r
 	}
 }
@@ -122,6 +130,23 @@ func (c *Comparison) failed() (what []string) {
 		}
 	}
 	return what
+}
+
+// exchanges are how near and how far the processors were from each other; 0 if
+// that was not measured.
+func (r *Report) exchanges() (least, most float64) {
+	var all []float64
+	for _, c := range r.Comparisons {
+		for _, p := range c.Paths {
+			for _, result := range p.Results {
+				all = append(all, result.Exchanges...)
+			}
+		}
+	}
+	if len(all) == 0 {
+		return 0, 0
+	}
+	return slices.Min(all), slices.Max(all)
 }
 
 // readReport reads what [Report.write] has written.

@@ -28,8 +28,8 @@ func example() Report {
 		c.Paths = append(c.Paths, Path{Name: k.name, Title: k.title, Setting: base, required: k.required})
 	}
 	take := func(path int, key string, values ...float64) {
-		for _, v := range values {
-			c.Paths[path].add(map[string]float64{key: v})
+		for i, v := range values {
+			c.Paths[path].add(map[string]float64{key: v}, 90+170*float64(i))
 		}
 	}
 	tcp, cpu, ping := "tcp_1_stream_gbit_per_second", "tcp_1_stream_cpu_seconds_per_100_gbit", "loaded_ping_p99_microseconds"
@@ -59,7 +59,7 @@ func example() Report {
 func TestRatiosAreOfTheMediansToVXLAN(t *testing.T) {
 	r := example()
 	paths, key := r.Comparisons[0].Paths, "tcp_1_stream_gbit_per_second"
-	if got, want := paths[2].Results[key], (Result{6, 1, 9, 0.5, []float64{6, 1, 9}}); !reflect.DeepEqual(got, want) {
+	if got, want := paths[2].Results[key], (Result{6, 1, 9, 0.5, []float64{6, 1, 9}, []float64{90, 260, 430}}); !reflect.DeepEqual(got, want) {
 		t.Errorf("flanneld: %+v, want %+v", got, want)
 	}
 	if got := paths[1].Results[key]; got.Median != 12 || got.OfVXLAN != 1 || got.Most != 100 {
@@ -69,7 +69,7 @@ func TestRatiosAreOfTheMediansToVXLAN(t *testing.T) {
 
 func TestWithoutVXLANThereAreNoRatios(t *testing.T) {
 	c := Comparison{Paths: []Path{{Name: "flanneld"}}}
-	c.Paths[0].add(map[string]float64{"x": 5})
+	c.Paths[0].add(map[string]float64{"x": 5}, 0)
 	c.finish()
 	if got := c.Paths[0].Results["x"]; got.OfVXLAN != 0 || got.Median != 5 {
 		t.Errorf("%+v", got)

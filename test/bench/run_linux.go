@@ -71,9 +71,10 @@ func (o options) build(p *lab.Program, c comparison, result *Comparison) []*path
 // returns false if the path is not worth another one.
 func (o options) take(m measure, round int, name string, path *path, result *Path) bool {
 	progress("%s, round %d of %d: %s: %s", name, round, o.rounds, m.title, path.title)
+	apart := exchange()
 	taken, err := takers[m.name](m, path, o)
 	if err == nil {
-		result.add(taken)
+		result.add(taken, apart)
 	}
 	if gone := path.alive(); gone != nil {
 		result.fail(m, round, fmt.Errorf("%w; left out from here on", gone))

@@ -90,8 +90,17 @@ func (c Comparison) remarks() string {
 // legend says how to read the tables.
 func (r *Report) legend() string {
 	return fmt.Sprintf(`Medians of %s, in brackets the least and the most; "0.50x" is the ratio to kernel VXLAN in the same run.
-%d processors, Linux %s, %s%s, %s, %g s a stream.
-`, counted(r.Rounds, "round"), r.Machine.Processors, r.Machine.Kernel, r.Machine.Go, r.Machine.iperf(), r.Comparisons[0].congestion(), r.Seconds)
+%d processors%s, Linux %s, %s%s, %s, %g s a stream.
+`, counted(r.Rounds, "round"), r.Machine.Processors, r.apart(), r.Machine.Kernel, r.Machine.Go, r.Machine.iperf(), r.Comparisons[0].congestion(), r.Seconds)
+}
+
+// apart is what to say of the distance between the processors.
+func (r *Report) apart() string {
+	least, most := r.exchanges()
+	if most == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", an exchange between them %.0f to %.0f ns", least, most)
 }
 
 // iperf is what to say of the iperf3 that was there.
