@@ -21,14 +21,14 @@ const (
 
 // exchange is how long a cache line takes from the first processor that this
 // process may use to another and back, in nanoseconds: to the one that it takes
-// longest to. It is 0 where there is no other.
+// longest to. It is 0 where there is no other, or Go may not use two at once.
 //
 // A virtual machine's processors are put now here, now there. Two that share a
 // cache take a quarter of the time that two in different corners of a chip take,
 // and whatever hands packets from one to the other feels that.
 func exchange() (longest float64) {
 	var set unix.CPUSet
-	if unix.SchedGetaffinity(0, &set) != nil {
+	if unix.SchedGetaffinity(0, &set) != nil || runtime.GOMAXPROCS(0) < 2 {
 		return 0
 	}
 	processors := make([]int, 0, farthest)
