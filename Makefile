@@ -148,7 +148,7 @@ scale: ## networks of NODES nodes each ("3 25 100") in one process, in virtual t
 	FLANNELD_SCALE="$(or $(NODES),3 25 100)" go test -count=1 -v -timeout 0 -run '^Test(Figures|ClaimTimes)$$' ./peers | grep --line-buffered -E 'nodes:|claims|^(---|ok|FAIL)'
 
 # Its own process, so that an interrupted make interrupts it and nobody between.
-bench: ## all paths side by side (as root, 6 to 11 minutes); BENCH=-help lists flags
+bench: ## all paths side by side (as root, up to 11 minutes); BENCH=-help lists flags
 	@mkdir -p $(dir $(BENCH_JSON)) bin
 	@go build -o bin/bench ./test/bench
 	@exec bin/bench -version $(VERSION) -rounds $(ROUNDS) -json $(BENCH_JSON) -chart $(basename $(BENCH_JSON)).svg $(BENCH)
