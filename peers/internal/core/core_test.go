@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -543,5 +544,33 @@ func TestANewcomerWaitsForHoldersItHasNotHeardOf(t *testing.T) {
 	c.decide()
 	if c.claim.phase != phaseSaving {
 		t.Error("it waits for a holder that is known to be dead")
+	}
+}
+
+// Who leaves and comes back at once finds others that have not missed its earlier
+// start yet: to them nothing changes but what its record says.
+func TestWhoComesBackAtOnceIsSaidToBeAliveAgain(t *testing.T) {
+	w := newWorld(t, 3, 2, nil)
+	w.bootInTurn(w.hosts)
+	c, guest := w.hosts[0].core, w.hosts[1].id
+	w.runUntil(20*time.Second, "the guest is up", func() bool { return c.member(guest).up && c.table.nodes[guest] != nil })
+	hear := func(left bool) (said []string) {
+		r := c.table.nodes[guest]
+		r.rec.Left = left
+		c.onNode(&r.rec)
+		c.MemberSuspect(c.now, guest, true) // nobody asks an earlier start for long
+		c.MemberSuspect(c.now, guest, false)
+		for _, l := range c.Effects().Log {
+			said = append(said, l.Text)
+		}
+		return said
+	}
+	for range 2 {
+		if said := hear(true); !slices.Equal(said, []string{"node has left"}) {
+			t.Errorf("of a farewell it says %q", said)
+		}
+		if said := hear(false); !slices.Equal(said, []string{"node is alive"}) {
+			t.Errorf("of the next start it says %q", said)
+		}
 	}
 }

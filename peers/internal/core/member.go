@@ -55,10 +55,11 @@ func (c *Core) setMember(now Time, id NodeID, m member) {
 	}
 }
 
-// tellAlive logs, once, that a node is alive, as soon as its name is known.
+// tellAlive logs, once, that a node is alive, as soon as its name is known and
+// it has not said farewell.
 func (c *Core) tellAlive(id NodeID) {
 	m := c.members[id]
-	if m == nil || !m.up || m.told || c.table == nil || c.table.nodes[id] == nil {
+	if m == nil || !m.up || m.told || c.table == nil || c.table.nodes[id] == nil || c.HasLeft(id) {
 		return
 	}
 	m.told = true

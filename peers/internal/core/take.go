@@ -53,6 +53,9 @@ func (c *Core) onNode(n *NodeRecord) {
 	}
 	if n.Left {
 		c.log(levelInfo, "node has left", "node", n.Name, "id", n.ID().Short())
+		if m := c.members[n.ID()]; m != nil {
+			m.told = false // gossip may not have missed it when it comes back
+		}
 		return
 	}
 	c.tellAlive(n.ID())
