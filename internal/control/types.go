@@ -40,7 +40,17 @@ type Status struct {
 
 	Host      Host       `json:"host"`
 	Conflicts []Conflict `json:"conflicts"`
-	Process   Process    `json:"process"`
+	// Problems is what is wrong now; empty when all is well.
+	Problems []Problem `json:"problems"`
+	Process  Process   `json:"process"`
+}
+
+// Problem is one thing that does not work as it should.
+type Problem struct {
+	Part   string  `json:"part"`   // what looked: firewall, underlay, path, ...
+	Text   string  `json:"text"`   // what is wrong, one line
+	Advice string  `json:"advice"` // what to type or to change; "" where flanneld mends it
+	Since  Seconds `json:"since_seconds"`
 }
 
 // Offload is work that is left to the kernel, or could be.

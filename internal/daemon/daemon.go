@@ -13,6 +13,7 @@ import (
 	"flanneld/encap"
 	"flanneld/internal/config"
 	"flanneld/internal/control"
+	"flanneld/internal/problem"
 	"flanneld/internal/underlay"
 	"flanneld/peers"
 	"flanneld/route"
@@ -50,6 +51,7 @@ type daemon struct {
 	sockets  []*encap.Conn // bound at the start, taken over by the first plane
 	table    route.Table
 	notify   notifier
+	problems *problem.Board
 
 	peersDone chan error      // what peers.Run returned
 	left      chan leaveReply // from a request to leave, once the lease is handed back
@@ -81,6 +83,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	d := &daemon{
 		cfg: o.Config, version: o.Version, log: o.Log, reload: o.Reload, started: time.Now(),
 		peersDone: make(chan error, 1), left: make(chan leaveReply), ended: make(chan struct{}), directory: directory{},
+		problems: problem.NewBoard(o.Log),
 	}
 	defer close(d.ended)
 	makeRoomForLanes(d.cfg.Lanes)

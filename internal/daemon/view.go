@@ -38,9 +38,21 @@ func (d *daemon) Status() control.Status {
 		Lanes:    d.cfg.Lanes, Offloads: []control.Offload{},
 		Members:   members(s, d.cfg.StaticPeers),
 		Conflicts: conflicts(s, d.cfg.StaticPeers),
+		Problems:  d.problemList(),
 		Process:   process(),
 	}
 	d.fillLive(&out)
+	return out
+}
+
+// problemList is what any part has found wrong.
+func (d *daemon) problemList() []control.Problem {
+	out := []control.Problem{}
+	for _, r := range d.problems.All() {
+		out = append(out, control.Problem{
+			Part: r.Part, Text: r.Text, Advice: r.Advice, Since: control.SecondsOf(time.Since(r.Since)),
+		})
+	}
 	return out
 }
 
