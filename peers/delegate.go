@@ -18,9 +18,14 @@ func (d delegate) NodeMeta(int) []byte { return d.g.about.Load().encode() }
 
 // NotifyMsg implements memberlist.Delegate.
 func (d delegate) NotifyMsg(msg []byte) {
+	if !d.g.messageRoom.take(len(msg)) {
+		d.g.dropped.Add(1)
+		return
+	}
 	select {
 	case d.g.messages <- append([]byte(nil), msg...):
 	default:
+		d.g.messageRoom.give(len(msg))
 		d.g.dropped.Add(1)
 	}
 }
@@ -39,9 +44,14 @@ func (d delegate) MergeRemoteState(buf []byte, _ bool) {
 	if !ok || s.from == d.g.about.Load().node {
 		return
 	}
+	if !d.g.stateRoom.take(len(buf)) {
+		d.g.dropped.Add(1)
+		return
+	}
 	select {
 	case d.g.states <- s:
 	default:
+		d.g.stateRoom.give(len(buf))
 		d.g.dropped.Add(1)
 	}
 }

@@ -80,8 +80,10 @@ func (e *engine) run(ctx context.Context) error {
 			e.tick()
 		case <-gap.C: // carryOut publishes what was put off
 		case msg := <-e.gossip.messages:
+			e.gossip.messageRoom.give(len(msg))
 			e.receive(msg)
 		case s := <-e.gossip.states:
+			e.gossip.stateRoom.give(stateHeaderLen + len(s.state))
 			err = e.merge(s)
 		case <-e.gossip.roster.changed:
 			e.followRoster()

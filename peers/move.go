@@ -34,17 +34,28 @@ func (e *engine) move(advertise, bind netip.Addr) error {
 	if err != nil {
 		return err
 	}
-	gossip := netip.AddrPortFrom(advertise, port)
-	e.core.SetAddress(e.now(), netip.AddrPortFrom(advertise, e.cfg.DataPort), gossip)
-	save := e.core.Effects().Save
-	e.store.save(save)
-	if !e.awaitSaved(save.Token) {
+	data, gossip := netip.AddrPortFrom(advertise, e.cfg.DataPort), netip.AddrPortFrom(advertise, port)
+	if !e.setAddress(data, gossip) {
 		_ = transport.Shutdown()
+		// The write may come about later: then it must say where this node is.
+		e.core.SetAddress(e.now(), netip.AddrPortFrom(e.cfg.Advertise, e.cfg.DataPort), e.gossip.endpoint)
 		return failure(ErrState, "cannot move to %s: %s cannot be written", advertise, e.node.dir.path)
 	}
 	e.log.Info("moving to another underlay address", "from", e.cfg.Advertise, "to", advertise, "bind", bind)
 	e.cfg.Advertise, e.cfg.Bind = advertise, bind
 	return e.replaceMember(transport, gossip)
+}
+
+// setAddress has the core change its address, and reports whether that is
+// durable.
+func (e *engine) setAddress(data, gossip netip.AddrPort) bool {
+	e.core.SetAddress(e.now(), data, gossip)
+	eff := e.core.Effects()
+	e.tell(eff.Log)
+	e.announce(eff)
+	e.tableNews, e.news = e.tableNews || eff.TableChanged, true
+	e.store.save(eff.Save)
+	return e.awaitSaved(eff.Save.Token)
 }
 
 func (e *engine) checkMove(advertise, bind netip.Addr) error {

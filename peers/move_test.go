@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 )
 
@@ -97,4 +99,55 @@ func TestMoveThatFailsLeavesTheNodeWhereItWas(t *testing.T) {
 		t.Errorf("after failed moves: %+v", s.Self)
 	}
 	first.sees(second, Alive)
+}
+
+// A move that the disk did not take is not made later, when the disk works again.
+func TestMoveAfterAFailedWriteIsNeverAnnounced(t *testing.T) {
+	t.Parallel()
+	first := newHost(t, nil)
+	first.start()
+	first.leased()
+	second := newHost(t, joining(first))
+	node, err := Open(second.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var full atomic.Bool
+	node.dir.replace = func(path string, content []byte) error {
+		if full.Load() {
+			return syscall.ENOSPC
+		}
+		return replaceFile(path, content)
+	}
+	second.run(node)
+	lease, own := second.leased(), second.config.Advertise
+	first.seesHolding(second, lease)
+	full.Store(true)
+	there := nextHost()
+	if err := second.node.Move(t.Context(), there, there); !errors.Is(err, ErrState) {
+		t.Fatalf("move: %v", err)
+	}
+	full.Store(false)
+	second.logs("state can be written again")
+	start := second.node.Snapshot().Self.Start
+	first.until("it has heard of a later start", func(s *Snapshot) bool {
+		for _, n := range s.Nodes {
+			if !n.Self && n.Start >= start && start > 1 {
+				return true
+			}
+			if !n.Self && n.Gossip.Addr() == there {
+				t.Fatalf("it is announced at %v", n.Gossip)
+			}
+		}
+		return false
+	})
+	for _, n := range first.node.Snapshot().Nodes {
+		if !n.Self && (n.Gossip.Addr() != own || n.Endpoint.Addr() != own || n.State != Alive || n.Lease.Prefix != lease) {
+			t.Errorf("after the failed move: %+v", n)
+		}
+	}
+	if err := second.node.Move(t.Context(), there, there); err != nil {
+		t.Errorf("move with a disk that works: %v", err)
+	}
+	first.seesAt(second.node.Snapshot().Self.ID, there)
 }

@@ -186,10 +186,8 @@ func TestNodeInDoubtIsDeadWhenItAnswersNoMore(t *testing.T) {
 	})
 }
 
-// massDeath is how long it may take until half a network is missed. Most of the time it is
-// 20 s. But half of all probes fail then, and whoever's probes fail doubts itself and probes more
-// rarely (memberlist's awareness): in one run of ten it takes 39 to 44 s, and took 51 s once.
-const massDeath = 90 * time.Second
+// massDeath is how long it may take until half a network is missed.
+const massDeath = 40 * time.Second
 
 // When half a network loses its power, nobody waits for answers one after the other.
 func TestManyDeathsAtOnceAreKnownInTime(t *testing.T) {

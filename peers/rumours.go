@@ -7,7 +7,9 @@ import (
 
 // Limits of rumours.
 const (
-	maxRumours = 8192 // waiting; beyond that those go that were told most often
+	// Waiting; beyond either those go that were told most often.
+	maxRumours     = 8192
+	maxRumourBytes = 8 << 20
 	// minRumour is less than any has, in bytes: a signature and a key. Less room than that is not worth a look.
 	minRumour = 96
 	// maxTold bounds how often one is told: retransmitMult times the digits of a number of nodes beyond all that is meant.
@@ -24,6 +26,7 @@ type rumours struct {
 
 	mu    sync.Mutex
 	byKey map[string]*rumour
+	bytes int                // of the messages in byKey
 	told  [maxTold][]*rumour // by how often, oldest first; of one that was replaced, byKey has another
 }
 
@@ -46,10 +49,20 @@ func (q *rumours) put(key string, msg []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	r := &rumour{key, msg}
+	q.forget(key)
 	q.byKey[key] = r
+	q.bytes += len(msg)
 	q.told[0] = append(q.told[0], r)
-	if len(q.byKey) > maxRumours {
+	for len(q.byKey) > maxRumours || q.bytes > maxRumourBytes && len(q.byKey) > 1 {
 		q.dropOne()
+	}
+}
+
+// forget takes out what there is under a key; q.mu is held.
+func (q *rumours) forget(key string) {
+	if r := q.byKey[key]; r != nil {
+		q.bytes -= len(r.msg)
+		delete(q.byKey, key)
 	}
 }
 
@@ -60,7 +73,7 @@ func (q *rumours) dropOne() {
 			r := q.told[i][0]
 			q.told[i] = q.told[i][1:]
 			if q.byKey[r.key] == r {
-				delete(q.byKey, r.key)
+				q.forget(r.key)
 				return
 			}
 		}
@@ -94,7 +107,7 @@ func (q *rumours) take(overhead, room int) [][]byte {
 				if i+1 < most {
 					again[i+1] = append(again[i+1], r)
 				} else {
-					delete(q.byKey, r.key)
+					q.forget(r.key)
 				}
 			}
 		}

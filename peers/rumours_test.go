@@ -91,3 +91,25 @@ func TestRumoursAreBounded(t *testing.T) {
 		t.Error("the newest is not kept")
 	}
 }
+
+func TestRumoursAreBoundedInBytes(t *testing.T) {
+	q := newRumours(func() int { return 9 })
+	const size = 1 << 20
+	for i := range 3 * maxRumourBytes / size {
+		q.put(fmt.Sprint(i), make([]byte, size))
+		q.put("again", make([]byte, size/2)) // takes its own place
+	}
+	sum := 0
+	for _, r := range q.byKey {
+		sum += len(r.msg)
+	}
+	if sum != q.bytes || sum > maxRumourBytes {
+		t.Errorf("%d bytes wait, %d are counted, at most %d", sum, q.bytes, maxRumourBytes)
+	}
+	for len(q.byKey) > 0 {
+		q.take(0, 2*size)
+	}
+	if q.bytes != 0 {
+		t.Errorf("an empty queue counts %d bytes", q.bytes)
+	}
+}

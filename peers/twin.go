@@ -88,7 +88,8 @@ func (e *engine) findTwin(ctx context.Context, start uint64, at netip.AddrPort) 
 			if g.answers(s.name, s.endpoint) { // and we are the newcomer: nobody has heard of us yet
 				return twinFailure(s.endpoint)
 			}
-		case <-g.states: // it is asked for again when there is something to say
+		case s := <-g.states: // it is asked for again when there is something to say
+			g.stateRoom.give(stateHeaderLen + len(s.state))
 		default:
 			return nil
 		}

@@ -11,6 +11,7 @@ import (
 
 	"flanneld/internal/config"
 	"flanneld/internal/daemon"
+	"flanneld/internal/memory"
 )
 
 // settingFlag is one setting of the daemon as a flag. It only collects: what
@@ -69,6 +70,9 @@ for the next start; a second signal stops it at once. SIGHUP reads the key file 
 			}
 			log := newLogger(cfg, s)
 			warnUnknown(log, s.environ)
+			if limit := memory.ObeyCgroup(); limit > 0 {
+				log.Info("memory limit is taken from the cgroup", "bytes", limit)
+			}
 			return runDaemon(c.Context(), cfg, log)
 		},
 	}
