@@ -24,7 +24,6 @@ type egress struct {
 	batch    *tun.Batch
 	out      outbox // what the batch becomes
 	again    outbox // what was too long for its path, cut to fit
-	whole    []byte // memory to put pieces together in
 	answerer answerer
 	sources  int // how many the Conn has, a power of two
 	load     load
@@ -53,7 +52,6 @@ func newEgress(lane Lane, cfg *Config, limit *answerLimit, flows *meter) *egress
 		batch:    tun.NewBatch(egressBatch, maxPacket, egressSlab),
 		out:      newOutbox(batchSize),
 		again:    newOutbox(batchSize),
-		whole:    make([]byte, maxPacket),
 		answerer: newAnswerer(cfg.Lease, cfg.MTU),
 	}
 }
@@ -138,9 +136,7 @@ func (e *egress) forwardSuperpacket(b *tun.Packet) {
 			return
 		}
 		if len(header)+len(payload) > limit {
-			whole := e.join(header, payload)
-			e.fragment(&e.out, hop, from, whole.header(), whole.payload(), limit)
-			e.flush() // before the memory is used again
+			e.joinAndFragment(&e.out, hop, from, header, payload, limit)
 			continue
 		}
 		e.out.addPieces(hop, from, header, payload)
@@ -156,12 +152,6 @@ func (e *egress) exit(p packet) exit {
 		e.load.packets++
 	}
 	return exit{source: flow & (e.sources - 1), express: !bulk}
-}
-
-// join copies the pieces of a packet into one, valid until the next.
-func (e *egress) join(header packet, payload []byte) packet {
-	n := copy(e.whole, header)
-	return packet(e.whole[:n+copy(e.whole[n:], payload)])
 }
 
 // decide finds a packet's next hop, or the reason to drop it. It changes
@@ -221,14 +211,31 @@ func (e *egress) fragment(o *outbox, hop *NextHop, from exit, header packet, pay
 	}
 }
 
+// joinAndFragment cuts a packet in two pieces whose header goes on into that of
+// TCP or UDP, so that a fragment may end within it.
+func (e *egress) joinAndFragment(o *outbox, hop *NextHop, from exit, header packet, payload []byte, limit int) {
+	if !o.joins(len(header) + len(payload)) {
+		e.empty(o)
+		o.joined = 0 // nothing points into it
+	}
+	p := o.join(header, payload)
+	e.fragment(o, hop, from, p.header(), p.payload(), limit)
+}
+
 // makeRoom sends what is in o if there is no room for one more. That happens
 // only when fragments made more of a batch than it was.
 func (e *egress) makeRoom(o *outbox) {
-	switch {
-	case !o.full():
-	case o == &e.again:
+	if o.full() {
+		e.empty(o)
+	}
+}
+
+// empty sends what is in o. It writes to the other outbox only, so that a header
+// in memory that o.header gave stays as it is.
+func (e *egress) empty(o *outbox) {
+	if o == &e.again {
 		e.flushAgain()
-	default:
+	} else {
 		e.flush()
 	}
 }
@@ -297,17 +304,24 @@ func (e *egress) fail(header packet, _ []byte, whole bool) {
 // shorten does with the packets of message i what forward would have done, had
 // it known the path MTU. If the kernel's path MTU does not explain why the
 // message was too long, a packet is dropped, and a train is taken apart.
+//
+// Of a train that went datagram by datagram, those that are short enough are on
+// their way.
 func (e *egress) shorten(i int) {
-	t := &e.out.trains[i]
+	t, apart := &e.out.trains[i], e.out.messages[i].Lost > 0
 	limit := t.hop.Peer.limit(e.now)
 	if t.size <= limit {
 		limit = e.learnPathMTU(t.hop, t.size)
 	}
-	if t.size <= limit && t.packets == 1 {
+	if t.size <= limit && (apart || t.packets == 1) {
 		e.count(&e.out, i)
 		return
 	}
 	for j := range t.packets {
+		if n := t.length(j); apart && n <= limit {
+			e.tally.carried(&t.hop.Peer.egress, 1, n)
+			continue
+		}
 		e.resend(t, j, limit)
 	}
 }
@@ -324,9 +338,7 @@ func (e *egress) resend(t *train, j, limit int) {
 	case whole || len(header) == header.headerLen():
 		e.fragment(&e.again, t.hop, t.exit, header, payload, limit)
 	default: // the header goes on into that of TCP or UDP
-		p := e.join(header, payload)
-		e.fragment(&e.again, t.hop, t.exit, p.header(), p.payload(), limit)
-		e.flushAgain() // before the memory is used again
+		e.joinAndFragment(&e.again, t.hop, t.exit, header, payload, limit)
 	}
 }
 

@@ -18,8 +18,9 @@ const (
 )
 
 // outbox collects the datagrams of one batch for one Send. Everything in it is
-// made once; what it points to (packets of the batch, headers in its own arena)
-// must stay as it is until the messages are sent.
+// made once; what it points to (packets of the batch, what is in another outbox,
+// headers in its own arena and packets in its own memory for joined ones) must stay
+// as it is until the messages are sent.
 //
 // Packets for one peer that are of equal length and type of service form a
 // train, one message, whichever flows they are of; a shorter one ends it. Trains
@@ -33,6 +34,11 @@ type outbox struct {
 
 	arena []byte
 	used  int // of arena
+
+	// Packets that were put together to be cut differently. The fragments in
+	// messages point into it, so it belongs to this outbox alone.
+	whole  []byte
+	joined int // bytes of whole in use
 }
 
 // exit is where a packet leaves.
@@ -63,6 +69,7 @@ func newOutbox(size int) outbox {
 		trains:   make([]train, size),
 		segments: 1,
 		arena:    make([]byte, headerArena),
+		whole:    make([]byte, maxPacket),
 	}
 }
 
@@ -73,6 +80,19 @@ func (o *outbox) full() bool { return o.n == len(o.messages) || o.used+headerRoo
 func (o *outbox) pending() []encap.Message { return o.messages[:o.n] }
 
 func (o *outbox) reset() { o.n, o.used = 0, 0 }
+
+// joins reports whether there is memory to join a packet of n bytes. reset frees
+// none: it may come while a joined packet is being cut.
+func (o *outbox) joins(n int) bool { return o.joined+n <= len(o.whole) }
+
+// join copies the pieces of a packet into one. joins must have reported that there
+// is room.
+func (o *outbox) join(header packet, payload []byte) packet {
+	at := o.joined
+	o.joined += copy(o.whole[at:], header)
+	o.joined += copy(o.whole[o.joined:], payload)
+	return packet(o.whole[at:o.joined:o.joined])
+}
 
 // header is memory for the header of a packet that add will add.
 func (o *outbox) header() []byte { return o.arena[o.used : o.used+headerRoom] }
