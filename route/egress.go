@@ -31,7 +31,7 @@ type egress struct {
 	// Of the current batch:
 	routes *snapshot
 	now    time.Time
-	tick   uint32 // the meter's time
+	tick   int64 // the meter's time
 	tally  tally
 	err    error // of the socket or the queue: the lane ends after this batch
 

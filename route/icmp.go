@@ -3,6 +3,7 @@ package route
 import (
 	"encoding/binary"
 	"net/netip"
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -44,20 +45,39 @@ const (
 
 // answerLimit bounds the answers of all lanes, each reason for itself, so that
 // packets to nowhere cannot suppress what a path MTU is learned from.
-type answerLimit [reasonCount]*rate.Limiter
+type answerLimit [reasonCount]*allowance
 
 func newAnswerLimit() *answerLimit {
 	var l answerLimit
 	for r := range answers {
 		if answers[r].typ != 0 {
-			l[r] = rate.NewLimiter(answersPerSecond, answerBurst)
+			l[r] = &allowance{limiter: rate.NewLimiter(answersPerSecond, answerBurst)}
 		}
 	}
 	return &l
 }
 
 // allow takes one answer off the allowance.
-func (l *answerLimit) allow(r Reason, now time.Time) bool { return l[r].AllowN(now, 1) }
+func (l *answerLimit) allow(r Reason, now time.Time) bool { return l[r].allow(now) }
+
+// allowance is a rate.Limiter whose time only runs forward. Each lane has the
+// time at which its batch began, so that what one lane passes may lie before
+// what another has passed. A rate.Limiter goes back then, and allows twice what
+// that time is worth.
+type allowance struct {
+	mu      sync.Mutex
+	limiter *rate.Limiter
+	latest  time.Time
+}
+
+func (a *allowance) allow(now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if now.After(a.latest) {
+		a.latest = now
+	}
+	return a.limiter.AllowN(a.latest, 1)
+}
 
 // answerer writes ICMP error messages to overlay senders. It belongs to one
 // lane; the message it makes is valid until the next.

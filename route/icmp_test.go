@@ -167,3 +167,23 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// Lanes pass times that lie before each other's. However they alternate, no more
+// answers go out than a burst and what the time is worth.
+func TestAnswerLimitDoesNotGoBack(t *testing.T) {
+	l, start := newAnswerLimit(), time.Now()
+	const passed = 100 * time.Millisecond
+	allowed := 0
+	for at := time.Duration(0); at < passed; at += time.Millisecond {
+		for range 50 {
+			for _, late := range []time.Duration{0, 20 * time.Millisecond} {
+				if l.allow(NoRoute, start.Add(at-late)) {
+					allowed++
+				}
+			}
+		}
+	}
+	if most := answerBurst + int(answersPerSecond*passed.Seconds()); allowed > most {
+		t.Errorf("%d answers within %v, want %d at most", allowed, passed, most)
+	}
+}

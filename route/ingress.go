@@ -27,7 +27,7 @@ type ingress struct {
 
 	// Of the current batch:
 	routes *snapshot
-	tick   uint32 // the meter's time
+	tick   int64 // the meter's time
 	last   acquaintance
 	tally  tally
 	err    error // of the queue: the lane ends after this batch

@@ -29,41 +29,50 @@ const (
 // together, so that both are of one kind, here and at the peer: the kernel
 // gives what leaves to the queue that the answers were written through.
 //
-// All lanes share it. Where two of them count the same flow at the same moment
-// one of them may not count.
+// All lanes share it. Each has the time at which its batch began, so that a flow
+// may be counted at a time before the one that it was counted at last. A flow's
+// time only runs forward: it does not become sparse by such a step back.
 type meter struct {
 	start time.Time
 	flows [meterSize]atomic.Uint64 // meterState
 }
 
-// meterState is what is known of a flow: from the top, 31 bits for the bytes in
-// excess of sparseRate, one that says that the flow is bulk, and 32 for when
-// that was so, in milliseconds since the start.
+// meterState is what is known of a flow: from the top, 18 bits for the bytes in
+// excess of sparseRate, at most bulkMemory, one that says that the flow is bulk,
+// and 45 for when that was so, in milliseconds since the start: a thousand years.
 type meterState uint64
 
 const (
-	meterBulk  meterState = 1 << 32
-	meterLevel            = 33
+	meterTime             = 1<<45 - 1
+	meterBulk  meterState = 1 << 45
+	meterLevel            = 46
 )
 
 func newMeter() *meter { return &meter{start: time.Now()} }
 
 // tick is the meter's time.
-func (m *meter) tick(now time.Time) uint32 { return uint32(now.Sub(m.start).Milliseconds()) }
+func (m *meter) tick(now time.Time) int64 { return now.Sub(m.start).Milliseconds() }
 
 // count counts a packet, or superpacket, of this many bytes, and reports whether
 // its flow is bulk.
-func (m *meter) count(flow, bytes int, tick uint32) bool {
+func (m *meter) count(flow, bytes int, tick int64) bool {
 	f := &m.flows[flow&(meterSize-1)]
-	s := meterState(f.Load()).after(bytes, tick)
-	f.Store(uint64(s))
-	return s&meterBulk != 0
+	for {
+		old := f.Load()
+		s := meterState(old).after(bytes, tick)
+		if f.CompareAndSwap(old, uint64(s)) {
+			return s&meterBulk != 0
+		}
+	}
 }
 
-// after is what becomes of the state by one more packet.
-func (s meterState) after(bytes int, tick uint32) meterState {
+// after is what becomes of the state by one more packet. A tick before the
+// state's own counts as that one.
+func (s meterState) after(bytes int, tick int64) meterState {
 	const perTick = sparseRate / 1000
-	level := max(0, int64(s>>meterLevel)-int64(tick-uint32(s))*perTick)
+	last := int64(s & meterTime)
+	tick = max(tick, last)
+	level := max(0, int64(s>>meterLevel)-(tick-last)*perTick)
 	bulk := s & meterBulk
 	if level == 0 {
 		bulk = 0

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 // stream counts packets of this size at this rate for a while, and returns how
@@ -64,8 +66,58 @@ func TestMeterForgets(t *testing.T) {
 	if count(10, time.Second) {
 		t.Error("still bulk after most of a second")
 	}
-	if count(10, 50*24*time.Hour) { // the clock has gone round
-		t.Error("bulk after 50 days of silence")
+	// A clock of 32 bits would have gone round, or be about to.
+	for _, days := range []time.Duration{24, 25, 49, 50, 100, 36500} {
+		for range 100 {
+			count(64<<10, 24*time.Hour*days)
+		}
+		if count(10, 24*time.Hour*days+time.Second) {
+			t.Errorf("bulk after a second of silence on day %d", days)
+		}
+	}
+	if count(10, 200*365*24*time.Hour) {
+		t.Error("bulk after a century of silence")
+	}
+}
+
+// A lane that was kept from running for a while counts its batch with the time at
+// which the batch began. However far that is behind the time of another lane, a
+// bulk flow does not become sparse sooner.
+func TestMeterDoesNotGoBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := newMeter()
+		var now, latest, bulkUntil int64
+		for range 20 {
+			now += rapid.Int64Range(0, 100).Draw(t, "later")
+			late := rapid.SampledFrom([]int64{0, 0, 1, 2, 10, 1000, 1 << 33}).Draw(t, "late")
+			bytes := rapid.SampledFrom([]int{10, 64 << 10}).Draw(t, "bytes")
+			tick := max(0, now-late)
+			latest = max(latest, tick)
+			if bulk := m.count(7, bytes, tick); !bulk && latest < bulkUntil {
+				t.Fatalf("sparse at %d ms, counted at %d, bulk until %d", latest, tick, bulkUntil)
+			}
+			if bytes > sparseBurst {
+				bulkUntil = latest + int64(bytes)*1000/sparseRate
+			}
+		}
+	})
+}
+
+// Two lanes that count a flow at the same moment both count.
+func TestMeterLosesNoCount(t *testing.T) {
+	m := newMeter()
+	var lanes sync.WaitGroup
+	const each = bulkMemory / packetCost / 2 // together they stay below what is remembered
+	for range 2 {
+		lanes.Go(func() {
+			for range each {
+				m.count(7, 0, 0)
+			}
+		})
+	}
+	lanes.Wait()
+	if level := m.flows[7].Load() >> meterLevel; level != 2*each*packetCost {
+		t.Errorf("%d bytes counted, want %d", level, 2*each*packetCost)
 	}
 }
 
@@ -87,7 +139,7 @@ func TestMeterIsForAllLanes(t *testing.T) {
 	for range 4 {
 		lanes.Go(func() {
 			for i := range 10_000 {
-				m.count(rand.IntN(1<<16), 64<<10, uint32(i/10))
+				m.count(rand.IntN(1<<16), 64<<10, int64(i/10))
 			}
 		})
 	}
