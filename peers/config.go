@@ -22,8 +22,12 @@ type Config struct {
 	SubnetMin, SubnetMax netip.Addr
 	// Subnet pins the lease: exactly this subnet or none. Zero: any.
 	Subnet netip.Prefix
-	// Reserved are subnets of hosts that take no part in the gossip: this node claims none of them, and promises none.
-	Reserved []netip.Prefix
+	// Reserved are subnets of other hosts that take no part in the gossip. This node claims none of them. It promises one only to a
+	// node that announces the underlay address of the host: it is that host.
+	Reserved []Reservation
+	// Prefer are subnets to claim first where they are free, the best one first. Those that are none of the network's, or are not
+	// handed out, are passed over. A lease of one is not pinned.
+	Prefer []netip.Prefix
 
 	// Join lists seeds, host[:port]; without a port, [DefaultGossipPort]. A node given one never founds a network.
 	Join []string
@@ -75,6 +79,12 @@ const (
 	maxNameLen = 253 // RFC 1035 section 3.1: the longest host name
 	maxPrefix  = 32
 )
+
+// Reservation is the subnet of a host that takes no part in the gossip.
+type Reservation struct {
+	Subnet   netip.Prefix
+	Endpoint netip.AddrPort // where the host takes datagrams
+}
 
 // complete fills in what was left open, and checks what the core does not.
 func (c *Config) complete() error {

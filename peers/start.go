@@ -53,6 +53,10 @@ func (n *Node) run(ctx context.Context) error {
 
 func (n *Node) coreConfig(gossipPort uint16) core.Config {
 	c := &n.config
+	var reserved []core.Reservation
+	for _, r := range c.Reserved {
+		reserved = append(reserved, core.Reservation{Subnet: r.Subnet, Endpoint: r.Endpoint})
+	}
 	return core.Config{
 		Identity: n.last.identity,
 		Instance: randomUint64(),
@@ -61,7 +65,8 @@ func (n *Node) coreConfig(gossipPort uint16) core.Config {
 		Gossip:   netip.AddrPortFrom(c.Advertise, gossipPort),
 		MTU:      uint16(c.MTU),
 		Pin:      c.Subnet,
-		Reserved: c.Reserved,
+		Reserved: reserved,
+		Prefer:   c.Prefer,
 		LeaseTTL: c.LeaseTTL,
 		MayFound: len(n.seeds) == 0,
 		Want:     core.Network{Prefix: c.Network, SubnetLen: uint8(c.SubnetLen), SubnetMin: c.SubnetMin, SubnetMax: c.SubnetMax},

@@ -3,16 +3,17 @@ package core
 import (
 	"encoding/binary"
 	"iter"
-	"slices"
 )
 
-// candidate is the slot to claim next. The slot held last comes first where it
-// is free; then slots that were never used, in an order of this node's own, so
+// candidate is the slot to claim next. Preferred ones come first where they
+// are free, see preferred; then slots that were never used, in an order of this node's own, so
 // that nodes starting together do not ask for the same; then slots handed
 // back; then those of nodes that have been dead for the lease TTL.
 func (c *Core) candidate() (Slot, bool) {
-	if s := c.vault.Slot; s != 0 && c.claimable(s) && c.rank(s) < 2 {
-		return s, true
+	for _, s := range c.preferred() {
+		if c.claimable(s) && c.rank(s) < 2 {
+			return s, true
+		}
 	}
 	best, bestRank := Slot(0), 3
 	for s := range c.slotsInOrder() {
@@ -48,11 +49,6 @@ func (c *Core) rank(s Slot) int {
 func (c *Core) claimable(s Slot) bool {
 	p := c.promiseFor(s)
 	return !c.reserved(s) && c.claim.avoid[s] <= c.now && (p == nil || p.Claimant.IsZero() || p.Claimant == c.id)
-}
-
-// reserved reports whether a slot's subnet is set aside by the configuration.
-func (c *Core) reserved(s Slot) bool {
-	return slices.ContainsFunc(c.cfg.Reserved, c.Network().SubnetOf(s).Overlaps)
 }
 
 // slotsInOrder walks over all eligible slots once: start and step come from

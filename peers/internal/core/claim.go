@@ -48,6 +48,7 @@ type claim struct {
 	pause   time.Duration // between asking again
 	enough  Time          // since when a majority has promised; -1: it has not
 	refused bool
+	refusal string              // why, for people; "" where nobody said
 	owed    map[NodeID][]NodeID // see answer.Owed, by who said so
 	grant   LeaseRecord
 	acks    map[NodeID]bool
@@ -309,7 +310,10 @@ func (c *Core) beginClaim(s Slot) {
 	k.votes, k.owed, k.acks = map[NodeID]verdict{}, map[NodeID][]NodeID{}, map[NodeID]bool{}
 	k.pause, k.enough, k.refused = askAgainFirst, -1, false
 	c.setPhase(phaseAsking)
-	c.setWaiting("")
+	if k.refusal == "" { // otherwise it stands until this claim has an outcome
+		c.setWaiting("")
+	}
+	k.refusal = ""
 	c.askElectors()
 	c.decide()
 }
@@ -337,6 +341,7 @@ func (c *Core) giveUp() {
 		k.avoid = map[Slot]Time{}
 	}
 	k.avoid[k.slot] = c.now + avoidFor/2 + time.Duration(c.cfg.Rand.Int64N(int64(avoidFor)))
+	c.tellRefusal()
 	c.setPhase(phaseNone)
 	c.retryLater()
 }
@@ -378,4 +383,19 @@ func (c *Core) wants(s Slot, claim uint64) bool {
 		return true
 	}
 	return c.claim.phase == phaseAsking && claim == c.claim.number
+}
+
+// tellRefusal says why a claim was refused. A pinned one is made again until it
+// is granted, so what stands in its way is what the node waits for.
+func (c *Core) tellRefusal() {
+	k := &c.claim
+	if k.refusal == "" {
+		return
+	}
+	if pin, ok := c.pinned(); ok && pin == k.slot {
+		c.setWaiting("%s", k.refusal)
+		return
+	}
+	c.log(levelInfo, "subnet is not granted; asking for another", "reason", k.refusal)
+	k.refusal = ""
 }

@@ -22,9 +22,11 @@ type Config struct {
 	MTU      uint16
 	Pin      netip.Prefix  // the subnet to hold, or zero for any
 	LeaseTTL time.Duration // how long a dead node keeps its subnet
-	// Reserved are subnets that belong to hosts outside of the gossip: none of
-	// them is claimed, or promised to anyone.
-	Reserved []netip.Prefix
+	// Reserved are subnets that belong to other hosts outside of the gossip.
+	Reserved []Reservation
+	// Prefer are the subnets to claim first where they are free, the best one
+	// first; those that are none of the network's are passed over.
+	Prefer []netip.Prefix
 	// MayFound lets a node that is in no network found one.
 	MayFound bool
 	// Want is the network asked for; zero fields are open.
@@ -62,7 +64,8 @@ type Core struct {
 	sync     syncState
 	kept     keptState
 	conflict []Conflict
-	resumed  bool // the start is durable, and the lease of the last one is taken up
+	wishesAt uint64 // changes of leases that dropWishes has seen
+	resumed  bool   // the start is durable, and the lease of the last one is taken up
 	leaving  bool
 	retireAt Time // see Retire; 0: never
 
@@ -101,6 +104,7 @@ func New(cfg Config, encodedVault, encodedTable []byte) (*Core, error) {
 		}
 		c.vault = v
 	}
+	c.cfg.Reserved = slices.Clone(cfg.Reserved)
 	c.vault.Start++
 	c.vault.Endpoint, c.vault.Gossip = cfg.Endpoint, cfg.Gossip
 	if err := c.enterKnownNetwork(encodedTable); err != nil {
@@ -272,6 +276,7 @@ func (c *Core) Tick(now Time) {
 	c.noticePause()
 	c.endAmnesia()
 	c.expirePromises()
+	c.dropWishes()
 	c.dropSettled()
 	c.remindClaimants()
 	c.driveClaim()

@@ -182,7 +182,7 @@ func TestReservedSubnetsAreNeitherClaimedNorPromised(t *testing.T) {
 		w := newWorld(t, seed, 3, func(i int, c *Config) {
 			if i == 0 { // the others do not know of the reservation
 				c.Want = Network{Prefix: netip.MustParsePrefix("10.9.0.0/26"), SubnetLen: 28} // 3 slots
-				c.Reserved = []netip.Prefix{netip.MustParsePrefix("10.9.0.16/28")}
+				c.Reserved = []Reservation{{Subnet: netip.MustParsePrefix("10.9.0.16/28")}}
 			}
 		})
 		for _, h := range w.hosts[:2] {

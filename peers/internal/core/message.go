@@ -68,6 +68,9 @@ type answer struct {
 	// Owed are nodes that may hold a lease for all the answering node knows: it
 	// has promised them one, and could not hear what became of that.
 	Owed []NodeID `cbor:"11,keyasint,omitempty"`
+	// Static, with taken, is the ADDR:PORT of the host outside of the gossip
+	// that the slot is reserved for; "" for any other reason.
+	Static string `cbor:"12,keyasint,omitempty"`
 }
 
 // withdraw gives promises back: of the slot, up to and including the claim.

@@ -27,6 +27,8 @@ type vault struct {
 	// Leases are those that were known when the vault was written, as promises:
 	// the node table on disk is older, or may be lost.
 	Leases []promise `cbor:"10,keyasint,omitempty"`
+	// Wishes are what a reset has left of the network before it.
+	Wishes []wish `cbor:"12,keyasint,omitempty"`
 }
 
 // promise is this holder's word that a slot goes to nobody but the claimant.
@@ -64,7 +66,7 @@ func decodeVault(encoded []byte) (vault, error) {
 	if err := decoder.Unmarshal(encoded, &v); err != nil {
 		return vault{}, fmt.Errorf("core: vault: %w", err)
 	}
-	if len(v.Promises) > maxPromises || len(v.Leases) > maxPromises {
+	if len(v.Promises) > maxPromises || len(v.Leases) > maxPromises || len(v.Wishes) > maxPromises {
 		return vault{}, errors.New("core: vault: too many promises")
 	}
 	if v.Network.Prefix.IsValid() {

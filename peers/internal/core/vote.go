@@ -29,6 +29,9 @@ func (c *Core) receiveAsk(m ask) error {
 	if p := c.promiseFor(m.Slot); p != nil && p.Claimant == m.From && p.Claim > m.Claim {
 		return nil // it was overtaken
 	}
+	if !c.knows(m) {
+		return nil
+	}
 	a := answer{header: c.header(), Slot: m.Slot, Epoch: m.Epoch, Claim: m.Claim, Holders: c.holdersHash(), Owed: c.owed()}
 	if !c.refuse(m, &a) {
 		c.promise(m, a)
@@ -54,8 +57,9 @@ func (c *Core) refuse(m ask, a *answer) bool {
 		a.Verdict, a.By = taken, p.Claimant
 	case p != nil && (m.Epoch < p.Epoch || m.Epoch == p.Epoch && p.Claimant != m.From):
 		a.Verdict, a.Seen = stale, p.Epoch
-	case c.reserved(m.Slot), c.claim.claims(m.Slot):
+	case c.claim.claims(m.Slot):
 		a.Verdict, a.By = taken, c.id
+	case c.setAside(m, a):
 	case p == nil && !c.makeRoom():
 		a.Verdict = abstain
 	default:
@@ -253,7 +257,7 @@ func (c *Core) receiveAnswer(m answer) error {
 		k.floor[m.Slot] = max(k.floor[m.Slot], m.Seen)
 		k.refused = true
 	case held, taken:
-		k.refused = true
+		k.refused, k.refusal = true, c.refusal(m)
 	default:
 		return ErrMalformed
 	}

@@ -1,0 +1,116 @@
+package core
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Reservation is a subnet of a host outside of the gossip. Only a node at that
+// host's underlay address is promised it: such a node is that host, moved into
+// the network.
+type Reservation struct {
+	Subnet   netip.Prefix
+	Endpoint netip.AddrPort // where the host takes datagrams
+
+	told Time // when a refusal was last logged; 0: never
+}
+
+// tellAgain is how long a holder keeps silent about further claims of a subnet
+// that is reserved here.
+const tellAgain = time.Minute
+
+// reserved reports whether a slot's subnet is not for this node to claim.
+func (c *Core) reserved(s Slot) bool {
+	return c.reservation(s) != nil || !c.keptFor(s, c.id).IsZero()
+}
+
+// reservation is the first one that a slot's subnet overlaps, nil without one.
+func (c *Core) reservation(s Slot) *Reservation {
+	subnet := c.Network().SubnetOf(s)
+	i := slices.IndexFunc(c.cfg.Reserved, func(r Reservation) bool { return r.Subnet.Overlaps(subnet) })
+	if i < 0 {
+		return nil
+	}
+	return &c.cfg.Reserved[i]
+}
+
+// knows reports whether a claimant's addresses are known here, where they
+// matter: for a reserved slot. Where they are not, the two compare tables, and
+// the claimant asks again within askAgainFirst.
+func (c *Core) knows(m ask) bool {
+	if c.table.nodes[m.From] != nil || c.reservation(m.Slot) == nil {
+		return true
+	}
+	c.sendDigest(m.From)
+	return false
+}
+
+// setAside reports whether a slot is reserved for another than the claimant,
+// and says in the answer for whom.
+func (c *Core) setAside(m ask, a *answer) bool {
+	if node := c.keptFor(m.Slot, m.From); !node.IsZero() {
+		a.Verdict, a.By = taken, node
+		return true
+	}
+	r := c.reservation(m.Slot)
+	if r == nil || c.isAt(m.From, r.Endpoint.Addr()) {
+		return false
+	}
+	a.Verdict, a.By, a.Static = taken, c.id, r.Endpoint.String()
+	if r.told == 0 || c.now-r.told >= tellAgain {
+		r.told = max(c.now, 1)
+		c.log(levelWarn, "refused a claim of a static peer's subnet; remove the --static-peer or correct its address if the node is that host",
+			"node", c.nameOf(m.From), "subnet", c.Network().SubnetOf(m.Slot), "static peer", r.Endpoint)
+	}
+	return true
+}
+
+// isAt reports whether a node announces that address, for data and for gossip.
+// Answers go to the address for gossip, so a promise reaches that host alone.
+func (c *Core) isAt(id NodeID, addr netip.Addr) bool {
+	n := c.table.nodes[id]
+	return n != nil && n.rec.Endpoint.Addr() == addr && n.rec.Gossip.Addr() == addr
+}
+
+// refusal is the reason in an answer, for people; "" where it has none to give.
+// A claim that may try another subnet gives a reason for a static peer's only.
+func (c *Core) refusal(m answer) string {
+	subnet := c.Network().SubnetOf(m.Slot)
+	static, err := netip.ParseAddrPort(m.Static)
+	pin, pinned := c.pinned()
+	switch {
+	case m.Verdict != taken:
+		return ""
+	case m.Static != "" && err == nil:
+		return "node " + c.nameOf(m.From) + " has " + subnet.String() + " as --static-peer at " + static.String() +
+			": start it without, or with this host's address there"
+	case !pinned || pin != m.Slot:
+		return ""
+	case m.By == m.From:
+		return "node " + c.nameOf(m.From) + " asks for " + subnet.String() + " itself"
+	}
+	return subnet.String() + " is promised to node " + c.nameOf(m.By)
+}
+
+// preferred are the slots to claim before any other, in this order: what the
+// driver prefers, within the range that is handed out; what this node held
+// last; what it held before a reset.
+func (c *Core) preferred() []Slot {
+	var slots []Slot
+	low, high := c.Network().eligible()
+	for _, p := range c.cfg.Prefer {
+		if s, ok := c.Network().SlotOf(p); ok && s >= low && s <= high {
+			slots = append(slots, s)
+		}
+	}
+	if s := c.vault.Slot; s != 0 && s < c.Network().Slots() {
+		slots = append(slots, s)
+	}
+	for _, w := range c.vault.Wishes {
+		if s, ok := c.Network().SlotOf(w.Subnet); ok && s != 0 && w.Node == c.id {
+			slots = append(slots, s)
+		}
+	}
+	return slots
+}

@@ -1,0 +1,152 @@
+package core
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+var staticSubnet = netip.MustParsePrefix("10.244.77.0/24")
+
+// reserveForHost gives every host but the last the last one's subnet as that of
+// a static peer at its address.
+func reserveForHost(n int, adjust func(last *Config)) func(i int, c *Config) {
+	var others []*Config
+	return func(i int, c *Config) {
+		if i < n-1 {
+			others = append(others, c)
+			return
+		}
+		for _, o := range others {
+			o.Reserved = []Reservation{{Subnet: staticSubnet, Endpoint: c.Endpoint}}
+		}
+		adjust(c)
+	}
+}
+
+func TestAClaimFromAStaticPeersAddressIsPromisedItsSubnet(t *testing.T) {
+	for name, ask := range map[string]func(*Config){
+		"pinned":    func(c *Config) { c.Pin = staticSubnet },
+		"preferred": func(c *Config) { c.Prefer = []netip.Prefix{staticSubnet} },
+	} {
+		for seed := range uint64(20) {
+			w := newWorld(t, seed, 4, reserveForHost(4, ask))
+			w.links.base = 20 * time.Millisecond
+			w.bootInTurn(w.hosts[:3])
+			w.hosts[3].boot()
+			w.runUntil(5*time.Second, name+" lease", w.hosts[3].confirmed)
+			if s, _ := w.hosts[3].lease(); s != staticSubnet {
+				t.Fatalf("%s, seed %d: it holds %s, want %s\n%s", name, seed, s, staticSubnet, w.dump())
+			}
+		}
+	}
+}
+
+func TestAClaimOfAStaticPeersSubnetFromElsewhereIsRefusedWithTheReason(t *testing.T) {
+	at := addressOf(900, 8285)
+	for name, place := range map[string]func(claimant *Config, r *Reservation){
+		"other host":                      func(_ *Config, r *Reservation) { r.Endpoint = at },
+		"data alone is at that address":   func(c *Config, r *Reservation) { c.Endpoint, r.Endpoint = at, at },
+		"gossip alone is at that address": func(c *Config, r *Reservation) { r.Endpoint, c.Endpoint = c.Endpoint, at },
+	} {
+		w := newWorld(t, 5, 3, nil)
+		reserved := Reservation{Subnet: staticSubnet}
+		w.hosts[2].config.Pin = staticSubnet
+		reserved.Endpoint = w.hosts[2].config.Endpoint
+		place(&w.hosts[2].config, &reserved)
+		for _, h := range w.hosts[:2] {
+			h.config.Reserved = []Reservation{reserved}
+		}
+		w.bootInTurn(w.hosts[:2])
+		w.hosts[2].boot()
+		want := "node host0 has 10.244.77.0/24 as --static-peer at " + reserved.Endpoint.String()
+		alt := strings.Replace(want, "host0", "host1", 1)
+		says := func() bool {
+			waiting := w.hosts[2].core.View().Waiting
+			return strings.HasPrefix(waiting, want) || strings.HasPrefix(waiting, alt)
+		}
+		w.runUntil(5*time.Second, name+": the reason", says)
+		for range 100 { // it stays there, and does not come and go with each claim
+			w.run(100 * time.Millisecond)
+			if !says() {
+				t.Fatalf("%s: it waits for %q", name, w.hosts[2].core.View().Waiting)
+			}
+		}
+		if w.hosts[2].confirmed() {
+			t.Fatalf("%s: the subnet was granted", name)
+		}
+		if n := countLogs(w.hosts[0], "refused a claim of a static peer's subnet"); n != 1 {
+			t.Errorf("%s: host0 logged it %d times in 10 s, want once", name, n)
+		}
+		for _, h := range w.hosts[:2] { // the operator corrects the list
+			h.config.Reserved = nil
+			h.crash()
+			h.boot()
+		}
+		w.runUntil(time.Minute, "granted without the reservation", w.hosts[2].confirmed)
+		if waiting := w.hosts[2].core.View().Waiting; waiting != "" {
+			t.Errorf("%s: it still says %q", name, waiting)
+		}
+	}
+}
+
+func countLogs(h *host, text string) (n int) {
+	for _, line := range h.logs {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestAFreePreferredSubnetIsHeldAndAnyOtherIsPassedOver(t *testing.T) {
+	prefixes := func(texts ...string) (all []netip.Prefix) {
+		for _, text := range texts {
+			all = append(all, netip.MustParsePrefix(text))
+		}
+		return all
+	}
+	for _, c := range []struct {
+		name   string
+		prefer []netip.Prefix
+		want   string // "": any but the preferred
+	}{
+		{"free", prefixes("10.244.50.0/24"), "10.244.50.0/24"},
+		{"the second is free", prefixes("10.244.40.0/24", "10.244.50.0/24"), "10.244.50.0/24"},
+		{"none of the network's", prefixes("172.17.0.0/16", "10.244.0.0/16", "10.244.50.0/25", "10.244.50.0/24"), "10.244.50.0/24"},
+		{"the first is not handed out", prefixes("10.244.0.0/24"), ""},
+		{"beyond --subnet-max", prefixes("10.244.200.0/24"), ""},
+		{"held", prefixes("10.244.40.0/24"), ""},
+	} {
+		for founds := range 2 { // the node in question founds, or joins
+			w := newWorld(t, 3, 2, func(i int, cfg *Config) {
+				if i == 0 {
+					cfg.Want.SubnetMax = netip.MustParseAddr("10.244.100.0")
+				}
+				if i != founds {
+					cfg.Prefer = c.prefer
+				} else if i == 0 {
+					cfg.Pin = netip.MustParsePrefix("10.244.40.0/24")
+				}
+			})
+			h := w.hosts[1-founds]
+			if founds == 1 && (c.name == "held" || c.name == "the second is free") {
+				continue // a founder finds nothing held
+			}
+			w.bootInTurn(w.hosts)
+			got, _ := h.lease()
+			if c.want != "" && got.String() != c.want {
+				t.Errorf("%s: host%d holds %s, want %s", c.name, h.index, got, c.want)
+			}
+			if c.want == "" && got == c.prefer[0] {
+				t.Errorf("%s: host%d holds %s", c.name, h.index, got)
+			}
+			for _, n := range h.core.View().Nodes {
+				if n.Self && n.Lease.Pinned {
+					t.Errorf("%s: a preferred lease is pinned", c.name)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,164 @@
+package core
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// A reset gives up a damaged network. The node keeps its identity, the count
+// of its starts, and as wishes what is known of who held which subnet: in the
+// network that is founded next each of them is for that node.
+
+// wish is a subnet of a network that was given up, and its holder there.
+type wish struct {
+	Subnet netip.Prefix `cbor:"1,keyasint"`
+	Node   NodeID       `cbor:"2,keyasint"`
+}
+
+// wishFor is how long a lease holder keeps subnets for nodes that have not come
+// back yet, from each of its starts on. It is no longer than an operator needs
+// to start all hosts: the damage may have been holders that never existed.
+const wishFor = time.Hour
+
+// Given is what a reset gives up and keeps.
+type Given struct {
+	Network Network      // zero Prefix: the node was in none
+	Subnet  netip.Prefix // asked for again; zero: none is remembered
+	Others  int          // whose subnets are kept for them
+}
+
+// Reset makes, from what the last start of a node left, the vault to begin with
+// after a reset. Either of the two may be nil, where it was lost. A table that
+// is damaged, or of another network, is passed over.
+func Reset(id NodeID, encodedVault, encodedTable []byte) (vaultAfter []byte, given Given, err error) {
+	return reset(id, encodedVault, encodedTable, ed25519Signer{})
+}
+
+func reset(id NodeID, encodedVault, encodedTable []byte, signer signer) (vaultAfter []byte, given Given, err error) {
+	v := vaultOf(id, encodedTable, signer)
+	if encodedVault != nil {
+		if v, err = decodeVault(encodedVault); err != nil {
+			return nil, Given{}, err
+		}
+	}
+	after := vault{Start: v.Start, Endpoint: v.Endpoint, Gossip: v.Gossip, Wishes: v.wishes(id, v.tableLeases(encodedTable, signer))}
+	if given.Network = v.Network; !v.Network.Prefix.IsValid() {
+		after.Slot = v.Slot // it has left
+	}
+	for _, w := range after.Wishes {
+		if w.Node == id {
+			given.Subnet = w.Subnet
+		} else {
+			given.Others++
+		}
+	}
+	return mustEncode(after), given, nil
+}
+
+// wishes are the subnets that are known to be held, one a node, and this node's
+// own first. Those of an earlier reset stand until they are known better.
+func (v *vault) wishes(id NodeID, table []LeaseRecord) []wish {
+	n := v.Network
+	if !n.Prefix.IsValid() {
+		return v.Wishes
+	}
+	var all []wish
+	add := func(s Slot, holder NodeID) {
+		if s == 0 || s >= n.Slots() || holder.IsZero() || len(all) >= maxPromises {
+			return
+		}
+		w := wish{n.SubnetOf(s), holder}
+		if !slices.ContainsFunc(all, func(o wish) bool { return o.Subnet == w.Subnet || o.Node == w.Node }) {
+			all = append(all, w)
+		}
+	}
+	add(v.Slot, id)
+	for _, l := range table {
+		add(l.Slot, l.Holder)
+	}
+	for _, l := range v.Leases {
+		add(l.Slot, l.Claimant)
+	}
+	for _, w := range v.Wishes {
+		if s, ok := n.SlotOf(w.Subnet); ok {
+			add(s, w.Node)
+		}
+	}
+	return all
+}
+
+// vaultOf is what the node table knows of a lost vault: network, start number
+// and subnet.
+func vaultOf(id NodeID, encodedTable []byte, signer signer) (v vault) {
+	s, err := decodeState(encodedTable)
+	if err != nil {
+		return v
+	}
+	v.Network = s.Network
+	t := readTable(s, signer)
+	if n := t.nodes[id]; n != nil {
+		v.Start, v.Endpoint, v.Gossip = n.rec.Start, n.rec.Endpoint, n.rec.Gossip
+	}
+	if l := t.heldBy(id); l != nil {
+		v.Slot = l.rec.Slot
+	}
+	return v
+}
+
+// readTable is the table of a state; records in it that do not hold are left
+// out, as at a start.
+func readTable(s state, signer signer) *table {
+	t := newTable(s.Network, true, signer)
+	for _, raw := range s.Records {
+		_, _ = t.take(raw)
+	}
+	return t
+}
+
+// tableLeases are the leases of a node table, in ascending order of slots;
+// empty where the table cannot be read or is of another network.
+func (v *vault) tableLeases(encodedTable []byte, signer signer) []LeaseRecord {
+	s, err := decodeState(encodedTable)
+	if err != nil || s.Network.ID() != v.Network.ID() {
+		return nil
+	}
+	t := readTable(s, signer)
+	var leases []LeaseRecord
+	for _, slot := range t.sortedSlots() {
+		leases = append(leases, t.leases[slot].rec)
+	}
+	return leases
+}
+
+// keptFor is the node that a slot is kept for since a reset, zero without one
+// or where that is the claimant.
+func (c *Core) keptFor(s Slot, claimant NodeID) NodeID {
+	if len(c.vault.Wishes) == 0 || c.now >= wishFor {
+		return NodeID{}
+	}
+	subnet := c.Network().SubnetOf(s)
+	for _, w := range c.vault.Wishes {
+		if w.Subnet.Overlaps(subnet) && w.Node != claimant && w.Node != c.id {
+			return w.Node
+		}
+	}
+	return NodeID{}
+}
+
+// dropWishes drops the wishes of nodes that hold a lease by now, and all of
+// them when their time is up. The next write of the vault has it: one kept too
+// long does no harm.
+func (c *Core) dropWishes() {
+	if len(c.vault.Wishes) == 0 || c.now < wishFor && c.wishesAt == c.table.leaseChanges {
+		return
+	}
+	c.wishesAt = c.table.leaseChanges
+	holders := map[NodeID]bool{}
+	for _, l := range c.table.leases {
+		holders[l.rec.Holder] = true
+	}
+	c.vault.Wishes = slices.DeleteFunc(c.vault.Wishes, func(w wish) bool {
+		return c.now >= wishFor || holders[w.Node]
+	})
+}
