@@ -34,8 +34,10 @@ func (c *Config) check() error {
 		return err
 	}
 	for _, p := range c.StaticPeers {
-		if c.Subnet.IsValid() && p.Subnet.Overlaps(c.Subnet) {
-			return c.staticFault(p, "is the subnet this node is to hold (--subnet "+c.Subnet.String()+"); every subnet has one host")
+		if p.Subnet != c.Subnet { // one of the same subnet may be this host itself
+			if err := c.checkAgainstPin(p); err != nil {
+				return err
+			}
 		}
 	}
 	// Loopback endpoints are held against the underlay once it is chosen.

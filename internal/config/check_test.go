@@ -105,6 +105,43 @@ func TestStaticPeersAreHeldAgainstLeaseAndUnderlay(t *testing.T) {
 	}
 }
 
+func TestStaticPeerThatIsThisHostIsTakenOut(t *testing.T) {
+	list := "static-peer=10.244.7.0/24=192.0.2.7:8285 static-peer=10.244.9.0/24=192.0.2.9:8285"
+	here := func(e netip.AddrPort) bool { return e.Addr() == netip.MustParseAddr("192.0.2.9") }
+	nowhere := func(netip.AddrPort) bool { return false }
+	for _, c := range []struct {
+		flags string
+		own   func(netip.AddrPort) bool
+		self  string // its entry; "": none
+		fault string
+	}{
+		{list, here, "10.244.9.0/24=192.0.2.9:8285", ""},
+		{list, nowhere, "", ""},
+		{list + " subnet=10.244.9.0/24", here, "10.244.9.0/24=192.0.2.9:8285", ""},
+		{list + " subnet=10.244.9.0/24", nowhere, "", "is the subnet this node is to hold"},
+		{list + " subnet=10.244.7.0/24", here, "", "is the subnet this node is to hold"},
+	} {
+		before, err := load(t, strings.Fields(c.flags), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, self, err := before.WithoutSelf(c.own)
+		if c.fault != "" {
+			var fault *Error
+			if !errors.As(err, &fault) || !strings.Contains(err.Error(), c.fault) {
+				t.Errorf("%s: got %v", c.flags, err)
+			}
+			continue
+		}
+		if err != nil || len(self)+len(after.StaticPeers) != 2 || len(before.StaticPeers) != 2 {
+			t.Errorf("%s: %v, %v left, %v itself", c.flags, err, after.StaticPeers, self)
+		}
+		if (len(self) == 1) != (c.self != "") || len(self) == 1 && self[0].String() != c.self {
+			t.Errorf("%s: itself is %v, want %q", c.flags, self, c.self)
+		}
+	}
+}
+
 // flannel's rule: 24, or two bits more than a network smaller than /22.
 func TestSubnetLenFollowsFlannel(t *testing.T) {
 	for network, want := range map[string]int{"10.0.0.0/8": 24, "10.0.0.0/22": 24, "10.0.0.0/23": 25, "10.0.0.0/28": 30} {

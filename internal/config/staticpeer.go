@@ -78,6 +78,34 @@ func (p StaticPeer) misfit(network, lease netip.Prefix, loopback bool) string {
 	return ""
 }
 
+// WithoutSelf returns the configuration without the static peers that name this
+// host, and those: they let all hosts be given one list. own reports whether an
+// endpoint is this host's. One that has the subnet of --subnet and is no entry
+// of this host is an *Error.
+func (c Config) WithoutSelf(own func(netip.AddrPort) bool) (Config, []StaticPeer, error) {
+	var others, self []StaticPeer
+	for _, p := range c.StaticPeers {
+		if own(p.Endpoint) {
+			self = append(self, p)
+			continue
+		}
+		if err := c.checkAgainstPin(p); err != nil {
+			return c, nil, err
+		}
+		others = append(others, p)
+	}
+	c.StaticPeers = others
+	return c, self, nil
+}
+
+// checkAgainstPin refuses a static peer that has addresses of the pin.
+func (c Config) checkAgainstPin(p StaticPeer) error {
+	if !c.Subnet.IsValid() || !p.Subnet.Overlaps(c.Subnet) {
+		return nil
+	}
+	return c.staticFault(p, "is the subnet this node is to hold (--subnet "+c.Subnet.String()+"); every subnet has one host")
+}
+
 // staticFault names the one peer and not the whole list it was given in.
 func (c Config) staticFault(p StaticPeer, reason string) error {
 	source := "--static-peer"

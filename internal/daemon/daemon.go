@@ -44,8 +44,9 @@ type daemon struct {
 	reload  <-chan os.Signal
 	started time.Time
 
-	loopback bool // the underlay is the loopback interface
-	mtu      int  // of the overlay device
+	itself   []config.StaticPeer // entries that name this host; cfg has the others
+	loopback bool                // the underlay is the loopback interface
+	mtu      int                 // of the overlay device
 	node     *peers.Node
 	server   *control.Server
 	sockets  []*encap.Conn // bound at the start, taken over by the first plane

@@ -94,7 +94,8 @@ func TestEverySettingReachesPeers(t *testing.T) {
 			StateDir: "/s", LeaseTTL: 3, KeyFile: "/k", OnConflict: config.Wait,
 			StaticPeers: []config.StaticPeer{{Subnet: netip.MustParsePrefix("10.244.9.0/24"), Endpoint: netip.MustParseAddrPort("192.0.2.9:8285")}},
 		},
-		log: slog.New(slog.DiscardHandler), mtu: 1400,
+		itself: []config.StaticPeer{{Subnet: netip.MustParsePrefix("10.244.8.0/24"), Endpoint: netip.MustParseAddrPort("192.0.2.1:8285")}},
+		log:    slog.New(slog.DiscardHandler), mtu: 1400,
 		underlay: underlay.Underlay{Addr: netip.MustParseAddr("192.0.2.1"), PublicAddr: netip.MustParseAddr("198.51.100.1")},
 	}
 	c := reflect.ValueOf(d.peersConfig())

@@ -41,9 +41,10 @@ type plane struct {
 // is taken down first.
 func (d *daemon) replacePlane(s *peers.Snapshot) error {
 	lease, network := s.Self.Lease.Prefix, s.Network.Prefix
-	if err := d.cfg.CheckStaticPeers(network, lease, d.loopback); err != nil {
+	if err := d.cfg.CheckStaticPeers(network, netip.Prefix{}, d.loopback); err != nil {
 		return err
 	}
+	d.reportOwnSubnet(lease)
 	if d.plane != nil {
 		d.log.Warn("lease changed: docker0 must be given the new subnet", "old", d.plane.lease, "new", lease)
 		d.closePlane(nil)

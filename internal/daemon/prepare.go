@@ -90,6 +90,9 @@ func (d *daemon) chooseUnderlay() error {
 		return err
 	}
 	d.log.Info("underlay chosen", "underlay", u, "mtu", d.mtu)
+	if err := d.skipSelf(u); err != nil {
+		return err
+	}
 	return d.cfg.CheckStaticPeers(d.cfg.Network, netip.Prefix{}, d.loopback)
 }
 
@@ -144,10 +147,10 @@ func (d *daemon) peersConfig() peers.Config {
 		Subnet: c.Subnet, Join: c.Join, Advertise: d.underlay.PublicAddr, Bind: d.underlay.Addr,
 		GossipPort: c.GossipPort, DataPort: c.Port, Name: nodeName(c.NodeName), MTU: d.mtu, LeaseTTL: c.LeaseTTL,
 		KeyFile: c.KeyFile, CheckNetwork: d.checkNetwork, Logger: d.log,
-		InUse: d.containersUseLease,
+		InUse: d.containersUseLease, Prefer: d.preferred(),
 	}
 	for _, static := range c.StaticPeers {
-		p.Reserved = append(p.Reserved, static.Subnet)
+		p.Reserved = append(p.Reserved, peers.Reservation{Subnet: static.Subnet, Endpoint: static.Endpoint})
 	}
 	if c.OnConflict == config.Wait {
 		p.OnConflict = peers.Wait

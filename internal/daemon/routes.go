@@ -39,13 +39,19 @@ const noteUnmet = "not met since this start; routed by the table on disk"
 // Our own lease counts once it is confirmed. A node that has left handed its
 // lease back. The loser of a conflict is not routed. Where a static peer and a
 // node claim the same addresses the node has them: its lease was granted by
-// all, the static peer was told to this node alone.
+// all, the static peer was told to this node alone. A node at the static peer's
+// own address is that host: it has them while it is a live member, and while it
+// is not, the host is taken to run flannel again.
 func plan(s *peers.Snapshot, static []config.StaticPeer, t terrain) (hops []hop, notes map[string]string) {
 	notes = map[string]string{}
 	taken := map[netip.Prefix]string{}
 	for _, n := range s.Nodes {
 		h, ok := nodeHop(s, n, t, notes)
 		if !ok {
+			continue
+		}
+		if p, back := backAsStatic(n, static); back {
+			notes[n.ID] = "routed as static peer " + p.String()
 			continue
 		}
 		if other, twice := taken[h.prefix]; twice {
@@ -63,6 +69,23 @@ func plan(s *peers.Snapshot, static []config.StaticPeer, t terrain) (hops []hop,
 		hops = append(hops, hop{prefix: p.Subnet, kind: route.Via, id: p.String(), name: staticName(p), endpoint: p.Endpoint})
 	}
 	return hops, notes
+}
+
+// isStatic reports whether a node is the host that a static peer stands for.
+func isStatic(n peers.NodeInfo, p config.StaticPeer) bool {
+	return n.Endpoint.Addr() == p.Endpoint.Addr() && n.Lease.Prefix.Overlaps(p.Subnet)
+}
+
+// backAsStatic finds the static peer that a dead node may have become again.
+func backAsStatic(n peers.NodeInfo, static []config.StaticPeer) (config.StaticPeer, bool) {
+	if n.State == peers.Dead && !n.Self {
+		for _, p := range static {
+			if isStatic(n, p) {
+				return p, true
+			}
+		}
+	}
+	return config.StaticPeer{}, false
 }
 
 func nodeHop(s *peers.Snapshot, n peers.NodeInfo, t terrain, notes map[string]string) (hop, bool) {

@@ -182,7 +182,7 @@ func conflicts(s *peers.Snapshot, static []config.StaticPeer) []control.Conflict
 	}
 	for _, p := range static {
 		for _, n := range s.Nodes {
-			if n.Lease.Prefix.IsValid() && n.Lease.Prefix.Overlaps(p.Subnet) && n.State != peers.Left {
+			if n.Lease.Prefix.IsValid() && n.Lease.Prefix.Overlaps(p.Subnet) && n.State != peers.Left && !isStatic(n, p) {
 				out = append(out, control.Conflict{
 					Subnet: p.Subnet, Winner: name(n.ID), Loser: control.NodeName{Name: staticName(p)}, Note: "given with --static-peer " + p.String()})
 			}

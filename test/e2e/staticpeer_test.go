@@ -3,7 +3,11 @@
 package e2e
 
 import (
+	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,4 +104,115 @@ func staticPeerBehindASmallerPath(t *testing.T, offload string) {
 	if a := pod.Ping(t, lab.Echo{To: remote, Size: 1200 - 28}); a.Type != ipv4.ICMPTypeEchoReply {
 		t.Errorf("a packet that fits: %v", a)
 	}
+}
+
+// TestStaticPeersHostIsServedWhenItMoves: the entry's host becomes a node. It
+// is given its subnet, pinned or by what it has already, and is routed as a
+// node from then on.
+func TestStaticPeersHostIsServedWhenItMoves(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string][]string{"pinned": {"--subnet", "10.244.200.0/24"}, "by subnet.env": nil} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			list := []string{"--static-peer", "10.244.200.0/24=192.168.50.12:8285,10.244.201.0/24=192.168.50.11:8285"}
+			l, h1 := founder(t, list...)
+			if got := h1.Lease().String(); got != "10.244.201.0/24" {
+				t.Errorf("the founder has %s, the list says 10.244.201.0/24", got)
+			}
+			mentions(t, "the log", h1.Daemon.Log(), "static peer is this host itself", "10.244.201.0/24=192.168.50.11:8285")
+			h2 := l.Host()
+			if args == nil { // as flannel left it
+				flannelsFile(t, h2, "10.244.200.1/24")
+			}
+			h2.Start(append(append(list, "--join", h1.Addr.String()), args...)...).WaitReady(ready)
+			if got := h2.Lease().String(); got != "10.244.200.0/24" {
+				t.Errorf("it has %s", got)
+			}
+			l.WaitConverged(2)
+			var r lab.Route
+			if err := h1.JSON(&r, "route", "get", "10.244.200.9"); err != nil || r.Node.Name != "host2" {
+				t.Errorf("route get: %+v, %v", r, err)
+			}
+			h1.Pod().Reachable(t, h2.Pod().Addr, ready)
+			if out := h1.MustFlanneld("status"); containsFold(out, "conflict") {
+				t.Errorf("status speaks of a conflict:\n%s", out)
+			}
+			// And back: the entry is used while the host is no live member.
+			h2.Daemon.Kill()
+			lab.Eventually(t, ready, "the static peer to be routed", func() error {
+				err := h1.JSON(&r, "route", "get", "10.244.200.9")
+				return lab.Expect(err == nil && r.Kind == "via" && r.Endpoint == "192.168.50.12:8285", "%+v, %v", r, err)
+			})
+		})
+	}
+}
+
+// flannelsFile writes the subnet.env that flannel leaves when it stops.
+func flannelsFile(t *testing.T, h *lab.Host, subnet string) {
+	t.Helper()
+	content := "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=" + subnet + "\nFLANNEL_MTU=1472\nFLANNEL_IPMASQ=false\n"
+	if err := os.WriteFile(filepath.Join(h.RunDir, "subnet.env"), []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestClaimOfAnotherHostsStaticSubnetNamesThatHost(t *testing.T) {
+	t.Parallel()
+	l, h1 := founder(t, "--static-peer", "10.244.200.0/24=192.168.50.99:8285")
+	h2 := l.Host()
+	d := h2.Start("--join", h1.Addr.String(), "--subnet", "10.244.200.0/24")
+	want := "node host1 has 10.244.200.0/24 as --static-peer at 192.168.50.99:8285"
+	d.WaitLog(want, ready)
+	lab.Eventually(t, ready, "status to say why", func() error {
+		waiting := h2.Status().Lease.Waiting
+		return lab.Expect(strings.Contains(waiting, want), "it says %q", waiting)
+	})
+	h1.Daemon.WaitLog("refused a claim of a static peer's subnet", ready)
+	h1.Daemon.Stop() // the operator takes the entry out
+	h1.Start().WaitReady(ready)
+	d.WaitReady(2 * ready)
+}
+
+func TestStaticPeerWithTheOwnSubnetIsReportedAndNotUsed(t *testing.T) {
+	t.Parallel()
+	_, h1 := founder(t)
+	lease := h1.Lease()
+	h1.Daemon.Stop()
+	h1.Start("--static-peer", lease.String()+"=192.168.50.99:8285").WaitReady(ready)
+	if h1.Lease() != lease {
+		t.Errorf("it has %s, had %s", h1.Lease(), lease)
+	}
+	mentions(t, "the log", h1.Daemon.Log(), "own lease", "192.168.50.99:8285")
+	mentions(t, "status", h1.MustFlanneld("status", "-o", "json"), "static peer "+lease.String()+"=192.168.50.99:8285")
+}
+
+// TestHostKeepsTheSubnetItsBridgeHas, without --subnet.
+func TestHostKeepsTheSubnetItsBridgeHas(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t)
+	for i, name := range []string{"docker0", "cni0"} { // a founder and a joiner
+		h := l.Host()
+		h.Exec(t, "ip", "link", "add", name, "type", "bridge")
+		h.Exec(t, "ip", "address", "add", fmt.Sprintf("10.244.%d.1/24", 70+i), "dev", name)
+		h.Exec(t, "ip", "link", "set", name, "up")
+		var args []string
+		if i > 0 {
+			args = []string{"--join", l.Hosts()[0].Addr.String()}
+		}
+		h.Start(args...).WaitReady(ready)
+		if got, want := h.Lease().String(), fmt.Sprintf("10.244.%d.0/24", 70+i); got != want {
+			t.Errorf("%s has %s, its bridge %s has %s", h.NodeName, got, name, want)
+		}
+		if s := h.Status(); s.Lease.Pinned {
+			t.Error("the lease is pinned")
+		}
+	}
+	// A subnet that is held stays with its holder.
+	h3 := l.Host()
+	flannelsFile(t, h3, "10.244.70.1/24")
+	h3.Start("--join", l.Hosts()[0].Addr.String()).WaitReady(ready)
+	if got := h3.Lease().String(); got == "10.244.70.0/24" {
+		t.Error("host3 has host1's subnet")
+	}
+	l.WaitConverged(3)
 }

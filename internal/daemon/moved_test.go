@@ -1,0 +1,82 @@
+package daemon
+
+import (
+	"net/netip"
+	"reflect"
+	"testing"
+
+	"flanneld/internal/config"
+	"flanneld/internal/underlay"
+	"flanneld/peers"
+)
+
+func staticPeers(t *testing.T, texts ...string) (all []config.StaticPeer) {
+	t.Helper()
+	for _, text := range texts {
+		p, err := config.ParseStaticPeer(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// A host that is moved from flannel is a static peer until it is a live member,
+// and again when it is moved back.
+func TestAStaticPeerGivesWayToItsHostWhileThatIsALiveMember(t *testing.T) {
+	static := staticPeers(t, "10.244.2.0/24=192.0.2.2:8285")
+	const own, asStatic = "10.244.1.0/24 local", "10.244.2.0/24 via 192.0.2.2 192.0.2.2:8285"
+	asNode := "10.244.2.0/24 via host-b 192.0.2.2:8285"
+	for _, c := range []struct {
+		state peers.State
+		want  string
+	}{
+		{peers.Alive, asNode}, {peers.Suspect, asNode}, {peers.Dead, asStatic}, {peers.Left, asStatic},
+	} {
+		s := self(peers.Confirmed, node("b", c.state, 2))
+		hops, _ := plan(s, static, land)
+		if got := brief(hops); !reflect.DeepEqual(got, []string{own, c.want}) {
+			t.Errorf("%s: got %v, want %s", c.state, got, c.want)
+		}
+		if got := conflicts(s, static); len(got) != 0 {
+			t.Errorf("%s: a conflict of the host with itself: %+v", c.state, got)
+		}
+	}
+	// Another node's dead holder is not the static peer.
+	s := self(peers.Confirmed, with(node("b", peers.Dead, 2), endpoint("192.0.2.3:8285")))
+	hops, _ := plan(s, static, land)
+	if got := brief(hops); !reflect.DeepEqual(got, []string{own, "10.244.2.0/24 unreachable host-b"}) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestOwnEndpointsAreToldFromOthers(t *testing.T) {
+	u := underlay.Underlay{Addr: netip.MustParseAddr("192.0.2.1"), PublicAddr: netip.MustParseAddr("198.51.100.1")}
+	local := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("203.0.113.1")}
+	for text, want := range map[string]bool{
+		"192.0.2.1:8285": true, "192.0.2.1:9": true, "192.0.2.2:8285": false,
+		"203.0.113.1:8285":  true,                          // another interface's
+		"198.51.100.1:8285": true, "198.51.100.1:9": false, // another host behind the router
+		"127.0.0.1:8285": false, // another underlay's
+	} {
+		if got := isOwn(netip.MustParseAddrPort(text), local, u, 8285); got != want {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+	}
+}
+
+func TestTheSubnetsOfThisHostArePreferredInOrder(t *testing.T) {
+	found := []bridge{onBridge("idle0", false, "10.244.4.1/24"), onBridge("docker0", true, "10.244.2.1/24")}
+	got := preference(netip.MustParsePrefix("10.244.1.0/24"), found, staticPeers(t, "10.244.3.0/24=192.0.2.1:8285"))
+	var want []netip.Prefix
+	for _, text := range []string{"10.244.1.0/24", "10.244.2.0/24", "10.244.3.0/24", "10.244.4.0/24"} {
+		want = append(want, netip.MustParsePrefix(text))
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := preference(netip.Prefix{}, nil, nil); len(got) != 0 {
+		t.Errorf("got %v of nothing", got)
+	}
+}
