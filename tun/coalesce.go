@@ -37,6 +37,11 @@ const (
 
 	// maxRuns is how many runs are open at once.
 	maxRuns = 32
+
+	// minSegment is the least payload of TCP segments that make a run, in bytes.
+	// Linux 6.12 takes a superpacket of smaller ones, and drops it where it has to
+	// cut it (TCP_MIN_GSO_SIZE, include/net/tcp.h).
+	minSegment = 8
 )
 
 // Coalescer puts packets of one flow together, so that many cross the device in
@@ -44,7 +49,8 @@ const (
 // GRO and never merges what that would not: fragments, packets with IP options,
 // packets that differ in type of service, time to live, TCP flags, options,
 // acknowledgment or window, packets whose fields do not continue those before,
-// and tunnels' packets, whose inner checksums nobody has looked at.
+// tunnels' packets, whose inner checksums nobody has looked at, and TCP segments
+// of fewer than minSegment bytes.
 //
 // The kernel trusts a superpacket. So checksums are verified before anything is
 // merged: a corrupt packet stays alone, and the receiver finds out.
@@ -267,7 +273,7 @@ func (r *openRun) continues(packet []byte, f format) bool {
 func (r *openRun) continuesTCP(packet []byte, f format) bool {
 	first := r.buffers[0][r.format.ip:r.format.length]
 	transport := packet[f.ip:f.length]
-	return r.continues(packet, f) &&
+	return r.size >= minSegment && r.continues(packet, f) &&
 		binary.BigEndian.Uint32(transport[tcpSequence:]) == r.sequence &&
 		binary.LittleEndian.Uint32(transport[8:]) == binary.LittleEndian.Uint32(first[8:]) &&
 		transport[12] == first[12] && transport[tcpFlags]&^flagPSH == first[tcpFlags] &&

@@ -74,8 +74,9 @@ func routed(p []byte) []byte {
 	return p
 }
 
-// superpackets are n specs with segment sizes, by chance, the same every time.
-func superpackets(n int, each func(spec packetSpec, size int)) {
+// superpackets are n specs with segment sizes, by chance, the same every time. No
+// segment size of TCP is below least.
+func superpackets(n, least int, each func(spec packetSpec, size int)) {
 	random := rand.New(rand.NewPCG(1, 2))
 	flags := []byte{flagACK, flagACK | flagPSH, flagACK | flagPSH | flagFIN, flagACK | flagECE, flagACK | flagCWR}
 	for i := range n {
@@ -86,6 +87,12 @@ func superpackets(n int, each func(spec packetSpec, size int)) {
 			tcpOptions: bytes.Repeat([]byte{1}, 4*random.IntN(5)),
 		}
 		size := 1 + random.IntN(1400)
+		if i%4 < 2 { // the smallest, too
+			size = 1 + i/4%24
+		}
+		if !spec.udp {
+			size = max(size, least)
+		}
 		spec.payload = pattern(min(60000, size+1+random.IntN(maxRun*size-size)), i)
 		each(spec, size)
 	}
@@ -93,7 +100,7 @@ func superpackets(n int, each func(spec packetSpec, size int)) {
 
 func TestKernelCutsAsSegmenterDoes(t *testing.T) {
 	r := newRouter(t)
-	superpackets(300, func(spec packetSpec, size int) {
+	superpackets(300, minSegment, func(spec packetSpec, size int) {
 		p := spec.build()
 		want := slowSegments(p, size)
 		s, _ := NewSegmenter(Packet{Data: slices.Clone(p), SegmentSize: size})
@@ -127,7 +134,7 @@ func compare(t *testing.T, what string, got, want [][]byte) {
 func TestKernelUndoesWhatCoalescerDoes(t *testing.T) {
 	r := newRouter(t)
 	merged := 0
-	superpackets(300, func(spec packetSpec, size int) {
+	superpackets(300, 1, func(spec packetSpec, size int) {
 		want := slowSegments(spec.build(), size)
 		c := NewCoalescer(sinkFunc(func(run *Run) {
 			merged += run.Packets - 1
