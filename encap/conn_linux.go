@@ -22,6 +22,7 @@ type Conn struct {
 	probe      probe
 	local      netip.AddrPort
 	trains     trains
+	overflows  odometer
 
 	out struct { // Send's
 		vector

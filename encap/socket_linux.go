@@ -4,16 +4,31 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
 // Overflows is how many datagrams the kernel has dropped so far because the
-// receive buffer was full. Zero when it does not tell.
+// receive buffer was full. It never goes back; once the Conn is closed, and where
+// the kernel does not tell, it stands still.
+//
+// The kernel counts with 32 bits. So that no round is missed, call it more often
+// than 2^32 datagrams can come: every few minutes.
 func (c *Conn) Overflows() uint64 {
+	c.overflows.mu.Lock() // before the kernel is asked: answers must not overtake
+	defer c.overflows.mu.Unlock()
+	if drops, ok := c.drops(); ok {
+		c.overflows.set(drops)
+	}
+	return c.overflows.total
+}
+
+// drops is the kernel's own counter.
+func (c *Conn) drops() (n uint32, ok bool) {
 	if !c.descriptor.Acquire() {
-		return 0
+		return 0, false
 	}
 	defer c.descriptor.Release()
 	// SO_MEMINFO, Linux 4.12: an array of 32-bit words.
@@ -22,9 +37,22 @@ func (c *Conn) Overflows() uint64 {
 	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(c.descriptor.FD()), unix.SOL_SOCKET, unix.SO_MEMINFO,
 		uintptr(unsafe.Pointer(&info[0])), uintptr(unsafe.Pointer(&size)), 0)
 	if errno != 0 {
-		return 0
+		return 0, false
 	}
-	return uint64(binary.NativeEndian.Uint32(info[unix.SK_MEMINFO_DROPS*4:]))
+	return binary.NativeEndian.Uint32(info[unix.SK_MEMINFO_DROPS*4:]), true
+}
+
+// odometer continues a counter of the kernel's that has 32 bits and goes round.
+type odometer struct {
+	mu    sync.Mutex
+	last  uint32 // of the kernel's
+	total uint64
+}
+
+// set takes the kernel's counter over. mu must be held.
+func (o *odometer) set(now uint32) {
+	o.total += uint64(now - o.last) // modulo 2^32
+	o.last = now
 }
 
 // BufferSizes is how many bytes the kernel holds for one socket in each

@@ -33,6 +33,10 @@ const (
 	ingressTrains = 16
 )
 
+// overflowReading is how often the sockets' counters of overflows are read, asked
+// for or not: the kernel's have 32 bits, which a flood goes round in minutes.
+const overflowReading = 10 * time.Second
+
 // Queue is what a lane needs of the overlay edge; *tun.Queue is one. Read does
 // not wait.
 type Queue interface {
@@ -177,8 +181,15 @@ func (f *Forwarder) Run(ctx context.Context) error {
 func (f *Forwarder) await(ctx context.Context, ended <-chan error) error {
 	var failure error
 	stop := ctx.Done()
+	reading := time.NewTicker(overflowReading)
+	defer reading.Stop()
 	for running := len(f.lanes); running > 0; {
 		select {
+		case <-reading.C:
+			for _, l := range f.lanes {
+				l.countOverflows()
+			}
+			continue
 		case <-stop:
 		case err := <-ended:
 			running--

@@ -1,11 +1,15 @@
 package route
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -253,4 +257,40 @@ func TestOverflowsOfTheSocketAreDrops(t *testing.T) {
 	if stats := n.finish(t); !(len(stats.Ingress.drops()) == 1 && stats.Ingress.drops()[ReceiveOverflow] == 8) {
 		t.Errorf("drops %v after the end, want 8 overflows", stats.Ingress.drops())
 	}
+}
+
+// askedConn counts how often it was asked for overflows.
+type askedConn struct {
+	*encaptest.Conn
+	asked atomic.Int64
+}
+
+func (c *askedConn) Overflows() uint64 {
+	c.asked.Add(1)
+	return c.Conn.Overflows()
+}
+
+// A counter of the kernel's that goes round must be read, also while nobody looks
+// at the result.
+func TestOverflowsAreReadUnasked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &askedConn{Conn: encaptest.NewConn()}
+		lane := fakeLane(tuntest.NewQueue(), c.Conn)
+		lane.Conn = c
+		f, err := NewForwarder(testConfig(t, lane))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- f.Run(ctx) }()
+		time.Sleep(time.Minute)
+		if n := c.asked.Load(); n < 5 || n > 60 {
+			t.Errorf("asked %d times in a minute", n)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 }
