@@ -87,7 +87,8 @@ func Run(ctx context.Context, o Options) (err error) {
 		problems: problem.NewBoard(o.Log),
 	}
 	defer close(d.ended)
-	makeRoomForLanes(d.cfg.Lanes)
+	room := processors{d.cfg.Lanes}
+	room.widen()
 	if err := d.prepare(); err != nil {
 		return err
 	}
@@ -98,6 +99,7 @@ func Run(ctx context.Context, o Options) (err error) {
 
 	watching, endWatch := context.WithCancel(context.Background())
 	d.lookout.begin(watching, d.log)
+	go room.follow(watching)
 	err = d.work(ctx, serving)
 	endWatch()
 	return errors.Join(err, d.stop(endPeers))

@@ -1,11 +1,53 @@
 package daemon
 
-import "runtime"
+import (
+	"context"
+	"os"
+	"runtime"
+	"time"
+)
 
-// makeRoomForLanes lets everything else run beside the lanes, of which each has a
-// thread to itself and, while there is traffic, keeps one of the Go scheduler's
-// processors busy. With none to spare the scheduler takes it away whenever a lane
-// waits for a packet and gives it back afterwards, and its watchdog polls every
-// 20 us for that: a fifth of the daemon's CPU time. And gossip would wait for a
-// lane to be preempted. The express lane is one more.
-func makeRoomForLanes(lanes int) { runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + lanes + 1) }
+// processorsRound is how often the number of processors is asked for again.
+const processorsRound = 30 * time.Second
+
+// processors is how many of the Go scheduler's processors this process has: what
+// the runtime would take by itself, and one for each lane in addition, the express
+// lane among them.
+//
+// Each lane has a thread to itself and, while there is traffic, keeps a processor
+// busy. With none to spare the scheduler takes it away whenever a lane waits for
+// a packet and gives it back afterwards, and its watchdog polls every 20 us for
+// that: a fifth of the daemon's CPU time. And gossip would wait for a lane to be
+// preempted.
+//
+// The runtime stops following the CPUs that the process may use, and its cgroup's
+// limit, once a program has set a number. So this does.
+type processors struct{ lanes int }
+
+// adjust asks the runtime for its own number and adds the lanes'. The runtime has
+// no other way to tell that number than to use it, for some microseconds. One that
+// the environment variable GOMAXPROCS sets stays what it is.
+func (p processors) adjust() {
+	if os.Getenv("GOMAXPROCS") != "" {
+		return
+	}
+	runtime.SetDefaultGOMAXPROCS()
+	p.widen()
+}
+
+// widen adds the lanes' processors to those that there are.
+func (p processors) widen() { runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + p.lanes + 1) }
+
+// follow adjusts the number until ctx ends.
+func (p processors) follow(ctx context.Context) {
+	round := time.NewTicker(processorsRound)
+	defer round.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-round.C:
+			p.adjust()
+		}
+	}
+}
