@@ -70,6 +70,7 @@ for the next start; a second signal stops it at once. SIGHUP reads the key file 
 			}
 			log := newLogger(cfg, s)
 			warnUnknown(log, s.environ)
+			memory.CollectEarly()
 			if limit := memory.ObeyCgroup(); limit > 0 {
 				log.Info("memory limit is taken from the cgroup", "bytes", limit)
 			}

@@ -5,6 +5,7 @@ package e2e
 import (
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -40,6 +41,7 @@ func TestSoak(t *testing.T) {
 	leases := []string{h1.Lease().String(), h2.Lease().String(), h3.Lease().String()}
 
 	restarts, transfers := 0, 0
+	var memory []int // KiB, after each transfer
 	for end := time.Now().Add(length); time.Now().Before(end); {
 		victim := l.Hosts()[1+random.IntN(2)]
 		switch random.IntN(3) {
@@ -60,6 +62,11 @@ func TestSoak(t *testing.T) {
 		lab.SendTCP(t, pods[from].Namespace, pods[to].Namespace, at(pods[to].Addr, 7000), 1<<20+random.Int64N(8<<20))
 		lab.SendUDP(t, pods[to].Namespace, pods[from].Namespace, at(pods[from].Addr, 7000), 20, 64+random.IntN(3000))
 		transfers++
+		u, err := h1.Daemon.Usage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		memory = append(memory, u.Memory)
 		if transfers%20 == 0 {
 			t.Logf("%v left: %d restarts, %d transfers, %+v", time.Until(end).Round(time.Second), restarts, transfers, usage(t, h1))
 		}
@@ -85,8 +92,31 @@ func TestSoak(t *testing.T) {
 	if err != nil {
 		t.Errorf("descriptors or goroutines leak: %+v before, %+v after %d restarts", before, after, restarts)
 	}
+	levelled(t, memory)
 	if after.memory > before.memory+40<<10 {
 		t.Errorf("memory grew from %d to %d KiB", before.memory, after.memory)
+	}
+}
+
+// levelled fails the test unless memory has stopped to rise: its median in the
+// last third of the samples is hardly above the one in the middle third. Fewer
+// samples than some hundreds say nothing.
+func levelled(t *testing.T, memory []int) {
+	t.Helper()
+	const enough, slack = 600, 1 << 10 // samples; KiB
+	third := len(memory) / 3
+	if len(memory) < enough {
+		t.Logf("memory: %d samples are too few to say whether it levels off", len(memory))
+		return
+	}
+	median := func(part []int) int {
+		sorted := slices.Sorted(slices.Values(part))
+		return sorted[len(sorted)/2]
+	}
+	first, middle, last := median(memory[:third]), median(memory[third:2*third]), median(memory[2*third:])
+	t.Logf("memory: medians of the thirds %d, %d, %d KiB, most %d", first, middle, last, slices.Max(memory))
+	if last > middle+slack {
+		t.Errorf("memory does not level off: %d KiB in the middle third, %d in the last", middle, last)
 	}
 }
 
