@@ -14,7 +14,7 @@ import (
 type delegate struct{ g *gossip }
 
 // NodeMeta implements memberlist.Delegate.
-func (d delegate) NodeMeta(int) []byte { return d.g.about.Load().encode() }
+func (d delegate) NodeMeta(int) []byte { return d.g.about.Load().encode(d.g.identity) }
 
 // NotifyMsg implements memberlist.Delegate.
 func (d delegate) NotifyMsg(msg []byte) {
@@ -65,32 +65,16 @@ func (d delegate) NotifyUpdate(n *memberlist.Node) { d.g.roster.put(n) }
 // NotifyLeave implements memberlist.EventDelegate.
 func (d delegate) NotifyLeave(n *memberlist.Node) { d.g.roster.giveUp(n.Name, time.Now()) }
 
-// NotifyAlive implements memberlist.AliveDelegate: it lets in nodes of our network and nodes that are in none yet.
+// NotifyAlive implements memberlist.AliveDelegate: nobody is in but who has
+// passed the gate, see [gossip.member].
 func (d delegate) NotifyAlive(n *memberlist.Node) error {
-	if n.Name == d.g.name {
+	if n.Name == d.g.name || d.g.roster.allowed(n.Name) {
 		return nil
 	}
-	id, _, err := parseMemberName(n.Name)
-	if err != nil {
-		return err
-	}
-	about, err := parseMeta(n.Meta)
-	if err != nil || about.node != id {
-		return errNoMeta
-	}
-	ours := d.g.about.Load()
-	if err := otherNetwork(ours, about); err != nil {
-		return err
-	}
-	if at := addrPort(n.Addr, n.Port); !usableEndpoint(at, d.g.endpoint) || about.prefix.Contains(at.Addr()) {
-		return fmt.Errorf("no member can be at %s", at)
-	}
-	if id == ours.node {
-		d.g.meet(n, about)
-	}
-	d.g.roster.vouched(n.Name)
-	return nil
+	return errUnproven
 }
+
+var errUnproven = errors.New("it has not proven yet that it is there")
 
 // usableEndpoint refuses what another node's gossip cannot be at. Loopback is one's own, unless we are there too.
 func usableEndpoint(at, ours netip.AddrPort) bool {
@@ -127,11 +111,7 @@ func (d delegate) NotifyMerge(members []*memberlist.Node) error {
 		if err := otherNetwork(ours, about); err != nil {
 			return err
 		}
-		if about.node != ours.node {
-			networked = networked || !about.network.IsZero()
-		} else {
-			d.g.meet(n, about)
-		}
+		networked = networked || about.node != ours.node && !about.network.IsZero()
 	}
 	if !networked && !onlySelf(members, d.g.name) {
 		return errNobodyFounds
@@ -144,18 +124,10 @@ func onlySelf(members []*memberlist.Node, name string) bool {
 	return len(members) == 1 && members[0].Name == name
 }
 
-// NotifyConflict implements memberlist.ConflictDelegate: a member of some name is said to be at two addresses.
-func (d delegate) NotifyConflict(existing, other *memberlist.Node) {
-	about, err := parseMeta(other.Meta)
-	if err == nil && existing.Name == d.g.name {
-		d.g.meet(other, about)
-	}
-}
-
 // AckPayload implements memberlist.PingDelegate.
 func (d delegate) AckPayload() []byte { return nil }
 
 // NotifyPingComplete implements memberlist.PingDelegate.
 func (d delegate) NotifyPingComplete(other *memberlist.Node, rtt time.Duration, _ []byte) {
-	d.g.roster.answered(other.Name, rtt, time.Now())
+	d.g.roster.pinged(other.Name, rtt)
 }

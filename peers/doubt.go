@@ -1,30 +1,39 @@
 package peers
 
 import (
-	"net"
 	"time"
-
-	"github.com/hashicorp/memberlist"
 
 	"flanneld/peers/internal/core"
 )
 
-// A member that gossip has given up is in doubt: before it counts as dead this node asks it, and for as long as it answers it is up
-// here, whatever others say. In a network that is cut in one direction, or where some see both sides, those who cannot see a member
-// tell those who can that it is dead; and its refutation may take the same wrong way as the answers that they missed.
+// A member is up for as long as it proves that it is there; what others say of it
+// only has this node ask. It is in doubt when gossip accuses it, when a question
+// that every member is asked from time to time is not answered (see probe.go),
+// or when gossip has given it up. In doubt it is asked again and again, and is
+// dead when it does not answer for the time of the doubt. In a network that is
+// cut in one direction, or where some see both sides, those who cannot see a
+// member tell those who can that it is dead; and its refutation may take the same
+// wrong way as the answers that they missed. And anybody can send memberlist's
+// messages in another's name, accusations and refutations alike.
 const (
-	doubtFor    = 500 * time.Millisecond // before a member that does not answer is dead
-	answerHolds = 3 * time.Second        // the same, after it has answered
-	askAgain    = 200 * time.Millisecond // while it does not answer
-	askNext     = time.Second            // after an answer, until gossip has it alive again
-	maxAsking   = 64                     // questions under way; those who then cannot be asked in time are dead
+	accusedFor  = 3500 * time.Millisecond // before a member that is accused and does not answer is dead
+	doubtFor    = 500 * time.Millisecond  // the same, when gossip has given it up after a suspicion of its own
+	answerHolds = 3 * time.Second         // the same, after it has answered
+	askAgain    = 200 * time.Millisecond  // while it does not answer
+	askNext     = time.Second             // after an answer, until gossip has it alive again
+	proofHolds  = time.Second             // for which an accusation is not looked into after an answer
+	tellAfter   = time.Second             // without an answer, before the others are told
+	maxAsking   = 64                      // questions at a time; those who then cannot be asked in time are dead
 )
 
 // doubt is about one member.
 type doubt struct {
+	since    time.Time
 	until    time.Time // when the member is dead if it does not answer
 	ask      time.Time // when to ask it next
 	answered bool
+	given    bool // gossip has given the member up
+	told     bool // the others have been told
 }
 
 // giveUp has a member that gossip says is dead be in doubt. An earlier start of a node that is up ends without a question.
@@ -33,14 +42,58 @@ func (r *roster) giveUp(name string, now time.Time) {
 	defer r.mu.Unlock()
 	m := r.members[name]
 	if m == nil {
+		if g := r.gone[name]; g != nil {
+			g.given = true
+		}
 		return
 	}
 	if last, _ := latest(r.nodes[m.id]); last.start > m.start {
-		r.remove(m)
+		r.remove(m, true)
 		return
 	}
-	r.doubts[name] = &doubt{until: now.Add(doubtFor), ask: now}
+	d := &doubt{since: now, until: now.Add(doubtFor), ask: now, given: true}
+	if old := r.doubts[name]; old != nil {
+		d.since, d.ask = old.since, old.ask
+	}
+	r.doubts[name] = d
 	r.touch(m.id)
+}
+
+// accused notes that somebody says that a member is suspect or dead, and reports
+// whether there is such a member.
+func (r *roster) accused(name string, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := r.members[name]
+	if m != nil {
+		r.accuse(m, now)
+	}
+	return m != nil
+}
+
+// accuse has a member be in doubt, unless it is or has just proven itself; r.mu
+// is held.
+func (r *roster) accuse(m *member, now time.Time) {
+	name := m.node.Name
+	if r.doubts[name] == nil && now.Sub(m.proved) >= proofHolds {
+		r.doubts[name] = &doubt{since: now, until: now.Add(accusedFor), ask: now}
+		r.touch(m.id)
+	}
+}
+
+// toTell returns accusations of members that have not answered us for a while;
+// each comes once in a doubt.
+func (r *roster) toTell(now time.Time) []accusation {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []accusation
+	for name, d := range r.doubts {
+		if !d.given && !d.told && now.Sub(d.since) >= tellAfter {
+			d.told = true
+			all = append(all, accusation{incarnation: r.members[name].incarnation, node: name})
+		}
+	}
+	return all
 }
 
 // believe ends the doubts about nodes that have left, as they say themselves.
@@ -49,7 +102,7 @@ func (r *roster) believe(left func(core.NodeID) bool) {
 	defer r.mu.Unlock()
 	for name := range r.doubts {
 		if m := r.members[name]; left(m.id) {
-			r.remove(m)
+			r.remove(m, true)
 		}
 	}
 }
@@ -59,22 +112,23 @@ func (r *roster) inDoubt(id core.NodeID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m, up := latest(r.nodes[id])
-	return up && r.doubts[m.node.Name] != nil
+	d := r.doubts[m.node.Name]
+	return up && d != nil && (d.given || d.told)
 }
 
 // questions returns up to so many members to ask now, and takes those out that have not answered in time.
-func (r *roster) questions(now time.Time, most int) []memberlist.Node {
+func (r *roster) questions(now time.Time, most int) []member {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var due []memberlist.Node
+	var due []member
 	for name, d := range r.doubts {
 		m := r.members[name]
 		switch {
 		case !now.Before(d.until):
-			r.remove(m)
+			r.remove(m, d.given)
 		case !now.Before(d.ask) && len(due) < most:
 			d.ask = now.Add(askAgain)
-			due = append(due, m.node)
+			due = append(due, *m)
 		}
 	}
 	return due
@@ -89,18 +143,9 @@ func (r *roster) settle(m *member, now time.Time) {
 	if !d.answered {
 		r.touch(m.id)
 	}
-	d.answered, d.until, d.ask = true, now.Add(answerHolds), now.Add(askNext)
-}
-
-// ask puts the question to members in doubt, without waiting for answers. Only the core's goroutine calls it.
-func (g *gossip) ask(now time.Time) {
-	for _, n := range g.roster.questions(now, cap(g.asking)-len(g.asking)) {
-		g.asking <- struct{}{}
-		go func() { // a probe's time-out, at most
-			defer func() { <-g.asking }()
-			if rtt, err := g.list.Ping(n.Name, &net.UDPAddr{IP: n.Addr, Port: int(n.Port)}); err == nil {
-				g.roster.answered(n.Name, rtt, time.Now())
-			}
-		}()
+	if !d.given {
+		delete(r.doubts, m.node.Name)
+		return
 	}
+	d.answered, d.until, d.ask = true, now.Add(answerHolds), now.Add(askNext)
 }

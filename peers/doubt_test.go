@@ -8,17 +8,18 @@ import (
 )
 
 // doubtful is a roster with one member, that gossip has given up at some time zero.
-func doubtful() (r *roster, id core.NodeID, name string, at func(time.Duration) time.Time) {
-	id, zero := core.NodeID{2}, time.Now()
+func doubtful() (r *roster, key core.Identity, id core.NodeID, name string, at func(time.Duration) time.Time) {
+	key, zero := identityOf(2), time.Now()
+	id = key.ID()
 	r = newRoster(core.NodeID{1}, suspectFor)
-	r.put(startOf(id, 1, 1001))
+	r.put(startOf(key, 1, 1001))
 	r.news(zero)
 	r.giveUp(memberName(id, 1), zero)
-	return r, id, memberName(id, 1), func(d time.Duration) time.Time { return zero.Add(d) }
+	return r, key, id, memberName(id, 1), func(d time.Duration) time.Time { return zero.Add(d) }
 }
 
 func TestMemberThatGossipGivesUpIsDeadUnlessItAnswers(t *testing.T) {
-	r, id, _, at := doubtful()
+	r, _, id, _, at := doubtful()
 	if l := r.news(at(0))[id]; !l.up || !l.suspect {
 		t.Errorf("before it is asked: %+v", l)
 	}
@@ -40,13 +41,13 @@ func TestMemberThatGossipGivesUpIsDeadUnlessItAnswers(t *testing.T) {
 }
 
 func TestMemberThatAnswersIsUpForAsLongAsItDoes(t *testing.T) {
-	r, id, name, at := doubtful()
+	r, key, id, _, at := doubtful()
 	var last time.Duration
 	for ; last < time.Minute; last += askNext {
 		if n := len(r.questions(at(last), 9)); n != 1 {
 			t.Fatalf("%d questions after %v", n, last)
 		}
-		r.answered(name, time.Millisecond, at(last))
+		r.prove(key, 1, 1001, time.Millisecond, at(last))
 		if l, ok := r.news(at(last))[id]; ok && (!l.up || l.suspect) {
 			t.Fatalf("after %v: %+v", last, l)
 		}
@@ -64,17 +65,17 @@ func TestMemberThatAnswersIsUpForAsLongAsItDoes(t *testing.T) {
 }
 
 func TestRefutationEndsADoubt(t *testing.T) {
-	r, id, _, at := doubtful()
-	r.put(startOf(id, 1, 1001))
+	r, key, id, _, at := doubtful()
+	r.put(startOf(key, 1, 1001))
 	if r.inDoubt(id) || len(r.questions(at(time.Hour), 9)) != 0 || r.size() != 1 || len(r.endpoints()) != 1 {
 		t.Error("it still is in doubt")
 	}
 }
 
 func TestEarlierStartIsNotAsked(t *testing.T) {
-	r, id, name, at := doubtful()
-	r.put(startOf(id, 1, 1001))
-	r.put(startOf(id, 2, 1002))
+	r, key, id, name, at := doubtful()
+	r.put(startOf(key, 1, 1001))
+	r.put(startOf(key, 2, 1002))
 	r.giveUp(name, at(0))
 	if n := len(r.questions(at(0), 9)); n != 0 || r.inDoubt(id) {
 		t.Errorf("%d questions", n)
@@ -89,9 +90,9 @@ func TestQuestionsAreLimitedAndDoubtsEndAllTheSame(t *testing.T) {
 	const members = 1000
 	r, now := newRoster(core.NodeID{1}, suspectFor), time.Now()
 	for i := range uint16(members) {
-		id := core.NodeID{2, byte(i >> 8), byte(i)}
-		r.put(startOf(id, 1, 1000+i))
-		r.giveUp(memberName(id, 1), now)
+		key := identityOf(2, byte(i>>8), byte(i))
+		r.put(startOf(key, 1, 1000+i))
+		r.giveUp(memberName(key.ID(), 1), now)
 	}
 	for range members / maxAsking {
 		if n := len(r.questions(now, maxAsking)); n != maxAsking {
@@ -107,7 +108,7 @@ func TestQuestionsAreLimitedAndDoubtsEndAllTheSame(t *testing.T) {
 }
 
 func TestNodeThatSaidFarewellIsBelieved(t *testing.T) {
-	r, id, _, at := doubtful()
+	r, _, id, _, at := doubtful()
 	r.believe(func(core.NodeID) bool { return false })
 	if !r.inDoubt(id) {
 		t.Error("no doubt about one that has said nothing")

@@ -83,7 +83,7 @@ func (e *engine) run(ctx context.Context) error {
 			e.gossip.messageRoom.give(len(msg))
 			e.receive(msg)
 		case s := <-e.gossip.states:
-			e.gossip.stateRoom.give(stateHeaderLen + len(s.state))
+			e.gossip.stateRoom.give(s.size)
 			err = e.merge(s)
 		case <-e.gossip.roster.changed:
 			e.followRoster()
@@ -133,6 +133,9 @@ func (e *engine) merge(s remoteState) error {
 	if len(s.state) == 0 {
 		return nil // it is in no network, and has nothing to tell
 	}
+	if !s.dialled && !e.core.Network().Prefix.IsValid() {
+		return nil // which network this node joins is for its seeds to say
+	}
 	switch err := e.core.Merge(e.now(), s.state); {
 	case errors.Is(err, core.ErrNetworkParameters):
 		return mismatch(err)
@@ -142,6 +145,9 @@ func (e *engine) merge(s remoteState) error {
 		return nil
 	case err != nil: // single records; the rest was taken
 		e.log.Debug("gossip: records dropped", "from", s.from.Short(), "err", err)
+	}
+	if !s.dialled && !e.gossip.roster.isHolder(s.from) {
+		return nil // anybody can send a table with nothing in it
 	}
 	e.core.Joined(e.now())
 	e.joiner.joined.Store(true)
@@ -162,7 +168,7 @@ func mismatch(err error) error {
 func (e *engine) followRoster() {
 	now := time.Now()
 	e.gossip.roster.believe(e.core.HasLeft)
-	e.gossip.ask(now)
+	e.gossip.attend(now)
 	for id, l := range e.gossip.roster.news(now) {
 		if !l.up {
 			e.core.MemberDown(e.now(), id)
@@ -225,6 +231,7 @@ func (e *engine) updateMeta() {
 	}
 	n := e.core.Network()
 	about.network, about.prefix = n.ID(), n.Prefix
+	about.version++
 	e.gossip.about.Store(&about)
 	e.encode()
 	notify(e.metaNews)
@@ -239,6 +246,7 @@ func (e *engine) settle() {
 		return
 	}
 	about.looking, about.settled = false, been || alone
+	about.version++
 	e.gossip.about.Store(&about)
 	notify(e.metaNews)
 }

@@ -1,9 +1,12 @@
 package peers
 
 import (
+	"crypto/ed25519"
+	"crypto/sha256"
 	"log"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,8 +42,6 @@ const (
 	packetSize       = 1400 // bytes: what a datagram may hold
 	// suspectFor is how long a failed probe of ours marks a member: the longest a suspicion lasts at 10 nodes.
 	suspectFor = suspicionMult * suspicionMaxMult * probeInterval
-
-	gossipLabel = "flanneld" // in front of everything, so that strangers are told apart from nodes with another key
 )
 
 // Limits between gossip's goroutines and the core's.
@@ -59,8 +60,10 @@ const (
 
 // remoteState is what another node said in a push/pull.
 type remoteState struct {
-	from  core.NodeID
-	state []byte // of its core; empty: it is in no network
+	from    core.NodeID
+	dialled bool   // by this node
+	state   []byte // of its core; empty: it is in no network
+	size    int    // of the whole
 }
 
 // gossip is this node's member in memberlist, and all that memberlist calls.
@@ -70,8 +73,14 @@ type gossip struct {
 	list      *memberlist.Memberlist
 	roster    *roster
 	keyring   *memberlist.Keyring // nil: not sealed
-	name      string              // our member name
-	endpoint  netip.AddrPort      // where others reach us
+	identity  core.Identity
+	limits    limits
+	questions *questions
+	joined    atomic.Bool    // another node's state has come in
+	limited   atomic.Uint64  // datagrams over a limit
+	refused   atomic.Uint64  // datagrams that made no sense or were not for us
+	name      string         // our member name
+	endpoint  netip.AddrPort // where others reach us
 	notices   *notices
 
 	about atomic.Pointer[meta]   // ours
@@ -92,6 +101,7 @@ type gossip struct {
 	// The core's goroutine has these.
 	started time.Time
 	paths   *returnPaths
+	prober  prober
 }
 
 type reliableSend struct {
@@ -100,16 +110,20 @@ type reliableSend struct {
 }
 
 // newGossip makes everything but the member itself, which start does. It owns t from then on.
-func newGossip(t *transport, self meta, start uint64, endpoint netip.AddrPort, keyring *memberlist.Keyring, logger *slog.Logger) *gossip {
+func newGossip(t *transport, self meta, id core.Identity, keyring *memberlist.Keyring, logger *slog.Logger) *gossip {
+	endpoint := self.at
 	g := &gossip{
 		log: logger, transport: t, keyring: keyring, endpoint: endpoint,
-		name:      memberName(self.node, start),
+		name:      self.name(),
 		notices:   newNotices(),
 		messages:  make(chan []byte, messageQueue),
 		states:    make(chan remoteState, stateQueue),
 		namesakes: make(chan namesake, 16),
 		reliable:  make(chan reliableSend, reliableQueue),
-		asking:    make(chan struct{}, maxAsking),
+		identity:  id,
+		limits:    newLimits(),
+		questions: newQuestions(),
+		prober:    prober{open: map[string]time.Time{}},
 		started:   time.Now(),
 		paths:     newReturnPaths(endpoint),
 
@@ -119,6 +133,7 @@ func newGossip(t *transport, self meta, start uint64, endpoint netip.AddrPort, k
 	g.about.Store(&self)
 	g.setState(nil)
 	g.rumours = newRumours(func() int { return g.roster.size() + 1 })
+	t.begin(g)
 	return g
 }
 
@@ -150,13 +165,10 @@ func (g *gossip) config() *memberlist.Config {
 	c.AwarenessMaxMultiplier = awareness
 	c.PushPullInterval = pushPullInterval
 	c.HandoffQueueDepth = handoffQueue
-	c.UDPBufferSize = packetSize
-	c.EnableCompression = false
-	c.Label = gossipLabel
-	c.Keyring = g.keyring
-	c.GossipVerifyIncoming, c.GossipVerifyOutgoing = true, true
+	c.UDPBufferSize = packetSize - envelopeSize - sealSize
+	c.EnableCompression = false // label, key and checks are the gate's
 	d := delegate{g}
-	c.Delegate, c.Events, c.Alive, c.Merge, c.Conflict, c.Ping = d, d, d, d, d, d
+	c.Delegate, c.Events, c.Alive, c.Merge, c.Ping = d, d, d, d, d
 	c.Logger = log.New(gossipLog{g}, "", 0)
 	return c
 }
@@ -170,25 +182,40 @@ func (g *gossip) stop() {
 
 // setState sets what the next push/pull says: who we are, and the core's state.
 func (g *gossip) setState(state []byte) {
-	b := append(stateHeader(g.about.Load()), state...)
+	b := append(stateHeader(g.about.Load(), g.identity, state), state...)
 	g.state.Store(&b)
 }
 
-// A push/pull's user state: version of this header, node ID, then the core's state.
+// A push/pull's user state, big endian, behind the byte that the gate puts there:
+//
+//	0   1  version of this header
+//	1   32 public key of the node
+//	33  16 network ID, zero while in none
+//	49  64 signature of the header so far and the SHA-256 of the state
+//	113 .. the core's state
 const (
-	stateHeaderVersion = 1
-	stateHeaderLen     = 1 + 16
+	stateHeaderVersion = 2
+	stateHeaderLen     = 1 + ed25519.PublicKeySize + 16 + ed25519.SignatureSize
+	stateDomain        = "state"
 )
 
-func stateHeader(self *meta) []byte {
-	return append([]byte{stateHeaderVersion}, self.node[:]...)
+func stateHeader(self *meta, id core.Identity, state []byte) []byte {
+	b := append([]byte{stateHeaderVersion}, id.Public()...)
+	b = append(b, self.network[:]...)
+	sum := sha256.Sum256(state)
+	return append(b, id.SignStatement(stateDomain, append(slices.Clone(b), sum[:]...))...)
 }
 
+// parseState takes a state apart that is signed by its node.
 func parseState(b []byte) (remoteState, bool) {
-	if len(b) < stateHeaderLen || b[0] != stateHeaderVersion {
+	if len(b) < 1+stateHeaderLen || b[1] != stateHeaderVersion {
 		return remoteState{}, false
 	}
-	return remoteState{core.NodeID(b[1:stateHeaderLen]), b[stateHeaderLen:]}, true
+	head, state := b[1:1+stateHeaderLen], b[1+stateHeaderLen:]
+	n := stateHeaderLen - ed25519.SignatureSize
+	sum := sha256.Sum256(state)
+	from, ok := core.VerifyStatement(head[1:33], stateDomain, append(slices.Clone(head[:n]), sum[:]...), head[n:])
+	return remoteState{from: from, dialled: b[0] == weDialled, state: state, size: len(b)}, ok
 }
 
 // send carries a message to a node, if it is a member now or has just written to us. It does not wait; what there is no room for is
@@ -247,6 +274,20 @@ func (g *gossip) sendReliably() {
 		g.unsent.Done()
 	}
 }
+
+// mayCall reports whether a stranger may open another stream now.
+func (g *gossip) mayCall(from netip.Addr) bool { return g.limits.calls.take(from, time.Now()) }
+
+// refuse notes that a stream of a host was refused.
+func (g *gossip) refuse(err error, from netip.Addr) {
+	g.refused.Add(1)
+	g.log.Debug("gossip: stream refused", "from", from, "err", err)
+	g.notice(err, from, time.Now())
+}
+
+func (g *gossip) knows(addr netip.Addr) bool { return g.roster.isMemberAddr(addr) }
+
+func (g *gossip) ring() *memberlist.Keyring { return g.keyring }
 
 // broadcast has a message told to everyone, a few nodes at a time; a newer one with its key takes its place.
 func (g *gossip) broadcast(key string, msg []byte) { g.rumours.put(key, encodeRumour(msg)) }

@@ -33,21 +33,6 @@ func suspected(line string) (name string, ok bool) {
 	return strings.CutSuffix(rest, " has failed, no acks received")
 }
 
-// Fragments of memberlist's lines (v0.7.0) and what they mean to an operator. The order matters: the first one counts.
-var translations = []struct{ fragment, meaning string }{
-	{"failed to receive: encryption is configured but remote state is not encrypted",
-		"refused a node that has no cluster key: give it this network's --key-file"},
-	{"failed to receive: remote state is encrypted and encryption is not configured",
-		"refused a node that has a cluster key: this network is not sealed; give all nodes the same --key-file, or none"},
-	{"failed to receive: no installed keys could decrypt the message",
-		"refused a node that has another cluster key: give all nodes the same --key-file"},
-	{"Decrypt packet failed",
-		"dropped datagrams that the cluster key does not open: another key, or none"},
-	{"unacceptable label", "dropped traffic that is not flanneld's"},
-	{"stream label header", "dropped traffic that is not flanneld's"},
-	{"Received invalid msgType", "dropped traffic that is not flanneld's"},
-}
-
 // mergeRefused precedes our own refusal of a join, see [delegate.NotifyMerge].
 const mergeRefused = "Failed push/pull merge: "
 
@@ -60,11 +45,6 @@ func translate(line string) (meaning, host string, ok bool) {
 	}
 	if name, found := tcpOnly(line); found {
 		return "UDP does not get through to a node, only TCP: open the gossip port for both", name, true
-	}
-	for _, t := range translations {
-		if strings.Contains(rest, t.fragment) {
-			return t.meaning, host, true
-		}
 	}
 	return "", "", false
 }

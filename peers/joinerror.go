@@ -14,18 +14,27 @@ var errSelf = errors.New("that is this node itself")
 
 // Fragments of memberlist's join errors (v0.7.0) and what they mean. They come from either side; the order matters.
 var joinMeanings = []struct{ fragment, meaning string }{
-	{"no installed keys could decrypt", "it has another cluster key: give all nodes the same --key-file"},
-	{"remote state is encrypted and encryption is not configured", "its network is sealed: give this node its --key-file"},
-	{"encryption is configured but remote state is not encrypted", "it has no cluster key, and this node has: give all nodes the same --key-file, or none"},
 	{errNoMeta.Error(), "what answers is no flanneld node"},
-	{"invalid msgType", "what answers does not speak flanneld's gossip: is that the gossip port?"},
-	{"msgpack", "what answers does not speak flanneld's gossip: is that the gossip port?"},
-	{"exceeds limit", "what answers does not speak flanneld's gossip: is that the gossip port?"},
-	{"larger than limit", "what answers does not speak flanneld's gossip: is that the gossip port?"},
 	{"i/o timeout", "it takes the connection and says nothing: is that the gossip port?"},
 	{"connection reset", "it closes the connection: is that the gossip port?"},
 	{"broken pipe", "it closes the connection: is that the gossip port?"},
 	{"EOF", "it closes the connection: is that the gossip port?"},
+}
+
+// saidMeanings are what it means that the gate refuses what the other side says.
+var saidMeanings = []struct {
+	err     error
+	meaning string
+}{
+	{errOtherKey, "it has another cluster key: give all nodes the same --key-file"},
+	{errKeyThere, "its network is sealed: give this node its --key-file"},
+	{errNoKeyThere, "it has no cluster key, and this node has: give all nodes the same --key-file, or none"},
+	{errOldFormat, "it runs flanneld 0.1, which speaks another format: upgrade it"},
+	{errNoRoom, "too much is under way here to hear it out; trying again helps"},
+	{errForeign, "what answers does not speak flanneld's gossip: is that the gossip port?"},
+	{errMessage, "what answers does not speak flanneld's gossip: is that the gossip port?"},
+	{errPacked, "what answers does not speak flanneld's gossip: is that the gossip port?"},
+	{errStreamTooLong, "what answers does not speak flanneld's gossip: is that the gossip port?"},
 }
 
 // explainJoin turns the error of a join into one that says what to do; nil stays nil.
@@ -35,6 +44,14 @@ func explainJoin(at netip.AddrPort, err error, try attempt) error {
 	}
 	if try.err != nil {
 		return explainDial(at, try.err)
+	}
+	for _, m := range saidMeanings {
+		if errors.Is(try.said, m.err) {
+			return errors.New(m.meaning)
+		}
+	}
+	if errors.Is(try.said, errOtherNetwork) || errors.Is(try.said, errVersions) {
+		return try.said
 	}
 	text := err.Error()
 	if _, why, ok := strings.Cut(text, errOtherNetwork.Error()+": "); ok {

@@ -80,7 +80,10 @@ func (e *engine) checkMove(advertise, bind netip.Addr) error {
 func (e *engine) replaceMember(transport *transport, endpoint netip.AddrPort) error {
 	old := e.gossip
 	up := old.roster.up()
-	g := newGossip(transport, *old.about.Load(), e.core.StartNumber(), endpoint, old.keyring, e.log)
+	self := *old.about.Load()
+	self.start, self.at = e.core.StartNumber(), endpoint
+	g := newGossip(transport, self, old.identity, old.keyring, e.log)
+	e.tellHolders(e.core.View(), g)
 	g.roster.expect(up, time.Now().Add(suspectFor))
 	e.dismiss()
 	old.stop()

@@ -13,6 +13,7 @@ import (
 // publish makes a new Snapshot, and tells of it when there is news in it.
 func (e *engine) publish() {
 	v := e.core.View()
+	e.tellHolders(v, e.gossip)
 	s := &Snapshot{
 		Lease:   LeaseState(v.State), // the same states in the same order
 		Waiting: e.waiting(v),
@@ -49,6 +50,17 @@ func (e *engine) publish() {
 		e.news = false
 		notify(e.node.changes)
 	}
+}
+
+// tellHolders tells a gossip which nodes hold a lease, and where they are.
+func (e *engine) tellHolders(v core.View, g *gossip) {
+	holders, at := map[core.NodeID]bool{}, map[netip.AddrPort]bool{}
+	for i := range v.Nodes {
+		if n := &v.Nodes[i]; n.Subnet.IsValid() && !n.Self {
+			holders[n.ID], at[n.Record.Gossip] = true, true
+		}
+	}
+	g.roster.know(holders, at)
 }
 
 // info is a node of the core's view as others get to see it.

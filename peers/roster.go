@@ -20,7 +20,10 @@ type member struct {
 	meta  meta
 	rtt   time.Duration // of the last answered probe; zero: none yet
 	// suspected is when a probe of ours failed last; zero: none did since the last that was answered.
-	suspected time.Time
+	suspected   time.Time
+	proved      time.Time // when it last proved that it is there; zero: not yet
+	since       time.Time // when it came in
+	incarnation uint32    // the greatest that gossip has told of
 }
 
 // endpoint is where the member's gossip is.
@@ -45,6 +48,19 @@ type roster struct {
 	nodes   map[core.NodeID]map[string]*member // the same, by node
 	doubts  map[string]*doubt                  // of members that gossip has given up
 	dirty   map[core.NodeID]struct{}           // nodes there is news of
+	at      map[netip.AddrPort]*member         // members by their endpoint
+	addrs   map[netip.Addr]int                 // how many members an address has
+
+	applicants map[string]*applicant // by member name
+	admitted   map[string]time.Time  // names that memberlist may have, since when
+	gone       map[string]*gone      // members that were up
+	identities *allowance            // of identities without a lease
+
+	// What the core knows of lease holders.
+	holders     map[core.NodeID]bool
+	holdersAt   map[netip.AddrPort]bool
+	holderAddrs map[netip.Addr]bool
+
 	// expected were up when this roster was begun in place of another: until due they are taken to be.
 	expected []core.NodeID
 	due      time.Time
@@ -59,6 +75,11 @@ func newRoster(self core.NodeID, suspect time.Duration) *roster {
 		nodes:   map[core.NodeID]map[string]*member{},
 		doubts:  map[string]*doubt{},
 		dirty:   map[core.NodeID]struct{}{},
+		at:      map[netip.AddrPort]*member{},
+		addrs:   map[netip.Addr]int{},
+
+		applicants: map[string]*applicant{}, admitted: map[string]time.Time{}, gone: map[string]*gone{},
+		identities: newAllowance(newcomersPerAddr, newcomerRefill, 4*maxApplicants),
 	}
 }
 
@@ -90,19 +111,32 @@ func (r *roster) put(n *memberlist.Node) {
 	if err != nil || about.node != id {
 		return
 	}
-	m := &member{node: copyNode(n), id: id, start: start, meta: about}
+	m := &member{node: copyNode(n), id: id, start: start, meta: about, since: time.Now()}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if old := r.members[n.Name]; old != nil {
-		m.rtt, m.suspected = old.rtt, old.suspected
+		m.rtt, m.suspected, m.proved, m.since, m.incarnation = old.rtt, old.suspected, old.proved, old.since, old.incarnation
 	}
-	r.members[n.Name] = m
-	delete(r.doubts, n.Name)
-	if r.nodes[id] == nil {
-		r.nodes[id] = map[string]*member{}
+	if d := r.doubts[n.Name]; d != nil && d.given {
+		delete(r.doubts, n.Name)
 	}
-	r.nodes[id][n.Name] = m
-	r.touch(id)
+	r.enter(m)
+}
+
+// enter puts a member in, in the place of what there was of that name; r.mu is
+// held.
+func (r *roster) enter(m *member) {
+	name := m.node.Name
+	if r.members[name] == nil {
+		r.addrs[m.endpoint().Addr()]++
+	}
+	r.members[name] = m
+	r.at[m.endpoint()] = m
+	if r.nodes[m.id] == nil {
+		r.nodes[m.id] = map[string]*member{}
+	}
+	r.nodes[m.id][name] = m
+	r.touch(m.id)
 }
 
 func copyNode(n *memberlist.Node) memberlist.Node {
@@ -118,34 +152,34 @@ func (r *roster) touch(id core.NodeID) {
 	notify(r.changed)
 }
 
-// remove takes a dead member out; r.mu is held.
-func (r *roster) remove(m *member) {
-	delete(r.members, m.node.Name)
-	delete(r.doubts, m.node.Name)
-	delete(r.nodes[m.id], m.node.Name)
+// remove takes a member out; given says that gossip has given it up, too. r.mu
+// is held.
+func (r *roster) remove(m *member, given bool) {
+	name := m.node.Name
+	at := m.endpoint()
+	delete(r.members, name)
+	delete(r.doubts, name)
+	delete(r.admitted, name)
+	if r.at[at] == m {
+		delete(r.at, at)
+	}
+	if r.addrs[at.Addr()]--; r.addrs[at.Addr()] == 0 {
+		delete(r.addrs, at.Addr())
+	}
+	delete(r.nodes[m.id], name)
 	if len(r.nodes[m.id]) == 0 {
 		delete(r.nodes, m.id)
 	}
+	r.bury(m, given, time.Now())
 	r.touch(m.id)
 }
 
-// answered notes a probe that came back.
-func (r *roster) answered(name string, rtt time.Duration, now time.Time) {
+// pinged notes the round trip of a ping of memberlist's. It proves nothing.
+func (r *roster) pinged(name string, rtt time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if m := r.members[name]; m != nil {
 		m.rtt = rtt
-		r.clear(m)
-		r.settle(m, now)
-	}
-}
-
-// vouched notes that gossip says a member is alive: it refutes a suspicion, or others have reached it.
-func (r *roster) vouched(name string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if m := r.members[name]; m != nil {
-		r.clear(m)
 	}
 }
 
@@ -157,13 +191,14 @@ func (r *roster) clear(m *member) {
 	}
 }
 
-// failed notes a probe that did not.
+// failed notes a probe that was not answered, and has the member be asked.
 func (r *roster) failed(name string, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if m := r.members[name]; m != nil {
 		m.suspected = now
 		r.touch(m.id)
+		r.accuse(m, now)
 	}
 }
 
@@ -198,7 +233,7 @@ func (r *roster) news(now time.Time) map[core.NodeID]liveness {
 
 // suspects reports whether a member that is up does not answer for the moment; r.mu is held.
 func (r *roster) suspects(m *member, now time.Time) bool {
-	if d := r.doubts[m.node.Name]; d != nil && !d.answered {
+	if d := r.doubts[m.node.Name]; d != nil && !d.answered && (d.given || now.Sub(d.since) >= doubtFor) {
 		return true
 	}
 	return !m.suspected.IsZero() && now.Sub(m.suspected) < r.suspect
@@ -238,11 +273,21 @@ func (r *roster) endpoints() map[netip.AddrPort]bool {
 	defer r.mu.Unlock()
 	all := make(map[netip.AddrPort]bool, len(r.members))
 	for name, m := range r.members {
-		if r.doubts[name] == nil {
+		if d := r.doubts[name]; d == nil || !d.given {
 			all[m.endpoint()] = true
 		}
 	}
 	return all
+}
+
+// endpointOf is where a member is; not valid where there is none of that name.
+func (r *roster) endpointOf(name string) netip.AddrPort {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m := r.members[name]; m != nil {
+		return m.endpoint()
+	}
+	return netip.AddrPort{}
 }
 
 // notify leaves a token in a channel that holds one.

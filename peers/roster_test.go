@@ -1,7 +1,9 @@
 package peers
 
 import (
+	"crypto/ed25519"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -10,13 +12,35 @@ import (
 	"flanneld/peers/internal/core"
 )
 
-func startOf(id core.NodeID, start uint64, port uint16) *memberlist.Node {
-	return &memberlist.Node{Name: memberName(id, start), Addr: net.IPv4(10, 0, 0, 1), Port: port, Meta: meta{node: id}.encode()}
+// identityOf makes the key of a node of a test, always the same one.
+func identityOf(n ...byte) core.Identity {
+	var seed [ed25519.SeedSize]byte
+	copy(seed[:], n)
+	return core.Identity{Key: ed25519.NewKeyFromSeed(seed[:])}
+}
+
+// metaOf is what a start of a node says of itself.
+func metaOf(id core.Identity, start uint64, port uint16) meta {
+	return meta{
+		node: id.ID(), key: [32]byte(id.Public()), speaks: ownVersions, start: start, instance: start,
+		at: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, 1}), port),
+	}
+}
+
+func startOf(id core.Identity, start uint64, port uint16) *memberlist.Node {
+	return &memberlist.Node{Name: memberName(id.ID(), start), Addr: net.IPv4(10, 0, 0, 1), Port: port, Meta: metaOf(id, start, port).encode(id)}
+}
+
+// prove has a member prove that it is there.
+func (r *roster) prove(id core.Identity, start uint64, port uint16, rtt time.Duration, now time.Time) admission {
+	m := metaOf(id, start, port)
+	return r.proved(proof{node: m.node, start: start, instance: m.instance, at: m.at, rtt: rtt}, now)
 }
 
 func TestLatestLiveStartOfANodeCounts(t *testing.T) {
-	self, id, now := core.NodeID{1}, core.NodeID{2}, time.Now()
-	r := newRoster(self, suspectFor)
+	self, key, now := identityOf(1), identityOf(2), time.Now()
+	id := key.ID()
+	r := newRoster(self.ID(), suspectFor)
 	up := func(want bool, port uint16) {
 		t.Helper()
 		m, ok := r.of(id)
@@ -27,13 +51,13 @@ func TestLatestLiveStartOfANodeCounts(t *testing.T) {
 			t.Errorf("news says up: %v", l.up)
 		}
 	}
-	r.put(startOf(id, 1, 1001))
+	r.put(startOf(key, 1, 1001))
 	up(true, 1001)
-	r.put(startOf(id, 2, 1002))
+	r.put(startOf(key, 2, 1002))
 	up(true, 1002)
 	r.giveUp(memberName(id, 1), now) // a rumour about the earlier start
 	up(true, 1002)
-	r.put(startOf(id, 1, 1001)) // and another
+	r.put(startOf(key, 1, 1001)) // and another
 	up(true, 1002)
 	r.giveUp(memberName(id, 2), now)
 	r.questions(now.Add(doubtFor), 1)
@@ -44,17 +68,19 @@ func TestLatestLiveStartOfANodeCounts(t *testing.T) {
 	up(false, 0)
 	r.put(startOf(self, 9, 1009))
 	r.put(&memberlist.Node{Name: "not-flanneld", Addr: net.IPv4(10, 0, 0, 1)})
-	r.put(&memberlist.Node{Name: memberName(core.NodeID{3}, 1), Meta: meta{node: id}.encode()}) // says it is another
+	r.put(&memberlist.Node{Name: memberName(core.NodeID{3}, 1), Meta: metaOf(key, 1, 1001).encode(key)}) // says it is another
 	if n := r.size(); n != 0 {
 		t.Errorf("%d nodes", n)
 	}
 }
 
 func TestStartThatStillLooksForItsTwinDoesNotCountBesideIt(t *testing.T) {
-	id := core.NodeID{2}
+	key := identityOf(2)
+	id := key.ID()
 	r := newRoster(core.NodeID{1}, suspectFor)
-	looks := startOf(id, 2, 1002)
-	looks.Meta = meta{node: id, looking: true}.encode()
+	looks, about := startOf(key, 2, 1002), metaOf(key, 2, 1002)
+	about.looking = true
+	looks.Meta = about.encode(key)
 	counts := func(port uint16) {
 		t.Helper()
 		if m, _ := r.of(id); m.node.Port != port {
@@ -63,17 +89,18 @@ func TestStartThatStillLooksForItsTwinDoesNotCountBesideIt(t *testing.T) {
 	}
 	r.put(looks)
 	counts(1002) // before anything else is known
-	r.put(startOf(id, 1, 1001))
+	r.put(startOf(key, 1, 1001))
 	counts(1001)
-	r.put(startOf(id, 2, 1002)) // it has found none
+	r.put(startOf(key, 2, 1002)) // it has found none
 	counts(1002)
 }
 
 func TestSuspicionEndsWithAnAnswerOrWearsOff(t *testing.T) {
-	id, now := core.NodeID{2}, time.Now()
+	key, now := identityOf(2), time.Now()
+	id := key.ID()
 	name := memberName(id, 1)
 	r := newRoster(core.NodeID{1}, suspectFor)
-	r.put(startOf(id, 1, 1001))
+	r.put(startOf(key, 1, 1001))
 	if r.news(now)[id].suspect {
 		t.Error("suspect from the start")
 	}
@@ -81,14 +108,13 @@ func TestSuspicionEndsWithAnAnswerOrWearsOff(t *testing.T) {
 	if !r.news(now)[id].suspect || !r.news(now)[id].suspect {
 		t.Error("not suspect after a failed probe")
 	}
-	r.answered(name, time.Millisecond, now)
+	r.pinged(name, time.Second)
+	if !r.news(now)[id].suspect {
+		t.Error("not suspect after a ping, which proves nothing")
+	}
+	r.prove(key, 1, 1001, time.Millisecond, now)
 	if l, ok := r.news(now)[id]; !ok || l.suspect {
 		t.Errorf("suspect after an answer (%v)", ok)
-	}
-	r.failed(name, now)
-	r.vouched(name)
-	if l, ok := r.news(now)[id]; !ok || l.suspect {
-		t.Errorf("suspect after it was vouched for (%v)", ok)
 	}
 	r.failed(name, now)
 	if l, ok := r.news(now.Add(suspectFor))[id]; !ok || l.suspect {

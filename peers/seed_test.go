@@ -133,7 +133,7 @@ func TestSeedThatIsNotFlanneldIsNamedAndNothingIsFounded(t *testing.T) {
 	for _, c := range []struct{ what, seed, says string }{
 		{"SSH", seedThat(t, answer("SSH-2.0-OpenSSH_9.2\r\n")), "does not speak flanneld's gossip"},
 		{"HTTP", seedThat(t, answer("HTTP/1.1 400 Bad Request\r\n\r\n")), "does not speak flanneld's gossip"},
-		{"a length that lies", seedThat(t, answer("\x0a\xff\xff\xff\xff")), "its network is sealed"},
+		{"a length that lies", seedThat(t, answer("\xf4\x0aflanneld 2\x00\xff\xff\xff\xff")), "does not speak flanneld's gossip"},
 		{"zeros", seedThat(t, answer(strings.Repeat("\x00", 64))), "does not speak flanneld's gossip"},
 		{"closes", seedThat(t, func(net.Conn) {}), "it closes the connection"},
 		{"says nothing", seedThat(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }), "says nothing"},

@@ -36,7 +36,8 @@ func (n *Node) run(ctx context.Context) error {
 		_ = transport.Shutdown()
 		return err
 	}
-	e.gossip = newGossip(transport, e.about(cfg.Instance), c.StartNumber(), cfg.Gossip, n.keyring, n.log)
+	e.gossip = newGossip(transport, e.about(cfg.Instance, cfg.Gossip), cfg.Identity, n.keyring, n.log)
+	e.tellHolders(e.core.View(), e.gossip)
 	if err := e.gossip.start(); err != nil {
 		return err
 	}
@@ -125,8 +126,8 @@ func (e *engine) writeFirst() ([]core.Broadcast, error) {
 }
 
 // about is what our member says of itself.
-func (e *engine) about(instance uint64) meta {
-	m := meta{node: e.core.ID(), instance: instance, looking: true}
+func (e *engine) about(instance uint64, at netip.AddrPort) meta {
+	m := meta{node: e.core.ID(), speaks: ownVersions, start: e.core.StartNumber(), instance: instance, at: at, looking: true}
 	if n := e.core.Network(); e.approved {
 		m.network, m.prefix = n.ID(), n.Prefix
 	}

@@ -1,25 +1,39 @@
 package peers
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
+	"sync"
+	"time"
 )
 
-// Limits on what strangers can make this node hold before they have shown the cluster key.
+// Limits on what strangers can make this node hold.
 const (
 	maxStreams        = 128     // at once; memberlist's own limit on push/pulls
 	maxStreamsPerHost = 16      // of these
+	maxStrangers      = 64      // of these, of those who are no member
 	maxStreamBytes    = 8 << 20 // taken from one stream: node tables of a network of several thousand nodes
 	rememberedStreams = 256
+
+	// Bytes of all streams that are under way: of strangers, and of members and
+	// those whom this node has dialled.
+	strangerBytes = 4 << 20
+	memberBytes   = 24 << 20
+	firstBuffer   = 16 << 10 // and doubled as the bytes come in
 )
 
 // admit counts a stream, or returns nil when there are too many.
 func (t *transport) admit(conn net.Conn) *stream {
 	from := tcpAddrPort(conn.RemoteAddr())
+	known := t.gate != nil && t.gate.knows(from.Addr())
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.incoming >= maxStreams || t.perHost[from.Addr()] >= maxStreamsPerHost || t.ctx.Err() != nil {
+	if t.incoming >= maxStreams || t.perHost[from.Addr()] >= maxStreamsPerHost || t.ctx.Err() != nil ||
+		!known && t.strangers >= maxStrangers {
 		t.refused++
 		return nil
 	}
@@ -29,7 +43,12 @@ func (t *transport) admit(conn net.Conn) *stream {
 		copy(t.accepted, t.accepted[1:])
 		t.accepted[rememberedStreams-1] = from
 	}
-	s := &stream{Conn: conn, transport: t, host: from.Addr(), left: maxStreamBytes}
+	s := &stream{Conn: conn, transport: t, host: from.Addr(), stranger: !known, room: t.strangerRoom}
+	if known {
+		s.room = t.memberRoom
+	} else {
+		t.strangers++
+	}
 	t.open[s] = struct{}{}
 	t.incoming++
 	t.perHost[s.host]++
@@ -67,6 +86,7 @@ func (t *transport) isOwnStream(local netip.AddrPort) bool {
 // attempt is how dialling one address went.
 type attempt struct {
 	err   error          // of the dial
+	said  error          // why what the other side said was refused
 	local netip.AddrPort // our end; zero: no connection
 }
 
@@ -86,26 +106,201 @@ func (t *transport) unwatch(name string) attempt {
 	return *try
 }
 
-// stream is a TCP connection that is counted, and ends after maxStreamBytes.
+// stream is a TCP connection that is counted. Each side sends one frame; memberlist
+// reads what the gate has made of the other side's.
 type stream struct {
 	net.Conn
 	transport *transport
 	host      netip.Addr // of one that came in; zero for our own
-	left      int64      // of what may still be read; the reader's
+	stranger  bool       // it came from one who is no member
+	room      room       // what its bytes are taken from
+
+	said error         // why nothing can be read
+	in   *bytes.Reader // first piece of what the other side said, as far as it was not read
+	tail *bytes.Reader // second piece
+	salt []byte        // ours, of a sealed one
+	peer []byte        // theirs
+	try  *attempt      // of a join: is told why nothing can be read
+
+	mu    sync.Mutex
+	taken int // bytes of room
 }
 
 var errStreamTooLong = errors.New("more than a node has to say")
 
+// dialled reports whether this node has dialled.
+func (s *stream) dialled() bool { return !s.host.IsValid() }
+
+// Read gives what the gate has let through. Of a stream that we have dialled it
+// reads the answer first.
 func (s *stream) Read(p []byte) (int, error) {
-	if s.left <= 0 {
-		return 0, errStreamTooLong
+	if s.in == nil && s.said == nil && s.dialled() {
+		s.said = s.receive()
+		if s.try != nil && s.said != nil {
+			s.transport.mu.Lock()
+			s.try.said = s.said
+			s.transport.mu.Unlock()
+		}
 	}
-	if int64(len(p)) > s.left {
-		p = p[:s.left]
+	if s.said != nil {
+		return 0, s.said
 	}
-	n, err := s.Conn.Read(p)
-	s.left -= int64(n)
-	return n, err
+	if s.in != nil && s.in.Len() > 0 {
+		return s.in.Read(p)
+	}
+	if s.tail != nil && s.tail.Len() > 0 {
+		return s.tail.Read(p)
+	}
+	return 0, io.EOF
+}
+
+// receive reads the other side's frame and has the gate decide about it.
+func (s *stream) receive() error {
+	b, err := s.readFrame()
+	if err != nil {
+		return err
+	}
+	from := s.host
+	if s.dialled() {
+		from = tcpAddrPort(s.Conn.RemoteAddr()).Addr()
+	}
+	head, tail, err := s.transport.gate.streamMessage(b, s.dialled(), from)
+	if err != nil {
+		return err
+	}
+	s.in, s.tail = bytes.NewReader(head), bytes.NewReader(tail)
+	return nil
+}
+
+// readFrame reads envelope and frame. Room is taken for what has come in, not
+// for what is announced.
+func (s *stream) readFrame() ([]byte, error) {
+	opener, err := s.readEnvelope()
+	if err != nil {
+		return nil, err
+	}
+	var length [4]byte
+	if _, err := io.ReadFull(s.Conn, length[:]); err != nil {
+		return nil, err
+	}
+	n, err := frameLength(length[:])
+	if err != nil {
+		return nil, err
+	}
+	var b, piece []byte
+	if opener != nil {
+		piece = make([]byte, pieceSize+tagSize)
+	}
+	for len(b) < int(n) {
+		if b, err = s.grow(b, int(n)); err != nil {
+			return nil, err
+		}
+		if opener == nil {
+			at := len(b)
+			b = b[:cap(b)]
+			if _, err := io.ReadFull(s.Conn, b[at:]); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		sealed := piece[:min(pieceSize, int(n)-len(b))+tagSize]
+		if _, err := io.ReadFull(s.Conn, sealed); err != nil {
+			return nil, err
+		}
+		if b, err = opener.open(b, sealed, n); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// grow makes room behind b for another piece of n bytes in all.
+func (s *stream) grow(b []byte, n int) ([]byte, error) {
+	if cap(b)-len(b) >= min(pieceSize, n-len(b)) {
+		return b, nil
+	}
+	size := min(max(2*cap(b), firstBuffer), n)
+	if !s.room.take(size - cap(b)) {
+		return nil, errNoRoom
+	}
+	s.mu.Lock()
+	s.taken += size - cap(b)
+	s.mu.Unlock()
+	grown := make([]byte, len(b), size)
+	copy(grown, b)
+	return grown, nil
+}
+
+// readEnvelope reads the other side's envelope. A sealed one gives the opener of
+// what follows.
+func (s *stream) readEnvelope() (*pieceOpener, error) {
+	b := make([]byte, envelopeSize)
+	if n, err := io.ReadFull(s.Conn, b); err != nil {
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			if label := checkLabel(b[:n]); label != nil && n > 0 {
+				return nil, label
+			}
+		}
+		return nil, err
+	}
+	if err := checkLabel(b); err != nil {
+		return nil, err
+	}
+	ring := s.transport.gate.ring()
+	switch mode := b[envelopeSize-1]; {
+	case mode == modePlain && ring == nil:
+		return nil, nil
+	case mode == modePlain:
+		return nil, errNoKeyThere
+	case mode != modeSealed:
+		return nil, errForeign
+	case ring == nil:
+		return nil, errKeyThere
+	}
+	s.peer = make([]byte, saltSize)
+	if _, err := io.ReadFull(s.Conn, s.peer); err != nil {
+		return nil, err
+	}
+	if s.dialled() {
+		return newPieceOpener(ring, contextAnswer, s.peer, s.salt), nil
+	}
+	return newPieceOpener(ring, contextCaller, s.peer, nil), nil
+}
+
+// Write sends one frame; memberlist writes a message at once.
+func (s *stream) Write(p []byte) (int, error) {
+	b := s.begin()
+	b = binary.BigEndian.AppendUint32(b, uint32(len(p)))
+	if ring := s.transport.gate.ring(); ring != nil {
+		context, bound := contextCaller, []byte(nil)
+		if !s.dialled() {
+			context, bound = contextAnswer, s.peer
+		}
+		sealer := pieceSealer{aead: cipherOf(ring.GetPrimaryKey(), context, s.salt, bound)}
+		b = sealer.seal(b, p)
+	} else {
+		b = append(b, p...)
+	}
+	if _, err := s.Conn.Write(b); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// begin returns our envelope, with a new salt where gossip is sealed: each frame
+// has an envelope and a key of its own.
+func (s *stream) begin() []byte {
+	if s.transport.gate.ring() == nil {
+		return envelope(modePlain)
+	}
+	s.salt = newSalt()
+	return append(envelope(modeSealed), s.salt...)
+}
+
+// explain tells the other side, of which we understand nothing, how we speak.
+func (s *stream) explain() {
+	_ = s.Conn.SetWriteDeadline(time.Now().Add(time.Second))
+	_, _ = s.Write(encodeError("refused")) // a courtesy
 }
 
 // Close may be called more than once, and by Shutdown while the stream is in use.
@@ -116,11 +311,18 @@ func (s *stream) Close() error {
 		delete(t.open, s)
 		if s.host.IsValid() {
 			t.incoming--
+			if s.stranger {
+				t.strangers--
+			}
 			if t.perHost[s.host]--; t.perHost[s.host] == 0 {
 				delete(t.perHost, s.host)
 			}
 		}
 	}
 	t.mu.Unlock()
+	s.mu.Lock()
+	s.room.give(s.taken)
+	s.taken = 0
+	s.mu.Unlock()
 	return s.Conn.Close()
 }

@@ -14,13 +14,14 @@ import (
 )
 
 const (
-	datagramBuffer = 64 << 10 // bytes: the largest datagram there is
-	socketBuffer   = 2 << 20  // bytes of datagrams the kernel holds while we are busy
+	datagramBuffer = maxPacket + 1 // bytes: one more tells that a datagram is too long
+	socketBuffer   = 2 << 20       // bytes of datagrams the kernel holds while we are busy
 )
 
 // transport is gossip's network: one UDP socket and one TCP listener on the same port. It differs from memberlist's own in
-// that its errors can be told apart, streams are limited, datagrams cost no 64 KiB each, and Shutdown ends everything.
+// that its errors can be told apart, streams are limited, what comes in passes the gate first, and Shutdown ends everything.
 type transport struct {
+	gate    gatekeeper // set by begin
 	sockets sockets
 	udp     datagrams
 	tcp     net.Listener
@@ -31,13 +32,32 @@ type transport struct {
 	cancel  context.CancelFunc
 	loops   sync.WaitGroup
 
-	mu       sync.Mutex
-	open     map[*stream]struct{}
-	incoming int // of these, those others dialled
-	perHost  map[netip.Addr]int
-	accepted []netip.AddrPort    // where the last accepted streams came from, as a ring
-	dials    map[string]*attempt // by the name a join gave it
-	refused  uint64              // streams over a limit
+	mu        sync.Mutex
+	open      map[*stream]struct{}
+	incoming  int // of these, those others dialled
+	strangers int // of these, those of who is no member
+	perHost   map[netip.Addr]int
+	accepted  []netip.AddrPort    // where the last accepted streams came from, as a ring
+	dials     map[string]*attempt // by the name a join gave it
+	refused   uint64              // streams over a limit
+
+	strangerRoom, memberRoom room // bytes of streams
+}
+
+// gatekeeper decides about what comes in; it is a gossip.
+type gatekeeper interface {
+	// datagram takes a datagram in; it keeps b.
+	datagram(b []byte, from netip.AddrPort)
+	// streamMessage decides about the message of a stream, see [gossip.streamMessage].
+	streamMessage(b []byte, dialled bool, from netip.Addr) (head, tail []byte, err error)
+	// mayCall reports whether a stranger may open another stream now.
+	mayCall(from netip.Addr) bool
+	// refuse notes that a stream of a host was refused.
+	refuse(err error, from netip.Addr)
+	// knows reports whether a member is at an address.
+	knows(addr netip.Addr) bool
+	// ring has the cluster keys; nil where gossip is not sealed.
+	ring() *memberlist.Keyring
 }
 
 var _ memberlist.NodeAwareTransport = (*transport)(nil)
@@ -80,10 +100,17 @@ func listenOn(s sockets, at netip.AddrPort) (*transport, error) {
 		open:    map[*stream]struct{}{},
 		perHost: map[netip.Addr]int{},
 		dials:   map[string]*attempt{},
+
+		strangerRoom: newRoom(strangerBytes), memberRoom: newRoom(memberBytes),
 	}
+	return t, nil
+}
+
+// begin takes traffic in from now on; it is called once.
+func (t *transport) begin(gate gatekeeper) {
+	t.gate = gate
 	t.loops.Go(t.acceptLoop)
 	t.loops.Go(t.readLoop)
-	return t, nil
 }
 
 func listenFailure(protocol string, at netip.AddrPort, err error) error {
@@ -112,12 +139,30 @@ func (t *transport) acceptLoop() {
 			_ = conn.Close()
 			continue
 		}
-		select {
-		case t.streams <- s:
-		case <-t.ctx.Done():
-			_ = s.Close()
-			return
+		t.loops.Go(func() { t.receive(s) })
+	}
+}
+
+// receive reads the message of a stream that came in, and hands it to memberlist
+// when it passes the gate.
+func (t *transport) receive(s *stream) {
+	if s.stranger && !t.gate.mayCall(s.host) {
+		_ = s.Close()
+		return
+	}
+	_ = s.SetDeadline(time.Now().Add(streamTimeout))
+	if err := s.receive(); err != nil {
+		t.gate.refuse(err, s.host)
+		if errors.Is(err, errKeyThere) || errors.Is(err, errNoKeyThere) || errors.Is(err, errOtherKey) {
+			s.explain()
 		}
+		_ = s.Close()
+		return
+	}
+	select {
+	case t.streams <- s:
+	case <-t.ctx.Done():
+		_ = s.Close()
 	}
 }
 
@@ -135,17 +180,32 @@ func (t *transport) readLoop() {
 		if n == 0 {
 			continue // memberlist wants a byte at least
 		}
-		p := &memberlist.Packet{
-			Buf:       append([]byte(nil), buf[:n]...), // memberlist keeps it
-			From:      net.UDPAddrFromAddrPort(netip.AddrPortFrom(from.Addr().Unmap(), from.Port())),
-			Timestamp: time.Now(),
-		}
-		select {
-		case t.packets <- p:
-		case <-t.ctx.Done():
-			return
-		}
+		t.gate.datagram(append([]byte(nil), buf[:n]...), netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
 	}
+}
+
+// deliver hands memberlist a message, which it keeps.
+func (t *transport) deliver(msg []byte, from netip.AddrPort) {
+	p := &memberlist.Packet{Buf: msg, From: net.UDPAddrFromAddrPort(from), Timestamp: time.Now()}
+	select {
+	case t.packets <- p:
+	case <-t.ctx.Done():
+	}
+}
+
+// send sends a message in a datagram. What cannot be sent is lost, as what the
+// network loses is.
+func (t *transport) send(msg []byte, to netip.AddrPort) { _, _ = t.write(msg, to) }
+
+func (t *transport) write(msg []byte, to netip.AddrPort) (time.Time, error) {
+	var b []byte
+	if ring := t.gate.ring(); ring != nil {
+		b = sealDatagram(envelope(modeSealed), ring, msg)
+	} else {
+		b = append(envelope(modePlain), msg...)
+	}
+	_, err := t.udp.WriteToUDPAddrPort(b, to)
+	return time.Now(), err
 }
 
 // pause waits a little after an error of a socket, so that a lasting one does not spin, and reports whether to go on.
@@ -176,8 +236,10 @@ func (t *transport) WriteTo(b []byte, addr string) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	_, err = t.udp.WriteToUDPAddrPort(b, to)
-	return time.Now(), err
+	if len(b) > checksumSize && b[0] == typeChecksum {
+		b = b[checksumSize:] // UDP has one
+	}
+	return t.write(b, to)
 }
 
 // WriteToAddress implements memberlist.NodeAwareTransport.
@@ -202,7 +264,7 @@ func (t *transport) DialAddressTimeout(a memberlist.Address, timeout time.Durati
 		}
 		return nil, err
 	}
-	s := &stream{Conn: conn, transport: t, left: maxStreamBytes}
+	s := &stream{Conn: conn, transport: t, room: t.memberRoom, try: try}
 	if try != nil {
 		try.local = tcpAddrPort(conn.LocalAddr())
 	}

@@ -2,8 +2,8 @@ package peers
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -15,84 +15,134 @@ import (
 	"flanneld/peers/internal/core"
 )
 
-func testTransport(t *testing.T) *transport {
+// gateOf is a gossip of which nothing runs but the gate and its transport, so
+// that a test has what passes.
+func gateOf(t *testing.T, ring *memberlist.Keyring) *gossip {
 	t.Helper()
 	tr, err := listen(kernel{}, nextHost(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = tr.Shutdown() })
-	return tr
+	return newGossip(tr, aboutOf(identityOf(1), tr), identityOf(1), ring, slog.New(slog.DiscardHandler))
+}
+
+// aboutOf is the meta of a member at a transport.
+func aboutOf(id core.Identity, tr *transport) meta {
+	return meta{
+		node: id.ID(), key: [32]byte(id.Public()), speaks: ownVersions, start: 1, instance: 1, at: tr.local,
+		network: core.NetworkID{1}, prefix: DefaultNetwork,
+	}
+}
+
+// plainFrame is one side of a stream in an open network.
+func plainFrame(msg []byte) []byte {
+	return append(binary.BigEndian.AppendUint32(envelope(modePlain), uint32(len(msg))), msg...)
+}
+
+// call dials a gossip from an address, the kernel's choice where there is none,
+// and sends a ping for it.
+func (g *gossip) call(t *testing.T, from netip.Addr) net.Conn {
+	t.Helper()
+	d := net.Dialer{}
+	if from.IsValid() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))
+	}
+	c, err := d.Dial("tcp4", g.transport.local.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if _, err := c.Write(plainFrame(pingMessage{seq: 1, node: g.name}.encode())); err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 func TestStreamsOfOneHostAreLimited(t *testing.T) {
 	t.Parallel()
-	tr := testTransport(t)
+	g := gateOf(t, nil)
+	tr := g.transport
 	var here, there []net.Conn
 	for range maxStreamsPerHost {
-		c, err := net.Dial("tcp4", tr.local.String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		there, here = append(there, c), append(here, <-tr.StreamCh())
+		there = append(there, g.call(t, netip.Addr{}))
+		here = append(here, <-tr.StreamCh())
 	}
-	over, err := net.Dial("tcp4", tr.local.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer over.Close()
+	over := g.call(t, netip.Addr{})
 	if _, err := over.Read(make([]byte, 1)); err == nil || tr.overLimit() != 1 {
 		t.Errorf("one more: %v, %d over the limit", err, tr.overLimit())
 	}
-	other := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(nextHost(), 0))}
-	c, err := other.Dial("tcp4", tr.local.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	g.call(t, nextHost())
 	_ = (<-tr.StreamCh()).Close()
 	// One that ends makes room for another.
 	_ = here[0].Close()
 	_ = here[0].Close()
 	_ = there[0].Close()
-	again, err := net.Dial("tcp4", tr.local.String())
-	if err != nil {
-		t.Fatal(err)
+	g.call(t, netip.Addr{})
+	_ = (<-tr.StreamCh()).Close()
+	for _, s := range here[1:] {
+		_ = s.Close()
 	}
-	defer again.Close()
+}
+
+// More strangers than strangers may be leave room for members.
+func TestStrangersLeaveRoomForTheStreamsOfMembers(t *testing.T) {
+	t.Parallel()
+	g := gateOf(t, nil)
+	tr, friend := g.transport, nextHost()
+	g.roster.know(map[core.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{netip.AddrPortFrom(friend, 1): true})
+	for range maxStrangers / maxStreamsPerHost {
+		from := nextHost()
+		for range maxStreamsPerHost {
+			g.call(t, from)
+			defer (<-tr.StreamCh()).Close()
+		}
+	}
+	over := g.call(t, nextHost())
+	if _, err := over.Read(make([]byte, 1)); err == nil || tr.overLimit() != 1 {
+		t.Errorf("one more stranger: %v, %d over the limit", err, tr.overLimit())
+	}
+	g.call(t, friend)
 	_ = (<-tr.StreamCh()).Close()
 }
 
 func TestStreamEndsAfterItsLimit(t *testing.T) {
 	t.Parallel()
-	tr := testTransport(t)
-	c, err := net.Dial("tcp4", tr.local.String())
+	g := gateOf(t, nil)
+	c, err := net.Dial("tcp4", g.transport.local.String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	go func() { _, _ = c.Write(make([]byte, maxStreamBytes+1)) }() // ends with c
-	n, err := io.Copy(io.Discard, <-tr.StreamCh())
-	if n != maxStreamBytes || !errors.Is(err, errStreamTooLong) {
-		t.Errorf("read %d bytes, %v", n, err)
+	long := append(encodeUser(maxStreamBytes), make([]byte, maxStreamBytes)...)
+	go func() { _, _ = c.Write(plainFrame(long)) }() // ends with c
+	if _, err := c.Read(make([]byte, 1)); err == nil {
+		t.Error("more than a stream may hold was answered")
+	}
+	if n := g.refused.Load(); n != 1 {
+		t.Errorf("%d streams were refused", n)
 	}
 }
 
 func TestShutdownEndsStreamsAndDials(t *testing.T) {
 	t.Parallel()
-	tr := testTransport(t)
-	c, err := net.Dial("tcp4", tr.local.String())
+	g := gateOf(t, nil)
+	tr := g.transport
+	g.call(t, netip.Addr{})
+	s := <-tr.StreamCh()
+	waiting, err := net.Dial("tcp4", tr.local.String()) // and says nothing
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
-	s := <-tr.StreamCh()
+	defer waiting.Close()
 	if err := tr.Shutdown(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("read: %v", err)
+	if _, err := waiting.Read(make([]byte, 1)); err == nil {
+		t.Error("a stream that has said nothing is still open")
+	}
+	if _, err := s.Write([]byte{1}); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("write to a stream: %v", err)
 	}
 	if _, err := tr.DialTimeout(tr.local.String(), time.Minute); err == nil {
 		t.Error("dialled after Shutdown")
@@ -104,13 +154,17 @@ func TestShutdownEndsStreamsAndDials(t *testing.T) {
 
 func TestDiallingOurselvesIsNoticed(t *testing.T) {
 	t.Parallel()
-	tr := testTransport(t)
+	g := gateOf(t, nil)
+	tr := g.transport
 	tr.watch("try")
 	c, err := tr.DialAddressTimeout(memberlist.Address{Addr: tr.local.String(), Name: "try"}, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
+	if _, err := c.Write(pingMessage{seq: 1, node: g.name}.encode()); err != nil {
+		t.Fatal(err)
+	}
 	_ = (<-tr.StreamCh()).Close()
 	if try := tr.unwatch("try"); try.err != nil || !tr.isOwnStream(try.local) {
 		t.Errorf("%+v is not ours", try)
@@ -120,15 +174,15 @@ func TestDiallingOurselvesIsNoticed(t *testing.T) {
 	}
 }
 
-// testGossip is a member without a core.
-func testGossip(t *testing.T, id core.NodeID) *gossip {
+// testGossip is a member without a core. Its questions are put as the core's
+// goroutine would.
+func testGossip(t *testing.T, id core.Identity) *gossip {
 	t.Helper()
 	tr, err := listen(kernel{}, nextHost(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	about := meta{node: id, network: core.NetworkID{1}, prefix: DefaultNetwork}
-	g := newGossip(tr, about, 1, tr.local, nil, slog.New(slog.DiscardHandler))
+	g := newGossip(tr, aboutOf(id, tr), id, nil, slog.New(slog.DiscardHandler))
 	if err := g.start(); err != nil {
 		t.Fatal(err)
 	}
@@ -136,18 +190,40 @@ func testGossip(t *testing.T, id core.NodeID) *gossip {
 	return g
 }
 
+// meeting waits until two members have proven to each other that they are there.
+func meeting(t *testing.T, one, two *gossip) {
+	t.Helper()
+	late := time.After(waitAtMost)
+	for {
+		_, first := one.roster.of(two.about.Load().node)
+		_, second := two.roster.of(one.about.Load().node)
+		if first && second {
+			return
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+			one.attend(time.Now())
+			two.attend(time.Now())
+		case <-late:
+			t.Fatal("they never met")
+		}
+	}
+}
+
 func TestMessagesOfAllLengthsArrive(t *testing.T) {
 	t.Parallel()
-	one, two := testGossip(t, core.NodeID{1}), testGossip(t, core.NodeID{2})
+	first, second := identityOf(1), identityOf(2)
+	one, two := testGossip(t, first), testGossip(t, second)
 	if _, err := one.list.Join([]string{two.endpoint.String()}); err != nil {
 		t.Fatal(err)
 	}
+	meeting(t, one, two)
 	for _, n := range []int{1, maxDatagram - directHeader, maxDatagram - directHeader + 1, 1 << 20} {
 		want := bytes.Repeat([]byte{7}, n)
-		one.send(core.NodeID{2}, want)
+		one.send(second.ID(), want)
 		select {
 		case b := <-two.messages:
-			if f, err := parseFrame(b); err != nil || !bytes.Equal(f.msg, want) || f.from != (core.NodeID{1}) {
+			if f, err := parseFrame(b); err != nil || !bytes.Equal(f.msg, want) || f.from != first.ID() {
 				t.Errorf("%d bytes: %v", n, err)
 			}
 		case <-time.After(waitAtMost):
@@ -168,10 +244,11 @@ func TestMessagesOfAllLengthsArrive(t *testing.T) {
 
 func TestNewcomerIsAnsweredBeforeItIsAMember(t *testing.T) {
 	t.Parallel()
-	one, two := testGossip(t, core.NodeID{1}), testGossip(t, core.NodeID{2})
-	two.send(core.NodeID{1}, []byte("nobody knows where"))
-	two.paths.learn(frame{from: core.NodeID{1}, endpoint: one.endpoint, size: newcomerFrame}, time.Now())
-	two.send(core.NodeID{1}, []byte("answer"))
+	first, second := identityOf(1), identityOf(2)
+	one, two := testGossip(t, first), testGossip(t, second)
+	two.send(first.ID(), []byte("nobody knows where"))
+	two.paths.learn(frame{from: first.ID(), endpoint: one.endpoint, size: newcomerFrame}, time.Now())
+	two.send(first.ID(), []byte("answer"))
 	select {
 	case b := <-one.messages:
 		if f, err := parseFrame(b); err != nil || string(f.msg) != "answer" {
@@ -184,31 +261,46 @@ func TestNewcomerIsAnsweredBeforeItIsAMember(t *testing.T) {
 
 func TestMembersOfOtherNetworksAndPlacesAreRefused(t *testing.T) {
 	t.Parallel()
-	g := testGossip(t, core.NodeID{1})
+	g := gateOf(t, nil)
 	ours := *g.about.Load()
-	id := core.NodeID{2}
-	member := func(name string, at string, about meta) *memberlist.Node {
-		ep := netip.MustParseAddrPort(at)
-		return &memberlist.Node{Name: name, Addr: ep.Addr().AsSlice(), Port: ep.Port(), Meta: about.encode()}
+	key, other := identityOf(2), identityOf(3)
+	id := key.ID()
+	about := func(at string, change func(*meta)) meta {
+		m := metaOf(key, 1, 0)
+		m.at, m.network, m.prefix = netip.MustParseAddrPort(at), ours.network, ours.prefix
+		if change != nil {
+			change(&m)
+		}
+		return m
 	}
-	good := meta{node: id, network: ours.network, prefix: ours.prefix}
-	other := meta{node: id, network: core.NetworkID{9}, prefix: ours.prefix}
+	member := func(name string, m meta, signer core.Identity) memberMessage {
+		return memberMessage{node: name, at: m.at, meta: m.encode(signer), vsn: make([]byte, maxVsn)}
+	}
+	good := about("127.1.2.3:1", nil)
 	for _, c := range []struct {
-		what string
-		node *memberlist.Node
-		ok   bool
+		what   string
+		member memberMessage
+		ok     bool
 	}{
-		{"of our network", member(memberName(id, 1), "127.1.2.3:1", good), true},
-		{"of none", member(memberName(id, 1), "127.1.2.3:1", meta{node: id}), true},
-		{"of another", member(memberName(id, 1), "127.1.2.3:1", other), false},
-		{"by another's name", member(memberName(core.NodeID{3}, 1), "127.1.2.3:1", good), false},
-		{"by no name of ours", member("host-1", "127.1.2.3:1", good), false},
-		{"without meta", &memberlist.Node{Name: memberName(id, 1), Addr: net.IPv4(127, 0, 0, 1), Port: 1}, false},
-		{"at port 0", member(memberName(id, 1), "127.1.2.3:0", good), false},
-		{"at a multicast address", member(memberName(id, 1), "224.0.0.1:1", good), false},
-		{"elsewhere than on loopback", member(memberName(id, 1), "10.0.0.1:1", good), false},
+		{"of our network", member(memberName(id, 1), good, key), true},
+		{"of none", member(memberName(id, 1), about("127.1.2.4:1", func(m *meta) { m.network, m.prefix = core.NetworkID{}, netip.Prefix{} }), key), true},
+		{"of another", member(memberName(id, 1), about("127.1.2.3:1", func(m *meta) { m.network = core.NetworkID{9} }), key), false},
+		{"by another's name", member(memberName(core.NodeID{3}, 1), good, key), false},
+		{"of another start", member(memberName(id, 2), good, key), false},
+		{"signed by another", member(memberName(id, 1), good, other), false},
+		{"by no name of ours", member("host-1", good, key), false},
+		{"without meta", memberMessage{node: memberName(id, 1), at: good.at}, false},
+		{"at another endpoint than it says", func() memberMessage {
+			m := member(memberName(id, 1), good, key)
+			m.at = netip.MustParseAddrPort("127.1.2.9:1")
+			return m
+		}(), false},
+		{"at port 0", member(memberName(id, 1), about("127.1.2.3:0", nil), key), false},
+		{"at a multicast address", member(memberName(id, 1), about("224.0.0.1:1", nil), key), false},
+		{"elsewhere than on loopback", member(memberName(id, 1), about("10.0.0.1:1", nil), key), false},
+		{"of a later protocol", member(memberName(id, 1), about("127.1.2.3:1", func(m *meta) { m.speaks = versions{protocolMax + 1, protocolMax + 2} }), key), false},
 	} {
-		if err := (delegate{g}).NotifyAlive(c.node); (err == nil) != c.ok {
+		if _, err := g.checkMember(c.member, false, time.Now()); (err == nil) != c.ok {
 			t.Errorf("%s: %v", c.what, err)
 		}
 	}

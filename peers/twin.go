@@ -2,11 +2,8 @@ package peers
 
 import (
 	"context"
-	"net"
 	"net/netip"
 	"time"
-
-	"github.com/hashicorp/memberlist"
 )
 
 // A twin is another live machine with this node's identity: a cloned disk, a restored backup. Two of them would fight over one
@@ -37,25 +34,33 @@ type namesake struct {
 	about    meta
 }
 
-// meet notes a namesake; memberlist's lock is held. One at our own address is an earlier start of ours: the port is ours now. One of
+// meet notes a namesake; about is its verified meta. One at our own address is an earlier start of ours: the port is ours now. One of
 // our own instance is ourselves, before a move.
-func (g *gossip) meet(n *memberlist.Node, about meta) {
-	_, start, err := parseMemberName(n.Name)
-	at, ours := addrPort(n.Addr, n.Port), g.about.Load()
-	if err != nil || about.node != ours.node || at == g.endpoint || about.instance == ours.instance {
+func (g *gossip) meet(name string, about meta) {
+	ours := g.about.Load()
+	if about.node != ours.node || about.at == g.endpoint || about.instance == ours.instance {
 		return
 	}
 	select {
-	case g.namesakes <- namesake{n.Name, at, start, about}:
+	case g.namesakes <- namesake{name, about.at, about.start, about}:
 	default: // it will be met again
 	}
 }
 
-// answers pings a member by its name: anyone else at that address keeps silent.
-func (g *gossip) answers(name string, at netip.AddrPort) bool {
+// answers asks whether a program with our own key is at an endpoint, which is
+// not this one: its proof names another instance and that endpoint, so that
+// neither an old meta nor a question passed on to us makes a twin.
+func (g *gossip) answers(at netip.AddrPort) bool {
+	ours := g.about.Load()
 	for range twinPings {
-		if _, err := g.list.Ping(name, net.UDPAddrFromAddrPort(at)); err == nil {
-			return true
+		answer := make(chan proof, 1)
+		g.question(ours.node, at, answer, time.Now())
+		select {
+		case p := <-answer:
+			if p.at == at && p.instance != ours.instance {
+				return true
+			}
+		case <-time.After(probeTimeout):
 		}
 	}
 	return false
@@ -72,7 +77,7 @@ func (e *engine) findTwin(ctx context.Context, start uint64, at netip.AddrPort) 
 	e.joiner.lost.Store(&known)
 	moved := at.IsValid() && at != g.endpoint
 	switch {
-	case moved && g.answers(last, at):
+	case moved && g.answers(at):
 		return twinFailure(at)
 	case moved: // whoever is there now may know of a later start
 		e.joiner.look(ctx, at)
@@ -85,11 +90,11 @@ func (e *engine) findTwin(ctx context.Context, start uint64, at netip.AddrPort) 
 			if s.name == last && s.endpoint == at {
 				continue // it has been asked
 			}
-			if g.answers(s.name, s.endpoint) { // and we are the newcomer: nobody has heard of us yet
+			if g.answers(s.endpoint) { // and we are the newcomer: nobody has heard of us yet
 				return twinFailure(s.endpoint)
 			}
 		case s := <-g.states: // it is asked for again when there is something to say
-			g.stateRoom.give(stateHeaderLen + len(s.state))
+			g.stateRoom.give(s.size)
 		default:
 			return nil
 		}
@@ -123,7 +128,7 @@ func (g *gossip) watchTwins(ctx context.Context, found chan<- namesake) {
 		if len(pinged) > maxNotices {
 			clear(pinged)
 		}
-		lives := g.answers(s.name, s.endpoint)
+		lives := g.answers(s.endpoint)
 		pinged[s.name] = time.Now()
 		if !lives {
 			continue

@@ -1,0 +1,306 @@
+package peers
+
+import (
+	"bytes"
+	"net/netip"
+	"time"
+
+	"flanneld/peers/internal/core"
+)
+
+// A member that gossip tells of is an applicant first: it is let in when it has
+// proven, from the endpoint that it announces, that it is there and has the key
+// of its node ID (see question.go). So nobody is up here on others' word, but
+// for those whom a node finds when it joins for the first time.
+//
+// Who holds a lease is let in at any time. Of others, the newcomers, a bounded
+// number is in at a time; when that is reached, the longest one among them makes
+// room that has got no lease for newcomerAge. An underlay address has
+// newcomersPerAddr identities without a lease, and one more each minute;
+// loopback, where all nodes of a test are, has as many as it likes.
+const (
+	maxApplicants    = 1024
+	maxNewcomers     = 256
+	newcomersPerAddr = 4
+	newcomerRefill   = 1.0 / 60 // a second
+	newcomerAge      = time.Minute
+
+	applyAgain  = 250 * time.Millisecond // between questions, doubled each time
+	applyMost   = 4 * time.Second
+	applyFor    = 20 * time.Second // after which an applicant is dropped
+	maxGone     = 2048
+	goneFor     = 10 * time.Minute
+	admittedFor = time.Minute // for which an admitted member may take to join
+)
+
+// applicant is a member that has not proven itself yet.
+type applicant struct {
+	member memberMessage // the newest that gossip has of it
+	about  meta
+	ask    time.Time     // when to ask next
+	pause  time.Duration // before the question after that
+	until  time.Time     // when it is dropped
+}
+
+// gone is a member that was up, and needs a proof to be up again.
+type gone struct {
+	member member
+	given  bool // gossip has given it up, too
+	at     time.Time
+}
+
+// verdict is what becomes of a member that gossip tells of.
+type verdict int
+
+const (
+	refused  verdict = iota
+	asked            // it is an applicant, to be asked now
+	waiting          // it is one, and has been asked
+	accepted         // it is in, and memberlist may hear of it
+)
+
+// consider takes a member that gossip tells of; about is its verified meta.
+// trusted says that it is in the state of the node that was dialled to join.
+func (r *roster) consider(m memberMessage, about meta, trusted bool, now time.Time) verdict {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if in := r.members[m.node]; in != nil {
+		if in.endpoint() != about.at {
+			return refused
+		}
+		in.incarnation = max(in.incarnation, m.incarnation)
+		return accepted
+	}
+	if _, ok := r.admitted[m.node]; ok {
+		return accepted
+	}
+	if trusted && r.gone[m.node] == nil {
+		r.admitted[m.node] = now
+		return accepted
+	}
+	if a := r.applicants[m.node]; a != nil {
+		if m.incarnation >= a.member.incarnation {
+			a.member, a.about = m, about
+		}
+		a.until = now.Add(applyFor)
+		return waiting
+	}
+	if len(r.applicants) >= maxApplicants || !r.mayApply(about, now) {
+		return refused
+	}
+	r.applicants[m.node] = &applicant{m, about, now.Add(applyAgain), 2 * applyAgain, now.Add(applyFor)}
+	return asked
+}
+
+// mayApply reports whether an identity may apply from its address; r.mu is held.
+func (r *roster) mayApply(about meta, now time.Time) bool {
+	if r.known(about.node) || about.at.Addr().IsLoopback() {
+		return true
+	}
+	for name := range r.gone {
+		if id, _, err := parseMemberName(name); err == nil && id == about.node {
+			return true
+		}
+	}
+	return r.identities.take(about.at.Addr(), now)
+}
+
+// known reports whether a node holds a lease, or has another start that is up;
+// r.mu is held.
+func (r *roster) known(id core.NodeID) bool { return r.holders[id] || len(r.nodes[id]) > 0 }
+
+// apply returns applicants to ask now, and drops those whose time is over.
+func (r *roster) apply(now time.Time, most int) []applicant {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var due []applicant
+	for name, a := range r.applicants {
+		switch {
+		case now.After(a.until):
+			delete(r.applicants, name)
+		case !now.Before(a.ask) && len(due) < most:
+			a.ask, a.pause = now.Add(a.pause), min(2*a.pause, applyMost)
+			due = append(due, *a)
+		}
+	}
+	return due
+}
+
+// metaOf returns the meta of a member, in or not, that was verified before.
+func (r *roster) metaOf(name string, encoded []byte) (meta, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m := r.members[name]; m != nil && bytes.Equal(m.node.Meta, encoded) {
+		return m.meta, true
+	}
+	if a := r.applicants[name]; a != nil && bytes.Equal(a.member.meta, encoded) {
+		return a.about, true
+	}
+	if g := r.gone[name]; g != nil && bytes.Equal(g.member.node.Meta, encoded) {
+		return g.member.meta, true
+	}
+	return meta{}, false
+}
+
+// allowed reports whether memberlist may have a member of that name.
+func (r *roster) allowed(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, ok := r.admitted[name]
+	return ok || r.members[name] != nil
+}
+
+// admission is what a proof led to.
+type admission struct {
+	in    memberMessage // the member to tell memberlist of; no name: none
+	out   accusation    // the newcomer that made room; no name: none
+	proof bool          // it proved what was asked
+}
+
+// proved takes a proof in. A member's own doubt ends; an applicant is let in.
+func (r *roster) proved(p proof, now time.Time) admission {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	name := p.name()
+	if m := r.members[name]; m != nil {
+		if m.endpoint() != p.at {
+			return admission{}
+		}
+		m.rtt, m.proved = p.rtt, now
+		r.clear(m)
+		r.settle(m, now)
+		return admission{proof: true}
+	}
+	a := r.applicants[name]
+	if a == nil || a.about.at != p.at || a.about.instance != p.instance {
+		return admission{}
+	}
+	out, ok := r.makeRoom(p.node, now)
+	if !ok {
+		return admission{proof: true}
+	}
+	delete(r.applicants, name)
+	r.admitted[name] = now
+	if g := r.gone[name]; g != nil {
+		r.comeBack(g, p, now)
+	}
+	return admission{a.member, out, true}
+}
+
+// comeBack has a member that was dead here be up again. Where gossip has given
+// it up it stays in doubt until gossip says otherwise; r.mu is held.
+func (r *roster) comeBack(g *gone, p proof, now time.Time) {
+	m := g.member
+	name := m.node.Name
+	delete(r.gone, name)
+	m.rtt, m.proved, m.suspected = p.rtt, now, time.Time{}
+	r.enter(&m)
+	if g.given {
+		r.doubts[name] = &doubt{since: now, until: now.Add(answerHolds), ask: now.Add(askNext), answered: true, given: true}
+	}
+}
+
+// makeRoom finds room for a node among the newcomers, if it takes any; r.mu is
+// held.
+func (r *roster) makeRoom(id core.NodeID, now time.Time) (out accusation, ok bool) {
+	if r.known(id) {
+		return out, true
+	}
+	count := 0
+	var oldest *member
+	for node, starts := range r.nodes {
+		if r.holders[node] {
+			continue
+		}
+		count++
+		for _, m := range starts {
+			if oldest == nil || m.since.Before(oldest.since) {
+				oldest = m
+			}
+		}
+	}
+	if count < maxNewcomers {
+		return out, true
+	}
+	if now.Sub(oldest.since) < newcomerAge {
+		return out, false
+	}
+	r.remove(oldest, false)
+	return accusation{oldest.incarnation, oldest.node.Name, ""}, true
+}
+
+// know tells the roster which nodes hold a lease, and where their gossip is.
+func (r *roster) know(holders map[core.NodeID]bool, at map[netip.AddrPort]bool) {
+	addrs := make(map[netip.Addr]bool, len(at))
+	for ep := range at {
+		addrs[ep.Addr()] = true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.holders, r.holdersAt, r.holderAddrs = holders, at, addrs
+}
+
+// isHolder reports whether a node holds a lease.
+func (r *roster) isHolder(id core.NodeID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.holders[id]
+}
+
+// standing is what is known of who sends from an address.
+type standing int
+
+const (
+	stranger standing = iota
+	newcomer          // a member that holds no lease
+	holder            // a lease holder, whether it is up or not
+)
+
+// standing says who has an endpoint.
+func (r *roster) standing(at netip.AddrPort) standing {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.holdersAt[at]:
+		return holder
+	case r.at[at] == nil:
+		return stranger
+	case len(r.holders) == 0 || r.holders[r.at[at].id]:
+		return holder
+	}
+	return newcomer
+}
+
+// isMemberAddr reports whether a member, or a lease holder, is at an address.
+func (r *roster) isMemberAddr(addr netip.Addr) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.holderAddrs[addr] || r.addrs[addr] > 0
+}
+
+// tidy drops what has been there for too long.
+func (r *roster) tidy(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, at := range r.admitted {
+		if r.members[name] == nil && now.Sub(at) > admittedFor {
+			delete(r.admitted, name)
+		}
+	}
+	for name, g := range r.gone {
+		if now.Sub(g.at) > goneFor {
+			delete(r.gone, name)
+		}
+	}
+}
+
+// bury notes a member that is up no more; r.mu is held.
+func (r *roster) bury(m *member, given bool, now time.Time) {
+	if len(r.gone) >= maxGone {
+		for name := range r.gone { // any of them
+			delete(r.gone, name)
+			break
+		}
+	}
+	r.gone[m.node.Name] = &gone{*m, given, now}
+}

@@ -1,0 +1,396 @@
+package peers
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"flanneld/peers/internal/core"
+)
+
+// The gate stands between the sockets and memberlist. It opens what is sealed,
+// takes messages apart, lets through what its sender may say, and writes anew
+// what it lets through. Nothing else reaches memberlist.
+//
+// From a datagram's source it is known who sends: a lease holder, a newcomer (a
+// member without a lease), or a stranger, whoever has the endpoint. A stranger
+// may ask and answer questions, ping, announce itself as a member, and send
+// direct frames from the endpoint that it names. A newcomer may also pass on
+// what it has heard. To accuse others of being dead takes a lease.
+const maxPacket = 1472 // bytes of a datagram on an Ethernet without fragments
+
+// Limits on what senders can make this node do, in messages and in messages a
+// second. Checking a signature takes 60 us, making one 25.
+const (
+	strangerBurst, strangerRate   = 400, 100 // datagrams of one stranger's address
+	strangersBurst, strangersRate = 8000, 3000
+	memberBurst, memberRate       = 4000, 2000 // datagrams of one member's address
+	maxSources                    = 8192
+
+	metaBurst, metaRate       = 2048, 300 // signatures of metas to check
+	answersBurst, answersRate = 4096, 1000
+	refuteBurst, refuteRate   = 64, 5 // accusations of this node itself
+	callBurst, callRate       = 64, 4 // streams of one stranger's address
+)
+
+// limits are those of one gate.
+type limits struct {
+	strangers, members *allowance // datagrams by address
+	allStrangers       *limiter
+	metas, answers     *limiter
+	refutations        *limiter
+	calls              *allowance // streams of strangers by address
+}
+
+func newLimits() limits {
+	return limits{
+		strangers:    newAllowance(strangerBurst, strangerRate, maxSources),
+		members:      newAllowance(memberBurst, memberRate, maxSources),
+		allStrangers: newLimiter(strangersBurst, strangersRate),
+		metas:        newLimiter(metaBurst, metaRate),
+		answers:      newLimiter(answersBurst, answersRate),
+		refutations:  newLimiter(refuteBurst, refuteRate),
+		calls:        newAllowance(callBurst, callRate, maxSources),
+	}
+}
+
+// datagram takes in what came from an endpoint; b is kept.
+func (g *gossip) datagram(b []byte, from netip.AddrPort) {
+	now := time.Now()
+	who := g.roster.standing(from)
+	if !g.mayCome(who, from.Addr(), now) {
+		g.limited.Add(1)
+		return
+	}
+	if err := g.takeDatagram(b, from, who, now); err != nil {
+		g.refused.Add(1)
+		g.notice(err, from.Addr(), now)
+	}
+}
+
+func (g *gossip) mayCome(who standing, from netip.Addr, now time.Time) bool {
+	if who != stranger {
+		return g.limits.members.take(from, now)
+	}
+	return g.limits.strangers.take(from, now) && g.limits.allStrangers.take(now)
+}
+
+func (g *gossip) takeDatagram(b []byte, from netip.AddrPort, who standing, now time.Time) error {
+	if len(b) > maxPacket {
+		return errMessage
+	}
+	if err := checkLabel(b); err != nil {
+		return err
+	}
+	mode, msg := b[envelopeSize-1], b[envelopeSize:]
+	switch {
+	case mode == modePlain && g.keyring != nil:
+		return errNoKeyThere
+	case mode == modeSealed && g.keyring == nil:
+		return errKeyThere
+	case mode == modeSealed:
+		var err error
+		if msg, err = openDatagram(g.keyring, msg); err != nil {
+			return err
+		}
+	}
+	if len(msg) == 0 || msg[0] != typeCompound {
+		return g.message(msg, from, who, now)
+	}
+	parts, ok := splitCompound(msg[1:])
+	if !ok {
+		return errMessage
+	}
+	var err error
+	for _, part := range parts {
+		err = errors.Join(err, g.message(part, from, who, now))
+	}
+	return err
+}
+
+// message takes one message of a datagram.
+func (g *gossip) message(b []byte, from netip.AddrPort, who standing, now time.Time) error {
+	if len(b) < 2 {
+		return errMessage
+	}
+	ok := false
+	switch body := b[1:]; b[0] {
+	case typeQuestion:
+		return g.answer(b, from, now)
+	case typeProof:
+		g.settle(b, now)
+		return nil
+	case typePing:
+		var m pingMessage
+		if m, ok = readPing(body); ok && g.mayAnswer(m.source, from) {
+			g.deliver(m.encode(), from)
+		}
+	case typeIndirect:
+		var m indirectMessage
+		if m, ok = readIndirect(body); ok && who != stranger && g.mayAnswer(m.source, from) && g.roster.standing(m.target) != stranger {
+			g.deliver(m.encode(), from)
+		}
+	case typeAck, typeNack:
+		var seq uint32
+		if seq, ok = readAck(body); ok && who != stranger {
+			g.deliver(encodeAck(b[0], seq), from)
+		}
+	case typeSuspect, typeDead:
+		var m accusation
+		if m, ok = readAccusation(body); ok {
+			g.accusation(b[0], m, from, who, now)
+		}
+	case typeAlive:
+		var m memberMessage
+		var rest []byte
+		if m, rest, ok = readMember(body, false); ok && len(rest) == 0 {
+			return g.alive(m, from, who, now)
+		}
+	case typeUser:
+		var f frame
+		var err error
+		if f, err = parseFrame(body); err == nil {
+			ok = true
+			if who != stranger || f.endpoint == from {
+				g.deliver(b, from)
+			}
+		}
+	case typePacked:
+		return errPacked
+	}
+	if !ok {
+		return errMessage
+	}
+	return nil
+}
+
+// mayAnswer reports whether an answer may go to an endpoint: back, or to a member.
+func (g *gossip) mayAnswer(source, from netip.AddrPort) bool {
+	return !source.IsValid() || source == from || g.roster.standing(source) != stranger
+}
+
+// deliver hands memberlist a message.
+func (g *gossip) deliver(msg []byte, from netip.AddrPort) { g.transport.deliver(msg, from) }
+
+// tell has memberlist spread an accusation of ours.
+func (g *gossip) tell(kind byte, a accusation) {
+	a.from = g.name
+	g.deliver(a.encode(kind), g.endpoint)
+}
+
+// accusation looks into what a holder says of a member, and what a member says
+// of itself.
+func (g *gossip) accusation(kind byte, m accusation, from netip.AddrPort, who standing, now time.Time) {
+	if m.node == g.name {
+		if who != stranger && g.limits.refutations.take(now) {
+			g.deliver(m.encode(kind), from)
+		}
+		return
+	}
+	farewell := kind == typeDead && m.node == m.from && g.roster.endpointOf(m.node) == from
+	if (who == holder || farewell) && g.roster.accused(m.node, now) {
+		g.deliver(m.encode(kind), from)
+	}
+}
+
+// alive takes an alive message of a datagram.
+func (g *gossip) alive(m memberMessage, from netip.AddrPort, who standing, now time.Time) error {
+	if who == stranger && m.at != from {
+		return nil
+	}
+	v, err := g.member(m, false, now)
+	if v == accepted {
+		g.deliver(m.encode(), from)
+	}
+	return err
+}
+
+// member decides about a member that gossip tells of.
+func (g *gossip) member(m memberMessage, trusted bool, now time.Time) (verdict, error) {
+	about, err := g.checkMember(m, trusted, now)
+	if err != nil {
+		return refused, err
+	}
+	ours := g.about.Load()
+	if about.node == ours.node {
+		if m.node == g.name && about.at == g.endpoint {
+			return accepted, nil // to be refuted, if it is not what we say
+		}
+		g.meet(m.node, about)
+		return refused, nil
+	}
+	v := g.roster.consider(m, about, trusted, now)
+	if v == asked {
+		g.question(about.node, about.at, nil, now)
+	}
+	return v, nil
+}
+
+// checkMember reports what is wrong with a member, or returns its meta.
+func (g *gossip) checkMember(m memberMessage, trusted bool, now time.Time) (meta, error) {
+	about, known := g.roster.metaOf(m.node, m.meta)
+	if !known {
+		var err error
+		if about, err = parseMeta(m.meta); err != nil {
+			return meta{}, errMessage
+		}
+		if about.name() != m.node || about.at != m.at {
+			return meta{}, errMessage
+		}
+		if !trusted && !g.limits.metas.take(now) {
+			return meta{}, errNoRoom
+		}
+		if !verifyMeta(m.meta, about) {
+			return meta{}, errMessage
+		}
+	}
+	ours := g.about.Load()
+	if err := otherNetwork(ours, about); err != nil {
+		return meta{}, err
+	}
+	if _, ok := ours.speaks.common(about.speaks); !ok {
+		return meta{}, fmt.Errorf("%w: it speaks %s of the protocol, this node %s; upgrade the older one", errVersions, about.speaks, ours.speaks)
+	}
+	if !usableEndpoint(about.at, g.endpoint) || ours.prefix.Contains(about.at.Addr()) || about.prefix.Contains(about.at.Addr()) {
+		return meta{}, errMessage
+	}
+	return about, nil
+}
+
+// question asks a node whether it is there. The answer goes to a channel, if
+// there is one, else to the roster.
+func (g *gossip) question(to core.NodeID, at netip.AddrPort, answer chan<- proof, now time.Time) {
+	if nonce, ok := g.questions.put(to, at, answer, now); ok {
+		g.transport.send(encodeQuestion(nonce, to), at)
+	}
+}
+
+// answer answers a question.
+func (g *gossip) answer(b []byte, from netip.AddrPort, now time.Time) error {
+	nonce, to, ok := parseQuestion(b)
+	if !ok {
+		return errMessage
+	}
+	if self := g.about.Load(); to == self.node && g.limits.answers.take(now) {
+		g.transport.send(encodeProof(nonce, *self, g.identity), from)
+	}
+	return nil
+}
+
+// settle takes in what answers a question.
+func (g *gossip) settle(b []byte, now time.Time) {
+	p, asked, ok := g.questions.settle(b, now)
+	if !ok {
+		return
+	}
+	if asked.answer != nil {
+		select {
+		case asked.answer <- p:
+		default:
+		}
+		return
+	}
+	a := g.roster.proved(p, now)
+	if a.in.node != "" {
+		g.deliver(a.in.encode(), g.endpoint)
+	}
+	if a.out.node != "" {
+		g.tell(typeDead, a.out)
+	}
+}
+
+// notice tells the operator why somebody was refused, not over and over.
+func (g *gossip) notice(err error, from netip.Addr, now time.Time) {
+	if said := refusal(err); said != "" && g.notices.due(said+from.String(), now) {
+		g.log.Warn("gossip: "+said, "from", from)
+	}
+}
+
+// The first byte of a push/pull's user state, which this node puts there, says
+// who dialled.
+const (
+	theyDialled = 0
+	weDialled   = 1
+)
+
+// exchange decides about one side of a push/pull. What it lets through comes in
+// two pieces, of which the second is part of b.
+func (g *gossip) exchange(b []byte, dialled bool, from netip.Addr) (head, state []byte, err error) {
+	x, ok := readExchange(b)
+	if !ok {
+		return nil, nil, errMessage
+	}
+	now := time.Now()
+	trusted := dialled && g.about.Load().network.IsZero()
+	kept := x.members[:0]
+	for _, m := range x.members {
+		if m.node != g.name && m.state != 0 {
+			if g.roster.accused(m.node, now) {
+				kept = append(kept, m)
+			}
+			continue
+		}
+		v, err := g.member(m, trusted, now)
+		switch {
+		case v == accepted:
+			kept = append(kept, m)
+		case err != nil && dialled && !errors.Is(err, errNoRoom), err != nil && m.at.Addr() == from && refusal(err) != "" && !errors.Is(err, errMessage):
+			if dialled {
+				return nil, nil, err
+			}
+			g.notice(err, from, now)
+		}
+	}
+	x.members = kept
+	dialledBy := byte(theyDialled)
+	if dialled {
+		dialledBy = weDialled
+	}
+	return append(x.encode(len(x.state)+1), dialledBy), x.state, nil
+}
+
+// stream decides about the message of a stream. What it lets through comes in
+// two pieces, of which the second is part of b; neither: it is refused.
+func (g *gossip) streamMessage(b []byte, dialled bool, from netip.Addr) (head, tail []byte, err error) {
+	if len(b) < 2 {
+		return nil, nil, errMessage
+	}
+	body, ok := b[1:], false
+	switch kind := b[0]; {
+	case kind == typePushPull:
+		return g.exchange(body, dialled, from)
+	case kind == typeUser && !dialled:
+		if tail, ok = readUser(body); ok {
+			return encodeUser(len(tail)), tail, nil
+		}
+	case kind == typePing && !dialled:
+		var m pingMessage
+		if m, ok = readPing(body); ok {
+			return m.encode(), nil, nil
+		}
+	case kind == typeAck && dialled:
+		var seq uint32
+		if seq, ok = readAck(body); ok {
+			return encodeAck(kind, seq), nil, nil
+		}
+	case kind == typeError && dialled:
+		var text string
+		if text, ok = readError(body); ok {
+			return encodeError(text), nil, nil
+		}
+	case kind == typePacked:
+		return nil, nil, errPacked
+	}
+	return nil, nil, errMessage
+}
+
+// frameLength reads the length in front of a frame.
+func frameLength(b []byte) (uint32, error) {
+	n := binary.BigEndian.Uint32(b)
+	if n == 0 || n > maxStreamBytes {
+		return 0, errStreamTooLong
+	}
+	return n, nil
+}
