@@ -29,6 +29,9 @@ func (*Conn) Sources() int { return 1 }
 // Send returns ErrUnsupported.
 func (*Conn) Send([]Message) (int, error) { return 0, ErrUnsupported }
 
+// SendOne returns ErrUnsupported.
+func (*Conn) SendOne(netip.AddrPort, []byte) error { return ErrUnsupported }
+
 // Receive returns ErrUnsupported.
 func (*Conn) Receive([]Message) (int, error) { return 0, ErrUnsupported }
 

@@ -18,6 +18,7 @@ type egress struct {
 	lease netip.Prefix
 	limit *answerLimit
 	meter *meter
+	taken func([]byte) bool // Config.Answers
 	log   *slog.Logger
 	clock func() time.Time
 
@@ -46,6 +47,7 @@ func newEgress(lane Lane, cfg *Config, limit *answerLimit, flows *meter) *egress
 		lease:    cfg.Lease,
 		limit:    limit,
 		meter:    flows,
+		taken:    cfg.Answers,
 		sources:  lane.Conn.Sources(),
 		log:      cfg.Logger,
 		clock:    time.Now,
@@ -182,6 +184,9 @@ func (e *egress) decide(b []byte) (packet, *NextHop, Reason) {
 
 // refuse drops a packet and tells its sender, where that is called for.
 func (e *egress) refuse(p packet, reason Reason, mtu int) {
+	if reason == NoRoute && e.taken != nil && p.protocol() == protocolICMP && e.taken(p) {
+		return
+	}
 	e.tally.drop(reason)
 	kind := answers[reason]
 	if kind.typ == 0 || !e.answerer.mayAnswer(p) {

@@ -118,6 +118,13 @@ type Config struct {
 	// when its urgency changes. The result is whether the thread has it; after false
 	// there are no more calls.
 	Hurry func(Urgency) bool
+
+	// Answers, unless nil, is given ICMP packets that may answer what this program
+	// itself sent: those that a peer sends to the lease's first address, and those
+	// from the lease that no route has. If it returns true the packet is taken, and
+	// neither forwarded nor counted. It is called on the lanes' threads, must not
+	// wait, and must keep nothing of the packet.
+	Answers func(packet []byte) bool
 }
 
 func (c *Config) check() error {

@@ -19,6 +19,7 @@ type ingress struct {
 	lease netip.Prefix
 	mtu   int
 	meter *meter
+	taken func([]byte) bool // Config.Answers
 
 	messages  []encap.Message // each of one buffer, as long as the longest train
 	room      int             // how many of them the next batch may fill
@@ -51,6 +52,7 @@ func newIngress(lane Lane, cfg *Config, flows *meter) *ingress {
 		lease:    cfg.Lease,
 		mtu:      cfg.MTU,
 		meter:    flows,
+		taken:    cfg.Answers,
 		messages: encap.NewMessages(ingressBatch, maxPacket),
 		room:     ingressBatch,
 	}
@@ -100,6 +102,7 @@ func (g *ingress) accept(m *encap.Message) {
 			g.tally.drop(reason)
 		case !p.decapsulateECN(m.TOS):
 			g.tally.drop(Congestion)
+		case p.protocol() == protocolICMP && g.answers(p):
 		default:
 			if first {
 				g.count(p, m)
@@ -110,6 +113,12 @@ func (g *ingress) accept(m *encap.Message) {
 			return
 		}
 	}
+}
+
+// answers reports whether a packet that was admitted is the answer to something
+// this program sent, and needs no way into the overlay.
+func (g *ingress) answers(p packet) bool {
+	return g.taken != nil && p.destination() == g.lease.Addr() && p.flags()&(flagMF|offsetMask) == 0 && g.taken(p)
 }
 
 // count counts a message for the flow of its first packet: mostly there is no

@@ -75,6 +75,11 @@ func (p *Peer) PathMTU() int {
 // Traffic is what went to the peer and what came from it since NewPeer.
 func (p *Peer) Traffic() (egress, ingress Volume) { return p.egress.volume(), p.ingress.volume() }
 
+// Limit is the length of the longest overlay packet to send to the peer, in
+// bytes: what the path takes, and what the peer's device takes, as far as either
+// is known; 65535 where neither is.
+func (p *Peer) Limit() int { return p.limit(time.Now()) }
+
 // limit is the length of the longest overlay packet to send to the peer: what
 // the path takes, and what the peer's device takes, as far as either is known.
 func (p *Peer) limit(now time.Time) int {

@@ -23,7 +23,11 @@ func TestWhatIsShownIsGolden(t *testing.T) {
 	} {
 		for _, format := range []string{"table", "json"} {
 			r := flanneld(t, nil, append(args, "--run-dir", dir, "-o", format)...)
-			if r.status != 0 || r.err != "" {
+			want := statusOK
+			if name == "status" { // it has problems
+				want = statusFailed
+			}
+			if r.status != want || r.err != "" {
 				t.Errorf("%s: status %d, %s", name, r.status, r.err)
 			}
 			golden(t, name+"."+format, r.out)
@@ -44,6 +48,35 @@ func TestWhatAClaimWaitsForIsGolden(t *testing.T) {
 	}
 }
 
+// The exit status of status is for scripts: 0 only if nothing is wrong.
+func TestStatusExitsWithZeroOnlyWhenAllIsWell(t *testing.T) {
+	ill, well, claiming := serve(t, &fake{}), serve(t, &fake{well: true}), serve(t, &fake{claiming: true})
+	for _, c := range []struct {
+		dir   string
+		args  []string
+		want  int
+		first string
+	}{
+		{well, nil, 0, "ok\n"},
+		{well, []string{"-o", "json"}, 0, "{\n  \"ok\": true,"},
+		{ill, nil, 1, "2 problems, the first: "},
+		{ill, []string{"-o", "json"}, 1, "{\n  \"ok\": false,"},
+		{ill, []string{"--exit-zero"}, 0, "2 problems, the first: "},
+		{claiming, nil, 1, "1 problem: no lease yet: "},
+		{claiming, []string{"--exit-zero"}, 0, "1 problem: no lease yet: "},
+	} {
+		r := flanneld(t, nil, append([]string{"status", "--run-dir", c.dir}, c.args...)...)
+		if r.status != c.want || r.err != "" || !strings.HasPrefix(r.out, c.first) {
+			t.Errorf("%v: got %+v, want %d and %q", c.args, r, c.want, c.first)
+		}
+	}
+	for _, dir := range []string{ill, well} { // nodes says so, too, and is no check
+		if r := flanneld(t, nil, "nodes", "--run-dir", dir); r.status != 0 || !strings.HasPrefix(r.out, map[string]string{ill: "2 problems", well: "ok\n"}[dir]) {
+			t.Errorf("nodes: got %+v", r)
+		}
+	}
+}
+
 func TestColorsAreForTerminalsOnly(t *testing.T) {
 	dir := serve(t, &fake{})
 	for _, command := range []string{"status", "nodes"} {
@@ -56,6 +89,9 @@ func TestColorsAreForTerminalsOnly(t *testing.T) {
 		if bare != plain.out || bare == colored.out {
 			t.Errorf("%s: colors change more than the color, or there are none:\n%q", command, colored.out)
 		}
+	}
+	if r := flanneldOn(t, true, nil, "status", "--run-dir", dir); !strings.HasPrefix(r.out, red+"2 problems") {
+		t.Errorf("the verdict is not red:\n%q", r.out)
 	}
 	if r := flanneldOn(t, true, nil, "nodes", "--run-dir", dir); !strings.Contains(r.out, red+"gamma") {
 		t.Errorf("the dead node is not red:\n%q", r.out)
@@ -106,7 +142,7 @@ func TestNoDaemonIsAnErrorThatSaysHowToStartOne(t *testing.T) {
 
 // What is in the environment for the daemon does not concern other commands.
 func TestAWrongVariableOfTheDaemonDoesNotBreakOtherCommands(t *testing.T) {
-	environ := map[string]string{"FLANNELD_RUN_DIR": serve(t, &fake{}), "FLANNELD_MTU": "nonsense"}
+	environ := map[string]string{"FLANNELD_RUN_DIR": serve(t, &fake{well: true}), "FLANNELD_MTU": "nonsense"}
 	if r := flanneld(t, environ, "status"); r.status != 0 {
 		t.Errorf("got %+v", r)
 	}

@@ -58,7 +58,7 @@ func golden(t *testing.T, name, got string) {
 }
 
 // fake answers with a network that has something of everything.
-type fake struct{ left, claiming bool }
+type fake struct{ left, claiming, well bool }
 
 func serve(t *testing.T, d control.Daemon) (runDir string) {
 	t.Helper()
@@ -89,9 +89,15 @@ func addrPort(text string) netip.AddrPort { return netip.MustParseAddrPort(text)
 
 func (f *fake) Status() control.Status {
 	s := confirmed()
-	if f.claiming {
+	switch {
+	case f.well:
+		s.Health, s.Problems, s.Conflicts = control.Health{OK: true, Summary: "ok"}, []control.Problem{}, []control.Conflict{}
+	case f.claiming:
 		s.Lease = claiming()
-		s.Conflicts = []control.Conflict{}
+		s.Conflicts, s.Paths = []control.Conflict{}, control.Paths{}
+		s.Health = control.Health{Summary: "1 problem: no lease yet: " + s.Lease.Waiting}
+		s.Problems = []control.Problem{{Part: "lease", Text: "no lease yet: " + s.Lease.Waiting,
+			Advice: "start the dead nodes, or strike out those that will not come back: flanneld forget " + idGamma}}
 	}
 	return s
 }
@@ -113,6 +119,12 @@ func claiming() control.Lease {
 
 func confirmed() control.Status {
 	return control.Status{
+		Health: control.Health{Summary: "2 problems, the first: 10.244.9.0/24 is held by beta (daqidas2) and claimed by gamma (gk2puir6)"},
+		Problems: []control.Problem{
+			{Part: "conflict", Text: "10.244.9.0/24 is held by beta (daqidas2) and claimed by gamma (gk2puir6)", Advice: "run `flanneld leave` on gamma (gk2puir6), and start it again", Since: 61},
+			{Part: "path", Text: "data path to beta (daqidas2) at 192.168.1.2:8285 does not work: packets come from it, but it does not answer", Advice: "open UDP port 8285 on beta (daqidas2) for 198.51.100.1"},
+		},
+		Paths:   control.Paths{Works: 1, SmallOnly: 1, Failed: 1, Unproven: 1},
 		Version: "1.2.3", PID: 4711, Uptime: 90061.5,
 		Node:    control.NodeName{ID: idAlpha, Name: "alpha"},
 		Network: control.Network{ID: "c601936abc4f087a", Prefix: prefix("10.244.0.0/16"), SubnetLen: 24, SubnetMin: addr("10.244.1.0"), SubnetMax: addr("10.244.255.0")},
@@ -134,25 +146,31 @@ func confirmed() control.Status {
 }
 
 func (f *fake) Nodes() control.Nodes {
-	return control.Nodes{Nodes: []control.Node{
+	return control.Nodes{Health: f.Status().Health, Nodes: []control.Node{
 		{ID: idAlpha, Name: "alpha", State: "alive", Self: true, Since: 100, Subnet: prefix("10.244.7.0/24"), Epoch: 2, Pinned: true, LeaseAge: 3700,
 			Endpoint: addrPort("198.51.100.1:8285"), Gossip: addrPort("198.51.100.1:8286"), MTU: 1472, Start: 3},
 		{ID: idBeta, Name: "beta", State: "alive", Since: 90, Subnet: prefix("10.244.9.0/24"), Epoch: 1, LeaseAge: 90, Electors: 3, Promises: 2,
 			Conflict: "10.244.9.0/24 is claimed by gamma, too", Endpoint: addrPort("192.168.1.2:8285"),
 			Gossip: addrPort("192.168.1.2:8286"), MTU: 1472, PathMTU: 1372, RTT: 0.000345, Start: 1,
+			Path:   control.Path{State: control.PathFailed, Since: 75, RTT: 0.0004, Sent: 100, Lost: 20, Size: 1372, Note: "packets come from it, but it does not answer"},
 			Egress: control.Traffic{Packets: 10, Bytes: 15000}, Ingress: control.Traffic{Packets: 9, Bytes: 999}},
 		// A name that would clear the screen.
 		{ID: idGamma, Name: "gamma\x1b[2J", State: "dead", Since: 7300, Endpoint: addrPort("192.168.1.3:8285")},
-		{Name: "192.168.1.9", State: control.StateStatic, Subnet: prefix("10.244.200.0/24"), Endpoint: addrPort("192.168.1.9:8285"), Note: "not used: beta holds 10.244.200.0/24"},
+		{Name: "192.168.1.9", State: control.StateStatic, Subnet: prefix("10.244.200.0/24"), Endpoint: addrPort("192.168.1.9:8285"),
+			Path: control.Path{State: control.PathWorks, RTT: 0.00051, Sent: 7, Size: 1472}, Note: "not used: beta holds 10.244.200.0/24"},
 	}}
 }
 
 func (f *fake) Route(a netip.Addr) control.Route {
 	if a == addr("10.244.250.1") {
-		return control.Route{Address: a, Kind: control.RouteNone, Reason: "no node holds a subnet with this address"}
+		return control.Route{Address: a, Kind: control.RouteNone, Reason: "no node holds a subnet with this address", Kernel: []control.KernelRoute{}}
 	}
 	return control.Route{Address: a, Kind: control.RouteVia, Prefix: prefix("10.244.9.0/24"), Node: control.NodeName{ID: idBeta, Name: "beta"},
-		State: "alive", Endpoint: addrPort("192.168.1.2:8285"), MTU: 1372, Reason: "the node holds the lease and is alive"}
+		State: "alive", Endpoint: addrPort("192.168.1.2:8285"), MTU: 1372, Reason: "the node holds the lease and is alive",
+		Kernel: []control.KernelRoute{
+			{From: "host", Device: "flannel0", Text: "dev flannel0, by 10.244.0.0/16 in table main"},
+			{From: "docker0", Device: "eth1", Text: "dev eth1, by 10.244.9.0/24 in table 100, rule 1000", InTheWay: true},
+		}}
 }
 
 func (f *fake) Join(_ context.Context, addresses []string) (control.Joined, error) {

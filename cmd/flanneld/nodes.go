@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +32,8 @@ func nodesCommand(s surroundings) *cobra.Command {
 
 // drawNodes marks this node with a star.
 func drawNodes(t *table, nodes control.Nodes) {
-	t.line(plain, "NODE", "ID", "STATE", "SUBNET", "EPOCH", "HELD", "GRANT", "ENDPOINT", "ROUND TRIP", "EGRESS", "INGRESS", "NOTE")
+	drawHealth(t, nodes.Health, false)
+	t.line(plain, "NODE", "ID", "STATE", "SUBNET", "EPOCH", "HELD", "GRANT", "ENDPOINT", "ROUND TRIP", "DATA PATH", "EGRESS", "INGRESS", "NOTE")
 	for _, n := range nodes.Nodes {
 		name, state := dashed(n.Name), n.State
 		if n.Self {
@@ -46,7 +48,7 @@ func drawNodes(t *table, nodes control.Nodes) {
 		}
 		epoch, held, grant := leaseCells(n)
 		t.line(rowColor(n), name, dashed(shortID(n.ID)), state, subnet, epoch, held, grant, dash(n.Endpoint),
-			roundTrip(n.RTT), traffic(n.Egress), traffic(n.Ingress), noteText(n))
+			roundTrip(n.RTT), pathText(n.Path), traffic(n.Egress), traffic(n.Ingress), noteText(n))
 	}
 }
 
@@ -63,15 +65,18 @@ func leaseCells(n control.Node) (epoch, held, grant string) {
 	return fmt.Sprint(n.Epoch), since(n.LeaseAge), grant
 }
 
-// noteText puts a conflict first.
+// noteText puts a conflict first, then what is wrong with the data path.
 func noteText(n control.Node) string {
-	switch {
-	case n.Conflict == "":
-		return n.Note
-	case n.Note == "":
-		return "CONFLICT: " + n.Conflict
+	var notes []string
+	if n.Conflict != "" {
+		notes = append(notes, "CONFLICT: "+n.Conflict)
 	}
-	return "CONFLICT: " + n.Conflict + "; " + n.Note
+	for _, note := range []string{n.Path.Note, n.Note} {
+		if note != "" {
+			notes = append(notes, note)
+		}
+	}
+	return strings.Join(notes, "; ")
 }
 
 func rowColor(n control.Node) string {
@@ -86,6 +91,9 @@ func stateColor(n control.Node) string {
 	case "dead":
 		return red
 	case "suspect":
+		return yellow
+	}
+	if n.Path.State == control.PathFailed || n.Path.State == control.PathSmallOnly {
 		return yellow
 	}
 	return plain

@@ -29,6 +29,9 @@ func execute(ctx context.Context, args []string, s surroundings) int {
 	if err == nil {
 		return statusOK
 	}
+	if errors.Is(err, errNotWell) {
+		return statusFailed
+	}
 	fmt.Fprintf(s.err, "flanneld: %s\n", oneLine(err))
 	var usage *usageError
 	var setting *config.Error

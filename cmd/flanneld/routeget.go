@@ -58,4 +58,11 @@ func drawRoute(t *table, r control.Route) {
 		t.linef(plain, "MTU", "%d", r.MTU)
 	}
 	t.line(plain, "because", r.Reason)
+	for _, k := range r.Kernel {
+		color := plain
+		if k.InTheWay {
+			color = red
+		}
+		t.line(color, "kernel", fmt.Sprintf("from %s: %s", k.From, k.Text))
+	}
 }

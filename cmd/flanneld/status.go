@@ -14,10 +14,14 @@ import (
 func statusCommand(s surroundings) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status",
-		Short: "Show this node: lease, device, members, traffic, drops",
-		Args:  exactly(),
+		Short: "Show this node: problems, lease, device, members, traffic, drops",
+		Long: `Show this node. The first line is "ok", or says how many problems there are and the
+first of them; each problem follows with what to do about it. The exit status is 0
+only if there are none.`,
+		Args: exactly(),
 	}
 	at, as := addPlace(c), addFormat(c)
+	exitZero := c.Flags().Bool("exit-zero", false, "exit with 0 also when there are problems")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		client, err := at.client(s)
 		if err != nil {
@@ -27,12 +31,22 @@ func statusCommand(s surroundings) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return show(s, *as, status, func(t *table) { drawStatus(t, status) })
+		if err := show(s, *as, status, func(t *table) { drawStatus(t, status) }); err != nil {
+			return err
+		}
+		if !status.OK && !*exitZero {
+			return errNotWell
+		}
+		return nil
 	}
 	return c
 }
 
 func drawStatus(t *table, s control.Status) {
+	drawHealth(t, s.Health, s.Lease.State != "confirmed" && s.Lease.State != "lost")
+	for _, p := range s.Problems {
+		drawProblem(t, p)
+	}
 	t.line(plain, "node", named(s.Node))
 	t.line(plain, "network", networkText(s.Network))
 	t.line(leaseColor(s.Lease), "lease", leaseText(s.Lease))
@@ -49,6 +63,7 @@ func drawStatus(t *table, s control.Status) {
 	t.linef(plain, "lanes", "%d", s.Lanes)
 	t.line(plain, "offloads", offloadsText(s.Offloads))
 	t.line(membersColor(s.Members), "members", membersText(s.Members))
+	t.line(pathsColor(s.Paths), "paths", pathsText(s.Paths))
 	t.linef(plain, "egress", "%d packets, %s", s.Egress.Packets, size(s.Egress.Bytes))
 	t.linef(plain, "ingress", "%d packets, %s", s.Ingress.Packets, size(s.Ingress.Bytes))
 	t.line(plain, "drops", dropsText(s.Drops))

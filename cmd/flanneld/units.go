@@ -12,15 +12,7 @@ import (
 // shortID is enough of a node ID to tell nodes apart and to name one.
 func shortID(id string) string { return id[:min(8, len(id))] }
 
-func named(n control.NodeName) string {
-	switch {
-	case n.Name == "":
-		return shortID(n.ID)
-	case n.ID == "":
-		return n.Name
-	}
-	return n.Name + " (" + shortID(n.ID) + ")"
-}
+func named(n control.NodeName) string { return n.Text() }
 
 // bytes in powers of 1000, as networks count.
 func size(n uint64) string {

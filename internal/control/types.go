@@ -16,6 +16,7 @@ func (s Seconds) Duration() time.Duration { return time.Duration(float64(s) * fl
 
 // Status is this node, as `flanneld status` shows it.
 type Status struct {
+	Health
 	Version string  `json:"version"`
 	PID     int     `json:"pid"`
 	Uptime  Seconds `json:"uptime_seconds"`
@@ -33,6 +34,7 @@ type Status struct {
 	Offloads []Offload `json:"offloads"` // all there are, always in the same order
 
 	Members Members `json:"members"`
+	Paths   Paths   `json:"paths"`
 	Egress  Traffic `json:"egress"`  // overlay to underlay
 	Ingress Traffic `json:"ingress"` // underlay to overlay
 	// Drops counts dropped packets by reason; reasons without drops are left out.
@@ -64,6 +66,19 @@ type Offload struct {
 type NodeName struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
+}
+
+// Text is the name with the first eight characters of the ID, which tell nodes
+// of one name apart; either alone where the other is not known.
+func (n NodeName) Text() string {
+	id := n.ID[:min(8, len(n.ID))]
+	switch {
+	case n.Name == "":
+		return id
+	case id == "":
+		return n.Name
+	}
+	return n.Name + " (" + id + ")"
 }
 
 // Network is what the founding node fixed for all. Everything is empty until
@@ -196,6 +211,7 @@ type Process struct {
 
 // Nodes is the node table.
 type Nodes struct {
+	Health
 	Nodes []Node `json:"nodes"`
 }
 
@@ -225,6 +241,7 @@ type Node struct {
 	Start    uint64         `json:"start"` // how often it has been started, or has moved to another underlay address
 	Egress   Traffic        `json:"egress"`
 	Ingress  Traffic        `json:"ingress"`
+	Path     Path           `json:"path"` // the data path to it
 	Note     string         `json:"note"`
 }
 
@@ -247,6 +264,10 @@ type Route struct {
 	Endpoint netip.AddrPort `json:"endpoint"`
 	MTU      int            `json:"mtu"` // largest packet that gets there whole
 	Reason   string         `json:"reason"`
+	// Kernel is what the kernel of this host does with packets to the address:
+	// first with the host's own, then with those of each bridge that has
+	// addresses of this node's lease. Empty where it cannot be asked.
+	Kernel []KernelRoute `json:"kernel"`
 }
 
 // JoinRequest asks to join more addresses, host[:port].

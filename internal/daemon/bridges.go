@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"flanneld/internal/envfile"
 )
@@ -60,9 +61,21 @@ func strayBridge(bridges []bridge, network netip.Prefix, lease netip.Prefix) str
 	for _, b := range bridges {
 		for _, a := range b.addrs {
 			if a.Bits() > network.Bits() && network.Contains(a.Addr()) && !lease.Contains(a.Addr()) {
-				return fmt.Sprintf("%s has %s, which is not in the lease %s: restart what made it (dockerd) with the new options", b.name, a, lease)
+				return fmt.Sprintf("%s has %s, which is not in the lease %s: %s", b.name, a, lease, b.moveAway(network))
 			}
 		}
 	}
 	return ""
+}
+
+// moveAway says what to do about a bridge that has addresses of another node.
+func (b bridge) moveAway(network netip.Prefix) string {
+	id, docker := strings.CutPrefix(b.name, "br-")
+	switch {
+	case b.name == dockerBridge:
+		return "restart dockerd with the new options (systemctl restart docker)"
+	case docker:
+		return fmt.Sprintf("it is a Docker network: docker network rm %s, and make it again with a --subnet outside %s", id, network)
+	}
+	return fmt.Sprintf("give it a subnet outside %s (ip address show dev %s; podman network ls)", network, b.name)
 }

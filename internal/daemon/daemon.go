@@ -57,6 +57,7 @@ type daemon struct {
 	peersDone chan error      // what peers.Run returned
 	left      chan leaveReply // from a request to leave, once the lease is handed back
 	leaving   atomic.Bool
+	troubled  atomic.Bool   // some data path does not work
 	ended     chan struct{} // closed when Run returns
 
 	mu        sync.Mutex // guards what follows; Run's goroutine alone writes underlay and plane, and reads them without
@@ -64,6 +65,7 @@ type daemon struct {
 	plane     *plane // nil: none
 	totals    totals // of planes that are gone
 	directory directory
+	hops      []hop             // of the newest routes
 	notes     map[string]string // by node, from the newest routes
 	guarded   guardState        // by guards of planes that are gone
 	ready     time.Duration     // from start to READY=1; 0: not yet
@@ -166,6 +168,17 @@ func (d *daemon) route(s *peers.Snapshot) error {
 	for _, n := range s.Nodes {
 		known[n.ID] = true
 	}
+	if err := d.storeRoutes(hops, notes, known); err != nil {
+		return err
+	}
+	if p := d.plane; p != nil && d.troubled.Load() {
+		d.reportPaths(p.prober)
+	}
+	return nil
+}
+
+// storeRoutes puts routes into effect, and aims the probes at their peers.
+func (d *daemon) storeRoutes(hops []hop, notes map[string]string, known map[string]bool) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for id, note := range notes {
@@ -173,8 +186,12 @@ func (d *daemon) route(s *peers.Snapshot) error {
 			d.log.Warn("node is not routed", "node", id, "reason", note)
 		}
 	}
-	d.notes = notes
-	return d.table.Store(d.directory.entries(hops, func(id string) bool { return known[id] }))
+	d.hops, d.notes = hops, notes
+	err := d.table.Store(d.directory.entries(hops, func(id string) bool { return known[id] }))
+	if d.plane != nil && err == nil {
+		d.aim(d.plane)
+	}
+	return err
 }
 
 func (d *daemon) terrain(s *peers.Snapshot) terrain {

@@ -11,6 +11,7 @@ import (
 	"flanneld/internal/firewall"
 	"flanneld/internal/link"
 	"flanneld/internal/poll"
+	"flanneld/internal/probe"
 	"flanneld/peers"
 	"flanneld/route"
 	"flanneld/tun"
@@ -30,9 +31,12 @@ type plane struct {
 	sockets   []*encap.Conn // the forwarder's, for looking at
 	forwarder *route.Forwarder
 	guard     *guard
+	prober    *probe.Prober // of the paths to peers
+	mirror    *probe.Prober // of this host's own device
 	cancel    context.CancelFunc
 	done      chan error    // what the forwarder returned, once
 	guarded   chan struct{} // closed when the guard has ended
+	probed    chan struct{} // closed when the probers have ended
 	settled   chan struct{} // closed by the guard after its first round; nil once that was seen
 	announced bool          // the files are written and READY=1 was sent
 }
@@ -71,7 +75,7 @@ func (d *daemon) openPlane(lease, network netip.Prefix) (_ *plane, err error) {
 	}
 	p := &plane{
 		lease: lease, network: network,
-		done: make(chan error, 1), guarded: make(chan struct{}), settled: make(chan struct{}),
+		done: make(chan error, 1), guarded: make(chan struct{}), probed: make(chan struct{}), settled: make(chan struct{}),
 		link: link.Config{
 			Name: d.cfg.Device, Alias: link.AliasPrefix + " " + d.node.Snapshot().Self.ID, Addr: lease.Addr(),
 			MTU: d.mtu, Network: network, TxQueueLen: txQueueLen,
@@ -112,8 +116,10 @@ func (d *daemon) startForwarder(p *plane) error {
 			return err
 		}
 	}
+	p.prober, p.mirror = d.newProber(p.lease, sockets), d.newMirror(p)
 	p.forwarder, err = route.NewForwarder(route.Config{
-		Lanes: lanes(p.device, sockets), Table: &d.table, Lease: p.lease, MTU: d.mtu, Logger: d.log,
+		Answers: func(packet []byte) bool { return p.prober.Answer(packet) || p.mirror.Answer(packet) },
+		Lanes:   lanes(p.device, sockets), Table: &d.table, Lease: p.lease, MTU: d.mtu, Logger: d.log,
 		OnThread: func() { raisePriority(d.log) }, Hurry: hurry,
 	})
 	if err != nil {
@@ -124,7 +130,14 @@ func (d *daemon) startForwarder(p *plane) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
 	p.guard = &guard{log: d.log, link: p.link, rules: rules}
+	d.mu.Lock()
+	d.aim(p)
+	d.mu.Unlock()
 	go func() { p.done <- p.forwarder.Run(ctx) }()
+	go func() {
+		defer close(p.probed)
+		p.runProbers(ctx)
+	}()
 	go func() {
 		defer close(p.guarded)
 		p.guard.run(ctx, p.settled)
@@ -152,6 +165,9 @@ func (d *daemon) closePlane(late <-chan time.Time) {
 		return
 	}
 	p.cancel()
+	<-p.probed
+	d.problems.Report("path")
+	d.problems.Report("mirror")
 	if p.done != nil {
 		<-p.done
 	}

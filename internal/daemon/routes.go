@@ -18,7 +18,8 @@ type hop struct {
 	id       string // of the node; for a static peer, the flag's value
 	name     string
 	endpoint netip.AddrPort
-	mtu      int // of the node's device; 0: not known
+	mtu      int  // of the node's device; 0: not known
+	live     bool // gossip says it is there, or it is static
 }
 
 // terrain is what an endpoint is held against.
@@ -66,7 +67,7 @@ func plan(s *peers.Snapshot, static []config.StaticPeer, t terrain) (hops []hop,
 			notes[p.String()] = reason
 			continue
 		}
-		hops = append(hops, hop{prefix: p.Subnet, kind: route.Via, id: p.String(), name: staticName(p), endpoint: p.Endpoint})
+		hops = append(hops, hop{prefix: p.Subnet, kind: route.Via, id: p.String(), name: staticName(p), endpoint: p.Endpoint, live: true})
 	}
 	return hops, notes
 }
@@ -89,7 +90,7 @@ func backAsStatic(n peers.NodeInfo, static []config.StaticPeer) (config.StaticPe
 }
 
 func nodeHop(s *peers.Snapshot, n peers.NodeInfo, t terrain, notes map[string]string) (hop, bool) {
-	h := hop{prefix: n.Lease.Prefix, id: n.ID, name: n.Name, endpoint: n.Endpoint, mtu: n.MTU}
+	h := hop{prefix: n.Lease.Prefix, id: n.ID, name: n.Name, endpoint: n.Endpoint, mtu: n.MTU, live: n.State == peers.Alive || n.State == peers.Suspect}
 	if !h.prefix.IsValid() || n.State == peers.Left || lost(s.Conflicts, n) {
 		return h, false
 	}

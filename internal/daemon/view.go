@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,21 +39,11 @@ func (d *daemon) Status() control.Status {
 		Lanes:    d.cfg.Lanes, Offloads: []control.Offload{},
 		Members:   members(s, d.cfg.StaticPeers),
 		Conflicts: conflicts(s, d.cfg.StaticPeers),
-		Problems:  d.problemList(),
+		Paths:     d.pathCounts(),
 		Process:   process(),
 	}
 	d.fillLive(&out)
-	return out
-}
-
-// problemList is what any part has found wrong.
-func (d *daemon) problemList() []control.Problem {
-	out := []control.Problem{}
-	for _, r := range d.problems.All() {
-		out = append(out, control.Problem{
-			Part: r.Part, Text: r.Text, Advice: r.Advice, Since: control.SecondsOf(time.Since(r.Since)),
-		})
-	}
+	d.judge(&out)
 	return out
 }
 
@@ -148,9 +139,9 @@ func ipForward() bool {
 }
 
 func security(sealed bool) control.Security {
-	note := "anybody on the underlay can read packets, and whoever forges a node's address can send some; for a trusted network"
+	note := "any root process on a member host can send packets in that host's name, and any host of the underlay can read them and join; for a trusted network"
 	if sealed {
-		note = "gossip needs the cluster key; packets travel in the clear, for a trusted network"
+		note = "gossip needs the cluster key; packets travel in the clear, and any root process on a member host can send some in that host's name; for a trusted network"
 	}
 	return control.Security{GossipSealed: sealed, Note: note}
 }
@@ -198,24 +189,51 @@ func process() control.Process {
 
 // Nodes returns the node table, the static peers at its end.
 func (d *daemon) Nodes() control.Nodes {
-	s := d.node.Snapshot()
+	out := control.Nodes{Health: d.Status().Health, Nodes: []control.Node{}}
+	s, paths, doubles := d.node.Snapshot(), d.pathResults(), namesakes(d.node.Snapshot())
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	out := control.Nodes{Nodes: []control.Node{}}
 	disputes := disputes(conflicts(s, d.cfg.StaticPeers))
 	for _, n := range s.Nodes {
 		node := nodeOf(n)
 		node.Conflict = disputes[n.ID]
-		node.Note = d.notes[n.ID]
+		node.Note = joinNotes(d.notes[n.ID], doubles[n.ID])
+		if r, probed := paths[n.ID]; probed {
+			node.Path = pathOf(r)
+		}
 		d.fillTraffic(&node, n.ID)
 		out.Nodes = append(out.Nodes, node)
 	}
 	for _, p := range d.cfg.StaticPeers {
 		node := control.Node{Name: staticName(p), State: control.StateStatic, Subnet: p.Subnet, Endpoint: p.Endpoint, Note: d.notes[p.String()]}
+		if r, probed := paths[p.String()]; probed {
+			node.Path = pathOf(r)
+		}
 		d.fillTraffic(&node, p.String())
 		out.Nodes = append(out.Nodes, node)
 	}
 	return out
+}
+
+// namesakes says, by the IDs of dead nodes that share their name with another
+// node, how to strike them out: the name alone does not tell them apart.
+func namesakes(s *peers.Snapshot) map[string]string {
+	count := map[string]int{}
+	for _, n := range s.Nodes {
+		count[n.Name]++
+	}
+	all := map[string]string{}
+	for _, n := range s.Nodes {
+		if n.State == peers.Dead && count[n.Name] > 1 {
+			all[n.ID] = fmt.Sprintf("another node has this name, too: flanneld forget %s strikes this one out", control.NodeName{ID: n.ID}.Text())
+		}
+	}
+	return all
+}
+
+// joinNotes puts notes into one line.
+func joinNotes(notes ...string) string {
+	return strings.Join(slices.DeleteFunc(notes, func(note string) bool { return note == "" }), "; ")
 }
 
 // disputes says, by node ID, which subnet a node has a conflict about.

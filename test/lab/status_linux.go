@@ -26,6 +26,11 @@ type Node struct {
 	Endpoint string  `json:"endpoint"`
 	Egress   Traffic `json:"egress"`
 	Ingress  Traffic `json:"ingress"`
+	Path     struct {
+		State string `json:"state"`
+		Note  string `json:"note"`
+	} `json:"path"`
+	Note string `json:"note"`
 }
 
 // Traffic counts packets one way.
@@ -36,6 +41,13 @@ type Traffic struct {
 
 // Status is `flanneld status -o json`.
 type Status struct {
+	OK       bool   `json:"ok"`
+	Summary  string `json:"summary"`
+	Problems []struct {
+		Part   string `json:"part"`
+		Text   string `json:"text"`
+		Advice string `json:"advice"`
+	} `json:"problems"`
 	Version string `json:"version"`
 	Node    struct {
 		ID   string `json:"id"`
@@ -96,6 +108,12 @@ type Route struct {
 	} `json:"node"`
 	Endpoint string `json:"endpoint"`
 	Reason   string `json:"reason"`
+	Kernel   []struct {
+		From     string `json:"from"`
+		Device   string `json:"device"`
+		Text     string `json:"text"`
+		InTheWay bool   `json:"in_the_way"`
+	} `json:"kernel"`
 }
 
 // Nodes asks the host's daemon for its node table.
@@ -114,9 +132,13 @@ func (h *Host) Status() Status {
 	return s
 }
 
-// JSON runs a command with -o json and decodes what it prints.
+// JSON runs a command with -o json and decodes what it prints. What `status`
+// prints counts, and not whether it finds problems.
 func (h *Host) JSON(into any, args ...string) error {
 	h.lab.t.Helper()
+	if args[0] == "status" {
+		args = append(args, "--exit-zero")
+	}
 	r := h.Flanneld(append(args, "-o", "json")...)
 	if r.Status != 0 {
 		return fmt.Errorf("%s: flanneld %s: exit status %d: %s", h.NodeName, strings.Join(args, " "), r.Status, r.Stderr)

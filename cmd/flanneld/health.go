@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"flanneld/internal/control"
+)
+
+// errNotWell ends a command that has shown what is wrong: the exit status is 1,
+// and there is nothing more to say.
+var errNotWell = errors.New("there are problems")
+
+// drawHealth draws the first line: "ok", or what is wrong. A node that is still
+// starting is no alarm.
+func drawHealth(t *table, h control.Health, starting bool) {
+	color := plain
+	switch {
+	case h.OK:
+	case starting:
+		color = yellow
+	default:
+		color = red
+	}
+	t.line(color, h.Summary)
+}
+
+// drawProblem draws a problem, and below it what to do about it.
+func drawProblem(t *table, p control.Problem) {
+	text := p.Text
+	if p.Since > 0 {
+		text += ", for " + since(p.Since)
+	}
+	t.line(yellow, "problem", text)
+	if p.Advice != "" {
+		t.line(plain, "  to do", p.Advice)
+	}
+}
+
+// pathsText counts the data paths to peers by what probes have found.
+func pathsText(p control.Paths) string {
+	var parts []string
+	for _, state := range []struct {
+		count int
+		name  string
+	}{{p.Works, "proven"}, {p.SmallOnly, "for small packets only"}, {p.Failed, "not working"}, {p.Unproven, "not proven yet"}} {
+		if state.count > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", state.count, state.name))
+		}
+	}
+	return listOr(parts, "none")
+}
+
+func pathsColor(p control.Paths) string {
+	if p.Failed+p.SmallOnly > 0 {
+		return yellow
+	}
+	return plain
+}
+
+// pathText is the cell of `nodes` about the data path to a node.
+func pathText(p control.Path) string {
+	switch p.State {
+	case control.PathNone:
+		return "-"
+	case control.PathWorks:
+		return strings.TrimSpace("works " + strings.TrimSuffix(roundTrip(p.RTT), "-"))
+	case control.PathUnproven:
+		return p.State
+	}
+	return strings.TrimSuffix(p.State+" "+since(p.Since), " -")
+}

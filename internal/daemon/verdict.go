@@ -1,0 +1,113 @@
+package daemon
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"flanneld/internal/control"
+	"flanneld/internal/problem"
+	"flanneld/peers"
+)
+
+// judge adds to a status everything that is wrong, and the verdict. What a part
+// has reported by itself says more than what the status shows of it.
+func (d *daemon) judge(out *control.Status) {
+	reported := d.problems.All()
+	byItself := func(p control.Problem) bool {
+		return slices.ContainsFunc(reported, func(r problem.Reported) bool { return r.Part == p.Part })
+	}
+	out.Problems = slices.DeleteFunc(problemsOf(*out), byItself)
+	for _, r := range reported {
+		out.Problems = append(out.Problems, control.Problem{
+			Part: r.Part, Text: r.Text, Advice: r.Advice, Since: control.SecondsOf(time.Since(r.Since)),
+		})
+	}
+	out.Health = healthOf(out.Problems, out.Paths)
+}
+
+// healthOf is the first line of `status`.
+func healthOf(problems []control.Problem, paths control.Paths) control.Health {
+	switch n := len(problems); {
+	case n == 1:
+		return control.Health{Summary: "1 problem: " + problems[0].Text}
+	case n > 1:
+		return control.Health{Summary: fmt.Sprintf("%d problems, the first: %s", n, problems[0].Text)}
+	case paths.Unproven > 0:
+		return control.Health{OK: true, Summary: fmt.Sprintf("ok, with %d new data paths not proven yet", paths.Unproven)}
+	}
+	return control.Health{OK: true, Summary: "ok"}
+}
+
+// problemsOf lists what a status shows to be wrong, the gravest first.
+func problemsOf(s control.Status) []control.Problem {
+	problems := []control.Problem{}
+	add := func(part, text, advice string) {
+		problems = append(problems, control.Problem{Part: part, Text: text, Advice: advice})
+	}
+	confirmed := s.Lease.State == peers.Confirmed.String()
+	if !confirmed {
+		add("lease", leaseProblem(s.Lease), claimAdvice(s.Lease.Claim))
+	}
+	if confirmed && s.Device.State != control.DeviceUp {
+		text := fmt.Sprintf("device %s is %s", s.Device.Name, s.Device.State)
+		if s.Device.Note != "" {
+			text += ": " + s.Device.Note
+		}
+		add("device", text, "")
+	}
+	if confirmed && !s.Host.IPForward {
+		add("forwarding", "net.ipv4.ip_forward is off: containers reach no other host", "sysctl -w net.ipv4.ip_forward=1")
+	}
+	if s.Host.Firewall == control.FirewallFailed {
+		add("firewall", "firewall rules could not be put in place: "+s.Host.FirewallNote, "")
+	}
+	if s.Host.StrayBridge != "" {
+		text, advice, _ := strings.Cut(s.Host.StrayBridge, ": ")
+		add("bridge", text, advice)
+	}
+	for _, c := range s.Conflicts {
+		problems = append(problems, control.Problem{
+			Part: "conflict", Text: fmt.Sprintf("%s is held by %s and claimed by %s", c.Subnet, c.Winner.Text(), c.Loser.Text()),
+			Advice: conflictAdvice(c), Since: c.Since,
+		})
+	}
+	return problems
+}
+
+func leaseProblem(l control.Lease) string {
+	text := "no lease yet"
+	if l.State == peers.Lost.String() {
+		text = "the lease is lost"
+	}
+	if l.Waiting != "" {
+		text += ": " + l.Waiting
+	}
+	return text
+}
+
+// claimAdvice names the dead nodes that a claim waits for by their IDs, because
+// a host that was installed anew leaves dead ones of the same name behind.
+func claimAdvice(c *control.Claim) string {
+	if c == nil {
+		return ""
+	}
+	var commands []string
+	for _, m := range c.Missing {
+		if m.State == peers.Dead.String() {
+			commands = append(commands, "flanneld forget "+m.ID)
+		}
+	}
+	if len(commands) == 0 {
+		return ""
+	}
+	return "start the dead nodes, or strike out those that will not come back: " + strings.Join(commands, "; ")
+}
+
+func conflictAdvice(c control.Conflict) string {
+	if c.Note != "" {
+		return "correct --static-peer: " + c.Note
+	}
+	return fmt.Sprintf("run `flanneld leave` on %s, and start it again", c.Loser.Text())
+}

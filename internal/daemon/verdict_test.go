@@ -1,0 +1,149 @@
+package daemon
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"flanneld/internal/control"
+	"flanneld/internal/probe"
+	"flanneld/internal/problem"
+	"flanneld/peers"
+)
+
+// wellStatus is the status of a node that has nothing to complain about.
+func wellStatus() control.Status {
+	return control.Status{
+		Lease:  control.Lease{State: "confirmed"},
+		Device: control.Device{Name: "flannel0", State: control.DeviceUp},
+		Host:   control.Host{IPForward: true, Firewall: control.FirewallOK},
+		Paths:  control.Paths{Works: 2},
+	}
+}
+
+// Whatever a status shows to be wrong is a problem, and the verdict with it.
+func TestOneThingThatIsWrongMakesTheVerdict(t *testing.T) {
+	d := &daemon{problems: problem.NewBoard(slog.New(slog.DiscardHandler))}
+	s := wellStatus()
+	if d.judge(&s); !s.OK || s.Summary != "ok" || len(s.Problems) != 0 || s.Problems == nil {
+		t.Fatalf("a node that is well: %+v, %+v", s.Health, s.Problems)
+	}
+	for name, c := range map[string]struct {
+		spoil func(*control.Status)
+		words []string
+	}{
+		"no lease":   {func(s *control.Status) { s.Lease = control.Lease{State: "joining", Waiting: "no seed answers"} }, []string{"no seed answers"}},
+		"claiming":   {func(s *control.Status) { s.Lease.State = "claiming" }, []string{"no lease yet"}},
+		"lost":       {func(s *control.Status) { s.Lease.State = "lost" }, []string{"lost"}},
+		"device":     {func(s *control.Status) { s.Device.State, s.Device.Note = control.DeviceBroken, "it is down" }, []string{"flannel0", "it is down"}},
+		"no device":  {func(s *control.Status) { s.Device.State = control.DeviceAbsent }, []string{"flannel0", "absent"}},
+		"forwarding": {func(s *control.Status) { s.Host.IPForward = false }, []string{"ip_forward", "sysctl -w"}},
+		"firewall":   {func(s *control.Status) { s.Host.Firewall, s.Host.FirewallNote = control.FirewallFailed, "locked" }, []string{"firewall", "locked"}},
+		"bridge":     {func(s *control.Status) { s.Host.StrayBridge = "br-1 has 10.244.9.1/24: docker network rm 1" }, []string{"br-1", "docker network rm"}},
+		"conflict": {func(s *control.Status) {
+			s.Conflicts = []control.Conflict{{Subnet: netip.MustParsePrefix("10.244.9.0/24"), Winner: control.NodeName{ID: "aaaaaaaaaa", Name: "a"}, Loser: control.NodeName{ID: "bbbbbbbbbb", Name: "a"}}}
+		}, []string{"a (aaaaaaaa)", "a (bbbbbbbb)", "flanneld leave"}},
+	} {
+		s := wellStatus()
+		c.spoil(&s)
+		d.judge(&s)
+		if s.OK || len(s.Problems) != 1 || !strings.HasPrefix(s.Summary, "1 problem: ") {
+			t.Errorf("%s: %+v, %+v", name, s.Health, s.Problems)
+			continue
+		}
+		for _, word := range c.words {
+			if text := s.Problems[0].Text + " " + s.Problems[0].Advice; !strings.Contains(text, word) {
+				t.Errorf("%s: no %q in %q", name, word, text)
+			}
+		}
+	}
+}
+
+// What a part reports is in the verdict, and said once.
+func TestWhatPartsReportIsInTheVerdict(t *testing.T) {
+	d := &daemon{problems: problem.NewBoard(slog.New(slog.DiscardHandler))}
+	d.problems.Report("firewall", problem.Problem{Text: "chain x drops", Advice: "nft delete"})
+	d.problems.Report("path", problem.Problem{Text: "data path to b does not work"})
+	s := wellStatus()
+	s.Host.Firewall = control.FirewallFailed
+	d.judge(&s)
+	if len(s.Problems) != 2 || s.OK || s.Summary != "2 problems, the first: chain x drops" || s.Problems[0].Advice != "nft delete" {
+		t.Errorf("%+v, %+v", s.Health, s.Problems)
+	}
+	d.problems.Report("firewall")
+	d.problems.Report("path")
+	s = wellStatus()
+	s.Paths.Unproven = 1
+	if d.judge(&s); !s.OK || s.Summary == "ok" || !strings.Contains(s.Summary, "1 new") {
+		t.Errorf("with a path that is not proven yet: %+v", s.Health)
+	}
+}
+
+func TestAClaimThatWaitsForTheDeadNamesThemByID(t *testing.T) {
+	c := &control.Claim{Missing: []control.Missing{
+		{NodeName: control.NodeName{ID: "aaaaaaaaaaaa", Name: "n"}, State: "dead"},
+		{NodeName: control.NodeName{ID: "bbbbbbbbbbbb", Name: "n"}, State: "dead"},
+		{NodeName: control.NodeName{ID: "cccccccccccc", Name: "n"}, State: "alive"},
+	}}
+	got := claimAdvice(c)
+	for word, want := range map[string]bool{"flanneld forget aaaaaaaaaaaa": true, "flanneld forget bbbbbbbbbbbb": true, "cccc": false} {
+		if strings.Contains(got, word) != want {
+			t.Errorf("%q in %q: want %v", word, got, want)
+		}
+	}
+	if got := claimAdvice(nil) + claimAdvice(&control.Claim{}); got != "" {
+		t.Errorf("without a dead node: %q", got)
+	}
+}
+
+// A host that was installed anew has dead nodes of its own name.
+func TestDeadNamesakesAreToldApart(t *testing.T) {
+	dead, twin, other := node("b", peers.Dead, 2), node("c", peers.Alive, 3), node("d", peers.Dead, 4)
+	twin.Name = dead.Name
+	got := namesakes(self(peers.Confirmed, dead, twin, other))
+	if len(got) != 1 || !strings.Contains(got["b"], "flanneld forget b") {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestPathProblemsSayWhereToLook(t *testing.T) {
+	here := netip.MustParseAddr("192.0.2.1")
+	trouble := func(name string, static bool, r probe.Result) pathTrouble {
+		return pathTrouble{Result: r, name: name, static: static, endpoint: netip.MustParseAddrPort("192.0.2.2:8285")}
+	}
+	silent, arriving := probe.Result{State: probe.Failed}, probe.Result{State: probe.Failed, Arriving: true}
+	small := probe.Result{State: probe.SmallOnly, Tried: 1472}
+	refused := probe.Result{State: probe.Failed, Refused: errors.New("operation not permitted")}
+	for name, c := range map[string]struct {
+		troubles []pathTrouble
+		probed   int
+		count    int
+		words    []string
+	}{
+		"none":                    {nil, 3, 0, nil},
+		"one way":                 {[]pathTrouble{trouble("b (bb)", false, arriving)}, 3, 1, []string{"b (bb)", "192.0.2.2:8285", "packets come from it", "open UDP port 8285 on b (bb) for 192.0.2.1"}},
+		"the only peer is silent": {[]pathTrouble{trouble("b", false, silent)}, 1, 1, []string{"data path to b", "nothing comes from it", "UDP port 8285 of this host"}},
+		"all are silent":          {[]pathTrouble{trouble("b", false, silent), trouble("c", false, silent)}, 2, 1, []string{"no peer is reached", "open UDP port 8285 of 192.0.2.1"}},
+		"large ones":              {[]pathTrouble{trouble("b", false, small)}, 3, 1, []string{"small packets only", "1472", "tracepath", "--mtu"}},
+		"large ones, static":      {[]pathTrouble{trouble("b", true, small)}, 3, 1, []string{"small packets only", "smaller MTU than 1472", "--mtu"}},
+		"refused":                 {[]pathTrouble{trouble("b", false, refused)}, 3, 1, []string{"this host does not send there", "operation not permitted", "ip route get 192.0.2.2"}},
+		"many": {[]pathTrouble{trouble("b", false, silent), trouble("c", false, silent), trouble("d", false, silent), trouble("e", false, silent),
+			trouble("f", false, silent), trouble("g", false, silent), trouble("h", false, silent)}, 9, pathsNamed + 1, []string{"more than 5 other", "flanneld nodes"}},
+	} {
+		got := pathProblems(c.troubles, c.probed, here, 8285, 1472)
+		if len(got) != c.count {
+			t.Errorf("%s: %d problems, want %d: %v", name, len(got), c.count, got)
+		}
+		var text strings.Builder
+		for _, p := range got {
+			text.WriteString(p.Text + " " + p.Advice + "\n")
+		}
+		for _, word := range c.words {
+			if !strings.Contains(text.String(), word) {
+				t.Errorf("%s: no %q in %s", name, word, text.String())
+			}
+		}
+	}
+}

@@ -1,0 +1,19 @@
+// Package probe proves data paths by packets. A Prober sends to each peer, in
+// the way and the format of container traffic, packets that the peer's kernel
+// answers, whatever version or program runs there:
+//
+//   - an ICMP echo request (RFC 792) to the first address of the peer's lease,
+//     small, and from time to time as large as the path should take;
+//   - where that is not answered, also one to another address of the lease whose
+//     time to live is over at the peer: a kernel that forwards answers with
+//     "time exceeded", also where it ignores echo requests.
+//
+// So a probe passes this node's data socket, the underlay with all its filters,
+// the peer's data socket and its checks, the peer's device and its kernel; the
+// answer goes the same way back. What comes back is recognised by 80 bits that
+// are random for each start of the prober, and by the address that it comes
+// from.
+//
+// The prober knows nothing of sockets, routes and nodes: it is told targets and
+// how to send, and it is given the ICMP packets that come in.
+package probe

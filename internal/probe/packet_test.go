@@ -1,0 +1,54 @@
+package probe
+
+import (
+	"net/netip"
+	"testing"
+)
+
+var (
+	testToken   = token{id: 0x1234, cookie: [cookieLen]byte{1, 2, 3, 4, 5, 6, 7, 8}}
+	testPeer    = peer{lease: netip.MustParsePrefix("10.244.2.0/24")}
+	testRequest = request{source: self, destination: testPeer.lease.Addr(), sequence: 77, ttl: plainTTL, size: 1472}
+)
+
+func TestAnswersAreRecognised(t *testing.T) {
+	small := testRequest
+	small.size = smallSize
+	ended := testRequest
+	ended.destination, ended.ttl = testPeer.lease.Addr().Next(), 1
+	for name, c := range map[string]struct {
+		packet []byte
+		want   reply
+		ok     bool
+	}{
+		"echo reply":        {testPeer.answer(testToken.build(testRequest)), reply{testPeer.lease.Addr(), 77, typeEchoReply, 0, 1472}, true},
+		"small echo reply":  {testPeer.answer(testToken.build(small)), reply{testPeer.lease.Addr(), 77, typeEchoReply, 0, smallSize}, true},
+		"time exceeded":     {testPeer.answer(testToken.build(ended)), reply{testPeer.lease.Addr(), 77, typeTimeExceeded, 0, 576}, true},
+		"prohibited":        {icmpError(testPeer.lease.Addr(), typeUnreachable, 13, testToken.build(small)), reply{testPeer.lease.Addr(), 77, typeUnreachable, 13, 28 + smallSize}, true},
+		"the request":       {testToken.build(testRequest), reply{}, false},
+		"of another cookie": {testPeer.answer(token{id: 0x1234}.build(testRequest)), reply{}, false},
+		"of another ID":     {testPeer.answer(token{id: 1, cookie: testToken.cookie}.build(testRequest)), reply{}, false},
+	} {
+		got, ok := testToken.parse(c.packet)
+		if ok != c.ok || got != c.want {
+			t.Errorf("%s: got %+v, %v", name, got, ok)
+		}
+	}
+	corrupt := testPeer.answer(testToken.build(testRequest))
+	corrupt[len(corrupt)-1] ^= 1
+	if _, ok := testToken.parse(corrupt); ok {
+		t.Error("a reply that was damaged on the way is taken")
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(testPeer.answer(testToken.build(testRequest)))
+	f.Add(icmpError(testPeer.lease.Addr(), typeTimeExceeded, 0, testToken.build(testRequest)))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, ok := testToken.parse(b)
+		if ok && (r.size != len(b) || len(b) < smallSize) {
+			t.Errorf("%x: %+v", b, r)
+		}
+	})
+}

@@ -1,0 +1,116 @@
+package probe
+
+import "time"
+
+// path is a target with what was found. It belongs to the prober's lock.
+type path struct {
+	Target
+	Result
+	since time.Time // it has been a target
+
+	smallDue, largeDue       time.Time
+	smallMisses, largeMisses int
+	echoMisses               int       // small echo requests lost since the last that was answered
+	answered                 time.Time // when the newest small probe that was answered was sent
+	largeSize                int       // of the last large probe
+
+	busy            bool
+	egress, ingress uint64 // at the last look
+	looked          time.Time
+	ingressMoved    time.Time // when packets were last seen to have come from the peer
+}
+
+// look finds out how much traffic there is.
+func (p *path) look(now time.Time) {
+	if p.Traffic == nil || now.Sub(p.looked) < lookTime {
+		return
+	}
+	egress, ingress := p.Traffic()
+	if !p.looked.IsZero() {
+		seconds := now.Sub(p.looked).Seconds()
+		busy := float64(max(egress-p.egress, ingress-p.ingress))/seconds >= busyRate
+		if busy && !p.busy { // do not wait for the end of a long pause
+			p.smallDue = earlier(p.smallDue, now.Add(busySmall))
+			p.largeDue = earlier(p.largeDue, now.Add(busyLarge))
+		}
+		p.busy = busy
+		if ingress != p.ingress {
+			p.ingressMoved = now
+		}
+	}
+	p.egress, p.ingress, p.looked = egress, ingress, now
+	p.Arriving = !p.ingressMoved.IsZero() && now.Sub(p.ingressMoved) < arrivingTime
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// take counts an answer.
+func (p *path) take(f *flight, r reply, now time.Time) {
+	p.RTT = now.Sub(f.sent)
+	if f.lost {
+		p.Lost--
+	}
+	p.Size = max(p.Size, f.size)
+	p.ingressMoved = now
+	if f.large {
+		p.largeMisses = 0
+		if p.State == SmallOnly {
+			p.become(Works, now)
+		}
+		return
+	}
+	if f.sent.After(p.answered) {
+		p.answered = f.sent
+	}
+	p.smallMisses = 0
+	if f.ttl {
+		p.ForwardsOnly = p.echoMisses >= misses
+	} else {
+		p.echoMisses, p.ForwardsOnly = 0, false
+	}
+	if p.State == Unproven || p.State == Failed {
+		p.become(Works, now)
+		p.largeDue, p.largeMisses = now, 0
+	}
+}
+
+// miss counts a probe that was not answered in time.
+func (p *path) miss(f *flight, now time.Time) {
+	p.Lost++
+	f.lost = true
+	switch {
+	case f.large:
+		p.smallDue = now // are all packets lost, or the large ones?
+		if p.smallMisses > 0 || p.State != Works {
+			return
+		}
+		p.largeDue = now
+		if p.largeMisses++; p.largeMisses >= misses {
+			p.become(SmallOnly, now)
+		}
+	case f.ttl:
+	default:
+		p.echoMisses++
+		if p.answered.Before(f.sent) {
+			p.missSmall(now)
+		}
+	}
+}
+
+func (p *path) missSmall(now time.Time) {
+	p.smallMisses++
+	if p.State == Works || p.State == SmallOnly {
+		p.smallDue = now
+	}
+	young := p.State == Unproven && now.Sub(p.since) < grace
+	if p.smallMisses >= misses && !young && p.State != Failed {
+		p.become(Failed, now)
+	}
+}
+
+func (p *path) become(s State, now time.Time) { p.State, p.Since = s, now }

@@ -1,0 +1,288 @@
+package probe
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Config says how a Prober works.
+type Config struct {
+	// Source is the overlay address of this node's device, where answers come.
+	Source netip.Addr
+	// Send sends a packet to an endpoint in the way that container traffic takes.
+	// Where it is longer than the kernel knows the path to take, fits is how long
+	// it may be, and nothing was sent. It does not wait.
+	Send func(to netip.AddrPort, packet []byte) (fits int, err error)
+	// Changed, unless nil, is called after the state of any path has changed, from
+	// the goroutine of Run.
+	Changed func()
+}
+
+// Prober sends probes and keeps what came of them. Make one with New.
+type Prober struct {
+	cfg     Config
+	token   token
+	answers chan answer
+	poke    chan struct{}
+
+	mu       sync.Mutex
+	paths    map[string]*path
+	flights  map[uint16]*flight
+	sequence uint16
+	changed  bool
+}
+
+// answer is a reply with its time.
+type answer struct {
+	reply
+	at time.Time
+}
+
+// flight is a probe on its way.
+type flight struct {
+	path       *path
+	sent       time.Time
+	size       int
+	large, ttl bool
+	lost       bool // given up; a late answer still counts
+}
+
+// waiting is how many answers may wait for Run.
+const waiting = 256
+
+// New makes a prober without targets.
+func New(cfg Config) *Prober {
+	var random [2 + cookieLen + 2]byte
+	_, _ = rand.Read(random[:]) // never fails (Go 1.24)
+	p := &Prober{
+		cfg: cfg, answers: make(chan answer, waiting), poke: make(chan struct{}, 1),
+		paths: map[string]*path{}, flights: map[uint16]*flight{},
+		sequence: binary.BigEndian.Uint16(random[2+cookieLen:]),
+	}
+	p.token.id = binary.BigEndian.Uint16(random[:])
+	p.token.cookie = [cookieLen]byte(random[2:])
+	return p
+}
+
+// Answer takes an ICMP packet that came for Source, and reports whether it is
+// the answer to a probe. It never waits, keeps nothing of the packet, and may be
+// called from any goroutine.
+func (p *Prober) Answer(packet []byte) bool {
+	r, ok := p.token.parse(packet)
+	if !ok {
+		return false
+	}
+	select {
+	case p.answers <- answer{r, time.Now()}:
+	default: // the probe is lost, and another will follow
+	}
+	return true
+}
+
+// Aim replaces all targets. What was found out about one stays while it is a
+// target with the same ID at the same endpoint and lease.
+func (p *Prober) Aim(targets []Target) {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before := p.paths
+	p.paths = make(map[string]*path, len(targets))
+	for i, t := range targets {
+		old, known := before[t.ID]
+		if known && old.Endpoint == t.Endpoint && old.Lease == t.Lease {
+			old.Target = t
+			p.paths[t.ID] = old
+			continue
+		}
+		first := now.Add(time.Duration(i) * newSmallEach / 4) // not all at once
+		p.paths[t.ID] = &path{Target: t, Result: Result{Since: now}, since: now, smallDue: first}
+		p.changed = true
+	}
+	for id, old := range before {
+		if p.paths[id] != old {
+			p.changed = true
+		}
+	}
+	for sequence, f := range p.flights {
+		if p.paths[f.path.ID] != f.path {
+			delete(p.flights, sequence)
+		}
+	}
+	p.wake()
+}
+
+// wake has Run look at once.
+func (p *Prober) wake() {
+	select {
+	case p.poke <- struct{}{}:
+	default:
+	}
+}
+
+// Results returns what was found, by target ID.
+func (p *Prober) Results() map[string]Result {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := make(map[string]Result, len(p.paths))
+	for id, t := range p.paths {
+		all[id] = t.Result
+	}
+	return all
+}
+
+// Run probes until ctx ends.
+func (p *Prober) Run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case a := <-p.answers:
+			p.take(a)
+		case <-p.poke:
+		case <-timer.C:
+		}
+		timer.Reset(p.step(time.Now()))
+		p.tell()
+	}
+}
+
+// tell calls Changed where there is news.
+func (p *Prober) tell() {
+	p.mu.Lock()
+	news := p.changed
+	p.changed = false
+	p.mu.Unlock()
+	if news && p.cfg.Changed != nil {
+		p.cfg.Changed()
+	}
+}
+
+// take finds the probe that an answer is to. An answer counts only if it comes
+// from the lease that the probe went to.
+func (p *Prober) take(a answer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f, ok := p.flights[a.sequence]
+	if !ok || f.ttl != (a.kind == typeTimeExceeded) || a.kind == typeUnreachable || !f.path.Lease.Contains(a.from) {
+		return
+	}
+	delete(p.flights, a.sequence)
+	p.watching(f.path, func() { f.path.take(f, a.reply, a.at) })
+}
+
+// watching notes whether what f does to a path is news.
+func (p *Prober) watching(t *path, f func()) {
+	type state struct {
+		State
+		arriving, forwards bool
+		refused            string
+	}
+	of := func() state {
+		s := state{State: t.State, arriving: t.State == Failed && t.Arriving, forwards: t.ForwardsOnly}
+		if t.Refused != nil {
+			s.refused = t.Refused.Error()
+		}
+		return s
+	}
+	before := of()
+	f()
+	p.changed = p.changed || of() != before
+}
+
+// step does what is due and returns the time until the next is.
+func (p *Prober) step(now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for sequence, f := range p.flights {
+		age := now.Sub(f.sent)
+		if age >= answerTime && !f.lost {
+			p.watching(f.path, func() { f.path.miss(f, now) })
+		}
+		if age >= forgetTime {
+			delete(p.flights, sequence)
+		}
+	}
+	c := pace{all: len(p.paths)}
+	for _, t := range p.paths {
+		p.watching(t, func() { t.look(now) })
+		if t.busy {
+			c.busy++
+		}
+	}
+	next := now.Add(lookTime)
+	for _, t := range p.paths {
+		p.watching(t, func() { p.probe(t, c, now) })
+		next = earlier(next, t.smallDue)
+		if t.State == Works || t.State == SmallOnly {
+			next = earlier(next, t.largeDue)
+		}
+	}
+	for _, f := range p.flights {
+		if !f.lost {
+			next = earlier(next, f.sent.Add(answerTime))
+		}
+	}
+	return max(next.Sub(now), time.Millisecond)
+}
+
+// probe sends what is due to a target.
+func (p *Prober) probe(t *path, c pace, now time.Time) {
+	if !now.Before(t.smallDue) {
+		t.smallDue = now.Add(spread(c.small(t)))
+		p.send(t, request{destination: t.Lease.Addr(), ttl: plainTTL, size: smallSize}, now)
+		if t.echoMisses > 0 && t.behind().IsValid() {
+			p.send(t, request{destination: t.behind(), ttl: 1, size: smallSize}, now)
+		}
+	}
+	if (t.State == Works || t.State == SmallOnly) && !now.Before(t.largeDue) {
+		t.largeDue = now.Add(spread(c.large(t)))
+		r := request{destination: t.Lease.Addr(), ttl: plainTTL, size: t.Longest()}
+		if t.ForwardsOnly {
+			r.destination, r.ttl = t.behind(), 1
+		}
+		if r.size != t.largeSize {
+			t.largeMisses = 0
+		}
+		t.largeSize, t.Tried = r.size, r.size
+		if r.size > smallSize {
+			p.send(t, r, now)
+		}
+	}
+}
+
+// spread varies a time by a tenth, so that nodes which started together do not
+// probe together for ever.
+func spread(d time.Duration) time.Duration {
+	var b [2]byte
+	_, _ = rand.Read(b[:])
+	tenth := int64(d / 10)
+	return d - time.Duration(tenth) + time.Duration(2*tenth*int64(binary.BigEndian.Uint16(b[:]))/(1<<16))
+}
+
+// send sends one probe. One that is longer than the kernel knows the path to
+// take is sent as long as fits.
+func (p *Prober) send(t *path, r request, now time.Time) {
+	for p.flights[p.sequence] != nil && len(p.flights) < 1<<16 {
+		p.sequence++
+	}
+	r.source, r.sequence = p.cfg.Source, p.sequence
+	fits, err := p.cfg.Send(t.Endpoint, p.token.build(r))
+	if fits > smallSize && fits < r.size {
+		r.size = fits
+		_, err = p.cfg.Send(t.Endpoint, p.token.build(r))
+	}
+	t.Sent++
+	if r.size == smallSize {
+		t.Refused = err
+	}
+	p.flights[p.sequence] = &flight{
+		path: t, sent: now, size: r.size, large: r.size > smallSize, ttl: r.ttl == 1,
+	}
+	p.sequence++
+}
