@@ -27,7 +27,7 @@ func addPlace(c *cobra.Command, more ...string) place {
 // the daemon and cannot make a command fail.
 func (p place) load(s surroundings) (config.Config, error) {
 	lookup := func(variable string) (string, bool) {
-		for _, name := range []string{"run-dir", "device", "subnet-file"} {
+		for _, name := range []string{"run-dir", "state-dir", "device", "subnet-file", "docker-file"} {
 			if setting, _ := config.Lookup(name); setting.Variable() == variable {
 				return s.lookup(variable)
 			}

@@ -18,7 +18,13 @@ func dockerOptsCommand(s surroundings) *cobra.Command {
 		Use:   "docker-opts",
 		Short: "Turn subnet.env into options for dockerd",
 		Long: `Turn subnet.env into options for dockerd, with the options and the output of flannel's
-mk-docker-opts.sh. No daemon is needed.`,
+mk-docker-opts.sh. No daemon is needed. The daemon writes the same file by itself: --docker-file
+and --docker-key of flanneld run say where, and what its variable is called.
+
+Two things differ from the script. Without -d it prints, where the script writes
+/run/docker_opts.env. And a subnet.env that is not there, or cannot be sourced, is an error and
+exit status 1, and the file of -d stays as it was; the script ends with 0 and empties that file,
+so that dockerd starts on a subnet of its own.`,
 		Example: "  dockerd $(flanneld docker-opts -c -k OPTS | sed 's/^OPTS=\"\\(.*\\)\"$/\\1/')",
 		Args:    exactly(),
 	}

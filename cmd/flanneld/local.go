@@ -41,7 +41,7 @@ while a daemon runs, and may be repeated. Identity, lease and node table in the 
 stay, so that the next start has the same subnet.`,
 		Args: exactly(),
 	}
-	at := addPlace(c, "device", "subnet-file")
+	at := addPlace(c, "device", "subnet-file", "docker-file")
 	c.RunE = func(*cobra.Command, []string) error {
 		cfg, err := at.load(s)
 		if err != nil {

@@ -68,7 +68,7 @@ func newRoot(s surroundings) *cobra.Command {
 	root.AddCommand(
 		runCommand(s), joinCommand(s), leaveCommand(s), forgetCommand(s),
 		statusCommand(s), nodesCommand(s), routeCommand(s),
-		dockerOptsCommand(s), keygenCommand(s), cleanupCommand(s), versionCommand(s),
+		dockerOptsCommand(s), keygenCommand(s), cleanupCommand(s), resetCommand(s), versionCommand(s),
 	)
 	root.SetHelpCommand(helpCommand(root))
 	root.InitDefaultHelpCmd()

@@ -21,6 +21,9 @@ func (c *Config) check() error {
 	if c.Port == c.GossipPort {
 		return c.fault("gossip-port", strconv.Itoa(int(c.GossipPort)), "is the data port (--port) as well; both are UDP, give them different ones")
 	}
+	if c.DockerPath() == c.SubnetPath() {
+		return c.fault("docker-file", c.DockerPath(), "is the file of --subnet-file as well; give them different ones")
+	}
 	network, known := c.knownNetwork()
 	if known {
 		if err := c.checkNetwork(network); err != nil {

@@ -20,8 +20,9 @@ const (
 	DefaultRunDir     = "/run/flannel"
 	DefaultStateDir   = "/var/lib/flanneld"
 	DefaultDevice     = "flannel0"
-	DefaultPort       = 8285 // flannel's udp backend
-	DefaultGossipPort = 8286 // 7946 is taken by Docker Swarm
+	DefaultDockerKey  = "DOCKER_OPTS" // mk-docker-opts.sh's
+	DefaultPort       = 8285          // flannel's udp backend
+	DefaultGossipPort = 8286          // 7946 is taken by Docker Swarm
 	DefaultLeaseTTL   = 24 * time.Hour
 )
 
@@ -66,6 +67,8 @@ type Config struct {
 	StateDir         string
 	RunDir           string
 	SubnetFile       string // "": see SubnetPath
+	DockerFile       string // "": see DockerPath
+	DockerKey        string // the variable with all options for dockerd
 	Device           string
 	MTU              int // of the overlay device; 0: the underlay's less the overhead
 	IPMasq           bool
@@ -91,7 +94,12 @@ func (c Config) SubnetPath() string {
 }
 
 // DockerPath is where the options for dockerd are written.
-func (c Config) DockerPath() string { return filepath.Join(c.RunDir, "docker") }
+func (c Config) DockerPath() string {
+	if c.DockerFile != "" {
+		return c.DockerFile
+	}
+	return filepath.Join(c.RunDir, "docker")
+}
 
 // SocketPath is where the daemon's control socket is.
 func (c Config) SocketPath() string { return filepath.Join(c.RunDir, "flanneld.sock") }

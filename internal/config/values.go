@@ -157,6 +157,20 @@ func setPath(field func(*Config) *string) func(*Config, string) error {
 	}
 }
 
+func setDockerKey(c *Config, text string) error {
+	for i, r := range text {
+		letter := r == '_' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z'
+		if !letter && (i == 0 || r < '0' || r > '9') {
+			return errors.New("not a variable's name; use letters, digits and underscores, and no digit first")
+		}
+	}
+	if text == "" {
+		return errors.New("empty; write it like " + DefaultDockerKey)
+	}
+	c.DockerKey = text
+	return nil
+}
+
 func setDevice(c *Config, text string) error {
 	if err := CheckDevice(text); err != nil {
 		return err

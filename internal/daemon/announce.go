@@ -57,7 +57,7 @@ func (d *daemon) announce(s *peers.Snapshot) error {
 
 func (d *daemon) writeFiles(p *plane) error {
 	env := envfile.Subnet{Network: p.network, Subnet: envfile.FirstAddress(p.lease), MTU: d.mtu, IPMasq: d.cfg.IPMasq}.Bytes()
-	docker, err := envfile.DockerOpts(env, envfile.DockerOptions{})
+	docker, err := envfile.DockerOpts(env, envfile.DockerOptions{Key: d.cfg.DockerKey})
 	if err != nil {
 		return err
 	}
