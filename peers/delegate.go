@@ -35,8 +35,14 @@ func (d delegate) GetBroadcasts(overhead, limit int) [][]byte {
 	return d.g.rumours.take(overhead, limit)
 }
 
-// LocalState implements memberlist.Delegate.
-func (d delegate) LocalState(bool) []byte { return *d.g.state.Load() }
+// LocalState implements memberlist.Delegate: the whole node table in a join, its
+// digest between members.
+func (d delegate) LocalState(join bool) []byte {
+	if join {
+		return *d.g.state.Load()
+	}
+	return *d.g.brief.Load()
+}
 
 // MergeRemoteState implements memberlist.Delegate. The buffer is ours: memberlist made it for this call.
 func (d delegate) MergeRemoteState(buf []byte, _ bool) {

@@ -116,6 +116,9 @@ func (e *engine) tick() {
 // receive hands the core a message; what is malformed or of another network is dropped and counted there.
 func (e *engine) receive(msg []byte) {
 	f, err := parseFrame(msg)
+	if err == nil && f.from != core.Sender(f.msg) {
+		err = errFrame
+	}
 	if err == nil {
 		if _, known := e.gossip.roster.of(f.from); !known && !f.from.IsZero() {
 			e.gossip.paths.learn(f, time.Now())
@@ -136,7 +139,7 @@ func (e *engine) merge(s remoteState) error {
 	if !s.dialled && !e.core.Network().Prefix.IsValid() {
 		return nil // which network this node joins is for its seeds to say
 	}
-	switch err := e.core.Merge(e.now(), s.state); {
+	switch err := e.core.Merge(e.now(), s.from, s.state); {
 	case errors.Is(err, core.ErrNetworkParameters):
 		return mismatch(err)
 	case errors.Is(err, core.ErrOtherNetwork), errors.Is(err, core.ErrMalformed):
@@ -215,7 +218,7 @@ func (e *engine) tell(lines []core.LogLine) {
 // announce sends what the core wants sent, and lets the member say which network we are in.
 func (e *engine) announce(eff core.Effects) {
 	for _, s := range eff.Sends {
-		e.gossip.send(s.To, s.Msg)
+		e.gossip.send(s.To, s.At, s.Msg)
 	}
 	for _, b := range eff.Broadcasts {
 		e.gossip.broadcast(b.Key, b.Msg)
@@ -275,7 +278,7 @@ func (e *engine) encode() {
 	}
 	e.tableNews, e.encodedAt = false, time.Now()
 	state := e.core.State()
-	e.gossip.setState(state)
+	e.gossip.setState(state, e.core.Brief())
 	if state != nil {
 		e.store.keep(state)
 	}

@@ -187,8 +187,10 @@ func powerCut(t *testing.T, n int) *cluster {
 		m.claim(origin.core.State())
 		all = append(all, m)
 	}
-	for _, m := range all[1:] {
-		if err := all[0].core.Merge(0, m.core.State()); err != nil {
+	for i, m := range all[1:] { // each has begun alone, and such leases are taken at one a minute
+		now := core.Time(i) * time.Minute
+		all[0].core.MemberUp(now, m.core.ID())
+		if err := all[0].core.Merge(now, m.core.ID(), m.core.State()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -240,7 +242,7 @@ func (m *madeCore) settle(now core.Time) {
 
 // claim takes in the state of a network where nobody holds a lease. There a node confirms its own, after a while.
 func (m *madeCore) claim(state []byte) {
-	if err := m.core.Merge(0, state); err != nil {
+	if err := m.core.Merge(0, core.NodeID{}, state); err != nil {
 		m.t.Fatal(err)
 	}
 	m.core.Joined(0)

@@ -84,7 +84,8 @@ type gossip struct {
 	notices   *notices
 
 	about atomic.Pointer[meta]   // ours
-	state atomic.Pointer[[]byte] // what we say in a push/pull
+	state atomic.Pointer[[]byte] // what we say in a join
+	brief atomic.Pointer[[]byte] // what we say in any other push/pull
 
 	rumours   *rumours
 	messages  chan []byte
@@ -131,7 +132,7 @@ func newGossip(t *transport, self meta, id core.Identity, keyring *memberlist.Ke
 	}
 	g.roster = newRoster(self.node, suspectFor)
 	g.about.Store(&self)
-	g.setState(nil)
+	g.setState(nil, nil)
 	g.rumours = newRumours(func() int { return g.roster.size() + 1 })
 	t.begin(g)
 	return g
@@ -180,10 +181,13 @@ func (g *gossip) stop() {
 	g.workers.Wait()
 }
 
-// setState sets what the next push/pull says: who we are, and the core's state.
-func (g *gossip) setState(state []byte) {
-	b := append(stateHeader(g.about.Load(), g.identity, state), state...)
-	g.state.Store(&b)
+// setState sets what the next push/pull says: who we are, and the core's state,
+// whole in a join and brief otherwise.
+func (g *gossip) setState(state, brief []byte) {
+	whole := append(stateHeader(g.about.Load(), g.identity, state), state...)
+	short := append(stateHeader(g.about.Load(), g.identity, brief), brief...)
+	g.state.Store(&whole)
+	g.brief.Store(&short)
 }
 
 // A push/pull's user state, big endian, behind the byte that the gate puts there:
@@ -220,7 +224,7 @@ func parseState(b []byte) (remoteState, bool) {
 
 // send carries a message to a node, if it is a member now or has just written to us. It does not wait; what there is no room for is
 // dropped and counted, as what the network loses is: the core asks again. Only the core's goroutine calls it.
-func (g *gossip) send(to core.NodeID, msg []byte) {
+func (g *gossip) send(to core.NodeID, at netip.AddrPort, msg []byte) {
 	pad := 0
 	if time.Since(g.started) < newcomerFor {
 		pad = newcomerFrame
@@ -229,7 +233,7 @@ func (g *gossip) send(to core.NodeID, msg []byte) {
 	m, ok := g.roster.of(to)
 	switch {
 	case !ok:
-		g.sendBack(to, b)
+		g.sendBack(to, at, b)
 	case len(b) <= maxDatagram:
 		if err := g.list.SendBestEffort(&m.node, b); err != nil {
 			g.log.Debug("gossip: datagram not sent", "to", m.endpoint(), "err", err)
@@ -239,9 +243,14 @@ func (g *gossip) send(to core.NodeID, msg []byte) {
 	}
 }
 
-// sendBack answers a node that gossip has not told us of yet.
-func (g *gossip) sendBack(to core.NodeID, b []byte) {
-	if at, ok := g.paths.take(to, len(b), time.Now()); ok && len(b) <= maxDatagram {
+// sendBack answers a node that gossip has not told us of yet: at the endpoint in its node record, where that is known, else where it
+// says that it wrote from.
+func (g *gossip) sendBack(to core.NodeID, at netip.AddrPort, b []byte) {
+	from, ok := g.paths.take(to, len(b), time.Now())
+	if !at.IsValid() {
+		at = from
+	}
+	if ok && len(b) <= maxDatagram {
 		if err := g.list.SendToAddress(memberlist.Address{Addr: at.String()}, b); err != nil {
 			g.log.Debug("gossip: datagram not sent", "to", at, "err", err)
 		}

@@ -109,7 +109,7 @@ func (e *engine) gossipOf(nodes []core.NodeID) []netip.AddrPort {
 	var endpoints []netip.AddrPort
 	for _, n := range e.core.View().Nodes {
 		if wanted[n.ID] {
-			endpoints = append(endpoints, n.Record.Gossip)
+			endpoints = append(endpoints, n.Record.Gossip())
 		}
 	}
 	return endpoints

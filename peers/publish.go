@@ -57,7 +57,7 @@ func (e *engine) tellHolders(v core.View, g *gossip) {
 	holders, at := map[core.NodeID]bool{}, map[netip.AddrPort]bool{}
 	for i := range v.Nodes {
 		if n := &v.Nodes[i]; n.Subnet.IsValid() && !n.Self {
-			holders[n.ID], at[n.Record.Gossip] = true, true
+			holders[n.ID], at[n.Record.Gossip()] = true, true
 		}
 	}
 	g.roster.know(holders, at)
@@ -67,7 +67,7 @@ func (e *engine) tellHolders(v core.View, g *gossip) {
 func (e *engine) info(n *core.NodeView) NodeInfo {
 	info := NodeInfo{
 		ID: n.ID.String(), Name: n.Record.Name, State: stateOf(n), Self: n.Self,
-		Endpoint: n.Record.Endpoint, Gossip: n.Record.Gossip, MTU: int(n.Record.MTU),
+		Endpoint: n.Record.Endpoint(), Gossip: n.Record.Gossip(), MTU: int(n.Record.MTU),
 		Start: n.Record.Start, Since: n.Since,
 	}
 	if n.Subnet.IsValid() {

@@ -20,8 +20,12 @@ import (
 //	..  32 SHA-256 of all before it
 //
 // The checksum finds torn and rotten files; it is no defence against someone who can write to the directory.
+//
+// Version 1 is flanneld 0.1's: its content is told by what is in it, and is
+// taken over by the core.
 const (
-	stateVersion    = 1
+	stateVersion    = 2
+	stateVersionMin = 1
 	stateHeaderSize = 8 + 4 + 8
 	stateOverhead   = stateHeaderSize + sha256.Size
 
@@ -69,7 +73,7 @@ func (s stateFile) decode(b []byte) ([]byte, error) {
 	}
 	if v := binary.BigEndian.Uint32(b[8:]); v > stateVersion {
 		return nil, newerError{v}
-	} else if v < stateVersion {
+	} else if v < stateVersionMin {
 		return nil, fmt.Errorf("format version %d was never used", v)
 	}
 	if n := binary.BigEndian.Uint64(b[12:]); n != uint64(len(b)-stateOverhead) {

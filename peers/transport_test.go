@@ -220,7 +220,7 @@ func TestMessagesOfAllLengthsArrive(t *testing.T) {
 	meeting(t, one, two)
 	for _, n := range []int{1, maxDatagram - directHeader, maxDatagram - directHeader + 1, 1 << 20} {
 		want := bytes.Repeat([]byte{7}, n)
-		one.send(second.ID(), want)
+		one.send(second.ID(), netip.AddrPort{}, want)
 		select {
 		case b := <-two.messages:
 			if f, err := parseFrame(b); err != nil || !bytes.Equal(f.msg, want) || f.from != first.ID() {
@@ -246,9 +246,9 @@ func TestNewcomerIsAnsweredBeforeItIsAMember(t *testing.T) {
 	t.Parallel()
 	first, second := identityOf(1), identityOf(2)
 	one, two := testGossip(t, first), testGossip(t, second)
-	two.send(first.ID(), []byte("nobody knows where"))
+	two.send(first.ID(), netip.AddrPort{}, []byte("nobody knows where"))
 	two.paths.learn(frame{from: first.ID(), endpoint: one.endpoint, size: newcomerFrame}, time.Now())
-	two.send(first.ID(), []byte("answer"))
+	two.send(first.ID(), netip.AddrPort{}, []byte("answer"))
 	select {
 	case b := <-one.messages:
 		if f, err := parseFrame(b); err != nil || string(f.msg) != "answer" {

@@ -106,7 +106,7 @@ func (e *engine) known() []netip.AddrPort {
 	var at []netip.AddrPort
 	for _, n := range e.core.View().Nodes {
 		if !n.Self && !n.Record.Left {
-			at = append(at, n.Record.Gossip)
+			at = append(at, n.Record.Gossip())
 		}
 	}
 	return at

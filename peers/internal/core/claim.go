@@ -43,16 +43,20 @@ type claim struct {
 	number  uint64 // of the claim; see ask
 	slot    Slot
 	epoch   uint64
+	ordinal uint64
 	votes   map[NodeID]verdict
-	askAt   Time
-	pause   time.Duration // between asking again
-	enough  Time          // since when a majority has promised; -1: it has not
-	refused bool
-	refusal string              // why, for people; "" where nobody said
-	owed    map[NodeID][]NodeID // see answer.Owed, by who said so
-	grant   LeaseRecord
-	acks    map[NodeID]bool
-	since   Time // of the present phase
+	// vouchers are the signatures under the promises of votes.
+	vouchers map[NodeID][]byte
+	cookies  map[NodeID][]byte // see verdict unproven
+	askAt    Time
+	pause    time.Duration // between asking again
+	enough   Time          // since when a majority has promised; -1: it has not
+	refused  bool
+	refusal  string              // why, for people; "" where nobody said
+	owed     map[NodeID][]NodeID // see answer.Owed, by who said so
+	grant    LeaseRecord
+	acks     map[NodeID]bool
+	since    Time // of the present phase
 
 	floor   map[Slot]uint64 // epochs that were refused as stale
 	avoid   map[Slot]Time   // refused slots, until when
@@ -124,7 +128,7 @@ func (c *Core) found() {
 		c.effects.Fatal = fmt.Errorf("network %s has no subnet to hand out: all are reserved", c.prepared.Prefix)
 		return
 	}
-	c.claim.slot, c.claim.epoch = slot, 1
+	c.claim.slot, c.claim.epoch, c.claim.ordinal = slot, 1, 1
 	c.log(levelInfo, "founding a network", "network", c.Network().Prefix, "id", c.Network().ID().Short())
 	c.confirm(0, 0)
 }
@@ -164,7 +168,7 @@ func (c *Core) tryClaim() {
 		return
 	}
 	if mine := c.table.heldBy(c.id); mine != nil && c.handedBack(&mine.rec) {
-		c.writeFree(mine.rec)
+		_ = c.writeFree(mine.rec)
 	} else if mine != nil {
 		if pin, ok := c.pinned(); !ok || pin == mine.rec.Slot {
 			c.adopt(mine)
@@ -283,7 +287,7 @@ func (c *Core) claimWithoutElectors() bool {
 		slot, ok = c.candidate()
 	}
 	if ok {
-		c.claim.slot, c.claim.epoch = slot, c.nextEpoch(slot)
+		c.claim.slot, c.claim.epoch, c.claim.ordinal = slot, c.nextEpoch(slot), next(c.table.maxOrdinal())
 		c.confirm(0, 0)
 	}
 	return true
@@ -298,16 +302,17 @@ func (c *Core) nextEpoch(s Slot) uint64 {
 	if s == c.vault.Freed {
 		epoch = max(epoch, c.vault.HandedBack)
 	}
-	return epoch + 1
+	return next(epoch)
 }
 
 // beginClaim asks for a slot.
 func (c *Core) beginClaim(s Slot) {
 	k := &c.claim
 	c.claims++
-	k.number = c.start<<32 | uint64(c.claims)
-	k.slot, k.epoch = s, c.nextEpoch(s)
+	k.number = claimNumber(c.start, c.claims)
+	k.slot, k.epoch, k.ordinal = s, c.nextEpoch(s), next(c.table.maxOrdinal())
 	k.votes, k.owed, k.acks = map[NodeID]verdict{}, map[NodeID][]NodeID{}, map[NodeID]bool{}
+	k.vouchers, k.cookies = map[NodeID][]byte{}, map[NodeID][]byte{}
 	k.pause, k.enough, k.refused = askAgainFirst, -1, false
 	c.setPhase(phaseAsking)
 	if k.refusal == "" { // otherwise it stands until this claim has an outcome
@@ -326,11 +331,23 @@ func (c *Core) askElectors() {
 	k := &c.claim
 	for _, id := range c.electors() {
 		if k.votes[id] != promised || len(k.owed[id]) > 0 {
-			c.send(id, msgAsk, ask{header: c.header(), Slot: k.slot, Epoch: k.epoch, Claim: k.number})
+			c.sendAsk(id)
 		}
 	}
 	k.askAt = c.now + k.pause
 	k.pause = min(2*k.pause, askAgainMost)
+}
+
+// sendAsk asks one holder; one that has asked for it gets its cookie back, and
+// who is asking.
+func (c *Core) sendAsk(id NodeID) {
+	k := &c.claim
+	m := ask{Slot: k.slot, Epoch: k.epoch, Claim: k.number, Ordinal: k.ordinal}
+	_, m.Pinned = c.pinned()
+	if cookie := k.cookies[id]; cookie != nil {
+		m.Cookie, m.Node = cookie, c.table.nodes[c.id].raw
+	}
+	c.send(id, msgAsk, m)
 }
 
 // giveUp withdraws a refused claim; the next candidate follows after a random pause.
@@ -372,7 +389,7 @@ func (c *Core) undo() {
 
 func (c *Core) sendWithdraw(s Slot, claim uint64, to []NodeID) {
 	for _, id := range to {
-		c.send(id, msgWithdraw, withdraw{header: c.header(), Slot: s, Claim: claim})
+		c.send(id, msgWithdraw, withdraw{Slot: s, Claim: claim})
 	}
 }
 

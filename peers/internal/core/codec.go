@@ -79,7 +79,7 @@ var (
 // that a record of one network cannot be replayed into another.
 func signedBytes(net NetworkID, kind recordKind, payload []byte) []byte {
 	b := make([]byte, 0, 64+len(payload))
-	b = append(b, "flanneld record 1\x00"...)
+	b = append(b, "flanneld record 2\x00"...)
 	b = append(b, net[:]...)
 	b = append(b, byte(kind))
 	return append(b, payload...)

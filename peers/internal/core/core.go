@@ -36,7 +36,12 @@ type Config struct {
 	// not know who else holds a lease.
 	Amnesia bool
 	Rand    *rand.Rand
-	signer  signer // nil: Ed25519
+	// SealKey is announced, for those that seal datagrams: 32 bytes, or none.
+	SealKey []byte
+	Caps    []Capability // announced; at most 16
+
+	signer     signer // nil: Ed25519
+	maxVersion byte   // highest version of messages that is read and sent; 0: messageVersionMax
 }
 
 // Core is the state machine. Its methods must not be called concurrently.
@@ -54,20 +59,26 @@ type Core struct {
 
 	memberChanges uint64 // grows with every change of members
 
-	joinedAt Time // when state was first exchanged with another node; -1: not yet
-	approved bool // the driver has checked the network against the host
-	founding bool // the network exists here only, and is not durable yet
-	claim    claim
-	start    uint64     // number of this start, before any change of address
-	claims   uint32     // made in this start
-	voters   electorate // see there
-	sync     syncState
-	kept     keptState
-	conflict []Conflict
-	wishesAt uint64 // changes of leases that dropWishes has seen
-	resumed  bool   // the start is durable, and the lease of the last one is taken up
-	leaving  bool
-	retireAt Time // see Retire; 0: never
+	joinedAt  Time // when state was first exchanged with another node; -1: not yet
+	approved  bool // the driver has checked the network against the host
+	founding  bool // the network exists here only, and is not durable yet
+	claim     claim
+	start     uint64 // number of this start, before any change of address
+	claims    uint32 // made in this start
+	sent      uint64 // number of the last message of this start
+	judge     *judge // which records of others are taken
+	gate      gate   // the same, as the table sees it
+	replays   replays
+	secret    [32]byte   // see cookie
+	newcomers tokens     // promises to nodes without a lease
+	voters    electorate // see there
+	sync      syncState
+	kept      keptState
+	conflict  []Conflict
+	wishesAt  uint64 // changes of leases that dropWishes has seen
+	resumed   bool   // the start is durable, and the lease of the last one is taken up
+	leaving   bool
+	retireAt  Time // see Retire; 0: never
 
 	leased    map[Slot]Time // since when a slot's holder is known; the core's start where it says nothing
 	grantedBy []NodeID      // who promised our lease
@@ -97,6 +108,14 @@ func New(cfg Config, encodedVault, encodedTable []byte) (*Core, error) {
 	if c.cfg.signer == nil {
 		c.cfg.signer = ed25519Signer{}
 	}
+	if c.cfg.maxVersion == 0 {
+		c.cfg.maxVersion = messageVersionMax
+	}
+	c.judge, c.replays = newJudge(c), replays{}
+	c.gate = c.judge
+	for i := range c.secret {
+		c.secret[i] = byte(cfg.Rand.Uint32())
+	}
 	if encodedVault != nil {
 		v, err := decodeVault(encodedVault)
 		if err != nil {
@@ -105,7 +124,10 @@ func New(cfg Config, encodedVault, encodedTable []byte) (*Core, error) {
 		c.vault = v
 	}
 	c.cfg.Reserved = slices.Clone(cfg.Reserved)
-	c.vault.Start++
+	if c.vault.Network.Prefix.IsValid() || c.vault.Format != vaultFormat {
+		c.upgradeVault()
+	}
+	c.vault.Start = next(c.vault.Start)
 	c.vault.Endpoint, c.vault.Gossip = cfg.Endpoint, cfg.Gossip
 	if err := c.enterKnownNetwork(encodedTable); err != nil {
 		return nil, err
@@ -151,7 +173,7 @@ func (c *Core) enterKnownNetwork(encodedTable []byte) (err error) {
 		}
 	}
 	if len(c.vault.Lease) > 0 {
-		if _, err := c.table.take(c.vault.Lease); err != nil {
+		if _, err := c.table.take(c.vault.Lease, nil); err != nil {
 			return fmt.Errorf("core: vault: lease: %w", err)
 		}
 	}
@@ -178,7 +200,7 @@ func (c *Core) loadTable(encoded []byte) error {
 	}
 	c.takeUp(s)
 	if n := c.table.nodes[c.id]; n != nil {
-		c.vault.Start = max(c.vault.Start, n.rec.Start+1)
+		c.vault.Start = max(c.vault.Start, next(n.rec.Start))
 	}
 	return nil
 }
@@ -186,8 +208,11 @@ func (c *Core) loadTable(encoded []byte) error {
 // takeUp begins the table with what this node once knew.
 func (c *Core) takeUp(s state) {
 	c.cfg.Amnesia = c.cfg.Amnesia || s.Amnesiac
+	for _, raw := range s.Former {
+		c.table.takeFormer(raw)
+	}
 	for _, raw := range s.Records {
-		_, _ = c.table.take(raw)
+		_, _ = c.table.take(raw, nil)
 	}
 }
 
@@ -275,6 +300,8 @@ func (c *Core) Tick(now Time) {
 	}
 	c.noticePause()
 	c.endAmnesia()
+	c.reclaim()
+	c.driveAffirming()
 	c.expirePromises()
 	c.dropWishes()
 	c.dropSettled()
@@ -298,36 +325,45 @@ func (c *Core) Receive(now Time, msg []byte) error {
 	if c.table == nil || c.founding {
 		return ErrNoNetwork
 	}
-	kind, body, err := splitMessage(msg)
+	if err := c.checkVersion(msg); err != nil {
+		return err
+	}
+	if messageKind(msg[1]) == msgRumour {
+		return c.takeRecord(msg[2:], true)
+	}
+	d, err := c.open(msg)
+	if err != nil || d.From.IsZero() {
+		return err
+	}
+	c.judge.from = d.From
+	defer func() { c.judge.from = NodeID{} }()
+	switch d.kind {
+	case msgAsk:
+		return handle(d, c.receiveAsk)
+	case msgAnswer:
+		return handle(d, c.receiveAnswer)
+	case msgWithdraw:
+		return handle(d, c.receiveWithdraw)
+	case msgRecords:
+		return handle(d, c.receiveRecords)
+	case msgAck:
+		return handle(d, c.receiveAck)
+	case msgDigest:
+		return handle(d, c.receiveDigest)
+	}
+	return fmt.Errorf("%w: kind %d", ErrMalformed, d.kind)
+}
+
+// handle decodes a message's body for its receiver.
+func handle[M any, P interface {
+	*M
+	setHeader(header)
+}](d direct, receive func(M) error) error {
+	m, err := decodeBody[M](d.body)
 	if err != nil {
 		return err
 	}
-	switch kind {
-	case msgAsk:
-		return handle(c, body, c.receiveAsk)
-	case msgAnswer:
-		return handle(c, body, c.receiveAnswer)
-	case msgWithdraw:
-		return handle(c, body, c.receiveWithdraw)
-	case msgRecords:
-		return handle(c, body, c.receiveRecords)
-	case msgAck:
-		return handle(c, body, c.receiveAck)
-	case msgDigest:
-		return handle(c, body, c.receiveDigest)
-	}
-	return fmt.Errorf("%w: kind %d", ErrMalformed, kind)
-}
-
-// handle decodes a message for its receiver; our own echo is dropped.
-func handle[M interface {
-	network() NetworkID
-	sender() NodeID
-}](c *Core, body []byte, receive func(M) error) error {
-	m, err := decodeBody[M](c.table.netID, body)
-	if err != nil || m.sender() == c.id {
-		return err
-	}
+	P(&m).setHeader(d.header)
 	return receive(m)
 }
 
@@ -338,7 +374,7 @@ func (c *Core) SetAddress(now Time, endpoint, gossip netip.AddrPort) {
 	c.advance(now)
 	c.cfg.Endpoint, c.cfg.Gossip = endpoint, gossip
 	c.vault.Endpoint, c.vault.Gossip = endpoint, gossip
-	c.vault.Start++
+	c.vault.Start = next(c.vault.Start)
 	c.version = 0
 	c.save(func() {
 		if c.table != nil {
@@ -381,7 +417,7 @@ func (c *Core) Leave(now Time) {
 	// The next start begins afresh, but never under an old start number. The table stays: should this node come back to
 	// the network, and say there that its lease has ended, it has to say who else holds one.
 	slot := c.vault.Slot
-	c.vault = vault{Start: start, Endpoint: c.cfg.Endpoint, Gossip: c.cfg.Gossip, Slot: slot}
+	c.vault = vault{Start: start, Endpoint: c.cfg.Endpoint, Gossip: c.cfg.Gossip, Slot: slot, Format: vaultFormat}
 	if l := c.table.leases[slot]; l != nil {
 		c.vault.HandedBack, c.vault.Freed = l.rec.Epoch, slot
 	}
@@ -395,9 +431,11 @@ var (
 	ErrForgetSuspect = errors.New("the node does not answer, but is not given up yet: try again in some seconds")
 	ErrForgetSelf    = errors.New("this is the node itself: run `flanneld leave`")
 	ErrForgetUnknown = errors.New("no such node")
+	ErrForgetNoLease = errors.New("this node holds no lease, so other nodes would not take its word: run it on one that does")
 )
 
-// Forget strikes out a dead node and frees its subnet.
+// Forget strikes out a dead node and frees its subnet. Only a node that holds a
+// lease can; what it says of a node that others see alive has no effect there.
 func (c *Core) Forget(now Time, id NodeID) error {
 	c.advance(now)
 	switch {
@@ -409,44 +447,70 @@ func (c *Core) Forget(now Time, id NodeID) error {
 		return ErrForgetSuspect
 	case c.member(id).up:
 		return ErrForgetAlive
+	case c.table.heldBy(c.id) == nil:
+		return ErrForgetNoLease
 	}
-	n, lease := c.table.nodes[id], c.table.heldBy(id)
-	if n == nil && lease == nil && !slices.Contains(c.everyOwed(), id) {
+	if c.table.nodes[id] == nil && c.table.heldBy(id) == nil && !slices.Contains(c.everyOwed(), id) {
 		return ErrForgetUnknown
 	}
-	rec := ForgetRecord{Node: id, Key: c.cfg.Identity.public()}
-	if n != nil {
-		rec.Start = n.rec.Start
+	if err := c.strikeOut(id); err != nil {
+		return err
 	}
-	if lease != nil {
-		c.writeFree(lease.rec)
-	}
-	c.write(kindForget, rec)
 	c.pushToAll()
 	return nil
+}
+
+// strikeOut frees what a node holds, and writes that it is no more.
+func (c *Core) strikeOut(id NodeID) error {
+	for _, s := range slices.Clone(c.table.held[id]) {
+		if err := c.writeFree(c.table.leases[s].rec); err != nil {
+			return err
+		}
+	}
+	rec := ForgetRecord{Node: id, Key: c.cfg.Identity.public()}
+	if n := c.table.nodes[id]; n != nil {
+		rec.Start = n.rec.Start
+	}
+	c.makeRoomForForget()
+	return c.write(kindForget, rec)
 }
 
 // advance sets the clock; time never runs back.
 func (c *Core) advance(now Time) { c.now = max(c.now, now) }
 
-// write signs a record, merges it and gossips it.
-func (c *Core) write(kind recordKind, rec any) {
+// write signs a record, merges it and gossips it. An error is logged, too.
+func (c *Core) write(kind recordKind, rec any) error {
 	raw := c.cfg.Identity.seal(c.cfg.signer, c.table.netID, kind, rec)
-	if err := c.takeRecord(raw, true); err != nil {
+	err := c.takeOwn(raw)
+	if err != nil {
 		c.log(levelError, "a record of our own was refused", "err", err)
 	}
+	return err
 }
 
-// writeFree hands a slot back, or takes it from a forgotten holder.
-func (c *Core) writeFree(l LeaseRecord) {
-	c.write(kindLease, LeaseRecord{Slot: l.Slot, Epoch: l.Epoch + 1, Ordinal: l.Ordinal, Key: c.cfg.Identity.public()})
+// takeOwn merges a record of this node's own and gossips it.
+func (c *Core) takeOwn(raw []byte) error {
+	defer func(before bool) { c.judge.trusted = before }(c.judge.trusted)
+	c.judge.trusted = true
+	return c.takeRecord(raw, true)
+}
+
+// writeFree hands a slot back, or takes it from a forgotten holder. The vouchers
+// of the lease that ends stay with it: they show that there was one.
+func (c *Core) writeFree(l LeaseRecord) error {
+	free := LeaseRecord{Slot: l.Slot, Epoch: next(l.Epoch), Freed: l.Holder, Pinned: l.Pinned, Ordinal: l.Ordinal,
+		Key: c.cfg.Identity.public()}
+	free.Claim, free.Vouchers, free.Granted = l.Claim, l.Vouchers, l.grantEpoch()
+	return c.write(kindLease, free)
 }
 
 // announceSelf writes our node record anew.
 func (c *Core) announceSelf() {
-	c.version++
-	c.write(kindNode, NodeRecord{
+	c.version = next(c.version)
+	_ = c.write(kindNode, NodeRecord{
 		Key: c.cfg.Identity.public(), Start: c.vault.Start, Version: c.version, Instance: c.cfg.Instance,
-		Name: c.cfg.Name, Endpoint: c.cfg.Endpoint, Gossip: c.cfg.Gossip, MTU: c.cfg.MTU, Left: c.leaving,
+		Name: c.cfg.Name, Endpoints: endpointsOf(c.cfg.Endpoint), GossipEndpoints: endpointsOf(c.cfg.Gossip),
+		MTU: c.cfg.MTU, Caps: c.cfg.Caps, Left: c.leaving, SealKey: c.cfg.SealKey,
+		ProtocolMin: messageVersionMin, ProtocolMax: c.cfg.maxVersion,
 	})
 }

@@ -172,7 +172,7 @@ func TestAHolderThatAsksForASlotPromisesItToNobodyElse(t *testing.T) {
 	w.hosts[2].boot()
 	w.runUntil(10*time.Second, "it asks", func() bool { return h.core.claim.phase == phaseAsking })
 	a := answer{}
-	if !h.core.refuse(ask{header: header{From: w.hosts[2].id}, Slot: h.core.claim.slot, Epoch: h.core.claim.epoch}, &a) || a.Verdict != taken || a.By != h.id {
+	if !h.core.refuse(ask{header: header{From: w.hosts[2].id}, Slot: h.core.claim.slot, Epoch: h.core.claim.epoch, Ordinal: h.core.claim.ordinal}, &a) || a.Verdict != taken || a.By != h.id {
 		t.Errorf("verdict %d by %s, want that it is taken by the holder itself", a.Verdict, a.By.Short())
 	}
 }
@@ -258,23 +258,49 @@ func TestForgetRefusesTheLivingTheUnknownAndItself(t *testing.T) {
 	}
 }
 
-func TestAForgottenNodeThatReturnsIsWelcomeAndKnowsItsLeaseIsGone(t *testing.T) {
+func TestAForgottenNodeThatReturnsKeepsItsSubnetWhileNoOtherNodeHasIt(t *testing.T) {
 	w := newWorld(t, 11, 3, nil)
 	w.bootInTurn(w.hosts)
-	w.hosts[2].crash()
+	h := w.hosts[2]
+	before, _ := h.lease()
+	h.crash()
 	w.run(10 * time.Second)
-	if err := w.hosts[0].forget(w.hosts[2].id); err != nil {
+	if err := w.hosts[0].forget(h.id); err != nil {
 		t.Fatal(err)
 	}
 	w.run(time.Second)
-	w.hosts[2].boot()
-	w.runUntil(5*time.Second, "loss noticed", func() bool { _, lost := w.hosts[2].core.Lost(); return lost })
-	w.hosts[2].do(func(now Time) { w.hosts[2].core.Release(now) })
-	w.runUntil(10*time.Second, "leased again", w.hosts[2].confirmed)
+	h.boot()
+	w.runUntil(5*time.Second, "the slot is granted again", func() bool {
+		l := w.hosts[0].core.table.heldBy(h.id)
+		return l != nil && h.confirmed()
+	})
+	if after, ok := h.lease(); !ok || after != before {
+		t.Errorf("holds %s %v, had %s", after, ok, before)
+	}
 	w.runUntil(20*time.Second, "tables equal", w.tablesEqual)
 	if n := len(w.hosts[0].core.View().Nodes); n != 3 {
 		t.Errorf("%d nodes known, want 3: the returned one is missing", n)
 	}
+}
+
+func TestAForgottenNodeThatReturnsKnowsThatAnotherHasItsSubnet(t *testing.T) {
+	w := newWorld(t, 11, 4, nil)
+	w.bootInTurn(w.hosts[:3])
+	h := w.hosts[2]
+	before, _ := h.lease()
+	h.crash()
+	w.run(10 * time.Second)
+	if err := w.hosts[0].forget(h.id); err != nil {
+		t.Fatal(err)
+	}
+	w.hosts[3].config.Pin = before
+	w.hosts[3].boot()
+	w.runUntil(10*time.Second, "granted to another", w.hosts[3].confirmed)
+	h.boot()
+	w.runUntil(10*time.Second, "loss noticed", func() bool { _, lost := h.core.Lost(); return lost })
+	h.do(func(now Time) { h.core.Release(now) })
+	w.runUntil(10*time.Second, "leased again", h.confirmed)
+	w.runUntil(20*time.Second, "tables equal", w.tablesEqual)
 }
 
 func TestWhenTheFounderLeavesTheOthersGoOnWithoutIt(t *testing.T) {
@@ -299,7 +325,7 @@ func TestJoiningWithOtherNetworkParametersIsRefused(t *testing.T) {
 	w.hosts[0].boot()
 	w.runUntil(2*time.Second, "founder confirmed", w.hosts[0].confirmed)
 	w.hosts[1].boot()
-	err := w.hosts[1].core.Merge(0, w.hosts[0].core.State())
+	err := w.hosts[1].core.Merge(0, w.hosts[0].id, w.hosts[0].core.State())
 	if !errors.Is(err, ErrNetworkParameters) || !strings.Contains(err.Error(), "--network 10.77.0.0/16") {
 		t.Errorf("error %v does not name the flag", err)
 	}
@@ -313,8 +339,8 @@ func TestNothingIsPromisedBeforeItIsDurable(t *testing.T) {
 	w.hosts[0].boot()
 	w.runUntil(2*time.Second, "founder confirmed", w.hosts[0].confirmed)
 	c := w.hosts[0].core
-	from := w.hosts[1].identity.ID()
-	msg := encodeMessage(msgAsk, ask{header: header{Net: c.table.netID, From: from}, Slot: 9, Epoch: 1})
+	c.MemberUp(0, w.hosts[1].id)
+	msg := messageFrom(w.hosts[1].identity, c, msgAsk, ask{Slot: 9, Epoch: 1, Ordinal: 2})
 	if err := c.Receive(0, msg); err != nil {
 		t.Fatal(err)
 	}
@@ -337,9 +363,11 @@ func TestASlotIsNeverPromisedTwice(t *testing.T) {
 	w.hosts[0].boot()
 	w.runUntil(2*time.Second, "founder confirmed", w.hosts[0].confirmed)
 	c := w.hosts[0].core
-	verdictOf := func(from NodeID, epoch uint64) verdict {
+	c.MemberUp(0, w.hosts[1].id)
+	c.MemberUp(0, w.hosts[2].id)
+	verdictOf := func(from Identity, epoch uint64) verdict {
 		t.Helper()
-		if err := c.Receive(0, encodeMessage(msgAsk, ask{header: header{Net: c.table.netID, From: from}, Slot: 9, Epoch: epoch})); err != nil {
+		if err := c.Receive(0, messageFrom(from, c, msgAsk, ask{Slot: 9, Epoch: epoch, Ordinal: 2})); err != nil {
 			t.Fatal(err)
 		}
 		e := c.Effects()
@@ -351,15 +379,15 @@ func TestASlotIsNeverPromisedTwice(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, err := decodeBody[answer](c.table.netID, body)
+		a, err := decodeBody[answer](body)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return a.Verdict
 	}
-	one, two := w.hosts[1].identity.ID(), w.hosts[2].identity.ID()
+	one, two := w.hosts[1].identity, w.hosts[2].identity
 	steps := []struct {
-		from  NodeID
+		from  Identity
 		epoch uint64
 		want  verdict
 	}{{one, 1, promised}, {one, 1, promised}, {two, 1, taken}, {two, 2, taken}, {one, 2, promised}, {one, 1, stale}}
@@ -368,7 +396,7 @@ func TestASlotIsNeverPromisedTwice(t *testing.T) {
 			t.Errorf("step %d: verdict %d, want %d", i, got, s.want)
 		}
 	}
-	if err := c.Receive(0, encodeMessage(msgWithdraw, withdraw{header: header{Net: c.table.netID, From: one}, Slot: 9})); err != nil {
+	if err := c.Receive(0, messageFrom(one, c, msgWithdraw, withdraw{Slot: 9})); err != nil {
 		t.Fatal(err)
 	}
 	if got := verdictOf(two, 2); got != stale {
@@ -425,9 +453,9 @@ func TestAFarewellIsRememberedOverAClaimThatACrashCutShort(t *testing.T) {
 func TestAPromiseThatNobodyWaitsForIsGivenBack(t *testing.T) {
 	w := newWorld(t, 19, 2, nil)
 	w.bootInTurn(w.hosts)
-	c, from := w.hosts[0].core, w.hosts[1].id
+	c := w.hosts[0].core
 	w.hosts[0].do(func(now Time) { // a question that its withdrawal has overtaken
-		_ = c.Receive(now, encodeMessage(msgAsk, ask{header: header{Net: c.table.netID, From: from}, Slot: 9, Epoch: 1}))
+		_ = c.Receive(now, messageFrom(w.hosts[1].identity, c, msgAsk, ask{Slot: 9, Epoch: 1, Ordinal: 3}))
 	})
 	w.run(2 * remindEvery)
 	if p := c.promiseFor(9); p == nil || !p.Claimant.IsZero() {
@@ -493,8 +521,8 @@ func TestAHolderThatSaysItIsNoneStillCountsAndIsAskedAgain(t *testing.T) {
 	w.run(3 * time.Second) // it asks, and has one answer
 	h, from := w.hosts[3], w.hosts[1].id
 	c := h.core
-	said := answer{header: header{Net: c.table.netID, From: from}, Slot: c.claim.slot, Epoch: c.claim.epoch, Claim: c.claim.number, Verdict: notHolder, Holders: c.holdersHash()}
-	if err := c.Receive(w.now-h.started, encodeMessage(msgAnswer, said)); err != nil {
+	said := answer{Slot: c.claim.slot, Epoch: c.claim.epoch, Claim: c.claim.number, Verdict: notHolder, Holders: c.holdersHash()}
+	if err := c.Receive(w.now-h.started, messageFrom(w.hosts[1].identity, c, msgAnswer, said)); err != nil {
 		t.Fatal(err)
 	}
 	if n := c.count().electors; n != 3 || c.claim.phase != phaseAsking {
@@ -525,7 +553,7 @@ func TestANewcomerWaitsForHoldersItHasNotHeardOf(t *testing.T) {
 	c.Start(0)
 	c.Saved(0, c.Effects().Save.Token, nil)
 	c.MemberUp(0, founder.id) // and of the younger holder it hears a little later
-	if err := c.Merge(0, founder.core.State()); err != nil {
+	if err := c.Merge(0, founder.id, founder.core.State()); err != nil {
 		t.Fatal(err)
 	}
 	c.Joined(0)

@@ -1,6 +1,9 @@
 package core
 
-import "log/slog"
+import (
+	"log/slog"
+	"net/netip"
+)
 
 // Effects are what the driver has to do after an input. The slices are the
 // driver's to keep.
@@ -8,7 +11,7 @@ type Effects struct {
 	Sends      []Send
 	Broadcasts []Broadcast
 	Save       *Save
-	// TableChanged asks for Table to be written to disk, soon but not at once.
+	// TableChanged asks for State to be written to disk, soon but not at once.
 	TableChanged bool
 	// Changed says that View gives something new.
 	Changed bool
@@ -17,13 +20,15 @@ type Effects struct {
 	Fatal error
 }
 
-// Send is a message to one node; to be dropped when that is no member now.
+// Send is a message to one node. Where that is no member now, it goes to At, if
+// that is valid, and is dropped otherwise.
 type Send struct {
 	To  NodeID
+	At  netip.AddrPort
 	Msg []byte
 }
 
-// Broadcast is a message for everyone, of at most 1,300 bytes. A newer one
+// Broadcast is a message for everyone, of at most 1,202 bytes. A newer one
 // with the same key makes an older one, not yet sent, superfluous.
 type Broadcast struct {
 	Key string
@@ -58,8 +63,10 @@ func (c *Core) log(level slog.Level, text string, args ...any) {
 // send queues a message; one to ourselves is dropped.
 func (c *Core) send(to NodeID, kind messageKind, body any) {
 	if to != c.id {
-		c.effects.Sends = append(c.effects.Sends, Send{to, encodeMessage(kind, body)})
+		var at netip.AddrPort
+		if n := c.table.nodes[to]; n != nil && !n.rec.Left {
+			at = n.rec.Gossip()
+		}
+		c.effects.Sends = append(c.effects.Sends, Send{to, at, c.seal(to, kind, body)})
 	}
 }
-
-func (c *Core) header() header { return header{Net: c.table.netID, From: c.id} }

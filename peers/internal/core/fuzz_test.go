@@ -24,15 +24,16 @@ func fuzzCore(t testing.TB) *Core {
 }
 
 func seedMessages(c *Core) [][]byte {
-	h := header{Net: c.table.netID, From: testIdentity(2).ID()}
 	raw := c.table.records(1<<buckets - 1)
+	from := testIdentity(2)
 	return [][]byte{
-		encodeMessage(msgAsk, ask{h, 7, 1, 1}),
-		encodeMessage(msgAnswer, answer{header: h, Slot: 7, Epoch: 1, Verdict: held, Lease: raw[0]}),
-		encodeMessage(msgWithdraw, withdraw{h, 7, 1}),
-		encodeMessage(msgRecords, records{header: h, Records: raw, Mask: 5, AckSlot: 7}),
-		encodeMessage(msgAck, ack{h, 7, 1}),
-		encodeMessage(msgDigest, digestMsg{h, c.table.digest.bytes()}),
+		messageFrom(from, c, msgAsk, ask{Slot: 7, Epoch: 1, Claim: 1, Ordinal: 2}),
+		messageFrom(from, c, msgAnswer, answer{Slot: 7, Epoch: 1, Verdict: held, Lease: raw[0]}),
+		messageFrom(from, c, msgWithdraw, withdraw{Slot: 7, Claim: 1}),
+		messageFrom(from, c, msgRecords, records{Records: raw, Mask: 5, AckSlot: 7}),
+		messageFrom(from, c, msgAck, ack{Slot: 7, Epoch: 1}),
+		messageFrom(from, c, msgDigest, digestMsg{Parts: c.table.digest.bytes()}),
+		encodeRumour(raw[0]),
 	}
 }
 
@@ -56,14 +57,14 @@ func FuzzMerge(f *testing.F) {
 	f.Add(c.State())
 	f.Fuzz(func(t *testing.T, encoded []byte) {
 		c := fuzzCore(t)
-		_ = c.Merge(1, encoded)
+		_ = c.Merge(1, testIdentity(2).ID(), encoded)
 		joiner, err := New(Config{Identity: testIdentity(3), Endpoint: netip.MustParseAddrPort("192.0.2.3:8285"),
 			Gossip: netip.MustParseAddrPort("192.0.2.3:8286"), Rand: rand.New(rand.NewPCG(1, 1))}, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		joiner.Start(0)
-		_ = joiner.Merge(1, encoded)
+		_ = joiner.Merge(1, testIdentity(1).ID(), encoded)
 		joiner.Approve(1)
 		joiner.Joined(1)
 		joiner.Tick(2)
@@ -99,7 +100,7 @@ func FuzzRecord(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		c := fuzzCore(t)
 		before := len(c.table.records(1<<buckets - 1))
-		ch, err := c.table.take(raw)
+		ch, err := c.table.take(raw, nil)
 		if err != nil && (ch.any() || len(c.table.records(1<<buckets-1)) != before) {
 			t.Fatal("a refused record changed the table")
 		}

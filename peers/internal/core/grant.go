@@ -10,8 +10,9 @@ func (c *Core) confirm(electors, promises int) {
 	k := &c.claim
 	_, pinned := c.pinned()
 	k.grant = LeaseRecord{
-		Slot: k.slot, Epoch: k.epoch, Holder: c.id, Pinned: pinned, Ordinal: c.table.maxOrdinal() + 1,
+		Slot: k.slot, Epoch: k.epoch, Holder: c.id, Pinned: pinned, Ordinal: k.ordinal,
 		Electors: uint32(electors), Promises: uint32(promises), Key: c.cfg.Identity.public(),
+		Claim: k.number, Vouchers: c.collectVouchers(),
 	}
 	raw := c.cfg.Identity.seal(c.cfg.signer, c.table.netID, kindLease, k.grant)
 	c.vault.Lease, c.vault.Slot = raw, k.slot
@@ -34,7 +35,7 @@ func (c *Core) afterConfirm(raw []byte) {
 		c.takeBack()
 		return
 	}
-	if err := c.takeRecord(raw, true); err != nil {
+	if err := c.takeOwn(raw); err != nil {
 		c.log(levelError, "our own lease was refused", "err", err)
 	}
 	if l := c.table.leases[c.claim.slot]; l == nil || l.rec.Holder != c.id {
@@ -78,7 +79,7 @@ func (c *Core) announceLease() {
 	l := c.table.leases[c.claim.slot]
 	for _, id := range c.electors() {
 		if c.member(id).up && !c.claim.acks[id] {
-			c.send(id, msgRecords, records{header: c.header(), Records: [][]byte{l.raw}, AckSlot: l.rec.Slot})
+			c.send(id, msgRecords, records{Records: [][]byte{l.raw}, AckSlot: l.rec.Slot})
 		}
 	}
 	c.claim.askAt = c.now + askAgainFirst

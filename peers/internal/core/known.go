@@ -23,7 +23,7 @@ func (c *Core) knownLeases() []promise {
 	if k := &c.known; k.changes != c.table.leaseChanges {
 		k.changes, k.leases = c.table.leaseChanges, make([]promise, 0, len(c.table.leases))
 		for s, l := range c.table.leases {
-			k.leases = append(k.leases, promise{Slot: s, Epoch: l.rec.Epoch, Claimant: l.rec.Holder})
+			k.leases = append(k.leases, promise{Slot: s, Epoch: l.rec.Epoch, Claimant: l.rec.Holder, Ordinal: l.rec.Ordinal})
 		}
 		slices.SortFunc(k.leases, func(a, b promise) int { return cmp.Compare(a.Slot, b.Slot) })
 		k.leases = k.leases[:min(len(k.leases), maxPromises)]

@@ -53,8 +53,8 @@ func TestALeaseIsTakenBackOnDiskBeforeItsPromisesAreGivenBack(t *testing.T) {
 	if e.Save == nil || withdrawn(e) {
 		t.Fatal("the promises are given back while the lease is still on disk")
 	}
-	reminder := answer{header: header{Net: c.table.netID, From: w.hosts[0].id}, Slot: c.claim.slot, Epoch: c.claim.epoch, Claim: c.claim.number, Verdict: promised, Holders: c.holdersHash()}
-	if err := c.Receive(now, encodeMessage(msgAnswer, reminder)); err != nil {
+	reminder := answer{Slot: c.claim.slot, Epoch: c.claim.epoch, Claim: c.claim.number, Verdict: promised, Holders: c.holdersHash()}
+	if err := c.Receive(now, messageFrom(w.hosts[0].identity, c, msgAnswer, reminder)); err != nil {
 		t.Fatal(err)
 	}
 	c.Tick(now + 2*time.Second)
@@ -115,7 +115,7 @@ func TestALatePromiseDoesNotCountForAnotherClaim(t *testing.T) {
 	h, founder := claimant(t, 31)
 	k := &h.core.claim
 	late := answer{
-		header: header{Net: h.core.table.netID, From: founder.id}, Slot: k.slot, Epoch: k.epoch, Claim: k.number,
+		Slot: k.slot, Epoch: k.epoch, Claim: k.number,
 		Verdict: promised, Holders: h.core.holdersHash(),
 	}
 	h.core.giveUp()
@@ -123,7 +123,7 @@ func TestALatePromiseDoesNotCountForAnotherClaim(t *testing.T) {
 	if k.epoch != late.Epoch {
 		t.Fatalf("epoch %d, and %d", k.epoch, late.Epoch)
 	}
-	if err := h.core.Receive(h.w.now-h.started, encodeMessage(msgAnswer, late)); err != nil {
+	if err := h.core.Receive(h.w.now-h.started, messageFrom(founder.identity, h.core, msgAnswer, late)); err != nil {
 		t.Fatal(err)
 	}
 	if k.phase != phaseAsking || h.core.hasPromised(founder.id) {
@@ -187,7 +187,7 @@ func TestALeaseThatWasNotConfirmedIsClaimedAnewByTheNextStart(t *testing.T) {
 	w.run(10 * time.Second)
 	elsewhere := NodeID{9}
 	founder.core.vault.Promises = nil // as if others decided by now
-	founder.core.setPromise(promise{slot, 5, elsewhere, 1})
+	founder.core.setPromise(promise{Slot: slot, Epoch: 5, Claimant: elsewhere, Claim: 1})
 	h.boot()
 	w.run(3 * time.Second)
 	if s, ok := h.holding(); !ok || s == slot {

@@ -32,25 +32,25 @@ func TestATableTakesOnlySoMuch(t *testing.T) {
 	}{
 		"nodes": {maxNodes, func(net NetworkID, n int) []byte {
 			k := someKey(n)
-			return k.seal(testSigner{}, net, kindNode, NodeRecord{Key: k.public(), Start: 1, Endpoint: at, Gossip: at})
+			return k.seal(testSigner{}, net, kindNode, NodeRecord{Key: k.public(), Start: 1, Endpoints: endpointsOf(at), GossipEndpoints: endpointsOf(at), ProtocolMin: 2, ProtocolMax: 2})
 		}},
 		"forgets": {maxForgets, func(net NetworkID, n int) []byte {
 			return someKey(0).seal(testSigner{}, net, kindForget, ForgetRecord{Node: someKey(n).ID(), Start: 1, Key: someKey(0).public()})
 		}},
 		"leases": {maxLeases, func(net NetworkID, n int) []byte {
-			return someKey(0).seal(testSigner{}, net, kindLease, LeaseRecord{Slot: Slot(n + 1), Epoch: 1, Key: someKey(0).public()})
+			return someKey(0).seal(testSigner{}, net, kindLease, LeaseRecord{Slot: Slot(n + 1), Epoch: 1, Freed: someKey(0).ID(), Key: someKey(0).public()})
 		}},
 	} {
 		tab := newTable(wide(t), false, testSigner{})
 		for i := range c.limit {
-			if ch, err := tab.take(c.make(tab.netID, i)); err != nil || !ch.any() {
+			if ch, err := tab.take(c.make(tab.netID, i), nil); err != nil || !ch.any() {
 				t.Fatalf("%s: record %d of %d not taken: %v", name, i, c.limit, err)
 			}
 		}
-		if ch, err := tab.take(c.make(tab.netID, c.limit)); !errors.Is(err, errTableFull) || ch.any() {
+		if ch, err := tab.take(c.make(tab.netID, c.limit), nil); !errors.Is(err, errTableFull) || ch.any() {
 			t.Errorf("%s: one more than %d is taken: %v", name, c.limit, err)
 		}
-		if ch, err := tab.take(c.make(tab.netID, 0)); err != nil || ch.any() {
+		if ch, err := tab.take(c.make(tab.netID, 0), nil); err != nil || ch.any() {
 			t.Errorf("%s: a record that is known is refused by a full table: %v", name, err)
 		}
 	}
@@ -66,11 +66,13 @@ func TestAHolderPromisesOnlySoMuch(t *testing.T) {
 	c := h.core
 	own := c.claim.slot
 	ask := func(n int) {
+		c.MemberUp(0, someKey(n).ID())
+		c.newcomers = tokens{}
 		s := Slot(n + 1)
 		if s >= own {
 			s++
 		}
-		if err := c.Receive(0, encodeMessage(msgAsk, ask{header: header{Net: c.table.netID, From: someKey(n).ID()}, Slot: s, Epoch: 1})); err != nil {
+		if err := c.Receive(0, messageFrom(someKey(n), c, msgAsk, ask{Slot: s, Epoch: 1, Ordinal: 2})); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -98,7 +100,7 @@ func TestAVaultHoldsOnlySoManyLeases(t *testing.T) {
 	c := w.hosts[0].core
 	for n := range maxPromises {
 		l := LeaseRecord{Slot: Slot(n + 1), Epoch: 1 << 32, Holder: someKey(n).ID(), Key: someKey(n).public()}
-		if _, err := c.table.take(someKey(n).seal(c.cfg.signer, c.table.netID, kindLease, l)); err != nil {
+		if _, err := c.table.take(someKey(n).seal(c.cfg.signer, c.table.netID, kindLease, l), nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -7,7 +7,7 @@ import "net/netip"
 func (c *Core) releaseOthers() {
 	for _, s := range c.table.sortedSlots() {
 		if l := c.table.leases[s].rec; l.Holder == c.id && s != c.claim.slot {
-			c.writeFree(l)
+			_ = c.writeFree(l)
 		}
 	}
 }

@@ -1,7 +1,5 @@
 package core
 
-import "slices"
-
 // member is what this node has seen of another one's life. It is an
 // observation, never gossiped: each node counts for itself how long another
 // has been dead, so that no clocks are compared.
@@ -43,6 +41,11 @@ func (c *Core) setMember(now Time, id NodeID, m member) {
 	if id == c.id || old != nil && old.up == m.up && old.suspect == m.suspect {
 		return
 	}
+	if !m.up && c.isStranger(id) {
+		delete(c.members, id)
+		c.memberChanges++
+		return
+	}
 	m.since = c.now
 	m.told = old != nil && old.told && m.up
 	c.members[id] = &m
@@ -53,6 +56,12 @@ func (c *Core) setMember(now Time, id NodeID, m member) {
 	} else if !c.HasLeft(id) { // its own farewell has been logged
 		c.log(levelInfo, "node is dead", "node", c.nameOf(id), "id", id.Short())
 	}
+}
+
+// isStranger reports whether a node is in no table here: what is known of its
+// life is of no use when it is gone.
+func (c *Core) isStranger(id NodeID) bool {
+	return c.table == nil || c.table.nodes[id] == nil && c.table.heldBy(id) == nil && !c.owes(id)
 }
 
 // tellAlive logs, once, that a node is alive, as soon as its name is known and
@@ -84,23 +93,23 @@ func (c *Core) nameOf(id NodeID) string {
 // expired reports whether a node has been dead for the lease TTL, as seen
 // from here: its lease no longer counts and may be claimed.
 func (c *Core) expired(id NodeID) bool {
-	m := c.member(id)
-	return !m.up && c.now-m.since >= c.cfg.LeaseTTL
+	return !c.member(id).up && c.now-c.deadSince(id) >= c.cfg.LeaseTTL
 }
 
-// purgeLeft strikes out nodes that left a lease TTL ago. It takes a record: a
-// node that was away meanwhile, and still has them, would else keep them for ever.
-func (c *Core) purgeLeft() {
-	var gone []NodeID
-	for id, n := range c.table.nodes {
-		if n.rec.Left && id != c.id && c.expired(id) && c.table.heldBy(id) == nil {
-			gone = append(gone, id)
-		}
+// deadSince is since when a node that is not up has been dead, as seen from here.
+// One that gossip has never told of counts from when it was first heard of.
+func (c *Core) deadSince(id NodeID) Time {
+	if m := c.members[id]; m != nil {
+		return m.since
 	}
-	slices.SortFunc(gone, compareIDs)
-	for _, id := range gone[:min(len(gone), maxForgets-len(c.table.forgets))] {
-		c.write(kindForget, ForgetRecord{Node: id, Start: c.table.nodes[id].rec.Start, Key: c.cfg.Identity.public()})
+	var since Time
+	if n := c.table.nodes[id]; n != nil {
+		since = n.since
 	}
+	if l := c.table.heldBy(id); l != nil {
+		since = max(since, c.leased[l.rec.Slot])
+	}
+	return since
 }
 
 // dropMember ends the observation of a node that is struck out and dead.

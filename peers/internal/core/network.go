@@ -18,6 +18,10 @@ type Network struct {
 	SubnetMax netip.Addr `cbor:"4,keyasint"`
 	Founder   NodeID     `cbor:"5,keyasint"`
 	Nonce     [16]byte   `cbor:"6,keyasint"`
+	// Prefix6 and SubnetLen6 give each slot a second, IPv6, subnet. They are
+	// kept and checked; this version hands none out. Zero: IPv4 only.
+	Prefix6    netip.Prefix `cbor:"7,keyasint,omitzero"`
+	SubnetLen6 uint8        `cbor:"8,keyasint,omitzero"`
 }
 
 // DefaultPrefix is the overlay network of a founding node that was given none.
@@ -88,7 +92,40 @@ func (n Network) validate() error {
 	case low > high:
 		return fmt.Errorf("smallest subnet %s is above the largest, %s", n.SubnetMin, n.SubnetMax)
 	}
+	return n.validate6()
+}
+
+const maxSubnetLen6 = 126
+
+// validate6 checks the IPv6 half, where there is one: it must have a subnet for
+// each slot.
+func (n Network) validate6() error {
+	p := n.Prefix6
+	switch {
+	case !p.IsValid() && n.SubnetLen6 == 0:
+		return nil
+	case !p.IsValid() || !p.Addr().Is6() || p.Addr().Is4In6() || p != p.Masked() || p.Addr().Zone() != "":
+		return fmt.Errorf("second network %s is not an IPv6 network address", p)
+	case n.SubnetLen6 > maxSubnetLen6 || int(n.SubnetLen6)-p.Bits() < int(n.SubnetLen)-n.Prefix.Bits():
+		return fmt.Errorf("subnet length %d does not fit the second network %s: it needs as many subnets as %s", n.SubnetLen6, p, n.Prefix)
+	}
 	return nil
+}
+
+// SubnetOf6 is the IPv6 prefix of a slot; zero where the network has none.
+func (n Network) SubnetOf6(s Slot) netip.Prefix {
+	if !n.Prefix6.IsValid() {
+		return netip.Prefix{}
+	}
+	addr := n.Prefix6.Addr().As16()
+	shift := 128 - int(n.SubnetLen6)
+	for i := range 64 { // bit i of the slot is bit shift+i of the address
+		if uint64(s)>>i&1 != 0 {
+			bit := shift + i
+			addr[15-bit/8] |= 1 << (bit % 8)
+		}
+	}
+	return netip.PrefixFrom(netip.AddrFrom16(addr), int(n.SubnetLen6))
 }
 
 // ID is the network's identity.

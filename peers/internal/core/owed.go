@@ -23,7 +23,28 @@ func (c *Core) owed() []NodeID {
 			ids = append(ids, p.Claimant)
 		}
 	}
-	return ids
+	return append(ids, c.formerHolders()...)
+}
+
+// formerHolders are those that hold a lease of the format before this one: no
+// other node is told of them before they are upgraded, too. In ascending order.
+func (c *Core) formerHolders() []NodeID {
+	var ids []NodeID
+	if c.table.formerLeases == 0 {
+		return nil
+	}
+	for _, s := range c.table.sortedSlots() {
+		if l := c.table.leases[s]; l.former && c.holds(&l.rec) {
+			ids = append(ids, l.rec.Holder)
+		}
+	}
+	slices.SortFunc(ids, compareIDs)
+	return slices.Compact(ids)
+}
+
+// owes reports whether a promise of this node to another may have become a lease.
+func (c *Core) owes(id NodeID) bool {
+	return slices.ContainsFunc(c.vault.Promises, func(p promise) bool { return p.Claimant == id }) || slices.Contains(c.everyOwed(), id)
 }
 
 // owedLeases are the nodes that may hold a lease by a promise of an elector, and are not known to; in ascending order.
@@ -39,7 +60,7 @@ func (c *Core) owedLeases() []NodeID {
 // is over.
 func (c *Core) leftSince(p promise) bool {
 	n := c.table.nodes[p.Claimant]
-	return n != nil && n.rec.Left && p.Claim > 0 && p.Claim>>32 <= n.rec.Start
+	return n != nil && n.rec.Left && p.Claim > 0 && startOfClaim(p.Claim) <= n.rec.Start
 }
 
 // everyOwed are those that this node knows to be owed a lease, by itself or by an elector that it has asked; in ascending order.

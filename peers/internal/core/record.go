@@ -5,22 +5,29 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/netip"
 )
 
 // NodeRecord is what a node says of itself. Its node alone writes it; the
 // greater (Start, Version) wins.
 type NodeRecord struct {
-	Key      []byte         `cbor:"1,keyasint"` // Ed25519 public key, 32 bytes
-	Start    uint64         `cbor:"2,keyasint"` // grows by one with every start of the daemon
-	Version  uint64         `cbor:"3,keyasint"` // grows with every change within a start
-	Instance uint64         `cbor:"4,keyasint"` // random for each start: tells a clone from a restart
-	Name     string         `cbor:"5,keyasint"` // for people; at most 253 bytes
-	Endpoint netip.AddrPort `cbor:"6,keyasint"` // where datagrams go
-	Gossip   netip.AddrPort `cbor:"7,keyasint"` // where gossip goes
-	MTU      uint16         `cbor:"8,keyasint"` // of its overlay device, bytes
-	Caps     uint64         `cbor:"9,keyasint"` // what it understands beyond plain datagrams, a bit each
-	Left     bool           `cbor:"10,keyasint"`
+	Key      []byte `cbor:"1,keyasint"` // Ed25519 public key, 32 bytes
+	Start    uint64 `cbor:"2,keyasint"` // grows with every start of the daemon
+	Version  uint64 `cbor:"3,keyasint"` // grows with every change within a start
+	Instance uint64 `cbor:"4,keyasint"` // random for each start: tells a clone from a restart
+	Name     string `cbor:"5,keyasint"` // for people; printable, at most 253 bytes
+	// Endpoints are where datagrams go, GossipEndpoints where gossip goes; in
+	// each list the preferred one comes first. At least one of each is IPv4.
+	Endpoints       []Endpoint `cbor:"6,keyasint"`
+	GossipEndpoints []Endpoint `cbor:"7,keyasint"`
+	MTU             uint16     `cbor:"8,keyasint"` // of its overlay device, bytes
+	// Caps is what the node understands beyond plain datagrams; at most 16.
+	Caps []Capability `cbor:"9,keyasint,omitempty"`
+	Left bool         `cbor:"10,keyasint"`
+	// SealKey is the public key for sealed datagrams: 32 bytes, or none.
+	SealKey []byte `cbor:"11,keyasint,omitempty"`
+	// ProtocolMin and ProtocolMax are the message versions the node reads.
+	ProtocolMin uint8 `cbor:"12,keyasint"`
+	ProtocolMax uint8 `cbor:"13,keyasint"`
 }
 
 // LeaseRecord says who holds a slot. Of two records for one slot the one that
@@ -32,13 +39,22 @@ type LeaseRecord struct {
 	Holder NodeID `cbor:"3,keyasint"`
 	Pinned bool   `cbor:"4,keyasint"` // asked for by --subnet
 	// Ordinal orders leases by age without a clock: one more than the
-	// greatest that was known when the lease was confirmed.
+	// greatest that was known when the lease was asked for.
 	Ordinal uint64 `cbor:"5,keyasint"`
 	// Electors and Promises are the grant: how many holders decided, and
 	// how many of them promised.
 	Electors uint32 `cbor:"6,keyasint"`
 	Promises uint32 `cbor:"7,keyasint"`
 	Key      []byte `cbor:"8,keyasint"` // the writer's public key: the holder's, where there is one
+	// Claim is the number of the claim that the vouchers are for.
+	Claim uint64 `cbor:"9,keyasint,omitempty"`
+	// Vouchers are up to maxVouchers signed promises, see voucher.go.
+	Vouchers vouchers `cbor:"10,keyasint,omitempty"`
+	// Granted is the epoch of the grant, where the holder has affirmed its lease
+	// since; 0: it is Epoch.
+	Granted uint64 `cbor:"12,keyasint,omitempty"`
+	// Freed is whose lease ended, in a record without a holder.
+	Freed NodeID `cbor:"11,keyasint,omitzero"`
 }
 
 // ForgetRecord strikes out a node as of a start: its node record up to and
@@ -47,49 +63,83 @@ type ForgetRecord struct {
 	Node  NodeID `cbor:"1,keyasint"`
 	Start uint64 `cbor:"2,keyasint"`
 	Key   []byte `cbor:"3,keyasint"` // the writer's public key
+	// Faded: the node held no lease, and its record was of no use; see fade.go.
+	Faded bool `cbor:"4,keyasint,omitempty"`
 }
 
 // ID is the node the record is about.
 func (r *NodeRecord) ID() NodeID { return nodeIDOf(r.Key) }
 
+// grantEpoch is the epoch that the vouchers are for.
+func (r *LeaseRecord) grantEpoch() uint64 {
+	switch {
+	case r.Granted > 0:
+		return r.Granted
+	case r.Holder.IsZero():
+		return r.Epoch - 1
+	}
+	return r.Epoch
+}
+
+// claimant is the node whose hold on the slot begins or ends with the record.
+func (r *LeaseRecord) claimant() NodeID {
+	if r.Holder.IsZero() {
+		return r.Freed
+	}
+	return r.Holder
+}
+
 const maxNameLen = 253 // RFC 1035 section 3.1: the longest host name
 
-func (r *NodeRecord) validate(usable func(netip.AddrPort) bool) error {
-	switch {
-	case len(r.Name) > maxNameLen:
-		return fmt.Errorf("node name of %d bytes", len(r.Name))
-	case !usable(r.Endpoint):
-		return fmt.Errorf("endpoint %s cannot be a peer's", r.Endpoint)
-	case !usable(r.Gossip):
-		return fmt.Errorf("gossip endpoint %s cannot be a peer's", r.Gossip)
+func (r *NodeRecord) validate(t *table) error {
+	if !Printable(r.Name, maxNameLen) {
+		return fmt.Errorf("node name %q is not printable, or has more than %d bytes", r.Name[:min(len(r.Name), maxNameLen)], maxNameLen)
+	}
+	if len(r.SealKey) != 0 && len(r.SealKey) != sealKeySize {
+		return fmt.Errorf("sealing key of %d bytes", len(r.SealKey))
+	}
+	if r.ProtocolMin == 0 || r.ProtocolMin > r.ProtocolMax {
+		return fmt.Errorf("protocol versions %d to %d", r.ProtocolMin, r.ProtocolMax)
+	}
+	return errors.Join(
+		boundCounters(r.Start, r.Version),
+		t.checkEndpoints("endpoint", r.Endpoints),
+		t.checkEndpoints("gossip endpoint", r.GossipEndpoints),
+		checkCaps(r.Caps),
+	)
+}
+
+// boundCounters refuses counters above maxCounter.
+func boundCounters(counters ...uint64) error {
+	for _, n := range counters {
+		if n > maxCounter {
+			return fmt.Errorf("counter %d is above %d", n, uint64(maxCounter))
+		}
 	}
 	return nil
 }
 
-var broadcast4 = netip.AddrFrom4([4]byte{255, 255, 255, 255})
-
-// usableEndpoint refuses what no peer can be reached at, and what would make
-// a peer's datagrams come back at ourselves: addresses inside the overlay, and
-// loopback unless our own underlay is loopback.
-func (t *table) usableEndpoint(e netip.AddrPort) bool {
-	a := e.Addr()
-	return e.Port() != 0 && a.Is4() &&
-		!a.IsUnspecified() && !a.IsMulticast() && a != broadcast4 &&
-		!t.network.Prefix.Contains(a) && (t.loopback || !a.IsLoopback())
-}
-
 func (r *LeaseRecord) validate(n Network) error {
+	writer := nodeIDOf(r.Key)
 	switch {
 	case r.Slot == 0 || r.Slot >= n.Slots():
 		return fmt.Errorf("slot %d is not one of the network's %d", r.Slot, n.Slots())
 	case r.Epoch == 0:
 		return errors.New("epoch 0")
-	case !r.Holder.IsZero() && r.Holder != nodeIDOf(r.Key):
+	case r.Granted >= r.Epoch:
+		return fmt.Errorf("lease of epoch %d granted at epoch %d", r.Epoch, r.Granted)
+	case r.Claim > maxClaim:
+		return fmt.Errorf("claim %d is above %d", r.Claim, uint64(maxClaim))
+	case !r.Holder.IsZero() && r.Holder != writer:
 		return errors.New("lease not signed by its holder")
+	case !r.Holder.IsZero() && !r.Freed.IsZero():
+		return errors.New("lease both held and freed")
+	case r.Holder.IsZero() && r.Freed.IsZero():
+		return errors.New("freed lease that was nobody's")
 	case !r.Holder.IsZero() && r.Electors > 0 && r.Promises < r.Electors/2:
 		return fmt.Errorf("lease granted by %d of %d", r.Promises, r.Electors)
 	}
-	return nil
+	return errors.Join(boundCounters(r.Epoch, r.Ordinal), r.Vouchers.validate())
 }
 
 // compareNodes orders two records of one node.
@@ -97,28 +147,37 @@ func compareNodes(a, b *stored[NodeRecord]) int {
 	return cmp.Or(
 		cmp.Compare(a.rec.Start, b.rec.Start),
 		cmp.Compare(a.rec.Version, b.rec.Version),
+		compareBool(!a.former, !b.former),
 		bytes.Compare(a.raw, b.raw),
 	)
 }
 
 // compareLeases orders two records of one slot; the greater one wins,
 // everywhere, whatever order they arrive in: the higher epoch; then held before
-// free; then pinned before chosen; then the older grant; then the lower ID.
+// free; then granted before affirmed; then with two vouchers before with fewer;
+// then pinned before chosen; then the older grant; then the lower ID.
 // The epoch comes first, before the pin: otherwise no record could ever hand a
-// pinned slot back.
+// pinned slot back. A record of the format before this one yields to its like.
 func compareLeases(a, b *stored[LeaseRecord]) int {
 	return cmp.Or(
 		cmp.Compare(a.rec.Epoch, b.rec.Epoch),
 		compareBool(!a.rec.Holder.IsZero(), !b.rec.Holder.IsZero()),
+		compareBool(a.rec.Granted == 0, b.rec.Granted == 0),
+		compareBool(a.rec.Vouchers.count() >= disputeLeast, b.rec.Vouchers.count() >= disputeLeast),
 		compareBool(a.rec.Pinned, b.rec.Pinned),
 		cmp.Compare(b.rec.Ordinal, a.rec.Ordinal),
 		bytes.Compare(b.rec.Holder[:], a.rec.Holder[:]),
+		compareBool(!a.former, !b.former),
 		bytes.Compare(a.raw, b.raw),
 	)
 }
 
 func compareForgets(a, b *stored[ForgetRecord]) int {
-	return cmp.Or(cmp.Compare(a.rec.Start, b.rec.Start), bytes.Compare(a.raw, b.raw))
+	return cmp.Or(
+		cmp.Compare(a.rec.Start, b.rec.Start),
+		compareBool(!a.rec.Faded, !b.rec.Faded),
+		bytes.Compare(a.raw, b.raw),
+	)
 }
 
 func compareBool(a, b bool) int {

@@ -39,8 +39,8 @@ func (c *Core) reservation(s Slot) *Reservation {
 // matter: for a reserved slot. Where they are not, the two compare tables, and
 // the claimant asks again within askAgainFirst.
 func (c *Core) knows(m ask) bool {
-	if c.table.nodes[m.From] != nil || c.reservation(m.Slot) == nil {
-		return true
+	if c.table.nodes[m.From] != nil || c.reservation(m.Slot) == nil || !c.member(m.From).up {
+		return true // one that is no member is asked for its record, see proven
 	}
 	c.sendDigest(m.From)
 	return false
@@ -70,7 +70,7 @@ func (c *Core) setAside(m ask, a *answer) bool {
 // Answers go to the address for gossip, so a promise reaches that host alone.
 func (c *Core) isAt(id NodeID, addr netip.Addr) bool {
 	n := c.table.nodes[id]
-	return n != nil && n.rec.Endpoint.Addr() == addr && n.rec.Gossip.Addr() == addr
+	return n != nil && n.rec.Endpoint().Addr() == addr && n.rec.Gossip().Addr() == addr
 }
 
 // refusal is the reason in an answer, for people; "" where it has none to give.

@@ -42,7 +42,7 @@ func reset(id NodeID, encodedVault, encodedTable []byte, signer signer) (vaultAf
 			return nil, Given{}, err
 		}
 	}
-	after := vault{Start: v.Start, Endpoint: v.Endpoint, Gossip: v.Gossip, Wishes: v.wishes(id, v.tableLeases(encodedTable, signer))}
+	after := vault{Format: vaultFormat, Start: min(v.Start, maxCounter-1), Endpoint: v.Endpoint, Gossip: v.Gossip, Wishes: v.wishes(id, v.tableLeases(encodedTable, signer))}
 	if given.Network = v.Network; !v.Network.Prefix.IsValid() {
 		after.Slot = v.Slot // it has left
 	}
@@ -98,7 +98,7 @@ func vaultOf(id NodeID, encodedTable []byte, signer signer) (v vault) {
 	v.Network = s.Network
 	t := readTable(s, signer)
 	if n := t.nodes[id]; n != nil {
-		v.Start, v.Endpoint, v.Gossip = n.rec.Start, n.rec.Endpoint, n.rec.Gossip
+		v.Start, v.Endpoint, v.Gossip = n.rec.Start, n.rec.Endpoint(), n.rec.Gossip()
 	}
 	if l := t.heldBy(id); l != nil {
 		v.Slot = l.rec.Slot
@@ -110,8 +110,11 @@ func vaultOf(id NodeID, encodedTable []byte, signer signer) (v vault) {
 // out, as at a start.
 func readTable(s state, signer signer) *table {
 	t := newTable(s.Network, true, signer)
+	for _, raw := range s.Former {
+		t.takeFormer(raw)
+	}
 	for _, raw := range s.Records {
-		_, _ = t.take(raw)
+		_, _ = t.take(raw, nil)
 	}
 	return t
 }

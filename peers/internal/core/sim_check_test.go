@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -456,7 +457,7 @@ func (w *world) unequal() string {
 		}
 	}
 	if !w.tablesEqual() {
-		return "the tables differ"
+		return "the tables differ" + w.difference()
 	}
 	return ""
 }
@@ -573,4 +574,26 @@ func (w *world) owedTo(holders []NodeID) int {
 		}
 	}
 	return len(owed)
+}
+
+// difference is a record that not all live hosts have.
+func (w *world) difference() string {
+	all := map[string]int{}
+	hosts := 0
+	for _, h := range w.hosts {
+		if !h.up || h.core.table == nil {
+			continue
+		}
+		hosts++
+		for _, raw := range h.core.table.records(1<<buckets - 1) {
+			all[string(raw)]++
+		}
+	}
+	for _, raw := range slices.Sorted(maps.Keys(all)) {
+		e, _ := openEnvelope([]byte(raw))
+		if all[raw] < hosts && e.Kind != kindForget {
+			return fmt.Sprintf(", for one %s is with %d of %d", describeRecords(w, [][]byte{[]byte(raw)}), all[raw], hosts)
+		}
+	}
+	return ""
 }

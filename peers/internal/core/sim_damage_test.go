@@ -89,8 +89,8 @@ func forgetPromise(h *host, msg []byte) []byte {
 	if err != nil || kind != msgAsk {
 		return msg
 	}
-	m, v := decoded[ask](body), &h.core.vault
-	v.Promises = slices.DeleteFunc(v.Promises, func(p promise) bool { return p.Slot == m.Slot && p.Claimant != m.From })
+	m, v, from := decoded[ask](body), &h.core.vault, Sender(msg)
+	v.Promises = slices.DeleteFunc(v.Promises, func(p promise) bool { return p.Slot == m.Slot && p.Claimant != from })
 	return msg
 }
 

@@ -291,7 +291,7 @@ func (h *host) merge(from NodeID, state []byte) {
 		return
 	}
 	h.do(func(now Time) {
-		switch err := h.core.Merge(now, state); {
+		switch err := h.core.Merge(now, from, state); {
 		case errors.Is(err, ErrOtherNetwork):
 			h.w.breaks("3", "%s is in another network than %s", h.config.Name, from.Short())
 		case errors.Is(err, ErrNetworkParameters):

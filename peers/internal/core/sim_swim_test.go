@@ -469,12 +469,15 @@ func (s *swim) farewell() {
 // roll is one side of an exchange of whole states.
 type roll struct {
 	members   []peer
-	state     []byte
-	networked bool // one of those alive says that it is in a network
+	state     []byte // the whole of it in a join, else brief
+	networked bool   // one of those alive says that it is in a network
 }
 
-func (s *swim) roll() roll {
-	r := roll{members: []peer{s.self}, state: s.h.core.State(), networked: s.h.core.table != nil}
+func (s *swim) roll(join bool) roll {
+	r := roll{members: []peer{s.self}, state: s.h.core.Brief(), networked: s.h.core.table != nil}
+	if join {
+		r.state = s.h.core.State()
+	}
 	for _, p := range s.peers {
 		m := *p
 		r.networked = r.networked || m.state == swimAlive && s.h.w.networked(&m)
@@ -502,10 +505,10 @@ func (s *swim) pushPull(place int, join bool) {
 	if to == nil || to == h || !h.connects(to) {
 		return
 	}
-	mine, back, boot := s.roll(), h.place, h.boots
+	mine, back, boot := s.roll(join), h.place, h.boots
 	from := h.id
 	h.stream(place, mine.size(), func(to *host) {
-		theirs := to.swim.roll()
+		theirs := to.swim.roll(join)
 		to.swim.unroll(from, mine, join)
 		if to.core == nil {
 			return
@@ -571,7 +574,7 @@ func (h *host) lost() []int {
 	slices.SortFunc(ids, compareIDs)
 	places := make([]int, 0, len(ids))
 	for _, id := range ids {
-		places = append(places, placeOf(t.nodes[id].rec.Gossip))
+		places = append(places, placeOf(t.nodes[id].rec.Gossip()))
 	}
 	h.w.rand.Shuffle(len(places), func(i, j int) { places[i], places[j] = places[j], places[i] })
 	return places[:min(3, len(places))]

@@ -71,7 +71,7 @@ func (w *world) nameOf(id NodeID) string {
 }
 
 var verdicts = map[verdict]string{
-	promised: "promised", held: "held", taken: "taken", stale: "stale", abstain: "abstain", notHolder: "not a holder",
+	promised: "promised", held: "held", taken: "taken", stale: "stale", abstain: "abstain", notHolder: "not a holder", unproven: "unproven", crowded: "crowded",
 }
 
 // describe says in a line what a message says.
@@ -93,6 +93,8 @@ func describe(w *world, msg []byte) string {
 	case msgRecords:
 		m := decoded[records](body)
 		return fmt.Sprintf("records%s, wants parts %#x, ack of slot %d", describeRecords(w, m.Records), m.Mask, m.AckSlot)
+	case msgRumour:
+		return "rumour" + describeRecords(w, [][]byte{body})
 	case msgAck:
 		m := decoded[ack](body)
 		return fmt.Sprintf("ack slot %d epoch %d", m.Slot, m.Epoch)
@@ -122,7 +124,7 @@ func describeRecords(w *world, all [][]byte) string {
 			if !r.Holder.IsZero() {
 				holder = w.nameOf(r.Holder)
 			}
-			text += fmt.Sprintf(" [slot %d epoch %d %s %d/%d]", r.Slot, r.Epoch, holder, r.Promises, r.Electors)
+			text += fmt.Sprintf(" [slot %d epoch %d %s %d/%d vouchers %d granted %d by %s]", r.Slot, r.Epoch, holder, r.Promises, r.Electors, r.Vouchers.count(), r.grantEpoch(), w.nameOf(nodeIDOf(r.Key)))
 		case kindForget:
 			r := decoded[ForgetRecord](e.Payload)
 			text += fmt.Sprintf(" [forget %s %d]", w.nameOf(r.Node), r.Start)

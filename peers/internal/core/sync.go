@@ -2,6 +2,7 @@ package core
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -38,7 +39,8 @@ func (c *Core) driveSync() {
 	if c.now < c.sync.nextAt {
 		return
 	}
-	c.purgeLeft()
+	c.purge()
+	c.dropOldForgets()
 	c.sync.nextAt = c.now + syncEvery/2 + time.Duration(c.cfg.Rand.Int64N(int64(syncEvery)))
 	if live := c.liveMembers(); len(live) > 0 {
 		c.sendDigest(live[c.cfg.Rand.IntN(len(live))])
@@ -63,7 +65,7 @@ func (c *Core) liveMembers() []NodeID {
 }
 
 func (c *Core) sendDigest(to NodeID) {
-	c.send(to, msgDigest, digestMsg{header: c.header(), Parts: c.table.digest.bytes()})
+	c.send(to, msgDigest, digestMsg{Parts: c.table.digest.bytes()})
 }
 
 // receiveDigest answers with the parts that differ, and asks for the sender's.
@@ -72,7 +74,7 @@ func (c *Core) receiveDigest(m digestMsg) error {
 	if !ok {
 		return fmt.Errorf("%w: digest of %d bytes", ErrMalformed, len(m.Parts))
 	}
-	if mask != 0 {
+	if mask != 0 && c.replays.first(m.header) {
 		c.sendParts(m.From, mask, mask)
 	}
 	return nil
@@ -81,7 +83,7 @@ func (c *Core) receiveDigest(m digestMsg) error {
 // sendParts sends our records of the parts in mask, in messages of bounded
 // length; the last one asks for the receiver's records of the parts in want.
 func (c *Core) sendParts(to NodeID, mask, want uint32) {
-	m, size := records{header: c.header()}, 0
+	m, size := records{}, 0
 	for _, raw := range c.table.records(mask) {
 		if size+len(raw) > chunkLen {
 			c.send(to, msgRecords, m)
@@ -93,20 +95,38 @@ func (c *Core) sendParts(to NodeID, mask, want uint32) {
 	c.send(to, msgRecords, m)
 }
 
-// receiveRecords merges records: a rumour (one record, nothing asked) is
-// passed on when it is news, a part of a table is not.
-func (c *Core) receiveRecords(m records) error {
-	rumour := len(m.Records) == 1 && m.Mask == 0
+// maxRefused is how many records of one message may be wrong before the rest of
+// it is left alone: a signature costs time to check.
+const maxRefused = 4
+
+// takeRecords merges the records of one message or state. The error is the last
+// one's.
+func (c *Core) takeRecords(all [][]byte, spread bool) error {
 	var refused error
-	for _, raw := range m.Records {
-		if err := c.takeRecord(raw, rumour); err != nil {
-			refused = err
+	wrong := 0
+	for _, raw := range all {
+		err := c.takeRecord(raw, spread)
+		if err == nil {
+			continue
+		}
+		if refused = err; !errors.Is(err, errTableFull) {
+			wrong++
+		}
+		if wrong >= maxRefused {
+			break
 		}
 	}
-	if l := c.table.leases[m.AckSlot]; m.AckSlot != 0 && l != nil {
-		c.send(m.From, msgAck, ack{header: c.header(), Slot: m.AckSlot, Epoch: l.rec.Epoch})
+	return refused
+}
+
+// receiveRecords merges records. A single one, where nothing is asked, is a lease
+// just granted: it is passed on when it is news; a part of a table is not.
+func (c *Core) receiveRecords(m records) error {
+	refused := c.takeTable(m.Records, len(m.Records) == 1 && m.Mask == 0)
+	if l := c.table.leases[m.AckSlot]; m.AckSlot != 0 && l != nil && l.rec.Holder == m.From {
+		c.send(m.From, msgAck, ack{Slot: m.AckSlot, Epoch: l.rec.Epoch})
 	}
-	if m.Mask != 0 {
+	if m.Mask != 0 && c.replays.first(m.header) {
 		c.sendParts(m.From, m.Mask, 0)
 	}
 	c.decide() // electors may have become known
@@ -124,11 +144,17 @@ func (c *Core) pushToAll() {
 
 // state is what push/pull exchanges and the disk keeps: network and records.
 type state struct {
-	Network Network  `cbor:"1,keyasint"`
-	Records [][]byte `cbor:"2,keyasint"`
+	Network Network `cbor:"1,keyasint"`
+	// Former are records of the format before this one. They are kept on disk;
+	// where they come from another node they are not looked at.
+	Former [][]byte `cbor:"2,keyasint,omitempty"`
 	// Amnesiac says that the node does not vote for now. It is in the state so
 	// that another start in the meantime knows it, too.
-	Amnesiac bool `cbor:"3,keyasint,omitempty"`
+	Amnesiac bool     `cbor:"3,keyasint,omitempty"`
+	Records  [][]byte `cbor:"4,keyasint,omitempty"`
+	// Parts, in place of records, is the digest of the table: nodes that are
+	// members already exchange what differs.
+	Parts []byte `cbor:"5,keyasint,omitempty"`
 }
 
 // State is the whole node table, encoded; nil while in no network. It is what
@@ -139,10 +165,19 @@ func (c *Core) State() []byte {
 		return nil
 	}
 	if k := (keptState{c.table.changes, c.amnesiac(), nil}); k.changes != c.kept.changes || k.amnesiac != c.kept.amnesiac {
-		k.encoded = mustEncode(state{c.Network(), c.table.records(1<<buckets - 1), k.amnesiac})
+		k.encoded = mustEncode(state{Network: c.Network(), Records: c.table.records(1<<buckets - 1), Amnesiac: k.amnesiac, Former: c.table.formerRecords()})
 		c.kept = k
 	}
 	return c.kept.encoded
+}
+
+// Brief says as much as a State does between nodes that have joined each other
+// already: the digest of the table. Merge takes either.
+func (c *Core) Brief() []byte {
+	if c.table == nil || c.founding {
+		return nil
+	}
+	return mustEncode(state{Network: c.Network(), Parts: c.table.digest.bytes()})
 }
 
 // keptState is what State gave last, and what was true then.
@@ -163,9 +198,11 @@ func decodeState(encoded []byte) (state, error) {
 	return s, nil
 }
 
-// Merge takes in another node's State. A node that is in no network enters
-// the other's, unless its flags ask for something else (ErrNetworkParameters).
-func (c *Core) Merge(now Time, encoded []byte) error {
+// Merge takes in the State or Brief of another node, from. A node that is in no
+// network enters the other's, unless its flags ask for something else
+// (ErrNetworkParameters). A node that knows no lease yet takes the first state
+// as it is; later ones are judged like anything that a node says.
+func (c *Core) Merge(now Time, from NodeID, encoded []byte) error {
 	c.advance(now)
 	if c.table != nil && c.kept.changes == c.table.changes && bytes.Equal(encoded, c.kept.encoded) {
 		return nil // it knows the same
@@ -182,12 +219,32 @@ func (c *Core) Merge(now Time, encoded []byte) error {
 	if c.founding || s.Network.ID() != c.table.netID {
 		return ErrOtherNetwork
 	}
-	for _, raw := range s.Records {
-		if taken := c.takeRecord(raw, false); taken != nil {
-			err = taken
-		}
+	if len(s.Parts) > 0 {
+		return c.compare(from, s.Parts)
 	}
-	return err
+	c.judge.from = from
+	defer func() { c.judge.from = NodeID{} }()
+	return c.takeTable(s.Records, false)
+}
+
+// takeTable merges records of another node's table. A node that knows no lease
+// has nothing to judge by, and takes them as they are.
+func (c *Core) takeTable(all [][]byte, spread bool) error {
+	c.judge.trusted = len(c.table.leases) == 0
+	defer func() { c.judge.trusted = false }()
+	return c.takeRecords(all, spread)
+}
+
+// compare exchanges what differs with a node that has sent its digest.
+func (c *Core) compare(from NodeID, parts []byte) error {
+	mask, ok := c.table.digest.differing(parts)
+	if !ok {
+		return fmt.Errorf("%w: digest of %d bytes", ErrMalformed, len(parts))
+	}
+	if mask != 0 && from != c.id {
+		c.sendParts(from, mask, mask)
+	}
+	return nil
 }
 
 // enter makes a network ours that another node told us of.

@@ -26,6 +26,10 @@ type stored[T any] struct {
 	raw  []byte
 	part int
 	sum  uint64
+	// former says that raw is of the format before this one: it is known from
+	// this node's own disk only, kept there, and told to no other node.
+	former bool
+	since  Time // when a forget record, or the first record of a node, was taken in
 }
 
 // table is the node table: the winning record for every key.
@@ -39,11 +43,17 @@ type table struct {
 	nodes    map[NodeID]*stored[NodeRecord]
 	leases   map[Slot]*stored[LeaseRecord]
 	forgets  map[NodeID]*stored[ForgetRecord]
-	digest   digest
-	known    knownRecords
+	held     map[NodeID][]Slot // the slots that leases names a node for
+	// holders are the public keys of those that have held a lease: their
+	// vouchers count, also after that.
+	holders map[NodeID][]byte
+	digest  digest
+	known   knownRecords
 	// changes grows with every change, leaseChanges with every change of a
 	// lease; they begin at 1.
 	changes, leaseChanges uint64
+	formerLeases          int    // records of leases that are former
+	moves                 uint64 // grows when a node is new, or at another endpoint
 }
 
 func newTable(n Network, loopback bool, s signer) *table {
@@ -55,6 +65,8 @@ func newTable(n Network, loopback bool, s signer) *table {
 		nodes:    map[NodeID]*stored[NodeRecord]{},
 		leases:   map[Slot]*stored[LeaseRecord]{},
 		forgets:  map[NodeID]*stored[ForgetRecord]{},
+		held:     map[NodeID][]Slot{},
+		holders:  map[NodeID][]byte{},
 		known:    knownRecords{},
 
 		changes: 1, leaseChanges: 1,
@@ -74,9 +86,17 @@ func (c change) any() bool { return c.node != nil || c.lease != nil || !c.forgot
 
 var errTableFull = errors.New("node table is full")
 
+// gate decides whether a record that is genuine and newer is taken now. What it
+// turns away is no error: it may be taken later. Nil takes everything.
+type gate interface {
+	lease(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte) bool
+	forget(rec *ForgetRecord) bool
+	node(old *stored[NodeRecord], rec *NodeRecord) bool
+}
+
 // take merges one encoded record. An older or equal record changes nothing and
 // is no error; one that is malformed or not signed by whom it names is.
-func (t *table) take(raw []byte) (change, error) {
+func (t *table) take(raw []byte, g gate) (change, error) {
 	if t.known.has(raw) {
 		return change{}, nil
 	}
@@ -87,11 +107,11 @@ func (t *table) take(raw []byte) (change, error) {
 	var c change
 	switch e.Kind {
 	case kindNode:
-		c, err = t.takeNode(e, raw)
+		c, err = t.takeNode(e, raw, g)
 	case kindLease:
-		c, err = t.takeLease(e, raw)
+		c, err = t.takeLease(e, raw, g)
 	case kindForget:
-		c, err = t.takeForget(e, raw)
+		c, err = t.takeForget(e, raw, g)
 	default: // a later version's; it reaches those who know it by other ways
 	}
 	if err != nil {
@@ -100,7 +120,7 @@ func (t *table) take(raw []byte) (change, error) {
 	return c, nil
 }
 
-func (t *table) takeNode(e envelope, raw []byte) (change, error) {
+func (t *table) takeNode(e envelope, raw []byte, g gate) (change, error) {
 	s := &stored[NodeRecord]{raw: raw}
 	if err := decoder.Unmarshal(e.Payload, &s.rec); err != nil {
 		return change{}, err
@@ -113,43 +133,62 @@ func (t *table) takeNode(e envelope, raw []byte) (change, error) {
 	case old == nil && len(t.nodes) >= maxNodes:
 		return change{}, errTableFull
 	}
-	if err := errors.Join(e.verify(t.signer, t.netID, s.rec.Key), s.rec.validate(t.usableEndpoint)); err != nil {
+	if err := errors.Join(s.rec.validate(t), e.verify(t.signer, t.netID, s.rec.Key)); err != nil {
 		return change{}, err
 	}
-	s.part, s.sum = bucketOf(kindNode, id[:]), sumOf(raw)
+	if g != nil && !g.node(old, &s.rec) {
+		return change{}, nil
+	}
+	t.putNode(s)
+	return change{node: &s.rec}, nil
+}
+
+func (t *table) putNode(s *stored[NodeRecord]) {
+	id := s.rec.ID()
+	s.part, s.sum = bucketOfNode(id), sumOf(s.raw)
+	old := t.nodes[id]
+	if old != nil {
+		s.since = old.since
+	}
+	if old == nil || old.rec.Endpoint() != s.rec.Endpoint() {
+		t.moves++
+	}
 	t.dropNode(id)
 	t.nodes[id] = s
-	t.enter(s.part, s.sum, raw)
-	return change{node: &s.rec}, nil
+	t.enter(s.part, s.sum, s.raw, s.former)
 }
 
 func (t *table) dropNode(id NodeID) {
 	if n := t.nodes[id]; n != nil {
-		t.strike(n.part, n.sum, n.raw)
+		t.strike(n.part, n.sum, n.raw, n.former)
 		delete(t.nodes, id)
 	}
 }
 
 // enter and strike keep up to date what is derived from all records.
-func (t *table) enter(part int, sum uint64, raw []byte) {
-	t.digest[part] ^= sum
-	t.known.add(raw)
+func (t *table) enter(part int, sum uint64, raw []byte, former bool) {
 	t.changes++
+	if !former {
+		t.digest[part] ^= sum
+		t.known.add(raw)
+	}
 }
 
-func (t *table) strike(part int, sum uint64, raw []byte) {
-	t.digest[part] ^= sum
-	t.known.drop(raw)
+func (t *table) strike(part int, sum uint64, raw []byte, former bool) {
 	t.changes++
+	if !former {
+		t.digest[part] ^= sum
+		t.known.drop(raw)
+	}
 }
 
 // isStruckOut reports whether a node was forgotten as of this start or a later one.
 func (t *table) isStruckOut(id NodeID, start uint64) bool {
 	f := t.forgets[id]
-	return f != nil && start <= f.rec.Start
+	return f != nil && start <= f.rec.Start && !(f.rec.Faded && t.heldBy(id) != nil)
 }
 
-func (t *table) takeLease(e envelope, raw []byte) (change, error) {
+func (t *table) takeLease(e envelope, raw []byte, g gate) (change, error) {
 	s := &stored[LeaseRecord]{raw: raw}
 	if err := decoder.Unmarshal(e.Payload, &s.rec); err != nil {
 		return change{}, err
@@ -164,7 +203,9 @@ func (t *table) takeLease(e envelope, raw []byte) (change, error) {
 	if err := errors.Join(s.rec.validate(t.network), e.verify(t.signer, t.netID, s.rec.Key)); err != nil {
 		return change{}, err
 	}
-	s.part, s.sum = bucketOf(kindLease, binary.BigEndian.AppendUint32(nil, uint32(s.rec.Slot))), sumOf(raw)
+	if g != nil && !g.lease(old, &s.rec, raw) {
+		return change{}, nil
+	}
 	t.putLease(s)
 	c := change{lease: &s.rec}
 	if old != nil {
@@ -174,20 +215,50 @@ func (t *table) takeLease(e envelope, raw []byte) (change, error) {
 }
 
 func (t *table) putLease(s *stored[LeaseRecord]) {
+	s.part, s.sum = bucketOf(kindLease, binary.BigEndian.AppendUint32(nil, uint32(s.rec.Slot))), sumOf(s.raw)
 	t.dropLease(s.rec.Slot)
 	t.leases[s.rec.Slot] = s
-	t.enter(s.part, s.sum, s.raw)
+	if s.former {
+		t.formerLeases++
+	}
+	if id := s.rec.Holder; !id.IsZero() {
+		t.held[id] = append(t.held[id], s.rec.Slot)
+		if t.holders[id] != nil || len(t.holders) < maxNodes {
+			t.holders[id] = s.rec.Key
+		}
+	}
+	t.enter(s.part, s.sum, s.raw, s.former)
 }
 
 func (t *table) dropLease(s Slot) {
 	t.leaseChanges++
-	if l := t.leases[s]; l != nil {
-		t.strike(l.part, l.sum, l.raw)
-		delete(t.leases, s)
+	l := t.leases[s]
+	if l == nil {
+		return
+	}
+	t.strike(l.part, l.sum, l.raw, l.former)
+	delete(t.leases, s)
+	if l.former {
+		t.formerLeases--
+	}
+	if id := l.rec.Holder; !id.IsZero() {
+		t.held[id] = slices.DeleteFunc(t.held[id], func(o Slot) bool { return o == s })
+		if len(t.held[id]) == 0 {
+			delete(t.held, id)
+		}
 	}
 }
 
-func (t *table) takeForget(e envelope, raw []byte) (change, error) {
+// keyOf is the public key of a node that holds a lease or has held one; nil for
+// any other.
+func (t *table) keyOf(id NodeID) []byte {
+	if l := t.heldBy(id); l != nil {
+		return l.rec.Key
+	}
+	return t.holders[id]
+}
+
+func (t *table) takeForget(e envelope, raw []byte, g gate) (change, error) {
 	s := &stored[ForgetRecord]{raw: raw}
 	if err := decoder.Unmarshal(e.Payload, &s.rec); err != nil {
 		return change{}, err
@@ -200,19 +271,31 @@ func (t *table) takeForget(e envelope, raw []byte) (change, error) {
 	case old == nil && len(t.forgets) >= maxForgets:
 		return change{}, errTableFull
 	}
-	if err := e.verify(t.signer, t.netID, s.rec.Key); err != nil {
+	if err := errors.Join(boundCounters(s.rec.Start), e.verify(t.signer, t.netID, s.rec.Key)); err != nil {
 		return change{}, err
 	}
-	s.part, s.sum = bucketOf(kindForget, id[:]), sumOf(raw)
-	if old != nil {
-		t.strike(old.part, old.sum, old.raw)
+	if g != nil && !g.forget(&s.rec) {
+		return change{}, nil
 	}
+	t.dropForget(id)
 	t.forgets[id] = s
-	t.enter(s.part, s.sum, raw)
+	t.changes++
+	t.known.add(raw)
 	if n := t.nodes[id]; n != nil && n.rec.Start <= s.rec.Start {
 		t.dropNode(id)
 	}
 	return change{forgot: id}, nil
+}
+
+// dropForget ends a forget record. It is not part of the digest: nodes drop
+// theirs at different times, and it matters only to a node that still has the
+// node record, whose part of the table it travels with.
+func (t *table) dropForget(id NodeID) {
+	if f := t.forgets[id]; f != nil {
+		t.changes++
+		t.known.drop(f.raw)
+		delete(t.forgets, id)
+	}
 }
 
 // knownRecords finds the records of a table by their bytes: most of what comes
@@ -233,10 +316,8 @@ func hashOf(b []byte) uint64 { return maphash.Bytes(hashSeed, b) }
 // holder of more than one slot, the oldest grant counts, so that all agree.
 func (t *table) heldBy(id NodeID) *stored[LeaseRecord] {
 	var found *stored[LeaseRecord]
-	for _, l := range t.leases {
-		if l.rec.Holder != id {
-			continue
-		}
+	for _, s := range t.held[id] {
+		l := t.leases[s]
 		if found == nil || l.rec.Ordinal < found.rec.Ordinal || l.rec.Ordinal == found.rec.Ordinal && l.rec.Slot < found.rec.Slot {
 			found = l
 		}
@@ -272,6 +353,9 @@ func bucketOf(kind recordKind, key []byte) int {
 	_, _ = h.Write(key)
 	return int(h.Sum64() % buckets)
 }
+
+// bucketOfNode is the part of a node's records, node and forget records alike.
+func bucketOfNode(id NodeID) int { return bucketOf(kindNode, id[:]) }
 
 // digest is a hash of each part, kept up to date with every record.
 type digest [buckets]uint64
@@ -321,19 +405,37 @@ func mix(x uint64) uint64 {
 // in an order that does not vary.
 func (t *table) records(mask uint32) [][]byte {
 	var all [][]byte
-	add := func(part int, raw []byte) {
-		if mask&(1<<part) != 0 {
+	add := func(part int, raw []byte, former bool) {
+		if mask&(1<<part) != 0 && !former {
 			all = append(all, raw)
 		}
 	}
 	for _, n := range t.nodes {
-		add(n.part, n.raw)
+		add(n.part, n.raw, n.former)
 	}
 	for _, l := range t.leases {
-		add(l.part, l.raw)
+		add(l.part, l.raw, l.former)
 	}
-	for _, f := range t.forgets {
-		add(f.part, f.raw)
+	for id, f := range t.forgets {
+		add(bucketOfNode(id), f.raw, false)
+	}
+	slices.SortFunc(all, bytes.Compare)
+	return all
+}
+
+// formerRecords are those of the format before this one, as they are kept on
+// disk.
+func (t *table) formerRecords() [][]byte {
+	var all [][]byte
+	for _, n := range t.nodes {
+		if n.former {
+			all = append(all, n.raw)
+		}
+	}
+	for _, l := range t.leases {
+		if l.former {
+			all = append(all, l.raw)
+		}
 	}
 	slices.SortFunc(all, bytes.Compare)
 	return all

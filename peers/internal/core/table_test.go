@@ -32,11 +32,13 @@ func anyRecord(t *rapid.T, net NetworkID) []byte {
 	switch rapid.IntRange(0, 2).Draw(t, "kind") {
 	case 0:
 		e := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(small("addr"))}), 8285)
-		return who.seal(ed25519Signer{}, net, kindNode, NodeRecord{Key: who.public(), Start: small("start"), Version: small("version"), Endpoint: e, Gossip: e})
+		return who.seal(ed25519Signer{}, net, kindNode, NodeRecord{Key: who.public(), Start: small("start"), Version: small("version"), Endpoints: endpointsOf(e), GossipEndpoints: endpointsOf(e), ProtocolMin: 2, ProtocolMax: 2})
 	case 1:
 		r := LeaseRecord{Slot: Slot(small("slot")), Epoch: small("epoch"), Ordinal: small("ordinal"), Key: who.public(), Pinned: rapid.Bool().Draw(t, "pinned")}
 		if rapid.Bool().Draw(t, "held") {
 			r.Holder = who.ID()
+		} else {
+			r.Freed = testIdentity(small("freed")).ID()
 		}
 		return who.seal(ed25519Signer{}, net, kindLease, r)
 	}
@@ -49,13 +51,13 @@ func TestMergingRecordsGivesTheSameTableInAnyOrder(t *testing.T) {
 		recs := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) []byte { return anyRecord(t, n.ID()) }), 1, 20).Draw(t, "records")
 		one, two := newTable(n, false, ed25519Signer{}), newTable(n, false, ed25519Signer{})
 		for _, r := range recs {
-			if _, err := one.take(r); err != nil {
+			if _, err := one.take(r, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
 		again := append(rapid.Permutation(recs).Draw(t, "order"), recs[0]) // and one of them twice
 		for _, r := range again {
-			if _, err := two.take(r); err != nil {
+			if _, err := two.take(r, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -75,20 +77,20 @@ func TestARecordNotSignedByWhomItNamesIsRefused(t *testing.T) {
 	mallory, alice := testIdentity(1), testIdentity(2)
 	e := netip.MustParseAddrPort("192.0.2.1:8285")
 	for name, raw := range map[string][]byte{
-		"node record of another":         mallory.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, Endpoint: e, Gossip: e}),
+		"node record of another":         mallory.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, Endpoints: endpointsOf(e), GossipEndpoints: endpointsOf(e), ProtocolMin: 2, ProtocolMax: 2}),
 		"lease for another":              mallory.seal(ed25519Signer{}, n.ID(), kindLease, LeaseRecord{Slot: 1, Epoch: 1, Holder: alice.ID(), Key: alice.public()}),
 		"lease with another's ID":        mallory.seal(ed25519Signer{}, n.ID(), kindLease, LeaseRecord{Slot: 1, Epoch: 1, Holder: alice.ID(), Key: mallory.public()}),
-		"record of another network":      alice.seal(ed25519Signer{}, NetworkID{1}, kindNode, NodeRecord{Key: alice.public(), Start: 1, Endpoint: e, Gossip: e}),
+		"record of another network":      alice.seal(ed25519Signer{}, NetworkID{1}, kindNode, NodeRecord{Key: alice.public(), Start: 1, Endpoints: endpointsOf(e), GossipEndpoints: endpointsOf(e), ProtocolMin: 2, ProtocolMax: 2}),
 		"slot outside the network":       alice.seal(ed25519Signer{}, n.ID(), kindLease, LeaseRecord{Slot: 256, Epoch: 1, Holder: alice.ID(), Key: alice.public()}),
 		"the slot not handed out":        alice.seal(ed25519Signer{}, n.ID(), kindLease, LeaseRecord{Slot: 0, Epoch: 1, Holder: alice.ID(), Key: alice.public()}),
 		"lease granted by a minority":    alice.seal(ed25519Signer{}, n.ID(), kindLease, LeaseRecord{Slot: 1, Epoch: 1, Holder: alice.ID(), Key: alice.public(), Electors: 9, Promises: 3}),
-		"endpoint inside the overlay":    alice.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, Gossip: e, Endpoint: netip.MustParseAddrPort("10.244.3.1:8285")}),
-		"endpoint on loopback":           alice.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, Gossip: e, Endpoint: netip.MustParseAddrPort("127.0.0.1:8285")}),
-		"multicast endpoint":             alice.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, Gossip: e, Endpoint: netip.MustParseAddrPort("224.0.0.1:8285")}),
-		"name longer than any host name": alice.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, Gossip: e, Endpoint: e, Name: strings.Repeat("x", 254)}),
-		"record longer than a datagram":  alice.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, Gossip: e, Endpoint: e, Name: strings.Repeat("x", 2000)}),
+		"endpoint inside the overlay":    alice.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, GossipEndpoints: endpointsOf(e), Endpoints: endpointsOf(netip.MustParseAddrPort("10.244.3.1:8285")), ProtocolMin: 2, ProtocolMax: 2}),
+		"endpoint on loopback":           alice.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, GossipEndpoints: endpointsOf(e), Endpoints: endpointsOf(netip.MustParseAddrPort("127.0.0.1:8285")), ProtocolMin: 2, ProtocolMax: 2}),
+		"multicast endpoint":             alice.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, GossipEndpoints: endpointsOf(e), Endpoints: endpointsOf(netip.MustParseAddrPort("224.0.0.1:8285")), ProtocolMin: 2, ProtocolMax: 2}),
+		"name longer than any host name": alice.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, GossipEndpoints: endpointsOf(e), Endpoints: endpointsOf(e), Name: strings.Repeat("x", 254), ProtocolMin: 2, ProtocolMax: 2}),
+		"record longer than a datagram":  alice.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, GossipEndpoints: endpointsOf(e), Endpoints: endpointsOf(e), Name: strings.Repeat("x", 2000), ProtocolMin: 2, ProtocolMax: 2}),
 	} {
-		if c, err := tab.take(raw); err == nil || c.any() {
+		if c, err := tab.take(raw, nil); err == nil || c.any() {
 			t.Errorf("%s: taken (error %v)", name, err)
 		}
 	}
@@ -102,9 +104,9 @@ func TestFieldsOfALaterVersionAreCarried(t *testing.T) {
 		Colour string `cbor:"99,keyasint"`
 	}
 	e := netip.MustParseAddrPort("192.0.2.1:8285")
-	raw := id.seal(ed25519Signer{}, n.ID(), kindNode, later{NodeRecord{Key: id.public(), Start: 1, Endpoint: e, Gossip: e}, "green"})
+	raw := id.seal(ed25519Signer{}, n.ID(), kindNode, later{NodeRecord{Key: id.public(), Start: 1, Endpoints: endpointsOf(e), GossipEndpoints: endpointsOf(e), ProtocolMin: 2, ProtocolMax: 2}, "green"})
 	tab := newTable(n, false, ed25519Signer{})
-	if c, err := tab.take(raw); err != nil || c.node == nil {
+	if c, err := tab.take(raw, nil); err != nil || c.node == nil {
 		t.Fatalf("take = %+v, %v", c, err)
 	}
 	if got := tab.records(1<<buckets - 1); len(got) != 1 || !bytes.Equal(got[0], raw) {

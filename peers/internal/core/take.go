@@ -5,7 +5,7 @@ import "strconv"
 // takeRecord merges a record and does what follows from it. With spread, a
 // record that is news is gossiped on.
 func (c *Core) takeRecord(raw []byte, spread bool) error {
-	ch, err := c.table.take(raw)
+	ch, err := c.table.take(raw, c.gate)
 	if err != nil || !ch.any() {
 		return err
 	}
@@ -13,21 +13,24 @@ func (c *Core) takeRecord(raw []byte, spread bool) error {
 	if spread {
 		c.effects.Broadcasts = append(c.effects.Broadcasts, Broadcast{
 			Key: broadcastKey(ch),
-			Msg: encodeMessage(msgRecords, records{header: c.header(), Records: [][]byte{raw}}),
+			Msg: encodeRumour(raw),
 		})
 	}
 	switch {
 	case ch.node != nil:
+		if n := c.table.nodes[ch.node.ID()]; n.since == 0 {
+			n.since = c.now
+		}
 		c.onNode(ch.node)
 	case ch.lease != nil:
 		c.onLease(ch.lease, ch.replaced)
 	default:
-		c.log(levelInfo, "node is forgotten", "id", ch.forgot.Short())
-		c.voidPromisesTo(ch.forgot)
-		c.dropMember(ch.forgot)
-		if ch.forgot == c.id {
-			c.outbid(c.table.forgets[c.id].rec.Start)
+		c.table.forgets[ch.forgot].since = c.now
+		if !c.table.forgets[ch.forgot].rec.Faded {
+			c.log(levelInfo, "node is forgotten", "id", ch.forgot.Short())
+			c.voidPromisesTo(ch.forgot)
 		}
+		c.dropMember(ch.forgot)
 	}
 	return nil
 }
@@ -68,7 +71,7 @@ func (c *Core) outbid(start uint64) {
 	if c.leaving {
 		return
 	}
-	c.vault.Start = max(c.vault.Start, start+1)
+	c.vault.Start = max(c.vault.Start, next(start))
 	c.version = 0
 	c.save(nil)
 	c.announceSelf()

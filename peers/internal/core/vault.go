@@ -29,6 +29,8 @@ type vault struct {
 	Leases []promise `cbor:"10,keyasint,omitempty"`
 	// Wishes are what a reset has left of the network before it.
 	Wishes []wish `cbor:"12,keyasint,omitempty"`
+	// Format is vaultFormat; see upgradeVault.
+	Format uint8 `cbor:"13,keyasint,omitempty"`
 }
 
 // promise is this holder's word that a slot goes to nobody but the claimant.
@@ -37,11 +39,19 @@ type promise struct {
 	Epoch    uint64 `cbor:"2,keyasint"`
 	Claimant NodeID `cbor:"3,keyasint"`
 	Claim    uint64 `cbor:"4,keyasint"` // the claimant's number for it; 0: it has become a lease
+	// Ordinal and Pinned are the other things that the voucher is for.
+	Ordinal uint64 `cbor:"5,keyasint,omitempty"`
+	Pinned  bool   `cbor:"6,keyasint,omitempty"`
+}
+
+// grant is what the promise says, as a voucher signs it.
+func (p *promise) grant() grant {
+	return grant{p.Slot, p.Epoch, p.Claimant, p.Claim, p.Ordinal, p.Pinned}
 }
 
 // answers reports whether it is what a question asks for.
 func (p *promise) answers(m ask) bool {
-	return p != nil && p.Claimant == m.From && p.Epoch == m.Epoch && p.Claim == m.Claim
+	return p != nil && p.Claimant == m.From && p.Epoch == m.Epoch && p.Claim == m.Claim && p.Ordinal == m.Ordinal && p.Pinned == m.Pinned
 }
 
 // maxPromises bounds the vault. A claimant has one claim at a time, so only a
@@ -68,6 +78,9 @@ func decodeVault(encoded []byte) (vault, error) {
 	}
 	if len(v.Promises) > maxPromises || len(v.Leases) > maxPromises || len(v.Wishes) > maxPromises {
 		return vault{}, errors.New("core: vault: too many promises")
+	}
+	if v.Start > maxCounter && v.Format == vaultFormat {
+		return vault{}, fmt.Errorf("core: vault: start %d", v.Start)
 	}
 	if v.Network.Prefix.IsValid() {
 		if err := v.Network.validate(); err != nil {

@@ -32,6 +32,7 @@ type View struct {
 	// Grantors promised our own lease; empty where it was granted before this
 	// start, or by nobody.
 	Grantors []NodeID
+	Fill     []Fill // how full the tables are
 }
 
 // NodeView is one node: its record, its lease, its liveness.
@@ -46,6 +47,12 @@ type NodeView struct {
 	Suspect bool
 	Self    bool
 	Since   time.Duration // how long in this state, as seen from here
+	// Replaced is the live node that has a dead one's endpoint and got its lease
+	// later: the host was set up anew. Zero: none. See Core.Forget.
+	Replaced NodeID
+	// Former says that only flanneld 0.1 has told of the node: it has not been
+	// upgraded yet.
+	Former bool
 }
 
 // View is a copy; it stays as it is.
@@ -54,7 +61,7 @@ func (c *Core) View() View {
 	if c.table == nil {
 		return v
 	}
-	v.Ballot = c.ballot()
+	v.Ballot, v.Fill = c.ballot(), c.fill()
 	if v.State == LeaseConfirmed {
 		v.Grantors = slices.Clone(c.grantedBy)
 	}
@@ -74,7 +81,8 @@ func (c *Core) View() View {
 
 func (c *Core) viewNode(id NodeID, l *LeaseRecord) NodeView {
 	m := c.member(id)
-	n := NodeView{ID: id, Record: c.table.nodes[id].rec, Up: m.up, Suspect: m.suspect, Self: id == c.id, Since: c.now - m.since}
+	n := NodeView{ID: id, Record: c.table.nodes[id].rec, Up: m.up, Suspect: m.suspect, Self: id == c.id, Since: c.now - m.since,
+		Replaced: c.electorate().replaced[id], Former: c.table.nodes[id].former}
 	// Our own lease counts only once it is confirmed.
 	if l != nil && (id != c.id || c.leaseState() == LeaseConfirmed || c.leaseState() == LeaseAnnouncing) {
 		n.Lease, n.Subnet, n.Held = *l, c.Network().SubnetOf(l.Slot), c.now-c.leased[l.Slot]

@@ -1,6 +1,8 @@
 package core
 
 import (
+	"bytes"
+	"crypto/hmac"
 	"slices"
 	"time"
 )
@@ -23,22 +25,35 @@ func (c *Core) endAmnesia() {
 
 // receiveAsk answers a claimant: promise, or say why not.
 func (c *Core) receiveAsk(m ask) error {
-	if m.Slot == 0 || m.Slot >= c.Network().Slots() || m.Epoch == 0 {
+	if m.Slot == 0 || m.Slot >= c.Network().Slots() || m.Epoch == 0 || m.Claim > maxClaim || boundCounters(m.Epoch, m.Ordinal) != nil {
 		return ErrMalformed
 	}
 	if p := c.promiseFor(m.Slot); p != nil && p.Claimant == m.From && p.Claim > m.Claim {
 		return nil // it was overtaken
 	}
+	c.meet(m)
 	if !c.knows(m) {
 		return nil
 	}
-	a := answer{header: c.header(), Slot: m.Slot, Epoch: m.Epoch, Claim: m.Claim, Holders: c.holdersHash(), Owed: c.owed()}
+	a := answer{Slot: m.Slot, Epoch: m.Epoch, Claim: m.Claim, Holders: c.holdersHash(), Owed: c.owed()}
 	if !c.refuse(m, &a) {
 		c.promise(m, a)
 		return nil
 	}
 	c.send(m.From, msgAnswer, a)
 	return nil
+}
+
+// meet takes in the node record of an asker that has shown where it is.
+func (c *Core) meet(m ask) {
+	if len(m.Node) == 0 || !hmac.Equal(m.Cookie, c.cookie(m.From, m.Claim)) {
+		return
+	}
+	if e, err := openEnvelope(m.Node); err == nil && e.Kind == kindNode {
+		c.judge.met = m.From
+		_ = c.takeRecord(m.Node, false) // a malformed one proves nothing, see proven
+		c.judge.met = NodeID{}
+	}
 }
 
 // refuse fills in the answer and reports true if there is a reason not to promise.
@@ -49,10 +64,16 @@ func (c *Core) refuse(m ask, a *answer) bool {
 		a.Verdict = notHolder
 	case c.amnesiac():
 		a.Verdict = abstain
+	case !c.proven(m):
+		a.Verdict, a.Cookie = unproven, c.cookie(m.From, m.Claim)
 	case l != nil && c.holds(&l.rec) && l.rec.Holder != m.From:
-		a.Verdict, a.By, a.Lease = held, l.rec.Holder, l.raw
+		a.Verdict, a.By, a.Lease = held, l.rec.Holder, present(l)
 	case l != nil && m.Epoch <= l.rec.Epoch:
-		a.Verdict, a.Seen, a.Lease = stale, l.rec.Epoch, l.raw
+		a.Verdict, a.Seen, a.Lease = stale, l.rec.Epoch, present(l)
+	case m.Epoch > c.reach(m.Slot):
+		a.Verdict = abstain
+	case c.tooOld(m):
+		a.Verdict, a.Lease = stale, present(c.table.heldBy(c.id))
 	case p != nil && !p.Claimant.IsZero() && p.Claimant != m.From:
 		a.Verdict, a.By = taken, p.Claimant
 	case p != nil && (m.Epoch < p.Epoch || m.Epoch == p.Epoch && p.Claimant != m.From):
@@ -63,9 +84,40 @@ func (c *Core) refuse(m ask, a *answer) bool {
 	case p == nil && !c.makeRoom():
 		a.Verdict = abstain
 	default:
-		return false
+		reason, crowd := c.isCrowded(m)
+		if crowd {
+			a.Verdict, a.Reason = crowded, reason
+		}
+		return crowd
 	}
 	return true
+}
+
+// present is a record as it may be told to others: not one of the format before.
+func present(l *stored[LeaseRecord]) []byte {
+	if l.former {
+		return nil
+	}
+	return l.raw
+}
+
+// reach is the highest epoch that is promised for a slot.
+func (c *Core) reach(s Slot) uint64 {
+	known := uint64(0)
+	if l := c.table.leases[s]; l != nil {
+		known = l.rec.Epoch
+	}
+	if p := c.promiseFor(s); p != nil {
+		known = max(known, p.Epoch)
+	}
+	return known + maxJump
+}
+
+// tooOld reports whether a lease would be older than this node's own, or would
+// make another one the longest-standing holder in this one's place.
+func (c *Core) tooOld(m ask) bool {
+	mine := c.table.heldBy(c.id).rec.Ordinal
+	return m.Ordinal < mine || m.Ordinal == mine && c.senior() == c.id || m.Ordinal > c.table.maxOrdinal()+maxJump
 }
 
 // promise writes the promise down and answers once that is durable.
@@ -73,7 +125,8 @@ func (c *Core) promise(m ask, a answer) {
 	a.Verdict = promised
 	reply := func() {
 		// What was promised may have been withdrawn while it was written.
-		if c.promiseFor(m.Slot).answers(m) {
+		if p := c.promiseFor(m.Slot); p.answers(m) {
+			a.Voucher = c.vouch(p.grant())
 			c.send(m.From, msgAnswer, a)
 		}
 	}
@@ -86,7 +139,7 @@ func (c *Core) promise(m ask, a answer) {
 		}
 		return
 	}
-	c.setPromise(promise{m.Slot, m.Epoch, m.From, m.Claim})
+	c.setPromise(promise{m.Slot, m.Epoch, m.From, m.Claim, m.Ordinal, m.Pinned})
 	c.save(reply)
 }
 
@@ -216,7 +269,7 @@ func (c *Core) remindClaimants() {
 	for _, p := range c.vault.Promises {
 		if c.now-c.sync.promisedAt[p.Slot] >= remindEvery && !c.settled(p) && c.member(p.Claimant).up {
 			c.send(p.Claimant, msgAnswer, answer{
-				header: c.header(), Slot: p.Slot, Epoch: p.Epoch, Claim: p.Claim, Verdict: promised, Holders: c.holdersHash(),
+				Slot: p.Slot, Epoch: p.Epoch, Claim: p.Claim, Verdict: promised, Holders: c.holdersHash(), Voucher: c.vouch(p.grant()),
 			})
 		}
 	}
@@ -229,7 +282,7 @@ const compareEvery = 100 * time.Millisecond
 // receiveAnswer counts a holder's answer.
 func (c *Core) receiveAnswer(m answer) error {
 	k := &c.claim
-	if len(m.Owed) > maxPromises {
+	if len(m.Owed) > maxPromises || !Printable(m.Reason, maxReason) || boundCounters(m.Epoch, m.Seen) != nil || m.Claim > maxClaim {
 		return ErrMalformed
 	}
 	if len(m.Lease) > 0 {
@@ -240,7 +293,7 @@ func (c *Core) receiveAnswer(m answer) error {
 	if m.Verdict == promised && !c.wants(m.Slot, m.Claim) {
 		c.sendWithdraw(m.Slot, m.Claim, []NodeID{m.From})
 	}
-	if k.phase != phaseAsking || m.Claim != k.number {
+	if k.phase != phaseAsking || m.Claim != k.number || m.Slot != k.slot || m.Epoch != k.epoch || !c.isElector(m.From) {
 		return nil
 	}
 	if m.Holders != c.holdersHash() && c.now >= c.sync.compareAt {
@@ -248,13 +301,20 @@ func (c *Core) receiveAnswer(m answer) error {
 		c.sendDigest(m.From)
 	}
 	switch m.Verdict {
-	case promised, abstain, notHolder:
+	case promised:
+		c.countPromise(m)
+	case abstain, notHolder:
 		k.votes[m.From], k.owed[m.From] = m.Verdict, m.Owed
+	case unproven:
+		c.prove(m)
+	case crowded:
+		c.setWaiting("%s: %s", c.describe(m.From), m.Reason)
+		k.votes[m.From] = abstain // no promise, and no reason to take another slot
 	case stale:
 		if k.floor == nil {
 			k.floor = map[Slot]uint64{}
 		}
-		k.floor[m.Slot] = max(k.floor[m.Slot], m.Seen)
+		k.floor[m.Slot] = max(k.floor[m.Slot], min(m.Seen, k.epoch+maxJump))
 		k.refused = true
 	case held, taken:
 		k.refused, k.refusal = true, c.refusal(m)
@@ -263,4 +323,30 @@ func (c *Core) receiveAnswer(m answer) error {
 	}
 	c.decide()
 	return nil
+}
+
+// isElector reports whether a node has a say in claims.
+func (c *Core) isElector(id NodeID) bool {
+	_, found := slices.BinarySearchFunc(c.electors(), id, compareIDs)
+	return found
+}
+
+// countPromise counts a promise whose voucher others will be able to check.
+func (c *Core) countPromise(m answer) {
+	k := &c.claim
+	_, pinned := c.pinned()
+	if !c.vouched(grant{k.slot, k.epoch, c.id, k.number, k.ordinal, pinned}, m.From, m.Voucher) {
+		return
+	}
+	k.votes[m.From], k.owed[m.From] = promised, m.Owed
+	k.vouchers[m.From] = m.Voucher
+}
+
+// prove asks a holder again that does not know this node yet.
+func (c *Core) prove(m answer) {
+	if len(m.Cookie) != cookieLen || c.claim.cookies[m.From] != nil && bytes.Equal(c.claim.cookies[m.From], m.Cookie) {
+		return
+	}
+	c.claim.cookies[m.From] = m.Cookie
+	c.sendAsk(m.From)
 }

@@ -1,0 +1,73 @@
+package core
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"net/netip"
+	"time"
+)
+
+// What a holder promises to newcomers is bounded: each must be there, at the
+// address that it announces, and one address gets only so many leases.
+const (
+	// maxPerAddress is how many nodes at one underlay address get leases. A
+	// network on loopback is exempt: all of its nodes are on one host.
+	maxPerAddress = 8
+	// New leases that a holder promises: so many at once, which is a mass start,
+	// and then one each newEvery.
+	newBurst = 2048
+	newEvery = 5 * time.Second
+
+	cookieLen = 16
+)
+
+// cookie is what proves that the sender of a question gets answers. It is
+// derived, not stored: a stranger cannot make this node remember anything.
+func (c *Core) cookie(from NodeID, claim uint64) []byte {
+	mac := hmac.New(sha256.New, c.secret[:])
+	mac.Write(from[:])
+	mac.Write(binary.BigEndian.AppendUint64(nil, claim))
+	return mac.Sum(nil)[:cookieLen]
+}
+
+// proven reports whether the sender of a question is a member, or has shown
+// that it gets this node's answers, at the address in its node record.
+func (c *Core) proven(m ask) bool {
+	if c.member(m.From).up {
+		return true
+	}
+	return hmac.Equal(m.Cookie, c.cookie(m.From, m.Claim)) && c.table.nodes[m.From] != nil
+}
+
+// isCrowded reports whether a new lease for a node would be one too many, and why.
+func (c *Core) isCrowded(m ask) (reason string, crowded bool) {
+	if c.table.heldBy(m.From) != nil || c.promiseFor(m.Slot).answers(m) {
+		return "", false
+	}
+	at := c.addressOf(m.From)
+	if at.IsValid() && !at.IsLoopback() && c.leasesAt(at, m.From) >= maxPerAddress {
+		return "8 subnets are held or asked for by other nodes at " + at.String() +
+			": free those of dead ones with `flanneld forget ID`, `flanneld nodes` lists them", true
+	}
+	if !c.newcomers.take(c.now, newBurst, newEvery) {
+		return "too many new nodes at once: wait", true
+	}
+	return "", false
+}
+
+// leasesAt counts the leases and promises of nodes at an address, but for one.
+func (c *Core) leasesAt(at netip.Addr, but NodeID) int {
+	nodes := map[NodeID]bool{}
+	for id := range c.table.held {
+		if id != but && c.addressOf(id) == at {
+			nodes[id] = true
+		}
+	}
+	for i := range c.vault.Promises {
+		if id := c.vault.Promises[i].Claimant; !id.IsZero() && id != but && c.addressOf(id) == at {
+			nodes[id] = true
+		}
+	}
+	return len(nodes)
+}

@@ -1,0 +1,70 @@
+package core
+
+import "time"
+
+// A node whose lease another one struck out, though it is alive, does not give
+// up. It affirms the lease: the same one, with the same vouchers, above the epoch
+// that it was struck out at. Only a newer grant to another node ends it.
+
+// affirmAgain is how long a node waits before it affirms its lease once more.
+const affirmAgain = 10 * time.Second
+
+// reclaimAfter is how long a lost lease stays lost, so that it is seen to be.
+const reclaimAfter = 2 * time.Second
+
+// driveAffirming affirms the lease that this node holds, when it has heard of a
+// record that was to end it.
+func (c *Core) driveAffirming() {
+	k, threat := &c.claim, c.judge.threat
+	if k.phase != phaseConfirmed || threat == 0 || c.now < k.retryAt {
+		return
+	}
+	mine := c.table.leases[k.slot]
+	if mine == nil || mine.rec.Holder != c.id || threat < mine.rec.Epoch {
+		c.judge.threat = 0
+		return
+	}
+	c.judge.threat = 0
+	k.retryAt = c.now + affirmAgain
+	rec := mine.rec
+	rec.Granted, rec.Epoch = rec.grantEpoch(), next(threat)
+	raw := c.cfg.Identity.seal(c.cfg.signer, c.table.netID, kindLease, rec)
+	c.log(levelWarn, "another node has struck out this node's lease: affirming it", "subnet", c.Network().SubnetOf(k.slot), "epoch", rec.Epoch)
+	c.vault.Lease = raw
+	c.save(func() { c.afterAffirming(raw, rec.Epoch) })
+}
+
+// afterAffirming tells of the affirmed lease, once it is durable.
+func (c *Core) afterAffirming(raw []byte, epoch uint64) {
+	if c.claim.phase != phaseConfirmed || c.leaving {
+		return
+	}
+	if err := c.takeOwn(raw); err != nil {
+		c.log(levelError, "our own lease was refused", "err", err)
+		return
+	}
+	c.claim.epoch = epoch
+	c.pushToAll()
+}
+
+// forgottenAs has this node, which is alive, outdo a record that strikes it out.
+func (c *Core) forgottenAs(start uint64) {
+	if start >= c.vault.Start && start <= c.vault.Start+maxJump {
+		c.outbid(start)
+	}
+}
+
+// reclaim has a node whose lease was lost claim again by itself, when no other
+// node holds the slot any more: it prefers that one.
+func (c *Core) reclaim() {
+	if c.claim.phase != phaseLost || c.now-c.claim.since < reclaimAfter {
+		return
+	}
+	l := c.table.leases[c.vault.Slot]
+	if l != nil && c.holds(&l.rec) && l.rec.Holder != c.id {
+		return
+	}
+	c.log(levelInfo, "no node holds the subnet that was lost: asking for it again", "subnet", c.Network().SubnetOf(c.vault.Slot))
+	c.claim = claim{}
+	c.setPhase(phaseNone)
+}

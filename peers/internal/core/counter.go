@@ -1,0 +1,29 @@
+package core
+
+// maxCounter bounds every counter that comes from outside: epochs, starts,
+// versions and ordinals. It is far below the type's range, so that no sum of
+// two counters can wrap, and far above what any network reaches: one change of
+// a lease in each millisecond takes 34 years to get there.
+const maxCounter = 1 << 40
+
+// maxJump is how far above the known value an epoch, an ordinal or a start may
+// be. A record cannot use a counter up at once: 16 million records in turn, each
+// of which must be acceptable, would be needed.
+const maxJump = 1 << 16
+
+// next is the counter after n, which is at most maxCounter.
+func next(n uint64) uint64 { return min(n, maxCounter-1) + 1 }
+
+// claimBits is how many bits of a claim's number count the claims of one start.
+const claimBits = 20
+
+// maxClaim bounds the number of a claim.
+const maxClaim = maxCounter<<claimBits | 1<<claimBits - 1
+
+// claimNumber numbers the n-th claim of a start. It grows with both.
+func claimNumber(start uint64, n uint32) uint64 {
+	return start<<claimBits | uint64(min(n, 1<<claimBits-1))
+}
+
+// startOfClaim is the start in which a claim was made.
+func startOfClaim(claim uint64) uint64 { return claim >> claimBits }

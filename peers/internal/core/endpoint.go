@@ -1,0 +1,92 @@
+package core
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// Endpoint is an underlay address of a node.
+type Endpoint struct {
+	_    struct{} `cbor:",toarray"`
+	Addr netip.AddrPort
+	// Kind says what sort of address it is: 0, the node's own. A reader leaves
+	// kinds that it does not know alone.
+	Kind uint8
+	// Priority orders endpoints of one kind; the lower one is preferred.
+	Priority uint8
+}
+
+// Capability is something a node understands beyond plain datagrams: a number,
+// and parameters in the format that belongs to it.
+type Capability struct {
+	_      struct{} `cbor:",toarray"`
+	Number uint16
+	Param  []byte
+}
+
+const (
+	maxEndpoints = 8  // in each list of a node record
+	maxCaps      = 16 // in a node record
+	maxCapParam  = 32 // bytes
+	sealKeySize  = 32 // bytes: an X25519 public key (RFC 7748)
+)
+
+// endpointsOf is the list of a node with one address.
+func endpointsOf(at netip.AddrPort) []Endpoint { return []Endpoint{{Addr: at}} }
+
+// Endpoint is where datagrams go: the first IPv4 endpoint.
+func (r *NodeRecord) Endpoint() netip.AddrPort { return first4(r.Endpoints) }
+
+// Gossip is where gossip goes: the first IPv4 endpoint.
+func (r *NodeRecord) Gossip() netip.AddrPort { return first4(r.GossipEndpoints) }
+
+// first4 is the first IPv4 endpoint of the node's own kind.
+func first4(list []Endpoint) netip.AddrPort {
+	for _, e := range list {
+		if e.Kind == 0 && e.Addr.Addr().Is4() {
+			return e.Addr
+		}
+	}
+	return netip.AddrPort{}
+}
+
+func checkCaps(caps []Capability) error {
+	if len(caps) > maxCaps {
+		return fmt.Errorf("%d capabilities, at most %d", len(caps), maxCaps)
+	}
+	for _, c := range caps {
+		if len(c.Param) > maxCapParam {
+			return fmt.Errorf("capability %d with %d bytes of parameters, at most %d", c.Number, len(c.Param), maxCapParam)
+		}
+	}
+	return nil
+}
+
+// checkEndpoints checks one list of a node record.
+func (t *table) checkEndpoints(what string, list []Endpoint) error {
+	if len(list) > maxEndpoints {
+		return fmt.Errorf("%d of one %s, at most %d", len(list), what, maxEndpoints)
+	}
+	for _, e := range list {
+		if !t.usableEndpoint(e.Addr) {
+			return fmt.Errorf("%s %s cannot be a peer's", what, e.Addr)
+		}
+	}
+	if !first4(list).IsValid() {
+		return fmt.Errorf("no IPv4 %s", what)
+	}
+	return nil
+}
+
+var broadcast4 = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
+// usableEndpoint refuses what no peer can be reached at, and what would make
+// a peer's datagrams come back at ourselves: addresses inside the overlay, and
+// loopback unless our own underlay is loopback.
+func (t *table) usableEndpoint(e netip.AddrPort) bool {
+	a := e.Addr()
+	return e.Port() != 0 && a.IsValid() && !a.Is4In6() && a.Zone() == "" &&
+		!a.IsUnspecified() && !a.IsMulticast() && a != broadcast4 &&
+		!t.network.Prefix.Contains(a) && !t.network.Prefix6.Contains(a) &&
+		(t.loopback || !a.IsLoopback()) && (a.Is4() || !a.IsLinkLocalUnicast())
+}

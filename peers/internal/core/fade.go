@@ -1,0 +1,48 @@
+package core
+
+import "time"
+
+// A node that holds no lease and is not up is of no use to anybody. After two
+// minutes its record is struck out by a forget record that says no more than
+// that: promises to the node stand, and a lease of its brings the record back. So
+// a stranger that makes up nodes fills no table for long.
+const (
+	fadeAfter = 2 * time.Minute
+
+	// Records of nodes of which nothing else is known: so many at once, which is
+	// a mass start, and then one each unheardEvery.
+	unheardBurst = 2048
+	unheardEvery = time.Second
+	// The same for those that say at once that they have left: they are kept for
+	// the lease TTL.
+	farewellBurst = 256
+	farewellEvery = time.Minute
+)
+
+// node implements gate.
+func (j *judge) node(old *stored[NodeRecord], rec *NodeRecord) bool {
+	c, id := j.c, rec.ID()
+	if j.trusted || id == c.id || id == j.met || c.member(id).up || c.table.heldBy(id) != nil || c.owes(id) {
+		return true
+	}
+	switch {
+	case old != nil:
+		return rec.Start <= old.rec.Start+maxJump
+	case rec.Left:
+		return j.farewells.take(c.now, farewellBurst, farewellEvery)
+	}
+	return j.unheard.take(c.now, unheardBurst, unheardEvery)
+}
+
+// fades reports whether a node is to be struck out for being of no use.
+func (c *Core) fades(id NodeID) bool {
+	n := c.table.nodes[id]
+	return id != c.id && !n.rec.Left && !n.former && !c.member(id).up && c.table.heldBy(id) == nil &&
+		c.now-c.deadSince(id) >= fadeAfter+time.Duration(c.purgeRank(id))*purgeStagger
+}
+
+// fade strikes a node out, and leaves all else as it is.
+func (c *Core) fade(id NodeID) error {
+	c.makeRoomForForget()
+	return c.write(kindForget, ForgetRecord{Node: id, Start: c.table.nodes[id].rec.Start, Key: c.cfg.Identity.public(), Faded: true})
+}

@@ -1,0 +1,140 @@
+package core
+
+import (
+	"crypto/ed25519"
+	"net/netip"
+)
+
+// What flanneld 0.1 left in a state directory. Its records are signed over
+// another domain string, carry no vouchers, and anybody could write one that
+// frees a slot: they are believed where they come from this node's own disk, and
+// nowhere else. A record of this format takes the place of each as soon as its
+// node has been upgraded, too.
+
+// formerNode is a node record of 0.1.
+type formerNode struct {
+	Key      []byte         `cbor:"1,keyasint"`
+	Start    uint64         `cbor:"2,keyasint"`
+	Version  uint64         `cbor:"3,keyasint"`
+	Instance uint64         `cbor:"4,keyasint"`
+	Name     string         `cbor:"5,keyasint"`
+	Endpoint netip.AddrPort `cbor:"6,keyasint"`
+	Gossip   netip.AddrPort `cbor:"7,keyasint"`
+	MTU      uint16         `cbor:"8,keyasint"`
+	Left     bool           `cbor:"10,keyasint"`
+}
+
+// formerLease is a lease record of 0.1.
+type formerLease struct {
+	Slot     Slot   `cbor:"1,keyasint"`
+	Epoch    uint64 `cbor:"2,keyasint"`
+	Holder   NodeID `cbor:"3,keyasint"`
+	Pinned   bool   `cbor:"4,keyasint"`
+	Ordinal  uint64 `cbor:"5,keyasint"`
+	Electors uint32 `cbor:"6,keyasint"`
+	Promises uint32 `cbor:"7,keyasint"`
+	Key      []byte `cbor:"8,keyasint"`
+}
+
+// formerSignedBytes is what 0.1 signed.
+func formerSignedBytes(net NetworkID, kind recordKind, payload []byte) []byte {
+	b := append([]byte("flanneld record 1\x00"), net[:]...)
+	return append(append(b, byte(kind)), payload...)
+}
+
+// openFormer opens a record of 0.1 and checks its signature.
+func (t *table) openFormer(raw []byte, rec any, key *[]byte) bool {
+	e, err := openEnvelope(raw)
+	if err != nil || decoder.Unmarshal(e.Payload, rec) != nil || len(*key) != ed25519.PublicKeySize {
+		return false
+	}
+	return ed25519.Verify(*key, formerSignedBytes(t.netID, e.Kind, e.Payload), e.Sig)
+}
+
+// record is the lease in the present format, as far as that is known.
+func (l *formerLease) record() LeaseRecord {
+	r := LeaseRecord{
+		Slot: l.Slot, Epoch: min(l.Epoch, maxCounter), Holder: l.Holder, Pinned: l.Pinned, Ordinal: min(l.Ordinal, maxCounter),
+		Electors: l.Electors, Promises: l.Promises, Key: l.Key,
+	}
+	if r.Holder.IsZero() {
+		r.Freed = nodeIDOf(l.Key)
+	}
+	return r
+}
+
+// takeFormer takes up a record of 0.1 from this node's disk. What is malformed,
+// or known better, is left out.
+func (t *table) takeFormer(raw []byte) {
+	e, err := openEnvelope(raw)
+	if err != nil {
+		return
+	}
+	switch e.Kind {
+	case kindNode:
+		t.takeFormerNode(raw)
+	case kindLease:
+		t.takeFormerLease(raw)
+	}
+}
+
+func (t *table) takeFormerNode(raw []byte) {
+	var n formerNode
+	if !t.openFormer(raw, &n, &n.Key) {
+		return
+	}
+	s := &stored[NodeRecord]{raw: raw, former: true, rec: NodeRecord{
+		Key: n.Key, Start: min(n.Start, maxCounter), Version: min(n.Version, maxCounter), Instance: n.Instance, Name: n.Name,
+		Endpoints: endpointsOf(n.Endpoint), GossipEndpoints: endpointsOf(n.Gossip), MTU: n.MTU, Left: n.Left,
+		ProtocolMin: messageVersionMin, ProtocolMax: messageVersionMin,
+	}}
+	old := t.nodes[s.rec.ID()]
+	if s.rec.validate(t) == nil && (old != nil || len(t.nodes) < maxNodes) && (old == nil || compareNodes(s, old) > 0) {
+		t.putNode(s)
+	}
+}
+
+func (t *table) takeFormerLease(raw []byte) {
+	var l formerLease
+	if !t.openFormer(raw, &l, &l.Key) {
+		return
+	}
+	s := &stored[LeaseRecord]{raw: raw, former: true, rec: l.record()}
+	old := t.leases[s.rec.Slot]
+	if s.rec.validate(t.network) == nil && (old != nil || len(t.leases) < maxLeases) && (old == nil || compareLeases(s, old) > 0) {
+		t.putLease(s)
+	}
+}
+
+// vaultFormat is the present format of a vault; 0 is 0.1's.
+const vaultFormat = 2
+
+// upgradeVault brings a vault of 0.1 into the present format: the lease is
+// signed anew, at the same slot and epoch, and promises are numbered as claims
+// are now.
+func (c *Core) upgradeVault() {
+	v := &c.vault
+	if v.Format == vaultFormat {
+		return
+	}
+	v.Format, v.Start = vaultFormat, min(v.Start, maxCounter-1)
+	for _, list := range [][]promise{v.Promises, v.Leases} {
+		for i := range list {
+			p := &list[i]
+			p.Epoch = min(p.Epoch, maxCounter)
+			if p.Claim > 0 {
+				p.Claim = claimNumber(min(p.Claim>>32, maxCounter), uint32(p.Claim))
+			}
+		}
+	}
+	if len(v.Lease) == 0 {
+		return
+	}
+	t := c.newTable(v.Network)
+	var l formerLease
+	if !t.openFormer(v.Lease, &l, &l.Key) || l.Holder != c.id {
+		v.Lease = nil
+		return
+	}
+	v.Lease = c.cfg.Identity.seal(c.cfg.signer, t.netID, kindLease, l.record())
+}

@@ -1,0 +1,364 @@
+package core
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Rates at which leases are taken that carry too few vouchers to be believed at
+// once, for each holder that vouches for them: of slots that are free, of free
+// slots where no holder vouches (these in all), of slots that another node holds.
+const (
+	vouchBurst   = 16
+	vouchEvery   = 10 * time.Second
+	rootBurst    = 4
+	rootEvery    = time.Minute
+	disputeBurst = 4
+	disputeEvery = time.Minute
+	// disputeLeast is how many holders have to vouch for a lease that ends a
+	// live node's: more than one, so that no single liar can.
+	disputeLeast = 2
+	settledIn    = 10 * time.Second
+	// maxHearsay bounds how many leases are remembered that were not taken.
+	maxHearsay = 256
+	// refusedFor is how long a lease of this node's slot is not believed before
+	// this node affirms its own.
+	refusedFor = 20 * time.Second
+)
+
+// judge decides which records of other nodes are taken; it is this node's gate.
+// It has the last word after signature and order: a record can be genuine,
+// greater, and a lie all the same.
+type judge struct {
+	c *Core
+	// from is the node whose message is being handled: it stands for what it
+	// passes on. Zero: a rumour, which nobody stands for.
+	from NodeID
+	// trusted says that records are taken as they are: they come from this
+	// node's own disk or pen, or from the first node that a newcomer joins.
+	trusted bool
+	// met is the sender of a question that has shown where it is, while its node
+	// record is taken in.
+	met NodeID
+
+	unheard, farewells tokens // for nodes of which nothing is known
+	roots              tokens // for leases that no known holder vouches for
+
+	vouching, disputing map[NodeID]*tokens
+	hearsay             map[uint64]map[NodeID]bool // who stands for a record that was not taken, by its hash
+	refused             map[uint64]Time            // since when a record of our slot has not been taken
+	threat              uint64                     // highest epoch of a record that was to end our own lease; see driveAffirming
+}
+
+func newJudge(c *Core) *judge {
+	return &judge{c: c, vouching: map[NodeID]*tokens{}, disputing: map[NodeID]*tokens{}, hearsay: map[uint64]map[NodeID]bool{}, refused: map[uint64]Time{}}
+}
+
+// lease implements gate.
+func (j *judge) lease(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte) bool {
+	if j.trusted {
+		return true
+	}
+	if !j.jumps(old, rec) {
+		return false
+	}
+	own := old != nil && old.rec.Holder == j.c.id && rec.Slot == j.c.vault.Slot && len(j.c.vault.Lease) > 0
+	if own && rec.claimant() == j.c.id && rec.Holder.IsZero() && nodeIDOf(rec.Key) != j.c.id {
+		j.threaten(rec) // forgotten, and alive
+		return false
+	}
+	taken := j.believes(old, rec, raw)
+	if !taken && own && !rec.Holder.IsZero() && j.isStrong(&old.rec) && j.isRefusedLong(raw) {
+		j.threaten(rec)
+	}
+	return taken
+}
+
+// isRefusedLong reports whether a record has not been taken for a while: after a
+// cut, those who stand for it may not be known yet.
+func (j *judge) isRefusedLong(raw []byte) bool {
+	key := hashOf(raw)
+	since, refused := j.refused[key]
+	if !refused {
+		if len(j.refused) >= maxHearsay {
+			clear(j.refused)
+		}
+		j.refused[key] = j.c.now
+	}
+	return refused && j.c.now-since >= refusedFor
+}
+
+// isStrong reports whether a lease is proven by more than one holder, or the
+// longest-standing one. So is the founder's, and one from before there were
+// vouchers.
+func (j *judge) isStrong(l *LeaseRecord) bool {
+	if l.Vouchers.count() == 0 {
+		return l.Electors > 0 || l.Holder == j.c.table.network.Founder && l.grantEpoch() == 1
+	}
+	standing := j.standing(l)
+	return len(standing) >= disputeLeast || j.enough(standing)
+}
+
+// threaten notes a record that is to end our own lease, and is not believed.
+func (j *judge) threaten(rec *LeaseRecord) { j.threat = max(j.threat, rec.Epoch) }
+
+// jumps reports whether a lease's counters are within reach of what is known.
+func (j *judge) jumps(old *stored[LeaseRecord], rec *LeaseRecord) bool {
+	known := uint64(0)
+	if old != nil {
+		known = old.rec.Epoch
+	}
+	return rec.Epoch <= known+maxJump && rec.Ordinal <= j.c.table.maxOrdinal()+maxJump
+}
+
+// believes decides about a lease, or the end of one, by what is there.
+func (j *judge) believes(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte) bool {
+	c, claimant, writer := j.c, rec.claimant(), nodeIDOf(rec.Key)
+	freed := rec.Holder.IsZero()
+	if freed && old != nil && old.rec.Freed == claimant && old.rec.grantEpoch() == rec.grantEpoch() {
+		return true // two nodes have ended it
+	}
+	if freed && writer != claimant && !j.mayForget(writer, claimant) && !j.hasAnother(rec, writer) {
+		return false
+	}
+	switch {
+	case old != nil && old.rec.Holder == claimant: // it speaks of its own slot, or has been struck out
+		return freed || rec.Ordinal >= old.rec.Ordinal
+	case claimant == c.id && writer == c.id: // what we said once
+		return old == nil || !c.holds(&old.rec)
+	case !freed && c.promiseFor(rec.Slot).became(rec):
+		return true
+	case old != nil && c.holds(&old.rec):
+		return j.contests(&old.rec, rec) && j.overrules(&old.rec, rec, raw) || j.bothAlone(&old.rec, rec)
+	case !freed && old != nil && rec.Granted > 0 && old.rec.Freed == claimant: // struck out, and alive
+		p := c.promiseFor(rec.Slot)
+		return p == nil || p.Claimant.IsZero() || p.Claimant == claimant
+	}
+	return j.fills(old, rec)
+}
+
+// bothAlone reports whether two nodes have each begun without any holder: the
+// order of records alone decides between them.
+func (j *judge) bothAlone(old, rec *LeaseRecord) bool {
+	return old.Electors == 0 && rec.Electors == 0 && !rec.Holder.IsZero() && !j.isStrong(old)
+}
+
+// contests reports whether a lease can be a newer one than another node's: what
+// was granted earlier, and affirmed since, is not.
+func (j *judge) contests(old, rec *LeaseRecord) bool {
+	return rec.grantEpoch() >= old.grantEpoch() || !j.isStrong(old)
+}
+
+// mayForget reports whether a node's word that another is dead is taken: it holds
+// a lease, and this node does not see the other one alive. A node that has left
+// is struck out by anyone who holds a lease.
+func (j *judge) mayForget(writer, dead NodeID) bool {
+	c := j.c
+	if dead == c.id || c.table.keyOf(writer) == nil && c.table.keyOf(j.from) == nil {
+		return false
+	}
+	return !c.member(dead).up || c.HasLeft(dead)
+}
+
+// hasAnother reports whether the node whose lease is to end holds another one,
+// too: this one is left over from a start that was cut short.
+func (j *judge) hasAnother(rec *LeaseRecord, writer NodeID) bool {
+	c := j.c
+	if c.table.keyOf(writer) == nil && c.table.keyOf(j.from) == nil {
+		return false
+	}
+	if rec.Freed == c.id {
+		return rec.Slot != c.vault.Slot || len(c.vault.Lease) == 0
+	}
+	return len(c.table.held[rec.Freed]) > 1
+}
+
+// forget implements gate.
+func (j *judge) forget(rec *ForgetRecord) bool {
+	if j.trusted {
+		return rec.Node != j.c.id
+	}
+	c, writer := j.c, nodeIDOf(rec.Key)
+	if rec.Node == c.id {
+		if c.table.keyOf(writer) != nil || c.table.keyOf(j.from) != nil {
+			c.forgottenAs(rec.Start)
+		}
+		return false
+	}
+	n := c.table.nodes[rec.Node]
+	if rec.Faded && c.table.heldBy(rec.Node) != nil {
+		return false
+	}
+	if n == nil && c.table.heldBy(rec.Node) == nil && !c.owes(rec.Node) {
+		return false // nobody of whom anything is known
+	}
+	known := uint64(0)
+	if n != nil {
+		known = n.rec.Start
+	}
+	return rec.Start <= known+maxJump && j.mayForget(writer, rec.Node)
+}
+
+// fills decides about a lease of a slot that nobody holds.
+func (j *judge) fills(old *stored[LeaseRecord], rec *LeaseRecord) bool {
+	c := j.c
+	if rec.Electors == 0 && !rec.Holder.IsZero() {
+		if rec.Holder == c.table.network.Founder && old == nil || len(c.electors()) == 0 {
+			return true // the founder's own grant, or that of the first after the last
+		}
+	}
+	standing := j.standing(rec)
+	if j.enough(standing) {
+		return true
+	}
+	if j.from != rec.claimant() && c.table.keyOf(j.from) != nil {
+		standing = append(standing, j.from)
+	}
+	for _, id := range standing {
+		if bucketFor(j.vouching, id).take(c.now, vouchBurst, vouchEvery) {
+			return true
+		}
+	}
+	// A part of the network that began anew without the holders known here.
+	return len(standing) == 0 && c.member(rec.claimant()).up && j.roots.take(c.now, rootBurst, rootEvery)
+}
+
+// overrules decides about a lease of a slot that another node holds.
+func (j *judge) overrules(old, rec *LeaseRecord, raw []byte) bool {
+	standing := j.standing(rec)
+	if j.enough(standing) {
+		return true
+	}
+	others := slices.SortedFunc(maps.Keys(j.heard(rec, raw)), compareIDs)
+	standing = j.apart(append(standing, others...))
+	if j.enough(standing) {
+		return true
+	}
+	// Of a node that is dead, or just back, any holder could say before that it is
+	// to be forgotten.
+	strict := j.isSettled(old.Holder) && j.isStrong(old)
+	if len(standing) == 0 || len(standing) < disputeLeast && strict {
+		return false
+	}
+	for _, id := range standing {
+		if !bucketFor(j.disputing, id).take(j.c.now, disputeBurst, disputeEvery) {
+			return false
+		}
+	}
+	return true
+}
+
+// isSettled reports whether a node has been up for a while. This node itself is
+// when it has been in touch with others for so long.
+func (j *judge) isSettled(id NodeID) bool {
+	c := j.c
+	if id == c.id {
+		return c.joinedAt >= 0 && c.now-c.joinedAt >= settledIn
+	}
+	m := c.member(id)
+	return m.up && c.now-m.since >= settledIn
+}
+
+// heard adds the sender to those who stand for a record, and returns them all.
+func (j *judge) heard(rec *LeaseRecord, raw []byte) map[NodeID]bool {
+	key := hashOf(raw)
+	by := j.hearsay[key]
+	if by == nil {
+		if len(j.hearsay) >= maxHearsay {
+			clear(j.hearsay)
+		}
+		by = map[NodeID]bool{}
+		j.hearsay[key] = by
+	}
+	if j.from != rec.claimant() && j.c.table.keyOf(j.from) != nil {
+		by[j.from] = true
+	}
+	return by
+}
+
+// standing are the holders, of now or before, whose vouchers in the record are
+// valid: of one underlay address one counts, and the claimant does not. The
+// longest-standing holder's is looked at first, since it alone is enough.
+func (j *judge) standing(rec *LeaseRecord) []NodeID {
+	c, g := j.c, grantOf(rec)
+	senior := c.senior()
+	var ids []NodeID
+	for _, first := range []bool{true, false} {
+		for i := range rec.Vouchers.count() {
+			by, sig := rec.Vouchers.at(i)
+			if (by == senior) != first || by == g.claimant || !j.mayVouch(by, g) || !c.vouched(g, by, sig) {
+				continue
+			}
+			if ids = append(ids, by); by == senior {
+				return ids
+			}
+		}
+	}
+	return j.apart(ids)
+}
+
+// mayVouch reports whether a holder's voucher can be right: a holder promises no
+// lease that would be older than its own.
+func (j *judge) mayVouch(by NodeID, g grant) bool {
+	if j.c.table.keyOf(by) == nil {
+		return false
+	}
+	l := j.c.table.heldBy(by)
+	return l == nil || g.ordinal >= l.rec.Ordinal
+}
+
+// apart leaves one node of each underlay address.
+func (j *judge) apart(ids []NodeID) []NodeID {
+	seen := map[netip.Addr]bool{}
+	same := map[NodeID]bool{}
+	kept := ids[:0]
+	for _, id := range ids {
+		at := j.c.addressOf(id)
+		if same[id] || seen[at] && !at.IsLoopback() {
+			continue
+		}
+		seen[at], same[id] = true, true
+		kept = append(kept, id)
+	}
+	return kept
+}
+
+// enough reports whether so many stand for a lease that it needs nothing else: a
+// majority of the holders known here, maxVouchers at most, or the longest-
+// standing one.
+func (j *judge) enough(standing []NodeID) bool {
+	senior := j.c.senior()
+	for _, id := range standing {
+		if id == senior {
+			return true
+		}
+	}
+	return len(standing) >= min(maxVouchers, len(j.c.electors())/2+1)
+}
+
+func bucketFor(m map[NodeID]*tokens, id NodeID) *tokens {
+	t := m[id]
+	if t == nil {
+		if len(m) >= maxNodes {
+			clear(m)
+		}
+		t = &tokens{}
+		m[id] = t
+	}
+	return t
+}
+
+// addressOf is a node's underlay address; the zero address where it is unknown.
+func (c *Core) addressOf(id NodeID) netip.Addr {
+	if n := c.table.nodes[id]; n != nil {
+		return n.rec.Endpoint().Addr()
+	}
+	return netip.Addr{}
+}
+
+// became reports whether a lease is the one that was promised.
+func (p *promise) became(l *LeaseRecord) bool {
+	return p != nil && !p.Claimant.IsZero() && p.Claimant == l.Holder && p.Epoch == l.Epoch && (p.Claim == 0 || p.Claim == l.Claim && p.Ordinal == l.Ordinal)
+}

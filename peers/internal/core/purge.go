@@ -1,0 +1,121 @@
+package core
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"slices"
+	"time"
+)
+
+// Tables shrink. A node that left, or died and holds no lease any more, is
+// struck out when it has been gone for the lease TTL; one that still holds an
+// expired lease, when it has been dead for keepExpired times that. A forget
+// record goes after two lease TTLs, or earlier where the table is full of them.
+const (
+	keepExpired  = 7                // lease TTLs
+	purgeStagger = 20 * time.Second // between one holder and the next that may do it
+	purgeRanks   = 8                // holders that take turns
+	forgetFor    = 2                // lease TTLs
+)
+
+// purge strikes out nodes that are gone, or of no use. It takes a record: a node that was away
+// meanwhile, and still has them, would else keep them for ever. Which holder
+// does it is drawn by a hash, so that not all of them do.
+func (c *Core) purge() {
+	if c.table.heldBy(c.id) == nil || c.claim.phase != phaseConfirmed {
+		return // its word would not be taken
+	}
+	var gone []NodeID
+	for id := range c.table.nodes {
+		if c.gone(id) || c.fades(id) {
+			gone = append(gone, id)
+		}
+	}
+	slices.SortFunc(gone, compareIDs)
+	for _, id := range gone {
+		end := c.strikeOut
+		if !c.gone(id) {
+			end = c.fade
+		}
+		if err := end(id); err != nil {
+			return
+		}
+	}
+}
+
+// gone reports whether a node is to be struck out now, and by this node.
+func (c *Core) gone(id NodeID) bool {
+	dead := c.now - c.deadSince(id)
+	if id == c.id || c.member(id).up || dead < c.cfg.LeaseTTL {
+		return false
+	}
+	if c.table.heldBy(id) != nil && !c.table.nodes[id].rec.Left && dead < keepExpired*c.cfg.LeaseTTL {
+		return false
+	}
+	rank := c.purgeRank(id)
+	return rank < purgeRanks && dead >= c.cfg.LeaseTTL+time.Duration(rank)*purgeStagger
+}
+
+// purgeRank is this node's place among the live holders that take turns in
+// striking out a node.
+func (c *Core) purgeRank(id NodeID) int {
+	own, rank := purgeHash(c.id, id), 0
+	for _, e := range c.electors() {
+		if e == c.id || !c.member(e).up {
+			continue
+		}
+		if h := purgeHash(e, id); bytes.Compare(h[:], own[:]) < 0 {
+			rank++
+		}
+	}
+	return rank
+}
+
+func purgeHash(by, id NodeID) [32]byte { return sha256.Sum256(append(by[:], id[:]...)) }
+
+// dropOldForgets ends forget records that have done their work.
+func (c *Core) dropOldForgets() {
+	for id, f := range c.table.forgets {
+		if c.now-f.since >= forgetFor*c.cfg.LeaseTTL {
+			c.dropForget(id)
+		}
+	}
+}
+
+func (c *Core) dropForget(id NodeID) {
+	c.table.dropForget(id)
+	c.effects.TableChanged = true
+}
+
+// makeRoomForForget drops the oldest forget record of a full table.
+func (c *Core) makeRoomForForget() {
+	if len(c.table.forgets) < maxForgets {
+		return
+	}
+	var oldest NodeID
+	since := c.now + 1
+	for id, f := range c.table.forgets {
+		if f.since < since || f.since == since && compareIDs(id, oldest) < 0 {
+			oldest, since = id, f.since
+		}
+	}
+	c.dropForget(oldest)
+}
+
+// Fill is how full a table is.
+type Fill struct {
+	Table       string // "nodes", "leases", "forgotten", "promises", "members"
+	Used, Limit int
+}
+
+// fill is how full this node's tables are. There is no limit on members here:
+// gossip has one, and a member that is gone and in no table is dropped.
+func (c *Core) fill() []Fill {
+	return []Fill{
+		{"nodes", len(c.table.nodes), maxNodes},
+		{"leases", len(c.table.leases), min(maxLeases, int(c.Network().Slots())-1)},
+		{"forgotten", len(c.table.forgets), maxForgets},
+		{"promises", len(c.vault.Promises), maxPromises},
+		{"members", len(c.members), 0},
+	}
+}
