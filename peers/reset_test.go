@@ -117,6 +117,9 @@ func TestResetMakesTheBestOfDamagedFiles(t *testing.T) {
 	}
 }
 
+// muchNewer gives a state file a version that no flanneld has used.
+func muchNewer(b []byte) []byte { b[8] = 0x7f; return b }
+
 func TestResetRefusesAndChangesNothing(t *testing.T) {
 	t.Parallel()
 	spoil := func(name string, how func([]byte) []byte) func(t *testing.T, dir string) {
@@ -135,8 +138,8 @@ func TestResetRefusesAndChangesNothing(t *testing.T) {
 		kind  error
 		words string
 	}{
-		"newer lease":      {spoil(vaultFile, newer), ErrStateNewer, "newer flanneld"},
-		"newer table":      {spoil(tableFile, newer), ErrStateNewer, "newer flanneld"},
+		"newer lease":      {spoil(vaultFile, muchNewer), ErrStateNewer, "newer flanneld"},
+		"newer table":      {spoil(tableFile, muchNewer), ErrStateNewer, "newer flanneld"},
 		"corrupt identity": {spoil(identityFile, truncate), ErrStateCorrupt, identityFile},
 		"no identity":      {func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, identityFile)) }, ErrStateCorrupt, "missing"},
 		"in use": {func(t *testing.T, dir string) {

@@ -182,7 +182,11 @@ func (d *daemon) storeRoutes(hops []hop, notes map[string]string, known map[stri
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for id, note := range notes {
-		if d.notes[id] != note && note != noteUnmet {
+		switch {
+		case d.notes[id] == note || note == noteUnmet:
+		case isMove(note):
+			d.log.Info("static peer", "entry", id, "state", note)
+		default:
 			d.log.Warn("node is not routed", "node", id, "reason", note)
 		}
 	}

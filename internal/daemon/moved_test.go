@@ -35,7 +35,12 @@ func TestAStaticPeerGivesWayToItsHostWhileThatIsALiveMember(t *testing.T) {
 		{peers.Alive, asNode}, {peers.Suspect, asNode}, {peers.Dead, asStatic}, {peers.Left, asStatic},
 	} {
 		s := self(peers.Confirmed, node("b", c.state, 2))
-		hops, _ := plan(s, static, land)
+		hops, notes := plan(s, static, land)
+		for id, note := range notes {
+			if !isMove(note) {
+				t.Errorf("%s: note on %s: %q, want one of a move", c.state, id, note)
+			}
+		}
 		if got := brief(hops); !reflect.DeepEqual(got, []string{own, c.want}) {
 			t.Errorf("%s: got %v, want %s", c.state, got, c.want)
 		}

@@ -3,6 +3,8 @@ package daemon
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"flanneld/internal/config"
 	"flanneld/peers"
@@ -34,6 +36,18 @@ type terrain struct {
 // noteUnmet is shown with a node that is routed from memory.
 const noteUnmet = "not met since this start; routed by the table on disk"
 
+// The beginnings of notes that are no fault: a static peer's host has moved
+// into the network, or out of it.
+const (
+	noteMovedIn  = "not used: a member now, "
+	noteMovedOut = "routed as static peer "
+)
+
+// isMove reports whether a note is about such a move.
+func isMove(note string) bool {
+	return strings.HasPrefix(note, noteMovedIn) || strings.HasPrefix(note, noteMovedOut)
+}
+
 // plan turns a snapshot and the static peers into routes. notes says, by node
 // ID or static peer, why one is not routed as it would like to be.
 //
@@ -52,7 +66,7 @@ func plan(s *peers.Snapshot, static []config.StaticPeer, t terrain) (hops []hop,
 			continue
 		}
 		if p, back := backAsStatic(n, static); back {
-			notes[n.ID] = "routed as static peer " + p.String()
+			notes[n.ID] = noteMovedOut + p.String()
 			continue
 		}
 		if other, twice := taken[h.prefix]; twice {
@@ -63,6 +77,10 @@ func plan(s *peers.Snapshot, static []config.StaticPeer, t terrain) (hops []hop,
 		hops = append(hops, h)
 	}
 	for _, p := range static {
+		if name, in := movedIn(s, hops, p); in {
+			notes[p.String()] = noteMovedIn + name
+			continue
+		}
 		if reason := staticMisfit(hops, p, t); reason != "" {
 			notes[p.String()] = reason
 			continue
@@ -75,6 +93,16 @@ func plan(s *peers.Snapshot, static []config.StaticPeer, t terrain) (hops []hop,
 // isStatic reports whether a node is the host that a static peer stands for.
 func isStatic(n peers.NodeInfo, p config.StaticPeer) bool {
 	return n.Endpoint.Addr() == p.Endpoint.Addr() && n.Lease.Prefix.Overlaps(p.Subnet)
+}
+
+// movedIn finds the routed node that a static peer's host has become.
+func movedIn(s *peers.Snapshot, hops []hop, p config.StaticPeer) (name string, in bool) {
+	for _, n := range s.Nodes {
+		if !n.Self && isStatic(n, p) && slices.ContainsFunc(hops, func(h hop) bool { return h.id == n.ID }) {
+			return n.Name, true
+		}
+	}
+	return "", false
 }
 
 // backAsStatic finds the static peer that a dead node may have become again.
