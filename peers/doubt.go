@@ -51,12 +51,31 @@ func (r *roster) giveUp(name string, now time.Time) {
 		r.remove(m, true)
 		return
 	}
-	d := &doubt{since: now, until: now.Add(doubtFor), ask: now, given: true}
-	if old := r.doubts[name]; old != nil {
-		d.since, d.ask = old.since, old.ask
+	d := r.doubts[name]
+	if d == nil {
+		d = &doubt{since: now, until: now.Add(doubtFor), ask: now}
+		r.doubts[name] = d
 	}
-	r.doubts[name] = d
+	if until := now.Add(doubtFor); !d.answered && until.Before(d.until) {
+		d.until = until
+	}
+	d.given = true
 	r.touch(m.id)
+}
+
+// refuted notes that gossip has a member alive that it had given up. A member
+// that has proven itself meanwhile is in doubt no more. Another one still has
+// to, in the time that an accusation gives it: anybody can refute in its name.
+// r.mu is held.
+func (r *roster) refuted(name string) {
+	d := r.doubts[name]
+	switch {
+	case d == nil || !d.given:
+	case d.answered:
+		delete(r.doubts, name)
+	default:
+		d.given, d.until = false, d.since.Add(accusedFor)
+	}
 }
 
 // accused notes that somebody says that a member is suspect or dead, and reports

@@ -64,11 +64,28 @@ func TestMemberThatAnswersIsUpForAsLongAsItDoes(t *testing.T) {
 	}
 }
 
-func TestRefutationEndsADoubt(t *testing.T) {
+// A refutation is signed by nobody: it ends a doubt about a member that answers,
+// and gives another one the time that an accusation gives, once.
+func TestRefutationEndsADoubtOfAMemberThatAnswers(t *testing.T) {
 	r, key, id, _, at := doubtful()
+	r.prove(key, 1, 1001, time.Millisecond, at(0))
 	r.put(startOf(key, 1, 1001))
 	if r.inDoubt(id) || len(r.questions(at(time.Hour), 9)) != 0 || r.size() != 1 || len(r.endpoints()) != 1 {
 		t.Error("it still is in doubt")
+	}
+}
+
+func TestRefutationsKeepNoMemberUpThatDoesNotAnswer(t *testing.T) {
+	r, key, _, name, at := doubtful()
+	for now := time.Duration(0); now < accusedFor; now += 50 * time.Millisecond {
+		r.giveUp(name, at(now))
+		r.put(startOf(key, 1, 1001))
+		if r.questions(at(now), 9); r.size() != 1 || len(r.endpoints()) != 1 {
+			t.Fatalf("dead after %v", now)
+		}
+	}
+	if r.questions(at(accusedFor), 9); r.size() != 0 {
+		t.Error("up without an answer")
 	}
 }
 

@@ -117,9 +117,7 @@ func (r *roster) put(n *memberlist.Node) {
 	if old := r.members[n.Name]; old != nil {
 		m.rtt, m.suspected, m.proved, m.since, m.incarnation = old.rtt, old.suspected, old.proved, old.since, old.incarnation
 	}
-	if d := r.doubts[n.Name]; d != nil && d.given {
-		delete(r.doubts, n.Name)
-	}
+	r.refuted(n.Name)
 	r.enter(m)
 }
 

@@ -1,0 +1,367 @@
+//go:build !race
+
+package peers
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"flanneld/peers/internal/core"
+)
+
+// adversary sends what it likes: from an endpoint of its own, or, as a member
+// that lies would, from another's.
+type adversary struct {
+	*testing.T
+	net *vnet
+	udp datagrams
+	at  netip.AddrPort
+	key core.Identity
+}
+
+func newAdversary(c *cluster) *adversary {
+	a := &adversary{T: c.T, net: c.net, at: netip.AddrPortFrom(nextHost(), testPort), key: identityOf(66)}
+	var err error
+	if a.udp, err = c.net.listenUDP(a.at); err != nil {
+		c.Fatal(err)
+	}
+	c.Cleanup(func() { _ = a.udp.Close() })
+	return a
+}
+
+// say sends a message to a host.
+func (a *adversary) say(h *host, msg []byte) {
+	to := netip.MustParseAddrPort(h.gossip())
+	if _, err := a.udp.WriteToUDPAddrPort(append(envelope(modePlain), msg...), to); err != nil {
+		a.Fatal(err)
+	}
+}
+
+// sayAs sends one as if it came from another host.
+func (a *adversary) sayAs(as, h *host, msg []byte) {
+	h.node.engine.Load().gossip.datagram(append(envelope(modePlain), msg...), netip.MustParseAddrPort(as.gossip()))
+}
+
+// member is what gossip says of a host.
+func (a *adversary) member(h *host) memberMessage {
+	g := h.node.engine.Load().gossip
+	return memberMessage{incarnation: 1, node: g.name, at: g.endpoint, meta: g.about.Load().encode(g.identity), vsn: []byte{1, 5, 2, 0, 0, 0}}
+}
+
+// Alive messages and acknowledgements are signed by nobody. From a stranger, and
+// from a member that lies, they neither keep a dead node alive nor bring it back.
+func TestForgedLifeHidesNoDeath(t *testing.T) {
+	t.Parallel()
+	for _, member := range []bool{false, true} {
+		t.Run(fmt.Sprintf("member %v", member), func(t *testing.T) {
+			virtually(t, func(t *testing.T) {
+				c := newCluster(t, 11, 4)
+				c.begin()
+				time.Sleep(10 * time.Second)
+				a, liar, dead := newAdversary(c), c.hosts[0], c.hosts[3]
+				m := a.member(dead)
+				dead.stop()
+				start, stop := time.Now(), make(chan struct{})
+				go func() {
+					for seq := uint32(1); ; seq++ {
+						for _, h := range c.hosts[1:3] {
+							m.incarnation++
+							msgs := [][]byte{m.encode(), accusation{m.incarnation, m.node, m.node}.encode(typeDead), m.encode()}
+							for n := range uint32(20) {
+								msgs = append(msgs, encodeAck(typeAck, seq%50+n))
+							}
+							for _, msg := range msgs {
+								if member {
+									a.sayAs(liar, h, msg)
+								} else {
+									a.say(h, msg)
+								}
+							}
+						}
+						select {
+						case <-time.After(50 * time.Millisecond):
+						case <-stop:
+							return
+						}
+					}
+				}()
+				for _, h := range c.hosts[1:3] {
+					h.sees(dead, Dead)
+				}
+				took := time.Since(start)
+				t.Logf("known dead after %v", took)
+				if took > 15*time.Second {
+					t.Error("that is too long")
+				}
+				for since := time.Now(); time.Since(since) < 30*time.Second; time.Sleep(10 * time.Millisecond) {
+					for _, h := range c.hosts[1:3] {
+						if !seenDead(h, []*host{dead}) {
+							t.Fatalf("it is back after %v", time.Since(since))
+						}
+					}
+				}
+				close(stop)
+				dead.start()
+				for _, h := range c.hosts[:3] {
+					h.sees(dead, Alive)
+				}
+				c.end()
+			})
+		})
+	}
+}
+
+// Accusations, with the greatest numbers there are, cost a live node nothing.
+func TestForgedDeathKillsNobody(t *testing.T) {
+	t.Parallel()
+	virtually(t, func(t *testing.T) {
+		c := newCluster(t, 12, 4)
+		c.begin()
+		before := c.leases()
+		a, liar, victim := newAdversary(c), c.hosts[0], c.hosts[3]
+		m := a.member(victim)
+		for range 600 {
+			for _, h := range c.hosts[1:] {
+				for _, incarnation := range []uint32{1, 2, maxIncarnation - 1, maxIncarnation, maxIncarnation + 1, 1<<32 - 1} {
+					for _, kind := range []byte{typeSuspect, typeDead} {
+						msg := accusation{incarnation, m.node, m.node}.encode(kind)
+						a.say(h, msg)
+						a.sayAs(liar, h, msg)
+					}
+				}
+			}
+			time.Sleep(100 * time.Millisecond)
+			for _, h := range c.hosts[:3] {
+				if seenDead(h, []*host{victim}) {
+					t.Fatalf("%s takes it for dead", h.config.Name)
+				}
+			}
+		}
+		time.Sleep(10 * time.Second)
+		c.converge(healTime)
+		c.unchanged(before)
+		start := time.Now()
+		victim.stop()
+		for _, h := range c.hosts[:3] {
+			h.sees(victim, Dead)
+		}
+		if took := time.Since(start); took > 15*time.Second {
+			t.Errorf("its death is known after %v", took)
+		}
+		for _, h := range c.hosts[:3] {
+			h.stop()
+		}
+	})
+}
+
+// Phantoms do not get in, and no death takes longer for them.
+func TestPhantomsAreKeptOut(t *testing.T) {
+	t.Parallel()
+	virtually(t, func(t *testing.T) {
+		c := newCluster(t, 13, 3)
+		c.begin()
+		a, h, dead := newAdversary(c), c.hosts[1], c.hosts[2]
+		g := h.node.engine.Load().gossip
+		network := g.about.Load().network
+		for n := range 5000 {
+			msg := phantom(n, network).encode()
+			a.say(h, msg)               // in another's name
+			a.sayAs(c.hosts[0], h, msg) // passed on
+			if n%500 == 499 {
+				time.Sleep(100 * time.Millisecond)
+			}
+		}
+		g.roster.mu.Lock()
+		applicants, members := len(g.roster.applicants), len(g.roster.members)
+		g.roster.mu.Unlock()
+		t.Logf("%d applicants, %d members", applicants, members)
+		if members > 2 || applicants > maxApplicants || g.list.NumMembers() > 3 {
+			t.Errorf("%d members, %d of them memberlist's, %d applicants", members, g.list.NumMembers(), applicants)
+		}
+		start := time.Now()
+		dead.stop()
+		h.sees(dead, Dead)
+		if took := time.Since(start); took > 15*time.Second {
+			t.Errorf("a death is known after %v", took)
+		}
+		time.Sleep(2 * applyFor)
+		g.roster.mu.Lock()
+		applicants = len(g.roster.applicants)
+		g.roster.mu.Unlock()
+		if applicants != 0 {
+			t.Errorf("%d applicants are never dropped", applicants)
+		}
+		c.hosts[0].stop()
+		h.stop()
+	})
+}
+
+// What a node said at another address, and questions passed on to it, make no
+// twin of it: neither while it runs nor when it starts again.
+func TestForgedTwinStopsNobody(t *testing.T) {
+	t.Parallel()
+	virtually(t, func(t *testing.T) {
+		c := newCluster(t, 14, 3)
+		c.begin()
+		a, victim := newAdversary(c), c.hosts[2]
+		lease := victim.leased()
+		time.Sleep(2 * settleTime)
+		old := a.member(victim) // settled
+		if m, err := parseMeta(old.meta); err != nil || !m.settled {
+			t.Fatalf("it is not settled: %+v, %v", m, err)
+		}
+		was := victim.config.Advertise
+		addr := nextHost()
+		if err := victim.node.Move(t.Context(), addr, addr); err != nil {
+			t.Fatal(err)
+		}
+		victim.config.Advertise, victim.config.Bind = addr, addr
+		c.converge(healTime)
+		// The adversary has the old address now, and passes all questions on.
+		relay, err := c.net.listenUDP(netip.AddrPortFrom(was, testPort))
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			var asker netip.AddrPort
+			for b := make([]byte, 2000); ; {
+				n, from, err := relay.ReadFromUDPAddrPort(b)
+				switch {
+				case err != nil:
+					return
+				case n > envelopeSize && b[envelopeSize] == typeQuestion:
+					asker = from
+					_, _ = relay.WriteToUDPAddrPort(b[:n], netip.AddrPortFrom(addr, testPort))
+				case n > envelopeSize && b[envelopeSize] == typeProof && asker.IsValid():
+					_, _ = relay.WriteToUDPAddrPort(b[:n], asker)
+				}
+			}
+		}()
+		forged := metaOf(a.key, 9, testPort)
+		forged.settled, forged.at = true, a.at
+		forgery := forged.encode(a.key)
+		copy(forgery[3:35], old.meta[3:35]) // the victim's key, and another's signature
+		twins := []memberMessage{old, {incarnation: 1, node: memberName(victim.node.last.identity.ID(), 9), at: a.at, meta: forgery, vsn: old.vsn}}
+		tell := func() {
+			for _, m := range twins {
+				for _, h := range c.hosts {
+					a.say(h, m.encode())
+					a.sayAs(c.hosts[0], h, m.encode())
+				}
+			}
+			time.Sleep(time.Second)
+		}
+		for range 10 {
+			tell()
+		}
+		if got := victim.leased(); got != lease {
+			t.Errorf("lease %v, was %v", got, lease)
+		}
+		victim.stop()
+		victim.start()
+		for range 3 * int(settleTime/time.Second) {
+			select {
+			case err := <-victim.result:
+				t.Fatalf("the restart ended: %v", err)
+			default:
+			}
+			if victim.node.engine.Load() != nil {
+				tell()
+			}
+		}
+		if got := victim.leased(); got != lease {
+			t.Errorf("lease %v after the restart, was %v", got, lease)
+		}
+		for _, h := range c.hosts {
+			if strings.Contains(h.log.String(), "this node's identity") {
+				t.Errorf("%s believes in a twin:\n%s", h.config.Name, h.log)
+			}
+		}
+		_ = relay.Close()
+		c.end()
+	})
+}
+
+// A node that is in no network learns of one from those that it dials, whatever
+// others send it.
+func TestStrangerDrawsNoNewcomerIntoItsNetwork(t *testing.T) {
+	t.Parallel()
+	virtually(t, func(t *testing.T) {
+		c := newCluster(t, 15, 1)
+		c.begin()
+		newcomer := newHost(t, nil)
+		newcomer.sockets = c.net
+		newcomer.config.Join = []string{nextHost().String()} // nobody
+		newcomer.start()
+		time.Sleep(time.Second)
+		// Another network's founder dials it.
+		for range 5 {
+			_, _ = c.hosts[0].node.Join(t.Context(), []string{newcomer.gossip()})
+			time.Sleep(2 * time.Second)
+		}
+		if s := newcomer.node.Snapshot(); s.Network.Prefix.IsValid() || s.Lease != Joining {
+			t.Errorf("it is in %v: %v", s.Network, s.Lease)
+		}
+		newcomer.stop()
+		c.end()
+	})
+}
+
+// A stranger has a node send nothing to a third party, and no more than it sent
+// itself.
+func TestNothingIsSentToThirdParties(t *testing.T) {
+	t.Parallel()
+	virtually(t, func(t *testing.T) {
+		c := newCluster(t, 16, 2)
+		c.begin()
+		a, h := newAdversary(c), c.hosts[0]
+		third, err := c.net.listenUDP(netip.AddrPortFrom(nextHost(), testPort))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make(chan int, 1000)
+		go func() {
+			for b := make([]byte, 2000); ; {
+				n, _, err := third.ReadFromUDPAddrPort(b)
+				if err != nil {
+					return
+				}
+				got <- n
+			}
+		}()
+		at := third.(*vudp).at
+		g := h.node.engine.Load().gossip
+		phantom := phantom(1, g.about.Load().network)
+		phantom.at = at
+		direct := encodeDirect(a.key.ID(), at, slices.Repeat([]byte{1}, 900), 0)
+		sent := 0
+		for _, msg := range [][]byte{
+			pingMessage{seq: 1, node: g.name, source: at, by: "x"}.encode(),
+			indirectMessage{pingMessage{seq: 1, node: "x", source: a.at, by: "x"}, at, true}.encode(),
+			indirectMessage{pingMessage{seq: 1, node: "x", source: at, by: "x"}, c.hosts[1].node.engine.Load().gossip.endpoint, true}.encode(),
+			phantom.encode(), append([]byte{typeUser}, direct...),
+		} {
+			for range 20 {
+				a.say(h, msg)
+				sent += len(msg)
+			}
+		}
+		time.Sleep(30 * time.Second)
+		if n := len(got); n != 0 {
+			t.Errorf("%d datagrams reached a third party", n)
+		}
+		before := c.net.traffic()
+		nonce := [nonceSize]byte{1}
+		a.say(h, encodeQuestion(nonce, g.about.Load().node))
+		b := make([]byte, 2000)
+		if n, _, err := a.udp.ReadFromUDPAddrPort(b); err != nil || n > envelopeSize+proofSize {
+			t.Errorf("an answer of %d bytes, %v (traffic %d)", n, err, before)
+		}
+		_ = third.Close()
+		c.end()
+	})
+}
