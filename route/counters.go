@@ -102,14 +102,21 @@ func (t *tally) dropMany(r Reason, n int) {
 	t.dropped = true
 }
 
-// commit adds the batch to the counters and begins the next.
-func (t *tally) commit(c *counters) {
+// commit adds the batch to the counters and begins the next. It returns how much
+// work the batch was.
+func (t *tally) commit(c *counters) (w work) {
 	t.endRun()
 	c.traffic.add(t.total)
+	w.all = int(t.total.Packets)
 	if t.dropped {
 		for r, n := range t.drops {
-			if n > 0 {
-				c.drops[r].Add(n)
+			if n == 0 {
+				continue
+			}
+			c.drops[r].Add(n)
+			w.all += int(n)
+			if Reason(r).refusal() {
+				w.refused += int(n)
 			}
 		}
 		c.answered.Add(t.answered)
@@ -117,6 +124,7 @@ func (t *tally) commit(c *counters) {
 		c.unanswered.Add(t.unanswered)
 	}
 	*t = tally{}
+	return w
 }
 
 // addTo adds the counters to one direction of a sum.

@@ -28,6 +28,7 @@ type egress struct {
 	answerer answerer
 	sources  int // how many the Conn has, a power of two
 	load     load
+	work     work
 
 	// Of the current batch:
 	routes *snapshot
@@ -73,7 +74,7 @@ func (e *egress) step() (int, error) {
 		e.forward(&e.batch.Packets[i])
 	}
 	e.flush()
-	e.tally.commit(&e.counters)
+	e.work.add(e.tally.commit(&e.counters))
 	return n, e.err
 }
 
@@ -94,7 +95,7 @@ func (e *egress) forward(b *tun.Packet) {
 		e.refuse(p, NeedsFragmentation, limit)
 		return
 	}
-	from := e.exit(p)
+	from := e.exit(p, 1)
 	p.decrementTTL()
 	if len(p) > limit {
 		e.fragment(&e.out, hop, from, p.header(), p.payload(), limit)
@@ -125,7 +126,7 @@ func (e *egress) forwardSuperpacket(b *tun.Packet) {
 		e.refuse(p, NeedsFragmentation, limit)
 		return
 	}
-	from := e.exit(p)
+	from := e.exit(p, segments.Segments())
 	if !from.express {
 		e.load.bytes += len(p)
 	}
@@ -145,13 +146,14 @@ func (e *egress) forwardSuperpacket(b *tun.Packet) {
 	}
 }
 
-// exit chooses where a packet or superpacket leaves: all of a flow from one
-// source, as long as it stays sparse or bulk.
-func (e *egress) exit(p packet) exit {
+// exit chooses where a packet or superpacket of so many segments leaves: all of a
+// flow from one source, as long as it stays sparse or bulk.
+func (e *egress) exit(p packet, segments int) exit {
 	flow := p.flow()
 	bulk := e.meter.count(flow, len(p), e.tick)
 	if bulk {
 		e.load.packets++
+		e.work.bulk += segments
 	}
 	return exit{source: flow & (e.sources - 1), express: !bulk}
 }

@@ -85,9 +85,10 @@ type Lane struct {
 type Urgency int
 
 const (
-	Ordinary Urgency = iota // when its turn comes
-	Prompt                  // before all that are ordinary
-	Foremost                // before those that are prompt, too
+	Equal    Urgency = iota - 1 // as any other program's thread
+	Ordinary                    // with some preference, when its turn comes
+	Prompt                      // before all of these
+	Foremost                    // before those that are prompt, too
 )
 
 // Config says what a Forwarder forwards.
@@ -116,7 +117,7 @@ type Config struct {
 
 	// Hurry, unless nil, is called on a lane's thread, which is Ordinary at first,
 	// when its urgency changes. The result is whether the thread has it; after false
-	// there are no more calls.
+	// it is not asked for that urgency again, nor for a greater one.
 	Hurry func(Urgency) bool
 
 	// Answers, unless nil, is given ICMP packets that may answer what this program
@@ -125,6 +126,11 @@ type Config struct {
 	// neither forwarded nor counted. It is called on the lanes' threads, must not
 	// wait, and must keep nothing of the packet.
 	Answers func(packet []byte) bool
+
+	// CPUTime, unless nil, is the CPU time that the calling thread has used since
+	// it began. With it a lane has a budget for each role in which its thread takes
+	// time from others.
+	CPUTime func() time.Duration
 }
 
 func (c *Config) check() error {
@@ -158,12 +164,7 @@ func NewForwarder(cfg Config) (*Forwarder, error) {
 	f := &Forwarder{log: cfg.Logger, onThread: cfg.OnThread}
 	limit, flows := newAnswerLimit(), newMeter()
 	for _, l := range cfg.Lanes {
-		f.lanes = append(f.lanes, &lane{
-			Lane:    l,
-			egress:  newEgress(l, &cfg, limit, flows),
-			ingress: newIngress(l, &cfg, flows),
-			hurry:   cfg.Hurry,
-		})
+		f.lanes = append(f.lanes, newLane(l, &cfg, limit, flows))
 	}
 	return f, nil
 }

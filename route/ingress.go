@@ -25,6 +25,7 @@ type ingress struct {
 	room      int             // how many of them the next batch may fill
 	coalescer *tun.Coalescer  // of what was admitted; writes to this
 	load      load
+	work      work
 
 	// Of the current batch:
 	routes *snapshot
@@ -76,7 +77,7 @@ func (g *ingress) step() (int, error) {
 		g.accept(&g.messages[i])
 	}
 	g.coalescer.Flush()
-	g.tally.commit(&g.counters)
+	g.work.add(g.tally.commit(&g.counters))
 	return n, g.err
 }
 
@@ -128,6 +129,7 @@ func (g *ingress) count(p packet, m *encap.Message) {
 		return
 	}
 	g.load.packets++
+	g.work.bulk += m.Datagrams(m.N)
 	if m.SegmentSize > 0 {
 		g.load.bytes += m.N
 	}

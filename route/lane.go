@@ -23,6 +23,10 @@ const (
 	// patience is for how many rounds a lane may be urgent without a pause. One that
 	// never has time to sleep must share its core with the host's other threads.
 	patience = 1024
+
+	// chargeRounds is after how many rounds without a pause the lane's budgets are
+	// charged, as they are in each pause. It divides patience.
+	chargeRounds = 32
 )
 
 // load is what a lane has handled of bulk flows in one direction since its last
@@ -42,11 +46,42 @@ type lane struct {
 	ingress   *ingress
 	overflows atomic.Uint64 // of the socket, when last asked
 
-	hurry   func(Urgency) bool // Config.Hurry; nil once refused
+	hurry   func(Urgency) bool // Config.Hurry
+	most    Urgency            // the greatest that was not refused
 	urgency Urgency            // what hurry was told last
 	lulls   int                // pauses in a row after no superpacket or train of a bulk flow
 	calm    int                // after no packet of one, either
 	rounds  int                // with something to do, since the last pause
+
+	// Budgets, and when they were charged last.
+	prompt  budget               // of a lane that is prompt
+	sparse  budget               // for all but bulk flows
+	refused budget               // for what is dropped
+	cpuTime func() time.Duration // Config.CPUTime
+	clock   func() time.Time
+	cpu     time.Duration
+	charged time.Time
+}
+
+// newLane makes a lane with its buffers. limit and flows are what all lanes share.
+func newLane(l Lane, cfg *Config, limit *answerLimit, flows *meter) *lane {
+	share := time.Duration(sparseShare)
+	if l.Express {
+		share = expressShare
+	}
+	return &lane{
+		Lane:    l,
+		egress:  newEgress(l, cfg, limit, flows),
+		ingress: newIngress(l, cfg, flows),
+		hurry:   cfg.Hurry,
+		most:    Foremost,
+		prompt:  budget{share: promptShare},
+		sparse:  budget{share: share},
+		refused: budget{share: refusedShare},
+		cpuTime: cfg.CPUTime,
+		clock:   time.Now,
+		charged: time.Now(),
+	}
 }
 
 // run forwards both ways until the queue or the socket fails or is closed.
@@ -72,10 +107,40 @@ func (l *lane) run() error {
 
 // carryOn begins another round without a pause.
 func (l *lane) carryOn() {
-	if l.rounds++; l.rounds == patience {
+	l.rounds++
+	if l.rounds%chargeRounds != 0 {
+		return
+	}
+	l.charge()
+	switch {
+	case l.overspent():
+		l.become(Equal)
+	case l.urgency > Ordinary && (l.prompt.used || l.rounds == patience):
 		l.become(Ordinary)
 	}
 }
+
+// charge charges the budgets with the CPU time since the last time.
+func (l *lane) charge() {
+	w := l.egress.work
+	w.add(l.ingress.work)
+	l.egress.work, l.ingress.work = work{}, work{}
+	if l.cpuTime == nil {
+		return
+	}
+	now, cpu := l.clock(), l.cpuTime()
+	passed, used := now.Sub(l.charged), cpu-l.cpu
+	l.charged, l.cpu = now, cpu
+	l.prompt.charge(used, passed)
+	l.refused.charge(w.part(w.refused, used), passed)
+	l.sparse.charge(w.part(w.all-w.bulk, used), passed)
+}
+
+// overspent reports whether the lane must run as any other thread does: it spends
+// its time on what it drops, or on more sparse flows than there are where none is
+// made up. Both are floods. It goes on with its work, but takes no core from others
+// for it.
+func (l *lane) overspent() bool { return l.refused.used || l.sparse.used }
 
 // pause ends when there may be something to do.
 //
@@ -87,10 +152,17 @@ func (l *lane) carryOn() {
 // The express lane is woken by each packet and runs before all others, as long
 // as no bulk flow has come its way. (The kernel gives a flow that it has seen no
 // answers of to any queue.)
+//
+// Either has a budget for that. Beyond it a flood would have the core for itself.
 func (l *lane) pause() error {
 	l.rounds = 0
+	l.charge()
+	bytes := l.takeLoad()
 	switch {
-	case l.amidBulk(l.takeLoad()) && l.become(Prompt):
+	case l.overspent():
+		l.become(Equal)
+		return l.Waiter.Wait()
+	case l.amidBulk(bytes) && !l.prompt.used && l.become(Prompt):
 		l.Waiter.Sleep(gathering)
 		return nil
 	case l.Express && l.calm > maxLulls && l.become(Foremost):
@@ -129,11 +201,11 @@ func (l *lane) become(u Urgency) bool {
 	if l.urgency == u {
 		return true
 	}
-	if l.hurry == nil {
+	if l.hurry == nil || u > l.most {
 		return false
 	}
 	if !l.hurry(u) {
-		l.hurry = nil
+		l.most = u - 1
 		return false
 	}
 	l.urgency = u

@@ -45,7 +45,7 @@ func (s *script) Rest() error {
 }
 
 func (s *script) hurry(u Urgency) bool {
-	s.log = append(s.log, [...]string{"ordinary", "prompt", "foremost"}[u])
+	s.log = append(s.log, [...]string{"equal", "ordinary", "prompt", "foremost"}[u-Equal])
 	return !s.refuse
 }
 

@@ -64,6 +64,17 @@ var reasonNames = [reasonCount]string{
 	WriteFailed:        "write-failed",
 }
 
+// refusal reports whether a packet that is dropped for this reason should not
+// have come at all. The others are dropped because of the state of the paths or
+// the host.
+func (r Reason) refusal() bool {
+	switch r {
+	case Forwarded, NeedsFragmentation, SendFailed, SendBufferFull, Congestion, ReceiveOverflow, DeviceDown, WriteFailed:
+		return false
+	}
+	return true
+}
+
 // String is the reason's stable name: lower case, words joined by hyphens.
 func (r Reason) String() string {
 	if r >= reasonCount {

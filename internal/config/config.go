@@ -32,6 +32,12 @@ const (
 	Wait    = "wait"    // keeps what it has and keeps shouting
 )
 
+// Whether lanes may be real-time threads.
+const (
+	RealtimeAuto = "auto" // where the process may, and within a budget
+	RealtimeOff  = "off"
+)
+
 // The two log formats.
 const (
 	LogText = "text"
@@ -77,6 +83,7 @@ type Config struct {
 	Insecure         bool
 	StaticPeers      []StaticPeer
 	Lanes            int
+	Realtime         string   // RealtimeAuto or RealtimeOff
 	Offload          []string // which may be used
 	OnConflict       string   // Release or Wait
 	LogLevel         slog.Level

@@ -92,6 +92,8 @@ var settings = []Setting{
 		Help: "a host that speaks flannel's udp format and no gossip, repeatable or comma separated"},
 	{Name: "lanes", Value: "auto|N", Default: "auto", set: setLanes,
 		Help: "packet lanes: queues of the device, each with its socket and thread (auto is one); small flows have one more"},
+	{Name: "realtime", Value: "auto|off", Default: RealtimeAuto, set: setChoice(func(c *Config) *string { return &c.Realtime }, RealtimeAuto, RealtimeOff),
+		Help: "whether lanes may be real-time threads, for a bounded share of a core"},
 	{Name: "offload", Value: "auto|off|LIST", Default: "auto", set: setOffload,
 		Help: "which offloads may be used, comma separated: " + strings.Join(Offloads(), ", ")},
 	{Name: "on-conflict", Value: "release|wait", Default: Release, set: setChoice(func(c *Config) *string { return &c.OnConflict }, Release, Wait),

@@ -120,7 +120,7 @@ func (d *daemon) startForwarder(p *plane) error {
 	p.forwarder, err = route.NewForwarder(route.Config{
 		Answers: func(packet []byte) bool { return p.prober.Answer(packet) || p.mirror.Answer(packet) },
 		Lanes:   lanes(p.device, sockets), Table: &d.table, Lease: p.lease, MTU: d.mtu, Logger: d.log,
-		OnThread: func() { raisePriority(d.log) }, Hurry: hurry,
+		OnThread: func() { raisePriority(d.log) }, Hurry: d.hurry(), CPUTime: cpuTime,
 	})
 	if err != nil {
 		closeSockets(sockets)

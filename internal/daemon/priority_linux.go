@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"log/slog"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -26,12 +27,40 @@ func raisePriority(log *slog.Logger) {
 // hurry makes the calling thread a real-time one, of the lowest priorities there
 // are among them, or an ordinary one again, of the nice value it had. It is false
 // without the right to do so (CAP_SYS_NICE).
+//
+// One that is to be as other programs' threads has SCHED_BATCH and the nice value
+// zero: it takes the core from none of them when it is woken (sched(7)). A thread
+// that has that policy gets laneNice back first, if it may have it.
 func hurry(u route.Urgency) bool {
-	policy, param := unix.SCHED_RR, struct{ priority int32 }{int32(u)} // from 1 on (sched(7))
-	if u == route.Ordinary {
-		policy = unix.SCHED_NORMAL
+	if u == route.Equal {
+		return schedule(unix.SCHED_BATCH, 0) && renice(0)
 	}
+	if policy, _, _ := unix.RawSyscall(unix.SYS_SCHED_GETSCHEDULER, 0, 0, 0); policy&^unix.SCHED_RESET_ON_FORK == unix.SCHED_BATCH {
+		renice(laneNice)
+	}
+	if u == route.Ordinary {
+		return schedule(unix.SCHED_NORMAL, 0)
+	}
+	return schedule(unix.SCHED_RR, int32(u)) // from 1 on (sched(7))
+}
+
+// renice sets the calling thread's nice value.
+func renice(nice int) bool {
+	_, _, errno := unix.RawSyscall(unix.SYS_SETPRIORITY, unix.PRIO_PROCESS, 0, uintptr(nice))
+	return errno == 0
+}
+
+// schedule sets the calling thread's policy and priority.
+func schedule(policy int, priority int32) bool {
 	const resetOnFork = unix.SCHED_RESET_ON_FORK
+	param := struct{ priority int32 }{priority}
 	_, _, errno := unix.RawSyscall(unix.SYS_SCHED_SETSCHEDULER, 0, uintptr(policy|resetOnFork), uintptr(unsafe.Pointer(&param)))
 	return errno == 0
+}
+
+// cpuTime is the CPU time that the calling thread has used since it began.
+func cpuTime() time.Duration {
+	var ts unix.Timespec
+	unix.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_THREAD_CPUTIME_ID, uintptr(unsafe.Pointer(&ts)), 0)
+	return time.Duration(ts.Nano())
 }

@@ -3,9 +3,11 @@ package daemon
 import (
 	"runtime"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"flanneld/internal/config"
 	"flanneld/route"
 )
 
@@ -39,4 +41,77 @@ func TestHurryComesAndGoes(t *testing.T) {
 		}
 	}()
 	<-done
+}
+
+// A thread without preference is one as any other program has, and gets laneNice
+// back where it may have it.
+func TestHurryGivesPreferenceUp(t *testing.T) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		raised := unix.Setpriority(unix.PRIO_PROCESS, 0, laneNice) == nil
+		for _, test := range []struct {
+			urgency route.Urgency
+			policy  uint32
+			nice    int32
+		}{
+			{route.Equal, unix.SCHED_BATCH, 0},
+			{route.Ordinary, unix.SCHED_NORMAL, laneNice},
+			{route.Equal, unix.SCHED_BATCH, 0},
+			{route.Foremost, unix.SCHED_RR, 0},
+			{route.Ordinary, unix.SCHED_NORMAL, laneNice},
+		} {
+			if !hurry(test.urgency) {
+				if test.urgency <= route.Ordinary {
+					t.Errorf("urgency %d refused", test.urgency)
+				}
+				continue // not allowed here
+			}
+			attr, err := unix.SchedGetAttr(0, 0)
+			if err != nil || attr.Policy != test.policy || raised && test.policy != unix.SCHED_RR && attr.Nice != test.nice {
+				t.Errorf("urgency %d: %+v, %v", test.urgency, attr, err)
+			}
+		}
+	}()
+	<-done
+}
+
+func TestRealtimeCanBeSwitchedOff(t *testing.T) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		d := &daemon{cfg: config.Config{Realtime: config.RealtimeOff}}
+		for _, u := range []route.Urgency{route.Prompt, route.Foremost} {
+			if d.hurry()(u) {
+				t.Errorf("urgency %d is granted", u)
+			}
+		}
+		if !d.hurry()(route.Equal) {
+			t.Error("not even an ordinary thread")
+		}
+		if attr, err := unix.SchedGetAttr(0, 0); err != nil || attr.Policy != unix.SCHED_BATCH {
+			t.Errorf("%+v, %v", attr, err)
+		}
+	}()
+	<-done
+}
+
+func TestCPUTimeIsTheThreads(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before, start := cpuTime(), time.Now()
+	time.Sleep(50 * time.Millisecond)
+	if slept := cpuTime() - before; slept > 25*time.Millisecond {
+		t.Errorf("%v of CPU time in a sleep", slept)
+	}
+	for cpuTime()-before < 5*time.Millisecond {
+		if time.Since(start) > 10*time.Second {
+			t.Fatal("a thread that works uses no CPU time")
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { cpuTime() }); n != 0 {
+		t.Errorf("%v allocations, want none", n)
+	}
 }

@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"log/slog"
+	"time"
 
 	"flanneld/route"
 )
@@ -13,3 +14,6 @@ func raisePriority(*slog.Logger) {}
 
 // hurry does nothing, either.
 func hurry(route.Urgency) bool { return false }
+
+// cpuTime is not known.
+func cpuTime() time.Duration { return 0 }

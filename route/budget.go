@@ -1,0 +1,68 @@
+package route
+
+import "time"
+
+// Shares of a core, in percent, that a lane may use in a role that takes time
+// from the host's other threads.
+const (
+	// promptShare is for a lane that runs before ordinary threads amid bulk
+	// traffic. Its sleeps leave more to others in ordinary cases.
+	promptShare = 80
+
+	// expressShare is for sparse flows on the express lane. A hundred thousand
+	// datagrams a second, each a wake-up of its own, take as much; a flood takes
+	// more. sparseShare is for those on other lanes, such as a plain flannel host's.
+	expressShare = 25
+	sparseShare  = 50
+
+	// refusedShare is for what a lane drops because nothing is right about it.
+	refusedShare = 10
+)
+
+// budgetBurst is how much CPU time may be used beyond the share.
+const budgetBurst = 20 * time.Millisecond
+
+// budget bounds the share of a core that a thread uses in some role. It is used
+// up once that is budgetBurst more than the share, and whole again once all of it
+// was made up for. The thread is never stopped; it loses its priority.
+type budget struct {
+	share  time.Duration // percent of a core
+	excess time.Duration // CPU time beyond the share, 0 to budgetBurst
+	used   bool          // up
+}
+
+// charge counts CPU time that was used while some time passed.
+func (b *budget) charge(cpu, passed time.Duration) {
+	b.excess = min(max(0, b.excess+cpu-passed*b.share/100), budgetBurst)
+	switch b.excess {
+	case 0:
+		b.used = false
+	case budgetBurst:
+		b.used = true
+	}
+}
+
+// work is how many packets a lane has handled in one direction. A superpacket
+// counts as its segments.
+type work struct {
+	all     int
+	refused int // dropped for a fault of their own; see Reason.refusal
+	bulk    int // of bulk flows
+}
+
+// add counts more of it.
+func (w *work) add(other work) {
+	w.all += other.all
+	w.refused += other.refused
+	w.bulk += other.bulk
+}
+
+// part is what n packets of w have of the time that w took. A thread that was
+// woken for nothing was so by something that even the kernel refused, such as a
+// datagram with a wrong checksum.
+func (w work) part(n int, took time.Duration) time.Duration {
+	if w.all == 0 {
+		return took
+	}
+	return took * time.Duration(min(n, w.all)) / time.Duration(w.all)
+}
