@@ -244,9 +244,11 @@ func (f *Forwarder) Stats() Counters {
 	for _, l := range f.lanes {
 		l.egress.counters.addTo(&c.Egress)
 		l.ingress.counters.addTo(&c.Ingress)
-		c.Answers.Sent += l.egress.counters.answered.Load()
-		c.Answers.Suppressed += l.egress.counters.suppressed.Load()
-		c.Answers.Failed += l.egress.counters.unanswered.Load()
+		for _, from := range []*counters{&l.egress.counters, &l.ingress.counters} {
+			c.Answers.Sent += from.answered.Load()
+			c.Answers.Suppressed += from.suppressed.Load()
+			c.Answers.Failed += from.unanswered.Load()
+		}
 		c.Ingress.add(ReceiveOverflow, l.countOverflows())
 	}
 	return c

@@ -50,7 +50,7 @@ type answerLimit [reasonCount]*allowance
 func newAnswerLimit() *answerLimit {
 	var l answerLimit
 	for r := range answers {
-		if answers[r].typ != 0 {
+		if answers[r].typ != 0 || Reason(r) == TooLarge { // see ingress.tooLarge
 			l[r] = &allowance{limiter: rate.NewLimiter(answersPerSecond, answerBurst)}
 		}
 	}

@@ -21,6 +21,7 @@ type ingress struct {
 	meter *meter
 	taken func([]byte) bool // Config.Answers
 
+	notice    notice          // about what is too large
 	messages  []encap.Message // each of one buffer, as long as the longest train
 	room      int             // how many of them the next batch may fill
 	coalescer *tun.Coalescer  // of what was admitted; writes to this
@@ -29,6 +30,7 @@ type ingress struct {
 
 	// Of the current batch:
 	routes *snapshot
+	now    time.Time
 	tick   int64 // the meter's time
 	last   acquaintance
 	tally  tally
@@ -45,7 +47,7 @@ type acquaintance struct {
 	hop   *NextHop // nil: none yet
 }
 
-func newIngress(lane Lane, cfg *Config, flows *meter) *ingress {
+func newIngress(lane Lane, cfg *Config, limit *answerLimit, flows *meter) *ingress {
 	g := &ingress{
 		queue:    lane.Queue,
 		conn:     lane.Conn,
@@ -54,6 +56,7 @@ func newIngress(lane Lane, cfg *Config, flows *meter) *ingress {
 		mtu:      cfg.MTU,
 		meter:    flows,
 		taken:    cfg.Answers,
+		notice:   newNotice(cfg, limit),
 		messages: encap.NewMessages(ingressBatch, maxPacket),
 		room:     ingressBatch,
 	}
@@ -70,7 +73,8 @@ func (g *ingress) step() (int, error) {
 	}
 	g.room = ingressBatch
 	g.routes = g.table.load()
-	g.tick = g.meter.tick(time.Now())
+	g.now = time.Now()
+	g.tick = g.meter.tick(g.now)
 	g.last = acquaintance{}
 	g.coalescer.Use(g.queue.Offloads())
 	for i := range g.messages[:n] {
@@ -139,6 +143,7 @@ func (g *ingress) count(p packet, m *encap.Message) {
 // enter the overlay.
 func (g *ingress) admit(datagram []byte, outer netip.Addr) (packet, Reason) {
 	if len(datagram) > g.mtu {
+		g.tooLarge(datagram, outer)
 		return nil, TooLarge
 	}
 	p, reason := parse(datagram)

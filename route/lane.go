@@ -72,7 +72,7 @@ func newLane(l Lane, cfg *Config, limit *answerLimit, flows *meter) *lane {
 	return &lane{
 		Lane:    l,
 		egress:  newEgress(l, cfg, limit, flows),
-		ingress: newIngress(l, cfg, flows),
+		ingress: newIngress(l, cfg, limit, flows),
 		hurry:   cfg.Hurry,
 		most:    Foremost,
 		prompt:  budget{share: promptShare},

@@ -245,7 +245,7 @@ func TestSuperpacketsAcrossTwoNodes(t *testing.T) {
 		if err := other.Table.Store([]Entry{via("10.244.1.0/24", testPeer("a", "192.0.2.1:8285"))}); err != nil {
 			rt.Fatal(err)
 		}
-		g := newIngress(other.Lanes[0], &other, newMeter())
+		g := newIngress(other.Lanes[0], &other, newAnswerLimit(), newMeter())
 		var want [][]byte
 		for range rapid.IntRange(1, 4).Draw(rt, "superpackets") {
 			size := rapid.IntRange(1, 1400).Draw(rt, "segment size")

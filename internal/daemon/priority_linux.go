@@ -33,7 +33,8 @@ func raisePriority(log *slog.Logger) {
 // that has that policy gets laneNice back first, if it may have it.
 func hurry(u route.Urgency) bool {
 	if u == route.Equal {
-		return schedule(unix.SCHED_BATCH, 0) && renice(0)
+		renice(0)
+		return schedule(unix.SCHED_BATCH, 0)
 	}
 	if policy, _, _ := unix.RawSyscall(unix.SYS_SCHED_GETSCHEDULER, 0, 0, 0); policy&^unix.SCHED_RESET_ON_FORK == unix.SCHED_BATCH {
 		renice(laneNice)
@@ -44,11 +45,8 @@ func hurry(u route.Urgency) bool {
 	return schedule(unix.SCHED_RR, int32(u)) // from 1 on (sched(7))
 }
 
-// renice sets the calling thread's nice value.
-func renice(nice int) bool {
-	_, _, errno := unix.RawSyscall(unix.SYS_SETPRIORITY, unix.PRIO_PROCESS, 0, uintptr(nice))
-	return errno == 0
-}
+// renice sets the calling thread's nice value, where it may.
+func renice(nice int) { unix.RawSyscall(unix.SYS_SETPRIORITY, unix.PRIO_PROCESS, 0, uintptr(nice)) }
 
 // schedule sets the calling thread's policy and priority.
 func schedule(policy int, priority int32) bool {

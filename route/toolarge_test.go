@@ -1,0 +1,88 @@
+package route
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"testing"
+
+	"flanneld/encap/encaptest"
+)
+
+// The sender of a packet that is larger than the device takes learns so, through
+// its own node, where it asked not to be fragmented, and nobody else hears of it.
+func TestSenderOfATooLargePacketIsTold(t *testing.T) {
+	large := func(change func(*spec)) []byte {
+		s := spec{src: "10.244.2.5", dst: "10.244.1.5", flags: flagDF, payload: pattern(1453)}
+		if change != nil {
+			change(&s)
+		}
+		return s.build()
+	}
+	for _, test := range []struct {
+		name   string
+		sender string
+		packet []byte
+		told   bool
+	}{
+		{"from a peer", "192.0.2.2:8285", large(nil), true},
+		{"from another port of the peer", "192.0.2.2:40000", large(nil), true},
+		{"from a peer thought dead", "192.0.2.4:8285", large(func(s *spec) { s.src = "10.244.4.5" }), true},
+		{"may be fragmented", "192.0.2.2:8285", large(func(s *spec) { s.flags = 0 }), false},
+		{"from a stranger", "198.51.100.1:8285", large(nil), false},
+		{"with another's source", "192.0.2.3:8285", large(nil), false},
+		{"to another's lease", "192.0.2.2:8285", large(func(s *spec) { s.dst = "10.244.3.5" }), false},
+		{"from a broadcast address", "192.0.2.2:8285", large(func(s *spec) { s.src = "10.244.2.255" }), false},
+		{"a later fragment", "192.0.2.2:8285", large(func(s *spec) { s.flags = flagDF | 100 }), false},
+		{"an ICMP error", "192.0.2.2:8285", large(func(s *spec) { s.protocol, s.payload[0] = protocolICMP, 3 }), false},
+		{"header checksum wrong", "192.0.2.2:8285", flip(large(nil), 10), false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			n := start(t)
+			n.conn.Deliver(encaptest.Datagram{Addr: netip.MustParseAddrPort(test.sender), Payload: test.packet})
+			n.conn.Fail(errDone)
+			<-n.ended
+			stats := n.Stats()
+			if !stats.Ingress.only(TooLarge) || stats.Answers.Sent > 0 != test.told {
+				t.Errorf("drops %v, answers %+v", stats.Ingress.drops(), stats.Answers)
+			}
+			sent := n.conn.Sent(1)
+			if len(sent) > 0 != test.told {
+				t.Fatalf("%d datagrams sent", len(sent))
+			}
+			if test.told {
+				checkNotice(t, sent[0], test.packet)
+			}
+		})
+	}
+}
+
+// checkNotice checks the ICMP message about a packet and where it went.
+func checkNotice(t *testing.T, d encaptest.Datagram, about packet) {
+	t.Helper()
+	p, reason := parse(d.Payload)
+	if reason != Forwarded {
+		t.Fatalf("the notice: %s", reason)
+	}
+	hop := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, about[14]}), 8285)
+	if d.Addr != hop || p.destination() != about.source() || !testLease.Contains(p.source()) {
+		t.Errorf("from %s to %s by %s", p.source(), p.destination(), d.Addr)
+	}
+	icmp := p.payload()
+	if icmp[0] != 3 || icmp[1] != 4 || binary.BigEndian.Uint16(icmp[6:]) != 1472 || slowChecksum(icmp) != 0 {
+		t.Errorf("message %x, want type 3, code 4, MTU 1472", icmp[:icmpHeader])
+	}
+}
+
+func TestNoticesAreLimited(t *testing.T) {
+	n := start(t)
+	p := spec{src: "10.244.2.5", dst: "10.244.1.5", flags: flagDF, payload: pattern(1453)}.build()
+	const packets = answerBurst + 50
+	for range packets {
+		n.conn.Deliver(encaptest.Datagram{Addr: netip.MustParseAddrPort("192.0.2.2:8285"), Payload: p})
+	}
+	n.conn.Fail(errDone)
+	<-n.ended
+	if a := n.Stats().Answers; a.Sent+a.Suppressed != packets || a.Sent < answerBurst || a.Suppressed == 0 {
+		t.Errorf("answers %+v of %d packets", a, packets)
+	}
+}
