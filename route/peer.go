@@ -25,6 +25,7 @@ type Peer struct {
 	endpoint atomic.Pointer[netip.AddrPort]
 	mtu      atomic.Int32 // of the peer's device; zero: unknown
 	path     atomic.Pointer[pathMTU]
+	larger   atomic.Bool // than this node's device are its packets, and that was logged
 
 	_       cacheLine
 	egress  traffic
@@ -53,6 +54,7 @@ func (p *Peer) Update(endpoint netip.AddrPort, mtu int) {
 	old := p.endpoint.Swap(&endpoint)
 	if old != nil && old.Addr() != endpoint.Addr() {
 		p.path.Store(nil)
+		p.larger.Store(false)
 	}
 	p.mtu.Store(int32(min(max(mtu, 0), math.MaxInt32)))
 }

@@ -1,6 +1,7 @@
 package route
 
 import (
+	"log/slog"
 	"net/netip"
 
 	"flanneld/encap"
@@ -13,25 +14,33 @@ import (
 type notice struct {
 	answerer answerer
 	limit    *answerLimit
+	log      *slog.Logger
 	message  [1]encap.Message
 	buffer   [1][]byte
 }
 
 func newNotice(cfg *Config, limit *answerLimit) notice {
-	return notice{answerer: newAnswerer(cfg.Lease, cfg.MTU), limit: limit}
+	return notice{answerer: newAnswerer(cfg.Lease, cfg.MTU), limit: limit, log: cfg.Logger}
 }
 
-// tooLarge sends the container an ICMP message (RFC 1191), through the peer that
-// the datagram came from, if the peer vouches for the packet and the packet must
-// not be fragmented. Nothing is sent to the underlay otherwise: to a stranger not
-// even an answer within the overlay.
+// tooLarge logs, once, that a peer sends such packets, and sends the container an
+// ICMP message (RFC 1191) through that peer, if the packet must not be fragmented.
+// Neither is done for a packet that the peer does not vouch for.
 func (g *ingress) tooLarge(datagram []byte, outer netip.Addr) {
 	p, reason := parse(datagram)
-	if reason != Forwarded || !p.dontFragment() || !g.notice.answerer.mayAnswer(p) {
+	if reason != Forwarded {
 		return
 	}
 	hop, reason := g.vouch(p, outer)
-	if reason != Forwarded || hop.Prefix.Bits() < 31 && p.source() == lastAddr(hop.Prefix) {
+	if reason != Forwarded {
+		return
+	}
+	if !hop.Peer.larger.Swap(true) {
+		g.notice.log.Warn("a peer sends packets that this device does not take: give both the same MTU",
+			"peer", hop.Peer.Name(), "packet", len(p), "mtu", g.mtu)
+	}
+	broadcast := hop.Prefix.Bits() < 31 && p.source() == lastAddr(hop.Prefix)
+	if broadcast || !p.dontFragment() || !g.notice.answerer.mayAnswer(p) {
 		return
 	}
 	if !g.notice.limit.allow(TooLarge, g.now) {

@@ -1,15 +1,18 @@
 package route
 
 import (
+	"bytes"
 	"encoding/binary"
+	"log/slog"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"flanneld/encap/encaptest"
 )
 
 // The sender of a packet that is larger than the device takes learns so, through
-// its own node, where it asked not to be fragmented, and nobody else hears of it.
+// its own node, where it asked not to be fragmented. Nothing else is sent.
 func TestSenderOfATooLargePacketIsTold(t *testing.T) {
 	large := func(change func(*spec)) []byte {
 		s := spec{src: "10.244.2.5", dst: "10.244.1.5", flags: flagDF, payload: pattern(1453)}
@@ -84,5 +87,25 @@ func TestNoticesAreLimited(t *testing.T) {
 	<-n.ended
 	if a := n.Stats().Answers; a.Sent+a.Suppressed != packets || a.Sent < answerBurst || a.Suppressed == 0 {
 		t.Errorf("answers %+v of %d packets", a, packets)
+	}
+}
+
+// The log names a peer whose packets are too large, once, and no stranger.
+func TestPeersWithTooLargePacketsAreLogged(t *testing.T) {
+	var log bytes.Buffer
+	n := start(t, func(cfg *Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	for _, from := range []struct{ sender, source string }{
+		{"192.0.2.2:8285", "10.244.2.5"}, {"192.0.2.2:8285", "10.244.2.6"},
+		{"198.51.100.1:8285", "10.244.2.5"}, {"192.0.2.3:9000", "10.244.3.5"},
+	} {
+		p := spec{src: from.source, dst: "10.244.1.5", payload: pattern(1453)}.build()
+		for range 3 {
+			n.conn.Deliver(encaptest.Datagram{Addr: netip.MustParseAddrPort(from.sender), Payload: p})
+		}
+	}
+	n.conn.Fail(errDone)
+	<-n.ended
+	if got := strings.Count(log.String(), "packet=1473"); got != 2 || !strings.Contains(log.String(), "peer=b") || !strings.Contains(log.String(), "peer=c") {
+		t.Errorf("logged %d times, want once for each peer:\n%s", got, log.String())
 	}
 }

@@ -49,7 +49,7 @@ const (
 // GRO and never merges what that would not: fragments, packets with IP options,
 // packets that differ in type of service, time to live, TCP flags, options,
 // acknowledgment or window, packets whose fields do not continue those before,
-// tunnels' packets, whose inner checksums nobody has looked at, and TCP segments
+// tunnels' packets, whose inner checksums were not verified, and TCP segments
 // of fewer than minSegment bytes.
 //
 // The kernel trusts a superpacket. So checksums are verified before anything is
