@@ -2,6 +2,7 @@ package peers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -113,7 +114,7 @@ func (j *joiner) round(ctx context.Context) {
 		try(func() { j.trySeed(ctx, s, live) })
 	}
 	for _, at := range j.someLost(live) {
-		try(func() { _ = j.join(at) })
+		try(func() { j.tryLost(at) })
 	}
 	tries.Wait()
 	j.summarize()
@@ -144,6 +145,16 @@ func (j *joiner) someLost(live map[netip.AddrPort]bool) []netip.AddrPort {
 		}
 	}
 	return some
+}
+
+// tryLost asks a node that is not up. Another network at its address is worth a
+// line: the node was reset, or founded a network of its own.
+func (j *joiner) tryLost(at netip.AddrPort) {
+	err := j.join(at)
+	if errors.Is(err, errOtherNetwork) && j.gossip.Load().notices.due("lost "+at.String(), time.Now()) {
+		j.log.Warn("another network answers at the address of a node of this one; if that node was reset, reset this host as well",
+			"at", at, "reason", err)
+	}
 }
 
 // trySeed asks a seed, unless it is a live member, or is by another address and answered not long ago.

@@ -282,3 +282,28 @@ func TestAHostThatAloneIsResetJoinsItsNetworkAgain(t *testing.T) {
 	second.stop()
 	first.stop()
 }
+
+// TestAHostThatIsResetAndFoundsAloneIsApart: the others say that another
+// network answers where it was, and keep their leases.
+func TestAHostThatIsResetAndFoundsAloneIsApart(t *testing.T) {
+	t.Parallel()
+	first := newHost(t, nil)
+	first.start()
+	first.leased()
+	second := newHost(t, joining(first))
+	second.start()
+	lease := second.leased()
+	first.seesHolding(second, lease)
+	first.stop()
+	if _, err := ResetState(first.config.StateDir, nil); err != nil {
+		t.Fatal(err)
+	}
+	first.start()
+	first.leased()
+	second.logs("another network answers at the address of a node of this one")
+	if s := second.node.Snapshot(); s.Lease != Confirmed || s.Self.Lease.Prefix != lease {
+		t.Errorf("the other host has %s, %s", s.Self.Lease.Prefix, s.Lease)
+	}
+	second.stop()
+	first.stop()
+}
