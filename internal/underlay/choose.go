@@ -1,37 +1,63 @@
 package underlay
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 )
 
-// choose is Choose over a snapshot; reach is the answer of the kernel to
-// "which way to CanReach", asked only when that is set.
-func choose(h host, o Options, reach func(netip.Addr) (route, error)) (Underlay, error) {
-	f, addr, err := pick(h, o, reach)
+// spot is an interface and an address, which may be another interface's; the
+// zero address stands for the interface's best.
+type spot struct {
+	iface iface
+	addr  netip.Addr
+}
+
+// reacher asks the kernel for its route to an address.
+type reacher func(netip.Addr) (route, error)
+
+// choose is Choose over a snapshot; reach is asked only where CanReach is set.
+func choose(h host, o Options, reach reacher) (Underlay, error) {
+	s, err := pick(h, o, reach)
 	if err != nil {
 		return Underlay{}, err
 	}
+	return h.settle(s, o)
+}
+
+// settle makes an underlay of a spot.
+func (h host) settle(s spot, o Options) (Underlay, error) {
+	f := s.iface
 	if !f.up {
-		return Underlay{}, fmt.Errorf("underlay: interface %s is down: set it up, or choose another with --iface; %s", f.name, h.list(o.Device))
+		return Underlay{}, notYet{fmt.Errorf("underlay: interface %s is down: set it up, or choose another with --iface; %s", f.name, h.list(o.Device))}
 	}
-	if !addr.IsValid() {
+	if !s.addr.IsValid() {
 		var ok bool
-		if addr, ok = f.best(); !ok {
-			return Underlay{}, fmt.Errorf("underlay: interface %s has no IPv4 address: choose another with --iface; %s", f.name, h.list(o.Device))
+		if s.addr, ok = f.best(o.Prefer); !ok {
+			if s.addr, ok = h.lent(o.Device); !ok {
+				return Underlay{}, notYet{fmt.Errorf("underlay: interface %s has no IPv4 address: choose another with --iface; %s", f.name, h.list(o.Device))}
+			}
 		}
 	}
-	u := Underlay{Interface: f.name, Index: f.index, Addr: addr, PublicAddr: addr, MTU: f.mtu}
+	if f.inner() && !s.addr.IsLoopback() {
+		switch out := h.exit(o.Device); {
+		case out != nil:
+			f = *out
+		case f.loopback:
+			return Underlay{}, notYet{fmt.Errorf("underlay: no route leads from %s on %s to other hosts: add one; %s", s.addr, f.name, h.list(o.Device))}
+		}
+	}
+	u := Underlay{Interface: f.name, Index: f.index, Addr: s.addr, PublicAddr: s.addr, MTU: f.mtu}
 	if o.PublicIP.IsValid() {
 		u.PublicAddr = o.PublicIP.Unmap()
 	}
 	return u, checkPublic(u, f.loopback)
 }
 
-// pick finds the interface; the address is zero where the interface alone was
-// asked for.
-func pick(h host, o Options, reach func(netip.Addr) (route, error)) (iface, netip.Addr, error) {
+// pick finds the spot that the options ask for.
+func pick(h host, o Options, reach reacher) (spot, error) {
 	switch {
 	case len(o.Iface)+len(o.IfaceRegex) > 0:
 		return byName(h, o)
@@ -42,52 +68,62 @@ func pick(h host, o Options, reach func(netip.Addr) (route, error)) (iface, neti
 	}
 }
 
-func byName(h host, o Options) (iface, netip.Addr, error) {
+// byName finds the first that fits.
+func byName(h host, o Options) (spot, error) {
+	named, err := h.named(o)
+	switch {
+	case err != nil:
+		return spot{}, err
+	case len(named) == 0:
+		return spot{}, notYet{fmt.Errorf("underlay: no interface fits %s: %s", asked(o), h.list(o.Device))}
+	}
+	return named[0], nil
+}
+
+// named lists all spots that fit --iface and --iface-regex, in their order.
+func (h host) named(o Options) (found []spot, err error) {
 	for _, want := range o.Iface {
 		addr, err := netip.ParseAddr(want)
 		for _, f := range h.interfaces {
 			switch {
 			case f.name == o.Device:
-			case f.name == want:
-				return f, netip.Addr{}, nil
+			case f.is(want):
+				found = append(found, spot{iface: f})
 			case err == nil && f.has(addr.Unmap()):
-				return f, addr.Unmap(), nil
+				found = append(found, spot{f, addr.Unmap()})
 			}
 		}
 	}
 	for _, expr := range o.IfaceRegex {
 		re, err := regexp.Compile(expr)
 		if err != nil {
-			return iface{}, netip.Addr{}, fmt.Errorf("underlay: --iface-regex %q is no regular expression: %w", expr, err)
+			return nil, fmt.Errorf("underlay: --iface-regex %q is no regular expression: %w", expr, err)
 		}
-		if f, addr, ok := h.match(re, o.Device); ok {
-			return f, addr, nil
-		}
+		found = append(found, h.match(re, o.Device)...)
 	}
-	return iface{}, netip.Addr{}, fmt.Errorf("underlay: no interface fits %s: %s", asked(o), h.list(o.Device))
+	return found, nil
 }
 
-// match finds the first interface whose name fits, or else the first with an
-// address that fits. A loopback interface is only taken by --iface.
-func (h host) match(re *regexp.Regexp, device string) (iface, netip.Addr, bool) {
+// match finds the interfaces whose name fits, then the addresses that fit. A
+// loopback interface is only taken by its name with --iface; an address on it
+// that is none of 127.0.0.0/8 is as good as any.
+func (h host) match(re *regexp.Regexp, device string) (found []spot) {
 	for _, f := range h.interfaces {
-		if f.usable(device) && re.MatchString(f.name) {
-			return f, netip.Addr{}, true
+		if f.usable(device) && !f.loopback && slices.ContainsFunc(append([]string{f.name}, f.altnames...), re.MatchString) {
+			found = append(found, spot{iface: f})
 		}
 	}
 	for _, f := range h.interfaces {
 		for _, a := range f.addrs {
-			if f.usable(device) && re.MatchString(a.prefix.Addr().String()) {
-				return f, a.prefix.Addr(), true
+			if addr := a.prefix.Addr(); f.usable(device) && !addr.IsLoopback() && re.MatchString(addr.String()) {
+				found = append(found, spot{f, addr})
 			}
 		}
 	}
-	return iface{}, netip.Addr{}, false
+	return found
 }
 
-func (f iface) usable(device string) bool {
-	return f.name != device && !f.loopback && f.up && len(f.addrs) > 0
-}
+func (f iface) usable(device string) bool { return f.name != device && f.up && len(f.addrs) > 0 }
 
 // asked repeats the flags in an error.
 func asked(o Options) string {
@@ -101,46 +137,75 @@ func asked(o Options) string {
 	}
 }
 
-func byReach(h host, o Options, reach func(netip.Addr) (route, error)) (iface, netip.Addr, error) {
+func byReach(h host, o Options, reach reacher) (spot, error) {
 	r, err := reach(o.CanReach)
 	if err != nil {
-		return iface{}, netip.Addr{}, fmt.Errorf("underlay: --iface-can-reach %s: %w: %s", o.CanReach, err, h.list(o.Device))
+		return spot{}, notYet{fmt.Errorf("underlay: --iface-can-reach %s: %w: %s", o.CanReach, err, h.list(o.Device))}
 	}
 	f := h.byIndex(r.index)
 	switch {
 	case f == nil:
-		return iface{}, netip.Addr{}, fmt.Errorf("underlay: --iface-can-reach %s: the route leads to no interface: %s", o.CanReach, h.list(o.Device))
+		return spot{}, notYet{fmt.Errorf("underlay: --iface-can-reach %s: the route leads to no interface: %s", o.CanReach, h.list(o.Device))}
 	case f.loopback:
-		return iface{}, netip.Addr{}, fmt.Errorf("underlay: --iface-can-reach %s is an address of this host itself: name one of another host", o.CanReach)
+		return spot{}, fmt.Errorf("underlay: --iface-can-reach %s is an address of this host itself: name one of another host", o.CanReach)
 	case f.name == o.Device:
-		return iface{}, netip.Addr{}, fmt.Errorf("underlay: --iface-can-reach %s lies in the overlay: name an underlay address", o.CanReach)
-	case r.src.IsValid() && f.has(r.src):
-		return *f, r.src, nil
+		return spot{}, fmt.Errorf("underlay: --iface-can-reach %s lies in the overlay: name an underlay address", o.CanReach)
 	}
-	return *f, netip.Addr{}, nil
+	return h.leaving(*f, r.src, o), nil
 }
 
-// byDefaultRoute takes the default route that the kernel would, the one with
-// the lowest metric.
-func byDefaultRoute(h host, o Options) (iface, netip.Addr, error) {
-	var found *route
-	for i, r := range h.routes {
+// leaving is the spot of a route: its interface, and its preferred source where
+// any interface of the host has that.
+func (h host) leaving(f iface, src netip.Addr, o Options) spot {
+	if src.IsValid() && h.holder(src, o.Device) != nil {
+		return spot{f, src}
+	}
+	return spot{iface: f}
+}
+
+// byDefaultRoute takes the default route of the lowest metric. One that gives a
+// link-local address, or none, is taken where there is no other, and so is one
+// whose link has no carrier.
+func byDefaultRoute(h host, o Options) (spot, error) {
+	ways := h.ways(o)
+	if len(ways) == 0 {
+		return spot{}, notYet{fmt.Errorf("underlay: no default route to tell the underlay by: name the interface with --iface; %s", h.list(o.Device))}
+	}
+	return ways[0], nil
+}
+
+// ways are the spots of the default routes, the best one first.
+func (h host) ways(o Options) []spot {
+	type way struct {
+		spot
+		worth int
+		route
+	}
+	var ways []way
+	for _, r := range h.routes {
 		f := h.byIndex(r.index)
 		if r.dst.Bits() != 0 || r.nowhere || f == nil || f.name == o.Device {
 			continue
 		}
-		if found == nil || r.metric < found.metric {
-			found = &h.routes[i]
+		w := way{spot: h.leaving(*f, r.src, o), route: r}
+		switch u, err := h.settle(w.spot, o); {
+		case err != nil:
+			w.worth = 3
+		case u.Addr.IsLinkLocalUnicast():
+			w.worth = 2
+		case r.down:
+			w.worth = 1
 		}
+		ways = append(ways, w)
 	}
-	if found == nil {
-		return iface{}, netip.Addr{}, fmt.Errorf("underlay: no default route to tell the underlay by: name the interface with --iface; %s", h.list(o.Device))
+	slices.SortStableFunc(ways, func(a, b way) int {
+		return cmp.Or(cmp.Compare(a.worth, b.worth), cmp.Compare(a.metric, b.metric))
+	})
+	spots := make([]spot, len(ways))
+	for i, w := range ways {
+		spots[i] = w.spot
 	}
-	f := h.byIndex(found.index)
-	if found.src.IsValid() && f.has(found.src) {
-		return *f, found.src, nil
-	}
-	return *f, netip.Addr{}, nil
+	return spots
 }
 
 // checkPublic refuses addresses that no other node could send to.

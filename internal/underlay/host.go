@@ -16,10 +16,12 @@ type host struct {
 // iface is a network interface.
 type iface struct {
 	name     string
+	altnames []string // other names it goes by (Linux 5.5)
 	index    int
 	mtu      int
 	up       bool
 	loopback bool
+	dummy    bool // like loopback: it holds addresses, and nothing leaves by it
 	bridge   bool
 	addrs    []ifaceAddr // IPv4, the kernel's order: primary ones first
 }
@@ -35,6 +37,8 @@ type route struct {
 	index   int          // of the interface; 0: none
 	metric  int
 	src     netip.Addr // preferred source; zero: none
+	gateway bool       // leads through a router; else its destination is on the link
+	down    bool       // its link has no carrier, or the kernel does not use it
 	nowhere bool       // blackhole, unreachable, prohibit, throw
 }
 
@@ -55,12 +59,23 @@ func (h host) deviceName(index int) string {
 	return "no device"
 }
 
-// best is the address to use among an interface's: global before link-local
-// (RFC 3927), primary before secondary, then the kernel's order.
-func (f iface) best() (netip.Addr, bool) {
+// best is the address to use among an interface's: prefer where it is one of
+// them; else global before link-local (RFC 3927) and that before loopback, a
+// subnet's before a single one that may move to another host, primary before
+// secondary, then the kernel's order. Not ok without an address.
+func (f iface) best(prefer netip.Addr) (addr netip.Addr, ok bool) {
 	rank := func(a ifaceAddr) int {
 		r := 0
+		if a.prefix.Addr().IsLoopback() {
+			r += 16
+		}
 		if a.prefix.Addr().IsLinkLocalUnicast() {
+			r += 8
+		}
+		if a.prefix.Addr() != prefer {
+			r += 4
+		}
+		if a.prefix.IsSingleIP() {
 			r += 2
 		}
 		if a.secondary {
@@ -75,9 +90,62 @@ func (f iface) best() (netip.Addr, bool) {
 	return a.prefix.Addr(), true
 }
 
-// has says whether the interface holds the address.
+// has reports whether the interface holds the address.
 func (f iface) has(addr netip.Addr) bool {
 	return slices.ContainsFunc(f.addrs, func(a ifaceAddr) bool { return a.prefix.Addr() == addr })
+}
+
+// is reports whether the interface goes by the name.
+func (f iface) is(name string) bool { return f.name == name || slices.Contains(f.altnames, name) }
+
+// inner interfaces hold addresses, and nothing leaves the host by them.
+func (f iface) inner() bool { return f.loopback || f.dummy }
+
+// holder finds an interface that is up and has the address; the overlay device
+// does not count. Nil where there is none.
+func (h host) holder(addr netip.Addr, device string) *iface {
+	for i, f := range h.interfaces {
+		if f.name != device && f.up && f.has(addr) {
+			return &h.interfaces[i]
+		}
+	}
+	return nil
+}
+
+// lent is the address the kernel gives to what leaves by an interface that has
+// none (inet_select_addr): one of an inner interface.
+func (h host) lent(device string) (netip.Addr, bool) {
+	for _, f := range h.interfaces {
+		if f.name == device || !f.up || !f.inner() {
+			continue
+		}
+		if addr, ok := f.best(netip.Addr{}); ok && !addr.IsLoopback() {
+			return addr, true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// exit is the interface that datagrams of an address on an inner interface
+// leave by: the default route's; without one, any route's. Of several the one
+// with the smallest MTU counts. Nil where no route leads out.
+func (h host) exit(device string) *iface {
+	for _, all := range []bool{false, true} {
+		var found *iface
+		for _, r := range h.routes {
+			f := h.byIndex(r.index)
+			if r.nowhere || f == nil || f.name == device || f.inner() || f.bridge && all || r.dst.Bits() != 0 && !all {
+				continue
+			}
+			if found == nil || f.mtu < found.mtu {
+				found = f
+			}
+		}
+		if found != nil {
+			return found
+		}
+	}
+	return nil
 }
 
 // list is the end of an error: what there is to choose from.

@@ -6,16 +6,36 @@ import (
 	"slices"
 )
 
-// overlap is Overlap over a snapshot.
-func overlap(h host, network netip.Prefix, device string, ours []netip.Prefix) error {
+// Overlap is something of this host that shares addresses with the overlay
+// network.
+type Overlap struct {
+	// What names it: the address 10.1.2.3/8 of eth1.
+	What string
+	// Remedy says how it can be taken away.
+	Remedy string
+	// Shadowed is a wider route through a router. The overlay's own route, which
+	// is longer, beats it: only what lies behind it under the network's
+	// addresses is hidden from this host, and that is seldom anything.
+	Shadowed bool
+}
+
+// overlaps is Overlaps over a snapshot.
+func overlaps(h host, network netip.Prefix, device string, ours []netip.Prefix) []Overlap {
 	ours = append(leasesOn(h, device), ours...)
+	var found []Overlap
+	add := func(o Overlap) {
+		if !slices.Contains(found, o) { // a route of several next hops
+			found = append(found, o)
+		}
+	}
 	for _, f := range h.interfaces {
 		for _, a := range f.addrs {
-			if f.name == device || !collides(network, a.prefix, ours) {
-				continue
+			if f.name != device && collides(network, a.prefix, ours) {
+				add(Overlap{
+					What:   fmt.Sprintf("the address %s of %s on this host", a.prefix, f.name),
+					Remedy: "take that address away",
+				})
 			}
-			return fmt.Errorf("underlay: network %s overlaps the address %s of %s on this host: "+
-				"choose another with --network, or take that address away", network, a.prefix, f.name)
 		}
 	}
 	for _, r := range h.routes {
@@ -23,16 +43,20 @@ func overlap(h host, network netip.Prefix, device string, ours []netip.Prefix) e
 		if name == device || !collides(network, r.dst, ours) {
 			continue
 		}
+		wider := r.dst.Bits() < network.Bits()
 		if r.nowhere && r.dst.Bits() <= network.Bits() {
 			continue // leads nowhere: nothing is hidden by a more specific route
 		}
-		return fmt.Errorf("underlay: network %s overlaps the route to %s (%s) on this host: "+
-			"choose another with --network, or remove that route", network, r.dst, name)
+		add(Overlap{
+			What:     fmt.Sprintf("the route to %s (%s) on this host", r.dst, name),
+			Remedy:   "remove that route",
+			Shadowed: wider && r.gateway,
+		})
 	}
-	return nil
+	return found
 }
 
-// collides says whether the prefix shares addresses with the network. Default
+// collides reports whether the prefix shares addresses with the network. Default
 // routes do not count, nor the two halves of the address space with which VPN
 // clients shadow one; neither does what lies in a lease of ours: that is the
 // bridge of our own containers.

@@ -47,19 +47,47 @@ func TestNetworkMustNotOverlapTheHosts(t *testing.T) {
 		for _, change := range c.change {
 			change(&h)
 		}
-		err := overlap(h, network, "flannel0", c.ours)
+		found := overlaps(h, network, "flannel0", c.ours)
 		switch {
-		case c.says == "" && err != nil:
-			t.Errorf("%s: %v", name, err)
-		case c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "--network")):
-			t.Errorf("%s: got %v, want %q in it", name, err, c.says)
+		case c.says == "" && len(found) > 0:
+			t.Errorf("%s: %+v", name, found)
+		case c.says != "" && (len(found) == 0 || !strings.Contains(found[0].What, c.says) || found[0].Remedy == ""):
+			t.Errorf("%s: got %+v, want %q in it", name, found, c.says)
+		case len(found) > 0 && found[0].Shadowed:
+			t.Errorf("%s: %q is taken for a route that ours beats", name, found[0].What)
 		}
 	}
 }
 
 func TestNetworkMustNotOverlapTheUnderlay(t *testing.T) {
-	err := overlap(vagrant(), netip.MustParsePrefix("192.168.0.0/16"), "flannel0", nil)
-	if err == nil || !strings.Contains(err.Error(), "eth1") {
-		t.Errorf("got %v", err)
+	found := overlaps(vagrant(), netip.MustParsePrefix("192.168.0.0/16"), "flannel0", nil)
+	if len(found) == 0 || !strings.Contains(found[0].What, "eth1") {
+		t.Errorf("got %+v", found)
+	}
+}
+
+// The kernel prefers the longer route, which is the overlay's.
+func TestWiderRouteThroughARouterIsShadowed(t *testing.T) {
+	network := netip.MustParsePrefix("10.244.0.0/16")
+	for dst, shadowed := range map[string]bool{
+		"10.0.0.0/8": true, "10.128.0.0/9": true, "10.244.0.0/15": true, "8.0.0.0/5": true,
+		"10.244.0.0/16": false, "10.244.128.0/17": false, "10.244.7.9/32": false,
+	} {
+		h := vagrant()
+		h.routes = append(h.routes, route{dst: netip.MustParsePrefix(dst), index: 3, gateway: true})
+		found := overlaps(h, network, "flannel0", nil)
+		if len(found) != 1 || found[0].Shadowed != shadowed || !strings.Contains(found[0].What, dst) {
+			t.Errorf("%s: got %+v, want shadowed %t", dst, found, shadowed)
+		}
+	}
+}
+
+func TestNextHopsOfARouteAreOneOverlap(t *testing.T) {
+	h := vagrant()
+	for range 2 {
+		h.routes = append(h.routes, route{dst: netip.MustParsePrefix("10.0.0.0/8"), index: 3, gateway: true})
+	}
+	if found := overlaps(h, netip.MustParsePrefix("10.244.0.0/16"), "flannel0", nil); len(found) != 1 {
+		t.Errorf("got %+v", found)
 	}
 }

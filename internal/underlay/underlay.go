@@ -14,23 +14,37 @@ import (
 // ErrPlatform is returned where the host is not Linux.
 var ErrPlatform = errors.New("underlay: flanneld runs on Linux only")
 
+// ErrNotYet is what errors are that time may mend: an interface, an address or
+// a route that is not there may come. Of others only a change of the settings
+// helps.
+var ErrNotYet = errors.New("underlay: not there yet")
+
+// notYet makes an ErrNotYet of an error, which keeps its text.
+type notYet struct{ error }
+
+func (notYet) Is(target error) bool { return target == ErrNotYet }
+
+func (e notYet) Unwrap() error { return e.error }
+
 // Options say which underlay address to take; they are flannel's flags of the
 // same names. With none of the first three set it is the interface of the
 // default route. Names are tried before expressions, each list in order, and
 // the first that fits is taken.
 type Options struct {
-	Iface      []string   // --iface: interface names or IPv4 addresses
+	Iface      []string   // --iface: interface names, alternative ones too, or IPv4 addresses
 	IfaceRegex []string   // --iface-regex: match a whole interface's name or any of its addresses
 	CanReach   netip.Addr // --iface-can-reach: the interface of the route to this address
 	PublicIP   netip.Addr // --public-ip: announced instead of the interface's address
 	Device     string     // the overlay device, which is never the underlay
+	// Prefer is the address to keep, where the interface that is found has it.
+	Prefer netip.Addr
 }
 
 // Underlay is this node's place on the underlay.
 type Underlay struct {
-	Interface  string     // its name
+	Interface  string     // by which datagrams leave; its name
 	Index      int        // its index in this network namespace
-	Addr       netip.Addr // its IPv4 address; sockets are bound to it
+	Addr       netip.Addr // IPv4, of that interface or of a loopback one; sockets are bound to it
 	PublicAddr netip.Addr // what is announced to other nodes; Addr unless set
 	MTU        int        // of the interface, bytes
 }

@@ -72,9 +72,9 @@ func TestOverlapIsSeenOnTheRealHost(t *testing.T) {
 	network := netip.MustParsePrefix("10.244.0.0/16")
 	expect := func(says string) {
 		t.Helper()
-		err := Overlap(network, "flannel0")
-		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says)) {
-			t.Errorf("got %v, want %q", err, says)
+		found, err := Overlaps(network, "flannel0")
+		if err != nil || says == "" && len(found) > 0 || says != "" && (len(found) == 0 || !strings.Contains(found[0].What, says) || found[0].Shadowed) {
+			t.Errorf("got %+v, %v, want %q", found, err, says)
 		}
 	}
 	expect("")
@@ -98,7 +98,11 @@ func TestOverlapIsSeenOnTheRealHost(t *testing.T) {
 	expect("")
 	linktest.Run(t, "ip addr add 10.244.8.1/24 dev docker0")
 	expect("docker0")
-	if err := Overlap(network, "flannel0", netip.MustParsePrefix("10.244.8.0/24")); err != nil {
-		t.Errorf("lease known to the caller: %v", err)
+	if found, err := Overlaps(network, "flannel0", netip.MustParsePrefix("10.244.8.0/24")); err != nil || len(found) > 0 {
+		t.Errorf("lease known to the caller: %+v, %v", found, err)
+	}
+	linktest.Run(t, "ip route add 10.0.0.0/8 via 10.0.2.2")
+	if found, err := Overlaps(network, "flannel0", netip.MustParsePrefix("10.244.8.0/24")); err != nil || len(found) != 1 || !found[0].Shadowed {
+		t.Errorf("wider route through a router: %+v, %v", found, err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // Choose finds the underlay that the options ask for. The error is one line
-// with what there is to choose from.
+// with what there is to choose from; it is ErrNotYet where time may mend it.
 func Choose(o Options) (Underlay, error) {
 	h, err := readHost()
 	if err != nil {
@@ -24,7 +24,18 @@ func Choose(o Options) (Underlay, error) {
 	return choose(h, o, routeTo)
 }
 
-// Holds says whether one of the host's interfaces that are up has the address.
+// Others lists every other underlay that the options allow, the best first:
+// the addresses of the interfaces they name, or those of all default routes and
+// of the kernel's routes to targets, underlay addresses of other nodes.
+func Others(o Options, here netip.Addr, targets []netip.Addr) ([]Underlay, error) {
+	h, err := readHost()
+	if err != nil {
+		return nil, err
+	}
+	return others(h, o, here, targets, routeTo), nil
+}
+
+// Holds reports whether one of the host's interfaces that are up has the address.
 func Holds(addr netip.Addr) (bool, error) {
 	h, err := readHost()
 	if err != nil {
@@ -37,17 +48,17 @@ func Holds(addr netip.Addr) (bool, error) {
 // looks at. It ends with ctx.
 func Watch(ctx context.Context) (<-chan struct{}, error) { return rtnl.Watch(ctx) }
 
-// Overlap returns an error when the overlay network shares addresses with an
-// interface or a route of this host that is not on device, the overlay's own.
-// Default routes do not count, nor bridges in a lease of ours: those are told
-// by the address that device still carries, and by the prefixes ours, where
-// the caller knows of more (the lease in its state, the one in subnet.env).
-func Overlap(network netip.Prefix, device string, ours ...netip.Prefix) error {
+// Overlaps lists what shares addresses with the overlay network: interfaces and
+// routes of this host that are not on device, the overlay's own. Default routes
+// do not count, nor bridges in a lease of ours: those are told by the address
+// that device still carries, and by the prefixes ours, where the caller knows
+// of more (the lease in its state, the one in subnet.env).
+func Overlaps(network netip.Prefix, device string, ours ...netip.Prefix) ([]Overlap, error) {
 	h, err := readHost()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return overlap(h, network.Masked(), device, ours)
+	return overlaps(h, network.Masked(), device, ours), nil
 }
 
 // readHost takes the snapshot.
@@ -83,6 +94,8 @@ func readLink(l netlink.Link, addrs []netlink.Addr) iface {
 		up:       attrs.Flags&net.FlagUp != 0,
 		loopback: attrs.Flags&net.FlagLoopback != 0,
 		bridge:   l.Type() == "bridge",
+		dummy:    l.Type() == "dummy",
+		altnames: attrs.AltNames,
 	}
 	for _, a := range addrs {
 		if p, ok := rtnl.Prefix(a.IPNet); ok && a.LinkIndex == attrs.Index {
@@ -92,9 +105,16 @@ func readLink(l netlink.Link, addrs []netlink.Addr) iface {
 	return f
 }
 
+// unusable are the flags of a route or next hop whose link is dead or has no
+// carrier (Linux 4.2).
+const unusable = unix.RTNH_F_DEAD | unix.RTNH_F_LINKDOWN
+
 // readRoute gives one entry a next hop.
 func readRoute(r netlink.Route) []route {
-	entry := route{dst: rtnl.Destination(r), index: r.LinkIndex, metric: r.Priority, src: rtnl.Addr(r.Src)}
+	entry := route{
+		dst: rtnl.Destination(r), index: r.LinkIndex, metric: r.Priority, src: rtnl.Addr(r.Src),
+		gateway: len(r.Gw) > 0 || r.Via != nil, down: r.Flags&unusable != 0,
+	}
 	switch r.Type {
 	case unix.RTN_BLACKHOLE, unix.RTN_UNREACHABLE, unix.RTN_PROHIBIT, unix.RTN_THROW:
 		entry.nowhere = true
@@ -104,7 +124,8 @@ func readRoute(r netlink.Route) []route {
 	}
 	var entries []route
 	for _, hop := range r.MultiPath {
-		entry.index = hop.LinkIndex
+		entry.index, entry.down = hop.LinkIndex, hop.Flags&unusable != 0
+		entry.gateway = len(hop.Gw) > 0 || hop.Via != nil
 		entries = append(entries, entry)
 	}
 	return entries

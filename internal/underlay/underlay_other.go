@@ -7,11 +7,14 @@ import (
 	"net/netip"
 )
 
+// Others returns ErrPlatform.
+func Others(Options, netip.Addr, []netip.Addr) ([]Underlay, error) { return nil, ErrPlatform }
+
 // Choose returns ErrPlatform.
 func Choose(Options) (Underlay, error) { return Underlay{}, ErrPlatform }
 
-// Overlap returns ErrPlatform.
-func Overlap(netip.Prefix, string, ...netip.Prefix) error { return ErrPlatform }
+// Overlaps returns ErrPlatform.
+func Overlaps(netip.Prefix, string, ...netip.Prefix) ([]Overlap, error) { return nil, ErrPlatform }
 
 // Holds returns ErrPlatform.
 func Holds(netip.Addr) (bool, error) { return false, ErrPlatform }
