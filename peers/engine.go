@@ -261,7 +261,7 @@ func (e *engine) approve() error {
 		return nil
 	}
 	if check := e.cfg.CheckNetwork; check != nil {
-		if err := check(n.Prefix); err != nil {
+		if err := check(n.Prefix, e.core.KeptLease()); err != nil {
 			return err
 		}
 	}

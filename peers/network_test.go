@@ -333,9 +333,9 @@ func TestOtherNetworkThanTheFlagEndsRun(t *testing.T) {
 func TestNetworkIsCheckedBeforeItIsUsed(t *testing.T) {
 	t.Parallel()
 	unfit := errors.New("overlaps the office")
-	check := func(p netip.Prefix) error {
-		if p != DefaultNetwork {
-			t.Errorf("asked about %s", p)
+	check := func(p, lease netip.Prefix) error {
+		if p != DefaultNetwork || lease.IsValid() {
+			t.Errorf("asked about %s, lease %s", p, lease)
 		}
 		return unfit
 	}
@@ -351,6 +351,27 @@ func TestNetworkIsCheckedBeforeItIsUsed(t *testing.T) {
 	joiner.start()
 	if err := joiner.wait(); !errors.Is(err, unfit) {
 		t.Errorf("joiner: %v", err)
+	}
+}
+
+// Whether containers run with a lease decides what is in a network's way.
+func TestNetworkIsCheckedAgainWithTheLeaseHeld(t *testing.T) {
+	t.Parallel()
+	var asked []netip.Prefix
+	one := newHost(t, func(c *Config) {
+		c.CheckNetwork = func(_, lease netip.Prefix) error {
+			asked = append(asked, lease)
+			return nil
+		}
+	})
+	one.start()
+	lease := one.leased()
+	one.stop()
+	one.start()
+	one.leased()
+	one.stop()
+	if len(asked) != 2 || asked[0].IsValid() || asked[1] != lease {
+		t.Errorf("asked with the leases %v, held %s", asked, lease)
 	}
 }
 

@@ -81,6 +81,7 @@ type Config struct {
 	LeaseTTL         time.Duration
 	KeyFile          string
 	Insecure         bool
+	AllowOverlap     bool // start although the network overlaps what this host has
 	StaticPeers      []StaticPeer
 	Lanes            int
 	Realtime         string   // RealtimeAuto or RealtimeOff

@@ -88,6 +88,8 @@ var settings = []Setting{
 		Help: "cluster key that seals the gossip, mode 0600 (flanneld keygen makes one)"},
 	{Name: "insecure", Default: "false", set: setSwitch(func(c *Config) *bool { return &c.Insecure }),
 		Help: "start without a cluster key even on a public address"},
+	{Name: "allow-overlap", Default: "false", set: setSwitch(func(c *Config) *bool { return &c.AllowOverlap }),
+		Help: "start although the network overlaps addresses or routes of this host"},
 	{Name: "static-peer", Value: "SUBNET=ADDR:PORT", List: true, split: true, set: setStaticPeer,
 		Help: "a host that speaks flannel's udp format and no gossip, repeatable or comma separated"},
 	{Name: "lanes", Value: "auto|N", Default: "auto", set: setLanes,

@@ -8,26 +8,11 @@ import (
 	"strings"
 	"time"
 
-	sd "github.com/coreos/go-systemd/v22/daemon"
-
 	"flanneld/internal/envfile"
 	"flanneld/internal/firewall"
 	"flanneld/internal/link"
 	"flanneld/peers"
 )
-
-// notifier talks to systemd, or to nobody. Used by one goroutine.
-type notifier struct{ last string }
-
-// send passes a state on when it is news. There is nothing to do about an
-// error: without systemd nobody listens.
-func (n *notifier) send(state string) {
-	if state == n.last {
-		return
-	}
-	n.last = state
-	_, _ = sd.SdNotify(false, state)
-}
 
 // announce writes the files and reports readiness, once for every plane: when
 // it is in place and the lease it is for still holds.
@@ -40,18 +25,14 @@ func (d *daemon) announce(s *peers.Snapshot) error {
 	if err := d.writeFiles(p); err != nil {
 		return err
 	}
-	if found, err := bridges(); err == nil {
-		if stray := strayBridge(found, p.network, p.lease); stray != "" {
-			d.log.Warn("containers have other addresses than the lease's", "reason", stray)
-		}
-	}
+	d.reportBridges()
 	d.mu.Lock()
 	if d.ready == 0 {
 		d.ready = time.Since(d.started)
 		d.log.Info("ready", "lease", p.lease, "after", d.ready.Round(time.Millisecond))
 	}
 	d.mu.Unlock()
-	d.notify.send(fmt.Sprintf("READY=1\nSTATUS=%s", statusLine(s)))
+	d.notify.send("READY=1", "STATUS="+statusLine(s))
 	return nil
 }
 

@@ -91,7 +91,10 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer close(d.ended)
 	room := processors{d.cfg.Lanes}
 	room.widen()
-	if err := d.prepare(); err != nil {
+	if err := d.prepare(ctx); err != nil {
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			return nil // asked to stop while it waited
+		}
 		return err
 	}
 	serving := make(chan error, 1)
@@ -141,6 +144,8 @@ func (d *daemon) work(ctx context.Context, serving <-chan error) error {
 			d.lookout.hurry()
 		case <-d.lookout.timer.C:
 			err = d.lookAround()
+		case t := <-d.lookout.trials:
+			err = d.afterTrial(t)
 		}
 		if err != nil {
 			return err
@@ -153,6 +158,7 @@ func (d *daemon) update() error {
 	s := d.node.Snapshot()
 	d.tell(s)
 	d.known.meet(s)
+	d.lookout.listen(s, time.Now())
 	if s.Lease == peers.Confirmed && (d.plane == nil || d.plane.lease != s.Self.Lease.Prefix) {
 		if err := d.replacePlane(s); err != nil {
 			return err

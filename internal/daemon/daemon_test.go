@@ -50,7 +50,12 @@ func TestWithoutAKeyPublicAddressesAreRefused(t *testing.T) {
 		{"127.0.0.1", "127.0.0.1", "", false, true},
 		{"169.254.7.7", "169.254.7.7", "", false, true},
 		{"172.32.0.1", "172.32.0.1", "", false, false},
-		{"100.64.0.1", "100.64.0.1", "", false, false},
+		{"100.64.0.1", "100.64.0.1", "", false, true}, // behind a carrier's NAT
+		{"100.127.255.1", "100.127.255.1", "", false, true},
+		{"198.18.0.1", "198.18.0.1", "", false, true}, // test network
+		{"100.63.0.1", "100.63.0.1", "", false, false},
+		{"100.128.0.1", "100.128.0.1", "", false, false},
+		{"198.20.0.1", "198.20.0.1", "", false, false},
 		{"198.51.100.1", "198.51.100.1", "", false, false},
 		{"198.51.100.1", "192.168.1.1", "", false, false},
 		{"192.168.1.1", "198.51.100.1", "", false, false},

@@ -2,29 +2,32 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"flanneld/internal/underlay"
 	"flanneld/peers"
 )
 
-// Rhythm of looking whether the underlay is still the one a start would choose.
+// Rhythm of looking whether the underlay is still the one to be at.
 const (
 	lookAfterChange = 200 * time.Millisecond // of links, addresses or routes
 	lookAgain       = time.Second            // while something is amiss
 	lookUntold      = 5 * time.Second        // where the kernel does not tell of changes
 	lookTold        = 30 * time.Second       // where it does
 	// moveAfter is how long another choice must stand while the host still has
-	// the address in use: routes that flap move nobody.
+	// the address in use: routes that flap move no node.
 	moveAfter = 3 * time.Second
+	// movesForgotten is how long after the last move an earlier one counts.
+	movesForgotten = 10 * time.Minute
 	// moveTime bounds one attempt to move the gossip.
 	moveTime = 10 * time.Second
 )
 
-// lookout sees when the underlay address changes. Belongs to the goroutine of
-// Run.
+// lookout sees when the underlay address has to change. A node stays where it
+// is while the host has the address and a member answers there; see decide.
+// Belongs to the goroutine of Run.
 type lookout struct {
 	changes <-chan struct{} // nil: the kernel does not tell
 	timer   *time.Timer
@@ -34,6 +37,18 @@ type lookout struct {
 	other   underlay.Underlay
 	since   time.Time // when other was first chosen
 	trouble string    // last logged
+	said    netip.Addr
+
+	// home is where this node was before the host lost that address; zero where
+	// it is at the address it chose.
+	home   underlay.Underlay
+	answer answers
+	trials chan trial // results, one at most is under way
+	trying bool
+	tryAt  time.Time // the next one
+	tries  int       // without success
+	moves  int       // lately; see stands
+	moved  time.Time // the last one
 }
 
 func (l *lookout) begin(ctx context.Context, log *slog.Logger) {
@@ -43,6 +58,7 @@ func (l *lookout) begin(ctx context.Context, log *slog.Logger) {
 		l.rest = lookUntold
 		log.Debug("the underlay address is looked at every few seconds only", "error", err)
 	}
+	l.trials = make(chan trial, 1)
 	l.timer = time.NewTimer(l.rest)
 	l.due = time.Now().Add(l.rest)
 }
@@ -61,48 +77,157 @@ func (l *lookout) rearm(wait time.Duration) {
 	l.due = time.Now().Add(wait)
 }
 
-// stands says whether another choice has been made for long enough.
+// listen takes from a snapshot whether any member answers.
+func (l *lookout) listen(s *peers.Snapshot, now time.Time) {
+	if l.answer.count(s, now) {
+		l.tries, l.tryAt = 0, time.Time{}
+	}
+	if l.timer != nil && l.answer.silent(now) {
+		l.hurry()
+	}
+}
+
+// stands reports whether another choice has been made for long enough: for the
+// way back, longer after each move, so that an address that flaps is not
+// followed for ever.
 func (l *lookout) stands(u underlay.Underlay, now time.Time) bool {
 	if u != l.other {
 		l.other, l.since = u, now
 	}
-	return now.Sub(l.since) >= moveAfter
+	need := moveAfter
+	if u.Addr == l.home.Addr && now.Sub(l.moved) < movesForgotten {
+		need <<= min(max(l.moves-1, 0), 6)
+	}
+	return now.Sub(l.since) >= need
 }
 
-// lookAround chooses the underlay anew. Where there is nothing to choose, for a
-// while or for good, the present one stays: an address that comes back finds
-// its sockets as they were.
-func (d *daemon) lookAround() error {
-	l := &d.lookout
-	l.looked = time.Now()
-	u, err := underlay.Choose(d.underlayOptions())
+// count notes a move.
+func (l *lookout) count(now time.Time) {
+	if now.Sub(l.moved) >= movesForgotten {
+		l.moves = 0
+	}
+	l.moves, l.moved = l.moves+1, now
+}
+
+// verdict is what to do about the underlay.
+type verdict int
+
+const (
+	stay    verdict = iota // all is well, or nothing can be done
+	linger                 // another would be chosen now, but this one works
+	move                   // to the choice
+	goHome                 // to the choice, which is where this node came from
+	examine                // whether members are reached from elsewhere
+)
+
+// sight is what decide knows.
+type sight struct {
+	choice    underlay.Underlay // what a start would choose; zero: nothing
+	here      underlay.Underlay
+	home      underlay.Underlay // see lookout
+	held      bool              // the host has here's address, on an interface that is up
+	stood     bool              // choice has been the same for moveAfter
+	members   bool              // there are others to answer
+	answering bool              // at least one does
+	silent    bool              // none has for silentAfter
+}
+
+// decide says what to do. An address that the host has lost is left at once for
+// another; but for a link-local one (RFC 3927), which DHCP clients put in the
+// place of what will come back, only if members answer there. An address that is
+// held is left only for one where members are known to answer, if none does
+// here; or for the one this node came from. A choice that changes is no reason:
+// VPNs and virtual links bring default routes that reach no member.
+func decide(s sight) verdict {
+	elsewhere := s.choice.Addr.IsValid() && s.choice.Addr != s.here.Addr
+	worse := s.choice.Addr.IsLinkLocalUnicast() && !s.here.Addr.IsLinkLocalUnicast()
 	switch {
-	case err == nil && u.Addr == d.underlay.Addr && u.PublicAddr == d.underlay.PublicAddr:
+	case elsewhere && !s.held && !worse:
+		return move
+	case elsewhere && s.stood && s.choice.Addr == s.home.Addr && !s.members:
+		return goHome
+	case elsewhere && s.stood && s.choice.Addr == s.home.Addr, s.silent, elsewhere && !s.held:
+		return examine
+	case elsewhere && s.stood:
+		return linger
+	}
+	return stay
+}
+
+// lookAround looks at the host and decides. Where there is nothing to choose,
+// for a while or for good, the present underlay stays: an address that comes
+// back finds its sockets as they were.
+func (d *daemon) lookAround() error {
+	l, now := &d.lookout, time.Now()
+	l.looked = now
+	u, err := underlay.Choose(d.preferring())
+	held, heldErr := underlay.Holds(d.underlay.Addr)
+	held = held || heldErr != nil // on doubt it is
+	d.reportUnderlay(held, err)
+	d.reportBridges()
+	same := err == nil && u.Addr == d.underlay.Addr
+	if same && u.PublicAddr == d.underlay.PublicAddr {
 		d.settleDown(u)
-		return nil
-	case err == nil && (l.stands(u, time.Now()) || d.addressGone()):
-		return d.moveTo(u)
-	case err != nil:
+	} else if err != nil {
 		d.complain(err)
 	}
-	l.rearm(lookAgain)
+	s := sight{
+		choice: u, here: d.underlay, home: l.home, held: held, members: l.answer.members,
+		answering: l.answer.any, silent: l.answer.silent(now),
+	}
+	s.stood = err == nil && !same && l.stands(u, now)
+	switch decide(s) {
+	case move:
+		return d.moveTo(u, "the host no longer has the address in use")
+	case goHome:
+		return d.moveTo(u, "the address this node came from is back")
+	case examine:
+		d.tryOthers(u)
+	case linger:
+		d.mention(u)
+	}
+	switch {
+	case !held, err == nil && !same && !s.stood, l.trying, s.silent && l.tries == 0:
+		l.rearm(lookAgain)
+	case s.silent, s.stood && u.Addr == l.home.Addr:
+		l.rearm(lookUntold)
+	default:
+		l.rearm(l.rest)
+	}
 	return nil
 }
 
-// addressGone says whether the host has lost the address in use.
-func (d *daemon) addressGone() bool {
-	held, err := underlay.Holds(d.underlay.Addr)
-	return err == nil && !held
+// preferring are the options that keep this node where it was.
+func (d *daemon) preferring() underlay.Options {
+	o := d.underlayOptions()
+	o.Prefer = d.underlay.Addr
+	if home := d.lookout.home.Addr; home.IsValid() {
+		o.Prefer = home
+	}
+	return o
 }
 
 // settleDown notes that all is as it was; interface and MTU may be others.
 func (d *daemon) settleDown(u underlay.Underlay) {
-	if d.lookout.trouble != "" {
+	l := &d.lookout
+	if l.trouble != "" {
 		d.log.Info("the underlay address is back", "underlay", u)
 	}
+	if u.Addr == l.home.Addr {
+		l.home = underlay.Underlay{}
+	}
 	d.setPlace(u)
-	d.lookout.trouble, d.lookout.other = "", underlay.Underlay{}
-	d.lookout.rearm(d.lookout.rest)
+	l.trouble, l.other, l.said = "", underlay.Underlay{}, netip.Addr{}
+}
+
+// mention says once that a start would choose another address.
+func (d *daemon) mention(u underlay.Underlay) {
+	if d.lookout.said == u.Addr {
+		return
+	}
+	d.lookout.said = u.Addr
+	d.log.Warn("another underlay address would be chosen at a start: staying at the one in use, which the host still has; "+
+		"name it with --iface to keep it", "underlay", d.underlay, "other", u)
 }
 
 // complain logs, once, why the underlay cannot be what it ought to be.
@@ -111,64 +236,6 @@ func (d *daemon) complain(err error) {
 		d.lookout.trouble = text
 		d.log.Warn("the underlay has changed; staying at the address in use, and looking again", "underlay", d.underlay, "error", err)
 	}
-}
-
-// moveTo goes on at another underlay address: first everything that can fail
-// without harm, then gossip, then the data plane.
-func (d *daemon) moveTo(u underlay.Underlay) error {
-	d.lookout.rearm(lookAgain)
-	if err := d.checkPlace(u); err != nil {
-		d.complain(err)
-		return nil
-	}
-	sockets, err := d.listenOn(u.Addr)
-	if err != nil {
-		d.complain(err)
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), moveTime)
-	defer cancel()
-	if err := d.node.Move(ctx, u.PublicAddr, u.Addr); err != nil {
-		closeSockets(sockets)
-		if !errors.Is(err, peers.ErrNotRunning) { // not yet: it is tried again
-			d.complain(err)
-		}
-		return nil
-	}
-	d.log.Info("the underlay address has changed", "was", d.underlay, "is", u)
-	d.lookout.trouble = ""
-	d.settleDown(u)
-	closeSockets(d.sockets)
-	d.sockets = sockets
-	return d.renewPlane()
-}
-
-// checkPlace asks of a new address what is asked at the start.
-func (d *daemon) checkPlace(u underlay.Underlay) error {
-	if err := d.checkExposure(u); err != nil {
-		return err
-	}
-	if network := d.node.Snapshot().Network.Prefix; network.IsValid() {
-		return u.Outside(network)
-	}
-	return nil
-}
-
-// renewPlane puts the data plane on the new sockets.
-func (d *daemon) renewPlane() error {
-	if d.plane == nil {
-		return nil
-	}
-	lease, network := d.plane.lease, d.plane.network
-	d.closePlane(nil)
-	p, err := d.openPlane(lease, network)
-	if err != nil {
-		return err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.plane = p
-	return nil
 }
 
 // place is where this node is on the underlay, for other goroutines than Run's.

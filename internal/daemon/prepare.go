@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,12 +22,10 @@ import (
 
 // prepare finds out whether everything can work and takes what must be ours
 // alone: state directory, ports, control socket. Nothing on the host is changed
-// and nobody is told yet; on failure everything is given back.
-func (d *daemon) prepare() (err error) {
+// and nothing is told to other nodes yet; on failure everything is given back.
+// It waits for an underlay that is not there yet, at most until ctx ends.
+func (d *daemon) prepare(ctx context.Context) (err error) {
 	if err := privilege.Check(); err != nil {
-		return err
-	}
-	if err := d.chooseUnderlay(); err != nil {
 		return err
 	}
 	owner, err := link.Owned(d.cfg.Device)
@@ -34,6 +33,9 @@ func (d *daemon) prepare() (err error) {
 		return err
 	}
 	if err := makeRunDir(d.cfg.RunDir); err != nil {
+		return err
+	}
+	if err := d.chooseUnderlay(ctx); err != nil {
 		return err
 	}
 	if d.node, err = peers.Open(d.peersConfig()); err != nil {
@@ -72,8 +74,9 @@ func probeDevice(name string) error {
 	return device.Close()
 }
 
-func (d *daemon) chooseUnderlay() error {
-	u, err := underlay.Choose(d.underlayOptions())
+// chooseUnderlay finds the underlay, waiting for it where time may bring it.
+func (d *daemon) chooseUnderlay(ctx context.Context) error {
+	u, err := d.awaitUnderlay(ctx)
 	if err != nil {
 		return err
 	}
@@ -117,8 +120,16 @@ func (d *daemon) checkExposure(u underlay.Underlay) error {
 }
 
 // sheltered addresses are not reached from the Internet: RFC 1918, loopback,
-// link local.
-func sheltered(a netip.Addr) bool { return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() }
+// link local, those shared behind a carrier's NAT (RFC 6598), which overlays
+// like Tailscale use too, and those of test networks (RFC 2544).
+func sheltered(a netip.Addr) bool {
+	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || sharedSpace.Contains(a) || benchSpace.Contains(a)
+}
+
+var (
+	sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
+	benchSpace  = netip.MustParsePrefix("198.18.0.0/15")
+)
 
 // runDirMode lets everybody read subnet.env, which other programs live on.
 const runDirMode = 0o755
@@ -168,24 +179,6 @@ func nodeName(given string) string {
 		return "unnamed"
 	}
 	return name
-}
-
-// checkNetwork is asked by peers before it uses a network.
-func (d *daemon) checkNetwork(network netip.Prefix) error {
-	if err := d.place().Outside(network); err != nil {
-		return err
-	}
-	var ours []netip.Prefix
-	if lease := d.leaseOnDisk(); lease.IsValid() {
-		ours = append(ours, lease)
-	}
-	if found, err := bridges(); err == nil { // otherwise Overlap says it
-		ours = append(ours, subnetsOf(found, network, d.subnetLen(network))...)
-	}
-	if err := underlay.Overlap(network, d.cfg.Device, ours...); err != nil {
-		return err
-	}
-	return d.cfg.CheckStaticPeers(network, netip.Prefix{}, d.loopback)
 }
 
 func (d *daemon) subnetLen(network netip.Prefix) int {

@@ -1,0 +1,75 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"flanneld/internal/underlay"
+	"flanneld/peers"
+)
+
+// moveTo goes on at another underlay address: first everything that can fail
+// without harm, then gossip, then the data plane. why says what made it.
+func (d *daemon) moveTo(u underlay.Underlay, why string) error {
+	l := &d.lookout
+	l.rearm(lookAgain)
+	if err := d.checkPlace(u); err != nil {
+		d.complain(err)
+		return nil
+	}
+	sockets, err := d.listenOn(u.Addr)
+	if err != nil {
+		d.complain(err)
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), moveTime)
+	defer cancel()
+	if err := d.node.Move(ctx, u.PublicAddr, u.Addr); err != nil {
+		closeSockets(sockets)
+		if !errors.Is(err, peers.ErrNotRunning) { // not yet: it is tried again
+			d.complain(err)
+		}
+		return nil
+	}
+	d.log.Warn("moved to another underlay address", "was", d.underlay, "is", u, "reason", why)
+	if !l.home.Addr.IsValid() {
+		l.home = d.underlay
+	}
+	l.trouble, l.tries, l.tryAt = "", 0, time.Now().Add(trialPause)
+	l.count(time.Now())
+	l.answer.since = time.Time{} // members are still to be met there
+	d.settleDown(u)
+	d.reportUnderlay(true, nil)
+	closeSockets(d.sockets)
+	d.sockets = sockets
+	return d.renewPlane()
+}
+
+// checkPlace asks of a new address what is asked at the start.
+func (d *daemon) checkPlace(u underlay.Underlay) error {
+	if err := d.checkExposure(u); err != nil {
+		return err
+	}
+	if network := d.node.Snapshot().Network.Prefix; network.IsValid() {
+		return u.Outside(network)
+	}
+	return nil
+}
+
+// renewPlane puts the data plane on the new sockets.
+func (d *daemon) renewPlane() error {
+	if d.plane == nil {
+		return nil
+	}
+	lease, network := d.plane.lease, d.plane.network
+	d.closePlane(nil)
+	p, err := d.openPlane(lease, network)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.plane = p
+	return nil
+}

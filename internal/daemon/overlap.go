@@ -1,0 +1,77 @@
+package daemon
+
+import (
+	"fmt"
+	"net/netip"
+
+	"flanneld/internal/problem"
+	"flanneld/internal/underlay"
+)
+
+// partOverlap reports what of this host shares addresses with the network.
+const partOverlap = "overlap"
+
+// checkNetwork is asked by peers before it uses a network; lease is what this
+// node held in it when it stopped, zero where it held none.
+func (d *daemon) checkNetwork(network, lease netip.Prefix) error {
+	if err := d.place().Outside(network); err != nil {
+		return err
+	}
+	found, held, err := d.overlaps(network, lease)
+	if err != nil {
+		return err
+	}
+	if err := d.judge(network, found, held); err != nil {
+		return err
+	}
+	return d.cfg.CheckStaticPeers(network, netip.Prefix{}, d.loopback)
+}
+
+// overlaps lists what is in the network's way on this host, and reports whether
+// the host has a lease of it: then its containers run already.
+func (d *daemon) overlaps(network, lease netip.Prefix) (found []underlay.Overlap, held bool, err error) {
+	var ours []netip.Prefix
+	for _, own := range []netip.Prefix{lease, d.leaseOnDisk()} {
+		if own.IsValid() && network.Contains(own.Addr()) {
+			ours, held = append(ours, own), true
+		}
+	}
+	if bridges, err := bridges(); err == nil { // otherwise Overlaps says it
+		ours = append(ours, subnetsOf(bridges, network, d.subnetLen(network))...)
+	}
+	found, err = underlay.Overlaps(network, d.cfg.Device, ours...)
+	return found, held, err
+}
+
+// judge says which overlaps end the start: those of a host that holds no lease
+// yet, which may still choose. A host whose containers run goes on, and says
+// what is in the way.
+func (d *daemon) judge(network netip.Prefix, found []underlay.Overlap, held bool) error {
+	var problems []problem.Problem
+	for _, o := range found {
+		switch {
+		case o.Shadowed:
+			d.log.Warn("a wider route of this host covers the network, whose own route goes first", "network", network, "covered by", o.What)
+		case d.cfg.AllowOverlap:
+			d.log.Warn("the network overlaps what this host has, and --allow-overlap is given", "network", network, "overlaps", o.What)
+		case held:
+			problems = append(problems, problem.Problem{
+				Text:   fmt.Sprintf("network %s overlaps %s", network, o.What),
+				Advice: o.Remedy + ", or start with --allow-overlap if other nodes are reached all the same",
+			})
+		default:
+			return d.refusal(network, o)
+		}
+	}
+	d.problems.Report(partOverlap, problems...)
+	return nil
+}
+
+// refusal says what can be done: only a node that founds a network chooses it.
+func (d *daemon) refusal(network netip.Prefix, o underlay.Overlap) error {
+	if d.cfg.Founds() {
+		return fmt.Errorf("network %s overlaps %s: choose another with --network, %s, or give --allow-overlap to start all the same", network, o.What, o.Remedy)
+	}
+	return fmt.Errorf("network %s, which the nodes to --join have, overlaps %s: %s, or give --allow-overlap to start all the same "+
+		"(another --network can only be chosen where a network is founded)", network, o.What, o.Remedy)
+}
