@@ -41,14 +41,17 @@ type lookout struct {
 
 	// home is where this node was before the host lost that address; zero where
 	// it is at the address it chose.
-	home   underlay.Underlay
-	answer answers
-	trials chan trial // results, one at most is under way
-	trying bool
-	tryAt  time.Time // the next one
-	tries  int       // without success
-	moves  int       // lately; see stands
-	moved  time.Time // the last one
+	home underlay.Underlay
+	// unproven is a move after which no member has answered yet.
+	unproven bool
+	answer   answers
+	trials   chan trial // results, one at most is under way
+	trying   bool
+	tryAt    time.Time    // the next one
+	tries    int          // without success
+	last     []netip.Addr // what was tried
+	moves    int          // lately; see stands
+	moved    time.Time    // the last one
 }
 
 func (l *lookout) begin(ctx context.Context, log *slog.Logger) {
@@ -79,7 +82,7 @@ func (l *lookout) rearm(wait time.Duration) {
 
 // listen takes from a snapshot whether any member answers.
 func (l *lookout) listen(s *peers.Snapshot, now time.Time) {
-	if l.answer.count(s, now) {
+	if l.answer.count(s, now) && !l.unproven {
 		l.tries, l.tryAt = 0, time.Time{}
 	}
 	if l.timer != nil && l.answer.silent(now) {
@@ -107,6 +110,12 @@ func (l *lookout) count(now time.Time) {
 		l.moves = 0
 	}
 	l.moves, l.moved = l.moves+1, now
+}
+
+// silent reports whether no member answers: as gossip has it, which takes its
+// time after a move, or as is to be found out then.
+func (l *lookout) silent(now time.Time) bool {
+	return l.answer.silent(now) || l.unproven && l.answer.members && now.Sub(l.moved) >= silentAfter
 }
 
 // verdict is what to do about the underlay.
@@ -161,19 +170,18 @@ func (d *daemon) lookAround() error {
 	l, now := &d.lookout, time.Now()
 	l.looked = now
 	u, err := underlay.Choose(d.preferring())
-	held, heldErr := underlay.Holds(d.underlay.Addr)
-	held = held || heldErr != nil // on doubt it is
-	d.reportUnderlay(held, err)
-	d.reportBridges()
+	held := d.holds(d.underlay.Addr)
 	same := err == nil && u.Addr == d.underlay.Addr
-	if same && u.PublicAddr == d.underlay.PublicAddr {
+	if same {
 		d.settleDown(u)
 	} else if err != nil {
 		d.complain(err)
 	}
+	d.reportUnderlay(held, err)
+	d.reportBridges()
 	s := sight{
 		choice: u, here: d.underlay, home: l.home, held: held, members: l.answer.members,
-		answering: l.answer.any, silent: l.answer.silent(now),
+		answering: l.answer.any, silent: l.silent(now),
 	}
 	s.stood = err == nil && !same && l.stands(u, now)
 	switch decide(s) {
@@ -189,12 +197,22 @@ func (d *daemon) lookAround() error {
 	switch {
 	case !held, err == nil && !same && !s.stood, l.trying, s.silent && l.tries == 0:
 		l.rearm(lookAgain)
-	case s.silent, s.stood && u.Addr == l.home.Addr:
+	case s.silent, l.unproven, s.stood && u.Addr == l.home.Addr:
 		l.rearm(lookUntold)
 	default:
 		l.rearm(l.rest)
 	}
 	return nil
+}
+
+// holds reports whether the host has an address, on an interface that is up; on
+// doubt it has. What has changed about the one in use is noted.
+func (d *daemon) holds(addr netip.Addr) bool {
+	now, held, err := underlay.At(d.underlayOptions(), addr)
+	if held && addr == d.underlay.Addr && now != d.underlay {
+		d.setPlace(now)
+	}
+	return held || err != nil
 }
 
 // preferring are the options that keep this node where it was.

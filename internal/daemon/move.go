@@ -38,6 +38,7 @@ func (d *daemon) moveTo(u underlay.Underlay, why string) error {
 	}
 	l.trouble, l.tries, l.tryAt = "", 0, time.Now().Add(trialPause)
 	l.count(time.Now())
+	l.unproven = true
 	l.answer.since = time.Time{} // members are still to be met there
 	d.settleDown(u)
 	d.reportUnderlay(true, nil)

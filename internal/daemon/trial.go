@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -26,10 +27,11 @@ type trial struct {
 }
 
 // tryOthers finds out, beside what goes on, from which addresses of the host a
-// member takes a connection. choice is tried first; it may be zero.
+// member takes a connection. choice is tried first; it may be zero. The same
+// addresses are tried again ever more seldom, others at once.
 func (d *daemon) tryOthers(choice underlay.Underlay) {
 	l := &d.lookout
-	if l.trying || time.Now().Before(l.tryAt) {
+	if l.trying {
 		return
 	}
 	targets := d.targets()
@@ -46,7 +48,7 @@ func (d *daemon) tryOthers(choice underlay.Underlay) {
 	if choice.Addr.IsValid() && choice.Addr != d.underlay.Addr {
 		others = append([]underlay.Underlay{choice}, others...)
 	}
-	if len(others) == 0 || len(targets) == 0 {
+	if len(others) == 0 && !l.unproven || len(targets) == 0 || l.tried(others) && time.Now().Before(l.tryAt) {
 		return
 	}
 	l.trying = true
@@ -54,6 +56,17 @@ func (d *daemon) tryOthers(choice underlay.Underlay) {
 	l.tries++
 	here, report := d.underlay.Addr, l.trials
 	go func() { report <- try(here, others, targets) }() // room for one
+}
+
+// tried notes what is to be tried, and reports whether it is the same as before.
+func (l *lookout) tried(others []underlay.Underlay) bool {
+	var addrs []netip.Addr
+	for _, u := range others {
+		addrs = append(addrs, u.Addr)
+	}
+	same := slices.Equal(addrs, l.last)
+	l.last = addrs
+	return same
 }
 
 // targets are members' gossip endpoints; while none is known, the seeds.
@@ -123,13 +136,11 @@ func reaches(ctx context.Context, from netip.Addr, targets []string) bool {
 func (d *daemon) afterTrial(t trial) error {
 	l, now := &d.lookout, time.Now()
 	l.trying = false
-	homeHeld := false
-	if l.home.Addr.IsValid() {
-		homeHeld, _ = underlay.Holds(l.home.Addr)
-	}
-	held, err := underlay.Holds(d.underlay.Addr)
-	lost := err == nil && !held
-	switch silent := l.answer.silent(now); {
+	homeHeld := l.home.Addr.IsValid() && d.holds(l.home.Addr)
+	lost := !d.holds(d.underlay.Addr)
+	silent := l.silent(now)
+	l.unproven = l.unproven && !t.here
+	switch {
 	case t.reached != nil && t.reached.Addr == l.home.Addr:
 		return d.moveTo(*t.reached, "members answer at the address this node came from, which is back")
 	case t.reached != nil && (lost || silent && !t.here):

@@ -67,3 +67,20 @@ func (h host) towards(o Options, targets []netip.Addr, reach reacher) []spot {
 	}
 	return append(spots, h.ways(o)...)
 }
+
+// at is At over a snapshot. Where no route leads out from the address for a
+// while, the interface that has it stands for the one datagrams leave by.
+func at(h host, o Options, addr netip.Addr) (Underlay, bool) {
+	f := h.holder(addr, o.Device)
+	if f == nil {
+		return Underlay{}, false
+	}
+	u, err := h.settle(spot{*f, addr}, o)
+	if err != nil {
+		u = Underlay{Interface: f.name, Index: f.index, Addr: addr, PublicAddr: addr, MTU: f.mtu}
+		if o.PublicIP.IsValid() {
+			u.PublicAddr = o.PublicIP.Unmap()
+		}
+	}
+	return u, true
+}

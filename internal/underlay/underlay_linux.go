@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -35,13 +34,15 @@ func Others(o Options, here netip.Addr, targets []netip.Addr) ([]Underlay, error
 	return others(h, o, here, targets, routeTo), nil
 }
 
-// Holds reports whether one of the host's interfaces that are up has the address.
-func Holds(addr netip.Addr) (bool, error) {
+// At is the underlay with that address as it is now; not ok while no interface
+// that is up has it.
+func At(o Options, addr netip.Addr) (u Underlay, ok bool, err error) {
 	h, err := readHost()
 	if err != nil {
-		return false, err
+		return Underlay{}, false, err
 	}
-	return slices.ContainsFunc(h.interfaces, func(f iface) bool { return f.up && f.has(addr) }), nil
+	u, ok = at(h, o, addr)
+	return u, ok, nil
 }
 
 // Watch tells, on a channel of capacity one, that something changed which Choose

@@ -16,8 +16,8 @@ func Choose(Options) (Underlay, error) { return Underlay{}, ErrPlatform }
 // Overlaps returns ErrPlatform.
 func Overlaps(netip.Prefix, string, ...netip.Prefix) ([]Overlap, error) { return nil, ErrPlatform }
 
-// Holds returns ErrPlatform.
-func Holds(netip.Addr) (bool, error) { return false, ErrPlatform }
+// At returns ErrPlatform.
+func At(Options, netip.Addr) (Underlay, bool, error) { return Underlay{}, false, ErrPlatform }
 
 // Watch returns ErrPlatform.
 func Watch(context.Context) (<-chan struct{}, error) { return nil, ErrPlatform }

@@ -22,6 +22,7 @@ type Daemon struct {
 	ready  chan struct{} // closed at READY=1
 	ended  chan struct{} // closed when the process is gone; then status is set
 	status int
+	told   atomic.Value // string: the last STATUS=
 }
 
 var daemons atomic.Int64
@@ -96,8 +97,11 @@ func (d *Daemon) listen(notify *net.UnixConn) {
 			return
 		}
 		for line := range strings.Lines(string(buf[:n])) {
-			if strings.TrimSpace(line) == "READY=1" {
+			switch name, value, _ := strings.Cut(strings.TrimSpace(line), "="); {
+			case name == "READY" && value == "1":
 				once.Do(func() { close(d.ready) })
+			case name == "STATUS":
+				d.told.Store(value)
 			}
 		}
 	}
@@ -105,6 +109,12 @@ func (d *Daemon) listen(notify *net.UnixConn) {
 
 // PID is the daemon's process ID.
 func (d *Daemon) PID() int { return d.cmd.Process.Pid }
+
+// Told is what the daemon has last told its service manager as STATUS=.
+func (d *Daemon) Told() string {
+	text, _ := d.told.Load().(string)
+	return text
+}
 
 // Log returns everything the daemon has written.
 func (d *Daemon) Log() string { return d.log.String() }

@@ -84,10 +84,11 @@ type Status struct {
 	Members struct {
 		Alive, Suspect, Dead, Left, Static int
 	} `json:"members"`
-	Egress  Traffic           `json:"egress"`
-	Ingress Traffic           `json:"ingress"`
-	Drops   map[string]uint64 `json:"drops"`
-	Host    struct {
+	Problems []Problem         `json:"problems"`
+	Egress   Traffic           `json:"egress"`
+	Ingress  Traffic           `json:"ingress"`
+	Drops    map[string]uint64 `json:"drops"`
+	Host     struct {
 		IPForward        bool `json:"ip_forward"`
 		IPForwardChanged bool `json:"ip_forward_changed"`
 		Masquerade       bool `json:"masquerade"`
@@ -97,6 +98,13 @@ type Status struct {
 		Descriptors int    `json:"descriptors"`
 		Memory      uint64 `json:"memory_bytes"`
 	} `json:"process"`
+}
+
+// Problem is one thing that does not work as it should.
+type Problem struct {
+	Part   string `json:"part"`
+	Text   string `json:"text"`
+	Advice string `json:"advice"`
 }
 
 // Route is `flanneld route get IP -o json`.
