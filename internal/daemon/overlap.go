@@ -21,7 +21,7 @@ func (d *daemon) checkNetwork(network, lease netip.Prefix) error {
 	if err != nil {
 		return err
 	}
-	if err := d.judge(network, found, held); err != nil {
+	if err := d.judgeOverlaps(network, found, held); err != nil {
 		return err
 	}
 	return d.cfg.CheckStaticPeers(network, netip.Prefix{}, d.loopback)
@@ -43,10 +43,10 @@ func (d *daemon) overlaps(network, lease netip.Prefix) (found []underlay.Overlap
 	return found, held, err
 }
 
-// judge says which overlaps end the start: those of a host that holds no lease
+// judgeOverlaps says which overlaps end the start: those of a host that holds no lease
 // yet, which may still choose. A host whose containers run goes on, and says
 // what is in the way.
-func (d *daemon) judge(network netip.Prefix, found []underlay.Overlap, held bool) error {
+func (d *daemon) judgeOverlaps(network netip.Prefix, found []underlay.Overlap, held bool) error {
 	var problems []problem.Problem
 	for _, o := range found {
 		switch {

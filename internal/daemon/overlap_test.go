@@ -32,7 +32,7 @@ func TestOverlapsAreJudgedByWhatDependsOnThem(t *testing.T) {
 		var log strings.Builder
 		logger := slog.New(slog.NewTextHandler(&log, nil))
 		d := &daemon{cfg: c.cfg, log: logger, problems: problem.NewBoard(logger)}
-		err := d.judge(network, c.found, c.held)
+		err := d.judgeOverlaps(network, c.found, c.held)
 		switch {
 		case c.refused == "" && err != nil, c.refused != "" && err == nil:
 			t.Errorf("%s: got %v", name, err)

@@ -34,7 +34,7 @@ func (d *daemon) tryOthers(choice underlay.Underlay) {
 	if l.trying {
 		return
 	}
-	targets := d.targets()
+	targets := d.memberEndpoints()
 	var addrs []netip.Addr
 	for _, t := range targets {
 		if a, err := netip.ParseAddrPort(t); err == nil {
@@ -69,8 +69,8 @@ func (l *lookout) tried(others []underlay.Underlay) bool {
 	return same
 }
 
-// targets are members' gossip endpoints; while none is known, the seeds.
-func (d *daemon) targets() []string {
+// memberEndpoints are members' gossip endpoints; while none is known, the seeds.
+func (d *daemon) memberEndpoints() []string {
 	var all []string
 	for _, at := range d.lookout.answer.where {
 		all = append(all, at.String())

@@ -53,7 +53,8 @@ func (d *daemon) reportBridges() {
 		d.problems.Report(partBridge)
 		return
 	}
-	d.problems.Report(partBridge, problem.Problem{Text: stray, Advice: d.strayAdvice(stray)})
+	text, _, _ := strings.Cut(stray, ": ")
+	d.problems.Report(partBridge, problem.Problem{Text: text, Advice: d.strayAdvice(text)})
 }
 
 // strayAdvice says how a bridge gets a subnet of the lease. dockerd with

@@ -46,7 +46,7 @@ func (w *waitingRoom) refuse() error { return errors.New(*w.reason.Load()) }
 // Status says what is waited for.
 func (w *waitingRoom) Status() control.Status {
 	d := w.d
-	return control.Status{
+	out := control.Status{
 		Version: d.version, PID: os.Getpid(), Uptime: control.SecondsOf(time.Since(d.started)),
 		Node:     control.NodeName{Name: nodeName(d.cfg.NodeName)},
 		Network:  control.Network{Prefix: d.cfg.Network},
@@ -57,8 +57,10 @@ func (w *waitingRoom) Status() control.Status {
 		Host: control.Host{
 			IPForward: ipForward(), Masquerade: d.cfg.IPMasq, SubnetFile: d.cfg.SubnetPath(), DockerFile: d.cfg.DockerPath(),
 		},
-		Conflicts: []control.Conflict{}, Problems: d.problemList(), Process: process(),
+		Conflicts: []control.Conflict{}, Process: process(),
 	}
+	d.judge(&out)
+	return out
 }
 
 // Nodes has none: the state directory is not open yet.

@@ -41,15 +41,11 @@ type Traffic struct {
 
 // Status is `flanneld status -o json`.
 type Status struct {
-	OK       bool   `json:"ok"`
-	Summary  string `json:"summary"`
-	Problems []struct {
-		Part   string `json:"part"`
-		Text   string `json:"text"`
-		Advice string `json:"advice"`
-	} `json:"problems"`
-	Version string `json:"version"`
-	Node    struct {
+	OK       bool      `json:"ok"`
+	Summary  string    `json:"summary"`
+	Problems []Problem `json:"problems"`
+	Version  string    `json:"version"`
+	Node     struct {
 		ID   string `json:"id"`
 		Name string `json:"name"`
 	} `json:"node"`
@@ -84,11 +80,10 @@ type Status struct {
 	Members struct {
 		Alive, Suspect, Dead, Left, Static int
 	} `json:"members"`
-	Problems []Problem         `json:"problems"`
-	Egress   Traffic           `json:"egress"`
-	Ingress  Traffic           `json:"ingress"`
-	Drops    map[string]uint64 `json:"drops"`
-	Host     struct {
+	Egress  Traffic           `json:"egress"`
+	Ingress Traffic           `json:"ingress"`
+	Drops   map[string]uint64 `json:"drops"`
+	Host    struct {
 		IPForward        bool `json:"ip_forward"`
 		IPForwardChanged bool `json:"ip_forward_changed"`
 		Masquerade       bool `json:"masquerade"`
