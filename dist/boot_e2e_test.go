@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -49,9 +50,10 @@ func removeGroups(dir string) {
 	}
 }
 
-// scene boots a systemd with flanneld and docker.service installed, and
-// returns what testdata/inside.sh saw there.
-func scene(t *testing.T) map[string]string {
+// scene boots a systemd with flanneld and docker.service installed, runs a
+// script of testdata there, and returns what that saw. The setting is a line of
+// the environment file; environment goes to the script.
+func scene(t *testing.T, script, setting string, environment ...string) map[string]string {
 	t.Helper()
 	dir, ctx := t.TempDir(), t.Context()
 	write := func(name, content string) {
@@ -65,11 +67,12 @@ func scene(t *testing.T) map[string]string {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	write("flanneld.service", unit(t, "/mnt"))
-	write("flanneld.default", strings.ReplaceAll(read(t, "flanneld.default"), "#FLANNELD_IFACE=eth1", "FLANNELD_IFACE=lo"))
+	write("flanneld.default", read(t, "flanneld.default")+setting+"\n")
 	write("docker-flanneld.conf", read(t, "docker-flanneld.conf"))
-	write("inside.sh", read(t, "testdata/inside.sh"))
+	write("inside.sh", read(t, "testdata/"+script))
+	write("environment", strings.Join(environment, "\n")+"\n")
 
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
 	defer cancel()
 	boot := exec.CommandContext(ctx, "testdata/boot.sh", dir, cgroup(t))
 	boot.WaitDelay = 10 * time.Second
@@ -93,15 +96,20 @@ func scene(t *testing.T) map[string]string {
 	return seen
 }
 
-// TestUnitsWorkTogether needs systemd, dockerd and containerd installed.
-func TestUnitsWorkTogether(t *testing.T) {
-	seen := scene(t)
-	expect := func(why, name, want string) {
+// expectation compares what a script saw.
+func expectation(t *testing.T, seen map[string]string) func(why, name, want string) {
+	return func(why, name, want string) {
 		t.Helper()
 		if seen[name] != want {
 			t.Errorf("%s: %s is %q, want %q", why, name, seen[name], want)
 		}
 	}
+}
+
+// TestUnitsWorkTogether needs systemd, dockerd and containerd installed.
+func TestUnitsWorkTogether(t *testing.T) {
+	seen := scene(t, "inside.sh", "FLANNELD_IFACE=lo")
+	expect := expectation(t, seen)
 	expect("starting Docker starts flanneld first", "flanneld", "active")
 	expect("dockerd takes its command line", "docker", "active")
 	expect("docker0 is in the lease", "bridge", seen["subnet"])
@@ -121,4 +129,39 @@ func TestUnitsWorkTogether(t *testing.T) {
 	if seen["subnet"] == "" || seen["index"] == "" {
 		t.Errorf("no lease or device: %q", seen)
 	}
+}
+
+// bootDelayVariable is after how many seconds the underlay address comes in
+// TestColdBootWithoutAnAddress.
+const bootDelayVariable = "FLANNELD_TEST_BOOT_DELAY"
+
+// TestColdBootWithoutAnAddress needs what TestUnitsWorkTogether does, and a
+// static busybox. Another node runs in a network namespace of its own.
+func TestColdBootWithoutAnAddress(t *testing.T) {
+	delay := os.Getenv(bootDelayVariable)
+	if delay == "" {
+		delay = "60"
+	}
+	if n, err := strconv.Atoi(delay); err != nil || n < 15 {
+		t.Fatalf("%s=%s: not a number of seconds from 15 on", bootDelayVariable, delay)
+	}
+	start := time.Now()
+	seen := scene(t, "cold.sh", "FLANNELD_JOIN=192.168.77.1", "DELAY="+delay)
+	t.Logf("address after %s s, Docker active %s s later, whole scene %v", delay, seen["docker-after"], time.Since(start).Round(time.Second))
+	expect := expectation(t, seen)
+	expect("a flanneld that fails is tried again", "failing", "activating")
+	if n, err := strconv.Atoi(seen["docker-tries"]); err != nil || n < 4 {
+		t.Errorf("Docker was tried %s times while flanneld failed, want more than its own unit allows in a minute", seen["docker-tries"])
+	}
+	expect("flanneld waits, and Docker with it", "waiting", "activating inactive")
+	if !strings.HasPrefix(seen["status"], "waiting for the underlay: ") || !strings.Contains(seen["status"], "no default route") {
+		t.Errorf("systemctl status says %q", seen["status"])
+	}
+	expect("flanneld says so to who asks it, too", "asked", "yes")
+	expect("the end of the wait", "flanneld", "active")
+	expect("the end of the wait", "docker", "active")
+	expect("docker0 is in the lease", "bridge", seen["subnet"])
+	expect("a container is reached from another node", "reached", "yes")
+	expect("flanneld did not fail meanwhile", "restarts", "0")
+	expect("cold.sh came to its end", "end", "here")
 }

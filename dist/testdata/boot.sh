@@ -40,6 +40,7 @@ UNIT
 cat >$units/scene.service <<'UNIT'
 [Service]
 Type=oneshot
+EnvironmentFile=/mnt/environment
 ExecStart=/bin/bash /mnt/inside.sh
 StandardOutput=file:/mnt/inside.log
 StandardError=file:/mnt/inside.log

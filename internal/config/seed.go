@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
@@ -13,6 +14,9 @@ import (
 func CheckSeed(text string) error {
 	if text == "" {
 		return errors.New("empty; give a node as HOST or HOST:PORT")
+	}
+	if err := checkShape(text); err != nil {
+		return err
 	}
 	host := text
 	if strings.Contains(text, ":") {
@@ -34,10 +38,42 @@ func CheckSeed(text string) error {
 	return nil
 }
 
+// checkShape names what people write instead of HOST or HOST:PORT.
+func checkShape(text string) error {
+	if _, rest, ok := strings.Cut(text, "://"); ok {
+		host, _, _ := strings.Cut(rest, "/")
+		return fmt.Errorf("a URL; give HOST or HOST:PORT alone%s", didYouMean(host))
+	}
+	if _, host, ok := strings.Cut(text, "@"); ok {
+		return fmt.Errorf("has a user name; give HOST or HOST:PORT alone%s", didYouMean(host))
+	}
+	if addr, _, ok := strings.Cut(text, "/"); ok {
+		return fmt.Errorf("has a / in it; give HOST or HOST:PORT, with neither a path nor a prefix length%s", didYouMean(addr))
+	}
+	bare := strings.TrimSuffix(strings.TrimPrefix(text, "["), "]")
+	if a, err := netip.ParseAddr(bare); err == nil && !a.Is4() {
+		return errOnlyIPv4
+	}
+	if strings.ContainsAny(text, " \t;") {
+		return errors.New("has a blank or semicolon in it; separate nodes by commas, or give --join for each")
+	}
+	return nil
+}
+
+// didYouMean suggests a host that would have been taken, "" where there is none.
+func didYouMean(host string) string {
+	if strings.ContainsAny(host, "/@") || CheckSeed(host) != nil {
+		return ""
+	}
+	return "; did you mean " + host + "?"
+}
+
+var errOnlyIPv4 = errors.New("not an IPv4 address; this version's underlay is IPv4 only")
+
 func checkSeedAddr(a netip.Addr) error {
 	switch {
 	case !a.Is4():
-		return errors.New("not an IPv4 address; this version's underlay is IPv4 only")
+		return errOnlyIPv4
 	case a.IsUnspecified(), a.IsMulticast(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
 		return errors.New("no host has such an address")
 	}

@@ -113,6 +113,9 @@ func setIface(c *Config, text string) error {
 	if text == "" {
 		return errors.New("empty; give an interface name or an address")
 	}
+	if a, err := netip.ParseAddr(text); err == nil && !a.Is4() {
+		return errOnlyIPv4
+	}
 	c.Iface = append(c.Iface, text)
 	return nil
 }

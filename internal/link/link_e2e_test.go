@@ -88,6 +88,26 @@ func TestWhatWasPutOffIsPutRight(t *testing.T) {
 	}
 }
 
+func TestRenamedDeviceGetsItsNameBack(t *testing.T) {
+	overlay(t)
+	c := testConfig()
+	ensure(t, c)
+	linktest.Script(t, "ip link set flannel0 down\nip link set flannel0 name other0")
+	if off, err := Check(c); err != nil || !slices.Contains(off, "device is called other0, not flannel0") {
+		t.Errorf("Check says %q, %v", off, err)
+	}
+	ensure(t, c)
+	if got := linktest.Run(t, "ip route get 10.244.9.2"); !strings.Contains(got, "dev flannel0 src 10.244.7.0") {
+		t.Errorf("route get: %s", got)
+	}
+	// Another program's device of that name is not touched.
+	linktest.Script(t, "ip link set flannel0 down\nip link set flannel0 name other0\nip link add flannel0 type bridge")
+	t.Cleanup(func() { linktest.Try("ip link delete other0") })
+	if _, err := Ensure(c); !errors.Is(err, ErrForeign) {
+		t.Errorf("beside a foreign device: %v", err)
+	}
+}
+
 func TestNewLeaseReplacesTheOld(t *testing.T) {
 	overlay(t)
 	ensure(t, testConfig())

@@ -90,6 +90,11 @@ func Remove(name string) error {
 // do takes one step.
 func do(l netlink.Link, c Config, s step) error {
 	switch s.do {
+	case setName:
+		if err := netlink.LinkSetDown(l); err != nil {
+			return err
+		}
+		return netlink.LinkSetName(l, c.Name)
 	case setIP6None:
 		return netlink.LinkSetIP6AddrGenMode(l, addrGenModeNone)
 	case setAlias:

@@ -8,6 +8,7 @@ import (
 
 // state is what the device is like.
 type state struct {
+	renamed  string // its name, where that is not Config.Name
 	isTUN    bool
 	kind     string // as ip -d link shows it
 	alias    string
@@ -40,7 +41,8 @@ const protocolStatic = 4
 type action int
 
 const (
-	setIP6None action = iota
+	setName action = iota // takes it down
+	setIP6None
 	setAlias
 	setMTU
 	setTxQueue
@@ -71,13 +73,24 @@ func (c Config) wantRoute() route {
 // network unrouted: the new address and route come before the old ones go
 // (deleting an address deletes the routes that prefer it).
 func plan(s state, c Config) []step {
-	steps := planDevice(s, c)
+	steps := planName(&s, c)
+	steps = append(steps, planDevice(s, c)...)
 	steps = append(steps, planAddrs(s, c)...)
 	if !s.up {
 		steps = append(steps, step{do: setUp, text: "device is down"})
 	}
 	steps = append(steps, planRoutes(s, c)...)
 	return append(steps, planStaleAddrs(s, c)...)
+}
+
+// planName gives the device its name back. Before Linux 6.2 only a device that
+// is down can be renamed, and its routes go when it goes down.
+func planName(s *state, c Config) []step {
+	if s.renamed == "" {
+		return nil
+	}
+	s.up, s.routes = false, nil
+	return []step{{do: setName, text: fmt.Sprintf("device is called %s, not %s", s.renamed, c.Name)}}
 }
 
 func planDevice(s state, c Config) []step {

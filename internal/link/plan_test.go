@@ -42,6 +42,7 @@ func TestPlanCorrectsWhatIsOff(t *testing.T) {
 		want   []action
 	}{
 		"nothing":           {func(*state, *Config) {}, nil},
+		"renamed":           {func(s *state, _ *Config) { s.renamed = "x" }, []action{setName, setUp, addRoute}},
 		"fresh device":      {func(s *state, _ *Config) { *s = state{isTUN: true, ip6auto: true} }, []action{setIP6None, setAlias, setMTU, addAddr, setUp, addRoute}},
 		"down":              {func(s *state, _ *Config) { s.up, s.routes = false, nil }, []action{setUp, addRoute}},
 		"MTU":               {func(s *state, _ *Config) { s.mtu = 1500 }, []action{setMTU}},

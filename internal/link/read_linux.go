@@ -1,6 +1,7 @@
 package link
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -26,21 +27,48 @@ func readLink(name string) (netlink.Link, state, error) {
 	if err != nil {
 		return nil, state{}, fmt.Errorf("link: read %s: %w", name, err)
 	}
+	return l, stateOf(l), nil
+}
+
+func stateOf(l netlink.Link) state {
 	attrs := l.Attrs()
-	return l, state{
+	return state{
 		isTUN:   isTUN(l),
 		kind:    kind(l),
 		alias:   attrs.Alias,
 		up:      attrs.Flags&net.FlagUp != 0,
 		mtu:     attrs.MTU,
 		txQueue: attrs.TxQLen,
-		ip6auto: generatesIP6(name),
-	}, nil
+		ip6auto: generatesIP6(attrs.Name),
+	}
 }
 
-// read reads the device whole.
+// findRenamed looks for our device under another name: by its alias, which
+// holds the node's ID.
+func findRenamed(c Config) (netlink.Link, state, bool) {
+	links, err := rtnl.Links()
+	if err != nil {
+		return nil, state{}, false
+	}
+	for _, l := range links {
+		if l.Attrs().Alias == c.Alias && isTUN(l) {
+			s := stateOf(l)
+			s.renamed = l.Attrs().Name
+			return l, s, true
+		}
+	}
+	return nil, state{}, false
+}
+
+// read reads the device whole, also where it was renamed.
 func read(c Config) (netlink.Link, state, error) {
 	l, s, err := readLink(c.Name)
+	if errors.Is(err, ErrNoDevice) {
+		var renamed bool
+		if l, s, renamed = findRenamed(c); renamed {
+			err = nil
+		}
+	}
 	if err != nil {
 		return nil, state{}, err
 	}

@@ -75,7 +75,11 @@ func byName(h host, o Options) (spot, error) {
 	case err != nil:
 		return spot{}, err
 	case len(named) == 0:
-		return spot{}, notYet{fmt.Errorf("underlay: no interface fits %s: %s", asked(o), h.list(o.Device))}
+		err := fmt.Errorf("underlay: no interface fits %s: %s", asked(o), h.list(o.Device))
+		if onlyDevice := slices.Equal(o.Iface, []string{o.Device}) && len(o.IfaceRegex) == 0; onlyDevice {
+			return spot{}, err // it is never the underlay
+		}
+		return spot{}, notYet{err}
 	}
 	return named[0], nil
 }

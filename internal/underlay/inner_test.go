@@ -83,6 +83,7 @@ func TestWhatTimeMendsIsToldFromWhatItDoesNot(t *testing.T) {
 		"no interface at all":          {host{}, Options{}, nil, true},
 		"no way from the address":      {bare, Options{Iface: []string{"10.255.0.1"}}, nil, true},
 		"no route to the host":         {routed(), Options{CanReach: netip.MustParseAddr("192.0.2.9")}, gone, true},
+		"the overlay device":           {routed(), Options{Iface: []string{"flannel0"}}, nil, false},
 		"no expression":                {routed(), Options{IfaceRegex: []string{"("}}, nil, false},
 		"public address of no host":    {routed(), Options{PublicIP: netip.MustParseAddr("224.0.0.1")}, nil, false},
 		"reaches this host itself":     {routed(), Options{CanReach: netip.MustParseAddr("10.255.0.1")}, nil, false},

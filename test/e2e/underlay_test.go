@@ -365,3 +365,36 @@ func TestInterfaceIsFoundByItsAlternativeName(t *testing.T) {
 		t.Errorf("it is at %s", got)
 	}
 }
+
+// The device goes on forwarding under any name, but its rules and the operator
+// look for the one it had.
+func TestRenamedOverlayDeviceGetsItsNameBack(t *testing.T) {
+	t.Parallel()
+	_, h1, h2 := duo(t)
+	p1, p2 := h1.Pod(), h2.Pod()
+	p1.Reachable(t, p2.Addr, 5*time.Second)
+	h2.Exec(t, "sh", "-c", "ip link set flannel0 down; ip link set flannel0 name other0; ip link set other0 up")
+	h2.Daemon.WaitLog("device is called other0", 10*time.Second)
+	lab.Eventually(t, 10*time.Second, "the device to be back", func() error {
+		return lab.Expect(h2.Status().Device.State == "up", "%+v", h2.Status().Device)
+	})
+	p1.Reachable(t, p2.Addr, 10*time.Second)
+	p2.Reachable(t, p1.Addr, 10*time.Second)
+}
+
+func TestRenamedUnderlayInterfaceIsFollowed(t *testing.T) {
+	t.Parallel()
+	_, h1, h2 := duo(t)
+	h2.Exec(t, "sh", "-c", "ip link set eth0 down; ip link set eth0 name wan0; ip link set wan0 up; ip route replace default via "+lab.Gateway.String())
+	var s struct {
+		Underlay struct{ Interface string }
+	}
+	lab.Eventually(t, 10*time.Second, "status to name it", func() error {
+		if err := h2.JSON(&s, "status"); err != nil {
+			return err
+		}
+		return lab.Expect(s.Underlay.Interface == "wan0", "%+v", s)
+	})
+	endpointIs(t, h2, h1, h2.Addr.String(), 30*time.Second)
+	noProblems(t, h2, "underlay")
+}
