@@ -157,7 +157,7 @@ func TestColdBootWithoutAnAddress(t *testing.T) {
 	if !strings.HasPrefix(seen["status"], "waiting for the underlay: ") || !strings.Contains(seen["status"], "no default route") {
 		t.Errorf("systemctl status says %q", seen["status"])
 	}
-	expect("flanneld says so to who asks it, too", "asked", "yes")
+	expect("flanneld status says so, too", "asked", "yes")
 	expect("the end of the wait", "flanneld", "active")
 	expect("the end of the wait", "docker", "active")
 	expect("docker0 is in the lease", "bridge", seen["subnet"])

@@ -112,8 +112,8 @@ func (l *lookout) count(now time.Time) {
 	l.moves, l.moved = l.moves+1, now
 }
 
-// silent reports whether no member answers: as gossip has it, which takes its
-// time after a move, or as is to be found out then.
+// silent reports whether no member answers, or whether that is to be found out:
+// after a move, gossip takes its time to see it.
 func (l *lookout) silent(now time.Time) bool {
 	return l.answer.silent(now) || l.unproven && l.answer.members && now.Sub(l.moved) >= silentAfter
 }
@@ -131,14 +131,13 @@ const (
 
 // sight is what decide knows.
 type sight struct {
-	choice    underlay.Underlay // what a start would choose; zero: nothing
-	here      underlay.Underlay
-	home      underlay.Underlay // see lookout
-	held      bool              // the host has here's address, on an interface that is up
-	stood     bool              // choice has been the same for moveAfter
-	members   bool              // there are others to answer
-	answering bool              // at least one does
-	silent    bool              // none has for silentAfter
+	choice  underlay.Underlay // what a start would choose; zero: nothing
+	here    underlay.Underlay
+	home    underlay.Underlay // see lookout
+	held    bool              // the host has here's address, on an interface that is up
+	stood   bool              // choice has been the same for moveAfter
+	members bool              // there are others to answer
+	silent  bool              // none has for silentAfter
 }
 
 // decide says what to do. An address that the host has lost is left at once for
@@ -170,8 +169,8 @@ func (d *daemon) lookAround() error {
 	l, now := &d.lookout, time.Now()
 	l.looked = now
 	u, err := underlay.Choose(d.preferring())
-	held := d.holds(d.underlay.Addr)
 	same := err == nil && u.Addr == d.underlay.Addr
+	held := same || d.holds(d.underlay.Addr)
 	if same {
 		d.settleDown(u)
 	} else if err != nil {
@@ -180,8 +179,7 @@ func (d *daemon) lookAround() error {
 	d.reportUnderlay(held, err)
 	d.reportBridges()
 	s := sight{
-		choice: u, here: d.underlay, home: l.home, held: held, members: l.answer.members,
-		answering: l.answer.any, silent: l.silent(now),
+		choice: u, here: d.underlay, home: l.home, held: held, members: l.answer.members, silent: l.silent(now),
 	}
 	s.stood = err == nil && !same && l.stands(u, now)
 	switch decide(s) {

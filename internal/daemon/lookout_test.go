@@ -23,22 +23,22 @@ func TestAnAddressIsLeftOnlyForABetterOne(t *testing.T) {
 		s    sight
 		want verdict
 	}{
-		"nothing has changed":                  {sight{choice: at(a), held: true, members: true, answering: true}, stay},
-		"another choice, members answer":       {sight{choice: at(b), held: true, stood: true, members: true, answering: true}, linger},
+		"nothing has changed":                  {sight{choice: at(a), held: true, members: true}, stay},
+		"another choice, members answer":       {sight{choice: at(b), held: true, stood: true, members: true}, linger},
 		"another choice, no members":           {sight{choice: at(b), held: true, stood: true}, linger},
-		"another choice, for a moment":         {sight{choice: at(b), held: true, members: true, answering: true}, stay},
-		"nothing to choose":                    {sight{held: true, members: true, answering: true}, stay},
-		"address lost":                         {sight{choice: at(b), members: true, answering: true}, move},
-		"address lost, nothing to choose":      {sight{members: true, answering: true}, stay},
-		"address lost, link-local instead":     {sight{choice: at(linkLocal), members: true, answering: true}, examine},
-		"link-local appears":                   {sight{choice: at(linkLocal), held: true, stood: true, members: true, answering: true}, linger},
+		"another choice, for a moment":         {sight{choice: at(b), held: true, members: true}, stay},
+		"nothing to choose":                    {sight{held: true, members: true}, stay},
+		"address lost":                         {sight{choice: at(b), members: true}, move},
+		"address lost, nothing to choose":      {sight{members: true}, stay},
+		"address lost, link-local instead":     {sight{choice: at(linkLocal), members: true}, examine},
+		"link-local appears":                   {sight{choice: at(linkLocal), held: true, stood: true, members: true}, linger},
 		"no member answers":                    {sight{choice: at(a), held: true, members: true, silent: true}, examine},
 		"no member answers, another choice":    {sight{choice: at(b), held: true, stood: true, members: true, silent: true}, examine},
 		"no member answers, nothing to choose": {sight{held: true, members: true, silent: true}, examine},
-		"home is back":                         {sight{choice: at(b), home: at(b), held: true, stood: true, members: true, answering: true}, examine},
-		"home is back, for a moment":           {sight{choice: at(b), home: at(b), held: true, members: true, answering: true}, stay},
+		"home is back":                         {sight{choice: at(b), home: at(b), held: true, stood: true, members: true}, examine},
+		"home is back, for a moment":           {sight{choice: at(b), home: at(b), held: true, members: true}, stay},
 		"home is back, no members":             {sight{choice: at(b), home: at(b), held: true, stood: true}, goHome},
-		"home is back, address lost":           {sight{choice: at(b), home: at(b), members: true, answering: true}, move},
+		"home is back, address lost":           {sight{choice: at(b), home: at(b), members: true}, move},
 	} {
 		c.s.here = at(a)
 		if got := decide(c.s); got != c.want {

@@ -22,7 +22,8 @@ const (
 
 // trial is which underlay addresses members are reached from.
 type trial struct {
-	here    bool               // from the one in use
+	from    netip.Addr         // the one in use when it began
+	here    bool               // from that
 	reached *underlay.Underlay // the first other; nil: none
 }
 
@@ -97,7 +98,7 @@ func try(here netip.Addr, others []underlay.Underlay, targets []string) trial {
 		results[i] = make(chan bool, 1)
 		go func() { results[i] <- reaches(ctx, u.Addr, targets) }()
 	}
-	t := trial{here: <-fromHere}
+	t := trial{from: here, here: <-fromHere}
 	for i := range others {
 		if <-results[i] && t.reached == nil {
 			t.reached = &others[i]
@@ -136,6 +137,9 @@ func reaches(ctx context.Context, from netip.Addr, targets []string) bool {
 func (d *daemon) afterTrial(t trial) error {
 	l, now := &d.lookout, time.Now()
 	l.trying = false
+	if t.from != d.underlay.Addr {
+		return nil // it has moved meanwhile
+	}
 	homeHeld := l.home.Addr.IsValid() && d.holds(l.home.Addr)
 	lost := !d.holds(d.underlay.Addr)
 	silent := l.silent(now)

@@ -35,7 +35,7 @@ func (d *daemon) openWaitingRoom() (*waitingRoom, error) {
 func (w *waitingRoom) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
-	_ = w.server.Shutdown(ctx) // a caller who does not read his answer
+	_ = w.server.Shutdown(ctx) // a caller that does not read its answer
 	<-w.served
 }
 

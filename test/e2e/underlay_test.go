@@ -148,7 +148,7 @@ func second(t *testing.T, l *lab.Lab, h *lab.Host, address string) {
 	h.Sysctl(t, "net.ipv4.conf.all.arp_announce", "2")
 }
 
-// at the switch: members are reached at the address until they are not.
+// endpointIs waits until an observer sees the host alive at an address.
 func endpointIs(t *testing.T, h, observer *lab.Host, address string, limit time.Duration) {
 	t.Helper()
 	lab.Eventually(t, limit, observer.NodeName+" to know "+h.NodeName+" at "+address, func() error {
@@ -180,9 +180,9 @@ func TestNodeMovesToWhereMembersAnswer(t *testing.T) {
 	}
 }
 
-// The address goes while a VPN is up, which gives another that reaches nobody;
-// later it comes back, and the VPN keeps the default route.
-func TestNodeGoesBackFromWhereNobodyAnswers(t *testing.T) {
+// The address goes while a VPN is up, which gives another that reaches no
+// member; later it comes back, and the VPN keeps the default route.
+func TestNodeGoesBackFromWhereNoMemberAnswers(t *testing.T) {
 	t.Parallel()
 	_, h1, h2 := duo(t)
 	p1, p2 := h1.Pod(), h2.Pod()
@@ -397,4 +397,17 @@ func TestRenamedUnderlayInterfaceIsFollowed(t *testing.T) {
 	})
 	endpointIs(t, h2, h1, h2.Addr.String(), 30*time.Second)
 	noProblems(t, h2, "underlay")
+}
+
+// A VPN is up before flanneld starts, and has the default route.
+func TestStartWhereNoSeedIsReachedEndsElsewhere(t *testing.T) {
+	t.Parallel()
+	l, h1 := founder(t)
+	h2 := l.Host()
+	h2.Exec(t, "sh", "-c", "ip link add vpn0 type veth peer name vpn1; ip link set vpn1 up; ip link set vpn0 up; "+
+		"ip address add 10.8.0.2/24 dev vpn0; ip route replace default via 192.168.50.1 metric 600; ip route del default metric 0 2>/dev/null; ip route add default dev vpn0 metric 50")
+	h2.Start("--join", h1.Addr.String()).WaitReady(40 * time.Second)
+	endpointIs(t, h2, h1, h2.Addr.String(), 20*time.Second)
+	mentions(t, "the log", h2.Daemon.Log(), "moved to another underlay address", "members answer there")
+	h1.Pod().Reachable(t, h2.Pod().Addr, 10*time.Second)
 }
