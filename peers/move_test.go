@@ -129,10 +129,9 @@ func TestMoveAfterAFailedWriteIsNeverAnnounced(t *testing.T) {
 	}
 	full.Store(false)
 	second.logs("state can be written again")
-	start := second.node.Snapshot().Self.Start
 	first.until("it has heard of a later start", func(s *Snapshot) bool {
 		for _, n := range s.Nodes {
-			if !n.Self && n.Start >= start && start > 1 {
+			if start := second.node.Snapshot().Self.Start; !n.Self && n.Start >= start && start > 1 {
 				return true
 			}
 			if !n.Self && n.Gossip.Addr() == there {
