@@ -94,13 +94,8 @@ func (r *roster) consider(m memberMessage, about meta, trusted bool, now time.Ti
 
 // mayApply reports whether an identity may apply from its address; r.mu is held.
 func (r *roster) mayApply(about meta, now time.Time) bool {
-	if r.known(about.node) || about.at.Addr().IsLoopback() {
+	if r.known(about.node) || about.at.Addr().IsLoopback() || r.goneOf[about.node] > 0 {
 		return true
-	}
-	for name := range r.gone {
-		if id, _, err := parseMemberName(name); err == nil && id == about.node {
-			return true
-		}
 	}
 	return r.identities.take(about.at.Addr(), now)
 }
@@ -192,7 +187,7 @@ func (r *roster) proved(p proof, now time.Time) admission {
 func (r *roster) comeBack(g *gone, p proof, now time.Time) {
 	m := g.member
 	name := m.node.Name
-	delete(r.gone, name)
+	r.unbury(name)
 	m.rtt, m.proved, m.suspected = p.rtt, now, time.Time{}
 	r.enter(&m)
 	if g.given {
@@ -289,7 +284,7 @@ func (r *roster) tidy(now time.Time) {
 	}
 	for name, g := range r.gone {
 		if now.Sub(g.at) > goneFor {
-			delete(r.gone, name)
+			r.unbury(name)
 		}
 	}
 }
@@ -298,9 +293,32 @@ func (r *roster) tidy(now time.Time) {
 func (r *roster) bury(m *member, given bool, now time.Time) {
 	if len(r.gone) >= maxGone {
 		for name := range r.gone { // any of them
-			delete(r.gone, name)
+			r.unbury(name)
 			break
 		}
 	}
+	r.unbury(m.node.Name)
 	r.gone[m.node.Name] = &gone{*m, given, now}
+	r.goneOf[m.id]++
+}
+
+// unbury forgets a member that was up; r.mu is held.
+func (r *roster) unbury(name string) {
+	g := r.gone[name]
+	if g == nil {
+		return
+	}
+	delete(r.gone, name)
+	if r.goneOf[g.member.id]--; r.goneOf[g.member.id] == 0 {
+		delete(r.goneOf, g.member.id)
+	}
+}
+
+// met reports whether a node holds a lease, or is or was a member of late: only
+// such a node is called when it is lost. Anybody can announce a node at an
+// address that is somebody else's.
+func (r *roster) met(id core.NodeID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.known(id) || r.goneOf[id] > 0
 }

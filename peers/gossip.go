@@ -284,6 +284,11 @@ func (g *gossip) sendReliably() {
 	}
 }
 
+// notTaken is how many messages, datagrams and streams were not taken in.
+func (g *gossip) notTaken() uint64 {
+	return g.dropped.Load() + g.limited.Load() + g.refused.Load() + g.transport.overLimit()
+}
+
 // mayCall reports whether a stranger may open another stream now.
 func (g *gossip) mayCall(from netip.Addr) bool { return g.limits.calls.take(from, time.Now()) }
 

@@ -82,6 +82,7 @@ type host struct {
 	config   Config
 	sockets  sockets  // nil: the kernel's
 	resolver resolver // nil: the system's
+	speaks   versions // zero: this program's
 	log      *logBuffer
 	node     *Node
 	cancel   context.CancelFunc
@@ -127,6 +128,9 @@ func (h *host) start() {
 	}
 	if h.sockets != nil {
 		node.sockets, node.dir.replace = h.sockets, replaceQuickly
+	}
+	if h.speaks != (versions{}) {
+		node.speaks = h.speaks
 	}
 	if h.resolver != nil {
 		node.resolver = h.resolver

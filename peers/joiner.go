@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
@@ -204,6 +205,9 @@ func (j *joiner) join(at netip.AddrPort) error {
 	try := g.transport.unwatch(name)
 	if err == nil && g.transport.isOwnStream(try.local) {
 		return errSelf
+	}
+	if errors.Is(try.said, io.EOF) && g.transport.speaksOld(at) {
+		try.said = errOldFormat
 	}
 	return explainJoin(at, err, try)
 }

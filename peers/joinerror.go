@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"syscall"
+	"unicode"
 )
 
 var errSelf = errors.New("that is this node itself")
@@ -53,7 +54,7 @@ func explainJoin(at netip.AddrPort, err error, try attempt) error {
 	if errors.Is(try.said, errOtherNetwork) || errors.Is(try.said, errVersions) {
 		return try.said
 	}
-	text := err.Error()
+	text := printable(err.Error()) // part of it may be the other side's
 	if _, why, ok := strings.Cut(text, errOtherNetwork.Error()+": "); ok {
 		return fmt.Errorf("%w: %s", errOtherNetwork, firstLine(why))
 	}
@@ -89,6 +90,16 @@ func explainDial(at netip.AddrPort, err error) error {
 		err = op.Err
 	}
 	return err
+}
+
+// printable replaces what cannot be shown in one line.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, s)
 }
 
 func firstLine(s string) string {

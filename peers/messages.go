@@ -20,6 +20,7 @@ const (
 	typeCompound = 7
 	typeUser     = 8
 	typePacked   = 9
+	typeSealed   = 10
 	typeNack     = 11
 	typeChecksum = 12
 	typeError    = 13

@@ -87,7 +87,7 @@ func (e *engine) replaceMember(transport *transport, endpoint netip.AddrPort) er
 	g.roster.expect(up, time.Now().Add(suspectFor))
 	e.dismiss()
 	old.stop()
-	g.dropped.Store(old.dropped.Load() + old.transport.overLimit())
+	g.dropped.Store(old.notTaken())
 	if e.ending = g.start(); e.ending != nil {
 		return e.ending
 	}

@@ -18,6 +18,7 @@ type Node struct {
 	seeds    []seed
 	resolver resolver
 	sockets  sockets
+	speaks   versions
 	dir      *stateDir
 	last     remembered
 	keyring  *memberlist.Keyring // nil: not sealed
@@ -34,7 +35,7 @@ type Node struct {
 // the network before Run. An opened Node is released by Run, or by Close where Run is never called.
 func Open(config Config) (*Node, error) {
 	n := &Node{
-		config: config, log: config.Logger, resolver: net.DefaultResolver, sockets: kernel{},
+		config: config, log: config.Logger, resolver: net.DefaultResolver, sockets: kernel{}, speaks: ownVersions,
 		changes: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	if n.log == nil {

@@ -19,7 +19,7 @@ func (e *engine) publish() {
 		Waiting: e.waiting(v),
 		Sealed:  e.gossip.keyring != nil,
 		Self:    e.node.self(e.gossip.endpoint.Port()),
-		Dropped: e.malformed + e.gossip.dropped.Load() + e.gossip.transport.overLimit(),
+		Dropped: e.malformed + e.gossip.notTaken(),
 	}
 	if n := v.Network; n.Prefix.IsValid() {
 		s.Network = Network{n.ID().String(), n.Prefix, int(n.SubnetLen), n.SubnetMin, n.SubnetMax}
@@ -30,7 +30,7 @@ func (e *engine) publish() {
 		info := e.info(n)
 		if n.Self {
 			s.Self = info
-		} else if info.State == Dead || e.gossip.roster.inDoubt(n.ID) || info.State != Left && !e.joiner.joined.Load() {
+		} else if e.gossip.roster.met(n.ID) && (info.State == Dead || e.gossip.roster.inDoubt(n.ID) || info.State != Left && !e.joiner.joined.Load()) {
 			lost = append(lost, info.Gossip)
 		}
 		s.Nodes = append(s.Nodes, info)

@@ -54,6 +54,7 @@ type roster struct {
 	applicants map[string]*applicant // by member name
 	admitted   map[string]time.Time  // names that memberlist may have, since when
 	gone       map[string]*gone      // members that were up
+	goneOf     map[core.NodeID]int   // how many of them a node has
 	identities *allowance            // of identities without a lease
 
 	// What the core knows of lease holders.
@@ -78,7 +79,7 @@ func newRoster(self core.NodeID, suspect time.Duration) *roster {
 		at:      map[netip.AddrPort]*member{},
 		addrs:   map[netip.Addr]int{},
 
-		applicants: map[string]*applicant{}, admitted: map[string]time.Time{}, gone: map[string]*gone{},
+		applicants: map[string]*applicant{}, admitted: map[string]time.Time{}, gone: map[string]*gone{}, goneOf: map[core.NodeID]int{},
 		identities: newAllowance(newcomersPerAddr, newcomerRefill, 4*maxApplicants),
 	}
 }

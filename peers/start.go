@@ -127,7 +127,7 @@ func (e *engine) writeFirst() ([]core.Broadcast, error) {
 
 // about is what our member says of itself.
 func (e *engine) about(instance uint64, at netip.AddrPort) meta {
-	m := meta{node: e.core.ID(), speaks: ownVersions, start: e.core.StartNumber(), instance: instance, at: at, looking: true}
+	m := meta{node: e.core.ID(), speaks: e.node.speaks, start: e.core.StartNumber(), instance: instance, at: at, looking: true}
 	if n := e.core.Network(); e.approved {
 		m.network, m.prefix = n.ID(), n.Prefix
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -270,6 +271,24 @@ func (t *transport) DialAddressTimeout(a memberlist.Address, timeout time.Durati
 	}
 	t.open[s] = struct{}{} // not counted against the limits: this one is ours
 	return s, nil
+}
+
+// speaksOld reports whether flanneld 0.1 is at an endpoint that closes our
+// streams without a word. It answers a ping of its own format; where it has a
+// cluster key, it answers with an error.
+func (t *transport) speaksOld(at netip.AddrPort) bool {
+	conn, err := t.sockets.dialTCP(t.ctx, t.local.Addr(), at.String(), streamTimeout)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(streamTimeout))
+	b := append([]byte{labelMark, byte(len(oldLabel))}, oldLabel...)
+	if _, err := conn.Write(append(b, pingMessage{seq: 1}.encode()...)); err != nil {
+		return false
+	}
+	_, err = io.ReadFull(conn, b[:1])
+	return err == nil && (b[0] == typeAck || b[0] == typeError || b[0] == typeSealed)
 }
 
 // PacketCh implements memberlist.Transport.

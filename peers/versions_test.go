@@ -1,0 +1,84 @@
+package peers
+
+import (
+	"io"
+	"log"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// A node of the next version works beside one of this.
+func TestNextVersionWorksBesideThisOne(t *testing.T) {
+	t.Parallel()
+	first := newHost(t, nil)
+	first.start()
+	first.leased()
+	next := newHost(t, joining(first))
+	next.speaks = versions{protocolMax, protocolMax + 1}
+	next.start()
+	lease := next.leased()
+	first.seesHolding(next, lease)
+	next.sees(first, Alive)
+	third := newHost(t, joining(next))
+	third.start()
+	third.leased()
+	next.sees(third, Alive)
+	first.sees(third, Alive)
+}
+
+// A node that does not speak this version is refused by name on both sides.
+func TestVersionThatIsNotSpokenIsRefusedOnBothSides(t *testing.T) {
+	t.Parallel()
+	first := newHost(t, nil)
+	first.start()
+	first.leased()
+	later := newHost(t, joining(first))
+	later.speaks = versions{protocolMax + 1, protocolMax + 2}
+	later.start()
+	later.logs("seed="+first.gossip(), "it speaks version 2 of the protocol, this node versions 3 to 4; upgrade the older one")
+	first.logs("it speaks versions 3 to 4 of the protocol, this node version 2; upgrade the older one", "from="+later.config.Advertise.String())
+	if s := later.node.Snapshot(); s.Network.Prefix.IsValid() || len(first.node.Snapshot().Nodes) != 1 {
+		t.Errorf("it is in %v", s.Network)
+	}
+}
+
+// oldNode is a member as flanneld 0.1 makes it.
+func oldNode(t *testing.T, key []byte) *memberlist.Memberlist {
+	t.Helper()
+	c := memberlist.DefaultLANConfig()
+	addr := nextHost()
+	c.Name, c.BindAddr, c.BindPort, c.AdvertiseAddr, c.AdvertisePort = "old", addr.String(), int(testPort), addr.String(), int(testPort)
+	c.Label, c.SecretKey = oldLabel, key
+	c.Logger = log.New(io.Discard, "", 0)
+	list, err := memberlist.Create(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = list.Shutdown() })
+	return list
+}
+
+// A node of 0.1 is named, whichever of the two calls the other.
+func TestNodeOfTheLastFormatIsNamed(t *testing.T) {
+	t.Parallel()
+	for what, key := range map[string][]byte{"open": nil, "sealed": make([]byte, keySize)} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			old := oldNode(t, key)
+			h := newHost(t, nil)
+			h.config.Join = []string{netip.AddrPortFrom(netip.MustParseAddr(old.LocalNode().Addr.String()), testPort).String()}
+			h.start()
+			h.logs("seed cannot be joined", "it runs flanneld 0.1, which speaks another format: upgrade it")
+			if _, err := old.Join([]string{h.gossip()}); err == nil {
+				t.Error("it has joined")
+			}
+			h.logs("refused a node that runs flanneld 0.1, which speaks another format: upgrade it", "from="+old.LocalNode().Addr.String())
+			if n := strings.Count(h.log.String(), "refused a node that runs flanneld 0.1"); n != 1 {
+				t.Errorf("said %d times", n)
+			}
+		})
+	}
+}
