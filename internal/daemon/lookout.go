@@ -85,8 +85,8 @@ func (l *lookout) listen(s *peers.Snapshot, now time.Time) {
 	if l.answer.count(s, now) && !l.unproven {
 		l.tries, l.tryAt = 0, time.Time{}
 	}
-	if l.timer != nil && l.answer.silent(now) {
-		l.hurry()
+	if due := l.answer.since.Add(silentAfter); l.timer != nil && !l.answer.since.IsZero() && due.Before(l.due) {
+		l.rearm(max(due.Sub(now), lookAgain))
 	}
 }
 

@@ -151,3 +151,18 @@ func TestTrialFindsWhereMembersAreReachedFrom(t *testing.T) {
 		}
 	}
 }
+
+// The kernel tells nothing when members fall silent.
+func TestSilenceMakesALookDue(t *testing.T) {
+	now := time.Now()
+	l := lookout{timer: time.NewTimer(lookTold), due: now.Add(lookTold)}
+	defer l.timer.Stop()
+	l.listen(self(peers.Confirmed, withGossip(node("b", peers.Alive, 2))), now)
+	if l.due != now.Add(lookTold) {
+		t.Errorf("a look is due at %v while members answer", l.due)
+	}
+	l.listen(self(peers.Confirmed, withGossip(node("b", peers.Dead, 2))), now)
+	if wait := l.due.Sub(now); wait > silentAfter+time.Second || wait < silentAfter {
+		t.Errorf("the look is due after %v, want %v", wait, silentAfter)
+	}
+}
