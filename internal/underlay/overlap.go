@@ -13,9 +13,9 @@ type Overlap struct {
 	What string
 	// Remedy says how it can be taken away.
 	Remedy string
-	// Shadowed is a wider route through a router. The overlay's own route, which
-	// is longer, beats it: only what lies behind it under the network's
-	// addresses is hidden from this host, and that is seldom anything.
+	// Shadowed is a route through a router that the overlay's own beats, since it
+	// is wider or has a greater metric: only what lies behind it under the
+	// network's addresses is hidden from this host, and that is seldom anything.
 	Shadowed bool
 }
 
@@ -43,14 +43,15 @@ func overlaps(h host, network netip.Prefix, device string, ours []netip.Prefix) 
 		if name == device || !collides(network, r.dst, ours) {
 			continue
 		}
-		wider := r.dst.Bits() < network.Bits()
+		// The overlay's own route has metric 0.
+		beaten := r.dst.Bits() < network.Bits() || r.dst == network && r.metric > 0
 		if r.nowhere && r.dst.Bits() <= network.Bits() {
 			continue // leads nowhere: nothing is hidden by a more specific route
 		}
 		add(Overlap{
 			What:     fmt.Sprintf("the route to %s (%s) on this host", r.dst, name),
 			Remedy:   "remove that route",
-			Shadowed: wider && r.gateway,
+			Shadowed: beaten && r.gateway,
 		})
 	}
 	return found

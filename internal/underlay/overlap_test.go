@@ -82,6 +82,17 @@ func TestWiderRouteThroughARouterIsShadowed(t *testing.T) {
 	}
 }
 
+func TestEqualRouteOfGreaterMetricIsShadowed(t *testing.T) {
+	network := netip.MustParsePrefix("10.244.0.0/16")
+	for metric, shadowed := range map[int]bool{0: false, 100: true} {
+		h := vagrant()
+		h.routes = append(h.routes, route{dst: network, index: 3, gateway: true, metric: metric})
+		if found := overlaps(h, network, "flannel0", nil); len(found) != 1 || found[0].Shadowed != shadowed {
+			t.Errorf("metric %d: got %+v", metric, found)
+		}
+	}
+}
+
 func TestNextHopsOfARouteAreOneOverlap(t *testing.T) {
 	h := vagrant()
 	for range 2 {
