@@ -23,10 +23,10 @@ func (c *Conn) sendAnyway(m *Message, errno unix.Errno) (sent int) {
 // sendApart sends each datagram of a train by itself. What became of them is in
 // m.
 func (c *Conn) sendApart(m *Message) {
-	m.Err, m.Lost = nil, 0
+	m.Err, m.Lost, m.Missing = nil, 0, 0
 	rest := m.Buffers
 	at := 0 // in rest[0]
-	for {
+	for j := 0; ; j++ {
 		var more bool
 		rest, at, more = c.takeDatagram(m, rest, at)
 		if !more {
@@ -34,6 +34,7 @@ func (c *Conn) sendApart(m *Message) {
 		}
 		if err := c.sendOne(); err != nil {
 			m.Lost++
+			m.Missing |= 1 << j
 			if m.Err == nil {
 				m.Err = err
 			}

@@ -67,6 +67,10 @@ type Message struct {
 	// that was not sent, and Lost is how many were not.
 	Err  error
 	Lost int
+
+	// Missing tells which datagrams Lost counts: bit j is set if datagram j, from 0
+	// to MaxSegments-1, was not sent. It has no meaning while Lost is zero.
+	Missing uint64
 }
 
 // Datagrams is how many datagrams a message of this many bytes is.

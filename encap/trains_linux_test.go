@@ -120,8 +120,22 @@ func TestTrainThatTheKernelRefuses(t *testing.T) {
 	}
 	a, _ := pair(t, Config{Offloads: allOffloads})
 	m := Message{SegmentSize: 4, Buffers: [][]byte{make([]byte, 9)}}
-	if n := a.sendAnyway(&m, unix.EIO); n != 0 || m.Err == nil || m.Lost != 3 {
-		t.Errorf("to nowhere: %d sent; %v, %d lost, want 3", n, m.Err, m.Lost)
+	if n := a.sendAnyway(&m, unix.EIO); n != 0 || m.Err == nil || m.Lost != 3 || m.Missing != 0b111 {
+		t.Errorf("to nowhere: %d sent; %v, %d lost, want 3, %b", n, m.Err, m.Lost, m.Missing)
+	}
+}
+
+// A train on a path that has become narrow, by a socket that sends none: the
+// datagram at its end may be short enough.
+func TestTrainTellsWhichDatagramsAreMissing(t *testing.T) {
+	a, b := pair(t, Config{Offloads: allOffloads})
+	const size = MaxPayload + 1 // what loopback takes, and a byte
+	m := Message{Addr: b.LocalAddr(), SegmentSize: size, Buffers: [][]byte{make([]byte, size), make([]byte, size), []byte("end")}}
+	if n := a.sendAnyway(&m, unix.EIO); n != 0 || m.Err != ErrTooLong || m.Lost != 2 || m.Missing != 0b011 {
+		t.Errorf("%d sent; %v, %d lost, want 2, %b", n, m.Err, m.Lost, m.Missing)
+	}
+	if got := receive(t, b, 1); got[0] != "end" {
+		t.Errorf("%q arrived, not the end", got)
 	}
 }
 

@@ -285,7 +285,7 @@ func (e *egress) count(o *outbox, i int) {
 	switch {
 	case m.Err == nil:
 		e.tally.carried(&t.hop.Peer.egress, t.packets, t.bytes)
-	case m.Lost > 0: // the kernel took some of them, nobody knows which
+	case m.Lost > 0: // the kernel took the others
 		e.tally.dropMany(SendFailed, m.Lost)
 		sent := t.packets - m.Lost
 		e.tally.carried(&t.hop.Peer.egress, sent, t.bytes/t.packets*sent)
@@ -312,10 +312,10 @@ func (e *egress) fail(header packet, _ []byte, whole bool) {
 // it known the path MTU. If the kernel's path MTU does not explain why the
 // message was too long, a packet is dropped, and a train is taken apart.
 //
-// Of a train that went datagram by datagram, those that are short enough are on
-// their way.
+// Of a train that went datagram by datagram some are on their way.
 func (e *egress) shorten(i int) {
-	t, apart := &e.out.trains[i], e.out.messages[i].Lost > 0
+	t, m := &e.out.trains[i], &e.out.messages[i]
+	apart := m.Lost > 0
 	limit := t.hop.Peer.limit(e.now)
 	if t.size <= limit {
 		limit = e.learnPathMTU(t.hop, t.size)
@@ -325,8 +325,8 @@ func (e *egress) shorten(i int) {
 		return
 	}
 	for j := range t.packets {
-		if n := t.length(j); apart && n <= limit {
-			e.tally.carried(&t.hop.Peer.egress, 1, n)
+		if apart && m.Missing>>j&1 == 0 {
+			e.tally.carried(&t.hop.Peer.egress, 1, t.length(j))
 			continue
 		}
 		e.resend(t, j, limit)
