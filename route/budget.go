@@ -6,8 +6,8 @@ import "time"
 // from the host's other threads.
 const (
 	// promptShare is for a lane that runs before ordinary threads amid bulk
-	// traffic. Its sleeps leave more to others in ordinary cases.
-	promptShare = 80
+	// traffic. Its nice value gives it as much of a core that it has to share.
+	promptShare = 90
 
 	// expressShare is for sparse flows on the express lane. A hundred thousand
 	// datagrams a second, each a wake-up of its own, take as much; a flood takes

@@ -128,7 +128,7 @@ func TestFloodsTakeNoCore(t *testing.T) {
 		}, "ordinary"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := flooded(t, test.express, 200, test.come)
+			s := flooded(t, test.express, 400, test.come)
 			last := ""
 			for _, event := range s.log {
 				if slices.Contains([]string{"equal", "ordinary", "prompt", "foremost"}, event) {
