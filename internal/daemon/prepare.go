@@ -35,6 +35,9 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 	if err := makeRunDir(d.cfg.RunDir); err != nil {
 		return err
 	}
+	if err := checkFilePlaces(d.cfg); err != nil {
+		return err
+	}
 	if err := d.chooseUnderlay(ctx); err != nil {
 		return err
 	}
