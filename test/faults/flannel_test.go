@@ -19,7 +19,7 @@ type migration struct {
 	hosts  []*lab.Host
 	leases leases
 	pods   map[*lab.Host]*lab.Pod
-	wires  map[netip.Prefix]netip.AddrPort // who has which lease
+	wires  map[netip.Prefix]netip.AddrPort // endpoint of each lease
 	list   []string                        // the same static peers for all hosts
 
 	flannel map[*lab.Host]*lab.PlainHost // that still run it, or again

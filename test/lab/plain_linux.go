@@ -17,7 +17,7 @@ import (
 type PlainHost struct {
 	device *os.File
 	conn   *net.UDPConn
-	peers  map[netip.Prefix]netip.AddrPort // who has which addresses
+	peers  map[netip.Prefix]netip.AddrPort // by the addresses that they have
 	ended  chan struct{}                   // one for each direction
 	once   sync.Once
 }
