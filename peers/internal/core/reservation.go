@@ -90,7 +90,7 @@ func (c *Core) refusal(m answer) string {
 	case m.By == m.From:
 		return "node " + c.nameOf(m.From) + " asks for " + subnet.String() + " itself"
 	}
-	return subnet.String() + " is promised to node " + c.nameOf(m.By)
+	return subnet.String() + " is promised to, or kept for, node " + c.nameOf(m.By)
 }
 
 // preferred are the slots to claim before any other, in this order: what the

@@ -150,3 +150,19 @@ func TestAFreePreferredSubnetIsHeldAndAnyOtherIsPassedOver(t *testing.T) {
 		}
 	}
 }
+
+// What another node says is shown to people: an address, or nothing of it.
+func TestARefusalShowsNoTextOfTheOtherNode(t *testing.T) {
+	w := newWorld(t, 6, 2, nil)
+	w.bootInTurn(w.hosts)
+	c := w.hosts[1].core
+	slot, _ := c.Network().SlotOf(staticSubnet)
+	for static, want := range map[string]bool{
+		"192.0.2.9:8285": true, "": false, "\x1b[31mroot:8285": false, "192.0.2.9:8285\nlease lost": false, strings.Repeat("9", 1<<12): false,
+	} {
+		got := c.refusal(answer{Slot: slot, Verdict: taken, Static: static})
+		if (got != "") != want || strings.ContainsAny(got, "\x1b\n") {
+			t.Errorf("%.40q gives %q", static, got)
+		}
+	}
+}

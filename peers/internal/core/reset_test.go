@@ -120,3 +120,25 @@ func FuzzReset(f *testing.F) {
 		}
 	})
 }
+
+func TestAPinOfAKeptSubnetWaitsWithTheReason(t *testing.T) {
+	w := newWorld(t, 4, 3, nil)
+	w.bootInTurn(w.hosts[:2])
+	w.run(5 * time.Second)
+	kept, _ := w.hosts[1].lease()
+	for _, h := range w.hosts[:2] {
+		h.crash()
+	}
+	w.hosts[0].reset()
+	w.hosts[0].boot()
+	w.hosts[2].config.Pin = kept
+	w.hosts[2].boot()
+	want := kept.String() + " is promised to, or kept for, node " + w.hosts[1].id.Short()
+	w.runUntil(10*time.Second, "the reason", func() bool { return w.hosts[2].core.View().Waiting == want })
+	w.hosts[1].reset()
+	w.hosts[1].boot() // and it is given to the node it is kept for
+	w.runUntil(20*time.Second, "its lease", w.hosts[1].confirmed)
+	if got, _ := w.hosts[1].lease(); got != kept {
+		t.Errorf("it has %s, want %s", got, kept)
+	}
+}
