@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -206,10 +207,15 @@ func (j *joiner) join(at netip.AddrPort) error {
 	if err == nil && g.transport.isOwnStream(try.local) {
 		return errSelf
 	}
-	if errors.Is(try.said, io.EOF) && g.transport.speaksOld(at) {
+	if err != nil && try.err == nil && isHangup(try.said) && g.transport.speaksOld(at) {
 		try.said = errOldFormat
 	}
 	return explainJoin(at, err, try)
+}
+
+// isHangup reports whether the other side has ended a stream without a word.
+func isHangup(said error) bool {
+	return said == nil || errors.Is(said, io.EOF) || errors.Is(said, syscall.ECONNRESET) || errors.Is(said, syscall.EPIPE)
 }
 
 // look exchanges state with the seeds, a few known nodes and whoever else is named, and returns with the first that answers, when all
