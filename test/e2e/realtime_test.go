@@ -100,17 +100,35 @@ func besideFlood(t *testing.T, h, from *lab.Host, parity uint16, datagram func(n
 	return share, rate
 }
 
-// flood sends until stop is closed.
+// floodTrain is how many datagrams the flood hands to the kernel at once.
+const floodTrain = 64
+
+// flood sends trains of datagrams, all of one length, until stop is closed.
 func flood(t *testing.T, from *lab.Host, to netip.AddrPort, parity uint16, datagram func(n int) []byte, sent *atomic.Int64, stop <-chan struct{}) {
 	conn := from.ListenUDP(t, at(from.Addr, 40000+parity))
 	defer conn.Close()
-	for n := 0; ; n++ {
+	raw, err := conn.SyscallConn()
+	if err == nil {
+		raw.Control(func(fd uintptr) {
+			err = unix.SetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_SEGMENT, len(datagram(0)))
+		})
+	}
+	if err != nil {
+		t.Errorf("make trains: %v", err)
+		return
+	}
+	for n := 0; ; n += floodTrain {
 		select {
 		case <-stop:
 			return
 		default:
-			conn.WriteToUDPAddrPort(datagram(n), to)
-			sent.Add(1)
+		}
+		var train []byte
+		for i := range floodTrain {
+			train = append(train, datagram(n+i)...)
+		}
+		if _, err := conn.WriteToUDPAddrPort(train, to); err == nil {
+			sent.Add(floodTrain)
 		}
 	}
 }
