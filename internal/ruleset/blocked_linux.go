@@ -1,0 +1,100 @@
+package ruleset
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/nftables"
+)
+
+// hooks of nf_tables, for ip and inet.
+var hookNames = map[nftables.ChainHook]string{
+	*nftables.ChainHookPrerouting: "prerouting", *nftables.ChainHookInput: "input", *nftables.ChainHookForward: "forward",
+	*nftables.ChainHookOutput: "output", *nftables.ChainHookPostrouting: "postrouting",
+}
+
+// BlockedFlows returns the flows that a base chain of this network namespace
+// certainly drops: of any table of nf_tables, which iptables' are as well, and
+// of iptables-legacy. A chain is judged only where every rule in the way can be
+// answered; whatever depends on more than a flow says may let it pass.
+// Tables whose name begins with skip are not looked at.
+func BlockedFlows(ctx context.Context, flows []Flow, skip string) ([]Blocked, error) {
+	all, err := blockedByNFTables(flows, skip)
+	if err != nil {
+		return nil, err
+	}
+	legacy, err := blockedByLegacy(ctx, flows)
+	return append(all, legacy...), err
+}
+
+func blockedByNFTables(flows []Flow, skip string) (all []Blocked, err error) {
+	conn, err := nftables.New()
+	if err != nil {
+		return nil, fmt.Errorf("ruleset: %w", err)
+	}
+	chains, err := conn.ListChains()
+	if err != nil {
+		return nil, fmt.Errorf("ruleset: list the chains of nf_tables: %w", err)
+	}
+	r := newReader(conn, chains)
+	for _, c := range chains {
+		if c.Hooknum == nil || c.Type != nftables.ChainTypeFilter || skip != "" && strings.HasPrefix(c.Table.Name, skip) {
+			continue
+		}
+		family := Family(c.Table.Family)
+		if family != FamilyIPv4 && family != FamilyInet {
+			continue
+		}
+		hook := hookNames[*c.Hooknum]
+		policy := c.Policy != nil && *c.Policy == nftables.ChainPolicyDrop
+		for _, f := range flows {
+			if !slices.Contains(f.Hooks, hook) {
+				continue
+			}
+			if why, drops := r.forFlow(c.Table, f).drops(c.Name, policy); drops {
+				all = append(all, Blocked{Flow: f, Chain: Chain{family, c.Table.Name, c.Name}, Hook: hook, Why: why})
+			}
+		}
+	}
+	return all, r.err
+}
+
+// legacyTime bounds a listing of iptables-legacy.
+const legacyTime = 8 * time.Second
+
+// legacyFilters are the tables of iptables-legacy that drop.
+var legacyFilters = []string{"raw", "mangle", "filter"}
+
+// blockedByLegacy looks at the tables of iptables-legacy that exist: to list
+// another one would make it.
+func blockedByLegacy(ctx context.Context, flows []Flow) (all []Blocked, err error) {
+	exist, err := LegacyTables()
+	if err != nil {
+		return nil, err
+	}
+	path, lookErr := exec.LookPath("iptables-legacy")
+	if lookErr != nil {
+		if path, lookErr = exec.LookPath("iptables"); lookErr != nil {
+			return nil, nil // nothing can be listed, nor was anything made here
+		}
+	}
+	for _, table := range legacyFilters {
+		if !slices.Contains(exist, table) {
+			continue
+		}
+		limited, cancel := context.WithTimeout(ctx, legacyTime)
+		cmd := exec.CommandContext(limited, path, "-w", "5", "-t", table, "-S")
+		cmd.WaitDelay = time.Second
+		out, err := cmd.Output()
+		cancel()
+		if err != nil {
+			return all, fmt.Errorf("ruleset: list the table %s with %s: %w", table, path, err)
+		}
+		all = append(all, blockedByText(table, string(out), flows)...)
+	}
+	return all, nil
+}

@@ -1,0 +1,13 @@
+// Package ruleset looks at the packet filter rules of this network namespace
+// without running a command: whether they changed, who changed them, and what
+// stands in the way of overlay traffic.
+//
+// Rules are kept in two places: nf_tables, where iptables puts its own
+// nowadays, and the legacy tables of iptables-legacy. Both have a cheap
+// fingerprint; nf_tables tells of changes as well.
+package ruleset
+
+import "errors"
+
+// ErrPlatform: not Linux.
+var ErrPlatform = errors.New("ruleset: flanneld runs on Linux only")
