@@ -1,0 +1,176 @@
+// Package ports keeps an nftables table in front of the members' ports.
+//
+// A member accepts a datagram by the address it comes from, so every program
+// that sends with a member's address could pass for that member: a container
+// behind masquerading, or an unprivileged process. The table stops them where
+// they send:
+//
+//	forward  what another namespace sends to a member's port is dropped
+//	output   what another user than root and the daemon sends there is dropped
+//	input    what comes by a bridge or a container's device to this host's
+//	         own ports is dropped
+//
+// A drop in any base chain is final in nf_tables, so no rule of another table
+// can let such a packet pass. The hooks see a packet after destination NAT and
+// before source NAT. Root, also root in a container with the host's network,
+// may still send: it could take the table away just as well.
+//
+// The table is written by netlink in one transaction, needs no nft command,
+// and stays when the daemon stops. It needs Linux 5.1 (meta iifkind).
+package ports
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"flanneld/internal/link"
+)
+
+// Errors that callers tell apart.
+var (
+	// ErrUnsupported: the kernel has no nf_tables, or not all that is needed.
+	ErrUnsupported = errors.New("ports: the kernel cannot do it with nf_tables")
+	// ErrPlatform: not Linux.
+	ErrPlatform = errors.New("ports: flanneld runs on Linux only")
+)
+
+// tablePrefix begins the name of every flanneld's table.
+const tablePrefix = "flanneld-"
+
+// TableName is the name of the device's table, of family ip.
+func TableName(device string) string { return tablePrefix + device }
+
+// Member is a host whose ports are protected.
+type Member struct {
+	Addr   netip.Addr // its endpoint's address, IPv4
+	Data   uint16     // UDP; 0: none
+	Gossip uint16     // UDP and TCP; 0: none, as static peers have
+	Self   bool       // this host
+}
+
+// Config is what the table says.
+type Config struct {
+	Device string // the overlay device; nothing that comes by it is let in
+	UID    uint32 // the daemon's user, which may send beside root
+	// Underlay names the devices by which other hosts are reached, whatever
+	// kind they are: an underlay may be a bridge.
+	Underlay []string
+	Members  []Member
+}
+
+// maxMembers bounds the sets. It is far above what a network holds.
+const maxMembers = 1 << 16
+
+// Validate reports what is wrong with a configuration.
+func (c Config) Validate() error {
+	if !link.ValidName(c.Device) {
+		return fmt.Errorf("ports: %q cannot be the overlay device's name", c.Device)
+	}
+	if len(c.Members) > maxMembers {
+		return fmt.Errorf("ports: %d members are more than %d", len(c.Members), maxMembers)
+	}
+	for _, name := range c.Underlay {
+		if name == "" || len(name) > 15 {
+			return fmt.Errorf("ports: %q cannot be a device's name", name)
+		}
+	}
+	for _, m := range c.Members {
+		if !m.Addr.Is4() {
+			return fmt.Errorf("ports: %s of a member is no IPv4 address", m.Addr)
+		}
+	}
+	return nil
+}
+
+// elements are the contents of the table's sets, as the kernel keeps them:
+// unordered keys of a fixed length.
+type elements map[string]map[string]bool
+
+// Names of the sets.
+const (
+	setData     = "data"     // address . port, UDP
+	setGossip   = "gossip"   // address . protocol . port
+	setMembers  = "members"  // addresses of other hosts
+	setUnderlay = "underlay" // device names
+	setKinds    = "kinds"    // of devices that containers are attached to
+)
+
+// ContainerKinds returns the kinds of devices that containers are attached to.
+func ContainerKinds() []string { return slices.Clone(containerKinds) }
+
+// containerKinds are the kinds of devices that containers are attached to.
+// Devices of another kind (network cards, bonds, VLANs, tunnels) lead to other
+// hosts.
+var containerKinds = []string{"bridge", "veth", "openvswitch", "netkit", "ipvlan"}
+
+// Protocol numbers, IANA.
+const (
+	protoTCP = 6
+	protoUDP = 17
+)
+
+// contents turns a configuration into the sets' keys.
+func (c Config) contents() elements {
+	e := elements{setData: {}, setGossip: {}, setMembers: {}, setUnderlay: {}, setKinds: {}}
+	for _, kind := range containerKinds {
+		e[setKinds][nameKey(kind)] = true
+	}
+	for _, name := range c.Underlay {
+		e[setUnderlay][nameKey(name)] = true
+	}
+	for _, m := range c.Members {
+		if !m.Self {
+			e[setMembers][addrKey(m.Addr)] = true
+		}
+		if m.Data != 0 {
+			e[setData][addrKey(m.Addr)+portKey(m.Data)] = true
+		}
+		if m.Gossip != 0 {
+			for _, proto := range []byte{protoTCP, protoUDP} {
+				e[setGossip][addrKey(m.Addr)+string([]byte{proto, 0, 0, 0})+portKey(m.Gossip)] = true
+			}
+		}
+	}
+	return e
+}
+
+func addrKey(a netip.Addr) string {
+	b := a.As4()
+	return string(b[:])
+}
+
+// portKey is a port in network order, filled up to a register of 4 bytes.
+func portKey(port uint16) string { return string([]byte{byte(port >> 8), byte(port), 0, 0}) }
+
+// nameKey is a device name, filled up to IFNAMSIZ.
+func nameKey(name string) string {
+	var b [16]byte
+	copy(b[:], name)
+	return string(b[:])
+}
+
+// minus returns the keys that other lacks, in order, so that equal changes
+// make equal transactions.
+func minus(keys, other map[string]bool) []string {
+	var missing []string
+	for k := range keys {
+		if !other[k] {
+			missing = append(missing, k)
+		}
+	}
+	slices.SortFunc(missing, cmp.Compare[string])
+	return missing
+}
+
+// equal reports whether two tables' sets hold the same keys.
+func (e elements) equal(other elements) bool {
+	for name, keys := range e {
+		if len(keys) != len(other[name]) || len(minus(keys, other[name])) > 0 {
+			return false
+		}
+	}
+	return true
+}
