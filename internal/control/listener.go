@@ -27,7 +27,14 @@ const (
 type listener struct {
 	*net.UnixListener
 	path  string
+	made  os.FileInfo // the socket that was made at path
 	slots chan struct{}
+}
+
+// inPlace reports whether the socket at path is the one that was made.
+func (l *listener) inPlace() bool {
+	info, err := os.Lstat(l.path)
+	return err == nil && os.SameFile(info, l.made)
 }
 
 // conn is one connection. verdict is what the caller is told, nil to go ahead.
@@ -54,7 +61,12 @@ func listen(path string) (*listener, error) {
 		l.Close()
 		return nil, fmt.Errorf("control: set the mode of %s: %w", path, err)
 	}
-	return &listener{UnixListener: l, path: path, slots: make(chan struct{}, maxConns)}, nil
+	made, err := os.Lstat(path)
+	if err != nil {
+		l.Close()
+		return nil, fmt.Errorf("control: look at %s: %w", path, err)
+	}
+	return &listener{UnixListener: l, path: path, made: made, slots: make(chan struct{}, maxConns)}, nil
 }
 
 // clearStale removes a socket nobody listens on any more.

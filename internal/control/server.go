@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 )
 
@@ -34,10 +35,13 @@ const (
 
 // Server answers on the control socket.
 type Server struct {
-	listener *listener
-	http     *http.Server
-	daemon   Daemon
-	log      *slog.Logger
+	http   *http.Server
+	daemon Daemon
+	log    *slog.Logger
+
+	mu       sync.Mutex
+	listener *listener // Renew puts another in its place
+	closed   bool
 }
 
 // Listen makes the socket at path, so that callers can connect from now on;
@@ -63,21 +67,64 @@ func Listen(path string, d Daemon, log *slog.Logger) (*Server, error) {
 
 // Serve answers until Shutdown or Close, and then returns nil.
 func (s *Server) Serve() error {
-	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+	for {
+		l := s.current()
+		err := s.http.Serve(l)
+		if errors.Is(err, http.ErrServerClosed) {
+			return nil
+		}
+		if s.current() == l {
+			return err
+		}
+	}
+}
+
+func (s *Server) current() *listener {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.listener
+}
+
+// InPlace reports whether the socket that callers find is this server's.
+func (s *Server) InPlace() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed || s.listener.inPlace()
+}
+
+// Renew makes the socket again where it was removed. Requests under way are
+// answered. It does not take the place of another daemon's socket that answers.
+func (s *Server) Renew() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.listener.inPlace() {
+		return nil
+	}
+	renewed, err := listen(s.listener.path)
+	if err != nil {
 		return err
 	}
-	return nil
+	old := s.listener
+	s.listener = renewed
+	old.SetUnlinkOnClose(false) // the path is the new one's
+	return old.Close()
 }
 
 // Shutdown removes the socket, lets the requests under way finish until ctx
 // ends, and closes what is left.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
 	err := s.http.Shutdown(ctx)
 	return errors.Join(err, s.close())
 }
 
 // close also closes a listener that was never served.
 func (s *Server) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
 	err := s.http.Close()
 	if lerr := s.listener.Close(); lerr != nil && !errors.Is(lerr, net.ErrClosed) {
 		err = errors.Join(err, lerr)

@@ -176,6 +176,9 @@ const (
 	FirewallOK     = "ok"
 	FirewallNone   = "none"   // this host has no iptables; Host.FirewallNote says more
 	FirewallFailed = "failed" // the rules could not be put in place
+	// FirewallOverruled: the rules are in place, and another program's rules
+	// drop overlay traffic all the same.
+	FirewallOverruled = "overruled"
 )
 
 // Host is what was set up on this host beside the device.

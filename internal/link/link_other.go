@@ -2,6 +2,8 @@
 
 package link
 
+import "context"
+
 // Ensure returns ErrPlatform.
 func Ensure(Config) ([]string, error) { return nil, ErrPlatform }
 
@@ -16,3 +18,12 @@ func Remove(string) error { return ErrPlatform }
 
 // EnableForwarding returns ErrPlatform.
 func EnableForwarding() (bool, error) { return false, ErrPlatform }
+
+// Watch returns ErrPlatform.
+func Watch(context.Context) (<-chan struct{}, error) { return nil, ErrPlatform }
+
+// Forwards returns ErrPlatform.
+func Forwards(string) (bool, error) { return false, ErrPlatform }
+
+// EnsureForwarding returns ErrPlatform.
+func EnsureForwarding(string) ([]string, error) { return nil, ErrPlatform }

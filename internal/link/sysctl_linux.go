@@ -1,0 +1,116 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"flanneld/internal/link/rtnl"
+)
+
+// Indices of the settings in IFLA_INET_CONF (linux/ip.h, IPV4_DEVCONF_*).
+const (
+	devconfForwarding = 1
+	devconfRPFilter   = 8
+)
+
+// rtmgrpNetconf is the group that tells of settings, RTNLGRP_IPV4_NETCONF
+// (Linux 3.8), as a bit.
+const rtmgrpNetconf = 1 << (unix.RTNLGRP_IPV4_NETCONF - 1)
+
+// Values of rp_filter: strict drops a packet whose source the routing would
+// reach by another device, loose one whose source it would not reach at all.
+const (
+	rpStrict = "1"
+	rpLoose  = 2
+)
+
+// Watch tells, on a channel of capacity one, that links, addresses, routes or
+// IPv4 settings of devices have changed. It ends with ctx.
+func Watch(ctx context.Context) (<-chan struct{}, error) {
+	return rtnl.WatchGroups(ctx, unix.NETLINK_ROUTE,
+		unix.RTMGRP_LINK|unix.RTMGRP_IPV4_IFADDR|unix.RTMGRP_IPV4_ROUTE|rtmgrpNetconf)
+}
+
+// Forwards reports whether the kernel forwards packets that come in by the
+// device.
+func Forwards(name string) (bool, error) {
+	value, err := setting(name, "forwarding")
+	return value == "1", err
+}
+
+// EnsureForwarding has the kernel forward what comes in by the device, and not
+// drop it for its source address, and returns what had been otherwise. It sets
+// by netlink, which also works where /proc/sys is read-only.
+func EnsureForwarding(name string) (changed []string, err error) {
+	forwarding, err := setting(name, "forwarding")
+	if err != nil {
+		return nil, err
+	}
+	if forwarding != "1" {
+		if err := set(name, devconfForwarding, 1); err != nil {
+			return nil, fmt.Errorf("link: net.ipv4.conf.%s.forwarding is %s and cannot be set: %w", name, forwarding, err)
+		}
+		changed = append(changed, fmt.Sprintf("net.ipv4.conf.%s.forwarding was %s", name, forwarding))
+	}
+	strict, err := filtersStrictly(name)
+	if err != nil {
+		return changed, err
+	}
+	if strict {
+		if err := set(name, devconfRPFilter, rpLoose); err != nil {
+			return changed, fmt.Errorf("link: net.ipv4.conf.%s.rp_filter cannot be set: %w", name, err)
+		}
+		changed = append(changed, fmt.Sprintf("net.ipv4.conf.%s.rp_filter was strict", name))
+	}
+	return changed, nil
+}
+
+// filtersStrictly: the greater value of the device and of all devices counts.
+func filtersStrictly(name string) (bool, error) {
+	all, err := setting("all", "rp_filter")
+	if err != nil {
+		return false, err
+	}
+	own, err := setting(name, "rp_filter")
+	return max(all, own) == rpStrict, err
+}
+
+// setting reads one of the device's IPv4 settings.
+func setting(name, key string) (string, error) {
+	value, err := os.ReadFile("/proc/sys/net/ipv4/conf/" + name + "/" + key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("link: %w: %s", ErrNoDevice, name)
+	} else if err != nil {
+		return "", fmt.Errorf("link: read net.ipv4.conf.%s.%s: %w", name, key, err)
+	}
+	return strings.TrimSpace(string(value)), nil
+}
+
+// set changes one of the device's IPv4 settings (RTM_SETLINK, IFLA_AF_SPEC,
+// Linux 2.6.38).
+func set(name string, index int, value uint32) error {
+	l, _, err := readLink(name)
+	if err != nil {
+		return err
+	}
+	request := nl.NewNetlinkRequest(unix.RTM_SETLINK, unix.NLM_F_ACK)
+	message := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	message.Index = int32(l.Attrs().Index)
+	request.AddData(message)
+	spec := nl.NewRtAttr(unix.IFLA_AF_SPEC, nil)
+	settings := spec.AddRtAttr(unix.AF_INET, nil).AddRtAttr(iflaInetConf, nil)
+	settings.AddRtAttr(index, nl.Uint32Attr(value))
+	request.AddData(spec)
+	_, err = request.Execute(unix.NETLINK_ROUTE, 0)
+	return err
+}
+
+// iflaInetConf is IFLA_INET_CONF (linux/if_link.h).
+const iflaInetConf = 1
