@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"flanneld/internal/envfile"
-	"flanneld/internal/firewall"
 	"flanneld/internal/link"
 	"flanneld/peers"
 )
@@ -42,10 +41,14 @@ func (d *daemon) writeFiles(p *plane) error {
 	if err != nil {
 		return err
 	}
-	if err := envfile.Write(d.cfg.SubnetPath(), env); err != nil {
-		return err
+	files := []file{{d.cfg.SubnetPath(), env}, {d.cfg.DockerPath(), docker}}
+	for _, f := range files {
+		if err := envfile.Write(f.path, f.content); err != nil {
+			return err
+		}
 	}
-	return envfile.Write(d.cfg.DockerPath(), docker)
+	d.guard.keepFiles(files)
+	return nil
 }
 
 // tell logs what is waited for, and passes the state on, when either is news.
@@ -94,7 +97,8 @@ func statusLine(s *peers.Snapshot) string {
 // dismantle removes what was set up on the host, after the lease was handed
 // back. It does what it can, and returns what it could not do.
 func (d *daemon) dismantle() (notes []string) {
-	d.closePlane(nil)
+	d.closePlane()
+	d.endGuard() // or it would put back what is removed here
 	note := func(err error) {
 		if err != nil {
 			d.log.Error("not removed", "error", err)
@@ -102,7 +106,7 @@ func (d *daemon) dismantle() (notes []string) {
 		}
 	}
 	note(link.Remove(d.cfg.Device))
-	note(firewall.Remove(d.cfg.Device))
+	note(removeRules(d.cfg.Device))
 	for _, path := range []string{d.cfg.SubnetPath(), d.cfg.DockerPath()} {
 		if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
 			note(err)

@@ -1,15 +1,18 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"flanneld/internal/config"
 	"flanneld/internal/control"
 	"flanneld/internal/firewall"
 	"flanneld/internal/link"
+	"flanneld/internal/ports"
 	"flanneld/tun"
 )
 
@@ -27,7 +30,7 @@ func Cleanup(c config.Config) (removed []string, err error) {
 	}
 	removed = append(removed, device...)
 	// Not told whether there were any; without iptables there were none.
-	if err := firewall.Remove(c.Device); err != nil {
+	if err := removeRules(c.Device); err != nil {
 		return removed, err
 	}
 	for _, path := range []string{c.SubnetPath(), c.DockerPath(), c.SocketPath()} {
@@ -41,6 +44,17 @@ func Cleanup(c config.Config) (removed []string, err error) {
 		removed = append(removed, path)
 	}
 	return removed, nil
+}
+
+// removeTime bounds how long the removal of rules may take.
+const removeTime = 20 * time.Second
+
+// removeRules takes away the firewall rules, and the table in front of the
+// ports.
+func removeRules(device string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), removeTime)
+	defer cancel()
+	return errors.Join(firewall.Remove(ctx, device), ports.Remove(device))
 }
 
 // removeDevice deletes our device unless a daemon in another run directory uses

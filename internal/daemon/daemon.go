@@ -53,6 +53,9 @@ type daemon struct {
 	table    route.Table
 	notify   notifier
 	problems *problem.Board
+	guard    *guard
+	endGuard func() // may be called again
+	opened   bool   // a data plane was made since the start
 
 	peersDone chan error      // what peers.Run returned
 	left      chan leaveReply // from a request to leave, once the lease is handed back
@@ -67,7 +70,6 @@ type daemon struct {
 	directory directory
 	hops      []hop             // of the newest routes
 	notes     map[string]string // by node, from the newest routes
-	guarded   guardState        // by guards of planes that are gone
 	ready     time.Duration     // from start to READY=1; 0: not yet
 
 	waiting map[string]bool // what was logged, without numbers, since the lease was last confirmed
@@ -86,7 +88,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	d := &daemon{
 		cfg: o.Config, version: o.Version, log: o.Log, reload: o.Reload, started: time.Now(),
 		peersDone: make(chan error, 1), left: make(chan leaveReply), ended: make(chan struct{}), directory: directory{},
-		problems: problem.NewBoard(o.Log),
+		problems: problem.NewBoard(o.Log), endGuard: func() {},
 	}
 	defer close(d.ended)
 	room := processors{d.cfg.Lanes}
@@ -96,6 +98,9 @@ func Run(ctx context.Context, o Options) (err error) {
 			return nil // asked to stop while it waited
 		}
 		return err
+	}
+	if err := d.beginGuard(); err != nil {
+		return errors.Join(err, d.node.Close())
 	}
 	serving := make(chan error, 1)
 	go func() { serving <- d.server.Serve() }()
@@ -164,6 +169,7 @@ func (d *daemon) update() error {
 			return err
 		}
 	}
+	d.protectPorts(s)
 	return errors.Join(d.route(s), d.announce(s))
 }
 
@@ -241,7 +247,9 @@ func (d *daemon) stop(endPeers context.CancelFunc) error {
 			err = errors.Join(err, errors.New("gossip did not stop in time"))
 		}
 	}
-	d.closePlane(deadline.C)
+	d.closePlane()
+	d.endGuard()
+	d.withdrawPorts()
 	closeSockets(d.sockets)
 	return err
 }

@@ -2,39 +2,79 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
+	"flanneld/internal/config"
 	"flanneld/internal/control"
 	"flanneld/internal/firewall"
 	"flanneld/internal/link"
+	"flanneld/internal/ports"
+	"flanneld/internal/problem"
 )
 
-// guardInterval is how often the host is looked at. Rules that somebody flushed
-// are to be back within 10 s.
+// guardInterval is how often the host is looked at. Rules that another program
+// flushed are to be back within 10 s.
 const guardInterval = 3 * time.Second
 
-// When somebody changes rules, ours are looked at soon: dockerd's start would
+// When something changes, it is looked at soon: a start of dockerd would
 // otherwise hide source addresses for some seconds, and connections keep what
-// they began with. Several changes at once make one look, and a host whose
-// rules change all the time is looked at once a second.
+// they began with. Several changes at once make one look. On a host that
+// changes all the time the next look waits for costFactor times what the last
+// one took, so that the guard takes a twentieth of a core at most.
 const (
-	changeDelay    = 200 * time.Millisecond
-	changeInterval = time.Second
+	changeDelay = 200 * time.Millisecond
+	minPause    = time.Second
+	maxPause    = 8 * time.Second
+	costFactor  = 20
 )
 
+// pauseAfter is how long to wait after a look that took so long.
+func pauseAfter(took time.Duration) time.Duration {
+	return min(max(minPause, costFactor*took), maxPause)
+}
+
 // guard puts back what other programs take away from the host: device settings,
-// firewall rules, forwarding. Running iptables can take long when another
-// program holds its lock, which is why this has a goroutine of its own.
+// firewall rules, forwarding, files. It lives as long as the daemon. Each kind
+// has a goroutine of its own, because iptables can take long; nothing of the
+// data plane waits for any of them.
 type guard struct {
-	log   *slog.Logger
-	link  link.Config
-	rules *firewall.Firewall
+	log      *slog.Logger
+	problems *problem.Board
+	server   *control.Server
+	runDir   string
+	ports    *ports.Table
+
+	deviceName string
+
+	rulesWake  chan struct{} // capacity one: another target
+	portsWake  chan struct{} // other members, or another underlay
+	othersWake chan struct{} // another target, or other links
+	deviceWake chan struct{}
+
+	device sync.Mutex // held while the device is looked at
 
 	mu sync.Mutex
 	guardState
+	target   *target
+	members  []ports.Member
+	underlay string // the device that datagrams leave by
+	// overruled says which rule of another program drops what must pass.
+	overruled string
+}
+
+// target is what a data plane needs on the host.
+type target struct {
+	link    link.Config
+	network netip.Prefix
+	lease   netip.Prefix
+	rules   *firewall.Firewall
+	settled chan struct{} // closed after the first look at the rules
+	ctx     context.Context
+	cancel  context.CancelFunc
+	files   []file // once they are written
 }
 
 // guardState is what status shows.
@@ -43,137 +83,96 @@ type guardState struct {
 	firewallRepairs        uint64
 	deviceRepairs          uint64
 	forwardingChanged      bool
-	trouble                string // last logged about the device
 }
 
-// run looks after the host until ctx ends. settled is closed after the first
-// round, when all is in place that can be.
-func (g *guard) run(ctx context.Context, settled chan<- struct{}) {
-	tick := time.NewTicker(guardInterval)
-	defer tick.Stop()
-	changes, err := watchRuleset(ctx)
-	if err != nil {
-		g.log.Debug("rules are looked at every few seconds only", "error", err)
-	}
-	g.forwarding()
-	g.firewallRound(true)
-	close(settled)
-	var soon <-chan time.Time // set: a look is due
-	var looked time.Time      // because of a change
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-changes:
-			if soon == nil {
-				soon = time.After(max(changeDelay, changeInterval-time.Since(looked)))
-			}
-			continue
-		case <-soon:
-			looked, soon = time.Now(), nil
-		case <-tick.C:
-			g.forwarding()
-			g.deviceRound()
-		}
-		g.firewallRound(false)
+func newGuard(log *slog.Logger, problems *problem.Board, server *control.Server, c config.Config, table *ports.Table) *guard {
+	wake := func() chan struct{} { return make(chan struct{}, 1) }
+	return &guard{
+		log: log, problems: problems, server: server, runDir: c.RunDir, deviceName: c.Device, ports: table,
+		rulesWake: wake(), portsWake: wake(), othersWake: wake(), deviceWake: wake(),
 	}
 }
 
-// after adds what earlier guards did.
-func (s guardState) after(earlier guardState) guardState {
-	s.firewallRepairs += earlier.firewallRepairs
-	s.deviceRepairs += earlier.deviceRepairs
-	s.forwardingChanged = s.forwardingChanged || earlier.forwardingChanged
-	return s
+// run looks after the host until ctx ends.
+func (g *guard) run(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, loop := range []func(context.Context){g.deviceLoop, g.rulesLoop, g.portsLoop, g.otherRulesLoop} {
+		all.Go(func() { loop(ctx) })
+	}
+	all.Wait()
+}
+
+// keep has the guard look after a data plane. The channel is closed after the
+// first look at the firewall rules, whatever came of it.
+func (g *guard) keep(l link.Config, lease netip.Prefix, rules *firewall.Firewall) <-chan struct{} {
+	t := &target{link: l, network: l.Network, lease: lease, rules: rules, settled: make(chan struct{})}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	g.mu.Lock()
+	g.target = t
+	g.mu.Unlock()
+	poke(g.rulesWake)
+	poke(g.othersWake)
+	poke(g.deviceWake)
+	return t.settled
+}
+
+// keepFiles has the guard look after the files of the data plane as well.
+func (g *guard) keepFiles(files []file) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.target != nil {
+		g.target.files = files
+	}
+}
+
+// release ends what keep began. A running iptables is killed; when release
+// returns nothing touches the device any more.
+func (g *guard) release() {
+	g.mu.Lock()
+	t := g.target
+	g.target = nil
+	g.mu.Unlock()
+	if t != nil {
+		t.cancel()
+	}
+	g.device.Lock() // netlink only: milliseconds
+	defer g.device.Unlock()
+}
+
+// protect tells whose ports must be reached by the daemon alone.
+func (g *guard) protect(members []ports.Member, underlay string) {
+	g.mu.Lock()
+	g.members, g.underlay = members, underlay
+	g.mu.Unlock()
+	poke(g.portsWake)
+}
+
+func (g *guard) current() *target {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.target
 }
 
 func (g *guard) state() guardState {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.guardState
+	s := g.guardState
+	if s.firewall == control.FirewallOK && g.overruled != "" {
+		s.firewall, s.firewallNote = control.FirewallOverruled, g.overruled
+	}
+	return s
 }
 
-// forwarding keeps net.ipv4.ip_forward on.
-func (g *guard) forwarding() {
-	changed, err := link.EnableForwarding()
-	switch {
-	case err != nil:
-		g.logOnce("ip_forward", err)
-	case changed:
-		g.log.Info("net.ipv4.ip_forward was off, turned it on")
-		g.mu.Lock()
-		g.forwardingChanged = true
-		g.mu.Unlock()
-	}
-}
-
-// deviceRound corrects the device. One that is gone is the forwarder's to
-// notice.
-func (g *guard) deviceRound() {
-	repaired, err := link.Ensure(g.link)
-	if err != nil && !errors.Is(err, link.ErrNoDevice) {
-		g.logOnce("device", err)
-		return
-	}
-	if len(repaired) > 0 {
-		g.log.Warn("device was changed by somebody, put right", "device", g.link.Name, "what", repaired)
-	}
+func (g *guard) deviceRepaired() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.trouble = ""
-	if len(repaired) > 0 {
-		g.deviceRepairs++
-	}
+	g.deviceRepairs++
 }
 
-// logOnce logs a failure when it is another one than last time.
-func (g *guard) logOnce(what string, err error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	text := what + ": " + err.Error()
-	if g.trouble != text {
-		g.log.Error("host cannot be put right, trying again", "what", what, "error", err)
-		g.trouble = text
-	}
-}
-
-// firewallRound puts the rules in place; what it had to do is worth a line, at
-// the first time a quiet one.
-func (g *guard) firewallRound(first bool) {
-	changes, err := g.rules.Ensure()
-	state, note := control.FirewallOK, ""
-	switch {
-	case errors.Is(err, firewall.ErrNoIPTables):
-		state, note = control.FirewallNone, "no iptables on this host"
-	case err != nil:
-		state, note = control.FirewallFailed, err.Error()
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if state != g.firewall || note != g.firewallNote {
-		g.logFirewall(state, err)
-	}
-	g.firewall, g.firewallNote = state, note
-	switch {
-	case len(changes) == 0:
-	case first:
-		g.log.Info("firewall rules in place", "changes", len(changes))
+// poke wakes a loop that listens on a channel of capacity one.
+func poke(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
 	default:
-		g.firewallRepairs++
-		g.log.Warn("firewall rules were changed by somebody, put back", "what", changes)
-	}
-}
-
-// logFirewall tells of a change of state; g.mu is held.
-func (g *guard) logFirewall(state string, err error) {
-	switch state {
-	case control.FirewallOK:
-		if g.firewall != "" {
-			g.log.Info("firewall rules are in place again")
-		}
-	case control.FirewallNone:
-		g.log.Warn("no iptables on this host: firewall rules are left to you")
-	default:
-		g.log.Error("firewall rules could not be put in place, trying again", "error", err)
 	}
 }

@@ -64,7 +64,7 @@ func (d *daemon) renewPlane() error {
 		return nil
 	}
 	lease, network := d.plane.lease, d.plane.network
-	d.closePlane(nil)
+	d.closePlane()
 	p, err := d.openPlane(lease, network)
 	if err != nil {
 		return err

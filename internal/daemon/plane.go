@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"time"
 
 	"flanneld/encap"
 	"flanneld/internal/firewall"
@@ -21,8 +20,8 @@ import (
 // devices have, twice a TUN's default, to bridge the pauses of a busy host.
 const txQueueLen = 1000
 
-// plane is the data plane for one lease: device, forwarder, firewall rules, and
-// the guard that keeps them as they should be.
+// plane is the data plane for one lease: device and forwarder. The guard keeps
+// what it needs on the host.
 type plane struct {
 	lease     netip.Prefix
 	network   netip.Prefix
@@ -30,15 +29,13 @@ type plane struct {
 	device    *tun.Device
 	sockets   []*encap.Conn // the forwarder's, for looking at
 	forwarder *route.Forwarder
-	guard     *guard
 	prober    *probe.Prober // of the paths to peers
 	mirror    *probe.Prober // of this host's own device
 	cancel    context.CancelFunc
-	done      chan error    // what the forwarder returned, once
-	guarded   chan struct{} // closed when the guard has ended
-	probed    chan struct{} // closed when the probers have ended
-	settled   chan struct{} // closed by the guard after its first round; nil once that was seen
-	announced bool          // the files are written and READY=1 was sent
+	done      chan error      // what the forwarder returned, once
+	probed    chan struct{}   // closed when the probers have ended
+	settled   <-chan struct{} // closed by the guard after its first look at the rules; nil once that was seen
+	announced bool            // the files are written and READY=1 was sent
 }
 
 // replacePlane makes the data plane for the lease in s. One for another lease
@@ -51,7 +48,7 @@ func (d *daemon) replacePlane(s *peers.Snapshot) error {
 	d.reportOwnSubnet(lease)
 	if d.plane != nil {
 		d.log.Warn("lease changed: docker0 must be given the new subnet", "old", d.plane.lease, "new", lease)
-		d.closePlane(nil)
+		d.closePlane()
 	}
 	// Routes first, so that the first packet finds them.
 	if err := d.route(s); err != nil {
@@ -75,7 +72,7 @@ func (d *daemon) openPlane(lease, network netip.Prefix) (_ *plane, err error) {
 	}
 	p := &plane{
 		lease: lease, network: network,
-		done: make(chan error, 1), guarded: make(chan struct{}), probed: make(chan struct{}), settled: make(chan struct{}),
+		done: make(chan error, 1), probed: make(chan struct{}),
 		link: link.Config{
 			Name: d.cfg.Device, Alias: link.AliasPrefix + " " + d.node.Snapshot().Self.ID, Addr: lease.Addr(),
 			MTU: d.mtu, Network: network, TxQueueLen: txQueueLen,
@@ -99,6 +96,7 @@ func (d *daemon) openPlane(lease, network netip.Prefix) (_ *plane, err error) {
 	if err := d.startForwarder(p); err != nil {
 		return nil, err
 	}
+	d.opened = true
 	d.log.Info("forwarding", "device", p.link.Name, "lease", lease, "mtu", d.mtu, "lanes", d.cfg.Lanes,
 		"created", p.device.Created(), "changes", len(changes))
 	return p, nil
@@ -129,7 +127,6 @@ func (d *daemon) startForwarder(p *plane) error {
 	p.sockets = sockets
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
-	p.guard = &guard{log: d.log, link: p.link, rules: rules}
 	d.mu.Lock()
 	d.aim(p)
 	d.mu.Unlock()
@@ -138,10 +135,7 @@ func (d *daemon) startForwarder(p *plane) error {
 		defer close(p.probed)
 		p.runProbers(ctx)
 	}()
-	go func() {
-		defer close(p.guarded)
-		p.guard.run(ctx, p.settled)
-	}()
+	p.settled = d.guard.keep(p.link, p.lease, rules)
 	return nil
 }
 
@@ -157,9 +151,8 @@ func lanes(device *tun.Device, sockets []*encap.Conn) []route.Lane {
 }
 
 // closePlane stops forwarding and guarding. The device stays. Traffic counted so
-// far is kept. The guard may wait for another program's lock; when late fires,
-// it is left to the end of the process.
-func (d *daemon) closePlane(late <-chan time.Time) {
+// far is kept.
+func (d *daemon) closePlane() {
 	p := d.plane
 	if p == nil {
 		return
@@ -171,15 +164,11 @@ func (d *daemon) closePlane(late <-chan time.Time) {
 	if p.done != nil {
 		<-p.done
 	}
-	select {
-	case <-p.guarded:
-	case <-late:
-	}
+	d.guard.release()
 	_ = p.device.Close() // its queues were the forwarder's
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.totals.add(p.forwarder.Stats())
-	d.guarded = p.guard.state().after(d.guarded)
 	d.plane = nil
 }
 
@@ -188,7 +177,7 @@ func (d *daemon) closePlane(late <-chan time.Time) {
 func (d *daemon) rebuild(failure error) error {
 	lease, network := d.plane.lease, d.plane.network
 	d.plane.done = nil // it was just read
-	d.closePlane(nil)
+	d.closePlane()
 	if !errors.Is(failure, tun.ErrDeviceGone) {
 		return fmt.Errorf("forwarding ended: %w", failure)
 	}
@@ -200,7 +189,7 @@ func (d *daemon) rebuild(failure error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.plane = p
-	d.guarded.deviceRepairs++
+	d.guard.deviceRepaired()
 	return nil
 }
 

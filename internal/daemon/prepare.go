@@ -32,6 +32,12 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := checkDirectory(d.cfg.StateDir, "--state-dir"); err != nil {
+		return err
+	}
+	if err := checkDirectory(d.cfg.RunDir, "--run-dir"); err != nil {
+		return err
+	}
 	if err := makeRunDir(d.cfg.RunDir); err != nil {
 		return err
 	}

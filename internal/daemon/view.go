@@ -95,9 +95,9 @@ func (r roll) missing(ids []string) []control.Missing {
 // fillLive adds what changes with the plane.
 func (d *daemon) fillLive(out *control.Status) {
 	d.mu.Lock()
-	p, sum, g, ready := d.plane, d.totals.with(route.Counters{}), d.guarded, d.ready
+	p, sum, g, ready := d.plane, d.totals.with(route.Counters{}), d.guard.state(), d.ready
 	if p != nil {
-		sum, g = d.totals.with(p.forwarder.Stats()), p.guard.state().after(d.guarded)
+		sum = d.totals.with(p.forwarder.Stats())
 	}
 	d.mu.Unlock()
 	out.Egress, out.Ingress, out.Drops = sum.egress, sum.ingress, sum.drops

@@ -5,14 +5,18 @@
 // 28 every container has a rule in raw PREROUTING that drops packets to it
 // from anywhere but its bridge, and containers' packets are masqueraded
 // wherever they leave the bridge. One chain a table, named after the device,
-// holds the exceptions; a jump to it is kept before all other rules:
+// holds the exceptions, and a jump leads to it:
 //
 //	raw    PREROUTING              what comes in by the device, to the lease
 //	filter DOCKER-USER or FORWARD  what the device and the lease exchange
 //	nat    POSTROUTING             overlay traffic keeps its source address
 //
-// DOCKER-USER is the place Docker leaves alone when it restarts, so it is
-// used where FORWARD begins with it; otherwise the jump is in FORWARD itself.
+// In PREROUTING, POSTROUTING and FORWARD the jump is kept before all other
+// rules. DOCKER-USER is the operator's: there the jump is kept after all rules
+// that can take effect. Docker leaves that chain alone when it restarts, so it
+// is used where FORWARD begins with it. Where FORWARD reaches it later, the
+// jump is in FORWARD, and flanneld's chain sends overlay traffic through
+// DOCKER-USER before it accepts it. So the operator's rules always decide first.
 // Every rule names the device, except for masquerading, so several overlays
 // on one host do not disturb one another, and a chain left behind by a device
 // that is gone matches nothing of another's.
@@ -31,6 +35,8 @@ var (
 	// ErrNoIPTables: no iptables command on this host, so nothing that it
 	// could have set up stands in the way either. Worth one line in the log.
 	ErrNoIPTables = errors.New("firewall: no iptables command found: rules are left to you")
+	// ErrHangs: an iptables command did not end in time and was killed.
+	ErrHangs = errors.New("firewall: iptables hangs")
 	// ErrPlatform: not Linux.
 	ErrPlatform = errors.New("firewall: flanneld runs on Linux only")
 )

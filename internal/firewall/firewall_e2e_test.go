@@ -29,14 +29,14 @@ func backends(t *testing.T, test func(*testing.T)) {
 				t.Fatal(err)
 			}
 			t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
-			before := ruleset(t)
+			before := allRules(t)
 			t.Cleanup(func() {
 				for _, table := range []string{"raw", "filter", "nat"} {
 					linktest.Run(t, "iptables -t "+table+" -F")
 					linktest.Run(t, "iptables -t "+table+" -X")
 				}
 				linktest.Run(t, "iptables -P FORWARD ACCEPT")
-				if after := ruleset(t); after != before {
+				if after := allRules(t); after != before {
 					t.Errorf("the test left rules behind:\n%s", after)
 				}
 			})
@@ -45,8 +45,8 @@ func backends(t *testing.T, test func(*testing.T)) {
 	}
 }
 
-// ruleset is everything there is, in iptables' words.
-func ruleset(t *testing.T) string {
+// allRules is everything there is, in iptables' words.
+func allRules(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
 	for _, table := range []string{"raw", "filter", "nat"} {
@@ -73,12 +73,12 @@ func newFirewall(t *testing.T, c Config) *Firewall {
 // ensure runs Ensure and then expects a second run to find nothing to do.
 func ensure(t *testing.T, f *Firewall) (changed []string) {
 	t.Helper()
-	changed, err := f.Ensure()
+	changed, err := f.Ensure(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := f.Ensure(); err != nil || len(again) > 0 {
-		t.Fatalf("Ensure is not idempotent: first %q, then %q, %v\n%s", changed, again, err, ruleset(t))
+	if again, err := f.Ensure(t.Context()); err != nil || len(again) > 0 {
+		t.Fatalf("Ensure is not idempotent: first %q, then %q, %v\n%s", changed, again, err, allRules(t))
 	}
 	return changed
 }
@@ -103,7 +103,7 @@ const docker28 = `
 func TestRulesAreAddedOnceAndRemovedWhole(t *testing.T) {
 	backends(t, func(t *testing.T) {
 		linktest.Script(t, docker28)
-		before := ruleset(t)
+		before := allRules(t)
 		c := testConfig("flannel0")
 		c.Masquerade = true
 		f := newFirewall(t, c)
@@ -111,11 +111,11 @@ func TestRulesAreAddedOnceAndRemovedWhole(t *testing.T) {
 			t.Errorf("first Ensure: %q", changed)
 		}
 		for range 2 {
-			if err := f.Remove(); err != nil {
+			if err := f.Remove(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if after := ruleset(t); after != before {
+		if after := allRules(t); after != before {
 			t.Errorf("Remove left\n%s\ninstead of\n%s", after, before)
 		}
 	})
@@ -131,10 +131,14 @@ func TestJumpStaysBeforeDockersRules(t *testing.T) {
 			iptables -t nat -I POSTROUTING -s 10.244.7.0/24 ! -o docker0 -j MASQUERADE
 			iptables -I DOCKER-USER -j DROP`)
 		ensure(t, f)
-		for table, parent := range map[string]string{"raw": "PREROUTING", "nat": "POSTROUTING", "filter": "DOCKER-USER"} {
+		for table, parent := range map[string]string{"raw": "PREROUTING", "nat": "POSTROUTING"} {
 			if got := chain(t, table, parent); got[0] != "-j FLANNELD-flannel0" {
 				t.Errorf("%s %s: %q", table, parent, got)
 			}
+		}
+		want := []rule{"-j DROP", "-j FLANNELD-flannel0"} // the operator's own place
+		if got := chain(t, "filter", "DOCKER-USER"); !slices.Equal(got, want) {
+			t.Errorf("DOCKER-USER: %q", got)
 		}
 	})
 }
@@ -152,7 +156,7 @@ func TestJumpFollowsDockerUser(t *testing.T) {
 					t.Fatal(err)
 				}
 				if has := count(parse(strings.Split(lines, "\n"), parent), jump) == 1; has != (parent == where) {
-					t.Errorf("jump wanted in %s only:\n%s", where, ruleset(t))
+					t.Errorf("jump wanted in %s only:\n%s", where, allRules(t))
 				}
 			}
 		}
@@ -177,7 +181,7 @@ func TestFlushIsHealed(t *testing.T) {
 		linktest.Script(t, docker28)
 		f := newFirewall(t, testConfig("flannel0"))
 		ensure(t, f)
-		whole := ruleset(t)
+		whole := allRules(t)
 		for _, flush := range []string{
 			"iptables -F FLANNELD-flannel0", "iptables -F DOCKER-USER",
 			"iptables -t raw -F FLANNELD-flannel0", "iptables -t nat -F FLANNELD-flannel0",
@@ -185,8 +189,8 @@ func TestFlushIsHealed(t *testing.T) {
 			"iptables -I FLANNELD-flannel0 -j DROP", "iptables -A DOCKER-USER -j FLANNELD-flannel0",
 		} {
 			linktest.Run(t, flush)
-			if len(ensure(t, f)) == 0 || ruleset(t) != whole {
-				t.Errorf("after %s:\n%s", flush, ruleset(t))
+			if len(ensure(t, f)) == 0 || allRules(t) != whole {
+				t.Errorf("after %s:\n%s", flush, allRules(t))
 			}
 		}
 		linktest.Run(t, "iptables -F FORWARD") // DOCKER-USER is there and nobody jumps to it
@@ -211,18 +215,18 @@ func TestTwoDevicesDoNotFight(t *testing.T) {
 		second.Network, second.Lease = netip.MustParsePrefix("10.99.0.0/16"), netip.MustParsePrefix("10.99.1.0/24")
 		a, b := newFirewall(t, testConfig("flannel0")), newFirewall(t, second)
 		ensure(t, a)
-		only := ruleset(t)
+		only := allRules(t)
 		ensure(t, b)
-		both := ruleset(t)
+		both := allRules(t)
 		for _, f := range []*Firewall{a, b} {
-			if changed := ensure(t, f); len(changed) > 0 || ruleset(t) != both {
+			if changed := ensure(t, f); len(changed) > 0 || allRules(t) != both {
 				t.Errorf("one pushes the other away: %q", changed)
 			}
 		}
-		if err := b.Remove(); err != nil {
+		if err := b.Remove(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if got := ruleset(t); got != only {
+		if got := allRules(t); got != only {
 			t.Errorf("removing one changed the other:\n%s", got)
 		}
 	})
@@ -234,13 +238,13 @@ func TestNewLeaseTakesOverTheChain(t *testing.T) {
 		c := testConfig("flannel0")
 		c.Lease = netip.MustParsePrefix("10.244.9.0/24")
 		ensure(t, newFirewall(t, c))
-		if got := ruleset(t); strings.Contains(got, "10.244.7.") || !strings.Contains(got, "10.244.9.") {
+		if got := allRules(t); strings.Contains(got, "10.244.7.") || !strings.Contains(got, "10.244.9.") {
 			t.Errorf("the older lease is still there:\n%s", got)
 		}
-		if err := Remove("flannel0"); err != nil { // without knowing any lease
+		if err := Remove(t.Context(), "flannel0"); err != nil { // without knowing any lease
 			t.Fatal(err)
 		}
-		if got := ruleset(t); strings.Contains(got, chainPrefix) {
+		if got := allRules(t); strings.Contains(got, chainPrefix) {
 			t.Errorf("left behind:\n%s", got)
 		}
 	})

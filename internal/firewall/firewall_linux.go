@@ -1,19 +1,16 @@
 package firewall
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
-	"github.com/coreos/go-iptables/iptables"
+	"flanneld/internal/ruleset"
 )
-
-// lockSeconds is how long a command waits for the xtables lock, which dockerd
-// and firewalld hold while they change rules (milliseconds each).
-const lockSeconds = 5
 
 // Firewall keeps the rules of one device. Its methods may be called from
 // several goroutines; they take turns.
@@ -21,8 +18,8 @@ type Firewall struct {
 	config Config
 
 	mu      sync.Mutex
-	ipt     *iptables.IPTables // nil until the command was found
-	printed map[string][]rule  // by table: how iptables -S printed what was written last
+	ipt     *iptables         // nil until the command was found
+	printed map[string][]rule // by table: how iptables -S printed what was written last
 }
 
 // New returns a Firewall for the configuration. Nothing is changed before
@@ -36,126 +33,149 @@ func New(c Config) (*Firewall, error) {
 
 // Ensure puts right what is not, and returns one sentence for each change;
 // nothing when all was well, which costs eight runs of iptables -S.
-// Call it every few seconds: it heals a flush, and finds its way when Docker
-// or firewalld start, restart or vanish. ErrNoIPTables means that there is
-// nothing to do it with (yet). One table's error does not keep the others
-// from being seen to.
-func (f *Firewall) Ensure() (changed []string, err error) {
+// Call it when rules have changed: it heals a flush, and finds its way when
+// Docker or firewalld start, restart or vanish. ErrNoIPTables means that there
+// is nothing to do it with (yet). One table's error does not keep the others
+// from being seen to; an iptables that hangs, or the end of ctx, does. A
+// running command is killed when ctx ends.
+func (f *Firewall) Ensure(ctx context.Context) (changed []string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.ipt == nil {
-		if f.ipt, err = open(); err != nil {
-			return nil, err
-		}
+	if f.ipt, err = open(ctx); err != nil { // each time: update-alternatives changes it
+		return nil, err
 	}
-	var errs []error
-	for _, t := range tables(f.config, f.ipt.HasRandomFully()) {
-		done, err := f.ensureTable(t)
+	forward, _, err := list(ctx, f.ipt, "filter", "FORWARD")
+	if errors.Is(err, ErrHangs) || ctx.Err() != nil {
+		return nil, err
+	}
+	askUser := !beginsWithDocker(forward) && reachesDocker(forward)
+	errs := []error{err}
+	for _, t := range tables(f.config, f.ipt.randomFully, askUser) {
+		done, err := f.ensureTable(ctx, t, forward)
 		changed = append(changed, done...)
 		errs = append(errs, err)
+		if errors.Is(err, ErrHangs) || ctx.Err() != nil {
+			break
+		}
 	}
 	return changed, oneLine(errs)
 }
 
+// Concerns reports whether a change of nf_tables may have taken away what
+// Ensure made, or got before it.
+func (f *Firewall) Concerns(c ruleset.Change) bool {
+	ours := []string{"PREROUTING", "FORWARD", dockerUser, "POSTROUTING", chainName(f.config.Device), ""}
+	return c.Touches(func(chain ruleset.Chain) bool {
+		return chain.Family == ruleset.FamilyIPv4 && slices.Contains([]string{"raw", "filter", "nat"}, chain.Table) &&
+			slices.Contains(ours, chain.Name)
+	})
+}
+
 // Remove takes the rules and chains away; without any it does nothing.
-func (f *Firewall) Remove() error {
+func (f *Firewall) Remove(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	clear(f.printed)
-	return Remove(f.config.Device)
+	return Remove(ctx, f.config.Device)
 }
 
 // Remove takes away what any flanneld set up for the device. To be called for
 // a daemon that is gone, or through Firewall.Remove. Without iptables there is
 // nothing to remove, and no error.
-func Remove(device string) error {
+func Remove(ctx context.Context, device string) error {
 	if err := validDevice(device); err != nil {
 		return err
 	}
-	ipt, err := open()
+	ipt, err := open(ctx)
 	if errors.Is(err, ErrNoIPTables) {
 		return nil
 	} else if err != nil {
 		return err
 	}
 	var errs []error
-	for _, t := range tables(Config{Device: device}, false) {
-		errs = append(errs, removeTable(ipt, t, chainName(device)))
+	for _, t := range tables(Config{Device: device}, false, false) {
+		err := removeTable(ctx, ipt, t, chainName(device))
+		errs = append(errs, err)
+		if errors.Is(err, ErrHangs) || ctx.Err() != nil {
+			break
+		}
 	}
 	return oneLine(errs)
 }
 
-// open finds the iptables that Docker would use: the first in PATH.
-func open() (*iptables.IPTables, error) {
-	ipt, err := iptables.New(iptables.Timeout(lockSeconds))
-	if errors.Is(err, exec.ErrNotFound) {
-		return nil, ErrNoIPTables
-	} else if err != nil {
-		return nil, fmt.Errorf("firewall: %w", err)
-	}
-	return ipt, nil
-}
-
-// ensureTable: the chain comes first, so that a jump never leads to half of it.
-func (f *Firewall) ensureTable(t table) ([]string, error) {
+// ensureTable: the chain comes before the jump, so that a jump never leads to
+// half of it. A jump in the wrong parent goes first where the chain leads to
+// that parent: iptables refuses a loop.
+func (f *Firewall) ensureTable(ctx context.Context, t table, forward []rule) (changed []string, err error) {
 	chain := chainName(f.config.Device)
-	changed, err := f.ensureChain(t, chain)
-	if err != nil {
+	parent, other := place(t, forward)
+	takeAway := func() error {
+		if other == "" {
+			return nil
+		}
+		removed, err := removeJumps(ctx, f.ipt, t.name, other, chain)
+		if removed {
+			changed = append(changed, fmt.Sprintf("%s %s: jump to %s removed, it is in %s", t.name, other, chain, parent))
+		}
+		return err
+	}
+	if other == dockerUser {
+		if err := takeAway(); err != nil {
+			return changed, err
+		}
+	}
+	rewritten, err := f.ensureChain(ctx, t, chain)
+	if changed = append(changed, rewritten...); err != nil {
 		return changed, err
 	}
-	parent, other, err := f.place(t)
-	if err != nil {
-		return changed, err
-	}
-	moved, err := ensureJump(f.ipt, t.name, parent, chain)
+	moved, err := ensureJump(ctx, f.ipt, t.name, parent, chain)
 	if moved {
-		changed = append(changed, fmt.Sprintf("%s %s: jump to %s put first", t.name, parent, chain))
+		changed = append(changed, fmt.Sprintf("%s %s: jump to %s put in place", t.name, parent, chain))
 	}
-	if err != nil || other == "" {
+	if err != nil || other == dockerUser {
 		return changed, err
 	}
-	removed, err := removeJumps(f.ipt, t.name, other, chain)
-	if removed {
-		changed = append(changed, fmt.Sprintf("%s %s: jump to %s removed, it is in %s", t.name, other, chain, parent))
-	}
+	err = takeAway()
 	return changed, err
 }
 
-// place says which parent the jump belongs in, and which it must not be in.
-func (f *Firewall) place(t table) (parent, other string, err error) {
-	if t.name != "filter" {
-		return t.parents[0], "", nil
+// place returns the parent that the jump belongs in, and the one that it must
+// not be in.
+func place(t table, forward []rule) (parent, other string) {
+	switch {
+	case t.name != "filter":
+		return t.parents[0], ""
+	case beginsWithDocker(forward):
+		return dockerUser, "FORWARD"
 	}
-	forward, _, err := list(f.ipt, t.name, "FORWARD")
-	if err != nil {
-		return "", "", err
-	}
-	if beginsWithDocker(forward) {
-		return dockerUser, "FORWARD", nil
-	}
-	return "FORWARD", dockerUser, nil
+	return "FORWARD", dockerUser
 }
 
 // ensureChain writes flanneld's chain unless it is as it should be. Some
 // iptables may print a rule otherwise than it is written here; what it printed
 // after the last write is therefore right as well.
-func (f *Firewall) ensureChain(t table, chain string) ([]string, error) {
-	have, exists, err := list(f.ipt, t.name, chain)
+func (f *Firewall) ensureChain(ctx context.Context, t table, chain string) ([]string, error) {
+	have, exists, err := list(ctx, f.ipt, t.name, chain)
 	if err != nil {
 		return nil, err
 	}
 	if exists && inPlace(have, t.rules, f.printed[t.name]) {
 		return nil, nil
 	}
-	if err := f.ipt.ClearChain(t.name, chain); err != nil {
+	if exists {
+		_, err = f.ipt.run(ctx, t.name, "-F", chain)
+	} else {
+		_, err = f.ipt.run(ctx, t.name, "-N", chain)
+	}
+	if err != nil {
 		return nil, wrap(t.name, chain, err)
 	}
 	for _, r := range t.rules {
-		if err := f.ipt.Append(t.name, chain, r.args()...); err != nil {
+		if _, err := f.ipt.run(ctx, t.name, append([]string{"-A", chain}, r.args()...)...); err != nil {
 			return nil, wrap(t.name, chain, err)
 		}
 	}
-	if f.printed[t.name], _, err = list(f.ipt, t.name, chain); err != nil {
+	if f.printed[t.name], _, err = list(ctx, f.ipt, t.name, chain); err != nil {
 		return nil, err
 	}
 	what := "rules put right"
@@ -165,28 +185,42 @@ func (f *Firewall) ensureChain(t table, chain string) ([]string, error) {
 	return []string{fmt.Sprintf("%s %s: %s", t.name, chain, what)}, nil
 }
 
-// ensureJump keeps the jump before everybody else's rules. A misplaced one is
-// deleted before it is inserted, because iptables deletes the first of two
-// equal rules.
-func ensureJump(ipt *iptables.IPTables, table, parent, chain string) (moved bool, err error) {
-	have, _, err := list(ipt, table, parent)
-	if err != nil || jumpFirst(have, jumpTo(chain)) {
+// ensureJump keeps the jump before all rules of other programs, in DOCKER-USER
+// after them. A misplaced one is deleted before it is inserted, because
+// iptables deletes the first of two equal rules.
+func ensureJump(ctx context.Context, ipt *iptables, table, parent, chain string) (moved bool, err error) {
+	have, _, err := list(ctx, ipt, table, parent)
+	jump := jumpTo(chain)
+	right := jumpFirst(have, jump)
+	if parent == dockerUser {
+		right = jumpLast(have, jump)
+	}
+	if err != nil || right {
 		return false, err
 	}
-	if _, err := removeJumps(ipt, table, parent, chain); err != nil {
+	if _, err := removeJumps(ctx, ipt, table, parent, chain); err != nil {
 		return false, err
 	}
-	return true, wrap(table, parent, ipt.Insert(table, parent, 1, jumpTo(chain).args()...))
+	position := 1
+	if parent == dockerUser {
+		rest := slices.DeleteFunc(have, func(r rule) bool { return r == jump })
+		if position = userEnd(rest) + 1; position > len(rest) {
+			_, err = ipt.run(ctx, table, append([]string{"-A", parent}, jump.args()...)...)
+			return true, wrap(table, parent, err)
+		}
+	}
+	_, err = ipt.run(ctx, table, append([]string{"-I", parent, strconv.Itoa(position)}, jump.args()...)...)
+	return true, wrap(table, parent, err)
 }
 
 // removeJumps deletes every jump from the parent; a missing parent has none.
-func removeJumps(ipt *iptables.IPTables, table, parent, chain string) (removed bool, err error) {
-	have, _, err := list(ipt, table, parent)
+func removeJumps(ctx context.Context, ipt *iptables, table, parent, chain string) (removed bool, err error) {
+	have, _, err := list(ctx, ipt, table, parent)
 	if err != nil {
 		return false, err
 	}
 	for range count(have, jumpTo(chain)) {
-		err := ipt.Delete(table, parent, jumpTo(chain).args()...)
+		_, err := ipt.run(ctx, table, append([]string{"-D", parent}, jumpTo(chain).args()...)...)
 		if err != nil && !missing(err) {
 			return removed, wrap(table, parent, err)
 		}
@@ -196,58 +230,83 @@ func removeJumps(ipt *iptables.IPTables, table, parent, chain string) (removed b
 }
 
 // removeTable: jumps first, a chain that is jumped to cannot be deleted.
-func removeTable(ipt *iptables.IPTables, t table, chain string) error {
-	_, exists, err := list(ipt, t.name, chain)
+func removeTable(ctx context.Context, ipt *iptables, t table, chain string) error {
+	_, exists, err := list(ctx, ipt, t.name, chain)
 	if err != nil || !exists {
 		return err
 	}
 	for _, parent := range t.parents {
-		if _, err := removeJumps(ipt, t.name, parent, chain); err != nil {
+		if _, err := removeJumps(ctx, ipt, t.name, parent, chain); err != nil {
 			return err
 		}
 	}
-	return wrap(t.name, chain, ipt.ClearAndDeleteChain(t.name, chain))
+	if _, err := ipt.run(ctx, t.name, "-F", chain); err != nil {
+		return wrap(t.name, chain, err)
+	}
+	_, err = ipt.run(ctx, t.name, "-X", chain)
+	return wrap(t.name, chain, err)
 }
 
 // list returns a chain's rules, and whether there is such a chain.
-func list(ipt *iptables.IPTables, table, chain string) ([]rule, bool, error) {
-	lines, err := ipt.List(table, chain)
+func list(ctx context.Context, ipt *iptables, table, chain string) ([]rule, bool, error) {
+	out, err := ipt.run(ctx, table, "-S", chain)
 	if err == nil {
-		return parse(lines, chain), true, nil
+		return parse(strings.Split(out, "\n"), chain), true, nil
+	}
+	if errors.Is(err, ErrHangs) || ctx.Err() != nil {
+		return nil, false, err
 	}
 	// Of a chain that is not there iptables-nft 1.8.9 says that it is
 	// "incompatible", so the words are not to be trusted: ask for the names.
-	chains, chainsErr := ipt.ListChains(table)
-	if chainsErr != nil || slices.Contains(chains, chain) {
+	all, allErr := ipt.run(ctx, table, "-S")
+	if allErr != nil || declares(all, chain) {
 		return nil, false, wrap(table, chain, err)
 	}
 	return nil, false, nil
 }
 
-// missing says whether a rule to be deleted is not there any more.
-func missing(err error) bool {
-	var failed *iptables.Error
-	return errors.As(err, &failed) && failed.IsNotExist()
+// declares reports whether iptables -S lists the chain.
+func declares(out, chain string) bool {
+	for line := range strings.Lines(out) {
+		words := strings.Fields(line)
+		if len(words) >= 2 && (words[0] == "-N" || words[0] == "-P") && words[1] == chain {
+			return true
+		}
+	}
+	return false
 }
 
-// wrap gives an error its subject, and what iptables said on several lines one.
+// wrap gives an error its subject.
 func wrap(table, chain string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("firewall: %s %s: %s", table, chain, strings.Join(strings.Fields(err.Error()), " "))
+	return fmt.Errorf("firewall: %s %s: %w", table, chain, err)
 }
+
+// problems is several errors on one line.
+type problems []error
+
+func (p problems) Error() string {
+	texts := make([]string, len(p))
+	for i, err := range p {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (p problems) Unwrap() []error { return p }
 
 // oneLine joins the tables' errors, which often are one and the same cause.
 func oneLine(errs []error) error {
-	var texts []string
+	var all problems
 	for _, err := range errs {
 		if err != nil {
-			texts = append(texts, err.Error())
+			all = append(all, err)
 		}
 	}
-	if texts == nil {
+	if all == nil {
 		return nil
 	}
-	return errors.New(strings.Join(texts, "; "))
+	return all
 }

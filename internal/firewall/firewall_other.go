@@ -2,6 +2,12 @@
 
 package firewall
 
+import (
+	"context"
+
+	"flanneld/internal/ruleset"
+)
+
 // Firewall does nothing here.
 type Firewall struct{}
 
@@ -9,10 +15,13 @@ type Firewall struct{}
 func New(Config) (*Firewall, error) { return nil, ErrPlatform }
 
 // Ensure returns ErrPlatform.
-func (*Firewall) Ensure() ([]string, error) { return nil, ErrPlatform }
+func (*Firewall) Ensure(context.Context) ([]string, error) { return nil, ErrPlatform }
 
 // Remove returns ErrPlatform.
-func (*Firewall) Remove() error { return ErrPlatform }
+func (*Firewall) Remove(context.Context) error { return ErrPlatform }
 
 // Remove returns ErrPlatform.
-func Remove(string) error { return ErrPlatform }
+func Remove(context.Context, string) error { return ErrPlatform }
+
+// Concerns returns false.
+func (*Firewall) Concerns(ruleset.Change) bool { return false }

@@ -22,17 +22,18 @@ type table struct {
 
 // tables returns what should be there. randomFully says whether masquerading
 // can choose ports at random (iptables 1.6.2), without which two flows may
-// get the same one and lose a packet.
-func tables(c Config, randomFully bool) []table {
+// get the same one and lose a packet. askUser sends overlay traffic through
+// DOCKER-USER before it is accepted.
+func tables(c Config, randomFully, askUser bool) []table {
 	dev, lease, network := c.Device, c.Lease.String(), c.Network.String()
+	in, out := "-s "+network+" -d "+lease+" -i "+dev, "-s "+lease+" -d "+network+" -o "+dev
+	filter := []rule{rule(in + " -j ACCEPT"), rule(out + " -j ACCEPT")}
+	if askUser {
+		filter = append([]rule{rule(in + " -j " + dockerUser), rule(out + " -j " + dockerUser)}, filter...)
+	}
 	return []table{
-		{name: "raw", parents: []string{"PREROUTING"}, rules: []rule{
-			rule("-s " + network + " -d " + lease + " -i " + dev + " -j ACCEPT"),
-		}},
-		{name: "filter", parents: []string{dockerUser, "FORWARD"}, rules: []rule{
-			rule("-s " + network + " -d " + lease + " -i " + dev + " -j ACCEPT"),
-			rule("-s " + lease + " -d " + network + " -o " + dev + " -j ACCEPT"),
-		}},
+		{name: "raw", parents: []string{"PREROUTING"}, rules: []rule{rule(in + " -j ACCEPT")}},
+		{name: "filter", parents: []string{dockerUser, "FORWARD"}, rules: filter},
 		{name: "nat", parents: []string{"POSTROUTING"}, rules: natRules(c, randomFully)},
 	}
 }
@@ -94,6 +95,37 @@ func jumpFirst(parent []rule, jump rule) bool {
 	jumps, rest := leading(parent)
 	return count(jumps, jump) == 1 && count(rest, jump) == 0
 }
+
+// returns ends DOCKER-USER where Docker made it; what comes after is not
+// reached.
+const returns rule = "-j RETURN"
+
+// userEnd is how many rules of DOCKER-USER, without our jump, can take effect.
+func userEnd(parent []rule) int {
+	if i := slices.Index(parent, returns); i >= 0 {
+		return i
+	}
+	return len(parent)
+}
+
+// jumpLast reports whether DOCKER-USER has the jump once, and after it only
+// jumps of other flannelds before the end.
+func jumpLast(parent []rule, jump rule) bool {
+	i := slices.Index(parent, jump)
+	if i < 0 || count(parent, jump) != 1 {
+		return false
+	}
+	end := userEnd(parent)
+	if i > end {
+		return false
+	}
+	_, rest := leading(parent[i:end])
+	return len(rest) == 0
+}
+
+// reachesDocker reports whether FORWARD sends every packet that gets so far to
+// DOCKER-USER.
+func reachesDocker(forward []rule) bool { return slices.Contains(forward, jumpTo(dockerUser)) }
 
 // beginsWithDocker says whether FORWARD sends every packet to DOCKER-USER
 // before any rule of somebody else's.

@@ -54,7 +54,7 @@ func TestChainNameFitsIPTables(t *testing.T) {
 func TestRulesNameTheDeviceUnlessTheyMasquerade(t *testing.T) {
 	c := testConfig("flannel7")
 	c.Masquerade = true
-	for _, table := range tables(c, true) {
+	for _, table := range tables(c, true, true) {
 		for _, r := range table.rules {
 			if strings.Contains(string(r), "ACCEPT") && !strings.Contains(string(r), "flannel7") {
 				t.Errorf("%s: %q accepts what has nothing to do with the device", table.name, r)
@@ -139,10 +139,10 @@ func TestHostWithoutIPTablesIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if changed, err := f.Ensure(); !errors.Is(err, ErrNoIPTables) || changed != nil {
+	if changed, err := f.Ensure(t.Context()); !errors.Is(err, ErrNoIPTables) || changed != nil {
 		t.Errorf("Ensure: %q, %v", changed, err)
 	}
-	if err := f.Remove(); err != nil {
+	if err := f.Remove(t.Context()); err != nil {
 		t.Errorf("Remove: %v", err)
 	}
 }

@@ -1,0 +1,53 @@
+package daemon
+
+import (
+	"net/netip"
+	"slices"
+
+	"flanneld/internal/link/rtnl"
+	"flanneld/internal/ports"
+)
+
+// gatewayDevices names the devices of those kinds that have a default route, or
+// a route to a member through a gateway: such a device leads to other hosts,
+// though containers use the kind as well. None where the kernel does not tell.
+func gatewayDevices(kinds []string, members []ports.Member) []string {
+	links, err := rtnl.Links()
+	if err != nil {
+		return nil
+	}
+	candidates := map[int]string{}
+	for _, l := range links {
+		if slices.Contains(kinds, l.Type()) && l.Attrs().MasterIndex == 0 {
+			candidates[l.Attrs().Index] = l.Attrs().Name
+		}
+	}
+	if len(candidates) == 0 {
+		return nil
+	}
+	routes, err := rtnl.Routes()
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, r := range routes {
+		if !leadsOut(rtnl.Destination(r), members) {
+			continue
+		}
+		if name, ok := candidates[r.LinkIndex]; ok && len(r.Gw) > 0 {
+			names = append(names, name)
+		}
+		for _, hop := range r.MultiPath {
+			if name, ok := candidates[hop.LinkIndex]; ok && len(hop.Gw) > 0 {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// leadsOut reports whether a route is for everything or for a member.
+func leadsOut(to netip.Prefix, members []ports.Member) bool {
+	return to.Bits() == 0 || slices.ContainsFunc(members, func(m ports.Member) bool { return !m.Self && to.Contains(m.Addr) })
+}

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package daemon
+
+import "flanneld/internal/ports"
+
+// gatewayDevices: there are none here.
+func gatewayDevices([]string, []ports.Member) []string { return nil }

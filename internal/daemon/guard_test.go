@@ -1,0 +1,77 @@
+package daemon
+
+import (
+	"net/netip"
+	"reflect"
+	"testing"
+	"time"
+
+	"flanneld/internal/config"
+	"flanneld/internal/ports"
+	"flanneld/peers"
+)
+
+// Ports are protected where a host of the network listens, and no host can
+// announce an address and port that take a service away from this host.
+func TestPortsOfMembersAreProtected(t *testing.T) {
+	at := netip.MustParseAddrPort
+	lease := func(s string) peers.Lease { return peers.Lease{Prefix: netip.MustParsePrefix(s)} }
+	s := &peers.Snapshot{Nodes: []peers.NodeInfo{
+		{ID: "self", Self: true, Endpoint: at("203.0.113.1:8285"), Lease: lease("10.244.1.0/24")},
+		{ID: "alive", Endpoint: at("192.168.50.12:8285"), Gossip: at("192.168.50.12:8286"), Lease: lease("10.244.2.0/24")},
+		{ID: "dead", State: peers.Dead, Endpoint: at("192.168.50.13:9000"), Gossip: at("192.168.50.13:9001"), Lease: lease("10.244.3.0/24")},
+		{ID: "left", State: peers.Left, Endpoint: at("192.168.50.14:8285"), Gossip: at("192.168.50.14:8286"), Lease: lease("10.244.4.0/24")},
+		{ID: "no lease", Endpoint: at("192.168.50.15:8285"), Gossip: at("192.168.50.15:8286")},
+		{ID: "two addresses", Endpoint: at("192.168.50.16:8285"), Gossip: at("192.168.60.16:8286"), Lease: lease("10.244.6.0/24")},
+		{ID: "names a resolver", Endpoint: at("9.9.9.9:53"), Gossip: at("9.9.9.9:443"), Lease: lease("10.244.7.0/24")},
+		{ID: "no endpoint", Lease: lease("10.244.8.0/24")},
+	}}
+	static := []config.StaticPeer{{Subnet: netip.MustParsePrefix("10.244.9.0/24"), Endpoint: at("192.168.50.19:8285")}}
+	got := portMembers(s, static, netip.MustParseAddr("192.168.50.11"), 8285, 8286)
+	addr := netip.MustParseAddr
+	want := []ports.Member{
+		{Addr: addr("192.168.50.11"), Data: 8285, Gossip: 8286, Self: true},
+		{Addr: addr("203.0.113.1"), Data: 8285, Gossip: 8286, Self: true},
+		{Addr: addr("192.168.50.12"), Data: 8285, Gossip: 8286},
+		{Addr: addr("192.168.50.13"), Data: 9000, Gossip: 9001},
+		{Addr: addr("192.168.50.16"), Data: 8285},
+		{Addr: addr("192.168.60.16"), Gossip: 8286},
+		{Addr: addr("9.9.9.9")},
+		{Addr: addr("192.168.50.19"), Data: 8285},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// The pause after a look keeps its share of a core small, and a flush is still
+// mended within 10 s.
+func TestPauseGrowsWithCost(t *testing.T) {
+	for took, want := range map[time.Duration]time.Duration{
+		0: time.Second, 10 * time.Millisecond: time.Second, 100 * time.Millisecond: 2 * time.Second, time.Minute: 8 * time.Second,
+	} {
+		if got := pauseAfter(took); got != want {
+			t.Errorf("after %v: %v, want %v", took, got, want)
+		}
+	}
+}
+
+// Rules that are taken away all the time are a problem; a few changes are not,
+// and it ends when the changes do.
+func TestFightWithAnotherProgramIsTold(t *testing.T) {
+	w := &rulesWatch{program: "flusher"}
+	for i := range fightRepairs - 1 {
+		if _, fights := w.fight(true); fights {
+			t.Fatalf("a fight after %d repairs", i+1)
+		}
+	}
+	if p, fights := w.fight(true); !fights || p.Text != "firewall rules are taken away again and again by flusher" {
+		t.Errorf("got %+v, %t", p, fights)
+	}
+	for i := range w.repairs {
+		w.repairs[i] = w.repairs[i].Add(-2 * fightTime)
+	}
+	if _, fights := w.fight(false); fights {
+		t.Error("it does not end")
+	}
+}

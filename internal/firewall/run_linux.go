@@ -1,0 +1,133 @@
+package firewall
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// lockSeconds is how long a command waits for the xtables lock, which
+	// dockerd and firewalld hold while they change rules (milliseconds each).
+	lockSeconds = 5
+	// commandTime bounds one run of iptables. A healthy one takes milliseconds
+	// and a wait for the lock; one that hangs is killed.
+	commandTime = 8 * time.Second
+	// pipeTime is how long what a killed command has started may keep its
+	// output open.
+	pipeTime = 200 * time.Millisecond
+)
+
+// iptables is the command that Docker would use: the first in PATH. It is run
+// here rather than by go-iptables, which can neither bound nor kill a run.
+type iptables struct {
+	path        string
+	legacy      bool // rules go into the legacy tables, not into nf_tables
+	randomFully bool // --random-fully, 1.6.2
+}
+
+// commandError is what iptables said when it failed.
+type commandError struct {
+	args   []string
+	status int
+	stderr string
+}
+
+func (e *commandError) Error() string {
+	return fmt.Sprintf("iptables %s: exit status %d: %s", strings.Join(e.args, " "), e.status, strings.Join(strings.Fields(e.stderr), " "))
+}
+
+// open finds the command. ErrNoIPTables where there is none.
+func open(ctx context.Context) (*iptables, error) {
+	path, err := exec.LookPath("iptables")
+	if err != nil {
+		return nil, ErrNoIPTables
+	}
+	i := &iptables{path: path}
+	said, err := i.command(ctx, "--version")
+	if err != nil {
+		return nil, fmt.Errorf("firewall: %w", err)
+	}
+	i.legacy = !strings.Contains(said, "nf_tables")
+	i.randomFully = atLeast(said, 1, 6, 2)
+	return i, nil
+}
+
+// atLeast reads a version as in "iptables v1.8.9 (nf_tables)". An unreadable
+// one is taken for new.
+func atLeast(said string, want ...int) bool {
+	_, version, _ := strings.Cut(said, "v")
+	version, _, _ = strings.Cut(strings.TrimSpace(version), " ")
+	for i, part := range strings.Split(version, ".") {
+		have, err := strconv.Atoi(part)
+		if err != nil || i >= len(want) || have > want[i] {
+			return true
+		}
+		if have < want[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// run works on a table, and waits for the lock.
+func (i *iptables) run(ctx context.Context, table string, args ...string) (string, error) {
+	return i.command(ctx, append([]string{"-w", strconv.Itoa(lockSeconds), "-t", table}, args...)...)
+}
+
+// command runs iptables to its end, or until ctx or commandTime end it: then
+// the command is killed with everything that it started.
+func (i *iptables) command(parent context.Context, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(parent, commandTime)
+	defer cancel()
+	var stdout, stderr output
+	cmd := exec.CommandContext(ctx, i.path, args...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
+	cmd.WaitDelay = pipeTime
+	err := cmd.Run()
+	if cmd.Process != nil { // what it has left behind, in its process group
+		_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL)
+	}
+	var failed *exec.ExitError
+	switch {
+	case parent.Err() != nil:
+		return "", parent.Err()
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("%w: %s %s did not end within %v and was killed", ErrHangs, i.path, strings.Join(args, " "), commandTime)
+	case errors.As(err, &failed):
+		return "", &commandError{args: args, status: failed.ExitCode(), stderr: stderr.String()}
+	case err != nil:
+		return "", fmt.Errorf("run %s: %w", i.path, err)
+	}
+	return stdout.String(), nil
+}
+
+// maxOutput bounds what a command may print, in bytes: a rule takes about 100.
+const maxOutput = 32 << 20
+
+// output collects what a command prints. A command that prints too much finds
+// its pipe closed.
+type output struct{ bytes.Buffer }
+
+func (o *output) Write(b []byte) (int, error) {
+	if o.Len()+len(b) > maxOutput {
+		return 0, fmt.Errorf("more than %d bytes of output", maxOutput)
+	}
+	return o.Buffer.Write(b)
+}
+
+// missing reports whether a rule to be deleted is not there any more.
+func missing(err error) bool {
+	var failed *commandError
+	return errors.As(err, &failed) && failed.status != 4 && // 4: the lock was not free
+		(strings.Contains(failed.stderr, "does a matching rule exist") || strings.Contains(failed.stderr, "No chain/target/match by that name"))
+}

@@ -1,0 +1,111 @@
+package firewall
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// fakeIPTables puts a script in the place of iptables.
+func fakeIPTables(t *testing.T, script string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "iptables"), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	return dir
+}
+
+// expectGone fails the test if the process runs for another second.
+func expectGone(t *testing.T, pid string) {
+	t.Helper()
+	for end := time.Now().Add(time.Second); ; time.Sleep(10 * time.Millisecond) {
+		stat, err := os.ReadFile("/proc/" + pid + "/stat")
+		if err != nil || strings.Contains(string(stat), ") Z ") {
+			return
+		}
+		if time.Now().After(end) {
+			t.Errorf("process %s is left behind", pid)
+			return
+		}
+	}
+}
+
+// An iptables that hangs, and children that keep its output open, are killed:
+// when the caller has no more use for them, at the latest after commandTime.
+func TestIPTablesThatHangsIsKilled(t *testing.T) {
+	for name, script := range map[string]string{
+		"at once":          "exec sleep 1000",
+		"in a child":       "sleep 1000 & echo $! >$0.child; sleep 1000",
+		"child keeps pipe": "sleep 1000 & echo $! >$0.child; exit 0",
+		"after version":    `case "$1" in --version) echo "iptables v1.8.9 (nf_tables)";; *) exec sleep 1000;; esac`,
+		"floods":           "exec cat /dev/zero",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := fakeIPTables(t, script)
+			f, err := New(testConfig("flannel0"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			start := time.Now()
+			if _, err := f.Ensure(ctx); err == nil {
+				t.Error("no error")
+			}
+			if d := time.Since(start); d > 3*time.Second {
+				t.Errorf("returned after %v", d)
+			}
+			if child, err := os.ReadFile(filepath.Join(dir, "iptables.child")); err == nil {
+				expectGone(t, strings.TrimSpace(string(child)))
+			}
+		})
+	}
+	fakeIPTables(t, "exec sleep 1000")
+	f, err := New(testConfig("flannel0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if _, err := f.Ensure(t.Context()); !errors.Is(err, ErrHangs) {
+		t.Errorf("error %v", err)
+	}
+	if d := time.Since(start); d < commandTime || d > commandTime+5*time.Second {
+		t.Errorf("given up after %v", d)
+	}
+}
+
+func TestIPTablesThatFailsIsNamed(t *testing.T) {
+	for name, script := range map[string]string{
+		"fails":               "echo 'iptables: Permission denied (you must be root)' >&2; exit 4",
+		"dies":                "kill -9 $$",
+		"fails after version": `case "$1" in --version) echo "iptables v1.8.9 (nf_tables)";; *) echo "Fatal: no table" >&2; exit 3;; esac`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			fakeIPTables(t, script)
+			f, err := New(testConfig("flannel0"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := f.Ensure(t.Context()); err == nil || errors.Is(err, ErrNoIPTables) || errors.Is(err, ErrHangs) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+func TestVersionIsRead(t *testing.T) {
+	for said, want := range map[string]bool{
+		"iptables v1.8.9 (nf_tables)": true, "iptables v1.6.2": true, "iptables v1.6.1": false,
+		"iptables v1.4.21": false, "iptables v2.0": true, "nonsense": true, "": true,
+	} {
+		if got := atLeast(said, 1, 6, 2); got != want {
+			t.Errorf("%q: %t", said, got)
+		}
+	}
+}
