@@ -74,7 +74,10 @@ var laws = []law{{
 	who: []string{""}, except: []string{"cmd", "test"}, mayNot: []string{"flag"},
 }, {
 	why: "configuring the host is the program's part; the libraries move packets and decide about leases",
-	who: []string{""}, except: []string{"internal", "test"}, mayNot: []string{"github.com/vishvananda/netlink", "github.com/coreos/go-iptables"},
+	who: []string{""}, except: []string{"internal", "test"}, mayNot: []string{"github.com/vishvananda/netlink", "github.com/google/nftables", "github.com/mdlayher/netlink"},
+}, {
+	why: "rules of nf_tables are written in one place and judged in another; everything else asks these two",
+	who: []string{"internal"}, except: []string{"internal/ports", "internal/ruleset"}, mayNot: []string{"github.com/google/nftables", "github.com/mdlayher/netlink"},
 }, {
 	why: "system calls stay at the two edges, in what is the program's alone, and in tests",
 	who: []string{""}, except: []string{"tun", "encap", "internal", "test"}, mayNot: []string{"golang.org/x/sys/unix"},
@@ -108,7 +111,7 @@ func TestImportsPointOneWay(t *testing.T) {
 func TestSystemCallsAreInLinuxFiles(t *testing.T) {
 	for _, p := range list(t, "darwin") {
 		for _, path := range p.Imports {
-			if path == "golang.org/x/sys/unix" || under(path, []string{"github.com/vishvananda/netlink", "github.com/songgao/water"}) {
+			if path == "golang.org/x/sys/unix" || under(path, []string{"github.com/vishvananda/netlink", "github.com/songgao/water", "github.com/google/nftables"}) {
 				t.Errorf("%s imports %s also where it is not Linux", p.ImportPath, path)
 			}
 		}
