@@ -33,7 +33,7 @@ func received(t *testing.T, from *net.UnixConn) string {
 	return string(buf[:n])
 }
 
-// The manager obeys each line: what another node calls itself must not make one.
+// The manager obeys each line: what a node calls itself must not make one.
 func TestTheServiceManagerGetsOnlyItsAssignments(t *testing.T) {
 	listener := manager(t)
 	for _, hostile := range []string{

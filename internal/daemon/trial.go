@@ -59,7 +59,7 @@ func (d *daemon) tryOthers(choice underlay.Underlay) {
 	go func() { report <- try(here, others, targets) }() // room for one
 }
 
-// tried notes what is to be tried, and reports whether it is the same as before.
+// tried notes what is to be tried, and reports whether it is what was before.
 func (l *lookout) tried(others []underlay.Underlay) bool {
 	var addrs []netip.Addr
 	for _, u := range others {
@@ -70,7 +70,7 @@ func (l *lookout) tried(others []underlay.Underlay) bool {
 	return same
 }
 
-// memberEndpoints are members' gossip endpoints; while none is known, the seeds.
+// memberEndpoints are members' gossip endpoints; while none is known, seeds.
 func (d *daemon) memberEndpoints() []string {
 	var all []string
 	for _, at := range d.lookout.answer.where {
