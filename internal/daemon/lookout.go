@@ -91,14 +91,14 @@ func (l *lookout) listen(s *peers.Snapshot, now time.Time) {
 }
 
 // stands reports whether another choice has been made for long enough: for the
-// way back, longer after each move, so that an address that flaps is not
-// followed for ever.
-func (l *lookout) stands(u underlay.Underlay, now time.Time) bool {
+// way back from an address that is held, longer after each move, so that one
+// that flaps is not followed for ever.
+func (l *lookout) stands(u underlay.Underlay, held bool, now time.Time) bool {
 	if u != l.other {
 		l.other, l.since = u, now
 	}
 	need := moveAfter
-	if u.Addr == l.home.Addr && now.Sub(l.moved) < movesForgotten {
+	if held && u.Addr == l.home.Addr && now.Sub(l.moved) < movesForgotten {
 		need <<= min(max(l.moves-1, 0), 6)
 	}
 	return now.Sub(l.since) >= need
@@ -141,20 +141,23 @@ type sight struct {
 }
 
 // decide says what to do. An address that the host has lost is left at once for
-// another; but for a link-local one (RFC 3927), which DHCP clients put in the
-// place of what will come back, only if members answer there. An address that is
-// held is left only for one where members are known to answer, if none does
-// here; or for the one this node came from. A choice that changes is no reason:
-// VPNs and virtual links bring default routes that reach no member.
+// another of its interface, and for one elsewhere when that has stood: it may
+// be back by then. For a link-local one (RFC 3927), which DHCP clients put in
+// the place of what will come back, it is left only if members answer there.
+// An address that is held is left only for one where members are known to
+// answer, if none does here; or for the one this node came from. A choice that
+// changes is no reason: VPNs and virtual links bring default routes that reach
+// no member.
 func decide(s sight) verdict {
 	elsewhere := s.choice.Addr.IsValid() && s.choice.Addr != s.here.Addr
 	worse := s.choice.Addr.IsLinkLocalUnicast() && !s.here.Addr.IsLinkLocalUnicast()
+	near := s.choice.Index == s.here.Index
 	switch {
-	case elsewhere && !s.held && !worse:
+	case elsewhere && !s.held && !worse && (near || s.stood):
 		return move
 	case elsewhere && s.stood && s.choice.Addr == s.home.Addr && !s.members:
 		return goHome
-	case elsewhere && s.stood && s.choice.Addr == s.home.Addr, s.silent, elsewhere && !s.held:
+	case elsewhere && s.stood && s.choice.Addr == s.home.Addr, s.silent, elsewhere && !s.held && worse:
 		return examine
 	case elsewhere && s.stood:
 		return linger
@@ -181,7 +184,7 @@ func (d *daemon) lookAround() error {
 	s := sight{
 		choice: u, here: d.underlay, home: l.home, held: held, members: l.answer.members, silent: l.silent(now),
 	}
-	s.stood = err == nil && !same && l.stands(u, now)
+	s.stood = err == nil && !same && l.stands(u, held, now)
 	switch decide(s) {
 	case move:
 		return d.moveTo(u, "the host no longer has the address in use")

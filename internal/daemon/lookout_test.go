@@ -19,6 +19,8 @@ func at(addr string) underlay.Underlay {
 
 func TestAnAddressIsLeftOnlyForABetterOne(t *testing.T) {
 	const a, b, linkLocal = "192.168.1.1", "192.168.2.1", "169.254.3.3"
+	elsewhere := at(b)
+	elsewhere.Index = 9
 	for name, c := range map[string]struct {
 		s    sight
 		want verdict
@@ -30,6 +32,8 @@ func TestAnAddressIsLeftOnlyForABetterOne(t *testing.T) {
 		"nothing to choose":                    {sight{held: true, members: true}, stay},
 		"address lost":                         {sight{choice: at(b), members: true}, move},
 		"address lost, nothing to choose":      {sight{members: true}, stay},
+		"address lost, another link's":         {sight{choice: elsewhere, members: true}, stay},
+		"address lost, another link's stands":  {sight{choice: elsewhere, members: true, stood: true}, move},
 		"address lost, link-local instead":     {sight{choice: at(linkLocal), members: true}, examine},
 		"link-local appears":                   {sight{choice: at(linkLocal), held: true, stood: true, members: true}, linger},
 		"no member answers":                    {sight{choice: at(a), held: true, members: true, silent: true}, examine},
@@ -53,10 +57,11 @@ func TestAnAddressIsLeftOnlyForABetterOne(t *testing.T) {
 func TestAFlappingAddressIsFollowedEverMoreSlowly(t *testing.T) {
 	now := time.Unix(0, 0)
 	l := lookout{home: at("192.168.1.1")}
+	held := true
 	stands := func(addr string) time.Duration {
 		l.other = underlay.Underlay{}
 		begin := now
-		for !l.stands(at(addr), now) {
+		for !l.stands(at(addr), held, now) {
 			now = now.Add(time.Second)
 		}
 		return now.Sub(begin)
@@ -72,6 +77,11 @@ func TestAFlappingAddressIsFollowedEverMoreSlowly(t *testing.T) {
 	if got := stands("192.168.2.1"); got != moveAfter {
 		t.Errorf("another address stood %v", got)
 	}
+	held = false
+	if got := stands("192.168.1.1"); got != moveAfter {
+		t.Errorf("with no other address it stood %v", got)
+	}
+	held = true
 	now = now.Add(movesForgotten)
 	l.count(now)
 	if got := stands("192.168.1.1"); got != moveAfter {
