@@ -411,3 +411,24 @@ func TestStartWhereNoSeedIsReachedEndsElsewhere(t *testing.T) {
 	mentions(t, "the log", h2.Daemon.Log(), "moved to another underlay address", "members answer there")
 	h1.Pod().Reachable(t, h2.Pod().Addr, 10*time.Second)
 }
+
+// An address that comes and goes, beside a VPN that could be moved to.
+func TestUnderlayThatFlapsIsSurvived(t *testing.T) {
+	t.Parallel()
+	l, h1, h2 := duo(t)
+	lease := h2.Lease()
+	p1, p2 := h1.Pod(), h2.Pod()
+	h2.Exec(t, "sh", "-c", "ip link add vpn0 type veth peer name vpn1; ip link set vpn1 up; ip link set vpn0 up; ip address add 10.8.0.2/24 dev vpn0; ip route add default dev vpn0 metric 50")
+	for range 8 {
+		h2.Exec(t, "sh", "-c", "ip address flush dev eth0; sleep 0.7; ip address add "+h2.Addr.String()+"/24 dev eth0; ip route replace default via "+lab.Gateway.String()+"; sleep 0.7")
+	}
+	endpointIs(t, h2, h1, h2.Addr.String(), 60*time.Second)
+	l.WaitConverged(2)
+	p1.Reachable(t, p2.Addr, 10*time.Second)
+	if moves := strings.Count(h2.Daemon.Log(), "moved to another underlay address"); moves > 2 {
+		t.Errorf("it moved %d times", moves)
+	}
+	if h2.Lease() != lease || h2.Daemon.Ended() {
+		t.Errorf("host2 has %v, it had %v", h2.Lease(), lease)
+	}
+}
