@@ -10,12 +10,12 @@ import (
 
 // A member that gossip tells of is an applicant first: it is let in when it has
 // proven, from the endpoint that it announces, that it is there and has the key
-// of its node ID (see question.go). So nobody is up here on others' word, but
-// for those whom a node finds when it joins for the first time.
+// of its node ID (see question.go). So no member is up here on others' word. The
+// exception are members that a node finds when it joins for the first time.
 //
-// Who holds a lease is let in at any time. Of others, the newcomers, a bounded
-// number is in at a time; when that is reached, the longest one among them makes
-// room that has got no lease for newcomerAge. An underlay address has
+// A lease holder is let in at any time. Of other nodes, the newcomers, a bounded
+// number is in at a time. When that is reached, the oldest of them makes room if
+// it has been without a lease for newcomerAge. An underlay address has
 // newcomersPerAddr identities without a lease, and one more each minute;
 // loopback, where all nodes of a test are, has as many as it likes.
 const (
@@ -242,7 +242,7 @@ func (r *roster) isHolder(id core.NodeID) bool {
 	return r.holders[id]
 }
 
-// standing is what is known of who sends from an address.
+// standing is what is known of a sender from its endpoint.
 type standing int
 
 const (
@@ -251,7 +251,7 @@ const (
 	holder            // a lease holder, whether it is up or not
 )
 
-// standing says who has an endpoint.
+// standing says what is at an endpoint.
 func (r *roster) standing(at netip.AddrPort) standing {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -315,8 +315,8 @@ func (r *roster) unbury(name string) {
 }
 
 // met reports whether a node holds a lease, or is or was a member of late: only
-// such a node is called when it is lost. Anybody can announce a node at an
-// address that is somebody else's.
+// such a node is called when it is lost. A stranger can announce a node at any
+// address.
 func (r *roster) met(id core.NodeID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -71,8 +71,8 @@ func (d delegate) NotifyUpdate(n *memberlist.Node) { d.g.roster.put(n) }
 // NotifyLeave implements memberlist.EventDelegate.
 func (d delegate) NotifyLeave(n *memberlist.Node) { d.g.roster.giveUp(n.Name, time.Now()) }
 
-// NotifyAlive implements memberlist.AliveDelegate: nobody is in but who has
-// passed the gate, see [gossip.member].
+// NotifyAlive implements memberlist.AliveDelegate: no member is in that has
+// not passed the gate, see [gossip.member].
 func (d delegate) NotifyAlive(n *memberlist.Node) error {
 	if n.Name == d.g.name || d.g.roster.allowed(n.Name) {
 		return nil

@@ -11,10 +11,10 @@ import (
 // that every member is asked from time to time is not answered (see probe.go),
 // or when gossip has given it up. In doubt it is asked again and again, and is
 // dead when it does not answer for the time of the doubt. In a network that is
-// cut in one direction, or where some see both sides, those who cannot see a
-// member tell those who can that it is dead; and its refutation may take the same
-// wrong way as the answers that they missed. And anybody can send memberlist's
-// messages in another's name, accusations and refutations alike.
+// cut in one direction, or where some see both sides, nodes that cannot see a
+// member tell those that can that it is dead; and its refutation may take the
+// same wrong way as the answers that they missed. And any program can send
+// memberlist's messages in another's name, accusations and refutations alike.
 const (
 	accusedFor  = 3500 * time.Millisecond // before a member that is accused and does not answer is dead
 	doubtFor    = 500 * time.Millisecond  // the same, when gossip has given it up after a suspicion of its own
@@ -23,7 +23,7 @@ const (
 	askNext     = time.Second             // after an answer, until gossip has it alive again
 	proofHolds  = time.Second             // for which an accusation is not looked into after an answer
 	tellAfter   = time.Second             // without an answer, before the others are told
-	maxAsking   = 64                      // questions at a time; those who then cannot be asked in time are dead
+	maxAsking   = 64                      // questions at a time; members that cannot be asked in time are dead
 )
 
 // doubt is about one member.
@@ -65,7 +65,7 @@ func (r *roster) giveUp(name string, now time.Time) {
 
 // refuted notes that gossip has a member alive that it had given up. A member
 // that has proven itself meanwhile is in doubt no more. Another one still has
-// to, in the time that an accusation gives it: anybody can refute in its name.
+// to, in the time that an accusation gives it: a stranger can refute in its name.
 // r.mu is held.
 func (r *roster) refuted(name string) {
 	d := r.doubts[name]
@@ -78,7 +78,7 @@ func (r *roster) refuted(name string) {
 	}
 }
 
-// accused notes that somebody says that a member is suspect or dead, and reports
+// accused notes that another node says that a member is suspect or dead, and reports
 // whether there is such a member.
 func (r *roster) accused(name string, now time.Time) bool {
 	r.mu.Lock()

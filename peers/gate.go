@@ -14,8 +14,8 @@ import (
 // takes messages apart, lets through what its sender may say, and writes anew
 // what it lets through. Nothing else reaches memberlist.
 //
-// From a datagram's source it is known who sends: a lease holder, a newcomer (a
-// member without a lease), or a stranger, whoever has the endpoint. A stranger
+// A datagram's source endpoint says what sends it: a lease holder, a newcomer (a
+// member without a lease), or a stranger, at any other endpoint. A stranger
 // may ask and answer questions, ping, announce itself as a member, and send
 // direct frames from the endpoint that it names. A newcomer may also pass on
 // what it has heard. To accuse others of being dead takes a lease.
@@ -301,7 +301,7 @@ func (g *gossip) settle(b []byte, now time.Time) {
 	}
 }
 
-// notice tells the operator why somebody was refused, not over and over.
+// notice tells the operator why a sender was refused, not over and over.
 func (g *gossip) notice(err error, from netip.Addr, now time.Time) {
 	if said := refusal(err); said != "" && g.notices.due(said+from.String(), now) {
 		g.log.Warn("gossip: "+said, "from", from)
@@ -309,7 +309,7 @@ func (g *gossip) notice(err error, from netip.Addr, now time.Time) {
 }
 
 // The first byte of a push/pull's user state, which this node puts there, says
-// who dialled.
+// which side dialled.
 const (
 	theyDialled = 0
 	weDialled   = 1
@@ -325,6 +325,7 @@ func (g *gossip) exchange(b []byte, dialled bool, from netip.Addr) (head, state 
 	now := time.Now()
 	trusted := dialled && g.about.Load().network.IsZero()
 	kept := x.members[:0]
+	var why error // the first of those that are not let in
 	for _, m := range x.members {
 		if m.node != g.name && m.state != 0 {
 			if g.roster.accused(m.node, now) {
@@ -336,12 +337,15 @@ func (g *gossip) exchange(b []byte, dialled bool, from netip.Addr) (head, state 
 		switch {
 		case v == accepted:
 			kept = append(kept, m)
-		case err != nil && dialled && !errors.Is(err, errNoRoom), err != nil && m.at.Addr() == from && refusal(err) != "" && !errors.Is(err, errMessage):
-			if dialled {
-				return nil, nil, err
+		case err != nil && why == nil && !errors.Is(err, errNoRoom):
+			why = err
+			if !dialled && m.at.Addr() == from {
+				g.notice(err, from, now)
 			}
-			g.notice(err, from, now)
 		}
+	}
+	if dialled && len(kept) == 0 && why != nil {
+		return nil, nil, why
 	}
 	x.members = kept
 	dialledBy := byte(theyDialled)

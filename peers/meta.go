@@ -30,8 +30,8 @@ import (
 //	..   64 signature of all before it, see core.Identity.SignStatement
 //
 // It holds what has to be known before a member is let in, and no more: leases
-// and endpoints live in signed records. Whoever passes it on cannot change it,
-// and it fits no other name, start or endpoint.
+// and endpoints live in signed records. A node that passes it on cannot change
+// it, and it fits no other name, start or endpoint.
 const (
 	metaVersion = 2
 	metaHead    = 1 + 2 + ed25519.PublicKeySize + 8 + 8 + 8 + 16 + 1

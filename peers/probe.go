@@ -22,7 +22,7 @@ const (
 	probeAnswer = 600 * time.Millisecond // after which a member that has not answered is in doubt
 )
 
-// attend asks whom it is time to ask: members in their turn, members in doubt,
+// attend asks what it is time to ask: members in their turn, members in doubt,
 // and applicants. Only the core's goroutine calls it, about every 100 ms.
 func (g *gossip) attend(now time.Time) {
 	for name, sent := range g.prober.open {

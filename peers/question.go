@@ -14,11 +14,11 @@ import (
 // What a node believes of another one's life rests on what that one has signed.
 // A question has a random nonce; the answer is the proof that the node is there
 // now: its signature of the nonce, with the start, the instance and the endpoint
-// it answers for. memberlist's own pings prove nothing: anybody who guesses a
+// it answers for. memberlist's own pings prove nothing: a program that guesses a
 // number can acknowledge one.
 //
-// A question, big endian, as long as its proof, so that nobody can have a node
-// send more than was sent:
+// A question, big endian. It is as long as its proof, so that a node sends no more
+// than was sent to it:
 //
 //	0   1  type 200
 //	1   16 nonce

@@ -15,12 +15,12 @@ import (
 const (
 	maxStreams        = 128     // at once; memberlist's own limit on push/pulls
 	maxStreamsPerHost = 16      // of these
-	maxStrangers      = 64      // of these, of those who are no member
+	maxStrangers      = 64      // of these, from addresses of no member
 	maxStreamBytes    = 8 << 20 // taken from one stream: node tables of a network of several thousand nodes
 	rememberedStreams = 256
 
-	// Bytes of all streams that are under way: of strangers, and of members and
-	// those whom this node has dialled.
+	// Bytes of all streams that are under way: of strangers; of members, and
+	// streams that this node has dialled.
 	strangerBytes = 4 << 20
 	memberBytes   = 24 << 20
 	firstBuffer   = 16 << 10 // and doubled as the bytes come in
@@ -112,7 +112,7 @@ type stream struct {
 	net.Conn
 	transport *transport
 	host      netip.Addr // of one that came in; zero for our own
-	stranger  bool       // it came from one who is no member
+	stranger  bool       // it came from an address of no member
 	room      room       // what its bytes are taken from
 
 	said error         // why nothing can be read

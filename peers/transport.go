@@ -36,7 +36,7 @@ type transport struct {
 	mu        sync.Mutex
 	open      map[*stream]struct{}
 	incoming  int // of these, those others dialled
-	strangers int // of these, those of who is no member
+	strangers int // of these, those from addresses of no member
 	perHost   map[netip.Addr]int
 	accepted  []netip.AddrPort    // where the last accepted streams came from, as a ring
 	dials     map[string]*attempt // by the name a join gave it
