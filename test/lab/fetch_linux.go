@@ -100,7 +100,7 @@ func fetchDockerInto(dir string) error {
 // mirror that this machine uses, and checks signatures as apt always does.
 // A mirror may be frozen in time, so only the date of validity is let pass.
 func downloadPackages(work string) error {
-	mirror, err := debianMirror()
+	mirror, err := DebianMirror()
 	if err != nil {
 		return err
 	}
@@ -132,10 +132,10 @@ func downloadPackages(work string) error {
 	return run(work, "apt-get", append(options, "-q", "download", "docker.io", "docker-cli", "containerd", "tini-static")...)
 }
 
-// debianMirror returns where this machine gets its Debian packages from. apt
+// DebianMirror returns where this machine gets its Debian packages from. apt
 // lists a target for every suite and component; the one wanted is the main
 // archive of the release that is installed, not its security updates.
-func debianMirror() (string, error) {
+func DebianMirror() (string, error) {
 	release, err := os.ReadFile("/etc/os-release")
 	if err != nil {
 		return "", err

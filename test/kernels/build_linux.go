@@ -1,0 +1,48 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+)
+
+// build fills dir with what the second disk has: this program, flanneld, the
+// test programs of the steps with their test data, and the plan.
+func build(dir string, steps []step) error {
+	static := []string{"CGO_ENABLED=0", "GOARCH=amd64"}
+	err := errors.Join(
+		run(static, "go", "build", "-o", filepath.Join(dir, "kernels"), "./test/kernels"),
+		run(static, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-X main.version=lab", "-o", filepath.Join(dir, "flanneld"), "./cmd/flanneld"))
+	if err != nil {
+		return err
+	}
+	built := map[string]bool{}
+	for _, s := range steps {
+		if built[s.Package] {
+			continue
+		}
+		built[s.Package] = true
+		home := filepath.Join(dir, "src", s.Package)
+		if err := os.MkdirAll(home, 0o755); err != nil {
+			return err
+		}
+		data := filepath.Join(s.Package, "testdata")
+		if _, err := os.Stat(data); err == nil {
+			if err := os.CopyFS(filepath.Join(home, "testdata"), os.DirFS(data)); err != nil {
+				return err
+			}
+		}
+		if err := run(static, "go", "test", "-c", "-tags", "e2e", "-o", filepath.Join(dir, s.program()), "./"+s.Package); err != nil {
+			return err
+		}
+	}
+	plan, err := json.Marshal(steps)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, planFile), plan, 0o644)
+}
+
+// planFile is the name of the plan on the second disk.
+const planFile = "plan.json"

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+func main() {
+	switch {
+	case os.Getpid() == 1:
+		guest()
+		return
+	case len(os.Args) == 2 && os.Args[1] == stepsArgument:
+		if err := runSteps(); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		return
+	}
+	if err := host(); err != nil {
+		fmt.Fprintln(os.Stderr, "kernels:", err)
+		os.Exit(1)
+	}
+}
+
+// host runs on the machine that the user sits at.
+func host() error {
+	short := flag.Bool("short", false, "only the steps and scenarios that continuous integration runs")
+	only := flag.String("steps", "", "names of steps, separated by commas, instead of all: "+strings.Join(names(steps), " "))
+	limit := flag.Duration("limit", 30*time.Minute, "how long each machine may run")
+	fetch := flag.Bool("fetch", false, "make the systems, and run nothing")
+	flag.Usage = func() {
+		fmt.Fprintf(os.Stderr, "usage: go run ./test/kernels [flags] [kernel...]\nkernels: %v\n", releases)
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	chosen, err := choose(flag.Args())
+	if err != nil {
+		return err
+	}
+	plan, err := pick(*short, strings.FieldsFunc(*only, func(r rune) bool { return r == ',' }))
+	if err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("this needs root, for debootstrap; run it with sudo")
+	}
+	var faults []error
+	var ready []system
+	for _, r := range chosen {
+		s, err := r.prepare()
+		if err != nil {
+			return err
+		}
+		ready = append(ready, s)
+	}
+	if *fetch {
+		return nil
+	}
+	work, err := os.MkdirTemp("", "flanneld-kernels-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	image, err := secondDisk(work, plan)
+	if err != nil {
+		return err
+	}
+	for i, r := range chosen {
+		if err := try(r, ready[i], work, image, *limit, plan); err != nil {
+			faults = append(faults, fmt.Errorf("%v: %w", r, err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// secondDisk builds what runs in the machines, and returns the disk of it.
+func secondDisk(work string, plan []step) (string, error) {
+	tree, image := filepath.Join(work, "tree"), filepath.Join(work, "tests.img")
+	if err := os.Mkdir(tree, 0o755); err != nil {
+		return "", err
+	}
+	if err := build(tree, plan); err != nil {
+		return "", err
+	}
+	return image, makeDisk(tree, image, 16)
+}
+
+// try boots one system, shows what its tests say, and judges it.
+func try(r release, s system, work, image string, limit time.Duration, plan []step) error {
+	fmt.Printf("%v: booting %s\n", r, s.Version)
+	rep := newReport()
+	bootErr := s.boot(work, image, limit, func(line string) {
+		if rep.line(line) {
+			fmt.Printf("%s %s | %s\n", r.Kernel, rep.current, line)
+		}
+	})
+	if err := errors.Join(bootErr, rep.verdict(plan)); err != nil {
+		return err
+	}
+	fmt.Printf("%v: %d tests passed on %s, booted in %.0f s, off after %.0f s\n",
+		r, rep.Passed, rep.Kernel, rep.Boot.Seconds(), time.Since(rep.start).Seconds())
+	return nil
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// step is one run of one test program on a kernel.
+type step struct {
+	Name    string   // of the step, unique
+	Package string   // the package whose tests are built, relative to the module
+	Tests   []string // names of the tests to run; all of them when empty
+	Before  []string // command lines that come first and have to succeed
+	Short   bool     // part of what -short runs
+}
+
+// legacy makes iptables the one of the old interface, as update-alternatives on
+// a Debian host does; modern is Debian's default, iptables over nf_tables.
+const (
+	legacy = "update-alternatives --set iptables /usr/sbin/iptables-legacy"
+	modern = "update-alternatives --set iptables /usr/sbin/iptables-nft"
+)
+
+// The packages that talk to the kernel run whole, and some scenarios with
+// three hosts or two run beside them. The old iptables comes last.
+var steps = []step{
+	{Name: "tun", Package: "tun", Short: true},
+	{Name: "encap", Package: "encap", Short: true},
+	{Name: "poll", Package: "internal/poll", Short: true},
+	{Name: "link", Package: "internal/link", Short: true},
+	{Name: "underlay", Package: "internal/underlay", Short: true},
+	{Name: "firewall", Package: "internal/firewall", Short: true},
+	{Name: "route", Package: "route"},
+	{Name: "scenarios", Package: "test/e2e", Short: true, Before: []string{modern}, Tests: shortScenarios},
+	{Name: "more-scenarios", Package: "test/e2e", Before: []string{modern}, Tests: longScenarios},
+	{Name: "legacy-iptables", Package: "test/e2e", Before: []string{legacy}, Tests: firewallScenarios},
+}
+
+// pick returns the steps that a run has: of the short ones, or of all, those
+// that words name. No words name all.
+func pick(short bool, words []string) ([]step, error) {
+	var picked []step
+	for _, s := range steps {
+		if (len(words) == 0 && (s.Short || !short)) || slices.Contains(words, s.Name) {
+			picked = append(picked, s)
+		}
+	}
+	for _, word := range words {
+		if !slices.Contains(names(steps), word) {
+			return nil, fmt.Errorf("no step %q; there are %s", word, strings.Join(names(steps), " "))
+		}
+	}
+	return picked, nil
+}
+
+func names(steps []step) []string {
+	var all []string
+	for _, s := range steps {
+		all = append(all, s.Name)
+	}
+	return all
+}
+
+// pattern is the -test.run of the step.
+func (s step) pattern() string {
+	if len(s.Tests) == 0 {
+		return "."
+	}
+	quoted := make([]string, len(s.Tests))
+	for i, name := range s.Tests {
+		quoted[i] = regexp.QuoteMeta(name)
+	}
+	return "^(" + strings.Join(quoted, "|") + ")$"
+}
+
+// program is the file name of the step's test program on the second disk.
+func (s step) program() string { return strings.ReplaceAll(s.Package, "/", "-") + ".test" }

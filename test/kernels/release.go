@@ -1,0 +1,63 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+)
+
+// release is a release of Debian: the kernel and the programs that come with it.
+type release struct {
+	Kernel string // the series of its kernel, "6.1"
+	Name   string // its code name in the archive, "bookworm"
+}
+
+// releases are all that flanneld is tested on, oldest first.
+var releases = []release{{"5.10", "bullseye"}, {"6.1", "bookworm"}, {"6.12", "trixie"}}
+
+// packages are what a system needs beside Debian's smallest set. The kernel is
+// the one for virtual machines: fewer drivers, the same network stack.
+var packages = []string{
+	"linux-image-cloud-amd64", "iproute2", "iptables", "nftables", "iputils-ping", "ethtool", "iperf3",
+	"procps", "kmod", "busybox-static", "tcpdump",
+}
+
+// String names the release as reports do.
+func (r release) String() string { return r.Kernel + " (" + r.Name + ")" }
+
+// key names the release's system in the cache. It changes with what the system
+// is made of, so that an outdated one is never used.
+func (r release) key() string {
+	sum := sha256.Sum256([]byte(strings.Join(packages, " ") + starter))
+	return r.Name + "-" + hex.EncodeToString(sum[:4])
+}
+
+// choose returns the releases whose kernel or name is among the words; all of
+// them where there are no words.
+func choose(words []string) ([]release, error) {
+	if len(words) == 0 {
+		return releases, nil
+	}
+	var chosen []release
+	for _, word := range words {
+		found := false
+		for _, r := range releases {
+			if word == r.Kernel || word == r.Name {
+				chosen, found = append(chosen, r), true
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("no kernel %q here; there are %v", word, releases)
+		}
+	}
+	return chosen, nil
+}
+
+// starter is /sbin/start of each system, its process 1: it hands over to this
+// program on the second disk. Where that fails the machine goes off.
+const starter = `#!/bin/sh
+mount -t ext4 -o ro /dev/vdb /mnt && exec /mnt/kernels
+echo "no second disk, or no program on it" >/dev/console
+echo o >/proc/sysrq-trigger
+`

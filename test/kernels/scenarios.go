@@ -1,0 +1,51 @@
+package main
+
+// Scenarios of test/e2e that run on every kernel, by the names of their tests:
+// one that is renamed or gone is a failure. They are those whose outcome rests
+// on the kernel. What rests on flanneld alone is the same on each of them.
+var (
+	shortScenarios = []string{
+		"TestThreeHostsReachEachOther",
+		"TestRestartLeavesNoGap",
+		"TestSmallerPathIsAnsweredWithTheRightMTU",
+		"TestMasqueradesToTheOutsideAndNotInside",
+		"TestChecksumsThatAreLeftOutWrongOrZero",
+	}
+	longScenarios = []string{
+		"TestFoundingNodeLeasesASubnetOfTheDefaultNetwork",
+		"TestDeviceIsAPersistentMultiQueueTUNWithAddressAndRoute",
+		"TestForwardingIsTurnedOnAndSaid",
+		"TestSeveralLanesCarryTraffic",
+		"TestExtremesDiffer",
+		"TestTypeOfServiceCrossesAndCongestionIsTold",
+		"TestPathMTUIsLearnedForEachPeer",
+		"TestMulticastAndBroadcastAreDroppedAndCounted",
+		"TestPacketsWithOptionsArriveWithThem",
+		"TestSegmentsHaveIdentificationsOfTheirOwn",
+		"TestHostileDatagramsAreDroppedAndCountedByReason",
+		"TestContainerCannotSendWithForeignSource",
+		"TestSubnetOfNobodyIsNetUnreachable",
+		"TestDeadNodeIsHostUnreachableAndItsRouteStays",
+		"TestTimeToLiveIsCountedAndExceeded",
+		"TestFirstTransferOverASmallerPathIsNoBlackHole",
+		"TestPacketLargerThanTheDeviceIsAnsweredByTheKernel",
+		"TestIPv6OnTheOverlayIsDroppedAndCounted",
+		"TestPlainPeerGetsAndSendsSingleDatagrams",
+		"TestStaticPeerSpeaksFlannelsUDPFormatBothWays",
+		"TestStaticPeerBehindASmallerPath",
+		"TestAddressChangesUnderARunningDaemon",
+		"TestUnderlayDeviceThatGoesDownAndUp",
+		"TestNothingLeaksToTheDefaultRouteWhileTheDaemonIsDown",
+		"TestDeletedDeviceComesBack",
+		"TestCleanupRemovesWhatAKilledDaemonLeft",
+		"TestClusterKeySealsTheGossip",
+		"TestWorksWithoutIptables",
+	}
+	firewallScenarios = []string{
+		"TestMasqueradesToTheOutsideAndNotInside",
+		"TestWithoutIPMasqNothingIsMasqueraded",
+		"TestRulesComeBackAfterAFlush",
+		"TestRulesDoNotGrowByRestarts",
+		"TestThreeHostsReachEachOther",
+	}
+)
