@@ -15,6 +15,8 @@ HOURS       ?= 24
 RUNS        ?=
 SEED        ?=
 NODES       ?=
+KERNELS     ?=
+STEPS       ?=
 BENCH_JSON  ?= bin/bench.json
 BINARY      := bin/flanneld
 BINDIR      ?= $(PREFIX)/bin
@@ -25,15 +27,16 @@ export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 # What the tests call, and the Debian package that has it.
 TOOLS := ip:iproute2 ethtool:ethtool iptables:iptables nft:nftables ping:iputils-ping tcpdump:tcpdump iperf3:iperf3 \
          busybox:busybox-static dockerd:docker.io containerd:containerd runc:runc \
+         qemu-system-x86_64:qemu-system-x86 debootstrap:debootstrap mke2fs:e2fsprogs tc:iproute2 \
          gcc:gcc systemd-analyze:systemd pgrep:procps nsenter:util-linux setpriv:util-linux tar:tar
 
 .DEFAULT_GOAL := help
-.PHONY: help build deps demo test vet format cross unit race fuzz units e2e bench soak hash torture figures virtual scale sim install uninstall clean
+.PHONY: help build deps demo test vet format cross unit race fuzz units e2e kernel kernels bench soak hash torture figures virtual scale sim install uninstall clean
 
 help: ## this list
 	@echo "flanneld $(VERSION). Targets:"
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@echo "Variables: PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) VERSION=$(VERSION) FUZZTIME=$(FUZZTIME) MINUTES=$(MINUTES) BYTES=$(BYTES) KILLS=$(KILLS) PAUSES=$(PAUSES) HOURS=$(HOURS) RUNS=$(RUNS) SEED=$(SEED) NODES=$(NODES) ROUNDS=$(ROUNDS) BENCH=$(BENCH) BENCH_JSON=$(BENCH_JSON)"
+	@echo "Variables: PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) VERSION=$(VERSION) FUZZTIME=$(FUZZTIME) MINUTES=$(MINUTES) BYTES=$(BYTES) KILLS=$(KILLS) PAUSES=$(PAUSES) HOURS=$(HOURS) RUNS=$(RUNS) SEED=$(SEED) NODES=$(NODES) KERNELS=$(KERNELS) STEPS=$(STEPS) ROUNDS=$(ROUNDS) BENCH=$(BENCH) BENCH_JSON=$(BENCH_JSON)"
 
 build: ## bin/flanneld, static
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BINARY) ./cmd/flanneld
@@ -57,7 +60,7 @@ deps: ## install what the tests need and is missing (apt, as root)
 demo: deps ## three hosts on this machine, with containers (as root, about a minute)
 	@go run ./test/demo
 
-test: deps vet format cross unit race fuzz units e2e ## everything below, in this order (as root)
+test: deps vet format cross unit race fuzz units e2e kernel ## everything below, in this order (as root)
 	@echo "== everything passed"
 
 vet: ## go vet, with and without the end-to-end tests
@@ -125,6 +128,14 @@ RUN ?= .
 e2e: ## end-to-end tests, as root; RUN=Regexp picks some
 	@echo "== end-to-end tests"
 	go test -tags e2e -count=1 -v -p 1 -parallel 4 -timeout 20m -run '$(RUN)' $(E2E_PACKAGES) | grep --line-buffered -vE '^=== (RUN|PAUSE|CONT|NAME)'
+
+# The systems are made at the first run, a minute each, and kept for a month.
+kernel: ## what touches the kernel, on the one of Debian 12 under qemu (as root)
+	@echo "== Debian 12's kernel"
+	go run ./test/kernels -short bookworm
+
+kernels: ## the same and more on each of KERNELS (all: 5.10 6.1 6.12); STEPS=a,b picks some
+	go run ./test/kernels -steps '$(STEPS)' $(KERNELS)
 
 soak: ## traffic and random restarts for MINUTES
 	FLANNELD_SOAK_MINUTES=$(MINUTES) go test -tags e2e -count=1 -v -timeout 0 -run '^TestSoak$$' ./test/e2e

@@ -417,7 +417,13 @@ func TestFlowLeavesByTheQueueOfItsAnswers(t *testing.T) {
 			t.Fatal(err)
 		}
 		for queue, b := range batches {
-			n, err := d.Queues()[queue].Read(b)
+			read, err := d.Queues()[queue].Read(b)
+			n := 0
+			for _, p := range b.Packets[:read] { // the kernel sends some of its own accord
+				if p.Data[0] == 0x45 && [4]byte(p.Data[16:20]) == peer.As4() {
+					n++
+				}
+			}
 			if err != nil || (n > 0) != (queue == want) {
 				t.Errorf("answer written through queue %d: %d packets in queue %d, %v", want, n, queue, err)
 			}

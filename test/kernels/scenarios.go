@@ -9,9 +9,11 @@ var (
 		"TestRestartLeavesNoGap",
 		"TestSmallerPathIsAnsweredWithTheRightMTU",
 		"TestMasqueradesToTheOutsideAndNotInside",
-		"TestChecksumsThatAreLeftOutWrongOrZero",
+		"TestStrictReversePathFilterStandsInNothingsWay",
+		"TestNetworkOverAnUnderlayThatLosesDelaysAndReorders",
 	}
 	longScenarios = []string{
+		"TestChecksumsThatAreLeftOutWrongOrZero",
 		"TestFoundingNodeLeasesASubnetOfTheDefaultNetwork",
 		"TestDeviceIsAPersistentMultiQueueTUNWithAddressAndRoute",
 		"TestForwardingIsTurnedOnAndSaid",
