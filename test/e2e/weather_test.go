@@ -19,11 +19,8 @@ var weathers = []struct {
 	lab.Weather
 	relay lab.Mischief // one in so many
 }{
-	{"loss", lab.Weather{Loss: 2}, lab.Mischief{Loss: 50, Seed: 1}},
-	{"delay", lab.Weather{Delay: 40 * time.Millisecond, Jitter: 5 * time.Millisecond}, lab.Mischief{Seed: 2}},
-	{"reordering", lab.Weather{Delay: 5 * time.Millisecond, Reorder: 20, Duplicate: 2}, lab.Mischief{Reordering: 20, Duplication: 50, Seed: 3}},
-	{"all of it", lab.Weather{Delay: 20 * time.Millisecond, Jitter: 10 * time.Millisecond, Loss: 2, Duplicate: 1},
-		lab.Mischief{Loss: 50, Duplication: 100, Reordering: 50, Seed: 4}},
+	{"delay and loss", lab.Weather{Delay: 40 * time.Millisecond, Jitter: 10 * time.Millisecond, Loss: 3}, lab.Mischief{Loss: 33, Seed: 1}},
+	{"reordering", lab.Weather{Delay: 5 * time.Millisecond, Reorder: 20, Duplicate: 2}, lab.Mischief{Reordering: 20, Duplication: 50, Seed: 2}},
 }
 
 // A node joins over a bad underlay, no node is taken for dead there, and what TCP
@@ -33,7 +30,7 @@ func TestNetworkOverAnUnderlayThatLosesDelaysAndReorders(t *testing.T) {
 	for _, w := range weathers {
 		t.Run(w.name, func(t *testing.T) {
 			l := lab.New(t)
-			h1, h2, h3 := l.Host(), l.Host(), l.Host()
+			h1, h2 := l.Host(), l.Host()
 			netem := l.HasNetem()
 			if netem {
 				l.Weather(h2, w.Weather)
@@ -42,10 +39,8 @@ func TestNetworkOverAnUnderlayThatLosesDelaysAndReorders(t *testing.T) {
 				l.Relay(h2, w.relay)
 			}
 			h1.Start().WaitReady(ready)
-			for _, h := range []*lab.Host{h2, h3} {
-				h.Start("--join", h1.Addr.String()).WaitReady(ready)
-			}
-			l.WaitConverged(3)
+			h2.Start("--join", h1.Addr.String()).WaitReady(ready)
+			l.WaitConverged(2)
 			p1, p2 := h1.Pod(), h2.Pod()
 			p1.Reachable(t, p2.Addr, ready)
 			lab.SendTCP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7000), 512<<10)

@@ -16,11 +16,12 @@ import (
 const disk = "/mnt"
 
 // environment is what the steps run with: the lab takes flanneld from the disk
-// and fetches no Docker. Debian's kernels have netem.
+// and fetches no Docker. Debian's kernels have netem. Emulation is some
+// ten times slower.
 var environment = map[string]string{
 	"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "TMPDIR": "/tmp",
 	"FLANNELD_LAB_BINARY": filepath.Join(disk, "flanneld"), "FLANNELD_TEST_DOCKER28": "absent",
-	"FLANNELD_LAB_NETEM": "required",
+	"FLANNELD_LAB_NETEM": "required", "FLANNELD_LAB_PATIENCE": "10",
 }
 
 // guest is process 1 of the machine: it makes a system of it, starts this

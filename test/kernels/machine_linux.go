@@ -7,13 +7,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 	"time"
 )
 
 // boot starts the system in qemu, gives every line of its tests to each, and
-// returns when the machine is off, which has to be within the limit.
-func (s system) boot(work, disk string, limit time.Duration, each func(line string)) error {
+// returns when the machine is off, which has to be within the limit. What it
+// has used of this machine's processors it returns, too.
+func (s system) boot(work, disk string, limit time.Duration, each func(line string)) (used time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	console := filepath.Join(work, "console.log")
@@ -27,12 +30,15 @@ func (s system) boot(work, disk string, limit time.Duration, each func(line stri
 		"-serial", "file:"+console, "-serial", "stdio")
 	pipe, err := cmd.StdoutPipe()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var complaints strings.Builder
 	cmd.Stderr = &complaints
+	runtime.LockOSThread() // Pdeathsig is about the thread
+	defer runtime.UnlockOSThread()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start qemu (make deps installs it): %w", err)
+		return 0, fmt.Errorf("start qemu (make deps installs it): %w", err)
 	}
 	lines := bufio.NewScanner(pipe)
 	lines.Buffer(nil, 1<<20)
@@ -40,13 +46,14 @@ func (s system) boot(work, disk string, limit time.Duration, each func(line stri
 		each(strings.TrimRight(lines.Text(), "\r"))
 	}
 	err = cmd.Wait()
+	used = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("the machine was not off within %v; its console says:\n%s", limit, tail(console))
+		return used, fmt.Errorf("the machine was not off within %v; its console says:\n%s", limit, tail(console))
 	case err != nil:
-		return fmt.Errorf("qemu: %w: %s\n%s", err, complaints.String(), tail(console))
+		return used, fmt.Errorf("qemu: %w: %s\n%s", err, complaints.String(), tail(console))
 	}
-	return nil
+	return used, nil
 }
 
 // tail returns the last lines of a file.

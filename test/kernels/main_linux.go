@@ -95,7 +95,7 @@ func secondDisk(work string, plan []step) (string, error) {
 func try(r release, s system, work, image string, limit time.Duration, plan []step) error {
 	fmt.Printf("%v: booting %s\n", r, s.Version)
 	rep := newReport()
-	bootErr := s.boot(work, image, limit, func(line string) {
+	used, bootErr := s.boot(work, image, limit, func(line string) {
 		if rep.line(line) {
 			fmt.Printf("%s %s | %s\n", r.Kernel, rep.current, line)
 		}
@@ -103,7 +103,7 @@ func try(r release, s system, work, image string, limit time.Duration, plan []st
 	if err := errors.Join(bootErr, rep.verdict(plan)); err != nil {
 		return err
 	}
-	fmt.Printf("%v: %d tests passed on %s, booted in %.0f s, off after %.0f s\n",
-		r, rep.Passed, rep.Kernel, rep.Boot.Seconds(), time.Since(rep.start).Seconds())
+	fmt.Printf("%v: %d tests passed on %s, booted in %.0f s, off after %.0f s, %.0f s of processor time\n",
+		r, rep.Passed, rep.Kernel, rep.Boot.Seconds(), time.Since(rep.start).Seconds(), used.Seconds())
 	return nil
 }

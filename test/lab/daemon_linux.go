@@ -142,7 +142,7 @@ func (d *Daemon) WaitReady(limit time.Duration) *Daemon {
 	case <-d.ready:
 	case <-d.ended:
 		d.host.lab.t.Fatalf("%s: flanneld ended with status %d before it was ready:\n%s", d.host.NodeName, d.status, d.log.Tail(20))
-	case <-time.After(limit):
+	case <-time.After(limit * patience()):
 		d.host.lab.t.Fatalf("%s: flanneld not ready within %v:\n%s", d.host.NodeName, limit, d.log.Tail(30))
 	}
 	return d
@@ -153,7 +153,7 @@ func (d *Daemon) WaitEnd(limit time.Duration) int {
 	d.host.lab.t.Helper()
 	select {
 	case <-d.ended:
-	case <-time.After(limit):
+	case <-time.After(limit * patience()):
 		d.host.lab.t.Fatalf("%s: flanneld still runs after %v:\n%s", d.host.NodeName, limit, d.log.Tail(30))
 	}
 	return d.status

@@ -2,8 +2,24 @@ package lab
 
 import (
 	"fmt"
+	"os"
+	"strconv"
+	"sync"
 	"time"
 )
+
+// patienceVariable has by how much longer every wait of the lab may last on a
+// machine that is so much slower: an emulated one. A whole number.
+const patienceVariable = "FLANNELD_LAB_PATIENCE"
+
+// patience is what the variable says; 1 where it says nothing.
+var patience = sync.OnceValue(func() time.Duration {
+	n, err := strconv.Atoi(os.Getenv(patienceVariable))
+	if err != nil {
+		return 1
+	}
+	return time.Duration(max(n, 1))
+})
 
 // TB is what the lab needs of a test: *testing.T satisfies it, and the
 // programs that are no tests bring a small one of their own ([Program]).
@@ -28,9 +44,10 @@ func Eventually(t TB, limit time.Duration, what string, try func() error) {
 }
 
 // Within is [Eventually] for callers that go on after a failure: it returns
-// nil, or the last error when the limit has passed.
+// nil, or the last error when the limit has passed. Where the machine is said to
+// be slower (FLANNELD_LAB_PATIENCE), so many times the limit.
 func Within(limit time.Duration, try func() error) error {
-	deadline := time.Now().Add(limit)
+	deadline := time.Now().Add(limit * patience())
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {

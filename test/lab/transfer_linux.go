@@ -120,7 +120,7 @@ func SendTCPVia(t TB, from, to *Namespace, dial, at netip.AddrPort, size int64) 
 // pour sends the bytes, waits until the receiver has them and returns their
 // hash. A connection that makes no progress for 20 s has failed.
 func pour(from *Namespace, to netip.AddrPort, size int64) (sum [32]byte, err error) {
-	conn, err := from.Dial(to, 10*time.Second)
+	conn, err := from.Dial(to, 10*time.Second*patience())
 	if err != nil {
 		return sum, err
 	}
@@ -134,7 +134,7 @@ func pour(from *Namespace, to netip.AddrPort, size int64) (sum [32]byte, err err
 	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
 		return sum, err
 	}
-	conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	conn.SetReadDeadline(time.Now().Add(20 * time.Second * patience()))
 	if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
 		return sum, fmt.Errorf("wait for the end: %w", err)
 	}
@@ -147,7 +147,7 @@ func copyWithProgress(conn net.Conn, digest hash.Hash, source io.Reader, size in
 		chunk := buf[:min(size, int64(len(buf)))]
 		io.ReadFull(source, chunk)
 		digest.Write(chunk)
-		conn.SetWriteDeadline(time.Now().Add(20 * time.Second))
+		conn.SetWriteDeadline(time.Now().Add(20 * time.Second * patience()))
 		if _, err := conn.Write(chunk); err != nil {
 			return err
 		}
@@ -215,7 +215,7 @@ type Conversation struct {
 func Converse(t TB, from, to *Namespace, at netip.AddrPort) *Conversation {
 	t.Helper()
 	listener := to.Listen(t, at)
-	conn, err := from.Dial(at, 5*time.Second)
+	conn, err := from.Dial(at, 5*time.Second*patience())
 	if err != nil {
 		listener.Close()
 		t.Fatalf("connect %s to %v: %v", from.Name, at, err)
@@ -241,7 +241,7 @@ func (c *Conversation) talk(conn net.Conn) error {
 	back := make([]byte, 32)
 	for round := 0; ; round++ {
 		sent := fmt.Sprintf("%032d", round)
-		conn.SetDeadline(time.Now().Add(30 * time.Second))
+		conn.SetDeadline(time.Now().Add(30 * time.Second * patience()))
 		if _, err := conn.Write([]byte(sent)); err != nil {
 			return fmt.Errorf("round %d: %w", round, err)
 		}
