@@ -188,7 +188,7 @@ func SendUDP(t TB, from, to *Namespace, at netip.AddrPort, count, size int) Tran
 		if _, err := client.WriteToUDPAddrPort(sent, at); err != nil {
 			t.Fatalf("datagram %d from %s to %v: %v", i, from.Name, at, err)
 		}
-		client.SetReadDeadline(time.Now().Add(time.Second))
+		client.SetReadDeadline(time.Now().Add(time.Second * patience()))
 		n, _, err := client.ReadFromUDPAddrPort(back)
 		if err != nil {
 			t.Fatalf("datagram %d of %d bytes from %s to %v: no echo: %v", i, size, from.Name, at, err)
