@@ -30,9 +30,6 @@ type engine struct {
 	joiner *joiner
 	begin  time.Time // the core's time zero
 
-	asleep        func() time.Duration // see [asleep]
-	asleepAtBegin time.Duration
-
 	commands chan command
 	twins    chan namesake
 	metaNews chan struct{}   // one token: the member's meta has changed
@@ -60,9 +57,7 @@ type command struct {
 // errLeft ends the engine after Leave.
 var errLeft = errors.New("left")
 
-// now is the core's time: a claim that a suspended host was in the middle of is
-// old when the host wakes up.
-func (e *engine) now() core.Time { return time.Since(e.begin) + e.asleep() - e.asleepAtBegin }
+func (e *engine) now() core.Time { return time.Since(e.begin) }
 
 // run feeds the core until ctx ends (nil), the node has left (errLeft) or something is fatal.
 func (e *engine) run(ctx context.Context) error {
@@ -183,9 +178,6 @@ func (e *engine) followRoster() {
 			continue
 		}
 		e.core.MemberUp(e.now(), id)
-		if m, ok := e.gossip.roster.of(id); ok {
-			e.core.MemberAt(id, m.endpoint().Addr())
-		}
 		e.core.MemberSuspect(e.now(), id, l.suspect)
 	}
 }
