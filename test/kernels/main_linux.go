@@ -28,7 +28,7 @@ func main() {
 	}
 }
 
-// host runs on the machine that the user sits at.
+// host runs on the machine itself: it makes the systems, and boots them.
 func host() error {
 	short := flag.Bool("short", false, "only the steps and scenarios that continuous integration runs")
 	only := flag.String("steps", "", "names of steps, separated by commas, instead of all: "+strings.Join(names(steps), " "))

@@ -31,6 +31,8 @@ var steps = []step{
 	{Name: "poll", Package: "internal/poll", Short: true},
 	{Name: "link", Package: "internal/link", Short: true},
 	{Name: "underlay", Package: "internal/underlay", Short: true},
+	{Name: "ports", Package: "internal/ports", Short: true},
+	{Name: "ruleset", Package: "internal/ruleset"},
 	{Name: "firewall", Package: "internal/firewall", Short: true, Tests: shortFirewall},
 	{Name: "more-firewall", Package: "internal/firewall"},
 	{Name: "route", Package: "route"},

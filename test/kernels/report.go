@@ -33,8 +33,8 @@ func newReport() *report {
 	return &report{start: time.Now(), passed: map[string][]string{}, status: map[string]int{}}
 }
 
-// line takes the next line, and returns whether a person wants to see it: what
-// go test says about tests that only began, it does not.
+// line takes the next line, and reports whether it is worth showing: results
+// and logs are, marks and the beginnings of tests are not.
 func (r *report) line(text string) (show bool) {
 	words := strings.Fields(text)
 	if len(words) == 0 {

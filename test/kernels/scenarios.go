@@ -21,6 +21,10 @@ var (
 		"TestNetworkOverAnUnderlayThatLosesDelaysAndReorders",
 	}
 	longScenarios = []string{
+		"TestOnlyTheDaemonReachesTheDataPorts",
+		"TestTableNeedsNoCommand",
+		"TestDataPathIsProvenByPacketsBeforeStatusSaysOK",
+		"TestDataPathThatARuleDropsIsReportedOnBothSidesUntilItIsLifted",
 		"TestChecksumsThatAreLeftOutWrongOrZero",
 		"TestFoundingNodeLeasesASubnetOfTheDefaultNetwork",
 		"TestDeviceIsAPersistentMultiQueueTUNWithAddressAndRoute",
