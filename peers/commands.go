@@ -25,8 +25,8 @@ func (n *Node) Join(ctx context.Context, addrs []string) (joined []string, err e
 	return joined, errors.Join(failures...)
 }
 
-// Leave hands the lease back: durably first, then it tells the others, then takes the node table out of the state directory. The
-// identity stays, and the number of starts. Before that it waits, two seconds at most, for claims that count on a promise of this
+// Leave hands the lease back: durably first, then it tells the others. The identity stays in the state directory, and so do the
+// number of starts and the node table. Before that it waits, two seconds at most, for claims that count on a promise of this
 // node's; when ctx ends then, nothing happens, and when it ends later the lease is given up all the same. Run returns nil after
 // that, and Leave after Run.
 func (n *Node) Leave(ctx context.Context) error {
@@ -188,10 +188,14 @@ func (e *engine) forget(text string) (NodeInfo, error) {
 	}
 	info := e.info(found)
 	switch err := e.core.Forget(e.now(), found.ID); {
+	case errors.Is(err, core.ErrForgetNoLease):
+		return NodeInfo{}, failure(ErrNotHolder, "forget %s: %v", text, err)
 	case errors.Is(err, core.ErrForgetAlive), errors.Is(err, core.ErrForgetSelf):
 		return NodeInfo{}, failure(ErrNodeAlive, "forget %s: %v", text, err)
-	case err != nil:
+	case errors.Is(err, core.ErrForgetUnknown), errors.Is(err, core.ErrForgetSuspect), errors.Is(err, core.ErrNoNetwork):
 		return NodeInfo{}, failure(ErrUnknownNode, "forget %s: %v", text, err)
+	case err != nil:
+		return NodeInfo{}, failure(ErrState, "forget %s: %v", text, err)
 	}
 	return info, nil
 }

@@ -118,7 +118,7 @@ type OnConflict int
 const (
 	// Release hands the lost lease back and takes a new one as soon as no container uses the lost one.
 	Release OnConflict = iota
-	// Wait takes no new lease until the node is started again.
+	// Wait takes no other lease until the node is started again. The lost one is claimed when no other node holds it any more.
 	Wait
 )
 

@@ -30,6 +30,9 @@ type engine struct {
 	joiner *joiner
 	begin  time.Time // the core's time zero
 
+	asleep        func() time.Duration // see [asleep]
+	asleepAtBegin time.Duration
+
 	commands chan command
 	twins    chan namesake
 	metaNews chan struct{}   // one token: the member's meta has changed
@@ -57,7 +60,9 @@ type command struct {
 // errLeft ends the engine after Leave.
 var errLeft = errors.New("left")
 
-func (e *engine) now() core.Time { return time.Since(e.begin) }
+// now is the core's time: a claim that a suspended host was in the middle of is
+// old when the host wakes up.
+func (e *engine) now() core.Time { return time.Since(e.begin) + e.asleep() - e.asleepAtBegin }
 
 // run feeds the core until ctx ends (nil), the node has left (errLeft) or something is fatal.
 func (e *engine) run(ctx context.Context) error {
@@ -178,6 +183,9 @@ func (e *engine) followRoster() {
 			continue
 		}
 		e.core.MemberUp(e.now(), id)
+		if m, ok := e.gossip.roster.of(id); ok {
+			e.core.MemberAt(id, m.endpoint().Addr())
+		}
 		e.core.MemberSuspect(e.now(), id, l.suspect)
 	}
 }

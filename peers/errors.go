@@ -22,6 +22,7 @@ var (
 	ErrConfig          = errors.New("peers: bad configuration")
 	ErrUnknownNode     = errors.New("peers: unknown node")
 	ErrNodeAlive       = errors.New("peers: node is alive")
+	ErrNotHolder       = errors.New("peers: this node holds no lease")
 	ErrNotRunning      = errors.New("peers: not running")
 )
 

@@ -28,7 +28,7 @@ func (n *Node) run(ctx context.Context) error {
 		return err
 	}
 	e := &engine{
-		node: n, cfg: &n.config, log: n.log, core: c, begin: time.Now(), tableNews: true,
+		node: n, cfg: &n.config, log: n.log, core: c, begin: time.Now(), asleep: asleep, asleepAtBegin: asleep(), tableNews: true,
 		commands: make(chan command), twins: make(chan namesake), metaNews: make(chan struct{}, 1),
 	}
 	first, err := e.writeFirst()

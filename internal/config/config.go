@@ -29,7 +29,7 @@ const (
 // What the loser of a lease conflict does.
 const (
 	Release = "release" // takes a new lease when no container uses the lost one
-	Wait    = "wait"    // keeps what it has and keeps shouting
+	Wait    = "wait"    // takes no other lease; its own, when no node holds that any more
 )
 
 // Whether lanes may be real-time threads.

@@ -99,7 +99,7 @@ var settings = []Setting{
 	{Name: "offload", Value: "auto|off|LIST", Default: "auto", set: setOffload,
 		Help: "which offloads may be used, comma separated: " + strings.Join(Offloads(), ", ")},
 	{Name: "on-conflict", Value: "release|wait", Default: Release, set: setChoice(func(c *Config) *string { return &c.OnConflict }, Release, Wait),
-		Help: "what the loser of a lease conflict does"},
+		Help: "what a node does that lost its lease: take another once no container uses it, or wait for that one to be free"},
 	{Name: "log-level", Value: "LEVEL", Default: "info", set: setLogLevel,
 		Help: "debug, info, warn or error"},
 	{Name: "log-format", Value: "text|json", Default: LogText, set: setChoice(func(c *Config) *string { return &c.LogFormat }, LogText, LogJSON),

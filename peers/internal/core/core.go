@@ -60,6 +60,7 @@ type Core struct {
 	memberChanges uint64 // grows with every change of members
 
 	joinedAt  Time // when state was first exchanged with another node; -1: not yet
+	backAt    Time // when this node was last asleep, or without any other node
 	approved  bool // the driver has checked the network against the host
 	founding  bool // the network exists here only, and is not durable yet
 	claim     claim

@@ -99,6 +99,9 @@ func (c *Core) noticePause() {
 	if c.claim.phase == phaseAsking && c.paused() {
 		c.giveUp()
 	}
+	if c.paused() || len(c.liveMembers()) == 0 {
+		c.backAt = c.now
+	}
 	c.tickedAt = c.now
 }
 

@@ -11,6 +11,11 @@ const maxCounter = 1 << 40
 // of which must be acceptable, would be needed.
 const maxJump = 1 << 16
 
+// maxFreeJump is the same for a record by which a node strikes out another one:
+// it is one above the lease that it ends, which the reader may have missed some
+// affirmations of.
+const maxFreeJump = 64
+
 // next is the counter after n, which is at most maxCounter.
 func next(n uint64) uint64 { return min(n, maxCounter-1) + 1 }
 

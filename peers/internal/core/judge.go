@@ -13,6 +13,8 @@ import (
 const (
 	vouchBurst   = 16
 	vouchEvery   = 10 * time.Second
+	freedBurst   = 64
+	freedEvery   = 10 * time.Second
 	rootBurst    = 4
 	rootEvery    = time.Minute
 	disputeBurst = 4
@@ -45,6 +47,7 @@ type judge struct {
 
 	unheard, farewells tokens // for nodes of which nothing is known
 	roots              tokens // for leases that no known holder vouches for
+	freed              tokens // for the ends of leases that were not known
 
 	vouching, disputing map[NodeID]*tokens
 	hearsay             map[uint64]map[NodeID]bool // who stands for a record that was not taken, by its hash
@@ -62,7 +65,7 @@ func (j *judge) lease(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte) bo
 		return true
 	}
 	if !j.jumps(old, rec) {
-		return false
+		return j.isCommon(rec.claimant(), raw) && j.believes(old, rec, raw)
 	}
 	own := old != nil && old.rec.Holder == j.c.id && rec.Slot == j.c.vault.Slot && len(j.c.vault.Lease) > 0
 	if own && rec.claimant() == j.c.id && rec.Holder.IsZero() && nodeIDOf(rec.Key) != j.c.id {
@@ -106,11 +109,23 @@ func (j *judge) threaten(rec *LeaseRecord) { j.threat = max(j.threat, rec.Epoch)
 
 // jumps reports whether a lease's counters are within reach of what is known.
 func (j *judge) jumps(old *stored[LeaseRecord], rec *LeaseRecord) bool {
-	known := uint64(0)
+	known, jump := uint64(0), uint64(maxJump)
 	if old != nil {
 		known = old.rec.Epoch
+		if old.rec.Holder != rec.claimant() {
+			jump /= 2 // so that the holder can answer it
+		}
 	}
-	return rec.Epoch <= known+maxJump && rec.Ordinal <= j.c.table.maxOrdinal()+maxJump
+	if rec.Holder.IsZero() && nodeIDOf(rec.Key) != rec.Freed {
+		jump = maxFreeJump
+	}
+	return rec.Epoch <= known+jump && rec.Ordinal <= j.c.table.maxOrdinal()+maxJump
+}
+
+// isCommon reports whether so many holders stand for a record that it is this
+// node that has missed something.
+func (j *judge) isCommon(about NodeID, raw []byte) bool {
+	return len(j.apart(j.others(about, raw))) >= j.majority()
 }
 
 // believes decides about a lease, or the end of one, by what is there.
@@ -120,23 +135,29 @@ func (j *judge) believes(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte)
 	if freed && old != nil && old.rec.Freed == claimant && old.rec.grantEpoch() == rec.grantEpoch() {
 		return true // two nodes have ended it
 	}
-	if freed && writer != claimant && !j.mayForget(writer, claimant) && !j.hasAnother(rec, writer) {
+	if freed && writer != claimant && !j.mayFree(old, rec, writer) {
 		return false
 	}
 	switch {
 	case old != nil && old.rec.Holder == claimant: // it speaks of its own slot, or has been struck out
-		return freed || rec.Ordinal >= old.rec.Ordinal
-	case claimant == c.id && writer == c.id: // what we said once
-		return old == nil || !c.holds(&old.rec)
+		return freed || rec.Ordinal >= old.rec.Ordinal || len(j.standing(rec)) > 0
+	case claimant == c.id && writer == c.id && (old == nil || !c.holds(&old.rec)): // what we said once
+		return true
 	case !freed && c.promiseFor(rec.Slot).became(rec):
 		return true
 	case old != nil && c.holds(&old.rec):
 		return j.contests(&old.rec, rec) && j.overrules(&old.rec, rec, raw) || j.bothAlone(&old.rec, rec)
 	case !freed && old != nil && rec.Granted > 0 && old.rec.Freed == claimant: // struck out, and alive
-		p := c.promiseFor(rec.Slot)
-		return p == nil || p.Claimant.IsZero() || p.Claimant == claimant
+		return !c.isClaimed(rec.Slot, claimant)
 	}
-	return j.fills(old, rec)
+	return j.fills(old, rec, raw)
+}
+
+// isClaimed reports whether another node than one is about to get a slot: it has
+// this node's promise, and not for long.
+func (c *Core) isClaimed(s Slot, but NodeID) bool {
+	p := c.promiseFor(s)
+	return p != nil && !p.Claimant.IsZero() && p.Claimant != but && c.member(p.Claimant).up && c.now-c.sync.promisedAt[s] < owedAfter
 }
 
 // bothAlone reports whether two nodes have each begun without any holder: the
@@ -156,33 +177,39 @@ func (j *judge) contests(old, rec *LeaseRecord) bool {
 // is struck out by anyone who holds a lease.
 func (j *judge) mayForget(writer, dead NodeID) bool {
 	c := j.c
-	if dead == c.id || c.table.keyOf(writer) == nil && c.table.keyOf(j.from) == nil {
-		return false
-	}
-	return !c.member(dead).up || c.HasLeft(dead)
+	return dead != c.id && j.hasSay(writer) && (!c.member(dead).up || c.HasLeft(dead))
 }
 
-// hasAnother reports whether the node whose lease is to end holds another one,
-// too: this one is left over from a start that was cut short.
-func (j *judge) hasAnother(rec *LeaseRecord, writer NodeID) bool {
+// hasSay reports whether the writer of a record holds a lease or held one, or the
+// node that passes it on does.
+func (j *judge) hasSay(writer NodeID) bool {
+	return j.c.table.keyOf(writer) != nil || j.c.table.keyOf(j.from) != nil
+}
+
+// mayFree reports whether a node may say that another's lease has ended: where it
+// may forget that node, or where the lease is not the one that the node has; it
+// is then left over from a start that was cut short, or not known here.
+func (j *judge) mayFree(old *stored[LeaseRecord], rec *LeaseRecord, writer NodeID) bool {
 	c := j.c
-	if c.table.keyOf(writer) == nil && c.table.keyOf(j.from) == nil {
+	switch {
+	case !j.hasSay(writer):
 		return false
-	}
-	if rec.Freed == c.id {
+	case old == nil || old.rec.Holder != rec.Freed, j.mayForget(writer, rec.Freed):
+		return true
+	case rec.Freed == c.id:
 		return rec.Slot != c.vault.Slot || len(c.vault.Lease) == 0
 	}
 	return len(c.table.held[rec.Freed]) > 1
 }
 
 // forget implements gate.
-func (j *judge) forget(rec *ForgetRecord) bool {
+func (j *judge) forget(rec *ForgetRecord, raw []byte) bool {
 	if j.trusted {
 		return rec.Node != j.c.id
 	}
 	c, writer := j.c, nodeIDOf(rec.Key)
 	if rec.Node == c.id {
-		if c.table.keyOf(writer) != nil || c.table.keyOf(j.from) != nil {
+		if j.hasSay(writer) {
 			c.forgottenAs(rec.Start)
 		}
 		return false
@@ -198,13 +225,15 @@ func (j *judge) forget(rec *ForgetRecord) bool {
 	if n != nil {
 		known = n.rec.Start
 	}
-	return rec.Start <= known+maxJump && j.mayForget(writer, rec.Node)
+	return (rec.Start <= known+maxJump || j.isCommon(rec.Node, raw)) && j.mayForget(writer, rec.Node)
 }
 
-// fills decides about a lease of a slot that nobody holds.
-func (j *judge) fills(old *stored[LeaseRecord], rec *LeaseRecord) bool {
-	c := j.c
-	if rec.Electors == 0 && !rec.Holder.IsZero() {
+// fills decides about a lease of a slot that nobody holds. One with too few
+// vouchers is taken of a node that is up, or where two stand for it: a holder has
+// a say, and nobody gets one by a single liar's word.
+func (j *judge) fills(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte) bool {
+	c, freed := j.c, rec.Holder.IsZero()
+	if rec.Electors == 0 && !freed {
 		if rec.Holder == c.table.network.Founder && old == nil || len(c.electors()) == 0 {
 			return true // the founder's own grant, or that of the first after the last
 		}
@@ -213,16 +242,22 @@ func (j *judge) fills(old *stored[LeaseRecord], rec *LeaseRecord) bool {
 	if j.enough(standing) {
 		return true
 	}
-	if j.from != rec.claimant() && c.table.keyOf(j.from) != nil {
-		standing = append(standing, j.from)
+	known := len(standing) > 0
+	standing = j.apart(append(standing, j.others(rec.claimant(), raw)...))
+	up := c.member(rec.claimant()).up
+	if !freed && !up && len(standing) < disputeLeast {
+		return false
 	}
 	for _, id := range standing {
 		if bucketFor(j.vouching, id).take(c.now, vouchBurst, vouchEvery) {
 			return true
 		}
 	}
+	if freed && nodeIDOf(rec.Key) == rec.Freed { // it frees what was its own, if anyone's
+		return j.freed.take(c.now, freedBurst, freedEvery)
+	}
 	// A part of the network that began anew without the holders known here.
-	return len(standing) == 0 && c.member(rec.claimant()).up && j.roots.take(c.now, rootBurst, rootEvery)
+	return !known && up && j.roots.take(c.now, rootBurst, rootEvery)
 }
 
 // overrules decides about a lease of a slot that another node holds.
@@ -231,8 +266,7 @@ func (j *judge) overrules(old, rec *LeaseRecord, raw []byte) bool {
 	if j.enough(standing) {
 		return true
 	}
-	others := slices.SortedFunc(maps.Keys(j.heard(rec, raw)), compareIDs)
-	standing = j.apart(append(standing, others...))
+	standing = j.apart(append(standing, j.others(rec.claimant(), raw)...))
 	if j.enough(standing) {
 		return true
 	}
@@ -251,18 +285,21 @@ func (j *judge) overrules(old, rec *LeaseRecord, raw []byte) bool {
 }
 
 // isSettled reports whether a node has been up for a while. This node itself is
-// when it has been in touch with others for so long.
+// when it has been in touch with others for so long: it may have been asleep, or
+// cut off, until its lease expired.
 func (j *judge) isSettled(id NodeID) bool {
 	c := j.c
 	if id == c.id {
-		return c.joinedAt >= 0 && c.now-c.joinedAt >= settledIn
+		return c.joinedAt >= 0 && len(c.liveMembers()) > 0 && c.now-max(c.joinedAt, c.backAt) >= settledIn
 	}
 	m := c.member(id)
 	return m.up && c.now-m.since >= settledIn
 }
 
-// heard adds the sender to those who stand for a record, and returns them all.
-func (j *judge) heard(rec *LeaseRecord, raw []byte) map[NodeID]bool {
+// others are the holders that have passed a record on to this node, the sender of
+// the present message among them, and not the node that it is about; in ascending
+// order.
+func (j *judge) others(about NodeID, raw []byte) []NodeID {
 	key := hashOf(raw)
 	by := j.hearsay[key]
 	if by == nil {
@@ -272,10 +309,10 @@ func (j *judge) heard(rec *LeaseRecord, raw []byte) map[NodeID]bool {
 		by = map[NodeID]bool{}
 		j.hearsay[key] = by
 	}
-	if j.from != rec.claimant() && j.c.table.keyOf(j.from) != nil {
+	if j.from != about && j.c.table.keyOf(j.from) != nil {
 		by[j.from] = true
 	}
-	return by
+	return slices.SortedFunc(maps.Keys(by), compareIDs)
 }
 
 // standing are the holders, of now or before, whose vouchers in the record are
@@ -335,8 +372,11 @@ func (j *judge) enough(standing []NodeID) bool {
 			return true
 		}
 	}
-	return len(standing) >= min(maxVouchers, len(j.c.electors())/2+1)
+	return len(standing) >= j.majority()
 }
+
+// majority is how many holders are enough to be believed at once.
+func (j *judge) majority() int { return min(maxVouchers, len(j.c.electors())/2+1) }
 
 func bucketFor(m map[NodeID]*tokens, id NodeID) *tokens {
 	t := m[id]
@@ -350,8 +390,12 @@ func bucketFor(m map[NodeID]*tokens, id NodeID) *tokens {
 	return t
 }
 
-// addressOf is a node's underlay address; the zero address where it is unknown.
+// addressOf is a node's underlay address: where gossip has found it, else what it
+// says; the zero address where neither is known.
 func (c *Core) addressOf(id NodeID) netip.Addr {
+	if m := c.members[id]; m != nil && m.at.IsValid() {
+		return m.at
+	}
 	if n := c.table.nodes[id]; n != nil {
 		return n.rec.Endpoint().Addr()
 	}

@@ -1,13 +1,16 @@
 package core
 
+import "net/netip"
+
 // member is what this node has seen of another one's life. It is an
 // observation, never gossiped: each node counts for itself how long another
 // has been dead, so that no clocks are compared.
 type member struct {
 	up      bool
 	suspect bool
-	since   Time // of the present state; the core's start for a node never seen
-	told    bool // its coming to life has been logged
+	since   Time       // of the present state; the core's start for a node never seen
+	told    bool       // its coming to life has been logged
+	at      netip.Addr // where gossip has found it to be; zero: not known
 }
 
 // member returns a node's liveness; a node never seen has been dead since the
@@ -24,6 +27,13 @@ func (c *Core) member(id NodeID) member {
 
 // MemberUp says that gossip sees the node alive.
 func (c *Core) MemberUp(now Time, id NodeID) { c.setMember(now, id, member{up: true}) }
+
+// MemberAt says at which underlay address gossip has found a node.
+func (c *Core) MemberAt(id NodeID, at netip.Addr) {
+	if m := c.members[id]; m != nil {
+		m.at = at
+	}
+}
 
 // MemberDown says that gossip has given the node up, or that it left.
 func (c *Core) MemberDown(now Time, id NodeID) { c.setMember(now, id, member{}) }
@@ -47,6 +57,9 @@ func (c *Core) setMember(now Time, id NodeID, m member) {
 		return
 	}
 	m.since = c.now
+	if old != nil {
+		m.at = old.at
+	}
 	m.told = old != nil && old.told && m.up
 	c.members[id] = &m
 	c.memberChanges++

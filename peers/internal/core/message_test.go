@@ -11,12 +11,17 @@ var sentByTests uint64
 // messageFrom is a message of another node to a core, signed as that core checks it.
 func messageFrom(from Identity, to *Core, kind messageKind, body any) []byte {
 	sentByTests++
-	b := append([]byte{messageVersion, byte(kind)}, to.table.netID[:]...)
-	b = append(append(b, to.id[:]...), from.public()...)
-	b = binary.BigEndian.AppendUint64(b, 1<<20) // a start above any in a test
-	b = binary.BigEndian.AppendUint64(b, sentByTests)
-	b = mustAppend(b, body)
+	b := messageOf(from, to.table.netID, to.id, 1<<20, sentByTests, kind, body) // a start above any in a test
 	return append(b, to.cfg.signer.sign(from.Key, append([]byte(messageDomain), b...))...)
+}
+
+// messageOf is a message without its signature.
+func messageOf(as Identity, net NetworkID, to NodeID, start, number uint64, kind messageKind, body any) []byte {
+	b := append([]byte{messageVersion, byte(kind)}, net[:]...)
+	b = append(append(b, to[:]...), as.public()...)
+	b = binary.BigEndian.AppendUint64(b, start)
+	b = binary.BigEndian.AppendUint64(b, number)
+	return mustAppend(b, body)
 }
 
 // splitMessage takes a message apart without any check but of its length.

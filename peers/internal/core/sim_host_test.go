@@ -81,7 +81,7 @@ func (h *host) boot() {
 // goUp is what follows once the start is on disk: look for a twin where the
 // last start was, then gossip.
 func (h *host) goUp() {
-	if last := h.w.places[h.lastAt]; h.lastAt != h.place && last != nil && last.id == h.id && h.connects(last) {
+	if last := h.w.at(h.lastAt); h.lastAt != h.place && last != nil && last.id == h.id && h.connects(last) {
 		h.stopAsTwin()
 		return
 	}
@@ -254,6 +254,11 @@ func (h *host) send(to NodeID, msg []byte) {
 		return
 	}
 	h.w.trace.message(h.w, h, to, "sends", msg)
+	for _, l := range h.w.liars {
+		if other := h.w.at(place); other != nil && other.id == to {
+			l.hears(other, msg)
+		}
+	}
 	from, at := h.id, h.place
 	receive := func(other *host) {
 		if other.id == to { // the frame says whom it is for
@@ -273,6 +278,9 @@ func (h *host) receive(from NodeID, at int, msg []byte) {
 		h.swim.wrote(from, at)
 	}
 	msg = h.w.damage.message(h, msg)
+	if msg != nil {
+		msg = h.lies(msg)
+	}
 	if msg == nil {
 		return
 	}

@@ -72,7 +72,7 @@ func (h *host) stream(place, size int, deliver func(to *host)) {
 	w.links.sentBytes += int64(size)
 	h.sent += int64(size)
 	h.sentMessages++
-	to := w.places[place]
+	to := w.at(place)
 	if to == nil || w.links.cutBetween(to.index, h.index) {
 		return // no answer to the SYN
 	}
@@ -82,7 +82,7 @@ func (h *host) stream(place, size int, deliver func(to *host)) {
 func (h *host) transport(place int, d time.Duration, deliver func(to *host)) {
 	w, from := h.w, h.index
 	w.after(d, func() {
-		to := w.places[place]
+		to := w.at(place)
 		if to == nil || !to.up {
 			return
 		}

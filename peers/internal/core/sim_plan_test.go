@@ -221,6 +221,7 @@ func (p *plan) until(bound time.Duration, promise, what string, ok func() bool) 
 
 func (p *plan) heal() {
 	w := p.w
+	w.healing = true
 	w.links.cuts, w.checks.split = nil, nil
 	w.links.slow, w.links.loss = 0, min(w.links.loss, 0.05)
 	for _, h := range w.hosts {

@@ -136,7 +136,7 @@ func (s *swim) probeOne(p *peer) {
 	h := s.h
 	h.sent += 100
 	h.sentMessages++
-	to := h.w.places[p.place]
+	to := h.w.at(p.place)
 	there := to != nil && to.id == p.id && to.swim.self.gen == p.gen
 	if there && (h.answers(to) || h.connects(to) || s.indirect(to)) {
 		if p.failedAt >= 0 {
@@ -157,7 +157,7 @@ func (s *swim) indirect(to *host) bool {
 		if p == nil {
 			return false
 		}
-		via := s.h.w.places[p.place]
+		via := s.h.w.at(p.place)
 		if via != nil && via != to && via.id == p.id && s.h.answers(via) && via.answers(to) {
 			return true
 		}
@@ -185,7 +185,7 @@ func (s *swim) buryDead() {
 }
 
 func (w *world) isAlive(p *peer) bool {
-	h := w.places[p.place]
+	h := w.at(p.place)
 	return h != nil && h.up && h.swim.self.gen == p.gen
 }
 
@@ -297,7 +297,7 @@ func (s *swim) moved() {
 
 // meetTwin: of two live hosts with one identity the newcomer stops.
 func (s *swim) meetTwin(p *peer) {
-	other := s.h.w.places[p.place]
+	other := s.h.w.at(p.place)
 	if other == nil || other == s.h || other.id != s.h.id || other.swim.self.gen != p.gen || !s.h.connects(other) {
 		return
 	}
@@ -491,7 +491,7 @@ func (s *swim) roll(join bool) roll {
 
 // networked reports whether a member says that it is in a network.
 func (w *world) networked(p *peer) bool {
-	h := w.places[p.place]
+	h := w.at(p.place)
 	return h != nil && h.id == p.id && h.core != nil && h.core.table != nil
 }
 
@@ -501,7 +501,7 @@ func (r roll) size() int { return len(r.state) + 100*len(r.members) }
 // those who know of nobody in one.
 func (s *swim) pushPull(place int, join bool) {
 	h := s.h
-	to := h.w.places[place]
+	to := h.w.at(place)
 	if to == nil || to == h || !h.connects(to) {
 		return
 	}

@@ -17,7 +17,16 @@ var (
 	simSeed  = flag.Uint64("seed", 0, "the schedule to replay, or the first of a search")
 	simNodes = flag.Int("nodes", 0, "hosts in the network; 0: drawn from the seed")
 	simRuns  = flag.Int("runs", 0, "schedules to search")
+	simLiars = flag.Bool("liars", false, "schedules with a stranger and a lying member")
 )
+
+// asked is what the flags ask to be different, nil for nothing.
+func asked() *damage {
+	if *simLiars {
+		return &damage{strain: lying}
+	}
+	return nil
+}
 
 // played is how a schedule came out.
 type played struct {
@@ -101,7 +110,7 @@ func TestSearch(t *testing.T) {
 		return
 	}
 	begin := time.Now()
-	f := search(*simSeed, *simRuns, *simNodes, 1000*time.Hour, nil)
+	f := search(*simSeed, *simRuns, *simNodes, 1000*time.Hour, asked())
 	took := time.Since(begin)
 	f.tally.print(os.Stdout)
 	fmt.Printf("hash of the runs %016x\n", f.hash)
@@ -119,6 +128,9 @@ func TestReplay(t *testing.T) {
 	}
 	p := newPlan(*simSeed, *simNodes)
 	p.w.trace.out = os.Stdout
+	if *simLiars {
+		lying(p)
+	}
 	broken := p.play()
 	fmt.Printf("hash of the run %016x\n", p.w.trace.hash)
 	if broken != "" {

@@ -196,6 +196,7 @@ const (
 	lostConflict
 	overlapsExcused
 	freeClaims
+	lies
 	schedules
 	tallies
 )
@@ -218,7 +219,7 @@ var tallyNames = [tallies]string{
 	checkedDeath: "6 deaths that had to be seen within 30 s", checkedRoute: "6 leases of the dead that had to be kept", checkedEqual: "5 networks healed, tables compared",
 	checkedClaims: "nodes that had to have a lease in the end", checkedFull: "nodes left without, all slots held", checkedStuck: "nodes left without, no majority there",
 	refusals: "daemons that ended with an error", lostForgotten: "leases lost: forgotten", lostExpired: "leases lost: expired", lostConflict: "leases lost: conflict",
-	overlapsExcused: "overlaps after a fault that may make them", freeClaims: "leases granted", schedules: "schedules",
+	overlapsExcused: "overlaps after a fault that may make them", freeClaims: "leases granted", lies: "lies told", schedules: "schedules",
 }
 
 func (t *tally) add(o *tally) {

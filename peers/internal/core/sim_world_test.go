@@ -39,6 +39,10 @@ type world struct {
 	tally  tally
 	broken string  // the first promise that was broken
 	damage *damage // nil: the protocol as it is
+	liars  []*liar
+	// strangers counts identities of liars; healing ends their lies.
+	strangers int
+	healing   bool
 
 	slowDisk  time.Duration // how long a write takes at most
 	fineTicks bool          // every 100 ms, as the daemon does, also when nothing is under way
@@ -122,6 +126,14 @@ func addressOf(place int, port uint16) netip.AddrPort {
 func placeOf(at netip.AddrPort) int {
 	b := at.Addr().As4()
 	return int(b[1])<<16 | int(b[2])<<8 | int(b[3])
+}
+
+// at is who is at an address, nil for nobody.
+func (w *world) at(place int) *host {
+	if place >= len(w.places) {
+		return nil
+	}
+	return w.places[place]
 }
 
 // newAddress moves a host to where nobody has ever been.
@@ -219,13 +231,26 @@ func (w *world) tablesEqual() bool {
 		if !h.up || h.core.table == nil {
 			continue
 		}
-		d := &h.core.table.digest
-		if first != nil && *first != *d {
+		d := h.core.table.digest
+		w.withoutSybils(h.core.table, &d)
+		if first != nil && *first != d {
 			return false
 		}
-		first = d
+		first = &d
 	}
 	return true
+}
+
+// withoutSybils takes the node records of made up nodes out of a digest: they fade
+// away within minutes, and matter to nobody meanwhile.
+func (w *world) withoutSybils(t *table, d *digest) {
+	for _, l := range w.liars {
+		for _, id := range l.sybils {
+			if n := t.nodes[id.ID()]; n != nil && !n.former {
+				d[n.part] ^= n.sum
+			}
+		}
+	}
 }
 
 // dump says what everybody thinks.

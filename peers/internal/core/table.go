@@ -90,7 +90,7 @@ var errTableFull = errors.New("node table is full")
 // turns away is no error: it may be taken later. Nil takes everything.
 type gate interface {
 	lease(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte) bool
-	forget(rec *ForgetRecord) bool
+	forget(rec *ForgetRecord, raw []byte) bool
 	node(old *stored[NodeRecord], rec *NodeRecord) bool
 }
 
@@ -274,7 +274,7 @@ func (t *table) takeForget(e envelope, raw []byte, g gate) (change, error) {
 	if err := errors.Join(boundCounters(s.rec.Start), e.verify(t.signer, t.netID, s.rec.Key)); err != nil {
 		return change{}, err
 	}
-	if g != nil && !g.forget(&s.rec) {
+	if g != nil && !g.forget(&s.rec, raw) {
 		return change{}, nil
 	}
 	t.dropForget(id)

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package peers
+
+import "time"
+
+// asleep is how long this host has been suspended; only Linux tells.
+func asleep() time.Duration { return 0 }

@@ -1,0 +1,353 @@
+package core
+
+import (
+	"slices"
+	"time"
+)
+
+// liar is somebody who says what is not true. A stranger has an identity and
+// nothing else; a lying member is a host of the network that holds a lease, and
+// whose daemon works as it should but for what it is made to say here.
+type liar struct {
+	w    *world
+	by   Identity
+	host *host // nil: a stranger
+	// sybils are identities of its own that it speaks for besides.
+	sybils []Identity
+	heard  []recorded // messages of others, to be repeated
+	sent   uint64
+}
+
+// recorded is a message of somebody else's, and whom it was for.
+type recorded struct {
+	to  *host
+	msg []byte
+}
+
+// lyingFaults are what happens beside the lies: nothing after which an honest
+// network may make conflicts.
+var lyingFaults = []fault{
+	{do: (*plan).crash}, {do: (*plan).startAll}, {do: (*plan).move}, {do: (*plan).die}, {do: (*plan).leave},
+}
+
+// lying adds a stranger, and half of the time a member that lies. There are few
+// subnets, so that it matters when one is burnt.
+func lying(p *plan) {
+	w := p.w
+	w.hosts[0].config.Want = seedNetwork(len(w.hosts) + 3)
+	for _, h := range w.hosts {
+		h.config.LeaseTTL = 24 * time.Hour
+	}
+	w.links.loss = 0
+	p.faults, p.steps = lyingFaults, 6+w.rand.IntN(10)
+	p.gap = 15 * time.Second
+	w.liars = append(w.liars, w.newLiar(nil))
+	if w.chance(0.5) && len(w.hosts) >= 4 {
+		w.liars = append(w.liars, w.newLiar(w.hosts[1+w.rand.IntN(len(w.hosts)-1)]))
+	}
+	for _, l := range w.liars {
+		w.after(w.between(0, time.Second), l.speak)
+	}
+}
+
+func (w *world) newLiar(h *host) *liar {
+	l := &liar{w: w, host: h}
+	for range 4 {
+		w.strangers++
+		l.sybils = append(l.sybils, identityOf(500+w.strangers))
+	}
+	if l.by = l.sybils[0]; h != nil {
+		l.by = h.identity
+	}
+	return l
+}
+
+// speak tells one lie, and goes on.
+func (l *liar) speak() {
+	w := l.w
+	if w.healing {
+		return // it has said enough: what must hold then is checked without it
+	}
+	w.after(w.between(50*time.Millisecond, time.Second), l.speak)
+	if l.host != nil && (l.host.core == nil || !l.host.up || l.host.core.table == nil) {
+		return
+	}
+	to := w.someHost(func(h *host) bool { return h.up && !h.paused && h != l.host && h.core.table != nil })
+	if to == nil {
+		return
+	}
+	w.tally[lies]++
+	switch w.rand.IntN(8) {
+	case 0:
+		l.free(to)
+	case 1:
+		l.forget(to)
+	case 2:
+		l.vote(to)
+	case 3:
+		l.withdraw(to)
+	case 4:
+		l.repeat()
+	case 5:
+		l.grab(to)
+	case 6:
+		l.burn(to)
+	case 7:
+		l.makeUp(to)
+	}
+}
+
+func (w *world) someHost(fits func(*host) bool) *host {
+	fitting := slices.DeleteFunc(slices.Clone(w.hosts), func(h *host) bool { return !fits(h) })
+	if len(fitting) == 0 {
+		return nil
+	}
+	return pick(w, fitting...)
+}
+
+// tell delivers a message to a host, whatever comes of it.
+func (l *liar) tell(to *host, msg []byte) {
+	w := l.w
+	w.after(w.delay(), func() {
+		if to.up && !to.paused && to.core != nil && to.core.table != nil {
+			w.trace.message(w, to, l.by.ID(), "is lied to", msg)
+			to.do(func(now Time) { _ = to.core.Receive(now, msg) })
+		}
+	})
+}
+
+// rumour tells everybody of a record.
+func (l *liar) rumour(kind recordKind, rec any, by Identity) {
+	t := l.network()
+	if t == nil {
+		return
+	}
+	raw := by.seal(l.w.hosts[0].signer(), t.netID, kind, rec)
+	for _, h := range l.w.hosts {
+		if h.up && h != l.host && h.core.table != nil {
+			l.tell(h, encodeRumour(raw))
+			if l.host != nil { // as a part of its table, which it stands for
+				l.tell(h, l.message(h, l.by, msgRecords, records{Records: [][]byte{raw}}))
+			}
+		}
+	}
+}
+
+func (h *host) signer() signer {
+	if h.config.signer == nil {
+		return ed25519Signer{}
+	}
+	return h.config.signer
+}
+
+// network is a table of the network: a liar listens.
+func (l *liar) network() *table {
+	for _, h := range l.w.hosts {
+		if h.up && h.core.table != nil {
+			return h.core.table
+		}
+	}
+	return nil
+}
+
+// message is signed by the one identity and says that it is of another.
+func (l *liar) message(to *host, as Identity, kind messageKind, body any) []byte {
+	l.sent++
+	m := messageOf(as, to.core.table.netID, to.id, 1<<30, l.sent, kind, body)
+	return append(m, l.w.hosts[0].signer().sign(l.by.Key, append([]byte(messageDomain), m...))...)
+}
+
+// victim is another host that has been up for a while, as everybody sees it, and
+// what it holds: of one that is dead, or just back, a member may say that it is
+// to be forgotten.
+func (l *liar) victim() (*host, *LeaseRecord) {
+	w := l.w
+	v := w.someHost(func(h *host) bool { return h != l.host && h.confirmed() && w.everybodySees(h.id) })
+	if v == nil {
+		return nil, nil
+	}
+	lease := v.core.table.leases[v.core.claim.slot]
+	if lease == nil {
+		return nil, nil
+	}
+	return v, &lease.rec
+}
+
+// everybodySees reports whether a node has been up for a while for all others, and
+// all others for it.
+func (w *world) everybodySees(id NodeID) bool {
+	for _, h := range w.hosts {
+		if h.core != nil && h.core.table != nil && !h.core.judge.isSettled(id) {
+			return false
+		}
+	}
+	return true
+}
+
+var highCounters = []uint64{1, 2, maxJump, maxJump + 1, maxCounter - 1, maxCounter, 1<<64 - 1}
+
+// free ends the lease of a live node, in a record or in a node's own name.
+func (l *liar) free(*host) {
+	v, lease := l.victim()
+	if v == nil {
+		return
+	}
+	free := *lease
+	free.Holder, free.Freed, free.Granted, free.Key = NodeID{}, v.id, lease.grantEpoch(), l.by.public()
+	free.Epoch = lease.Epoch + pick(l.w, highCounters...)
+	if l.w.chance(0.3) {
+		free.Key = v.identity.public()
+	}
+	l.rumour(kindLease, free, l.by)
+}
+
+// forget strikes out a live node.
+func (l *liar) forget(*host) {
+	if v, _ := l.victim(); v != nil {
+		l.rumour(kindForget, ForgetRecord{
+			Node: v.id, Start: v.core.StartNumber() + pick(l.w, highCounters...) - 1, Key: l.by.public(), Faded: l.w.chance(0.3),
+		}, l.by)
+	}
+}
+
+// vote answers a claim in another name.
+func (l *liar) vote(to *host) {
+	k := &to.core.claim
+	if k.phase != phaseAsking {
+		return
+	}
+	for _, h := range l.w.hosts {
+		if h == to || h == l.host && h != nil {
+			continue
+		}
+		a := answer{
+			Slot: k.slot, Epoch: k.epoch, Claim: k.number, Verdict: pick(l.w, promised, held, taken, stale), Seen: pick(l.w, highCounters...),
+			Holders: to.core.holdersHash(),
+		}
+		a.Voucher = l.w.hosts[0].signer().sign(l.by.Key, grant{k.slot, k.epoch, to.id, k.number, k.ordinal, false}.bytes(to.core.table.netID))
+		l.tell(to, l.message(to, h.identity, msgAnswer, a))
+	}
+}
+
+// withdraw takes another node's promises back.
+func (l *liar) withdraw(to *host) {
+	for _, p := range to.core.vault.Promises {
+		for _, h := range l.w.hosts {
+			if h.id == p.Claimant && h != l.host {
+				l.tell(to, l.message(to, h.identity, msgWithdraw, withdraw{Slot: p.Slot, Claim: 1<<64 - 1}))
+			}
+		}
+	}
+}
+
+// repeat sends again what others have sent.
+func (l *liar) repeat() {
+	for range min(20, len(l.heard)) {
+		m := pick(l.w, l.heard...)
+		l.tell(m.to, m.msg)
+	}
+}
+
+// hears records a message, for a while.
+func (l *liar) hears(to *host, msg []byte) {
+	if len(l.heard) < 500 {
+		l.heard = append(l.heard, recorded{to, msg})
+	} else {
+		l.heard[l.w.rand.IntN(500)] = recorded{to, msg}
+	}
+}
+
+// grab takes the slot of a live node, with promises of its own making. The
+// longest-standing holder could: its word alone is enough; and so could any, where
+// the lease has one voucher only, of a holder that has left since.
+func (l *liar) grab(*host) {
+	v, lease := l.victim()
+	if v == nil || l.isSenior() || !l.w.everybodyProves(lease) {
+		return
+	}
+	l.claim(lease.Slot, lease.Epoch+pick(l.w, uint64(0), 1, 2, maxJump), pick(l.w, lease.Ordinal+1, lease.Ordinal, 1), false)
+}
+
+// everybodyProves reports whether a lease is strong for all who know of it.
+func (w *world) everybodyProves(lease *LeaseRecord) bool {
+	for _, h := range w.hosts {
+		if h.core != nil && h.core.table != nil && !h.core.judge.isStrong(lease) {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *liar) isSenior() bool {
+	return slices.ContainsFunc(l.w.hosts, func(h *host) bool {
+		return h.core != nil && h.core.table != nil && h.core.senior() == l.by.ID()
+	})
+}
+
+// claim makes a lease that nobody has granted.
+func (l *liar) claim(s Slot, epoch, ordinal uint64, free bool) {
+	t := l.network()
+	if t == nil || epoch == 0 {
+		return
+	}
+	as := pick(l.w, l.sybils...)
+	if !free && l.w.chance(0.3) {
+		as = l.by
+	}
+	r := LeaseRecord{
+		Slot: s, Epoch: epoch, Holder: as.ID(), Ordinal: ordinal, Electors: uint32(pick(l.w, 0, 1, 5)), Promises: 5, Claim: 7,
+		Pinned: l.w.chance(0.5), Key: as.public(),
+	}
+	if free {
+		r.Holder, r.Freed, r.Granted = NodeID{}, as.ID(), epoch-1
+	}
+	g := grantOf(&r)
+	for _, id := range append([]Identity{l.by}, l.sybils...) {
+		by := id.ID()
+		r.Vouchers = append(append(r.Vouchers, by[:]...), l.w.hosts[0].signer().sign(id.Key, g.bytes(t.netID))...)
+	}
+	if l.host == nil {
+		r.Vouchers = r.Vouchers[voucherLen:] // its own is among the sybils
+	}
+	l.rumour(kindLease, r, as)
+}
+
+// burn makes a slot that nobody holds useless, by an epoch that none is above.
+func (l *liar) burn(to *host) {
+	low, high := to.core.Network().eligible()
+	s := low + Slot(l.w.rand.IntN(int(high-low)+1))
+	if to.core.rank(s) < 3 {
+		l.claim(s, pick[uint64](l.w, maxCounter, maxCounter-1), to.core.table.maxOrdinal(), true)
+	}
+}
+
+// makeUp announces nodes that do not exist.
+func (l *liar) makeUp(*host) {
+	at := endpointsOf(addressOf(60000+l.w.rand.IntN(5000), 8285))
+	as := pick(l.w, l.sybils...)
+	l.rumour(kindNode, NodeRecord{
+		Key: as.public(), Start: pick(l.w, highCounters...), Version: 1, Name: pick(l.w, "made up", "a\nMAINPID=1"), Endpoints: at, GossipEndpoints: at,
+		Left: l.w.chance(0.2), ProtocolMin: 2, ProtocolMax: 2,
+	}, as)
+}
+
+// lies has a lying member forget what it has promised to others, or keep silent.
+func (h *host) lies(msg []byte) []byte {
+	l := h.w.lyingMember(h)
+	if l == nil {
+		return msg
+	}
+	if kind, _, err := splitMessage(msg); err == nil && kind == msgAsk && h.w.chance(0.3) {
+		return nil
+	}
+	return forgetPromise(h, msg)
+}
+
+func (w *world) lyingMember(h *host) *liar {
+	for _, l := range w.liars {
+		if l.host == h {
+			return l
+		}
+	}
+	return nil
+}
