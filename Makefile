@@ -109,11 +109,14 @@ fuzz: ## every fuzz target for FUZZTIME
 # make sim RUNS=1000000 searches a million schedules from SEED on; without RUNS
 # the schedule SEED is played with everything that happens in it. NODES sets the
 # size of the network; 1000 of them measure instead (make sim NODES=1000).
+# LIARS=1 adds a stranger and a lying member to a search or a replay; YEAR=1 lets
+# a year pass in which a hundred hosts a day are replaced.
 SIM = go test -count=1 -timeout 0 ./peers/internal/core
 sim: ## leases in simulated networks: RUNS=n searches, SEED=n replays, NODES=1000 measures
-	@if test -n "$(RUNS)"; then $(SIM) -v -run '^TestSearch$$' -args -seed $(or $(SEED),1) -runs $(RUNS) -nodes $(or $(NODES),0) | grep -v '^=== '; \
+	@if test -n "$(YEAR)"; then $(SIM) -v -run '^TestYear$$' -args -year | grep -v '^=== '; \
+	elif test -n "$(RUNS)"; then $(SIM) -v -run '^TestSearch$$' -args -seed $(or $(SEED),1) -runs $(RUNS) -nodes $(or $(NODES),0) $(if $(LIARS),-liars) | grep -v '^=== '; \
 	elif test $(or $(NODES),0) -ge 100; then $(SIM) -v -run '^TestFigures$$' -args -nodes $(NODES) | grep -v '^=== '; \
-	else $(SIM) -v -run '^TestReplay$$' -args -seed $(or $(SEED),1) -nodes $(or $(NODES),0) | grep -v '^=== '; fi
+	else $(SIM) -v -run '^TestReplay$$' -args -seed $(or $(SEED),1) -nodes $(or $(NODES),0) $(if $(LIARS),-liars) | grep -v '^=== '; fi
 
 # A prefix that exists: verify looks for the programs that a unit starts.
 units: build ## the systemd units are right, and sandboxed (a score of at most 2.5)

@@ -35,6 +35,9 @@ func (e *engine) publish() {
 		}
 		s.Nodes = append(s.Nodes, info)
 	}
+	for _, f := range v.Fill {
+		s.Fill = append(s.Fill, Fill(f))
+	}
 	slices.SortFunc(s.Nodes, compareInfos)
 	s.PromisedBy = idsOf(v.Grantors)
 	if b := v.Ballot; b != nil {
@@ -70,6 +73,10 @@ func (e *engine) info(n *core.NodeView) NodeInfo {
 		Endpoint: n.Record.Endpoint(), Gossip: n.Record.Gossip(), MTU: int(n.Record.MTU),
 		Start: n.Record.Start, Since: n.Since,
 	}
+	if !n.Replaced.IsZero() {
+		info.ReplacedBy = n.Replaced.String()
+	}
+	info.Old = n.Former
 	if n.Subnet.IsValid() {
 		info.Lease = Lease{n.Subnet, n.Lease.Epoch, n.Lease.Pinned, int(n.Lease.Electors), int(n.Lease.Promises), n.Held}
 	}

@@ -21,6 +21,13 @@ type Snapshot struct {
 	Sealed     bool // gossip is encrypted and authenticated with the cluster key
 	// Dropped counts gossip that was not taken in: malformed, of another network, or more than there was room for.
 	Dropped uint64
+	Fill    []Fill // how full the node table and its kin are
+}
+
+// Fill is how full a table is.
+type Fill struct {
+	Table       string // "nodes", "leases", "forgotten", "promises" or "members"
+	Used, Limit int    // Limit 0: bounded elsewhere
 }
 
 // Network is the identity of a network and what its founding node fixed for all.
@@ -43,6 +50,9 @@ type NodeInfo struct {
 	RTT      time.Duration // of the last gossip probe; zero: not measured
 	Start    uint64        // how often it has been started, or has moved to another underlay address
 	Since    time.Duration // how long it has been in State, for this observer
+	// ReplacedBy is the ID of the node that has this dead one's endpoint and got its lease later: the host was set up anew. "": none.
+	ReplacedBy string
+	Old        bool // known from version 0.1 only: it has not been upgraded, and takes no part
 }
 
 // Lease is a node's claim on a subnet.

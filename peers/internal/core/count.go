@@ -108,6 +108,19 @@ func (c *Core) noticePause() {
 // paused reports whether no time has passed here for a while, though it has.
 func (c *Core) paused() bool { return c.now-c.tickedAt >= pausedFor }
 
+// missingName names a holder that does not answer, and, of one that is dead, how
+// to do without it: names alone can be ambiguous.
+func (c *Core) missingName(id NodeID) string {
+	text := c.nameOf(id)
+	if text != id.Short() {
+		text += " (" + id.Short() + ")"
+	}
+	if !c.member(id).up {
+		text += ": dead, `flanneld forget " + id.String() + "` if for good"
+	}
+	return text
+}
+
 // waitForMajority tells people who is being waited for, once it takes time.
 func (c *Core) waitForMajority(t count) {
 	if c.now-c.claim.since < askAgainMost {
@@ -115,11 +128,11 @@ func (c *Core) waitForMajority(t count) {
 	}
 	names := make([]string, 0, len(t.missing))
 	for _, id := range t.missing {
-		names = append(names, c.nameOf(id))
+		names = append(names, c.missingName(id))
 	}
-	if len(names) > 8 {
-		names = append(names[:8], fmt.Sprintf("and %d more", len(t.missing)-8))
+	if len(names) > 4 {
+		names = append(names[:4], fmt.Sprintf("and %d more", len(t.missing)-4))
 	}
 	c.setWaiting("%d of the %d lease holders promised %s, %d are needed; no answer from %s",
-		t.promises, t.electors, c.Network().SubnetOf(c.claim.slot), t.needed(), strings.Join(names, ", "))
+		t.promises, t.electors, c.Network().SubnetOf(c.claim.slot), t.needed(), strings.Join(names, "; "))
 }

@@ -13,7 +13,7 @@ type electorate struct {
 	ids    []NodeID // ascending
 	senior NodeID   // the longest-standing of them
 	hash   uint64   // over ids
-	// replaced are dead holders whose host has been set up anew: a live node has
+	// replaced are dead holders whose host has been set up anew: another node has
 	// their endpoint, and a lease that was granted later, while they counted.
 	// They hold their lease, and do not count any more.
 	replaced map[NodeID]NodeID
@@ -81,11 +81,12 @@ func (c *Core) workOutElectorate() electorate {
 	return e
 }
 
-// replacements finds dead holders whose endpoint a live one has now.
+// replacements finds dead holders whose endpoint another one has now, which got
+// its lease later: the last of those.
 func (c *Core) replacements(holders []*LeaseRecord) map[NodeID]NodeID {
 	newest := map[netip.AddrPort]*LeaseRecord{}
 	for _, l := range holders {
-		if n := c.table.nodes[l.Holder]; n != nil && c.member(l.Holder).up && !n.former {
+		if n := c.table.nodes[l.Holder]; n != nil && !n.former {
 			at := n.rec.Endpoint()
 			if o := newest[at]; o == nil || l.Ordinal > o.Ordinal {
 				newest[at] = l

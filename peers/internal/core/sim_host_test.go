@@ -254,6 +254,9 @@ func (h *host) send(to NodeID, msg []byte) {
 		return
 	}
 	h.w.trace.message(h.w, h, to, "sends", msg)
+	if other := h.w.at(place); h.w.onSend != nil && other != nil && other.id == to {
+		h.w.onSend(h, other, msg)
+	}
 	for _, l := range h.w.liars {
 		if other := h.w.at(place); other != nil && other.id == to {
 			l.hears(other, msg)

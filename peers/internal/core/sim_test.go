@@ -17,6 +17,7 @@ var (
 	simSeed  = flag.Uint64("seed", 0, "the schedule to replay, or the first of a search")
 	simNodes = flag.Int("nodes", 0, "hosts in the network; 0: drawn from the seed")
 	simRuns  = flag.Int("runs", 0, "schedules to search")
+	simYear  = flag.Bool("year", false, "let a year pass in which a hundred hosts a day are replaced")
 	simLiars = flag.Bool("liars", false, "schedules with a stranger and a lying member")
 )
 

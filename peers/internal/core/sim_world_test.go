@@ -40,6 +40,7 @@ type world struct {
 	broken string  // the first promise that was broken
 	damage *damage // nil: the protocol as it is
 	liars  []*liar
+	onSend func(from, to *host, msg []byte) // nil: nobody looks
 	// strangers counts identities of liars; healing ends their lies.
 	strangers int
 	healing   bool

@@ -1,0 +1,226 @@
+package core
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+// settledWorld has some holders that have known each other for a while.
+func settledWorld(t *testing.T, seed uint64, n int) *world {
+	w := newWorld(t, seed, n+1, nil)
+	w.bootInTurn(w.hosts[:n])
+	w.runUntil(20*time.Second, "tables equal", w.tablesEqual)
+	w.run(2 * settledIn)
+	return w
+}
+
+// said hands a host a record, signed by somebody, as a rumour.
+func (h *host) said(by Identity, kind recordKind, rec any) (err error) {
+	raw := by.seal(testSigner{}, h.core.table.netID, kind, rec)
+	h.do(func(now Time) { err = h.core.Receive(now, encodeRumour(raw)) })
+	return err
+}
+
+// Every counter that somebody can write is tried at its ends, in every record and
+// message: no lease ends, and the next claim goes through.
+func TestNoCounterThatAStrangerWritesEndsOrBurnsALease(t *testing.T) {
+	stranger := testIdentity(900)
+	for _, n := range []uint64{0, 1, 2, maxJump - 1, maxJump, maxJump + 1, maxCounter - 1, maxCounter, maxCounter + 1, 1<<63 - 1, 1<<64 - 2, 1<<64 - 1} {
+		w := settledWorld(t, 50, 3)
+		h, v := w.hosts[0], w.hosts[1]
+		lease := h.core.table.heldBy(v.id).rec
+		at := endpointsOf(addressOf(999, 8285))
+		for slot := Slot(1); slot < 256; slot++ {
+			for _, writer := range []NodeID{v.id, stranger.ID()} {
+				_ = h.said(stranger, kindLease, LeaseRecord{Slot: slot, Epoch: n, Freed: writer, Ordinal: n, Claim: n, Granted: n - 1, Key: stranger.public()})
+			}
+			_ = h.said(stranger, kindLease, LeaseRecord{Slot: slot, Epoch: n, Holder: stranger.ID(), Ordinal: n, Claim: n, Key: stranger.public()})
+		}
+		_ = h.said(stranger, kindForget, ForgetRecord{Node: v.id, Start: n, Key: stranger.public()})
+		_ = h.said(stranger, kindNode, NodeRecord{Key: stranger.public(), Start: n, Version: n, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 2})
+		for _, m := range []struct {
+			kind messageKind
+			body any
+		}{
+			{msgAsk, ask{Slot: lease.Slot, Epoch: n, Claim: n, Ordinal: n}}, {msgWithdraw, withdraw{Slot: lease.Slot, Claim: n}},
+			{msgAnswer, answer{Slot: lease.Slot, Epoch: n, Claim: n, Verdict: stale, Seen: n}}, {msgAck, ack{Slot: lease.Slot, Epoch: n}},
+		} {
+			h.do(func(now Time) { _ = h.core.Receive(now, messageFrom(stranger, h.core, m.kind, m.body)) })
+		}
+		w.run(5 * time.Second)
+		for _, o := range w.hosts[:3] {
+			if s, ok := o.holding(); !ok || w.hosts[0].core.table.leases[s].rec.Holder != o.id {
+				t.Fatalf("counter %d: %s has lost its lease\n%s", n, o.config.Name, w.dump())
+			}
+		}
+		w.hosts[3].boot()
+		w.runUntil(10*time.Second, "a newcomer's lease", w.hosts[3].confirmed)
+	}
+}
+
+func TestAStrangersWordAboutAnotherNodeChangesNothing(t *testing.T) {
+	w := settledWorld(t, 51, 3)
+	h, v, stranger := w.hosts[0], w.hosts[1], testIdentity(900)
+	before := h.core.table.digest
+	lease := h.core.table.heldBy(v.id).rec
+	free := lease
+	free.Holder, free.Freed, free.Epoch, free.Granted, free.Key = NodeID{}, v.id, lease.Epoch+1, lease.Epoch, stranger.public()
+	w.hosts[2].crash()
+	w.run(20 * time.Second) // and one that is dead
+	for name, err := range map[string]error{
+		"free":          h.said(stranger, kindLease, free),
+		"forget":        h.said(stranger, kindForget, ForgetRecord{Node: v.id, Start: 1, Key: stranger.public()}),
+		"forget a dead": h.said(stranger, kindForget, ForgetRecord{Node: w.hosts[2].id, Start: 1, Key: stranger.public()}),
+	} {
+		if err != nil || h.core.table.digest != before {
+			t.Errorf("%s: error %v, table changed %v", name, err, h.core.table.digest != before)
+		}
+	}
+}
+
+// A holder's word that a live node is no more has no effect, and costs the node
+// nothing; of a dead one it is taken, and the node keeps its subnet when it is
+// back before anybody else has it.
+func TestAHolderFreesOnlyWhatADeadNodeHolds(t *testing.T) {
+	w := settledWorld(t, 52, 4)
+	h, v, liar := w.hosts[0], w.hosts[1], w.hosts[3]
+	lease := h.core.table.heldBy(v.id).rec
+	free := lease
+	free.Holder, free.Freed, free.Epoch, free.Granted, free.Key = NodeID{}, v.id, lease.Epoch+1, lease.Epoch, liar.identity.public()
+	for _, o := range w.hosts[:3] {
+		if err := o.said(liar.identity, kindLease, free); err != nil {
+			t.Fatal(err)
+		}
+		if err := o.said(liar.identity, kindForget, ForgetRecord{Node: v.id, Start: 1, Key: liar.identity.public()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if l := h.core.table.heldBy(v.id); l == nil || h.core.table.nodes[v.id] == nil {
+		t.Fatal("a live node was struck out")
+	}
+	w.run(20 * time.Second)
+	if s, ok := v.holding(); !ok || s != lease.Slot {
+		t.Fatalf("it holds slot %d %v, had %d", s, ok, lease.Slot)
+	}
+	w.runUntil(20*time.Second, "tables equal", w.tablesEqual)
+}
+
+// A lease needs the promises of others, and not those that its holder makes up.
+func TestAGrabbedLeaseIsNotBelieved(t *testing.T) {
+	w := settledWorld(t, 53, 5)
+	h, v, liar := w.hosts[0], w.hosts[1], w.hosts[3]
+	lease := h.core.table.heldBy(v.id).rec
+	grab := LeaseRecord{Slot: lease.Slot, Epoch: lease.Epoch + 1, Holder: liar.id, Ordinal: lease.Ordinal, Pinned: true, Electors: 5, Promises: 5, Claim: 9, Key: liar.identity.public()}
+	g := grantOf(&grab)
+	for _, id := range []Identity{liar.identity, testIdentity(901), testIdentity(902), testIdentity(903)} {
+		by := id.ID()
+		grab.Vouchers = append(append(grab.Vouchers, by[:]...), testSigner{}.sign(id.Key, g.bytes(h.core.table.netID))...)
+	}
+	for _, o := range w.hosts[:3] {
+		if err := o.said(liar.identity, kindLease, grab); err != nil {
+			t.Fatal(err)
+		}
+		if got := o.core.table.leases[lease.Slot].rec.Holder; got != v.id {
+			t.Errorf("%s believes that %s holds the slot", o.config.Name, got.Short())
+		}
+	}
+}
+
+func TestNamesThatAreNotPrintableAreRefusedAtTheDoor(t *testing.T) {
+	w := settledWorld(t, 54, 1)
+	h, id := w.hosts[0], testIdentity(900)
+	at := endpointsOf(addressOf(999, 8285))
+	for _, name := range []string{"a\nMAINPID=1", "a\x00", "\x1b[2J", "a\u2028b", "\xff\xfe", "a\u202eb", strings.Repeat("x", 254)} {
+		if err := h.said(id, kindNode, NodeRecord{Key: id.public(), Start: 1, Name: name, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 2}); err == nil {
+			t.Errorf("name %q is taken", name)
+		}
+	}
+	if err := h.said(id, kindNode, NodeRecord{Key: id.public(), Start: 1, Name: "käse-1 (lab)", Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 2}); err != nil {
+		t.Error(err)
+	}
+}
+
+// One underlay address gets so many leases, whatever identities ask from there.
+func TestOneAddressGetsOnlySoManyLeases(t *testing.T) {
+	w := newWorld(t, 55, 1, nil)
+	w.hosts[0].boot()
+	w.run(time.Second)
+	c := w.hosts[0].core
+	at := endpointsOf(netip.MustParseAddrPort("172.20.0.1:8285"))
+	given, told := 0, 0
+	for n := range 2 * maxPerAddress {
+		id := testIdentity(uint64(3000 + n))
+		c.MemberUp(0, id.ID())
+		if err := w.hosts[0].said(id, kindNode, NodeRecord{Key: id.public(), Start: 1, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 2}); err != nil {
+			t.Fatal(err)
+		}
+		slot := Slot(n + 1)
+		if slot >= c.claim.slot {
+			slot++
+		}
+		a := answer{}
+		if m := (ask{header: header{From: id.ID()}, Slot: slot, Epoch: 1, Claim: 1, Ordinal: 2}); c.refuse(m, &a) {
+			if a.Verdict == crowded && strings.Contains(a.Reason, "172.20.0.1") {
+				told++
+			}
+		} else {
+			given++
+			c.promise(m, a)
+		}
+	}
+	if given != maxPerAddress || told != maxPerAddress {
+		t.Errorf("%d leases promised, %d refused with the reason; want %d each", given, told, maxPerAddress)
+	}
+}
+
+// A question from nowhere is answered by another question, and leaves nothing.
+func TestAStrangersQuestionLeavesNothingBehind(t *testing.T) {
+	c := fuzzCore(t)
+	c.Effects()
+	for n := range 100 {
+		if err := c.Receive(1, messageFrom(testIdentity(uint64(2000+n)), c, msgAsk, ask{Slot: 7, Epoch: 1, Claim: 1, Ordinal: 2, Cookie: make([]byte, cookieLen)})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := c.Effects()
+	if len(c.vault.Promises) > 0 || e.Save != nil || len(c.table.nodes) != 1 || len(c.members) > 1 {
+		t.Errorf("%d promises, save %v, %d nodes, %d members", len(c.vault.Promises), e.Save != nil, len(c.table.nodes), len(c.members))
+	}
+	for _, s := range e.Sends {
+		if kind, body, err := splitMessage(s.Msg); err != nil || kind != msgAnswer || decoded[answer](body).Verdict != unproven {
+			t.Fatalf("it says %d", kind)
+		}
+	}
+}
+
+func TestAHostThatIsSetUpAnewReplacesItsDeadSelves(t *testing.T) {
+	w := newWorld(t, 56, 6, nil)
+	w.bootInTurn(w.hosts[:3])
+	w.run(5 * time.Second)
+	place, dead := w.hosts[2].config, []NodeID{}
+	for i := 2; i < 5; i++ { // three times over
+		dead = append(dead, w.hosts[i].id)
+		w.hosts[i].crash()
+		w.run(20 * time.Second)
+		next := w.hosts[i+1]
+		w.places[next.place], next.place = nil, w.hosts[i].place
+		w.places[next.place] = next
+		next.config.Endpoint, next.config.Gossip = place.Endpoint, place.Gossip
+		next.boot()
+		w.runUntil(30*time.Second, "the host set up anew has a lease", next.confirmed)
+		w.run(5 * time.Second)
+	}
+	c, now := w.hosts[0].core, w.hosts[5].id
+	if n := len(c.electors()); n != 3 {
+		t.Errorf("%d holders decide, want the 3 that are there", n)
+	}
+	for _, n := range c.View().Nodes {
+		for _, id := range dead {
+			if n.ID == id && (n.Replaced != now || !n.Subnet.IsValid()) {
+				t.Errorf("%s: replaced by %s, subnet %s; want %s, and that it keeps its subnet", id.Short(), n.Replaced.Short(), n.Subnet, now.Short())
+			}
+		}
+	}
+}

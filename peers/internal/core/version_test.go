@@ -1,0 +1,60 @@
+package core
+
+import (
+	"bytes"
+	"testing"
+	"time"
+)
+
+// The next version reads and writes messages of one version more. Each pair of
+// nodes uses the highest that both read, and the network is one.
+func TestNodesOfTheNextVersionAndOfThisOneAreOneNetwork(t *testing.T) {
+	const nextVersion = messageVersionMax + 1
+	for seed := range uint64(8) {
+		w := newWorld(t, seed, 6, func(i int, c *Config) {
+			if i%2 == int(seed%2) {
+				c.maxVersion = nextVersion
+			}
+		})
+		used := map[byte]int{}
+		w.onSend = func(from, to *host, msg []byte) {
+			both := min(max(from.config.maxVersion, messageVersionMax), max(to.config.maxVersion, messageVersionMax))
+			if messageKind(msg[1]) == msgRumour {
+				return
+			}
+			if msg[0] > both {
+				t.Fatalf("%s sends version %d to %s, which reads up to %d", from.config.Name, msg[0], to.config.Name, both)
+			}
+			used[msg[0]]++
+		}
+		w.bootInTurn(w.hosts)
+		w.runUntil(20*time.Second, "tables equal", w.tablesEqual)
+		w.run(20 * time.Second)
+		if used[messageVersionMax] == 0 || used[nextVersion] == 0 {
+			t.Errorf("messages by version: %v; want both in use", used)
+		}
+	}
+}
+
+// What a later version adds to a record is kept and passed on by this one.
+func TestRecordsOfTheNextVersionPassThroughThisOne(t *testing.T) {
+	w := newWorld(t, 60, 3, nil)
+	w.bootInTurn(w.hosts[:2])
+	id := testIdentity(900)
+	type later struct {
+		NodeRecord
+		Colour string `cbor:"99,keyasint"`
+	}
+	at := endpointsOf(addressOf(999, 8285))
+	rec := later{NodeRecord{Key: id.public(), Start: 1, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 3}, "green"}
+	raw := id.seal(testSigner{}, w.hosts[0].core.table.netID, kindNode, rec)
+	w.hosts[0].do(func(now Time) {
+		if err := w.hosts[0].core.Receive(now, encodeRumour(raw)); err != nil {
+			t.Fatal(err)
+		}
+	})
+	w.runUntil(20*time.Second, "the record is everywhere, as it was written", func() bool {
+		n := w.hosts[1].core.table.nodes[id.ID()]
+		return n != nil && bytes.Equal(n.raw, raw)
+	})
+}
