@@ -41,13 +41,14 @@ func (d *daemon) writeFiles(p *plane) error {
 	if err != nil {
 		return err
 	}
-	files := []file{{d.cfg.SubnetPath(), env}, {d.cfg.DockerPath(), docker}}
-	for _, f := range files {
-		if err := envfile.Write(f.path, f.content); err != nil {
-			return err
-		}
+	subnet, options := file{d.cfg.SubnetPath(), env}, file{d.cfg.DockerPath(), docker}
+	if err := writeFile(subnet, "--subnet-file"); err != nil {
+		return err
 	}
-	d.guard.keepFiles(files)
+	if err := writeFile(options, "--docker-file"); err != nil {
+		return err
+	}
+	d.guard.keepFiles([]file{subnet, options})
 	return nil
 }
 

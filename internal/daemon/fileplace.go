@@ -1,12 +1,14 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
 
 	"flanneld/internal/config"
+	"flanneld/internal/envfile"
 )
 
 // checkFilePlaces finds out whether the directories of subnet.env and the file
@@ -23,6 +25,18 @@ func checkFilePlaces(c config.Config) error {
 		if err != nil {
 			return fmt.Errorf("%s cannot be written: %w: make the directory %s, or name another file with %s", file.path, err, dir, file.flag)
 		}
+	}
+	return nil
+}
+
+// writeFile replaces a file that other programs read; flag names another one.
+func writeFile(f file, flag string) error {
+	err := envfile.Write(f.path, f.content)
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%w: make room, or name another file with %s", err, flag)
+	case err != nil:
+		return fmt.Errorf("%w: make it writable, or name another file with %s", err, flag)
 	}
 	return nil
 }
