@@ -165,7 +165,7 @@ func (d *daemon) update() error {
 	d.known.meet(s)
 	d.lookout.listen(s, time.Now())
 	if s.Lease == peers.Confirmed && (d.plane == nil || d.plane.lease != s.Self.Lease.Prefix) {
-		if err := d.replacePlane(s); err != nil {
+		if err := d.postpone(d.replacePlane(s)); err != nil {
 			return err
 		}
 	}

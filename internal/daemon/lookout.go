@@ -50,6 +50,7 @@ type lookout struct {
 	tryAt    time.Time    // the next one
 	tries    int          // without success
 	last     []netip.Addr // what was tried
+	planeDue bool         // see postpone
 	moves    int          // lately; see stands
 	moved    time.Time    // the last one
 }
@@ -181,6 +182,12 @@ func (d *daemon) lookAround() error {
 	}
 	d.reportUnderlay(held, err)
 	d.reportBridges()
+	if l.planeDue && held {
+		l.planeDue = false
+		if err := d.update(); err != nil {
+			return err
+		}
+	}
 	s := sight{
 		choice: u, here: d.underlay, home: l.home, held: held, members: l.answer.members, silent: l.silent(now),
 	}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"syscall"
 	"time"
 
 	"flanneld/internal/underlay"
@@ -72,5 +73,18 @@ func (d *daemon) renewPlane() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.plane = p
+	return nil
+}
+
+// postpone takes the error of a data plane that could not be made. While the host
+// does not have the underlay address, no socket can be bound to it: the plane is
+// made when the address is back. Any other error is final.
+func (d *daemon) postpone(err error) error {
+	if !errors.Is(err, syscall.EADDRNOTAVAIL) {
+		return err
+	}
+	d.lookout.planeDue = true
+	d.lookout.rearm(lookAgain)
+	d.complain(err)
 	return nil
 }

@@ -184,7 +184,7 @@ func (d *daemon) rebuild(failure error) error {
 	d.log.Warn("device was deleted by somebody, making it again", "device", d.cfg.Device)
 	p, err := d.openPlane(lease, network)
 	if err != nil {
-		return err
+		return d.postpone(err)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

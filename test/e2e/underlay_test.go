@@ -432,3 +432,18 @@ func TestUnderlayThatFlapsIsSurvived(t *testing.T) {
 		t.Errorf("host2 has %v, it had %v", h2.Lease(), lease)
 	}
 }
+
+func TestDeviceDeletedWhileTheAddressIsAwayIsMadeLater(t *testing.T) {
+	t.Parallel()
+	_, h1, h2 := duo(t)
+	p1, p2 := h1.Pod(), h2.Pod()
+	h2.Exec(t, "sh", "-c", "ip address flush dev eth0; ip link delete flannel0")
+	h2.Daemon.WaitLog("this host does not have the address", 10*time.Second)
+	<-time.After(2 * time.Second) // what is watched is that it goes on
+	if h2.Daemon.Ended() {
+		t.Fatalf("it has ended:\n%s", h2.Daemon.Log())
+	}
+	h2.Exec(t, "sh", "-c", "ip address add "+h2.Addr.String()+"/24 dev eth0; ip route replace default via "+lab.Gateway.String())
+	endpointIs(t, h2, h1, h2.Addr.String(), 60*time.Second)
+	p1.Reachable(t, p2.Addr, 15*time.Second)
+}
