@@ -183,8 +183,13 @@ func (d *daemon) route(s *peers.Snapshot) error {
 	if err := d.storeRoutes(hops, notes, known); err != nil {
 		return err
 	}
-	if p := d.plane; p != nil && d.troubled.Load() {
-		d.reportPaths(p.prober)
+	if p := d.plane; p != nil {
+		if d.troubled.Load() {
+			d.reportPaths(p.prober)
+		}
+		if len(p.surveyor.current()) > 0 {
+			d.reportDetours(p.surveyor)
+		}
 	}
 	return nil
 }

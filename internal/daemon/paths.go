@@ -40,12 +40,13 @@ func (d *daemon) newProber(lease netip.Prefix, sockets []*encap.Conn) *probe.Pro
 	return p
 }
 
-// runProbers runs both until ctx ends.
-func (p *plane) runProbers(ctx context.Context) {
-	var both sync.WaitGroup
-	both.Go(func() { p.prober.Run(ctx) })
-	both.Go(func() { p.mirror.Run(ctx) })
-	both.Wait()
+// prove runs what proves that the plane carries packets, until ctx ends.
+func (p *plane) prove(ctx context.Context) {
+	var all sync.WaitGroup
+	all.Go(func() { p.prober.Run(ctx) })
+	all.Go(func() { p.mirror.Run(ctx) })
+	all.Go(func() { p.surveyor.run(ctx) })
+	all.Wait()
 }
 
 // aim tells a plane's probers what to probe; d.mu is held.

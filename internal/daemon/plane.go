@@ -31,6 +31,7 @@ type plane struct {
 	forwarder *route.Forwarder
 	prober    *probe.Prober // of the paths to peers
 	mirror    *probe.Prober // of this host's own device
+	surveyor  *surveyor
 	cancel    context.CancelFunc
 	done      chan error      // what the forwarder returned, once
 	probed    chan struct{}   // closed when the probers have ended
@@ -115,6 +116,8 @@ func (d *daemon) startForwarder(p *plane) error {
 		}
 	}
 	p.prober, p.mirror = d.newProber(p.lease, sockets), d.newMirror(p)
+	p.surveyor = &surveyor{log: d.log, network: p.network, lease: p.lease, device: p.link.Name}
+	p.surveyor.changed = func() { d.reportDetours(p.surveyor) }
 	p.forwarder, err = route.NewForwarder(route.Config{
 		Answers: func(packet []byte) bool { return p.prober.Answer(packet) || p.mirror.Answer(packet) },
 		Lanes:   lanes(p.device, sockets), Table: &d.table, Lease: p.lease, MTU: d.mtu, Logger: d.log,
@@ -133,7 +136,7 @@ func (d *daemon) startForwarder(p *plane) error {
 	go func() { p.done <- p.forwarder.Run(ctx) }()
 	go func() {
 		defer close(p.probed)
-		p.runProbers(ctx)
+		p.prove(ctx)
 	}()
 	p.settled = d.guard.keep(p.link, p.lease, rules)
 	return nil
@@ -159,8 +162,9 @@ func (d *daemon) closePlane() {
 	}
 	p.cancel()
 	<-p.probed
-	d.problems.Report("path")
-	d.problems.Report("mirror")
+	for _, part := range []string{"path", "mirror", "route"} {
+		d.problems.Report(part)
+	}
 	if p.done != nil {
 		<-p.done
 	}

@@ -193,11 +193,11 @@ func (d *daemon) Nodes() control.Nodes {
 	s, paths, doubles := d.node.Snapshot(), d.pathResults(), namesakes(d.node.Snapshot())
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	disputes := disputes(conflicts(s, d.cfg.StaticPeers))
+	disputes, detours := disputes(conflicts(s, d.cfg.StaticPeers)), d.detourNotes()
 	for _, n := range s.Nodes {
 		node := nodeOf(n)
 		node.Conflict = disputes[n.ID]
-		node.Note = joinNotes(d.notes[n.ID], doubles[n.ID])
+		node.Note = joinNotes(detours[n.ID], d.notes[n.ID], doubles[n.ID])
 		if r, probed := paths[n.ID]; probed {
 			node.Path = pathOf(r)
 		}
@@ -205,7 +205,7 @@ func (d *daemon) Nodes() control.Nodes {
 		out.Nodes = append(out.Nodes, node)
 	}
 	for _, p := range d.cfg.StaticPeers {
-		node := control.Node{Name: staticName(p), State: control.StateStatic, Subnet: p.Subnet, Endpoint: p.Endpoint, Note: d.notes[p.String()]}
+		node := control.Node{Name: staticName(p), State: control.StateStatic, Subnet: p.Subnet, Endpoint: p.Endpoint, Note: joinNotes(detours[p.String()], d.notes[p.String()])}
 		if r, probed := paths[p.String()]; probed {
 			node.Path = pathOf(r)
 		}
@@ -267,8 +267,19 @@ func (d *daemon) fillTraffic(n *control.Node, id string) {
 	n.Egress, n.Ingress, n.PathMTU = trafficOf(egress), trafficOf(ingress), p.PathMTU()
 }
 
-// Route returns the next hop of an address as the next batch would use it.
+// Route returns the next hop of an address as the next batch would use it, and
+// where the kernel sends packets to it.
 func (d *daemon) Route(a netip.Addr) control.Route {
+	out := d.nextHop(a)
+	out.Kernel = []control.KernelRoute{}
+	if a.Is4() {
+		out.Kernel = d.kernelRoutes(a, out.Kind != control.RouteOutside && out.Kind != control.RouteLocal)
+	}
+	return out
+}
+
+// nextHop is Route without the kernel's answers.
+func (d *daemon) nextHop(a netip.Addr) control.Route {
 	s := d.node.Snapshot()
 	out := control.Route{Address: a, Kind: control.RouteOutside}
 	switch {

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // Links lists the network interfaces.
@@ -28,6 +29,25 @@ func Addrs(l netlink.Link) ([]netlink.Addr, error) {
 func Routes() ([]netlink.Route, error) {
 	return dump("routes", func() ([]netlink.Route, error) {
 		return netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{}, 0)
+	})
+}
+
+// AllRoutes lists the IPv4 routes of all tables.
+func AllRoutes() ([]netlink.Route, error) {
+	return dump("routes", func() ([]netlink.Route, error) {
+		return netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
+	})
+}
+
+// Rules lists the IPv4 rules of policy routing: none where the kernel was built
+// without it (CONFIG_IP_MULTIPLE_TABLES).
+func Rules() ([]netlink.Rule, error) {
+	return dump("rules", func() ([]netlink.Rule, error) {
+		rules, err := netlink.RuleList(netlink.FAMILY_V4)
+		if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT) {
+			return nil, nil
+		}
+		return rules, err
 	})
 }
 

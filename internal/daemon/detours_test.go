@@ -1,0 +1,70 @@
+package daemon
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"flanneld/internal/fib"
+	"flanneld/route"
+)
+
+// What is said about a detour names what is cut off and what to type.
+func TestDetourProblemsSayWhatToType(t *testing.T) {
+	detour := func(prefix, device, remove string, table int) fib.Detour {
+		return fib.Detour{Prefix: netip.MustParsePrefix(prefix), From: []fib.Origin{{}, {Device: "docker0"}},
+			Answer: fib.Answer{Device: device, Table: table, Text: "dev " + device}, Remove: remove}
+	}
+	for name, c := range map[string]struct {
+		detour fib.Detour
+		cut    []string
+		words  []string
+	}{
+		"a route":          {detour("10.244.128.0/17", "eth1", "ip route del 10.244.128.0/17 dev eth1", 254), []string{"b (bb)"}, []string{"this host and docker0", "10.244.128.0/17", "flannel0", "eth1", "b (bb)", "ip route del 10.244.128.0/17 dev eth1"}},
+		"a Docker network": {detour("10.244.9.0/24", "br-0123456789ab", "", 254), []string{"b"}, []string{"docker network rm 0123456789ab", "outside 10.244.0.0/16"}},
+		"docker0, old":     {detour("10.244.9.0/24", "docker0", "", 254), []string{"b"}, []string{"restart docker"}},
+		"a table of a VPN": {detour("10.244.0.0/16", "tun0", "", 52), []string{"b"}, []string{"ip rule", "ip route show table 52"}},
+		"nobody knows":     {detour("10.244.0.0/16", "", "", 0), []string{"b"}, []string{"ip rule", "ip route get 10.244.0.1"}},
+		"many are cut off": {detour("10.244.0.0/16", "x", "", 1), []string{"a", "b", "c", "d", "e", "f"}, []string{"a, b, c, d, 2 more"}},
+	} {
+		p := detourProblem(c.detour, "flannel0", network, c.cut)
+		for _, word := range c.words {
+			if !strings.Contains(p.Text+" "+p.Advice, word) {
+				t.Errorf("%s: no %q in %q, %q", name, word, p.Text, p.Advice)
+			}
+		}
+	}
+}
+
+func TestDetoursCutOffOnlyWhoseLeasesTheyHave(t *testing.T) {
+	hops := []hop{
+		{prefix: netip.MustParsePrefix("10.244.1.0/24"), kind: route.Local, id: "self"},
+		{prefix: netip.MustParsePrefix("10.244.2.0/24"), kind: route.Via, id: "b"},
+		{prefix: netip.MustParsePrefix("10.244.200.0/24"), kind: route.Unreachable, id: "c"},
+	}
+	for prefix, want := range map[string]string{
+		"10.244.0.0/16": "b c", "10.244.128.0/17": "c", "10.244.2.7/32": "b", "10.244.3.0/24": "", "10.244.1.0/25": "",
+	} {
+		var got []string
+		for _, h := range cutOff(fib.Detour{Prefix: netip.MustParsePrefix(prefix)}, hops) {
+			got = append(got, h.id)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s cuts off %v, want %q", prefix, got, want)
+		}
+	}
+}
+
+func TestNeighboursOfBridgesAreOnTheBridge(t *testing.T) {
+	for bridge, want := range map[string]string{
+		"10.244.1.1/24": "10.244.1.2", "10.244.1.255/24": "10.244.1.254", "10.244.1.1/31": "", "10.244.1.0/31": "10.244.1.1", "10.244.1.1/32": "",
+	} {
+		got := ""
+		if a := neighbourOf(netip.MustParsePrefix(bridge)); a.IsValid() {
+			got = a.String()
+		}
+		if got != want {
+			t.Errorf("%s: got %q, want %q", bridge, got, want)
+		}
+	}
+}

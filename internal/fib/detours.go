@@ -1,0 +1,53 @@
+package fib
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Detours asks the kernel where every part of the network goes, from each
+// origin, and returns the parts that do not leave by the overlay device. ours is
+// this node's own lease, which is not asked about.
+func Detours(h Host, network, ours netip.Prefix, device string, origins []Origin) ([]Detour, error) {
+	var all []Detour
+	for _, q := range questions(network, h.Dividers, ours) {
+		for _, from := range origins {
+			a, err := Ask(q.address, from)
+			if err != nil {
+				return nil, err
+			}
+			if a.Device == device {
+				continue
+			}
+			d := Detour{Prefix: q.prefix, From: []Origin{from}, Answer: a}
+			if q.divider != nil {
+				d.Remove = q.divider.Remove
+				if a.Device == "" {
+					d.Text += ": " + q.divider.Text
+				}
+			}
+			all = append(all, d)
+		}
+	}
+	return merge(all), nil
+}
+
+// merge makes one of those that differ in the origin alone, and leaves out those
+// that are inside another which goes the same way: a bridge has routes to its
+// subnet, to its own address and to the broadcast address.
+func merge(detours []Detour) []Detour {
+	var all []Detour
+	for _, d := range detours {
+		i := slices.IndexFunc(all, func(o Detour) bool { return o.Prefix == d.Prefix && o.Text == d.Text })
+		if i >= 0 {
+			all[i].From = append(all[i].From, d.From...)
+			continue
+		}
+		all = append(all, d)
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(d Detour) bool {
+		return slices.ContainsFunc(all, func(o Detour) bool {
+			return o.Device == d.Device && o.Prefix.Bits() < d.Prefix.Bits() && o.Prefix.Contains(d.Prefix.Addr()) && slices.Equal(o.From, d.From)
+		})
+	})
+}
