@@ -25,21 +25,24 @@ func (d *daemon) newMirror(p *plane) *probe.Prober {
 	source := p.network.Addr().Next()
 	var m *probe.Prober
 	m = probe.New(probe.Config{
-		Source: source,
-		Send: func(_ netip.AddrPort, packet []byte) (int, error) {
-			queues := p.device.Queues()
-			if len(queues) == 0 {
-				return 0, errNoQueue
-			}
-			err := queues[0].Write(packet)
-			if errors.Is(err, tun.ErrDeviceDown) || errors.Is(err, tun.ErrDeviceGone) {
-				return 0, nil // it is put right, or made again
-			}
-			return 0, err
-		},
+		Source:  source,
+		Send:    func(_ netip.AddrPort, packet []byte) (int, error) { return p.write(packet) },
 		Changed: func() { d.reportMirror(p, m.Results()[mirrorID]) },
 	})
 	return m
+}
+
+// write gives this host's kernel a packet, as if a peer had sent it.
+func (p *plane) write(packet []byte) (int, error) {
+	queues := p.device.Queues()
+	if len(queues) == 0 {
+		return 0, errNoQueue
+	}
+	err := queues[0].Write(packet)
+	if errors.Is(err, tun.ErrDeviceDown) || errors.Is(err, tun.ErrDeviceGone) {
+		return 0, nil // it is put right, or made again
+	}
+	return 0, err
 }
 
 // mirrorTarget is what a mirror probes: nothing where some node has its source.

@@ -45,8 +45,14 @@ func (p *plane) prove(ctx context.Context) {
 	var all sync.WaitGroup
 	all.Go(func() { p.prober.Run(ctx) })
 	all.Go(func() { p.mirror.Run(ctx) })
+	all.Go(func() { p.cross(ctx) })
 	all.Go(func() { p.surveyor.run(ctx) })
 	all.Wait()
+}
+
+// answers reports whether an ICMP packet answers one of the plane's own.
+func (p *plane) answers(packet []byte) bool {
+	return p.prober.Answer(packet) || p.mirror.Answer(packet) || p.crossing.Answer(packet)
 }
 
 // aim tells a plane's probers what to probe; d.mu is held.

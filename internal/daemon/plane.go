@@ -29,8 +29,9 @@ type plane struct {
 	device    *tun.Device
 	sockets   []*encap.Conn // the forwarder's, for looking at
 	forwarder *route.Forwarder
-	prober    *probe.Prober // of the paths to peers
-	mirror    *probe.Prober // of this host's own device
+	prober    *probe.Prober   // of the paths to peers
+	mirror    *probe.Prober   // of this host's own device
+	crossing  *probe.Crossing // from the device to the bridge of containers
 	surveyor  *surveyor
 	cancel    context.CancelFunc
 	done      chan error      // what the forwarder returned, once
@@ -116,10 +117,11 @@ func (d *daemon) startForwarder(p *plane) error {
 		}
 	}
 	p.prober, p.mirror = d.newProber(p.lease, sockets), d.newMirror(p)
+	p.crossing = d.newCrossing(p)
 	p.surveyor = &surveyor{log: d.log, network: p.network, lease: p.lease, device: p.link.Name}
 	p.surveyor.changed = func() { d.reportDetours(p.surveyor) }
 	p.forwarder, err = route.NewForwarder(route.Config{
-		Answers: func(packet []byte) bool { return p.prober.Answer(packet) || p.mirror.Answer(packet) },
+		Answers: p.answers,
 		Lanes:   lanes(p.device, sockets), Table: &d.table, Lease: p.lease, MTU: d.mtu, Logger: d.log,
 		OnThread: func() { raisePriority(d.log) }, Hurry: d.hurry(), CPUTime: cpuTime,
 	})
@@ -162,7 +164,7 @@ func (d *daemon) closePlane() {
 	}
 	p.cancel()
 	<-p.probed
-	for _, part := range []string{"path", "mirror", "route"} {
+	for _, part := range []string{"path", "mirror", "crossing", "route"} {
 		d.problems.Report(part)
 	}
 	if p.done != nil {

@@ -1,0 +1,189 @@
+package probe
+
+import (
+	"context"
+	"crypto/rand"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Rhythm of a Crossing.
+const (
+	// crossingTime is longer than a kernel looks for a neighbour that is not there:
+	// three times a second (net.ipv4.neigh.default.mcast_solicit and
+	// retrans_time_ms).
+	crossingTime   = 4 * time.Second
+	crossingRest   = time.Minute            // while all is well
+	crossingAgain  = time.Second            // while something is wrong
+	crossingIdle   = 5 * time.Second        // while there is nothing to cross to
+	crossingSettle = 300 * time.Millisecond // after a change of rules
+	crossingApart  = 5 * time.Second        // between tries on a host whose rules change all the time
+	crossingMisses = 2                      // in a row, each at another address
+)
+
+// CrossingState is what a Crossing knows.
+type CrossingState int
+
+// The states of a Crossing.
+const (
+	NotTried  CrossingState = iota // nothing to cross to, or no answer yet
+	Crosses                        // packets are forwarded
+	Dropped                        // they vanish
+	Forbidden                      // they are answered with an ICMP error that a filter sends
+)
+
+// CrossingConfig says how a Crossing works.
+type CrossingConfig struct {
+	// Source is an overlay address that no node has; answers come to it.
+	Source netip.Addr
+	// Pick returns an address behind the bridge, each time another one, and the
+	// bridge's name; zero while there is none.
+	Pick func() (netip.Addr, string)
+	// Send gives a packet to this host's kernel, as if a peer had sent it.
+	Send func(packet []byte) error
+	// Changed, unless nil, is called after State has another answer.
+	Changed func()
+}
+
+// Crossing proves that this host's kernel forwards packets from the overlay to a
+// bridge, whatever rules of whatever programs it asks. It sends an echo request
+// to an address behind the bridge. Where a container has the address, it
+// answers; where none has, the kernel, having looked for it in vain, answers
+// "host unreachable". Either has passed all filters. No answer has not.
+type Crossing struct {
+	cfg     CrossingConfig
+	token   token
+	answers chan reply
+	hurry   chan struct{}
+
+	mu     sync.Mutex
+	state  CrossingState
+	bridge string
+}
+
+// NewCrossing makes one.
+func NewCrossing(cfg CrossingConfig) *Crossing {
+	c := &Crossing{cfg: cfg, answers: make(chan reply, 4), hurry: make(chan struct{}, 1)}
+	var random [2 + cookieLen]byte
+	_, _ = rand.Read(random[:]) // never fails (Go 1.24)
+	c.token.id = uint16(random[0])<<8 | uint16(random[1])
+	c.token.cookie = [cookieLen]byte(random[2:])
+	return c
+}
+
+// Answer is as Prober.Answer.
+func (c *Crossing) Answer(packet []byte) bool {
+	r, ok := c.token.parse(packet)
+	if !ok {
+		return false
+	}
+	select {
+	case c.answers <- r:
+	default:
+	}
+	return true
+}
+
+// Hurry has Run try soon, because rules have changed.
+func (c *Crossing) Hurry() {
+	select {
+	case c.hurry <- struct{}{}:
+	default:
+	}
+}
+
+// State returns what is known, and the bridge that it is about.
+func (c *Crossing) State() (CrossingState, string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state, c.bridge
+}
+
+func (c *Crossing) become(s CrossingState, bridge string) {
+	c.mu.Lock()
+	changed := c.state != s || c.bridge != bridge
+	c.state, c.bridge = s, bridge
+	c.mu.Unlock()
+	if changed && c.cfg.Changed != nil {
+		c.cfg.Changed()
+	}
+}
+
+// Run tries until ctx ends.
+func (c *Crossing) Run(ctx context.Context) {
+	var sequence uint16
+	missed := 0
+	for ctx.Err() == nil {
+		address, bridge := c.cfg.Pick()
+		if !address.IsValid() {
+			missed = 0
+			c.become(NotTried, "")
+			c.rest(ctx, crossingIdle, crossingSettle)
+			continue
+		}
+		sequence++
+		next := time.Now().Add(crossingApart)
+		switch r, answered := c.try(ctx, address, sequence); {
+		case ctx.Err() != nil:
+			return
+		case answered && (r.kind == typeEchoReply || r.code == hostUnreachable):
+			missed = 0
+			c.become(Crosses, bridge)
+			c.rest(ctx, crossingRest, max(crossingSettle, time.Until(next)))
+			continue
+		case answered:
+			if missed++; missed >= crossingMisses {
+				c.become(Forbidden, bridge)
+			}
+		default:
+			if missed++; missed >= crossingMisses {
+				c.become(Dropped, bridge)
+			}
+		}
+		c.rest(ctx, crossingAgain, crossingSettle)
+	}
+}
+
+// hostUnreachable is the code of an ICMP destination unreachable that a kernel
+// sends when it has found no such neighbour (RFC 792). Filters send others.
+const hostUnreachable = 1
+
+// try sends one packet and waits for the answer.
+func (c *Crossing) try(ctx context.Context, address netip.Addr, sequence uint16) (reply, bool) {
+	request := request{source: c.cfg.Source, destination: address, sequence: sequence, ttl: plainTTL, size: smallSize}
+	_ = c.cfg.Send(c.token.build(request)) // nothing comes of it then
+	late := time.NewTimer(crossingTime)
+	defer late.Stop()
+	for {
+		select {
+		case r := <-c.answers:
+			if r.sequence == sequence && r.kind != typeTimeExceeded {
+				return r, true
+			}
+		case <-late.C:
+			return reply{}, false
+		case <-ctx.Done():
+			return reply{}, false
+		}
+	}
+}
+
+// rest waits for d, or, once rules have changed, for settle.
+func (c *Crossing) rest(ctx context.Context, d, settle time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return
+	case <-timer.C:
+		return
+	case <-c.hurry:
+	}
+	settled := time.NewTimer(min(d, settle))
+	defer settled.Stop()
+	select {
+	case <-ctx.Done():
+	case <-settled.C:
+	}
+}

@@ -1,0 +1,102 @@
+package probe
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// gate is a kernel between the overlay and a bridge.
+type gate struct {
+	mu      sync.Mutex
+	closed  bool
+	rejects byte // the ICMP code to reject with; 0: drops
+	taken   bool // a container has every address
+	bridge  string
+	tried   map[netip.Addr]int
+	next    netip.Addr
+	c       *Crossing
+}
+
+func (g *gate) set(f func()) { g.mu.Lock(); defer g.mu.Unlock(); f() }
+
+func (g *gate) pick() (netip.Addr, string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.bridge == "" {
+		return netip.Addr{}, ""
+	}
+	g.next = g.next.Next()
+	return g.next, g.bridge
+}
+
+func (g *gate) send(packet []byte) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	to := netip.AddrFrom4([4]byte(packet[16:20]))
+	g.tried[to]++
+	host := netip.MustParseAddr("10.244.1.0")
+	answer := func(after time.Duration, b []byte) { time.AfterFunc(after, func() { g.c.Answer(b) }) }
+	switch {
+	case g.closed && g.rejects != 0:
+		answer(0, icmpError(host, typeUnreachable, g.rejects, packet))
+	case g.closed:
+	case g.taken:
+		answer(time.Millisecond, (&peer{lease: netip.PrefixFrom(to, 32)}).answer(packet))
+	default:
+		answer(3*time.Second, icmpError(host, typeUnreachable, hostUnreachable, packet))
+	}
+	return nil
+}
+
+func TestCrossingTellsWhatFiltersDo(t *testing.T) {
+	for _, taken := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			g := &gate{tried: map[netip.Addr]int{}, next: netip.MustParseAddr("10.244.1.100"), taken: taken}
+			changes := 0
+			g.c = NewCrossing(CrossingConfig{Source: netip.MustParseAddr("10.244.0.1"), Pick: g.pick, Send: g.send, Changed: func() { changes++ }})
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan struct{})
+			go func() { g.c.Run(ctx); close(done) }()
+			defer func() { cancel(); <-done }()
+
+			for _, step := range []struct {
+				name   string
+				change func()
+				hurry  bool
+				after  time.Duration
+				want   CrossingState
+			}{
+				{"no bridge", func() {}, false, time.Minute, NotTried},
+				{"a bridge", func() { g.bridge = "docker0" }, false, crossingIdle + crossingTime, Crosses},
+				{"rules that drop", func() { g.closed = true }, true, crossingApart + 2*crossingTime + crossingAgain, Dropped},
+				{"a minute later", func() {}, false, time.Minute, Dropped},
+				{"lifted", func() { g.closed = false }, false, crossingTime + crossingAgain + crossingTime, Crosses},
+				{"rules that reject, and nobody tells", func() { g.closed, g.rejects = true, 13 }, false, crossingRest + 3*crossingAgain, Forbidden},
+				{"lifted again", func() { g.closed = false }, true, crossingTime + crossingAgain + crossingTime, Crosses},
+				{"the bridge goes", func() { g.bridge = "" }, false, crossingRest + time.Second, NotTried},
+			} {
+				g.set(step.change)
+				if step.hurry {
+					g.c.Hurry()
+				}
+				time.Sleep(step.after)
+				synctest.Wait()
+				if got, _ := g.c.State(); got != step.want {
+					t.Errorf("%s: state %d, want %d", step.name, got, step.want)
+				}
+			}
+			if changes != 6 {
+				t.Errorf("%d changes were told, want 6", changes)
+			}
+			for a, n := range g.tried {
+				if n > 1 {
+					t.Errorf("%s was tried %d times", a, n)
+				}
+			}
+		})
+	}
+}
