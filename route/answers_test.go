@@ -75,3 +75,24 @@ func TestAnswersOfThisHostAreTakenBeforeTheyAreRefused(t *testing.T) {
 		t.Errorf("%d packets without a route, want 2: %+v", got, c.Egress)
 	}
 }
+
+// A packet that is too large is counted for the peer that it is from, and for
+// nobody if it is from somebody else.
+func TestTooLargePacketsAreCountedForTheirPeer(t *testing.T) {
+	n := start(t)
+	large := spec{src: "10.244.2.5", dst: "10.244.1.5", payload: pattern(1500)}.build()
+	for _, from := range []string{"192.0.2.2:8285", "192.0.2.3:9000", "192.0.2.77:8285"} {
+		n.conn.Deliver(encaptest.Datagram{Addr: netip.MustParseAddrPort(from), Payload: large})
+	}
+	n.conn.Deliver(encaptest.Datagram{Addr: netip.MustParseAddrPort("192.0.2.2:8285"), Payload: slices.Repeat([]byte{0xff}, 2000)})
+	n.conn.Deliver(encaptest.Datagram{Addr: netip.MustParseAddrPort("192.0.2.2:8285"), Payload: spec{src: "10.244.2.5", dst: "10.244.1.9"}.build()})
+	n.queue.Written(1)
+	if got := n.finish(t).Ingress.drops()[TooLarge]; got != 4 {
+		t.Errorf("%d dropped, want 4", got)
+	}
+	for address, want := range map[string]uint64{"10.244.2.5": 1, "10.244.3.5": 0} {
+		if hop, _ := n.table.Lookup(netip.MustParseAddr(address)); hop.Peer.TooLarge() != want {
+			t.Errorf("%s: counted %d, want %d", hop.Peer.Name(), hop.Peer.TooLarge(), want)
+		}
+	}
+}

@@ -25,7 +25,8 @@ type Peer struct {
 	endpoint atomic.Pointer[netip.AddrPort]
 	mtu      atomic.Int32 // of the peer's device; zero: unknown
 	path     atomic.Pointer[pathMTU]
-	larger   atomic.Bool // than this node's device are its packets, and that was logged
+	larger   atomic.Bool   // than this node's device are its packets, and that was logged
+	tooLarge atomic.Uint64 // packets from it that were larger than the device's MTU
 
 	_       cacheLine
 	egress  traffic
@@ -76,6 +77,10 @@ func (p *Peer) PathMTU() int {
 
 // Traffic is what went to the peer and what came from it since NewPeer.
 func (p *Peer) Traffic() (egress, ingress Volume) { return p.egress.volume(), p.ingress.volume() }
+
+// TooLarge is how many packets came from the peer, since NewPeer, that were
+// dropped because they are larger than the device's MTU.
+func (p *Peer) TooLarge() uint64 { return p.tooLarge.Load() }
 
 // Limit is the length of the longest overlay packet to send to the peer, in
 // bytes: what the path takes, and what the peer's device takes, as far as either

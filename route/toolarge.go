@@ -23,7 +23,7 @@ func newNotice(cfg *Config, limit *answerLimit) notice {
 	return notice{answerer: newAnswerer(cfg.Lease, cfg.MTU), limit: limit, log: cfg.Logger}
 }
 
-// tooLarge logs, once, that a peer sends such packets, and sends the container an
+// tooLarge counts such a packet for its peer, logs, once, that a peer sends such packets, and sends the container an
 // ICMP message (RFC 1191) through that peer, if the packet must not be fragmented.
 // Neither is done for a packet that the peer does not vouch for.
 func (g *ingress) tooLarge(datagram []byte, outer netip.Addr) {
@@ -35,6 +35,7 @@ func (g *ingress) tooLarge(datagram []byte, outer netip.Addr) {
 	if reason != Forwarded {
 		return
 	}
+	hop.Peer.tooLarge.Add(1)
 	if !hop.Peer.larger.Swap(true) {
 		g.notice.log.Warn("a peer sends packets that this device does not take: give both the same MTU",
 			"peer", hop.Peer.Name(), "packet", len(p), "mtu", g.mtu)

@@ -62,7 +62,7 @@ func (d *daemon) tell(s *peers.Snapshot) {
 			d.waiting = map[string]bool{}
 		}
 		d.waiting[key] = true
-		d.log.Info("waiting", "reason", s.Waiting, "lease", s.Lease)
+		d.log.Info("waiting", "reason", joinNotes(s.Waiting, claimAdvice(leaseOf(s).Claim)), "lease", s.Lease)
 	}
 	d.notify.send("STATUS=" + statusLine(s))
 }
@@ -90,7 +90,7 @@ func statusLine(s *peers.Snapshot) string {
 	case s.Lease == peers.Confirmed:
 		return fmt.Sprintf("lease %s, %d of %d nodes alive", s.Self.Lease.Prefix, alive, len(s.Nodes))
 	case s.Waiting != "":
-		return "waiting: " + s.Waiting
+		return joinNotes("waiting: "+s.Waiting, claimAdvice(leaseOf(s).Claim))
 	}
 	return "lease: " + s.Lease.String()
 }

@@ -126,6 +126,21 @@ func TestStatusLineSaysWhatCounts(t *testing.T) {
 	}
 }
 
+// systemd and the log, too, are told what to type about dead nodes in the way.
+func TestStatusLineNamesTheDeadThatAreWaitedFor(t *testing.T) {
+	s := self(peers.Claiming, node("dead-id", peers.Dead, 2), node("other", peers.Alive, 3))
+	s.Waiting = "no answer from host-dead-id"
+	s.Claim = &peers.Claim{Electors: 2, Needed: 2, Missing: []string{"dead-id", "other"}}
+	var log strings.Builder
+	d := &daemon{log: slog.New(slog.NewTextHandler(&log, nil))}
+	d.tell(s)
+	for _, text := range []string{statusLine(s), log.String()} {
+		if !strings.Contains(text, "flanneld forget dead-id") || strings.Contains(text, "forget other") || strings.Count(strings.TrimSpace(text), "\n") > 0 {
+			t.Errorf("got %q", text)
+		}
+	}
+}
+
 func TestMembersAndConflictsAreShown(t *testing.T) {
 	s := self(peers.Confirmed, node("b", peers.Alive, 2), node("c", peers.Suspect, 3), node("d", peers.Dead, 4), node("e", peers.Left, 5))
 	s.Conflicts = []peers.Conflict{{Prefix: netip.MustParsePrefix("10.244.2.0/24"), Winner: "b", Loser: "c"}}

@@ -41,8 +41,9 @@ func (d *daemon) newProber(lease netip.Prefix, sockets []*encap.Conn) *probe.Pro
 }
 
 // prove runs what proves that the plane carries packets, until ctx ends.
-func (p *plane) prove(ctx context.Context) {
+func (d *daemon) prove(ctx context.Context, p *plane) {
 	var all sync.WaitGroup
+	all.Go(func() { d.watchSizes(ctx, p.link.Name) })
 	all.Go(func() { p.prober.Run(ctx) })
 	all.Go(func() { p.mirror.Run(ctx) })
 	all.Go(func() { p.cross(ctx) })

@@ -138,7 +138,7 @@ func (d *daemon) startForwarder(p *plane) error {
 	go func() { p.done <- p.forwarder.Run(ctx) }()
 	go func() {
 		defer close(p.probed)
-		p.prove(ctx)
+		d.prove(ctx, p)
 	}()
 	p.settled = d.guard.keep(p.link, p.lease, rules)
 	return nil
@@ -164,7 +164,7 @@ func (d *daemon) closePlane() {
 	}
 	p.cancel()
 	<-p.probed
-	for _, part := range []string{"path", "mirror", "crossing", "route"} {
+	for _, part := range []string{"path", "mirror", "crossing", "route", "mtu"} {
 		d.problems.Report(part)
 	}
 	if p.done != nil {
