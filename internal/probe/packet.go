@@ -16,7 +16,7 @@ const (
 
 	protocolICMP = 1
 	flagDF       = 0x4000
-	plainTTL     = 64
+	plainTTL     = 63 // of a packet that a router has forwarded once
 )
 
 // ICMP types (RFC 792).
