@@ -9,8 +9,8 @@ import (
 
 // SendOne sends one datagram from the express source, or the first one where
 // there is no express one. Unlike Send it may be called from any goroutine at
-// any time. It does not wait. Errors are ErrTooLong, ErrBufferFull, net.ErrClosed,
-// or an error number of the kernel.
+// any time. It does not wait. Errors are ErrTooLong, ErrBufferFull,
+// net.ErrClosed, or an error number of the kernel.
 func (c *Conn) SendOne(to netip.AddrPort, payload []byte) error {
 	if !c.descriptor.Acquire() {
 		return net.ErrClosed

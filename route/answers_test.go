@@ -8,8 +8,8 @@ import (
 	"flanneld/encap/encaptest"
 )
 
-// What answers this program's own packets is taken out of the way; all else goes
-// on as if there were no such thing.
+// What answers this program's own packets is taken out of the way; all else
+// goes on as if there were no such thing.
 func TestAnswersAreTakenAndNothingElse(t *testing.T) {
 	const host = "10.244.1.0" // the lease's first address
 	mine := []byte("mine....")
@@ -19,7 +19,7 @@ func TestAnswersAreTakenAndNothingElse(t *testing.T) {
 		taken  bool
 	}{
 		"an answer":                 {in(spec{dst: host, protocol: protocolICMP, payload: mine}), true},
-		"a ping of somebody's":      {in(spec{dst: host, protocol: protocolICMP, payload: pattern(64)}), false},
+		"a ping of a user":      {in(spec{dst: host, protocol: protocolICMP, payload: pattern(64)}), false},
 		"for a container":           {in(spec{dst: "10.244.1.5", protocol: protocolICMP, payload: mine}), false},
 		"another protocol":          {in(spec{dst: host, payload: mine}), false},
 		"the beginning of a packet": {in(spec{dst: host, protocol: protocolICMP, flags: flagMF, payload: mine}), false},
@@ -77,7 +77,7 @@ func TestAnswersOfThisHostAreTakenBeforeTheyAreRefused(t *testing.T) {
 }
 
 // A packet that is too large is counted for the peer that it is from, and for
-// nobody if it is from somebody else.
+// no peer if it is from another address.
 func TestTooLargePacketsAreCountedForTheirPeer(t *testing.T) {
 	n := start(t)
 	large := spec{src: "10.244.2.5", dst: "10.244.1.5", payload: pattern(1500)}.build()

@@ -53,8 +53,8 @@ func (p *plane) cross(ctx context.Context) {
 	p.crossing.Run(ctx)
 }
 
-// beyond picks an address behind a bridge that has the lease's addresses: in the
-// upper half of its subnet, another one at each try. It is the zero address
+// beyond picks an address behind a bridge that has the lease's addresses: in
+// the upper half of its subnet, another one at each try. It is the zero address
 // where there is no such bridge, or no room on it.
 func beyond(found []bridge, lease netip.Prefix, try int) (netip.Addr, string) {
 	const roomy = 29 // bits: six addresses for hosts

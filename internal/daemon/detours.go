@@ -150,8 +150,8 @@ func origins(lease netip.Prefix) ([]fib.Origin, error) {
 	return all, nil
 }
 
-// neighbourOf is an address that a container on a bridge with this address could
-// have; zero where there is none.
+// neighbourOf is an address that a container on a bridge with this address
+// could have; zero where there is none.
 func neighbourOf(bridge netip.Prefix) netip.Addr {
 	for _, a := range []netip.Addr{bridge.Addr().Next(), bridge.Addr().Prev()} {
 		if bridge.Contains(a) && a != bridge.Masked().Addr() {
@@ -246,7 +246,8 @@ func (d *daemon) detourNotes() map[string]string {
 }
 
 // kernelRoutes asks the kernel where packets to an address go, also with the
-// marks that its rules ask for. wanted says that they ought to go to the device.
+// marks that its rules ask for. wanted says that they ought to go to the
+// device.
 func (d *daemon) kernelRoutes(a netip.Addr, wanted bool) []control.KernelRoute {
 	d.mu.Lock()
 	p := d.plane

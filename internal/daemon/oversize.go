@@ -23,7 +23,8 @@ type oversize struct {
 }
 
 // look takes the present counts, by node ID or static peer, and returns whether
-// each has sent such packets within oversizeTime. The first look is a beginning.
+// each has sent such packets within oversizeTime. The first look is a
+// beginning.
 func (o *oversize) look(counts map[string]uint64, now time.Time) map[string]bool {
 	if o.last == nil {
 		o.last = map[string]time.Time{}

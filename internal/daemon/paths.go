@@ -181,8 +181,8 @@ func (d *daemon) reportPaths(p *probe.Prober) {
 // pathsNamed is how many data paths are named one by one.
 const pathsNamed = 5
 
-// pathProblems says what does not work, and what to do. probed is how many peers
-// there are.
+// pathProblems says what does not work, and what to do. probed is how many
+// peers there are.
 func pathProblems(troubles []pathTrouble, probed int, self netip.Addr, port uint16, mtu int) []problem.Problem {
 	silent := func(t pathTrouble) bool { return t.State == probe.Failed && !t.Arriving && t.Refused == nil }
 	if len(troubles) == probed && probed > 1 && !slices.ContainsFunc(troubles, func(t pathTrouble) bool { return !silent(t) }) {

@@ -1,12 +1,12 @@
-// Package fib asks the kernel where it sends packets of the overlay network, and
-// finds what is in their way.
+// Package fib asks the kernel where it sends packets of the overlay network,
+// and finds what is in their way.
 //
 // Which route a packet takes is decided by rules, tables and the longest prefix
-// together, and by whoever changes them. So nothing here computes a decision: the
-// kernel is asked (RTM_GETROUTE, rtnetlink(7)), from this host and as for packets
-// that a bridge forwards. The lists of routes and rules only say for which
-// addresses it is worth asking: those of one prefix that no list divides all
-// have the same answer.
+// together, and by every program that changes them. So nothing here computes a decision:
+// the kernel is asked (RTM_GETROUTE, rtnetlink(7)), from this host and as for
+// packets that a bridge forwards. The lists of routes and rules only say for
+// which addresses it is worth asking: those of one prefix that no list divides
+// all have the same answer.
 package fib
 
 import (
@@ -50,8 +50,8 @@ type Answer struct {
 	Text   string       // in words
 }
 
-// Divider is something that can give a part of the network another way: a route,
-// or a rule for destinations.
+// Divider is something that can give a part of the network another way: a
+// route, or a rule for destinations.
 type Divider struct {
 	Prefix netip.Prefix
 	Text   string // as `ip route` or `ip rule` would show it
@@ -82,9 +82,9 @@ type question struct {
 }
 
 // questions are those that find every way that packets of the network go: one
-// for each divider, at an address that no divider inside it has, and one for the
-// rest of the network. ours is left out: what is in our own lease is routed by
-// this host.
+// for each divider, at an address that no divider inside it has, and one for
+// the rest of the network. ours is left out: what is in our own lease is routed
+// by this host.
 func questions(network netip.Prefix, dividers []Divider, ours netip.Prefix) []question {
 	inside := slices.DeleteFunc(slices.Clone(dividers), func(d Divider) bool {
 		return !d.Prefix.Overlaps(network) || ours.IsValid() && ours.Overlaps(d.Prefix) && ours.Bits() <= d.Prefix.Bits()

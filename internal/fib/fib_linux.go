@@ -68,8 +68,8 @@ func Read(network netip.Prefix, device string) (Host, error) {
 	return h, nil
 }
 
-// removal is the command that deletes a route. Those of the kernel itself go with
-// the address that they belong to.
+// removal is the command that deletes a route. Those of the kernel itself go
+// with the address that they belong to.
 func removal(r netlink.Route, text string) string {
 	if r.Protocol == unix.RTPROT_KERNEL {
 		return ""

@@ -10,8 +10,8 @@ import (
 
 // Rhythm of a Crossing.
 const (
-	// crossingTime is longer than a kernel looks for a neighbour that is not there:
-	// three times a second (net.ipv4.neigh.default.mcast_solicit and
+	// crossingTime is longer than a kernel looks for a neighbour that is not
+	// there: three times a second (net.ipv4.neigh.default.mcast_solicit and
 	// retrans_time_ms).
 	crossingTime   = 4 * time.Second
 	crossingRest   = time.Minute            // while all is well
@@ -46,10 +46,10 @@ type CrossingConfig struct {
 	Changed func()
 }
 
-// Crossing proves that this host's kernel forwards packets from the overlay to a
-// bridge, whatever rules of whatever programs it asks. It sends an echo request
-// to an address behind the bridge. Where a container has the address, it
-// answers; where none has, the kernel, having looked for it in vain, answers
+// Crossing proves that this host's kernel forwards packets from the overlay to
+// a bridge, whatever rules of whatever programs it asks. It sends an echo
+// request to an address behind the bridge. Where a container has the address,
+// it answers; where none has, the kernel, having looked for it in vain, answers
 // "host unreachable". Either has passed all filters. No answer has not.
 type Crossing struct {
 	cfg     CrossingConfig
@@ -124,22 +124,18 @@ func (c *Crossing) Run(ctx context.Context) {
 		}
 		sequence++
 		next := time.Now().Add(crossingApart)
-		switch r, answered := c.try(ctx, address, sequence); {
-		case ctx.Err() != nil:
+		found := c.try(ctx, address, sequence)
+		if ctx.Err() != nil {
 			return
-		case answered && (r.kind == typeEchoReply || r.code == hostUnreachable):
+		}
+		if found == Crosses {
 			missed = 0
 			c.become(Crosses, bridge)
 			c.rest(ctx, crossingRest, max(crossingSettle, time.Until(next)))
 			continue
-		case answered:
-			if missed++; missed >= crossingMisses {
-				c.become(Forbidden, bridge)
-			}
-		default:
-			if missed++; missed >= crossingMisses {
-				c.become(Dropped, bridge)
-			}
+		}
+		if missed++; missed >= crossingMisses {
+			c.become(found, bridge)
 		}
 		c.rest(ctx, crossingAgain, crossingSettle)
 	}
@@ -149,8 +145,8 @@ func (c *Crossing) Run(ctx context.Context) {
 // sends when it has found no such neighbour (RFC 792). Filters send others.
 const hostUnreachable = 1
 
-// try sends one packet and waits for the answer.
-func (c *Crossing) try(ctx context.Context, address netip.Addr, sequence uint16) (reply, bool) {
+// try sends one packet, waits for the answer, and returns what it says.
+func (c *Crossing) try(ctx context.Context, address netip.Addr, sequence uint16) CrossingState {
 	request := request{source: c.cfg.Source, destination: address, sequence: sequence, ttl: plainTTL, size: smallSize}
 	_ = c.cfg.Send(c.token.build(request)) // nothing comes of it then
 	late := time.NewTimer(crossingTime)
@@ -158,13 +154,17 @@ func (c *Crossing) try(ctx context.Context, address netip.Addr, sequence uint16)
 	for {
 		select {
 		case r := <-c.answers:
-			if r.sequence == sequence && r.kind != typeTimeExceeded {
-				return r, true
+			switch {
+			case r.sequence != sequence || r.kind == typeTimeExceeded:
+			case r.kind == typeEchoReply || r.code == hostUnreachable:
+				return Crosses
+			default:
+				return Forbidden
 			}
 		case <-late.C:
-			return reply{}, false
+			return Dropped
 		case <-ctx.Done():
-			return reply{}, false
+			return NotTried
 		}
 	}
 }

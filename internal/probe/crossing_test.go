@@ -75,7 +75,7 @@ func TestCrossingTellsWhatFiltersDo(t *testing.T) {
 				{"rules that drop", func() { g.closed = true }, true, crossingApart + 2*crossingTime + crossingAgain, Dropped},
 				{"a minute later", func() {}, false, time.Minute, Dropped},
 				{"lifted", func() { g.closed = false }, false, crossingTime + crossingAgain + crossingTime, Crosses},
-				{"rules that reject, and nobody tells", func() { g.closed, g.rejects = true, 13 }, false, crossingRest + 3*crossingAgain, Forbidden},
+				{"rules that reject, without notice", func() { g.closed, g.rejects = true, 13 }, false, crossingRest + 3*crossingAgain, Forbidden},
 				{"lifted again", func() { g.closed = false }, true, crossingTime + crossingAgain + crossingTime, Crosses},
 				{"the bridge goes", func() { g.bridge = "" }, false, crossingRest + time.Second, NotTried},
 			} {

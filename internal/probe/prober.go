@@ -69,8 +69,8 @@ func New(cfg Config) *Prober {
 }
 
 // Answer takes an ICMP packet that came for Source, and reports whether it is
-// the answer to a probe. It never waits, keeps nothing of the packet, and may be
-// called from any goroutine.
+// the answer to a probe. It never waits, keeps nothing of the packet, and may
+// be called from any goroutine.
 func (p *Prober) Answer(packet []byte) bool {
 	r, ok := p.token.parse(packet)
 	if !ok {

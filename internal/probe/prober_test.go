@@ -50,8 +50,8 @@ func TestPathStatesFollowWhatBecomesOfProbes(t *testing.T) {
 	}
 }
 
-// A path that breaks under traffic is left within five seconds, one that is idle
-// within fifteen; either is believed again soon after it heals.
+// A path that breaks under traffic is left within five seconds, one that is
+// idle within fifteen; either is believed again soon after it heals.
 func TestBreaksAndRecoveriesAreNoticedInTime(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -149,7 +149,8 @@ func TestAThousandPeersCostLessThanTenKilobytesASecond(t *testing.T) {
 	}
 }
 
-// Half of a thousand peers die at once: what is sent to them stays bounded, too.
+// Half of a thousand peers die at once: what is sent to them stays bounded,
+// too.
 func TestManyDeadPeersAreProbedAtABoundedRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peers := make([]*peer, 1000)
@@ -207,7 +208,7 @@ func TestWhatIsKnownStaysWithATarget(t *testing.T) {
 	})
 }
 
-// Whoever sees no probes cannot answer them, and one peer cannot answer for
+// A program that sees no probes cannot answer them, and one peer cannot answer for
 // another.
 func TestForgedAnswersProveNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

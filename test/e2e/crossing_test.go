@@ -10,8 +10,8 @@ import (
 )
 
 // The data path between hosts works, and yet no container is reached: a rule of
-// some other program stands between the device and the bridge. The host that has
-// the rule says so, with or without a container to ask.
+// some other program stands between the device and the bridge. The host that
+// has the rule says so, with or without a container to ask.
 func TestForwardingThatARuleForbidsIsReported(t *testing.T) {
 	for _, c := range []struct {
 		name, do, undo string

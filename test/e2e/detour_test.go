@@ -13,24 +13,18 @@ import (
 	"flanneld/test/lab"
 )
 
-// What another program does to the host's routing, so that packets to another
-// host's lease go elsewhere: each is seen within seconds, named with what to
-// type, and over when it is over.
-func TestWhatBeatsTheNetworksRouteIsNamed(t *testing.T) {
-	l, h1, h2 := duo(t)
-	h3 := l.Host()
-	h3.Start("--join", h1.Addr.String()).WaitReady(ready)
-	l.WaitConverged(3)
-	p1, p2 := h1.Pod(), h2.Pod()
-	p1.Reachable(t, p2.Addr, 5*time.Second)
+// detour is what another program may do to the routing of host1, what undoes it,
+// and what status says meanwhile.
+type detour struct {
+	name, do, undo string
+	words          []string
+}
+
+// detours are those that are in the way of packets to the container p2 of h2.
+func detours(h1, h2 *lab.Host, p2 *lab.Pod) []detour {
 	lease := h2.Lease()
-	h1.Exec(t, "ip", "link", "add", "x0", "type", "dummy")
-	h1.Exec(t, "ip", "link", "set", "x0", "up")
 	half := strings.Replace(lease.String(), "/24", "/25", 1)
-	for _, c := range []struct {
-		name, do, undo string
-		words          []string
-	}{
+	return []detour{
 		{"a longer route", "ip route add " + half + " dev x0", "ip route del " + half + " dev x0", []string{half, "x0", "ip route del " + half + " dev x0"}},
 		{"a route to one host", "ip route add " + p2.Addr.String() + " via " + lab.Gateway.String(), "ip route del " + p2.Addr.String(),
 			[]string{p2.Addr.String(), "eth0", "ip route del " + p2.Addr.String()}},
@@ -48,7 +42,22 @@ func TestWhatBeatsTheNetworksRouteIsNamed(t *testing.T) {
 		{"a rule for this node's sources", "ip route add default dev x0 table 52; ip rule add priority 100 from " + h1.Lease().String() + " lookup 52", "ip rule del priority 100; ip route flush table 52",
 			[]string{"packets of docker0 to", "x0"}},
 		{"a rule that forbids", "ip rule add priority 100 to " + lease.String() + " prohibit", "ip rule del priority 100", []string{lease.String(), "prohibit"}},
-	} {
+	}
+}
+
+// What another program does to the host's routing, so that packets to another
+// host's lease go elsewhere: each is seen within seconds, named with what to
+// type, and over when it is over.
+func TestWhatBeatsTheNetworksRouteIsNamed(t *testing.T) {
+	l, h1, h2 := duo(t)
+	h3 := l.Host()
+	h3.Start("--join", h1.Addr.String()).WaitReady(ready)
+	l.WaitConverged(3)
+	p1, p2 := h1.Pod(), h2.Pod()
+	p1.Reachable(t, p2.Addr, 5*time.Second)
+	h1.Exec(t, "ip", "link", "add", "x0", "type", "dummy")
+	h1.Exec(t, "ip", "link", "set", "x0", "up")
+	for _, c := range detours(h1, h2, p2) {
 		t.Run(c.name, func(t *testing.T) {
 			well(t, h1, healed)
 			h1.Exec(t, "sh", "-c", c.do)
@@ -88,8 +97,8 @@ func TestWhatBeatsTheNetworksRouteIsNamed(t *testing.T) {
 
 // Routes and rules that have nothing to do with the overlay's way are no
 // problem, be they wider, other tables', for marked packets, or in a part that
-// nobody holds.
-func TestRoutesThatAreInNobodysWayAreNoProblem(t *testing.T) {
+// no node holds.
+func TestRoutesThatAreInNoWayAreNoProblem(t *testing.T) {
 	_, h1, h2 := duo(t)
 	p1, p2 := h1.Pod(), h2.Pod()
 	p1.Reachable(t, p2.Addr, 5*time.Second)
