@@ -65,7 +65,7 @@ func problemsOf(s control.Status) []control.Problem {
 	}
 	if s.Host.StrayBridge != "" {
 		text, advice, _ := strings.Cut(s.Host.StrayBridge, ": ")
-		add("route", text, advice)
+		add(partBridge, text, advice)
 	}
 	for _, c := range s.Conflicts {
 		problems = append(problems, control.Problem{

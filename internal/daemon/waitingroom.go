@@ -64,11 +64,13 @@ func (w *waitingRoom) Status() control.Status {
 }
 
 // Nodes has none: the state directory is not open yet.
-func (w *waitingRoom) Nodes() control.Nodes { return control.Nodes{Nodes: []control.Node{}} }
+func (w *waitingRoom) Nodes() control.Nodes {
+	return control.Nodes{Health: w.Status().Health, Nodes: []control.Node{}}
+}
 
 // Route says why there is none.
 func (w *waitingRoom) Route(a netip.Addr) control.Route {
-	return control.Route{Address: a, Kind: control.RouteNone, Reason: *w.reason.Load()}
+	return control.Route{Address: a, Kind: control.RouteNone, Reason: *w.reason.Load(), Kernel: []control.KernelRoute{}}
 }
 
 // Join is refused.
