@@ -27,10 +27,10 @@ func TestForwardingThatARuleForbidsIsReported(t *testing.T) {
 			t.Parallel()
 			_, h1, h2 := duo(t)
 			h2.Bridge()
-			time.Sleep(8 * time.Second) // a bridge without containers is proven, too
+			time.Sleep(12 * time.Second) // a bridge without containers is proven, too
 			well(t, h2, healed)
 			h2.Exec(t, "sh", "-c", c.do)
-			ill(t, h2, 75*time.Second, "do not reach the containers behind docker0", c.word, "firewall-cmd", "ufw route allow")
+			ill(t, h2, 50*time.Second, "do not reach the containers behind docker0", c.word, "firewall-cmd", "ufw route allow")
 			well(t, h1, 5*time.Second)
 			h2.Exec(t, "sh", "-c", c.undo)
 			well(t, h2, healed)

@@ -55,8 +55,7 @@ func TestWhatBeatsTheNetworksRouteIsNamed(t *testing.T) {
 	l.WaitConverged(3)
 	p1, p2 := h1.Pod(), h2.Pod()
 	p1.Reachable(t, p2.Addr, 5*time.Second)
-	h1.Exec(t, "ip", "link", "add", "x0", "type", "dummy")
-	h1.Exec(t, "ip", "link", "set", "x0", "up")
+	elsewhere(t, h1)
 	for _, c := range detours(h1, h2, p2) {
 		t.Run(c.name, func(t *testing.T) {
 			well(t, h1, healed)
@@ -102,8 +101,7 @@ func TestRoutesThatAreInNoWayAreNoProblem(t *testing.T) {
 	_, h1, h2 := duo(t)
 	p1, p2 := h1.Pod(), h2.Pod()
 	p1.Reachable(t, p2.Addr, 5*time.Second)
-	h1.Exec(t, "ip", "link", "add", "x0", "type", "dummy")
-	h1.Exec(t, "ip", "link", "set", "x0", "up")
+	elsewhere(t, h1)
 	for _, do := range []string{
 		"ip route add 10.0.0.0/8 dev x0",
 		"ip route add 0.0.0.0/1 dev x0; ip route add 128.0.0.0/1 dev x0",
@@ -124,4 +122,12 @@ func TestRoutesThatAreInNoWayAreNoProblem(t *testing.T) {
 	if text := fmt.Sprint(r.Kernel); !strings.Contains(text, "mark 0x1 x0") {
 		t.Errorf("route get does not say what happens to marked packets: %s", text)
 	}
+}
+
+// elsewhere makes x0, a device that leads nowhere.
+func elsewhere(t *testing.T, h *lab.Host) {
+	t.Helper()
+	h.Exec(t, "ip", "link", "add", "x0", "type", "veth", "peer", "name", "x1")
+	h.Exec(t, "ip", "link", "set", "x1", "up")
+	h.Exec(t, "ip", "link", "set", "x0", "up")
 }
