@@ -35,7 +35,7 @@ type plane struct {
 	surveyor  *surveyor
 	cancel    context.CancelFunc
 	done      chan error      // what the forwarder returned, once
-	probed    chan struct{}   // closed when the probers have ended
+	probed    chan struct{}   // closed when probers and surveyor have ended
 	settled   <-chan struct{} // closed by the guard after its first look at the rules; nil once that was seen
 	announced bool            // the files are written and READY=1 was sent
 }
