@@ -19,7 +19,7 @@ func TestAnswersAreTakenAndNothingElse(t *testing.T) {
 		taken  bool
 	}{
 		"an answer":                 {in(spec{dst: host, protocol: protocolICMP, payload: mine}), true},
-		"a ping of a user":      {in(spec{dst: host, protocol: protocolICMP, payload: pattern(64)}), false},
+		"a ping of a user":          {in(spec{dst: host, protocol: protocolICMP, payload: pattern(64)}), false},
 		"for a container":           {in(spec{dst: "10.244.1.5", protocol: protocolICMP, payload: mine}), false},
 		"another protocol":          {in(spec{dst: host, payload: mine}), false},
 		"the beginning of a packet": {in(spec{dst: host, protocol: protocolICMP, flags: flagMF, payload: mine}), false},

@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"sync"
+	"time"
 
 	"flanneld/internal/probe"
 	"flanneld/internal/problem"
+	"flanneld/internal/ruleset"
 )
 
 // newCrossing makes what proves that this host forwards packets of peers to the
@@ -34,23 +37,43 @@ func (d *daemon) newCrossing(p *plane) *probe.Crossing {
 	return c
 }
 
+// legacyLook is how often the tables of iptables-legacy are looked at, which tell
+// of no changes.
+const legacyLook = 3 * time.Second
+
 // cross runs the crossing, which tries at once when rules change, until ctx
 // ends.
 func (p *plane) cross(ctx context.Context) {
-	changes, err := watchRuleset(ctx)
-	if err == nil {
-		go func() {
-			for {
-				select {
-				case <-ctx.Done():
-					return
-				case <-changes:
-					p.crossing.Hurry()
-				}
-			}
-		}()
-	}
+	var watching sync.WaitGroup
+	watching.Go(func() { p.watchRules(ctx) })
 	p.crossing.Run(ctx)
+	watching.Wait()
+}
+
+// watchRules hurries the crossing when rules of any program change.
+func (p *plane) watchRules(ctx context.Context) {
+	var changed <-chan struct{}
+	watcher, err := ruleset.Watch(ctx)
+	if err == nil {
+		changed = watcher.Changed
+	}
+	tick := time.NewTicker(legacyLook)
+	defer tick.Stop()
+	legacy, _ := ruleset.Legacy()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+			watcher.Take()
+			p.crossing.Hurry()
+		case <-tick.C:
+			if now, err := ruleset.Legacy(); err == nil && now != legacy {
+				legacy = now
+				p.crossing.Hurry()
+			}
+		}
+	}
 }
 
 // beyond picks an address behind a bridge that has the lease's addresses: in

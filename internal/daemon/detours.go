@@ -63,7 +63,7 @@ func (s *surveyor) run(ctx context.Context) {
 			if !open {
 				changes, rest = nil, detourUntold
 			}
-			if next := later(time.Now().Add(detourDelay), earliest); next.Before(due) {
+			if next := latest(time.Now().Add(detourDelay), earliest); next.Before(due) {
 				due = next
 				timer.Reset(time.Until(due))
 			}
@@ -74,12 +74,12 @@ func (s *surveyor) run(ctx context.Context) {
 		s.look()
 		took := time.Since(began)
 		earliest = time.Now().Add(max(detourAgain, detourShare*took))
-		due = later(time.Now().Add(rest), earliest)
+		due = latest(time.Now().Add(rest), earliest)
 		timer.Reset(time.Until(due))
 	}
 }
 
-func later(a, b time.Time) time.Time {
+func latest(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a
 	}

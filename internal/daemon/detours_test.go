@@ -24,7 +24,7 @@ func TestDetourProblemsSayWhatToType(t *testing.T) {
 		"a Docker network": {detour("10.244.9.0/24", "br-0123456789ab", "", 254), []string{"b"}, []string{"docker network rm 0123456789ab", "outside 10.244.0.0/16"}},
 		"docker0, old":     {detour("10.244.9.0/24", "docker0", "", 254), []string{"b"}, []string{"restart docker"}},
 		"a table of a VPN": {detour("10.244.0.0/16", "tun0", "", 52), []string{"b"}, []string{"ip rule", "ip route show table 52"}},
-		"no answer":     {detour("10.244.0.0/16", "", "", 0), []string{"b"}, []string{"ip rule", "ip route get 10.244.0.1"}},
+		"no answer":        {detour("10.244.0.0/16", "", "", 0), []string{"b"}, []string{"ip rule", "ip route get 10.244.0.1"}},
 		"many are cut off": {detour("10.244.0.0/16", "x", "", 1), []string{"a", "b", "c", "d", "e", "f"}, []string{"a, b, c, d, 2 more"}},
 	} {
 		p := detourProblem(c.detour, "flannel0", network, c.cut)
