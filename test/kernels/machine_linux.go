@@ -24,7 +24,7 @@ func (s system) boot(work, disk string, limit time.Duration, each func(line stri
 		"-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "3072",
 		"-nodefaults", "-nic", "none", "-display", "none", "-monitor", "none", "-no-reboot",
 		"-kernel", s.kernel(), "-initrd", s.initrd(),
-		"-append", "root=/dev/vda rw init=/sbin/start fsck.mode=skip console=ttyS0 panic=-1 quiet mitigations=off",
+		"-append", "root=/dev/vda rw init=/sbin/start fsck.mode=skip console=ttyS0 panic=-1 quiet mitigations=off no_timer_check",
 		"-drive", "file="+s.disk()+",if=virtio,format=raw,snapshot=on",
 		"-drive", "file="+disk+",if=virtio,format=raw,snapshot=on",
 		"-serial", "file:"+console, "-serial", "stdio")
