@@ -167,6 +167,9 @@ func (r *roster) proved(p proof, now time.Time) admission {
 		return admission{proof: true}
 	}
 	a := r.applicants[name]
+	if a == nil && r.holders[p.node] && p.at == p.asked {
+		r.there[p.at] = now // gossip has yet to tell of it
+	}
 	if a == nil || a.about.at != p.at || a.about.instance != p.instance {
 		return admission{}
 	}
@@ -271,6 +274,30 @@ func (r *roster) isMemberAddr(addr netip.Addr) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.holderAddrs[addr] || r.addrs[addr] > 0
+}
+
+// found reports whether a lease holder that is no member has proven that it is
+// there.
+func (r *roster) found() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.there) > 0
+}
+
+// takeFound returns where up to so many of these are, once.
+func (r *roster) takeFound(most int) []netip.AddrPort {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var at []netip.AddrPort
+	for ep := range r.there {
+		if len(at) == most {
+			break
+		}
+		if delete(r.there, ep); r.at[ep] == nil {
+			at = append(at, ep)
+		}
+	}
+	return at
 }
 
 // tidy drops what has been there for too long.

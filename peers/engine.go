@@ -40,6 +40,8 @@ type engine struct {
 	beside   sync.WaitGroup
 	dismiss  context.CancelFunc // ends what goes on beside the present member
 
+	missing    []missing // lease holders that are not up
+	lookedAt   time.Time // when some of them were last asked
 	approved   bool
 	tableNews  bool      // the table is to be written and encoded
 	encodedAt  time.Time // when it last was
@@ -177,6 +179,7 @@ func (e *engine) followRoster() {
 	now := time.Now()
 	e.gossip.roster.believe(e.core.HasLeft)
 	e.gossip.attend(now)
+	e.lookForMissing(now)
 	for id, l := range e.gossip.roster.news(now) {
 		if !l.up {
 			e.core.MemberDown(e.now(), id)

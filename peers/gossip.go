@@ -25,7 +25,7 @@ const (
 	probeTimeout     = 500 * time.Millisecond
 	suspicionMult    = 3
 	suspicionMaxMult = 3
-	gossipInterval   = 100 * time.Millisecond
+	gossipInterval   = 50 * time.Millisecond
 	gossipNodes      = 4
 	retransmitMult   = 4 // how often one node tells a rumour: times the digits of the number of nodes
 	// gossipToDead is how long the dead are still told of their death, so that one that was only paused refutes it.

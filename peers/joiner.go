@@ -101,8 +101,10 @@ func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d) }
 
 // round tries every seed that is not known to be a live member, and a few nodes that were lost.
 func (j *joiner) round(ctx context.Context) {
-	up := j.gossip.Load().roster.size()
-	if up > triesPerRound && rand.IntN(up) >= triesPerRound {
+	r := j.gossip.Load().roster
+	found := r.takeFound(rememberedMost)
+	up := r.size()
+	if len(found) == 0 && up > triesPerRound && rand.IntN(up) >= triesPerRound {
 		return // others try
 	}
 	live := j.live()

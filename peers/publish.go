@@ -25,6 +25,7 @@ func (e *engine) publish() {
 		s.Network = Network{n.ID().String(), n.Prefix, int(n.SubnetLen), n.SubnetMin, n.SubnetMax}
 	}
 	var lost []netip.AddrPort
+	e.missing = e.missing[:0]
 	for i := range v.Nodes {
 		n := &v.Nodes[i]
 		info := e.info(n)
@@ -32,6 +33,9 @@ func (e *engine) publish() {
 			s.Self = info
 		} else if e.gossip.roster.met(n.ID) && (info.State == Dead || e.gossip.roster.inDoubt(n.ID) || info.State != Left && !e.joiner.joined.Load()) {
 			lost = append(lost, info.Gossip)
+			if info.Lease.Prefix.IsValid() {
+				e.missing = append(e.missing, missing{n.ID, info.Gossip})
+			}
 		}
 		s.Nodes = append(s.Nodes, info)
 	}

@@ -51,11 +51,12 @@ type roster struct {
 	at      map[netip.AddrPort]*member         // members by their endpoint
 	addrs   map[netip.Addr]int                 // how many members an address has
 
-	applicants map[string]*applicant // by member name
-	admitted   map[string]time.Time  // names that memberlist may have, since when
-	gone       map[string]*gone      // members that were up
-	goneOf     map[core.NodeID]int   // how many of them a node has
-	identities *allowance            // of identities without a lease
+	applicants map[string]*applicant        // by member name
+	admitted   map[string]time.Time         // names that memberlist may have, since when
+	gone       map[string]*gone             // members that were up
+	goneOf     map[core.NodeID]int          // how many of them a node has
+	identities *allowance                   // of identities without a lease
+	there      map[netip.AddrPort]time.Time // where lease holders are that are no members, since when
 
 	// What the core knows of lease holders.
 	holders     map[core.NodeID]bool
@@ -79,7 +80,7 @@ func newRoster(self core.NodeID, suspect time.Duration) *roster {
 		at:      map[netip.AddrPort]*member{},
 		addrs:   map[netip.Addr]int{},
 
-		applicants: map[string]*applicant{}, admitted: map[string]time.Time{}, gone: map[string]*gone{}, goneOf: map[core.NodeID]int{},
+		applicants: map[string]*applicant{}, admitted: map[string]time.Time{}, gone: map[string]*gone{}, goneOf: map[core.NodeID]int{}, there: map[netip.AddrPort]time.Time{},
 		identities: newAllowance(newcomersPerAddr, newcomerRefill, 4*maxApplicants),
 	}
 }

@@ -1,0 +1,40 @@
+package peers
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"flanneld/peers/internal/core"
+)
+
+// missing is a lease holder that is not up here.
+type missing struct {
+	id core.NodeID
+	at netip.AddrPort // of its gossip
+}
+
+// Lease holders that are not up are asked whether they are there, some of them
+// at a time, at random. A question costs one datagram, an exchange of state a
+// stream and two tables; so the join loop calls those first that have answered.
+const (
+	lookEvery = 500 * time.Millisecond
+	lookMost  = 32
+)
+
+// lookForMissing asks some lease holders that are not up, and has the join loop
+// call those that have answered.
+func (e *engine) lookForMissing(now time.Time) {
+	if e.gossip.roster.found() {
+		notify(e.joiner.again)
+	}
+	if now.Sub(e.lookedAt) < lookEvery || len(e.missing) == 0 {
+		return
+	}
+	e.lookedAt = now
+	first := rand.IntN(len(e.missing))
+	for i := range min(len(e.missing), lookMost) {
+		m := e.missing[(first+i)%len(e.missing)]
+		e.gossip.question(m.id, m.at, nil, now)
+	}
+}
