@@ -3,7 +3,6 @@ package core
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/binary"
 	"net/netip"
 	"time"
 )
@@ -24,10 +23,9 @@ const (
 
 // cookie is what proves that the sender of a question gets answers. It is
 // derived, not stored: a stranger cannot make this node remember anything.
-func (c *Core) cookie(from NodeID, claim uint64) []byte {
+func (c *Core) cookie(from NodeID) []byte {
 	mac := hmac.New(sha256.New, c.secret[:])
 	mac.Write(from[:])
-	mac.Write(binary.BigEndian.AppendUint64(nil, claim))
 	return mac.Sum(nil)[:cookieLen]
 }
 
@@ -37,7 +35,7 @@ func (c *Core) proven(m ask) bool {
 	if c.member(m.From).up {
 		return true
 	}
-	return hmac.Equal(m.Cookie, c.cookie(m.From, m.Claim)) && c.table.nodes[m.From] != nil
+	return hmac.Equal(m.Cookie, c.cookie(m.From)) && c.table.nodes[m.From] != nil
 }
 
 // isCrowded reports whether a new lease for a node would be one too many, and why.

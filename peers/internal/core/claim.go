@@ -47,7 +47,6 @@ type claim struct {
 	votes   map[NodeID]verdict
 	// vouchers are the signatures under the promises of votes.
 	vouchers map[NodeID][]byte
-	cookies  map[NodeID][]byte // see verdict unproven
 	askAt    Time
 	pause    time.Duration // between asking again
 	enough   Time          // since when a majority has promised; -1: it has not
@@ -312,7 +311,7 @@ func (c *Core) beginClaim(s Slot) {
 	k.number = claimNumber(c.start, c.claims)
 	k.slot, k.epoch, k.ordinal = s, c.nextEpoch(s), next(c.table.maxOrdinal())
 	k.votes, k.owed, k.acks = map[NodeID]verdict{}, map[NodeID][]NodeID{}, map[NodeID]bool{}
-	k.vouchers, k.cookies = map[NodeID][]byte{}, map[NodeID][]byte{}
+	k.vouchers = map[NodeID][]byte{}
 	k.pause, k.enough, k.refused = askAgainFirst, -1, false
 	c.setPhase(phaseAsking)
 	if k.refusal == "" { // otherwise it stands until this claim has an outcome
@@ -344,7 +343,7 @@ func (c *Core) sendAsk(id NodeID) {
 	k := &c.claim
 	m := ask{Slot: k.slot, Epoch: k.epoch, Claim: k.number, Ordinal: k.ordinal}
 	_, m.Pinned = c.pinned()
-	if cookie := k.cookies[id]; cookie != nil {
+	if cookie := c.cookies[id]; cookie != nil && c.claim.votes[id] != promised {
 		m.Cookie, m.Node = cookie, c.table.nodes[c.id].raw
 	}
 	c.send(id, msgAsk, m)

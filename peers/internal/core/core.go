@@ -70,9 +70,10 @@ type Core struct {
 	judge     *judge // which records of others are taken
 	gate      gate   // the same, as the table sees it
 	replays   replays
-	secret    [32]byte   // see cookie
-	newcomers tokens     // promises to nodes without a lease
-	voters    electorate // see there
+	secret    [32]byte          // see cookie
+	cookies   map[NodeID][]byte // of holders that this node is no member for yet
+	newcomers tokens            // promises to nodes without a lease
+	voters    electorate        // see there
 	sync      syncState
 	kept      keptState
 	conflict  []Conflict
@@ -112,7 +113,7 @@ func New(cfg Config, encodedVault, encodedTable []byte) (*Core, error) {
 	if c.cfg.maxVersion == 0 {
 		c.cfg.maxVersion = messageVersionMax
 	}
-	c.judge, c.replays = newJudge(c), replays{}
+	c.judge, c.replays, c.cookies = newJudge(c), replays{}, map[NodeID][]byte{}
 	c.gate = c.judge
 	for i := range c.secret {
 		c.secret[i] = byte(cfg.Rand.Uint32())

@@ -129,6 +129,7 @@ func (c *Core) finish() {
 		c.sendWithdraw(s, k.undone[s], c.electors())
 	}
 	c.claim = claim{slot: k.slot, epoch: k.epoch}
+	clear(c.cookies)
 	c.setPhase(phaseConfirmed)
 	c.log(levelInfo, "lease confirmed", "subnet", c.Network().SubnetOf(k.slot), "epoch", k.epoch,
 		"promises", k.grant.Promises, "electors", k.grant.Electors)

@@ -46,7 +46,7 @@ func (c *Core) receiveAsk(m ask) error {
 
 // meet takes in the node record of an asker that has shown where it is.
 func (c *Core) meet(m ask) {
-	if len(m.Node) == 0 || !hmac.Equal(m.Cookie, c.cookie(m.From, m.Claim)) {
+	if len(m.Node) == 0 || !hmac.Equal(m.Cookie, c.cookie(m.From)) {
 		return
 	}
 	if e, err := openEnvelope(m.Node); err == nil && e.Kind == kindNode {
@@ -65,7 +65,7 @@ func (c *Core) refuse(m ask, a *answer) bool {
 	case c.amnesiac():
 		a.Verdict = abstain
 	case !c.proven(m):
-		a.Verdict, a.Cookie = unproven, c.cookie(m.From, m.Claim)
+		a.Verdict, a.Cookie = unproven, c.cookie(m.From)
 	case l != nil && c.holds(&l.rec) && l.rec.Holder != m.From:
 		a.Verdict, a.By, a.Lease = held, l.rec.Holder, present(l)
 	case l != nil && m.Epoch <= l.rec.Epoch:
@@ -344,9 +344,9 @@ func (c *Core) countPromise(m answer) {
 
 // prove asks a holder again that does not know this node yet.
 func (c *Core) prove(m answer) {
-	if len(m.Cookie) != cookieLen || c.claim.cookies[m.From] != nil && bytes.Equal(c.claim.cookies[m.From], m.Cookie) {
+	if len(m.Cookie) != cookieLen || bytes.Equal(c.cookies[m.From], m.Cookie) {
 		return
 	}
-	c.claim.cookies[m.From] = m.Cookie
+	c.cookies[m.From] = m.Cookie // one for each holder: only those are counted
 	c.sendAsk(m.From)
 }
