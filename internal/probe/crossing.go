@@ -14,7 +14,7 @@ const (
 	// there: three times a second (net.ipv4.neigh.default.mcast_solicit and
 	// retrans_time_ms).
 	crossingTime   = 4 * time.Second
-	crossingRest   = time.Minute            // while all is well
+	crossingRest   = 30 * time.Second       // while all is well
 	crossingAgain  = time.Second            // while something is wrong
 	crossingIdle   = 5 * time.Second        // while there is nothing to cross to
 	crossingSettle = 300 * time.Millisecond // after a change of rules
