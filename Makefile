@@ -31,7 +31,7 @@ TOOLS := ip:iproute2 ethtool:ethtool iptables:iptables nft:nftables ping:iputils
          gcc:gcc systemd-analyze:systemd pgrep:procps nsenter:util-linux setpriv:util-linux tar:tar
 
 .DEFAULT_GOAL := help
-.PHONY: help build deps demo test vet format cross unit race fuzz units e2e kernel kernels bench soak hash torture figures virtual scale sim install uninstall clean
+.PHONY: help build tools deps demo test vet format cross unit race fuzz units e2e kernel kernels bench soak hash torture figures virtual scale sim install uninstall clean
 
 help: ## this list
 	@echo "flanneld $(VERSION). Targets:"
@@ -41,7 +41,7 @@ help: ## this list
 build: ## bin/flanneld, static
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BINARY) ./cmd/flanneld
 
-deps: ## install what the tests need and is missing (apt, as root)
+tools: ## install the programs that tests need and that are missing (apt, as root)
 	@missing=""; \
 	for pair in $(TOOLS); do \
 		command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; \
@@ -57,7 +57,10 @@ deps: ## install what the tests need and is missing (apt, as root)
 	@command -v docker >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends docker-cli
 	@test -e /dev/net/tun || modprobe tun || { echo "deps: no /dev/net/tun" >&2; exit 1; }
 
-demo: deps ## three hosts on this machine, with containers (as root, about a minute)
+deps: tools ## the same, and a system of Debian 12 for `make kernel` (a minute, once a month)
+	@go run ./test/kernels -fetch bookworm
+
+demo: tools ## three hosts on this machine, with containers (as root, about a minute)
 	@go run ./test/demo
 
 test: deps vet format cross unit race fuzz units e2e kernel ## everything below, in this order (as root)
@@ -132,7 +135,7 @@ e2e: ## end-to-end tests, as root; RUN=Regexp picks some
 	@echo "== end-to-end tests"
 	go test -tags e2e -count=1 -v -p 1 -parallel 4 -timeout 20m -run '$(RUN)' $(E2E_PACKAGES) | grep --line-buffered -vE '^=== (RUN|PAUSE|CONT|NAME)'
 
-# The systems are made at the first run, a minute each, and kept for a month.
+# A system that is missing is made at the first run, and kept for a month.
 kernel: ## what touches the kernel, on the one of Debian 12 under qemu (as root)
 	@echo "== Debian 12's kernel"
 	go run ./test/kernels -short bookworm

@@ -50,17 +50,9 @@ func host() error {
 	if os.Geteuid() != 0 {
 		return errors.New("this needs root, for debootstrap; run it with sudo")
 	}
-	var faults []error
-	var ready []system
-	for _, r := range chosen {
-		s, err := r.prepare()
-		if err != nil {
-			return err
-		}
-		ready = append(ready, s)
-	}
-	if *fetch {
-		return nil
+	chosen, ready, faults := prepareAll(chosen)
+	if *fetch || len(chosen) == 0 {
+		return errors.Join(faults...)
 	}
 	work, err := os.MkdirTemp("", "flanneld-kernels-*")
 	if err != nil {
@@ -77,6 +69,21 @@ func host() error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// prepareAll returns those of the releases that could be prepared, their systems
+// in the same order, and what is wrong with the others: one that has left the
+// archive must not keep the rest.
+func prepareAll(chosen []release) (able []release, ready []system, faults []error) {
+	for _, r := range chosen {
+		s, err := r.prepare()
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		able, ready = append(able, r), append(ready, s)
+	}
+	return able, ready, faults
 }
 
 // secondDisk builds what runs in the machines, and returns the disk of it.
