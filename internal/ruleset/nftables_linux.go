@@ -71,6 +71,7 @@ func (r *reader) elements(table *nftables.Table, name string) ([]nftables.SetEle
 // value is what a register holds. The zero value is not known.
 type value struct {
 	known []byte       // the same for all packets of the flow
+	open  int          // but for so many bytes at its beginning
 	addrs netip.Prefix // or addresses
 	mask  []byte       // of which only these bits are kept; nil: all
 }
@@ -221,6 +222,8 @@ func (g *registers) payload(e *expr.Payload) value {
 		return value{known: []byte{g.flow.Proto}}
 	case e.Base == expr.PayloadBaseTransportHeader && e.Offset == 2 && e.Len == 2 && g.flow.Port != 0:
 		return value{known: binary.BigEndian.AppendUint16(nil, g.flow.Port)}
+	case e.Base == expr.PayloadBaseTransportHeader && e.Offset == 0 && e.Len == 4 && g.flow.Port != 0:
+		return value{known: binary.BigEndian.AppendUint16([]byte{0, 0}, g.flow.Port), open: 2} // both ports at once
 	}
 	return value{}
 }
@@ -262,7 +265,7 @@ func bitwise(v value, e *expr.Bitwise) value {
 		}
 		return value{addrs: v.addrs, mask: e.Mask}
 	}
-	if len(v.known) < len(e.Mask) {
+	if len(v.known) < len(e.Mask) || v.open > 0 {
 		return value{}
 	}
 	out := make([]byte, len(e.Mask))
@@ -278,6 +281,10 @@ func compare(v value, op expr.CmpOp, data []byte) answer {
 	case v.addrs.IsValid() && len(data) <= 4:
 		if p, ok := prefixOf(data, v.mask); ok {
 			a = within(v.addrs, p)
+		}
+	case v.open > 0:
+		if len(data) == len(v.known) && !bytes.Equal(v.known[v.open:], data[v.open:]) {
+			a = no
 		}
 	case v.known != nil && len(data) <= len(v.known):
 		if op != expr.CmpOpEq && op != expr.CmpOpNeq {
@@ -325,7 +332,7 @@ func (g *registers) lookup(e *expr.Lookup) (answer, action, string) {
 	v := g.regs[register(e.SourceRegister)]
 	all, ok := g.reader.elements(g.table, e.SetName)
 	a := maybe
-	if ok && v.known != nil {
+	if ok && v.known != nil && v.open == 0 {
 		a = answerOf(false)
 		for _, el := range all {
 			if el.IntervalEnd || len(el.KeyEnd) > 0 || len(el.Key) > len(v.known) {
