@@ -81,7 +81,7 @@ func drawHost(t *table, h control.Host) {
 		forward += " (by flanneld)"
 	}
 	color := plain
-	if !h.IPForward || h.Firewall == control.FirewallFailed {
+	if !h.IPForward || h.Firewall == control.FirewallFailed || h.Firewall == control.FirewallOverruled {
 		color = yellow
 	}
 	firewall := h.Firewall

@@ -163,8 +163,8 @@ func (g *guard) portsRound(c ports.Config, program string) {
 // announce them to have this one's users cut off from a service there.
 const firstFreePort = 1024
 
-// portMembers lists whose ports are protected on this host: its own, the
-// nodes' that hold a subnet, and the static peers'.
+// portMembers lists whose ports are protected on this host: its own, those of
+// the nodes that live or hold a subnet, and of the static peers.
 func portMembers(s *peers.Snapshot, static []config.StaticPeer, bound netip.Addr, data, gossip uint16) []ports.Member {
 	own := ports.Member{Addr: bound, Data: data, Gossip: gossip, Self: true}
 	members := []ports.Member{own}
@@ -185,7 +185,7 @@ func portMembers(s *peers.Snapshot, static []config.StaticPeer, bound netip.Addr
 		case n.Self:
 			// Others, and a router, may reach it by the address it announces.
 			add(ports.Member{Addr: n.Endpoint.Addr(), Data: n.Endpoint.Port(), Gossip: gossip, Self: true})
-		case n.State == peers.Left || !n.Lease.Prefix.IsValid():
+		case n.State == peers.Left || n.State == peers.Dead && !n.Lease.Prefix.IsValid():
 		case n.Gossip.Addr() == n.Endpoint.Addr():
 			add(ports.Member{Addr: n.Endpoint.Addr(), Data: n.Endpoint.Port(), Gossip: n.Gossip.Port()})
 		default:
