@@ -13,8 +13,8 @@ const (
 	// maxPerAddress is how many nodes at one underlay address get leases. A
 	// network on loopback is exempt: all of its nodes are on one host.
 	maxPerAddress = 8
-	// New leases that a holder promises: so many at once, which is a mass start,
-	// and then one each newEvery.
+	// New leases that a holder promises: so many at once, which is a mass
+	// start, and then one each newEvery.
 	newBurst = 2048
 	newEvery = 5 * time.Second
 
@@ -38,7 +38,8 @@ func (c *Core) proven(m ask) bool {
 	return hmac.Equal(m.Cookie, c.cookie(m.From)) && c.table.nodes[m.From] != nil
 }
 
-// isCrowded reports whether a new lease for a node would be one too many, and why.
+// isCrowded reports whether a new lease for a node would be one too many, and
+// why.
 func (c *Core) isCrowded(m ask) (reason string, crowded bool) {
 	if c.table.heldBy(m.From) != nil || c.promiseFor(m.Slot).answers(m) {
 		return "", false

@@ -3,8 +3,8 @@ package core
 import "time"
 
 // A node whose lease another one struck out, though it is alive, does not give
-// up. It affirms the lease: the same one, with the same vouchers, above the epoch
-// that it was struck out at. Only a newer grant to another node ends it.
+// up. It affirms the lease: the same one, with the same vouchers, above the
+// epoch that it was struck out at. Only a newer grant to another node ends it.
 
 // affirmAgain is how long a node waits before it affirms its lease once more.
 const affirmAgain = 10 * time.Second
@@ -47,7 +47,8 @@ func (c *Core) afterAffirming(raw []byte, epoch uint64) {
 	c.pushToAll()
 }
 
-// forgottenAs has this node, which is alive, outdo a record that strikes it out.
+// forgottenAs has this node, which is alive, outdo a record that strikes it
+// out.
 func (c *Core) forgottenAs(start uint64) {
 	if start >= c.vault.Start && start <= c.vault.Start+maxJump {
 		c.outbid(start)

@@ -9,8 +9,8 @@ import (
 type Endpoint struct {
 	_    struct{} `cbor:",toarray"`
 	Addr netip.AddrPort
-	// Kind says what sort of address it is: 0, the node's own. A reader leaves
-	// kinds that it does not know alone.
+	// Kind says what sort of address it is: 0, the node's own. A reader
+	// leaves kinds that it does not know alone.
 	Kind uint8
 	// Priority orders endpoints of one kind; the lower one is preferred.
 	Priority uint8

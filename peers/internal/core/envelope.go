@@ -20,8 +20,8 @@ import (
 //	-64  64 signature over the domain string and all before it
 //
 // The sender's ID is derived from its key, nowhere else. A rumour is
-// [version][msgRumour][record]: a record is signed by itself, and who passes it
-// on does not matter.
+// [version][msgRumour][record]: a record is signed by itself, and which node
+// passes it on does not matter.
 const (
 	directHead = 1 + 1 + 16 + 16 + ed25519.PublicKeySize + 8 + 8
 	directMin  = directHead + 1 + ed25519.SignatureSize
@@ -50,7 +50,7 @@ var (
 	ErrNotForUs     = errors.New("core: message for another node")
 )
 
-// header says who sent a message, and which one of the sender's it is.
+// header says which node sent a message, and which one of the sender's it is.
 type header struct {
 	From    NodeID
 	Start   uint64
@@ -108,8 +108,8 @@ func (c *Core) checkVersion(msg []byte) error {
 	return nil
 }
 
-// open takes a message apart and checks that it is for this node, and from whom
-// it says.
+// open takes a message apart and checks that it is for this node, and from the
+// node that it names.
 func (c *Core) open(msg []byte) (direct, error) {
 	if len(msg) < directMin {
 		return direct{}, fmt.Errorf("%w: %d bytes", ErrMalformed, len(msg))

@@ -2,19 +2,19 @@ package core
 
 import "time"
 
-// A node that holds no lease and is not up is of no use to anybody. After two
-// minutes its record is struck out by a forget record that says no more than
-// that: promises to the node stand, and a lease of its brings the record back. So
-// a stranger that makes up nodes fills no table for long.
+// A node that holds no lease and is not up is of no use. After two minutes its
+// record is struck out by a forget record that says no more than that: promises
+// to the node stand, and a lease of its brings the record back. So a stranger
+// that makes up nodes fills no table for long.
 const (
 	fadeAfter = 2 * time.Minute
 
-	// Records of nodes of which nothing else is known: so many at once, which is
-	// a mass start, and then one each unheardEvery.
+	// Records of nodes of which nothing else is known: so many at once,
+	// which is a mass start, and then one each unheardEvery.
 	unheardBurst = 2048
 	unheardEvery = time.Second
-	// The same for those that say at once that they have left: they are kept for
-	// the lease TTL.
+	// The same for those that say at once that they have left: they are
+	// kept for the lease TTL.
 	farewellBurst = 256
 	farewellEvery = time.Minute
 )

@@ -6,10 +6,10 @@ import (
 )
 
 // What flanneld 0.1 left in a state directory. Its records are signed over
-// another domain string, carry no vouchers, and anybody could write one that
-// frees a slot: they are believed where they come from this node's own disk, and
-// nowhere else. A record of this format takes the place of each as soon as its
-// node has been upgraded, too.
+// another domain string, carry no vouchers, and any key could sign one that
+// frees a slot: they are believed where they come from this node's own disk,
+// and nowhere else. A record of this format takes the place of each as soon as
+// its node has been upgraded, too.
 
 // formerNode is a node record of 0.1.
 type formerNode struct {

@@ -9,7 +9,8 @@ import (
 
 // Rates at which leases are taken that carry too few vouchers to be believed at
 // once, for each holder that vouches for them: of slots that are free, of free
-// slots where no holder vouches (these in all), of slots that another node holds.
+// slots where no holder vouches (these in all), of slots that another node
+// holds.
 const (
 	vouchBurst   = 16
 	vouchEvery   = 10 * time.Second
@@ -19,14 +20,14 @@ const (
 	rootEvery    = time.Minute
 	disputeBurst = 4
 	disputeEvery = time.Minute
-	// disputeLeast is how many holders have to vouch for a lease that ends a
-	// live node's: more than one, so that no single liar can.
+	// disputeLeast is how many holders have to vouch for a lease that ends
+	// a live node's: more than one, so that no single liar can.
 	disputeLeast = 2
 	settledIn    = 10 * time.Second
 	// maxHearsay bounds how many leases are remembered that were not taken.
 	maxHearsay = 256
-	// refusedFor is how long a lease of this node's slot is not believed before
-	// this node affirms its own.
+	// refusedFor is how long a lease of this node's slot is not believed
+	// before this node affirms its own.
 	refusedFor = 20 * time.Second
 )
 
@@ -35,14 +36,14 @@ const (
 // greater, and a lie all the same.
 type judge struct {
 	c *Core
-	// from is the node whose message is being handled: it stands for what it
-	// passes on. Zero: a rumour, which nobody stands for.
+	// from is the node whose message is being handled: it stands for what
+	// it passes on. Zero: a rumour, which no node stands for.
 	from NodeID
 	// trusted says that records are taken as they are: they come from this
 	// node's own disk or pen, or from the first node that a newcomer joins.
 	trusted bool
-	// met is the sender of a question that has shown where it is, while its node
-	// record is taken in.
+	// met is the sender of a question that has shown where it is, while its
+	// node record is taken in.
 	met NodeID
 
 	unheard, farewells tokens // for nodes of which nothing is known
@@ -50,7 +51,7 @@ type judge struct {
 	freed              tokens // for the ends of leases that were not known
 
 	vouching, disputing map[NodeID]*tokens
-	hearsay             map[uint64]map[NodeID]bool // who stands for a record that was not taken, by its hash
+	hearsay             map[uint64]map[NodeID]bool // the nodes that stand for a record that was not taken, by its hash
 	refused             map[uint64]Time            // since when a record of our slot has not been taken
 	threat              uint64                     // highest epoch of a record that was to end our own lease; see driveAffirming
 }
@@ -79,8 +80,8 @@ func (j *judge) lease(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte) bo
 	return taken
 }
 
-// isRefusedLong reports whether a record has not been taken for a while: after a
-// cut, those who stand for it may not be known yet.
+// isRefusedLong reports whether a record has not been taken for a while: after
+// a cut, the nodes that stand for it may not be known yet.
 func (j *judge) isRefusedLong(raw []byte) bool {
 	key := hashOf(raw)
 	since, refused := j.refused[key]
@@ -153,8 +154,8 @@ func (j *judge) believes(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte)
 	return j.fills(old, rec, raw)
 }
 
-// isClaimed reports whether another node than one is about to get a slot: it has
-// this node's promise, and not for long.
+// isClaimed reports whether another node than one is about to get a slot: it
+// has this node's promise, and not for long.
 func (c *Core) isClaimed(s Slot, but NodeID) bool {
 	p := c.promiseFor(s)
 	return p != nil && !p.Claimant.IsZero() && p.Claimant != but && c.member(p.Claimant).up && c.now-c.sync.promisedAt[s] < owedAfter
@@ -172,23 +173,23 @@ func (j *judge) contests(old, rec *LeaseRecord) bool {
 	return rec.grantEpoch() >= old.grantEpoch() || !j.isStrong(old)
 }
 
-// mayForget reports whether a node's word that another is dead is taken: it holds
-// a lease, and this node does not see the other one alive. A node that has left
-// is struck out by anyone who holds a lease.
+// mayForget reports whether a node's word that another is dead is taken: it
+// holds a lease, and this node does not see the other one alive. A node that
+// has left is struck out by any node that holds a lease.
 func (j *judge) mayForget(writer, dead NodeID) bool {
 	c := j.c
 	return dead != c.id && j.hasSay(writer) && (!c.member(dead).up || c.HasLeft(dead))
 }
 
-// hasSay reports whether the writer of a record holds a lease or held one, or the
-// node that passes it on does.
+// hasSay reports whether the writer of a record holds a lease or held one, or
+// the node that passes it on does.
 func (j *judge) hasSay(writer NodeID) bool {
 	return j.c.table.keyOf(writer) != nil || j.c.table.keyOf(j.from) != nil
 }
 
-// mayFree reports whether a node may say that another's lease has ended: where it
-// may forget that node, or where the lease is not the one that the node has; it
-// is then left over from a start that was cut short, or not known here.
+// mayFree reports whether a node may say that another's lease has ended: where
+// it may forget that node, or where the lease is not the one that the node has;
+// it is then left over from a start that was cut short, or not known here.
 func (j *judge) mayFree(old *stored[LeaseRecord], rec *LeaseRecord, writer NodeID) bool {
 	c := j.c
 	switch {
@@ -219,7 +220,7 @@ func (j *judge) forget(rec *ForgetRecord, raw []byte) bool {
 		return false
 	}
 	if n == nil && c.table.heldBy(rec.Node) == nil && !c.owes(rec.Node) {
-		return false // nobody of whom anything is known
+		return false // no node that is known here
 	}
 	known := uint64(0)
 	if n != nil {
@@ -228,9 +229,9 @@ func (j *judge) forget(rec *ForgetRecord, raw []byte) bool {
 	return (rec.Start <= known+maxJump || j.isCommon(rec.Node, raw)) && j.mayForget(writer, rec.Node)
 }
 
-// fills decides about a lease of a slot that nobody holds. One with too few
-// vouchers is taken of a node that is up, or where two stand for it: a holder has
-// a say, and nobody gets one by a single liar's word.
+// fills decides about a lease of a slot that no node holds. One with too few
+// vouchers is taken of a node that is up, or where two stand for it: a holder
+// has a say, and no node gets one by a single liar's word.
 func (j *judge) fills(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte) bool {
 	c, freed := j.c, rec.Holder.IsZero()
 	if rec.Electors == 0 && !freed {
@@ -253,7 +254,7 @@ func (j *judge) fills(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte) bo
 			return true
 		}
 	}
-	if freed && nodeIDOf(rec.Key) == rec.Freed { // it frees what was its own, if anyone's
+	if freed && nodeIDOf(rec.Key) == rec.Freed { // it frees what was its own, if it was held
 		return j.freed.take(c.now, freedBurst, freedEvery)
 	}
 	// A part of the network that began anew without the holders known here.
@@ -270,8 +271,8 @@ func (j *judge) overrules(old, rec *LeaseRecord, raw []byte) bool {
 	if j.enough(standing) {
 		return true
 	}
-	// Of a node that is dead, or just back, any holder could say before that it is
-	// to be forgotten.
+	// Of a node that is dead, or just back, any holder could say before
+	// that it is to be forgotten.
 	strict := j.isSettled(old.Holder) && j.isStrong(old)
 	if len(standing) == 0 || len(standing) < disputeLeast && strict {
 		return false
@@ -285,8 +286,8 @@ func (j *judge) overrules(old, rec *LeaseRecord, raw []byte) bool {
 }
 
 // isSettled reports whether a node has been up for a while. This node itself is
-// when it has been in touch with others for so long: it may have been asleep, or
-// cut off, until its lease expired.
+// when it has been in touch with others for so long: it may have been asleep,
+// or cut off, until its lease expired.
 func (j *judge) isSettled(id NodeID) bool {
 	c := j.c
 	if id == c.id {
@@ -296,9 +297,9 @@ func (j *judge) isSettled(id NodeID) bool {
 	return m.up && c.now-m.since >= settledIn
 }
 
-// others are the holders that have passed a record on to this node, the sender of
-// the present message among them, and not the node that it is about; in ascending
-// order.
+// others are the holders that have passed a record on to this node, the sender
+// of the present message among them, and not the node that it is about; in
+// ascending order.
 func (j *judge) others(about NodeID, raw []byte) []NodeID {
 	key := hashOf(raw)
 	by := j.hearsay[key]
@@ -336,8 +337,8 @@ func (j *judge) standing(rec *LeaseRecord) []NodeID {
 	return j.apart(ids)
 }
 
-// mayVouch reports whether a holder's voucher can be right: a holder promises no
-// lease that would be older than its own.
+// mayVouch reports whether a holder's voucher can be right: a holder promises
+// no lease that would be older than its own.
 func (j *judge) mayVouch(by NodeID, g grant) bool {
 	if j.c.table.keyOf(by) == nil {
 		return false
@@ -362,8 +363,8 @@ func (j *judge) apart(ids []NodeID) []NodeID {
 	return kept
 }
 
-// enough reports whether so many stand for a lease that it needs nothing else: a
-// majority of the holders known here, maxVouchers at most, or the longest-
+// enough reports whether so many stand for a lease that it needs nothing else:
+// a majority of the holders known here, maxVouchers at most, or the longest-
 // standing one.
 func (j *judge) enough(standing []NodeID) bool {
 	senior := j.c.senior()
@@ -390,8 +391,8 @@ func bucketFor(m map[NodeID]*tokens, id NodeID) *tokens {
 	return t
 }
 
-// addressOf is a node's underlay address: where gossip has found it, else what it
-// says; the zero address where neither is known.
+// addressOf is a node's underlay address: where gossip has found it, else what
+// it says; the zero address where neither is known.
 func (c *Core) addressOf(id NodeID) netip.Addr {
 	if m := c.members[id]; m != nil && m.at.IsValid() {
 		return m.at

@@ -16,14 +16,14 @@ func settledWorld(t *testing.T, seed uint64, n int) *world {
 	return w
 }
 
-// said hands a host a record, signed by somebody, as a rumour.
+// said hands a host a record, signed by an identity, as a rumour.
 func (h *host) said(by Identity, kind recordKind, rec any) (err error) {
 	raw := by.seal(testSigner{}, h.core.table.netID, kind, rec)
 	h.do(func(now Time) { err = h.core.Receive(now, encodeRumour(raw)) })
 	return err
 }
 
-// Every counter that somebody can write is tried at its ends, in every record and
+// Every counter that a stranger can write is tried at its ends, in every record and
 // message: no lease ends, and the next claim goes through.
 func TestNoCounterThatAStrangerWritesEndsOrBurnsALease(t *testing.T) {
 	stranger := testIdentity(900)
@@ -82,7 +82,7 @@ func TestAStrangersWordAboutAnotherNodeChangesNothing(t *testing.T) {
 
 // A holder's word that a live node is no more has no effect, and costs the node
 // nothing; of a dead one it is taken, and the node keeps its subnet when it is
-// back before anybody else has it.
+// back before another node has it.
 func TestAHolderFreesOnlyWhatADeadNodeHolds(t *testing.T) {
 	w := settledWorld(t, 52, 4)
 	h, v, liar := w.hosts[0], w.hosts[1], w.hosts[3]

@@ -12,7 +12,7 @@ const (
 	msgRecords
 	msgAck
 	msgDigest
-	msgRumour // one record, for everyone; see envelope.go
+	msgRumour // one record, for all nodes; see envelope.go
 )
 
 // ask asks a lease holder to promise a slot. Claim numbers the sender's claims;
@@ -35,7 +35,7 @@ type verdict uint8
 
 const (
 	promised  verdict = 1 // written down: no other claimant gets the slot
-	held      verdict = 2 // somebody holds the slot; Lease says who
+	held      verdict = 2 // another node holds the slot; Lease says which
 	taken     verdict = 3 // the slot is promised to another claimant, By
 	stale     verdict = 4 // the epoch is not above Seen, or the ordinal is too low
 	abstain   verdict = 5 // cannot promise: what was promised before is not known (state was lost)
@@ -54,20 +54,21 @@ type answer struct {
 	By      NodeID  `cbor:"5,keyasint,omitzero"`
 	Seen    uint64  `cbor:"6,keyasint,omitempty"`
 	Lease   []byte  `cbor:"7,keyasint,omitempty"` // encoded record, with held and stale
-	// Holders is a hash of the lease holders the answering node knows: where
-	// it differs from the claimant's, the two compare tables first.
+	// Holders is a hash of the lease holders the answering node knows:
+	// where it differs from the claimant's, the two compare tables first.
 	Holders uint64 `cbor:"8,keyasint"`
-	// Owed are nodes that may hold a lease for all the answering node knows: it
-	// has promised them one, and could not hear what became of that.
+	// Owed are nodes that may hold a lease for all the answering node
+	// knows: it has promised them one, and could not hear what became of
+	// that.
 	Owed []NodeID `cbor:"9,keyasint,omitempty"`
 	// Voucher is the signature of a promise, see voucher.go.
 	Voucher []byte `cbor:"10,keyasint,omitempty"`
 	Cookie  []byte `cbor:"11,keyasint,omitempty"` // with unproven
-	// Reason says why a slot is not promised, for people; printable, at most
-	// maxReason bytes.
+	// Reason says why a slot is not promised, for people; printable, at
+	// most maxReason bytes.
 	Reason string `cbor:"12,keyasint,omitempty"`
-	// Static, with taken, is the ADDR:PORT of the host outside of the gossip
-	// that the slot is reserved for; "" for any other reason.
+	// Static, with taken, is the ADDR:PORT of the host outside of the
+	// gossip that the slot is reserved for; "" for any other reason.
 	Static string `cbor:"13,keyasint,omitempty"`
 }
 
@@ -103,7 +104,7 @@ type digestMsg struct {
 	Parts  []byte `cbor:"1,keyasint"` // 8 bytes each, most significant first
 }
 
-// encodeRumour makes the message that tells everyone of a record.
+// encodeRumour makes the message that tells all nodes of a record.
 func encodeRumour(raw []byte) []byte {
 	return append([]byte{messageVersion, byte(msgRumour)}, raw...)
 }

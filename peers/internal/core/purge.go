@@ -18,9 +18,9 @@ const (
 	forgetFor    = 2                // lease TTLs
 )
 
-// purge strikes out nodes that are gone, or of no use. It takes a record: a node that was away
-// meanwhile, and still has them, would else keep them for ever. Which holder
-// does it is drawn by a hash, so that not all of them do.
+// purge strikes out nodes that are gone, or of no use. It takes a record: a
+// node that was away meanwhile, and still has them, would else keep them for
+// ever. Which holder does it is drawn by a hash, so that not all of them do.
 func (c *Core) purge() {
 	if c.table.heldBy(c.id) == nil || c.claim.phase != phaseConfirmed {
 		return // its word would not be taken

@@ -40,7 +40,7 @@ func replaceHosts(t *testing.T, hosts, days, daily int, ttl time.Duration, each 
 			each(day, w)
 		}
 	}
-	w.runUntil(10*time.Minute, "everybody has a lease", func() bool { return w.confirmedHosts() == hosts })
+	w.runUntil(10*time.Minute, "all have a lease", func() bool { return w.confirmedHosts() == hosts })
 	return nodes, forgets, members, state, vault
 }
 

@@ -9,7 +9,7 @@ const replayWindow = 64
 const maxReplays = 2 * maxNodes
 
 // replays remembers which messages of each sender have come, so that a message
-// that somebody has recorded makes this node work once at most. It guards the
+// that a stranger has recorded makes this node work once at most. It guards the
 // messages that are answered with records; claims have numbers of their own.
 type replays map[NodeID]*replay
 

@@ -46,7 +46,7 @@ func TestSendersAreRememberedOnlySoFar(t *testing.T) {
 	}
 }
 
-// Somebody who has recorded a digest cannot have a node send its table again and
+// A stranger that has recorded a digest cannot have a node send its table again and
 // again to the node that the digest is from.
 func TestARepeatedDigestIsNotAnswered(t *testing.T) {
 	c := fuzzCore(t)

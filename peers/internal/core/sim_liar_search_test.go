@@ -12,7 +12,7 @@ func TestNoPromiseIsBrokenByALiar(t *testing.T) {
 		t.Fatalf("seed %d breaks promise %s", f.seed, f.broken)
 	}
 	if f.tally[lies] == 0 {
-		t.Fatal("nobody lied")
+		t.Fatal("no lie was told")
 	}
 	t.Logf("%d schedules, %d lies", f.schedules, f.tally[lies])
 }

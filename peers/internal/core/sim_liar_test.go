@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// liar is somebody who says what is not true. A stranger has an identity and
+// liar is a party that says what is not true. A stranger has an identity and
 // nothing else; a lying member is a host of the network that holds a lease, and
 // whose daemon works as it should but for what it is made to say here.
 type liar struct {
@@ -18,7 +18,7 @@ type liar struct {
 	sent   uint64
 }
 
-// recorded is a message of somebody else's, and whom it was for.
+// recorded is a message of another node, and the host it was for.
 type recorded struct {
 	to  *host
 	msg []byte
@@ -116,7 +116,7 @@ func (l *liar) tell(to *host, msg []byte) {
 	})
 }
 
-// rumour tells everybody of a record.
+// rumour tells all hosts of a record.
 func (l *liar) rumour(kind recordKind, rec any, by Identity) {
 	t := l.network()
 	if t == nil {
@@ -157,7 +157,7 @@ func (l *liar) message(to *host, as Identity, kind messageKind, body any) []byte
 	return append(m, l.w.hosts[0].signer().sign(l.by.Key, append([]byte(messageDomain), m...))...)
 }
 
-// victim is another host that has been up for a while, as everybody sees it, and
+// victim is another host that has been up for a while, as all others see it, and
 // what it holds: of one that is dead, or just back, a member may say that it is
 // to be forgotten.
 func (l *liar) victim() (*host, *LeaseRecord) {
@@ -268,7 +268,7 @@ func (l *liar) grab(*host) {
 	l.claim(lease.Slot, lease.Epoch+pick(l.w, uint64(0), 1, 2, maxJump), pick(l.w, lease.Ordinal+1, lease.Ordinal, 1), false)
 }
 
-// everybodyProves reports whether a lease is strong for all who know of it.
+// everybodyProves reports whether a lease is strong for all hosts.
 func (w *world) everybodyProves(lease *LeaseRecord) bool {
 	for _, h := range w.hosts {
 		if h.core != nil && h.core.table != nil && !h.core.judge.isStrong(lease) {
@@ -284,7 +284,7 @@ func (l *liar) isSenior() bool {
 	})
 }
 
-// claim makes a lease that nobody has granted.
+// claim makes a lease that no holder has granted.
 func (l *liar) claim(s Slot, epoch, ordinal uint64, free bool) {
 	t := l.network()
 	if t == nil || epoch == 0 {
@@ -312,7 +312,7 @@ func (l *liar) claim(s Slot, epoch, ordinal uint64, free bool) {
 	l.rumour(kindLease, r, as)
 }
 
-// burn makes a slot that nobody holds useless, by an epoch that none is above.
+// burn makes a slot that no node holds useless, by an epoch that none is above.
 func (l *liar) burn(to *host) {
 	low, high := to.core.Network().eligible()
 	s := low + Slot(l.w.rand.IntN(int(high-low)+1))

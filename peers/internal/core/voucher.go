@@ -10,8 +10,8 @@ import (
 )
 
 // A voucher is a promise that others can check: a holder's signature under what
-// it has promised. A lease record carries some of those that granted it, so that
-// no node has to believe a lease because its holder says so.
+// it has promised. A lease record carries some of those that granted it, so
+// that no node has to believe a lease because its holder says so.
 
 // maxVouchers is how many a record carries: with more it would not fit a
 // datagram.
@@ -19,8 +19,8 @@ const maxVouchers = 8
 
 const voucherLen = 16 + ed25519.SignatureSize
 
-// vouchers are the promises in a record: the elector's ID and its signature, one
-// after the other.
+// vouchers are the promises in a record: the elector's ID and its signature,
+// one after the other.
 type vouchers []byte
 
 // grant is what a voucher is a signature of.
@@ -90,7 +90,7 @@ func (v vouchers) validate() error {
 }
 
 // collectVouchers takes the promises to carry out of those received: of the
-// longest-standing holders, whom most nodes know.
+// longest-standing holders, which most nodes know.
 func (c *Core) collectVouchers() vouchers {
 	k := &c.claim
 	ids := make([]NodeID, 0, len(k.vouchers))
