@@ -555,3 +555,32 @@ func (nowhere) ReadFromUDPAddrPort([]byte) (int, netip.AddrPort, error) {
 }
 func (nowhere) WriteToUDPAddrPort(b []byte, _ netip.AddrPort) (int, error) { return len(b), nil }
 func (nowhere) Close() error                                               { return nil }
+
+// What a roster keeps of members that are gone has an end, in number and in time.
+func TestRestartsOfOthersLeaveNothing(t *testing.T) {
+	t.Parallel()
+	r, now := newRoster(core.NodeID{1}, suspectFor), time.Now()
+	const nodes, restarts = 20, 500
+	for start := range uint64(restarts) {
+		for n := range byte(nodes) {
+			key := identityOf(7, n)
+			m := startOf(key, 1+start, uint16(n)+1)
+			r.consider(memberMessage{node: m.Name, at: metaOf(key, 1+start, uint16(n)+1).at, meta: m.Meta, vsn: make([]byte, maxVsn)}, metaOf(key, 1+start, uint16(n)+1), true, now)
+			r.put(m)
+			if start > 0 {
+				r.giveUp(memberName(key.ID(), start), now)
+			}
+		}
+		r.news(now)
+	}
+	if len(r.members) != nodes || len(r.nodes) != nodes || len(r.at) != nodes || len(r.doubts) != 0 || len(r.addrs) != 1 {
+		t.Errorf("%d members of %d nodes at %d endpoints of %d addresses, %d doubts", len(r.members), len(r.nodes), len(r.at), len(r.addrs), len(r.doubts))
+	}
+	if len(r.gone) > maxGone {
+		t.Errorf("%d are remembered that are gone", len(r.gone))
+	}
+	r.tidy(now.Add(goneFor + time.Hour))
+	if len(r.gone) != 0 || len(r.goneOf) != 0 || len(r.admitted) > nodes || len(r.applicants) != 0 {
+		t.Errorf("after an hour: %d gone of %d nodes, %d admitted, %d applicants", len(r.gone), len(r.goneOf), len(r.admitted), len(r.applicants))
+	}
+}
