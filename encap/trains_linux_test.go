@@ -87,6 +87,12 @@ func TestTrainsTravelInOnePiece(t *testing.T) {
 		t.Fatalf("Send = %d, %v", n, err)
 	}
 	msgs := NewMessages(4, MaxPayload)
+	if !wholeTrains(t) { // the loopback device has cut it: nothing but datagrams
+		if got, trains := receiveTrains(t, b, 45); len(got) != 45 || len(got[44]) != 500 || trains != 0 {
+			t.Errorf("%d datagrams, %d trains", len(got), trains)
+		}
+		return
+	}
 	n, err := b.Receive(msgs)
 	if n != 1 || err != nil || msgs[0].N != 44500 || msgs[0].SegmentSize != 1000 {
 		t.Errorf("Receive = %d, %v; %d bytes of %d each", n, err, msgs[0].N, msgs[0].SegmentSize)
@@ -185,17 +191,24 @@ func TestTrainsAllocateNothing(t *testing.T) {
 	for range 40 {
 		out[0].Buffers = append(out[0].Buffers, make([]byte, 40), make([]byte, 1360))
 	}
-	in := NewMessages(4, MaxPayload)
+	pieces := 1
+	if !wholeTrains(t) {
+		pieces = 40
+	}
+	in := NewMessages(pieces, MaxPayload)
 	arrives := poll.NewWaiter(b.Descriptor())
 	step := func() {
 		if n, err := a.Send(out); n != 1 || err != nil {
 			t.Fatalf("Send = %d, %v, %v", n, err, out[0].Err)
 		}
-		if err := arrives.Wait(); err != nil { // a kernel with much to do lets it wait
-			t.Fatal(err)
-		}
-		if n, err := b.Receive(in); n != 1 || err != nil {
-			t.Fatalf("Receive = %d, %v", n, err)
+		for got := 0; got < pieces; {
+			if err := arrives.Wait(); err != nil { // a kernel with much to do lets it wait
+				t.Fatal(err)
+			}
+			n, err := b.Receive(in)
+			if got += n; got > pieces || err != nil {
+				t.Fatalf("Receive = %d, %v; %d of %d", n, err, got, pieces)
+			}
 		}
 	}
 	step()
