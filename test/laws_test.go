@@ -67,6 +67,10 @@ var laws = []law{{
 	who: []string{"peers/internal/core"}, mayNot: []string{"net", "net/http", "os", "os/exec", "io/ioutil", "syscall", "log", "sync",
 		"github.com/hashicorp/memberlist", "golang.org/x/sys"},
 }, {
+	why: "probes prove any kind of path: sockets, devices, routes and nodes are told to the prober, so that it runs in virtual time in its tests",
+	who: []string{"internal/probe"}, mayNot: []string{module, "net", "os", "syscall", "golang.org/x/sys", "github.com/vishvananda/netlink"},
+	unless: []string{module + "/internal/probe"},
+}, {
 	why: "the command line is the program's face; nothing below it knows about flags",
 	who: []string{""}, except: []string{"cmd"}, mayNot: []string{"github.com/spf13/cobra", "github.com/spf13/pflag"},
 }, {
