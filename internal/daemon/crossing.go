@@ -125,4 +125,5 @@ func (d *daemon) reportCrossing(p *plane, c *probe.Crossing) {
 		})
 	}
 	d.problems.Report("crossing", problems...)
+	poke(d.guard.othersWake) // a rule came or went, and perhaps unseen
 }
