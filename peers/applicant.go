@@ -85,16 +85,17 @@ func (r *roster) consider(m memberMessage, about meta, trusted bool, now time.Ti
 		a.until = now.Add(applyFor)
 		return waiting
 	}
-	if len(r.applicants) >= maxApplicants || !r.mayApply(about, now) {
+	if !r.known(about.node) && (len(r.applicants) >= maxApplicants || !r.mayApply(about, now)) {
 		return refused
 	}
 	r.applicants[m.node] = &applicant{m, about, now.Add(applyAgain), 2 * applyAgain, now.Add(applyFor)}
 	return asked
 }
 
-// mayApply reports whether an identity may apply from its address; r.mu is held.
+// mayApply reports whether an identity without a lease may apply from its
+// address; r.mu is held.
 func (r *roster) mayApply(about meta, now time.Time) bool {
-	if r.known(about.node) || about.at.Addr().IsLoopback() || r.goneOf[about.node] > 0 {
+	if about.at.Addr().IsLoopback() || r.goneOf[about.node] > 0 {
 		return true
 	}
 	return r.identities.take(about.at.Addr(), now)

@@ -556,6 +556,28 @@ func (nowhere) ReadFromUDPAddrPort([]byte) (int, netip.AddrPort, error) {
 func (nowhere) WriteToUDPAddrPort(b []byte, _ netip.AddrPort) (int, error) { return len(b), nil }
 func (nowhere) Close() error                                               { return nil }
 
+// However many strangers apply, lease holders are let in.
+func TestLeaseHoldersAreLetInAmongAnyNumberOfApplicants(t *testing.T) {
+	t.Parallel()
+	r, now := newRoster(core.NodeID{1}, suspectFor), time.Now()
+	apply := func(key core.Identity, at netip.AddrPort) verdict {
+		m := metaOf(key, 1, 1)
+		m.at = at
+		return r.consider(memberMessage{node: m.name(), at: at, meta: m.encode(key), vsn: make([]byte, maxVsn)}, m, false, now)
+	}
+	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	for n := range maxApplicants + 1 {
+		if v := apply(identityOf(5, byte(n>>8), byte(n)), netip.AddrPortFrom(loopback, uint16(1+n))); (v == asked) != (n < maxApplicants) {
+			t.Fatalf("applicant %d: %v", n, v)
+		}
+	}
+	holds := identityOf(6)
+	r.know(map[core.NodeID]bool{holds.ID(): true}, nil)
+	if v := apply(holds, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, 1}), 1)); v != asked {
+		t.Errorf("a lease holder: %v", v)
+	}
+}
+
 // What a roster keeps of members that are gone has an end, in number and in time.
 func TestRestartsOfOthersLeaveNothing(t *testing.T) {
 	t.Parallel()
