@@ -15,8 +15,12 @@ const (
 	maxPerAddress = 8
 	// New leases that a holder promises: so many at once, which is a mass
 	// start, and then one each newEvery.
-	newBurst = 2048
-	newEvery = 5 * time.Second
+	// maxUnsettled is how many promises a holder keeps for one node that has no
+	// use for them yet: a claimant has one claim at a time, and gives back what is
+	// left of earlier ones when it is reminded.
+	maxUnsettled = 4
+	newBurst     = 2048
+	newEvery     = 5 * time.Second
 
 	cookieLen = 16
 )
@@ -41,7 +45,13 @@ func (c *Core) proven(m ask) bool {
 // isCrowded reports whether a new lease for a node would be one too many, and
 // why.
 func (c *Core) isCrowded(m ask) (reason string, crowded bool) {
-	if c.table.heldBy(m.From) != nil || c.promiseFor(m.Slot).answers(m) {
+	if c.promiseFor(m.Slot).answers(m) {
+		return "", false
+	}
+	if c.unsettled(m) >= maxUnsettled {
+		return "earlier claims of this node are not settled yet", true
+	}
+	if c.table.heldBy(m.From) != nil {
 		return "", false
 	}
 	at := c.addressOf(m.From)
@@ -53,6 +63,18 @@ func (c *Core) isCrowded(m ask) (reason string, crowded bool) {
 		return "too many new nodes at once: wait", true
 	}
 	return "", false
+}
+
+// unsettled counts the promises to an asker for other slots than the present one
+// of which nothing has come.
+func (c *Core) unsettled(m ask) int {
+	n := 0
+	for _, p := range c.vault.Promises {
+		if p.Claimant == m.From && p.Slot != m.Slot && !c.settled(p) {
+			n++
+		}
+	}
+	return n
 }
 
 // leasesAt counts the leases and promises of nodes at an address, but for one.

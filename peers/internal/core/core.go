@@ -105,7 +105,7 @@ func New(cfg Config, encodedVault, encodedTable []byte) (*Core, error) {
 		members:  map[NodeID]*member{},
 		leased:   map[Slot]Time{},
 		joinedAt: -1,
-		sync:     syncState{promisedAt: map[Slot]Time{}},
+		sync:     syncState{promisedAt: map[Slot]Time{}, served: map[NodeID]*tokens{}},
 	}
 	if c.cfg.signer == nil {
 		c.cfg.signer = ed25519Signer{}

@@ -310,7 +310,7 @@ func (j *judge) others(about NodeID, raw []byte) []NodeID {
 		by = map[NodeID]bool{}
 		j.hearsay[key] = by
 	}
-	if j.from != about && j.c.table.keyOf(j.from) != nil {
+	if j.from != about && len(by) < 2*maxVouchers && j.c.table.keyOf(j.from) != nil {
 		by[j.from] = true
 	}
 	return slices.SortedFunc(maps.Keys(by), compareIDs)

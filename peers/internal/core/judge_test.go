@@ -224,3 +224,35 @@ func TestAHostThatIsSetUpAnewReplacesItsDeadSelves(t *testing.T) {
 		}
 	}
 }
+
+// A member that asks for one slot after the other keeps only a few from others.
+func TestOneMemberKeepsOnlyAFewSlotsFromOthers(t *testing.T) {
+	w := newWorld(t, 57, 1, nil)
+	w.hosts[0].boot()
+	w.run(time.Second)
+	c, id := w.hosts[0].core, testIdentity(3000)
+	c.MemberUp(0, id.ID())
+	for slot := Slot(1); slot < 256; slot++ {
+		w.hosts[0].do(func(now Time) {
+			_ = c.Receive(now, messageFrom(id, c, msgAsk, ask{Slot: slot, Epoch: 1, Claim: uint64(slot), Ordinal: 2}))
+		})
+		w.run(10 * time.Millisecond)
+	}
+	if n := len(c.vault.Promises); n != maxUnsettled {
+		t.Errorf("%d slots are promised to it, want %d", n, maxUnsettled)
+	}
+}
+
+// A short question for a long table is answered at a bounded rate.
+func TestOneMemberIsSentTheTableOnlySoOften(t *testing.T) {
+	c := fuzzCore(t)
+	c.Effects()
+	for range 1000 {
+		if err := c.Receive(1, messageFrom(testIdentity(2), c, msgDigest, digestMsg{Parts: make([]byte, 8*buckets)})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(c.Effects().Sends); n > serveBurst {
+		t.Errorf("%d answers to 1,000 digests at once, at most %d may be", n, serveBurst)
+	}
+}

@@ -22,6 +22,7 @@ const (
 )
 
 type syncState struct {
+	served     map[NodeID]*tokens // see serves
 	nextAt     Time
 	remindAt   Time
 	compareAt  Time          // see compareEvery
@@ -74,10 +75,22 @@ func (c *Core) receiveDigest(m digestMsg) error {
 	if !ok {
 		return fmt.Errorf("%w: digest of %d bytes", ErrMalformed, len(m.Parts))
 	}
-	if mask != 0 && c.replays.first(m.header) {
+	if mask != 0 && c.replays.first(m.header) && c.serves(m.From) {
 		c.sendParts(m.From, mask, mask)
 	}
 	return nil
+}
+
+// How often one node is sent parts of the table: so many times at once, then
+// twice a second. Whole tables are long, and a question for one is short.
+const (
+	serveBurst = 16
+	serveEvery = 500 * time.Millisecond
+)
+
+// serves reports whether a node may have parts of the table now.
+func (c *Core) serves(id NodeID) bool {
+	return bucketFor(c.sync.served, id).take(c.now, serveBurst, serveEvery)
 }
 
 // sendParts sends our records of the parts in mask, in messages of bounded
@@ -126,7 +139,7 @@ func (c *Core) receiveRecords(m records) error {
 	if l := c.table.leases[m.AckSlot]; m.AckSlot != 0 && l != nil && l.rec.Holder == m.From {
 		c.send(m.From, msgAck, ack{Slot: m.AckSlot, Epoch: l.rec.Epoch})
 	}
-	if m.Mask != 0 && c.replays.first(m.header) {
+	if m.Mask != 0 && c.replays.first(m.header) && c.serves(m.From) {
 		c.sendParts(m.From, m.Mask, 0)
 	}
 	c.decide() // electors may have become known
@@ -241,7 +254,7 @@ func (c *Core) compare(from NodeID, parts []byte) error {
 	if !ok {
 		return fmt.Errorf("%w: digest of %d bytes", ErrMalformed, len(parts))
 	}
-	if mask != 0 && from != c.id {
+	if mask != 0 && from != c.id && c.serves(from) {
 		c.sendParts(from, mask, mask)
 	}
 	return nil
