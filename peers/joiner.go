@@ -220,10 +220,11 @@ func isHangup(said error) bool {
 	return said == nil || errors.Is(said, io.EOF) || errors.Is(said, syscall.ECONNRESET) || errors.Is(said, syscall.EPIPE)
 }
 
-// look exchanges state with the seeds, a few known nodes and whoever else is named, and returns with the first that answers, when all
-// have failed, or after lookFor. What is then under way ends by itself, at the latest with the transport.
+// look exchanges state with the seeds, a few known nodes and others that are named. It returns with the first that answers, when all
+// have failed, after lookFor while none has taken the connection, and after lookAnswer at the latest. What is then under way ends by
+// itself, at the latest with the transport.
 func (j *joiner) look(ctx context.Context, also ...netip.AddrPort) {
-	ctx, cancel := context.WithTimeout(ctx, lookFor)
+	ctx, cancel := context.WithTimeout(ctx, lookAnswer)
 	defer cancel()
 	seeds, nodes := j.list(), append(also, j.someLost(nil)...)
 	results := make(chan error, len(seeds)+len(nodes))
@@ -239,10 +240,17 @@ func (j *joiner) look(ctx context.Context, also ...netip.AddrPort) {
 	for _, at := range nodes {
 		go func() { results <- j.join(at) }()
 	}
-	for range cap(results) {
+	late := time.NewTicker(lookFor)
+	defer late.Stop()
+	for waiting := cap(results); waiting > 0; {
 		select {
 		case err := <-results:
 			if err == nil {
+				return
+			}
+			waiting--
+		case <-late.C:
+			if !j.gossip.Load().transport.connected() {
 				return
 			}
 		case <-ctx.Done():

@@ -106,6 +106,18 @@ func (t *transport) unwatch(name string) attempt {
 	return *try
 }
 
+// connected reports whether a watched dial under way has got its connection.
+func (t *transport) connected() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, try := range t.dials {
+		if try.local.IsValid() {
+			return true
+		}
+	}
+	return false
+}
+
 // stream is a TCP connection that is counted. Each side sends one frame; memberlist
 // reads what the gate has made of the other side's.
 type stream struct {

@@ -21,9 +21,11 @@ const settleTime = 10 * time.Second
 const (
 	twinPings = 2               // tries, probeTimeout each
 	twinAgain = 5 * time.Second // before the same member is pinged again
-	// lookFor is how long a node that starts waits for the first of those it knows to say who is there. A live one answers within
+	// lookFor is how long a node that starts waits for the first of those it knows to take its connection. A live one does so within
 	// milliseconds; it is as long as that only where all of them are switched off.
 	lookFor = probeTimeout
+	// lookAnswer is how long it waits for one that has taken the connection: a busy host, or one that is stopped.
+	lookAnswer = 2 * time.Second
 )
 
 // namesake is a member with our node ID that is not us.
