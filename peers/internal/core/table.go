@@ -53,6 +53,8 @@ type table struct {
 	// lease; they begin at 1.
 	changes, leaseChanges uint64
 	formerLeases          int    // records of leases that are former
+	topOrdinal            uint64 // see maxOrdinal
+	topGone               bool   // the lease that topOrdinal is from was dropped
 	moves                 uint64 // grows when a node is new, or at another endpoint
 }
 
@@ -218,6 +220,7 @@ func (t *table) putLease(s *stored[LeaseRecord]) {
 	s.part, s.sum = bucketOf(kindLease, binary.BigEndian.AppendUint32(nil, uint32(s.rec.Slot))), sumOf(s.raw)
 	t.dropLease(s.rec.Slot)
 	t.leases[s.rec.Slot] = s
+	t.topOrdinal = max(t.topOrdinal, s.rec.Ordinal)
 	if s.former {
 		t.formerLeases++
 	}
@@ -238,6 +241,7 @@ func (t *table) dropLease(s Slot) {
 	}
 	t.strike(l.part, l.sum, l.raw, l.former)
 	delete(t.leases, s)
+	t.topGone = t.topGone || l.rec.Ordinal == t.topOrdinal
 	if l.former {
 		t.formerLeases--
 	}
@@ -327,11 +331,13 @@ func (t *table) heldBy(id NodeID) *stored[LeaseRecord] {
 
 // maxOrdinal is the greatest ordinal of any lease known.
 func (t *table) maxOrdinal() uint64 {
-	var m uint64
-	for _, l := range t.leases {
-		m = max(m, l.rec.Ordinal)
+	if t.topGone {
+		t.topOrdinal, t.topGone = 0, false
+		for _, l := range t.leases {
+			t.topOrdinal = max(t.topOrdinal, l.rec.Ordinal)
+		}
 	}
-	return m
+	return t.topOrdinal
 }
 
 // sortedNodes and sortedSlots give map keys in an order that does not vary
