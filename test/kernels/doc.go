@@ -1,6 +1,6 @@
-// Command kernels runs flanneld's tests on the kernels of Debian's releases. It makes a
-// small system of each release, boots it in qemu without hardware support, and
-// runs test programs in it that were built beforehand.
+// Command kernels runs flanneld's tests on the kernels of Debian's releases. It
+// makes a small system of each release, boots it in qemu without hardware
+// support, and runs test programs in it that were built beforehand.
 //
 //	go run ./test/kernels                 every release, every step
 //	go run ./test/kernels -short 6.1      what `make test` runs

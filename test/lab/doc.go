@@ -26,6 +26,7 @@
 // Hosts are usually all on the bridge ([Lab.Host]); [Lab.HostBehind] puts one
 // behind two routers whose common leg takes smaller packets than either end, and
 // [Lab.Relay] makes a host's wire one that loses, doubles and reorders datagrams.
+// [Lab.Weather] has the kernel do that, and delay them, where it can.
 // A host may also run something else: flannel's udp backend ([Host.StartPlain]),
 // or only its format on the wire ([Host.StartSpeaker]).
 //
