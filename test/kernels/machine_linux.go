@@ -24,7 +24,7 @@ func (s system) boot(work, disk string, limit time.Duration, each func(line stri
 		"-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "3072",
 		"-nodefaults", "-nic", "none", "-display", "none", "-monitor", "none", "-no-reboot",
 		"-kernel", s.kernel(), "-initrd", s.initrd(),
-		"-append", "root=/dev/vda rw init=/sbin/start fsck.mode=skip console=ttyS0 panic=-1 quiet mitigations=off no_timer_check",
+		"-append", "root=/dev/vda rw init=/sbin/start fsck.mode=skip console=ttyS0 panic=-1 loglevel=5 mitigations=off no_timer_check watchdog_thresh=60 softlockup_panic=1",
 		"-drive", "file="+s.disk()+",if=virtio,format=raw,snapshot=on",
 		"-drive", "file="+disk+",if=virtio,format=raw,snapshot=on",
 		"-serial", "file:"+console, "-serial", "stdio")
@@ -63,5 +63,5 @@ func tail(path string) string {
 		return err.Error()
 	}
 	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
-	return strings.Join(lines[max(0, len(lines)-30):], "\n")
+	return strings.Join(lines[max(0, len(lines)-60):], "\n")
 }
