@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -46,16 +47,17 @@ type claim struct {
 	ordinal uint64
 	votes   map[NodeID]verdict
 	// vouchers are the signatures under the promises of votes.
-	vouchers map[NodeID][]byte
-	askAt    Time
-	pause    time.Duration // between asking again
-	enough   Time          // since when a majority has promised; -1: it has not
-	refused  bool
-	refusal  string              // why, for people; "" where nobody said
-	owed     map[NodeID][]NodeID // see answer.Owed, by who said so
-	grant    LeaseRecord
-	acks     map[NodeID]bool
-	since    Time // of the present phase
+	vouchers  map[NodeID][]byte
+	askAt     Time
+	pause     time.Duration // between asking again
+	enough    Time          // since when a majority has promised; -1: it has not
+	refused   bool
+	contested bool                // another node holds the slot, or is to have it
+	refusal   string              // why, for people; "" where nobody said
+	owed      map[NodeID][]NodeID // see answer.Owed, by who said so
+	grant     LeaseRecord
+	acks      map[NodeID]bool
+	since     Time // of the present phase
 
 	floor   map[Slot]uint64 // epochs that were refused as stale
 	avoid   map[Slot]Time   // refused slots, until when
@@ -313,6 +315,7 @@ func (c *Core) beginClaim(s Slot) {
 	k.votes, k.owed, k.acks = map[NodeID]verdict{}, map[NodeID][]NodeID{}, map[NodeID]bool{}
 	k.vouchers = map[NodeID][]byte{}
 	k.pause, k.enough, k.refused = askAgainFirst, -1, false
+	k.contested = false
 	c.setPhase(phaseAsking)
 	if k.refusal == "" { // otherwise it stands until this claim has an outcome
 		c.setWaiting("")
@@ -356,10 +359,24 @@ func (c *Core) giveUp() {
 	if k.avoid == nil {
 		k.avoid = map[Slot]Time{}
 	}
+	if c.stillWanted() {
+		c.setPhase(phaseNone)
+		c.retryLater()
+		return
+	}
 	k.avoid[k.slot] = c.now + avoidFor/2 + time.Duration(c.cfg.Rand.Int64N(int64(avoidFor)))
 	c.tellRefusal()
 	c.setPhase(phaseNone)
 	c.retryLater()
+}
+
+// stillWanted reports whether the claim that was given up is made again for the
+// same slot: a preferred one, and no other node is in its way. An epoch
+// that was too low is raised.
+func (c *Core) stillWanted() bool {
+	l := c.table.leases[c.claim.slot]
+	free := l == nil || !c.holds(&l.rec) || l.rec.Holder == c.id
+	return free && !c.claim.contested && slices.Contains(c.preferred(), c.claim.slot)
 }
 
 // retryLater sets a random pause that grows with every failure.

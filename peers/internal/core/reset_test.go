@@ -56,6 +56,34 @@ func TestAfterAResetOfAllEachHostHasItsOldSubnet(t *testing.T) {
 	}
 }
 
+// TestHostsThatAreResetAndStartAtOnceHaveTheirSubnets: claims are overtaken then
+// by leases that are granted meanwhile.
+func TestHostsThatAreResetAndStartAtOnceHaveTheirSubnets(t *testing.T) {
+	for seed := range uint64(150) {
+		w := newWorld(t, seed, 6, nil)
+		w.bootInTurn(w.hosts)
+		w.run(5 * time.Second)
+		before := map[*host]netip.Prefix{}
+		for _, h := range w.hosts {
+			before[h], _ = h.lease()
+			h.crash()
+		}
+		for _, h := range w.hosts {
+			h.reset()
+		}
+		for _, i := range rand.New(rand.NewPCG(seed, 9)).Perm(len(w.hosts)) {
+			w.hosts[i].boot()
+			w.run(time.Duration(seed%7) * 10 * time.Millisecond)
+		}
+		for _, h := range w.hosts {
+			w.runUntil(20*time.Second, "leases", h.confirmed)
+			if got, _ := h.lease(); got != before[h] {
+				t.Fatalf("seed %d: %s has %s, had %s\n%s", seed, h.config.Name, got, before[h], w.dump())
+			}
+		}
+	}
+}
+
 // TestAResetKeepsSubnetsForAnHour: damage may be holders that never existed.
 func TestAResetKeepsSubnetsForAnHour(t *testing.T) {
 	w := newWorld(t, 4, 4, func(_ int, c *Config) {

@@ -317,7 +317,7 @@ func (c *Core) receiveAnswer(m answer) error {
 		k.floor[m.Slot] = max(k.floor[m.Slot], min(m.Seen, k.epoch+maxJump))
 		k.refused = true
 	case held, taken:
-		k.refused, k.refusal = true, c.refusal(m)
+		k.refused, k.contested, k.refusal = true, true, c.refusal(m)
 	default:
 		return ErrMalformed
 	}
