@@ -101,6 +101,17 @@ func (r *report) verdict(steps []step) error {
 	return errors.Join(faults...)
 }
 
+// interrupted reports whether the machine went off before its time although no
+// test had failed, and no step had ended badly.
+func (r *report) interrupted() bool {
+	for _, status := range r.status {
+		if status != 0 {
+			return false
+		}
+	}
+	return !r.done && len(r.bad) == 0
+}
+
 // missing names the tests that a step was to run and that did not pass.
 func (r *report) missing(s step) (faults []error) {
 	passed := map[string]bool{}

@@ -109,3 +109,21 @@ func TestStepsArePicked(t *testing.T) {
 		t.Errorf("pattern %q", got)
 	}
 }
+
+// Only a machine that went off with nothing else wrong gets a second try.
+func TestReportTellsAnInterruptedRun(t *testing.T) {
+	whole, _, _ := strings.Cut(printed, "@@begin scenarios")
+	for text, want := range map[string]bool{
+		printed: false,
+		whole:   true,
+		"":      true,
+		strings.Replace(whole, "PASS: TestB (", "FAIL: TestB (", 1): false,
+		strings.Replace(whole, "@@end tun 0", "@@end tun 2", 1):     false,
+		strings.Replace(printed, "PASS: TestA", "SKIP: TestA", 1):   false,
+		strings.Replace(whole, "@@end tun 0\n", "", 1):              true,
+	} {
+		if r, _ := judge(text); r.interrupted() != want {
+			t.Errorf("interrupted: %v, want %v, after\n%s", r.interrupted(), want, text)
+		}
+	}
+}
