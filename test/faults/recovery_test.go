@@ -5,6 +5,7 @@ package faults
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -26,6 +27,7 @@ func TestDamagedNetworkIsReplacedByAReset(t *testing.T) {
 	}
 	talk := lab.Converse(t, pods[0].Namespace, pods[1].Namespace, at(pods[1].Addr, 7001))
 	old := networkOf(t, hosts[0])
+	<-time.After(2 * time.Second) // the node table is written within a second
 	for i := range random.Perm(len(hosts)) {
 		hosts[i].Daemon.Kill()
 	}
