@@ -61,11 +61,12 @@ func TestTablesStayBoundedWhereHostsAreReplacedEveryDay(t *testing.T) {
 }
 
 // TestYear is `make sim YEAR=1`: a hundred hosts a day are replaced, for a year.
+// A day and the lease TTL are two minutes: their ratio is what counts.
 func TestYear(t *testing.T) {
 	if !*simYear {
 		return
 	}
-	nodes, forgets, members, state, vault := replaceHosts(t, 150, 365, 100, 24*time.Hour, func(day int, w *world) {
+	nodes, forgets, members, state, vault := replaceHosts(t, 150, 365, 100, 2*time.Minute, func(day int, w *world) {
 		if c := w.hosts[0].core; day%30 == 0 {
 			fmt.Printf("day %d: %d nodes, %d forgotten, %d members, state %d kB\n", day, len(c.table.nodes), len(c.table.forgets), len(c.members), len(c.State())/1000)
 		}
