@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -35,6 +36,15 @@ func TestWhoReachesThePorts(t *testing.T) {
 	bridged := anotherBridge(t, h1)
 	masquerade(t, h1)
 	outsider := f.lab.Hosts()[3].Namespace
+	lab.Eventually(t, 5*time.Second, "the table in front of the ports to have all members", func() error {
+		table := h1.Exec(t, "nft", "list", "ruleset")
+		for _, h := range f.hosts {
+			if !strings.Contains(table, fmt.Sprintf("%s . %d", h.Addr, dataPort)) {
+				return fmt.Errorf("no %s in %s", h.NodeName, table)
+			}
+		}
+		return nil
+	})
 	for _, p := range []position{
 		{name: "container on docker0", ns: own.Namespace},
 		{name: "container on another bridge", ns: bridged},

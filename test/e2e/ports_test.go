@@ -151,6 +151,8 @@ func TestForgedMemberFromAContainerIsStopped(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
 	h1, h2, h3 := l.Trio()
+	protects(t, h1, h2)
+	protects(t, h1, h3)
 	p1, p3 := h1.Pod(), h3.Pod()
 	h1.Sysctl(t, "net.ipv4.conf.all.rp_filter", "0")
 	h1.Sysctl(t, "net.ipv4.conf.docker0.rp_filter", "0")
