@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"net"
 	"net/netip"
 	"slices"
 
@@ -11,7 +12,7 @@ import (
 // gatewayDevices names the devices of those kinds that have a default route, or
 // a route to a member through a gateway: such a device leads to other hosts,
 // though containers use the kind as well. None where the kernel does not tell.
-func gatewayDevices(kinds []string, members []ports.Member) []string {
+func gatewayDevices(kinds []string, members []ports.Member, underlay string) []string {
 	links, err := rtnl.Links()
 	if err != nil {
 		return nil
@@ -29,9 +30,10 @@ func gatewayDevices(kinds []string, members []ports.Member) []string {
 	if err != nil {
 		return nil
 	}
+	near := ownSubnet(members, underlay)
 	var names []string
 	for _, r := range routes {
-		if !leadsOut(rtnl.Destination(r), members) {
+		if !leadsOut(rtnl.Destination(r), members, near) {
 			continue
 		}
 		if name, ok := candidates[r.LinkIndex]; ok && len(r.Gw) > 0 {
@@ -47,7 +49,29 @@ func gatewayDevices(kinds []string, members []ports.Member) []string {
 	return slices.Compact(names)
 }
 
-// leadsOut reports whether a route is for everything or for a member.
-func leadsOut(to netip.Prefix, members []ports.Member) bool {
-	return to.Bits() == 0 || slices.ContainsFunc(members, func(m ports.Member) bool { return !m.Self && to.Contains(m.Addr) })
+// leadsOut reports whether a route is for everything, for a member, or for part
+// of the underlay's own subnet, where newcomers are.
+func leadsOut(to netip.Prefix, members []ports.Member, near netip.Prefix) bool {
+	return to.Bits() == 0 || near.IsValid() && near.Bits() <= to.Bits() && near.Contains(to.Addr()) ||
+		slices.ContainsFunc(members, func(m ports.Member) bool { return !m.Self && to.Contains(m.Addr) })
+}
+
+// ownSubnet is the subnet of this host's address on the underlay device; zero
+// where the device is gone, or has the address no more.
+func ownSubnet(members []ports.Member, underlay string) netip.Prefix {
+	device, err := net.InterfaceByName(underlay)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	addrs, err := device.Addrs()
+	if err != nil {
+		return netip.Prefix{}
+	}
+	for _, a := range addrs {
+		p, err := netip.ParsePrefix(a.String())
+		if err == nil && slices.ContainsFunc(members, func(m ports.Member) bool { return m.Self && m.Addr == p.Addr() }) {
+			return p.Masked()
+		}
+	}
+	return netip.Prefix{}
 }

@@ -5,4 +5,4 @@ package daemon
 import "flanneld/internal/ports"
 
 // gatewayDevices: there are none here.
-func gatewayDevices([]string, []ports.Member) []string { return nil }
+func gatewayDevices([]string, []ports.Member, string) []string { return nil }

@@ -116,7 +116,12 @@ func TestChangesOfFirewallRulesAreNoWarning(t *testing.T) {
 	}
 	// The operator's rule stays before ours.
 	h.Exec(t, "iptables", "-w", "-A", "DOCKER-USER", "-s", "10.244.9.0/24", "-j", "DROP")
-	time.Sleep(4 * time.Second)
+	lab.Eventually(t, 15*time.Second, "the jump to move behind the operator's rule", func() error {
+		rules := h.Exec(t, "iptables", "-w", "-S", "DOCKER-USER")
+		return lab.Expect(strings.Index(rules, "DROP") < strings.Index(rules, "FLANNELD"), "%s", rules)
+	})
+	// And it stays there.
+	time.Sleep(2 * time.Second)
 	rules := h.Exec(t, "iptables", "-w", "-S", "DOCKER-USER")
 	if strings.Index(rules, "DROP") > strings.Index(rules, "FLANNELD") {
 		t.Errorf("the operator's rule was overtaken:\n%s", rules)
