@@ -222,7 +222,11 @@ func findNode(nodes []core.NodeView, text string) (*core.NodeView, error) {
 	}
 	var ids []string
 	for _, n := range found {
-		ids = append(ids, n.ID.String())
+		state := Dead
+		if n.Up {
+			state = Alive
+		}
+		ids = append(ids, fmt.Sprintf("%s is %s", n.ID, state))
 	}
 	return nil, failure(ErrUnknownNode, "%q means %d nodes: give the ID of one (%s)", text, len(found), strings.Join(ids, ", "))
 }

@@ -32,6 +32,13 @@ func NewKey() (string, error) {
 	return base64.StdEncoding.EncodeToString(key[:]), nil
 }
 
+// CheckKey reports whether the key file can be used: nil, or an error of
+// [ErrKey] that says what to do. The file may still change before [Open].
+func CheckKey(path string) error {
+	_, err := readKey(path)
+	return err
+}
+
 // readKey reads a key file. Its errors never quote the content.
 func readKey(path string) (clusterKey, error) {
 	info, err := os.Stat(path)

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -125,6 +126,8 @@ func refusal(status int, content []byte) error {
 // explain turns the ways in which a socket fails into what to do.
 func (c *Client) explain(err error) error {
 	switch {
+	case occupied(c.path):
+		return fmt.Errorf("%w on %s, which is no socket: move it away; a daemon that runs makes its socket again", ErrNoDaemon, c.path)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w on %s: start it with `systemctl start flanneld` or `flanneld run`", ErrNoDaemon, c.path)
 	case errors.Is(err, fs.ErrPermission):
@@ -137,4 +140,10 @@ func (c *Client) explain(err error) error {
 		return fmt.Errorf("%s: flanneld did not answer in time", c.path)
 	}
 	return fmt.Errorf("%s: %w", c.path, err)
+}
+
+// occupied reports whether something else than a socket is in a socket's place.
+func occupied(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().Type() != fs.ModeSocket
 }

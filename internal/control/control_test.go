@@ -69,6 +69,24 @@ func TestNoDaemonIsSaidWithHowToStartOne(t *testing.T) {
 	}
 }
 
+// What has taken the socket's place is named: to start a daemon would not help.
+func TestWhatIsInTheSocketsPlaceIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	file, sub := filepath.Join(dir, "file.sock"), filepath.Join(dir, "dir.sock")
+	if err := os.WriteFile(file, []byte("no socket"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(sub, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{file, sub} {
+		_, err := NewClient(path).Status(t.Context())
+		if !errors.Is(err, ErrNoDaemon) || !strings.Contains(err.Error(), path+", which is no socket: move it away") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 func TestTheSocketIsForOwnerAndGroupAndGoesAway(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "flanneld.sock")
 	s, err := Listen(path, &fake{}, discard())

@@ -34,13 +34,21 @@ func (g *guard) ensureFiles(t *target, files []file) {
 		}
 		if err != nil {
 			found = append(found, problem.Problem{
-				Text: fmt.Sprintf("%s was removed or changed and cannot be written: %v", f.path, err), Advice: "make room or the directory writable; it is tried again",
+				Text: fmt.Sprintf("%s was removed or changed and cannot be written: %v", f.path, err), Advice: fileAdvice(f.path),
 			})
 			continue
 		}
 		g.log.Warn("file was removed or changed by another program, written again", "file", f.path)
 	}
 	g.problems.Report("files", found...)
+}
+
+// fileAdvice says what lets a file be written again.
+func fileAdvice(path string) string {
+	if info, err := os.Lstat(path); err == nil && info.IsDir() {
+		return fmt.Sprintf("mv %s %s.old (a directory is in the file's place); it is tried again", path, path)
+	}
+	return "make room or the directory writable; it is tried again"
 }
 
 // keepSocket makes the control socket again where it was removed.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"flanneld/internal/control"
@@ -18,6 +19,9 @@ const (
 	rareInterval = time.Minute
 	// maxRetry bounds the pause after failures of iptables.
 	maxRetry = 30 * time.Second
+	// slowTime is how long iptables may take before status tells of it. A
+	// healthy run takes milliseconds, and may wait for the lock.
+	slowTime = 3 * time.Second
 )
 
 // Rules that are put back fightRepairs times within fightTime are a fight with
@@ -114,7 +118,9 @@ func (g *guard) rulesRound(w *rulesWatch) {
 		return
 	}
 	start := time.Now()
+	told := g.tellIfSlow(slowTime)
 	changes, err := t.rules.Ensure(t.ctx)
+	told()
 	w.looked, w.took = time.Now(), time.Since(start)
 	if t.ctx.Err() != nil {
 		return // the data plane is gone
@@ -143,6 +149,25 @@ func (g *guard) rulesRound(w *rulesWatch) {
 	}
 }
 
+// tellIfSlow reports after a time that iptables has not ended yet, so that status
+// does not pass rules off as well that nobody can look at. The returned function
+// ends that; after it, nothing more is reported.
+func (g *guard) tellIfSlow(after time.Duration) (end func()) {
+	reported := make(chan struct{})
+	timer := time.AfterFunc(after, func() {
+		defer close(reported)
+		g.problems.Report("firewall", problem.Problem{
+			Text:   fmt.Sprintf("firewall rules are not looked after: iptables has not ended for %v", after),
+			Advice: "find out what holds it (ps -ef | grep iptables; lsof /run/xtables.lock)",
+		})
+	})
+	return func() {
+		if !timer.Stop() {
+			<-reported
+		}
+	}
+}
+
 func firstTime(settled chan struct{}) bool {
 	select {
 	case <-settled:
@@ -161,10 +186,10 @@ func (g *guard) reportRules(w *rulesWatch, err error, repaired bool) {
 		state, note = control.FirewallNone, "no iptables on this host: rules are left to you"
 	case errors.Is(err, firewall.ErrHangs):
 		state, note = control.FirewallFailed, err.Error()
-		found = append(found, problem.Problem{Text: err.Error(), Advice: "find out what holds it (ps -ef | grep iptables; lsof /run/xtables.lock); rules are tried again"})
+		found = append(found, problem.Problem{Text: plain(err), Advice: "find out what holds it (ps -ef | grep iptables; lsof /run/xtables.lock); rules are tried again"})
 	case err != nil:
 		state, note = control.FirewallFailed, err.Error()
-		found = append(found, problem.Problem{Text: "firewall rules cannot be put in place: " + err.Error(), Advice: "run the iptables command by hand; rules are tried again"})
+		found = append(found, problem.Problem{Text: "firewall rules cannot be put in place: " + plain(err), Advice: "run the iptables command by hand; rules are tried again"})
 	}
 	if p, fights := w.fight(repaired); fights {
 		found = append(found, p)
@@ -176,6 +201,12 @@ func (g *guard) reportRules(w *rulesWatch, err error, repaired bool) {
 		g.log.Info("no iptables on this host: firewall rules are left to you")
 	}
 	g.firewall, g.firewallNote = state, note
+}
+
+// plain is an error of package firewall without the package's name, which the
+// problem's part says already.
+func plain(err error) string {
+	return strings.ReplaceAll(err.Error(), "firewall: ", "")
 }
 
 // fight counts repairs, and tells of a program that undoes them all the time.

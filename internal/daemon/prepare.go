@@ -44,6 +44,11 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 	if err := checkFilePlaces(d.cfg); err != nil {
 		return err
 	}
+	if d.cfg.KeyFile != "" { // said before an underlay is waited for
+		if err := peers.CheckKey(d.cfg.KeyFile); err != nil {
+			return err
+		}
+	}
 	if err := d.chooseUnderlay(ctx); err != nil {
 		return err
 	}

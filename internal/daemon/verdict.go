@@ -11,8 +11,28 @@ import (
 	"flanneld/peers"
 )
 
-// judge adds to a status everything that is wrong, and the verdict. What a part
-// has reported by itself says more than what the status shows of it.
+// effects are the parts that only see that packets do not arrive. Where another
+// part has found why, that comes first: it says what to type.
+var effects = []string{"path", "crossing", "mirror"}
+
+// rank orders problems: causes on this host, then effects, then what hinders no
+// packet.
+func rank(p control.Problem) int {
+	switch p.Part {
+	case "lease":
+		return 0
+	case "conflict", partUnderlay, "device", "forwarding", partBridge, "route", "rules", "firewall":
+		return 1
+	}
+	if slices.Contains(effects, p.Part) {
+		return 2
+	}
+	return 3
+}
+
+// judge adds to a status everything that is wrong, causes first, and the
+// verdict. What a part has reported by itself says more than what the status
+// shows of it.
 func (d *daemon) judge(out *control.Status) {
 	reported := d.problems.All()
 	byItself := func(p control.Problem) bool {
@@ -24,6 +44,7 @@ func (d *daemon) judge(out *control.Status) {
 			Part: r.Part, Text: r.Text, Advice: r.Advice, Since: control.SecondsOf(time.Since(r.Since)),
 		})
 	}
+	slices.SortStableFunc(out.Problems, func(a, b control.Problem) int { return rank(a) - rank(b) })
 	out.Health = healthOf(out.Problems, out.Paths)
 }
 

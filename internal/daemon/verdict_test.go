@@ -147,3 +147,28 @@ func TestPathProblemsSayWhereToLook(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a part is called, why packets are lost comes before that they are
+// lost, and both before what hinders no packet.
+func TestCausesComeBeforeTheirEffects(t *testing.T) {
+	board := problem.NewBoard(slog.New(slog.DiscardHandler))
+	d := &daemon{problems: board}
+	for _, cause := range []string{"underlay", "device", "forwarding", "bridge", "route", "rules", "firewall"} {
+		for _, effect := range []string{"path", "crossing", "mirror"} {
+			board.Report("files", problem.Problem{Text: "files"})
+			board.Report(effect, problem.Problem{Text: effect})
+			board.Report(cause, problem.Problem{Text: cause})
+			s := wellStatus()
+			d.judge(&s)
+			var order []string
+			for _, p := range s.Problems {
+				order = append(order, p.Part)
+			}
+			if got, want := strings.Join(order, " "), cause+" "+effect+" files"; got != want {
+				t.Errorf("order %s, want %s", got, want)
+			}
+			board.Report(effect)
+			board.Report(cause)
+		}
+	}
+}

@@ -36,7 +36,7 @@ var (
 	// could have set up stands in the way either. Worth one line in the log.
 	ErrNoIPTables = errors.New("firewall: no iptables command found: rules are left to you")
 	// ErrHangs: an iptables command did not end in time and was killed.
-	ErrHangs = errors.New("firewall: iptables hangs")
+	ErrHangs = errors.New("iptables hangs")
 	// ErrPlatform: not Linux.
 	ErrPlatform = errors.New("firewall: flanneld runs on Linux only")
 )

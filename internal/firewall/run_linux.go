@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -83,17 +84,20 @@ func (i *iptables) run(ctx context.Context, table string, args ...string) (strin
 }
 
 // command runs iptables to its end, or until ctx or commandTime end it: then
-// the command is killed with everything that it started.
+// the command is killed with everything that it started. It does not outlive
+// this process either, and the lock that it may hold.
 func (i *iptables) command(parent context.Context, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(parent, commandTime)
 	defer cancel()
 	var stdout, stderr output
 	cmd := exec.CommandContext(ctx, i.path, args...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL}
 	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
 	cmd.WaitDelay = pipeTime
+	runtime.LockOSThread() // Pdeathsig is about the thread that starts it
 	err := cmd.Run()
+	runtime.UnlockOSThread()
 	if cmd.Process != nil { // what it has left behind, in its process group
 		_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -40,10 +41,10 @@ func expectGone(t *testing.T, pid string) {
 // when the caller has no more use for them, at the latest after commandTime.
 func TestIPTablesThatHangsIsKilled(t *testing.T) {
 	for name, script := range map[string]string{
-		"at once":          "exec sleep 1000",
-		"in a child":       "sleep 1000 & echo $! >$0.child; sleep 1000",
-		"child keeps pipe": "sleep 1000 & echo $! >$0.child; exit 0",
-		"after version":    `case "$1" in --version) echo "iptables v1.8.9 (nf_tables)";; *) exec sleep 1000;; esac`,
+		"at once":          "exec sleep 60",
+		"in a child":       "sleep 60 & echo $! >$0.child; sleep 60",
+		"child keeps pipe": "sleep 60 & echo $! >$0.child; exit 0",
+		"after version":    `case "$1" in --version) echo "iptables v1.8.9 (nf_tables)";; *) exec sleep 60;; esac`,
 		"floods":           "exec cat /dev/zero",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -66,7 +67,7 @@ func TestIPTablesThatHangsIsKilled(t *testing.T) {
 			}
 		})
 	}
-	fakeIPTables(t, "exec sleep 1000")
+	fakeIPTables(t, "exec sleep 60")
 	f, err := New(testConfig("flannel0"))
 	if err != nil {
 		t.Fatal(err)
@@ -78,6 +79,36 @@ func TestIPTablesThatHangsIsKilled(t *testing.T) {
 	if d := time.Since(start); d < commandTime || d > commandTime+5*time.Second {
 		t.Errorf("given up after %v", d)
 	}
+}
+
+// TestIPTablesDoesNotOutliveItsCaller runs itself as the process that is killed
+// while iptables hangs.
+func TestIPTablesDoesNotOutliveItsCaller(t *testing.T) {
+	if os.Getenv("FLANNELD_TEST_CALLER") != "" {
+		f, err := New(testConfig("flannel0"))
+		if err == nil {
+			_, err = f.Ensure(t.Context())
+		}
+		t.Fatalf("it ended: %v", err)
+	}
+	dir := fakeIPTables(t, "echo $$ >$0.tmp; mv $0.tmp $0.pid; exec sleep 60")
+	caller := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$")
+	caller.Env = append(os.Environ(), "FLANNELD_TEST_CALLER=1")
+	if err := caller.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pid []byte
+	for end := time.Now().Add(5 * time.Second); len(pid) == 0; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("iptables was not run")
+		}
+		pid, _ = os.ReadFile(filepath.Join(dir, "iptables.pid"))
+	}
+	if err := caller.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = caller.Wait() // killed
+	expectGone(t, strings.TrimSpace(string(pid)))
 }
 
 func TestIPTablesThatFailsIsNamed(t *testing.T) {

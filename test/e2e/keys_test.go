@@ -126,6 +126,9 @@ func TestKeyFilesThatCannotBeRightAreRefused(t *testing.T) {
 		}
 	}
 	refused(t, h, 1, []string{"--key-file", "/nonexistent/key"}, "/nonexistent/key")
+	// An underlay that is not there yet is waited for only with a key.
+	h.Exec(t, "ip", "route", "del", "default")
+	refused(t, h, 1, []string{"--key-file", "/nonexistent/key"}, "/nonexistent/key")
 }
 
 func TestHangupTakesOverANewKeyWithoutAGap(t *testing.T) {

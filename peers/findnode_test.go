@@ -1,0 +1,27 @@
+package peers
+
+import (
+	"strings"
+	"testing"
+
+	"flanneld/peers/internal/core"
+)
+
+// Where a name is that of several nodes, each is told with its ID and whether
+// it is alive: only the dead can be struck out.
+func TestNamesOfSeveralNodesAreToldApart(t *testing.T) {
+	nodes := []core.NodeView{{ID: core.NodeID{1}}, {ID: core.NodeID{2}, Up: true}, {ID: core.NodeID{3}}}
+	for i := range nodes {
+		nodes[i].Record.Name = "web"
+	}
+	_, err := findNode(nodes, "web")
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for i, n := range nodes {
+		word := n.ID.String() + [...]string{" is dead", " is alive", " is dead"}[i]
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("no %q in %q", word, err)
+		}
+	}
+}
