@@ -95,7 +95,10 @@ func connect(from, to *lab.Pod, port uint16) (c connection, err error) {
 	if err != nil {
 		return c, err
 	}
-	c.server, _, err = unix.Accept4(listener, unix.SOCK_CLOEXEC)
+	// The runtime's own signals interrupt it.
+	for err = unix.EINTR; err == unix.EINTR; {
+		c.server, _, err = unix.Accept4(listener, unix.SOCK_CLOEXEC)
+	}
 	if err != nil {
 		unix.Close(c.client)
 		return c, fmt.Errorf("accept at %v: %w", at, err)
