@@ -16,7 +16,7 @@ func (e *engine) publish() {
 	e.tellHolders(v, e.gossip)
 	s := &Snapshot{
 		Lease:   LeaseState(v.State), // the same states in the same order
-		Waiting: e.waiting(v),
+		Waiting: e.waiting(v), Unwritten: e.unwritten(),
 		Sealed:  e.gossip.keyring != nil,
 		Self:    e.node.self(e.gossip.endpoint.Port()),
 		Dropped: e.malformed + e.gossip.notTaken(),
@@ -51,6 +51,9 @@ func (e *engine) publish() {
 		s.Conflicts = append(s.Conflicts, Conflict{v.Network.SubnetOf(c.Slot), c.Winner.String(), c.Loser.String(), e.now() - c.Since})
 	}
 	e.joiner.lost.Store(&lost)
+	if before := e.node.snapshot.Load(); before.Unwritten != s.Unwritten {
+		e.news = true
+	}
 	e.node.snapshot.Store(s)
 	e.published = time.Now()
 	if e.news {
@@ -133,12 +136,20 @@ func comparePrefixes(a, b netip.Prefix) int {
 
 // waiting says in a line what is being waited for: the disk comes before the network, the seeds explain the core's line.
 func (e *engine) waiting(v core.View) string {
-	if p := e.store.problem.Load(); p != nil {
-		return strings.TrimPrefix(*p, "peers: ")
+	if text := e.unwritten(); text != "" {
+		return text
 	}
 	seeds := e.joiner.status.Load()
 	if v.State != core.LeaseJoining || seeds == nil {
 		return v.Waiting
 	}
 	return "no seed can be joined (trying again): " + *seeds
+}
+
+// unwritten says why the state directory cannot be written to, "" while it can.
+func (e *engine) unwritten() string {
+	if p := e.store.problem.Load(); p != nil {
+		return strings.TrimPrefix(*p, "peers: ")
+	}
+	return ""
 }

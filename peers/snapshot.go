@@ -12,7 +12,10 @@ type Snapshot struct {
 	Lease   LeaseState
 	// Waiting says in one line what the node is waiting for, "" when for nothing.
 	Waiting string
-	Claim   *Claim // under way; nil: none
+	// Unwritten says in one line why the state directory cannot be written to, ""
+	// while it can: until then the node promises and confirms nothing.
+	Unwritten string
+	Claim     *Claim // under way; nil: none
 	// PromisedBy are the IDs of the lease holders that promised this node its lease; empty where it was granted before this start, or
 	// confirmed by the node itself because there was no holder to ask.
 	PromisedBy []string

@@ -269,7 +269,9 @@ func TestNothingIsPromisedWhileTheDiskFails(t *testing.T) {
 	if s.Lease != Claiming {
 		t.Errorf("second: %v", s.Lease)
 	}
-	first.until("it says that the disk fails", func(s *Snapshot) bool { return strings.Contains(s.Waiting, first.config.StateDir) })
+	first.until("it says that the disk fails", func(s *Snapshot) bool {
+		return strings.Contains(s.Unwritten, first.config.StateDir) && s.Waiting == s.Unwritten
+	})
 	if n := strings.Count(first.log.String(), "state cannot be written"); n != 1 {
 		t.Errorf("said %d times", n)
 	}
@@ -277,6 +279,7 @@ func TestNothingIsPromisedWhileTheDiskFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	first.logs("state can be written again")
+	first.until("it says that the disk works", func(s *Snapshot) bool { return s.Unwritten == "" })
 	second.leased()
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"flanneld/internal/envfile"
 	"flanneld/internal/link"
+	"flanneld/internal/problem"
 	"flanneld/peers"
 )
 
@@ -57,7 +58,8 @@ func (d *daemon) tell(s *peers.Snapshot) {
 	if s.Lease == peers.Confirmed {
 		d.waiting = nil
 	}
-	if key := withoutNumbers(s.Waiting); key != "" && !d.waiting[key] {
+	d.reportState(s)
+	if key := withoutNumbers(s.Waiting); key != "" && s.Unwritten == "" && !d.waiting[key] {
 		if d.waiting == nil {
 			d.waiting = map[string]bool{}
 		}
@@ -65,6 +67,20 @@ func (d *daemon) tell(s *peers.Snapshot) {
 		d.log.Info("waiting", "reason", joinNotes(s.Waiting, claimAdvice(leaseOf(s).Claim)), "lease", s.Lease)
 	}
 	d.notify.send("STATUS=" + statusLine(s))
+}
+
+// reportState tells the list of problems of a state directory that cannot be
+// written to. With a confirmed lease traffic goes on, but other nodes get no
+// promise from here, and a restart finds what was written last.
+func (d *daemon) reportState(s *peers.Snapshot) {
+	if s.Unwritten == "" {
+		d.problems.Report("state")
+		return
+	}
+	d.problems.Report("state", problem.Problem{
+		Text:   s.Unwritten,
+		Advice: "until then this node grants no lease to others (df " + d.cfg.StateDir + "; mount); it is tried again",
+	})
 }
 
 // withoutNumbers is what a line says when its figures and addresses are left

@@ -11,6 +11,7 @@ import (
 
 	"flanneld/internal/config"
 	"flanneld/internal/control"
+	"flanneld/internal/problem"
 	"flanneld/internal/underlay"
 	"flanneld/peers"
 	"flanneld/route"
@@ -132,7 +133,7 @@ func TestStatusLineNamesTheDeadThatAreWaitedFor(t *testing.T) {
 	s.Waiting = "no answer from host-dead-id"
 	s.Claim = &peers.Claim{Electors: 2, Needed: 2, Missing: []string{"dead-id", "other"}}
 	var log strings.Builder
-	d := &daemon{log: slog.New(slog.NewTextHandler(&log, nil))}
+	d := &daemon{log: slog.New(slog.NewTextHandler(&log, nil)), problems: problem.NewBoard(slog.New(slog.DiscardHandler))}
 	d.tell(s)
 	for _, text := range []string{statusLine(s), log.String()} {
 		if !strings.Contains(text, "flanneld forget dead-id") || strings.Contains(text, "forget other") || strings.Count(strings.TrimSpace(text), "\n") > 0 {
@@ -182,7 +183,7 @@ func TestStatusSaysWhoPromisedAndWhoIsMissing(t *testing.T) {
 // A claim that goes from subnet to subnet waits for the same all the time.
 func TestWhatIsWaitedForIsLoggedOnce(t *testing.T) {
 	var log strings.Builder
-	d := &daemon{log: slog.New(slog.NewTextHandler(&log, nil))}
+	d := &daemon{log: slog.New(slog.NewTextHandler(&log, nil)), problems: problem.NewBoard(slog.New(slog.DiscardHandler))}
 	for _, waiting := range []string{"1 of 5 promised 10.0.1.0/24; no answer from c", "", "2 of 5 promised 10.0.44.0/24; no answer from c", "no answer from d", "1 of 5 promised 10.0.2.0/24; no answer from c"} {
 		d.tell(&peers.Snapshot{Lease: peers.Claiming, Waiting: waiting})
 	}

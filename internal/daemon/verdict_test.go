@@ -172,3 +172,22 @@ func TestCausesComeBeforeTheirEffects(t *testing.T) {
 		}
 	}
 }
+
+// A lease that is confirmed does not make a node well that cannot write down
+// what it promises.
+func TestStateThatCannotBeWrittenIsAProblem(t *testing.T) {
+	d := &daemon{problems: problem.NewBoard(slog.New(slog.DiscardHandler))}
+	d.cfg.StateDir = "/var/lib/flanneld"
+	for _, why := range []string{"no space left on device", "read-only file system"} {
+		d.reportState(&peers.Snapshot{Lease: peers.Confirmed, Unwritten: "state directory /var/lib/flanneld: " + why})
+		s := wellStatus()
+		if d.judge(&s); s.OK || !strings.Contains(s.Summary, why) || !strings.Contains(s.Problems[0].Advice, "df /var/lib/flanneld") {
+			t.Errorf("%s: %+v, %+v", why, s.Health, s.Problems)
+		}
+	}
+	d.reportState(&peers.Snapshot{Lease: peers.Confirmed})
+	s := wellStatus()
+	if d.judge(&s); !s.OK {
+		t.Errorf("afterwards: %+v", s.Health)
+	}
+}

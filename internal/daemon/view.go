@@ -43,6 +43,7 @@ func (d *daemon) Status() control.Status {
 		Process:   process(),
 	}
 	d.fillLive(&out)
+	d.reportState(s)
 	d.judge(&out)
 	return out
 }
