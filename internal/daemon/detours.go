@@ -212,9 +212,29 @@ func detourProblem(d fib.Detour, device string, network netip.Prefix, cut []stri
 	case d.Device != "" && d.Table != 0:
 		p.Advice = fmt.Sprintf("give %s other addresses, or have packets to %s looked up in table main first (ip rule; ip route show table %d)", d.Device, network, d.Table)
 	default:
-		p.Advice = fmt.Sprintf("look for what decides so (ip rule; ip route get %s)", d.Prefix.Addr().Next())
+		p.Advice = fmt.Sprintf("look for what decides so (ip rule; %s)", askLike(d))
 	}
 	return p
+}
+
+// askLike is the command that asks the kernel what was asked: a rule may be about
+// the packets of one bridge, source or mark alone.
+func askLike(d fib.Detour) string {
+	words := "ip route get " + d.Prefix.Addr().Next().String()
+	if len(d.From) == 0 {
+		return words
+	}
+	from := d.From[0]
+	if from.Source.IsValid() {
+		words += " from " + from.Source.String()
+	}
+	if from.Device != "" {
+		words += " iif " + from.Device
+	}
+	if from.Mark != 0 {
+		words += fmt.Sprintf(" mark %#x", from.Mark)
+	}
+	return words
 }
 
 func fromText(from []fib.Origin) string {

@@ -86,3 +86,20 @@ func TestBeyondABridgeIsAFreshAddressOfItsSubnet(t *testing.T) {
 		}
 	}
 }
+
+// The command to look with asks for the packets that go astray: those of a
+// bridge may go elsewhere than the host's own.
+func TestDetoursAreAskedForAsTheyWereFound(t *testing.T) {
+	p := netip.MustParsePrefix("10.244.0.0/16")
+	source := netip.MustParseAddr("10.244.7.2")
+	for want, from := range map[string][]fib.Origin{
+		"ip route get 10.244.0.1)":                                         {{}},
+		"ip route get 10.244.0.1 from 10.244.7.2 iif docker0)":             {{Device: "docker0", Source: source}},
+		"ip route get 10.244.0.1 from 10.244.7.2 iif docker0 mark 0x4000)": {{Device: "docker0", Source: source, Mark: 0x4000}},
+	} {
+		d := fib.Detour{Prefix: p, From: from}
+		if got := detourProblem(d, "flannel0", p, []string{"host2"}).Advice; !strings.HasSuffix(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
