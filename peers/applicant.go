@@ -186,8 +186,8 @@ func (r *roster) proved(p proof, now time.Time) admission {
 	return admission{a.member, out, true}
 }
 
-// comeBack has a member that was dead here be up again. Where gossip has given
-// it up it stays in doubt until gossip says otherwise; r.mu is held.
+// comeBack marks a member that was dead here as up again. Where gossip has
+// given it up it stays in doubt until gossip says otherwise; r.mu is held.
 func (r *roster) comeBack(g *gone, p proof, now time.Time) {
 	m := g.member
 	name := m.node.Name

@@ -90,8 +90,8 @@ func (r *roster) accused(name string, now time.Time) bool {
 	return m != nil
 }
 
-// accuse has a member be in doubt, unless it is or has just proven itself; r.mu
-// is held.
+// accuse puts a member in doubt, unless it is in doubt already or has just
+// proven itself; r.mu is held.
 func (r *roster) accuse(m *member, now time.Time) {
 	name := m.node.Name
 	if r.doubts[name] == nil && now.Sub(m.proved) >= proofHolds {

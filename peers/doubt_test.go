@@ -64,7 +64,7 @@ func TestMemberThatAnswersIsUpForAsLongAsItDoes(t *testing.T) {
 	}
 }
 
-// A refutation is signed by nobody: it ends a doubt about a member that answers,
+// A refutation has no signature. It ends a doubt about a member that answers,
 // and gives another one the time that an accusation gives, once.
 func TestRefutationEndsADoubtOfAMemberThatAnswers(t *testing.T) {
 	r, key, id, _, at := doubtful()

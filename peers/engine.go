@@ -157,7 +157,7 @@ func (e *engine) merge(s remoteState) error {
 		e.log.Debug("gossip: records dropped", "from", s.from.Short(), "err", err)
 	}
 	if !s.dialled && !e.gossip.roster.isHolder(s.from) {
-		return nil // anybody can send a table with nothing in it
+		return nil // any program can send a table with nothing in it
 	}
 	e.core.Joined(e.now())
 	e.joiner.joined.Store(true)

@@ -361,7 +361,7 @@ func TestFloodsAreCutShort(t *testing.T) {
 }
 
 // A sealed stream is read in the pieces it was sealed in, with any key of the
-// ring, by nobody else, and is no answer to another stream.
+// ring and no other. It is no answer to another stream.
 func TestSealedStreams(t *testing.T) {
 	t.Parallel()
 	content := bytes.Repeat([]byte("content "), 10_000)
@@ -405,8 +405,8 @@ func TestSealedStreams(t *testing.T) {
 	}
 }
 
-// An address has a few identities without a lease; all of them together have
-// room for some hundred, and the one that got no lease for a minute goes first.
+// An address has a few identities without a lease. All together have room for
+// some hundred, and the one that got no lease for a minute goes first.
 func TestNewcomersAreBounded(t *testing.T) {
 	t.Parallel()
 	now := time.Now()

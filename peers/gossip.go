@@ -181,8 +181,8 @@ func (g *gossip) stop() {
 	g.workers.Wait()
 }
 
-// setState sets what the next push/pull says: who we are, and the core's state,
-// whole in a join and brief otherwise.
+// setState sets what the next push/pull says: our identity, and the core's
+// state, whole in a join and brief otherwise.
 func (g *gossip) setState(state, brief []byte) {
 	whole := append(stateHeader(g.about.Load(), g.identity, state), state...)
 	short := append(stateHeader(g.about.Load(), g.identity, brief), brief...)

@@ -191,7 +191,8 @@ func (r *roster) clear(m *member) {
 	}
 }
 
-// failed notes a probe that was not answered, and has the member be asked.
+// failed notes a probe that was not answered, and queues a question to the
+// member.
 func (r *roster) failed(name string, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -52,8 +52,9 @@ func (a *adversary) member(h *host) memberMessage {
 	return memberMessage{incarnation: 1, node: g.name, at: g.endpoint, meta: g.about.Load().encode(g.identity), vsn: []byte{1, 5, 2, 0, 0, 0}}
 }
 
-// Alive messages and acknowledgements are signed by nobody. From a stranger, and
-// from a member that lies, they neither keep a dead node alive nor bring it back.
+// Alive messages and acknowledgements have no signature. From a stranger, and
+// from a member that lies, they neither keep a dead node alive nor bring it
+// back.
 func TestForgedLifeHidesNoDeath(t *testing.T) {
 	t.Parallel()
 	for _, member := range []bool{false, true} {
@@ -295,7 +296,7 @@ func TestStrangerDrawsNoNewcomerIntoItsNetwork(t *testing.T) {
 		c.begin()
 		newcomer := newHost(t, nil)
 		newcomer.sockets = c.net
-		newcomer.config.Join = []string{nextHost().String()} // nobody
+		newcomer.config.Join = []string{nextHost().String()} // no node is there
 		newcomer.start()
 		time.Sleep(time.Second)
 		// Another network's founder dials it.
@@ -311,8 +312,8 @@ func TestStrangerDrawsNoNewcomerIntoItsNetwork(t *testing.T) {
 	})
 }
 
-// A stranger has a node send nothing to a third party, and no more than it sent
-// itself.
+// A stranger cannot make a node send anything to a third party, nor more than
+// it sent itself.
 func TestNothingIsSentToThirdParties(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T) {

@@ -49,9 +49,9 @@ func (g *gossip) meet(name string, about meta) {
 	}
 }
 
-// answers asks whether a program with our own key is at an endpoint, which is
-// not this one: its proof names another instance and that endpoint, so that
-// neither an old meta nor a question passed on to us makes a twin.
+// answers reports whether another program with our own key is at an endpoint.
+// Its proof names another instance and that endpoint. So neither an old meta
+// nor a question that is passed on to us makes a twin.
 func (g *gossip) answers(at netip.AddrPort) bool {
 	ours := g.about.Load()
 	for range twinPings {
@@ -92,7 +92,7 @@ func (e *engine) findTwin(ctx context.Context, start uint64, at netip.AddrPort) 
 			if s.name == last && s.endpoint == at {
 				continue // it has been asked
 			}
-			if g.answers(s.endpoint) { // and we are the newcomer: nobody has heard of us yet
+			if g.answers(s.endpoint) { // and we are the newcomer: no node has heard of us yet
 				return twinFailure(s.endpoint)
 			}
 		case s := <-g.states: // it is asked for again when there is something to say

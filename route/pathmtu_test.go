@@ -270,8 +270,8 @@ func (c *askedConn) Overflows() uint64 {
 	return c.Conn.Overflows()
 }
 
-// A counter of the kernel's that goes round must be read, also while nobody looks
-// at the result.
+// A counter of the kernel's that goes round must be read, also while no program
+// asks for the result.
 func TestOverflowsAreReadUnasked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &askedConn{Conn: encaptest.NewConn()}

@@ -102,8 +102,8 @@ func (g *guard) run(ctx context.Context) {
 	all.Wait()
 }
 
-// keep has the guard look after a data plane. The channel is closed after the
-// first look at the firewall rules, whatever came of it.
+// keep makes the guard look after a data plane. The channel is closed after the
+// first look at the firewall rules, whatever its outcome.
 func (g *guard) keep(l link.Config, lease netip.Prefix, rules *firewall.Firewall) <-chan struct{} {
 	t := &target{link: l, network: l.Network, lease: lease, rules: rules, settled: make(chan struct{})}
 	t.ctx, t.cancel = context.WithCancel(context.Background())

@@ -149,9 +149,9 @@ func (g *guard) rulesRound(w *rulesWatch) {
 	}
 }
 
-// tellIfSlow reports after a time that iptables has not ended yet, so that status
-// does not pass rules off as well that nobody can look at. The returned function
-// ends that; after it, nothing more is reported.
+// tellIfSlow reports after a time that iptables has not ended yet, so that
+// status does not report rules as good that no program can read. The returned
+// function ends that; after it, nothing more is reported.
 func (g *guard) tellIfSlow(after time.Duration) (end func()) {
 	reported := make(chan struct{})
 	timer := time.AfterFunc(after, func() {

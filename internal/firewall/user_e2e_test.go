@@ -51,7 +51,7 @@ func TestOperatorsRulesInDockerUserComeFirst(t *testing.T) {
 	}
 }
 
-// What the operator drops stays dropped, and what nobody drops passes, also
+// What the operator drops stays dropped, and what no rule drops passes, also
 // where another program's rules stand before Docker's.
 func TestOperatorsDropHoldsForPackets(t *testing.T) {
 	backends(t, func(t *testing.T) {

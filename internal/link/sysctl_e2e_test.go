@@ -12,8 +12,9 @@ import (
 	"flanneld/internal/link/linktest"
 )
 
-// Whoever switches forwarding off for our device, or has it made with it off,
-// finds it on again, also where /proc/sys is read-only.
+// Forwarding of our device is switched on again when another program has
+// switched it off, or when the device is made with it off. That holds also
+// where /proc/sys is read-only.
 func TestForwardingOfTheDeviceIsKeptOn(t *testing.T) {
 	linktest.Run(t, "ip tuntap add dev fwd0 mode tun")
 	t.Cleanup(func() { linktest.Run(t, "ip link delete fwd0") })

@@ -14,7 +14,7 @@ import (
 // Watcher tells of changes of nf_tables. Changed gets a token after each
 // transaction; Take says what it was. Several transactions may make one token.
 type Watcher struct {
-	Changed <-chan struct{} // capacity one; closed by nobody
+	Changed <-chan struct{} // capacity one; never closed
 
 	mu     sync.Mutex
 	change Change
@@ -63,7 +63,7 @@ func (w *Watcher) read(socket *os.File, tokens chan<- struct{}) {
 		done := w.change.All || w.change.Program != ""
 		w.mu.Unlock()
 		if !done {
-			continue // the transaction's last message tells who made it
+			continue // the transaction's last message names its program
 		}
 		select {
 		case tokens <- struct{}{}:

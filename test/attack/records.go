@@ -19,7 +19,7 @@ const (
 	recordForget = 3
 )
 
-// leaseRecord says who holds a subnet, or that it is free.
+// leaseRecord says which node holds a subnet, or that it is free.
 type leaseRecord struct {
 	Slot     uint32   `cbor:"1,keyasint"`
 	Epoch    uint64   `cbor:"2,keyasint"`

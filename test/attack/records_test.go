@@ -22,10 +22,10 @@ import (
 // subnet or a node for good.
 var epochs = []uint64{2, 3, 1000, 1 << 20, 1 << 40, 1<<40 + 1, math.MaxUint64}
 
-// TestForgedRecordsTakeNothing sends records and messages that speak for others,
-// by every way that a stranger has. No lease, node or claim may suffer, now or
-// after all hosts start again. One stranger stays outside; the other has joined,
-// as anybody can where there is no cluster key.
+// TestForgedRecordsTakeNothing sends records and messages that speak for
+// others, by every way that a stranger has. No lease, node or claim may suffer,
+// now or after all hosts start again. One stranger stays outside; the other has
+// joined, as any host can where there is no cluster key.
 func TestForgedRecordsTakeNothing(t *testing.T) {
 	t.Parallel()
 	for _, joined := range []bool{false, true} {
@@ -208,8 +208,8 @@ func (f *field) impostorRecords(t *testing.T) (all [][]byte) {
 	return all
 }
 
-// garbage are lease records of nobody's, with signatures that are none: each
-// costs whoever checks it.
+// garbage returns lease records of no node, with invalid signatures. Each costs
+// its receiver a check.
 func (f *field) garbage(n int) (all [][]byte) {
 	for i := range n {
 		raw := sign(f.stranger.Key, f.network, recordLease, leaseRecord{

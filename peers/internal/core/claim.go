@@ -53,8 +53,8 @@ type claim struct {
 	enough    Time          // since when a majority has promised; -1: it has not
 	refused   bool
 	contested bool                // another node holds the slot, or is to have it
-	refusal   string              // why, for people; "" where nobody said
-	owed      map[NodeID][]NodeID // see answer.Owed, by who said so
+	refusal   string              // why, for people; "" where no holder said
+	owed      map[NodeID][]NodeID // see answer.Owed, by the node that said so
 	grant     LeaseRecord
 	acks      map[NodeID]bool
 	since     Time // of the present phase
@@ -340,8 +340,8 @@ func (c *Core) askElectors() {
 	k.pause = min(2*k.pause, askAgainMost)
 }
 
-// sendAsk asks one holder; one that has asked for it gets its cookie back, and
-// who is asking.
+// sendAsk asks one holder. A holder that has asked for it gets its cookie and
+// this node's record back.
 func (c *Core) sendAsk(id NodeID) {
 	k := &c.claim
 	m := ask{Slot: k.slot, Epoch: k.epoch, Claim: k.number, Ordinal: k.ordinal}

@@ -2,14 +2,14 @@ package core
 
 import "time"
 
-// A node that holds no lease and is not up is of no use. After two minutes its
-// record is struck out by a forget record that says no more than that: promises
-// to the node stand, and a lease of its brings the record back. So a stranger
+// A node that holds no lease and is not up is of no use. After two minutes a
+// forget record strikes its record out, and says no more than that. Promises to
+// the node stand, and a lease of its own brings the record back. So a stranger
 // that makes up nodes fills no table for long.
 const (
 	fadeAfter = 2 * time.Minute
 
-	// Records of nodes of which nothing else is known: so many at once,
+	// Records of nodes about which nothing else is known: so many at once,
 	// which is a mass start, and then one each unheardEvery.
 	unheardBurst = 2048
 	unheardEvery = time.Second

@@ -6,10 +6,10 @@ import (
 )
 
 // What flanneld 0.1 left in a state directory. Its records are signed over
-// another domain string, carry no vouchers, and any key could sign one that
-// frees a slot: they are believed where they come from this node's own disk,
-// and nowhere else. A record of this format takes the place of each as soon as
-// its node has been upgraded, too.
+// another domain string and carry no vouchers, and any key could sign one that
+// frees a slot. So they are believed only from this node's own disk. A record
+// of this format takes the place of each as soon as its node has been upgraded,
+// too.
 
 // formerNode is a node record of 0.1.
 type formerNode struct {
@@ -109,9 +109,9 @@ func (t *table) takeFormerLease(raw []byte) {
 // vaultFormat is the present format of a vault; 0 is 0.1's.
 const vaultFormat = 2
 
-// upgradeVault brings a vault of 0.1 into the present format: the lease is
-// signed anew, at the same slot and epoch, and promises are numbered as claims
-// are now.
+// upgradeVault brings a vault of 0.1 into the present format. The lease is
+// signed anew, at the same slot and epoch. Promises are numbered as claims are
+// now.
 func (c *Core) upgradeVault() {
 	v := &c.vault
 	if v.Format == vaultFormat {

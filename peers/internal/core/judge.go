@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Rates at which leases are taken that carry too few vouchers to be believed at
-// once, for each holder that vouches for them: of slots that are free, of free
-// slots where no holder vouches (these in all), of slots that another node
-// holds.
+// Rates at which leases with too few vouchers to be believed at once are taken.
+// They count for each holder that vouches: leases of free slots, and of slots
+// that another node holds. Leases of free slots that no holder vouches for
+// count together.
 const (
 	vouchBurst   = 16
 	vouchEvery   = 10 * time.Second
@@ -39,14 +39,15 @@ type judge struct {
 	// from is the node whose message is being handled: it stands for what
 	// it passes on. Zero: a rumour, which no node stands for.
 	from NodeID
-	// trusted says that records are taken as they are: they come from this
-	// node's own disk or pen, or from the first node that a newcomer joins.
+	// trusted says that records are taken as they are. They come from this
+	// node itself or its disk, or from the first node that a newcomer
+	// joins.
 	trusted bool
 	// met is the sender of a question that has shown where it is, while its
 	// node record is taken in.
 	met NodeID
 
-	unheard, farewells tokens // for nodes of which nothing is known
+	unheard, farewells tokens // for nodes about which nothing is known
 	roots              tokens // for leases that no known holder vouches for
 	freed              tokens // for the ends of leases that were not known
 
@@ -80,7 +81,7 @@ func (j *judge) lease(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte) bo
 	return taken
 }
 
-// isRefusedLong reports whether a record has not been taken for a while: after
+// isRefusedLong reports whether a record has not been taken for a while. After
 // a cut, the nodes that stand for it may not be known yet.
 func (j *judge) isRefusedLong(raw []byte) bool {
 	key := hashOf(raw)
@@ -173,9 +174,9 @@ func (j *judge) contests(old, rec *LeaseRecord) bool {
 	return rec.grantEpoch() >= old.grantEpoch() || !j.isStrong(old)
 }
 
-// mayForget reports whether a node's word that another is dead is taken: it
-// holds a lease, and this node does not see the other one alive. A node that
-// has left is struck out by any node that holds a lease.
+// mayForget reports whether a node's word that another is dead is taken. The
+// writer holds a lease, and this node does not see the other one alive. A node
+// that has left is struck out by any node that holds a lease.
 func (j *judge) mayForget(writer, dead NodeID) bool {
 	c := j.c
 	return dead != c.id && j.hasSay(writer) && (!c.member(dead).up || c.HasLeft(dead))
@@ -187,9 +188,9 @@ func (j *judge) hasSay(writer NodeID) bool {
 	return j.c.table.keyOf(writer) != nil || j.c.table.keyOf(j.from) != nil
 }
 
-// mayFree reports whether a node may say that another's lease has ended: where
-// it may forget that node, or where the lease is not the one that the node has;
-// it is then left over from a start that was cut short, or not known here.
+// mayFree reports whether a node may say that another's lease has ended. It may
+// if it may forget that node, or if the lease is not the one that the node has.
+// Such a lease is left over from a start that was cut short, or not known here.
 func (j *judge) mayFree(old *stored[LeaseRecord], rec *LeaseRecord, writer NodeID) bool {
 	c := j.c
 	switch {
@@ -229,9 +230,9 @@ func (j *judge) forget(rec *ForgetRecord, raw []byte) bool {
 	return (rec.Start <= known+maxJump || j.isCommon(rec.Node, raw)) && j.mayForget(writer, rec.Node)
 }
 
-// fills decides about a lease of a slot that no node holds. One with too few
-// vouchers is taken of a node that is up, or where two stand for it: a holder
-// has a say, and no node gets one by a single liar's word.
+// fills decides about a lease of a slot that no node holds. A lease with too
+// few vouchers is taken if its node is up, or if two holders stand for it. A
+// holder has a say, and no node gets one by a single liar's word.
 func (j *judge) fills(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte) bool {
 	c, freed := j.c, rec.Holder.IsZero()
 	if rec.Electors == 0 && !freed {
@@ -286,8 +287,8 @@ func (j *judge) overrules(old, rec *LeaseRecord, raw []byte) bool {
 }
 
 // isSettled reports whether a node has been up for a while. This node itself is
-// when it has been in touch with others for so long: it may have been asleep,
-// or cut off, until its lease expired.
+// settled when it has been in touch with others for that long. It may have been
+// asleep, or cut off, until its lease expired.
 func (j *judge) isSettled(id NodeID) bool {
 	c := j.c
 	if id == c.id {
@@ -297,9 +298,9 @@ func (j *judge) isSettled(id NodeID) bool {
 	return m.up && c.now-m.since >= settledIn
 }
 
-// others are the holders that have passed a record on to this node, the sender
-// of the present message among them, and not the node that it is about; in
-// ascending order.
+// others returns the holders that have passed a record on to this node, in
+// ascending order. The sender of the present message counts, the node that the
+// record is about does not.
 func (j *judge) others(about NodeID, raw []byte) []NodeID {
 	key := hashOf(raw)
 	by := j.hearsay[key]
@@ -316,8 +317,8 @@ func (j *judge) others(about NodeID, raw []byte) []NodeID {
 	return slices.SortedFunc(maps.Keys(by), compareIDs)
 }
 
-// standing are the holders, of now or before, whose vouchers in the record are
-// valid: of one underlay address one counts, and the claimant does not. The
+// standing returns the present and former holders whose vouchers in the record
+// are valid. Of one underlay address one counts, and the claimant does not. The
 // longest-standing holder's is looked at first, since it alone is enough.
 func (j *judge) standing(rec *LeaseRecord) []NodeID {
 	c, g := j.c, grantOf(rec)
@@ -363,9 +364,9 @@ func (j *judge) apart(ids []NodeID) []NodeID {
 	return kept
 }
 
-// enough reports whether so many stand for a lease that it needs nothing else:
-// a majority of the holders known here, maxVouchers at most, or the longest-
-// standing one.
+// enough reports whether the holders that stand for a lease suffice alone. They
+// are a majority of the holders known here, maxVouchers at most, or include the
+// longest-standing holder.
 func (j *judge) enough(standing []NodeID) bool {
 	senior := j.c.senior()
 	for _, id := range standing {

@@ -23,8 +23,8 @@ func (h *host) said(by Identity, kind recordKind, rec any) (err error) {
 	return err
 }
 
-// Every counter that a stranger can write is tried at its ends, in every record and
-// message: no lease ends, and the next claim goes through.
+// Every counter that a stranger can write is tried at its ends, in every record
+// and message. No lease ends, and the next claim goes through.
 func TestNoCounterThatAStrangerWritesEndsOrBurnsALease(t *testing.T) {
 	stranger := testIdentity(900)
 	for _, n := range []uint64{0, 1, 2, maxJump - 1, maxJump, maxJump + 1, maxCounter - 1, maxCounter, maxCounter + 1, 1<<63 - 1, 1<<64 - 2, 1<<64 - 1} {
@@ -80,8 +80,8 @@ func TestAStrangersWordAboutAnotherNodeChangesNothing(t *testing.T) {
 	}
 }
 
-// A holder's word that a live node is no more has no effect, and costs the node
-// nothing; of a dead one it is taken, and the node keeps its subnet when it is
+// A holder's word that a live node is dead has no effect, and costs the node
+// nothing. Of a dead node it is taken. That node keeps its subnet when it is
 // back before another node has it.
 func TestAHolderFreesOnlyWhatADeadNodeHolds(t *testing.T) {
 	w := settledWorld(t, 52, 4)

@@ -135,7 +135,7 @@ func (r *LeaseRecord) validate(n Network) error {
 	case !r.Holder.IsZero() && !r.Freed.IsZero():
 		return errors.New("lease both held and freed")
 	case r.Holder.IsZero() && r.Freed.IsZero():
-		return errors.New("freed lease that was nobody's")
+		return errors.New("freed lease without a former holder")
 	case !r.Holder.IsZero() && r.Electors > 0 && r.Promises < r.Electors/2:
 		return fmt.Errorf("lease granted by %d of %d", r.Promises, r.Electors)
 	}

@@ -46,8 +46,8 @@ func (c *Core) knows(m ask) bool {
 	return false
 }
 
-// setAside reports whether a slot is reserved for another than the claimant,
-// and says in the answer for whom.
+// setAside reports whether a slot is reserved for a node other than the
+// claimant, and names that node in the answer.
 func (c *Core) setAside(m ask, a *answer) bool {
 	if node := c.keptFor(m.Slot, m.From); !node.IsZero() {
 		a.Verdict, a.By = taken, node

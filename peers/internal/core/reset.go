@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// A reset gives up a damaged network. The node keeps its identity, the count
-// of its starts, and as wishes what is known of who held which subnet: in the
-// network that is founded next each of them is for that node.
+// A reset gives up a damaged network. The node keeps its identity and the count
+// of its starts. As wishes it keeps which node held which subnet: in the
+// network that is founded next each subnet is for its former holder.
 
 // wish is a subnet of a network that was given up, and its holder there.
 type wish struct {

@@ -40,7 +40,7 @@ type world struct {
 	broken string  // the first promise that was broken
 	damage *damage // nil: the protocol as it is
 	liars  []*liar
-	onSend func(from, to *host, msg []byte) // nil: nobody looks
+	onSend func(from, to *host, msg []byte) // nil: no test looks
 	// strangers counts identities of liars; healing ends their lies.
 	strangers int
 	healing   bool
@@ -129,7 +129,7 @@ func placeOf(at netip.AddrPort) int {
 	return int(b[1])<<16 | int(b[2])<<8 | int(b[3])
 }
 
-// at is who is at an address, nil for nobody.
+// at returns the host at an address, nil where there is none.
 func (w *world) at(place int) *host {
 	if place >= len(w.places) {
 		return nil
@@ -242,8 +242,8 @@ func (w *world) tablesEqual() bool {
 	return true
 }
 
-// withoutSybils takes the node records of made up nodes out of a digest: they fade
-// away within minutes, and matter to nobody meanwhile.
+// withoutSybils takes the node records of made up nodes out of a digest: they
+// fade away within minutes, and matter to no host meanwhile.
 func (w *world) withoutSybils(t *table, d *digest) {
 	for _, l := range w.liars {
 		for _, id := range l.sybils {
