@@ -8,16 +8,16 @@ import (
 	"flanneld/peers/internal/core"
 )
 
-// A member that gossip tells of is an applicant first: it is let in when it has
-// proven, from the endpoint that it announces, that it is there and has the key
-// of its node ID (see question.go). So no member is up here on others' word. The
-// exception are members that a node finds when it joins for the first time.
+// A member that gossip tells of is an applicant first. It is let in when it has
+// proven, from the endpoint that it announces, that it has the key of its node
+// ID (see question.go). So no member is up here on others' word. The exception
+// are members that a node finds when it joins for the first time.
 //
-// A lease holder is let in at any time. Of other nodes, the newcomers, a bounded
-// number is in at a time. When that is reached, the oldest of them makes room if
-// it has been without a lease for newcomerAge. An underlay address has
-// newcomersPerAddr identities without a lease, and one more each minute;
-// loopback, where all nodes of a test are, has as many as it likes.
+// A lease holder is let in at any time. Of other nodes, the newcomers, a
+// bounded number is in at a time. When that is reached, the oldest of them
+// makes room if it has been without a lease for newcomerAge. An underlay
+// address has newcomersPerAddr identities without a lease, and one more each
+// minute. Loopback, where all nodes of a test are, has no such bound.
 const (
 	maxApplicants    = 1024
 	maxNewcomers     = 256
@@ -342,7 +342,7 @@ func (r *roster) unbury(name string) {
 	}
 }
 
-// met reports whether a node holds a lease, or is or was a member of late: only
+// met reports whether a node holds a lease, or is or was a member of late. Only
 // such a node is called when it is lost. A stranger can announce a node at any
 // address.
 func (r *roster) met(id core.NodeID) bool {

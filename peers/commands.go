@@ -25,10 +25,12 @@ func (n *Node) Join(ctx context.Context, addrs []string) (joined []string, err e
 	return joined, errors.Join(failures...)
 }
 
-// Leave hands the lease back: durably first, then it tells the others. The identity stays in the state directory, and so do the
-// number of starts and the node table. Before that it waits, two seconds at most, for claims that count on a promise of this
-// node's; when ctx ends then, nothing happens, and when it ends later the lease is given up all the same. Run returns nil after
-// that, and Leave after Run.
+// Leave hands the lease back: durably first, then it tells the others. The
+// identity stays in the state directory, and so do the number of starts and the
+// node table. Before that it waits, two seconds at most, for claims that count
+// on a promise of this node's. When ctx ends then, nothing happens. When ctx
+// ends later, the lease is given up all the same. Run returns nil after that,
+// and Leave after Run.
 func (n *Node) Leave(ctx context.Context) error {
 	e := n.engine.Load()
 	if e == nil {

@@ -54,8 +54,11 @@ type Config struct {
 
 	// OnConflict is what to do after the lease was lost to another node.
 	OnConflict OnConflict
-	// CheckNetwork is called once, before this node founds a network, claims a lease or uses one, with the
-	// network's prefix and the lease that it held there when it stopped, zero for none. Its error ends Run. It may take a moment, and must not call the Node. Nil: any network will do.
+	// CheckNetwork is called once, before this node founds a network,
+	// claims a lease or uses one. It gets the network's prefix and the
+	// lease that this node held there when it stopped, zero for none. Its
+	// error ends Run. It may take a moment, and must not call the Node.
+	// Nil: any network will do.
 	CheckNetwork func(network, lease netip.Prefix) error
 	// InUse says whether containers use this host's lease. It is asked from time to time after a lease was lost, and
 	// must not call the Node. Nil: never in use.

@@ -6,15 +6,16 @@ import (
 	"flanneld/peers/internal/core"
 )
 
-// A member is up for as long as it proves that it is there; what others say of it
-// only has this node ask. It is in doubt when gossip accuses it, when a question
-// that every member is asked from time to time is not answered (see probe.go),
-// or when gossip has given it up. In doubt it is asked again and again, and is
-// dead when it does not answer for the time of the doubt. In a network that is
-// cut in one direction, or where some see both sides, nodes that cannot see a
-// member tell those that can that it is dead; and its refutation may take the
-// same wrong way as the answers that they missed. And any program can send
-// memberlist's messages in another's name, accusations and refutations alike.
+// A member is up for as long as it proves that it is there; what others say of
+// it only has this node ask. It is in doubt when gossip accuses it or has given
+// it up. It is also in doubt when it does not answer one of the questions that
+// every member is asked in turn (see probe.go). In doubt it is asked again and
+// again, and is dead when it does not answer for the time of the doubt. A
+// network may be cut in one direction, or some nodes may see both sides. Then
+// nodes that cannot see a member tell those that can that it is dead. Its
+// refutation may take the same wrong way as the answers that they missed. And
+// any program can send memberlist's messages in another's name, accusations and
+// refutations alike.
 const (
 	accusedFor  = 3500 * time.Millisecond // before a member that is accused and does not answer is dead
 	doubtFor    = 500 * time.Millisecond  // the same, when gossip has given it up after a suspicion of its own

@@ -7,8 +7,8 @@ import (
 	"flanneld/peers/internal/core"
 )
 
-// Where a name is that of several nodes, each is told with its ID and whether
-// it is alive: only the dead can be struck out.
+// Where several nodes have a name, each is named with its ID and whether it is
+// alive. Only the dead can be struck out.
 func TestNamesOfSeveralNodesAreToldApart(t *testing.T) {
 	nodes := []core.NodeView{{ID: core.NodeID{1}}, {ID: core.NodeID{2}, Up: true}, {ID: core.NodeID{3}}}
 	for i := range nodes {

@@ -30,11 +30,11 @@ const (
 	retransmitMult   = 4 // how often one node tells a rumour: times the digits of the number of nodes
 	// gossipToDead is how long the dead are still told of their death, so that one that was only paused refutes it.
 	gossipToDead = time.Minute
-	// awareness turns memberlist's doubt of itself off. With it a node that misses
-	// acknowledgements probes up to eight times more rarely: when half of a
-	// network loses its power, the other half would notice after 20 to 50 s. What
-	// it protects from, a node that is slow itself and takes others for dead,
-	// doubt.go does better: it asks them.
+	// awareness turns memberlist's doubt of itself off. With it a node that
+	// misses acknowledgements probes up to eight times more rarely. When
+	// half of a network loses its power, the other half would notice after
+	// 20 to 50 s. What it protects from, a node that is slow itself and
+	// takes others for dead, doubt.go does better: it asks them.
 	awareness        = 1
 	pushPullInterval = 30 * time.Second
 	streamTimeout    = 5 * time.Second
@@ -243,8 +243,9 @@ func (g *gossip) send(to core.NodeID, at netip.AddrPort, msg []byte) {
 	}
 }
 
-// sendBack answers a node that gossip has not told us of yet: at the endpoint in its node record, where that is known, else where it
-// says that it wrote from.
+// sendBack answers a node that gossip has not named to us yet. It answers at
+// the endpoint in the node record, where that is known, else at the one that
+// the frame names.
 func (g *gossip) sendBack(to core.NodeID, at netip.AddrPort, b []byte) {
 	from, ok := g.paths.take(to, len(b), time.Now())
 	if !at.IsValid() {

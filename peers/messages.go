@@ -7,8 +7,8 @@ import (
 )
 
 // Types of memberlist's messages (v0.7.0, net.go), and of ours. A type that is
-// not here is refused: compressed (9), encrypted (10), checksummed (12) messages
-// are sent by no flanneld, and errors (13) go by streams of memberlist's own.
+// not here is refused. No flanneld sends compressed (9), encrypted (10) or
+// checksummed (12) messages, and errors (13) go by streams of memberlist's own.
 const (
 	typePing     = 0
 	typeIndirect = 1
@@ -31,7 +31,7 @@ const (
 // Bounds of what memberlist's messages hold.
 const (
 	maxNameBytes = 64 // of a member name: 26 of the ID, a dash, a number
-	// maxIncarnation leaves room to refute: a member answers what is said of it
+	// maxIncarnation leaves room to refute. A member answers an accusation
 	// with a greater one, and could not if that were the greatest there is.
 	maxIncarnation = 1 << 30
 	maxVsn         = 6

@@ -41,10 +41,10 @@ func (v versions) String() string {
 //	2   n  the label
 //	..  1  mode: 0 plain, 1 sealed
 //
-// A plain datagram goes on with its message. A sealed one goes on with a salt of
-// 24 bytes and the message in AES-256-GCM, see seal.go. The message is one of
-// memberlist's (protocol versions 1 to 5; its own label, checksum, encryption and
-// compression are not used), or one of ours: see question.go.
+// A plain datagram goes on with its message. A sealed one goes on with a salt
+// of 24 bytes and the message in AES-256-GCM, see seal.go. The message is one
+// of memberlist's (protocol versions 1 to 5), or one of ours: see question.go.
+// memberlist's own label, checksum, encryption and compression are not used.
 //
 // A plain stream goes on with frames: length of 4 bytes, content. A sealed one
 // goes on with a salt and with frames whose content is cut into pieces of up to

@@ -12,10 +12,10 @@ import (
 )
 
 // What a node believes of another one's life rests on what that one has signed.
-// A question has a random nonce; the answer is the proof that the node is there
-// now: its signature of the nonce, with the start, the instance and the endpoint
-// it answers for. memberlist's own pings prove nothing: a program that guesses a
-// number can acknowledge one.
+// A question has a random nonce. The answer proves that the node is there now.
+// It is the node's signature of the nonce, the start, the instance and the
+// endpoint it answers for. memberlist's own pings prove nothing: a program that
+// guesses a number can acknowledge one.
 //
 // A question, big endian. It is as long as its proof, so that a node sends no more
 // than was sent to it:

@@ -22,13 +22,17 @@ type Reset struct {
 	WasInside bool         // there was a network or a node table to give up
 }
 
-// ResetState makes a stopped node give up its network: leases, promises and node table. The identity stays, and so does
-// the wish for the subnet: the next start joins or founds a network as a newcomer, and claims that subnet first. It also
-// keeps, for an hour of each start, the subnets of the other nodes that were known, so that no newcomer takes them.
+// ResetState makes a stopped node give up its network: leases, promises and
+// node table. The identity stays, and so does the wish for the subnet. The next
+// start joins or founds a network as a newcomer, and claims that subnet first.
+// It also keeps, for an hour of each start, the subnets of the other nodes that
+// were known, so that no newcomer takes them.
 //
-// Nothing is changed where the directory is in use ([ErrStateLocked]), was written by a newer version ([ErrStateNewer]),
-// has an identity that cannot be read ([ErrStateCorrupt]), or cannot be written to ([ErrState]). A crash on the way leaves
-// the old state or the new one; the call may be repeated.
+// Nothing is changed where the directory is in use ([ErrStateLocked]) or was
+// written by a newer version ([ErrStateNewer]). Neither is it where the
+// identity cannot be read ([ErrStateCorrupt]), or the directory cannot be
+// written to ([ErrState]). A crash on the way leaves the old state or the new
+// one; the call may be repeated.
 func ResetState(dir string, log *slog.Logger) (Reset, error) {
 	if !hasState(dir) {
 		return Reset{}, nil

@@ -191,8 +191,7 @@ func (r *roster) clear(m *member) {
 	}
 }
 
-// failed notes a probe that was not answered, and queues a question to the
-// member.
+// failed notes a probe that was not answered, and puts the member in doubt.
 func (r *roster) failed(name string, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -12,9 +12,9 @@ import (
 )
 
 // Gossip is sealed here and not by memberlist, so that a stranger's bytes are
-// known to be one before anything of memberlist's sees them: memberlist reads up
-// to 20 MB of a stream before it looks at the key, and unpacks what is
-// compressed inside of what is sealed.
+// recognised before memberlist sees them. memberlist reads up to 20 MB of a
+// stream before it looks at the key. It also unpacks what is compressed inside
+// of what is sealed.
 //
 // Each datagram, and each direction of a stream, has a key of its own:
 // HMAC-SHA256(cluster key, context, salt) with a random salt of 24 bytes. So no

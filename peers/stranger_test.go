@@ -202,7 +202,7 @@ func TestPhantomsAreKeptOut(t *testing.T) {
 }
 
 // What a node said at another address, and questions passed on to it, make no
-// twin of it: neither while it runs nor when it starts again.
+// twin, neither while it runs nor when it starts again.
 func TestForgedTwinStopsNobody(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T) {

@@ -19,8 +19,10 @@ const (
 	socketBuffer   = 2 << 20       // bytes of datagrams the kernel holds while we are busy
 )
 
-// transport is gossip's network: one UDP socket and one TCP listener on the same port. It differs from memberlist's own in
-// that its errors can be told apart, streams are limited, what comes in passes the gate first, and Shutdown ends everything.
+// transport is gossip's network: one UDP socket and one TCP listener on the
+// same port. It differs from memberlist's own in four ways: its errors are
+// distinct, streams are limited, what comes in passes the gate first, and
+// Shutdown ends everything.
 type transport struct {
 	gate    gatekeeper // set by begin
 	sockets sockets

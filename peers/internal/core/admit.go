@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// What a holder promises to newcomers is bounded: each must be there, at the
+// What a holder promises to newcomers is bounded. Each must be there, at the
 // address that it announces, and one address gets only so many leases.
 const (
 	// maxPerAddress is how many nodes at one underlay address get leases. A
 	// network on loopback is exempt: all of its nodes are on one host.
 	maxPerAddress = 8
 	// New leases that a holder promises: so many at once, which is a mass
-	// start, and then one each newEvery.
-	// maxUnsettled is how many promises a holder keeps for one node that has no
-	// use for them yet: a claimant has one claim at a time, and gives back what is
-	// left of earlier ones when it is reminded.
+	// start, and then one each newEvery. maxUnsettled is how many unused
+	// promises a holder keeps for one node. A claimant has one claim at a
+	// time, and gives back what is left of earlier ones when it is
+	// reminded.
 	maxUnsettled = 4
 	newBurst     = 2048
 	newEvery     = 5 * time.Second
@@ -34,7 +34,7 @@ func (c *Core) cookie(from NodeID) []byte {
 }
 
 // proven reports whether the sender of a question is a member, or has shown
-// that it gets this node's answers, at the address in its node record.
+// that it gets this node's answers at its node record's address.
 func (c *Core) proven(m ask) bool {
 	if c.member(m.From).up {
 		return true

@@ -5,10 +5,11 @@ import (
 	"iter"
 )
 
-// candidate is the slot to claim next. Preferred ones come first where they
-// are free, see preferred; then slots that were never used, in an order of this node's own, so
-// that nodes starting together do not ask for the same; then slots handed
-// back; then those of nodes that have been dead for the lease TTL.
+// candidate is the slot to claim next. Preferred ones come first where they are
+// free, see preferred. Slots that were never used follow, in an order of this
+// node's own, so that nodes starting together do not ask for the same. Then
+// come slots handed back, and last those of nodes that have been dead for the
+// lease TTL.
 func (c *Core) candidate() (Slot, bool) {
 	for _, s := range c.preferred() {
 		if c.claimable(s) && c.rank(s) < 2 {

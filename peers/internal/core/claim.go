@@ -371,7 +371,7 @@ func (c *Core) giveUp() {
 }
 
 // stillWanted reports whether the claim that was given up is made again for the
-// same slot: a preferred one, and no other node is in its way. An epoch
+// same slot. That is a preferred slot, with no other node in its way. An epoch
 // that was too low is raised.
 func (c *Core) stillWanted() bool {
 	l := c.table.leases[c.claim.slot]

@@ -2,8 +2,8 @@ package core
 
 // maxCounter bounds every counter that comes from outside: epochs, starts,
 // versions and ordinals. It is far below the type's range, so that no sum of
-// two counters can wrap, and far above what any network reaches: one change of
-// a lease in each millisecond takes 34 years to get there.
+// two counters can wrap. It is far above what any network reaches: one change
+// of a lease in each millisecond takes 34 years to get there.
 const maxCounter = 1 << 40
 
 // maxJump is how far above the known value an epoch, an ordinal or a start may
@@ -11,9 +11,9 @@ const maxCounter = 1 << 40
 // each of which must be acceptable, would be needed.
 const maxJump = 1 << 16
 
-// maxFreeJump is the same for a record by which a node strikes out another one:
-// it is one above the lease that it ends, which the reader may have missed some
-// affirmations of.
+// maxFreeJump is the same for a record by which a node strikes out another one.
+// Such a record is one above the lease that it ends, and the reader may have
+// missed some affirmations of that lease.
 const maxFreeJump = 64
 
 // next is the counter after n, which is at most maxCounter.

@@ -13,9 +13,9 @@ type electorate struct {
 	ids    []NodeID // ascending
 	senior NodeID   // the longest-standing of them
 	hash   uint64   // over ids
-	// replaced are dead holders whose host has been set up anew: another node has
-	// their endpoint, and a lease that was granted later, while they counted.
-	// They hold their lease, and do not count any more.
+	// replaced are dead holders whose host has been set up anew. Another
+	// node has their endpoint, and a lease that was granted later, while
+	// they counted. They hold their lease, and do not count any more.
 	replaced map[NodeID]NodeID
 	dead     bool // there is a holder that is dead
 

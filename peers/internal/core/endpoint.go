@@ -80,8 +80,8 @@ func (t *table) checkEndpoints(what string, list []Endpoint) error {
 
 var broadcast4 = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
-// usableEndpoint refuses what no peer can be reached at, and what would make
-// a peer's datagrams come back at ourselves: addresses inside the overlay, and
+// usableEndpoint refuses addresses at which no peer can be reached, or whose
+// datagrams would come back to us. These are addresses inside the overlay, and
 // loopback unless our own underlay is loopback.
 func (t *table) usableEndpoint(e netip.AddrPort) bool {
 	a := e.Addr()

@@ -37,8 +37,8 @@ const (
 	messageVersionMax = 2
 )
 
-// maxMessageLen bounds what is decoded: a whole table of the greatest size
-// allowed would be larger, but parts of it travel in messages of their own.
+// maxMessageLen bounds what is decoded. A whole table of the greatest size
+// allowed would be larger, but its parts travel in messages of their own.
 const maxMessageLen = 4 << 20
 
 // Errors of Receive and Merge that a driver may want to tell apart.

@@ -2,8 +2,8 @@ package core
 
 import "net/netip"
 
-// KeptLease is the subnet of the confirmed lease on disk, zero without one: the
-// one this node had when it stopped, and perhaps not any more.
+// KeptLease is the subnet of the confirmed lease on disk, zero without one.
+// This node had it when it stopped, and may not have it any more.
 func (c *Core) KeptLease() netip.Prefix {
 	if c.table == nil || len(c.vault.Lease) == 0 {
 		return netip.Prefix{}

@@ -58,8 +58,7 @@ type answer struct {
 	// where it differs from the claimant's, the two compare tables first.
 	Holders uint64 `cbor:"8,keyasint"`
 	// Owed are nodes that may hold a lease for all the answering node
-	// knows: it has promised them one, and could not hear what became of
-	// that.
+	// knows. It has promised them one, and could not hear the outcome.
 	Owed []NodeID `cbor:"9,keyasint,omitempty"`
 	// Voucher is the signature of a promise, see voucher.go.
 	Voucher []byte `cbor:"10,keyasint,omitempty"`
@@ -82,7 +81,7 @@ type withdraw struct {
 }
 
 // records carries encoded records. Mask, where it is not zero, asks for the
-// receiver's records of those parts; AckSlot, where it is not zero, asks for an
+// receiver's records of those parts. AckSlot, where it is not zero, asks for an
 // acknowledgement of that slot's lease.
 type records struct {
 	header  `cbor:"-"`

@@ -8,9 +8,10 @@ import (
 )
 
 // Tables shrink. A node that left, or died and holds no lease any more, is
-// struck out when it has been gone for the lease TTL; one that still holds an
-// expired lease, when it has been dead for keepExpired times that. A forget
-// record goes after two lease TTLs, or earlier where the table is full of them.
+// struck out when it has been gone for the lease TTL. A node that still holds
+// an expired lease goes when it has been dead for keepExpired times that. A
+// forget record goes after two lease TTLs, or earlier where the table is full
+// of them.
 const (
 	keepExpired  = 7                // lease TTLs
 	purgeStagger = 20 * time.Second // between one holder and the next that may do it

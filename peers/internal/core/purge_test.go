@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// replaceHosts lets days pass, on each of which some hosts are set up anew and
-// others leave, and returns the most that any table and state file grew to.
+// replaceHosts lets days pass. On each day some hosts are set up anew and
+// others leave. It returns the most that any table and state file grew to.
 func replaceHosts(t *testing.T, hosts, days, daily int, ttl time.Duration, each func(day int, w *world)) (nodes, forgets, members, state, vault int) {
 	w := newWorld(t, 70, hosts, func(_ int, c *Config) {
 		c.LeaseTTL = ttl

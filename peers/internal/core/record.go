@@ -152,12 +152,13 @@ func compareNodes(a, b *stored[NodeRecord]) int {
 	)
 }
 
-// compareLeases orders two records of one slot; the greater one wins,
-// everywhere, whatever order they arrive in: the higher epoch; then held before
-// free; then granted before affirmed; then with two vouchers before with fewer;
-// then pinned before chosen; then the older grant; then the lower ID.
-// The epoch comes first, before the pin: otherwise no record could ever hand a
-// pinned slot back. A record of the format before this one yields to its like.
+// compareLeases orders two records of one slot. The greater one wins
+// everywhere, in whatever order they arrive. It is, by the first criterion that
+// differs: the higher epoch; then held before free; then granted before
+// affirmed; then with two vouchers before with fewer; then pinned before
+// chosen; then the older grant; then the lower ID. The epoch comes first,
+// before the pin: otherwise no record could ever hand a pinned slot back. A
+// record of the format before this one yields to its like.
 func compareLeases(a, b *stored[LeaseRecord]) int {
 	return cmp.Or(
 		cmp.Compare(a.rec.Epoch, b.rec.Epoch),

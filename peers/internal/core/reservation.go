@@ -93,9 +93,9 @@ func (c *Core) refusal(m answer) string {
 	return subnet.String() + " is promised to, or kept for, node " + c.nameOf(m.By)
 }
 
-// preferred are the slots to claim before any other, in this order: what the
-// driver prefers, within the range that is handed out; what this node held
-// last; what it held before a reset.
+// preferred are the slots to claim before any other. First come those that the
+// driver prefers, within the range that is handed out. Then what this node held
+// last, and what it held before a reset.
 func (c *Core) preferred() []Slot {
 	var slots []Slot
 	low, high := c.Network().eligible()

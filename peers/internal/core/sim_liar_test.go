@@ -6,8 +6,8 @@ import (
 )
 
 // liar is a party that says what is not true. A stranger has an identity and
-// nothing else; a lying member is a host of the network that holds a lease, and
-// whose daemon works as it should but for what it is made to say here.
+// nothing else. A lying member is a host of the network that holds a lease. Its
+// daemon works as it should except for what it is made to say here.
 type liar struct {
 	w    *world
 	by   Identity
@@ -157,9 +157,9 @@ func (l *liar) message(to *host, as Identity, kind messageKind, body any) []byte
 	return append(m, l.w.hosts[0].signer().sign(l.by.Key, append([]byte(messageDomain), m...))...)
 }
 
-// victim is another host that has been up for a while, as all others see it, and
-// what it holds: of one that is dead, or just back, a member may say that it is
-// to be forgotten.
+// victim returns another host that has been up for a while, as all others see
+// it, and what it holds. A member may rightly say of a host that is dead, or
+// just back, that it is to be forgotten.
 func (l *liar) victim() (*host, *LeaseRecord) {
 	w := l.w
 	v := w.someHost(func(h *host) bool { return h != l.host && h.confirmed() && w.everybodySees(h.id) })
@@ -258,8 +258,8 @@ func (l *liar) hears(to *host, msg []byte) {
 }
 
 // grab takes the slot of a live node, with promises of its own making. The
-// longest-standing holder could: its word alone is enough; and so could any, where
-// the lease has one voucher only, of a holder that has left since.
+// longest-standing holder could: its word alone is enough. So could any holder
+// where the lease has one voucher only, of a holder that has left since.
 func (l *liar) grab(*host) {
 	v, lease := l.victim()
 	if v == nil || l.isSenior() || !l.w.everybodyProves(lease) {

@@ -132,8 +132,9 @@ func (c *Core) takeRecords(all [][]byte, spread bool) error {
 	return refused
 }
 
-// receiveRecords merges records. A single one, where nothing is asked, is a lease
-// just granted: it is passed on when it is news; a part of a table is not.
+// receiveRecords merges records. A single one, where nothing is asked, is a
+// lease just granted. It is passed on when it is news. A part of a table is
+// not.
 func (c *Core) receiveRecords(m records) error {
 	refused := c.takeTable(m.Records, len(m.Records) == 1 && m.Mask == 0)
 	if l := c.table.leases[m.AckSlot]; m.AckSlot != 0 && l != nil && l.rec.Holder == m.From {

@@ -26,8 +26,9 @@ type stored[T any] struct {
 	raw  []byte
 	part int
 	sum  uint64
-	// former says that raw is of the format before this one: it is known from
-	// this node's own disk only, kept there, and told to no other node.
+	// former says that raw is of the format before this one. It is known
+	// from this node's own disk only, kept there, and sent to no other
+	// node.
 	former bool
 	since  Time // when a forget record, or the first record of a node, was taken in
 }
@@ -291,9 +292,9 @@ func (t *table) takeForget(e envelope, raw []byte, g gate) (change, error) {
 	return change{forgot: id}, nil
 }
 
-// dropForget ends a forget record. It is not part of the digest: nodes drop
-// theirs at different times, and it matters only to a node that still has the
-// node record, whose part of the table it travels with.
+// dropForget ends a forget record. It is not part of the digest, since nodes
+// drop theirs at different times. It matters only to a node that still has the
+// node record, and travels with that record's part of the table.
 func (t *table) dropForget(id NodeID) {
 	if f := t.forgets[id]; f != nil {
 		t.changes++

@@ -47,8 +47,9 @@ type NodeView struct {
 	Suspect bool
 	Self    bool
 	Since   time.Duration // how long in this state, as seen from here
-	// Replaced is the node that has a dead one's endpoint and got its lease later:
-	// the host was set up anew, and the dead one can be forgotten. Zero: none.
+	// Replaced is the node that has a dead one's endpoint and got its lease
+	// later. The host was set up anew, and the dead node can be forgotten.
+	// Zero: none.
 	Replaced NodeID
 	// Former says that only flanneld 0.1 has told of the node: it has not been
 	// upgraded yet.
