@@ -69,7 +69,7 @@ type NodeName struct {
 }
 
 // Text is the name with the first eight characters of the ID, which tell nodes
-// of one name apart; either alone where the other is not known.
+// of one name apart. It is either alone where the other is not known.
 func (n NodeName) Text() string {
 	id := n.ID[:min(8, len(n.ID))]
 	switch {
@@ -267,9 +267,9 @@ type Route struct {
 	Endpoint netip.AddrPort `json:"endpoint"`
 	MTU      int            `json:"mtu"` // largest packet that gets there whole
 	Reason   string         `json:"reason"`
-	// Kernel is what the kernel of this host does with packets to the address:
-	// first with the host's own, then with those of each bridge that has
-	// addresses of this node's lease. Empty where it cannot be asked.
+	// Kernel is what the kernel of this host does with packets to the
+	// address. The host's own come first, then those of each bridge that
+	// has addresses of this node's lease. Empty where it cannot be asked.
 	Kernel []KernelRoute `json:"kernel"`
 }
 

@@ -22,9 +22,9 @@ const (
 	detourAgain  = time.Second            // between two looks, at least
 	detourTold   = time.Minute            // where the kernel tells of changes
 	detourUntold = 5 * time.Second        // where it does not
-	// detourShare is how many times as long as a look took the next one waits: on
-	// a host with many routes that change all the time, looks cost a twentieth of
-	// a core.
+	// detourShare is how many times as long as a look took the next one
+	// waits. On a host with many routes that change all the time, looks
+	// cost a twentieth of a core.
 	detourShare = 20
 )
 

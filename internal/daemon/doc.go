@@ -9,10 +9,11 @@
 //
 // One goroutine, the one in Run, decides: it reacts to snapshots of the node
 // table, the end of the forwarder, requests, and signals. Beside it run peers,
-// the control server, the forwarder with its threads, and the guard, which puts
-// back what other programs took away: device and files, firewall rules, and the
-// table in front of the ports, each in a goroutine of its own. The guard also
-// names what it must not change. Nothing waits for the guard but a first start.
+// the control server, the forwarder with its threads, and the guard. The guard
+// restores what other programs took away: device and files, firewall rules, and
+// the table in front of the ports, each in a goroutine of its own. The guard
+// also names what it must not change. Nothing waits for the guard but a first
+// start.
 //
 // With a lease from an earlier start nothing slow lies between exec and
 // forwarding: no name is resolved and no seed is asked before.

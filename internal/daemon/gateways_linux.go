@@ -10,7 +10,7 @@ import (
 )
 
 // gatewayDevices names the devices of those kinds that have a default route, or
-// a route to a member through a gateway: such a device leads to other hosts,
+// a route to a member through a gateway. Such a device leads to other hosts,
 // though containers use the kind as well. None where the kernel does not tell.
 func gatewayDevices(kinds []string, members []ports.Member, underlay string) []string {
 	links, err := rtnl.Links()

@@ -19,11 +19,11 @@ import (
 // flushed are to be back within 10 s.
 const guardInterval = 3 * time.Second
 
-// When something changes, it is looked at soon: a start of dockerd would
+// When something changes, it is looked at soon. A start of dockerd would
 // otherwise hide source addresses for some seconds, and connections keep what
 // they began with. Several changes at once make one look. On a host that
-// changes all the time the next look waits for costFactor times what the last
-// one took, so that the guard takes a twentieth of a core at most.
+// changes all the time the next look waits for costFactor times the last one's
+// duration. So the guard takes a twentieth of a core at most.
 const (
 	changeDelay = 200 * time.Millisecond
 	minPause    = time.Second

@@ -11,8 +11,8 @@ import (
 	"flanneld/peers"
 )
 
-// Ports are protected where a host of the network listens, and no host can
-// announce an address and port that take a service away from this host.
+// Ports are protected where a host of the network listens. No host can announce
+// an address and port that take a service away from this host.
 func TestPortsOfMembersAreProtected(t *testing.T) {
 	at := netip.MustParseAddrPort
 	lease := func(s string) peers.Lease { return peers.Lease{Prefix: netip.MustParsePrefix(s)} }

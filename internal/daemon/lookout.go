@@ -91,8 +91,8 @@ func (l *lookout) listen(s *peers.Snapshot, now time.Time) {
 	}
 }
 
-// stands reports whether another choice has been made for long enough: for the
-// way back from an address that is held, longer after each move, so that one
+// stands reports whether another choice has been made for long enough. The way
+// back from an address that is held takes longer after each move, so that one
 // that flaps is not followed for ever.
 func (l *lookout) stands(u underlay.Underlay, held bool, now time.Time) bool {
 	if u != l.other {
@@ -142,13 +142,13 @@ type sight struct {
 }
 
 // decide says what to do. An address that the host has lost is left at once for
-// another of its interface, and for one elsewhere when that has stood: it may
-// be back by then. For a link-local one (RFC 3927), which DHCP clients put in
-// the place of what will come back, it is left only if members answer there.
-// An address that is held is left only for one where members are known to
-// answer, if none does here; or for the one this node came from. A choice that
-// changes is no reason: VPNs and virtual links bring default routes that reach
-// no member.
+// another of its interface. For one elsewhere it is left when that has stood:
+// it may be back by then. For a link-local address (RFC 3927) it is left only
+// if members answer there: DHCP clients put one in the place of what will come
+// back. An address that is held is left only for one where members are known to
+// answer, if none does here. The exception is the address that this node came
+// from. A choice that changes is no reason: VPNs and virtual links bring
+// default routes that reach no member.
 func decide(s sight) verdict {
 	elsewhere := s.choice.Addr.IsValid() && s.choice.Addr != s.here.Addr
 	worse := s.choice.Addr.IsLinkLocalUnicast() && !s.here.Addr.IsLinkLocalUnicast()
@@ -167,7 +167,7 @@ func decide(s sight) verdict {
 }
 
 // lookAround looks at the host and decides. Where there is nothing to choose,
-// for a while or for good, the present underlay stays: an address that comes
+// for a while or for good, the present underlay stays. An address that comes
 // back finds its sockets as they were.
 func (d *daemon) lookAround() error {
 	l, now := &d.lookout, time.Now()

@@ -16,10 +16,10 @@ const mirrorID = "mirror"
 // errNoQueue is why a mirror sends nothing.
 var errNoQueue = errors.New("the device has no queue")
 
-// newMirror makes the prober of this host's own device: it gives its kernel, as
-// if they came from a peer, packets with an overlay source that no node has, so
-// that the answers come back here. What drops packets of peers between the
-// device and this host's network stack, and answers on their way out, drops
+// newMirror makes the prober of this host's own device. It gives its kernel
+// packets as if they came from a peer. Their overlay source is one that no node
+// has, so that the answers come back here. What drops packets of peers between
+// the device and this host's network stack, and answers on their way out, drops
 // these.
 func (d *daemon) newMirror(p *plane) *probe.Prober {
 	source := p.network.Addr().Next()

@@ -11,8 +11,8 @@ import (
 	"flanneld/internal/underlay"
 )
 
-// What makes it easy to move a host here from flannel, and back: one list of
-// static peers for all hosts, and the subnet that the host has already.
+// Two things make it easy to move a host here from flannel, and back: one list
+// of static peers for all hosts, and the subnet that the host has already.
 
 // skipSelf takes the static peers that name this host out of the configuration.
 func (d *daemon) skipSelf(u underlay.Underlay) error {
@@ -61,9 +61,9 @@ func localAddrs() ([]netip.Addr, error) {
 	return local, nil
 }
 
-// preferred are the subnets that this host has already, the best reason first:
-// what subnet.env says; what bridges with containers have; what the list of
-// static peers says of this host; what idle bridges have.
+// preferred returns the subnets that this host has already, the best reason
+// first. They come from subnet.env, from bridges with containers, from this
+// host's entry in the list of static peers, and from idle bridges.
 func (d *daemon) preferred() []netip.Prefix {
 	found, err := bridges()
 	if err != nil {

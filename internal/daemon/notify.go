@@ -16,8 +16,8 @@ const maxStatus = 500
 type notifier struct{ last string }
 
 // send passes assignments on when they are news, one line each. Their values
-// may hold what came from other nodes, and the manager obeys each line it gets:
-// so every assignment is made one printable line first. There is nothing to do
+// may hold what came from other nodes, and the manager obeys each line it gets.
+// So every assignment is made one printable line first. There is nothing to do
 // about an error: without a manager nothing listens.
 func (n *notifier) send(assignments ...string) {
 	lines := make([]string, len(assignments))

@@ -28,7 +28,7 @@ func (d *daemon) checkNetwork(network, lease netip.Prefix) error {
 }
 
 // overlaps lists what is in the network's way on this host, and reports whether
-// the host has a lease of it: then its containers run already.
+// the host has a lease in it. Then its containers run already.
 func (d *daemon) overlaps(network, lease netip.Prefix) (found []underlay.Overlap, held bool, err error) {
 	var ours []netip.Prefix
 	for _, own := range []netip.Prefix{lease, d.leaseOnDisk()} {

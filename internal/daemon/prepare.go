@@ -134,8 +134,8 @@ func (d *daemon) checkExposure(u underlay.Underlay) error {
 }
 
 // sheltered addresses are not reached from the Internet: RFC 1918, loopback,
-// link local, those shared behind a carrier's NAT (RFC 6598), which overlays
-// like Tailscale use too, and those of test networks (RFC 2544).
+// link local, those of test networks (RFC 2544), and those shared behind a
+// carrier's NAT (RFC 6598). Overlays like Tailscale use the last ones, too.
 func sheltered(a netip.Addr) bool {
 	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || sharedSpace.Contains(a) || benchSpace.Contains(a)
 }

@@ -28,9 +28,10 @@ func raisePriority(log *slog.Logger) {
 // are among them, or an ordinary one again, of the nice value it had. It is false
 // without the right to do so (CAP_SYS_NICE).
 //
-// One that is to be as other programs' threads has SCHED_BATCH and the nice value
-// zero: it takes the core from none of them when it is woken (sched(7)). A thread
-// that has that policy gets laneNice back first, if it may have it.
+// One that is to be as other programs' threads has SCHED_BATCH and the nice
+// value zero. It takes the core from no such thread when it is woken
+// (sched(7)). A thread that has that policy gets laneNice back first, if it may
+// have it.
 func hurry(u route.Urgency) bool {
 	if u == route.Equal {
 		renice(0)

@@ -53,10 +53,10 @@ func isMove(note string) bool {
 //
 // Our own lease counts once it is confirmed. A node that has left handed its
 // lease back. The loser of a conflict is not routed. Where a static peer and a
-// node claim the same addresses the node has them: its lease was granted by
+// node claim the same addresses the node has them. Its lease was granted by
 // all, the static peer was told to this node alone. A node at the static peer's
-// own address is that host: it has them while it is a live member, and while it
-// is not, the host is taken to run flannel again.
+// own address is that host. It has them while it is a live member. While it is
+// not, the host is taken to run flannel again.
 func plan(s *peers.Snapshot, static []config.StaticPeer, t terrain) (hops []hop, notes map[string]string) {
 	notes = map[string]string{}
 	taken := map[netip.Prefix]string{}

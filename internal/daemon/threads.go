@@ -10,15 +10,15 @@ import (
 // processorsRound is how often the number of processors is asked for again.
 const processorsRound = 30 * time.Second
 
-// processors is how many of the Go scheduler's processors this process has: what
-// the runtime would take by itself, and one for each lane in addition, the express
-// lane among them.
+// processors is how many of the Go scheduler's processors this process has. It
+// is what the runtime would take by itself, and one more for each lane, the
+// express lane among them.
 //
-// Each lane has a thread to itself and, while there is traffic, keeps a processor
-// busy. With none to spare the scheduler takes it away whenever a lane waits for
-// a packet and gives it back afterwards, and its watchdog polls every 20 us for
-// that: a fifth of the daemon's CPU time. And gossip would wait for a lane to be
-// preempted.
+// Each lane has a thread to itself and, while there is traffic, keeps a
+// processor busy. With none to spare the scheduler takes it away whenever a
+// lane waits for a packet and gives it back afterwards. Its watchdog polls
+// every 20 us for that: a fifth of the daemon's CPU time. And gossip would wait
+// for a lane to be preempted.
 //
 // The runtime stops following the CPUs that the process may use, and its cgroup's
 // limit, once a program has set a number. So this does.

@@ -108,8 +108,8 @@ func leaseProblem(l control.Lease) string {
 	return text
 }
 
-// claimAdvice names the dead nodes that a claim waits for by their IDs, because
-// a host that was installed anew leaves dead ones of the same name behind.
+// claimAdvice names the dead nodes that a claim waits for by their IDs. A host
+// that was installed anew leaves dead ones of the same name behind.
 func claimAdvice(c *control.Claim) string {
 	if c == nil {
 		return ""

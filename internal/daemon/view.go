@@ -217,7 +217,7 @@ func (d *daemon) Nodes() control.Nodes {
 }
 
 // namesakes says, by the IDs of dead nodes that share their name with another
-// node, how to strike them out: the name alone does not tell them apart.
+// node, how to strike them out. The name alone does not tell them apart.
 func namesakes(s *peers.Snapshot) map[string]string {
 	count := map[string]int{}
 	for _, n := range s.Nodes {

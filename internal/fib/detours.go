@@ -6,8 +6,8 @@ import (
 )
 
 // Detours asks the kernel where every part of the network goes, from each
-// origin, and returns the parts that do not leave by the overlay device. ours
-// is this node's own lease, which is not asked about.
+// origin. It returns the parts that do not leave by the overlay device. ours is
+// this node's own lease, which is not asked about.
 func Detours(h Host, network, ours netip.Prefix, device string, origins []Origin) ([]Detour, error) {
 	var all []Detour
 	for _, q := range questions(network, h.Dividers, ours) {
@@ -32,9 +32,9 @@ func Detours(h Host, network, ours netip.Prefix, device string, origins []Origin
 	return merge(all), nil
 }
 
-// merge makes one of those that differ in the origin alone, and leaves out
-// those that are inside another which goes the same way: a bridge has routes to
-// its subnet, to its own address and to the broadcast address.
+// merge makes one of those that differ in the origin alone. It leaves out those
+// that are inside another which goes the same way. A bridge has routes to its
+// subnet, to its own address and to the broadcast address.
 func merge(detours []Detour) []Detour {
 	var all []Detour
 	for _, d := range detours {

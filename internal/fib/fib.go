@@ -2,11 +2,11 @@
 // and finds what is in their way.
 //
 // Which route a packet takes is decided by rules, tables and the longest prefix
-// together, and by every program that changes them. So nothing here computes a decision:
-// the kernel is asked (RTM_GETROUTE, rtnetlink(7)), from this host and as for
-// packets that a bridge forwards. The lists of routes and rules only say for
-// which addresses it is worth asking: those of one prefix that no list divides
-// all have the same answer.
+// together, and by every program that changes them. So nothing here computes a
+// decision: the kernel is asked (RTM_GETROUTE, rtnetlink(7)), from this host
+// and as for packets that a bridge forwards. The lists of routes and rules only
+// say for which addresses it is worth asking. Addresses of one prefix that no
+// list divides all have the same answer.
 package fib
 
 import (
@@ -81,10 +81,10 @@ type question struct {
 	divider *Divider // nil: the rest of the network
 }
 
-// questions are those that find every way that packets of the network go: one
-// for each divider, at an address that no divider inside it has, and one for
-// the rest of the network. ours is left out: what is in our own lease is routed
-// by this host.
+// questions returns those that find every way that packets of the network go.
+// There is one for each divider, at an address that no divider inside it has,
+// and one for the rest of the network. ours is left out: what is in our own
+// lease is routed by this host.
 func questions(network netip.Prefix, dividers []Divider, ours netip.Prefix) []question {
 	inside := slices.DeleteFunc(slices.Clone(dividers), func(d Divider) bool {
 		return !d.Prefix.Overlaps(network) || ours.IsValid() && ours.Overlaps(d.Prefix) && ours.Bits() <= d.Prefix.Bits()

@@ -37,7 +37,7 @@ func expectGone(t *testing.T, pid string) {
 	}
 }
 
-// An iptables that hangs, and children that keep its output open, are killed:
+// An iptables that hangs, and children that keep its output open, are killed
 // when the caller has no more use for them, at the latest after commandTime.
 func TestIPTablesThatHangsIsKilled(t *testing.T) {
 	for name, script := range map[string]string{

@@ -24,8 +24,9 @@ const (
 // (Linux 3.8), as a bit.
 const rtmgrpNetconf = 1 << (unix.RTNLGRP_IPV4_NETCONF - 1)
 
-// Values of rp_filter: strict drops a packet whose source the routing would
-// reach by another device, loose one whose source it would not reach at all.
+// Values of rp_filter. Strict drops a packet whose source the routing would
+// reach by another device. Loose drops one whose source it would not reach at
+// all.
 const (
 	rpStrict = "1"
 	rpLoose  = 2

@@ -15,12 +15,12 @@ import (
 const share = 85
 
 // ObeyCgroup sets the runtime's soft limit (GOMEMLIMIT) from the limits of this
-// process's cgroup (version 2: memory.max and memory.high, of it and of all
-// above it). It returns the limit in bytes, and 0 where nothing was set: there
-// is no limit, no cgroup of version 2, or the environment has GOMEMLIMIT.
+// process's cgroup and all above it (version 2: memory.max and memory.high). It
+// returns the limit in bytes. It returns 0 where nothing was set: there is no
+// limit, no cgroup of version 2, or the environment has GOMEMLIMIT.
 //
 // Without it the runtime lets the heap grow to twice what is live before it
-// collects, and the kernel ends the process in a cgroup that is smaller.
+// collects. The kernel ends the process in a cgroup that is smaller.
 func ObeyCgroup() int64 {
 	if _, set := os.LookupEnv("GOMEMLIMIT"); set {
 		return 0

@@ -1,6 +1,6 @@
 // Package ports keeps an nftables table in front of the members' ports.
 //
-// A member accepts a datagram by the address it comes from, so every program
+// A member accepts a datagram by the address it comes from. So every program
 // that sends with a member's address could pass for that member: a container
 // behind masquerading, or an unprivileged process. The table stops them where
 // they send:

@@ -124,7 +124,7 @@ func saddr() []expr.Any {
 }
 
 // reachedByInput matches where the host's own routing leads to the source by
-// the device that the packet came by, so that a forged source does not count.
+// the device that the packet came by. So a forged source does not count.
 func reachedByInput() []expr.Any {
 	return []expr.Any{
 		&expr.Fib{Register: reg, FlagSADDR: true, FlagIIF: true, ResultOIF: true},

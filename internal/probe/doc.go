@@ -9,11 +9,11 @@
 //     "time exceeded", also where it ignores echo requests.
 //
 // So a probe passes this node's data socket, the underlay with all its filters,
-// the peer's data socket and its checks, the peer's device and its kernel; the
+// the peer's data socket and its checks, the peer's device and its kernel. The
 // answer goes the same way back. What comes back is recognised by 80 bits that
 // are random for each start of the prober, and by the address that it comes
 // from.
 //
-// The prober knows nothing of sockets, routes and nodes: it is told targets and
-// how to send, and it is given the ICMP packets that come in.
+// The prober knows nothing of sockets, routes and nodes. Its caller gives it
+// targets, a way to send, and the ICMP packets that come in.
 package probe

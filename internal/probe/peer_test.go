@@ -14,8 +14,8 @@ import (
 
 var self = netip.MustParseAddr("10.244.1.0")
 
-// peer stands in for a host that probes are sent to: what its kernel and the
-// underlay do with each of them is set by the test.
+// peer stands in for a host that probes are sent to. The test sets what its
+// kernel and the underlay do with each probe.
 type peer struct {
 	endpoint netip.AddrPort
 	lease    netip.Prefix
@@ -100,8 +100,8 @@ func (w *world) send(to netip.AddrPort, packet []byte) (int, error) {
 	return 0, nil
 }
 
-// answer is what a kernel answers: an echo reply, or "time exceeded" with as
-// much of the packet as 576 bytes take (RFC 1812, section 4.3.2.3).
+// answer is what a kernel answers. That is an echo reply, or "time exceeded"
+// with as much of the packet as 576 bytes take (RFC 1812, section 4.3.2.3).
 func (p *peer) answer(request []byte) []byte {
 	destination := netip.AddrFrom4([4]byte(request[16:20]))
 	switch {

@@ -49,7 +49,7 @@ type Result struct {
 }
 
 // behind is an address that the peer has to forward packets to, unless it is
-// its own; zero where the lease is too small to have one.
+// its own. It is zero where the lease is too small to have one.
 func (t *Target) behind() netip.Addr {
 	if t.Lease.Bits() > 30 {
 		return netip.Addr{}

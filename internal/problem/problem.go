@@ -1,6 +1,6 @@
-// Package problem keeps what is wrong on this host right now, so that every
-// part that looks at something reports it in one place: the log, `status` and
-// its exit status all read the same list.
+// Package problem keeps what is wrong on this host right now. Every part that
+// looks at something reports it in this one place. The log, `status` and its
+// exit status all read the same list.
 package problem
 
 import (

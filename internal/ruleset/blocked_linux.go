@@ -18,10 +18,10 @@ var hookNames = map[nftables.ChainHook]string{
 }
 
 // BlockedFlows returns the flows that a base chain of this network namespace
-// certainly drops: of any table of nf_tables, which iptables' are as well, and
-// of iptables-legacy. A chain is judged only where every rule in the way can be
-// answered; whatever depends on more than a flow says may let it pass.
-// Tables whose name begins with skip are not looked at.
+// certainly drops. The chains are those of all tables of nf_tables, iptables'
+// among them, and of iptables-legacy. A chain is judged only where every rule
+// in the way can be answered. A rule that depends on more than a flow says may
+// let it pass. Tables whose name begins with skip are not looked at.
 func BlockedFlows(ctx context.Context, flows []Flow, skip string) ([]Blocked, error) {
 	all, err := blockedByNFTables(flows, skip)
 	if err != nil {

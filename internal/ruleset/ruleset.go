@@ -1,6 +1,6 @@
 // Package ruleset looks at the packet filter rules of this network namespace
-// without running a command: whether they changed, which program changed them,
-// and what stands in the way of overlay traffic.
+// without running a command. It reports whether they changed, which program
+// changed them, and what stands in the way of overlay traffic.
 //
 // Rules are kept in two places: nf_tables, where iptables puts its own
 // nowadays, and the legacy tables of iptables-legacy. Both have a cheap

@@ -60,9 +60,10 @@ func (h host) deviceName(index int) string {
 }
 
 // best is the address to use among an interface's: prefer where it is one of
-// them; else global before link-local (RFC 3927) and that before loopback, a
-// subnet's before a single one that may move to another host, primary before
-// secondary, then the kernel's order. Not ok without an address.
+// them. Else global comes before link-local (RFC 3927), and that before
+// loopback. A subnet's comes before a single one that may move to another host,
+// and primary before secondary. Last, the kernel's order decides. Not ok
+// without an address.
 func (f iface) best(prefer netip.Addr) (addr netip.Addr, ok bool) {
 	rank := func(a ifaceAddr) int {
 		r := 0

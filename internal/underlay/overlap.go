@@ -13,9 +13,10 @@ type Overlap struct {
 	What string
 	// Remedy says how it can be taken away.
 	Remedy string
-	// Shadowed is a route through a router that the overlay's own beats, since it
-	// is wider or has a greater metric: only what lies behind it under the
-	// network's addresses is hidden from this host, and that is seldom anything.
+	// Shadowed is a route through a router that the overlay's own beats,
+	// since it is wider or has a greater metric. Only what lies behind it
+	// under the network's addresses is hidden from this host, and that is
+	// seldom anything.
 	Shadowed bool
 }
 
@@ -57,10 +58,10 @@ func overlaps(h host, network netip.Prefix, device string, ours []netip.Prefix) 
 	return found
 }
 
-// collides reports whether the prefix shares addresses with the network. Default
-// routes do not count, nor the two halves of the address space with which VPN
-// clients shadow one; neither does what lies in a lease of ours: that is the
-// bridge of our own containers.
+// collides reports whether the prefix shares addresses with the network.
+// Default routes do not count, nor the two halves of the address space with
+// which VPN clients shadow one. What lies in a lease of ours does not count
+// either: that is the bridge of our own containers.
 func collides(network, prefix netip.Prefix, ours []netip.Prefix) bool {
 	prefix = prefix.Masked()
 	if prefix.Bits() <= 1 || !network.Overlaps(prefix) {

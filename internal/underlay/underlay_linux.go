@@ -23,9 +23,10 @@ func Choose(o Options) (Underlay, error) {
 	return choose(h, o, routeTo)
 }
 
-// Others lists every other underlay that the options allow, the best first:
-// the addresses of the interfaces they name, or those of all default routes and
-// of the kernel's routes to targets, underlay addresses of other nodes.
+// Others lists every other underlay that the options allow, the best first.
+// These are the addresses of the interfaces they name, or those of all default
+// routes and of the kernel's routes to targets. targets are underlay addresses
+// of other nodes.
 func Others(o Options, here netip.Addr, targets []netip.Addr) ([]Underlay, error) {
 	h, err := readHost()
 	if err != nil {
@@ -51,9 +52,9 @@ func Watch(ctx context.Context) (<-chan struct{}, error) { return rtnl.Watch(ctx
 
 // Overlaps lists what shares addresses with the overlay network: interfaces and
 // routes of this host that are not on device, the overlay's own. Default routes
-// do not count, nor bridges in a lease of ours: those are told by the address
-// that device still carries, and by the prefixes ours, where the caller knows
-// of more (the lease in its state, the one in subnet.env).
+// do not count, nor bridges in a lease of ours. Such a lease is known by the
+// address that device still carries, and by the prefixes ours, where the caller
+// knows more (the lease in its state, the one in subnet.env).
 func Overlaps(network netip.Prefix, device string, ours ...netip.Prefix) ([]Overlap, error) {
 	h, err := readHost()
 	if err != nil {
