@@ -33,8 +33,9 @@ const (
 	ingressTrains = 16
 )
 
-// overflowReading is how often the sockets' counters of overflows are read, asked
-// for or not: the kernel's have 32 bits, which a flood goes round in minutes.
+// overflowReading is how often the sockets' counters of overflows are read,
+// asked for or not. The kernel's have 32 bits, which a flood goes round in
+// minutes.
 const overflowReading = 10 * time.Second
 
 // Queue is what a lane needs of the overlay edge; *tun.Queue is one. Read does
@@ -120,11 +121,12 @@ type Config struct {
 	// it is not asked for that urgency again, nor for a greater one.
 	Hurry func(Urgency) bool
 
-	// Answers, unless nil, is given ICMP packets that may answer what this program
-	// itself sent: those that a peer sends to the lease's first address, and those
-	// from the lease that no route has. If it returns true the packet is taken, and
-	// neither forwarded nor counted. It is called on the lanes' threads, must not
-	// wait, and must keep nothing of the packet.
+	// Answers, unless nil, is given ICMP packets that may answer what this
+	// program itself sent. These are packets that a peer sends to the
+	// lease's first address, and packets from the lease that no route has.
+	// If it returns true the packet is taken, and neither forwarded nor
+	// counted. It is called on the lanes' threads, must not wait, and must
+	// keep nothing of the packet.
 	Answers func(packet []byte) bool
 
 	// CPUTime, unless nil, is the CPU time that the calling thread has used since

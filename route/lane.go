@@ -136,10 +136,10 @@ func (l *lane) charge() {
 	l.sparse.charge(w.part(w.all-w.bulk, used), passed)
 }
 
-// overspent reports whether the lane must run as any other thread does: it spends
-// its time on what it drops, or on more sparse flows than there are where none is
-// made up. Both are floods. It goes on with its work, but takes no core from others
-// for it.
+// overspent reports whether the lane must run as any other thread does. It
+// spends its time on what it drops, or on more sparse flows than there are
+// where none is made up. Both are floods. It goes on with its work, but takes
+// no core from others for it.
 func (l *lane) overspent() bool { return l.refused.used || l.sparse.used }
 
 // pause ends when there may be something to do.

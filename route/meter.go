@@ -29,17 +29,18 @@ const (
 // together, so that both are of one kind, here and at the peer: the kernel
 // gives what leaves to the queue that the answers were written through.
 //
-// All lanes share it. Each has the time at which its batch began, so that a flow
-// may be counted at a time before the one that it was counted at last. A flow's
+// All lanes share it. Each has the time at which its batch began. So a flow may
+// be counted at a time before the one that it was counted at last. A flow's
 // time only runs forward: it does not become sparse by such a step back.
 type meter struct {
 	start time.Time
 	flows [meterSize]atomic.Uint64 // meterState
 }
 
-// meterState is what is known of a flow: from the top, 18 bits for the bytes in
-// excess of sparseRate, at most bulkMemory, one that says that the flow is bulk,
-// and 45 for when that was so, in milliseconds since the start: a thousand years.
+// meterState is what is known of a flow. From the top, it has 18 bits for the
+// bytes in excess of sparseRate, at most bulkMemory, and one that says that the
+// flow is bulk. The other 45 say when that was so, in milliseconds since the
+// start: a thousand years.
 type meterState uint64
 
 const (

@@ -83,8 +83,8 @@ func (p *Peer) Traffic() (egress, ingress Volume) { return p.egress.volume(), p.
 func (p *Peer) TooLarge() uint64 { return p.tooLarge.Load() }
 
 // Limit is the length of the longest overlay packet to send to the peer, in
-// bytes: what the path takes, and what the peer's device takes, as far as either
-// is known; 65535 where neither is.
+// bytes. It is what the path takes, and what the peer's device takes, as far as
+// either is known. It is 65535 where neither is.
 func (p *Peer) Limit() int { return p.limit(time.Now()) }
 
 // limit is the length of the longest overlay packet to send to the peer: what

@@ -151,7 +151,7 @@ func (s sentPacket) piece(t *rapid.T, d encaptest.Datagram) int {
 
 // Paths become narrower within a batch, several of them, once or more often.
 // Whatever is cut or sent again, each datagram holds a part of the packet whose
-// header it has and goes to that packet's peer, and what is missing is counted.
+// header it has and goes to that packet's peer. What is missing is counted.
 func TestWhatIsSentAgainIsWhatWasSent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q, c := tuntest.NewQueue(), &narrowingConn{Conn: encaptest.NewConn()}

@@ -7,10 +7,10 @@ import (
 	"flanneld/encap"
 )
 
-// notice is how the ingress of a lane tells a peer's container about a packet that
-// is larger than this node's device takes. A peer with gossip knows the device's
-// MTU and does not send such packets; a static one may not know it, and the
-// container would lose them unseen.
+// notice is how the ingress of a lane tells a peer's container about a packet
+// that is larger than this node's device takes. A peer with gossip knows the
+// device's MTU and does not send such packets. A static one may not know it,
+// and the container would lose them unseen.
 type notice struct {
 	answerer answerer
 	limit    *answerLimit
@@ -23,9 +23,10 @@ func newNotice(cfg *Config, limit *answerLimit) notice {
 	return notice{answerer: newAnswerer(cfg.Lease, cfg.MTU), limit: limit, log: cfg.Logger}
 }
 
-// tooLarge counts such a packet for its peer, logs, once, that a peer sends such packets, and sends the container an
-// ICMP message (RFC 1191) through that peer, if the packet must not be fragmented.
-// Neither is done for a packet that the peer does not vouch for.
+// tooLarge counts such a packet for its peer and logs, once, that a peer sends
+// such packets. If the packet must not be fragmented, it also sends the
+// container an ICMP message (RFC 1191) through that peer. It does nothing for a
+// packet that the peer does not vouch for.
 func (g *ingress) tooLarge(datagram []byte, outer netip.Addr) {
 	p, reason := parse(datagram)
 	if reason != Forwarded {

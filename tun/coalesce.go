@@ -46,11 +46,12 @@ const (
 
 // Coalescer puts packets of one flow together, so that many cross the device in
 // one write; the reverse of Segmenter. It stands in for the network stack's own
-// GRO and never merges what that would not: fragments, packets with IP options,
-// packets that differ in type of service, time to live, TCP flags, options,
-// acknowledgment or window, packets whose fields do not continue those before,
-// tunnels' packets, whose inner checksums were not verified, and TCP segments
-// of fewer than minSegment bytes.
+// GRO and never merges what that would not. It does not merge fragments,
+// packets with IP options, or TCP segments of fewer than minSegment bytes.
+// Packets do not merge if they differ in type of service, time to live, TCP
+// flags, options, acknowledgment or window, or if their fields do not continue
+// those before. Neither do tunnels' packets, whose inner checksums were not
+// verified.
 //
 // The kernel trusts a superpacket. So checksums are verified before anything is
 // merged: a corrupt packet stays alone, and the receiver finds out.

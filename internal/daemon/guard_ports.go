@@ -163,8 +163,8 @@ func (g *guard) portsRound(c ports.Config, program string) {
 // announce them to have this one's users cut off from a service there.
 const firstFreePort = 1024
 
-// portMembers lists the endpoints whose ports are protected on this host: its
-// own, those of nodes that live or hold a subnet, and static peers.
+// portMembers lists the hosts whose ports are protected on this host: its own,
+// those of nodes that live or hold a subnet, and static peers.
 func portMembers(s *peers.Snapshot, static []config.StaticPeer, bound netip.Addr, data, gossip uint16) []ports.Member {
 	own := ports.Member{Addr: bound, Data: data, Gossip: gossip, Self: true}
 	members := []ports.Member{own}

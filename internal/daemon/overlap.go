@@ -11,8 +11,8 @@ import (
 // partOverlap reports what of this host shares addresses with the network.
 const partOverlap = "overlap"
 
-// checkNetwork is asked by peers before it uses a network; lease is what this
-// node held in it when it stopped, zero where it held none.
+// checkNetwork decides whether peers may use a network, before it does. lease
+// is what this node held in it when it stopped, zero where it held none.
 func (d *daemon) checkNetwork(network, lease netip.Prefix) error {
 	if err := d.place().Outside(network); err != nil {
 		return err

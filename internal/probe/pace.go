@@ -2,10 +2,10 @@ package probe
 
 import "time"
 
-// Rhythm of the probes to one target. With n targets all of them together stay
-// below 10 kB/s at 1,000 nodes, in both directions and with what others probe
-// here: a small probe and its answer are 128 bytes on the underlay, a large one
-// and its answer 3,000.
+// Rhythm of the probes to one target. At 1,000 nodes all probes together stay
+// below 10 kB/s, in both directions and with what others probe here. A small
+// probe and its answer are 128 bytes on the underlay, a large one and its
+// answer 3,000.
 const (
 	answerTime = time.Second // a probe that takes longer is lost
 	misses     = 3           // in a row end the belief in a path

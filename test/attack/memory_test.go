@@ -57,9 +57,9 @@ func TestBytesBeforeProofAreBounded(t *testing.T) {
 // a moment.
 const attackTime = 3 * time.Second
 
-// streams keeps n streams to the founder open for the attack's time. Each begins
-// with the same bytes and goes on for as long as the node reads; one that the
-// node has ended is opened again after a moment.
+// streams keeps n streams to the founder open for the attack's time. Each
+// begins with the same bytes and goes on for as long as the node reads. One
+// that the node has ended is opened again after a moment.
 func streams(t *testing.T, f *field, n int, beginning []byte) {
 	t.Helper()
 	deadline := time.Now().Add(attackTime)

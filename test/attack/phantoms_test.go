@@ -98,8 +98,8 @@ func (f *field) deathIsKnown(t *testing.T, what string, stop func()) {
 	f.healthy(t, leases)
 }
 
-// praise says that a member lives, again and again, and answers probes of it
-// with each likely number, until the function that it returns is called.
+// praise says again and again that a member lives, and answers probes of that
+// member with each likely number. The function that it returns ends that.
 func (f *field) praise(m memberState) (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	at := addrOf(m)

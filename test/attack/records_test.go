@@ -220,8 +220,8 @@ func (f *field) garbage(n int) (all [][]byte) {
 	return all
 }
 
-// spread sends records to all hosts by each way that there is: as rumours in
-// datagrams and streams, in direct messages, and in the state of a push/pull.
+// spread sends records to all hosts in every way: as rumours in datagrams and
+// streams, in direct messages, and in the state of a push/pull.
 func (f *field) spread(t *testing.T, records [][]byte) {
 	t.Helper()
 	ids := f.ids(t)
@@ -258,8 +258,8 @@ func (f *field) pushState(t *testing.T, h *lab.Host, records [][]byte) {
 	_, _ = f.stranger.Exchange(h.Addr, []memberState{self}, append(head, state...))
 }
 
-// join makes the stranger a member, with a node record of its own: what it sends
-// is well formed, and hosts take what it says of itself.
+// join makes the stranger a member, with a node record of its own. What it
+// sends is well formed, and hosts take what it says about itself.
 func (f *field) join(t *testing.T) {
 	t.Helper()
 	go f.stranger.Serve()

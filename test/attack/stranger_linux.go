@@ -21,8 +21,8 @@ const (
 // dialTimeout bounds one dial, and one exchange after it.
 const dialTimeout = 3 * time.Second
 
-// Stranger is a program that knows the format and is no node: a host on the
-// underlay, a container or a process that reaches the gossip port.
+// Stranger is a program that knows the format and is no node. It is a host on
+// the underlay, a container or a process that reaches the gossip port.
 type Stranger struct {
 	where *lab.Namespace
 	addr  netip.Addr

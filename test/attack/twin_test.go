@@ -36,9 +36,9 @@ func TestFalseDuplicatesStopNoNode(t *testing.T) {
 	f.healthy(t, leases)
 }
 
-// impersonate announces duplicates of all members that it can learn of: under
-// their names and under those of later starts, at the stranger's address and at
-// their own, with invented and with replayed meta.
+// impersonate announces duplicates of all members that it can learn of. It uses
+// their names and those of later starts, the stranger's address and their own,
+// and invented and replayed meta.
 func (f *field) impersonate() (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {

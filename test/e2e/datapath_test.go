@@ -126,7 +126,7 @@ func TestDataPathThatARuleDropsIsReportedOnBothSidesUntilItIsLifted(t *testing.T
 	}
 }
 
-// A host that ignores pings is no broken data path, and one that drops all ICMP
+// A host that ignores pings is no broken data path. One that drops all ICMP
 // from the overlay to itself carries containers' packets all the same.
 func TestDataPathToAHostThatAnswersNoPings(t *testing.T) {
 	t.Parallel()

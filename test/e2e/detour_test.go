@@ -45,9 +45,9 @@ func detours(h1, h2 *lab.Host, p2 *lab.Pod) []detour {
 	}
 }
 
-// What another program does to the host's routing, so that packets to another
-// host's lease go elsewhere: each is seen within seconds, named with what to
-// type, and over when it is over.
+// Another program changes the host's routing, so that packets to another host's
+// lease go elsewhere. Each change is seen within seconds and named with what to
+// type. It is no problem any more when it is over.
 func TestWhatBeatsTheNetworksRouteIsNamed(t *testing.T) {
 	l, h1, h2 := duo(t)
 	h3 := l.Host()
@@ -94,9 +94,9 @@ func TestWhatBeatsTheNetworksRouteIsNamed(t *testing.T) {
 	}
 }
 
-// Routes and rules that have nothing to do with the overlay's way are no
-// problem, be they wider, other tables', for marked packets, or in a part that
-// no node holds.
+// Routes and rules that do not affect the overlay's way are no problem: wider
+// ones, other tables', those for marked packets, or in a part that no node
+// holds.
 func TestRoutesThatAreInNoWayAreNoProblem(t *testing.T) {
 	_, h1, h2 := duo(t)
 	p1, p2 := h1.Pod(), h2.Pod()

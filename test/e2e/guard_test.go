@@ -189,7 +189,7 @@ func TestForwardingSwitchesAreKeptOrNamed(t *testing.T) {
 }
 
 // Where /proc/sys is read-only, as in a container, a switch that is right is
-// not worth a word, and one that is wrong is told once.
+// not logged, and one that is wrong is logged once.
 func TestReadOnlyProcSysIsToldOnce(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)

@@ -181,8 +181,8 @@ func TestForgedMemberFromAContainerIsStopped(t *testing.T) {
 	}
 }
 
-// What another program does to the table is undone within a second or two, and
-// a start, a stop and a leave find and leave it as they should.
+// What another program does to the table is undone within a second or two. A
+// start, a stop and a leave find and leave it as they should.
 func TestTableInFrontOfThePortsIsKept(t *testing.T) {
 	t.Parallel()
 	_, h1, h2 := duo(t)

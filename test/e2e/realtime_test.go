@@ -20,14 +20,15 @@ import (
 	"flanneld/test/lab"
 )
 
-// floodPeer is the static peer that the floods come from: a host that is known, so
-// that no firewall rule about strangers keeps them from the daemon.
+// floodPeer is the static peer that the floods come from. It is a known host,
+// so that no firewall rule about strangers keeps them from the daemon.
 const floodPeer = "10.244.200.0/24=192.168.50.12:8285"
 
-// TestFloodsLeaveTheCoreToOthers has a daemon and another program share a core,
-// and floods the daemon from another core: with garbage, and with valid packets of
-// ever new flows, from even source ports, which lead to the express lane, and from
-// odd ones. The other program has its share of the core all the same.
+// TestFloodsLeaveTheCoreToOthers makes a daemon and another program share a
+// core, and floods the daemon from another core. The floods are garbage, and
+// valid packets of ever new flows. They come from even source ports, which lead
+// to the express lane, and from odd ones. The other program has its share of
+// the core all the same.
 func TestFloodsLeaveTheCoreToOthers(t *testing.T) {
 	for _, flood := range []struct {
 		name   string
@@ -62,9 +63,9 @@ func newFlow(n int, to netip.Addr) []byte {
 }
 
 // besideFlood pins the daemon of h and a program that never rests to the first
-// core, and sends datagrams from another for some seconds. It returns which part
-// the program had of the time that it and the daemon ran, whatever else wants the
-// core, and how many datagrams a second there were.
+// core, and sends datagrams from another for some seconds. It returns the
+// program's part of the time that it and the daemon ran, whatever else wants
+// the core, and the datagrams a second.
 func besideFlood(t *testing.T, h, from *lab.Host, parity uint16, datagram func(n int) []byte) (share float64, rate int) {
 	t.Helper()
 	pinProcess(t, h.Daemon.PID(), 0)
@@ -159,7 +160,8 @@ func pinThread(tid, cpu int) error {
 }
 
 // processTime is the CPU time that a process has used in user mode and in the
-// kernel: fields 14 and 15 of /proc/PID/stat, in hundredths of a second.
+// kernel. These are fields 14 and 15 of /proc/PID/stat, in hundredths of a
+// second.
 func processTime(t *testing.T, pid int) time.Duration {
 	t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

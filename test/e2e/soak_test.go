@@ -98,9 +98,9 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// levelled fails the test unless memory has stopped to rise: its median in the
-// last third of the samples is hardly above the one in the middle third. Fewer
-// samples than some hundreds say nothing.
+// levelled fails the test unless memory has stopped rising. Its median in the
+// last third of the samples must be hardly above the one in the middle third.
+// Fewer samples than some hundreds say nothing.
 func levelled(t *testing.T, memory []int) {
 	t.Helper()
 	const enough, slack = 600, 1 << 10 // samples; KiB

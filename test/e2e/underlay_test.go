@@ -181,7 +181,7 @@ func TestNodeMovesToWhereMembersAnswer(t *testing.T) {
 }
 
 // The address goes while a VPN is up, which gives another that reaches no
-// member; later it comes back, and the VPN keeps the default route.
+// member. Later it comes back, and the VPN keeps the default route.
 func TestNodeGoesBackFromWhereNoMemberAnswers(t *testing.T) {
 	t.Parallel()
 	_, h1, h2 := duo(t)

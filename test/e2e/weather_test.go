@@ -90,7 +90,7 @@ func stayAlive(t *testing.T, l *lab.Lab, while time.Duration) {
 	}
 }
 
-// Strict reverse path filtering, which some distributions turn on, lets through
+// Some distributions turn on strict reverse path filtering. It lets through
 // whatever comes the way that answers would go: all that the overlay carries,
 // and flanneld's own ICMP.
 func TestStrictReversePathFilterStandsInNothingsWay(t *testing.T) {

@@ -24,8 +24,8 @@ var environment = map[string]string{
 	"FLANNELD_LAB_NETEM": "required", "FLANNELD_LAB_PATIENCE": "10",
 }
 
-// guest is process 1 of the machine: it makes a system of it, starts this
-// program again for the steps, reaps what is left over, and switches off.
+// guest is process 1 of the machine. It sets the system up, starts this program
+// again for the steps, reaps what is left over, and switches off.
 func guest() {
 	if err := guestMain(); err != nil {
 		fmt.Fprintln(os.Stderr, "kernels:", err) // the console
@@ -68,9 +68,9 @@ func guestMain() error {
 	}
 }
 
-// arrangements make the machine like a host in use: systemd brings up the
-// loopback interface and makes /dev/net/tun, Docker loads br_netfilter, and
-// a program that loads ipip makes a tunl0 in every namespace.
+// arrangements make the machine like a host in use. systemd brings up the
+// loopback interface and makes /dev/net/tun. Docker loads br_netfilter, and a
+// program that loads ipip makes a tunl0 in every namespace.
 var arrangements = []string{"ip link set lo up", "modprobe -a tun br_netfilter ipip"}
 
 // command runs a command line, which has to succeed.

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// boot starts the system in qemu, gives every line of its tests to each, and
+// boot starts the system in qemu and gives every line of its tests to each. It
 // returns when the machine is off, which has to be within the limit. What it
 // has used of this machine's processors it returns, too.
 func (s system) boot(work, disk string, limit time.Duration, each func(line string)) (used time.Duration, err error) {

@@ -71,9 +71,9 @@ func host() error {
 	return errors.Join(faults...)
 }
 
-// prepareAll returns those of the releases that could be prepared, their systems
-// in the same order, and what is wrong with the others: one that has left the
-// archive must not keep the rest.
+// prepareAll returns the releases that could be prepared, their systems in the
+// same order, and what is wrong with the others. One that has left the archive
+// must not stop the rest.
 func prepareAll(chosen []release) (able []release, ready []system, faults []error) {
 	for _, r := range chosen {
 		s, err := r.prepare()
@@ -99,8 +99,8 @@ func secondDisk(work string, plan []step) (string, error) {
 }
 
 // try boots one system, shows what its tests say, and judges it. A machine that
-// stands still or goes off by itself, with no test at fault, gets a second try:
-// emulated processors lock up now and then on a busy machine. The first one's
+// stands still or goes off by itself, with no test at fault, gets a second try.
+// Emulated processors lock up now and then on a busy machine. The first one's
 // last words are shown.
 func try(r release, s system, work, image string, limit time.Duration, plan []step) error {
 	rep, err := attempt(r, s, work, image, limit, plan)

@@ -5,8 +5,9 @@ package main
 // on the kernel. What rests on flanneld alone is the same on each of them, and
 // what measures time cannot be told on an emulated machine.
 var (
-	// Each call of iptables takes a fifth of a second here, so the short run has
-	// the tests in which packets cross the rules, and one of the rules alone.
+	// Each call of iptables takes a fifth of a second here. So the short
+	// run has the tests in which packets cross the rules, and one of the
+	// rules alone.
 	shortFirewall = []string{
 		"TestRulesAreAddedOnceAndRemovedWhole",
 		"TestDocker28LetsTheOverlayPassAndNothingElse",

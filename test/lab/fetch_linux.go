@@ -133,7 +133,7 @@ func downloadPackages(work string) error {
 }
 
 // DebianMirror returns where this machine gets its Debian packages from. apt
-// lists a target for every suite and component; the one wanted is the main
+// lists a target for every suite and component. The one wanted is the main
 // archive of the release that is installed, not its security updates.
 func DebianMirror() (string, error) {
 	release, err := os.ReadFile("/etc/os-release")

@@ -11,9 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PlainHost is a host that runs flannel's udp backend, as it is: a TUN device
-// without offloads, which goes away with it, and each packet in a datagram of
-// its own. Unlike a [Speaker] it has a kernel's network stack behind it.
+// PlainHost is a host that runs flannel's udp backend, as it is. It has a TUN
+// device without offloads, which goes away with it, and sends each packet in a
+// datagram of its own. Unlike a [Speaker] it has a kernel's network stack
+// behind it.
 type PlainHost struct {
 	device *os.File
 	conn   *net.UDPConn
@@ -33,7 +34,7 @@ func (h *Host) StartPlain(addr netip.Addr, mtu int, peer netip.AddrPort) *PlainH
 }
 
 // StartFlannel makes the host one that flannel has given the lease, among
-// others that have the leases in peers: device, route and subnet.env are as
+// others that have the leases in peers. Device, route and subnet.env are as
 // flannel makes them. It stops when the test ends, or before that by Stop.
 func (h *Host) StartFlannel(lease netip.Prefix, mtu int, peers map[netip.Prefix]netip.AddrPort) *PlainHost {
 	h.lab.t.Helper()
