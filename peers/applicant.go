@@ -8,7 +8,7 @@ import (
 	"flanneld/peers/internal/core"
 )
 
-// A member that gossip tells of is an applicant first. It is let in when it has
+// A member that gossip names is an applicant first. It is let in when it has
 // proven, from the endpoint that it announces, that it has the key of its node
 // ID (see question.go). So no member is up here on others' word. The exception
 // are members that a node finds when it joins for the first time.
@@ -49,7 +49,7 @@ type gone struct {
 	at     time.Time
 }
 
-// verdict is what becomes of a member that gossip tells of.
+// verdict is what becomes of a member that gossip names.
 type verdict int
 
 const (
@@ -59,7 +59,7 @@ const (
 	accepted         // it is in, and memberlist may hear of it
 )
 
-// consider takes a member that gossip tells of; about is its verified meta.
+// consider takes a member that gossip names; about is its verified meta.
 // trusted says that it is in the state of the node that was dialled to join.
 func (r *roster) consider(m memberMessage, about meta, trusted bool, now time.Time) verdict {
 	r.mu.Lock()
@@ -169,7 +169,7 @@ func (r *roster) proved(p proof, now time.Time) admission {
 	}
 	a := r.applicants[name]
 	if a == nil && r.holders[p.node] && p.at == p.asked {
-		r.there[p.at] = now // gossip has yet to tell of it
+		r.there[p.at] = now // gossip has yet to name it
 	}
 	if a == nil || a.about.at != p.at || a.about.instance != p.instance {
 		return admission{}

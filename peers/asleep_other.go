@@ -4,5 +4,5 @@ package peers
 
 import "time"
 
-// asleep is how long this host has been suspended; only Linux tells.
+// asleep is how long this host has been suspended; only Linux reports it.
 func asleep() time.Duration { return 0 }

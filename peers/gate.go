@@ -207,7 +207,7 @@ func (g *gossip) alive(m memberMessage, from netip.AddrPort, who standing, now t
 	return err
 }
 
-// member decides about a member that gossip tells of.
+// member decides about a member that gossip names.
 func (g *gossip) member(m memberMessage, trusted bool, now time.Time) (verdict, error) {
 	about, err := g.checkMember(m, trusted, now)
 	if err != nil {

@@ -93,7 +93,7 @@ func (m meta) encode(id core.Identity) []byte {
 	return append(b, id.SignStatement(metaDomain, b)...)
 }
 
-// parseMeta reads a meta; whether it is signed by its node, [verifyMeta] says.
+// parseMeta reads a meta; [verifyMeta] reports whether its node signed it.
 func parseMeta(b []byte) (meta, error) {
 	if len(b) < metaHead+ed25519.SignatureSize || len(b) > maxMetaSize || b[0] < metaVersion {
 		return meta{}, errNoMeta

@@ -20,7 +20,7 @@ import (
 const (
 	detourDelay  = 200 * time.Millisecond // after a change
 	detourAgain  = time.Second            // between two looks, at least
-	detourTold   = time.Minute            // where the kernel tells of changes
+	detourTold   = time.Minute            // where the kernel reports changes
 	detourUntold = 5 * time.Second        // where it does not
 	// detourShare is how many times as long as a look took the next one
 	// waits. On a host with many routes that change all the time, looks
@@ -172,7 +172,7 @@ func cutOff(d fib.Detour, hops []hop) []hop {
 	return all
 }
 
-// reportDetours tells the board of the detours that cut nodes off.
+// reportDetours reports the detours that cut nodes off to the board.
 func (d *daemon) reportDetours(s *surveyor) {
 	names := acquaint(d.node.Snapshot())
 	d.mu.Lock()

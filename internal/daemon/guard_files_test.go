@@ -34,7 +34,7 @@ func TestAdviceNamesWhatIsInAFilesPlace(t *testing.T) {
 	}
 }
 
-// An iptables that takes long is told of while it runs, and not afterwards.
+// An iptables that takes long is reported while it runs, and not afterwards.
 func TestSlowRunsOfIPTablesAreTold(t *testing.T) {
 	g := &guard{problems: problem.NewBoard(slog.New(slog.DiscardHandler))}
 	end := g.tellIfSlow(time.Millisecond)

@@ -19,7 +19,7 @@ const (
 	rareInterval = time.Minute
 	// maxRetry bounds the pause after failures of iptables.
 	maxRetry = 30 * time.Second
-	// slowTime is how long iptables may take before status tells of it. A
+	// slowTime is how long iptables may take before status reports that. A
 	// healthy run takes milliseconds, and may wait for the lock.
 	slowTime = 3 * time.Second
 )
@@ -33,7 +33,7 @@ const (
 
 // rulesWatch decides when the firewall rules are due for a look.
 type rulesWatch struct {
-	watcher  *ruleset.Watcher // nil: nf_tables tells nothing
+	watcher  *ruleset.Watcher // nil: nf_tables reports nothing
 	program  string           // that made the last change
 	legacy   string           // fingerprint at the last look
 	looked   time.Time
@@ -93,7 +93,7 @@ func (w *rulesWatch) changed(t *target) {
 	}
 }
 
-// tick looks at what nothing tells of: legacy tables, a failure that may have
+// tick looks at what nothing reports: legacy tables, a failure that may have
 // ended, iptables installed meanwhile.
 func (w *rulesWatch) tick(state string) {
 	since := time.Since(w.looked)
@@ -209,7 +209,7 @@ func plain(err error) string {
 	return strings.ReplaceAll(err.Error(), "firewall: ", "")
 }
 
-// fight counts repairs, and tells of a program that undoes them all the time.
+// fight counts repairs, and reports a program that undoes them all the time.
 func (w *rulesWatch) fight(repaired bool) (problem.Problem, bool) {
 	now := time.Now()
 	if repaired {

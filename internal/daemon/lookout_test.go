@@ -162,7 +162,7 @@ func TestTrialFindsWhereMembersAreReachedFrom(t *testing.T) {
 	}
 }
 
-// The kernel tells nothing when members fall silent.
+// The kernel reports nothing when members fall silent.
 func TestSilenceMakesALookDue(t *testing.T) {
 	now := time.Now()
 	l := lookout{timer: time.NewTimer(lookTold), due: now.Add(lookTold)}

@@ -14,8 +14,8 @@ import (
 	"flanneld/internal/link/rtnl"
 )
 
-// Watch tells, on a channel of capacity one, that links, IPv4 addresses, routes
-// or rules of this network namespace have changed. It ends with ctx.
+// Watch reports, on a channel of capacity one, that links, IPv4 addresses,
+// routes or rules of this network namespace have changed. It ends with ctx.
 func Watch(ctx context.Context) (<-chan struct{}, error) {
 	const rules = 1 << (unix.RTNLGRP_IPV4_RULE - 1)
 	return rtnl.WatchGroups(ctx, unix.NETLINK_ROUTE, unix.RTMGRP_LINK|unix.RTMGRP_IPV4_IFADDR|unix.RTMGRP_IPV4_ROUTE|rules)
@@ -174,7 +174,7 @@ func Ask(address netip.Addr, from Origin) (Answer, error) {
 	return a, nil
 }
 
-// refusal is the answer that an error number is: the kernel's way to tell of
+// refusal is the answer that an error number is: the kernel's way to report
 // routes that lead nowhere (net/ipv4/fib_semantics.c, fib_props).
 func refusal(err error) (Answer, error) {
 	switch {

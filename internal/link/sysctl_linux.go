@@ -20,8 +20,8 @@ const (
 	devconfRPFilter   = 8
 )
 
-// rtmgrpNetconf is the group that tells of settings, RTNLGRP_IPV4_NETCONF
-// (Linux 3.8), as a bit.
+// rtmgrpNetconf is the group that reports settings, RTNLGRP_IPV4_NETCONF (Linux
+// 3.8), as a bit.
 const rtmgrpNetconf = 1 << (unix.RTNLGRP_IPV4_NETCONF - 1)
 
 // Values of rp_filter. Strict drops a packet whose source the routing would
@@ -32,7 +32,7 @@ const (
 	rpLoose  = 2
 )
 
-// Watch tells, on a channel of capacity one, that links, addresses, routes or
+// Watch reports, on a channel of capacity one, that links, addresses, routes or
 // IPv4 settings of devices have changed. It ends with ctx.
 func Watch(ctx context.Context) (<-chan struct{}, error) {
 	return rtnl.WatchGroups(ctx, unix.NETLINK_ROUTE,

@@ -4,7 +4,7 @@
 //
 // Rules are kept in two places: nf_tables, where iptables puts its own
 // nowadays, and the legacy tables of iptables-legacy. Both have a cheap
-// fingerprint; nf_tables tells of changes as well.
+// fingerprint; nf_tables reports changes as well.
 package ruleset
 
 import "errors"

@@ -4,7 +4,7 @@ package ruleset
 
 import "context"
 
-// Watcher tells nothing here.
+// Watcher reports nothing here.
 type Watcher struct{ Changed <-chan struct{} }
 
 // Take returns an empty change.

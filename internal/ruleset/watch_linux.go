@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Watcher tells of changes of nf_tables. Changed gets a token after each
+// Watcher reports changes of nf_tables. Changed gets a token after each
 // transaction; Take says what it was. Several transactions may make one token.
 type Watcher struct {
 	Changed <-chan struct{} // capacity one; never closed
@@ -20,7 +20,7 @@ type Watcher struct {
 	change Change
 }
 
-// Watch tells of changes in this network namespace until ctx ends
+// Watch reports changes in this network namespace until ctx ends
 // (NFNLGRP_NFTABLES, Linux 3.14; the program's name since 4.14). Legacy tables
 // tell nothing; see Legacy.
 func Watch(ctx context.Context) (*Watcher, error) {

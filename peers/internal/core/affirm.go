@@ -34,7 +34,7 @@ func (c *Core) driveAffirming() {
 	c.save(func() { c.afterAffirming(raw, rec.Epoch) })
 }
 
-// afterAffirming tells of the affirmed lease, once it is durable.
+// afterAffirming announces the affirmed lease, once it is durable.
 func (c *Core) afterAffirming(raw []byte, epoch uint64) {
 	if c.claim.phase != phaseConfirmed || c.leaving {
 		return

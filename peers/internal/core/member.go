@@ -109,8 +109,8 @@ func (c *Core) expired(id NodeID) bool {
 	return !c.member(id).up && c.now-c.deadSince(id) >= c.cfg.LeaseTTL
 }
 
-// deadSince is since when a node that is not up has been dead, as seen from here.
-// One that gossip has never told of counts from when it was first heard of.
+// deadSince is since when a node that is not up has been dead, as seen from
+// here. One that gossip has never named counts from when it was first heard of.
 func (c *Core) deadSince(id NodeID) Time {
 	if m := c.members[id]; m != nil {
 		return m.since

@@ -103,7 +103,7 @@ type digestMsg struct {
 	Parts  []byte `cbor:"1,keyasint"` // 8 bytes each, most significant first
 }
 
-// encodeRumour makes the message that tells all nodes of a record.
+// encodeRumour makes the message that announces a record to all nodes.
 func encodeRumour(raw []byte) []byte {
 	return append([]byte{messageVersion, byte(msgRumour)}, raw...)
 }

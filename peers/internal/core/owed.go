@@ -27,7 +27,7 @@ func (c *Core) owed() []NodeID {
 }
 
 // formerHolders are those that hold a lease of the format before this one: no
-// other node is told of them before they are upgraded, too. In ascending order.
+// other node hears of them before they are upgraded, too. In ascending order.
 func (c *Core) formerHolders() []NodeID {
 	var ids []NodeID
 	if c.table.formerLeases == 0 {

@@ -116,7 +116,7 @@ func (l *liar) tell(to *host, msg []byte) {
 	})
 }
 
-// rumour tells all hosts of a record.
+// rumour announces a record to all hosts.
 func (l *liar) rumour(kind recordKind, rec any, by Identity) {
 	t := l.network()
 	if t == nil {

@@ -51,8 +51,8 @@ type NodeView struct {
 	// later. The host was set up anew, and the dead node can be forgotten.
 	// Zero: none.
 	Replaced NodeID
-	// Former says that only flanneld 0.1 has told of the node: it has not been
-	// upgraded yet.
+	// Former says that only flanneld 0.1 has named the node: it has not
+	// been upgraded yet.
 	Former bool
 }
 
