@@ -12,8 +12,8 @@ type bucket struct {
 	at    time.Time
 }
 
-// take takes a token of burst, of which each second gives rate back, and
-// reports whether there was one.
+// take takes a token and reports whether there was one. The bucket holds burst
+// tokens and gets rate back each second.
 func (b *bucket) take(now time.Time, burst, rate float64) bool {
 	if d := now.Sub(b.at).Seconds(); d > 0 {
 		b.spent = max(b.spent-d*rate, 0)

@@ -22,11 +22,13 @@ type Config struct {
 	SubnetMin, SubnetMax netip.Addr
 	// Subnet pins the lease: exactly this subnet or none. Zero: any.
 	Subnet netip.Prefix
-	// Reserved are subnets of other hosts that take no part in the gossip. This node claims none of them. It promises one only to a
-	// node that announces the underlay address of the host: it is that host.
+	// Reserved are subnets of other hosts that take no part in the gossip.
+	// This node claims none of them. It promises one only to a node that
+	// announces the underlay address of the host: it is that host.
 	Reserved []Reservation
-	// Prefer are subnets to claim first where they are free, the best one first. Those that are none of the network's, or are not
-	// handed out, are passed over. A lease of one is not pinned.
+	// Prefer are subnets to claim first where they are free, the best one
+	// first. Those that are none of the network's, or are not handed out,
+	// are passed over. A lease of one is not pinned.
 	Prefer []netip.Prefix
 
 	// Join lists seeds, host[:port]; without a port, [DefaultGossipPort]. A node given one never founds a network.
@@ -121,7 +123,8 @@ type OnConflict int
 const (
 	// Release hands the lost lease back and takes a new one as soon as no container uses the lost one.
 	Release OnConflict = iota
-	// Wait takes no other lease until the node is started again. The lost one is claimed when no other node holds it any more.
+	// Wait takes no other lease until the node is started again. The lost
+	// one is claimed when no other node holds it any more.
 	Wait
 )
 

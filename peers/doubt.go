@@ -79,8 +79,8 @@ func (r *roster) refuted(name string) {
 	}
 }
 
-// accused notes that another node says that a member is suspect or dead, and reports
-// whether there is such a member.
+// accused notes that another node says that a member is suspect or dead, and
+// reports whether there is such a member.
 func (r *roster) accused(name string, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -316,7 +316,7 @@ const (
 )
 
 // exchange decides about one side of a push/pull. What it lets through comes in
-// two pieces, of which the second is part of b.
+// two pieces; the second is part of b.
 func (g *gossip) exchange(b []byte, dialled bool, from netip.Addr) (head, state []byte, err error) {
 	x, ok := readExchange(b)
 	if !ok {
@@ -355,8 +355,8 @@ func (g *gossip) exchange(b []byte, dialled bool, from netip.Addr) (head, state 
 	return append(x.encode(len(x.state)+1), dialledBy), x.state, nil
 }
 
-// stream decides about the message of a stream. What it lets through comes in
-// two pieces, of which the second is part of b; neither: it is refused.
+// streamMessage decides about the message of a stream. What it lets through
+// comes in two pieces; the second is part of b. Without either it is refused.
 func (g *gossip) streamMessage(b []byte, dialled bool, from netip.Addr) (head, tail []byte, err error) {
 	if len(b) < 2 {
 		return nil, nil, errMessage

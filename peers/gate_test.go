@@ -117,8 +117,8 @@ func pour(to, from netip.Addr, port uint16, beginning []byte, until time.Time) (
 	return sent
 }
 
-// What strangers announce costs nothing, and what they send is bounded for all
-// of them together, in an open network and in a sealed one.
+// What strangers announce costs nothing, and what they send has one bound for
+// all strangers, in an open network and in a sealed one.
 func TestStreamsOfStrangersShareOneBudget(t *testing.T) {
 	frame := func(mode byte, announced uint32, content []byte) []byte {
 		b := envelope(mode)

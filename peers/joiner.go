@@ -220,9 +220,11 @@ func isHangup(said error) bool {
 	return said == nil || errors.Is(said, io.EOF) || errors.Is(said, syscall.ECONNRESET) || errors.Is(said, syscall.EPIPE)
 }
 
-// look exchanges state with the seeds, a few known nodes and others that are named. It returns with the first that answers, when all
-// have failed, after lookFor while none has taken the connection, and after lookAnswer at the latest. What is then under way ends by
-// itself, at the latest with the transport.
+// look exchanges state with the seeds, a few known nodes and others that are
+// named. It returns with the first that answers, when all have failed, after
+// lookFor while none has taken the connection, and after lookAnswer at the
+// latest. What is then under way ends by itself, at the latest with the
+// transport.
 func (j *joiner) look(ctx context.Context, also ...netip.AddrPort) {
 	ctx, cancel := context.WithTimeout(ctx, lookAnswer)
 	defer cancel()

@@ -2,8 +2,8 @@ package peers
 
 import "errors"
 
-// What a datagram or a stream is refused for. Joins are told of it in the words
-// of joinMeanings, the log in those of refusals.
+// What a datagram or a stream is refused for. Errors of joins use the words of
+// joinMeanings, the log those of refusals.
 var (
 	errOldFormat  = errors.New("flanneld 0.1")
 	errForeign    = errors.New("not flanneld's gossip")

@@ -48,7 +48,8 @@ func ResetState(dir string, log *slog.Logger) (Reset, error) {
 	return r, errors.Join(err, d.Close())
 }
 
-// hasState reports whether there is a file of a node, or something in the way of finding out.
+// hasState reports whether there is a file of a node, or something in the way
+// of finding out.
 func hasState(dir string) bool {
 	for _, name := range []string{identityFile, vaultFile, tableFile} {
 		if _, err := os.Lstat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
@@ -85,7 +86,8 @@ func (d *stateDir) reset() (Reset, error) {
 			return r, failure(ErrStateCorrupt, "%v", err)
 		}
 	}
-	// The vault first: without a network in it the table of the last one is of no account.
+	// The vault first: without a network in it the table of the last one is
+	// of no account.
 	if err := d.write(vaultFile, vaultFormat.encode(after)); err != nil {
 		return r, stateFailure(d.path, err)
 	}
@@ -99,7 +101,8 @@ func (d *stateDir) reset() (Reset, error) {
 	return r, nil
 }
 
-// readForReset reads a state file, nil where there is none; one that is corrupt is set aside.
+// readForReset reads a state file, nil where there is none; one that is corrupt
+// is set aside.
 func (d *stateDir) readForReset(f stateFile, r *Reset) ([]byte, error) {
 	content, err := f.read(d)
 	switch {

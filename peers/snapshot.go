@@ -53,7 +53,8 @@ type NodeInfo struct {
 	RTT      time.Duration // of the last gossip probe; zero: not measured
 	Start    uint64        // how often it has been started, or has moved to another underlay address
 	Since    time.Duration // how long it has been in State, for this observer
-	// ReplacedBy is the ID of the node that has this dead one's endpoint and got its lease later: the host was set up anew. "": none.
+	// ReplacedBy is the ID of the node that has this dead one's endpoint
+	// and got its lease later: the host was set up anew. "": none.
 	ReplacedBy string
 	Old        bool // known from version 0.1 only: it has not been upgraded, and takes no part
 }

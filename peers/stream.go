@@ -309,7 +309,7 @@ func (s *stream) begin() []byte {
 	return append(envelope(modeSealed), s.salt...)
 }
 
-// explain tells the other side, of which we understand nothing, how we speak.
+// explain sends our format to the other side, whose bytes we do not understand.
 func (s *stream) explain() {
 	_ = s.Conn.SetWriteDeadline(time.Now().Add(time.Second))
 	_, _ = s.Write(encodeError("refused")) // a courtesy

@@ -15,8 +15,8 @@ import (
 	"flanneld/peers/internal/core"
 )
 
-// gateOf is a gossip of which nothing runs but the gate and its transport, so
-// that a test has what passes.
+// gateOf returns a gossip in which only the gate and its transport run, so that
+// a test gets what passes.
 func gateOf(t *testing.T, ring *memberlist.Keyring) *gossip {
 	t.Helper()
 	tr, err := listen(kernel{}, nextHost(), 0)

@@ -21,10 +21,13 @@ const settleTime = 10 * time.Second
 const (
 	twinPings = 2               // tries, probeTimeout each
 	twinAgain = 5 * time.Second // before the same member is pinged again
-	// lookFor is how long a node that starts waits for the first of those it knows to take its connection. A live one does so within
-	// milliseconds; it is as long as that only where all of them are switched off.
+	// lookFor is how long a node that starts waits for the first of those
+	// it knows to take its connection. A live one does so within
+	// milliseconds; it is as long as that only where all of them are
+	// switched off.
 	lookFor = probeTimeout
-	// lookAnswer is how long it waits for one that has taken the connection: a busy host, or one that is stopped.
+	// lookAnswer is how long it waits for one that has taken the
+	// connection: a busy host, or one that is stopped.
 	lookAnswer = 2 * time.Second
 )
 
@@ -36,8 +39,9 @@ type namesake struct {
 	about    meta
 }
 
-// meet notes a namesake; about is its verified meta. One at our own address is an earlier start of ours: the port is ours now. One of
-// our own instance is ourselves, before a move.
+// meet notes a namesake; about is its verified meta. One at our own address is
+// an earlier start of ours: the port is ours now. One of our own instance is
+// ourselves, before a move.
 func (g *gossip) meet(name string, about meta) {
 	ours := g.about.Load()
 	if about.node != ours.node || about.at == g.endpoint || about.instance == ours.instance {

@@ -93,8 +93,8 @@ func drawn(n int, seed uint16) []byte {
 	return b
 }
 
-// drawBatch feeds packets and superpackets for several peers, and notes what is
-// to arrive of them under their IDs, from id on.
+// drawBatch feeds packets and superpackets for several peers. It notes under
+// their IDs, from id on, which parts are to arrive.
 func drawBatch(t *rapid.T, q *tuntest.Queue, sent map[uint16]sentPacket, id uint16) uint16 {
 	for range rapid.IntRange(1, 6).Draw(t, "packets") {
 		peer := rapid.SampledFrom(resendPeers).Draw(t, "peer")

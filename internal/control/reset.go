@@ -3,7 +3,7 @@ package control
 import "net/netip"
 
 // Reset is what `flanneld reset -o json` prints. The command works on the state
-// directory of a stopped daemon; nothing of it travels over the socket.
+// directory of a stopped daemon, without the socket.
 type Reset struct {
 	// Node is the ID that is kept, "" where the directory held no state; then
 	// the rest is empty.

@@ -72,8 +72,9 @@ func (d *daemon) preferred() []netip.Prefix {
 	return preference(d.leaseOnDisk(), found, d.itself)
 }
 
-// preference puts what preferred has found in order. Most of it is no subnet of
-// the overlay network; that is known later, and passed over then.
+// preference puts what preferred has found in order. Most of these prefixes are
+// no subnets of the overlay network. They are passed over later, when the
+// network is known.
 func preference(onDisk netip.Prefix, found []bridge, itself []config.StaticPeer) []netip.Prefix {
 	var all []netip.Prefix
 	if onDisk.IsValid() {

@@ -31,8 +31,7 @@ func rank(p control.Problem) int {
 }
 
 // judge adds to a status everything that is wrong, causes first, and the
-// verdict. What a part has reported by itself says more than what the status
-// shows of it.
+// verdict. A part's own report says more than what the status shows about it.
 func (d *daemon) judge(out *control.Status) {
 	reported := d.problems.All()
 	byItself := func(p control.Problem) bool {

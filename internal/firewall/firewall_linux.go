@@ -104,7 +104,7 @@ func Remove(ctx context.Context, device string) error {
 }
 
 // ensureTable: the chain comes before the jump, so that a jump never leads to
-// half of it. A jump in the wrong parent goes first where the chain leads to
+// half a chain. A jump in the wrong parent goes first where the chain leads to
 // that parent: iptables refuses a loop.
 func (f *Firewall) ensureTable(ctx context.Context, t table, forward []rule) (changed []string, err error) {
 	chain := chainName(f.config.Device)

@@ -22,7 +22,7 @@ type Config struct {
 	Changed func()
 }
 
-// Prober sends probes and keeps what came of them. Make one with New.
+// Prober sends probes and keeps their results. Make one with New.
 type Prober struct {
 	cfg     Config
 	token   token

@@ -65,8 +65,8 @@ func (c *Core) isCrowded(m ask) (reason string, crowded bool) {
 	return "", false
 }
 
-// unsettled counts the promises to an asker for other slots than the present one
-// of which nothing has come.
+// unsettled counts the promises to an asker, for other slots than the present
+// one, that have led to no lease.
 func (c *Core) unsettled(m ask) int {
 	n := 0
 	for _, p := range c.vault.Promises {

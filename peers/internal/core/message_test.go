@@ -8,7 +8,8 @@ import (
 // sentByTests numbers the messages that tests make.
 var sentByTests uint64
 
-// messageFrom is a message of another node to a core, signed as that core checks it.
+// messageFrom is a message of another node to a core, signed as that core
+// checks it.
 func messageFrom(from Identity, to *Core, kind messageKind, body any) []byte {
 	sentByTests++
 	b := messageOf(from, to.table.netID, to.id, 1<<20, sentByTests, kind, body) // a start above any in a test

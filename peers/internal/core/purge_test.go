@@ -44,8 +44,8 @@ func replaceHosts(t *testing.T, hosts, days, daily int, ttl time.Duration, each 
 	return nodes, forgets, members, state, vault
 }
 
-// In twice the time tables and state files do not get any larger: what is no more
-// goes out of them.
+// In twice the time tables and state files do not get any larger: entries of
+// what is gone are removed.
 func TestTablesStayBoundedWhereHostsAreReplacedEveryDay(t *testing.T) {
 	const hosts, daily = 8, 4
 	nodes, forgets, members, state, vault := replaceHosts(t, hosts, 10, daily, 2*time.Minute, nil)

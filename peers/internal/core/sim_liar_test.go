@@ -105,7 +105,7 @@ func (w *world) someHost(fits func(*host) bool) *host {
 	return pick(w, fitting...)
 }
 
-// tell delivers a message to a host, whatever comes of it.
+// tell delivers a message to a host, and ignores the outcome.
 func (l *liar) tell(to *host, msg []byte) {
 	w := l.w
 	w.after(w.delay(), func() {
