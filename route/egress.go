@@ -146,8 +146,8 @@ func (e *egress) forwardSuperpacket(b *tun.Packet) {
 	}
 }
 
-// exit chooses where a packet or superpacket of so many segments leaves: all of a
-// flow from one source, as long as it stays sparse or bulk.
+// exit chooses where a packet or superpacket of so many segments leaves. All of
+// a flow leaves from one source, as long as it stays sparse or bulk.
 func (e *egress) exit(p packet, segments int) exit {
 	flow := p.flow()
 	bulk := e.meter.count(flow, len(p), e.tick)

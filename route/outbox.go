@@ -18,9 +18,9 @@ const (
 )
 
 // outbox collects the datagrams of one batch for one Send. Everything in it is
-// made once. What it points to must stay as it is until the messages are sent:
-// packets of the batch, what is in another outbox, headers in its own arena,
-// and packets in its own memory for joined ones.
+// made once. What it points to must stay as it is until the messages are sent.
+// That is packets of the batch, what is in another outbox, headers in its own
+// arena, and packets in its own memory for joined ones.
 //
 // Packets for one peer that are of equal length and type of service form a
 // train, one message, whichever flows they are of; a shorter one ends it. Trains

@@ -144,7 +144,7 @@ type sight struct {
 // decide says what to do. An address that the host has lost is left at once for
 // another of its interface. For one elsewhere it is left when that has stood:
 // it may be back by then. For a link-local address (RFC 3927) it is left only
-// if members answer there: DHCP clients put one in the place of what will come
+// if members answer there. DHCP clients put one in the place of what will come
 // back. An address that is held is left only for one where members are known to
 // answer, if none does here. The exception is the address that this node came
 // from. A choice that changes is no reason: VPNs and virtual links bring

@@ -11,8 +11,9 @@ import (
 	"flanneld/internal/underlay"
 )
 
-// Two things make it easy to move a host here from flannel, and back: one list
-// of static peers for all hosts, and the subnet that the host has already.
+// Two things make it easy to move a host here from flannel, and back. They are
+// one list of static peers for all hosts, and the subnet that the host has
+// already.
 
 // skipSelf takes the static peers that name this host out of the configuration.
 func (d *daemon) skipSelf(u underlay.Underlay) error {

@@ -66,7 +66,7 @@ func (c *Core) isCrowded(m ask) (reason string, crowded bool) {
 }
 
 // unsettled counts the promises to an asker, for other slots than the present
-// one, that have led to no lease.
+// one, whose outcome is open.
 func (c *Core) unsettled(m ask) int {
 	n := 0
 	for _, p := range c.vault.Promises {
