@@ -21,6 +21,7 @@ const (
 // field is a network of three daemons with a stranger on their underlay.
 type field struct {
 	lab      *lab.Lab
+	args     []string // of the daemons
 	hosts    []*lab.Host
 	stranger *Stranger
 	network  [16]byte
@@ -36,7 +37,7 @@ func newField(t *testing.T, args ...string) *field {
 	l := lab.New(t)
 	h1, h2, h3 := l.Trio(args...)
 	outsider := l.Host()
-	f := &field{lab: l, hosts: []*lab.Host{h1, h2, h3}, stranger: NewStranger(t, outsider.Namespace, outsider.Addr)}
+	f := &field{lab: l, args: args, hosts: []*lab.Host{h1, h2, h3}, stranger: NewStranger(t, outsider.Namespace, outsider.Addr)}
 	f.prefix = netip.MustParsePrefix(h1.Status().Network.Prefix)
 	return f
 }

@@ -18,10 +18,7 @@ import (
 // know yet whether they are authentic.
 func TestBytesBeforeProofAreBounded(t *testing.T) {
 	t.Parallel()
-	key := filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(key, []byte(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	key := keyFile(t)
 	for _, c := range []struct {
 		name string
 		args []string
@@ -51,6 +48,16 @@ func TestBytesBeforeProofAreBounded(t *testing.T) {
 			f.healthy(t, leases)
 		})
 	}
+}
+
+// keyFile writes a cluster key.
+func keyFile(t *testing.T) string {
+	t.Helper()
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return key
 }
 
 // attackTime is how long one attack goes on, so that its cost is a mean and not

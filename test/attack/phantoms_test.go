@@ -94,7 +94,7 @@ func (f *field) deathIsKnown(t *testing.T, what string, stop func()) {
 	if took > deathKnown {
 		t.Errorf("a death was known after %v", took)
 	}
-	victim.Start("--join", f.hosts[0].Addr.String()).WaitReady(20 * time.Second)
+	victim.Start(append([]string{"--join", f.hosts[0].Addr.String()}, f.args...)...).WaitReady(20 * time.Second)
 	f.healthy(t, leases)
 }
 
