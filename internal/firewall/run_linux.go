@@ -22,8 +22,9 @@ const (
 	// and a wait for the lock; one that hangs is killed.
 	commandTime = 8 * time.Second
 	// pipeTime is how long what a killed command has started may keep its
-	// output open.
-	pipeTime = 200 * time.Millisecond
+	// output open. A command that ends by itself closes it; on a host without a
+	// free processor the end of its output may be read some time later.
+	pipeTime = 2 * time.Second
 )
 
 // iptables is the command that Docker would use: the first in PATH. It is run
