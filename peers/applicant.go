@@ -30,6 +30,7 @@ const (
 	applyFor    = 20 * time.Second // after which an applicant is dropped
 	maxGone     = 2048
 	goneFor     = 10 * time.Minute
+	goneStarts  = 4           // of one node: it is its last ones that may come back
 	admittedFor = time.Minute // for which an admitted member may take to join
 )
 
@@ -326,8 +327,21 @@ func (r *roster) bury(m *member, given bool, now time.Time) {
 		}
 	}
 	r.unbury(m.node.Name)
+	if r.goneOf[m.id] >= goneStarts {
+		r.unbury(r.oldestGone(m.id))
+	}
 	r.gone[m.node.Name] = &gone{*m, given, now}
 	r.goneOf[m.id]++
+}
+
+// oldestGone is the earliest start of a node that is up no more; r.mu is held.
+func (r *roster) oldestGone(id core.NodeID) (name string) {
+	for other, g := range r.gone {
+		if g.member.id == id && (name == "" || g.member.start < r.gone[name].member.start) {
+			name = other
+		}
+	}
+	return name
 }
 
 // unbury forgets a member that was up; r.mu is held.

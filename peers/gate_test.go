@@ -598,8 +598,8 @@ func TestRestartsOfOthersLeaveNothing(t *testing.T) {
 	if len(r.members) != nodes || len(r.nodes) != nodes || len(r.at) != nodes || len(r.doubts) != 0 || len(r.addrs) != 1 {
 		t.Errorf("%d members of %d nodes at %d endpoints of %d addresses, %d doubts", len(r.members), len(r.nodes), len(r.at), len(r.addrs), len(r.doubts))
 	}
-	if len(r.gone) > maxGone {
-		t.Errorf("%d are remembered that are gone", len(r.gone))
+	if len(r.gone) > maxGone || len(r.gone) > nodes*goneStarts {
+		t.Errorf("%d starts of %d nodes are remembered that are gone", len(r.gone), nodes)
 	}
 	r.tidy(now.Add(goneFor + time.Hour))
 	if len(r.gone) != 0 || len(r.goneOf) != 0 || len(r.admitted) > nodes || len(r.applicants) != 0 {
