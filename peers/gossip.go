@@ -76,7 +76,6 @@ type gossip struct {
 	identity  core.Identity
 	limits    limits
 	questions *questions
-	joined    atomic.Bool    // another node's state has come in
 	limited   atomic.Uint64  // datagrams over a limit
 	refused   atomic.Uint64  // datagrams that made no sense or were not for us
 	name      string         // our member name
@@ -97,7 +96,6 @@ type gossip struct {
 	reliable                             chan reliableSend
 	workers                              sync.WaitGroup
 	unsent                               sync.WaitGroup // reliable sends queued or under way
-	asking                               chan struct{}  // a token for each question to a member in doubt
 
 	// The core's goroutine has these.
 	started time.Time
