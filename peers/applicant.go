@@ -43,6 +43,12 @@ type applicant struct {
 	until  time.Time     // when it is dropped
 }
 
+// admitted is a member that memberlist may have.
+type admitted struct {
+	at          time.Time
+	incarnation uint32 // the greatest that gossip has told of before it was in
+}
+
 // gone is a member that was up, and needs a proof to be up again.
 type gone struct {
 	member member
@@ -72,11 +78,12 @@ func (r *roster) consider(m memberMessage, about meta, trusted bool, now time.Ti
 		in.incarnation = max(in.incarnation, m.incarnation)
 		return accepted
 	}
-	if _, ok := r.admitted[m.node]; ok {
+	if a := r.admitted[m.node]; a != nil {
+		a.incarnation = max(a.incarnation, m.incarnation)
 		return accepted
 	}
 	if trusted && r.gone[m.node] == nil {
-		r.admitted[m.node] = now
+		r.admitted[m.node] = &admitted{now, m.incarnation}
 		return accepted
 	}
 	if a := r.applicants[m.node]; a != nil {
@@ -143,8 +150,7 @@ func (r *roster) metaOf(name string, encoded []byte) (meta, bool) {
 func (r *roster) allowed(name string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	_, ok := r.admitted[name]
-	return ok || r.members[name] != nil
+	return r.admitted[name] != nil || r.members[name] != nil
 }
 
 // admission is what a proof led to.
@@ -155,10 +161,18 @@ type admission struct {
 }
 
 // proved takes a proof in. A member's own doubt ends; an applicant is let in.
-func (r *roster) proved(p proof, now time.Time) admission {
+// One that proves to be in another network than ours is put out.
+func (r *roster) proved(p proof, ours core.NetworkID, now time.Time) admission {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	name := p.name()
+	if differ(p.network, ours) {
+		delete(r.applicants, name)
+		if m := r.members[name]; m != nil && m.endpoint() == p.at {
+			return admission{out: r.putOut(m)}
+		}
+		return admission{}
+	}
 	if m := r.members[name]; m != nil {
 		if m.endpoint() != p.at {
 			return admission{}
@@ -180,7 +194,7 @@ func (r *roster) proved(p proof, now time.Time) admission {
 		return admission{proof: true}
 	}
 	delete(r.applicants, name)
-	r.admitted[name] = now
+	r.admitted[name] = &admitted{now, a.member.incarnation}
 	if g := r.gone[name]; g != nil {
 		r.comeBack(g, p, now)
 	}
@@ -225,8 +239,34 @@ func (r *roster) makeRoom(id core.NodeID, now time.Time) (out accusation, ok boo
 	if now.Sub(oldest.since) < newcomerAge {
 		return out, false
 	}
-	r.remove(oldest, false)
-	return accusation{oldest.incarnation, oldest.node.Name, ""}, true
+	return r.putOut(oldest), true
+}
+
+// putOut removes a member, and returns the accusation that has memberlist remove
+// it as well; r.mu is held.
+func (r *roster) putOut(m *member) accusation {
+	r.remove(m, false)
+	return accusation{m.incarnation, m.node.Name, ""}
+}
+
+// leaveTo removes the members and applicants that are in another network than
+// ours. Those came in while this node was in none. It returns accusations for
+// memberlist.
+func (r *roster) leaveTo(ours core.NetworkID) []accusation {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, a := range r.applicants {
+		if differ(a.about.network, ours) {
+			delete(r.applicants, name)
+		}
+	}
+	var all []accusation
+	for _, m := range r.members {
+		if differ(m.meta.network, ours) {
+			all = append(all, r.putOut(m))
+		}
+	}
+	return all
 }
 
 // know tells the roster which nodes hold a lease, and where their gossip is.
@@ -306,8 +346,8 @@ func (r *roster) takeFound(most int) []netip.AddrPort {
 func (r *roster) tidy(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for name, at := range r.admitted {
-		if r.members[name] == nil && now.Sub(at) > admittedFor {
+	for name, a := range r.admitted {
+		if r.members[name] == nil && now.Sub(a.at) > admittedFor {
 			delete(r.admitted, name)
 		}
 	}

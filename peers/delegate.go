@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+
+	"flanneld/peers/internal/core"
 )
 
 // delegate is what memberlist calls. It calls most of this with its lock held, so everything here copies, posts and returns;
@@ -89,10 +91,16 @@ func usableEndpoint(at, ours netip.AddrPort) bool {
 
 // otherNetwork is an error when two nodes are in different networks.
 func otherNetwork(ours *meta, theirs meta) error {
-	if ours.network.IsZero() || theirs.network.IsZero() || ours.network == theirs.network {
+	if !differ(ours.network, theirs.network) {
 		return nil
 	}
 	return fmt.Errorf("%w: it is in network %s, this node in %s", errOtherNetwork, theirs.networkName(), ours.networkName())
+}
+
+// differ reports whether two nodes are in different networks; one that is in
+// none yet may come into either.
+func differ(one, other core.NetworkID) bool {
+	return !one.IsZero() && !other.IsZero() && one != other
 }
 
 // What a merge is refused for; the texts are for people on both sides.

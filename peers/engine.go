@@ -239,14 +239,11 @@ func (e *engine) announce(eff core.Effects) {
 
 // updateMeta has the member's meta follow the core's network.
 func (e *engine) updateMeta() {
-	about := *e.gossip.about.Load()
-	if !about.network.IsZero() || !e.approved {
+	if !e.gossip.about.Load().network.IsZero() || !e.approved {
 		return
 	}
 	n := e.core.Network()
-	about.network, about.prefix = n.ID(), n.Prefix
-	about.version++
-	e.gossip.about.Store(&about)
+	e.gossip.enter(n.ID(), n.Prefix)
 	e.encode()
 	notify(e.metaNews)
 }

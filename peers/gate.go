@@ -292,7 +292,7 @@ func (g *gossip) settle(b []byte, now time.Time) {
 		}
 		return
 	}
-	a := g.roster.proved(p, now)
+	a := g.roster.proved(p, g.about.Load().network, now)
 	if a.in.node != "" {
 		g.deliver(a.in.encode(), g.endpoint)
 	}
@@ -325,7 +325,8 @@ func (g *gossip) exchange(b []byte, dialled bool, from netip.Addr) (head, state 
 	now := time.Now()
 	trusted := dialled && g.about.Load().network.IsZero()
 	kept := x.members[:0]
-	var why error // the first of those that are not let in
+	others := false // some are let in, beside this node itself
+	var why error   // the first of those that are not let in
 	for _, m := range x.members {
 		if m.node != g.name && m.state != 0 {
 			if g.roster.accused(m.node, now) {
@@ -337,6 +338,7 @@ func (g *gossip) exchange(b []byte, dialled bool, from netip.Addr) (head, state 
 		switch {
 		case v == accepted:
 			kept = append(kept, m)
+			others = others || m.node != g.name
 		case err != nil && why == nil && !errors.Is(err, errNoRoom):
 			why = err
 			if !dialled && m.at.Addr() == from {
@@ -344,7 +346,7 @@ func (g *gossip) exchange(b []byte, dialled bool, from netip.Addr) (head, state 
 			}
 		}
 	}
-	if dialled && len(kept) == 0 && why != nil {
+	if dialled && !others && why != nil {
 		return nil, nil, why
 	}
 	x.members = kept

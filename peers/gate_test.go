@@ -418,7 +418,7 @@ func TestNewcomersAreBounded(t *testing.T) {
 		return key, r.consider(memberMessage{node: m.name(), at: m.at, meta: m.encode(key), vsn: make([]byte, maxVsn)}, m, false, now)
 	}
 	prove := func(key core.Identity, at netip.AddrPort, now time.Time) bool {
-		a := r.proved(proof{node: key.ID(), start: 1, instance: 1, at: at}, now)
+		a := r.proved(proof{node: key.ID(), start: 1, instance: 1, at: at}, core.NetworkID{}, now)
 		if a.in.node != "" {
 			r.put(&memberlist.Node{Name: a.in.node, Addr: a.in.at.Addr().AsSlice(), Port: a.in.at.Port(), Meta: a.in.meta})
 		}

@@ -179,6 +179,18 @@ func (g *gossip) stop() {
 	g.workers.Wait()
 }
 
+// enter has this node be in a network. Members of other networks, which may have
+// come in before, are put out.
+func (g *gossip) enter(network core.NetworkID, prefix netip.Prefix) {
+	about := *g.about.Load()
+	about.network, about.prefix = network, prefix
+	about.version++
+	g.about.Store(&about)
+	for _, a := range g.roster.leaveTo(network) {
+		g.tell(typeDead, a)
+	}
+}
+
 // setState sets what the next push/pull says: our identity, and the core's
 // state, whole in a join and brief otherwise.
 func (g *gossip) setState(state, brief []byte) {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -117,7 +118,7 @@ func (j *joiner) round(ctx context.Context) {
 	for _, s := range j.list() {
 		try(func() { j.trySeed(ctx, s, live) })
 	}
-	for _, at := range j.someLost(live) {
+	for _, at := range j.someLost(live, found) {
 		try(func() { j.tryLost(at) })
 	}
 	tries.Wait()
@@ -139,12 +140,13 @@ func (j *joiner) list() []*seedState {
 	return append([]*seedState(nil), j.seeds...)
 }
 
-// someLost picks a few endpoints of nodes that are not up, at random.
-func (j *joiner) someLost(live map[netip.AddrPort]bool) []netip.AddrPort {
-	var some []netip.AddrPort
+// someLost picks a few endpoints of nodes that are not up: those that were found
+// to be there, then others at random.
+func (j *joiner) someLost(live map[netip.AddrPort]bool, found []netip.AddrPort) []netip.AddrPort {
+	some := slices.Clone(found)
 	lost, self := *j.lost.Load(), j.gossip.Load().endpoint
 	for _, i := range rand.Perm(len(lost)) {
-		if at := lost[i]; !live[at] && at != self && len(some) < rememberedMost {
+		if at := lost[i]; !live[at] && at != self && len(some) < rememberedMost && !slices.Contains(some, at) {
 			some = append(some, at)
 		}
 	}
@@ -228,7 +230,7 @@ func isHangup(said error) bool {
 func (j *joiner) look(ctx context.Context, also ...netip.AddrPort) {
 	ctx, cancel := context.WithTimeout(ctx, lookAnswer)
 	defer cancel()
-	seeds, nodes := j.list(), append(also, j.someLost(nil)...)
+	seeds, nodes := j.list(), append(also, j.someLost(nil, nil)...)
 	results := make(chan error, len(seeds)+len(nodes))
 	for _, s := range seeds {
 		go func() {

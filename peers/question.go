@@ -13,8 +13,8 @@ import (
 
 // What a node believes of another one's life rests on what that one has signed.
 // A question has a random nonce. The answer proves that the node is there now.
-// It is the node's signature of the nonce, the start, the instance and the
-// endpoint it answers for. memberlist's own pings prove nothing: a program that
+// It is the node's signature of the nonce, the start, the instance, the network
+// and the endpoint it answers for. memberlist's own pings prove nothing: a program that
 // guesses a number can acknowledge one.
 //
 // A question, big endian. It is as long as its proof, so that a node sends no more
@@ -35,9 +35,10 @@ import (
 //	65  1  length of the address (4 or 16)
 //	66  16 address of the endpoint, zeros behind 4
 //	82  2  port
-//	84  64 signature of all before it
+//	84  16 network ID, zero while in none
+//	100 64 signature of all before it
 const (
-	proofSize   = 84 + ed25519.SignatureSize
+	proofSize   = 100 + ed25519.SignatureSize
 	proofDomain = "proof of life"
 	nonceSize   = 16
 
@@ -50,6 +51,7 @@ type proof struct {
 	node     core.NodeID
 	start    uint64
 	instance uint64
+	network  core.NetworkID // zero: it is in none yet
 	at       netip.AddrPort
 	asked    netip.AddrPort // where the question went
 	rtt      time.Duration
@@ -74,7 +76,7 @@ func parseQuestion(b []byte) (nonce [nonceSize]byte, to core.NodeID, ok bool) {
 
 // encodeProof answers a question.
 func encodeProof(nonce [nonceSize]byte, self meta, id core.Identity) []byte {
-	b := make([]byte, 84, proofSize)
+	b := make([]byte, 100, proofSize)
 	b[0] = typeProof
 	copy(b[1:], nonce[:])
 	copy(b[17:], id.Public())
@@ -84,6 +86,7 @@ func encodeProof(nonce [nonceSize]byte, self meta, id core.Identity) []byte {
 	b[65] = byte(len(addr))
 	copy(b[66:82], addr)
 	binary.BigEndian.PutUint16(b[82:], self.at.Port())
+	copy(b[84:100], self.network[:])
 	return append(b, id.SignStatement(proofDomain, b)...)
 }
 
@@ -96,7 +99,8 @@ func parseProof(b []byte) (nonce [nonceSize]byte, p proof, ok bool) {
 	p = proof{
 		node:  core.NodeIDOf(b[17:49]),
 		start: binary.BigEndian.Uint64(b[49:]), instance: binary.BigEndian.Uint64(b[57:]),
-		at: netip.AddrPortFrom(addr, binary.BigEndian.Uint16(b[82:])),
+		at:      netip.AddrPortFrom(addr, binary.BigEndian.Uint16(b[82:])),
+		network: core.NetworkID(b[84:100]),
 	}
 	return [nonceSize]byte(b[1:17]), p, ok && p.start <= maxStart && !addr.Is4In6()
 }

@@ -52,7 +52,7 @@ type roster struct {
 	addrs   map[netip.Addr]int                 // how many members an address has
 
 	applicants map[string]*applicant        // by member name
-	admitted   map[string]time.Time         // names that memberlist may have, since when
+	admitted   map[string]*admitted         // by member name
 	gone       map[string]*gone             // members that were up
 	goneOf     map[core.NodeID]int          // how many of them a node has
 	identities *allowance                   // of identities without a lease
@@ -80,7 +80,7 @@ func newRoster(self core.NodeID, suspect time.Duration) *roster {
 		at:      map[netip.AddrPort]*member{},
 		addrs:   map[netip.Addr]int{},
 
-		applicants: map[string]*applicant{}, admitted: map[string]time.Time{}, gone: map[string]*gone{}, goneOf: map[core.NodeID]int{}, there: map[netip.AddrPort]time.Time{},
+		applicants: map[string]*applicant{}, admitted: map[string]*admitted{}, gone: map[string]*gone{}, goneOf: map[core.NodeID]int{}, there: map[netip.AddrPort]time.Time{},
 		identities: newAllowance(newcomersPerAddr, newcomerRefill, 4*maxApplicants),
 	}
 }
@@ -118,6 +118,8 @@ func (r *roster) put(n *memberlist.Node) {
 	defer r.mu.Unlock()
 	if old := r.members[n.Name]; old != nil {
 		m.rtt, m.suspected, m.proved, m.since, m.incarnation = old.rtt, old.suspected, old.proved, old.since, old.incarnation
+	} else if a := r.admitted[n.Name]; a != nil {
+		m.incarnation = a.incarnation
 	}
 	r.refuted(n.Name)
 	r.enter(m)

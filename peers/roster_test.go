@@ -34,7 +34,7 @@ func startOf(id core.Identity, start uint64, port uint16) *memberlist.Node {
 // prove has a member prove that it is there.
 func (r *roster) prove(id core.Identity, start uint64, port uint16, rtt time.Duration, now time.Time) admission {
 	m := metaOf(id, start, port)
-	return r.proved(proof{node: m.node, start: start, instance: m.instance, at: m.at, rtt: rtt}, now)
+	return r.proved(proof{node: m.node, start: start, instance: m.instance, at: m.at, rtt: rtt}, core.NetworkID{}, now)
 }
 
 func TestLatestLiveStartOfANodeCounts(t *testing.T) {

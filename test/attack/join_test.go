@@ -65,6 +65,7 @@ func (s *Stranger) proof(nonce []byte) []byte {
 	b = append(append(b, byte(len(s.addr.AsSlice()))), make([]byte, 16)...)
 	copy(b[66:82], s.addr.AsSlice())
 	b = binary.BigEndian.AppendUint16(b, gossipPort)
+	b = append(b, make([]byte, 16)...) // in no network
 	return append(b, statement(s.Key, "proof of life", b)...)
 }
 
