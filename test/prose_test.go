@@ -1,0 +1,212 @@
+package test
+
+import (
+	"go/scanner"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+const (
+	tabWidth      = 4   // columns
+	commentWidth  = 80  // columns
+	markdownWidth = 100 // columns of prose; code blocks are free
+	tableWidth    = 120 // columns of a table's row
+)
+
+// prose is what a person reads in one file: the comments of a Go file, or a
+// Markdown document.
+type prose struct {
+	file     string // relative to the module's root
+	passages []passage
+	wide     []int // numbers of the lines that are too wide
+}
+
+// A passage is one paragraph, list item, heading or table cell. Code and
+// quoted text in it are replaced by one word each.
+type passage struct {
+	line int // of its beginning
+	text string
+}
+
+var (
+	codeSpan   = regexp.MustCompile("`[^`]*`")
+	quotation  = regexp.MustCompile(`"[^"]*"|“[^”]*”`)
+	linkTarget = regexp.MustCompile(`\]\([^)]*\)`)
+	listItem   = regexp.MustCompile(`^\s*([-*+]|\d+\.)\s+`)
+	notProse   = regexp.MustCompile(`^//(go:|line |export |\S+:\S)`)
+)
+
+// add appends a passage that begins at a line, unless nothing is left of it.
+func (p *prose) add(line int, text string) {
+	text = linkTarget.ReplaceAllString(text, "]")
+	text = codeSpan.ReplaceAllString(text, " code ")
+	text = quotation.ReplaceAllString(text, " quoted ")
+	if text = strings.TrimSpace(text); text != "" {
+		p.passages = append(p.passages, passage{line, text})
+	}
+}
+
+func columns(line string) int {
+	tabs := strings.Count(line, "\t")
+	return utf8.RuneCountInString(line) + tabs*(tabWidth-1)
+}
+
+// comments returns the prose of a Go file. Indented lines of a comment are
+// code. A comment behind code has the width of that code and is not measured.
+func comments(name string, source []byte) prose {
+	p := prose{file: name}
+	lines := strings.Split(string(source), "\n")
+	files := token.NewFileSet()
+	file := files.AddFile(name, -1, len(source))
+	var s scanner.Scanner
+	s.Init(file, source, func(token.Position, string) {}, scanner.ScanComments)
+	var text []string
+	begin, last := 0, 0
+	flush := func() {
+		p.add(begin, strings.Join(text, " "))
+		text = nil
+	}
+	for {
+		pos, tok, literal := s.Scan()
+		if tok == token.EOF {
+			break
+		}
+		if tok != token.COMMENT || notProse.MatchString(literal) {
+			continue
+		}
+		number := files.Position(pos).Line
+		alone := strings.HasPrefix(strings.TrimSpace(lines[number-1]), literal[:2])
+		if !alone || number != last+1 {
+			flush()
+		}
+		for i, line := range strings.Split(literal, "\n") {
+			if alone && columns(lines[number-1+i]) > commentWidth {
+				p.wide = append(p.wide, number+i)
+			}
+			line = strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(line, "//"), "/*"), "*/")
+			code := strings.HasPrefix(line, "\t") || strings.HasPrefix(line, "   ")
+			switch {
+			case strings.TrimSpace(line) == "" || code && !listItem.MatchString(line):
+				flush()
+				continue
+			case listItem.MatchString(line):
+				flush()
+			}
+			if text == nil {
+				begin = number + i
+			}
+			text = append(text, strings.TrimSpace(line))
+			last = number + i
+		}
+	}
+	flush()
+	return p
+}
+
+// markdown returns the prose of a Markdown document.
+func markdown(name string, source []byte) prose {
+	p := prose{file: name}
+	var text []string
+	var begin, margin int // margin is the indentation of the list item's text
+	fenced, code, blank := false, false, true
+	flush := func() {
+		p.add(begin, strings.Join(text, " "))
+		text = nil
+	}
+	for i, line := range strings.Split(string(source), "\n") {
+		number, bare := i+1, strings.TrimSpace(line)
+		indent := len(line) - len(strings.TrimLeft(line, " "))
+		if strings.HasPrefix(bare, "```") {
+			flush()
+			fenced = !fenced
+			continue
+		}
+		if indent == 0 && bare != "" && !listItem.MatchString(line) && blank {
+			margin = 0
+		}
+		code = bare != "" && indent >= margin+4 && (blank || code) && !listItem.MatchString(line)
+		if fenced || code || bare == "" {
+			flush()
+			blank = bare == ""
+			code = code || blank && code
+			continue
+		}
+		blank = false
+		if strings.HasPrefix(bare, "|") {
+			flush()
+			if columns(line) > tableWidth {
+				p.wide = append(p.wide, number)
+			}
+			if strings.Trim(bare, "|-: ") != "" {
+				for _, cell := range strings.Split(strings.Trim(bare, "|"), "|") {
+					p.add(number, cell)
+				}
+			}
+			continue
+		}
+		if columns(line) > markdownWidth && strings.Contains(bare, " ") {
+			p.wide = append(p.wide, number)
+		}
+		heading := strings.HasPrefix(bare, "#")
+		if mark := listItem.FindString(line); mark != "" || heading {
+			flush()
+			margin = len(mark)
+			line = line[len(mark):]
+		}
+		if text == nil {
+			begin = number
+		}
+		text = append(text, strings.TrimSpace(strings.TrimLeft(line, " >#")))
+		if heading {
+			flush()
+			margin = 0
+		}
+	}
+	flush()
+	return p
+}
+
+// room is the part of the repository that answers for a file: a Markdown
+// document for itself, a Go file's top folder for the file.
+func room(file string) string {
+	if top, _, found := strings.Cut(file, "/"); found && strings.HasSuffix(file, ".go") {
+		return top
+	}
+	return file
+}
+
+// allProse reads the module's Go files and Markdown documents.
+func allProse(t *testing.T) (all []prose) {
+	t.Helper()
+	root := moduleRoot(t)
+	err := filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			if name := entry.Name(); name == ".git" || name == "testdata" || name == "bin" {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		read := map[string]func(string, []byte) prose{".go": comments, ".md": markdown}[filepath.Ext(path)]
+		if read == nil {
+			return nil
+		}
+		source, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		all = append(all, read(strings.TrimPrefix(path, root+"/"), source))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
