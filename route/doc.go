@@ -16,6 +16,12 @@
 // sparse ones, which have a lane of their own. So nothing a lane does waits for
 // another goroutine, and a table change waits for no lane.
 //
+// Routes come from above. The caller stores all of them in a Feed, which
+// reports each route that was added, changed or removed to its sinks:
+//
+//	Feed.Store(all routes) --- differences ---> Table, which the lanes read
+//	                                       \--> other Sinks, such as kernel paths
+//
 // What is decided about a packet is a pure function of the packet and the
 // snapshot, and is named by a Reason when the packet is dropped.
 package route

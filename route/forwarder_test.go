@@ -37,7 +37,7 @@ func testEntries() []Entry {
 func testConfig(tb testing.TB, lanes ...Lane) Config {
 	tb.Helper()
 	table := new(Table)
-	if err := table.Store(testEntries()); err != nil {
+	if err := table.store(testEntries()); err != nil {
 		tb.Fatal(err)
 	}
 	return Config{Lanes: lanes, Table: table, Lease: testLease, MTU: 1472, Logger: discard}
@@ -309,7 +309,7 @@ func TestTableChangeTakesEffectWithTheNextBatch(t *testing.T) {
 	if sent := n.conn.Sent(1); sent[0].Addr.String() != "192.0.2.2:8285" {
 		t.Errorf("sent to %s", sent[0].Addr)
 	}
-	if err := n.table.Store([]Entry{via("10.244.2.0/24", testPeer("moved", "192.0.2.9:1"))}); err != nil {
+	if err := n.table.store([]Entry{via("10.244.2.0/24", testPeer("moved", "192.0.2.9:1"))}); err != nil {
 		t.Fatal(err)
 	}
 	n.queue.Feed(spec{}.build())

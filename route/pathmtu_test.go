@@ -88,7 +88,7 @@ func TestPacketThatMustNotBeCutIsAnswered(t *testing.T) {
 func TestPeersDeviceMTUCounts(t *testing.T) {
 	n := start(t)
 	small := NewPeer("small", netip.MustParseAddrPort("192.0.2.9:8285"), 600)
-	if err := n.table.Store([]Entry{via("10.244.2.0/24", small)}); err != nil {
+	if err := n.table.store([]Entry{via("10.244.2.0/24", small)}); err != nil {
 		t.Fatal(err)
 	}
 	n.queue.Feed(spec{payload: pattern(1000)}.build())
@@ -135,7 +135,7 @@ func TestNoPacketIsLostUnseen(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q, c := tuntest.NewQueue(), encaptest.NewConn()
 		cfg := Config{Lanes: []Lane{fakeLane(q, c)}, Table: new(Table), Lease: testLease, MTU: 2000, Logger: discard}
-		if err := cfg.Table.Store(testEntries()); err != nil {
+		if err := cfg.Table.store(testEntries()); err != nil {
 			t.Fatal(err)
 		}
 		e := newEgress(cfg.Lanes[0], &cfg, newAnswerLimit(), newMeter())

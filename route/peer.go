@@ -50,7 +50,7 @@ func NewPeer(name string, endpoint netip.AddrPort, mtu int) *Peer {
 
 // Update sets where the peer's datagrams go, and the MTU of its device, in
 // bytes; zero when it is not known. The endpoint counts from the next
-// Table.Store on. A path MTU learned on the way to another address is forgotten.
+// Feed.Store on. A path MTU learned on the way to another address is forgotten.
 func (p *Peer) Update(endpoint netip.AddrPort, mtu int) {
 	old := p.endpoint.Swap(&endpoint)
 	if old != nil && old.Addr() != endpoint.Addr() {

@@ -160,7 +160,7 @@ func TestWhatIsSentAgainIsWhatWasSent(t *testing.T) {
 		lane := fakeLane(q, c.Conn)
 		lane.Conn = c
 		cfg := Config{Lanes: []Lane{lane}, Table: new(Table), Lease: testLease, MTU: 9000, Logger: discard}
-		if err := cfg.Table.Store(append(testEntries(), via("10.244.6.0/24", testPeer("f", "192.0.2.6:8285")))); err != nil {
+		if err := cfg.Table.store(append(testEntries(), via("10.244.6.0/24", testPeer("f", "192.0.2.6:8285")))); err != nil {
 			t.Fatal(err)
 		}
 		e := newEgress(lane, &cfg, newAnswerLimit(), newMeter())

@@ -43,7 +43,7 @@ func BenchmarkRoutes(b *testing.B) {
 func benchmarkRoutes(b *testing.B, routes, flows int) {
 	e, _, q, _ := fullLoops(b)
 	entries := manyRoutes(routes)
-	if err := e.table.Store(entries); err != nil {
+	if err := e.table.store(entries); err != nil {
 		b.Fatal(err)
 	}
 	batches := batchesTo(entries, flows)
@@ -85,7 +85,7 @@ func BenchmarkLookup(b *testing.B) {
 	for _, n := range tableSizes {
 		b.Run(fmt.Sprintf("routes=%d", n), func(b *testing.B) {
 			var table Table
-			if err := table.Store(manyRoutes(n)); err != nil {
+			if err := table.store(manyRoutes(n)); err != nil {
 				b.Fatal(err)
 			}
 			random := rand.New(rand.NewPCG(1, 2))
@@ -155,13 +155,14 @@ func BenchmarkStreamWhileRoutesChange(b *testing.B) {
 // changer stores a table again and again, one peer of which has moved.
 type changer struct {
 	tb      testing.TB
-	table   *Table
+	feed    Feed
 	entries []Entry
 	changes int
 }
 
 func newChanger(tb testing.TB, table *Table, n int) *changer {
-	c := &changer{tb: tb, table: table, entries: manyRoutes(n)}
+	c := &changer{tb: tb, entries: manyRoutes(n)}
+	c.feed.Add(table)
 	c.change()
 	return c
 }
@@ -169,7 +170,7 @@ func newChanger(tb testing.TB, table *Table, n int) *changer {
 func (c *changer) change() {
 	p := c.entries[c.changes%len(c.entries)].Peer
 	p.Update(netip.AddrPortFrom(p.Endpoint().Addr(), uint16(8285+c.changes%1000)), 0)
-	if err := c.table.Store(c.entries); err != nil {
+	if err := c.feed.Store(c.entries); err != nil {
 		c.tb.Error(err)
 	}
 	c.changes++

@@ -242,7 +242,7 @@ func TestSuperpacketsAcrossTwoNodes(t *testing.T) {
 		b.SetOffloads(o)
 		other := testConfig(t, fakeLane(b, back))
 		other.Lease = netip.MustParsePrefix("10.244.2.0/24")
-		if err := other.Table.Store([]Entry{via("10.244.1.0/24", testPeer("a", "192.0.2.1:8285"))}); err != nil {
+		if err := other.Table.store([]Entry{via("10.244.1.0/24", testPeer("a", "192.0.2.1:8285"))}); err != nil {
 			rt.Fatal(err)
 		}
 		g := newIngress(other.Lanes[0], &other, newAnswerLimit(), newMeter())

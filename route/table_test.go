@@ -18,9 +18,38 @@ func via(prefix string, p *Peer) Entry {
 	return Entry{Prefix: netip.MustParsePrefix(prefix), Kind: Via, Peer: p}
 }
 
+// fedTable is a table with a feed of its own.
+type fedTable struct {
+	*Table
+	feed Feed
+}
+
+func newFedTable() *fedTable {
+	t := &fedTable{Table: new(Table)}
+	t.feed.Add(t.Table)
+	return t
+}
+
+func (t *fedTable) Store(entries []Entry) error { return t.feed.Store(entries) }
+
+// store replaces all routes of a table, in several steps.
+func (t *Table) store(entries []Entry) error {
+	var next Feed
+	if err := next.Store(entries); err != nil {
+		return err
+	}
+	var gone []Change
+	for _, hop := range t.load().hops.All() {
+		gone = append(gone, Change{Old: hop})
+	}
+	t.Apply(gone)
+	next.Add(t)
+	return nil
+}
+
 func TestLookup(t *testing.T) {
 	b, c := testPeer("b", "192.0.2.2:8285"), testPeer("c", "192.0.2.3:9000")
-	var table Table
+	table := newFedTable()
 	err := table.Store([]Entry{
 		{Prefix: netip.MustParsePrefix("10.244.1.0/24"), Kind: Local},
 		via("10.244.2.0/24", b),
@@ -60,7 +89,7 @@ func TestZeroTableIsEmpty(t *testing.T) {
 
 func TestBadEntriesAreRefusedAndChangeNothing(t *testing.T) {
 	b := testPeer("b", "192.0.2.2:8285")
-	var table Table
+	table := newFedTable()
 	if err := table.Store([]Entry{via("10.244.2.0/24", b)}); err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +121,7 @@ func TestEndpointCountsFromTheNextStore(t *testing.T) {
 	b := testPeer("b", "192.0.2.2:8285")
 	entries := []Entry{via("10.244.2.0/24", b)}
 	addr := netip.MustParseAddr("10.244.2.1")
-	var table Table
+	table := newFedTable()
 	if err := table.Store(entries); err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +150,7 @@ func TestLongestPrefixWins(t *testing.T) {
 		for _, p := range prefixes {
 			entries = append(entries, Entry{Prefix: p, Kind: Via, Peer: peer})
 		}
-		var table Table
+		table := newFedTable()
 		if err := table.Store(entries); err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +176,7 @@ func TestTablesThatFollowEachOther(t *testing.T) {
 		for i := range peers {
 			peers[i] = testPeer(fmt.Sprint(i), fmt.Sprintf("192.0.2.%d:8285", i/2)) // some share an address
 		}
-		var table Table
+		table := newFedTable()
 		type state struct {
 			snapshot *snapshot
 			view     string
@@ -157,7 +186,7 @@ func TestTablesThatFollowEachOther(t *testing.T) {
 			p := rapid.SampledFrom(peers).Draw(t, "who moves")
 			p.Update(netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, rapid.ByteMax(3).Draw(t, "to")}), 8285), 0)
 			entries := drawEntries(t, peers)
-			var fresh Table
+			fresh := newFedTable()
 			err, freshErr := table.Store(entries), fresh.Store(entries)
 			if fmt.Sprint(err) != fmt.Sprint(freshErr) {
 				t.Fatalf("%v: %v, but %v as the first", entries, err, freshErr)
@@ -220,7 +249,7 @@ func view(s *snapshot) string {
 // Readers see either the old state or the new one, and nobody waits.
 func TestStoreWhileLookingUp(t *testing.T) {
 	peers := []*Peer{testPeer("0", "192.0.2.2:8285"), testPeer("1", "192.0.2.3:8285")}
-	var table Table
+	table := newFedTable()
 	store := func(i int) {
 		if err := table.Store([]Entry{via("10.244.2.0/24", peers[i%2]), via("10.244.3.0/24", peers[i%2])}); err != nil {
 			t.Error(err)

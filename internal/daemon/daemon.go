@@ -50,7 +50,8 @@ type daemon struct {
 	node     *peers.Node
 	server   *control.Server
 	sockets  []*encap.Conn // bound at the start, taken over by the first plane
-	table    route.Table
+	routes   route.Feed    // of everything below
+	table    route.Table   // what the lanes forward by
 	notify   notifier
 	problems *problem.Board
 	guard    *guard
@@ -90,6 +91,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		peersDone: make(chan error, 1), left: make(chan leaveReply), ended: make(chan struct{}), directory: directory{},
 		problems: problem.NewBoard(o.Log), endGuard: func() {},
 	}
+	d.routes.Add(&d.table)
 	defer close(d.ended)
 	room := processors{d.cfg.Lanes}
 	room.widen()
@@ -208,7 +210,7 @@ func (d *daemon) storeRoutes(hops []hop, notes map[string]string, known map[stri
 		}
 	}
 	d.hops, d.notes = hops, notes
-	err := d.table.Store(d.directory.entries(hops, func(id string) bool { return known[id] }))
+	err := d.routes.Store(d.directory.entries(hops, func(id string) bool { return known[id] }))
 	if d.plane != nil && err == nil {
 		d.aim(d.plane)
 	}

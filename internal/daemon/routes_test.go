@@ -141,7 +141,9 @@ func TestEveryPlanFitsTheTable(t *testing.T) {
 		with(node("e", peers.Alive, 5), endpoint("127.0.0.1:1")), with(node("f", peers.Dead, 6), func(n *peers.NodeInfo) { n.Endpoint = netip.AddrPort{} }))
 	hops, _ := plan(s, nil, land)
 	var table route.Table
-	if err := table.Store(directory{}.entries(hops, func(string) bool { return true })); err != nil {
+	var feed route.Feed
+	feed.Add(&table)
+	if err := feed.Store(directory{}.entries(hops, func(string) bool { return true })); err != nil {
 		t.Fatal(err)
 	}
 	for address, want := range map[string]route.Kind{"10.244.1.9": route.Local, "10.244.2.9": route.Via, "10.244.4.9": route.Unreachable, "10.244.5.9": route.Unreachable, "10.244.6.9": route.Unreachable} {
