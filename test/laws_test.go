@@ -81,7 +81,7 @@ var laws = []law{{
 	who: []string{""}, except: []string{"internal", "test"}, mayNot: []string{"github.com/vishvananda/netlink", "github.com/google/nftables", "github.com/mdlayher/netlink"},
 }, {
 	why: "rules of nf_tables are written in one place and judged in another; everything else asks these two",
-	who: []string{"internal"}, except: []string{"internal/ports", "internal/ruleset"}, mayNot: []string{"github.com/google/nftables", "github.com/mdlayher/netlink"},
+	who: []string{"internal"}, except: []string{"internal/host/ports", "internal/host/ruleset"}, mayNot: []string{"github.com/google/nftables", "github.com/mdlayher/netlink"},
 }, {
 	why: "system calls stay at the two edges, in what is the program's alone, and in tests",
 	who: []string{""}, except: []string{"tun", "encap", "internal", "test"}, mayNot: []string{"golang.org/x/sys/unix"},

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"flanneld/internal/envfile"
+	"flanneld/internal/host/envfile"
 )
 
 func dockerOptsCommand(s surroundings) *cobra.Command {

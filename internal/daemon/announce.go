@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"flanneld/internal/envfile"
-	"flanneld/internal/link"
+	"flanneld/internal/host/envfile"
+	"flanneld/internal/host/link"
 	"flanneld/internal/problem"
 	"flanneld/peers"
 )

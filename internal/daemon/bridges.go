@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"flanneld/internal/envfile"
+	"flanneld/internal/host/envfile"
 )
 
 // dockerBridge is the bridge of Docker's default network.

@@ -10,9 +10,9 @@ import (
 
 	"flanneld/internal/config"
 	"flanneld/internal/control"
-	"flanneld/internal/firewall"
-	"flanneld/internal/link"
-	"flanneld/internal/ports"
+	"flanneld/internal/host/firewall"
+	"flanneld/internal/host/link"
+	"flanneld/internal/host/ports"
 	"flanneld/tun"
 )
 

@@ -7,9 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"flanneld/internal/host/ruleset"
 	"flanneld/internal/probe"
 	"flanneld/internal/problem"
-	"flanneld/internal/ruleset"
 )
 
 // newCrossing makes what proves that this host forwards packets of peers to the

@@ -13,8 +13,8 @@ import (
 	"flanneld/encap"
 	"flanneld/internal/config"
 	"flanneld/internal/control"
+	"flanneld/internal/host/underlay"
 	"flanneld/internal/problem"
-	"flanneld/internal/underlay"
 	"flanneld/peers"
 	"flanneld/route"
 )

@@ -11,8 +11,8 @@ import (
 
 	"flanneld/internal/config"
 	"flanneld/internal/control"
+	"flanneld/internal/host/underlay"
 	"flanneld/internal/problem"
-	"flanneld/internal/underlay"
 	"flanneld/peers"
 	"flanneld/route"
 )

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"flanneld/internal/control"
-	"flanneld/internal/fib"
+	"flanneld/internal/host/fib"
 	"flanneld/internal/problem"
 	"flanneld/route"
 )

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"flanneld/internal/fib"
+	"flanneld/internal/host/fib"
 	"flanneld/route"
 )
 

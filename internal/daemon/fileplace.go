@@ -8,7 +8,7 @@ import (
 	"syscall"
 
 	"flanneld/internal/config"
-	"flanneld/internal/envfile"
+	"flanneld/internal/host/envfile"
 )
 
 // checkFilePlaces finds out whether the directories of subnet.env and the file

@@ -5,8 +5,8 @@ import (
 	"net/netip"
 	"slices"
 
-	"flanneld/internal/link/rtnl"
-	"flanneld/internal/ports"
+	"flanneld/internal/host/ports"
+	"flanneld/internal/host/rtnl"
 )
 
 // gatewayDevices names the devices of those kinds that have a default route, or

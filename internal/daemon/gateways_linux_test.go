@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"testing"
 
-	"flanneld/internal/ports"
+	"flanneld/internal/host/ports"
 )
 
 func TestRoutesThatLeadToOtherHosts(t *testing.T) {

@@ -2,7 +2,7 @@
 
 package daemon
 
-import "flanneld/internal/ports"
+import "flanneld/internal/host/ports"
 
 // gatewayDevices: there are none here.
 func gatewayDevices([]string, []ports.Member, string) []string { return nil }

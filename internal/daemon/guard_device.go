@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"flanneld/internal/link"
+	"flanneld/internal/host/link"
 	"flanneld/internal/problem"
 )
 

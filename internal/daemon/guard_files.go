@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 
-	"flanneld/internal/envfile"
+	"flanneld/internal/host/envfile"
 	"flanneld/internal/problem"
 )
 

@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"flanneld/internal/config"
-	"flanneld/internal/link"
-	"flanneld/internal/ports"
+	"flanneld/internal/host/link"
+	"flanneld/internal/host/ports"
+	"flanneld/internal/host/ruleset"
 	"flanneld/internal/problem"
-	"flanneld/internal/ruleset"
 	"flanneld/peers"
 )
 

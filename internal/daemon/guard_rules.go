@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"flanneld/internal/control"
-	"flanneld/internal/firewall"
+	"flanneld/internal/host/firewall"
+	"flanneld/internal/host/ruleset"
 	"flanneld/internal/problem"
-	"flanneld/internal/ruleset"
 )
 
 const (

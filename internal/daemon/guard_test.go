@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"flanneld/internal/config"
-	"flanneld/internal/ports"
+	"flanneld/internal/host/ports"
 	"flanneld/peers"
 )
 

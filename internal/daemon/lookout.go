@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"time"
 
-	"flanneld/internal/underlay"
+	"flanneld/internal/host/underlay"
 	"flanneld/peers"
 )
 

@@ -6,7 +6,7 @@ import (
 	"syscall"
 	"time"
 
-	"flanneld/internal/underlay"
+	"flanneld/internal/host/underlay"
 	"flanneld/peers"
 )
 

@@ -7,8 +7,8 @@ import (
 	"slices"
 
 	"flanneld/internal/config"
+	"flanneld/internal/host/underlay"
 	"flanneld/internal/problem"
-	"flanneld/internal/underlay"
 )
 
 // Two things make it easy to move a host here from flannel, and back. They are

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"flanneld/internal/config"
-	"flanneld/internal/underlay"
+	"flanneld/internal/host/underlay"
 	"flanneld/peers"
 )
 

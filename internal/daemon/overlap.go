@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 
+	"flanneld/internal/host/underlay"
 	"flanneld/internal/problem"
-	"flanneld/internal/underlay"
 )
 
 // partOverlap reports what of this host shares addresses with the network.

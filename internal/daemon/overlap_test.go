@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"flanneld/internal/config"
+	"flanneld/internal/host/underlay"
 	"flanneld/internal/problem"
-	"flanneld/internal/underlay"
 )
 
 func TestOverlapsAreJudgedByWhatDependsOnThem(t *testing.T) {

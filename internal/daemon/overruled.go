@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"flanneld/internal/host/ruleset"
 	"flanneld/internal/problem"
-	"flanneld/internal/ruleset"
 )
 
 // ownTables begins the names of all flannelds' tables, which judge nothing but

@@ -7,8 +7,8 @@ import (
 	"net/netip"
 
 	"flanneld/encap"
-	"flanneld/internal/firewall"
-	"flanneld/internal/link"
+	"flanneld/internal/host/firewall"
+	"flanneld/internal/host/link"
 	"flanneld/internal/poll"
 	"flanneld/internal/probe"
 	"flanneld/peers"

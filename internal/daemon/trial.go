@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"flanneld/internal/config"
-	"flanneld/internal/underlay"
+	"flanneld/internal/host/underlay"
 )
 
 const (

@@ -12,7 +12,7 @@ import (
 
 	"flanneld/internal/config"
 	"flanneld/internal/control"
-	"flanneld/internal/link"
+	"flanneld/internal/host/link"
 	"flanneld/peers"
 	"flanneld/route"
 )

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"flanneld/internal/host/underlay"
 	"flanneld/internal/problem"
-	"flanneld/internal/underlay"
 )
 
 // partUnderlay reports about the address other nodes reach this one at.

@@ -11,7 +11,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"flanneld/internal/link/rtnl"
+	"flanneld/internal/host/rtnl"
 )
 
 // addrGenModeNone is IN6_ADDR_GEN_MODE_NONE (linux/if_link.h): no link-local

@@ -7,7 +7,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"flanneld/internal/link/rtnl"
+	"flanneld/internal/host/rtnl"
 )
 
 // Ensure makes the device as the configuration says and returns, one sentence

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"flanneld/internal/link/linktest"
+	"flanneld/internal/host/link/linktest"
 )
 
 // Forwarding of our device is switched on again when another program has

@@ -10,7 +10,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"flanneld/internal/link/rtnl"
+	"flanneld/internal/host/rtnl"
 )
 
 // Choose finds the underlay that the options ask for. The error is one line

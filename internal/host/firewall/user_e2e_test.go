@@ -7,7 +7,7 @@ import (
 	"slices"
 	"testing"
 
-	"flanneld/internal/link/linktest"
+	"flanneld/internal/host/link/linktest"
 )
 
 // Whatever the operator has in DOCKER-USER, and wherever Docker's jump to it

@@ -11,7 +11,7 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
-	"flanneld/internal/link/rtnl"
+	"flanneld/internal/host/rtnl"
 )
 
 // Indices of the settings in IFLA_INET_CONF (linux/ip.h, IPV4_DEVCONF_*).

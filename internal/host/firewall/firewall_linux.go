@@ -9,7 +9,7 @@ import (
 	"strings"
 	"sync"
 
-	"flanneld/internal/ruleset"
+	"flanneld/internal/host/ruleset"
 )
 
 // Firewall keeps the rules of one device. Its methods may be called from

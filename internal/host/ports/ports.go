@@ -26,7 +26,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"flanneld/internal/link"
+	"flanneld/internal/host/link"
 )
 
 // Errors that callers tell apart.

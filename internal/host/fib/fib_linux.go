@@ -11,7 +11,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"flanneld/internal/link/rtnl"
+	"flanneld/internal/host/rtnl"
 )
 
 // Watch reports, on a channel of capacity one, that links, IPv4 addresses,

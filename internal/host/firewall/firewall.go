@@ -27,7 +27,7 @@ import (
 	"fmt"
 	"net/netip"
 
-	"flanneld/internal/link"
+	"flanneld/internal/host/link"
 )
 
 // Errors that callers tell apart.

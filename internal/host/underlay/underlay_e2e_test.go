@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"flanneld/internal/link/linktest"
+	"flanneld/internal/host/link/linktest"
 )
 
 func TestMain(m *testing.M) { linktest.Main(m) }

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"flanneld/internal/link/linktest"
+	"flanneld/internal/host/link/linktest"
 )
 
 // The host is the test's own namespace; a pair of devices stands in for the

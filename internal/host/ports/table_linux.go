@@ -12,7 +12,7 @@ import (
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
-	"flanneld/internal/ruleset"
+	"flanneld/internal/host/ruleset"
 )
 
 // Table keeps one device's table. Its methods may be called from several

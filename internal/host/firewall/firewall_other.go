@@ -5,7 +5,7 @@ package firewall
 import (
 	"context"
 
-	"flanneld/internal/ruleset"
+	"flanneld/internal/host/ruleset"
 )
 
 // Firewall does nothing here.

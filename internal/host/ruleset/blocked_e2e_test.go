@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"flanneld/internal/link/linktest"
+	"flanneld/internal/host/link/linktest"
 )
 
 func TestMain(m *testing.M) { linktest.Main(m) }
