@@ -1,8 +1,5 @@
 //go:build e2e && linux
 
-// Package linktest runs a package's tests in a network namespace of their own,
-// so that they may change devices, routes and rules at will: everything
-// vanishes with the process. It needs root, and fails without.
 package linktest
 
 import (
