@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/statedir"
 )
 
 // Join adds seeds and tries each once, now. It returns those that answered as nodes of this network; err, where not nil, says for
@@ -85,9 +86,9 @@ func (n *Node) ReloadKey() error {
 	if n.keyring == nil {
 		return nil
 	}
-	key, err := readKey(n.config.KeyFile)
+	key, err := statedir.ReadKey(n.config.KeyFile)
 	if err != nil {
-		return err
+		return ofState(err)
 	}
 	if err := errors.Join(n.keyring.AddKey(key[:]), n.keyring.UseKey(key[:])); err != nil {
 		return failure(ErrKey, "key file %s: %v", n.config.KeyFile, err)
@@ -132,9 +133,9 @@ func (e *engine) leave() error {
 	eff := e.core.Effects()
 	e.tell(eff.Log)
 	if eff.Save != nil {
-		e.store.save(eff.Save)
+		e.store.SaveLease(eff.Save.Token, eff.Save.Vault)
 		if !e.awaitSaved(eff.Save.Token) {
-			e.ending = failure(ErrState, "leave: the lease could not be handed back, since %s cannot be written; it is kept", e.node.dir.path)
+			e.ending = failure(ErrState, "leave: the lease could not be handed back, since %s cannot be written; it is kept", e.node.dir.Path())
 			return e.ending
 		}
 	}
@@ -149,9 +150,9 @@ func (e *engine) leave() error {
 // awaitSaved waits for the disk, and reports whether it came round in time.
 func (e *engine) awaitSaved(token uint64) bool {
 	late := time.After(leaveDisk)
-	for e.store.newest.Load() < token {
+	for e.store.Newest() < token {
 		select {
-		case <-e.store.saved:
+		case <-e.store.Saved():
 		case <-late:
 			return false
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/statedir"
 )
 
 // Rhythm of the core's goroutine.
@@ -26,7 +27,7 @@ type engine struct {
 	log    *slog.Logger
 	core   *core.Core
 	gossip *gossip
-	store  *store
+	store  *statedir.Store
 	joiner *joiner
 	begin  time.Time // the core's time zero
 
@@ -94,8 +95,8 @@ func (e *engine) run(ctx context.Context) error {
 			err = e.merge(s)
 		case <-e.gossip.roster.changed:
 			e.followRoster()
-		case <-e.store.saved:
-			e.core.Saved(e.now(), e.store.newest.Load(), nil)
+		case <-e.store.Saved():
+			e.core.Saved(e.now(), e.store.Newest(), nil)
 		case s := <-e.twins:
 			err = e.meetTwin(s)
 		case c := <-e.commands:
@@ -201,7 +202,7 @@ func (e *engine) carryOut() error {
 	eff := e.core.Effects()
 	e.tell(eff.Log)
 	if eff.Save != nil {
-		e.store.save(eff.Save)
+		e.store.SaveLease(eff.Save.Token, eff.Save.Vault)
 	}
 	e.announce(eff)
 	if eff.TableChanged {
@@ -288,7 +289,7 @@ func (e *engine) encode() {
 	state := e.core.State()
 	e.gossip.setState(state, e.core.Brief())
 	if state != nil {
-		e.store.keep(state)
+		e.store.SaveTable(state)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"flanneld/peers/internal/statedir"
 )
 
 // Errors a caller may tell apart with [errors.Is]. What is returned carries a longer text: one line
@@ -38,6 +40,25 @@ func (e *kindError) Unwrap() error { return e.kind }
 // detail is the text of an error of the core without the kind it begins with.
 func detail(err, kind error) string {
 	return strings.TrimPrefix(err.Error(), kind.Error()+": ")
+}
+
+// kinds of the state directory's errors, as callers of this package know them.
+var kinds = map[statedir.Kind]error{
+	statedir.Unusable: ErrState,
+	statedir.Locked:   ErrStateLocked,
+	statedir.Corrupt:  ErrStateCorrupt,
+	statedir.Newer:    ErrStateNewer,
+	statedir.BadKey:   ErrKey,
+}
+
+// ofState makes an error of the state directory one of this package; nil stays
+// nil.
+func ofState(err error) error {
+	var e *statedir.Error
+	if errors.As(err, &e) {
+		return failure(kinds[e.Kind], "%v", e)
+	}
+	return err
 }
 
 // failure makes an error of the given kind. The text starts with the package, as all of this package's errors do.

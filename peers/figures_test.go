@@ -5,8 +5,6 @@ package peers
 import (
 	"crypto/ed25519"
 	cryptorand "crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"log/slog"
 	"math"
 	"math/rand/v2"
@@ -21,6 +19,7 @@ import (
 	"time"
 
 	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/statedir"
 )
 
 // TestFigures measures what a network of some size does, in virtual time, and holds it against what is promised. FLANNELD_SCALE
@@ -259,12 +258,12 @@ func (m *madeCore) keep(dir string, table []byte) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		m.t.Fatal(err)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(m.id.Key)
+	identity, err := statedir.EncodeIdentity(m.id)
 	if err != nil {
 		m.t.Fatal(err)
 	}
 	for name, content := range map[string][]byte{
-		identityFile: pem.EncodeToMemory(encodeIdentity(m.id.Key, der)), vaultFile: vaultFormat.encode(m.vault), tableFile: tableFormat.encode(table),
+		identityFile: identity, leaseFile: statedir.LeaseFile.Encode(m.vault), tableFile: statedir.TableFile.Encode(table),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			m.t.Fatal(err)

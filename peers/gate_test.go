@@ -89,7 +89,7 @@ func TestPhantomsCostLittle(t *testing.T) {
 // ringOf is a key ring with one key.
 func ringOf(t *testing.T, n byte) *memberlist.Keyring {
 	t.Helper()
-	ring, err := memberlist.NewKeyring(nil, bytes.Repeat([]byte{n}, keySize))
+	ring, err := memberlist.NewKeyring(nil, bytes.Repeat([]byte{n}, 32))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -366,7 +366,7 @@ func TestSealedStreams(t *testing.T) {
 	t.Parallel()
 	content := bytes.Repeat([]byte("content "), 10_000)
 	ring, salt, bound := ringOf(t, 1), newSalt(), newSalt()
-	both, err := memberlist.NewKeyring([][]byte{bytes.Repeat([]byte{1}, keySize)}, bytes.Repeat([]byte{2}, keySize))
+	both, err := memberlist.NewKeyring([][]byte{bytes.Repeat([]byte{1}, 32)}, bytes.Repeat([]byte{2}, 32))
 	if err != nil {
 		t.Fatal(err)
 	}

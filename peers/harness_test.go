@@ -23,6 +23,13 @@ import (
 // atOnce is how many tests run at a time: what they do is wait, for the most part.
 const atOnce = 24
 
+// The files of a state directory.
+const (
+	identityFile = "identity"
+	leaseFile    = "lease"
+	tableFile    = "nodes"
+)
+
 // TestMain fails when a goroutine is left after the tests. memberlist's probe loop looks up only when its probe is over: it gets that long.
 func TestMain(m *testing.M) {
 	_ = flag.Set("test.parallel", strconv.Itoa(atOnce))
@@ -127,7 +134,7 @@ func (h *host) start() {
 		h.t.Fatalf("open: %v", err)
 	}
 	if h.sockets != nil {
-		node.sockets, node.dir.replace = h.sockets, replaceQuickly
+		node.sockets, node.dir.Replace = h.sockets, replaceQuickly
 	}
 	if h.speaks != (versions{}) {
 		node.speaks = h.speaks

@@ -39,7 +39,7 @@ func (e *engine) move(advertise, bind netip.Addr) error {
 		_ = transport.Shutdown()
 		// The write may come about later: then it must say where this node is.
 		e.core.SetAddress(e.now(), netip.AddrPortFrom(e.cfg.Advertise, e.cfg.DataPort), e.gossip.endpoint)
-		return failure(ErrState, "cannot move to %s: %s cannot be written", advertise, e.node.dir.path)
+		return failure(ErrState, "cannot move to %s: %s cannot be written", advertise, e.node.dir.Path())
 	}
 	e.log.Info("moving to another underlay address", "from", e.cfg.Advertise, "to", advertise, "bind", bind)
 	e.cfg.Advertise, e.cfg.Bind = advertise, bind
@@ -54,7 +54,7 @@ func (e *engine) setAddress(data, gossip netip.AddrPort) bool {
 	e.tell(eff.Log)
 	e.announce(eff)
 	e.tableNews, e.news = e.tableNews || eff.TableChanged, true
-	e.store.save(eff.Save)
+	e.store.SaveLease(eff.Save.Token, eff.Save.Vault)
 	return e.awaitSaved(eff.Save.Token)
 }
 
@@ -93,7 +93,7 @@ func (e *engine) replaceMember(transport *transport, endpoint netip.AddrPort) er
 	}
 	e.gossip = g
 	e.attend(e.life)
-	e.core.Saved(e.now(), e.store.newest.Load(), nil) // announces where we are now
+	e.core.Saved(e.now(), e.store.Newest(), nil) // announces where we are now
 	e.tableNews, e.news = true, true
 	e.encode()
 	e.joiner.move(g, e.gossipOf(up))

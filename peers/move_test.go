@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"flanneld/peers/internal/statedir"
 )
 
 // seesAt waits until another node is alive here at an address.
@@ -113,11 +115,11 @@ func TestMoveAfterAFailedWriteIsNeverAnnounced(t *testing.T) {
 		t.Fatal(err)
 	}
 	var full atomic.Bool
-	node.dir.replace = func(path string, content []byte) error {
+	node.dir.Replace = func(path string, content []byte) error {
 		if full.Load() {
 			return syscall.ENOSPC
 		}
-		return replaceFile(path, content)
+		return statedir.ReplaceFile(path, content)
 	}
 	second.run(node)
 	lease, own := second.leased(), second.config.Advertise

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"flanneld/peers/internal/statedir"
 )
 
 func TestFirstNodeFoundsAndNextOneJoins(t *testing.T) {
@@ -165,8 +167,8 @@ func TestLeaveFreesTheSubnet(t *testing.T) {
 	if n := first.sees(second, Left); n.Lease.Prefix.IsValid() {
 		t.Errorf("it still holds %v", n.Lease)
 	}
-	if table, err := tableFormat.read(second.node.dir); err != nil || table == nil {
-		t.Errorf("node table after Leave: %v: who comes back has to know who else holds a lease", err)
+	if table, err := statedir.TableFile.Read(second.node.dir); err != nil || table == nil {
+		t.Errorf("node table after Leave: %v: a node that comes back has to know the other lease holders", err)
 	}
 	told := strings.Count(first.log.String(), "node is alive")
 	second.start()

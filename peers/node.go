@@ -9,6 +9,9 @@ import (
 	"sync/atomic"
 
 	"github.com/hashicorp/memberlist"
+
+	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/statedir"
 )
 
 // Node is this machine's membership in a network. All methods may be called from any goroutine.
@@ -19,8 +22,9 @@ type Node struct {
 	resolver resolver
 	sockets  sockets
 	speaks   versions
-	dir      *stateDir
-	last     remembered
+	dir      *statedir.Dir
+	last     statedir.Remembered
+	before   core.Remembered     // what last.Lease says of the last start
 	keyring  *memberlist.Keyring // nil: not sealed
 
 	snapshot atomic.Pointer[Snapshot]
@@ -49,19 +53,23 @@ func Open(config Config) (*Node, error) {
 		return nil, err
 	}
 	if config.KeyFile != "" {
-		key, err := readKey(config.KeyFile)
+		key, err := statedir.ReadKey(config.KeyFile)
 		if err != nil {
-			return nil, err
+			return nil, ofState(err)
 		}
 		if n.keyring, err = memberlist.NewKeyring(nil, key[:]); err != nil {
 			return nil, failure(ErrKey, "key file %s: %v", config.KeyFile, err)
 		}
 	}
-	if n.dir, err = openStateDir(config.StateDir, n.log); err != nil {
-		return nil, err
+	if n.dir, err = statedir.Open(config.StateDir, n.log); err != nil {
+		return nil, ofState(err)
 	}
-	if n.last, err = n.dir.load(len(n.seeds) > 0); err != nil {
-		return nil, errors.Join(err, n.dir.Close())
+	n.last, err = n.dir.Load(len(n.seeds) > 0, func(lease []byte) (err error) {
+		n.before, err = core.Peek(lease)
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(ofState(err), ofState(n.dir.Close()))
 	}
 	n.snapshot.Store(&Snapshot{Self: n.self(n.config.GossipPort), Sealed: n.keyring != nil, Lease: Joining, Waiting: "starting"})
 	return n, nil
@@ -71,7 +79,7 @@ func Open(config Config) (*Node, error) {
 func (n *Node) self(gossipPort uint16) NodeInfo {
 	c := &n.config
 	return NodeInfo{
-		ID: n.last.identity.ID().String(), Name: c.Name, State: Alive, Self: true, MTU: c.MTU,
+		ID: n.last.Identity.ID().String(), Name: c.Name, State: Alive, Self: true, MTU: c.MTU,
 		Endpoint: netip.AddrPortFrom(c.Advertise, c.DataPort), Gossip: netip.AddrPortFrom(c.Advertise, gossipPort),
 	}
 }
@@ -82,7 +90,7 @@ func (n *Node) Close() error {
 		return nil
 	}
 	close(n.ended)
-	return n.dir.Close()
+	return ofState(n.dir.Close())
 }
 
 // Run gossips, claims a lease and keeps it, until ctx ends or Leave is done, and then returns nil. Any error
@@ -98,7 +106,7 @@ func (n *Node) Run(ctx context.Context) error {
 	defer close(n.ended)
 	err := n.run(ctx)
 	if closing := n.dir.Close(); err == nil {
-		err = closing
+		err = ofState(closing)
 	}
 	return err
 }

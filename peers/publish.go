@@ -16,7 +16,7 @@ func (e *engine) publish() {
 	e.tellHolders(v, e.gossip)
 	s := &Snapshot{
 		Lease:   LeaseState(v.State), // the same states in the same order
-		Waiting: e.waiting(v), Unwritten: e.unwritten(),
+		Waiting: e.waiting(v), Unwritten: e.store.Problem(),
 		Sealed:  e.gossip.keyring != nil,
 		Self:    e.node.self(e.gossip.endpoint.Port()),
 		Dropped: e.malformed + e.gossip.notTaken(),
@@ -136,7 +136,7 @@ func comparePrefixes(a, b netip.Prefix) int {
 
 // waiting says in a line what is being waited for: the disk comes before the network, the seeds explain the core's line.
 func (e *engine) waiting(v core.View) string {
-	if text := e.unwritten(); text != "" {
+	if text := e.store.Problem(); text != "" {
 		return text
 	}
 	seeds := e.joiner.status.Load()
@@ -144,12 +144,4 @@ func (e *engine) waiting(v core.View) string {
 		return v.Waiting
 	}
 	return "no seed can be joined (trying again): " + *seeds
-}
-
-// unwritten says why the state directory cannot be written to, "" while it can.
-func (e *engine) unwritten() string {
-	if p := e.store.problem.Load(); p != nil {
-		return strings.TrimPrefix(*p, "peers: ")
-	}
-	return ""
 }

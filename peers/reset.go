@@ -2,13 +2,11 @@ package peers
 
 import (
 	"errors"
-	"io/fs"
 	"log/slog"
 	"net/netip"
-	"os"
-	"path/filepath"
 
 	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/statedir"
 )
 
 // Reset is what [ResetState] has given up, and what it keeps.
@@ -34,92 +32,36 @@ type Reset struct {
 // written to ([ErrState]). A crash on the way leaves the old state or the new
 // one; the call may be repeated.
 func ResetState(dir string, log *slog.Logger) (Reset, error) {
-	if !hasState(dir) {
+	if !statedir.HasState(dir) {
 		return Reset{}, nil
 	}
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	d, err := openStateDir(dir, log)
+	d, err := statedir.Open(dir, log)
 	if err != nil {
-		return Reset{}, err
+		return Reset{}, ofState(err)
 	}
-	r, err := d.reset()
-	return r, errors.Join(err, d.Close())
+	r, err := reset(d)
+	return r, errors.Join(err, ofState(d.Close()))
 }
 
-// hasState reports whether there is a file of a node, or something in the way
-// of finding out.
-func hasState(dir string) bool {
-	for _, name := range []string{identityFile, vaultFile, tableFile} {
-		if _, err := os.Lstat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
-			return true
-		}
+func reset(d *statedir.Dir) (Reset, error) {
+	var given core.Given
+	kept, err := d.Reset(func(node core.NodeID, lease, table []byte) (after []byte, err error) {
+		after, given, err = core.Reset(node, lease, table)
+		return after, err
+	})
+	r := Reset{SetAside: kept.SetAside}
+	if !kept.Node.IsZero() {
+		r.Node = kept.Node.String()
 	}
-	return false
-}
-
-func (d *stateDir) reset() (Reset, error) {
-	if _, err := os.Lstat(d.file(identityFile)); errors.Is(err, fs.ErrNotExist) {
-		return Reset{}, failure(ErrStateCorrupt, "%s is missing, though there is other state beside it: restore it; or remove %s and %s, and this host becomes a new node",
-			d.file(identityFile), d.file(vaultFile), d.file(tableFile))
-	}
-	identity, _, err := d.identity()
 	if err != nil {
-		return Reset{}, err
+		return r, ofState(err)
 	}
-	r := Reset{Node: identity.ID().String()}
-	vault, err := d.readForReset(vaultFormat, &r)
-	if err != nil {
-		return r, err
-	}
-	table, err := d.readForReset(tableFormat, &r)
-	if err != nil {
-		return r, err
-	}
-	after, given, err := core.Reset(identity.ID(), vault, table)
-	if err != nil { // its content is none of ours, whatever the checksum says
-		if err := d.asideForReset(vaultFile, &r); err != nil {
-			return r, err
-		}
-		if after, given, err = core.Reset(identity.ID(), nil, table); err != nil {
-			return r, failure(ErrStateCorrupt, "%v", err)
-		}
-	}
-	// The vault first: without a network in it the table of the last one is
-	// of no account.
-	if err := d.write(vaultFile, vaultFormat.encode(after)); err != nil {
-		return r, stateFailure(d.path, err)
-	}
-	if err := d.remove(tableFile); err != nil {
-		return r, stateFailure(d.path, err)
-	}
-	r.Subnet, r.Others, r.WasInside = given.Subnet, given.Others, given.Network.Prefix.IsValid() || table != nil
+	r.Subnet, r.Others, r.WasInside = given.Subnet, given.Others, given.Network.Prefix.IsValid() || kept.HadTable
 	if n := given.Network; n.Prefix.IsValid() {
 		r.Network, r.Prefix = n.ID().String(), n.Prefix
 	}
 	return r, nil
-}
-
-// readForReset reads a state file, nil where there is none; one that is corrupt
-// is set aside.
-func (d *stateDir) readForReset(f stateFile, r *Reset) ([]byte, error) {
-	content, err := f.read(d)
-	switch {
-	case err == nil:
-		return content, nil
-	case isUnreadable(err):
-		return nil, stateFailure(d.path, err)
-	case isNewer(err):
-		return nil, d.newer(f.name, err)
-	}
-	return nil, d.asideForReset(f.name, r)
-}
-
-func (d *stateDir) asideForReset(name string, r *Reset) error {
-	aside, err := d.setAside(name)
-	if err == nil {
-		r.SetAside = append(r.SetAside, aside)
-	}
-	return err
 }

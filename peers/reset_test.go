@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"flanneld/peers/internal/statedir"
 )
 
 // What testdata/state-0.1 has: host2 of three, as version 0.1 left it.
@@ -44,7 +46,7 @@ func filesOf(t *testing.T, dir string) map[string]string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if e.Name() != lockFile {
+		if e.Name() != "lock" {
 			files[e.Name()] = string(b)
 		}
 	}
@@ -84,11 +86,11 @@ func TestResetMakesTheBestOfDamagedFiles(t *testing.T) {
 		aside      bool
 		others     int // the lease file knows of one, the table of both
 	}{
-		{"flipped lease", vaultFile, flip, true, 2}, {"truncated lease", vaultFile, truncate, true, 2}, {"empty lease", vaultFile, empty, true, 2},
-		{"missing lease", vaultFile, missing, false, 2},
+		{"flipped lease", leaseFile, flip, true, 2}, {"truncated lease", leaseFile, truncate, true, 2}, {"empty lease", leaseFile, empty, true, 2},
+		{"missing lease", leaseFile, missing, false, 2},
 		{"flipped table", tableFile, flip, true, 1}, {"missing table", tableFile, missing, false, 1},
-		{"lease with foreign content", vaultFile, func([]byte) []byte { return vaultFormat.encode([]byte("\x01")) }, true, 2},
-		{"table with foreign content", tableFile, func([]byte) []byte { return tableFormat.encode([]byte("\x01")) }, false, 1},
+		{"lease with foreign content", leaseFile, func([]byte) []byte { return statedir.LeaseFile.Encode([]byte("\x01")) }, true, 2},
+		{"table with foreign content", tableFile, func([]byte) []byte { return statedir.TableFile.Encode([]byte("\x01")) }, false, 1},
 	} {
 		dir := copyState(t, stateOf01)
 		path := filepath.Join(dir, c.file)
@@ -138,19 +140,19 @@ func TestResetRefusesAndChangesNothing(t *testing.T) {
 		kind  error
 		words string
 	}{
-		"newer lease":      {spoil(vaultFile, muchNewer), ErrStateNewer, "newer flanneld"},
+		"newer lease":      {spoil(leaseFile, muchNewer), ErrStateNewer, "newer flanneld"},
 		"newer table":      {spoil(tableFile, muchNewer), ErrStateNewer, "newer flanneld"},
 		"corrupt identity": {spoil(identityFile, truncate), ErrStateCorrupt, identityFile},
 		"no identity":      {func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, identityFile)) }, ErrStateCorrupt, "missing"},
 		"in use": {func(t *testing.T, dir string) {
-			lock, err := lockDir(dir)
+			d, err := statedir.Open(dir, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { lock.Close() })
+			t.Cleanup(func() { d.Close() })
 		}, ErrStateLocked, "in use"},
 		"a directory in the way": {func(t *testing.T, dir string) {
-			path := filepath.Join(dir, "."+vaultFile+"1") // what an interrupted write would have left
+			path := filepath.Join(dir, "."+leaseFile+"1") // what an interrupted write would have left
 			if err := os.MkdirAll(filepath.Join(path, "full"), 0o700); err != nil {
 				t.Fatal(err)
 			}
@@ -175,7 +177,7 @@ func TestResetRefusesAndChangesNothing(t *testing.T) {
 func stateFilesOf(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
-	for _, name := range []string{identityFile, vaultFile, tableFile} {
+	for _, name := range []string{identityFile, leaseFile, tableFile} {
 		if b, err := os.ReadFile(filepath.Join(dir, name)); err == nil {
 			files[name] = string(b)
 		}
@@ -189,13 +191,13 @@ func TestResetThatCannotWriteChangesNothing(t *testing.T) {
 	t.Parallel()
 	for _, why := range []error{syscall.ENOSPC, syscall.EROFS, syscall.EIO} {
 		dir := copyState(t, stateOf01)
-		d, err := openStateDir(dir, slog.New(slog.DiscardHandler))
+		d, err := statedir.Open(dir, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
 		before := filesOf(t, dir)
-		d.replace = func(path string, _ []byte) error { return &os.PathError{Op: "write", Path: path, Err: why} }
-		if _, err := d.reset(); !errors.Is(err, ErrState) || !strings.Contains(err.Error(), dir) {
+		d.Replace = func(path string, _ []byte) error { return &os.PathError{Op: "write", Path: path, Err: why} }
+		if _, err := reset(d); !errors.Is(err, ErrState) || !strings.Contains(err.Error(), dir) {
 			t.Errorf("%v: %v", why, err)
 		}
 		if after := filesOf(t, dir); !maps.Equal(before, after) {

@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"flanneld/peers/internal/statedir"
 )
 
 func sealed(path string) func(*Config) {
@@ -91,7 +93,7 @@ func TestKeyIsNowhereInTheLog(t *testing.T) {
 	h.start()
 	h.leased()
 	h.stop()
-	key, err := readKey(path)
+	key, err := statedir.ReadKey(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/statedir"
 )
 
 // run brings the node up step by step, lives, and takes it down in the reverse order. On the way up: the port, so that nobody else
@@ -45,7 +46,7 @@ func (n *Node) run(ctx context.Context) error {
 		n.log.Warn("gossip is not sealed: whoever reaches the gossip port can join; --key-file seals it", "port", cfg.Gossip.Port())
 	}
 	e.joiner = newJoiner(e.gossip, n.seeds, n.resolver, n.log)
-	if err := e.findTwin(ctx, n.last.before.Start, n.last.before.Gossip); err != nil {
+	if err := e.findTwin(ctx, n.before.Start, n.before.Gossip); err != nil {
 		e.gossip.stop()
 		return err
 	}
@@ -59,7 +60,7 @@ func (n *Node) coreConfig(gossipPort uint16) core.Config {
 		reserved = append(reserved, core.Reservation{Subnet: r.Subnet, Endpoint: r.Endpoint})
 	}
 	return core.Config{
-		Identity: n.last.identity,
+		Identity: n.last.Identity,
 		Instance: randomUint64(),
 		Name:     c.Name,
 		Endpoint: netip.AddrPortFrom(c.Advertise, c.DataPort),
@@ -71,7 +72,7 @@ func (n *Node) coreConfig(gossipPort uint16) core.Config {
 		LeaseTTL: c.LeaseTTL,
 		MayFound: len(n.seeds) == 0,
 		Want:     core.Network{Prefix: c.Network, SubnetLen: uint8(c.SubnetLen), SubnetMin: c.SubnetMin, SubnetMax: c.SubnetMax},
-		Amnesia:  n.last.amnesia,
+		Amnesia:  n.last.Amnesia,
 		Rand:     mathrand.New(mathrand.NewPCG(randomUint64(), randomUint64())),
 	}
 }
@@ -84,12 +85,12 @@ func randomUint64() uint64 {
 
 // newCore makes the core from what the last start left; a node table that it cannot read is set aside.
 func (n *Node) newCore(cfg core.Config) (*core.Core, error) {
-	c, err := core.New(cfg, n.last.vault, n.last.table)
+	c, err := core.New(cfg, n.last.Lease, n.last.Table)
 	if errors.Is(err, core.ErrMalformed) || errors.Is(err, core.ErrOtherTable) {
-		if err := n.dir.dropTable(err, len(n.seeds) > 0); err != nil {
-			return nil, err
+		if err := n.dir.DropTable(err, len(n.seeds) > 0); err != nil {
+			return nil, ofState(err)
 		}
-		c, err = core.New(cfg, n.last.vault, nil)
+		c, err = core.New(cfg, n.last.Lease, nil)
 	}
 	switch {
 	case errors.Is(err, core.ErrNetworkParameters):
@@ -118,8 +119,8 @@ func (e *engine) writeFirst() ([]core.Broadcast, error) {
 		if eff.Save == nil {
 			return waiting, nil
 		}
-		if err := e.node.dir.write(vaultFile, vaultFormat.encode(eff.Save.Vault)); err != nil {
-			return nil, stateFailure(e.node.dir.path, err)
+		if err := e.node.dir.Write(statedir.LeaseFile, eff.Save.Vault); err != nil {
+			return nil, ofState(err)
 		}
 		e.core.Saved(e.now(), eff.Save.Token, nil)
 	}
@@ -138,7 +139,7 @@ func (e *engine) about(instance uint64, at netip.AddrPort) meta {
 func (e *engine) live(ctx context.Context, first []core.Broadcast) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	e.store = newStore(e.node.dir, e.log)
+	e.store = statedir.NewStore(e.node.dir, e.log)
 	e.life = ctx
 	e.attend(ctx)
 	for _, b := range first {
@@ -158,7 +159,7 @@ func (e *engine) live(ctx context.Context, first []core.Broadcast) error {
 	e.encode()
 	e.gossip.stop() // ends joins under way
 	e.beside.Wait()
-	e.store.close()
+	e.store.Close()
 	if errors.Is(err, errLeft) {
 		return nil
 	}

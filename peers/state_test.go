@@ -3,12 +3,13 @@ package peers
 import (
 	"bytes"
 	"errors"
-	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"flanneld/peers/internal/statedir"
 )
 
 // settledHost runs a founding node until it has its lease, and stops it: its state directory is as it should be.
@@ -71,13 +72,13 @@ func TestCorruptLeaseIsAnErrorAndLeftInPlaceWithoutSeeds(t *testing.T) {
 	t.Parallel()
 	for what, how := range map[string]func([]byte) []byte{"flipped": flip, "truncated": truncate, "empty": empty} {
 		h, _ := settledHost(t)
-		h.spoil(vaultFile, how)
-		before, _ := os.ReadFile(h.stateFile(vaultFile))
+		h.spoil(leaseFile, how)
+		before, _ := os.ReadFile(h.stateFile(leaseFile))
 		err := openError(t, h)
-		if !errors.Is(err, ErrStateCorrupt) || !strings.Contains(err.Error(), h.stateFile(vaultFile)) || !strings.Contains(err.Error(), "--join") {
+		if !errors.Is(err, ErrStateCorrupt) || !strings.Contains(err.Error(), h.stateFile(leaseFile)) || !strings.Contains(err.Error(), "--join") {
 			t.Errorf("%s: %v", what, err)
 		}
-		if after, err := os.ReadFile(h.stateFile(vaultFile)); err != nil || string(after) != string(before) {
+		if after, err := os.ReadFile(h.stateFile(leaseFile)); err != nil || string(after) != string(before) {
 			t.Errorf("%s: the file was changed (%v)", what, err)
 		}
 	}
@@ -92,13 +93,13 @@ func TestCorruptLeaseIsKeptAsideAndLearnedAgainWithSeeds(t *testing.T) {
 	second.start()
 	lease := second.leased()
 	second.stop()
-	second.spoil(vaultFile, flip)
-	spoiled, _ := os.ReadFile(second.stateFile(vaultFile))
+	second.spoil(leaseFile, flip)
+	spoiled, _ := os.ReadFile(second.stateFile(leaseFile))
 	second.start()
 	if again := second.leased(); again != lease {
 		t.Errorf("lease %s, then %s", lease, again)
 	}
-	kept, err := os.ReadFile(second.stateFile(vaultFile + ".corrupt-1"))
+	kept, err := os.ReadFile(second.stateFile(leaseFile + ".corrupt-1"))
 	if err != nil || string(kept) != string(spoiled) {
 		t.Errorf("kept aside: %v", err)
 	}
@@ -108,7 +109,7 @@ func TestCorruptLeaseIsKeptAsideAndLearnedAgainWithSeeds(t *testing.T) {
 func TestMissingLeaseBesideANodeTableFoundsNoSecondNetwork(t *testing.T) {
 	t.Parallel()
 	h, _ := settledHost(t)
-	if err := os.Remove(h.stateFile(vaultFile)); err != nil {
+	if err := os.Remove(h.stateFile(leaseFile)); err != nil {
 		t.Fatal(err)
 	}
 	if err := openError(t, h); !errors.Is(err, ErrStateCorrupt) {
@@ -120,7 +121,7 @@ func TestCorruptNodeTableIsKeptAsideAndTheLeaseStays(t *testing.T) {
 	t.Parallel()
 	for what, how := range map[string]func([]byte) []byte{
 		"flipped": flip, "truncated": truncate, "empty": empty,
-		"of another content": func([]byte) []byte { return tableFormat.encode([]byte("what is this")) },
+		"of another content": func([]byte) []byte { return statedir.TableFile.Encode([]byte("what is this")) },
 	} {
 		h, lease := settledHost(t)
 		h.spoil(tableFile, how)
@@ -128,7 +129,7 @@ func TestCorruptNodeTableIsKeptAsideAndTheLeaseStays(t *testing.T) {
 		if again := h.leased(); again != lease {
 			t.Errorf("%s: lease %s, then %s", what, lease, again)
 		}
-		h.logs("nodes.corrupt-1", "until another node gets in touch")
+		h.logs("nodes.corrupt-1", "until one gets in touch")
 		h.stop()
 		h.spoil(tableFile, how)
 		h.start()
@@ -139,7 +140,7 @@ func TestCorruptNodeTableIsKeptAsideAndTheLeaseStays(t *testing.T) {
 
 func TestNewerStateIsAnErrorAndLeftAsItIs(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{vaultFile, tableFile} {
+	for _, name := range []string{leaseFile, tableFile} {
 		h, lease := settledHost(t)
 		h.spoil(name, newer)
 		before, _ := os.ReadFile(h.stateFile(name))
@@ -191,6 +192,19 @@ func flipKey(b []byte) []byte {
 	return b
 }
 
+func TestUnusableKeyFileIsAnError(t *testing.T) {
+	t.Parallel()
+	missing := filepath.Join(t.TempDir(), "missing")
+	for _, err := range []error{openError(t, newHost(t, sealed(missing))), CheckKey(missing)} {
+		if !errors.Is(err, ErrKey) || !strings.Contains(err.Error(), missing) {
+			t.Error(err)
+		}
+	}
+	if err := CheckKey(keyFile(t)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestStateIsForItsOwnerOnly(t *testing.T) {
 	t.Parallel()
 	h, _ := settledHost(t)
@@ -203,7 +217,7 @@ func TestStateIsForItsOwnerOnly(t *testing.T) {
 	h.start()
 	h.leased()
 	for path, want := range map[string]os.FileMode{
-		h.config.StateDir: 0o700, h.stateFile(identityFile): 0o600, h.stateFile(vaultFile): 0o600, h.stateFile(tableFile): 0o600,
+		h.config.StateDir: 0o700, h.stateFile(identityFile): 0o600, h.stateFile(leaseFile): 0o600, h.stateFile(tableFile): 0o600,
 	} {
 		info, err := os.Stat(path)
 		if err != nil || info.Mode().Perm() != want {
@@ -281,67 +295,4 @@ func TestNothingIsPromisedWhileTheDiskFails(t *testing.T) {
 	first.logs("state can be written again")
 	first.until("it says that the disk works", func(s *Snapshot) bool { return s.Unwritten == "" })
 	second.leased()
-}
-
-func TestStateFileIsReadBackOrRefused(t *testing.T) {
-	content := []byte("what the core wants kept")
-	whole := vaultFormat.encode(content)
-	if got, err := vaultFormat.decode(whole); err != nil || string(got) != string(content) {
-		t.Fatalf("%q, %v", got, err)
-	}
-	if _, err := tableFormat.decode(whole); err == nil {
-		t.Error("one file was taken for the other")
-	}
-	for n := range whole {
-		if _, err := vaultFormat.decode(whole[:n]); err == nil {
-			t.Errorf("the first %d bytes were taken for the whole", n)
-		}
-		b := append([]byte(nil), whole...)
-		b[n] ^= 0x20
-		if _, err := vaultFormat.decode(b); err == nil {
-			t.Errorf("a change of byte %d was not noticed", n)
-		}
-	}
-}
-
-func FuzzStateFile(f *testing.F) {
-	f.Add(vaultFormat.encode(nil))
-	f.Add(vaultFormat.encode([]byte("content")))
-	f.Add(newer(vaultFormat.encode([]byte("content"))))
-	f.Add([]byte("fld-leas"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		content, err := vaultFormat.decode(b)
-		if err != nil {
-			if content != nil {
-				t.Fatal("an error and a content")
-			}
-			return
-		}
-		if string(vaultFormat.encode(content)) != string(b) {
-			t.Fatal("another file has the same content")
-		}
-	})
-}
-
-// FuzzStateDirectory gives the node whatever bytes as its files; it must come up, or say why not.
-func FuzzStateDirectory(f *testing.F) {
-	f.Add([]byte("lease"), []byte("nodes"), []byte("identity"), true)
-	f.Add(vaultFormat.encode([]byte{0xa0}), tableFormat.encode([]byte{0xa0}), []byte(nil), false)
-	f.Fuzz(func(t *testing.T, lease, nodes, identity []byte, joining bool) {
-		d := &stateDir{path: t.TempDir(), log: slog.New(slog.DiscardHandler), replace: replaceFile}
-		for name, b := range map[string][]byte{vaultFile: lease, tableFile: nodes, identityFile: identity} {
-			if err := os.WriteFile(d.file(name), b, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if len(identity) == 0 {
-			if err := os.Remove(d.file(identityFile)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		r, err := d.load(joining)
-		if err == nil && len(r.identity.Key) == 0 {
-			t.Fatal("no identity and no error")
-		}
-	})
 }

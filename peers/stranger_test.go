@@ -246,7 +246,7 @@ func TestForgedTwinStopsNobody(t *testing.T) {
 		forged.settled, forged.at = true, a.at
 		forgery := forged.encode(a.key)
 		copy(forgery[3:35], old.meta[3:35]) // the victim's key, and another's signature
-		twins := []memberMessage{old, {incarnation: 1, node: memberName(victim.node.last.identity.ID(), 9), at: a.at, meta: forgery, vsn: old.vsn}}
+		twins := []memberMessage{old, {incarnation: 1, node: memberName(victim.node.last.Identity.ID(), 9), at: a.at, meta: forgery, vsn: old.vsn}}
 		tell := func() {
 			for _, m := range twins {
 				for _, h := range c.hosts {

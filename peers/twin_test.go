@@ -13,7 +13,7 @@ func clone(t *testing.T, of *host) *host {
 	if err := os.MkdirAll(h.config.StateDir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{identityFile, vaultFile} {
+	for _, name := range []string{identityFile, leaseFile} {
 		b, err := os.ReadFile(of.stateFile(name))
 		if err != nil {
 			t.Fatal(err)

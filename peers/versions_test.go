@@ -64,7 +64,7 @@ func oldNode(t *testing.T, key []byte) *memberlist.Memberlist {
 // A node of 0.1 is named, whichever of the two calls the other.
 func TestNodeOfTheLastFormatIsNamed(t *testing.T) {
 	t.Parallel()
-	for what, key := range map[string][]byte{"open": nil, "sealed": make([]byte, keySize)} {
+	for what, key := range map[string][]byte{"open": nil, "sealed": make([]byte, 32)} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			old := oldNode(t, key)

@@ -67,6 +67,10 @@ var laws = []law{{
 	who: []string{"peers/internal/core"}, mayNot: []string{"net", "net/http", "os", "os/exec", "io/ioutil", "syscall", "log", "sync",
 		"github.com/hashicorp/memberlist", "golang.org/x/sys"},
 }, {
+	why: "files are read and written without knowing what is decided or said: the core hands over bytes, and can change what is in them",
+	who: []string{"peers/internal/statedir"}, mayNot: []string{module, "net", "github.com/hashicorp/memberlist"},
+	unless: []string{module + "/peers/internal/statedir", module + "/peers/internal/core", module + "/peers/internal/record"},
+}, {
 	why: "probes prove any kind of path: sockets, devices, routes and nodes are told to the prober, so that it runs in virtual time in its tests",
 	who: []string{"internal/probe"}, mayNot: []string{module, "net", "os", "syscall", "golang.org/x/sys", "github.com/vishvananda/netlink"},
 	unless: []string{module + "/internal/probe"},

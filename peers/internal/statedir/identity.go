@@ -1,4 +1,4 @@
-package peers
+package statedir
 
 import (
 	"crypto/ed25519"
@@ -18,49 +18,56 @@ const (
 	maxIdentitySize = 4096
 )
 
-// identity reads the node's key, or makes it where there is none; made says which. Nothing of the machine goes into it: images
-// and virtual machines are copied.
-func (d *stateDir) identity() (id core.Identity, made bool, err error) {
-	path := d.file(identityFile)
+// identity reads the node's key, or makes it where there is none; made reports
+// which. Nothing about the machine goes into it, because images and virtual
+// machines are copied.
+func (d *Dir) identity() (id core.Identity, made bool, err error) {
+	path := d.file(identityName)
 	b, err := readFile(path, maxIdentitySize)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		id, err = d.makeIdentity()
 		return id, true, err
 	case err != nil && isUnreadable(err):
-		return id, false, stateFailure(d.path, err)
+		return id, false, unusable(d.path, err)
 	}
 	var key ed25519.PrivateKey
 	if err == nil {
 		key, err = decodeIdentity(b)
 	}
 	if err != nil {
-		return id, false, failure(ErrStateCorrupt, "%s is corrupt (%v): restore it; or move it away, and this host becomes a new node while its old subnet waits for the lease TTL or `flanneld forget`",
+		return id, false, failure(Corrupt, path, "%s is corrupt (%v): restore it; or move it away, and this host becomes a new node while its old subnet waits for the lease TTL or `flanneld forget`",
 			path, err)
 	}
 	if err := os.Chmod(path, 0o600); err != nil {
-		return id, false, stateFailure(d.path, err)
+		return id, false, unusable(d.path, err)
 	}
 	return core.Identity{Key: key}, false, nil
 }
 
-func (d *stateDir) makeIdentity() (core.Identity, error) {
+func (d *Dir) makeIdentity() (core.Identity, error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return core.Identity{}, err
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
+	id := core.Identity{Key: key}
+	b, err := EncodeIdentity(id)
 	if err != nil {
 		return core.Identity{}, err
 	}
-	if err := d.write(identityFile, pem.EncodeToMemory(encodeIdentity(key, der))); err != nil {
-		return core.Identity{}, stateFailure(d.path, err)
+	if err := d.write(identityName, b); err != nil {
+		return core.Identity{}, unusable(d.path, err)
 	}
-	return core.Identity{Key: key}, nil
+	return id, nil
 }
 
-func encodeIdentity(key ed25519.PrivateKey, der []byte) *pem.Block {
-	return &pem.Block{Type: identityPEM, Headers: map[string]string{identityHeader: core.Identity{Key: key}.ID().String()}, Bytes: der}
+// EncodeIdentity returns the identity file of a node.
+func EncodeIdentity(id core.Identity) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(id.Key)
+	if err != nil {
+		return nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: identityPEM, Headers: map[string]string{identityHeader: id.ID().String()}, Bytes: der}), nil
 }
 
 func decodeIdentity(b []byte) (ed25519.PrivateKey, error) {

@@ -1,4 +1,4 @@
-package peers
+package statedir
 
 import (
 	"bytes"
@@ -16,33 +16,35 @@ import (
 //	0   8  magic: says which file this is
 //	8   4  version of what follows
 //	12  8  length of the content in bytes
-//	20  n  content (CBOR, see the core)
+//	20  n  content (CBOR, encoded by the core)
 //	..  32 SHA-256 of all before it
 //
-// The checksum finds torn and rotten files; it is no defence against someone who can write to the directory.
+// The checksum finds torn and rotten files. It is no defence against a program
+// that can write to the directory.
 //
-// Version 1 is flanneld 0.1's: its content is told by what is in it, and is
-// taken over by the core.
+// Version 1 is flanneld 0.1's. The core recognises and converts its content.
 const (
 	stateVersion    = 2
 	stateVersionMin = 1
 	stateHeaderSize = 8 + 4 + 8
 	stateOverhead   = stateHeaderSize + sha256.Size
 
-	maxVaultSize = 4 << 20
+	maxLeaseSize = 4 << 20
 	maxTableSize = 64 << 20
 )
 
-// stateFile describes one of the two.
-type stateFile struct {
+// File is the format of [LeaseFile] or of [TableFile].
+type File struct {
 	name  string
 	magic [8]byte
 	limit int // of the content, bytes
 }
 
+// The two files that the core encodes: what must never be lost, and what can be
+// pulled again from other nodes.
 var (
-	vaultFormat = stateFile{vaultFile, [8]byte([]byte("fld-leas")), maxVaultSize}
-	tableFormat = stateFile{tableFile, [8]byte([]byte("fld-node")), maxTableSize}
+	LeaseFile = File{leaseName, [8]byte([]byte("fld-leas")), maxLeaseSize}
+	TableFile = File{tableName, [8]byte([]byte("fld-node")), maxTableSize}
 )
 
 // newerError is a state file that a later flanneld wrote.
@@ -52,10 +54,10 @@ func (e newerError) Error() string {
 	return fmt.Sprintf("format version %d, this flanneld knows %d", e.version, stateVersion)
 }
 
-// encode wraps content for the disk.
-func (s stateFile) encode(content []byte) []byte {
+// Encode returns the file that holds content.
+func (f File) Encode(content []byte) []byte {
 	b := make([]byte, 0, stateOverhead+len(content))
-	b = append(b, s.magic[:]...)
+	b = append(b, f.magic[:]...)
 	b = binary.BigEndian.AppendUint32(b, stateVersion)
 	b = binary.BigEndian.AppendUint64(b, uint64(len(content)))
 	b = append(b, content...)
@@ -63,12 +65,13 @@ func (s stateFile) encode(content []byte) []byte {
 	return append(b, sum[:]...)
 }
 
-// decode unwraps it again; the content is part of b. The error is a newerError, or says in what way b is corrupt.
-func (s stateFile) decode(b []byte) ([]byte, error) {
+// decode returns the content of a file, which is part of b. The error is a
+// newerError, or says in what way b is corrupt.
+func (f File) decode(b []byte) ([]byte, error) {
 	if len(b) < stateOverhead {
 		return nil, fmt.Errorf("truncated to %d bytes", len(b))
 	}
-	if !bytes.Equal(b[:8], s.magic[:]) {
+	if !bytes.Equal(b[:8], f.magic[:]) {
 		return nil, errors.New("not a file of flanneld's")
 	}
 	if v := binary.BigEndian.Uint32(b[8:]); v > stateVersion {
@@ -86,16 +89,18 @@ func (s stateFile) decode(b []byte) ([]byte, error) {
 	return content[stateHeaderSize:], nil
 }
 
-// read returns the content of a state file, nil without error where there is no such file.
-func (s stateFile) read(d *stateDir) ([]byte, error) {
-	b, err := readFile(d.file(s.name), s.limit+stateOverhead)
+// Read returns the content of the file in d, nil without an error where there is
+// no such file. The error says in what way the file cannot be read or is
+// corrupt.
+func (f File) Read(d *Dir) ([]byte, error) {
+	b, err := readFile(d.file(f.name), f.limit+stateOverhead)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return s.decode(b)
+	return f.decode(b)
 }
 
 // readFile reads a regular file of at most limit bytes.
@@ -107,12 +112,12 @@ func readFile(path string, limit int) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("not a regular file")
 	}
-	f, err := os.Open(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
+	defer file.Close()
+	b, err := io.ReadAll(io.LimitReader(file, int64(limit)+1))
 	if err == nil && len(b) > limit {
 		err = fmt.Errorf("larger than %d bytes", limit)
 	}

@@ -1,4 +1,4 @@
-package peers
+package statedir
 
 import (
 	"errors"
@@ -9,23 +9,24 @@ import (
 	"syscall"
 )
 
-const lockFile = "lock"
+const lockName = "lock"
 
-// lockDir takes the state directory for this process until the returned file is closed or the process ends,
-// however it ends. The file itself stays: removing it would race with the next one to lock it.
+// lockDir locks the state directory for this process until the returned file is
+// closed or the process ends, however it ends. The file itself stays: removing
+// it would race with the next process that locks it.
 func lockDir(dir string) (*os.File, error) {
-	path := filepath.Join(dir, lockFile)
+	path := filepath.Join(dir, lockName)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // os opens close-on-exec
 	if err != nil {
-		return nil, stateFailure(dir, err)
+		return nil, unusable(dir, err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		defer f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, failure(ErrStateLocked, "state directory %s is in use by another flanneld%s: stop that one, or give this one a --state-dir of its own",
+			return nil, failure(Locked, dir, "state directory %s is in use by another flanneld%s: stop that one, or give this one a --state-dir of its own",
 				dir, holderOf(f))
 		}
-		return nil, stateFailure(dir, err)
+		return nil, unusable(dir, err)
 	}
 	// The process ID is for people; the lock does not depend on it.
 	if err := f.Truncate(0); err == nil {
@@ -34,7 +35,8 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// holderOf names the process that wrote the lock file, "" when it does not say.
+// holderOf names the process that wrote the lock file; "" where the file does
+// not say.
 func holderOf(f *os.File) string {
 	var buf [32]byte
 	n, _ := f.ReadAt(buf[:], 0)
