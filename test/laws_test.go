@@ -48,6 +48,10 @@ var laws = []law{{
 	why: "route joins the two edges and is told by others where to send: lease events become routes in one place above it",
 	who: []string{"route"}, mayNot: []string{module}, unless: []string{module + "/route", module + "/tun", module + "/encap"}, alsoTests: true,
 }, {
+	why: "the plan is pure: what is known goes in, who is reached and how comes out, so that tables of cases can test it",
+	who: []string{"internal/plan"}, mayNot: []string{module, "net", "os", "os/exec", "syscall", "context", "log/slog", "golang.org/x/sys"},
+	unless: []string{module + "/internal/plan", module + "/internal/config", module + "/peers", module + "/route"}, alsoTests: true,
+}, {
 	why: "internal serves the program and is not part of it: what it needs is handed to it",
 	who: []string{"internal"}, mayNot: []string{module + "/cmd"}, alsoTests: true,
 }, {

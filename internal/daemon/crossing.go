@@ -21,7 +21,7 @@ func (d *daemon) newCrossing(p *plane) *probe.Crossing {
 	c = probe.NewCrossing(probe.CrossingConfig{
 		Source: source,
 		Pick: func() (netip.Addr, string) {
-			if _, leased := d.table.Lookup(source); leased {
+			if _, leased := d.routing.table.Lookup(source); leased {
 				return netip.Addr{}, "" // the answers would go there
 			}
 			found, err := bridges()

@@ -14,9 +14,9 @@ import (
 	"flanneld/internal/config"
 	"flanneld/internal/control"
 	"flanneld/internal/host/underlay"
+	"flanneld/internal/plan"
 	"flanneld/internal/problem"
 	"flanneld/peers"
-	"flanneld/route"
 )
 
 // Options are what Run needs to know.
@@ -50,8 +50,7 @@ type daemon struct {
 	node     *peers.Node
 	server   *control.Server
 	sockets  []*encap.Conn // bound at the start, taken over by the first plane
-	routes   route.Feed    // of everything below
-	table    route.Table   // what the lanes forward by
+	routing  *routing
 	notify   notifier
 	problems *problem.Board
 	guard    *guard
@@ -64,17 +63,15 @@ type daemon struct {
 	troubled  atomic.Bool   // some data path does not work
 	ended     chan struct{} // closed when Run returns
 
-	mu        sync.Mutex // guards what follows; Run's goroutine alone writes underlay and plane, and reads them without
-	underlay  underlay.Underlay
-	plane     *plane // nil: none
-	totals    totals // of planes that are gone
-	directory directory
-	hops      []hop             // of the newest routes
-	notes     map[string]string // by node, from the newest routes
-	ready     time.Duration     // from start to READY=1; 0: not yet
+	mu       sync.Mutex // guards what follows; Run's goroutine alone writes underlay and plane, and reads them without
+	underlay underlay.Underlay
+	plane    *plane        // nil: none
+	totals   totals        // of planes that are gone
+	ready    time.Duration // from start to READY=1; 0: not yet
 
 	waiting map[string]bool // what was logged, without numbers, since the lease was last confirmed
-	known   acquaintance
+	seen    plan.Seen
+	seenEnd <-chan time.Time // nil: no other node was seen, or it is over
 	lookout lookout
 }
 
@@ -88,10 +85,9 @@ type leaveReply chan []string
 func Run(ctx context.Context, o Options) (err error) {
 	d := &daemon{
 		cfg: o.Config, version: o.Version, log: o.Log, reload: o.Reload, started: time.Now(),
-		peersDone: make(chan error, 1), left: make(chan leaveReply), ended: make(chan struct{}), directory: directory{},
+		peersDone: make(chan error, 1), left: make(chan leaveReply), ended: make(chan struct{}), routing: newRouting(),
 		problems: problem.NewBoard(o.Log), endGuard: func() {},
 	}
-	d.routes.Add(&d.table)
 	defer close(d.ended)
 	room := processors{d.cfg.Lanes}
 	room.widen()
@@ -137,8 +133,9 @@ func (d *daemon) work(ctx context.Context, serving <-chan error) error {
 			err = fmt.Errorf("control socket: %w", err)
 		case <-d.node.Changes():
 			err = d.update()
-		case <-d.known.ending:
-			d.known.end()
+		case <-d.seenEnd:
+			d.seenEnd = nil
+			d.seen.Close()
 			err = d.update()
 		case <-d.settled():
 			d.plane.settled = nil // seen
@@ -164,7 +161,9 @@ func (d *daemon) work(ctx context.Context, serving <-chan error) error {
 func (d *daemon) update() error {
 	s := d.node.Snapshot()
 	d.tell(s)
-	d.known.meet(s)
+	if d.seen.Add(s) {
+		d.seenEnd = time.After(plan.SeenTime)
+	}
 	d.lookout.listen(s, time.Now())
 	if s.Lease == peers.Confirmed && (d.plane == nil || d.plane.lease != s.Self.Lease.Prefix) {
 		if err := d.postpone(d.replacePlane(s)); err != nil {
@@ -177,15 +176,12 @@ func (d *daemon) update() error {
 
 // route gives the forwarder the routes of a snapshot.
 func (d *daemon) route(s *peers.Snapshot) error {
-	hops, notes := plan(s, d.cfg.StaticPeers, d.terrain(s))
-	known := map[string]bool{}
-	for _, n := range s.Nodes {
-		known[n.ID] = true
-	}
-	if err := d.storeRoutes(hops, notes, known); err != nil {
+	next := plan.Make(plan.Input{Snapshot: s, Static: d.cfg.StaticPeers, Loopback: d.loopback, Unseen: d.seen.Unseen})
+	if err := d.routing.store(next, s, d.log); err != nil {
 		return err
 	}
 	if p := d.plane; p != nil {
+		d.aim(p)
 		if d.troubled.Load() {
 			d.reportPaths(p.prober)
 		}
@@ -194,31 +190,6 @@ func (d *daemon) route(s *peers.Snapshot) error {
 		}
 	}
 	return nil
-}
-
-// storeRoutes puts routes into effect, and aims the probes at their peers.
-func (d *daemon) storeRoutes(hops []hop, notes map[string]string, known map[string]bool) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for id, note := range notes {
-		switch {
-		case d.notes[id] == note || note == noteUnmet:
-		case isMove(note):
-			d.log.Info("static peer", "entry", id, "state", note)
-		default:
-			d.log.Warn("node is not routed", "node", id, "reason", note)
-		}
-	}
-	d.hops, d.notes = hops, notes
-	err := d.routes.Store(d.directory.entries(hops, func(id string) bool { return known[id] }))
-	if d.plane != nil && err == nil {
-		d.aim(d.plane)
-	}
-	return err
-}
-
-func (d *daemon) terrain(s *peers.Snapshot) terrain {
-	return terrain{network: s.Network.Prefix, self: s.Self.Endpoint, loopback: d.loopback, unmet: d.known.unmet}
 }
 
 func (d *daemon) reloadKey() {

@@ -13,7 +13,6 @@ import (
 	"flanneld/internal/control"
 	"flanneld/internal/host/fib"
 	"flanneld/internal/problem"
-	"flanneld/route"
 )
 
 // Rhythm of asking the kernel for its routes.
@@ -161,30 +160,17 @@ func neighbourOf(bridge netip.Prefix) netip.Addr {
 	return netip.Addr{}
 }
 
-// cutOff are the nodes whose leases a detour has addresses of.
-func cutOff(d fib.Detour, hops []hop) []hop {
-	var all []hop
-	for _, h := range hops {
-		if h.kind != route.Local && h.prefix.Overlaps(d.Prefix) {
-			all = append(all, h)
-		}
-	}
-	return all
-}
-
 // reportDetours reports the detours that cut nodes off to the board.
 func (d *daemon) reportDetours(s *surveyor) {
 	names := acquaint(d.node.Snapshot())
-	d.mu.Lock()
-	hops := d.hops
-	d.mu.Unlock()
+	current := d.routing.current()
 	var problems []problem.Problem
 	for _, detour := range s.current() {
 		var cut []string
-		for _, h := range cutOff(detour, hops) {
-			name := h.name
-			if _, node := names[h.id]; node {
-				name = names.name(h.id).Text()
+		for _, r := range current.CutOff(detour.Prefix) {
+			name := r.Name
+			if _, node := names[r.ID]; node {
+				name = names.name(r.ID).Text()
 			}
 			cut = append(cut, name)
 		}
@@ -255,10 +241,10 @@ func (d *daemon) detourNotes() map[string]string {
 	if d.plane == nil {
 		return nil
 	}
-	notes := map[string]string{}
+	notes, current := map[string]string{}, d.routing.current()
 	for _, detour := range d.plane.surveyor.current() {
-		for _, h := range cutOff(detour, d.hops) {
-			notes[h.id] = joinNotes(notes[h.id], fmt.Sprintf("packets of %s to %s do not go to %s: %s",
+		for _, r := range current.CutOff(detour.Prefix) {
+			notes[r.ID] = joinNotes(notes[r.ID], fmt.Sprintf("packets of %s to %s do not go to %s: %s",
 				fromText(detour.From), detour.Prefix, d.plane.surveyor.device, detour.Text))
 		}
 	}

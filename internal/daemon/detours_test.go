@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"flanneld/internal/host/fib"
-	"flanneld/route"
 )
 
 // What is said about a detour names what is cut off and what to type.
@@ -32,25 +31,6 @@ func TestDetourProblemsSayWhatToType(t *testing.T) {
 			if !strings.Contains(p.Text+" "+p.Advice, word) {
 				t.Errorf("%s: no %q in %q, %q", name, word, p.Text, p.Advice)
 			}
-		}
-	}
-}
-
-func TestDetoursCutOffOnlyWhoseLeasesTheyHave(t *testing.T) {
-	hops := []hop{
-		{prefix: netip.MustParsePrefix("10.244.1.0/24"), kind: route.Local, id: "self"},
-		{prefix: netip.MustParsePrefix("10.244.2.0/24"), kind: route.Via, id: "b"},
-		{prefix: netip.MustParsePrefix("10.244.200.0/24"), kind: route.Unreachable, id: "c"},
-	}
-	for prefix, want := range map[string]string{
-		"10.244.0.0/16": "b c", "10.244.128.0/17": "c", "10.244.2.7/32": "b", "10.244.3.0/24": "", "10.244.1.0/25": "",
-	} {
-		var got []string
-		for _, h := range cutOff(fib.Detour{Prefix: netip.MustParsePrefix(prefix)}, hops) {
-			got = append(got, h.id)
-		}
-		if strings.Join(got, " ") != want {
-			t.Errorf("%s cuts off %v, want %q", prefix, got, want)
 		}
 	}
 }

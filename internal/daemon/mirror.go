@@ -46,9 +46,8 @@ func (p *plane) write(packet []byte) (int, error) {
 }
 
 // mirrorTarget is what a mirror probes: nothing where some node has its source.
-// d.mu is held, or the plane is not in use yet.
 func (d *daemon) mirrorTarget(p *plane) []probe.Target {
-	if _, leased := d.table.Lookup(p.network.Addr().Next()); leased {
+	if _, leased := d.routing.table.Lookup(p.network.Addr().Next()); leased {
 		return nil
 	}
 	return []probe.Target{{ID: mirrorID, Lease: p.lease, Longest: func() int { return d.mtu }}}

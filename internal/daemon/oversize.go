@@ -58,20 +58,14 @@ func (d *daemon) watchSizes(ctx context.Context, device string) {
 }
 
 func (d *daemon) oversized(o *oversize, device string, now time.Time) []problem.Problem {
-	d.mu.Lock()
-	hops, counts := d.hops, map[string]uint64{}
-	for id, p := range d.directory {
-		counts[id] = p.TooLarge()
-	}
-	d.mu.Unlock()
-	recent := o.look(counts, now)
+	recent := o.look(d.routing.tooLarge(), now)
 	var problems []problem.Problem
-	for _, h := range hops {
-		if !recent[h.id] {
+	for _, r := range d.routing.current().Routes {
+		if !recent[r.ID] {
 			continue
 		}
 		problems = append(problems, problem.Problem{
-			Text:   fmt.Sprintf("packets of %s are larger than %d bytes, the MTU of %s here, and are dropped", h.name, d.mtu, device),
+			Text:   fmt.Sprintf("packets of %s are larger than %d bytes, the MTU of %s here, and are dropped", r.Name, d.mtu, device),
 			Advice: fmt.Sprintf("give both the same MTU: ip link set there, --mtu %d in its settings, or a larger --mtu here", d.mtu),
 		})
 	}

@@ -56,23 +56,23 @@ func (p *plane) answers(packet []byte) bool {
 	return p.prober.Answer(packet) || p.mirror.Answer(packet) || p.crossing.Answer(packet)
 }
 
-// aim tells a plane's probers what to probe; d.mu is held.
+// aim tells a plane's probers what to probe.
 func (d *daemon) aim(p *plane) {
 	p.prober.Aim(d.targets())
 	p.mirror.Aim(d.mirrorTarget(p))
 }
 
 // targets lists the peers whose data paths are probed: those that gossip says
-// are there, and static ones. d.mu is held.
+// are there, and static ones.
 func (d *daemon) targets() []probe.Target {
 	var all []probe.Target
-	for _, h := range d.hops {
-		peer := d.directory[h.id]
-		if h.kind != route.Via || !h.live || peer == nil {
+	for _, r := range d.routing.current().Routes {
+		peer := d.routing.peer(r.ID)
+		if r.Kind != route.Via || !r.Live || peer == nil {
 			continue
 		}
 		all = append(all, probe.Target{
-			ID: h.id, Endpoint: h.endpoint, Lease: h.prefix,
+			ID: r.ID, Endpoint: r.Endpoint, Lease: r.Prefix,
 			Longest: func() int { return min(d.mtu, peer.Limit()) },
 			Traffic: func() (egress, ingress uint64) {
 				out, in := peer.Traffic()
@@ -155,22 +155,19 @@ type pathTrouble struct {
 func (d *daemon) reportPaths(p *probe.Prober) {
 	results := p.Results()
 	names := acquaint(d.node.Snapshot())
-	d.mu.Lock()
-	hops := d.hops
-	d.mu.Unlock()
 	var troubles []pathTrouble
-	for _, h := range hops {
-		r, probed := results[h.id]
+	for _, planned := range d.routing.current().Routes {
+		r, probed := results[planned.ID]
 		if !probed || r.State != probe.Failed && r.State != probe.SmallOnly {
 			continue
 		}
-		n, node := names[h.id]
+		n, node := names[planned.ID]
 		if node && n.State != peers.Alive {
 			continue
 		}
-		t := pathTrouble{Result: r, name: h.name, static: !node, endpoint: h.endpoint}
+		t := pathTrouble{Result: r, name: planned.Name, static: !node, endpoint: planned.Endpoint}
 		if node {
-			t.name = names.name(h.id).Text()
+			t.name = names.name(planned.ID).Text()
 		}
 		troubles = append(troubles, t)
 	}

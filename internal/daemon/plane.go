@@ -122,7 +122,7 @@ func (d *daemon) startForwarder(p *plane) error {
 	p.surveyor.changed = func() { d.reportDetours(p.surveyor) }
 	p.forwarder, err = route.NewForwarder(route.Config{
 		Answers: p.answers,
-		Lanes:   lanes(p.device, sockets), Table: &d.table, Lease: p.lease, MTU: d.mtu, Logger: d.log,
+		Lanes:   lanes(p.device, sockets), Table: &d.routing.table, Lease: p.lease, MTU: d.mtu, Logger: d.log,
 		OnThread: func() { raisePriority(d.log) }, Hurry: d.hurry(), CPUTime: cpuTime,
 	})
 	if err != nil {
@@ -132,9 +132,7 @@ func (d *daemon) startForwarder(p *plane) error {
 	p.sockets = sockets
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
-	d.mu.Lock()
 	d.aim(p)
-	d.mu.Unlock()
 	go func() { p.done <- p.forwarder.Run(ctx) }()
 	go func() {
 		defer close(p.probed)

@@ -13,6 +13,7 @@ import (
 	"flanneld/internal/config"
 	"flanneld/internal/control"
 	"flanneld/internal/host/link"
+	"flanneld/internal/plan"
 	"flanneld/peers"
 	"flanneld/route"
 )
@@ -174,9 +175,9 @@ func conflicts(s *peers.Snapshot, static []config.StaticPeer) []control.Conflict
 	}
 	for _, p := range static {
 		for _, n := range s.Nodes {
-			if n.Lease.Prefix.IsValid() && n.Lease.Prefix.Overlaps(p.Subnet) && n.State != peers.Left && !isStatic(n, p) {
+			if n.Lease.Prefix.IsValid() && n.Lease.Prefix.Overlaps(p.Subnet) && n.State != peers.Left && !plan.SameHost(n, p) {
 				out = append(out, control.Conflict{
-					Subnet: p.Subnet, Winner: name(n.ID), Loser: control.NodeName{Name: staticName(p)}, Note: "given with --static-peer " + p.String()})
+					Subnet: p.Subnet, Winner: name(n.ID), Loser: control.NodeName{Name: plan.StaticName(p)}, Note: "given with --static-peer " + p.String()})
 			}
 		}
 	}
@@ -194,11 +195,11 @@ func (d *daemon) Nodes() control.Nodes {
 	s, paths, doubles := d.node.Snapshot(), d.pathResults(), namesakes(d.node.Snapshot())
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	disputes, detours := disputes(conflicts(s, d.cfg.StaticPeers)), d.detourNotes()
+	disputes, detours, notes := disputes(conflicts(s, d.cfg.StaticPeers)), d.detourNotes(), d.routing.current().Notes
 	for _, n := range s.Nodes {
 		node := nodeOf(n)
 		node.Conflict = disputes[n.ID]
-		node.Note = joinNotes(detours[n.ID], d.notes[n.ID], doubles[n.ID])
+		node.Note = joinNotes(detours[n.ID], notes[n.ID].Text, doubles[n.ID])
 		if r, probed := paths[n.ID]; probed {
 			node.Path = pathOf(r)
 		}
@@ -206,7 +207,7 @@ func (d *daemon) Nodes() control.Nodes {
 		out.Nodes = append(out.Nodes, node)
 	}
 	for _, p := range d.cfg.StaticPeers {
-		node := control.Node{Name: staticName(p), State: control.StateStatic, Subnet: p.Subnet, Endpoint: p.Endpoint, Note: joinNotes(detours[p.String()], d.notes[p.String()])}
+		node := control.Node{Name: plan.StaticName(p), State: control.StateStatic, Subnet: p.Subnet, Endpoint: p.Endpoint, Note: joinNotes(detours[p.String()], notes[p.String()].Text)}
 		if r, probed := paths[p.String()]; probed {
 			node.Path = pathOf(r)
 		}
@@ -258,10 +259,10 @@ func nodeOf(n peers.NodeInfo) control.Node {
 	}
 }
 
-// fillTraffic adds what the forwarder knows of a node; d.mu is held.
+// fillTraffic adds what the forwarder knows of a node.
 func (d *daemon) fillTraffic(n *control.Node, id string) {
-	p, ok := d.directory[id]
-	if !ok {
+	p := d.routing.peer(id)
+	if p == nil {
 		return
 	}
 	egress, ingress := p.Traffic()
@@ -291,43 +292,30 @@ func (d *daemon) nextHop(a netip.Addr) control.Route {
 		out.Reason = fmt.Sprintf("not in the network %s: the host's own routing decides", s.Network.Prefix)
 		return out
 	}
-	next, ok := d.table.Lookup(a)
+	next, planned, ok := d.routing.lookup(a)
 	if !ok {
 		out.Kind = control.RouteNone
 		out.Reason = "no node holds a subnet with this address: packets are answered with ICMP net unreachable"
 		return out
 	}
-	d.explain(&out, s, next)
+	d.explain(&out, next, planned)
 	return out
 }
 
 // explain says why the table has a next hop.
-func (d *daemon) explain(out *control.Route, s *peers.Snapshot, next route.NextHop) {
+func (d *daemon) explain(out *control.Route, next route.NextHop, planned plan.Route) {
 	out.Prefix, out.Kind, out.Endpoint, out.MTU = next.Prefix, next.Kind.String(), next.Endpoint, d.mtu
+	out.Node, out.State, out.Reason = control.NodeName{ID: planned.ID, Name: planned.Name}, planned.State.String(), planned.Why
+	if planned.Static {
+		out.Node.ID, out.State = "", control.StateStatic
+	}
 	if next.Kind == route.Local {
-		out.Node = control.NodeName{ID: s.Self.ID, Name: s.Self.Name}
-		out.State, out.Reason = s.Self.State.String(), "in this node's own lease: the host's own routing decides (docker0)"
 		return
 	}
-	for _, n := range s.Nodes {
-		if n.Lease.Prefix == next.Prefix && n.Name == next.Peer.Name() {
-			out.Node, out.State = control.NodeName{ID: n.ID, Name: n.Name}, n.State.String()
-			out.Reason = fmt.Sprintf("the node holds the lease and is %s", n.State)
-			if next.Kind == route.Via && n.State == peers.Dead {
-				out.Reason = "the node holds the lease and was " + noteUnmet
-			}
-			if n.MTU > 0 {
-				out.MTU = min(out.MTU, n.MTU)
-			}
-		}
-	}
-	if out.Node.ID == "" {
-		out.Node, out.State, out.Reason = control.NodeName{Name: next.Peer.Name()}, control.StateStatic, "given with --static-peer"
+	if planned.MTU > 0 {
+		out.MTU = min(out.MTU, planned.MTU)
 	}
 	if path := next.Peer.PathMTU(); path > 0 {
 		out.MTU = min(out.MTU, path)
-	}
-	if next.Kind == route.Unreachable {
-		out.Reason += ": packets are answered with ICMP host unreachable until it is back"
 	}
 }

@@ -1,0 +1,120 @@
+package daemon
+
+import (
+	"log/slog"
+	"net/netip"
+	"sync"
+
+	"flanneld/internal/plan"
+	"flanneld/peers"
+	"flanneld/route"
+)
+
+// routing puts plans into effect. It hands the differences between two plans to
+// every taker of routes. It keeps the forwarder's peer objects, so that counters
+// and path MTUs outlive a change of routes. Its methods may be called
+// concurrently.
+type routing struct {
+	feed  route.Feed
+	table route.Table // what the lanes forward by: the feed's first taker
+
+	mu    sync.Mutex
+	peers map[string]*route.Peer // by node ID or static peer
+	plan  plan.Plan              // the newest
+}
+
+// newRouting makes one without any route.
+func newRouting() *routing {
+	r := &routing{peers: map[string]*route.Peer{}}
+	r.feed.Add(&r.table)
+	return r
+}
+
+// store puts a plan into effect, and logs what is not reached as it asks for.
+// The objects of nodes that are neither in the plan nor in the snapshot are
+// given up, and their counters with them.
+func (r *routing) store(p plan.Plan, s *peers.Snapshot, log *slog.Logger) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, note := range p.Notes {
+		switch {
+		case r.plan.Notes[id] == note || note.Text == plan.FromDisk:
+		case note.Expected:
+			log.Info("static peer", "entry", id, "state", note.Text)
+		default:
+			log.Warn("node is not routed", "node", id, "reason", note.Text)
+		}
+	}
+	r.plan = p
+	return r.feed.Store(r.bind(p, s))
+}
+
+// bind gives each route its peer object.
+func (r *routing) bind(p plan.Plan, s *peers.Snapshot) []route.Entry {
+	keep := make(map[string]bool, len(s.Nodes))
+	for _, n := range s.Nodes {
+		keep[n.ID] = true
+	}
+	entries := make([]route.Entry, 0, len(p.Routes))
+	for _, planned := range p.Routes {
+		e := route.Entry{Prefix: planned.Prefix, Kind: planned.Kind}
+		if planned.Kind != route.Local {
+			e.Peer = r.bindPeer(planned)
+			keep[planned.ID] = true
+		}
+		entries = append(entries, e)
+	}
+	for id := range r.peers {
+		if !keep[id] {
+			delete(r.peers, id)
+		}
+	}
+	return entries
+}
+
+func (r *routing) bindPeer(planned plan.Route) *route.Peer {
+	p, ok := r.peers[planned.ID]
+	if !ok || p.Name() != planned.Name {
+		p = route.NewPeer(planned.Name, planned.Endpoint, planned.MTU)
+		r.peers[planned.ID] = p
+	} else {
+		p.Update(planned.Endpoint, planned.MTU)
+	}
+	return p
+}
+
+// lookup finds the next hop of an address, and the plan for it.
+func (r *routing) lookup(a netip.Addr) (next route.NextHop, planned plan.Route, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if next, ok = r.table.Lookup(a); ok {
+		planned, ok = r.plan.Find(next.Prefix)
+	}
+	return next, planned, ok
+}
+
+// current is the newest plan.
+func (r *routing) current() plan.Plan {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.plan
+}
+
+// peer finds a peer object; nil where there is none.
+func (r *routing) peer(id string) *route.Peer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.peers[id]
+}
+
+// tooLarge counts, by node ID or static peer, the packets that were larger than
+// the device.
+func (r *routing) tooLarge() map[string]uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	counts := make(map[string]uint64, len(r.peers))
+	for id, p := range r.peers {
+		counts[id] = p.TooLarge()
+	}
+	return counts
+}

@@ -1,0 +1,83 @@
+package daemon
+
+import (
+	"log/slog"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"flanneld/internal/plan"
+	"flanneld/peers"
+	"flanneld/route"
+)
+
+func TestPeerObjectsOutliveChangesOfRoutes(t *testing.T) {
+	r := newRouting()
+	store := func(s *peers.Snapshot) *route.Peer {
+		if err := r.store(plan.Make(plan.Input{Snapshot: s}), s, slog.New(slog.DiscardHandler)); err != nil {
+			t.Fatal(err)
+		}
+		return r.peer("b")
+	}
+	moved := node("b", peers.Alive, 2)
+	moved.Endpoint = netip.MustParseAddrPort("192.0.2.77:9")
+	first := store(self(peers.Confirmed, node("b", peers.Alive, 2)))
+	if first == nil {
+		t.Fatal("no peer object")
+	}
+	if store(self(peers.Confirmed, node("b", peers.Dead, 2))) != first || store(self(peers.Confirmed, moved)) != first {
+		t.Error("another object for the same node")
+	}
+	if first.Endpoint() != moved.Endpoint {
+		t.Errorf("endpoint %v", first.Endpoint())
+	}
+	if store(self(peers.Confirmed, node("b", peers.Left, 2))) != first {
+		t.Error("given up while the node is still in the table")
+	}
+	renamed := node("b", peers.Alive, 2)
+	renamed.Name = "another"
+	if p := store(self(peers.Confirmed, renamed)); p == first || p.Name() != "another" {
+		t.Errorf("a renamed node has %v", p.Name())
+	}
+	if store(self(peers.Confirmed)) != nil || len(r.tooLarge()) != 0 {
+		t.Error("kept an object of a node that is in no table any more")
+	}
+}
+
+func TestALookupKnowsItsPlan(t *testing.T) {
+	r := newRouting()
+	s := self(peers.Confirmed, node("b", peers.Alive, 2))
+	if err := r.store(plan.Make(plan.Input{Snapshot: s}), s, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	next, planned, ok := r.lookup(netip.MustParseAddr("10.244.2.9"))
+	if !ok || next.Kind != route.Via || planned.ID != "b" || next.Peer != r.peer("b") {
+		t.Errorf("got %+v, %+v, %t", next, planned, ok)
+	}
+	if _, _, ok := r.lookup(netip.MustParseAddr("10.244.9.9")); ok {
+		t.Error("found a next hop for what no node holds")
+	}
+	if got := len(r.current().Routes); got != 2 {
+		t.Errorf("%d routes", got)
+	}
+}
+
+// A note is logged once, and one that is no fault quietly or not at all.
+func TestNotesAreLoggedOnce(t *testing.T) {
+	r := newRouting()
+	var text strings.Builder
+	log := slog.New(slog.NewTextHandler(&text, nil))
+	s := self(peers.Confirmed)
+	notes := map[string]plan.Note{
+		"b": {Text: "endpoint is wrong"}, "c": {Text: plan.FromDisk, Expected: true}, "d": {Text: "routed as static peer x", Expected: true},
+	}
+	for range 2 {
+		if err := r.store(plan.Plan{Notes: notes}, s, log); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := text.String()
+	if strings.Count(out, "\n") != 2 || !strings.Contains(out, "level=WARN") || !strings.Contains(out, "endpoint is wrong") || !strings.Contains(out, "level=INFO") || !strings.Contains(out, "entry=d") {
+		t.Errorf("logged:\n%s", out)
+	}
+}

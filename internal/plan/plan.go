@@ -1,0 +1,180 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"flanneld/internal/config"
+	"flanneld/peers"
+	"flanneld/route"
+)
+
+// Input is what a plan is made from.
+type Input struct {
+	// Snapshot is what peers knows. It is only read.
+	Snapshot *peers.Snapshot
+
+	// Static are the static peers; none of them is this host.
+	Static []config.StaticPeer
+
+	// Loopback reports that the underlay is the loopback interface. Only
+	// then may endpoints be loopback addresses.
+	Loopback bool
+
+	// Unseen reports whether gossip has not seen a node alive since this start;
+	// see [Seen]. Nil: it has seen all.
+	Unseen func(id string) bool
+}
+
+// Plan says who is reached, and how.
+type Plan struct {
+	// Routes are ordered by prefix. No two have the same one.
+	Routes []Route
+
+	// Notes says, by node ID or static peer, why one is not reached as it
+	// asks for.
+	Notes map[string]Note
+}
+
+// Route is the plan for one prefix.
+type Route struct {
+	Prefix netip.Prefix
+	Kind   route.Kind
+
+	// ID and Name are the holder's. A static peer has no node ID: its ID is
+	// the value of its flag, its name is its address.
+	ID, Name string
+	Static   bool
+	State    peers.State // of a node
+
+	Path     Path           // "" for a Kind other than Via
+	Endpoint netip.AddrPort // where datagrams go; zero: nowhere
+	MTU      int            // of the holder's device, in bytes; 0: not known
+	Live     bool           // gossip reports the holder alive, or it is static
+
+	// Why says in one line what the route stands on.
+	Why string
+}
+
+// Note is why a node or a static peer is not reached as it asks for.
+type Note struct {
+	Text string
+
+	// Expected marks what is no fault: a node that is routed from the table on
+	// disk, or a static peer's host that moved into the network or out of it.
+	Expected bool
+}
+
+// FromDisk is the note on a node that is routed from memory.
+const FromDisk = "not met since this start; routed by the table on disk"
+
+// Make makes the plan.
+//
+// This node's own lease counts once it is confirmed. A node that has left
+// handed its lease back. The loser of a conflict is not routed. Where a static
+// peer and a node claim the same addresses the node has them: all holders
+// granted its lease, but the static peer was given to this node alone. A node at
+// the static peer's own address is that host. It has the addresses while it is a
+// live member. While it is not, the host is taken to run flannel again.
+func Make(in Input) Plan {
+	p := Plan{Notes: map[string]Note{}}
+	rules := endpointRules{
+		network: in.Snapshot.Network.Prefix, self: in.Snapshot.Self.Endpoint, loopback: in.Loopback,
+	}
+	static := slices.SortedFunc(slices.Values(in.Static), compareStatic)
+	taken := map[netip.Prefix]string{}
+	for _, n := range slices.SortedFunc(slices.Values(in.Snapshot.Nodes), compareNodes) {
+		r, ok := p.node(in, n, rules)
+		if !ok {
+			continue
+		}
+		if s, back := backAsStatic(n, static); back {
+			p.Notes[n.ID] = Note{Text: "routed as static peer " + s.String(), Expected: true}
+			continue
+		}
+		if other, twice := taken[r.Prefix]; twice {
+			p.Notes[n.ID] = Note{Text: fmt.Sprintf("%s is routed to %s", r.Prefix, other)}
+			continue
+		}
+		taken[r.Prefix] = r.Name
+		p.Routes = append(p.Routes, r)
+	}
+	for _, s := range static {
+		p.addStatic(in.Snapshot, s, rules)
+	}
+	slices.SortStableFunc(p.Routes, func(a, b Route) int { return a.Prefix.Compare(b.Prefix) })
+	return p
+}
+
+// compareNodes orders as the node table is shown: by lease, name, then ID.
+func compareNodes(a, b peers.NodeInfo) int {
+	return cmp.Or(a.Lease.Prefix.Compare(b.Lease.Prefix), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+}
+
+// node plans the route to a node. It is not ok for a node without a lease that
+// counts.
+func (p *Plan) node(in Input, n peers.NodeInfo, rules endpointRules) (r Route, ok bool) {
+	r = Route{
+		Prefix: n.Lease.Prefix, Kind: route.Via, Path: PathUDP, ID: n.ID, Name: n.Name, State: n.State,
+		Endpoint: n.Endpoint, MTU: n.MTU, Live: n.State == peers.Alive || n.State == peers.Suspect,
+		Why: "the node holds the lease and is " + n.State.String(),
+	}
+	if !r.Prefix.IsValid() || n.State == peers.Left || lost(in.Snapshot.Conflicts, n) {
+		return r, false
+	}
+	if n.Self {
+		r.Kind, r.Path = route.Local, ""
+		r.Why = "in this node's own lease: the host's own routing decides (docker0)"
+		return r, in.Snapshot.Lease == peers.Confirmed
+	}
+	switch {
+	case n.State == peers.Dead && in.Unseen != nil && in.Unseen(n.ID):
+		p.Notes[n.ID] = Note{Text: FromDisk, Expected: true}
+		r.Why = "the node holds the lease and was " + FromDisk
+	case n.State == peers.Dead:
+		r.Kind, r.Path = route.Unreachable, ""
+		r.Why += answered + " until it is back"
+	}
+	if reason := rules.refuse(n.Endpoint); reason != "" {
+		p.Notes[n.ID] = Note{Text: reason}
+		// The addresses are the node's own all the same. They are unreachable,
+		// and no other node answers for them.
+		r.Kind, r.Path, r.Endpoint = route.Unreachable, "", netip.AddrPort{}
+		r.Why = "the node holds the lease, but " + reason + answered
+	}
+	return r, true
+}
+
+// answered ends the reason of a route that is unreachable.
+const answered = ": packets are answered with ICMP host unreachable"
+
+// lost reports whether the node claims what another holds.
+func lost(conflicts []peers.Conflict, n peers.NodeInfo) bool {
+	return slices.ContainsFunc(conflicts, func(c peers.Conflict) bool {
+		return c.Loser == n.ID && c.Prefix == n.Lease.Prefix
+	})
+}
+
+// CutOff lists the routes to other hosts that a prefix has addresses of.
+func (p Plan) CutOff(prefix netip.Prefix) []Route {
+	var all []Route
+	for _, r := range p.Routes {
+		if r.Kind != route.Local && r.Prefix.Overlaps(prefix) {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// Find returns the route for exactly this prefix.
+func (p Plan) Find(prefix netip.Prefix) (Route, bool) {
+	i, found := slices.BinarySearchFunc(p.Routes, prefix, func(r Route, prefix netip.Prefix) int {
+		return r.Prefix.Compare(prefix)
+	})
+	if !found {
+		return Route{}, false
+	}
+	return p.Routes[i], true
+}
