@@ -60,7 +60,8 @@ func checkShape(text string) error {
 	return nil
 }
 
-// didYouMean suggests a host that would have been taken, "" where there is none.
+// didYouMean suggests a host that would have been taken, "" where there is
+// none.
 func didYouMean(host string) string {
 	if strings.ContainsAny(host, "/@") || CheckSeed(host) != nil {
 		return ""

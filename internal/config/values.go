@@ -27,7 +27,8 @@ const (
 	maxLanes = 64
 	// maxDeviceName is IFNAMSIZ less the terminating zero.
 	maxDeviceName = 15
-	// maxNodeName is what fits a line of a table; a node record takes 253 bytes.
+	// maxNodeName is what fits a line of a table; a node record takes 253
+	// bytes.
 	maxNodeName = 64
 	// minLeaseTTL: below it a restart would cost a node its subnet.
 	minLeaseTTL = time.Second

@@ -14,8 +14,8 @@ import (
 )
 
 // Daemon is what the server shows and commands. Its methods are called from
-// several goroutines at once. An error is the daemon's refusal, one line for the
-// person at the other end.
+// several goroutines at once. An error is the daemon's refusal, one line for
+// the person at the other end.
 type Daemon interface {
 	Status() Status
 	Nodes() Nodes

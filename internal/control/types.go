@@ -37,7 +37,8 @@ type Status struct {
 	Paths   Paths   `json:"paths"`
 	Egress  Traffic `json:"egress"`  // overlay to underlay
 	Ingress Traffic `json:"ingress"` // underlay to overlay
-	// Drops counts dropped packets by reason; reasons without drops are left out.
+	// Drops counts dropped packets by reason; reasons without drops are left
+	// out.
 	Drops map[string]uint64 `json:"drops"`
 
 	Host      Host       `json:"host"`

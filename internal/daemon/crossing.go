@@ -37,8 +37,8 @@ func (d *daemon) newCrossing(p *plane) *probe.Crossing {
 	return c
 }
 
-// legacyLook is how often the tables of iptables-legacy are looked at, which tell
-// of no changes.
+// legacyLook is how often the tables of iptables-legacy are looked at, which
+// tell of no changes.
 const legacyLook = 3 * time.Second
 
 // cross runs the crossing, which tries at once when rules change, until ctx

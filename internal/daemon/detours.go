@@ -203,8 +203,8 @@ func detourProblem(d fib.Detour, device string, network netip.Prefix, cut []stri
 	return p
 }
 
-// askLike is the command that asks the kernel what was asked: a rule may be about
-// the packets of one bridge, source or mark alone.
+// askLike is the command that asks the kernel what was asked: a rule may be
+// about the packets of one bridge, source or mark alone.
 func askLike(d fib.Detour) string {
 	words := "ip route get " + d.Prefix.Addr().Next().String()
 	if len(d.From) == 0 {

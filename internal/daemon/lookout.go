@@ -67,8 +67,8 @@ func (l *lookout) begin(ctx context.Context, log *slog.Logger) {
 	l.due = time.Now().Add(l.rest)
 }
 
-// hurry has a look taken soon after a change, and no more often than lookAgain on
-// a host where routes change all the time.
+// hurry has a look taken soon after a change, and no more often than lookAgain
+// on a host where routes change all the time.
 func (l *lookout) hurry() {
 	now := time.Now()
 	if wait := max(lookAfterChange, lookAgain-now.Sub(l.looked)); now.Add(wait).Before(l.due) {

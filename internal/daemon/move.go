@@ -76,9 +76,9 @@ func (d *daemon) renewPlane() error {
 	return nil
 }
 
-// postpone takes the error of a data plane that could not be made. While the host
-// does not have the underlay address, no socket can be bound to it: the plane is
-// made when the address is back. Any other error is final.
+// postpone takes the error of a data plane that could not be made. While the
+// host does not have the underlay address, no socket can be bound to it: the
+// plane is made when the address is back. Any other error is final.
 func (d *daemon) postpone(err error) error {
 	if !errors.Is(err, syscall.EADDRNOTAVAIL) {
 		return err

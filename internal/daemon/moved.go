@@ -35,9 +35,9 @@ func (d *daemon) skipSelf(u underlay.Underlay) error {
 	return nil
 }
 
-// isOwn reports whether an endpoint is of the host that has the local addresses,
-// and u. What is announced may be a router's address, which hosts behind it
-// share: there the port counts, too, as it does on loopback.
+// isOwn reports whether an endpoint is of the host that has the local
+// addresses, and u. What is announced may be a router's address, which hosts
+// behind it share: there the port counts, too, as it does on loopback.
 func isOwn(e netip.AddrPort, local []netip.Addr, u underlay.Underlay, port uint16) bool {
 	if a := e.Addr(); !a.IsLoopback() && (a == u.Addr || slices.Contains(local, a)) {
 		return true

@@ -10,8 +10,8 @@ import (
 
 const (
 	oversizeLook = 5 * time.Second
-	// oversizeTime is how long after the last packet that was too large its sender
-	// is still a problem.
+	// oversizeTime is how long after the last packet that was too large its
+	// sender is still a problem.
 	oversizeTime = time.Minute
 )
 

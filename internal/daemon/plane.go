@@ -153,8 +153,8 @@ func lanes(device *tun.Device, sockets []*encap.Conn) []route.Lane {
 	return lanes
 }
 
-// closePlane stops forwarding and guarding. The device stays. Traffic counted so
-// far is kept.
+// closePlane stops forwarding and guarding. The device stays. Traffic counted
+// so far is kept.
 func (d *daemon) closePlane() {
 	p := d.plane
 	if p == nil {

@@ -5,8 +5,8 @@ import (
 	"flanneld/route"
 )
 
-// hurry is what the forwarder calls for a lane's thread: hurry, which refuses to
-// make it a real-time one if the setting says so.
+// hurry is what the forwarder calls for a lane's thread: hurry, which refuses
+// to make it a real-time one if the setting says so.
 func (d *daemon) hurry() func(route.Urgency) bool {
 	if d.cfg.Realtime != config.RealtimeOff {
 		return hurry

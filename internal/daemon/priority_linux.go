@@ -11,9 +11,9 @@ import (
 )
 
 // laneNice is the nice value of the lanes' threads. A router that waits for a
-// time slice makes everybody wait who sends or receives through it; the kernel's
-// own tunnels run before any process. At -10 a thread gets some nine tenths of a
-// core that it has to share, so that the rest of the host goes on.
+// time slice makes everybody wait who sends or receives through it; the
+// kernel's own tunnels run before any process. At -10 a thread gets some nine
+// tenths of a core that it has to share, so that the rest of the host goes on.
 const laneNice = -10
 
 // raisePriority gives the calling thread laneNice. Without the right to do so
@@ -24,9 +24,9 @@ func raisePriority(log *slog.Logger) {
 	}
 }
 
-// hurry makes the calling thread a real-time one, of the lowest priorities there
-// are among them, or an ordinary one again, of the nice value it had. It is false
-// without the right to do so (CAP_SYS_NICE).
+// hurry makes the calling thread a real-time one, of the lowest priorities
+// there are among them, or an ordinary one again, of the nice value it had. It
+// is false without the right to do so (CAP_SYS_NICE).
 //
 // One that is to be as other programs' threads has SCHED_BATCH and the nice
 // value zero. It takes the core from no such thread when it is woken

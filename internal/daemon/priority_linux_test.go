@@ -43,8 +43,8 @@ func TestHurryComesAndGoes(t *testing.T) {
 	<-done
 }
 
-// A thread without preference is one as any other program has, and gets laneNice
-// back where it may have it.
+// A thread without preference is one as any other program has, and gets
+// laneNice back where it may have it.
 func TestHurryGivesPreferenceUp(t *testing.T) {
 	done := make(chan struct{})
 	go func() {

@@ -11,8 +11,8 @@ import (
 )
 
 // routing puts plans into effect. It hands the differences between two plans to
-// every taker of routes. It keeps the forwarder's peer objects, so that counters
-// and path MTUs outlive a change of routes. Its methods may be called
+// every taker of routes. It keeps the forwarder's peer objects, so that
+// counters and path MTUs outlive a change of routes. Its methods may be called
 // concurrently.
 type routing struct {
 	feed  route.Feed

@@ -20,13 +20,13 @@ const processorsRound = 30 * time.Second
 // every 20 us for that: a fifth of the daemon's CPU time. And gossip would wait
 // for a lane to be preempted.
 //
-// The runtime stops following the CPUs that the process may use, and its cgroup's
-// limit, once a program has set a number. So this does.
+// The runtime stops following the CPUs that the process may use, and its
+// cgroup's limit, once a program has set a number. So this does.
 type processors struct{ lanes int }
 
-// adjust asks the runtime for its own number and adds the lanes'. The runtime has
-// no other way to tell that number than to use it, for some microseconds. One that
-// the environment variable GOMAXPROCS sets stays what it is.
+// adjust asks the runtime for its own number and adds the lanes'. The runtime
+// has no other way to tell that number than to use it, for some microseconds.
+// One that the environment variable GOMAXPROCS sets stays what it is.
 func (p processors) adjust() {
 	if os.Getenv("GOMAXPROCS") != "" {
 		return

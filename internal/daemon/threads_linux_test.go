@@ -8,7 +8,8 @@ import (
 )
 
 // The runtime asks for the CPUs of the thread that asks: a smaller set there is
-// what a smaller one of the process would be. The thread ends with the goroutine.
+// what a smaller one of the process would be. The thread ends with the
+// goroutine.
 func TestProcessorsFollowTheCPUsOfTheProcess(t *testing.T) {
 	t.Setenv("GOMAXPROCS", "")
 	before := runtime.GOMAXPROCS(0)

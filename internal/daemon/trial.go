@@ -15,7 +15,8 @@ import (
 const (
 	trialTime    = 2 * time.Second // for a member to take a connection
 	trialTargets = 8               // members that are asked
-	// Between trials: the first pause, and the longest after many without success.
+	// Between trials: the first pause, and the longest after many without
+	// success.
 	trialPause   = 5 * time.Second
 	trialLongest = time.Minute
 )

@@ -50,8 +50,8 @@ func (d *daemon) awaitUnderlay(ctx context.Context) (underlay.Underlay, error) {
 	return u, err
 }
 
-// waitFor says what is waited for: to the service manager, in the log, and on the
-// control socket.
+// waitFor says what is waited for: to the service manager, in the log, and on
+// the control socket.
 func (d *daemon) waitFor(room *waitingRoom, reason error) {
 	text := "waiting for the underlay: " + oneLine(reason)
 	d.notify.send("STATUS=" + text)

@@ -75,9 +75,9 @@ const FromDisk = "not met since this start; routed by the table on disk"
 // This node's own lease counts once it is confirmed. A node that has left
 // handed its lease back. The loser of a conflict is not routed. Where a static
 // peer and a node claim the same addresses the node has them: all holders
-// granted its lease, but the static peer was given to this node alone. A node at
-// the static peer's own address is that host. It has the addresses while it is a
-// live member. While it is not, the host is taken to run flannel again.
+// granted its lease, but the static peer was given to this node alone. A node
+// at the static peer's own address is that host. It has the addresses while it
+// is a live member. While it is not, the host is taken to run flannel again.
 func Make(in Input) Plan {
 	p := Plan{Notes: map[string]Note{}}
 	rules := endpointRules{

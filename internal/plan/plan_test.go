@@ -255,8 +255,8 @@ func anyInput(random *rand.Rand) Input {
 	return in
 }
 
-// Nodes that hold the same snapshot make the same plan, whatever order its lists
-// are in; and making one changes nothing.
+// Nodes that hold the same snapshot make the same plan, whatever order its
+// lists are in; and making one changes nothing.
 func TestTheSameInputMakesTheSamePlanInAnyOrder(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for round := range 2000 {

@@ -6,15 +6,15 @@ import (
 	"flanneld/peers"
 )
 
-// SeenTime is how long after the first other node was seen alive gossip may take
-// to report the rest. A node that it has not reported by then is dead.
+// SeenTime is how long after the first other node was seen alive gossip may
+// take to report the rest. A node that it has not reported by then is dead.
 const SeenTime = 30 * time.Second
 
 // Seen knows which nodes gossip has seen alive since this start. The others are
-// in the node table from an earlier start, and shown as dead because nothing was
-// heard of them yet. But most of them live. Packets to them must not be answered
-// with errors at every restart, nor at all while gossip reaches no node. The
-// zero value has seen none. It is not safe for concurrent use.
+// in the node table from an earlier start, and shown as dead because nothing
+// was heard of them yet. But most of them live. Packets to them must not be
+// answered with errors at every restart, nor at all while gossip reaches no
+// node. The zero value has seen none. It is not safe for concurrent use.
 type Seen struct {
 	nodes  map[string]bool // by ID
 	closed bool            // every node that was not seen is dead
