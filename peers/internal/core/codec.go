@@ -49,6 +49,9 @@ func mustAppend(b []byte, v any) []byte {
 	return buffer.Bytes()
 }
 
+// Decode decodes what mustEncode encoded, or what another node sent.
+func Decode(b []byte, v any) error { return decoder.Unmarshal(b, v) }
+
 type recordKind uint8
 
 const (

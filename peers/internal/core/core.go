@@ -360,7 +360,7 @@ func (c *Core) Receive(now Time, msg []byte) error {
 func handle[M any, P interface {
 	*M
 	setHeader(header)
-}](d direct, receive func(M) error) error {
+}](d message, receive func(M) error) error {
 	m, err := decodeBody[M](d.body)
 	if err != nil {
 		return err
@@ -469,7 +469,7 @@ func (c *Core) strikeOut(id NodeID) error {
 			return err
 		}
 	}
-	rec := ForgetRecord{Node: id, Key: c.cfg.Identity.public()}
+	rec := ForgetRecord{Node: id, Key: c.cfg.Identity.Public()}
 	if n := c.table.nodes[id]; n != nil {
 		rec.Start = n.rec.Start
 	}
@@ -501,7 +501,7 @@ func (c *Core) takeOwn(raw []byte) error {
 // of the lease that ends stay with it: they show that there was one.
 func (c *Core) writeFree(l LeaseRecord) error {
 	free := LeaseRecord{Slot: l.Slot, Epoch: next(l.Epoch), Freed: l.Holder, Pinned: l.Pinned, Ordinal: l.Ordinal,
-		Key: c.cfg.Identity.public()}
+		Key: c.cfg.Identity.Public()}
 	free.Claim, free.Vouchers, free.Granted = l.Claim, l.Vouchers, l.grantEpoch()
 	return c.write(kindLease, free)
 }
@@ -510,7 +510,7 @@ func (c *Core) writeFree(l LeaseRecord) error {
 func (c *Core) announceSelf() {
 	c.version = next(c.version)
 	_ = c.write(kindNode, NodeRecord{
-		Key: c.cfg.Identity.public(), Start: c.vault.Start, Version: c.version, Instance: c.cfg.Instance,
+		Key: c.cfg.Identity.Public(), Start: c.vault.Start, Version: c.version, Instance: c.cfg.Instance,
 		Name: c.cfg.Name, Endpoints: endpointsOf(c.cfg.Endpoint), GossipEndpoints: endpointsOf(c.cfg.Gossip),
 		MTU: c.cfg.MTU, Caps: c.cfg.Caps, Left: c.leaving, SealKey: c.cfg.SealKey,
 		ProtocolMin: messageVersionMin, ProtocolMax: c.cfg.maxVersion,

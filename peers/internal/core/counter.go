@@ -6,16 +6,6 @@ package core
 // of a lease in each millisecond takes 34 years to get there.
 const maxCounter = 1 << 40
 
-// maxJump is how far above the known value an epoch, an ordinal or a start may
-// be. A record cannot use a counter up at once: 16 million records in turn,
-// each of which must be acceptable, would be needed.
-const maxJump = 1 << 16
-
-// maxFreeJump is the same for a record by which a node strikes out another one.
-// Such a record is one above the lease that it ends, and the reader may have
-// missed some affirmations of that lease.
-const maxFreeJump = 64
-
 // next is the counter after n, which is at most maxCounter.
 func next(n uint64) uint64 { return min(n, maxCounter-1) + 1 }
 

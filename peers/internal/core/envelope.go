@@ -41,11 +41,10 @@ const (
 // allowed would be larger, but its parts travel in messages of their own.
 const maxMessageLen = 4 << 20
 
-// Errors of Receive and Merge that a driver may want to tell apart.
+// Errors of messages that a driver may want to tell apart.
 var (
 	ErrMalformed    = errors.New("core: malformed message")
 	ErrOtherNetwork = errors.New("core: message of another network")
-	ErrNoNetwork    = errors.New("core: not in a network yet")
 	ErrForged       = errors.New("core: message not signed by its sender")
 	ErrNotForUs     = errors.New("core: message for another node")
 )
@@ -59,11 +58,17 @@ type header struct {
 
 func (h *header) setHeader(from header) { *h = from }
 
-// direct is a message from one node to another, taken apart.
-type direct struct {
+// message is a message from one node to another, taken apart.
+type message struct {
 	header
-	kind messageKind
-	body []byte
+	version byte
+	kind    messageKind
+	network NetworkID
+	to      NodeID
+	key     []byte // the sender's public key; From is derived from it
+	body    []byte // CBOR
+
+	signed, sig []byte
 }
 
 // Sender is the node that a message says it is from, or zero where it is a
@@ -72,63 +77,43 @@ func Sender(msg []byte) NodeID {
 	if len(msg) < directMin || messageKind(msg[1]) == msgRumour {
 		return NodeID{}
 	}
-	return nodeIDOf(msg[34 : 34+ed25519.PublicKeySize])
+	return NodeIDOf(msg[34 : 34+ed25519.PublicKeySize])
 }
 
-// seal encodes and signs a message to a node.
-func (c *Core) seal(to NodeID, kind messageKind, body any) []byte {
-	c.sent = next(c.sent)
+// seal encodes a message with a body and signs it. The message's body is not
+// looked at.
+func (m *message) seal(s signer, key ed25519.PrivateKey, body any) []byte {
 	b := make([]byte, 0, 512) // most are shorter
-	b = append(b, c.versionFor(to), byte(kind))
-	b = append(b, c.table.netID[:]...)
-	b = append(b, to[:]...)
-	b = append(b, c.cfg.Identity.public()...)
-	b = binary.BigEndian.AppendUint64(b, c.vault.Start)
-	b = binary.BigEndian.AppendUint64(b, c.sent)
+	b = append(b, m.version, byte(m.kind))
+	b = append(b, m.network[:]...)
+	b = append(b, m.to[:]...)
+	b = append(b, m.key...)
+	b = binary.BigEndian.AppendUint64(b, m.Start)
+	b = binary.BigEndian.AppendUint64(b, m.Counter)
 	b = mustAppend(b, body)
-	return append(b, c.cfg.signer.sign(c.cfg.Identity.Key, append([]byte(messageDomain), b...))...)
+	return append(b, s.sign(key, append([]byte(messageDomain), b...))...)
 }
 
-// versionFor is the highest version that both nodes read.
-func (c *Core) versionFor(to NodeID) byte {
-	if n := c.table.nodes[to]; n != nil && !n.former {
-		return min(c.cfg.maxVersion, max(n.rec.ProtocolMax, messageVersionMin))
+// openMessage takes a message apart. Neither signature nor counters are checked.
+func openMessage(msg []byte) (message, error) {
+	if len(msg) < directMin {
+		return message{}, fmt.Errorf("%w: %d bytes", ErrMalformed, len(msg))
 	}
-	return messageVersionMin
+	end := len(msg) - ed25519.SignatureSize
+	m := message{version: msg[0], kind: messageKind(msg[1]), network: NetworkID(msg[2:18]), to: NodeID(msg[18:34]),
+		key: msg[34 : 34+ed25519.PublicKeySize], body: msg[directHead:end], signed: msg[:end], sig: msg[end:]}
+	m.From = NodeIDOf(m.key)
+	m.Start, m.Counter = binary.BigEndian.Uint64(msg[66:]), binary.BigEndian.Uint64(msg[74:])
+	return m, nil
 }
 
-// checkVersion refuses what this node does not read.
-func (c *Core) checkVersion(msg []byte) error {
+// verify checks that the counters are within bounds, and the signature.
+func (m *message) verify(s signer) error {
 	switch {
-	case len(msg) < 3 || len(msg) > maxMessageLen:
-		return fmt.Errorf("%w: %d bytes", ErrMalformed, len(msg))
-	case msg[0] < messageVersionMin || msg[0] > c.cfg.maxVersion:
-		return fmt.Errorf("%w: version %d, this node knows %d to %d", ErrMalformed, msg[0], messageVersionMin, c.cfg.maxVersion)
+	case m.Start > maxCounter || m.Counter > maxCounter:
+		return fmt.Errorf("%w: counter above %d", ErrMalformed, uint64(maxCounter))
+	case !s.verify(m.key, append([]byte(messageDomain), m.signed...), m.sig):
+		return ErrForged
 	}
 	return nil
-}
-
-// open takes a message apart and checks that it is for this node, and from the
-// node that it names.
-func (c *Core) open(msg []byte) (direct, error) {
-	if len(msg) < directMin {
-		return direct{}, fmt.Errorf("%w: %d bytes", ErrMalformed, len(msg))
-	}
-	key := msg[34 : 34+ed25519.PublicKeySize]
-	d := direct{kind: messageKind(msg[1]), body: msg[directHead : len(msg)-ed25519.SignatureSize]}
-	d.From = nodeIDOf(key)
-	d.Start, d.Counter = binary.BigEndian.Uint64(msg[66:]), binary.BigEndian.Uint64(msg[74:])
-	switch signed := msg[:len(msg)-ed25519.SignatureSize]; {
-	case NetworkID(msg[2:18]) != c.table.netID:
-		return direct{}, ErrOtherNetwork
-	case NodeID(msg[18:34]) != c.id:
-		return direct{}, ErrNotForUs
-	case d.From == c.id:
-		return direct{}, nil // our own echo, or a clone's
-	case d.Start > maxCounter || d.Counter > maxCounter:
-		return direct{}, fmt.Errorf("%w: counter above %d", ErrMalformed, uint64(maxCounter))
-	case !c.cfg.signer.verify(key, append([]byte(messageDomain), signed...), msg[len(signed):]):
-		return direct{}, ErrForged
-	}
-	return d, nil
 }

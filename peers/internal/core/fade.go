@@ -44,5 +44,5 @@ func (c *Core) fades(id NodeID) bool {
 // fade strikes a node out, and leaves all else as it is.
 func (c *Core) fade(id NodeID) error {
 	c.makeRoomForForget()
-	return c.write(kindForget, ForgetRecord{Node: id, Start: c.table.nodes[id].rec.Start, Key: c.cfg.Identity.public(), Faded: true})
+	return c.write(kindForget, ForgetRecord{Node: id, Start: c.table.nodes[id].rec.Start, Key: c.cfg.Identity.Public(), Faded: true})
 }

@@ -58,7 +58,7 @@ func (l *formerLease) record() LeaseRecord {
 		Electors: l.Electors, Promises: l.Promises, Key: l.Key,
 	}
 	if r.Holder.IsZero() {
-		r.Freed = nodeIDOf(l.Key)
+		r.Freed = NodeIDOf(l.Key)
 	}
 	return r
 }
@@ -95,46 +95,23 @@ func (t *table) takeFormerNode(raw []byte) {
 }
 
 func (t *table) takeFormerLease(raw []byte) {
-	var l formerLease
-	if !t.openFormer(raw, &l, &l.Key) {
+	rec, ok := t.openFormerLease(raw)
+	if !ok {
 		return
 	}
-	s := &stored[LeaseRecord]{raw: raw, former: true, rec: l.record()}
+	s := &stored[LeaseRecord]{raw: raw, former: true, rec: rec}
 	old := t.leases[s.rec.Slot]
 	if s.rec.validate(t.network) == nil && (old != nil || len(t.leases) < maxLeases) && (old == nil || compareLeases(s, old) > 0) {
 		t.putLease(s)
 	}
 }
 
-// vaultFormat is the present format of a vault; 0 is 0.1's.
-const vaultFormat = 2
-
-// upgradeVault brings a vault of 0.1 into the present format. The lease is
-// signed anew, at the same slot and epoch. Promises are numbered as claims are
-// now.
-func (c *Core) upgradeVault() {
-	v := &c.vault
-	if v.Format == vaultFormat {
-		return
-	}
-	v.Format, v.Start = vaultFormat, min(v.Start, maxCounter-1)
-	for _, list := range [][]promise{v.Promises, v.Leases} {
-		for i := range list {
-			p := &list[i]
-			p.Epoch = min(p.Epoch, maxCounter)
-			if p.Claim > 0 {
-				p.Claim = claimNumber(min(p.Claim>>32, maxCounter), uint32(p.Claim))
-			}
-		}
-	}
-	if len(v.Lease) == 0 {
-		return
-	}
-	t := c.newTable(v.Network)
+// openFormerLease opens a lease record of 0.1, in the present format, and checks
+// its signature.
+func (t *table) openFormerLease(raw []byte) (rec LeaseRecord, ok bool) {
 	var l formerLease
-	if !t.openFormer(v.Lease, &l, &l.Key) || l.Holder != c.id {
-		v.Lease = nil
-		return
+	if !t.openFormer(raw, &l, &l.Key) {
+		return LeaseRecord{}, false
 	}
-	v.Lease = c.cfg.Identity.seal(c.cfg.signer, t.netID, kindLease, l.record())
+	return l.record(), true
 }

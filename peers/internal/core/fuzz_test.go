@@ -92,17 +92,3 @@ func FuzzVault(f *testing.F) {
 		_ = c.View()
 	})
 }
-
-func FuzzRecord(f *testing.F) {
-	for _, raw := range fuzzCore(f).table.records(1<<buckets - 1) {
-		f.Add(raw)
-	}
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		c := fuzzCore(t)
-		before := len(c.table.records(1<<buckets - 1))
-		ch, err := c.table.take(raw, nil)
-		if err != nil && (ch.any() || len(c.table.records(1<<buckets-1)) != before) {
-			t.Fatal("a refused record changed the table")
-		}
-	})
-}

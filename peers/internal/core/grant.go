@@ -11,7 +11,7 @@ func (c *Core) confirm(electors, promises int) {
 	_, pinned := c.pinned()
 	k.grant = LeaseRecord{
 		Slot: k.slot, Epoch: k.epoch, Holder: c.id, Pinned: pinned, Ordinal: k.ordinal,
-		Electors: uint32(electors), Promises: uint32(promises), Key: c.cfg.Identity.public(),
+		Electors: uint32(electors), Promises: uint32(promises), Key: c.cfg.Identity.Public(),
 		Claim: k.number, Vouchers: c.collectVouchers(),
 	}
 	raw := c.cfg.Identity.seal(c.cfg.signer, c.table.netID, kindLease, k.grant)

@@ -20,8 +20,8 @@ type NetworkID [16]byte
 
 var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// nodeIDOf derives the ID that belongs to a public key.
-func nodeIDOf(key ed25519.PublicKey) NodeID {
+// NodeIDOf derives the ID that belongs to an Ed25519 public key.
+func NodeIDOf(key []byte) NodeID {
 	sum := sha256.Sum256(key)
 	return NodeID(sum[:16])
 }
@@ -79,6 +79,7 @@ type Identity struct {
 }
 
 // ID is the node ID that belongs to the key.
-func (i Identity) ID() NodeID { return nodeIDOf(i.public()) }
+func (i Identity) ID() NodeID { return NodeIDOf(i.Public()) }
 
-func (i Identity) public() ed25519.PublicKey { return i.Key.Public().(ed25519.PublicKey) }
+// Public is the node's public key, 32 bytes. It must not be changed.
+func (i Identity) Public() ed25519.PublicKey { return i.Key.Public().(ed25519.PublicKey) }

@@ -20,9 +20,6 @@ const (
 	rootEvery    = time.Minute
 	disputeBurst = 4
 	disputeEvery = time.Minute
-	// disputeLeast is how many holders have to vouch for a lease that ends
-	// a live node's: more than one, so that no single liar can.
-	disputeLeast = 2
 	settledIn    = 10 * time.Second
 	// maxHearsay bounds how many leases are remembered that were not taken.
 	maxHearsay = 256
@@ -70,7 +67,7 @@ func (j *judge) lease(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte) bo
 		return j.isCommon(rec.claimant(), raw) && j.believes(old, rec, raw)
 	}
 	own := old != nil && old.rec.Holder == j.c.id && rec.Slot == j.c.vault.Slot && len(j.c.vault.Lease) > 0
-	if own && rec.claimant() == j.c.id && rec.Holder.IsZero() && nodeIDOf(rec.Key) != j.c.id {
+	if own && rec.claimant() == j.c.id && rec.Holder.IsZero() && NodeIDOf(rec.Key) != j.c.id {
 		j.threaten(rec) // forgotten, and alive
 		return false
 	}
@@ -118,7 +115,7 @@ func (j *judge) jumps(old *stored[LeaseRecord], rec *LeaseRecord) bool {
 			jump /= 2 // so that the holder can answer it
 		}
 	}
-	if rec.Holder.IsZero() && nodeIDOf(rec.Key) != rec.Freed {
+	if rec.Holder.IsZero() && NodeIDOf(rec.Key) != rec.Freed {
 		jump = maxFreeJump
 	}
 	return rec.Epoch <= known+jump && rec.Ordinal <= j.c.table.maxOrdinal()+maxJump
@@ -132,7 +129,7 @@ func (j *judge) isCommon(about NodeID, raw []byte) bool {
 
 // believes decides about a lease, or the end of one, by what is there.
 func (j *judge) believes(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte) bool {
-	c, claimant, writer := j.c, rec.claimant(), nodeIDOf(rec.Key)
+	c, claimant, writer := j.c, rec.claimant(), NodeIDOf(rec.Key)
 	freed := rec.Holder.IsZero()
 	if freed && old != nil && old.rec.Freed == claimant && old.rec.grantEpoch() == rec.grantEpoch() {
 		return true // two nodes have ended it
@@ -209,7 +206,7 @@ func (j *judge) forget(rec *ForgetRecord, raw []byte) bool {
 	if j.trusted {
 		return rec.Node != j.c.id
 	}
-	c, writer := j.c, nodeIDOf(rec.Key)
+	c, writer := j.c, NodeIDOf(rec.Key)
 	if rec.Node == c.id {
 		if j.hasSay(writer) {
 			c.forgottenAs(rec.Start)
@@ -255,7 +252,7 @@ func (j *judge) fills(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte) bo
 			return true
 		}
 	}
-	if freed && nodeIDOf(rec.Key) == rec.Freed { // it frees what was its own, if it was held
+	if freed && NodeIDOf(rec.Key) == rec.Freed { // it frees what was its own, if it was held
 		return j.freed.take(c.now, freedBurst, freedEvery)
 	}
 	// A part of the network that began anew without the holders known here.

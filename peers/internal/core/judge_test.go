@@ -34,12 +34,12 @@ func TestNoCounterThatAStrangerWritesEndsOrBurnsALease(t *testing.T) {
 		at := endpointsOf(addressOf(999, 8285))
 		for slot := Slot(1); slot < 256; slot++ {
 			for _, writer := range []NodeID{v.id, stranger.ID()} {
-				_ = h.said(stranger, kindLease, LeaseRecord{Slot: slot, Epoch: n, Freed: writer, Ordinal: n, Claim: n, Granted: n - 1, Key: stranger.public()})
+				_ = h.said(stranger, kindLease, LeaseRecord{Slot: slot, Epoch: n, Freed: writer, Ordinal: n, Claim: n, Granted: n - 1, Key: stranger.Public()})
 			}
-			_ = h.said(stranger, kindLease, LeaseRecord{Slot: slot, Epoch: n, Holder: stranger.ID(), Ordinal: n, Claim: n, Key: stranger.public()})
+			_ = h.said(stranger, kindLease, LeaseRecord{Slot: slot, Epoch: n, Holder: stranger.ID(), Ordinal: n, Claim: n, Key: stranger.Public()})
 		}
-		_ = h.said(stranger, kindForget, ForgetRecord{Node: v.id, Start: n, Key: stranger.public()})
-		_ = h.said(stranger, kindNode, NodeRecord{Key: stranger.public(), Start: n, Version: n, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 2})
+		_ = h.said(stranger, kindForget, ForgetRecord{Node: v.id, Start: n, Key: stranger.Public()})
+		_ = h.said(stranger, kindNode, NodeRecord{Key: stranger.Public(), Start: n, Version: n, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 2})
 		for _, m := range []struct {
 			kind messageKind
 			body any
@@ -66,13 +66,13 @@ func TestAStrangersWordAboutAnotherNodeChangesNothing(t *testing.T) {
 	before := h.core.table.digest
 	lease := h.core.table.heldBy(v.id).rec
 	free := lease
-	free.Holder, free.Freed, free.Epoch, free.Granted, free.Key = NodeID{}, v.id, lease.Epoch+1, lease.Epoch, stranger.public()
+	free.Holder, free.Freed, free.Epoch, free.Granted, free.Key = NodeID{}, v.id, lease.Epoch+1, lease.Epoch, stranger.Public()
 	w.hosts[2].crash()
 	w.run(20 * time.Second) // and one that is dead
 	for name, err := range map[string]error{
 		"free":          h.said(stranger, kindLease, free),
-		"forget":        h.said(stranger, kindForget, ForgetRecord{Node: v.id, Start: 1, Key: stranger.public()}),
-		"forget a dead": h.said(stranger, kindForget, ForgetRecord{Node: w.hosts[2].id, Start: 1, Key: stranger.public()}),
+		"forget":        h.said(stranger, kindForget, ForgetRecord{Node: v.id, Start: 1, Key: stranger.Public()}),
+		"forget a dead": h.said(stranger, kindForget, ForgetRecord{Node: w.hosts[2].id, Start: 1, Key: stranger.Public()}),
 	} {
 		if err != nil || h.core.table.digest != before {
 			t.Errorf("%s: error %v, table changed %v", name, err, h.core.table.digest != before)
@@ -88,12 +88,12 @@ func TestAHolderFreesOnlyWhatADeadNodeHolds(t *testing.T) {
 	h, v, liar := w.hosts[0], w.hosts[1], w.hosts[3]
 	lease := h.core.table.heldBy(v.id).rec
 	free := lease
-	free.Holder, free.Freed, free.Epoch, free.Granted, free.Key = NodeID{}, v.id, lease.Epoch+1, lease.Epoch, liar.identity.public()
+	free.Holder, free.Freed, free.Epoch, free.Granted, free.Key = NodeID{}, v.id, lease.Epoch+1, lease.Epoch, liar.identity.Public()
 	for _, o := range w.hosts[:3] {
 		if err := o.said(liar.identity, kindLease, free); err != nil {
 			t.Fatal(err)
 		}
-		if err := o.said(liar.identity, kindForget, ForgetRecord{Node: v.id, Start: 1, Key: liar.identity.public()}); err != nil {
+		if err := o.said(liar.identity, kindForget, ForgetRecord{Node: v.id, Start: 1, Key: liar.identity.Public()}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -112,7 +112,7 @@ func TestAGrabbedLeaseIsNotBelieved(t *testing.T) {
 	w := settledWorld(t, 53, 5)
 	h, v, liar := w.hosts[0], w.hosts[1], w.hosts[3]
 	lease := h.core.table.heldBy(v.id).rec
-	grab := LeaseRecord{Slot: lease.Slot, Epoch: lease.Epoch + 1, Holder: liar.id, Ordinal: lease.Ordinal, Pinned: true, Electors: 5, Promises: 5, Claim: 9, Key: liar.identity.public()}
+	grab := LeaseRecord{Slot: lease.Slot, Epoch: lease.Epoch + 1, Holder: liar.id, Ordinal: lease.Ordinal, Pinned: true, Electors: 5, Promises: 5, Claim: 9, Key: liar.identity.Public()}
 	g := grantOf(&grab)
 	for _, id := range []Identity{liar.identity, testIdentity(901), testIdentity(902), testIdentity(903)} {
 		by := id.ID()
@@ -133,11 +133,11 @@ func TestNamesThatAreNotPrintableAreRefusedAtTheDoor(t *testing.T) {
 	h, id := w.hosts[0], testIdentity(900)
 	at := endpointsOf(addressOf(999, 8285))
 	for _, name := range []string{"a\nMAINPID=1", "a\x00", "\x1b[2J", "a\u2028b", "\xff\xfe", "a\u202eb", strings.Repeat("x", 254)} {
-		if err := h.said(id, kindNode, NodeRecord{Key: id.public(), Start: 1, Name: name, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 2}); err == nil {
+		if err := h.said(id, kindNode, NodeRecord{Key: id.Public(), Start: 1, Name: name, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 2}); err == nil {
 			t.Errorf("name %q is taken", name)
 		}
 	}
-	if err := h.said(id, kindNode, NodeRecord{Key: id.public(), Start: 1, Name: "käse-1 (lab)", Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 2}); err != nil {
+	if err := h.said(id, kindNode, NodeRecord{Key: id.Public(), Start: 1, Name: "käse-1 (lab)", Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 2}); err != nil {
 		t.Error(err)
 	}
 }
@@ -153,7 +153,7 @@ func TestOneAddressGetsOnlySoManyLeases(t *testing.T) {
 	for n := range 2 * maxPerAddress {
 		id := testIdentity(uint64(3000 + n))
 		c.MemberUp(0, id.ID())
-		if err := w.hosts[0].said(id, kindNode, NodeRecord{Key: id.public(), Start: 1, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 2}); err != nil {
+		if err := w.hosts[0].said(id, kindNode, NodeRecord{Key: id.Public(), Start: 1, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 2}); err != nil {
 			t.Fatal(err)
 		}
 		slot := Slot(n + 1)

@@ -1,10 +1,5 @@
 package core
 
-import (
-	"encoding/binary"
-	"errors"
-)
-
 // sentByTests numbers the messages that tests make.
 var sentByTests uint64
 
@@ -12,26 +7,20 @@ var sentByTests uint64
 // checks it.
 func messageFrom(from Identity, to *Core, kind messageKind, body any) []byte {
 	sentByTests++
-	b := messageOf(from, to.table.netID, to.id, 1<<20, sentByTests, kind, body) // a start above any in a test
-	return append(b, to.cfg.signer.sign(from.Key, append([]byte(messageDomain), b...))...)
+	m := messageOf(from, to.table.netID, to.id, 1<<20, sentByTests, kind) // a start above any in a test
+	return m.seal(to.cfg.signer, from.Key, body)
 }
 
-// messageOf is a message without its signature.
-func messageOf(as Identity, net NetworkID, to NodeID, start, number uint64, kind messageKind, body any) []byte {
-	b := append([]byte{messageVersion, byte(kind)}, net[:]...)
-	b = append(append(b, to[:]...), as.public()...)
-	b = binary.BigEndian.AppendUint64(b, start)
-	b = binary.BigEndian.AppendUint64(b, number)
-	return mustAppend(b, body)
+// messageOf is the head of a message.
+func messageOf(as Identity, net NetworkID, to NodeID, start, number uint64, kind messageKind) message {
+	return message{header: header{Start: start, Counter: number}, version: messageVersion, kind: kind, network: net, to: to, key: as.Public()}
 }
 
 // splitMessage takes a message apart without any check but of its length.
 func splitMessage(msg []byte) (messageKind, []byte, error) {
-	switch {
-	case len(msg) > 2 && messageKind(msg[1]) == msgRumour:
+	if len(msg) > 2 && messageKind(msg[1]) == msgRumour {
 		return msgRumour, msg[2:], nil
-	case len(msg) < directMin:
-		return 0, nil, errors.New("short message")
 	}
-	return messageKind(msg[1]), msg[directHead : len(msg)-64], nil
+	m, err := openMessage(msg)
+	return m.kind, m.body, err
 }

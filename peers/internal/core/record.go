@@ -68,7 +68,7 @@ type ForgetRecord struct {
 }
 
 // ID is the node the record is about.
-func (r *NodeRecord) ID() NodeID { return nodeIDOf(r.Key) }
+func (r *NodeRecord) ID() NodeID { return NodeIDOf(r.Key) }
 
 // grantEpoch is the epoch that the vouchers are for.
 func (r *LeaseRecord) grantEpoch() uint64 {
@@ -120,7 +120,7 @@ func boundCounters(counters ...uint64) error {
 }
 
 func (r *LeaseRecord) validate(n Network) error {
-	writer := nodeIDOf(r.Key)
+	writer := NodeIDOf(r.Key)
 	switch {
 	case r.Slot == 0 || r.Slot >= n.Slots():
 		return fmt.Errorf("slot %d is not one of the network's %d", r.Slot, n.Slots())

@@ -93,10 +93,10 @@ func (g anyJump) lease(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte) b
 type anyForget struct{ *judge }
 
 func (g anyForget) lease(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte) bool {
-	return rec.Holder.IsZero() && g.hasSay(nodeIDOf(rec.Key)) || g.judge.lease(old, rec, raw)
+	return rec.Holder.IsZero() && g.hasSay(NodeIDOf(rec.Key)) || g.judge.lease(old, rec, raw)
 }
 
-func (g anyForget) forget(rec *ForgetRecord, _ []byte) bool { return g.hasSay(nodeIDOf(rec.Key)) }
+func (g anyForget) forget(rec *ForgetRecord, _ []byte) bool { return g.hasSay(NodeIDOf(rec.Key)) }
 
 // anyLease is a judge that believes each node about its own lease.
 type anyLease struct{ *judge }

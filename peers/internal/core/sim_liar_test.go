@@ -153,8 +153,8 @@ func (l *liar) network() *table {
 // message is signed by the one identity and says that it is of another.
 func (l *liar) message(to *host, as Identity, kind messageKind, body any) []byte {
 	l.sent++
-	m := messageOf(as, to.core.table.netID, to.id, 1<<30, l.sent, kind, body)
-	return append(m, l.w.hosts[0].signer().sign(l.by.Key, append([]byte(messageDomain), m...))...)
+	m := messageOf(as, to.core.table.netID, to.id, 1<<30, l.sent, kind)
+	return m.seal(l.w.hosts[0].signer(), l.by.Key, body)
 }
 
 // victim returns another host that has been up for a while, as all others see
@@ -193,10 +193,10 @@ func (l *liar) free(*host) {
 		return
 	}
 	free := *lease
-	free.Holder, free.Freed, free.Granted, free.Key = NodeID{}, v.id, lease.grantEpoch(), l.by.public()
+	free.Holder, free.Freed, free.Granted, free.Key = NodeID{}, v.id, lease.grantEpoch(), l.by.Public()
 	free.Epoch = lease.Epoch + pick(l.w, highCounters...)
 	if l.w.chance(0.3) {
-		free.Key = v.identity.public()
+		free.Key = v.identity.Public()
 	}
 	l.rumour(kindLease, free, l.by)
 }
@@ -205,7 +205,7 @@ func (l *liar) free(*host) {
 func (l *liar) forget(*host) {
 	if v, _ := l.victim(); v != nil {
 		l.rumour(kindForget, ForgetRecord{
-			Node: v.id, Start: v.core.StartNumber() + pick(l.w, highCounters...) - 1, Key: l.by.public(), Faded: l.w.chance(0.3),
+			Node: v.id, Start: v.core.StartNumber() + pick(l.w, highCounters...) - 1, Key: l.by.Public(), Faded: l.w.chance(0.3),
 		}, l.by)
 	}
 }
@@ -296,7 +296,7 @@ func (l *liar) claim(s Slot, epoch, ordinal uint64, free bool) {
 	}
 	r := LeaseRecord{
 		Slot: s, Epoch: epoch, Holder: as.ID(), Ordinal: ordinal, Electors: uint32(pick(l.w, 0, 1, 5)), Promises: 5, Claim: 7,
-		Pinned: l.w.chance(0.5), Key: as.public(),
+		Pinned: l.w.chance(0.5), Key: as.Public(),
 	}
 	if free {
 		r.Holder, r.Freed, r.Granted = NodeID{}, as.ID(), epoch-1
@@ -326,7 +326,7 @@ func (l *liar) makeUp(*host) {
 	at := endpointsOf(addressOf(60000+l.w.rand.IntN(5000), 8285))
 	as := pick(l.w, l.sybils...)
 	l.rumour(kindNode, NodeRecord{
-		Key: as.public(), Start: pick(l.w, highCounters...), Version: 1, Name: pick(l.w, "made up", "a\nMAINPID=1"), Endpoints: at, GossipEndpoints: at,
+		Key: as.Public(), Start: pick(l.w, highCounters...), Version: 1, Name: pick(l.w, "made up", "a\nMAINPID=1"), Endpoints: at, GossipEndpoints: at,
 		Left: l.w.chance(0.2), ProtocolMin: 2, ProtocolMax: 2,
 	}, as)
 }

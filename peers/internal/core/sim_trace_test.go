@@ -103,7 +103,7 @@ func describe(w *world, msg []byte) string {
 }
 
 func decoded[M any](body []byte) (m M) {
-	_ = decoder.Unmarshal(body, &m)
+	_ = Decode(body, &m)
 	return m
 }
 
@@ -124,7 +124,7 @@ func describeRecords(w *world, all [][]byte) string {
 			if !r.Holder.IsZero() {
 				holder = w.nameOf(r.Holder)
 			}
-			text += fmt.Sprintf(" [slot %d epoch %d %s %d/%d vouchers %d granted %d by %s]", r.Slot, r.Epoch, holder, r.Promises, r.Electors, r.Vouchers.count(), r.grantEpoch(), w.nameOf(nodeIDOf(r.Key)))
+			text += fmt.Sprintf(" [slot %d epoch %d %s %d/%d vouchers %d granted %d by %s]", r.Slot, r.Epoch, holder, r.Promises, r.Electors, r.Vouchers.count(), r.grantEpoch(), w.nameOf(NodeIDOf(r.Key)))
 		case kindForget:
 			r := decoded[ForgetRecord](e.Payload)
 			text += fmt.Sprintf(" [forget %s %d]", w.nameOf(r.Node), r.Start)

@@ -7,9 +7,6 @@ import "crypto/ed25519"
 // is part of what is signed, so that no statement passes for one of another
 // kind.
 
-// Public is the node's public key, 32 bytes; not to be changed.
-func (i Identity) Public() []byte { return i.public() }
-
 // SignStatement signs a statement; the signature has 64 bytes.
 func (i Identity) SignStatement(domain string, statement []byte) []byte {
 	return ed25519.Sign(i.Key, statementBytes(domain, statement))
@@ -21,11 +18,8 @@ func VerifyStatement(key []byte, domain string, statement, sig []byte) (NodeID, 
 	if len(key) != ed25519.PublicKeySize || len(sig) != ed25519.SignatureSize {
 		return NodeID{}, false
 	}
-	return nodeIDOf(key), ed25519.Verify(key, statementBytes(domain, statement), sig)
+	return NodeIDOf(key), ed25519.Verify(key, statementBytes(domain, statement), sig)
 }
-
-// NodeIDOf is the ID that belongs to a public key.
-func NodeIDOf(key []byte) NodeID { return nodeIDOf(key) }
 
 func statementBytes(domain string, statement []byte) []byte {
 	b := make([]byte, 0, 32+len(domain)+len(statement))

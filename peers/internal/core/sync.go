@@ -156,21 +156,6 @@ func (c *Core) pushToAll() {
 	}
 }
 
-// state is what push/pull exchanges and the disk keeps: network and records.
-type state struct {
-	Network Network `cbor:"1,keyasint"`
-	// Former are records of the format before this one. They are kept on disk;
-	// where they come from another node they are not looked at.
-	Former [][]byte `cbor:"2,keyasint,omitempty"`
-	// Amnesiac says that the node does not vote for now. It is in the state so
-	// that another start in the meantime knows it, too.
-	Amnesiac bool     `cbor:"3,keyasint,omitempty"`
-	Records  [][]byte `cbor:"4,keyasint,omitempty"`
-	// Parts, in place of records, is the digest of the table: nodes that are
-	// members already exchange what differs.
-	Parts []byte `cbor:"5,keyasint,omitempty"`
-}
-
 // State is the whole node table, encoded; nil while in no network. It is what
 // nodes exchange when they join, and what is kept on disk for the next start.
 // The bytes are not to be changed.
@@ -199,17 +184,6 @@ type keptState struct {
 	changes  uint64
 	amnesiac bool
 	encoded  []byte
-}
-
-func decodeState(encoded []byte) (state, error) {
-	var s state
-	if err := decoder.Unmarshal(encoded, &s); err != nil {
-		return state{}, fmt.Errorf("%w: state: %w", ErrMalformed, err)
-	}
-	if err := s.Network.validate(); err != nil {
-		return state{}, fmt.Errorf("%w: state: %w", ErrMalformed, err)
-	}
-	return s, nil
 }
 
 // Merge takes in the State or Brief of another node, from. A node that is in no

@@ -9,6 +9,7 @@ import (
 	"hash/maphash"
 	"maps"
 	"slices"
+	"time"
 )
 
 // Limits on what a table takes in. They bound memory and files against a
@@ -30,7 +31,7 @@ type stored[T any] struct {
 	// from this node's own disk only, kept there, and sent to no other
 	// node.
 	former bool
-	since  Time // when a forget record, or the first record of a node, was taken in
+	since  time.Duration // when a forget record, or the first record of a node, was taken in
 }
 
 // table is the node table: the winning record for every key.

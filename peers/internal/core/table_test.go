@@ -2,28 +2,12 @@ package core
 
 import (
 	"bytes"
-	"crypto/ed25519"
-	"encoding/binary"
 	"net/netip"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
 )
-
-func testIdentity(n uint64) Identity {
-	seed := make([]byte, ed25519.SeedSize)
-	binary.BigEndian.PutUint64(seed, n)
-	return Identity{ed25519.NewKeyFromSeed(seed)}
-}
-
-func testNetwork(t interface{ Fatal(...any) }) Network {
-	n, err := Network{}.withDefaults()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
 
 // anyRecord draws a record of few nodes and slots, so that many compete.
 func anyRecord(t *rapid.T, net NetworkID) []byte {
@@ -32,9 +16,9 @@ func anyRecord(t *rapid.T, net NetworkID) []byte {
 	switch rapid.IntRange(0, 2).Draw(t, "kind") {
 	case 0:
 		e := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(small("addr"))}), 8285)
-		return who.seal(ed25519Signer{}, net, kindNode, NodeRecord{Key: who.public(), Start: small("start"), Version: small("version"), Endpoints: endpointsOf(e), GossipEndpoints: endpointsOf(e), ProtocolMin: 2, ProtocolMax: 2})
+		return who.seal(ed25519Signer{}, net, kindNode, NodeRecord{Key: who.Public(), Start: small("start"), Version: small("version"), Endpoints: endpointsOf(e), GossipEndpoints: endpointsOf(e), ProtocolMin: 2, ProtocolMax: 2})
 	case 1:
-		r := LeaseRecord{Slot: Slot(small("slot")), Epoch: small("epoch"), Ordinal: small("ordinal"), Key: who.public(), Pinned: rapid.Bool().Draw(t, "pinned")}
+		r := LeaseRecord{Slot: Slot(small("slot")), Epoch: small("epoch"), Ordinal: small("ordinal"), Key: who.Public(), Pinned: rapid.Bool().Draw(t, "pinned")}
 		if rapid.Bool().Draw(t, "held") {
 			r.Holder = who.ID()
 		} else {
@@ -42,7 +26,7 @@ func anyRecord(t *rapid.T, net NetworkID) []byte {
 		}
 		return who.seal(ed25519Signer{}, net, kindLease, r)
 	}
-	return who.seal(ed25519Signer{}, net, kindForget, ForgetRecord{Node: testIdentity(small("whom")).ID(), Start: small("start"), Key: who.public()})
+	return who.seal(ed25519Signer{}, net, kindForget, ForgetRecord{Node: testIdentity(small("whom")).ID(), Start: small("start"), Key: who.Public()})
 }
 
 func TestMergingRecordsGivesTheSameTableInAnyOrder(t *testing.T) {
@@ -77,18 +61,18 @@ func TestARecordNotSignedByWhomItNamesIsRefused(t *testing.T) {
 	mallory, alice := testIdentity(1), testIdentity(2)
 	e := netip.MustParseAddrPort("192.0.2.1:8285")
 	for name, raw := range map[string][]byte{
-		"node record of another":         mallory.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, Endpoints: endpointsOf(e), GossipEndpoints: endpointsOf(e), ProtocolMin: 2, ProtocolMax: 2}),
-		"lease for another":              mallory.seal(ed25519Signer{}, n.ID(), kindLease, LeaseRecord{Slot: 1, Epoch: 1, Holder: alice.ID(), Key: alice.public()}),
-		"lease with another's ID":        mallory.seal(ed25519Signer{}, n.ID(), kindLease, LeaseRecord{Slot: 1, Epoch: 1, Holder: alice.ID(), Key: mallory.public()}),
-		"record of another network":      alice.seal(ed25519Signer{}, NetworkID{1}, kindNode, NodeRecord{Key: alice.public(), Start: 1, Endpoints: endpointsOf(e), GossipEndpoints: endpointsOf(e), ProtocolMin: 2, ProtocolMax: 2}),
-		"slot outside the network":       alice.seal(ed25519Signer{}, n.ID(), kindLease, LeaseRecord{Slot: 256, Epoch: 1, Holder: alice.ID(), Key: alice.public()}),
-		"the slot not handed out":        alice.seal(ed25519Signer{}, n.ID(), kindLease, LeaseRecord{Slot: 0, Epoch: 1, Holder: alice.ID(), Key: alice.public()}),
-		"lease granted by a minority":    alice.seal(ed25519Signer{}, n.ID(), kindLease, LeaseRecord{Slot: 1, Epoch: 1, Holder: alice.ID(), Key: alice.public(), Electors: 9, Promises: 3}),
-		"endpoint inside the overlay":    alice.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, GossipEndpoints: endpointsOf(e), Endpoints: endpointsOf(netip.MustParseAddrPort("10.244.3.1:8285")), ProtocolMin: 2, ProtocolMax: 2}),
-		"endpoint on loopback":           alice.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, GossipEndpoints: endpointsOf(e), Endpoints: endpointsOf(netip.MustParseAddrPort("127.0.0.1:8285")), ProtocolMin: 2, ProtocolMax: 2}),
-		"multicast endpoint":             alice.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, GossipEndpoints: endpointsOf(e), Endpoints: endpointsOf(netip.MustParseAddrPort("224.0.0.1:8285")), ProtocolMin: 2, ProtocolMax: 2}),
-		"name longer than any host name": alice.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, GossipEndpoints: endpointsOf(e), Endpoints: endpointsOf(e), Name: strings.Repeat("x", 254), ProtocolMin: 2, ProtocolMax: 2}),
-		"record longer than a datagram":  alice.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.public(), Start: 1, GossipEndpoints: endpointsOf(e), Endpoints: endpointsOf(e), Name: strings.Repeat("x", 2000), ProtocolMin: 2, ProtocolMax: 2}),
+		"node record of another":         mallory.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.Public(), Start: 1, Endpoints: endpointsOf(e), GossipEndpoints: endpointsOf(e), ProtocolMin: 2, ProtocolMax: 2}),
+		"lease for another":              mallory.seal(ed25519Signer{}, n.ID(), kindLease, LeaseRecord{Slot: 1, Epoch: 1, Holder: alice.ID(), Key: alice.Public()}),
+		"lease with another's ID":        mallory.seal(ed25519Signer{}, n.ID(), kindLease, LeaseRecord{Slot: 1, Epoch: 1, Holder: alice.ID(), Key: mallory.Public()}),
+		"record of another network":      alice.seal(ed25519Signer{}, NetworkID{1}, kindNode, NodeRecord{Key: alice.Public(), Start: 1, Endpoints: endpointsOf(e), GossipEndpoints: endpointsOf(e), ProtocolMin: 2, ProtocolMax: 2}),
+		"slot outside the network":       alice.seal(ed25519Signer{}, n.ID(), kindLease, LeaseRecord{Slot: 256, Epoch: 1, Holder: alice.ID(), Key: alice.Public()}),
+		"the slot not handed out":        alice.seal(ed25519Signer{}, n.ID(), kindLease, LeaseRecord{Slot: 0, Epoch: 1, Holder: alice.ID(), Key: alice.Public()}),
+		"lease granted by a minority":    alice.seal(ed25519Signer{}, n.ID(), kindLease, LeaseRecord{Slot: 1, Epoch: 1, Holder: alice.ID(), Key: alice.Public(), Electors: 9, Promises: 3}),
+		"endpoint inside the overlay":    alice.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.Public(), Start: 1, GossipEndpoints: endpointsOf(e), Endpoints: endpointsOf(netip.MustParseAddrPort("10.244.3.1:8285")), ProtocolMin: 2, ProtocolMax: 2}),
+		"endpoint on loopback":           alice.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.Public(), Start: 1, GossipEndpoints: endpointsOf(e), Endpoints: endpointsOf(netip.MustParseAddrPort("127.0.0.1:8285")), ProtocolMin: 2, ProtocolMax: 2}),
+		"multicast endpoint":             alice.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.Public(), Start: 1, GossipEndpoints: endpointsOf(e), Endpoints: endpointsOf(netip.MustParseAddrPort("224.0.0.1:8285")), ProtocolMin: 2, ProtocolMax: 2}),
+		"name longer than any host name": alice.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.Public(), Start: 1, GossipEndpoints: endpointsOf(e), Endpoints: endpointsOf(e), Name: strings.Repeat("x", 254), ProtocolMin: 2, ProtocolMax: 2}),
+		"record longer than a datagram":  alice.seal(ed25519Signer{}, n.ID(), kindNode, NodeRecord{Key: alice.Public(), Start: 1, GossipEndpoints: endpointsOf(e), Endpoints: endpointsOf(e), Name: strings.Repeat("x", 2000), ProtocolMin: 2, ProtocolMax: 2}),
 	} {
 		if c, err := tab.take(raw, nil); err == nil || c.any() {
 			t.Errorf("%s: taken (error %v)", name, err)
@@ -104,7 +88,7 @@ func TestFieldsOfALaterVersionAreCarried(t *testing.T) {
 		Colour string `cbor:"99,keyasint"`
 	}
 	e := netip.MustParseAddrPort("192.0.2.1:8285")
-	raw := id.seal(ed25519Signer{}, n.ID(), kindNode, later{NodeRecord{Key: id.public(), Start: 1, Endpoints: endpointsOf(e), GossipEndpoints: endpointsOf(e), ProtocolMin: 2, ProtocolMax: 2}, "green"})
+	raw := id.seal(ed25519Signer{}, n.ID(), kindNode, later{NodeRecord{Key: id.Public(), Start: 1, Endpoints: endpointsOf(e), GossipEndpoints: endpointsOf(e), ProtocolMin: 2, ProtocolMax: 2}, "green"})
 	tab := newTable(n, false, ed25519Signer{})
 	if c, err := tab.take(raw, nil); err != nil || c.node == nil {
 		t.Fatalf("take = %+v, %v", c, err)
@@ -141,22 +125,6 @@ func TestNetworkParametersThatDoNotFitAreNamed(t *testing.T) {
 	} {
 		if _, err := n.withDefaults(); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("%+v: error %v, want one with %q", n, err, text)
-		}
-	}
-}
-
-func TestEverySlotIsACandidateOnce(t *testing.T) {
-	for i := range uint64(30) {
-		c := &Core{id: testIdentity(i).ID(), table: newTable(testNetwork(t), false, ed25519Signer{})}
-		seen := map[Slot]bool{}
-		for s := range c.slotsInOrder() {
-			if seen[s] || s == 0 || s > 255 {
-				t.Fatalf("slot %d comes twice or is not eligible", s)
-			}
-			seen[s] = true
-		}
-		if len(seen) != 255 {
-			t.Fatalf("%d of 255 slots are candidates", len(seen))
 		}
 	}
 }

@@ -73,7 +73,7 @@ func Peek(encoded []byte) (Remembered, error) {
 
 func decodeVault(encoded []byte) (vault, error) {
 	var v vault
-	if err := decoder.Unmarshal(encoded, &v); err != nil {
+	if err := Decode(encoded, &v); err != nil {
 		return vault{}, fmt.Errorf("core: vault: %w", err)
 	}
 	if len(v.Promises) > maxPromises || len(v.Leases) > maxPromises || len(v.Wishes) > maxPromises {

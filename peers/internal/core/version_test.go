@@ -46,7 +46,7 @@ func TestRecordsOfTheNextVersionPassThroughThisOne(t *testing.T) {
 		Colour string `cbor:"99,keyasint"`
 	}
 	at := endpointsOf(addressOf(999, 8285))
-	rec := later{NodeRecord{Key: id.public(), Start: 1, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 3}, "green"}
+	rec := later{NodeRecord{Key: id.Public(), Start: 1, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 3}, "green"}
 	raw := id.seal(testSigner{}, w.hosts[0].core.table.netID, kindNode, rec)
 	w.hosts[0].do(func(now Time) {
 		if err := w.hosts[0].core.Receive(now, encodeRumour(raw)); err != nil {

@@ -1,12 +1,10 @@
 package core
 
 import (
-	"cmp"
 	"crypto/ed25519"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 )
 
 // A voucher is a promise that others can check: a holder's signature under what
@@ -16,6 +14,10 @@ import (
 // maxVouchers is how many a record carries: with more it would not fit a
 // datagram.
 const maxVouchers = 8
+
+// disputeLeast is how many holders have to vouch for a lease that ends
+// a live node's: more than one, so that no single liar can.
+const disputeLeast = 2
 
 const voucherLen = 16 + ed25519.SignatureSize
 
@@ -54,17 +56,6 @@ func (g grant) bytes(net NetworkID) []byte {
 	return append(b, 0)
 }
 
-// vouch signs a promise.
-func (c *Core) vouch(g grant) []byte {
-	return c.cfg.signer.sign(c.cfg.Identity.Key, g.bytes(c.table.netID))
-}
-
-// vouched checks a signed promise of a holder.
-func (c *Core) vouched(g grant, by NodeID, sig []byte) bool {
-	key := c.table.keyOf(by)
-	return len(sig) == ed25519.SignatureSize && len(key) == ed25519.PublicKeySize && c.cfg.signer.verify(key, g.bytes(c.table.netID), sig)
-}
-
 func (v vouchers) count() int { return len(v) / voucherLen }
 
 // at is the i-th voucher.
@@ -87,28 +78,4 @@ func (v vouchers) validate() error {
 		seen[by] = true
 	}
 	return nil
-}
-
-// collectVouchers takes the promises to carry out of those received: of the
-// longest-standing holders, which most nodes know.
-func (c *Core) collectVouchers() vouchers {
-	k := &c.claim
-	ids := make([]NodeID, 0, len(k.vouchers))
-	for id := range k.vouchers {
-		if k.votes[id] == promised {
-			ids = append(ids, id)
-		}
-	}
-	age := func(id NodeID) uint64 {
-		if l := c.table.heldBy(id); l != nil {
-			return l.rec.Ordinal
-		}
-		return maxCounter
-	}
-	slices.SortFunc(ids, func(a, b NodeID) int { return cmp.Or(cmp.Compare(age(a), age(b)), compareIDs(a, b)) })
-	var v vouchers
-	for _, id := range ids[:min(len(ids), maxVouchers)] {
-		v = append(append(v, id[:]...), k.vouchers[id]...)
-	}
-	return v
 }

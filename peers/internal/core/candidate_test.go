@@ -1,0 +1,19 @@
+package core
+
+import "testing"
+
+func TestEverySlotIsACandidateOnce(t *testing.T) {
+	for i := range uint64(30) {
+		c := &Core{id: testIdentity(i).ID(), table: newTable(testNetwork(t), false, ed25519Signer{})}
+		seen := map[Slot]bool{}
+		for s := range c.slotsInOrder() {
+			if seen[s] || s == 0 || s > 255 {
+				t.Fatalf("slot %d comes twice or is not eligible", s)
+			}
+			seen[s] = true
+		}
+		if len(seen) != 255 {
+			t.Fatalf("%d of 255 slots are candidates", len(seen))
+		}
+	}
+}

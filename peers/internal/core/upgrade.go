@@ -1,0 +1,34 @@
+package core
+
+// vaultFormat is the present format of a vault; 0 is 0.1's.
+const vaultFormat = 2
+
+// upgradeVault brings a vault of 0.1 into the present format. The lease is
+// signed anew, at the same slot and epoch. Promises are numbered as claims are
+// now.
+func (c *Core) upgradeVault() {
+	v := &c.vault
+	if v.Format == vaultFormat {
+		return
+	}
+	v.Format, v.Start = vaultFormat, min(v.Start, maxCounter-1)
+	for _, list := range [][]promise{v.Promises, v.Leases} {
+		for i := range list {
+			p := &list[i]
+			p.Epoch = min(p.Epoch, maxCounter)
+			if p.Claim > 0 {
+				p.Claim = claimNumber(min(p.Claim>>32, maxCounter), uint32(p.Claim))
+			}
+		}
+	}
+	if len(v.Lease) == 0 {
+		return
+	}
+	t := c.newTable(v.Network)
+	l, ok := t.openFormerLease(v.Lease)
+	if !ok || l.Holder != c.id {
+		v.Lease = nil
+		return
+	}
+	v.Lease = c.cfg.Identity.seal(c.cfg.signer, t.netID, kindLease, l)
+}
