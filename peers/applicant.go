@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"time"
 
-	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 )
 
 // A member that gossip names is an applicant first. It is let in when it has
@@ -111,7 +111,7 @@ func (r *roster) mayApply(about meta, now time.Time) bool {
 
 // known reports whether a node holds a lease, or has another start that is up;
 // r.mu is held.
-func (r *roster) known(id core.NodeID) bool { return r.holders[id] || len(r.nodes[id]) > 0 }
+func (r *roster) known(id record.NodeID) bool { return r.holders[id] || len(r.nodes[id]) > 0 }
 
 // apply returns applicants to ask now, and drops those whose time is over.
 func (r *roster) apply(now time.Time, most int) []applicant {
@@ -162,7 +162,7 @@ type admission struct {
 
 // proved takes a proof in. A member's own doubt ends; an applicant is let in.
 // One that proves to be in another network than ours is put out.
-func (r *roster) proved(p proof, ours core.NetworkID, now time.Time) admission {
+func (r *roster) proved(p proof, ours record.NetworkID, now time.Time) admission {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	name := p.name()
@@ -216,7 +216,7 @@ func (r *roster) comeBack(g *gone, p proof, now time.Time) {
 
 // makeRoom finds room for a node among the newcomers, if it takes any; r.mu is
 // held.
-func (r *roster) makeRoom(id core.NodeID, now time.Time) (out accusation, ok bool) {
+func (r *roster) makeRoom(id record.NodeID, now time.Time) (out accusation, ok bool) {
 	if r.known(id) {
 		return out, true
 	}
@@ -252,7 +252,7 @@ func (r *roster) putOut(m *member) accusation {
 // leaveTo removes the members and applicants that are in another network than
 // ours. Those came in while this node was in none. It returns accusations for
 // memberlist.
-func (r *roster) leaveTo(ours core.NetworkID) []accusation {
+func (r *roster) leaveTo(ours record.NetworkID) []accusation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for name, a := range r.applicants {
@@ -270,7 +270,7 @@ func (r *roster) leaveTo(ours core.NetworkID) []accusation {
 }
 
 // know tells the roster which nodes hold a lease, and where their gossip is.
-func (r *roster) know(holders map[core.NodeID]bool, at map[netip.AddrPort]bool) {
+func (r *roster) know(holders map[record.NodeID]bool, at map[netip.AddrPort]bool) {
 	addrs := make(map[netip.Addr]bool, len(at))
 	for ep := range at {
 		addrs[ep.Addr()] = true
@@ -281,7 +281,7 @@ func (r *roster) know(holders map[core.NodeID]bool, at map[netip.AddrPort]bool) 
 }
 
 // isHolder reports whether a node holds a lease.
-func (r *roster) isHolder(id core.NodeID) bool {
+func (r *roster) isHolder(id record.NodeID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.holders[id]
@@ -375,7 +375,7 @@ func (r *roster) bury(m *member, given bool, now time.Time) {
 }
 
 // oldestGone is the earliest start of a node that is up no more; r.mu is held.
-func (r *roster) oldestGone(id core.NodeID) (name string) {
+func (r *roster) oldestGone(id record.NodeID) (name string) {
 	for other, g := range r.gone {
 		if g.member.id == id && (name == "" || g.member.start < r.gone[name].member.start) {
 			name = other
@@ -399,7 +399,7 @@ func (r *roster) unbury(name string) {
 // met reports whether a node holds a lease, or is or was a member of late. Only
 // such a node is called when it is lost. A stranger can announce a node at any
 // address.
-func (r *roster) met(id core.NodeID) bool {
+func (r *roster) met(id record.NodeID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.known(id) || r.goneOf[id] > 0

@@ -8,7 +8,7 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
-	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 )
 
 // delegate is what memberlist calls. It calls most of this with its lock held, so everything here copies, posts and returns;
@@ -99,7 +99,7 @@ func otherNetwork(ours *meta, theirs meta) error {
 
 // differ reports whether two nodes are in different networks; one that is in
 // none yet may come into either.
-func differ(one, other core.NetworkID) bool {
+func differ(one, other record.NetworkID) bool {
 	return !one.IsZero() && !other.IsZero() && one != other
 }
 

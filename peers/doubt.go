@@ -3,7 +3,7 @@ package peers
 import (
 	"time"
 
-	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 )
 
 // A member is up for as long as it proves that it is there; what others say of
@@ -117,7 +117,7 @@ func (r *roster) toTell(now time.Time) []accusation {
 }
 
 // believe ends the doubts about nodes that have left, as they say themselves.
-func (r *roster) believe(left func(core.NodeID) bool) {
+func (r *roster) believe(left func(record.NodeID) bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for name := range r.doubts {
@@ -128,7 +128,7 @@ func (r *roster) believe(left func(core.NodeID) bool) {
 }
 
 // inDoubt reports whether the member that counts for a node is.
-func (r *roster) inDoubt(id core.NodeID) bool {
+func (r *roster) inDoubt(id record.NodeID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m, up := latest(r.nodes[id])

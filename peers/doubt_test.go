@@ -4,14 +4,14 @@ import (
 	"testing"
 	"time"
 
-	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 )
 
 // doubtful is a roster with one member, that gossip has given up at some time zero.
-func doubtful() (r *roster, key core.Identity, id core.NodeID, name string, at func(time.Duration) time.Time) {
+func doubtful() (r *roster, key record.Identity, id record.NodeID, name string, at func(time.Duration) time.Time) {
 	key, zero := identityOf(2), time.Now()
 	id = key.ID()
-	r = newRoster(core.NodeID{1}, suspectFor)
+	r = newRoster(record.NodeID{1}, suspectFor)
 	r.put(startOf(key, 1, 1001))
 	r.news(zero)
 	r.giveUp(memberName(id, 1), zero)
@@ -105,7 +105,7 @@ func TestEarlierStartIsNotAsked(t *testing.T) {
 // Whoever cannot be asked in time is dead: half a network is not asked for longer than one member.
 func TestQuestionsAreLimitedAndDoubtsEndAllTheSame(t *testing.T) {
 	const members = 1000
-	r, now := newRoster(core.NodeID{1}, suspectFor), time.Now()
+	r, now := newRoster(record.NodeID{1}, suspectFor), time.Now()
 	for i := range uint16(members) {
 		key := identityOf(2, byte(i>>8), byte(i))
 		r.put(startOf(key, 1, 1000+i))
@@ -126,11 +126,11 @@ func TestQuestionsAreLimitedAndDoubtsEndAllTheSame(t *testing.T) {
 
 func TestNodeThatSaidFarewellIsBelieved(t *testing.T) {
 	r, _, id, _, at := doubtful()
-	r.believe(func(core.NodeID) bool { return false })
+	r.believe(func(record.NodeID) bool { return false })
 	if !r.inDoubt(id) {
 		t.Error("no doubt about one that has said nothing")
 	}
-	r.believe(func(left core.NodeID) bool { return left == id })
+	r.believe(func(left record.NodeID) bool { return left == id })
 	if l, ok := r.news(at(0))[id]; !ok || l.up || r.size() != 0 {
 		t.Errorf("after its farewell: %+v, %v", l, ok)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 	"flanneld/peers/internal/statedir"
 )
 
@@ -124,7 +125,7 @@ func (e *engine) tick() {
 // receive hands the core a message; what is malformed or of another network is dropped and counted there.
 func (e *engine) receive(msg []byte) {
 	f, err := parseFrame(msg)
-	if err == nil && f.from != core.Sender(f.msg) {
+	if err == nil && f.from != record.Sender(f.msg) {
 		err = errFrame
 	}
 	if err == nil {
@@ -150,7 +151,7 @@ func (e *engine) merge(s remoteState) error {
 	switch err := e.core.Merge(e.now(), s.from, s.state); {
 	case errors.Is(err, core.ErrNetworkParameters):
 		return mismatch(err)
-	case errors.Is(err, core.ErrOtherNetwork), errors.Is(err, core.ErrMalformed):
+	case errors.Is(err, record.ErrOtherNetwork), errors.Is(err, record.ErrMalformed):
 		e.malformed++
 		e.log.Debug("gossip: state dropped", "from", s.from.Short(), "err", err)
 		return nil

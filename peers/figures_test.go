@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 	"flanneld/peers/internal/statedir"
 )
 
@@ -170,7 +171,7 @@ func (ch *change) look(took *spread) {
 func powerCut(t *testing.T, n int) *cluster {
 	t.Helper()
 	c := &cluster{T: t, net: newVnet(uint64(n))}
-	origin := newCore(t, core.Config{MayFound: true, Want: core.Network{Prefix: netip.MustParsePrefix("10.0.0.0/8"), SubnetLen: 24}})
+	origin := newCore(t, core.Config{MayFound: true, Want: record.Network{Prefix: netip.MustParsePrefix("10.0.0.0/8"), SubnetLen: 24}})
 	origin.core.Leave(0)
 	origin.settle(0)
 	var all []*madeCore
@@ -203,7 +204,7 @@ func powerCut(t *testing.T, n int) *cluster {
 type madeCore struct {
 	t     *testing.T
 	core  *core.Core
-	id    core.Identity
+	id    record.Identity
 	vault []byte
 }
 
@@ -213,7 +214,7 @@ func newCore(t *testing.T, cfg core.Config) *madeCore {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &madeCore{t: t, id: core.Identity{Key: key}}
+	m := &madeCore{t: t, id: record.Identity{Key: key}}
 	cfg.Identity, cfg.Rand, cfg.LeaseTTL = m.id, rand.New(rand.NewPCG(1, 1)), DefaultLeaseTTL
 	if !cfg.Endpoint.IsValid() {
 		cfg.Endpoint, cfg.Gossip = netip.MustParseAddrPort("127.0.0.1:1"), netip.MustParseAddrPort("127.0.0.1:2")
@@ -241,7 +242,7 @@ func (m *madeCore) settle(now core.Time) {
 
 // claim takes in the state of a network where nobody holds a lease. There a node confirms its own, after a while.
 func (m *madeCore) claim(state []byte) {
-	if err := m.core.Merge(0, core.NodeID{}, state); err != nil {
+	if err := m.core.Merge(0, record.NodeID{}, state); err != nil {
 		m.t.Fatal(err)
 	}
 	m.core.Joined(0)

@@ -5,12 +5,13 @@ import (
 	"testing"
 
 	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 )
 
 // Where several nodes have a name, each is named with its ID and whether it is
 // alive. Only the dead can be struck out.
 func TestNamesOfSeveralNodesAreToldApart(t *testing.T) {
-	nodes := []core.NodeView{{ID: core.NodeID{1}}, {ID: core.NodeID{2}, Up: true}, {ID: core.NodeID{3}}}
+	nodes := []core.NodeView{{ID: record.NodeID{1}}, {ID: record.NodeID{2}, Up: true}, {ID: record.NodeID{3}}}
 	for i := range nodes {
 		nodes[i].Record.Name = "web"
 	}

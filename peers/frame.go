@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"time"
 
-	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 )
 
 // What travels as a memberlist user message, big endian:
@@ -31,7 +31,7 @@ const (
 
 // frame is a user message taken apart.
 type frame struct {
-	from     core.NodeID    // zero: a rumour
+	from     record.NodeID  // zero: a rumour
 	endpoint netip.AddrPort // of the sender of a direct one, as it says
 	msg      []byte
 	size     int // of the whole
@@ -42,7 +42,7 @@ var errFrame = errors.New("malformed frame")
 func encodeRumour(msg []byte) []byte { return append([]byte{frameRumour}, msg...) }
 
 // encodeDirect pads the frame to atLeast bytes.
-func encodeDirect(from core.NodeID, endpoint netip.AddrPort, msg []byte, atLeast int) []byte {
+func encodeDirect(from record.NodeID, endpoint netip.AddrPort, msg []byte, atLeast int) []byte {
 	b := make([]byte, 0, max(directHeader+len(msg), atLeast))
 	b = append(b, frameDirect)
 	b = append(b, from[:]...)
@@ -67,7 +67,7 @@ func parseFrame(b []byte) (frame, error) {
 		return frame{}, errFrame
 	}
 	f := frame{
-		from:     core.NodeID(b[1:17]),
+		from:     record.NodeID(b[1:17]),
 		endpoint: netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[17:21])), binary.BigEndian.Uint16(b[21:])),
 		msg:      b[directHeader : directHeader+n],
 		size:     len(b),
@@ -97,11 +97,11 @@ type returnPath struct {
 // returnPaths belong to the core's goroutine.
 type returnPaths struct {
 	ours  netip.AddrPort
-	paths map[core.NodeID]returnPath
+	paths map[record.NodeID]returnPath
 }
 
 func newReturnPaths(ours netip.AddrPort) *returnPaths {
-	return &returnPaths{ours, map[core.NodeID]returnPath{}}
+	return &returnPaths{ours, map[record.NodeID]returnPath{}}
 }
 
 // learn notes where a frame of a node that is no member says it came from.
@@ -129,7 +129,7 @@ func (r *returnPaths) learn(f frame, now time.Time) {
 }
 
 // take returns where to send size bytes to a node, if they may be sent.
-func (r *returnPaths) take(to core.NodeID, size int, now time.Time) (netip.AddrPort, bool) {
+func (r *returnPaths) take(to record.NodeID, size int, now time.Time) (netip.AddrPort, bool) {
 	p, ok := r.paths[to]
 	if !ok || now.After(p.until) || size > p.budget {
 		return netip.AddrPort{}, false

@@ -6,11 +6,11 @@ import (
 	"testing"
 	"time"
 
-	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 )
 
 func TestFrameIsReadBack(t *testing.T) {
-	from, endpoint := core.NodeID{7}, netip.MustParseAddrPort("10.0.0.1:8286")
+	from, endpoint := record.NodeID{7}, netip.MustParseAddrPort("10.0.0.1:8286")
 	for _, pad := range []int{0, newcomerFrame} {
 		b := encodeDirect(from, endpoint, []byte("message"), pad)
 		f, err := parseFrame(b)
@@ -32,7 +32,7 @@ func TestFrameIsReadBack(t *testing.T) {
 
 func FuzzFrame(f *testing.F) {
 	f.Add(encodeRumour([]byte("message")))
-	f.Add(encodeDirect(core.NodeID{1}, netip.MustParseAddrPort("10.0.0.1:8286"), []byte("message"), 64))
+	f.Add(encodeDirect(record.NodeID{1}, netip.MustParseAddrPort("10.0.0.1:8286"), []byte("message"), 64))
 	f.Add([]byte{frameDirect})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		got, err := parseFrame(b)
@@ -49,7 +49,7 @@ func FuzzFrame(f *testing.F) {
 func TestNoMoreIsAnsweredThanWasAsked(t *testing.T) {
 	now := time.Unix(0, 0)
 	r := newReturnPaths(netip.MustParseAddrPort("10.0.0.1:8286"))
-	from := core.NodeID{1}
+	from := record.NodeID{1}
 	for _, bad := range []string{"224.0.0.1:1", "0.0.0.0:1", "255.255.255.255:1", "127.0.0.1:1", "10.0.0.2:0", "10.0.0.1:8286"} {
 		r.learn(frame{from: from, endpoint: netip.MustParseAddrPort(bad), size: 500}, now)
 		if at, ok := r.take(from, 1, now); ok {
@@ -68,7 +68,7 @@ func TestNoMoreIsAnsweredThanWasAsked(t *testing.T) {
 		t.Error("long afterwards")
 	}
 	for i := range 2 * maxReturnPaths {
-		r.learn(frame{from: core.NodeID{2, byte(i >> 8), byte(i)}, endpoint: there, size: 500}, now)
+		r.learn(frame{from: record.NodeID{2, byte(i >> 8), byte(i)}, endpoint: there, size: 500}, now)
 	}
 	if len(r.paths) > maxReturnPaths {
 		t.Errorf("%d paths", len(r.paths))

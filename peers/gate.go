@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"time"
 
-	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 )
 
 // The gate stands between the sockets and memberlist. It opens what is sealed,
@@ -261,7 +261,7 @@ func (g *gossip) checkMember(m memberMessage, trusted bool, now time.Time) (meta
 
 // question asks a node whether it is there. The answer goes to a channel, if
 // there is one, else to the roster.
-func (g *gossip) question(to core.NodeID, at netip.AddrPort, answer chan<- proof, now time.Time) {
+func (g *gossip) question(to record.NodeID, at netip.AddrPort, answer chan<- proof, now time.Time) {
 	if nonce, ok := g.questions.put(to, at, answer, now); ok {
 		g.transport.send(encodeQuestion(nonce, to), at)
 	}

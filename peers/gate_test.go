@@ -15,11 +15,11 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
-	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 )
 
 // phantom is a member that does not exist.
-func phantom(n int, network core.NetworkID) memberMessage {
+func phantom(n int, network record.NetworkID) memberMessage {
 	key := identityOf(99, byte(n>>16), byte(n>>8), byte(n))
 	m := metaOf(key, 1, 1)
 	m.at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 1, byte(n >> 8), byte(n)}), uint16(1+n>>16))
@@ -60,11 +60,11 @@ func peakOf(f func()) int64 {
 func TestPhantomsCostLittle(t *testing.T) {
 	g := gateOf(t, nil)
 	liar := netip.AddrPortFrom(nextHost(), 1)
-	g.roster.know(map[core.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{liar: true})
+	g.roster.know(map[record.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{liar: true})
 	const phantoms = 50_000
 	msgs := make([][]byte, phantoms)
 	for n := range msgs {
-		msgs[n] = append(envelope(modePlain), phantom(n, core.NetworkID{1}).encode()...)
+		msgs[n] = append(envelope(modePlain), phantom(n, record.NetworkID{1}).encode()...)
 	}
 	var took time.Duration
 	grown := peakOf(func() {
@@ -215,7 +215,7 @@ func TestOnlyPlainMessagesPassTheGate(t *testing.T) {
 	for _, ring := range []*memberlist.Keyring{nil, ringOf(t, 1)} {
 		g := gateOf(t, ring)
 		friend := netip.AddrPortFrom(nextHost(), 1)
-		g.roster.know(map[core.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{friend: true})
+		g.roster.know(map[record.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{friend: true})
 		wrap := func(msg []byte) []byte {
 			if ring == nil {
 				return append(envelope(modePlain), msg...)
@@ -285,7 +285,7 @@ func TestGatePassesWhatTheSenderMaySay(t *testing.T) {
 	n := startOf(key, 1, 1)
 	n.Addr, n.Meta = in.at.Addr().AsSlice(), in.encode(key)
 	hold := netip.AddrPortFrom(nextHost(), 1)
-	r.know(map[core.NodeID]bool{other.ID(): true}, map[netip.AddrPort]bool{hold: true})
+	r.know(map[record.NodeID]bool{other.ID(): true}, map[netip.AddrPort]bool{hold: true})
 	r.put(n)
 	strange := netip.AddrPortFrom(nextHost(), 1)
 	third := netip.AddrPortFrom(nextHost(), 1)
@@ -314,7 +314,9 @@ func TestGatePassesWhatTheSenderMaySay(t *testing.T) {
 		{"direct frame to be answered elsewhere", func(netip.AddrPort) []byte { return direct(third) }, false, true, true},
 		{"suspicion", func(netip.AddrPort) []byte { return accused.encode(typeSuspect) }, false, false, true},
 		{"death", func(netip.AddrPort) []byte { return accused.encode(typeDead) }, false, false, true},
-		{"death of one unknown", func(netip.AddrPort) []byte { return accusation{1, memberName(core.NodeID{7}, 1), "x"}.encode(typeDead) }, false, false, false},
+		{"death of one unknown", func(netip.AddrPort) []byte {
+			return accusation{1, memberName(record.NodeID{7}, 1), "x"}.encode(typeDead)
+		}, false, false, false},
 		{"accusation of this node", func(netip.AddrPort) []byte { return accusation{1, g.name, "x"}.encode(typeDead) }, false, true, true},
 	} {
 		if c.what == "rumour" {
@@ -353,7 +355,7 @@ func TestFloodsAreCutShort(t *testing.T) {
 		t.Errorf("of all strangers %d were looked at, at most %d", n, most)
 	}
 	friend := netip.AddrPortFrom(nextHost(), 1)
-	g.roster.know(map[core.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{friend: true})
+	g.roster.know(map[record.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{friend: true})
 	ping := append(envelope(modePlain), pingMessage{seq: 7, node: g.name}.encode()...)
 	if got := g.passed(ping, friend); len(got) != 1 {
 		t.Error("a member is not heard amid a flood")
@@ -410,15 +412,15 @@ func TestSealedStreams(t *testing.T) {
 func TestNewcomersAreBounded(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	r := newRoster(core.NodeID{1}, suspectFor)
-	apply := func(n int, at netip.AddrPort, now time.Time) (core.Identity, verdict) {
+	r := newRoster(record.NodeID{1}, suspectFor)
+	apply := func(n int, at netip.AddrPort, now time.Time) (record.Identity, verdict) {
 		key := identityOf(5, byte(n>>8), byte(n))
 		m := metaOf(key, 1, 1)
 		m.at = at
 		return key, r.consider(memberMessage{node: m.name(), at: m.at, meta: m.encode(key), vsn: make([]byte, maxVsn)}, m, false, now)
 	}
-	prove := func(key core.Identity, at netip.AddrPort, now time.Time) bool {
-		a := r.proved(proof{node: key.ID(), start: 1, instance: 1, at: at}, core.NetworkID{}, now)
+	prove := func(key record.Identity, at netip.AddrPort, now time.Time) bool {
+		a := r.proved(proof{node: key.ID(), start: 1, instance: 1, at: at}, record.NetworkID{}, now)
 		if a.in.node != "" {
 			r.put(&memberlist.Node{Name: a.in.node, Addr: a.in.at.Addr().AsSlice(), Port: a.in.at.Port(), Meta: a.in.meta})
 		}
@@ -459,7 +461,7 @@ func TestNewcomersAreBounded(t *testing.T) {
 		t.Errorf("no room is made for one more after a while; %d are in", r.size())
 	}
 	key, _ = apply(5000, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 2, 0, 1}), 1), late)
-	r.know(map[core.NodeID]bool{key.ID(): true}, nil)
+	r.know(map[record.NodeID]bool{key.ID(): true}, nil)
 	if !prove(key, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 2, 0, 1}), 1), late) || r.size() != maxNewcomers+1 {
 		t.Error("a lease holder has to wait for room")
 	}
@@ -514,7 +516,7 @@ func FuzzGate(f *testing.F) {
 	g.name = about.name()
 	g.roster = newRoster(about.node, suspectFor)
 	from := netip.MustParseAddrPort("10.0.0.7:1")
-	g.roster.know(map[core.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{from: true})
+	g.roster.know(map[record.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{from: true})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for len(g.transport.packets) > 0 {
 			<-g.transport.packets
@@ -563,8 +565,8 @@ func (nowhere) Close() error                                               { ret
 // However many strangers apply, lease holders are let in.
 func TestLeaseHoldersAreLetInAmongAnyNumberOfApplicants(t *testing.T) {
 	t.Parallel()
-	r, now := newRoster(core.NodeID{1}, suspectFor), time.Now()
-	apply := func(key core.Identity, at netip.AddrPort) verdict {
+	r, now := newRoster(record.NodeID{1}, suspectFor), time.Now()
+	apply := func(key record.Identity, at netip.AddrPort) verdict {
 		m := metaOf(key, 1, 1)
 		m.at = at
 		return r.consider(memberMessage{node: m.name(), at: at, meta: m.encode(key), vsn: make([]byte, maxVsn)}, m, false, now)
@@ -576,7 +578,7 @@ func TestLeaseHoldersAreLetInAmongAnyNumberOfApplicants(t *testing.T) {
 		}
 	}
 	holds := identityOf(6)
-	r.know(map[core.NodeID]bool{holds.ID(): true}, nil)
+	r.know(map[record.NodeID]bool{holds.ID(): true}, nil)
 	if v := apply(holds, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, 1}), 1)); v != asked {
 		t.Errorf("a lease holder: %v", v)
 	}
@@ -585,7 +587,7 @@ func TestLeaseHoldersAreLetInAmongAnyNumberOfApplicants(t *testing.T) {
 // What a roster keeps of members that are gone has an end, in number and in time.
 func TestRestartsOfOthersLeaveNothing(t *testing.T) {
 	t.Parallel()
-	r, now := newRoster(core.NodeID{1}, suspectFor), time.Now()
+	r, now := newRoster(record.NodeID{1}, suspectFor), time.Now()
 	const nodes, restarts = 20, 500
 	for start := range uint64(restarts) {
 		for n := range byte(nodes) {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
-	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 )
 
 // Gossip timings, for a local network of 2 to 1,000 nodes. A node that stops is probed within a second or two, suspected a second later
@@ -60,7 +60,7 @@ const (
 
 // remoteState is what another node said in a push/pull.
 type remoteState struct {
-	from    core.NodeID
+	from    record.NodeID
 	dialled bool   // by this node
 	state   []byte // of its core; empty: it is in no network
 	size    int    // of the whole
@@ -73,7 +73,7 @@ type gossip struct {
 	list      *memberlist.Memberlist
 	roster    *roster
 	keyring   *memberlist.Keyring // nil: not sealed
-	identity  core.Identity
+	identity  record.Identity
 	limits    limits
 	questions *questions
 	limited   atomic.Uint64  // datagrams over a limit
@@ -109,7 +109,7 @@ type reliableSend struct {
 }
 
 // newGossip makes everything but the member itself, which start does. It owns t from then on.
-func newGossip(t *transport, self meta, id core.Identity, keyring *memberlist.Keyring, logger *slog.Logger) *gossip {
+func newGossip(t *transport, self meta, id record.Identity, keyring *memberlist.Keyring, logger *slog.Logger) *gossip {
 	endpoint := self.at
 	g := &gossip{
 		log: logger, transport: t, keyring: keyring, endpoint: endpoint,
@@ -181,7 +181,7 @@ func (g *gossip) stop() {
 
 // enter has this node be in a network. Members of other networks, which may have
 // come in before, are put out.
-func (g *gossip) enter(network core.NetworkID, prefix netip.Prefix) {
+func (g *gossip) enter(network record.NetworkID, prefix netip.Prefix) {
 	about := *g.about.Load()
 	about.network, about.prefix = network, prefix
 	about.version++
@@ -213,7 +213,7 @@ const (
 	stateDomain        = "state"
 )
 
-func stateHeader(self *meta, id core.Identity, state []byte) []byte {
+func stateHeader(self *meta, id record.Identity, state []byte) []byte {
 	b := append([]byte{stateHeaderVersion}, id.Public()...)
 	b = append(b, self.network[:]...)
 	sum := sha256.Sum256(state)
@@ -228,13 +228,13 @@ func parseState(b []byte) (remoteState, bool) {
 	head, state := b[1:1+stateHeaderLen], b[1+stateHeaderLen:]
 	n := stateHeaderLen - ed25519.SignatureSize
 	sum := sha256.Sum256(state)
-	from, ok := core.VerifyStatement(head[1:33], stateDomain, append(slices.Clone(head[:n]), sum[:]...), head[n:])
+	from, ok := record.VerifyStatement(head[1:33], stateDomain, append(slices.Clone(head[:n]), sum[:]...), head[n:])
 	return remoteState{from: from, dialled: b[0] == weDialled, state: state, size: len(b)}, ok
 }
 
 // send carries a message to a node, if it is a member now or has just written to us. It does not wait; what there is no room for is
 // dropped and counted, as what the network loses is: the core asks again. Only the core's goroutine calls it.
-func (g *gossip) send(to core.NodeID, at netip.AddrPort, msg []byte) {
+func (g *gossip) send(to record.NodeID, at netip.AddrPort, msg []byte) {
 	pad := 0
 	if time.Since(g.started) < newcomerFor {
 		pad = newcomerFrame
@@ -256,7 +256,7 @@ func (g *gossip) send(to core.NodeID, at netip.AddrPort, msg []byte) {
 // sendBack answers a node that gossip has not named to us yet. It answers at
 // the endpoint in the node record, where that is known, else at the one that
 // the frame names.
-func (g *gossip) sendBack(to core.NodeID, at netip.AddrPort, b []byte) {
+func (g *gossip) sendBack(to record.NodeID, at netip.AddrPort, b []byte) {
 	from, ok := g.paths.take(to, len(b), time.Now())
 	if !at.IsValid() {
 		at = from

@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 )
 
 // Member meta, which memberlist spreads with a member, big endian:
@@ -27,7 +27,7 @@ import (
 //	..   .. network: length of the address (0 while in none), address, prefix
 //	        length of 1 byte
 //	..   2  length of what a later version adds, and that; not looked at
-//	..   64 signature of all before it, see core.Identity.SignStatement
+//	..   64 signature of all before it, see record.Identity.SignStatement
 //
 // It holds what has to be known before a member is let in, and no more: leases
 // and endpoints live in signed records. A node that passes it on cannot change
@@ -44,17 +44,17 @@ const (
 
 // meta is what a member says of itself.
 type meta struct {
-	node     core.NodeID
+	node     record.NodeID
 	key      [ed25519.PublicKeySize]byte
 	speaks   versions
 	start    uint64
 	version  uint64
 	instance uint64
 	at       netip.AddrPort
-	network  core.NetworkID // zero: in no network yet
-	prefix   netip.Prefix   // of the network, for people
-	settled  bool           // has been in the network for a while: see twin.go
-	looking  bool           // has just been started and still looks for its twin
+	network  record.NetworkID // zero: in no network yet
+	prefix   netip.Prefix     // of the network, for people
+	settled  bool             // has been in the network for a while: see twin.go
+	looking  bool             // has just been started and still looks for its twin
 }
 
 var (
@@ -63,7 +63,7 @@ var (
 )
 
 // encode makes the meta of the node whose identity it is given.
-func (m meta) encode(id core.Identity) []byte {
+func (m meta) encode(id record.Identity) []byte {
 	b := make([]byte, 0, 256)
 	b = append(b, metaVersion, m.speaks.min, m.speaks.max)
 	b = append(b, id.Public()...)
@@ -101,9 +101,9 @@ func parseMeta(b []byte) (meta, error) {
 	m := meta{
 		speaks: versions{b[1], b[2]}, key: [32]byte(b[3:35]),
 		start: binary.BigEndian.Uint64(b[35:]), version: binary.BigEndian.Uint64(b[43:]), instance: binary.BigEndian.Uint64(b[51:]),
-		network: core.NetworkID(b[59:75]), settled: b[75]&metaSettled != 0, looking: b[75]&metaLooking != 0,
+		network: record.NetworkID(b[59:75]), settled: b[75]&metaSettled != 0, looking: b[75]&metaLooking != 0,
 	}
-	m.node = core.NodeIDOf(m.key[:])
+	m.node = record.NodeIDOf(m.key[:])
 	rest := b[metaHead : len(b)-ed25519.SignatureSize]
 	addr, rest, ok := readAddr(rest)
 	if !ok || len(rest) < 2 || m.start > maxStart || m.speaks.min > m.speaks.max {
@@ -143,7 +143,7 @@ func readAddr(b []byte) (addr netip.Addr, rest []byte, ok bool) {
 // verifyMeta reports whether a parsed meta is signed by its node.
 func verifyMeta(b []byte, m meta) bool {
 	n := len(b) - ed25519.SignatureSize
-	_, ok := core.VerifyStatement(m.key[:], metaDomain, b[:n], b[n:])
+	_, ok := record.VerifyStatement(m.key[:], metaDomain, b[:n], b[n:])
 	return ok
 }
 
@@ -153,29 +153,29 @@ func (m meta) name() string { return memberName(m.node, m.start) }
 // networkName is a network as people are told of it: prefix and the beginning of the ID.
 func (m meta) networkName() string { return networkName(m.prefix, m.network) }
 
-func networkName(prefix netip.Prefix, id core.NetworkID) string {
+func networkName(prefix netip.Prefix, id record.NetworkID) string {
 	return fmt.Sprintf("%s (%s)", prefix, id.Short())
 }
 
 // memberName is what memberlist calls one start of a node. Rumours are about names, so that one about an earlier start
 // cannot hit a later one.
-func memberName(id core.NodeID, start uint64) string {
+func memberName(id record.NodeID, start uint64) string {
 	return id.String() + "-" + strconv.FormatUint(start, 10)
 }
 
 // parseMemberName takes a member name apart.
-func parseMemberName(name string) (core.NodeID, uint64, error) {
+func parseMemberName(name string) (record.NodeID, uint64, error) {
 	text, number, ok := strings.Cut(name, "-")
 	if !ok {
-		return core.NodeID{}, 0, errNoMeta
+		return record.NodeID{}, 0, errNoMeta
 	}
-	id, err := core.ParseNodeID(text)
+	id, err := record.ParseNodeID(text)
 	if err != nil {
-		return core.NodeID{}, 0, errNoMeta
+		return record.NodeID{}, 0, errNoMeta
 	}
 	start, err := strconv.ParseUint(number, 10, 64)
 	if err != nil || start > maxStart || memberName(id, start) != name {
-		return core.NodeID{}, 0, errNoMeta
+		return record.NodeID{}, 0, errNoMeta
 	}
 	return id, start, nil
 }

@@ -6,15 +6,15 @@ import (
 	"strings"
 	"testing"
 
-	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 )
 
 // metas are some that differ in everything.
-func metas() (keys []core.Identity, all []meta) {
+func metas() (keys []record.Identity, all []meta) {
 	for i, m := range []meta{
 		{at: netip.MustParseAddrPort("10.0.0.1:8286"), speaks: ownVersions},
-		{at: netip.MustParseAddrPort("10.0.0.2:1"), instance: 1 << 63, network: core.NetworkID{2}, prefix: netip.MustParsePrefix("10.244.0.0/16"), settled: true},
-		{at: netip.MustParseAddrPort("[2001:db8::1]:65535"), start: maxStart, version: 9, network: core.NetworkID{3}, prefix: netip.MustParsePrefix("0.0.0.0/0"), looking: true, speaks: versions{1, 255}},
+		{at: netip.MustParseAddrPort("10.0.0.2:1"), instance: 1 << 63, network: record.NetworkID{2}, prefix: netip.MustParsePrefix("10.244.0.0/16"), settled: true},
+		{at: netip.MustParseAddrPort("[2001:db8::1]:65535"), start: maxStart, version: 9, network: record.NetworkID{3}, prefix: netip.MustParsePrefix("0.0.0.0/0"), looking: true, speaks: versions{1, 255}},
 	} {
 		key := identityOf(byte(i))
 		m.node, m.key = key.ID(), [32]byte(key.Public())
@@ -64,7 +64,7 @@ func TestMetaIsWrittenByItsNodeAlone(t *testing.T) {
 }
 
 func TestMemberNameIsReadBack(t *testing.T) {
-	id := core.NodeID{1, 2, 3}
+	id := record.NodeID{1, 2, 3}
 	name := memberName(id, 42)
 	if got, start, err := parseMemberName(name); err != nil || got != id || start != 42 {
 		t.Errorf("%s: %v %d %v", name, got, start, err)
@@ -95,7 +95,7 @@ func FuzzMeta(f *testing.F) {
 }
 
 func FuzzMemberName(f *testing.F) {
-	f.Add(memberName(core.NodeID{1}, 1))
+	f.Add(memberName(record.NodeID{1}, 1))
 	f.Add("join-1")
 	f.Fuzz(func(t *testing.T, name string) {
 		if id, start, err := parseMemberName(name); err == nil && memberName(id, start) != name {

@@ -5,12 +5,12 @@ import (
 	"net/netip"
 	"time"
 
-	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 )
 
 // missing is a lease holder that is not up here.
 type missing struct {
-	id core.NodeID
+	id record.NodeID
 	at netip.AddrPort // of its gossip
 }
 

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"time"
 
-	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 )
 
 // Move has the node go on at another underlay address: gossip listens at bind, on the same port, and everybody is told advertise (see
@@ -101,8 +101,8 @@ func (e *engine) replaceMember(transport *transport, endpoint netip.AddrPort) er
 }
 
 // gossipOf is where nodes' gossip is, as far as the table says.
-func (e *engine) gossipOf(nodes []core.NodeID) []netip.AddrPort {
-	wanted := map[core.NodeID]bool{}
+func (e *engine) gossipOf(nodes []record.NodeID) []netip.AddrPort {
+	wanted := map[record.NodeID]bool{}
 	for _, id := range nodes {
 		wanted[id] = true
 	}

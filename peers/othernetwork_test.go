@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 )
 
 // A node lets members of any network in while it is in none. When it is in one
@@ -16,10 +16,10 @@ func TestMembersOfOtherNetworksArePutOut(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		what  string
-		enter func(g *gossip, id core.NetworkID)
+		enter func(g *gossip, id record.NetworkID)
 	}{
-		{"on entering", func(g *gossip, id core.NetworkID) { g.enter(id, DefaultNetwork) }},
-		{"on being asked", func(g *gossip, id core.NetworkID) {
+		{"on entering", func(g *gossip, id record.NetworkID) { g.enter(id, DefaultNetwork) }},
+		{"on being asked", func(g *gossip, id record.NetworkID) {
 			about := *g.about.Load()
 			about.network, about.prefix = id, DefaultNetwork
 			g.about.Store(&about)
@@ -28,12 +28,12 @@ func TestMembersOfOtherNetworksArePutOut(t *testing.T) {
 		t.Run(c.what, func(t *testing.T) {
 			t.Parallel()
 			one, two := testGossip(t, identityOf(1)), testGossip(t, identityOf(2))
-			one.enter(core.NetworkID{}, netip.Prefix{})
+			one.enter(record.NetworkID{}, netip.Prefix{})
 			if _, err := one.list.Join([]string{two.endpoint.String()}); err != nil {
 				t.Fatal(err)
 			}
 			meeting(t, one, two)
-			c.enter(one, core.NetworkID{9})
+			c.enter(one, record.NetworkID{9})
 			if err := one.list.UpdateNode(waitAtMost); err != nil {
 				t.Fatal(err)
 			}
@@ -46,7 +46,7 @@ func TestMembersOfOtherNetworksArePutOut(t *testing.T) {
 					t.Fatalf("%d nodes up, %d members of memberlist", one.roster.size(), one.list.NumMembers())
 				}
 			}
-			two.roster.know(map[core.NodeID]bool{identityOf(1).ID(): true}, map[netip.AddrPort]bool{one.endpoint: true})
+			two.roster.know(map[record.NodeID]bool{identityOf(1).ID(): true}, map[netip.AddrPort]bool{one.endpoint: true})
 			j := newJoiner(two, nil, nil, two.log)
 			if err := j.join(one.endpoint); !errors.Is(err, errOtherNetwork) {
 				t.Errorf("the other side is told %v", err)
@@ -62,17 +62,17 @@ func TestHolderInAnotherNetworkIsNotFound(t *testing.T) {
 	key, now := identityOf(2), time.Now()
 	at := metaOf(key, 1, 1).at
 	for _, c := range []struct {
-		network core.NetworkID
+		network record.NetworkID
 		found   bool
 	}{
-		{core.NetworkID{}, true},
-		{core.NetworkID{1}, true},
-		{core.NetworkID{9}, false},
+		{record.NetworkID{}, true},
+		{record.NetworkID{1}, true},
+		{record.NetworkID{9}, false},
 	} {
-		r := newRoster(core.NodeID{1}, suspectFor)
-		r.know(map[core.NodeID]bool{key.ID(): true}, map[netip.AddrPort]bool{at: true})
+		r := newRoster(record.NodeID{1}, suspectFor)
+		r.know(map[record.NodeID]bool{key.ID(): true}, map[netip.AddrPort]bool{at: true})
 		p := proof{node: key.ID(), start: 1, instance: 1, network: c.network, at: at, asked: at}
-		if r.proved(p, core.NetworkID{1}, now); r.found() != c.found {
+		if r.proved(p, record.NetworkID{1}, now); r.found() != c.found {
 			t.Errorf("in network %v it counts as found: %v", c.network, r.found())
 		}
 	}

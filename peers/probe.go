@@ -4,7 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 )
 
 // prober asks all members in turn, one lease holder and one newcomer each
@@ -57,7 +57,7 @@ func (r *roster) turn(p *prober) []member {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var due []member
-	next := func(names *[]string, of func(core.NodeID) bool) {
+	next := func(names *[]string, of func(record.NodeID) bool) {
 		for range 2 {
 			for len(*names) > 0 {
 				name := (*names)[0]
@@ -75,8 +75,8 @@ func (r *roster) turn(p *prober) []member {
 			rand.Shuffle(len(*names), func(i, j int) { (*names)[i], (*names)[j] = (*names)[j], (*names)[i] })
 		}
 	}
-	next(&p.holders, func(id core.NodeID) bool { return r.holders[id] })
-	next(&p.others, func(id core.NodeID) bool { return !r.holders[id] })
+	next(&p.holders, func(id record.NodeID) bool { return r.holders[id] })
+	next(&p.others, func(id record.NodeID) bool { return !r.holders[id] })
 	return due
 }
 

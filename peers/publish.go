@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 )
 
 // publish makes a new Snapshot, and tells of it when there is news in it.
@@ -64,7 +65,7 @@ func (e *engine) publish() {
 
 // tellHolders tells a gossip which nodes hold a lease, and where they are.
 func (e *engine) tellHolders(v core.View, g *gossip) {
-	holders, at := map[core.NodeID]bool{}, map[netip.AddrPort]bool{}
+	holders, at := map[record.NodeID]bool{}, map[netip.AddrPort]bool{}
 	for i := range v.Nodes {
 		if n := &v.Nodes[i]; n.Subnet.IsValid() && !n.Self {
 			holders[n.ID], at[n.Record.Gossip()] = true, true
@@ -93,7 +94,7 @@ func (e *engine) info(n *core.NodeView) NodeInfo {
 	return info
 }
 
-func idsOf(ids []core.NodeID) []string {
+func idsOf(ids []record.NodeID) []string {
 	texts := make([]string, len(ids))
 	for i, id := range ids {
 		texts[i] = id.String()

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 )
 
 // What a node believes of another one's life rests on what that one has signed.
@@ -48,10 +48,10 @@ const (
 
 // proof is a verified answer.
 type proof struct {
-	node     core.NodeID
+	node     record.NodeID
 	start    uint64
 	instance uint64
-	network  core.NetworkID // zero: it is in none yet
+	network  record.NetworkID // zero: it is in none yet
 	at       netip.AddrPort
 	asked    netip.AddrPort // where the question went
 	rtt      time.Duration
@@ -59,7 +59,7 @@ type proof struct {
 
 func (p proof) name() string { return memberName(p.node, p.start) }
 
-func encodeQuestion(nonce [nonceSize]byte, to core.NodeID) []byte {
+func encodeQuestion(nonce [nonceSize]byte, to record.NodeID) []byte {
 	b := make([]byte, proofSize)
 	b[0] = typeQuestion
 	copy(b[1:], nonce[:])
@@ -67,15 +67,15 @@ func encodeQuestion(nonce [nonceSize]byte, to core.NodeID) []byte {
 	return b
 }
 
-func parseQuestion(b []byte) (nonce [nonceSize]byte, to core.NodeID, ok bool) {
+func parseQuestion(b []byte) (nonce [nonceSize]byte, to record.NodeID, ok bool) {
 	if len(b) < proofSize || b[0] != typeQuestion {
 		return nonce, to, false
 	}
-	return [nonceSize]byte(b[1:17]), core.NodeID(b[17:33]), true
+	return [nonceSize]byte(b[1:17]), record.NodeID(b[17:33]), true
 }
 
 // encodeProof answers a question.
-func encodeProof(nonce [nonceSize]byte, self meta, id core.Identity) []byte {
+func encodeProof(nonce [nonceSize]byte, self meta, id record.Identity) []byte {
 	b := make([]byte, 100, proofSize)
 	b[0] = typeProof
 	copy(b[1:], nonce[:])
@@ -97,17 +97,17 @@ func parseProof(b []byte) (nonce [nonceSize]byte, p proof, ok bool) {
 	}
 	addr, ok := netip.AddrFromSlice(b[66 : 66+b[65]])
 	p = proof{
-		node:  core.NodeIDOf(b[17:49]),
+		node:  record.NodeIDOf(b[17:49]),
 		start: binary.BigEndian.Uint64(b[49:]), instance: binary.BigEndian.Uint64(b[57:]),
 		at:      netip.AddrPortFrom(addr, binary.BigEndian.Uint16(b[82:])),
-		network: core.NetworkID(b[84:100]),
+		network: record.NetworkID(b[84:100]),
 	}
 	return [nonceSize]byte(b[1:17]), p, ok && p.start <= maxStart && !addr.Is4In6()
 }
 
 // question is one that is under way.
 type question struct {
-	to     core.NodeID
+	to     record.NodeID
 	at     netip.AddrPort
 	sent   time.Time
 	answer chan<- proof // nil: the roster is told
@@ -125,7 +125,7 @@ func newQuestions() *questions { return &questions{open: map[[nonceSize]byte]que
 
 // put notes a question and returns its nonce; ok is false while too many are
 // under way.
-func (q *questions) put(to core.NodeID, at netip.AddrPort, answer chan<- proof, now time.Time) (nonce [nonceSize]byte, ok bool) {
+func (q *questions) put(to record.NodeID, at netip.AddrPort, answer chan<- proof, now time.Time) (nonce [nonceSize]byte, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.order) > 0 {
@@ -166,7 +166,7 @@ func (q *questions) settle(b []byte, now time.Time) (proof, question, bool) {
 		return proof{}, question{}, false
 	}
 	n := len(b) - ed25519.SignatureSize
-	if _, ok := core.VerifyStatement(b[17:49], proofDomain, b[:n], b[n:]); !ok {
+	if _, ok := record.VerifyStatement(b[17:49], proofDomain, b[:n], b[n:]); !ok {
 		return proof{}, question{}, false
 	}
 	p.asked, p.rtt = asked.at, now.Sub(asked.sent)

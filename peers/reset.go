@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 	"flanneld/peers/internal/statedir"
 )
 
@@ -48,7 +49,7 @@ func ResetState(dir string, log *slog.Logger) (Reset, error) {
 
 func reset(d *statedir.Dir) (Reset, error) {
 	var given core.Given
-	kept, err := d.Reset(func(node core.NodeID, lease, table []byte) (after []byte, err error) {
+	kept, err := d.Reset(func(node record.NodeID, lease, table []byte) (after []byte, err error) {
 		after, given, err = core.Reset(node, lease, table)
 		return after, err
 	})

@@ -9,13 +9,13 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
-	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 )
 
 // member is one start of a node, as gossip knows it.
 type member struct {
 	node  memberlist.Node // a copy: memberlist changes its own under its lock
-	id    core.NodeID
+	id    record.NodeID
 	start uint64
 	meta  meta
 	rtt   time.Duration // of the last answered probe; zero: none yet
@@ -39,61 +39,61 @@ func addrPort(ip net.IP, port uint16) netip.AddrPort {
 //
 // memberlist calls in with its lock held; nothing here calls back or waits.
 type roster struct {
-	self    core.NodeID
+	self    record.NodeID
 	changed chan struct{} // one token: there is news
 	suspect time.Duration // how long a failed probe counts
 
 	mu      sync.Mutex
-	members map[string]*member                 // by member name
-	nodes   map[core.NodeID]map[string]*member // the same, by node
-	doubts  map[string]*doubt                  // of members that gossip has given up
-	dirty   map[core.NodeID]struct{}           // nodes there is news of
-	at      map[netip.AddrPort]*member         // members by their endpoint
-	addrs   map[netip.Addr]int                 // how many members an address has
+	members map[string]*member                   // by member name
+	nodes   map[record.NodeID]map[string]*member // the same, by node
+	doubts  map[string]*doubt                    // of members that gossip has given up
+	dirty   map[record.NodeID]struct{}           // nodes there is news of
+	at      map[netip.AddrPort]*member           // members by their endpoint
+	addrs   map[netip.Addr]int                   // how many members an address has
 
 	applicants map[string]*applicant        // by member name
 	admitted   map[string]*admitted         // by member name
 	gone       map[string]*gone             // members that were up
-	goneOf     map[core.NodeID]int          // how many of them a node has
+	goneOf     map[record.NodeID]int        // how many of them a node has
 	identities *allowance                   // of identities without a lease
 	there      map[netip.AddrPort]time.Time // where lease holders are that are no members, since when
 
 	// What the core knows of lease holders.
-	holders     map[core.NodeID]bool
+	holders     map[record.NodeID]bool
 	holdersAt   map[netip.AddrPort]bool
 	holderAddrs map[netip.Addr]bool
 
 	// expected were up when this roster was begun in place of another: until due they are taken to be.
-	expected []core.NodeID
+	expected []record.NodeID
 	due      time.Time
 }
 
-func newRoster(self core.NodeID, suspect time.Duration) *roster {
+func newRoster(self record.NodeID, suspect time.Duration) *roster {
 	return &roster{
 		self:    self,
 		changed: make(chan struct{}, 1),
 		suspect: suspect,
 		members: map[string]*member{},
-		nodes:   map[core.NodeID]map[string]*member{},
+		nodes:   map[record.NodeID]map[string]*member{},
 		doubts:  map[string]*doubt{},
-		dirty:   map[core.NodeID]struct{}{},
+		dirty:   map[record.NodeID]struct{}{},
 		at:      map[netip.AddrPort]*member{},
 		addrs:   map[netip.Addr]int{},
 
-		applicants: map[string]*applicant{}, admitted: map[string]*admitted{}, gone: map[string]*gone{}, goneOf: map[core.NodeID]int{}, there: map[netip.AddrPort]time.Time{},
+		applicants: map[string]*applicant{}, admitted: map[string]*admitted{}, gone: map[string]*gone{}, goneOf: map[record.NodeID]int{}, there: map[netip.AddrPort]time.Time{},
 		identities: newAllowance(newcomersPerAddr, newcomerRefill, 4*maxApplicants),
 	}
 }
 
 // expect gives the nodes that were up before a move until due to be met again.
-func (r *roster) expect(nodes []core.NodeID, due time.Time) {
+func (r *roster) expect(nodes []record.NodeID, due time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.expected, r.due = nodes, due
 }
 
 // up lists the nodes that are, or are expected to be.
-func (r *roster) up() []core.NodeID {
+func (r *roster) up() []record.NodeID {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := slices.Clone(r.expected)
@@ -149,7 +149,7 @@ func copyNode(n *memberlist.Node) memberlist.Node {
 }
 
 // touch notes news of a node; r.mu is held.
-func (r *roster) touch(id core.NodeID) {
+func (r *roster) touch(id record.NodeID) {
 	r.dirty[id] = struct{}{}
 	notify(r.changed)
 }
@@ -212,7 +212,7 @@ type liveness struct {
 
 // news returns the state of every node that something happened to since the last call. Suspicions wear off, since a refutation may be
 // lost; a suspect node comes again until its has.
-func (r *roster) news(now time.Time) map[core.NodeID]liveness {
+func (r *roster) news(now time.Time) map[record.NodeID]liveness {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if now.After(r.due) {
@@ -221,7 +221,7 @@ func (r *roster) news(now time.Time) map[core.NodeID]liveness {
 		}
 		r.expected = nil
 	}
-	all := make(map[core.NodeID]liveness, len(r.dirty))
+	all := make(map[record.NodeID]liveness, len(r.dirty))
 	for id := range r.dirty {
 		m, up := latest(r.nodes[id])
 		suspect := up && r.suspects(&m, now)
@@ -242,7 +242,7 @@ func (r *roster) suspects(m *member, now time.Time) bool {
 }
 
 // of returns a copy of the member that counts for a node.
-func (r *roster) of(id core.NodeID) (member, bool) {
+func (r *roster) of(id record.NodeID) (member, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return latest(r.nodes[id])

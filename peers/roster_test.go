@@ -9,32 +9,32 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
-	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 )
 
 // identityOf makes the key of a node of a test, always the same one.
-func identityOf(n ...byte) core.Identity {
+func identityOf(n ...byte) record.Identity {
 	var seed [ed25519.SeedSize]byte
 	copy(seed[:], n)
-	return core.Identity{Key: ed25519.NewKeyFromSeed(seed[:])}
+	return record.Identity{Key: ed25519.NewKeyFromSeed(seed[:])}
 }
 
 // metaOf is what a start of a node says of itself.
-func metaOf(id core.Identity, start uint64, port uint16) meta {
+func metaOf(id record.Identity, start uint64, port uint16) meta {
 	return meta{
 		node: id.ID(), key: [32]byte(id.Public()), speaks: ownVersions, start: start, instance: start,
 		at: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, 1}), port),
 	}
 }
 
-func startOf(id core.Identity, start uint64, port uint16) *memberlist.Node {
+func startOf(id record.Identity, start uint64, port uint16) *memberlist.Node {
 	return &memberlist.Node{Name: memberName(id.ID(), start), Addr: net.IPv4(10, 0, 0, 1), Port: port, Meta: metaOf(id, start, port).encode(id)}
 }
 
 // prove has a member prove that it is there.
-func (r *roster) prove(id core.Identity, start uint64, port uint16, rtt time.Duration, now time.Time) admission {
+func (r *roster) prove(id record.Identity, start uint64, port uint16, rtt time.Duration, now time.Time) admission {
 	m := metaOf(id, start, port)
-	return r.proved(proof{node: m.node, start: start, instance: m.instance, at: m.at, rtt: rtt}, core.NetworkID{}, now)
+	return r.proved(proof{node: m.node, start: start, instance: m.instance, at: m.at, rtt: rtt}, record.NetworkID{}, now)
 }
 
 func TestLatestLiveStartOfANodeCounts(t *testing.T) {
@@ -68,7 +68,7 @@ func TestLatestLiveStartOfANodeCounts(t *testing.T) {
 	up(false, 0)
 	r.put(startOf(self, 9, 1009))
 	r.put(&memberlist.Node{Name: "not-flanneld", Addr: net.IPv4(10, 0, 0, 1)})
-	r.put(&memberlist.Node{Name: memberName(core.NodeID{3}, 1), Meta: metaOf(key, 1, 1001).encode(key)}) // says it is another
+	r.put(&memberlist.Node{Name: memberName(record.NodeID{3}, 1), Meta: metaOf(key, 1, 1001).encode(key)}) // says it is another
 	if n := r.size(); n != 0 {
 		t.Errorf("%d nodes", n)
 	}
@@ -77,7 +77,7 @@ func TestLatestLiveStartOfANodeCounts(t *testing.T) {
 func TestStartThatStillLooksForItsTwinDoesNotCountBesideIt(t *testing.T) {
 	key := identityOf(2)
 	id := key.ID()
-	r := newRoster(core.NodeID{1}, suspectFor)
+	r := newRoster(record.NodeID{1}, suspectFor)
 	looks, about := startOf(key, 2, 1002), metaOf(key, 2, 1002)
 	about.looking = true
 	looks.Meta = about.encode(key)
@@ -99,7 +99,7 @@ func TestSuspicionEndsWithAnAnswerOrWearsOff(t *testing.T) {
 	key, now := identityOf(2), time.Now()
 	id := key.ID()
 	name := memberName(id, 1)
-	r := newRoster(core.NodeID{1}, suspectFor)
+	r := newRoster(record.NodeID{1}, suspectFor)
 	r.put(startOf(key, 1, 1001))
 	if r.news(now)[id].suspect {
 		t.Error("suspect from the start")

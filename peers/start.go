@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 	"flanneld/peers/internal/statedir"
 )
 
@@ -71,7 +72,7 @@ func (n *Node) coreConfig(gossipPort uint16) core.Config {
 		Prefer:   c.Prefer,
 		LeaseTTL: c.LeaseTTL,
 		MayFound: len(n.seeds) == 0,
-		Want:     core.Network{Prefix: c.Network, SubnetLen: uint8(c.SubnetLen), SubnetMin: c.SubnetMin, SubnetMax: c.SubnetMax},
+		Want:     record.Network{Prefix: c.Network, SubnetLen: uint8(c.SubnetLen), SubnetMin: c.SubnetMin, SubnetMax: c.SubnetMax},
 		Amnesia:  n.last.Amnesia,
 		Rand:     mathrand.New(mathrand.NewPCG(randomUint64(), randomUint64())),
 	}
@@ -86,7 +87,7 @@ func randomUint64() uint64 {
 // newCore makes the core from what the last start left; a node table that it cannot read is set aside.
 func (n *Node) newCore(cfg core.Config) (*core.Core, error) {
 	c, err := core.New(cfg, n.last.Lease, n.last.Table)
-	if errors.Is(err, core.ErrMalformed) || errors.Is(err, core.ErrOtherTable) {
+	if errors.Is(err, record.ErrMalformed) || errors.Is(err, core.ErrOtherTable) {
 		if err := n.dir.DropTable(err, len(n.seeds) > 0); err != nil {
 			return nil, ofState(err)
 		}

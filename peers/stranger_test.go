@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 )
 
 // adversary sends what it likes: from an endpoint of its own, or, as a member
@@ -20,7 +20,7 @@ type adversary struct {
 	net *vnet
 	udp datagrams
 	at  netip.AddrPort
-	key core.Identity
+	key record.Identity
 }
 
 func newAdversary(c *cluster) *adversary {

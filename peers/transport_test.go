@@ -12,7 +12,7 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
-	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 )
 
 // gateOf returns a gossip in which only the gate and its transport run, so that
@@ -28,10 +28,10 @@ func gateOf(t *testing.T, ring *memberlist.Keyring) *gossip {
 }
 
 // aboutOf is the meta of a member at a transport.
-func aboutOf(id core.Identity, tr *transport) meta {
+func aboutOf(id record.Identity, tr *transport) meta {
 	return meta{
 		node: id.ID(), key: [32]byte(id.Public()), speaks: ownVersions, start: 1, instance: 1, at: tr.local,
-		network: core.NetworkID{1}, prefix: DefaultNetwork,
+		network: record.NetworkID{1}, prefix: DefaultNetwork,
 	}
 }
 
@@ -90,7 +90,7 @@ func TestStrangersLeaveRoomForTheStreamsOfMembers(t *testing.T) {
 	t.Parallel()
 	g := gateOf(t, nil)
 	tr, friend := g.transport, nextHost()
-	g.roster.know(map[core.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{netip.AddrPortFrom(friend, 1): true})
+	g.roster.know(map[record.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{netip.AddrPortFrom(friend, 1): true})
 	for range maxStrangers / maxStreamsPerHost {
 		from := nextHost()
 		for range maxStreamsPerHost {
@@ -176,7 +176,7 @@ func TestDiallingOurselvesIsNoticed(t *testing.T) {
 
 // testGossip is a member without a core. Its questions are put as the core's
 // goroutine would.
-func testGossip(t *testing.T, id core.Identity) *gossip {
+func testGossip(t *testing.T, id record.Identity) *gossip {
 	t.Helper()
 	tr, err := listen(kernel{}, nextHost(), 0)
 	if err != nil {
@@ -273,7 +273,7 @@ func TestMembersOfOtherNetworksAndPlacesAreRefused(t *testing.T) {
 		}
 		return m
 	}
-	member := func(name string, m meta, signer core.Identity) memberMessage {
+	member := func(name string, m meta, signer record.Identity) memberMessage {
 		return memberMessage{node: name, at: m.at, meta: m.encode(signer), vsn: make([]byte, maxVsn)}
 	}
 	good := about("127.1.2.3:1", nil)
@@ -283,9 +283,9 @@ func TestMembersOfOtherNetworksAndPlacesAreRefused(t *testing.T) {
 		ok     bool
 	}{
 		{"of our network", member(memberName(id, 1), good, key), true},
-		{"of none", member(memberName(id, 1), about("127.1.2.4:1", func(m *meta) { m.network, m.prefix = core.NetworkID{}, netip.Prefix{} }), key), true},
-		{"of another", member(memberName(id, 1), about("127.1.2.3:1", func(m *meta) { m.network = core.NetworkID{9} }), key), false},
-		{"by another's name", member(memberName(core.NodeID{3}, 1), good, key), false},
+		{"of none", member(memberName(id, 1), about("127.1.2.4:1", func(m *meta) { m.network, m.prefix = record.NetworkID{}, netip.Prefix{} }), key), true},
+		{"of another", member(memberName(id, 1), about("127.1.2.3:1", func(m *meta) { m.network = record.NetworkID{9} }), key), false},
+		{"by another's name", member(memberName(record.NodeID{3}, 1), good, key), false},
 		{"of another start", member(memberName(id, 2), good, key), false},
 		{"signed by another", member(memberName(id, 1), good, other), false},
 		{"by no name of ours", member("host-1", good, key), false},

@@ -67,6 +67,15 @@ var laws = []law{{
 	why: "one package gossips; the library's callbacks and locks are that package's business",
 	who: []string{""}, except: []string{"peers"}, mayNot: []string{"github.com/hashicorp/memberlist"},
 }, {
+	why: "the wire format stands alone: what is signed, sent and kept can be read and tested without knowing what is decided by it",
+	who: []string{"peers/internal/record"}, mayNot: []string{module, "net", "net/http", "os", "os/exec", "io/ioutil", "syscall", "log", "log/slog", "sync",
+		"github.com/hashicorp/memberlist", "golang.org/x/sys"},
+	unless: []string{module + "/peers/internal/record"}, alsoTests: true,
+}, {
+	why: "decisions know records and nothing else of ours",
+	who: []string{"peers/internal/core"}, mayNot: []string{module},
+	unless: []string{module + "/peers/internal/core", module + "/peers/internal/record"}, alsoTests: true,
+}, {
 	why: "the decisions about leases are a state machine without I/O: a simulator has to be able to run them",
 	who: []string{"peers/internal/core"}, mayNot: []string{"net", "net/http", "os", "os/exec", "io/ioutil", "syscall", "log", "sync",
 		"github.com/hashicorp/memberlist", "golang.org/x/sys"},

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"net/netip"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // What a holder promises to newcomers is bounded. Each must be there, at the
@@ -27,7 +29,7 @@ const (
 
 // cookie is what proves that the sender of a question gets answers. It is
 // derived, not stored: a stranger cannot make this node remember anything.
-func (c *Core) cookie(from NodeID) []byte {
+func (c *Core) cookie(from record.NodeID) []byte {
 	mac := hmac.New(sha256.New, c.secret[:])
 	mac.Write(from[:])
 	return mac.Sum(nil)[:cookieLen]
@@ -35,23 +37,23 @@ func (c *Core) cookie(from NodeID) []byte {
 
 // proven reports whether the sender of a question is a member, or has shown
 // that it gets this node's answers at its node record's address.
-func (c *Core) proven(m ask) bool {
+func (c *Core) proven(m record.Ask) bool {
 	if c.member(m.From).up {
 		return true
 	}
-	return hmac.Equal(m.Cookie, c.cookie(m.From)) && c.table.nodes[m.From] != nil
+	return hmac.Equal(m.Cookie, c.cookie(m.From)) && c.table.Nodes[m.From] != nil
 }
 
 // isCrowded reports whether a new lease for a node would be one too many, and
 // why.
-func (c *Core) isCrowded(m ask) (reason string, crowded bool) {
+func (c *Core) isCrowded(m record.Ask) (reason string, crowded bool) {
 	if c.promiseFor(m.Slot).answers(m) {
 		return "", false
 	}
 	if c.unsettled(m) >= maxUnsettled {
 		return "earlier claims of this node are not settled yet", true
 	}
-	if c.table.heldBy(m.From) != nil {
+	if c.table.HeldBy(m.From) != nil {
 		return "", false
 	}
 	at := c.addressOf(m.From)
@@ -67,7 +69,7 @@ func (c *Core) isCrowded(m ask) (reason string, crowded bool) {
 
 // unsettled counts the promises to an asker, for other slots than the present
 // one, whose outcome is open.
-func (c *Core) unsettled(m ask) int {
+func (c *Core) unsettled(m record.Ask) int {
 	n := 0
 	for _, p := range c.vault.Promises {
 		if p.Claimant == m.From && p.Slot != m.Slot && !c.settled(p) {
@@ -78,9 +80,9 @@ func (c *Core) unsettled(m ask) int {
 }
 
 // leasesAt counts the leases and promises of nodes at an address, but for one.
-func (c *Core) leasesAt(at netip.Addr, but NodeID) int {
-	nodes := map[NodeID]bool{}
-	for id := range c.table.held {
+func (c *Core) leasesAt(at netip.Addr, but record.NodeID) int {
+	nodes := map[record.NodeID]bool{}
+	for id := range c.table.Held {
 		if id != but && c.addressOf(id) == at {
 			nodes[id] = true
 		}

@@ -1,6 +1,10 @@
 package core
 
-import "time"
+import (
+	"time"
+
+	"flanneld/peers/internal/record"
+)
 
 // A node whose lease another one struck out, though it is alive, does not give
 // up. It affirms the lease: the same one, with the same vouchers, above the
@@ -19,16 +23,16 @@ func (c *Core) driveAffirming() {
 	if k.phase != phaseConfirmed || threat == 0 || c.now < k.retryAt {
 		return
 	}
-	mine := c.table.leases[k.slot]
-	if mine == nil || mine.rec.Holder != c.id || threat < mine.rec.Epoch {
+	mine := c.table.Leases[k.slot]
+	if mine == nil || mine.Rec.Holder != c.id || threat < mine.Rec.Epoch {
 		c.judge.threat = 0
 		return
 	}
 	c.judge.threat = 0
 	k.retryAt = c.now + affirmAgain
-	rec := mine.rec
-	rec.Granted, rec.Epoch = rec.grantEpoch(), next(threat)
-	raw := c.cfg.Identity.seal(c.cfg.signer, c.table.netID, kindLease, rec)
+	rec := mine.Rec
+	rec.Granted, rec.Epoch = rec.GrantEpoch(), record.Next(threat)
+	raw := c.cfg.Identity.Seal(c.cfg.signer, c.table.NetID, record.KindLease, rec)
 	c.log(levelWarn, "another node has struck out this node's lease: affirming it", "subnet", c.Network().SubnetOf(k.slot), "epoch", rec.Epoch)
 	c.vault.Lease = raw
 	c.save(func() { c.afterAffirming(raw, rec.Epoch) })
@@ -61,8 +65,8 @@ func (c *Core) reclaim() {
 	if c.claim.phase != phaseLost || c.now-c.claim.since < reclaimAfter {
 		return
 	}
-	l := c.table.leases[c.vault.Slot]
-	if l != nil && c.holds(&l.rec) && l.rec.Holder != c.id {
+	l := c.table.Leases[c.vault.Slot]
+	if l != nil && c.holds(&l.Rec) && l.Rec.Holder != c.id {
 		return
 	}
 	c.log(levelInfo, "no node holds the subnet that was lost: asking for it again", "subnet", c.Network().SubnetOf(c.vault.Slot))

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 func TestANodeThatLostItsVaultGetsItsLeaseBackAndDoesNotVoteForAWhile(t *testing.T) {
@@ -19,8 +21,8 @@ func TestANodeThatLostItsVaultGetsItsLeaseBackAndDoesNotVoteForAWhile(t *testing
 	if after, _ := h.lease(); after != before {
 		t.Errorf("lease is %s, had been %s", after, before)
 	}
-	a := answer{}
-	if refused := h.core.refuse(ask{header: header{From: w.hosts[2].identity.ID()}, Slot: 200, Epoch: 1}, &a); !refused || a.Verdict != abstain {
+	a := record.Answer{}
+	if refused := h.core.refuse(record.Ask{Header: record.Header{From: w.hosts[2].identity.ID()}, Slot: 200, Epoch: 1}, &a); !refused || a.Verdict != record.Abstain {
 		t.Errorf("verdict %d from a node without memory, want abstain", a.Verdict)
 	}
 }
@@ -83,7 +85,7 @@ func TestNodesThatKnowNothingDoNotGrantThemselvesLeases(t *testing.T) {
 		t.Fatal(err)
 	}
 	v.Lease = nil // it was about to get one
-	h.disk.vault, h.disk.synced = mustEncode(v), mustEncode(v)
+	h.disk.vault, h.disk.synced = record.Encode(v), record.Encode(v)
 	w.checks.deed(h.id).slot = 0
 	h.seeds, w.hosts[1].seeds = w.hosts[1:2], nil
 	w.hosts[1].config.Pin = netip.MustParsePrefix("10.244.99.0/24")
@@ -128,7 +130,7 @@ func TestWhatAmnesiacsTellIsNotTheWholeTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	v.Lease = nil // it was about to get one
-	h.disk.vault, h.disk.synced, h.disk.table = mustEncode(v), mustEncode(v), nil
+	h.disk.vault, h.disk.synced, h.disk.table = record.Encode(v), record.Encode(v), nil
 	w.checks.deed(h.id).slot = 0
 	h.config.Pin = netip.MustParsePrefix("10.244.99.0/24")
 	h.boot()

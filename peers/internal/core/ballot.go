@@ -1,6 +1,10 @@
 package core
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"flanneld/peers/internal/record"
+)
 
 // Ballot is a claim under way, for people: who has promised, and who is being
 // waited for.
@@ -11,7 +15,7 @@ type Ballot struct {
 	Needed   int // how many of them have to promise
 	// Promised are those who have, Missing those who have not answered; the
 	// others may not promise. Ascending by ID.
-	Promised, Missing []NodeID
+	Promised, Missing []record.NodeID
 }
 
 // ballot is the claim under way, nil without one.
@@ -26,13 +30,13 @@ func (c *Core) ballot() *Ballot {
 
 // hasPromised reports whether an elector has promised the slot of the claim; we
 // ourselves have, where we may vote.
-func (c *Core) hasPromised(id NodeID) bool {
-	return c.claim.votes[id] == promised || id == c.id && !c.amnesiac()
+func (c *Core) hasPromised(id record.NodeID) bool {
+	return c.claim.votes[id] == record.Promised || id == c.id && !c.amnesiac()
 }
 
 // grantors are the electors that have promised the slot of the claim.
-func (c *Core) grantors() []NodeID {
-	var ids []NodeID
+func (c *Core) grantors() []record.NodeID {
+	var ids []record.NodeID
 	for _, id := range c.electors() {
 		if c.hasPromised(id) {
 			ids = append(ids, id)

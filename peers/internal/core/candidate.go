@@ -3,6 +3,8 @@ package core
 import (
 	"encoding/binary"
 	"iter"
+
+	"flanneld/peers/internal/record"
 )
 
 // candidate is the slot to claim next. Preferred ones come first where they are
@@ -10,13 +12,13 @@ import (
 // node's own, so that nodes starting together do not ask for the same. Then
 // come slots handed back, and last those of nodes that have been dead for the
 // lease TTL.
-func (c *Core) candidate() (Slot, bool) {
+func (c *Core) candidate() (record.Slot, bool) {
 	for _, s := range c.preferred() {
 		if c.claimable(s) && c.rank(s) < 2 {
 			return s, true
 		}
 	}
-	best, bestRank := Slot(0), 3
+	best, bestRank := record.Slot(0), 3
 	for s := range c.slotsInOrder() {
 		if r := c.rank(s); r < bestRank && c.claimable(s) {
 			best, bestRank = s, r
@@ -30,16 +32,16 @@ func (c *Core) candidate() (Slot, bool) {
 
 // rank is 0 for a slot never used, 1 for one handed back, 2 for an expired
 // holder's, 3 for one that is held, or for which there is no room.
-func (c *Core) rank(s Slot) int {
-	l := c.table.leases[s]
+func (c *Core) rank(s record.Slot) int {
+	l := c.table.Leases[s]
 	switch {
-	case l == nil && len(c.table.leases) >= maxLeases:
+	case l == nil && len(c.table.Leases) >= record.MaxLeases:
 		return 3 // no table would take it
 	case l == nil:
 		return 0
-	case l.rec.Holder.IsZero():
+	case l.Rec.Holder.IsZero():
 		return 1
-	case !c.holds(&l.rec):
+	case !c.holds(&l.Rec):
 		return 2
 	}
 	return 3
@@ -47,24 +49,24 @@ func (c *Core) rank(s Slot) int {
 
 // claimable reports whether a slot may be asked for: not reserved, not just
 // refused, and promised by ourselves to nobody.
-func (c *Core) claimable(s Slot) bool {
+func (c *Core) claimable(s record.Slot) bool {
 	p := c.promiseFor(s)
 	return !c.reserved(s) && c.claim.avoid[s] <= c.now && (p == nil || p.Claimant.IsZero() || p.Claimant == c.id)
 }
 
 // slotsInOrder walks over all eligible slots once: start and step come from
 // the node's ID, and a step without a common factor visits every slot.
-func (c *Core) slotsInOrder() iter.Seq[Slot] {
-	low, high := c.Network().eligible()
+func (c *Core) slotsInOrder() iter.Seq[record.Slot] {
+	low, high := c.Network().Eligible()
 	n := uint64(high-low) + 1
 	start := binary.BigEndian.Uint64(c.id[:8]) % n
 	step := binary.BigEndian.Uint64(c.id[8:])%n | 1
 	for gcd(step, n) != 1 {
 		step += 2
 	}
-	return func(yield func(Slot) bool) {
+	return func(yield func(record.Slot) bool) {
 		for i := range n {
-			if !yield(low + Slot((start+i*(step%n))%n)) {
+			if !yield(low + record.Slot((start+i*(step%n))%n)) {
 				return
 			}
 		}

@@ -1,11 +1,15 @@
 package core
 
-import "testing"
+import (
+	"testing"
+
+	"flanneld/peers/internal/record"
+)
 
 func TestEverySlotIsACandidateOnce(t *testing.T) {
 	for i := range uint64(30) {
-		c := &Core{id: testIdentity(i).ID(), table: newTable(testNetwork(t), false, ed25519Signer{})}
-		seen := map[Slot]bool{}
+		c := &Core{id: testIdentity(i).ID(), table: record.NewTable(testNetwork(t), false, record.Ed25519{})}
+		seen := map[record.Slot]bool{}
 		for s := range c.slotsInOrder() {
 			if seen[s] || s == 0 || s > 255 {
 				t.Fatalf("slot %d comes twice or is not eligible", s)

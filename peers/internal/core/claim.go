@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // phase is how far this node's own lease has come.
@@ -42,26 +44,26 @@ const (
 type claim struct {
 	phase   phase
 	number  uint64 // of the claim; see ask
-	slot    Slot
+	slot    record.Slot
 	epoch   uint64
 	ordinal uint64
-	votes   map[NodeID]verdict
+	votes   map[record.NodeID]record.Verdict
 	// vouchers are the signatures under the promises of votes.
-	vouchers  map[NodeID][]byte
+	vouchers  map[record.NodeID][]byte
 	askAt     Time
 	pause     time.Duration // between asking again
 	enough    Time          // since when a majority has promised; -1: it has not
 	refused   bool
-	contested bool                // another node holds the slot, or is to have it
-	refusal   string              // why, for people; "" where no holder said
-	owed      map[NodeID][]NodeID // see answer.Owed, by the node that said so
-	grant     LeaseRecord
-	acks      map[NodeID]bool
+	contested bool                              // another node holds the slot, or is to have it
+	refusal   string                            // why, for people; "" where no holder said
+	owed      map[record.NodeID][]record.NodeID // see answer.Owed, by the node that said so
+	grant     record.LeaseRecord
+	acks      map[record.NodeID]bool
 	since     Time // of the present phase
 
-	floor   map[Slot]uint64 // epochs that were refused as stale
-	avoid   map[Slot]Time   // refused slots, until when
-	undone  map[Slot]uint64 // numbers of claims given up; withdrawn once more at the end
+	floor   map[record.Slot]uint64 // epochs that were refused as stale
+	avoid   map[record.Slot]Time   // refused slots, until when
+	undone  map[record.Slot]uint64 // numbers of claims given up; withdrawn once more at the end
 	retryAt Time
 	retries int
 	orphan  Time // since when no elector is known; see claimWithoutElectors
@@ -69,7 +71,7 @@ type claim struct {
 }
 
 // claims reports whether the claim is for a slot and not over: a holder that claims has promised the slot to itself.
-func (k *claim) claims(s Slot) bool {
+func (k *claim) claims(s record.Slot) bool {
 	return k.slot == s && (k.phase == phaseAsking || k.phase == phaseSaving || k.phase == phaseTakingBack)
 }
 
@@ -90,7 +92,7 @@ func (c *Core) setWaiting(format string, args ...any) {
 }
 
 // pinned is the slot that must be held, where one must.
-func (c *Core) pinned() (Slot, bool) {
+func (c *Core) pinned() (record.Slot, bool) {
 	if !c.cfg.Pin.IsValid() {
 		return 0, false
 	}
@@ -102,13 +104,13 @@ func (c *Core) resumeLease() {
 	if len(c.vault.Lease) == 0 || c.claim.phase != phaseNone {
 		return
 	}
-	l := c.table.leases[c.vault.Slot]
-	if l == nil || l.rec.Holder != c.id {
+	l := c.table.Leases[c.vault.Slot]
+	if l == nil || l.Rec.Holder != c.id {
 		c.lose()
 		return
 	}
-	if pin, ok := c.pinned(); !ok || pin == l.rec.Slot {
-		c.claim.slot, c.claim.epoch = l.rec.Slot, l.rec.Epoch
+	if pin, ok := c.pinned(); !ok || pin == l.Rec.Slot {
+		c.claim.slot, c.claim.epoch = l.Rec.Slot, l.Rec.Epoch
 		c.setPhase(phaseConfirmed)
 		c.releaseOthers()
 	}
@@ -168,10 +170,10 @@ func (c *Core) tryClaim() {
 	case !c.approved || c.now < c.claim.retryAt:
 		return
 	}
-	if mine := c.table.heldBy(c.id); mine != nil && c.handedBack(&mine.rec) {
-		_ = c.writeFree(mine.rec)
+	if mine := c.table.HeldBy(c.id); mine != nil && c.handedBack(&mine.Rec) {
+		_ = c.writeFree(mine.Rec)
 	} else if mine != nil {
-		if pin, ok := c.pinned(); !ok || pin == mine.rec.Slot {
+		if pin, ok := c.pinned(); !ok || pin == mine.Rec.Slot {
 			c.adopt(mine)
 			return
 		}
@@ -180,8 +182,8 @@ func (c *Core) tryClaim() {
 		return
 	}
 	if slot, ok := c.pinned(); ok {
-		if l := c.table.leases[slot]; l != nil && c.holds(&l.rec) && l.rec.Holder != c.id {
-			c.effects.Fatal = fmt.Errorf("%w: --subnet %s is held by node %s", ErrSubnetHeld, c.cfg.Pin, c.describe(l.rec.Holder))
+		if l := c.table.Leases[slot]; l != nil && c.holds(&l.Rec) && l.Rec.Holder != c.id {
+			c.effects.Fatal = fmt.Errorf("%w: --subnet %s is held by node %s", ErrSubnetHeld, c.cfg.Pin, c.describe(l.Rec.Holder))
 			return
 		}
 		if p := c.promiseFor(slot); p != nil && !p.Claimant.IsZero() {
@@ -207,8 +209,8 @@ func (c *Core) alone() bool {
 	if !c.cfg.MayFound || c.cfg.Amnesia || len(c.vault.Lease) == 0 {
 		return false
 	}
-	for id, n := range c.table.nodes {
-		if id != c.id && !n.rec.Left {
+	for id, n := range c.table.Nodes {
+		if id != c.id && !n.Rec.Left {
 			return false
 		}
 	}
@@ -216,7 +218,7 @@ func (c *Core) alone() bool {
 }
 
 // describe is a node's name and state, for an error.
-func (c *Core) describe(id NodeID) string {
+func (c *Core) describe(id record.NodeID) string {
 	state := "dead; `flanneld forget` frees its subnet"
 	if c.member(id).up {
 		state = "alive"
@@ -226,15 +228,15 @@ func (c *Core) describe(id NodeID) string {
 
 // holds reports whether a lease counts: it has a holder, who has not been dead
 // for the lease TTL.
-func (c *Core) holds(l *LeaseRecord) bool { return !l.Holder.IsZero() && !c.expired(l.Holder) }
+func (c *Core) holds(l *record.LeaseRecord) bool { return !l.Holder.IsZero() && !c.expired(l.Holder) }
 
 func (c *Core) countSlots() string {
-	low, high := c.Network().eligible()
+	low, high := c.Network().Eligible()
 	live, dead := 0, 0
-	for _, l := range c.table.leases {
+	for _, l := range c.table.Leases {
 		switch {
-		case l.rec.Holder.IsZero() || l.rec.Slot < low || l.rec.Slot > high:
-		case c.member(l.rec.Holder).up:
+		case l.Rec.Holder.IsZero() || l.Rec.Slot < low || l.Rec.Slot > high:
+		case c.member(l.Rec.Holder).up:
 			live++
 		default:
 			dead++
@@ -245,17 +247,17 @@ func (c *Core) countSlots() string {
 
 // adopt takes back a lease that the network remembers and this node does not:
 // its vault was lost, its identity was not.
-func (c *Core) adopt(mine *stored[LeaseRecord]) {
-	c.log(levelInfo, "taking back the lease that the network remembers", "subnet", c.Network().SubnetOf(mine.rec.Slot))
-	c.vault.Lease, c.vault.Slot, c.vault.Pending = mine.raw, mine.rec.Slot, false
-	c.claim.slot, c.claim.epoch, c.claim.grant = mine.rec.Slot, mine.rec.Epoch, LeaseRecord{}
+func (c *Core) adopt(mine *record.Stored[record.LeaseRecord]) {
+	c.log(levelInfo, "taking back the lease that the network remembers", "subnet", c.Network().SubnetOf(mine.Rec.Slot))
+	c.vault.Lease, c.vault.Slot, c.vault.Pending = mine.Raw, mine.Rec.Slot, false
+	c.claim.slot, c.claim.epoch, c.claim.grant = mine.Rec.Slot, mine.Rec.Epoch, record.LeaseRecord{}
 	c.setPhase(phaseSaving)
 	c.save(c.finish)
 }
 
 // handedBack reports whether a lease is one that this node gave up when it left
 // last: whoever remembers it has not heard of that.
-func (c *Core) handedBack(l *LeaseRecord) bool {
+func (c *Core) handedBack(l *record.LeaseRecord) bool {
 	return l.Slot == c.vault.Freed && l.Epoch < c.vault.HandedBack
 }
 
@@ -272,11 +274,11 @@ func (c *Core) claimWithoutElectors() bool {
 		c.claim.orphan = c.now
 	}
 	c.setWaiting("no node holds a lease: waiting for one to begin")
-	if c.amnesiac() || len(c.table.leases) == 0 {
+	if c.amnesiac() || len(c.table.Leases) == 0 {
 		return true // the founder held a lease: this is not the whole table
 	}
 	for id, m := range c.members {
-		if m.up && compareIDs(id, c.id) < 0 {
+		if m.up && record.CompareIDs(id, c.id) < 0 {
 			return true
 		}
 	}
@@ -288,32 +290,32 @@ func (c *Core) claimWithoutElectors() bool {
 		slot, ok = c.candidate()
 	}
 	if ok {
-		c.claim.slot, c.claim.epoch, c.claim.ordinal = slot, c.nextEpoch(slot), next(c.table.maxOrdinal())
+		c.claim.slot, c.claim.epoch, c.claim.ordinal = slot, c.nextEpoch(slot), record.Next(c.table.MaxOrdinal())
 		c.confirm(0, 0)
 	}
 	return true
 }
 
 // nextEpoch is above all that is known for the slot.
-func (c *Core) nextEpoch(s Slot) uint64 {
+func (c *Core) nextEpoch(s record.Slot) uint64 {
 	epoch := c.claim.floor[s]
-	if l := c.table.leases[s]; l != nil {
-		epoch = max(epoch, l.rec.Epoch)
+	if l := c.table.Leases[s]; l != nil {
+		epoch = max(epoch, l.Rec.Epoch)
 	}
 	if s == c.vault.Freed {
 		epoch = max(epoch, c.vault.HandedBack)
 	}
-	return next(epoch)
+	return record.Next(epoch)
 }
 
 // beginClaim asks for a slot.
-func (c *Core) beginClaim(s Slot) {
+func (c *Core) beginClaim(s record.Slot) {
 	k := &c.claim
 	c.claims++
-	k.number = claimNumber(c.start, c.claims)
-	k.slot, k.epoch, k.ordinal = s, c.nextEpoch(s), next(c.table.maxOrdinal())
-	k.votes, k.owed, k.acks = map[NodeID]verdict{}, map[NodeID][]NodeID{}, map[NodeID]bool{}
-	k.vouchers = map[NodeID][]byte{}
+	k.number = record.ClaimNumber(c.start, c.claims)
+	k.slot, k.epoch, k.ordinal = s, c.nextEpoch(s), record.Next(c.table.MaxOrdinal())
+	k.votes, k.owed, k.acks = map[record.NodeID]record.Verdict{}, map[record.NodeID][]record.NodeID{}, map[record.NodeID]bool{}
+	k.vouchers = map[record.NodeID][]byte{}
 	k.pause, k.enough, k.refused = askAgainFirst, -1, false
 	k.contested = false
 	c.setPhase(phaseAsking)
@@ -332,7 +334,7 @@ func (c *Core) beginClaim(s Slot) {
 func (c *Core) askElectors() {
 	k := &c.claim
 	for _, id := range c.electors() {
-		if k.votes[id] != promised || len(k.owed[id]) > 0 {
+		if k.votes[id] != record.Promised || len(k.owed[id]) > 0 {
 			c.sendAsk(id)
 		}
 	}
@@ -342,14 +344,14 @@ func (c *Core) askElectors() {
 
 // sendAsk asks one holder. A holder that has asked for it gets its cookie and
 // this node's record back.
-func (c *Core) sendAsk(id NodeID) {
+func (c *Core) sendAsk(id record.NodeID) {
 	k := &c.claim
-	m := ask{Slot: k.slot, Epoch: k.epoch, Claim: k.number, Ordinal: k.ordinal}
+	m := record.Ask{Slot: k.slot, Epoch: k.epoch, Claim: k.number, Ordinal: k.ordinal}
 	_, m.Pinned = c.pinned()
-	if cookie := c.cookies[id]; cookie != nil && c.claim.votes[id] != promised {
-		m.Cookie, m.Node = cookie, c.table.nodes[c.id].raw
+	if cookie := c.cookies[id]; cookie != nil && c.claim.votes[id] != record.Promised {
+		m.Cookie, m.Node = cookie, c.table.Nodes[c.id].Raw
 	}
-	c.send(id, msgAsk, m)
+	c.send(id, record.MsgAsk, m)
 }
 
 // giveUp withdraws a refused claim; the next candidate follows after a random pause.
@@ -357,7 +359,7 @@ func (c *Core) giveUp() {
 	c.withdrawClaim()
 	k := &c.claim
 	if k.avoid == nil {
-		k.avoid = map[Slot]Time{}
+		k.avoid = map[record.Slot]Time{}
 	}
 	if c.stillWanted() {
 		c.setPhase(phaseNone)
@@ -374,8 +376,8 @@ func (c *Core) giveUp() {
 // same slot. That is a preferred slot, with no other node in its way. An epoch
 // that was too low is raised.
 func (c *Core) stillWanted() bool {
-	l := c.table.leases[c.claim.slot]
-	free := l == nil || !c.holds(&l.rec) || l.rec.Holder == c.id
+	l := c.table.Leases[c.claim.slot]
+	free := l == nil || !c.holds(&l.Rec) || l.Rec.Holder == c.id
 	return free && !c.claim.contested && slices.Contains(c.preferred(), c.claim.slot)
 }
 
@@ -397,21 +399,21 @@ func (c *Core) withdrawClaim() {
 func (c *Core) undo() {
 	k := &c.claim
 	if k.undone == nil {
-		k.undone = map[Slot]uint64{}
+		k.undone = map[record.Slot]uint64{}
 	}
 	k.undone[k.slot] = k.number
 	c.sendWithdraw(k.slot, k.number, c.electors())
 }
 
-func (c *Core) sendWithdraw(s Slot, claim uint64, to []NodeID) {
+func (c *Core) sendWithdraw(s record.Slot, claim uint64, to []record.NodeID) {
 	for _, id := range to {
-		c.send(id, msgWithdraw, withdraw{Slot: s, Claim: claim})
+		c.send(id, record.MsgWithdraw, record.Withdraw{Slot: s, Claim: claim})
 	}
 }
 
 // wants reports whether a promise of a slot is of use to us: for the claim under
 // way, or for the lease that one has become, be it on the disk only.
-func (c *Core) wants(s Slot, claim uint64) bool {
+func (c *Core) wants(s record.Slot, claim uint64) bool {
 	if s == c.vault.Slot && (len(c.vault.Lease) > 0 || c.claim.phase == phaseTakingBack) {
 		return true
 	}

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // Time is the time since the core's start, on a clock that only runs forward.
@@ -14,7 +16,7 @@ type Time = time.Duration
 
 // Config is what a core is made with.
 type Config struct {
-	Identity Identity
+	Identity record.Identity
 	Instance uint64 // random, new for each start
 	Name     string
 	Endpoint netip.AddrPort // announced for datagrams
@@ -30,7 +32,7 @@ type Config struct {
 	// MayFound lets a node that is in no network found one.
 	MayFound bool
 	// Want is the network asked for; zero fields are open.
-	Want Network
+	Want record.Network
 	// Amnesia says that a vault existed and was lost, so that promises may
 	// have been made which nobody here remembers. A lost table counts, too: the node does
 	// not know who else holds a lease.
@@ -38,24 +40,24 @@ type Config struct {
 	Rand    *rand.Rand
 	// SealKey is announced, for those that seal datagrams: 32 bytes, or none.
 	SealKey []byte
-	Caps    []Capability // announced; at most 16
+	Caps    []record.Capability // announced; at most 16
 
-	signer     signer // nil: Ed25519
-	maxVersion byte   // highest version of messages that is read and sent; 0: messageVersionMax
+	signer     record.Signer // nil: Ed25519
+	maxVersion byte          // highest version of messages that is read and sent; 0: messageVersionMax
 }
 
 // Core is the state machine. Its methods must not be called concurrently.
 type Core struct {
 	cfg      Config
-	id       NodeID
+	id       record.NodeID
 	now      Time
 	tickedAt Time
 	vault    vault
-	prepared Network // to be founded; see prepareNetwork
-	table    *table  // nil while in no network
-	former   state   // of the network that the last start left; zero: it did not
-	version  uint64  // of our own node record
-	members  map[NodeID]*member
+	prepared record.Network // to be founded; see prepareNetwork
+	table    *record.Table  // nil while in no network
+	former   record.State   // of the network that the last start left; zero: it did not
+	version  uint64         // of our own node record
+	members  map[record.NodeID]*member
 
 	memberChanges uint64 // grows with every change of members
 
@@ -64,16 +66,16 @@ type Core struct {
 	approved  bool // the driver has checked the network against the host
 	founding  bool // the network exists here only, and is not durable yet
 	claim     claim
-	start     uint64 // number of this start, before any change of address
-	claims    uint32 // made in this start
-	sent      uint64 // number of the last message of this start
-	judge     *judge // which records of others are taken
-	gate      gate   // the same, as the table sees it
+	start     uint64      // number of this start, before any change of address
+	claims    uint32      // made in this start
+	sent      uint64      // number of the last message of this start
+	judge     *judge      // which records of others are taken
+	gate      record.Gate // the same, as the table sees it
 	replays   replays
-	secret    [32]byte          // see cookie
-	cookies   map[NodeID][]byte // of holders that this node is no member for yet
-	newcomers tokens            // promises to nodes without a lease
-	voters    electorate        // see there
+	secret    [32]byte                 // see cookie
+	cookies   map[record.NodeID][]byte // of holders that this node is no member for yet
+	newcomers tokens                   // promises to nodes without a lease
+	voters    electorate               // see there
 	sync      syncState
 	kept      keptState
 	conflict  []Conflict
@@ -82,8 +84,8 @@ type Core struct {
 	leaving   bool
 	retireAt  Time // see Retire; 0: never
 
-	leased    map[Slot]Time // since when a slot's holder is known; the core's start where it says nothing
-	grantedBy []NodeID      // who promised our lease
+	leased    map[record.Slot]Time // since when a slot's holder is known; the core's start where it says nothing
+	grantedBy []record.NodeID      // who promised our lease
 
 	known       leaseList
 	saveToken   uint64
@@ -102,18 +104,18 @@ func New(cfg Config, encodedVault, encodedTable []byte) (*Core, error) {
 	c := &Core{
 		cfg:      cfg,
 		id:       cfg.Identity.ID(),
-		members:  map[NodeID]*member{},
-		leased:   map[Slot]Time{},
+		members:  map[record.NodeID]*member{},
+		leased:   map[record.Slot]Time{},
 		joinedAt: -1,
-		sync:     syncState{promisedAt: map[Slot]Time{}, served: map[NodeID]*tokens{}},
+		sync:     syncState{promisedAt: map[record.Slot]Time{}, served: map[record.NodeID]*tokens{}},
 	}
 	if c.cfg.signer == nil {
-		c.cfg.signer = ed25519Signer{}
+		c.cfg.signer = record.Ed25519{}
 	}
 	if c.cfg.maxVersion == 0 {
-		c.cfg.maxVersion = messageVersionMax
+		c.cfg.maxVersion = record.MessageVersionMax
 	}
-	c.judge, c.replays, c.cookies = newJudge(c), replays{}, map[NodeID][]byte{}
+	c.judge, c.replays, c.cookies = newJudge(c), replays{}, map[record.NodeID][]byte{}
 	c.gate = c.judge
 	for i := range c.secret {
 		c.secret[i] = byte(cfg.Rand.Uint32())
@@ -129,7 +131,7 @@ func New(cfg Config, encodedVault, encodedTable []byte) (*Core, error) {
 	if c.vault.Network.Prefix.IsValid() || c.vault.Format != vaultFormat {
 		c.upgradeVault()
 	}
-	c.vault.Start = next(c.vault.Start)
+	c.vault.Start = record.Next(c.vault.Start)
 	c.vault.Endpoint, c.vault.Gossip = cfg.Endpoint, cfg.Gossip
 	if err := c.enterKnownNetwork(encodedTable); err != nil {
 		return nil, err
@@ -149,11 +151,11 @@ func (c *Core) enterKnownNetwork(encodedTable []byte) (err error) {
 	n := c.vault.Network
 	if !n.Prefix.IsValid() {
 		if encodedTable != nil {
-			c.former, err = decodeState(encodedTable)
+			c.former, err = record.DecodeState(encodedTable)
 		}
 		return err
 	}
-	if err := n.sameParameters(c.cfg.Want); err != nil {
+	if err := n.Agrees(c.cfg.Want); err != nil {
 		return fmt.Errorf("%w: %w", ErrNetworkParameters, err)
 	}
 	if err := c.checkPin(n); err != nil {
@@ -170,12 +172,12 @@ func (c *Core) enterKnownNetwork(encodedTable []byte) (err error) {
 	}
 	if c.vault.Pending {
 		c.vault.Lease, c.vault.Pending = nil, false
-		if l := c.table.leases[c.vault.Slot]; l != nil && l.rec.Holder == c.id {
-			c.table.dropLease(c.vault.Slot)
+		if l := c.table.Leases[c.vault.Slot]; l != nil && l.Rec.Holder == c.id {
+			c.table.DropLease(c.vault.Slot)
 		}
 	}
 	if len(c.vault.Lease) > 0 {
-		if _, err := c.table.take(c.vault.Lease, nil); err != nil {
+		if _, err := c.table.Take(c.vault.Lease, nil); err != nil {
 			return fmt.Errorf("core: vault: lease: %w", err)
 		}
 	}
@@ -183,8 +185,8 @@ func (c *Core) enterKnownNetwork(encodedTable []byte) (err error) {
 	return nil
 }
 
-func (c *Core) newTable(n Network) *table {
-	return newTable(n, c.cfg.Endpoint.Addr().IsLoopback(), c.cfg.signer)
+func (c *Core) newTable(n record.Network) *record.Table {
+	return record.NewTable(n, c.cfg.Endpoint.Addr().IsLoopback(), c.cfg.signer)
 }
 
 // ErrOtherTable: the encoded table is of another network than the vault.
@@ -193,35 +195,35 @@ var ErrOtherTable = errors.New("core: node table of another network")
 // loadTable takes up the table of the last start. A record in it that does not
 // hold is left out: the network has it.
 func (c *Core) loadTable(encoded []byte) error {
-	s, err := decodeState(encoded)
+	s, err := record.DecodeState(encoded)
 	if err != nil {
 		return err
 	}
-	if s.Network.ID() != c.table.netID {
+	if s.Network.ID() != c.table.NetID {
 		return ErrOtherTable
 	}
 	c.takeUp(s)
-	if n := c.table.nodes[c.id]; n != nil {
-		c.vault.Start = max(c.vault.Start, next(n.rec.Start))
+	if n := c.table.Nodes[c.id]; n != nil {
+		c.vault.Start = max(c.vault.Start, record.Next(n.Rec.Start))
 	}
 	return nil
 }
 
 // takeUp begins the table with what this node once knew.
-func (c *Core) takeUp(s state) {
+func (c *Core) takeUp(s record.State) {
 	c.cfg.Amnesia = c.cfg.Amnesia || s.Amnesiac
 	for _, raw := range s.Former {
-		c.table.takeFormer(raw)
+		c.table.TakeFormer(raw)
 	}
 	for _, raw := range s.Records {
-		_, _ = c.table.take(raw, nil)
+		_, _ = c.table.Take(raw, nil)
 	}
 }
 
 // prepareNetwork makes the network that Start will found, unless the driver
 // finds that it does not fit the host.
 func (c *Core) prepareNetwork() error {
-	n, err := c.cfg.Want.withDefaults()
+	n, err := c.cfg.Want.WithDefaults()
 	if err != nil {
 		return err
 	}
@@ -234,7 +236,7 @@ func (c *Core) prepareNetwork() error {
 }
 
 // checkPin refuses a pin that is no subnet of the network.
-func (c *Core) checkPin(n Network) error {
+func (c *Core) checkPin(n record.Network) error {
 	pin := c.cfg.Pin
 	if !pin.IsValid() {
 		return nil
@@ -250,7 +252,7 @@ func (c *Core) checkPin(n Network) error {
 }
 
 // ID is this node's.
-func (c *Core) ID() NodeID { return c.id }
+func (c *Core) ID() record.NodeID { return c.id }
 
 // StartNumber is the number of this start. It is durable once the first Save
 // has been answered; only then may it be shown to anyone.
@@ -258,9 +260,9 @@ func (c *Core) StartNumber() uint64 { return c.vault.Start }
 
 // Network is the network this node is in, or is about to found; its Prefix is
 // zero before either.
-func (c *Core) Network() Network {
+func (c *Core) Network() record.Network {
 	if c.table != nil {
-		return c.table.network
+		return c.table.Network
 	}
 	return c.prepared
 }
@@ -330,7 +332,7 @@ func (c *Core) Receive(now Time, msg []byte) error {
 	if err := c.checkVersion(msg); err != nil {
 		return err
 	}
-	if messageKind(msg[1]) == msgRumour {
+	if record.MessageKind(msg[1]) == record.MsgRumour {
 		return c.takeRecord(msg[2:], true)
 	}
 	d, err := c.open(msg)
@@ -338,34 +340,34 @@ func (c *Core) Receive(now Time, msg []byte) error {
 		return err
 	}
 	c.judge.from = d.From
-	defer func() { c.judge.from = NodeID{} }()
-	switch d.kind {
-	case msgAsk:
+	defer func() { c.judge.from = record.NodeID{} }()
+	switch d.Kind {
+	case record.MsgAsk:
 		return handle(d, c.receiveAsk)
-	case msgAnswer:
+	case record.MsgAnswer:
 		return handle(d, c.receiveAnswer)
-	case msgWithdraw:
+	case record.MsgWithdraw:
 		return handle(d, c.receiveWithdraw)
-	case msgRecords:
+	case record.MsgRecords:
 		return handle(d, c.receiveRecords)
-	case msgAck:
+	case record.MsgAck:
 		return handle(d, c.receiveAck)
-	case msgDigest:
+	case record.MsgDigest:
 		return handle(d, c.receiveDigest)
 	}
-	return fmt.Errorf("%w: kind %d", ErrMalformed, d.kind)
+	return fmt.Errorf("%w: kind %d", record.ErrMalformed, d.Kind)
 }
 
 // handle decodes a message's body for its receiver.
 func handle[M any, P interface {
 	*M
-	setHeader(header)
-}](d message, receive func(M) error) error {
-	m, err := decodeBody[M](d.body)
+	SetHeader(record.Header)
+}](d record.Message, receive func(M) error) error {
+	m, err := record.DecodeBody[M](d.Body)
 	if err != nil {
 		return err
 	}
-	P(&m).setHeader(d.header)
+	P(&m).SetHeader(d.Header)
 	return receive(m)
 }
 
@@ -376,7 +378,7 @@ func (c *Core) SetAddress(now Time, endpoint, gossip netip.AddrPort) {
 	c.advance(now)
 	c.cfg.Endpoint, c.cfg.Gossip = endpoint, gossip
 	c.vault.Endpoint, c.vault.Gossip = endpoint, gossip
-	c.vault.Start = next(c.vault.Start)
+	c.vault.Start = record.Next(c.vault.Start)
 	c.version = 0
 	c.save(func() {
 		if c.table != nil {
@@ -420,8 +422,8 @@ func (c *Core) Leave(now Time) {
 	// the network, and say there that its lease has ended, it has to say who else holds one.
 	slot := c.vault.Slot
 	c.vault = vault{Start: start, Endpoint: c.cfg.Endpoint, Gossip: c.cfg.Gossip, Slot: slot, Format: vaultFormat}
-	if l := c.table.leases[slot]; l != nil {
-		c.vault.HandedBack, c.vault.Freed = l.rec.Epoch, slot
+	if l := c.table.Leases[slot]; l != nil {
+		c.vault.HandedBack, c.vault.Freed = l.Rec.Epoch, slot
 	}
 	c.save(nil)
 	c.effects.Changed = true
@@ -438,7 +440,7 @@ var (
 
 // Forget strikes out a dead node and frees its subnet. Only a node that holds a
 // lease can; what it says of a node that others see alive has no effect there.
-func (c *Core) Forget(now Time, id NodeID) error {
+func (c *Core) Forget(now Time, id record.NodeID) error {
 	c.advance(now)
 	switch {
 	case c.table == nil:
@@ -449,10 +451,10 @@ func (c *Core) Forget(now Time, id NodeID) error {
 		return ErrForgetSuspect
 	case c.member(id).up:
 		return ErrForgetAlive
-	case c.table.heldBy(c.id) == nil:
+	case c.table.HeldBy(c.id) == nil:
 		return ErrForgetNoLease
 	}
-	if c.table.nodes[id] == nil && c.table.heldBy(id) == nil && !slices.Contains(c.everyOwed(), id) {
+	if c.table.Nodes[id] == nil && c.table.HeldBy(id) == nil && !slices.Contains(c.everyOwed(), id) {
 		return ErrForgetUnknown
 	}
 	if err := c.strikeOut(id); err != nil {
@@ -463,26 +465,26 @@ func (c *Core) Forget(now Time, id NodeID) error {
 }
 
 // strikeOut frees what a node holds, and writes that it is no more.
-func (c *Core) strikeOut(id NodeID) error {
-	for _, s := range slices.Clone(c.table.held[id]) {
-		if err := c.writeFree(c.table.leases[s].rec); err != nil {
+func (c *Core) strikeOut(id record.NodeID) error {
+	for _, s := range slices.Clone(c.table.Held[id]) {
+		if err := c.writeFree(c.table.Leases[s].Rec); err != nil {
 			return err
 		}
 	}
-	rec := ForgetRecord{Node: id, Key: c.cfg.Identity.Public()}
-	if n := c.table.nodes[id]; n != nil {
-		rec.Start = n.rec.Start
+	rec := record.ForgetRecord{Node: id, Key: c.cfg.Identity.Public()}
+	if n := c.table.Nodes[id]; n != nil {
+		rec.Start = n.Rec.Start
 	}
 	c.makeRoomForForget()
-	return c.write(kindForget, rec)
+	return c.write(record.KindForget, rec)
 }
 
 // advance sets the clock; time never runs back.
 func (c *Core) advance(now Time) { c.now = max(c.now, now) }
 
 // write signs a record, merges it and gossips it. An error is logged, too.
-func (c *Core) write(kind recordKind, rec any) error {
-	raw := c.cfg.Identity.seal(c.cfg.signer, c.table.netID, kind, rec)
+func (c *Core) write(kind record.Kind, rec any) error {
+	raw := c.cfg.Identity.Seal(c.cfg.signer, c.table.NetID, kind, rec)
 	err := c.takeOwn(raw)
 	if err != nil {
 		c.log(levelError, "a record of our own was refused", "err", err)
@@ -499,20 +501,20 @@ func (c *Core) takeOwn(raw []byte) error {
 
 // writeFree hands a slot back, or takes it from a forgotten holder. The vouchers
 // of the lease that ends stay with it: they show that there was one.
-func (c *Core) writeFree(l LeaseRecord) error {
-	free := LeaseRecord{Slot: l.Slot, Epoch: next(l.Epoch), Freed: l.Holder, Pinned: l.Pinned, Ordinal: l.Ordinal,
+func (c *Core) writeFree(l record.LeaseRecord) error {
+	free := record.LeaseRecord{Slot: l.Slot, Epoch: record.Next(l.Epoch), Freed: l.Holder, Pinned: l.Pinned, Ordinal: l.Ordinal,
 		Key: c.cfg.Identity.Public()}
-	free.Claim, free.Vouchers, free.Granted = l.Claim, l.Vouchers, l.grantEpoch()
-	return c.write(kindLease, free)
+	free.Claim, free.Vouchers, free.Granted = l.Claim, l.Vouchers, l.GrantEpoch()
+	return c.write(record.KindLease, free)
 }
 
 // announceSelf writes our node record anew.
 func (c *Core) announceSelf() {
-	c.version = next(c.version)
-	_ = c.write(kindNode, NodeRecord{
+	c.version = record.Next(c.version)
+	_ = c.write(record.KindNode, record.NodeRecord{
 		Key: c.cfg.Identity.Public(), Start: c.vault.Start, Version: c.version, Instance: c.cfg.Instance,
-		Name: c.cfg.Name, Endpoints: endpointsOf(c.cfg.Endpoint), GossipEndpoints: endpointsOf(c.cfg.Gossip),
+		Name: c.cfg.Name, Endpoints: record.EndpointsOf(c.cfg.Endpoint), GossipEndpoints: record.EndpointsOf(c.cfg.Gossip),
 		MTU: c.cfg.MTU, Caps: c.cfg.Caps, Left: c.leaving, SealKey: c.cfg.SealKey,
-		ProtocolMin: messageVersionMin, ProtocolMax: c.cfg.maxVersion,
+		ProtocolMin: record.MessageVersionMin, ProtocolMax: c.cfg.maxVersion,
 	})
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 func TestTheFounderConfirmsItsOwnLeaseAndOthersAreGrantedTheirs(t *testing.T) {
@@ -40,7 +42,7 @@ func TestManyClaimsAtOnceNeverOverlap(t *testing.T) {
 func TestTheLastSlotsAreHandedOutWithoutOverlapAndTheRestWaits(t *testing.T) {
 	small := func(_ int, c *Config) {
 		if c.MayFound {
-			c.Want = Network{Prefix: netip.MustParsePrefix("10.9.0.0/24"), SubnetLen: 27} // 7 slots
+			c.Want = record.Network{Prefix: netip.MustParsePrefix("10.9.0.0/24"), SubnetLen: 27} // 7 slots
 		}
 	}
 	for seed := range uint64(20) {
@@ -148,8 +150,8 @@ func TestANodeMovesToItsNewPinAndFreesWhatItHeld(t *testing.T) {
 	w.runUntil(5*time.Second, "moved", func() bool { s, ok := w.hosts[2].lease(); return ok && s == pin })
 	w.runUntil(10*time.Second, "tables equal", w.tablesEqual)
 	held := 0
-	for _, l := range w.hosts[0].core.table.leases {
-		if l.rec.Holder == w.hosts[2].identity.ID() {
+	for _, l := range w.hosts[0].core.table.Leases {
+		if l.Rec.Holder == w.hosts[2].identity.ID() {
 			held++
 		}
 	}
@@ -171,8 +173,8 @@ func TestAHolderThatAsksForASlotPromisesItToNobodyElse(t *testing.T) {
 	w.hosts[2].seeds = w.hosts[1:2]
 	w.hosts[2].boot()
 	w.runUntil(10*time.Second, "it asks", func() bool { return h.core.claim.phase == phaseAsking })
-	a := answer{}
-	if !h.core.refuse(ask{header: header{From: w.hosts[2].id}, Slot: h.core.claim.slot, Epoch: h.core.claim.epoch, Ordinal: h.core.claim.ordinal}, &a) || a.Verdict != taken || a.By != h.id {
+	a := record.Answer{}
+	if !h.core.refuse(record.Ask{Header: record.Header{From: w.hosts[2].id}, Slot: h.core.claim.slot, Epoch: h.core.claim.epoch, Ordinal: h.core.claim.ordinal}, &a) || a.Verdict != record.Taken || a.By != h.id {
 		t.Errorf("verdict %d by %s, want that it is taken by the holder itself", a.Verdict, a.By.Short())
 	}
 }
@@ -181,7 +183,7 @@ func TestReservedSubnetsAreNeitherClaimedNorPromised(t *testing.T) {
 	for seed := range uint64(10) {
 		w := newWorld(t, seed, 3, func(i int, c *Config) {
 			if i == 0 { // the others do not know of the reservation
-				c.Want = Network{Prefix: netip.MustParsePrefix("10.9.0.0/26"), SubnetLen: 28} // 3 slots
+				c.Want = record.Network{Prefix: netip.MustParsePrefix("10.9.0.0/26"), SubnetLen: 28} // 3 slots
 				c.Reserved = []Reservation{{Subnet: netip.MustParsePrefix("10.9.0.16/28")}}
 			}
 		})
@@ -202,7 +204,7 @@ func TestADeadNodesSubnetIsClaimedOnlyAfterTheLeaseTTL(t *testing.T) {
 	tiny := func(_ int, c *Config) {
 		c.LeaseTTL = ttl
 		if c.MayFound {
-			c.Want = Network{Prefix: netip.MustParsePrefix("10.9.0.0/26"), SubnetLen: 28} // 3 slots
+			c.Want = record.Network{Prefix: netip.MustParsePrefix("10.9.0.0/26"), SubnetLen: 28} // 3 slots
 		}
 	}
 	w := newWorld(t, 6, 4, tiny)
@@ -246,7 +248,7 @@ func TestForgetRefusesTheLivingTheUnknownAndItself(t *testing.T) {
 	c := w.hosts[0].core
 	c.MemberUp(0, testIdentity(77).ID())
 	c.MemberSuspect(0, testIdentity(77).ID(), true)
-	for id, want := range map[NodeID]error{
+	for id, want := range map[record.NodeID]error{
 		w.hosts[0].identity.ID(): ErrForgetSelf,
 		w.hosts[1].identity.ID(): ErrForgetAlive,
 		w.hosts[2].identity.ID(): ErrForgetUnknown,
@@ -271,7 +273,7 @@ func TestAForgottenNodeThatReturnsKeepsItsSubnetWhileNoOtherNodeHasIt(t *testing
 	w.run(time.Second)
 	h.boot()
 	w.runUntil(5*time.Second, "the slot is granted again", func() bool {
-		l := w.hosts[0].core.table.heldBy(h.id)
+		l := w.hosts[0].core.table.HeldBy(h.id)
 		return l != nil && h.confirmed()
 	})
 	if after, ok := h.lease(); !ok || after != before {
@@ -340,7 +342,7 @@ func TestNothingIsPromisedBeforeItIsDurable(t *testing.T) {
 	w.runUntil(2*time.Second, "founder confirmed", w.hosts[0].confirmed)
 	c := w.hosts[0].core
 	c.MemberUp(0, w.hosts[1].id)
-	msg := messageFrom(w.hosts[1].identity, c, msgAsk, ask{Slot: 9, Epoch: 1, Ordinal: 2})
+	msg := messageFrom(w.hosts[1].identity, c, record.MsgAsk, record.Ask{Slot: 9, Epoch: 1, Ordinal: 2})
 	if err := c.Receive(0, msg); err != nil {
 		t.Fatal(err)
 	}
@@ -365,9 +367,9 @@ func TestASlotIsNeverPromisedTwice(t *testing.T) {
 	c := w.hosts[0].core
 	c.MemberUp(0, w.hosts[1].id)
 	c.MemberUp(0, w.hosts[2].id)
-	verdictOf := func(from Identity, epoch uint64) verdict {
+	verdictOf := func(from record.Identity, epoch uint64) record.Verdict {
 		t.Helper()
-		if err := c.Receive(0, messageFrom(from, c, msgAsk, ask{Slot: 9, Epoch: epoch, Ordinal: 2})); err != nil {
+		if err := c.Receive(0, messageFrom(from, c, record.MsgAsk, record.Ask{Slot: 9, Epoch: epoch, Ordinal: 2})); err != nil {
 			t.Fatal(err)
 		}
 		e := c.Effects()
@@ -379,7 +381,7 @@ func TestASlotIsNeverPromisedTwice(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, err := decodeBody[answer](body)
+		a, err := record.DecodeBody[record.Answer](body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -387,22 +389,22 @@ func TestASlotIsNeverPromisedTwice(t *testing.T) {
 	}
 	one, two := w.hosts[1].identity, w.hosts[2].identity
 	steps := []struct {
-		from  Identity
+		from  record.Identity
 		epoch uint64
-		want  verdict
-	}{{one, 1, promised}, {one, 1, promised}, {two, 1, taken}, {two, 2, taken}, {one, 2, promised}, {one, 1, stale}}
+		want  record.Verdict
+	}{{one, 1, record.Promised}, {one, 1, record.Promised}, {two, 1, record.Taken}, {two, 2, record.Taken}, {one, 2, record.Promised}, {one, 1, record.Stale}}
 	for i, s := range steps {
 		if got := verdictOf(s.from, s.epoch); got != s.want {
 			t.Errorf("step %d: verdict %d, want %d", i, got, s.want)
 		}
 	}
-	if err := c.Receive(0, messageFrom(one, c, msgWithdraw, withdraw{Slot: 9})); err != nil {
+	if err := c.Receive(0, messageFrom(one, c, record.MsgWithdraw, record.Withdraw{Slot: 9})); err != nil {
 		t.Fatal(err)
 	}
-	if got := verdictOf(two, 2); got != stale {
+	if got := verdictOf(two, 2); got != record.Stale {
 		t.Errorf("after the withdrawal, at the withdrawn epoch: verdict %d, want stale", got)
 	}
-	if got := verdictOf(two, 3); got != promised {
+	if got := verdictOf(two, 3); got != record.Promised {
 		t.Errorf("after the withdrawal, above it: verdict %d, want promised", got)
 	}
 }
@@ -416,7 +418,7 @@ func TestANodeThatLeftDoesNotTakeItsLeaseBackFromWhoHasNotHeardOfIt(t *testing.T
 	w.links.cuts[0].blocks = func(a, b int) bool { return a != b && (a == 1 || b == 1) }
 	w.hosts[2].boot()
 	w.runUntil(30*time.Second, "leased again", w.hosts[2].confirmed)
-	if l := w.hosts[2].core.table.heldBy(w.hosts[2].id).rec; l.Epoch != 3 {
+	if l := w.hosts[2].core.table.HeldBy(w.hosts[2].id).Rec; l.Epoch != 3 {
 		t.Errorf("the new lease has epoch %d, want 3: granted anew, after the old one was freed", l.Epoch)
 	}
 	w.links.cuts = nil
@@ -428,7 +430,7 @@ func TestAFarewellIsRememberedOverAClaimThatACrashCutShort(t *testing.T) {
 	w := newWorld(t, 46, 2, nil)
 	w.bootInTurn(w.hosts)
 	h := w.hosts[1]
-	stale := h.core.table.heldBy(h.id).rec
+	stale := h.core.table.HeldBy(h.id).Rec
 	h.leave()
 	w.run(time.Second)
 	h.boot()
@@ -442,7 +444,7 @@ func TestAFarewellIsRememberedOverAClaimThatACrashCutShort(t *testing.T) {
 	}
 	h.crash()
 	v.Pending = true
-	h.disk.vault = mustEncode(v)
+	h.disk.vault = record.Encode(v)
 	h.disk.synced = h.disk.vault
 	h.boot()
 	if !h.core.handedBack(&stale) {
@@ -455,7 +457,7 @@ func TestAPromiseThatNobodyWaitsForIsGivenBack(t *testing.T) {
 	w.bootInTurn(w.hosts)
 	c := w.hosts[0].core
 	w.hosts[0].do(func(now Time) { // a question that its withdrawal has overtaken
-		_ = c.Receive(now, messageFrom(w.hosts[1].identity, c, msgAsk, ask{Slot: 9, Epoch: 1, Ordinal: 3}))
+		_ = c.Receive(now, messageFrom(w.hosts[1].identity, c, record.MsgAsk, record.Ask{Slot: 9, Epoch: 1, Ordinal: 3}))
 	})
 	w.run(2 * remindEvery)
 	if p := c.promiseFor(9); p == nil || !p.Claimant.IsZero() {
@@ -503,7 +505,7 @@ func TestANodeThatWasAwayLearnsThatAnotherHasLeftLongAgo(t *testing.T) {
 	w.hosts[3].crash()
 	w.hosts[2].leave()
 	w.run(3 * time.Minute)
-	if n := len(w.hosts[0].core.table.nodes); n != 3 {
+	if n := len(w.hosts[0].core.table.Nodes); n != 3 {
 		t.Errorf("%d nodes known, want 3: one has left long ago", n)
 	}
 	w.hosts[3].boot()
@@ -521,8 +523,8 @@ func TestAHolderThatSaysItIsNoneStillCountsAndIsAskedAgain(t *testing.T) {
 	w.run(3 * time.Second) // it asks, and has one answer
 	h, from := w.hosts[3], w.hosts[1].id
 	c := h.core
-	said := answer{Slot: c.claim.slot, Epoch: c.claim.epoch, Claim: c.claim.number, Verdict: notHolder, Holders: c.holdersHash()}
-	if err := c.Receive(w.now-h.started, messageFrom(w.hosts[1].identity, c, msgAnswer, said)); err != nil {
+	said := record.Answer{Slot: c.claim.slot, Epoch: c.claim.epoch, Claim: c.claim.number, Verdict: record.NotHolder, Holders: c.holdersHash()}
+	if err := c.Receive(w.now-h.started, messageFrom(w.hosts[1].identity, c, record.MsgAnswer, said)); err != nil {
 		t.Fatal(err)
 	}
 	if n := c.count().electors; n != 3 || c.claim.phase != phaseAsking {
@@ -531,7 +533,7 @@ func TestAHolderThatSaysItIsNoneStillCountsAndIsAskedAgain(t *testing.T) {
 	c.Effects()
 	c.Tick(w.now - h.started + 2*askAgainMost)
 	for _, s := range c.Effects().Sends {
-		if kind, _, _ := splitMessage(s.Msg); kind == msgAsk && s.To == from {
+		if kind, _, _ := splitMessage(s.Msg); kind == record.MsgAsk && s.To == from {
 			return
 		}
 	}
@@ -562,7 +564,7 @@ func TestANewcomerWaitsForHoldersItHasNotHeardOf(t *testing.T) {
 	if c.claim.phase != phaseAsking {
 		t.Fatalf("phase %d", c.claim.phase)
 	}
-	c.claim.votes[founder.id] = promised
+	c.claim.votes[founder.id] = record.Promised
 	c.decide()
 	if c.claim.phase != phaseAsking {
 		t.Fatal("it does not wait for a holder that it has not heard of yet")
@@ -581,11 +583,11 @@ func TestWhoComesBackAtOnceIsSaidToBeAliveAgain(t *testing.T) {
 	w := newWorld(t, 3, 2, nil)
 	w.bootInTurn(w.hosts)
 	c, guest := w.hosts[0].core, w.hosts[1].id
-	w.runUntil(20*time.Second, "the guest is up", func() bool { return c.member(guest).up && c.table.nodes[guest] != nil })
+	w.runUntil(20*time.Second, "the guest is up", func() bool { return c.member(guest).up && c.table.Nodes[guest] != nil })
 	hear := func(left bool) (said []string) {
-		r := c.table.nodes[guest]
-		r.rec.Left = left
-		c.onNode(&r.rec)
+		r := c.table.Nodes[guest]
+		r.Rec.Left = left
+		c.onNode(&r.Rec)
 		c.MemberSuspect(c.now, guest, true) // nobody asks an earlier start for long
 		c.MemberSuspect(c.now, guest, false)
 		for _, l := range c.Effects().Log {

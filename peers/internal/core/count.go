@@ -4,15 +4,17 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // count is the state of a vote.
 type count struct {
 	electors, promises int
-	missing            []NodeID // who has not answered
-	liveMissing        bool     // one of them is alive
-	unheardOf          bool     // one of them may be
-	senior             bool     // the longest-standing holder promised
+	missing            []record.NodeID // who has not answered
+	liveMissing        bool            // one of them is alive
+	unheardOf          bool            // one of them may be
+	senior             bool            // the longest-standing holder promised
 }
 
 // needed is how many promises confirm: a majority, or exactly half with the
@@ -51,7 +53,7 @@ func (c *Core) count() count {
 
 // unheardOf reports whether a node may be alive for all that is known: a newcomer
 // has yet to hear of everybody.
-func (c *Core) unheardOf(id NodeID) bool {
+func (c *Core) unheardOf(id record.NodeID) bool {
 	return id != c.id && c.members[id] == nil && c.joinedAt >= 0 && c.now-c.joinedAt < newcomerFor
 }
 
@@ -72,7 +74,7 @@ func (c *Core) decide() {
 	if k.phase != phaseAsking {
 		return
 	}
-	if l := c.table.leases[k.slot]; k.refused || l != nil && l.rec.Epoch >= k.epoch || c.paused() {
+	if l := c.table.Leases[k.slot]; k.refused || l != nil && l.Rec.Epoch >= k.epoch || c.paused() {
 		c.giveUp()
 		return
 	}
@@ -110,7 +112,7 @@ func (c *Core) paused() bool { return c.now-c.tickedAt >= pausedFor }
 
 // missingName names a holder that does not answer, and, of one that is dead, how
 // to do without it: names alone can be ambiguous.
-func (c *Core) missingName(id NodeID) string {
+func (c *Core) missingName(id record.NodeID) string {
 	text := c.nameOf(id)
 	if text != id.Short() {
 		text += " (" + id.Short() + ")"

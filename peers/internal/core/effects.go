@@ -3,6 +3,8 @@ package core
 import (
 	"log/slog"
 	"net/netip"
+
+	"flanneld/peers/internal/record"
 )
 
 // Effects are what the driver has to do after an input. The slices are the
@@ -23,7 +25,7 @@ type Effects struct {
 // Send is a message to one node. Where that is no member now, it goes to At, if
 // that is valid, and is dropped otherwise.
 type Send struct {
-	To  NodeID
+	To  record.NodeID
 	At  netip.AddrPort
 	Msg []byte
 }
@@ -61,11 +63,11 @@ func (c *Core) log(level slog.Level, text string, args ...any) {
 }
 
 // send queues a message; one to ourselves is dropped.
-func (c *Core) send(to NodeID, kind messageKind, body any) {
+func (c *Core) send(to record.NodeID, kind record.MessageKind, body any) {
 	if to != c.id {
 		var at netip.AddrPort
-		if n := c.table.nodes[to]; n != nil && !n.rec.Left {
-			at = n.rec.Gossip()
+		if n := c.table.Nodes[to]; n != nil && !n.Rec.Left {
+			at = n.Rec.Gossip()
 		}
 		c.effects.Sends = append(c.effects.Sends, Send{to, at, c.seal(to, kind, body)})
 	}

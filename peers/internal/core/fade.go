@@ -1,6 +1,10 @@
 package core
 
-import "time"
+import (
+	"time"
+
+	"flanneld/peers/internal/record"
+)
 
 // A node that holds no lease and is not up is of no use. After two minutes a
 // forget record strikes its record out, and says no more than that. Promises to
@@ -19,15 +23,15 @@ const (
 	farewellEvery = time.Minute
 )
 
-// node implements gate.
-func (j *judge) node(old *stored[NodeRecord], rec *NodeRecord) bool {
+// Node implements gate.
+func (j *judge) Node(old *record.Stored[record.NodeRecord], rec *record.NodeRecord) bool {
 	c, id := j.c, rec.ID()
-	if j.trusted || id == c.id || id == j.met || c.member(id).up || c.table.heldBy(id) != nil || c.owes(id) {
+	if j.trusted || id == c.id || id == j.met || c.member(id).up || c.table.HeldBy(id) != nil || c.owes(id) {
 		return true
 	}
 	switch {
 	case old != nil:
-		return rec.Start <= old.rec.Start+maxJump
+		return rec.Start <= old.Rec.Start+maxJump
 	case rec.Left:
 		return j.farewells.take(c.now, farewellBurst, farewellEvery)
 	}
@@ -35,14 +39,14 @@ func (j *judge) node(old *stored[NodeRecord], rec *NodeRecord) bool {
 }
 
 // fades reports whether a node is to be struck out for being of no use.
-func (c *Core) fades(id NodeID) bool {
-	n := c.table.nodes[id]
-	return id != c.id && !n.rec.Left && !n.former && !c.member(id).up && c.table.heldBy(id) == nil &&
+func (c *Core) fades(id record.NodeID) bool {
+	n := c.table.Nodes[id]
+	return id != c.id && !n.Rec.Left && !n.Former && !c.member(id).up && c.table.HeldBy(id) == nil &&
 		c.now-c.deadSince(id) >= fadeAfter+time.Duration(c.purgeRank(id))*purgeStagger
 }
 
 // fade strikes a node out, and leaves all else as it is.
-func (c *Core) fade(id NodeID) error {
+func (c *Core) fade(id record.NodeID) error {
 	c.makeRoomForForget()
-	return c.write(kindForget, ForgetRecord{Node: id, Start: c.table.nodes[id].rec.Start, Key: c.cfg.Identity.Public(), Faded: true})
+	return c.write(record.KindForget, record.ForgetRecord{Node: id, Start: c.table.Nodes[id].Rec.Start, Key: c.cfg.Identity.Public(), Faded: true})
 }

@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"testing"
+
+	"flanneld/peers/internal/record"
 )
 
 // fuzzCore is a confirmed founder, with a bystander's records to work on.
@@ -24,16 +26,16 @@ func fuzzCore(t testing.TB) *Core {
 }
 
 func seedMessages(c *Core) [][]byte {
-	raw := c.table.records(1<<buckets - 1)
+	raw := c.table.Records(1<<record.Parts - 1)
 	from := testIdentity(2)
 	return [][]byte{
-		messageFrom(from, c, msgAsk, ask{Slot: 7, Epoch: 1, Claim: 1, Ordinal: 2}),
-		messageFrom(from, c, msgAnswer, answer{Slot: 7, Epoch: 1, Verdict: held, Lease: raw[0]}),
-		messageFrom(from, c, msgWithdraw, withdraw{Slot: 7, Claim: 1}),
-		messageFrom(from, c, msgRecords, records{Records: raw, Mask: 5, AckSlot: 7}),
-		messageFrom(from, c, msgAck, ack{Slot: 7, Epoch: 1}),
-		messageFrom(from, c, msgDigest, digestMsg{Parts: c.table.digest.bytes()}),
-		encodeRumour(raw[0]),
+		messageFrom(from, c, record.MsgAsk, record.Ask{Slot: 7, Epoch: 1, Claim: 1, Ordinal: 2}),
+		messageFrom(from, c, record.MsgAnswer, record.Answer{Slot: 7, Epoch: 1, Verdict: record.Held, Lease: raw[0]}),
+		messageFrom(from, c, record.MsgWithdraw, record.Withdraw{Slot: 7, Claim: 1}),
+		messageFrom(from, c, record.MsgRecords, record.Records{Records: raw, Mask: 5, AckSlot: 7}),
+		messageFrom(from, c, record.MsgAck, record.Ack{Slot: 7, Epoch: 1}),
+		messageFrom(from, c, record.MsgDigest, record.DigestMessage{Parts: c.table.Digest.Bytes()}),
+		record.EncodeRumour(raw[0]),
 	}
 }
 
@@ -68,14 +70,14 @@ func FuzzMerge(f *testing.F) {
 		joiner.Approve(1)
 		joiner.Joined(1)
 		joiner.Tick(2)
-		if s, err := decodeState(encoded); err == nil && s.Network.Slots() == 0 {
+		if s, err := record.DecodeState(encoded); err == nil && s.Network.Slots() == 0 {
 			t.Fatal("a network without slots was accepted")
 		}
 	})
 }
 
 func FuzzVault(f *testing.F) {
-	f.Add(mustEncode(fuzzCore(f).vault))
+	f.Add(record.Encode(fuzzCore(f).vault))
 	f.Fuzz(func(t *testing.T, encoded []byte) {
 		c, err := New(Config{Identity: testIdentity(1), Endpoint: netip.MustParseAddrPort("192.0.2.1:8285"),
 			Gossip: netip.MustParseAddrPort("192.0.2.1:8286"), Rand: rand.New(rand.NewPCG(1, 1))}, encoded, nil)

@@ -3,18 +3,20 @@ package core
 import (
 	"maps"
 	"slices"
+
+	"flanneld/peers/internal/record"
 )
 
 // confirm makes the lease ours: written first, said afterwards.
 func (c *Core) confirm(electors, promises int) {
 	k := &c.claim
 	_, pinned := c.pinned()
-	k.grant = LeaseRecord{
+	k.grant = record.LeaseRecord{
 		Slot: k.slot, Epoch: k.epoch, Holder: c.id, Pinned: pinned, Ordinal: k.ordinal,
 		Electors: uint32(electors), Promises: uint32(promises), Key: c.cfg.Identity.Public(),
 		Claim: k.number, Vouchers: c.collectVouchers(),
 	}
-	raw := c.cfg.Identity.seal(c.cfg.signer, c.table.netID, kindLease, k.grant)
+	raw := c.cfg.Identity.Seal(c.cfg.signer, c.table.NetID, record.KindLease, k.grant)
 	c.vault.Lease, c.vault.Slot = raw, k.slot
 	c.vault.Pending = electors > 0
 	c.grantedBy = c.grantors()
@@ -38,12 +40,12 @@ func (c *Core) afterConfirm(raw []byte) {
 	if err := c.takeOwn(raw); err != nil {
 		c.log(levelError, "our own lease was refused", "err", err)
 	}
-	if l := c.table.leases[c.claim.slot]; l == nil || l.rec.Holder != c.id {
+	if l := c.table.Leases[c.claim.slot]; l == nil || l.Rec.Holder != c.id {
 		c.takeBack()
 		return
 	}
 	c.setPhase(phaseAnnouncing)
-	c.claim.acks = map[NodeID]bool{}
+	c.claim.acks = map[record.NodeID]bool{}
 	c.announceLease()
 	c.countAcks()
 }
@@ -76,17 +78,17 @@ func (c *Core) takeBack() {
 
 // announceLease sends the new lease to all electors that live.
 func (c *Core) announceLease() {
-	l := c.table.leases[c.claim.slot]
+	l := c.table.Leases[c.claim.slot]
 	for _, id := range c.electors() {
 		if c.member(id).up && !c.claim.acks[id] {
-			c.send(id, msgRecords, records{Records: [][]byte{l.raw}, AckSlot: l.rec.Slot})
+			c.send(id, record.MsgRecords, record.Records{Records: [][]byte{l.Raw}, AckSlot: l.Rec.Slot})
 		}
 	}
 	c.claim.askAt = c.now + askAgainFirst
 }
 
 // receiveAck counts who knows of the new lease.
-func (c *Core) receiveAck(m ack) error {
+func (c *Core) receiveAck(m record.Ack) error {
 	if c.claim.phase == phaseAnnouncing && m.Slot == c.claim.slot && m.Epoch == c.claim.epoch {
 		c.claim.acks[m.From] = true
 		c.countAcks()
@@ -111,7 +113,7 @@ func (c *Core) countAcks() {
 // tried before and what was held before is given back.
 func (c *Core) finish() {
 	k := c.claim
-	if l := c.table.leases[k.slot]; l == nil || l.rec.Holder != c.id {
+	if l := c.table.Leases[k.slot]; l == nil || l.Rec.Holder != c.id {
 		c.lose()
 		return
 	}

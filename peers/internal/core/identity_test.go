@@ -3,16 +3,18 @@ package core
 import (
 	"crypto/ed25519"
 	"encoding/binary"
+
+	"flanneld/peers/internal/record"
 )
 
-func testIdentity(n uint64) Identity {
+func testIdentity(n uint64) record.Identity {
 	seed := make([]byte, ed25519.SeedSize)
 	binary.BigEndian.PutUint64(seed, n)
-	return Identity{ed25519.NewKeyFromSeed(seed)}
+	return record.Identity{Key: ed25519.NewKeyFromSeed(seed)}
 }
 
-func testNetwork(t interface{ Fatal(...any) }) Network {
-	n, err := Network{}.withDefaults()
+func testNetwork(t interface{ Fatal(...any) }) record.Network {
+	n, err := record.Network{}.WithDefaults()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -20,8 +22,8 @@ func testNetwork(t interface{ Fatal(...any) }) Network {
 }
 
 // someKey is the n-th of many identities that nobody needs to prove.
-func someKey(n int) Identity {
+func someKey(n int) record.Identity {
 	key := make([]byte, ed25519.PrivateKeySize)
 	binary.BigEndian.PutUint64(key[ed25519.SeedSize:], uint64(n))
-	return Identity{key}
+	return record.Identity{Key: key}
 }

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // Rates at which leases with too few vouchers to be believed at once are taken.
@@ -35,44 +37,44 @@ type judge struct {
 	c *Core
 	// from is the node whose message is being handled: it stands for what
 	// it passes on. Zero: a rumour, which no node stands for.
-	from NodeID
+	from record.NodeID
 	// trusted says that records are taken as they are. They come from this
 	// node itself or its disk, or from the first node that a newcomer
 	// joins.
 	trusted bool
 	// met is the sender of a question that has shown where it is, while its
 	// node record is taken in.
-	met NodeID
+	met record.NodeID
 
 	unheard, farewells tokens // for nodes about which nothing is known
 	roots              tokens // for leases that no known holder vouches for
 	freed              tokens // for the ends of leases that were not known
 
-	vouching, disputing map[NodeID]*tokens
-	hearsay             map[uint64]map[NodeID]bool // the nodes that stand for a record that was not taken, by its hash
-	refused             map[uint64]Time            // since when a record of our slot has not been taken
-	threat              uint64                     // highest epoch of a record that was to end our own lease; see driveAffirming
+	vouching, disputing map[record.NodeID]*tokens
+	hearsay             map[uint64]map[record.NodeID]bool // the nodes that stand for a record that was not taken, by its hash
+	refused             map[uint64]Time                   // since when a record of our slot has not been taken
+	threat              uint64                            // highest epoch of a record that was to end our own lease; see driveAffirming
 }
 
 func newJudge(c *Core) *judge {
-	return &judge{c: c, vouching: map[NodeID]*tokens{}, disputing: map[NodeID]*tokens{}, hearsay: map[uint64]map[NodeID]bool{}, refused: map[uint64]Time{}}
+	return &judge{c: c, vouching: map[record.NodeID]*tokens{}, disputing: map[record.NodeID]*tokens{}, hearsay: map[uint64]map[record.NodeID]bool{}, refused: map[uint64]Time{}}
 }
 
-// lease implements gate.
-func (j *judge) lease(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte) bool {
+// Lease implements gate.
+func (j *judge) Lease(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord, raw []byte) bool {
 	if j.trusted {
 		return true
 	}
 	if !j.jumps(old, rec) {
-		return j.isCommon(rec.claimant(), raw) && j.believes(old, rec, raw)
+		return j.isCommon(rec.Claimant(), raw) && j.believes(old, rec, raw)
 	}
-	own := old != nil && old.rec.Holder == j.c.id && rec.Slot == j.c.vault.Slot && len(j.c.vault.Lease) > 0
-	if own && rec.claimant() == j.c.id && rec.Holder.IsZero() && NodeIDOf(rec.Key) != j.c.id {
+	own := old != nil && old.Rec.Holder == j.c.id && rec.Slot == j.c.vault.Slot && len(j.c.vault.Lease) > 0
+	if own && rec.Claimant() == j.c.id && rec.Holder.IsZero() && record.NodeIDOf(rec.Key) != j.c.id {
 		j.threaten(rec) // forgotten, and alive
 		return false
 	}
 	taken := j.believes(old, rec, raw)
-	if !taken && own && !rec.Holder.IsZero() && j.isStrong(&old.rec) && j.isRefusedLong(raw) {
+	if !taken && own && !rec.Holder.IsZero() && j.isStrong(&old.Rec) && j.isRefusedLong(raw) {
 		j.threaten(rec)
 	}
 	return taken
@@ -81,7 +83,7 @@ func (j *judge) lease(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte) bo
 // isRefusedLong reports whether a record has not been taken for a while. After
 // a cut, the nodes that stand for it may not be known yet.
 func (j *judge) isRefusedLong(raw []byte) bool {
-	key := hashOf(raw)
+	key := record.HashOf(raw)
 	since, refused := j.refused[key]
 	if !refused {
 		if len(j.refused) >= maxHearsay {
@@ -95,58 +97,58 @@ func (j *judge) isRefusedLong(raw []byte) bool {
 // isStrong reports whether a lease is proven by more than one holder, or the
 // longest-standing one. So is the founder's, and one from before there were
 // vouchers.
-func (j *judge) isStrong(l *LeaseRecord) bool {
-	if l.Vouchers.count() == 0 {
-		return l.Electors > 0 || l.Holder == j.c.table.network.Founder && l.grantEpoch() == 1
+func (j *judge) isStrong(l *record.LeaseRecord) bool {
+	if l.Vouchers.Count() == 0 {
+		return l.Electors > 0 || l.Holder == j.c.table.Network.Founder && l.GrantEpoch() == 1
 	}
 	standing := j.standing(l)
-	return len(standing) >= disputeLeast || j.enough(standing)
+	return len(standing) >= record.DisputeLeast || j.enough(standing)
 }
 
 // threaten notes a record that is to end our own lease, and is not believed.
-func (j *judge) threaten(rec *LeaseRecord) { j.threat = max(j.threat, rec.Epoch) }
+func (j *judge) threaten(rec *record.LeaseRecord) { j.threat = max(j.threat, rec.Epoch) }
 
 // jumps reports whether a lease's counters are within reach of what is known.
-func (j *judge) jumps(old *stored[LeaseRecord], rec *LeaseRecord) bool {
+func (j *judge) jumps(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord) bool {
 	known, jump := uint64(0), uint64(maxJump)
 	if old != nil {
-		known = old.rec.Epoch
-		if old.rec.Holder != rec.claimant() {
+		known = old.Rec.Epoch
+		if old.Rec.Holder != rec.Claimant() {
 			jump /= 2 // so that the holder can answer it
 		}
 	}
-	if rec.Holder.IsZero() && NodeIDOf(rec.Key) != rec.Freed {
+	if rec.Holder.IsZero() && record.NodeIDOf(rec.Key) != rec.Freed {
 		jump = maxFreeJump
 	}
-	return rec.Epoch <= known+jump && rec.Ordinal <= j.c.table.maxOrdinal()+maxJump
+	return rec.Epoch <= known+jump && rec.Ordinal <= j.c.table.MaxOrdinal()+maxJump
 }
 
 // isCommon reports whether so many holders stand for a record that it is this
 // node that has missed something.
-func (j *judge) isCommon(about NodeID, raw []byte) bool {
+func (j *judge) isCommon(about record.NodeID, raw []byte) bool {
 	return len(j.apart(j.others(about, raw))) >= j.majority()
 }
 
 // believes decides about a lease, or the end of one, by what is there.
-func (j *judge) believes(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte) bool {
-	c, claimant, writer := j.c, rec.claimant(), NodeIDOf(rec.Key)
+func (j *judge) believes(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord, raw []byte) bool {
+	c, claimant, writer := j.c, rec.Claimant(), record.NodeIDOf(rec.Key)
 	freed := rec.Holder.IsZero()
-	if freed && old != nil && old.rec.Freed == claimant && old.rec.grantEpoch() == rec.grantEpoch() {
+	if freed && old != nil && old.Rec.Freed == claimant && old.Rec.GrantEpoch() == rec.GrantEpoch() {
 		return true // two nodes have ended it
 	}
 	if freed && writer != claimant && !j.mayFree(old, rec, writer) {
 		return false
 	}
 	switch {
-	case old != nil && old.rec.Holder == claimant: // it speaks of its own slot, or has been struck out
-		return freed || rec.Ordinal >= old.rec.Ordinal || len(j.standing(rec)) > 0
-	case claimant == c.id && writer == c.id && (old == nil || !c.holds(&old.rec)): // what we said once
+	case old != nil && old.Rec.Holder == claimant: // it speaks of its own slot, or has been struck out
+		return freed || rec.Ordinal >= old.Rec.Ordinal || len(j.standing(rec)) > 0
+	case claimant == c.id && writer == c.id && (old == nil || !c.holds(&old.Rec)): // what we said once
 		return true
 	case !freed && c.promiseFor(rec.Slot).became(rec):
 		return true
-	case old != nil && c.holds(&old.rec):
-		return j.contests(&old.rec, rec) && j.overrules(&old.rec, rec, raw) || j.bothAlone(&old.rec, rec)
-	case !freed && old != nil && rec.Granted > 0 && old.rec.Freed == claimant: // struck out, and alive
+	case old != nil && c.holds(&old.Rec):
+		return j.contests(&old.Rec, rec) && j.overrules(&old.Rec, rec, raw) || j.bothAlone(&old.Rec, rec)
+	case !freed && old != nil && rec.Granted > 0 && old.Rec.Freed == claimant: // struck out, and alive
 		return !c.isClaimed(rec.Slot, claimant)
 	}
 	return j.fills(old, rec, raw)
@@ -154,75 +156,75 @@ func (j *judge) believes(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte)
 
 // isClaimed reports whether another node than one is about to get a slot: it
 // has this node's promise, and not for long.
-func (c *Core) isClaimed(s Slot, but NodeID) bool {
+func (c *Core) isClaimed(s record.Slot, but record.NodeID) bool {
 	p := c.promiseFor(s)
 	return p != nil && !p.Claimant.IsZero() && p.Claimant != but && c.member(p.Claimant).up && c.now-c.sync.promisedAt[s] < owedAfter
 }
 
 // bothAlone reports whether two nodes have each begun without any holder: the
 // order of records alone decides between them.
-func (j *judge) bothAlone(old, rec *LeaseRecord) bool {
+func (j *judge) bothAlone(old, rec *record.LeaseRecord) bool {
 	return old.Electors == 0 && rec.Electors == 0 && !rec.Holder.IsZero() && !j.isStrong(old)
 }
 
 // contests reports whether a lease can be a newer one than another node's: what
 // was granted earlier, and affirmed since, is not.
-func (j *judge) contests(old, rec *LeaseRecord) bool {
-	return rec.grantEpoch() >= old.grantEpoch() || !j.isStrong(old)
+func (j *judge) contests(old, rec *record.LeaseRecord) bool {
+	return rec.GrantEpoch() >= old.GrantEpoch() || !j.isStrong(old)
 }
 
 // mayForget reports whether a node's word that another is dead is taken. The
 // writer holds a lease, and this node does not see the other one alive. A node
 // that has left is struck out by any node that holds a lease.
-func (j *judge) mayForget(writer, dead NodeID) bool {
+func (j *judge) mayForget(writer, dead record.NodeID) bool {
 	c := j.c
 	return dead != c.id && j.hasSay(writer) && (!c.member(dead).up || c.HasLeft(dead))
 }
 
 // hasSay reports whether the writer of a record holds a lease or held one, or
 // the node that passes it on does.
-func (j *judge) hasSay(writer NodeID) bool {
-	return j.c.table.keyOf(writer) != nil || j.c.table.keyOf(j.from) != nil
+func (j *judge) hasSay(writer record.NodeID) bool {
+	return j.c.table.KeyOf(writer) != nil || j.c.table.KeyOf(j.from) != nil
 }
 
 // mayFree reports whether a node may say that another's lease has ended. It may
 // if it may forget that node, or if the lease is not the one that the node has.
 // Such a lease is left over from a start that was cut short, or not known here.
-func (j *judge) mayFree(old *stored[LeaseRecord], rec *LeaseRecord, writer NodeID) bool {
+func (j *judge) mayFree(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord, writer record.NodeID) bool {
 	c := j.c
 	switch {
 	case !j.hasSay(writer):
 		return false
-	case old == nil || old.rec.Holder != rec.Freed, j.mayForget(writer, rec.Freed):
+	case old == nil || old.Rec.Holder != rec.Freed, j.mayForget(writer, rec.Freed):
 		return true
 	case rec.Freed == c.id:
 		return rec.Slot != c.vault.Slot || len(c.vault.Lease) == 0
 	}
-	return len(c.table.held[rec.Freed]) > 1
+	return len(c.table.Held[rec.Freed]) > 1
 }
 
-// forget implements gate.
-func (j *judge) forget(rec *ForgetRecord, raw []byte) bool {
+// Forget implements gate.
+func (j *judge) Forget(rec *record.ForgetRecord, raw []byte) bool {
 	if j.trusted {
 		return rec.Node != j.c.id
 	}
-	c, writer := j.c, NodeIDOf(rec.Key)
+	c, writer := j.c, record.NodeIDOf(rec.Key)
 	if rec.Node == c.id {
 		if j.hasSay(writer) {
 			c.forgottenAs(rec.Start)
 		}
 		return false
 	}
-	n := c.table.nodes[rec.Node]
-	if rec.Faded && c.table.heldBy(rec.Node) != nil {
+	n := c.table.Nodes[rec.Node]
+	if rec.Faded && c.table.HeldBy(rec.Node) != nil {
 		return false
 	}
-	if n == nil && c.table.heldBy(rec.Node) == nil && !c.owes(rec.Node) {
+	if n == nil && c.table.HeldBy(rec.Node) == nil && !c.owes(rec.Node) {
 		return false // no node that is known here
 	}
 	known := uint64(0)
 	if n != nil {
-		known = n.rec.Start
+		known = n.Rec.Start
 	}
 	return (rec.Start <= known+maxJump || j.isCommon(rec.Node, raw)) && j.mayForget(writer, rec.Node)
 }
@@ -230,10 +232,10 @@ func (j *judge) forget(rec *ForgetRecord, raw []byte) bool {
 // fills decides about a lease of a slot that no node holds. A lease with too
 // few vouchers is taken if its node is up, or if two holders stand for it. A
 // holder has a say, and no node gets one by a single liar's word.
-func (j *judge) fills(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte) bool {
+func (j *judge) fills(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord, raw []byte) bool {
 	c, freed := j.c, rec.Holder.IsZero()
 	if rec.Electors == 0 && !freed {
-		if rec.Holder == c.table.network.Founder && old == nil || len(c.electors()) == 0 {
+		if rec.Holder == c.table.Network.Founder && old == nil || len(c.electors()) == 0 {
 			return true // the founder's own grant, or that of the first after the last
 		}
 	}
@@ -242,9 +244,9 @@ func (j *judge) fills(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte) bo
 		return true
 	}
 	known := len(standing) > 0
-	standing = j.apart(append(standing, j.others(rec.claimant(), raw)...))
-	up := c.member(rec.claimant()).up
-	if !freed && !up && len(standing) < disputeLeast {
+	standing = j.apart(append(standing, j.others(rec.Claimant(), raw)...))
+	up := c.member(rec.Claimant()).up
+	if !freed && !up && len(standing) < record.DisputeLeast {
 		return false
 	}
 	for _, id := range standing {
@@ -252,7 +254,7 @@ func (j *judge) fills(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte) bo
 			return true
 		}
 	}
-	if freed && NodeIDOf(rec.Key) == rec.Freed { // it frees what was its own, if it was held
+	if freed && record.NodeIDOf(rec.Key) == rec.Freed { // it frees what was its own, if it was held
 		return j.freed.take(c.now, freedBurst, freedEvery)
 	}
 	// A part of the network that began anew without the holders known here.
@@ -260,19 +262,19 @@ func (j *judge) fills(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte) bo
 }
 
 // overrules decides about a lease of a slot that another node holds.
-func (j *judge) overrules(old, rec *LeaseRecord, raw []byte) bool {
+func (j *judge) overrules(old, rec *record.LeaseRecord, raw []byte) bool {
 	standing := j.standing(rec)
 	if j.enough(standing) {
 		return true
 	}
-	standing = j.apart(append(standing, j.others(rec.claimant(), raw)...))
+	standing = j.apart(append(standing, j.others(rec.Claimant(), raw)...))
 	if j.enough(standing) {
 		return true
 	}
 	// Of a node that is dead, or just back, any holder could say before
 	// that it is to be forgotten.
 	strict := j.isSettled(old.Holder) && j.isStrong(old)
-	if len(standing) == 0 || len(standing) < disputeLeast && strict {
+	if len(standing) == 0 || len(standing) < record.DisputeLeast && strict {
 		return false
 	}
 	for _, id := range standing {
@@ -286,7 +288,7 @@ func (j *judge) overrules(old, rec *LeaseRecord, raw []byte) bool {
 // isSettled reports whether a node has been up for a while. This node itself is
 // settled when it has been in touch with others for that long. It may have been
 // asleep, or cut off, until its lease expired.
-func (j *judge) isSettled(id NodeID) bool {
+func (j *judge) isSettled(id record.NodeID) bool {
 	c := j.c
 	if id == c.id {
 		return c.joinedAt >= 0 && len(c.liveMembers()) > 0 && c.now-max(c.joinedAt, c.backAt) >= settledIn
@@ -298,33 +300,33 @@ func (j *judge) isSettled(id NodeID) bool {
 // others returns the holders that have passed a record on to this node, in
 // ascending order. The sender of the present message counts, the node that the
 // record is about does not.
-func (j *judge) others(about NodeID, raw []byte) []NodeID {
-	key := hashOf(raw)
+func (j *judge) others(about record.NodeID, raw []byte) []record.NodeID {
+	key := record.HashOf(raw)
 	by := j.hearsay[key]
 	if by == nil {
 		if len(j.hearsay) >= maxHearsay {
 			clear(j.hearsay)
 		}
-		by = map[NodeID]bool{}
+		by = map[record.NodeID]bool{}
 		j.hearsay[key] = by
 	}
-	if j.from != about && len(by) < 2*maxVouchers && j.c.table.keyOf(j.from) != nil {
+	if j.from != about && len(by) < 2*record.MaxVouchers && j.c.table.KeyOf(j.from) != nil {
 		by[j.from] = true
 	}
-	return slices.SortedFunc(maps.Keys(by), compareIDs)
+	return slices.SortedFunc(maps.Keys(by), record.CompareIDs)
 }
 
 // standing returns the present and former holders whose vouchers in the record
 // are valid. Of one underlay address one counts, and the claimant does not. The
 // longest-standing holder's is looked at first, since it alone is enough.
-func (j *judge) standing(rec *LeaseRecord) []NodeID {
-	c, g := j.c, grantOf(rec)
+func (j *judge) standing(rec *record.LeaseRecord) []record.NodeID {
+	c, g := j.c, record.GrantOf(rec)
 	senior := c.senior()
-	var ids []NodeID
+	var ids []record.NodeID
 	for _, first := range []bool{true, false} {
-		for i := range rec.Vouchers.count() {
-			by, sig := rec.Vouchers.at(i)
-			if (by == senior) != first || by == g.claimant || !j.mayVouch(by, g) || !c.vouched(g, by, sig) {
+		for i := range rec.Vouchers.Count() {
+			by, sig := rec.Vouchers.At(i)
+			if (by == senior) != first || by == g.Claimant || !j.mayVouch(by, g) || !c.vouched(g, by, sig) {
 				continue
 			}
 			if ids = append(ids, by); by == senior {
@@ -337,18 +339,18 @@ func (j *judge) standing(rec *LeaseRecord) []NodeID {
 
 // mayVouch reports whether a holder's voucher can be right: a holder promises
 // no lease that would be older than its own.
-func (j *judge) mayVouch(by NodeID, g grant) bool {
-	if j.c.table.keyOf(by) == nil {
+func (j *judge) mayVouch(by record.NodeID, g record.Grant) bool {
+	if j.c.table.KeyOf(by) == nil {
 		return false
 	}
-	l := j.c.table.heldBy(by)
-	return l == nil || g.ordinal >= l.rec.Ordinal
+	l := j.c.table.HeldBy(by)
+	return l == nil || g.Ordinal >= l.Rec.Ordinal
 }
 
 // apart leaves one node of each underlay address.
-func (j *judge) apart(ids []NodeID) []NodeID {
+func (j *judge) apart(ids []record.NodeID) []record.NodeID {
 	seen := map[netip.Addr]bool{}
-	same := map[NodeID]bool{}
+	same := map[record.NodeID]bool{}
 	kept := ids[:0]
 	for _, id := range ids {
 		at := j.c.addressOf(id)
@@ -364,7 +366,7 @@ func (j *judge) apart(ids []NodeID) []NodeID {
 // enough reports whether the holders that stand for a lease suffice alone. They
 // are a majority of the holders known here, maxVouchers at most, or include the
 // longest-standing holder.
-func (j *judge) enough(standing []NodeID) bool {
+func (j *judge) enough(standing []record.NodeID) bool {
 	senior := j.c.senior()
 	for _, id := range standing {
 		if id == senior {
@@ -375,12 +377,12 @@ func (j *judge) enough(standing []NodeID) bool {
 }
 
 // majority is how many holders are enough to be believed at once.
-func (j *judge) majority() int { return min(maxVouchers, len(j.c.electors())/2+1) }
+func (j *judge) majority() int { return min(record.MaxVouchers, len(j.c.electors())/2+1) }
 
-func bucketFor(m map[NodeID]*tokens, id NodeID) *tokens {
+func bucketFor(m map[record.NodeID]*tokens, id record.NodeID) *tokens {
 	t := m[id]
 	if t == nil {
-		if len(m) >= maxNodes {
+		if len(m) >= record.MaxNodes {
 			clear(m)
 		}
 		t = &tokens{}
@@ -391,17 +393,17 @@ func bucketFor(m map[NodeID]*tokens, id NodeID) *tokens {
 
 // addressOf is a node's underlay address: where gossip has found it, else what
 // it says; the zero address where neither is known.
-func (c *Core) addressOf(id NodeID) netip.Addr {
+func (c *Core) addressOf(id record.NodeID) netip.Addr {
 	if m := c.members[id]; m != nil && m.at.IsValid() {
 		return m.at
 	}
-	if n := c.table.nodes[id]; n != nil {
-		return n.rec.Endpoint().Addr()
+	if n := c.table.Nodes[id]; n != nil {
+		return n.Rec.Endpoint().Addr()
 	}
 	return netip.Addr{}
 }
 
 // became reports whether a lease is the one that was promised.
-func (p *promise) became(l *LeaseRecord) bool {
+func (p *promise) became(l *record.LeaseRecord) bool {
 	return p != nil && !p.Claimant.IsZero() && p.Claimant == l.Holder && p.Epoch == l.Epoch && (p.Claim == 0 || p.Claim == l.Claim && p.Ordinal == l.Ordinal)
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // settledWorld has some holders that have known each other for a while.
@@ -17,9 +19,9 @@ func settledWorld(t *testing.T, seed uint64, n int) *world {
 }
 
 // said hands a host a record, signed by an identity, as a rumour.
-func (h *host) said(by Identity, kind recordKind, rec any) (err error) {
-	raw := by.seal(testSigner{}, h.core.table.netID, kind, rec)
-	h.do(func(now Time) { err = h.core.Receive(now, encodeRumour(raw)) })
+func (h *host) said(by record.Identity, kind record.Kind, rec any) (err error) {
+	raw := by.Seal(testSigner{}, h.core.table.NetID, kind, rec)
+	h.do(func(now Time) { err = h.core.Receive(now, record.EncodeRumour(raw)) })
 	return err
 }
 
@@ -27,31 +29,31 @@ func (h *host) said(by Identity, kind recordKind, rec any) (err error) {
 // and message. No lease ends, and the next claim goes through.
 func TestNoCounterThatAStrangerWritesEndsOrBurnsALease(t *testing.T) {
 	stranger := testIdentity(900)
-	for _, n := range []uint64{0, 1, 2, maxJump - 1, maxJump, maxJump + 1, maxCounter - 1, maxCounter, maxCounter + 1, 1<<63 - 1, 1<<64 - 2, 1<<64 - 1} {
+	for _, n := range []uint64{0, 1, 2, maxJump - 1, maxJump, maxJump + 1, record.MaxCounter - 1, record.MaxCounter, record.MaxCounter + 1, 1<<63 - 1, 1<<64 - 2, 1<<64 - 1} {
 		w := settledWorld(t, 50, 3)
 		h, v := w.hosts[0], w.hosts[1]
-		lease := h.core.table.heldBy(v.id).rec
-		at := endpointsOf(addressOf(999, 8285))
-		for slot := Slot(1); slot < 256; slot++ {
-			for _, writer := range []NodeID{v.id, stranger.ID()} {
-				_ = h.said(stranger, kindLease, LeaseRecord{Slot: slot, Epoch: n, Freed: writer, Ordinal: n, Claim: n, Granted: n - 1, Key: stranger.Public()})
+		lease := h.core.table.HeldBy(v.id).Rec
+		at := record.EndpointsOf(addressOf(999, 8285))
+		for slot := record.Slot(1); slot < 256; slot++ {
+			for _, writer := range []record.NodeID{v.id, stranger.ID()} {
+				_ = h.said(stranger, record.KindLease, record.LeaseRecord{Slot: slot, Epoch: n, Freed: writer, Ordinal: n, Claim: n, Granted: n - 1, Key: stranger.Public()})
 			}
-			_ = h.said(stranger, kindLease, LeaseRecord{Slot: slot, Epoch: n, Holder: stranger.ID(), Ordinal: n, Claim: n, Key: stranger.Public()})
+			_ = h.said(stranger, record.KindLease, record.LeaseRecord{Slot: slot, Epoch: n, Holder: stranger.ID(), Ordinal: n, Claim: n, Key: stranger.Public()})
 		}
-		_ = h.said(stranger, kindForget, ForgetRecord{Node: v.id, Start: n, Key: stranger.Public()})
-		_ = h.said(stranger, kindNode, NodeRecord{Key: stranger.Public(), Start: n, Version: n, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 2})
+		_ = h.said(stranger, record.KindForget, record.ForgetRecord{Node: v.id, Start: n, Key: stranger.Public()})
+		_ = h.said(stranger, record.KindNode, record.NodeRecord{Key: stranger.Public(), Start: n, Version: n, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 2})
 		for _, m := range []struct {
-			kind messageKind
+			kind record.MessageKind
 			body any
 		}{
-			{msgAsk, ask{Slot: lease.Slot, Epoch: n, Claim: n, Ordinal: n}}, {msgWithdraw, withdraw{Slot: lease.Slot, Claim: n}},
-			{msgAnswer, answer{Slot: lease.Slot, Epoch: n, Claim: n, Verdict: stale, Seen: n}}, {msgAck, ack{Slot: lease.Slot, Epoch: n}},
+			{record.MsgAsk, record.Ask{Slot: lease.Slot, Epoch: n, Claim: n, Ordinal: n}}, {record.MsgWithdraw, record.Withdraw{Slot: lease.Slot, Claim: n}},
+			{record.MsgAnswer, record.Answer{Slot: lease.Slot, Epoch: n, Claim: n, Verdict: record.Stale, Seen: n}}, {record.MsgAck, record.Ack{Slot: lease.Slot, Epoch: n}},
 		} {
 			h.do(func(now Time) { _ = h.core.Receive(now, messageFrom(stranger, h.core, m.kind, m.body)) })
 		}
 		w.run(5 * time.Second)
 		for _, o := range w.hosts[:3] {
-			if s, ok := o.holding(); !ok || w.hosts[0].core.table.leases[s].rec.Holder != o.id {
+			if s, ok := o.holding(); !ok || w.hosts[0].core.table.Leases[s].Rec.Holder != o.id {
 				t.Fatalf("counter %d: %s has lost its lease\n%s", n, o.config.Name, w.dump())
 			}
 		}
@@ -63,19 +65,19 @@ func TestNoCounterThatAStrangerWritesEndsOrBurnsALease(t *testing.T) {
 func TestAStrangersWordAboutAnotherNodeChangesNothing(t *testing.T) {
 	w := settledWorld(t, 51, 3)
 	h, v, stranger := w.hosts[0], w.hosts[1], testIdentity(900)
-	before := h.core.table.digest
-	lease := h.core.table.heldBy(v.id).rec
+	before := h.core.table.Digest
+	lease := h.core.table.HeldBy(v.id).Rec
 	free := lease
-	free.Holder, free.Freed, free.Epoch, free.Granted, free.Key = NodeID{}, v.id, lease.Epoch+1, lease.Epoch, stranger.Public()
+	free.Holder, free.Freed, free.Epoch, free.Granted, free.Key = record.NodeID{}, v.id, lease.Epoch+1, lease.Epoch, stranger.Public()
 	w.hosts[2].crash()
 	w.run(20 * time.Second) // and one that is dead
 	for name, err := range map[string]error{
-		"free":          h.said(stranger, kindLease, free),
-		"forget":        h.said(stranger, kindForget, ForgetRecord{Node: v.id, Start: 1, Key: stranger.Public()}),
-		"forget a dead": h.said(stranger, kindForget, ForgetRecord{Node: w.hosts[2].id, Start: 1, Key: stranger.Public()}),
+		"free":          h.said(stranger, record.KindLease, free),
+		"forget":        h.said(stranger, record.KindForget, record.ForgetRecord{Node: v.id, Start: 1, Key: stranger.Public()}),
+		"forget a dead": h.said(stranger, record.KindForget, record.ForgetRecord{Node: w.hosts[2].id, Start: 1, Key: stranger.Public()}),
 	} {
-		if err != nil || h.core.table.digest != before {
-			t.Errorf("%s: error %v, table changed %v", name, err, h.core.table.digest != before)
+		if err != nil || h.core.table.Digest != before {
+			t.Errorf("%s: error %v, table changed %v", name, err, h.core.table.Digest != before)
 		}
 	}
 }
@@ -86,18 +88,18 @@ func TestAStrangersWordAboutAnotherNodeChangesNothing(t *testing.T) {
 func TestAHolderFreesOnlyWhatADeadNodeHolds(t *testing.T) {
 	w := settledWorld(t, 52, 4)
 	h, v, liar := w.hosts[0], w.hosts[1], w.hosts[3]
-	lease := h.core.table.heldBy(v.id).rec
+	lease := h.core.table.HeldBy(v.id).Rec
 	free := lease
-	free.Holder, free.Freed, free.Epoch, free.Granted, free.Key = NodeID{}, v.id, lease.Epoch+1, lease.Epoch, liar.identity.Public()
+	free.Holder, free.Freed, free.Epoch, free.Granted, free.Key = record.NodeID{}, v.id, lease.Epoch+1, lease.Epoch, liar.identity.Public()
 	for _, o := range w.hosts[:3] {
-		if err := o.said(liar.identity, kindLease, free); err != nil {
+		if err := o.said(liar.identity, record.KindLease, free); err != nil {
 			t.Fatal(err)
 		}
-		if err := o.said(liar.identity, kindForget, ForgetRecord{Node: v.id, Start: 1, Key: liar.identity.Public()}); err != nil {
+		if err := o.said(liar.identity, record.KindForget, record.ForgetRecord{Node: v.id, Start: 1, Key: liar.identity.Public()}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if l := h.core.table.heldBy(v.id); l == nil || h.core.table.nodes[v.id] == nil {
+	if l := h.core.table.HeldBy(v.id); l == nil || h.core.table.Nodes[v.id] == nil {
 		t.Fatal("a live node was struck out")
 	}
 	w.run(20 * time.Second)
@@ -111,18 +113,18 @@ func TestAHolderFreesOnlyWhatADeadNodeHolds(t *testing.T) {
 func TestAGrabbedLeaseIsNotBelieved(t *testing.T) {
 	w := settledWorld(t, 53, 5)
 	h, v, liar := w.hosts[0], w.hosts[1], w.hosts[3]
-	lease := h.core.table.heldBy(v.id).rec
-	grab := LeaseRecord{Slot: lease.Slot, Epoch: lease.Epoch + 1, Holder: liar.id, Ordinal: lease.Ordinal, Pinned: true, Electors: 5, Promises: 5, Claim: 9, Key: liar.identity.Public()}
-	g := grantOf(&grab)
-	for _, id := range []Identity{liar.identity, testIdentity(901), testIdentity(902), testIdentity(903)} {
+	lease := h.core.table.HeldBy(v.id).Rec
+	grab := record.LeaseRecord{Slot: lease.Slot, Epoch: lease.Epoch + 1, Holder: liar.id, Ordinal: lease.Ordinal, Pinned: true, Electors: 5, Promises: 5, Claim: 9, Key: liar.identity.Public()}
+	g := record.GrantOf(&grab)
+	for _, id := range []record.Identity{liar.identity, testIdentity(901), testIdentity(902), testIdentity(903)} {
 		by := id.ID()
-		grab.Vouchers = append(append(grab.Vouchers, by[:]...), testSigner{}.sign(id.Key, g.bytes(h.core.table.netID))...)
+		grab.Vouchers = append(append(grab.Vouchers, by[:]...), testSigner{}.Sign(id.Key, g.Bytes(h.core.table.NetID))...)
 	}
 	for _, o := range w.hosts[:3] {
-		if err := o.said(liar.identity, kindLease, grab); err != nil {
+		if err := o.said(liar.identity, record.KindLease, grab); err != nil {
 			t.Fatal(err)
 		}
-		if got := o.core.table.leases[lease.Slot].rec.Holder; got != v.id {
+		if got := o.core.table.Leases[lease.Slot].Rec.Holder; got != v.id {
 			t.Errorf("%s believes that %s holds the slot", o.config.Name, got.Short())
 		}
 	}
@@ -131,13 +133,13 @@ func TestAGrabbedLeaseIsNotBelieved(t *testing.T) {
 func TestNamesThatAreNotPrintableAreRefusedAtTheDoor(t *testing.T) {
 	w := settledWorld(t, 54, 1)
 	h, id := w.hosts[0], testIdentity(900)
-	at := endpointsOf(addressOf(999, 8285))
+	at := record.EndpointsOf(addressOf(999, 8285))
 	for _, name := range []string{"a\nMAINPID=1", "a\x00", "\x1b[2J", "a\u2028b", "\xff\xfe", "a\u202eb", strings.Repeat("x", 254)} {
-		if err := h.said(id, kindNode, NodeRecord{Key: id.Public(), Start: 1, Name: name, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 2}); err == nil {
+		if err := h.said(id, record.KindNode, record.NodeRecord{Key: id.Public(), Start: 1, Name: name, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 2}); err == nil {
 			t.Errorf("name %q is taken", name)
 		}
 	}
-	if err := h.said(id, kindNode, NodeRecord{Key: id.Public(), Start: 1, Name: "käse-1 (lab)", Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 2}); err != nil {
+	if err := h.said(id, record.KindNode, record.NodeRecord{Key: id.Public(), Start: 1, Name: "käse-1 (lab)", Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 2}); err != nil {
 		t.Error(err)
 	}
 }
@@ -148,21 +150,21 @@ func TestOneAddressGetsOnlySoManyLeases(t *testing.T) {
 	w.hosts[0].boot()
 	w.run(time.Second)
 	c := w.hosts[0].core
-	at := endpointsOf(netip.MustParseAddrPort("172.20.0.1:8285"))
+	at := record.EndpointsOf(netip.MustParseAddrPort("172.20.0.1:8285"))
 	given, told := 0, 0
 	for n := range 2 * maxPerAddress {
 		id := testIdentity(uint64(3000 + n))
 		c.MemberUp(0, id.ID())
-		if err := w.hosts[0].said(id, kindNode, NodeRecord{Key: id.Public(), Start: 1, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 2}); err != nil {
+		if err := w.hosts[0].said(id, record.KindNode, record.NodeRecord{Key: id.Public(), Start: 1, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 2}); err != nil {
 			t.Fatal(err)
 		}
-		slot := Slot(n + 1)
+		slot := record.Slot(n + 1)
 		if slot >= c.claim.slot {
 			slot++
 		}
-		a := answer{}
-		if m := (ask{header: header{From: id.ID()}, Slot: slot, Epoch: 1, Claim: 1, Ordinal: 2}); c.refuse(m, &a) {
-			if a.Verdict == crowded && strings.Contains(a.Reason, "172.20.0.1") {
+		a := record.Answer{}
+		if m := (record.Ask{Header: record.Header{From: id.ID()}, Slot: slot, Epoch: 1, Claim: 1, Ordinal: 2}); c.refuse(m, &a) {
+			if a.Verdict == record.Crowded && strings.Contains(a.Reason, "172.20.0.1") {
 				told++
 			}
 		} else {
@@ -180,16 +182,16 @@ func TestAStrangersQuestionLeavesNothingBehind(t *testing.T) {
 	c := fuzzCore(t)
 	c.Effects()
 	for n := range 100 {
-		if err := c.Receive(1, messageFrom(testIdentity(uint64(2000+n)), c, msgAsk, ask{Slot: 7, Epoch: 1, Claim: 1, Ordinal: 2, Cookie: make([]byte, cookieLen)})); err != nil {
+		if err := c.Receive(1, messageFrom(testIdentity(uint64(2000+n)), c, record.MsgAsk, record.Ask{Slot: 7, Epoch: 1, Claim: 1, Ordinal: 2, Cookie: make([]byte, cookieLen)})); err != nil {
 			t.Fatal(err)
 		}
 	}
 	e := c.Effects()
-	if len(c.vault.Promises) > 0 || e.Save != nil || len(c.table.nodes) != 1 || len(c.members) > 1 {
-		t.Errorf("%d promises, save %v, %d nodes, %d members", len(c.vault.Promises), e.Save != nil, len(c.table.nodes), len(c.members))
+	if len(c.vault.Promises) > 0 || e.Save != nil || len(c.table.Nodes) != 1 || len(c.members) > 1 {
+		t.Errorf("%d promises, save %v, %d nodes, %d members", len(c.vault.Promises), e.Save != nil, len(c.table.Nodes), len(c.members))
 	}
 	for _, s := range e.Sends {
-		if kind, body, err := splitMessage(s.Msg); err != nil || kind != msgAnswer || decoded[answer](body).Verdict != unproven {
+		if kind, body, err := splitMessage(s.Msg); err != nil || kind != record.MsgAnswer || decoded[record.Answer](body).Verdict != record.Unproven {
 			t.Fatalf("it says %d", kind)
 		}
 	}
@@ -199,7 +201,7 @@ func TestAHostThatIsSetUpAnewReplacesItsDeadSelves(t *testing.T) {
 	w := newWorld(t, 56, 6, nil)
 	w.bootInTurn(w.hosts[:3])
 	w.run(5 * time.Second)
-	place, dead := w.hosts[2].config, []NodeID{}
+	place, dead := w.hosts[2].config, []record.NodeID{}
 	for i := 2; i < 5; i++ { // three times over
 		dead = append(dead, w.hosts[i].id)
 		w.hosts[i].crash()
@@ -232,9 +234,9 @@ func TestOneMemberKeepsOnlyAFewSlotsFromOthers(t *testing.T) {
 	w.run(time.Second)
 	c, id := w.hosts[0].core, testIdentity(3000)
 	c.MemberUp(0, id.ID())
-	for slot := Slot(1); slot < 256; slot++ {
+	for slot := record.Slot(1); slot < 256; slot++ {
 		w.hosts[0].do(func(now Time) {
-			_ = c.Receive(now, messageFrom(id, c, msgAsk, ask{Slot: slot, Epoch: 1, Claim: uint64(slot), Ordinal: 2}))
+			_ = c.Receive(now, messageFrom(id, c, record.MsgAsk, record.Ask{Slot: slot, Epoch: 1, Claim: uint64(slot), Ordinal: 2}))
 		})
 		w.run(10 * time.Millisecond)
 	}
@@ -248,7 +250,7 @@ func TestOneMemberIsSentTheTableOnlySoOften(t *testing.T) {
 	c := fuzzCore(t)
 	c.Effects()
 	for range 1000 {
-		if err := c.Receive(1, messageFrom(testIdentity(2), c, msgDigest, digestMsg{Parts: make([]byte, 8*buckets)})); err != nil {
+		if err := c.Receive(1, messageFrom(testIdentity(2), c, record.MsgDigest, record.DigestMessage{Parts: make([]byte, 8*record.Parts)})); err != nil {
 			t.Fatal(err)
 		}
 	}

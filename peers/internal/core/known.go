@@ -20,10 +20,10 @@ func (c *Core) knownLeases() []promise {
 	if c.table == nil || c.leaving {
 		return nil
 	}
-	if k := &c.known; k.changes != c.table.leaseChanges {
-		k.changes, k.leases = c.table.leaseChanges, make([]promise, 0, len(c.table.leases))
-		for s, l := range c.table.leases {
-			k.leases = append(k.leases, promise{Slot: s, Epoch: l.rec.Epoch, Claimant: l.rec.Holder, Ordinal: l.rec.Ordinal})
+	if k := &c.known; k.changes != c.table.LeaseChanges {
+		k.changes, k.leases = c.table.LeaseChanges, make([]promise, 0, len(c.table.Leases))
+		for s, l := range c.table.Leases {
+			k.leases = append(k.leases, promise{Slot: s, Epoch: l.Rec.Epoch, Claimant: l.Rec.Holder, Ordinal: l.Rec.Ordinal})
 		}
 		slices.SortFunc(k.leases, func(a, b promise) int { return cmp.Compare(a.Slot, b.Slot) })
 		k.leases = k.leases[:min(len(k.leases), maxPromises)]

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 func TestALeaseThatIsWrittenLateIsNotConfirmedOnVotesThatAreGone(t *testing.T) {
@@ -45,7 +47,7 @@ func TestALeaseIsTakenBackOnDiskBeforeItsPromisesAreGivenBack(t *testing.T) {
 	withdrawn := func(e Effects) bool {
 		return slices.ContainsFunc(e.Sends, func(s Send) bool {
 			kind, _, _ := splitMessage(s.Msg)
-			return kind == msgWithdraw
+			return kind == record.MsgWithdraw
 		})
 	}
 	c.takeBack()
@@ -53,8 +55,8 @@ func TestALeaseIsTakenBackOnDiskBeforeItsPromisesAreGivenBack(t *testing.T) {
 	if e.Save == nil || withdrawn(e) {
 		t.Fatal("the promises are given back while the lease is still on disk")
 	}
-	reminder := answer{Slot: c.claim.slot, Epoch: c.claim.epoch, Claim: c.claim.number, Verdict: promised, Holders: c.holdersHash()}
-	if err := c.Receive(now, messageFrom(w.hosts[0].identity, c, msgAnswer, reminder)); err != nil {
+	reminder := record.Answer{Slot: c.claim.slot, Epoch: c.claim.epoch, Claim: c.claim.number, Verdict: record.Promised, Holders: c.holdersHash()}
+	if err := c.Receive(now, messageFrom(w.hosts[0].identity, c, record.MsgAnswer, reminder)); err != nil {
 		t.Fatal(err)
 	}
 	c.Tick(now + 2*time.Second)
@@ -82,7 +84,7 @@ func claimant(t *testing.T, seed uint64) (h, founder *host) {
 }
 
 // told is a message of that kind among the effects.
-func told(e Effects, kind messageKind) []byte {
+func told(e Effects, kind record.MessageKind) []byte {
 	for _, s := range e.Sends {
 		if k, _, _ := splitMessage(s.Msg); k == kind {
 			return s.Msg
@@ -96,10 +98,10 @@ func TestALateWithdrawalDoesNotTakeBackWhatWasPromisedSince(t *testing.T) {
 	now := h.w.now - h.started
 	slot := h.core.claim.slot
 	h.core.giveUp()
-	late := told(h.core.Effects(), msgWithdraw)
+	late := told(h.core.Effects(), record.MsgWithdraw)
 	h.core.Tick(now + time.Millisecond) // the claim is over, whatever comes
 	h.core.beginClaim(slot)
-	question := told(h.core.Effects(), msgAsk)
+	question := told(h.core.Effects(), record.MsgAsk)
 	holder, at := founder.core, h.w.now-founder.started
 	for _, m := range [][]byte{question, late} {
 		if err := holder.Receive(at, m); err != nil {
@@ -114,16 +116,16 @@ func TestALateWithdrawalDoesNotTakeBackWhatWasPromisedSince(t *testing.T) {
 func TestALatePromiseDoesNotCountForAnotherClaim(t *testing.T) {
 	h, founder := claimant(t, 31)
 	k := &h.core.claim
-	late := answer{
+	late := record.Answer{
 		Slot: k.slot, Epoch: k.epoch, Claim: k.number,
-		Verdict: promised, Holders: h.core.holdersHash(),
+		Verdict: record.Promised, Holders: h.core.holdersHash(),
 	}
 	h.core.giveUp()
 	h.core.beginClaim(late.Slot)
 	if k.epoch != late.Epoch {
 		t.Fatalf("epoch %d, and %d", k.epoch, late.Epoch)
 	}
-	if err := h.core.Receive(h.w.now-h.started, messageFrom(founder.identity, h.core, msgAnswer, late)); err != nil {
+	if err := h.core.Receive(h.w.now-h.started, messageFrom(founder.identity, h.core, record.MsgAnswer, late)); err != nil {
 		t.Fatal(err)
 	}
 	if k.phase != phaseAsking || h.core.hasPromised(founder.id) {
@@ -155,8 +157,8 @@ func TestALeavingHolderWaitsForTheClaimsItHasPromised(t *testing.T) {
 	if !founder.core.Retire(now()) {
 		t.Fatal("it may go, though a claim that it has promised is under way")
 	}
-	a := answer{}
-	if !founder.core.refuse(ask{header: header{From: w.hosts[0].id}, Slot: 200, Epoch: 1}, &a) || a.Verdict != notHolder {
+	a := record.Answer{}
+	if !founder.core.refuse(record.Ask{Header: record.Header{From: w.hosts[0].id}, Slot: 200, Epoch: 1}, &a) || a.Verdict != record.NotHolder {
 		t.Errorf("verdict %d while it retires, want that it has no say", a.Verdict)
 	}
 	h.disk.full = false
@@ -185,7 +187,7 @@ func TestALeaseThatWasNotConfirmedIsClaimedAnewByTheNextStart(t *testing.T) {
 	h.crash()
 	w.links.cuts = nil
 	w.run(10 * time.Second)
-	elsewhere := NodeID{9}
+	elsewhere := record.NodeID{9}
 	founder.core.vault.Promises = nil // as if others decided by now
 	founder.core.setPromise(promise{Slot: slot, Epoch: 5, Claimant: elsewhere, Claim: 1})
 	h.boot()

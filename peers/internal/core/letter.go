@@ -3,53 +3,55 @@ package core
 import (
 	"errors"
 	"fmt"
+
+	"flanneld/peers/internal/record"
 )
 
 // ErrNoNetwork: the node is in no network yet.
 var ErrNoNetwork = errors.New("core: not in a network yet")
 
 // seal encodes and signs a message to a node.
-func (c *Core) seal(to NodeID, kind messageKind, body any) []byte {
-	c.sent = next(c.sent)
-	m := message{
-		header: header{Start: c.vault.Start, Counter: c.sent}, version: c.versionFor(to), kind: kind,
-		network: c.table.netID, to: to, key: c.cfg.Identity.Public(),
+func (c *Core) seal(to record.NodeID, kind record.MessageKind, body any) []byte {
+	c.sent = record.Next(c.sent)
+	m := record.Message{
+		Header: record.Header{Start: c.vault.Start, Counter: c.sent}, Version: c.versionFor(to), Kind: kind,
+		Network: c.table.NetID, To: to, Key: c.cfg.Identity.Public(),
 	}
-	return m.seal(c.cfg.signer, c.cfg.Identity.Key, body)
+	return m.Seal(c.cfg.signer, c.cfg.Identity.Key, body)
 }
 
 // versionFor is the highest version that both nodes read.
-func (c *Core) versionFor(to NodeID) byte {
-	if n := c.table.nodes[to]; n != nil && !n.former {
-		return min(c.cfg.maxVersion, max(n.rec.ProtocolMax, messageVersionMin))
+func (c *Core) versionFor(to record.NodeID) byte {
+	if n := c.table.Nodes[to]; n != nil && !n.Former {
+		return min(c.cfg.maxVersion, max(n.Rec.ProtocolMax, record.MessageVersionMin))
 	}
-	return messageVersionMin
+	return record.MessageVersionMin
 }
 
 // checkVersion refuses what this node does not read.
 func (c *Core) checkVersion(msg []byte) error {
 	switch {
-	case len(msg) < 3 || len(msg) > maxMessageLen:
-		return fmt.Errorf("%w: %d bytes", ErrMalformed, len(msg))
-	case msg[0] < messageVersionMin || msg[0] > c.cfg.maxVersion:
-		return fmt.Errorf("%w: version %d, this node knows %d to %d", ErrMalformed, msg[0], messageVersionMin, c.cfg.maxVersion)
+	case len(msg) < 3 || len(msg) > record.MaxMessageLen:
+		return fmt.Errorf("%w: %d bytes", record.ErrMalformed, len(msg))
+	case msg[0] < record.MessageVersionMin || msg[0] > c.cfg.maxVersion:
+		return fmt.Errorf("%w: version %d, this node knows %d to %d", record.ErrMalformed, msg[0], record.MessageVersionMin, c.cfg.maxVersion)
 	}
 	return nil
 }
 
 // open takes a message apart and checks that it is for this node, and from the
 // node that it names.
-func (c *Core) open(msg []byte) (message, error) {
-	m, err := openMessage(msg)
+func (c *Core) open(msg []byte) (record.Message, error) {
+	m, err := record.OpenMessage(msg)
 	switch {
 	case err != nil:
-		return message{}, err
-	case m.network != c.table.netID:
-		return message{}, ErrOtherNetwork
-	case m.to != c.id:
-		return message{}, ErrNotForUs
+		return record.Message{}, err
+	case m.Network != c.table.NetID:
+		return record.Message{}, record.ErrOtherNetwork
+	case m.To != c.id:
+		return record.Message{}, record.ErrNotForUs
 	case m.From == c.id:
-		return message{}, nil // our own echo, or a clone's
+		return record.Message{}, nil // our own echo, or a clone's
 	}
-	return m, m.verify(c.cfg.signer)
+	return m, m.Verify(c.cfg.signer)
 }

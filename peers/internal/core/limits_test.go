@@ -4,11 +4,13 @@ import (
 	"errors"
 	"net/netip"
 	"testing"
+
+	"flanneld/peers/internal/record"
 )
 
 func TestAHolderPromisesOnlySoMuch(t *testing.T) {
 	w := newWorld(t, 30, 1, func(_ int, c *Config) {
-		c.Want = Network{Prefix: netip.MustParsePrefix("10.0.0.0/8"), SubnetLen: 26}
+		c.Want = record.Network{Prefix: netip.MustParsePrefix("10.0.0.0/8"), SubnetLen: 26}
 	})
 	h := w.hosts[0]
 	h.boot()
@@ -18,11 +20,11 @@ func TestAHolderPromisesOnlySoMuch(t *testing.T) {
 	ask := func(n int) {
 		c.MemberUp(0, someKey(n).ID())
 		c.newcomers = tokens{}
-		s := Slot(n + 1)
+		s := record.Slot(n + 1)
 		if s >= own {
 			s++
 		}
-		if err := c.Receive(0, messageFrom(someKey(n), c, msgAsk, ask{Slot: s, Epoch: 1, Ordinal: 2})); err != nil {
+		if err := c.Receive(0, messageFrom(someKey(n), c, record.MsgAsk, record.Ask{Slot: s, Epoch: 1, Ordinal: 2})); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -43,14 +45,14 @@ func TestAHolderPromisesOnlySoMuch(t *testing.T) {
 
 func TestAVaultHoldsOnlySoManyLeases(t *testing.T) {
 	w := newWorld(t, 31, 1, func(_ int, c *Config) {
-		c.Want = Network{Prefix: netip.MustParsePrefix("10.0.0.0/8"), SubnetLen: 26}
+		c.Want = record.Network{Prefix: netip.MustParsePrefix("10.0.0.0/8"), SubnetLen: 26}
 	})
 	w.hosts[0].boot()
 	w.run(1e9)
 	c := w.hosts[0].core
 	for n := range maxPromises {
-		l := LeaseRecord{Slot: Slot(n + 1), Epoch: 1 << 32, Holder: someKey(n).ID(), Key: someKey(n).Public()}
-		if _, err := c.table.take(someKey(n).seal(c.cfg.signer, c.table.netID, kindLease, l), nil); err != nil {
+		l := record.LeaseRecord{Slot: record.Slot(n + 1), Epoch: 1 << 32, Holder: someKey(n).ID(), Key: someKey(n).Public()}
+		if _, err := c.table.Take(someKey(n).Seal(c.cfg.signer, c.table.NetID, record.KindLease, l), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -69,7 +71,7 @@ func TestConflictsAreListedOnlySoFar(t *testing.T) {
 	c := fuzzCore(t)
 	loser := testIdentity(2).ID()
 	for i := range 2 * maxConflicts {
-		c.noteConflict(&LeaseRecord{Slot: Slot(i)}, &LeaseRecord{Slot: Slot(i), Holder: loser})
+		c.noteConflict(&record.LeaseRecord{Slot: record.Slot(i)}, &record.LeaseRecord{Slot: record.Slot(i), Holder: loser})
 	}
 	if n := len(c.conflict); n != maxConflicts {
 		t.Errorf("%d conflicts kept, want %d", n, maxConflicts)
@@ -78,12 +80,12 @@ func TestConflictsAreListedOnlySoFar(t *testing.T) {
 
 func TestMessagesLongerThanAllowedAreDropped(t *testing.T) {
 	c := fuzzCore(t)
-	if err := c.Receive(0, append([]byte{messageVersion, byte(msgRecords)}, make([]byte, maxMessageLen)...)); !errors.Is(err, ErrMalformed) {
+	if err := c.Receive(0, append([]byte{record.MessageVersion, byte(record.MsgRecords)}, make([]byte, record.MaxMessageLen)...)); !errors.Is(err, record.ErrMalformed) {
 		t.Errorf("error %v", err)
 	}
 	many := make([]promise, maxPromises+1)
 	for _, v := range []vault{{Promises: many}, {Leases: many}} {
-		if _, err := decodeVault(mustEncode(v)); err == nil {
+		if _, err := decodeVault(record.Encode(v)); err == nil {
 			t.Error("a vault with too many promises or leases was read")
 		}
 	}

@@ -1,12 +1,16 @@
 package core
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"flanneld/peers/internal/record"
+)
 
 // releaseOthers hands back every slot of ours but the one of the claim: none
 // should be left but after a move to a pinned subnet, or on leaving.
 func (c *Core) releaseOthers() {
-	for _, s := range c.table.sortedSlots() {
-		if l := c.table.leases[s].rec; l.Holder == c.id && s != c.claim.slot {
+	for _, s := range c.table.SortedSlots() {
+		if l := c.table.Leases[s].Rec; l.Holder == c.id && s != c.claim.slot {
 			_ = c.writeFree(l)
 		}
 	}
@@ -14,7 +18,7 @@ func (c *Core) releaseOthers() {
 
 // checkOwnLease is called for a lease that is somebody else's, or nobody's:
 // was it ours?
-func (c *Core) checkOwnLease(l *LeaseRecord) {
+func (c *Core) checkOwnLease(l *record.LeaseRecord) {
 	k := &c.claim
 	confirmed := k.phase == phaseConfirmed || k.phase == phaseAnnouncing || k.phase == phaseKeeping
 	if !c.leaving && confirmed && l.Slot == k.slot {
@@ -25,8 +29,8 @@ func (c *Core) checkOwnLease(l *LeaseRecord) {
 // lose takes note that our lease is another's: we stop holding it at once.
 func (c *Core) lose() {
 	subnet, by := c.Network().SubnetOf(c.vault.Slot), "nobody: it was forgotten"
-	if l := c.table.leases[c.vault.Slot]; l != nil && !l.rec.Holder.IsZero() {
-		by = c.describe(l.rec.Holder)
+	if l := c.table.Leases[c.vault.Slot]; l != nil && !l.Rec.Holder.IsZero() {
+		by = c.describe(l.Rec.Holder)
 	}
 	c.log(levelError, "lease lost", "subnet", subnet, "now held by", by)
 	c.vault.Lease, c.vault.Pending = nil, false

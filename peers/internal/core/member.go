@@ -1,6 +1,10 @@
 package core
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"flanneld/peers/internal/record"
+)
 
 // member is what this node has seen of another one's life. It is an
 // observation, never gossiped: each node counts for itself how long another
@@ -15,7 +19,7 @@ type member struct {
 
 // member returns a node's liveness; a node never seen has been dead since the
 // core's start.
-func (c *Core) member(id NodeID) member {
+func (c *Core) member(id record.NodeID) member {
 	if id == c.id {
 		return member{up: true}
 	}
@@ -26,26 +30,26 @@ func (c *Core) member(id NodeID) member {
 }
 
 // MemberUp says that gossip sees the node alive.
-func (c *Core) MemberUp(now Time, id NodeID) { c.setMember(now, id, member{up: true}) }
+func (c *Core) MemberUp(now Time, id record.NodeID) { c.setMember(now, id, member{up: true}) }
 
 // MemberAt says at which underlay address gossip has found a node.
-func (c *Core) MemberAt(id NodeID, at netip.Addr) {
+func (c *Core) MemberAt(id record.NodeID, at netip.Addr) {
 	if m := c.members[id]; m != nil {
 		m.at = at
 	}
 }
 
 // MemberDown says that gossip has given the node up, or that it left.
-func (c *Core) MemberDown(now Time, id NodeID) { c.setMember(now, id, member{}) }
+func (c *Core) MemberDown(now Time, id record.NodeID) { c.setMember(now, id, member{}) }
 
 // MemberSuspect says that a live node does not answer for the moment.
-func (c *Core) MemberSuspect(now Time, id NodeID, suspect bool) {
+func (c *Core) MemberSuspect(now Time, id record.NodeID, suspect bool) {
 	if m := c.member(id); m.up {
 		c.setMember(now, id, member{up: true, suspect: suspect})
 	}
 }
 
-func (c *Core) setMember(now Time, id NodeID, m member) {
+func (c *Core) setMember(now Time, id record.NodeID, m member) {
 	c.advance(now)
 	old := c.members[id]
 	if id == c.id || old != nil && old.up == m.up && old.suspect == m.suspect {
@@ -73,15 +77,15 @@ func (c *Core) setMember(now Time, id NodeID, m member) {
 
 // isStranger reports whether a node is in no table here: what is known of its
 // life is of no use when it is gone.
-func (c *Core) isStranger(id NodeID) bool {
-	return c.table == nil || c.table.nodes[id] == nil && c.table.heldBy(id) == nil && !c.owes(id)
+func (c *Core) isStranger(id record.NodeID) bool {
+	return c.table == nil || c.table.Nodes[id] == nil && c.table.HeldBy(id) == nil && !c.owes(id)
 }
 
 // tellAlive logs, once, that a node is alive, as soon as its name is known and
 // it has not said farewell.
-func (c *Core) tellAlive(id NodeID) {
+func (c *Core) tellAlive(id record.NodeID) {
 	m := c.members[id]
-	if m == nil || !m.up || m.told || c.table == nil || c.table.nodes[id] == nil || c.HasLeft(id) {
+	if m == nil || !m.up || m.told || c.table == nil || c.table.Nodes[id] == nil || c.HasLeft(id) {
 		return
 	}
 	m.told = true
@@ -89,15 +93,15 @@ func (c *Core) tellAlive(id NodeID) {
 }
 
 // HasLeft reports whether the node has said farewell.
-func (c *Core) HasLeft(id NodeID) bool {
-	return c.table != nil && c.table.nodes[id] != nil && c.table.nodes[id].rec.Left
+func (c *Core) HasLeft(id record.NodeID) bool {
+	return c.table != nil && c.table.Nodes[id] != nil && c.table.Nodes[id].Rec.Left
 }
 
 // nameOf is a node's name for people: the display name where it is known.
-func (c *Core) nameOf(id NodeID) string {
+func (c *Core) nameOf(id record.NodeID) string {
 	if c.table != nil {
-		if n := c.table.nodes[id]; n != nil && n.rec.Name != "" {
-			return n.rec.Name
+		if n := c.table.Nodes[id]; n != nil && n.Rec.Name != "" {
+			return n.Rec.Name
 		}
 	}
 	return id.Short()
@@ -105,28 +109,28 @@ func (c *Core) nameOf(id NodeID) string {
 
 // expired reports whether a node has been dead for the lease TTL, as seen
 // from here: its lease no longer counts and may be claimed.
-func (c *Core) expired(id NodeID) bool {
+func (c *Core) expired(id record.NodeID) bool {
 	return !c.member(id).up && c.now-c.deadSince(id) >= c.cfg.LeaseTTL
 }
 
 // deadSince is since when a node that is not up has been dead, as seen from
 // here. One that gossip has never named counts from when it was first heard of.
-func (c *Core) deadSince(id NodeID) Time {
+func (c *Core) deadSince(id record.NodeID) Time {
 	if m := c.members[id]; m != nil {
 		return m.since
 	}
 	var since Time
-	if n := c.table.nodes[id]; n != nil {
-		since = n.since
+	if n := c.table.Nodes[id]; n != nil {
+		since = n.Since
 	}
-	if l := c.table.heldBy(id); l != nil {
-		since = max(since, c.leased[l.rec.Slot])
+	if l := c.table.HeldBy(id); l != nil {
+		since = max(since, c.leased[l.Rec.Slot])
 	}
 	return since
 }
 
 // dropMember ends the observation of a node that is struck out and dead.
-func (c *Core) dropMember(id NodeID) {
+func (c *Core) dropMember(id record.NodeID) {
 	if m := c.members[id]; m != nil && !m.up {
 		delete(c.members, id)
 		c.memberChanges++

@@ -3,6 +3,8 @@ package core
 import (
 	"slices"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // A promise that nothing came of, so far as is known, may have become a lease all the same: it was confirmed while the holder that made
@@ -14,8 +16,8 @@ import (
 const owedAfter = 10 * time.Second
 
 // owed are the nodes out of reach that may hold a lease by a promise of this one.
-func (c *Core) owed() []NodeID {
-	var ids []NodeID
+func (c *Core) owed() []record.NodeID {
+	var ids []record.NodeID
 	for _, p := range c.vault.Promises {
 		at, now := c.sync.promisedAt[p.Slot]
 		recent := now && c.now-at < owedAfter
@@ -28,30 +30,30 @@ func (c *Core) owed() []NodeID {
 
 // formerHolders are those that hold a lease of the format before this one: no
 // other node hears of them before they are upgraded, too. In ascending order.
-func (c *Core) formerHolders() []NodeID {
-	var ids []NodeID
-	if c.table.formerLeases == 0 {
+func (c *Core) formerHolders() []record.NodeID {
+	var ids []record.NodeID
+	if c.table.FormerLeases == 0 {
 		return nil
 	}
-	for _, s := range c.table.sortedSlots() {
-		if l := c.table.leases[s]; l.former && c.holds(&l.rec) {
-			ids = append(ids, l.rec.Holder)
+	for _, s := range c.table.SortedSlots() {
+		if l := c.table.Leases[s]; l.Former && c.holds(&l.Rec) {
+			ids = append(ids, l.Rec.Holder)
 		}
 	}
-	slices.SortFunc(ids, compareIDs)
+	slices.SortFunc(ids, record.CompareIDs)
 	return slices.Compact(ids)
 }
 
 // owes reports whether a promise of this node to another may have become a lease.
-func (c *Core) owes(id NodeID) bool {
+func (c *Core) owes(id record.NodeID) bool {
 	return slices.ContainsFunc(c.vault.Promises, func(p promise) bool { return p.Claimant == id }) || slices.Contains(c.everyOwed(), id)
 }
 
 // owedLeases are the nodes that may hold a lease by a promise of an elector, and are not known to; in ascending order.
-func (c *Core) owedLeases() []NodeID {
+func (c *Core) owedLeases() []record.NodeID {
 	electors := c.electors()
-	return slices.DeleteFunc(c.everyOwed(), func(id NodeID) bool {
-		_, holds := slices.BinarySearchFunc(electors, id, compareIDs)
+	return slices.DeleteFunc(c.everyOwed(), func(id record.NodeID) bool {
+		_, holds := slices.BinarySearchFunc(electors, id, record.CompareIDs)
 		return holds || id == c.id
 	})
 }
@@ -59,16 +61,16 @@ func (c *Core) owedLeases() []NodeID {
 // leftSince reports whether the claimant of a promise has said farewell in the start that it was made in, or later: whatever it claimed
 // is over.
 func (c *Core) leftSince(p promise) bool {
-	n := c.table.nodes[p.Claimant]
-	return n != nil && n.rec.Left && p.Claim > 0 && startOfClaim(p.Claim) <= n.rec.Start
+	n := c.table.Nodes[p.Claimant]
+	return n != nil && n.Rec.Left && p.Claim > 0 && record.StartOfClaim(p.Claim) <= n.Rec.Start
 }
 
 // everyOwed are those that this node knows to be owed a lease, by itself or by an elector that it has asked; in ascending order.
-func (c *Core) everyOwed() []NodeID {
+func (c *Core) everyOwed() []record.NodeID {
 	ids := c.owed()
 	for _, id := range c.electors() {
 		ids = append(ids, c.claim.owed[id]...)
 	}
-	slices.SortFunc(ids, compareIDs)
+	slices.SortFunc(ids, record.CompareIDs)
 	return slices.Compact(ids)
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // threeHoldersOneWithoutTable are three holders that are down, the first of which has lost its node table, and a guest for it.
@@ -59,9 +61,9 @@ func TestAPromiseOfAnEarlierStartCountsAsALease(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, h := range w.hosts[1:3] {
-		v.Promises = append(v.Promises, promise{Slot: Slot(200 + i), Epoch: 1, Claimant: h.id, Claim: claimNumber(1, 1)})
+		v.Promises = append(v.Promises, promise{Slot: record.Slot(200 + i), Epoch: 1, Claimant: h.id, Claim: record.ClaimNumber(1, 1)})
 	}
-	w.hosts[0].disk.vault, w.hosts[0].disk.synced = mustEncode(v), mustEncode(v)
+	w.hosts[0].disk.vault, w.hosts[0].disk.synced = record.Encode(v), record.Encode(v)
 	w.hosts[0].boot()
 	guest := w.hosts[3]
 	guest.boot()
@@ -83,11 +85,11 @@ func TestWhoLeftAndCameBackCountsAgain(t *testing.T) {
 	if owed := c.owed(); len(owed) != 0 {
 		t.Fatalf("owed %v, when nothing was promised", owed)
 	}
-	c.vault.Promises = []promise{{Slot: 200, Epoch: 1, Claimant: id, Claim: claimNumber(1, 7)}}
+	c.vault.Promises = []promise{{Slot: 200, Epoch: 1, Claimant: id, Claim: record.ClaimNumber(1, 7)}}
 	if owed := c.owed(); len(owed) != 0 {
 		t.Errorf("what was promised before the farewell counts")
 	}
-	c.vault.Promises[0].Claim = claimNumber(2, 1)
+	c.vault.Promises[0].Claim = record.ClaimNumber(2, 1)
 	if owed := c.owed(); len(owed) != 1 || owed[0] != id {
 		t.Errorf("what was promised to the next start does not count: %v", owed)
 	}

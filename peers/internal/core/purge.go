@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"slices"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // Tables shrink. A node that left, or died and holds no lease any more, is
@@ -23,16 +25,16 @@ const (
 // node that was away meanwhile, and still has them, would else keep them for
 // ever. Which holder does it is drawn by a hash, so that not all of them do.
 func (c *Core) purge() {
-	if c.table.heldBy(c.id) == nil || c.claim.phase != phaseConfirmed {
+	if c.table.HeldBy(c.id) == nil || c.claim.phase != phaseConfirmed {
 		return // its word would not be taken
 	}
-	var gone []NodeID
-	for id := range c.table.nodes {
+	var gone []record.NodeID
+	for id := range c.table.Nodes {
 		if c.gone(id) || c.fades(id) {
 			gone = append(gone, id)
 		}
 	}
-	slices.SortFunc(gone, compareIDs)
+	slices.SortFunc(gone, record.CompareIDs)
 	for _, id := range gone {
 		end := c.strikeOut
 		if !c.gone(id) {
@@ -45,12 +47,12 @@ func (c *Core) purge() {
 }
 
 // gone reports whether a node is to be struck out now, and by this node.
-func (c *Core) gone(id NodeID) bool {
+func (c *Core) gone(id record.NodeID) bool {
 	dead := c.now - c.deadSince(id)
 	if id == c.id || c.member(id).up || dead < c.cfg.LeaseTTL {
 		return false
 	}
-	if c.table.heldBy(id) != nil && !c.table.nodes[id].rec.Left && dead < keepExpired*c.cfg.LeaseTTL {
+	if c.table.HeldBy(id) != nil && !c.table.Nodes[id].Rec.Left && dead < keepExpired*c.cfg.LeaseTTL {
 		return false
 	}
 	rank := c.purgeRank(id)
@@ -59,7 +61,7 @@ func (c *Core) gone(id NodeID) bool {
 
 // purgeRank is this node's place among the live holders that take turns in
 // striking out a node.
-func (c *Core) purgeRank(id NodeID) int {
+func (c *Core) purgeRank(id record.NodeID) int {
 	own, rank := purgeHash(c.id, id), 0
 	for _, e := range c.electors() {
 		if e == c.id || !c.member(e).up {
@@ -72,32 +74,32 @@ func (c *Core) purgeRank(id NodeID) int {
 	return rank
 }
 
-func purgeHash(by, id NodeID) [32]byte { return sha256.Sum256(append(by[:], id[:]...)) }
+func purgeHash(by, id record.NodeID) [32]byte { return sha256.Sum256(append(by[:], id[:]...)) }
 
 // dropOldForgets ends forget records that have done their work.
 func (c *Core) dropOldForgets() {
-	for id, f := range c.table.forgets {
-		if c.now-f.since >= forgetFor*c.cfg.LeaseTTL {
+	for id, f := range c.table.Forgets {
+		if c.now-f.Since >= forgetFor*c.cfg.LeaseTTL {
 			c.dropForget(id)
 		}
 	}
 }
 
-func (c *Core) dropForget(id NodeID) {
-	c.table.dropForget(id)
+func (c *Core) dropForget(id record.NodeID) {
+	c.table.DropForget(id)
 	c.effects.TableChanged = true
 }
 
 // makeRoomForForget drops the oldest forget record of a full table.
 func (c *Core) makeRoomForForget() {
-	if len(c.table.forgets) < maxForgets {
+	if len(c.table.Forgets) < record.MaxForgets {
 		return
 	}
-	var oldest NodeID
+	var oldest record.NodeID
 	since := c.now + 1
-	for id, f := range c.table.forgets {
-		if f.since < since || f.since == since && compareIDs(id, oldest) < 0 {
-			oldest, since = id, f.since
+	for id, f := range c.table.Forgets {
+		if f.Since < since || f.Since == since && record.CompareIDs(id, oldest) < 0 {
+			oldest, since = id, f.Since
 		}
 	}
 	c.dropForget(oldest)
@@ -113,9 +115,9 @@ type Fill struct {
 // gossip has one, and a member that is gone and in no table is dropped.
 func (c *Core) fill() []Fill {
 	return []Fill{
-		{"nodes", len(c.table.nodes), maxNodes},
-		{"leases", len(c.table.leases), min(maxLeases, int(c.Network().Slots())-1)},
-		{"forgotten", len(c.table.forgets), maxForgets},
+		{"nodes", len(c.table.Nodes), record.MaxNodes},
+		{"leases", len(c.table.Leases), min(record.MaxLeases, int(c.Network().Slots())-1)},
+		{"forgotten", len(c.table.Forgets), record.MaxForgets},
 		{"promises", len(c.vault.Promises), maxPromises},
 		{"members", len(c.members), 0},
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // replaceHosts lets days pass. On each day some hosts are set up anew and
@@ -33,8 +35,8 @@ func replaceHosts(t *testing.T, hosts, days, daily int, ttl time.Duration, each 
 			if h.core == nil || h.core.table == nil {
 				continue
 			}
-			nodes, forgets, members = max(nodes, len(h.core.table.nodes)), max(forgets, len(h.core.table.forgets)), max(members, len(h.core.members))
-			state, vault = max(state, len(h.core.State())), max(vault, len(mustEncode(h.core.vault)))
+			nodes, forgets, members = max(nodes, len(h.core.table.Nodes)), max(forgets, len(h.core.table.Forgets)), max(members, len(h.core.members))
+			state, vault = max(state, len(h.core.State())), max(vault, len(record.Encode(h.core.vault)))
 		}
 		if each != nil {
 			each(day, w)
@@ -68,7 +70,7 @@ func TestYear(t *testing.T) {
 	}
 	nodes, forgets, members, state, vault := replaceHosts(t, 150, 365, 100, 2*time.Minute, func(day int, w *world) {
 		if c := w.hosts[0].core; day%30 == 0 {
-			fmt.Printf("day %d: %d nodes, %d forgotten, %d members, state %d kB\n", day, len(c.table.nodes), len(c.table.forgets), len(c.members), len(c.State())/1000)
+			fmt.Printf("day %d: %d nodes, %d forgotten, %d members, state %d kB\n", day, len(c.table.Nodes), len(c.table.Forgets), len(c.members), len(c.State())/1000)
 		}
 	})
 	fmt.Printf("most in a year: %d nodes, %d forgotten, %d members, state file %d kB, lease file %d kB\n", nodes, forgets, members, state/1000, vault/1000)
@@ -81,16 +83,16 @@ func TestAFullTableOfForgottenNodesMakesRoom(t *testing.T) {
 	w.hosts[2].crash()
 	w.run(20 * time.Second)
 	c := w.hosts[0].core
-	for n := range maxForgets {
-		c.table.forgets[someKey(n).ID()] = &stored[ForgetRecord]{rec: ForgetRecord{Node: someKey(n).ID()}, raw: []byte{byte(n), byte(n >> 8)}, since: Time(n)}
+	for n := range record.MaxForgets {
+		c.table.Forgets[someKey(n).ID()] = &record.Stored[record.ForgetRecord]{Rec: record.ForgetRecord{Node: someKey(n).ID()}, Raw: []byte{byte(n), byte(n >> 8)}, Since: Time(n)}
 	}
 	if err := w.hosts[0].forget(w.hosts[2].id); err != nil {
 		t.Fatal(err)
 	}
-	if len(c.table.forgets) > maxForgets || c.table.forgets[w.hosts[2].id] == nil || c.table.heldBy(w.hosts[2].id) != nil {
-		t.Errorf("%d forgotten, the last one %v, its lease %v", len(c.table.forgets), c.table.forgets[w.hosts[2].id] != nil, c.table.heldBy(w.hosts[2].id))
+	if len(c.table.Forgets) > record.MaxForgets || c.table.Forgets[w.hosts[2].id] == nil || c.table.HeldBy(w.hosts[2].id) != nil {
+		t.Errorf("%d forgotten, the last one %v, its lease %v", len(c.table.Forgets), c.table.Forgets[w.hosts[2].id] != nil, c.table.HeldBy(w.hosts[2].id))
 	}
-	if c.table.forgets[someKey(0).ID()] != nil {
+	if c.table.Forgets[someKey(0).ID()] != nil {
 		t.Error("it is not the oldest that made room")
 	}
 }

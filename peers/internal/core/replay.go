@@ -1,17 +1,21 @@
 package core
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"flanneld/peers/internal/record"
+)
 
 // replayWindow is how far apart messages of one sender may be overtaken.
 const replayWindow = 64
 
 // maxReplays bounds how many senders are remembered.
-const maxReplays = 2 * maxNodes
+const maxReplays = 2 * record.MaxNodes
 
 // replays remembers which messages of each sender have come, so that a message
 // that a stranger has recorded makes this node work once at most. It guards the
 // messages that are answered with records; claims have numbers of their own.
-type replays map[NodeID]*replay
+type replays map[record.NodeID]*replay
 
 type replay struct {
 	start, highest uint64
@@ -20,7 +24,7 @@ type replay struct {
 
 // first reports whether a message comes for the first time. One that is older
 // than the window, or of an earlier start, counts as come.
-func (r replays) first(h header) bool {
+func (r replays) first(h record.Header) bool {
 	s := r[h.From]
 	if s == nil {
 		if len(r) >= maxReplays {

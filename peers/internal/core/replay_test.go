@@ -5,14 +5,16 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"flanneld/peers/internal/record"
 )
 
 func TestAMessageThatIsRepeatedCountsOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		r, come := replays{}, map[header]bool{}
+		r, come := replays{}, map[record.Header]bool{}
 		from := testIdentity(1).ID()
 		for range 200 {
-			h := header{From: from, Start: rapid.Uint64Range(1, 3).Draw(t, "start"), Counter: rapid.Uint64Range(1, 300).Draw(t, "number")}
+			h := record.Header{From: from, Start: rapid.Uint64Range(1, 3).Draw(t, "start"), Counter: rapid.Uint64Range(1, 300).Draw(t, "number")}
 			if r.first(h) && come[h] {
 				t.Fatalf("%+v was taken twice", h)
 			}
@@ -24,14 +26,14 @@ func TestAMessageThatIsRepeatedCountsOnce(t *testing.T) {
 func TestMessagesThatOvertakeEachOtherCount(t *testing.T) {
 	r, from := replays{}, testIdentity(1).ID()
 	for _, n := range []uint64{70, 7, 69, 8, 71, 134} {
-		if !r.first(header{From: from, Start: 1, Counter: n}) {
+		if !r.first(record.Header{From: from, Start: 1, Counter: n}) {
 			t.Errorf("number %d, which has not come, counts as come", n)
 		}
 	}
-	if r.first(header{From: from, Start: 1, Counter: 9}) {
+	if r.first(record.Header{From: from, Start: 1, Counter: 9}) {
 		t.Error("a number from before the window counts as new")
 	}
-	if !r.first(header{From: from, Start: 2, Counter: 1}) {
+	if !r.first(record.Header{From: from, Start: 2, Counter: 1}) {
 		t.Error("the first message of another start counts as come")
 	}
 }
@@ -39,7 +41,7 @@ func TestMessagesThatOvertakeEachOtherCount(t *testing.T) {
 func TestSendersAreRememberedOnlySoFar(t *testing.T) {
 	r := replays{}
 	for n := range maxReplays + 10 {
-		r.first(header{From: someKey(n).ID(), Start: 1, Counter: 1})
+		r.first(record.Header{From: someKey(n).ID(), Start: 1, Counter: 1})
 	}
 	if len(r) > maxReplays {
 		t.Errorf("%d senders are remembered, at most %d may be", len(r), maxReplays)
@@ -51,7 +53,7 @@ func TestSendersAreRememberedOnlySoFar(t *testing.T) {
 func TestARepeatedDigestIsNotAnswered(t *testing.T) {
 	c := fuzzCore(t)
 	c.Effects()
-	digest := messageFrom(testIdentity(2), c, msgDigest, digestMsg{Parts: make([]byte, 8*buckets)})
+	digest := messageFrom(testIdentity(2), c, record.MsgDigest, record.DigestMessage{Parts: make([]byte, 8*record.Parts)})
 	if err := c.Receive(1, digest); err != nil || len(c.Effects().Sends) == 0 {
 		t.Fatalf("a digest that differs is not answered: %v", err)
 	}

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // Reservation is a subnet of a host outside of the gossip. Only a node at that
@@ -21,12 +23,12 @@ type Reservation struct {
 const tellAgain = time.Minute
 
 // reserved reports whether a slot's subnet is not for this node to claim.
-func (c *Core) reserved(s Slot) bool {
+func (c *Core) reserved(s record.Slot) bool {
 	return c.reservation(s) != nil || !c.keptFor(s, c.id).IsZero()
 }
 
 // reservation is the first one that a slot's subnet overlaps, nil without one.
-func (c *Core) reservation(s Slot) *Reservation {
+func (c *Core) reservation(s record.Slot) *Reservation {
 	subnet := c.Network().SubnetOf(s)
 	i := slices.IndexFunc(c.cfg.Reserved, func(r Reservation) bool { return r.Subnet.Overlaps(subnet) })
 	if i < 0 {
@@ -38,8 +40,8 @@ func (c *Core) reservation(s Slot) *Reservation {
 // knows reports whether a claimant's addresses are known here, where they
 // matter: for a reserved slot. Where they are not, the two compare tables, and
 // the claimant asks again within askAgainFirst.
-func (c *Core) knows(m ask) bool {
-	if c.table.nodes[m.From] != nil || c.reservation(m.Slot) == nil || !c.member(m.From).up {
+func (c *Core) knows(m record.Ask) bool {
+	if c.table.Nodes[m.From] != nil || c.reservation(m.Slot) == nil || !c.member(m.From).up {
 		return true // one that is no member is asked for its record, see proven
 	}
 	c.sendDigest(m.From)
@@ -48,16 +50,16 @@ func (c *Core) knows(m ask) bool {
 
 // setAside reports whether a slot is reserved for a node other than the
 // claimant, and names that node in the answer.
-func (c *Core) setAside(m ask, a *answer) bool {
+func (c *Core) setAside(m record.Ask, a *record.Answer) bool {
 	if node := c.keptFor(m.Slot, m.From); !node.IsZero() {
-		a.Verdict, a.By = taken, node
+		a.Verdict, a.By = record.Taken, node
 		return true
 	}
 	r := c.reservation(m.Slot)
 	if r == nil || c.isAt(m.From, r.Endpoint.Addr()) {
 		return false
 	}
-	a.Verdict, a.By, a.Static = taken, c.id, r.Endpoint.String()
+	a.Verdict, a.By, a.Static = record.Taken, c.id, r.Endpoint.String()
 	if r.told == 0 || c.now-r.told >= tellAgain {
 		r.told = max(c.now, 1)
 		c.log(levelWarn, "refused a claim of a static peer's subnet; remove the --static-peer or correct its address if the node is that host",
@@ -68,19 +70,19 @@ func (c *Core) setAside(m ask, a *answer) bool {
 
 // isAt reports whether a node announces that address, for data and for gossip.
 // Answers go to the address for gossip, so a promise reaches that host alone.
-func (c *Core) isAt(id NodeID, addr netip.Addr) bool {
-	n := c.table.nodes[id]
-	return n != nil && n.rec.Endpoint().Addr() == addr && n.rec.Gossip().Addr() == addr
+func (c *Core) isAt(id record.NodeID, addr netip.Addr) bool {
+	n := c.table.Nodes[id]
+	return n != nil && n.Rec.Endpoint().Addr() == addr && n.Rec.Gossip().Addr() == addr
 }
 
 // refusal is the reason in an answer, for people; "" where it has none to give.
 // A claim that may try another subnet gives a reason for a static peer's only.
-func (c *Core) refusal(m answer) string {
+func (c *Core) refusal(m record.Answer) string {
 	subnet := c.Network().SubnetOf(m.Slot)
 	static, err := netip.ParseAddrPort(m.Static)
 	pin, pinned := c.pinned()
 	switch {
-	case m.Verdict != taken:
+	case m.Verdict != record.Taken:
 		return ""
 	case m.Static != "" && err == nil:
 		return "node " + c.nameOf(m.From) + " has " + subnet.String() + " as --static-peer at " + static.String() +
@@ -96,9 +98,9 @@ func (c *Core) refusal(m answer) string {
 // preferred are the slots to claim before any other. First come those that the
 // driver prefers, within the range that is handed out. Then what this node held
 // last, and what it held before a reset.
-func (c *Core) preferred() []Slot {
-	var slots []Slot
-	low, high := c.Network().eligible()
+func (c *Core) preferred() []record.Slot {
+	var slots []record.Slot
+	low, high := c.Network().Eligible()
 	for _, p := range c.cfg.Prefer {
 		if s, ok := c.Network().SlotOf(p); ok && s >= low && s <= high {
 			slots = append(slots, s)

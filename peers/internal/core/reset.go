@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // A reset gives up a damaged network. The node keeps its identity and the count
@@ -12,8 +14,8 @@ import (
 
 // wish is a subnet of a network that was given up, and its holder there.
 type wish struct {
-	Subnet netip.Prefix `cbor:"1,keyasint"`
-	Node   NodeID       `cbor:"2,keyasint"`
+	Subnet netip.Prefix  `cbor:"1,keyasint"`
+	Node   record.NodeID `cbor:"2,keyasint"`
 }
 
 // wishFor is how long a lease holder keeps subnets for nodes that have not come
@@ -23,26 +25,26 @@ const wishFor = time.Hour
 
 // Given is what a reset gives up and keeps.
 type Given struct {
-	Network Network      // zero Prefix: the node was in none
-	Subnet  netip.Prefix // asked for again; zero: none is remembered
-	Others  int          // whose subnets are kept for them
+	Network record.Network // zero Prefix: the node was in none
+	Subnet  netip.Prefix   // asked for again; zero: none is remembered
+	Others  int            // whose subnets are kept for them
 }
 
 // Reset makes, from what the last start of a node left, the vault to begin with
 // after a reset. Either of the two may be nil, where it was lost. A table that
 // is damaged, or of another network, is passed over.
-func Reset(id NodeID, encodedVault, encodedTable []byte) (vaultAfter []byte, given Given, err error) {
-	return reset(id, encodedVault, encodedTable, ed25519Signer{})
+func Reset(id record.NodeID, encodedVault, encodedTable []byte) (vaultAfter []byte, given Given, err error) {
+	return reset(id, encodedVault, encodedTable, record.Ed25519{})
 }
 
-func reset(id NodeID, encodedVault, encodedTable []byte, signer signer) (vaultAfter []byte, given Given, err error) {
+func reset(id record.NodeID, encodedVault, encodedTable []byte, signer record.Signer) (vaultAfter []byte, given Given, err error) {
 	v := vaultOf(id, encodedTable, signer)
 	if encodedVault != nil {
 		if v, err = decodeVault(encodedVault); err != nil {
 			return nil, Given{}, err
 		}
 	}
-	after := vault{Format: vaultFormat, Start: min(v.Start, maxCounter-1), Endpoint: v.Endpoint, Gossip: v.Gossip, Wishes: v.wishes(id, v.tableLeases(encodedTable, signer))}
+	after := vault{Format: vaultFormat, Start: min(v.Start, record.MaxCounter-1), Endpoint: v.Endpoint, Gossip: v.Gossip, Wishes: v.wishes(id, v.tableLeases(encodedTable, signer))}
 	if given.Network = v.Network; !v.Network.Prefix.IsValid() {
 		after.Slot = v.Slot // it has left
 	}
@@ -53,18 +55,18 @@ func reset(id NodeID, encodedVault, encodedTable []byte, signer signer) (vaultAf
 			given.Others++
 		}
 	}
-	return mustEncode(after), given, nil
+	return record.Encode(after), given, nil
 }
 
 // wishes are the subnets that are known to be held, one a node, and this node's
 // own first. Those of an earlier reset stand until they are known better.
-func (v *vault) wishes(id NodeID, table []LeaseRecord) []wish {
+func (v *vault) wishes(id record.NodeID, table []record.LeaseRecord) []wish {
 	n := v.Network
 	if !n.Prefix.IsValid() {
 		return v.Wishes
 	}
 	var all []wish
-	add := func(s Slot, holder NodeID) {
+	add := func(s record.Slot, holder record.NodeID) {
 		if s == 0 || s >= n.Slots() || holder.IsZero() || len(all) >= maxPromises {
 			return
 		}
@@ -90,55 +92,55 @@ func (v *vault) wishes(id NodeID, table []LeaseRecord) []wish {
 
 // vaultOf is what the node table knows of a lost vault: network, start number
 // and subnet.
-func vaultOf(id NodeID, encodedTable []byte, signer signer) (v vault) {
-	s, err := decodeState(encodedTable)
+func vaultOf(id record.NodeID, encodedTable []byte, signer record.Signer) (v vault) {
+	s, err := record.DecodeState(encodedTable)
 	if err != nil {
 		return v
 	}
 	v.Network = s.Network
 	t := readTable(s, signer)
-	if n := t.nodes[id]; n != nil {
-		v.Start, v.Endpoint, v.Gossip = n.rec.Start, n.rec.Endpoint(), n.rec.Gossip()
+	if n := t.Nodes[id]; n != nil {
+		v.Start, v.Endpoint, v.Gossip = n.Rec.Start, n.Rec.Endpoint(), n.Rec.Gossip()
 	}
-	if l := t.heldBy(id); l != nil {
-		v.Slot = l.rec.Slot
+	if l := t.HeldBy(id); l != nil {
+		v.Slot = l.Rec.Slot
 	}
 	return v
 }
 
 // readTable is the table of a state; records in it that do not hold are left
 // out, as at a start.
-func readTable(s state, signer signer) *table {
-	t := newTable(s.Network, true, signer)
+func readTable(s record.State, signer record.Signer) *record.Table {
+	t := record.NewTable(s.Network, true, signer)
 	for _, raw := range s.Former {
-		t.takeFormer(raw)
+		t.TakeFormer(raw)
 	}
 	for _, raw := range s.Records {
-		_, _ = t.take(raw, nil)
+		_, _ = t.Take(raw, nil)
 	}
 	return t
 }
 
 // tableLeases are the leases of a node table, in ascending order of slots;
 // empty where the table cannot be read or is of another network.
-func (v *vault) tableLeases(encodedTable []byte, signer signer) []LeaseRecord {
-	s, err := decodeState(encodedTable)
+func (v *vault) tableLeases(encodedTable []byte, signer record.Signer) []record.LeaseRecord {
+	s, err := record.DecodeState(encodedTable)
 	if err != nil || s.Network.ID() != v.Network.ID() {
 		return nil
 	}
 	t := readTable(s, signer)
-	var leases []LeaseRecord
-	for _, slot := range t.sortedSlots() {
-		leases = append(leases, t.leases[slot].rec)
+	var leases []record.LeaseRecord
+	for _, slot := range t.SortedSlots() {
+		leases = append(leases, t.Leases[slot].Rec)
 	}
 	return leases
 }
 
 // keptFor is the node that a slot is kept for since a reset, zero without one
 // or where that is the claimant.
-func (c *Core) keptFor(s Slot, claimant NodeID) NodeID {
+func (c *Core) keptFor(s record.Slot, claimant record.NodeID) record.NodeID {
 	if len(c.vault.Wishes) == 0 || c.now >= wishFor {
-		return NodeID{}
+		return record.NodeID{}
 	}
 	subnet := c.Network().SubnetOf(s)
 	for _, w := range c.vault.Wishes {
@@ -146,20 +148,20 @@ func (c *Core) keptFor(s Slot, claimant NodeID) NodeID {
 			return w.Node
 		}
 	}
-	return NodeID{}
+	return record.NodeID{}
 }
 
 // dropWishes drops the wishes of nodes that hold a lease by now, and all of
 // them when their time is up. The next write of the vault has it: one kept too
 // long does no harm.
 func (c *Core) dropWishes() {
-	if len(c.vault.Wishes) == 0 || c.now < wishFor && c.wishesAt == c.table.leaseChanges {
+	if len(c.vault.Wishes) == 0 || c.now < wishFor && c.wishesAt == c.table.LeaseChanges {
 		return
 	}
-	c.wishesAt = c.table.leaseChanges
-	holders := map[NodeID]bool{}
-	for _, l := range c.table.leases {
-		holders[l.rec.Holder] = true
+	c.wishesAt = c.table.LeaseChanges
+	holders := map[record.NodeID]bool{}
+	for _, l := range c.table.Leases {
+		holders[l.Rec.Holder] = true
 	}
 	c.vault.Wishes = slices.DeleteFunc(c.vault.Wishes, func(w wish) bool {
 		return c.now >= wishFor || holders[w.Node]

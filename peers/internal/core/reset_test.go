@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // reset is what `flanneld reset` does to the files of a stopped host.
@@ -25,7 +27,7 @@ func TestAfterAResetOfAllEachHostHasItsOldSubnet(t *testing.T) {
 	for seed := range uint64(20) {
 		w := newWorld(t, seed, 8, func(_ int, c *Config) {
 			if c.MayFound {
-				c.Want = Network{Prefix: netip.MustParsePrefix("10.9.0.0/25"), SubnetLen: 28} // 7 slots
+				c.Want = record.Network{Prefix: netip.MustParsePrefix("10.9.0.0/25"), SubnetLen: 28} // 7 slots
 			}
 		})
 		old := w.hosts[:6]
@@ -88,7 +90,7 @@ func TestHostsThatAreResetAndStartAtOnceHaveTheirSubnets(t *testing.T) {
 func TestAResetKeepsSubnetsForAnHour(t *testing.T) {
 	w := newWorld(t, 4, 4, func(_ int, c *Config) {
 		if c.MayFound {
-			c.Want = Network{Prefix: netip.MustParsePrefix("10.9.0.0/26"), SubnetLen: 28} // 3 slots
+			c.Want = record.Network{Prefix: netip.MustParsePrefix("10.9.0.0/26"), SubnetLen: 28} // 3 slots
 		}
 	})
 	w.bootInTurn(w.hosts[:3])
@@ -130,10 +132,10 @@ func TestAResetTakesWhatADamagedTableLeaves(t *testing.T) {
 
 func FuzzReset(f *testing.F) {
 	id := testIdentity(1).ID()
-	n, _ := Network{}.withDefaults()
-	f.Add(mustEncode(vault{}), []byte(nil))
-	f.Add(mustEncode(vault{Network: n, Slot: 7, Leases: []promise{{Slot: 9, Epoch: 1, Claimant: testIdentity(2).ID()}}}), mustEncode(state{Network: n}))
-	f.Add(mustEncode(vault{Network: n, Slot: 1 << 30, Wishes: []wish{{Node: id}}}), []byte{0xff})
+	n, _ := record.Network{}.WithDefaults()
+	f.Add(record.Encode(vault{}), []byte(nil))
+	f.Add(record.Encode(vault{Network: n, Slot: 7, Leases: []promise{{Slot: 9, Epoch: 1, Claimant: testIdentity(2).ID()}}}), record.Encode(record.State{Network: n}))
+	f.Add(record.Encode(vault{Network: n, Slot: 1 << 30, Wishes: []wish{{Node: id}}}), []byte{0xff})
 	f.Fuzz(func(t *testing.T, vault, table []byte) {
 		after, given, err := Reset(id, vault, table)
 		if err != nil {

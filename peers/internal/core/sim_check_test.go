@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // The promises, by their numbers in the documents:
@@ -27,12 +29,12 @@ const (
 
 // deed is what is known for certain about a node's lease.
 type deed struct {
-	slot      Slot     // 0: none that it has a right to
-	free      bool     // it may change: it was given up, or the disk was exchanged
-	forgotten bool     // since it was granted
-	granted   bool     // perhaps written, though nobody saw it confirmed
-	electors  []NodeID // who decided about it
-	host      *host    // who confirmed it
+	slot      record.Slot     // 0: none that it has a right to
+	free      bool            // it may change: it was given up, or the disk was exchanged
+	forgotten bool            // since it was granted
+	granted   bool            // perhaps written, though nobody saw it confirmed
+	electors  []record.NodeID // who decided about it
+	host      *host           // who confirmed it
 }
 
 func (d *deed) mayHold() bool { return d.slot != 0 || d.granted }
@@ -40,7 +42,7 @@ func (d *deed) mayHold() bool { return d.slot != 0 || d.granted }
 // checks hold the network to the promises.
 type checks struct {
 	w     *world
-	deeds map[NodeID]*deed
+	deeds map[record.NodeID]*deed
 	// excuse is a fault after which conflicts can be made, and found: a disk
 	// exchanged, an expiry or a forget while not everyone can be reached. From
 	// then on an overlap is a broken promise only in a network that has been
@@ -64,11 +66,11 @@ type splitTruth struct {
 }
 
 func (k *checks) init(w *world) {
-	*k = checks{w: w, deeds: map[NodeID]*deed{}, wholeSince: -1, brokenAt: -1}
+	*k = checks{w: w, deeds: map[record.NodeID]*deed{}, wholeSince: -1, brokenAt: -1}
 	w.after(time.Second, k.watch)
 }
 
-func (k *checks) deed(id NodeID) *deed {
+func (k *checks) deed(id record.NodeID) *deed {
 	d := k.deeds[id]
 	if d == nil {
 		d = &deed{}
@@ -87,10 +89,10 @@ func (k *checks) excuses(why string) {
 // seen is what was observed of a host's claim last.
 type seen struct {
 	phase phase
-	slot  Slot
+	slot  record.Slot
 	epoch uint64
 	since time.Duration // of this claim
-	lease Slot          // in the vault this start began with
+	lease record.Slot   // in the vault this start began with
 }
 
 // booted begins the observation of a start.
@@ -141,9 +143,9 @@ func (k *checks) observe(h *host) {
 }
 
 // owns reports whether the host's own table has it as the slot's holder.
-func (h *host) owns(s Slot) bool {
-	l := h.core.table.leases[s]
-	return l != nil && l.rec.Holder == h.id
+func (h *host) owns(s record.Slot) bool {
+	l := h.core.table.Leases[s]
+	return l != nil && l.Rec.Holder == h.id
 }
 
 // granted checks promises 3 and 4.
@@ -163,7 +165,7 @@ func (k *checks) granted(h *host, was seen) {
 	if s == nil || k.excuse != "" || k.expirable || was.phase == phaseAsking && was.since < s.cut.since {
 		return
 	}
-	if slices.ContainsFunc(h.core.electors(), func(id NodeID) bool { return k.deed(id).forgotten }) {
+	if slices.ContainsFunc(h.core.electors(), func(id record.NodeID) bool { return k.deed(id).forgotten }) {
 		return // one that was struck out, and started where it cannot hear of that
 	}
 	side, in := s.cut.whole[h.index], 0
@@ -190,7 +192,7 @@ func (k *checks) onlyHolder(h *host) bool {
 }
 
 // hostOf is the host that has an identity; of clones, the first.
-func (w *world) hostOf(id NodeID) *host {
+func (w *world) hostOf(id record.NodeID) *host {
 	for _, h := range w.hosts {
 		if h.id == id {
 			return h
@@ -220,7 +222,7 @@ func (k *checks) confirmed(h *host) {
 }
 
 // compare checks promise 1 for a lease that was just confirmed.
-func (k *checks) compare(h *host, slot Slot) {
+func (k *checks) compare(h *host, slot record.Slot) {
 	w := k.w
 	if k.excuse == "" && !k.expirable {
 		w.tally[checkedOverlap]++
@@ -312,7 +314,7 @@ func (k *checks) disturb() { k.wholeSince = -1 }
 // searchOverlaps checks promise 1 in a network that has been whole for long.
 func (k *checks) searchOverlaps() {
 	k.w.tally[checkedWhole]++
-	holders := map[Slot]*host{}
+	holders := map[record.Slot]*host{}
 	for _, h := range k.w.hosts {
 		s, ok := h.holding()
 		if !ok {
@@ -403,14 +405,14 @@ func (k *checks) keepsRoutes() {
 	if k.expirable || k.excuse != "" || k.apart {
 		return
 	}
-	for _, id := range slices.SortedFunc(maps.Keys(k.deeds), compareIDs) {
+	for _, id := range slices.SortedFunc(maps.Keys(k.deeds), record.CompareIDs) {
 		d := k.deeds[id]
 		if !d.keptDead(id) {
 			continue
 		}
 		for _, h := range k.w.live() {
 			k.w.tally[checkedRoute]++
-			if l := h.core.table.leases[d.slot]; (l == nil || l.rec.Holder != id) && !(h.core.rank(d.slot) < 2 && k.w.keptFor(d.slot, id)) {
+			if l := h.core.table.Leases[d.slot]; (l == nil || l.Rec.Holder != id) && !(h.core.rank(d.slot) < 2 && k.w.keptFor(d.slot, id)) {
 				k.w.breaks("6", "%s has dropped slot %d of the dead %s", h.config.Name, d.slot, d.host.config.Name)
 			}
 		}
@@ -418,7 +420,7 @@ func (k *checks) keepsRoutes() {
 }
 
 // keptFor reports whether somebody who runs, and whose table was lost, promises a slot to nobody but its holder.
-func (w *world) keptFor(s Slot, id NodeID) bool {
+func (w *world) keptFor(s record.Slot, id record.NodeID) bool {
 	return slices.ContainsFunc(w.live(), func(h *host) bool {
 		p := h.core.promiseFor(s)
 		return p != nil && p.Claimant == id
@@ -426,7 +428,7 @@ func (w *world) keptFor(s Slot, id NodeID) bool {
 }
 
 // keptDead reports whether it is of a dead host.
-func (d *deed) keptDead(id NodeID) bool {
+func (d *deed) keptDead(id record.NodeID) bool {
 	h := d.host
 	return d.slot != 0 && !d.free && !d.forgotten && h.core == nil && h.id == id
 }
@@ -467,7 +469,7 @@ func (w *world) unequal() string {
 func (w *world) probeRound() time.Duration { return time.Duration(len(w.hosts)) * probeEvery }
 
 // runs reports whether a node runs, be it as a clone.
-func (w *world) runs(id NodeID) bool {
+func (w *world) runs(id record.NodeID) bool {
 	return slices.ContainsFunc(w.hosts, func(h *host) bool { return h.id == id && h.core != nil })
 }
 
@@ -503,7 +505,7 @@ func (h *host) noneFree() bool {
 	if slot, ok := c.pinned(); ok {
 		return h.w.heldFor(slot) || h.w.promisedAway(slot)
 	}
-	low, high := c.Network().eligible()
+	low, high := c.Network().Eligible()
 	for s := low; s <= high; s++ {
 		if !h.w.heldFor(s) && !h.w.promisedAway(s) {
 			return false
@@ -514,13 +516,13 @@ func (h *host) noneFree() bool {
 
 // heldFor reports whether anybody who runs takes a slot for held: one that has
 // restarted counts the lease TTL of the dead anew.
-func (w *world) heldFor(s Slot) bool {
+func (w *world) heldFor(s record.Slot) bool {
 	return slices.ContainsFunc(w.hosts, func(h *host) bool { return h.core != nil && h.core.table != nil && h.core.rank(s) == 3 })
 }
 
 // promisedAway reports whether a slot is promised to somebody who is not there:
 // it may have confirmed its lease before it died, so its lease TTL has to pass.
-func (w *world) promisedAway(s Slot) bool {
+func (w *world) promisedAway(s record.Slot) bool {
 	for _, h := range w.hosts {
 		if h.core == nil {
 			continue
@@ -543,7 +545,7 @@ func (h *host) noMajority() bool {
 	if c.table == nil {
 		return false
 	}
-	if len(c.table.leases) == 0 { // nobody is left who remembers any
+	if len(c.table.Leases) == 0 { // nobody is left who remembers any
 		return true
 	}
 	if !h.met && !h.hasCompany() { // those it knows may have a majority
@@ -561,8 +563,8 @@ func (h *host) noMajority() bool {
 }
 
 // owedTo counts the nodes that do not run, and may hold a lease by a promise of a holder that does.
-func (w *world) owedTo(holders []NodeID) int {
-	owed := map[NodeID]bool{}
+func (w *world) owedTo(holders []record.NodeID) int {
+	owed := map[record.NodeID]bool{}
 	for _, h := range w.hosts {
 		if h.core == nil || !slices.Contains(holders, h.id) {
 			continue
@@ -585,13 +587,13 @@ func (w *world) difference() string {
 			continue
 		}
 		hosts++
-		for _, raw := range h.core.table.records(1<<buckets - 1) {
+		for _, raw := range h.core.table.Records(1<<record.Parts - 1) {
 			all[string(raw)]++
 		}
 	}
 	for _, raw := range slices.Sorted(maps.Keys(all)) {
-		e, _ := openEnvelope([]byte(raw))
-		if all[raw] < hosts && e.Kind != kindForget {
+		e, _ := record.OpenEnvelope([]byte(raw))
+		if all[raw] < hosts && e.Kind != record.KindForget {
 			return fmt.Sprintf(", for one %s is with %d of %d", describeRecords(w, [][]byte{[]byte(raw)}), all[raw], hosts)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"crypto/ed25519"
 	"slices"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // damage is a protocol broken on purpose, to see that the simulator notices. It
@@ -51,14 +53,14 @@ var damages = []damage{
 	{name: "no fsync: the disk answers before it is written", within: 2000, noSync: true},
 	{name: "no epoch rule: a holder promises a slot twice", within: 2000, onMessage: forgetPromise},
 	{name: "no epoch rule: the lease that was known first stays", within: 500, strain: expiring, onInput: func(h *host) {
-		keepLeases(h, func(old, now *LeaseRecord) bool { return now.Epoch > old.Epoch })
+		keepLeases(h, func(old, now *record.LeaseRecord) bool { return now.Epoch > old.Epoch })
 	}},
 	{name: "no majority: one promise is enough", within: 1000, onInput: oneIsEnough},
 	{name: "no join before the claim", within: 1000, onBoot: func(h *host) {
 		h.do(func(now Time) { h.core.Joined(now) })
 	}},
 	{name: "a tie-break that differs by node", within: 5000, strain: cutting, onInput: func(h *host) {
-		keepLeases(h, func(old, now *LeaseRecord) bool { return now.Epoch == old.Epoch && h.index%2 == 1 })
+		keepLeases(h, func(old, now *record.LeaseRecord) bool { return now.Epoch == old.Epoch && h.index%2 == 1 })
 	}},
 	{name: "a refusal is ignored", within: 5000, onMessage: dropRefusal},
 	{name: "an epoch that was given back is promised again", within: 5000, onInput: func(h *host) {
@@ -69,7 +71,7 @@ var damages = []damage{
 	{name: "no signature is checked", within: 500, strain: lying, onBoot: func(h *host) {
 		h.core.cfg.signer = believer{h.signer()}
 		if t := h.core.table; t != nil {
-			t.signer = h.core.cfg.signer
+			t.Signer = h.core.cfg.signer
 		}
 	}},
 	{name: "no bound on jumps", within: 500, strain: lying, onBoot: func(h *host) { h.core.gate = anyJump{h.core.judge} }},
@@ -78,31 +80,33 @@ var damages = []damage{
 }
 
 // believer takes every signature for good.
-type believer struct{ signer }
+type believer struct{ record.Signer }
 
-func (believer) verify(ed25519.PublicKey, []byte, []byte) bool { return true }
+func (believer) Verify(ed25519.PublicKey, []byte, []byte) bool { return true }
 
 // anyJump is a judge that lets counters rise as far as they like.
 type anyJump struct{ *judge }
 
-func (g anyJump) lease(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte) bool {
+func (g anyJump) Lease(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord, raw []byte) bool {
 	return g.trusted || g.believes(old, rec, raw)
 }
 
 // anyForget is a judge that takes the word of a holder that a node is no more.
 type anyForget struct{ *judge }
 
-func (g anyForget) lease(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte) bool {
-	return rec.Holder.IsZero() && g.hasSay(NodeIDOf(rec.Key)) || g.judge.lease(old, rec, raw)
+func (g anyForget) Lease(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord, raw []byte) bool {
+	return rec.Holder.IsZero() && g.hasSay(record.NodeIDOf(rec.Key)) || g.judge.Lease(old, rec, raw)
 }
 
-func (g anyForget) forget(rec *ForgetRecord, _ []byte) bool { return g.hasSay(NodeIDOf(rec.Key)) }
+func (g anyForget) Forget(rec *record.ForgetRecord, _ []byte) bool {
+	return g.hasSay(record.NodeIDOf(rec.Key))
+}
 
 // anyLease is a judge that believes each node about its own lease.
 type anyLease struct{ *judge }
 
-func (g anyLease) lease(old *stored[LeaseRecord], rec *LeaseRecord, raw []byte) bool {
-	return g.trusted || !rec.Holder.IsZero() && g.jumps(old, rec) || g.judge.lease(old, rec, raw)
+func (g anyLease) Lease(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord, raw []byte) bool {
+	return g.trusted || !rec.Holder.IsZero() && g.jumps(old, rec) || g.judge.Lease(old, rec, raw)
 }
 
 // expiring has the dead lose their leases, few subnets, and the dead come back.
@@ -124,24 +128,24 @@ func cutting(p *plan) {
 // forgetPromise makes a holder forget what it has promised to others.
 func forgetPromise(h *host, msg []byte) []byte {
 	kind, body, err := splitMessage(msg)
-	if err != nil || kind != msgAsk {
+	if err != nil || kind != record.MsgAsk {
 		return msg
 	}
-	m, v, from := decoded[ask](body), &h.core.vault, Sender(msg)
+	m, v, from := decoded[record.Ask](body), &h.core.vault, record.Sender(msg)
 	v.Promises = slices.DeleteFunc(v.Promises, func(p promise) bool { return p.Slot == m.Slot && p.Claimant != from })
 	return msg
 }
 
 // keepLeases brings back leases that were overruled.
-func keepLeases(h *host, keep func(old, now *LeaseRecord) bool) {
+func keepLeases(h *host, keep func(old, now *record.LeaseRecord) bool) {
 	t := h.core.table
 	if h.known == nil {
-		h.known = map[Slot]*stored[LeaseRecord]{}
+		h.known = map[record.Slot]*record.Stored[record.LeaseRecord]{}
 	}
-	for s, l := range t.leases {
+	for s, l := range t.Leases {
 		old := h.known[s]
-		if old != nil && old != l && old.rec.Holder != l.rec.Holder && !old.rec.Holder.IsZero() && !l.rec.Holder.IsZero() && keep(&old.rec, &l.rec) {
-			t.putLease(old)
+		if old != nil && old != l && old.Rec.Holder != l.Rec.Holder && !old.Rec.Holder.IsZero() && !l.Rec.Holder.IsZero() && keep(&old.Rec, &l.Rec) {
+			t.PutLease(old)
 			continue
 		}
 		h.known[s] = l
@@ -155,11 +159,11 @@ func oneIsEnough(h *host) {
 		return
 	}
 	for _, v := range k.votes {
-		if v != promised {
+		if v != record.Promised {
 			continue
 		}
 		for _, id := range h.core.electors() {
-			k.votes[id] = promised
+			k.votes[id] = record.Promised
 		}
 		h.do(func(Time) { h.core.decide() })
 		return
@@ -167,8 +171,8 @@ func oneIsEnough(h *host) {
 }
 
 func dropRefusal(_ *host, msg []byte) []byte {
-	if kind, body, err := splitMessage(msg); err == nil && kind == msgAnswer {
-		if v := decoded[answer](body).Verdict; v == held || v == taken || v == stale {
+	if kind, body, err := splitMessage(msg); err == nil && kind == record.MsgAnswer {
+		if v := decoded[record.Answer](body).Verdict; v == record.Held || v == record.Taken || v == record.Stale {
 			return nil
 		}
 	}
@@ -177,8 +181,8 @@ func dropRefusal(_ *host, msg []byte) []byte {
 
 // dropReminder leaves a claimant in the dark about promises it has no use for.
 func dropReminder(h *host, msg []byte) []byte {
-	if kind, body, err := splitMessage(msg); err == nil && kind == msgAnswer {
-		if m := decoded[answer](body); m.Verdict == promised && !h.core.wants(m.Slot, m.Claim) {
+	if kind, body, err := splitMessage(msg); err == nil && kind == record.MsgAnswer {
+		if m := decoded[record.Answer](body); m.Verdict == record.Promised && !h.core.wants(m.Slot, m.Claim) {
 			return nil
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // TestFigures is `make sim NODES=1000`: what a large network takes, in virtual
@@ -19,7 +21,7 @@ func TestFigures(t *testing.T) {
 	before := heap()
 	w := newWorld(t, *simSeed, n, func(i int, c *Config) {
 		if i == 0 {
-			c.Want = Network{Prefix: netip.MustParsePrefix("10.0.0.0/12"), SubnetLen: 24}
+			c.Want = record.Network{Prefix: netip.MustParsePrefix("10.0.0.0/12"), SubnetLen: 24}
 		}
 	})
 	w.links.base = time.Millisecond
@@ -86,7 +88,7 @@ func changes(w *world, times int) {
 		for len(unaware) > 0 && w.now-begin < time.Minute {
 			w.run(10 * time.Millisecond)
 			unaware = slices.DeleteFunc(unaware, func(o *host) bool {
-				knows := o.core.table.nodes[h.id].rec.Endpoint() == want
+				knows := o.core.table.Nodes[h.id].Rec.Endpoint() == want
 				if knows && o != h {
 					each = append(each, w.now-begin)
 				}

@@ -6,14 +6,16 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // host is a machine: an identity, a disk, and, while it runs, a daemon.
 type host struct {
 	w        *world
 	index    int
-	identity Identity
-	id       NodeID
+	identity record.Identity
+	id       record.NodeID
 	config   Config
 	place    int // its address
 	seeds    []*host
@@ -39,9 +41,9 @@ type host struct {
 	fatal   error
 	logs    []string
 
-	seen  seen                          // of its claim, by the checks
-	known map[Slot]*stored[LeaseRecord] // see keepLeases
-	met   bool                          // this start has had another node's state
+	seen  seen                                               // of its claim, by the checks
+	known map[record.Slot]*record.Stored[record.LeaseRecord] // see keepLeases
+	met   bool                                               // this start has had another node's state
 
 	sent         int64 // bytes
 	sentMessages int64
@@ -248,7 +250,7 @@ const maxFrame = 1232
 
 // send carries a message to a node where gossip says it is, or, where gossip
 // knows nothing, to where it wrote from.
-func (h *host) send(to NodeID, msg []byte) {
+func (h *host) send(to record.NodeID, msg []byte) {
 	place, ok := h.swim.placeOf(to)
 	if !ok || !h.up {
 		return
@@ -275,7 +277,7 @@ func (h *host) send(to NodeID, msg []byte) {
 	}
 }
 
-func (h *host) receive(from NodeID, at int, msg []byte) {
+func (h *host) receive(from record.NodeID, at int, msg []byte) {
 	h.w.trace.mix(uint64(h.w.now), uint64(h.index), uint64(crc(msg)))
 	if at != 0 {
 		h.swim.wrote(from, at)
@@ -297,13 +299,13 @@ func (h *host) receive(from NodeID, at int, msg []byte) {
 }
 
 // merge takes in another node's state, as it comes with a join.
-func (h *host) merge(from NodeID, state []byte) {
+func (h *host) merge(from record.NodeID, state []byte) {
 	if len(state) == 0 || from == h.id {
 		return
 	}
 	h.do(func(now Time) {
 		switch err := h.core.Merge(now, from, state); {
-		case errors.Is(err, ErrOtherNetwork):
+		case errors.Is(err, record.ErrOtherNetwork):
 			h.w.breaks("3", "%s is in another network than %s", h.config.Name, from.Short())
 		case errors.Is(err, ErrNetworkParameters):
 			h.fail(err)
@@ -392,7 +394,7 @@ func (h *host) farewell(e Effects) {
 }
 
 // forget strikes out another node.
-func (h *host) forget(id NodeID) (err error) {
+func (h *host) forget(id record.NodeID) (err error) {
 	w := h.w
 	h.do(func(now Time) {
 		if err = h.core.Forget(now, id); err != nil {
@@ -421,7 +423,7 @@ func (h *host) loseVault() {
 }
 
 // holding is the slot this host has confirmed, if its daemon runs.
-func (h *host) holding() (Slot, bool) {
+func (h *host) holding() (record.Slot, bool) {
 	if h.core == nil || h.core.claim.phase != phaseConfirmed || h.leaving {
 		return 0, false
 	}

@@ -3,6 +3,8 @@ package core
 import (
 	"slices"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // liar is a party that says what is not true. A stranger has an identity and
@@ -10,10 +12,10 @@ import (
 // daemon works as it should except for what it is made to say here.
 type liar struct {
 	w    *world
-	by   Identity
+	by   record.Identity
 	host *host // nil: a stranger
 	// sybils are identities of its own that it speaks for besides.
-	sybils []Identity
+	sybils []record.Identity
 	heard  []recorded // messages of others, to be repeated
 	sent   uint64
 }
@@ -117,31 +119,31 @@ func (l *liar) tell(to *host, msg []byte) {
 }
 
 // rumour announces a record to all hosts.
-func (l *liar) rumour(kind recordKind, rec any, by Identity) {
+func (l *liar) rumour(kind record.Kind, rec any, by record.Identity) {
 	t := l.network()
 	if t == nil {
 		return
 	}
-	raw := by.seal(l.w.hosts[0].signer(), t.netID, kind, rec)
+	raw := by.Seal(l.w.hosts[0].signer(), t.NetID, kind, rec)
 	for _, h := range l.w.hosts {
 		if h.up && h != l.host && h.core.table != nil {
-			l.tell(h, encodeRumour(raw))
+			l.tell(h, record.EncodeRumour(raw))
 			if l.host != nil { // as a part of its table, which it stands for
-				l.tell(h, l.message(h, l.by, msgRecords, records{Records: [][]byte{raw}}))
+				l.tell(h, l.message(h, l.by, record.MsgRecords, record.Records{Records: [][]byte{raw}}))
 			}
 		}
 	}
 }
 
-func (h *host) signer() signer {
+func (h *host) signer() record.Signer {
 	if h.config.signer == nil {
-		return ed25519Signer{}
+		return record.Ed25519{}
 	}
 	return h.config.signer
 }
 
 // network is a table of the network: a liar listens.
-func (l *liar) network() *table {
+func (l *liar) network() *record.Table {
 	for _, h := range l.w.hosts {
 		if h.up && h.core.table != nil {
 			return h.core.table
@@ -151,31 +153,31 @@ func (l *liar) network() *table {
 }
 
 // message is signed by the one identity and says that it is of another.
-func (l *liar) message(to *host, as Identity, kind messageKind, body any) []byte {
+func (l *liar) message(to *host, as record.Identity, kind record.MessageKind, body any) []byte {
 	l.sent++
-	m := messageOf(as, to.core.table.netID, to.id, 1<<30, l.sent, kind)
-	return m.seal(l.w.hosts[0].signer(), l.by.Key, body)
+	m := messageOf(as, to.core.table.NetID, to.id, 1<<30, l.sent, kind)
+	return m.Seal(l.w.hosts[0].signer(), l.by.Key, body)
 }
 
 // victim returns another host that has been up for a while, as all others see
 // it, and what it holds. A member may rightly say of a host that is dead, or
 // just back, that it is to be forgotten.
-func (l *liar) victim() (*host, *LeaseRecord) {
+func (l *liar) victim() (*host, *record.LeaseRecord) {
 	w := l.w
 	v := w.someHost(func(h *host) bool { return h != l.host && h.confirmed() && w.everybodySees(h.id) })
 	if v == nil {
 		return nil, nil
 	}
-	lease := v.core.table.leases[v.core.claim.slot]
+	lease := v.core.table.Leases[v.core.claim.slot]
 	if lease == nil {
 		return nil, nil
 	}
-	return v, &lease.rec
+	return v, &lease.Rec
 }
 
 // everybodySees reports whether a node has been up for a while for all others, and
 // all others for it.
-func (w *world) everybodySees(id NodeID) bool {
+func (w *world) everybodySees(id record.NodeID) bool {
 	for _, h := range w.hosts {
 		if h.core != nil && h.core.table != nil && !h.core.judge.isSettled(id) {
 			return false
@@ -184,7 +186,7 @@ func (w *world) everybodySees(id NodeID) bool {
 	return true
 }
 
-var highCounters = []uint64{1, 2, maxJump, maxJump + 1, maxCounter - 1, maxCounter, 1<<64 - 1}
+var highCounters = []uint64{1, 2, maxJump, maxJump + 1, record.MaxCounter - 1, record.MaxCounter, 1<<64 - 1}
 
 // free ends the lease of a live node, in a record or in a node's own name.
 func (l *liar) free(*host) {
@@ -193,18 +195,18 @@ func (l *liar) free(*host) {
 		return
 	}
 	free := *lease
-	free.Holder, free.Freed, free.Granted, free.Key = NodeID{}, v.id, lease.grantEpoch(), l.by.Public()
+	free.Holder, free.Freed, free.Granted, free.Key = record.NodeID{}, v.id, lease.GrantEpoch(), l.by.Public()
 	free.Epoch = lease.Epoch + pick(l.w, highCounters...)
 	if l.w.chance(0.3) {
 		free.Key = v.identity.Public()
 	}
-	l.rumour(kindLease, free, l.by)
+	l.rumour(record.KindLease, free, l.by)
 }
 
 // forget strikes out a live node.
 func (l *liar) forget(*host) {
 	if v, _ := l.victim(); v != nil {
-		l.rumour(kindForget, ForgetRecord{
+		l.rumour(record.KindForget, record.ForgetRecord{
 			Node: v.id, Start: v.core.StartNumber() + pick(l.w, highCounters...) - 1, Key: l.by.Public(), Faded: l.w.chance(0.3),
 		}, l.by)
 	}
@@ -220,12 +222,13 @@ func (l *liar) vote(to *host) {
 		if h == to || h == l.host && h != nil {
 			continue
 		}
-		a := answer{
-			Slot: k.slot, Epoch: k.epoch, Claim: k.number, Verdict: pick(l.w, promised, held, taken, stale), Seen: pick(l.w, highCounters...),
+		a := record.Answer{
+			Slot: k.slot, Epoch: k.epoch, Claim: k.number, Verdict: pick(l.w, record.Promised, record.Held, record.Taken, record.Stale), Seen: pick(l.w, highCounters...),
 			Holders: to.core.holdersHash(),
 		}
-		a.Voucher = l.w.hosts[0].signer().sign(l.by.Key, grant{k.slot, k.epoch, to.id, k.number, k.ordinal, false}.bytes(to.core.table.netID))
-		l.tell(to, l.message(to, h.identity, msgAnswer, a))
+		promised := record.Grant{Slot: k.slot, Epoch: k.epoch, Claimant: to.id, Claim: k.number, Ordinal: k.ordinal}
+		a.Voucher = l.w.hosts[0].signer().Sign(l.by.Key, promised.Bytes(to.core.table.NetID))
+		l.tell(to, l.message(to, h.identity, record.MsgAnswer, a))
 	}
 }
 
@@ -234,7 +237,7 @@ func (l *liar) withdraw(to *host) {
 	for _, p := range to.core.vault.Promises {
 		for _, h := range l.w.hosts {
 			if h.id == p.Claimant && h != l.host {
-				l.tell(to, l.message(to, h.identity, msgWithdraw, withdraw{Slot: p.Slot, Claim: 1<<64 - 1}))
+				l.tell(to, l.message(to, h.identity, record.MsgWithdraw, record.Withdraw{Slot: p.Slot, Claim: 1<<64 - 1}))
 			}
 		}
 	}
@@ -269,7 +272,7 @@ func (l *liar) grab(*host) {
 }
 
 // everybodyProves reports whether a lease is strong for all hosts.
-func (w *world) everybodyProves(lease *LeaseRecord) bool {
+func (w *world) everybodyProves(lease *record.LeaseRecord) bool {
 	for _, h := range w.hosts {
 		if h.core != nil && h.core.table != nil && !h.core.judge.isStrong(lease) {
 			return false
@@ -285,7 +288,7 @@ func (l *liar) isSenior() bool {
 }
 
 // claim makes a lease that no holder has granted.
-func (l *liar) claim(s Slot, epoch, ordinal uint64, free bool) {
+func (l *liar) claim(s record.Slot, epoch, ordinal uint64, free bool) {
 	t := l.network()
 	if t == nil || epoch == 0 {
 		return
@@ -294,38 +297,38 @@ func (l *liar) claim(s Slot, epoch, ordinal uint64, free bool) {
 	if !free && l.w.chance(0.3) {
 		as = l.by
 	}
-	r := LeaseRecord{
+	r := record.LeaseRecord{
 		Slot: s, Epoch: epoch, Holder: as.ID(), Ordinal: ordinal, Electors: uint32(pick(l.w, 0, 1, 5)), Promises: 5, Claim: 7,
 		Pinned: l.w.chance(0.5), Key: as.Public(),
 	}
 	if free {
-		r.Holder, r.Freed, r.Granted = NodeID{}, as.ID(), epoch-1
+		r.Holder, r.Freed, r.Granted = record.NodeID{}, as.ID(), epoch-1
 	}
-	g := grantOf(&r)
-	for _, id := range append([]Identity{l.by}, l.sybils...) {
+	g := record.GrantOf(&r)
+	for _, id := range append([]record.Identity{l.by}, l.sybils...) {
 		by := id.ID()
-		r.Vouchers = append(append(r.Vouchers, by[:]...), l.w.hosts[0].signer().sign(id.Key, g.bytes(t.netID))...)
+		r.Vouchers = append(append(r.Vouchers, by[:]...), l.w.hosts[0].signer().Sign(id.Key, g.Bytes(t.NetID))...)
 	}
 	if l.host == nil {
-		r.Vouchers = r.Vouchers[voucherLen:] // its own is among the sybils
+		r.Vouchers = r.Vouchers[record.VoucherLen:] // its own is among the sybils
 	}
-	l.rumour(kindLease, r, as)
+	l.rumour(record.KindLease, r, as)
 }
 
 // burn makes a slot that no node holds useless, by an epoch that none is above.
 func (l *liar) burn(to *host) {
-	low, high := to.core.Network().eligible()
-	s := low + Slot(l.w.rand.IntN(int(high-low)+1))
+	low, high := to.core.Network().Eligible()
+	s := low + record.Slot(l.w.rand.IntN(int(high-low)+1))
 	if to.core.rank(s) < 3 {
-		l.claim(s, pick[uint64](l.w, maxCounter, maxCounter-1), to.core.table.maxOrdinal(), true)
+		l.claim(s, pick[uint64](l.w, record.MaxCounter, record.MaxCounter-1), to.core.table.MaxOrdinal(), true)
 	}
 }
 
 // makeUp announces nodes that do not exist.
 func (l *liar) makeUp(*host) {
-	at := endpointsOf(addressOf(60000+l.w.rand.IntN(5000), 8285))
+	at := record.EndpointsOf(addressOf(60000+l.w.rand.IntN(5000), 8285))
 	as := pick(l.w, l.sybils...)
-	l.rumour(kindNode, NodeRecord{
+	l.rumour(record.KindNode, record.NodeRecord{
 		Key: as.Public(), Start: pick(l.w, highCounters...), Version: 1, Name: pick(l.w, "made up", "a\nMAINPID=1"), Endpoints: at, GossipEndpoints: at,
 		Left: l.w.chance(0.2), ProtocolMin: 2, ProtocolMax: 2,
 	}, as)
@@ -337,7 +340,7 @@ func (h *host) lies(msg []byte) []byte {
 	if l == nil {
 		return msg
 	}
-	if kind, _, err := splitMessage(msg); err == nil && kind == msgAsk && h.w.chance(0.3) {
+	if kind, _, err := splitMessage(msg); err == nil && kind == record.MsgAsk && h.w.chance(0.3) {
 		return nil
 	}
 	return forgetPromise(h, msg)

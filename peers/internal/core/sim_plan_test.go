@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // plan is one schedule: how large the network is, what goes wrong in it, how
@@ -32,9 +34,9 @@ var allFaults = []fault{
 }
 
 // seedNetwork is the network of a plan, with so many subnets to hand out.
-func seedNetwork(slots int) Network {
+func seedNetwork(slots int) record.Network {
 	prefix := netip.MustParsePrefix("10.9.0.0/16")
-	n := Network{Prefix: prefix, SubnetLen: 24}
+	n := record.Network{Prefix: prefix, SubnetLen: 24}
 	n.SubnetMin = netip.AddrFrom4([4]byte{10, 9, 1, 0})
 	n.SubnetMax = netip.AddrFrom4([4]byte{10, 9, byte(slots), 0})
 	return n
@@ -94,9 +96,9 @@ func newPlan(seed uint64, nodes int) *plan {
 	return p
 }
 
-func wantFor(n, slots int) Network {
+func wantFor(n, slots int) record.Network {
 	if n > 200 {
-		return Network{Prefix: netip.MustParsePrefix("10.0.0.0/12"), SubnetLen: 24}
+		return record.Network{Prefix: netip.MustParsePrefix("10.0.0.0/12"), SubnetLen: 24}
 	}
 	return seedNetwork(slots)
 }
@@ -546,8 +548,8 @@ func (p *plan) forget() {
 	if h == nil || h.core.table == nil {
 		return
 	}
-	var dead []NodeID
-	for _, id := range h.core.table.sortedNodes() {
+	var dead []record.NodeID
+	for _, id := range h.core.table.SortedNodes() {
 		if id != h.id && !h.core.member(id).up {
 			dead = append(dead, id)
 		}
@@ -568,7 +570,7 @@ func (p *plan) pin() {
 	w := p.w
 	w.tally[pinned]++
 	n := seedNetwork(8)
-	h.config.Pin = n.SubnetOf(Slot(1 + w.rand.IntN(8)))
+	h.config.Pin = n.SubnetOf(record.Slot(1 + w.rand.IntN(8)))
 	w.trace.line(w, h, "is pinned to %s", h.config.Pin)
 	w.checks.deed(h.id).free = true
 	h.boot()

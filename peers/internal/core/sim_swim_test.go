@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // Gossip membership after SWIM, with memberlist's rules and the daemon's
@@ -37,7 +39,7 @@ const (
 // peer is a member as one host sees it. A start of a node outdoes the earlier
 // ones; within a start the incarnation says which news is newer.
 type peer struct {
-	id       NodeID
+	id       record.NodeID
 	gen      uint64
 	inc      uint32
 	place    int
@@ -62,11 +64,11 @@ type swim struct {
 	h       *host
 	self    peer
 	peers   []*peer
-	byID    map[NodeID]*peer
+	byID    map[record.NodeID]*peer
 	news    []*rumour
 	telling bool
 	probing int
-	wrotes  map[NodeID]int // where somebody unknown wrote from
+	wrotes  map[record.NodeID]int // where somebody unknown wrote from
 
 	beginAt, probeAt, syncAt, joinAt time.Duration
 	suspects                         int
@@ -76,7 +78,7 @@ func newSwim(h *host) swim {
 	w := h.w
 	s := swim{
 		h: h, self: peer{id: h.id, gen: w.boots, place: h.place, instance: h.config.Instance},
-		byID: map[NodeID]*peer{}, wrotes: map[NodeID]int{}, beginAt: w.now,
+		byID: map[record.NodeID]*peer{}, wrotes: map[record.NodeID]int{}, beginAt: w.now,
 	}
 	s.probing = w.rand.IntN(1 << 16) // each goes round in an order of its own
 	s.probeAt = w.now + w.between(0, probeEvery)
@@ -239,7 +241,7 @@ func (s *swim) hear(p *peer) {
 	if old == nil {
 		old = &peer{id: p.id, failedAt: -1}
 		s.byID[p.id] = old
-		i, _ := slices.BinarySearchFunc(s.peers, p.id, func(o *peer, id NodeID) int { return compareIDs(o.id, id) })
+		i, _ := slices.BinarySearchFunc(s.peers, p.id, func(o *peer, id record.NodeID) int { return record.CompareIDs(o.id, id) })
 		s.peers = slices.Insert(s.peers, i, old)
 	}
 	if old.gen != p.gen || p.state == swimAlive {
@@ -344,7 +346,7 @@ func (s *swim) show(p *peer) {
 
 // placeOf is where to write to a node: where gossip says it is, or where it
 // wrote from.
-func (s *swim) placeOf(id NodeID) (int, bool) {
+func (s *swim) placeOf(id record.NodeID) (int, bool) {
 	if p := s.byID[id]; p != nil && p.state <= swimSuspect {
 		return p.place, true
 	}
@@ -352,7 +354,7 @@ func (s *swim) placeOf(id NodeID) (int, bool) {
 	return place, ok
 }
 
-func (s *swim) wrote(id NodeID, place int) {
+func (s *swim) wrote(id record.NodeID, place int) {
 	if p := s.byID[id]; p == nil || p.state > swimSuspect {
 		s.wrotes[id] = place
 	}
@@ -451,7 +453,7 @@ func (s *swim) take(packet []*rumour) {
 			about := *r.about
 			s.hear(&about)
 		} else {
-			s.h.receive(NodeID{}, 0, r.msg)
+			s.h.receive(record.NodeID{}, 0, r.msg)
 		}
 	}
 }
@@ -522,7 +524,7 @@ func (s *swim) pushPull(place int, join bool) {
 	})
 }
 
-func (s *swim) unroll(from NodeID, r roll, join bool) {
+func (s *swim) unroll(from record.NodeID, r roll, join bool) {
 	if join && !r.networked && s.h.core.table == nil {
 		return
 	}
@@ -562,19 +564,19 @@ func (h *host) lookForOthers() {
 // lost are up to three addresses of nodes in the table that are not up.
 func (h *host) lost() []int {
 	t := h.core.table
-	if t == nil || len(h.swim.peers)-h.swim.dead() >= len(t.nodes) {
+	if t == nil || len(h.swim.peers)-h.swim.dead() >= len(t.Nodes) {
 		return nil
 	}
-	var ids []NodeID
-	for id, n := range t.nodes {
-		if p := h.swim.byID[id]; id != h.id && !n.rec.Left && (!h.met || p == nil || p.state > swimSuspect) {
+	var ids []record.NodeID
+	for id, n := range t.Nodes {
+		if p := h.swim.byID[id]; id != h.id && !n.Rec.Left && (!h.met || p == nil || p.state > swimSuspect) {
 			ids = append(ids, id)
 		}
 	}
-	slices.SortFunc(ids, compareIDs)
+	slices.SortFunc(ids, record.CompareIDs)
 	places := make([]int, 0, len(ids))
 	for _, id := range ids {
-		places = append(places, placeOf(t.nodes[id].rec.Gossip()))
+		places = append(places, placeOf(t.Nodes[id].Rec.Gossip()))
 	}
 	h.w.rand.Shuffle(len(places), func(i, j int) { places[i], places[j] = places[j], places[i] })
 	return places[:min(3, len(places))]

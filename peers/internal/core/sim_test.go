@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // Flags of the simulator; `make sim` sets them.
@@ -91,7 +93,7 @@ func search(first uint64, runs, nodes int, bound time.Duration, d *damage) found
 // add takes in a schedule; in which order they come does not matter.
 func (f *found) add(seed uint64, r *played) {
 	f.schedules++
-	f.hash ^= mix(r.hash ^ seed)
+	f.hash ^= record.Mix(r.hash ^ seed)
 	f.tally.add(&r.tally)
 	if r.broken != "" && seed < f.seed {
 		f.seed, f.broken = seed, r.broken

@@ -5,6 +5,8 @@ import (
 	"hash/crc32"
 	"io"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // trace is what happened: always as a hash, and for people where out is set.
@@ -18,7 +20,7 @@ func (t *trace) on() bool { return t.out != nil }
 // mix takes numbers into the hash.
 func (t *trace) mix(numbers ...uint64) {
 	for _, n := range numbers {
-		t.hash = mix(t.hash ^ n)
+		t.hash = record.Mix(t.hash ^ n)
 	}
 }
 
@@ -42,7 +44,7 @@ func (t *trace) line(w *world, h *host, format string, args ...any) {
 }
 
 // message tells of a message of the core's.
-func (t *trace) message(w *world, h *host, other NodeID, does string, msg []byte) {
+func (t *trace) message(w *world, h *host, other record.NodeID, does string, msg []byte) {
 	if t.out == nil {
 		return
 	}
@@ -58,7 +60,7 @@ func (t *trace) member(w *world, h *host, p *peer) {
 	fmt.Fprintf(t.out, "%12.6f %-8s sees %s up %v suspect %v\n", w.now.Seconds(), h.config.Name, w.nameOf(p.id), p.shown.up, p.shown.suspect)
 }
 
-func (w *world) nameOf(id NodeID) string {
+func (w *world) nameOf(id record.NodeID) string {
 	for _, h := range w.hosts {
 		if h.id == id {
 			return h.config.Name
@@ -70,8 +72,8 @@ func (w *world) nameOf(id NodeID) string {
 	return id.Short()
 }
 
-var verdicts = map[verdict]string{
-	promised: "promised", held: "held", taken: "taken", stale: "stale", abstain: "abstain", notHolder: "not a holder", unproven: "unproven", crowded: "crowded",
+var verdicts = map[record.Verdict]string{
+	record.Promised: "promised", record.Held: "held", record.Taken: "taken", record.Stale: "stale", record.Abstain: "abstain", record.NotHolder: "not a holder", record.Unproven: "unproven", record.Crowded: "crowded",
 }
 
 // describe says in a line what a message says.
@@ -81,52 +83,52 @@ func describe(w *world, msg []byte) string {
 		return err.Error()
 	}
 	switch kind {
-	case msgAsk:
-		m := decoded[ask](body)
+	case record.MsgAsk:
+		m := decoded[record.Ask](body)
 		return fmt.Sprintf("ask slot %d epoch %d claim %x", m.Slot, m.Epoch, m.Claim)
-	case msgAnswer:
-		m := decoded[answer](body)
+	case record.MsgAnswer:
+		m := decoded[record.Answer](body)
 		return fmt.Sprintf("answer slot %d epoch %d claim %x: %s by %s seen %d", m.Slot, m.Epoch, m.Claim, verdicts[m.Verdict], w.nameOf(m.By), m.Seen)
-	case msgWithdraw:
-		m := decoded[withdraw](body)
+	case record.MsgWithdraw:
+		m := decoded[record.Withdraw](body)
 		return fmt.Sprintf("withdraw slot %d up to claim %x", m.Slot, m.Claim)
-	case msgRecords:
-		m := decoded[records](body)
+	case record.MsgRecords:
+		m := decoded[record.Records](body)
 		return fmt.Sprintf("records%s, wants parts %#x, ack of slot %d", describeRecords(w, m.Records), m.Mask, m.AckSlot)
-	case msgRumour:
+	case record.MsgRumour:
 		return "rumour" + describeRecords(w, [][]byte{body})
-	case msgAck:
-		m := decoded[ack](body)
+	case record.MsgAck:
+		m := decoded[record.Ack](body)
 		return fmt.Sprintf("ack slot %d epoch %d", m.Slot, m.Epoch)
 	}
 	return "digest"
 }
 
 func decoded[M any](body []byte) (m M) {
-	_ = Decode(body, &m)
+	_ = record.Decode(body, &m)
 	return m
 }
 
 func describeRecords(w *world, all [][]byte) string {
 	text := ""
 	for _, raw := range all {
-		e, err := openEnvelope(raw)
+		e, err := record.OpenEnvelope(raw)
 		if err != nil {
 			continue
 		}
 		switch e.Kind {
-		case kindNode:
-			r := decoded[NodeRecord](e.Payload)
+		case record.KindNode:
+			r := decoded[record.NodeRecord](e.Payload)
 			text += fmt.Sprintf(" [node %s start %d.%d]", w.nameOf(r.ID()), r.Start, r.Version)
-		case kindLease:
-			r := decoded[LeaseRecord](e.Payload)
+		case record.KindLease:
+			r := decoded[record.LeaseRecord](e.Payload)
 			holder := "nobody"
 			if !r.Holder.IsZero() {
 				holder = w.nameOf(r.Holder)
 			}
-			text += fmt.Sprintf(" [slot %d epoch %d %s %d/%d vouchers %d granted %d by %s]", r.Slot, r.Epoch, holder, r.Promises, r.Electors, r.Vouchers.count(), r.grantEpoch(), w.nameOf(NodeIDOf(r.Key)))
-		case kindForget:
-			r := decoded[ForgetRecord](e.Payload)
+			text += fmt.Sprintf(" [slot %d epoch %d %s %d/%d vouchers %d granted %d by %s]", r.Slot, r.Epoch, holder, r.Promises, r.Electors, r.Vouchers.Count(), r.GrantEpoch(), w.nameOf(record.NodeIDOf(r.Key)))
+		case record.KindForget:
+			r := decoded[record.ForgetRecord](e.Payload)
 			text += fmt.Sprintf(" [forget %s %d]", w.nameOf(r.Node), r.Start)
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // The simulator runs a network of real cores under virtual time: one goroutine,
@@ -65,21 +67,21 @@ func (testSigner) sum(key ed25519.PublicKey, msg []byte) []byte {
 	return sig[:]
 }
 
-func (s testSigner) sign(key ed25519.PrivateKey, msg []byte) []byte {
+func (s testSigner) Sign(key ed25519.PrivateKey, msg []byte) []byte {
 	return s.sum(ed25519.PublicKey(key[ed25519.SeedSize:]), msg) // RFC 8032: the second half is the public key
 }
 
-func (s testSigner) verify(key ed25519.PublicKey, msg, sig []byte) bool {
+func (s testSigner) Verify(key ed25519.PublicKey, msg, sig []byte) bool {
 	return bytes.Equal(sig, s.sum(key, msg))
 }
 
 // identities are made once: making a key takes longer than a short schedule.
 var identities = struct {
 	sync.Mutex
-	made []Identity
+	made []record.Identity
 }{}
 
-func identityOf(i int) Identity {
+func identityOf(i int) record.Identity {
 	identities.Lock()
 	defer identities.Unlock()
 	for len(identities.made) <= i {
@@ -108,7 +110,7 @@ func newWorld(t testing.TB, seed uint64, n int, adjust func(i int, c *Config)) *
 }
 
 // addHost puts a machine into the world.
-func (w *world) addHost(id Identity, name string, founds bool) *host {
+func (w *world) addHost(id record.Identity, name string, founds bool) *host {
 	h := &host{w: w, index: len(w.hosts), identity: id, id: id.ID()}
 	h.config = Config{
 		Identity: id, Name: name, MTU: 1472, LeaseTTL: 24 * time.Hour, MayFound: founds,
@@ -227,12 +229,12 @@ func (w *world) live() []*host {
 
 // tablesEqual reports whether all live hosts have the same table.
 func (w *world) tablesEqual() bool {
-	var first *digest
+	var first *record.Digest
 	for _, h := range w.hosts {
 		if !h.up || h.core.table == nil {
 			continue
 		}
-		d := h.core.table.digest
+		d := h.core.table.Digest
 		w.withoutSybils(h.core.table, &d)
 		if first != nil && *first != d {
 			return false
@@ -244,11 +246,11 @@ func (w *world) tablesEqual() bool {
 
 // withoutSybils takes the node records of made up nodes out of a digest: they
 // fade away within minutes, and matter to no host meanwhile.
-func (w *world) withoutSybils(t *table, d *digest) {
+func (w *world) withoutSybils(t *record.Table, d *record.Digest) {
 	for _, l := range w.liars {
 		for _, id := range l.sybils {
-			if n := t.nodes[id.ID()]; n != nil && !n.former {
-				d[n.part] ^= n.sum
+			if n := t.Nodes[id.ID()]; n != nil && !n.Former {
+				d[n.Part] ^= n.Sum
 			}
 		}
 	}
@@ -270,8 +272,8 @@ func (w *world) dump() string {
 				n.Record.Name, n.Record.Start, n.Up, n.Suspect, n.Record.Left, n.Lease.Slot, n.Lease.Epoch)
 		}
 		if h.core.table != nil {
-			for _, s := range h.core.table.sortedSlots() {
-				l := h.core.table.leases[s].rec
+			for _, s := range h.core.table.SortedSlots() {
+				l := h.core.table.Leases[s].Rec
 				fmt.Fprintf(&b, "    slot %d epoch %d ordinal %d %s\n", s, l.Epoch, l.Ordinal, h.core.nameOf(l.Holder))
 			}
 			fmt.Fprintf(&b, "    promises %v\n", h.core.vault.Promises)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // Anti-entropy: every syncEvery or so a node sends the digest of its table to
@@ -22,17 +24,17 @@ const (
 )
 
 type syncState struct {
-	served     map[NodeID]*tokens // see serves
+	served     map[record.NodeID]*tokens // see serves
 	nextAt     Time
 	remindAt   Time
-	compareAt  Time          // see compareEvery
-	promisedAt map[Slot]Time // since when a promise stands that was made in this start
+	compareAt  Time                 // see compareEvery
+	promisedAt map[record.Slot]Time // since when a promise stands that was made in this start
 	live       live
 }
 
 // live is what liveMembers found last, and the changes of members that are in it.
 type live struct {
-	ids     []NodeID
+	ids     []record.NodeID
 	changes uint64
 }
 
@@ -50,7 +52,7 @@ func (c *Core) driveSync() {
 
 // liveMembers are the nodes that gossip sees alive, in ascending order; not to be
 // changed.
-func (c *Core) liveMembers() []NodeID {
+func (c *Core) liveMembers() []record.NodeID {
 	l := &c.sync.live
 	if l.changes == c.memberChanges {
 		return l.ids
@@ -61,21 +63,21 @@ func (c *Core) liveMembers() []NodeID {
 			l.ids = append(l.ids, id)
 		}
 	}
-	slices.SortFunc(l.ids, compareIDs)
+	slices.SortFunc(l.ids, record.CompareIDs)
 	return l.ids
 }
 
-func (c *Core) sendDigest(to NodeID) {
-	c.send(to, msgDigest, digestMsg{Parts: c.table.digest.bytes()})
+func (c *Core) sendDigest(to record.NodeID) {
+	c.send(to, record.MsgDigest, record.DigestMessage{Parts: c.table.Digest.Bytes()})
 }
 
 // receiveDigest answers with the parts that differ, and asks for the sender's.
-func (c *Core) receiveDigest(m digestMsg) error {
-	mask, ok := c.table.digest.differing(m.Parts)
+func (c *Core) receiveDigest(m record.DigestMessage) error {
+	mask, ok := c.table.Digest.Differing(m.Parts)
 	if !ok {
-		return fmt.Errorf("%w: digest of %d bytes", ErrMalformed, len(m.Parts))
+		return fmt.Errorf("%w: digest of %d bytes", record.ErrMalformed, len(m.Parts))
 	}
-	if mask != 0 && c.replays.first(m.header) && c.serves(m.From) {
+	if mask != 0 && c.replays.first(m.Header) && c.serves(m.From) {
 		c.sendParts(m.From, mask, mask)
 	}
 	return nil
@@ -89,23 +91,23 @@ const (
 )
 
 // serves reports whether a node may have parts of the table now.
-func (c *Core) serves(id NodeID) bool {
+func (c *Core) serves(id record.NodeID) bool {
 	return bucketFor(c.sync.served, id).take(c.now, serveBurst, serveEvery)
 }
 
 // sendParts sends our records of the parts in mask, in messages of bounded
 // length; the last one asks for the receiver's records of the parts in want.
-func (c *Core) sendParts(to NodeID, mask, want uint32) {
-	m, size := records{}, 0
-	for _, raw := range c.table.records(mask) {
+func (c *Core) sendParts(to record.NodeID, mask, want uint32) {
+	m, size := record.Records{}, 0
+	for _, raw := range c.table.Records(mask) {
 		if size+len(raw) > chunkLen {
-			c.send(to, msgRecords, m)
+			c.send(to, record.MsgRecords, m)
 			m.Records, size = nil, 0
 		}
 		m.Records, size = append(m.Records, raw), size+len(raw)
 	}
 	m.Mask = want
-	c.send(to, msgRecords, m)
+	c.send(to, record.MsgRecords, m)
 }
 
 // maxRefused is how many records of one message may be wrong before the rest of
@@ -122,7 +124,7 @@ func (c *Core) takeRecords(all [][]byte, spread bool) error {
 		if err == nil {
 			continue
 		}
-		if refused = err; !errors.Is(err, errTableFull) {
+		if refused = err; !errors.Is(err, record.ErrTableFull) {
 			wrong++
 		}
 		if wrong >= maxRefused {
@@ -135,12 +137,12 @@ func (c *Core) takeRecords(all [][]byte, spread bool) error {
 // receiveRecords merges records. A single one, where nothing is asked, is a
 // lease just granted. It is passed on when it is news. A part of a table is
 // not.
-func (c *Core) receiveRecords(m records) error {
+func (c *Core) receiveRecords(m record.Records) error {
 	refused := c.takeTable(m.Records, len(m.Records) == 1 && m.Mask == 0)
-	if l := c.table.leases[m.AckSlot]; m.AckSlot != 0 && l != nil && l.rec.Holder == m.From {
-		c.send(m.From, msgAck, ack{Slot: m.AckSlot, Epoch: l.rec.Epoch})
+	if l := c.table.Leases[m.AckSlot]; m.AckSlot != 0 && l != nil && l.Rec.Holder == m.From {
+		c.send(m.From, record.MsgAck, record.Ack{Slot: m.AckSlot, Epoch: l.Rec.Epoch})
 	}
-	if m.Mask != 0 && c.replays.first(m.header) && c.serves(m.From) {
+	if m.Mask != 0 && c.replays.first(m.Header) && c.serves(m.From) {
 		c.sendParts(m.From, m.Mask, 0)
 	}
 	c.decide() // electors may have become known
@@ -152,7 +154,7 @@ func (c *Core) pushToAll() {
 	live := slices.Clone(c.liveMembers())
 	c.cfg.Rand.Shuffle(len(live), func(i, j int) { live[i], live[j] = live[j], live[i] })
 	for _, id := range live[:min(len(live), pushFanout)] {
-		c.sendParts(id, 1<<buckets-1, 0)
+		c.sendParts(id, 1<<record.Parts-1, 0)
 	}
 }
 
@@ -163,8 +165,8 @@ func (c *Core) State() []byte {
 	if c.table == nil || c.founding {
 		return nil
 	}
-	if k := (keptState{c.table.changes, c.amnesiac(), nil}); k.changes != c.kept.changes || k.amnesiac != c.kept.amnesiac {
-		k.encoded = mustEncode(state{Network: c.Network(), Records: c.table.records(1<<buckets - 1), Amnesiac: k.amnesiac, Former: c.table.formerRecords()})
+	if k := (keptState{c.table.Changes, c.amnesiac(), nil}); k.changes != c.kept.changes || k.amnesiac != c.kept.amnesiac {
+		k.encoded = record.Encode(record.State{Network: c.Network(), Records: c.table.Records(1<<record.Parts - 1), Amnesiac: k.amnesiac, Former: c.table.FormerRecords()})
 		c.kept = k
 	}
 	return c.kept.encoded
@@ -176,7 +178,7 @@ func (c *Core) Brief() []byte {
 	if c.table == nil || c.founding {
 		return nil
 	}
-	return mustEncode(state{Network: c.Network(), Parts: c.table.digest.bytes()})
+	return record.Encode(record.State{Network: c.Network(), Parts: c.table.Digest.Bytes()})
 }
 
 // keptState is what State gave last, and what was true then.
@@ -190,12 +192,12 @@ type keptState struct {
 // network enters the other's, unless its flags ask for something else
 // (ErrNetworkParameters). A node that knows no lease yet takes the first state
 // as it is; later ones are judged like anything that a node says.
-func (c *Core) Merge(now Time, from NodeID, encoded []byte) error {
+func (c *Core) Merge(now Time, from record.NodeID, encoded []byte) error {
 	c.advance(now)
-	if c.table != nil && c.kept.changes == c.table.changes && bytes.Equal(encoded, c.kept.encoded) {
+	if c.table != nil && c.kept.changes == c.table.Changes && bytes.Equal(encoded, c.kept.encoded) {
 		return nil // it knows the same
 	}
-	s, err := decodeState(encoded)
+	s, err := record.DecodeState(encoded)
 	if err != nil {
 		return err
 	}
@@ -204,30 +206,30 @@ func (c *Core) Merge(now Time, from NodeID, encoded []byte) error {
 			return err
 		}
 	}
-	if c.founding || s.Network.ID() != c.table.netID {
-		return ErrOtherNetwork
+	if c.founding || s.Network.ID() != c.table.NetID {
+		return record.ErrOtherNetwork
 	}
 	if len(s.Parts) > 0 {
 		return c.compare(from, s.Parts)
 	}
 	c.judge.from = from
-	defer func() { c.judge.from = NodeID{} }()
+	defer func() { c.judge.from = record.NodeID{} }()
 	return c.takeTable(s.Records, false)
 }
 
 // takeTable merges records of another node's table. A node that knows no lease
 // has nothing to judge by, and takes them as they are.
 func (c *Core) takeTable(all [][]byte, spread bool) error {
-	c.judge.trusted = len(c.table.leases) == 0
+	c.judge.trusted = len(c.table.Leases) == 0
 	defer func() { c.judge.trusted = false }()
 	return c.takeRecords(all, spread)
 }
 
 // compare exchanges what differs with a node that has sent its digest.
-func (c *Core) compare(from NodeID, parts []byte) error {
-	mask, ok := c.table.digest.differing(parts)
+func (c *Core) compare(from record.NodeID, parts []byte) error {
+	mask, ok := c.table.Digest.Differing(parts)
 	if !ok {
-		return fmt.Errorf("%w: digest of %d bytes", ErrMalformed, len(parts))
+		return fmt.Errorf("%w: digest of %d bytes", record.ErrMalformed, len(parts))
 	}
 	if mask != 0 && from != c.id && c.serves(from) {
 		c.sendParts(from, mask, mask)
@@ -236,11 +238,11 @@ func (c *Core) compare(from NodeID, parts []byte) error {
 }
 
 // enter makes a network ours that another node told us of.
-func (c *Core) enter(n Network) error {
+func (c *Core) enter(n record.Network) error {
 	if c.cfg.MayFound {
-		return ErrOtherNetwork // ours is about to be founded
+		return record.ErrOtherNetwork // ours is about to be founded
 	}
-	if err := n.sameParameters(c.cfg.Want); err != nil {
+	if err := n.Agrees(c.cfg.Want); err != nil {
 		return fmt.Errorf("%w: %w", ErrNetworkParameters, err)
 	}
 	if err := c.checkPin(n); err != nil {

@@ -1,53 +1,57 @@
 package core
 
-import "strconv"
+import (
+	"strconv"
+
+	"flanneld/peers/internal/record"
+)
 
 // takeRecord merges a record and does what follows from it. With spread, a
 // record that is news is gossiped on.
 func (c *Core) takeRecord(raw []byte, spread bool) error {
-	ch, err := c.table.take(raw, c.gate)
-	if err != nil || !ch.any() {
+	ch, err := c.table.Take(raw, c.gate)
+	if err != nil || !ch.Any() {
 		return err
 	}
 	c.effects.TableChanged, c.effects.Changed = true, true
 	if spread {
 		c.effects.Broadcasts = append(c.effects.Broadcasts, Broadcast{
 			Key: broadcastKey(ch),
-			Msg: encodeRumour(raw),
+			Msg: record.EncodeRumour(raw),
 		})
 	}
 	switch {
-	case ch.node != nil:
-		if n := c.table.nodes[ch.node.ID()]; n.since == 0 {
-			n.since = c.now
+	case ch.Node != nil:
+		if n := c.table.Nodes[ch.Node.ID()]; n.Since == 0 {
+			n.Since = c.now
 		}
-		c.onNode(ch.node)
-	case ch.lease != nil:
-		c.onLease(ch.lease, ch.replaced)
+		c.onNode(ch.Node)
+	case ch.Lease != nil:
+		c.onLease(ch.Lease, ch.Replaced)
 	default:
-		c.table.forgets[ch.forgot].since = c.now
-		if !c.table.forgets[ch.forgot].rec.Faded {
-			c.log(levelInfo, "node is forgotten", "id", ch.forgot.Short())
-			c.voidPromisesTo(ch.forgot)
+		c.table.Forgets[ch.Forgot].Since = c.now
+		if !c.table.Forgets[ch.Forgot].Rec.Faded {
+			c.log(levelInfo, "node is forgotten", "id", ch.Forgot.Short())
+			c.voidPromisesTo(ch.Forgot)
 		}
-		c.dropMember(ch.forgot)
+		c.dropMember(ch.Forgot)
 	}
 	return nil
 }
 
-func broadcastKey(ch change) string {
+func broadcastKey(ch record.Change) string {
 	switch {
-	case ch.node != nil:
-		id := ch.node.ID()
+	case ch.Node != nil:
+		id := ch.Node.ID()
 		return "node " + string(id[:])
-	case ch.lease != nil:
-		return "lease " + strconv.Itoa(int(ch.lease.Slot))
+	case ch.Lease != nil:
+		return "lease " + strconv.Itoa(int(ch.Lease.Slot))
 	}
-	return "forget " + string(ch.forgot[:])
+	return "forget " + string(ch.Forgot[:])
 }
 
 // onNode reacts to a node record that is news.
-func (c *Core) onNode(n *NodeRecord) {
+func (c *Core) onNode(n *record.NodeRecord) {
 	if n.ID() == c.id {
 		if n.Instance != c.cfg.Instance {
 			c.outbid(n.Start)
@@ -71,14 +75,14 @@ func (c *Core) outbid(start uint64) {
 	if c.leaving {
 		return
 	}
-	c.vault.Start = max(c.vault.Start, next(start))
+	c.vault.Start = max(c.vault.Start, record.Next(start))
 	c.version = 0
 	c.save(nil)
 	c.announceSelf()
 }
 
 // onLease reacts to a lease record that is news.
-func (c *Core) onLease(l, replaced *LeaseRecord) {
+func (c *Core) onLease(l, replaced *record.LeaseRecord) {
 	if replaced == nil || replaced.Holder != l.Holder {
 		c.leased[l.Slot] = c.now
 	}
@@ -97,8 +101,8 @@ func (c *Core) onLease(l, replaced *LeaseRecord) {
 
 // Conflict is a slot that two nodes held.
 type Conflict struct {
-	Slot          Slot
-	Winner, Loser NodeID
+	Slot          record.Slot
+	Winner, Loser record.NodeID
 	Since         Time
 }
 
@@ -106,7 +110,7 @@ const maxConflicts = 64
 
 // noteConflict records that a live node's lease was overruled. A dead one's may
 // have expired, and been claimed by right; should it come back, it finds out.
-func (c *Core) noteConflict(winner, loser *LeaseRecord) {
+func (c *Core) noteConflict(winner, loser *record.LeaseRecord) {
 	if !c.member(loser.Holder).up || len(c.conflict) >= maxConflicts {
 		return
 	}
@@ -116,7 +120,7 @@ func (c *Core) noteConflict(winner, loser *LeaseRecord) {
 }
 
 // clearConflicts drops conflicts whose loser has a lease again.
-func (c *Core) clearConflicts(holder NodeID) {
+func (c *Core) clearConflicts(holder record.NodeID) {
 	kept := c.conflict[:0]
 	for _, k := range c.conflict {
 		if k.Loser != holder || holder.IsZero() {

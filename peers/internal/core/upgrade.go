@@ -1,5 +1,7 @@
 package core
 
+import "flanneld/peers/internal/record"
+
 // vaultFormat is the present format of a vault; 0 is 0.1's.
 const vaultFormat = 2
 
@@ -11,13 +13,13 @@ func (c *Core) upgradeVault() {
 	if v.Format == vaultFormat {
 		return
 	}
-	v.Format, v.Start = vaultFormat, min(v.Start, maxCounter-1)
+	v.Format, v.Start = vaultFormat, min(v.Start, record.MaxCounter-1)
 	for _, list := range [][]promise{v.Promises, v.Leases} {
 		for i := range list {
 			p := &list[i]
-			p.Epoch = min(p.Epoch, maxCounter)
+			p.Epoch = min(p.Epoch, record.MaxCounter)
 			if p.Claim > 0 {
-				p.Claim = claimNumber(min(p.Claim>>32, maxCounter), uint32(p.Claim))
+				p.Claim = record.ClaimNumber(min(p.Claim>>32, record.MaxCounter), uint32(p.Claim))
 			}
 		}
 	}
@@ -25,10 +27,10 @@ func (c *Core) upgradeVault() {
 		return
 	}
 	t := c.newTable(v.Network)
-	l, ok := t.openFormerLease(v.Lease)
+	l, ok := t.OpenFormerLease(v.Lease)
 	if !ok || l.Holder != c.id {
 		v.Lease = nil
 		return
 	}
-	v.Lease = c.cfg.Identity.seal(c.cfg.signer, t.netID, kindLease, l)
+	v.Lease = c.cfg.Identity.Seal(c.cfg.signer, t.NetID, record.KindLease, l)
 }

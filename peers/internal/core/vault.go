@@ -4,23 +4,25 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+
+	"flanneld/peers/internal/record"
 )
 
 // vault is what must never be lost: written durably before anything that
 // depends on it is said or done.
 type vault struct {
-	Network Network `cbor:"1,keyasint"`
-	Start   uint64  `cbor:"2,keyasint"`
+	Network record.Network `cbor:"1,keyasint"`
+	Start   uint64         `cbor:"2,keyasint"`
 	// Lease is the encoded record of the confirmed lease, empty without one.
 	Lease []byte `cbor:"3,keyasint"`
 	// Slot is the slot held last: the first candidate when the lease was lost.
-	Slot     Slot           `cbor:"4,keyasint"`
+	Slot     record.Slot    `cbor:"4,keyasint"`
 	Promises []promise      `cbor:"5,keyasint"`
 	Endpoint netip.AddrPort `cbor:"6,keyasint"` // as announced by the last start
 	Gossip   netip.AddrPort `cbor:"7,keyasint"`
 	// HandedBack is the epoch at which Leave freed the slot Freed, 0 if it never did.
-	HandedBack uint64 `cbor:"8,keyasint,omitempty"`
-	Freed      Slot   `cbor:"11,keyasint,omitempty"`
+	HandedBack uint64      `cbor:"8,keyasint,omitempty"`
+	Freed      record.Slot `cbor:"11,keyasint,omitempty"`
 	// Pending says that Lease is granted and not confirmed yet: perhaps nobody
 	// else knows of it, so another start has to claim it anew.
 	Pending bool `cbor:"9,keyasint,omitempty"`
@@ -35,22 +37,22 @@ type vault struct {
 
 // promise is this holder's word that a slot goes to nobody but the claimant.
 type promise struct {
-	Slot     Slot   `cbor:"1,keyasint"`
-	Epoch    uint64 `cbor:"2,keyasint"`
-	Claimant NodeID `cbor:"3,keyasint"`
-	Claim    uint64 `cbor:"4,keyasint"` // the claimant's number for it; 0: it has become a lease
+	Slot     record.Slot   `cbor:"1,keyasint"`
+	Epoch    uint64        `cbor:"2,keyasint"`
+	Claimant record.NodeID `cbor:"3,keyasint"`
+	Claim    uint64        `cbor:"4,keyasint"` // the claimant's number for it; 0: it has become a lease
 	// Ordinal and Pinned are the other things that the voucher is for.
 	Ordinal uint64 `cbor:"5,keyasint,omitempty"`
 	Pinned  bool   `cbor:"6,keyasint,omitempty"`
 }
 
 // grant is what the promise says, as a voucher signs it.
-func (p *promise) grant() grant {
-	return grant{p.Slot, p.Epoch, p.Claimant, p.Claim, p.Ordinal, p.Pinned}
+func (p *promise) grant() record.Grant {
+	return record.Grant{Slot: p.Slot, Epoch: p.Epoch, Claimant: p.Claimant, Claim: p.Claim, Ordinal: p.Ordinal, Pinned: p.Pinned}
 }
 
 // answers reports whether it is what a question asks for.
-func (p *promise) answers(m ask) bool {
+func (p *promise) answers(m record.Ask) bool {
 	return p != nil && p.Claimant == m.From && p.Epoch == m.Epoch && p.Claim == m.Claim && p.Ordinal == m.Ordinal && p.Pinned == m.Pinned
 }
 
@@ -61,7 +63,7 @@ const maxPromises = 4096
 // Remembered is what a driver wants to know of a vault before it makes a core.
 type Remembered struct {
 	Start   uint64 // of the last start
-	Network Network
+	Network record.Network
 	Gossip  netip.AddrPort
 }
 
@@ -73,17 +75,17 @@ func Peek(encoded []byte) (Remembered, error) {
 
 func decodeVault(encoded []byte) (vault, error) {
 	var v vault
-	if err := Decode(encoded, &v); err != nil {
+	if err := record.Decode(encoded, &v); err != nil {
 		return vault{}, fmt.Errorf("core: vault: %w", err)
 	}
 	if len(v.Promises) > maxPromises || len(v.Leases) > maxPromises || len(v.Wishes) > maxPromises {
 		return vault{}, errors.New("core: vault: too many promises")
 	}
-	if v.Start > maxCounter && v.Format == vaultFormat {
+	if v.Start > record.MaxCounter && v.Format == vaultFormat {
 		return vault{}, fmt.Errorf("core: vault: start %d", v.Start)
 	}
 	if v.Network.Prefix.IsValid() {
-		if err := v.Network.validate(); err != nil {
+		if err := v.Network.Validate(); err != nil {
 			return vault{}, fmt.Errorf("core: vault: %w", err)
 		}
 	}
@@ -102,7 +104,7 @@ type Save struct {
 func (c *Core) save(then func()) {
 	c.saveToken++
 	c.vault.Leases = c.knownLeases()
-	c.pendingSave = &Save{Token: c.saveToken, Vault: mustEncode(c.vault)}
+	c.pendingSave = &Save{Token: c.saveToken, Vault: record.Encode(c.vault)}
 	if then != nil {
 		c.afterSave = append(c.afterSave, afterSave{c.saveToken, then})
 	}

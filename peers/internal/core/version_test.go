@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"testing"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // The next version reads and writes messages of one version more. Each pair of
 // nodes uses the highest that both read, and the network is one.
 func TestNodesOfTheNextVersionAndOfThisOneAreOneNetwork(t *testing.T) {
-	const nextVersion = messageVersionMax + 1
+	const nextVersion = record.MessageVersionMax + 1
 	for seed := range uint64(8) {
 		w := newWorld(t, seed, 6, func(i int, c *Config) {
 			if i%2 == int(seed%2) {
@@ -18,8 +20,8 @@ func TestNodesOfTheNextVersionAndOfThisOneAreOneNetwork(t *testing.T) {
 		})
 		used := map[byte]int{}
 		w.onSend = func(from, to *host, msg []byte) {
-			both := min(max(from.config.maxVersion, messageVersionMax), max(to.config.maxVersion, messageVersionMax))
-			if messageKind(msg[1]) == msgRumour {
+			both := min(max(from.config.maxVersion, record.MessageVersionMax), max(to.config.maxVersion, record.MessageVersionMax))
+			if record.MessageKind(msg[1]) == record.MsgRumour {
 				return
 			}
 			if msg[0] > both {
@@ -30,7 +32,7 @@ func TestNodesOfTheNextVersionAndOfThisOneAreOneNetwork(t *testing.T) {
 		w.bootInTurn(w.hosts)
 		w.runUntil(20*time.Second, "tables equal", w.tablesEqual)
 		w.run(20 * time.Second)
-		if used[messageVersionMax] == 0 || used[nextVersion] == 0 {
+		if used[record.MessageVersionMax] == 0 || used[nextVersion] == 0 {
 			t.Errorf("messages by version: %v; want both in use", used)
 		}
 	}
@@ -42,19 +44,19 @@ func TestRecordsOfTheNextVersionPassThroughThisOne(t *testing.T) {
 	w.bootInTurn(w.hosts[:2])
 	id := testIdentity(900)
 	type later struct {
-		NodeRecord
+		record.NodeRecord
 		Colour string `cbor:"99,keyasint"`
 	}
-	at := endpointsOf(addressOf(999, 8285))
-	rec := later{NodeRecord{Key: id.Public(), Start: 1, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 3}, "green"}
-	raw := id.seal(testSigner{}, w.hosts[0].core.table.netID, kindNode, rec)
+	at := record.EndpointsOf(addressOf(999, 8285))
+	rec := later{record.NodeRecord{Key: id.Public(), Start: 1, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 3}, "green"}
+	raw := id.Seal(testSigner{}, w.hosts[0].core.table.NetID, record.KindNode, rec)
 	w.hosts[0].do(func(now Time) {
-		if err := w.hosts[0].core.Receive(now, encodeRumour(raw)); err != nil {
+		if err := w.hosts[0].core.Receive(now, record.EncodeRumour(raw)); err != nil {
 			t.Fatal(err)
 		}
 	})
 	w.runUntil(20*time.Second, "the record is everywhere, as it was written", func() bool {
-		n := w.hosts[1].core.table.nodes[id.ID()]
-		return n != nil && bytes.Equal(n.raw, raw)
+		n := w.hosts[1].core.table.Nodes[id.ID()]
+		return n != nil && bytes.Equal(n.Raw, raw)
 	})
 }

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // LeaseState is how far a node's own lease has come, for people.
@@ -20,27 +22,27 @@ const (
 
 // View is what the node knows, for status, routes and events.
 type View struct {
-	Network Network
+	Network record.Network
 	State   LeaseState
 	Waiting string
 	Nodes   []NodeView // all that are known, self included, ascending by ID
 	// Owed may hold a lease by a promise of which nothing more was heard, and are in
 	// nobody's table: their IDs are all that is known. Ascending.
-	Owed      []NodeID
+	Owed      []record.NodeID
 	Conflicts []Conflict
 	Ballot    *Ballot // the claim under way; nil: none
 	// Grantors promised our own lease; empty where it was granted before this
 	// start, or by nobody.
-	Grantors []NodeID
+	Grantors []record.NodeID
 	Fill     []Fill // how full the tables are
 }
 
 // NodeView is one node: its record, its lease, its liveness.
 type NodeView struct {
-	ID     NodeID
-	Record NodeRecord
+	ID     record.NodeID
+	Record record.NodeRecord
 	// Lease is the lease held, or has a zero Epoch.
-	Lease   LeaseRecord
+	Lease   record.LeaseRecord
 	Subnet  netip.Prefix  // of Lease; zero without one
 	Held    time.Duration // how long the lease has been known here
 	Up      bool
@@ -50,7 +52,7 @@ type NodeView struct {
 	// Replaced is the node that has a dead one's endpoint and got its lease
 	// later. The host was set up anew, and the dead node can be forgotten.
 	// Zero: none.
-	Replaced NodeID
+	Replaced record.NodeID
 	// Former says that only flanneld 0.1 has named the node: it has not
 	// been upgraded yet.
 	Former bool
@@ -66,24 +68,24 @@ func (c *Core) View() View {
 	if v.State == LeaseConfirmed {
 		v.Grantors = slices.Clone(c.grantedBy)
 	}
-	leases := map[NodeID]*LeaseRecord{}
-	for _, s := range c.table.sortedSlots() {
-		l := &c.table.leases[s].rec
+	leases := map[record.NodeID]*record.LeaseRecord{}
+	for _, s := range c.table.SortedSlots() {
+		l := &c.table.Leases[s].Rec
 		if old := leases[l.Holder]; !l.Holder.IsZero() && (old == nil || l.Ordinal < old.Ordinal) {
 			leases[l.Holder] = l
 		}
 	}
-	v.Owed = slices.DeleteFunc(c.everyOwed(), func(id NodeID) bool { return c.table.nodes[id] != nil })
-	for _, id := range c.table.sortedNodes() {
+	v.Owed = slices.DeleteFunc(c.everyOwed(), func(id record.NodeID) bool { return c.table.Nodes[id] != nil })
+	for _, id := range c.table.SortedNodes() {
 		v.Nodes = append(v.Nodes, c.viewNode(id, leases[id]))
 	}
 	return v
 }
 
-func (c *Core) viewNode(id NodeID, l *LeaseRecord) NodeView {
+func (c *Core) viewNode(id record.NodeID, l *record.LeaseRecord) NodeView {
 	m := c.member(id)
-	n := NodeView{ID: id, Record: c.table.nodes[id].rec, Up: m.up, Suspect: m.suspect, Self: id == c.id, Since: c.now - m.since,
-		Replaced: c.electorate().replaced[id], Former: c.table.nodes[id].former}
+	n := NodeView{ID: id, Record: c.table.Nodes[id].Rec, Up: m.up, Suspect: m.suspect, Self: id == c.id, Since: c.now - m.since,
+		Replaced: c.electorate().replaced[id], Former: c.table.Nodes[id].Former}
 	// Our own lease counts only once it is confirmed.
 	if l != nil && (id != c.id || c.leaseState() == LeaseConfirmed || c.leaseState() == LeaseAnnouncing) {
 		n.Lease, n.Subnet, n.Held = *l, c.Network().SubnetOf(l.Slot), c.now-c.leased[l.Slot]

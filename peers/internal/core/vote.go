@@ -5,6 +5,8 @@ import (
 	"crypto/hmac"
 	"slices"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // amnesia is how long a holder whose vault was lost makes no promise, counted
@@ -24,9 +26,9 @@ func (c *Core) endAmnesia() {
 }
 
 // receiveAsk answers a claimant: promise, or say why not.
-func (c *Core) receiveAsk(m ask) error {
-	if m.Slot == 0 || m.Slot >= c.Network().Slots() || m.Epoch == 0 || m.Claim > maxClaim || boundCounters(m.Epoch, m.Ordinal) != nil {
-		return ErrMalformed
+func (c *Core) receiveAsk(m record.Ask) error {
+	if m.Slot == 0 || m.Slot >= c.Network().Slots() || m.Epoch == 0 || m.Claim > record.MaxClaim || record.BoundCounters(m.Epoch, m.Ordinal) != nil {
+		return record.ErrMalformed
 	}
 	if p := c.promiseFor(m.Slot); p != nil && p.Claimant == m.From && p.Claim > m.Claim {
 		return nil // it was overtaken
@@ -35,58 +37,58 @@ func (c *Core) receiveAsk(m ask) error {
 	if !c.knows(m) {
 		return nil
 	}
-	a := answer{Slot: m.Slot, Epoch: m.Epoch, Claim: m.Claim, Holders: c.holdersHash(), Owed: c.owed()}
+	a := record.Answer{Slot: m.Slot, Epoch: m.Epoch, Claim: m.Claim, Holders: c.holdersHash(), Owed: c.owed()}
 	if !c.refuse(m, &a) {
 		c.promise(m, a)
 		return nil
 	}
-	c.send(m.From, msgAnswer, a)
+	c.send(m.From, record.MsgAnswer, a)
 	return nil
 }
 
 // meet takes in the node record of an asker that has shown where it is.
-func (c *Core) meet(m ask) {
+func (c *Core) meet(m record.Ask) {
 	if len(m.Node) == 0 || !hmac.Equal(m.Cookie, c.cookie(m.From)) {
 		return
 	}
-	if e, err := openEnvelope(m.Node); err == nil && e.Kind == kindNode {
+	if e, err := record.OpenEnvelope(m.Node); err == nil && e.Kind == record.KindNode {
 		c.judge.met = m.From
 		_ = c.takeRecord(m.Node, false) // a malformed one proves nothing, see proven
-		c.judge.met = NodeID{}
+		c.judge.met = record.NodeID{}
 	}
 }
 
 // refuse fills in the answer and reports true if there is a reason not to promise.
-func (c *Core) refuse(m ask, a *answer) bool {
-	l, p := c.table.leases[m.Slot], c.promiseFor(m.Slot)
+func (c *Core) refuse(m record.Ask, a *record.Answer) bool {
+	l, p := c.table.Leases[m.Slot], c.promiseFor(m.Slot)
 	switch {
-	case c.table.heldBy(c.id) == nil || c.leaving || c.retiring():
-		a.Verdict = notHolder
+	case c.table.HeldBy(c.id) == nil || c.leaving || c.retiring():
+		a.Verdict = record.NotHolder
 	case c.amnesiac():
-		a.Verdict = abstain
+		a.Verdict = record.Abstain
 	case !c.proven(m):
-		a.Verdict, a.Cookie = unproven, c.cookie(m.From)
-	case l != nil && c.holds(&l.rec) && l.rec.Holder != m.From:
-		a.Verdict, a.By, a.Lease = held, l.rec.Holder, present(l)
-	case l != nil && m.Epoch <= l.rec.Epoch:
-		a.Verdict, a.Seen, a.Lease = stale, l.rec.Epoch, present(l)
+		a.Verdict, a.Cookie = record.Unproven, c.cookie(m.From)
+	case l != nil && c.holds(&l.Rec) && l.Rec.Holder != m.From:
+		a.Verdict, a.By, a.Lease = record.Held, l.Rec.Holder, present(l)
+	case l != nil && m.Epoch <= l.Rec.Epoch:
+		a.Verdict, a.Seen, a.Lease = record.Stale, l.Rec.Epoch, present(l)
 	case m.Epoch > c.reach(m.Slot):
-		a.Verdict = abstain
+		a.Verdict = record.Abstain
 	case c.tooOld(m):
-		a.Verdict, a.Lease = stale, present(c.table.heldBy(c.id))
+		a.Verdict, a.Lease = record.Stale, present(c.table.HeldBy(c.id))
 	case p != nil && !p.Claimant.IsZero() && p.Claimant != m.From:
-		a.Verdict, a.By = taken, p.Claimant
+		a.Verdict, a.By = record.Taken, p.Claimant
 	case p != nil && (m.Epoch < p.Epoch || m.Epoch == p.Epoch && p.Claimant != m.From):
-		a.Verdict, a.Seen = stale, p.Epoch
+		a.Verdict, a.Seen = record.Stale, p.Epoch
 	case c.claim.claims(m.Slot):
-		a.Verdict, a.By = taken, c.id
+		a.Verdict, a.By = record.Taken, c.id
 	case c.setAside(m, a):
 	case p == nil && !c.makeRoom():
-		a.Verdict = abstain
+		a.Verdict = record.Abstain
 	default:
 		reason, crowd := c.isCrowded(m)
 		if crowd {
-			a.Verdict, a.Reason = crowded, reason
+			a.Verdict, a.Reason = record.Crowded, reason
 		}
 		return crowd
 	}
@@ -94,18 +96,18 @@ func (c *Core) refuse(m ask, a *answer) bool {
 }
 
 // present is a record as it may be told to others: not one of the format before.
-func present(l *stored[LeaseRecord]) []byte {
-	if l.former {
+func present(l *record.Stored[record.LeaseRecord]) []byte {
+	if l.Former {
 		return nil
 	}
-	return l.raw
+	return l.Raw
 }
 
 // reach is the highest epoch that is promised for a slot.
-func (c *Core) reach(s Slot) uint64 {
+func (c *Core) reach(s record.Slot) uint64 {
 	known := uint64(0)
-	if l := c.table.leases[s]; l != nil {
-		known = l.rec.Epoch
+	if l := c.table.Leases[s]; l != nil {
+		known = l.Rec.Epoch
 	}
 	if p := c.promiseFor(s); p != nil {
 		known = max(known, p.Epoch)
@@ -115,19 +117,19 @@ func (c *Core) reach(s Slot) uint64 {
 
 // tooOld reports whether a lease would be older than this node's own, or would
 // make another one the longest-standing holder in this one's place.
-func (c *Core) tooOld(m ask) bool {
-	mine := c.table.heldBy(c.id).rec.Ordinal
-	return m.Ordinal < mine || m.Ordinal == mine && c.senior() == c.id || m.Ordinal > c.table.maxOrdinal()+maxJump
+func (c *Core) tooOld(m record.Ask) bool {
+	mine := c.table.HeldBy(c.id).Rec.Ordinal
+	return m.Ordinal < mine || m.Ordinal == mine && c.senior() == c.id || m.Ordinal > c.table.MaxOrdinal()+maxJump
 }
 
 // promise writes the promise down and answers once that is durable.
-func (c *Core) promise(m ask, a answer) {
-	a.Verdict = promised
+func (c *Core) promise(m record.Ask, a record.Answer) {
+	a.Verdict = record.Promised
 	reply := func() {
 		// What was promised may have been withdrawn while it was written.
 		if p := c.promiseFor(m.Slot); p.answers(m) {
 			a.Voucher = c.vouch(p.grant())
-			c.send(m.From, msgAnswer, a)
+			c.send(m.From, record.MsgAnswer, a)
 		}
 	}
 	if c.promiseFor(m.Slot).answers(m) {
@@ -143,7 +145,7 @@ func (c *Core) promise(m ask, a answer) {
 	c.save(reply)
 }
 
-func (c *Core) promiseFor(s Slot) *promise {
+func (c *Core) promiseFor(s record.Slot) *promise {
 	for i := range c.vault.Promises {
 		if c.vault.Promises[i].Slot == s {
 			return &c.vault.Promises[i]
@@ -178,7 +180,7 @@ func (c *Core) makeRoom() bool {
 
 // receiveWithdraw takes a promise back at its claimant's request. The epoch
 // stays on record: it is promised to nobody again.
-func (c *Core) receiveWithdraw(m withdraw) error {
+func (c *Core) receiveWithdraw(m record.Withdraw) error {
 	p := c.promiseFor(m.Slot)
 	if p == nil || p.Claimant != m.From || p.Claim > m.Claim {
 		return nil
@@ -192,12 +194,12 @@ func (c *Core) receiveWithdraw(m withdraw) error {
 // voidPromise frees the slot, and keeps the epoch as a floor. It needs no
 // durable write of its own: a promise remembered too long only costs a retry.
 func (c *Core) voidPromise(p *promise) {
-	p.Claimant = NodeID{}
+	p.Claimant = record.NodeID{}
 	c.save(nil)
 }
 
 // voidPromisesTo frees what was promised to a node that is forgotten.
-func (c *Core) voidPromisesTo(id NodeID) {
+func (c *Core) voidPromisesTo(id record.NodeID) {
 	for i := range c.vault.Promises {
 		if p := &c.vault.Promises[i]; p.Claimant == id {
 			c.voidPromise(p)
@@ -206,7 +208,7 @@ func (c *Core) voidPromisesTo(id NodeID) {
 }
 
 // settlePromises takes note that a lease fulfils or overrules a promise.
-func (c *Core) settlePromises(l *LeaseRecord) {
+func (c *Core) settlePromises(l *record.LeaseRecord) {
 	p := c.promiseFor(l.Slot)
 	if p == nil || p.Epoch > l.Epoch {
 		return
@@ -239,8 +241,8 @@ func (c *Core) dropSettled() {
 // settled reports whether the table has a lease that the promise led to, or that
 // overruled it.
 func (c *Core) settled(p promise) bool {
-	l := c.table.leases[p.Slot]
-	return l != nil && p.Epoch <= l.rec.Epoch
+	l := c.table.Leases[p.Slot]
+	return l != nil && p.Epoch <= l.Rec.Epoch
 }
 
 // expirePromises voids promises whose claimant has neither confirmed nor
@@ -268,8 +270,8 @@ func (c *Core) remindClaimants() {
 	c.sync.remindAt = c.now + remindEvery
 	for _, p := range c.vault.Promises {
 		if c.now-c.sync.promisedAt[p.Slot] >= remindEvery && !c.settled(p) && c.member(p.Claimant).up {
-			c.send(p.Claimant, msgAnswer, answer{
-				Slot: p.Slot, Epoch: p.Epoch, Claim: p.Claim, Verdict: promised, Holders: c.holdersHash(), Voucher: c.vouch(p.grant()),
+			c.send(p.Claimant, record.MsgAnswer, record.Answer{
+				Slot: p.Slot, Epoch: p.Epoch, Claim: p.Claim, Verdict: record.Promised, Holders: c.holdersHash(), Voucher: c.vouch(p.grant()),
 			})
 		}
 	}
@@ -280,18 +282,18 @@ func (c *Core) remindClaimants() {
 const compareEvery = 100 * time.Millisecond
 
 // receiveAnswer counts a holder's answer.
-func (c *Core) receiveAnswer(m answer) error {
+func (c *Core) receiveAnswer(m record.Answer) error {
 	k := &c.claim
-	if len(m.Owed) > maxPromises || !Printable(m.Reason, maxReason) || boundCounters(m.Epoch, m.Seen) != nil || m.Claim > maxClaim {
-		return ErrMalformed
+	if len(m.Owed) > maxPromises || !record.Printable(m.Reason, record.MaxReason) || record.BoundCounters(m.Epoch, m.Seen) != nil || m.Claim > record.MaxClaim {
+		return record.ErrMalformed
 	}
 	if len(m.Lease) > 0 {
 		if err := c.takeRecord(m.Lease, false); err != nil {
 			return err
 		}
 	}
-	if m.Verdict == promised && !c.wants(m.Slot, m.Claim) {
-		c.sendWithdraw(m.Slot, m.Claim, []NodeID{m.From})
+	if m.Verdict == record.Promised && !c.wants(m.Slot, m.Claim) {
+		c.sendWithdraw(m.Slot, m.Claim, []record.NodeID{m.From})
 	}
 	if k.phase != phaseAsking || m.Claim != k.number || m.Slot != k.slot || m.Epoch != k.epoch || !c.isElector(m.From) {
 		return nil
@@ -301,49 +303,49 @@ func (c *Core) receiveAnswer(m answer) error {
 		c.sendDigest(m.From)
 	}
 	switch m.Verdict {
-	case promised:
+	case record.Promised:
 		c.countPromise(m)
-	case abstain, notHolder:
+	case record.Abstain, record.NotHolder:
 		k.votes[m.From], k.owed[m.From] = m.Verdict, m.Owed
-	case unproven:
+	case record.Unproven:
 		c.prove(m)
-	case crowded:
+	case record.Crowded:
 		c.setWaiting("%s: %s", c.describe(m.From), m.Reason)
-		k.votes[m.From] = abstain // no promise, and no reason to take another slot
-	case stale:
+		k.votes[m.From] = record.Abstain // no promise, and no reason to take another slot
+	case record.Stale:
 		if k.floor == nil {
-			k.floor = map[Slot]uint64{}
+			k.floor = map[record.Slot]uint64{}
 		}
 		k.floor[m.Slot] = max(k.floor[m.Slot], min(m.Seen, k.epoch+maxJump))
 		k.refused = true
-	case held, taken:
+	case record.Held, record.Taken:
 		k.refused, k.contested, k.refusal = true, true, c.refusal(m)
 	default:
-		return ErrMalformed
+		return record.ErrMalformed
 	}
 	c.decide()
 	return nil
 }
 
 // isElector reports whether a node has a say in claims.
-func (c *Core) isElector(id NodeID) bool {
-	_, found := slices.BinarySearchFunc(c.electors(), id, compareIDs)
+func (c *Core) isElector(id record.NodeID) bool {
+	_, found := slices.BinarySearchFunc(c.electors(), id, record.CompareIDs)
 	return found
 }
 
 // countPromise counts a promise whose voucher others will be able to check.
-func (c *Core) countPromise(m answer) {
+func (c *Core) countPromise(m record.Answer) {
 	k := &c.claim
 	_, pinned := c.pinned()
-	if !c.vouched(grant{k.slot, k.epoch, c.id, k.number, k.ordinal, pinned}, m.From, m.Voucher) {
+	if !c.vouched(record.Grant{Slot: k.slot, Epoch: k.epoch, Claimant: c.id, Claim: k.number, Ordinal: k.ordinal, Pinned: pinned}, m.From, m.Voucher) {
 		return
 	}
-	k.votes[m.From], k.owed[m.From] = promised, m.Owed
+	k.votes[m.From], k.owed[m.From] = record.Promised, m.Owed
 	k.vouchers[m.From] = m.Voucher
 }
 
 // prove asks a holder again that does not know this node yet.
-func (c *Core) prove(m answer) {
+func (c *Core) prove(m record.Answer) {
 	if len(m.Cookie) != cookieLen || bytes.Equal(c.cookies[m.From], m.Cookie) {
 		return
 	}

@@ -4,38 +4,40 @@ import (
 	"cmp"
 	"crypto/ed25519"
 	"slices"
+
+	"flanneld/peers/internal/record"
 )
 
 // vouch signs a promise.
-func (c *Core) vouch(g grant) []byte {
-	return c.cfg.signer.sign(c.cfg.Identity.Key, g.bytes(c.table.netID))
+func (c *Core) vouch(g record.Grant) []byte {
+	return c.cfg.signer.Sign(c.cfg.Identity.Key, g.Bytes(c.table.NetID))
 }
 
 // vouched checks a signed promise of a holder.
-func (c *Core) vouched(g grant, by NodeID, sig []byte) bool {
-	key := c.table.keyOf(by)
-	return len(sig) == ed25519.SignatureSize && len(key) == ed25519.PublicKeySize && c.cfg.signer.verify(key, g.bytes(c.table.netID), sig)
+func (c *Core) vouched(g record.Grant, by record.NodeID, sig []byte) bool {
+	key := c.table.KeyOf(by)
+	return len(sig) == ed25519.SignatureSize && len(key) == ed25519.PublicKeySize && c.cfg.signer.Verify(key, g.Bytes(c.table.NetID), sig)
 }
 
 // collectVouchers takes the promises to carry out of those received: of the
 // longest-standing holders, which most nodes know.
-func (c *Core) collectVouchers() vouchers {
+func (c *Core) collectVouchers() record.Vouchers {
 	k := &c.claim
-	ids := make([]NodeID, 0, len(k.vouchers))
+	ids := make([]record.NodeID, 0, len(k.vouchers))
 	for id := range k.vouchers {
-		if k.votes[id] == promised {
+		if k.votes[id] == record.Promised {
 			ids = append(ids, id)
 		}
 	}
-	age := func(id NodeID) uint64 {
-		if l := c.table.heldBy(id); l != nil {
-			return l.rec.Ordinal
+	age := func(id record.NodeID) uint64 {
+		if l := c.table.HeldBy(id); l != nil {
+			return l.Rec.Ordinal
 		}
-		return maxCounter
+		return record.MaxCounter
 	}
-	slices.SortFunc(ids, func(a, b NodeID) int { return cmp.Or(cmp.Compare(age(a), age(b)), compareIDs(a, b)) })
-	var v vouchers
-	for _, id := range ids[:min(len(ids), maxVouchers)] {
+	slices.SortFunc(ids, func(a, b record.NodeID) int { return cmp.Or(cmp.Compare(age(a), age(b)), record.CompareIDs(a, b)) })
+	var v record.Vouchers
+	for _, id := range ids[:min(len(ids), record.MaxVouchers)] {
 		v = append(append(v, id[:]...), k.vouchers[id]...)
 	}
 	return v

@@ -9,7 +9,7 @@ import (
 	"io/fs"
 	"os"
 
-	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 )
 
 const (
@@ -21,7 +21,7 @@ const (
 // identity reads the node's key, or makes it where there is none; made reports
 // which. Nothing about the machine goes into it, because images and virtual
 // machines are copied.
-func (d *Dir) identity() (id core.Identity, made bool, err error) {
+func (d *Dir) identity() (id record.Identity, made bool, err error) {
 	path := d.file(identityName)
 	b, err := readFile(path, maxIdentitySize)
 	switch {
@@ -42,27 +42,27 @@ func (d *Dir) identity() (id core.Identity, made bool, err error) {
 	if err := os.Chmod(path, 0o600); err != nil {
 		return id, false, unusable(d.path, err)
 	}
-	return core.Identity{Key: key}, false, nil
+	return record.Identity{Key: key}, false, nil
 }
 
-func (d *Dir) makeIdentity() (core.Identity, error) {
+func (d *Dir) makeIdentity() (record.Identity, error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		return core.Identity{}, err
+		return record.Identity{}, err
 	}
-	id := core.Identity{Key: key}
+	id := record.Identity{Key: key}
 	b, err := EncodeIdentity(id)
 	if err != nil {
-		return core.Identity{}, err
+		return record.Identity{}, err
 	}
 	if err := d.write(identityName, b); err != nil {
-		return core.Identity{}, unusable(d.path, err)
+		return record.Identity{}, unusable(d.path, err)
 	}
 	return id, nil
 }
 
 // EncodeIdentity returns the identity file of a node.
-func EncodeIdentity(id core.Identity) ([]byte, error) {
+func EncodeIdentity(id record.Identity) ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(id.Key)
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func decodeIdentity(b []byte) (ed25519.PrivateKey, error) {
 	if !ok {
 		return nil, errors.New("its key is not an Ed25519 key")
 	}
-	if id := (core.Identity{Key: key}).ID().String(); block.Headers[identityHeader] != id {
+	if id := (record.Identity{Key: key}).ID().String(); block.Headers[identityHeader] != id {
 		return nil, errors.New("its key is not the one of its " + identityHeader)
 	}
 	return key, nil

@@ -4,12 +4,12 @@ import (
 	"errors"
 	"io/fs"
 
-	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 )
 
 // Remembered is what the last start left in the state directory.
 type Remembered struct {
-	Identity core.Identity
+	Identity record.Identity
 	Lease    []byte // content of the lease file; nil: none
 	Table    []byte // content of the node table; nil: none
 	Amnesia  bool   // there was a lease file, and it is lost

@@ -5,14 +5,14 @@ import (
 	"io/fs"
 	"os"
 
-	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/record"
 )
 
 // AfterReset is what [Dir.Reset] has found and kept.
 type AfterReset struct {
-	Node     core.NodeID // of the identity, which is kept
-	SetAside []string    // files that could not be read, by their new names
-	HadTable bool        // there was a node table
+	Node     record.NodeID // of the identity, which is kept
+	SetAside []string      // files that could not be read, by their new names
+	HadTable bool          // there was a node table
 }
 
 // Reset replaces the lease file and removes the node table. renew makes the new
@@ -20,7 +20,7 @@ type AfterReset struct {
 // where there is none. When renew refuses the old content, it is called again
 // without. Reset's errors are an [*Error]. A crash on the way leaves the old
 // state or the new one; Reset may be repeated.
-func (d *Dir) Reset(renew func(node core.NodeID, lease, table []byte) ([]byte, error)) (AfterReset, error) {
+func (d *Dir) Reset(renew func(node record.NodeID, lease, table []byte) ([]byte, error)) (AfterReset, error) {
 	var r AfterReset
 	if _, err := os.Lstat(d.file(identityName)); errors.Is(err, fs.ErrNotExist) {
 		return r, failure(Corrupt, d.file(identityName), "%s is missing, though there is other state beside it: restore it; or remove %s and %s, and this host becomes a new node",

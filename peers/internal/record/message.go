@@ -1,25 +1,25 @@
-package core
+package record
 
 import "fmt"
 
-// messageKind says what the body of a message is.
-type messageKind uint8
+// MessageKind says what the body of a message is.
+type MessageKind uint8
 
 const (
-	msgAsk messageKind = iota + 1
-	msgAnswer
-	msgWithdraw
-	msgRecords
-	msgAck
-	msgDigest
-	msgRumour // one record, for all nodes; see envelope.go
+	MsgAsk MessageKind = iota + 1
+	MsgAnswer
+	MsgWithdraw
+	MsgRecords
+	MsgAck
+	MsgDigest
+	MsgRumour // one record, for all nodes; see envelope.go
 )
 
-// ask asks a lease holder to promise a slot. Claim numbers the sender's claims;
+// Ask asks a lease holder to promise a slot. Claim numbers the sender's claims;
 // it grows with each, also over restarts. Messages are late, doubled and
 // overtaken: what was said about an earlier claim is not about this one.
-type ask struct {
-	header  `cbor:"-"`
+type Ask struct {
+	Header  `cbor:"-"`
 	Slot    Slot   `cbor:"1,keyasint"`
 	Epoch   uint64 `cbor:"2,keyasint"`
 	Claim   uint64 `cbor:"3,keyasint"`
@@ -31,26 +31,26 @@ type ask struct {
 	Cookie []byte `cbor:"7,keyasint,omitempty"`
 }
 
-type verdict uint8
+type Verdict uint8
 
 const (
-	promised  verdict = 1 // written down: no other claimant gets the slot
-	held      verdict = 2 // another node holds the slot; Lease says which
-	taken     verdict = 3 // the slot is promised to another claimant, By
-	stale     verdict = 4 // the epoch is not above Seen, or the ordinal is too low
-	abstain   verdict = 5 // cannot promise: what was promised before is not known (state was lost)
-	notHolder verdict = 6 // the asked knows of no lease of its own and has no say
-	unproven  verdict = 7 // ask again with Cookie and the node record: the asker is no member here yet
-	crowded   verdict = 8 // too many leases at the asker's underlay address, or too many new ones at all
+	Promised  Verdict = 1 // written down: no other claimant gets the slot
+	Held      Verdict = 2 // another node holds the slot; Lease says which
+	Taken     Verdict = 3 // the slot is promised to another claimant, By
+	Stale     Verdict = 4 // the epoch is not above Seen, or the ordinal is too low
+	Abstain   Verdict = 5 // cannot promise: what was promised before is not known (state was lost)
+	NotHolder Verdict = 6 // the asked knows of no lease of its own and has no say
+	Unproven  Verdict = 7 // ask again with Cookie and the node record: the asker is no member here yet
+	Crowded   Verdict = 8 // too many leases at the asker's underlay address, or too many new ones at all
 )
 
-// answer answers an ask.
-type answer struct {
-	header  `cbor:"-"`
+// Answer answers an ask.
+type Answer struct {
+	Header  `cbor:"-"`
 	Slot    Slot    `cbor:"1,keyasint"`
 	Epoch   uint64  `cbor:"2,keyasint"`
 	Claim   uint64  `cbor:"3,keyasint"` // the one that asked
-	Verdict verdict `cbor:"4,keyasint"`
+	Verdict Verdict `cbor:"4,keyasint"`
 	By      NodeID  `cbor:"5,keyasint,omitzero"`
 	Seen    uint64  `cbor:"6,keyasint,omitempty"`
 	Lease   []byte  `cbor:"7,keyasint,omitempty"` // encoded record, with held and stale
@@ -71,45 +71,45 @@ type answer struct {
 	Static string `cbor:"13,keyasint,omitempty"`
 }
 
-const maxReason = 200
+const MaxReason = 200
 
-// withdraw gives promises back: of the slot, up to and including the claim.
-type withdraw struct {
-	header `cbor:"-"`
+// Withdraw gives promises back: of the slot, up to and including the claim.
+type Withdraw struct {
+	Header `cbor:"-"`
 	Slot   Slot   `cbor:"1,keyasint"`
 	Claim  uint64 `cbor:"2,keyasint"`
 }
 
-// records carries encoded records. Mask, where it is not zero, asks for the
+// Records carries encoded records. Mask, where it is not zero, asks for the
 // receiver's records of those parts. AckSlot, where it is not zero, asks for an
 // acknowledgement of that slot's lease.
-type records struct {
-	header  `cbor:"-"`
+type Records struct {
+	Header  `cbor:"-"`
 	Records [][]byte `cbor:"1,keyasint"`
 	Mask    uint32   `cbor:"2,keyasint,omitempty"`
 	AckSlot Slot     `cbor:"3,keyasint,omitempty"`
 }
 
-// ack says that a lease record of that slot and epoch has been taken in.
-type ack struct {
-	header `cbor:"-"`
+// Ack says that a lease record of that slot and epoch has been taken in.
+type Ack struct {
+	Header `cbor:"-"`
 	Slot   Slot   `cbor:"1,keyasint"`
 	Epoch  uint64 `cbor:"2,keyasint"`
 }
 
-// digestMsg carries the hash of every part of the sender's table.
-type digestMsg struct {
-	header `cbor:"-"`
+// DigestMessage carries the hash of every part of the sender's table.
+type DigestMessage struct {
+	Header `cbor:"-"`
 	Parts  []byte `cbor:"1,keyasint"` // 8 bytes each, most significant first
 }
 
-// encodeRumour makes the message that announces a record to all nodes.
-func encodeRumour(raw []byte) []byte {
-	return append([]byte{messageVersion, byte(msgRumour)}, raw...)
+// EncodeRumour makes the message that announces a record to all nodes.
+func EncodeRumour(raw []byte) []byte {
+	return append([]byte{MessageVersion, byte(MsgRumour)}, raw...)
 }
 
-// decodeBody decodes a message's body.
-func decodeBody[M any](body []byte) (M, error) {
+// DecodeBody decodes a message's body.
+func DecodeBody[M any](body []byte) (M, error) {
 	var m M
 	if err := decoder.Unmarshal(body, &m); err != nil {
 		return m, fmt.Errorf("%w: %w", ErrMalformed, err)

@@ -1,4 +1,4 @@
-package core
+package record
 
 import (
 	"crypto/sha256"
@@ -44,8 +44,8 @@ func DefaultSubnetLen(network netip.Prefix) int {
 	return defaultSubnetLen
 }
 
-// withDefaults fills what was left open, and checks that it fits together.
-func (n Network) withDefaults() (Network, error) {
+// WithDefaults fills what was left open, and checks that it fits together.
+func (n Network) WithDefaults() (Network, error) {
 	if !n.Prefix.IsValid() {
 		n.Prefix = DefaultPrefix
 	}
@@ -61,7 +61,7 @@ func (n Network) withDefaults() (Network, error) {
 	if !n.SubnetMax.IsValid() {
 		n.SubnetMax = n.SubnetOf(n.Slots() - 1).Addr()
 	}
-	return n, n.validate()
+	return n, n.Validate()
 }
 
 func (n Network) validateLengths() error {
@@ -77,8 +77,8 @@ func (n Network) validateLengths() error {
 	return nil
 }
 
-// validate checks parameters from outside: a file or another node.
-func (n Network) validate() error {
+// Validate checks parameters from outside: a file or another node.
+func (n Network) Validate() error {
 	if err := n.validateLengths(); err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (n Network) ID() NetworkID {
 	if !n.Prefix.IsValid() {
 		return NetworkID{}
 	}
-	sum := sha256.Sum256(mustEncode(n))
+	sum := sha256.Sum256(Encode(n))
 	return NetworkID(sum[:16])
 }
 
@@ -160,16 +160,16 @@ func (n Network) SlotOf(subnet netip.Prefix) (s Slot, ok bool) {
 	return Slot((binary.BigEndian.Uint32(addr[:]) - binary.BigEndian.Uint32(base[:])) >> (32 - n.SubnetLen)), true
 }
 
-// eligible is the range of slots handed out unasked, both ends included.
-func (n Network) eligible() (low, high Slot) {
+// Eligible is the range of slots handed out unasked, both ends included.
+func (n Network) Eligible() (low, high Slot) {
 	low, _ = n.SlotOf(netip.PrefixFrom(n.SubnetMin, int(n.SubnetLen)))
 	high, _ = n.SlotOf(netip.PrefixFrom(n.SubnetMax, int(n.SubnetLen)))
 	return max(low, 1), high
 }
 
-// sameParameters reports whether want, where it says anything, agrees with n;
+// Agrees reports whether want, where it says anything, agrees with n;
 // the text names the first difference and the flag that asked for it.
-func (n Network) sameParameters(want Network) error {
+func (n Network) Agrees(want Network) error {
 	switch {
 	case want.Prefix.IsValid() && want.Prefix != n.Prefix:
 		return fmt.Errorf("--network %s: the network to join is %s; leave the flag out or correct it", want.Prefix, n.Prefix)

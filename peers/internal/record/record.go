@@ -1,4 +1,4 @@
-package core
+package record
 
 import (
 	"bytes"
@@ -49,7 +49,7 @@ type LeaseRecord struct {
 	// Claim is the number of the claim that the vouchers are for.
 	Claim uint64 `cbor:"9,keyasint,omitempty"`
 	// Vouchers are up to maxVouchers signed promises, see voucher.go.
-	Vouchers vouchers `cbor:"10,keyasint,omitempty"`
+	Vouchers Vouchers `cbor:"10,keyasint,omitempty"`
 	// Granted is the epoch of the grant, where the holder has affirmed its lease
 	// since; 0: it is Epoch.
 	Granted uint64 `cbor:"12,keyasint,omitempty"`
@@ -70,8 +70,8 @@ type ForgetRecord struct {
 // ID is the node the record is about.
 func (r *NodeRecord) ID() NodeID { return NodeIDOf(r.Key) }
 
-// grantEpoch is the epoch that the vouchers are for.
-func (r *LeaseRecord) grantEpoch() uint64 {
+// GrantEpoch is the epoch that the vouchers are for.
+func (r *LeaseRecord) GrantEpoch() uint64 {
 	switch {
 	case r.Granted > 0:
 		return r.Granted
@@ -81,8 +81,8 @@ func (r *LeaseRecord) grantEpoch() uint64 {
 	return r.Epoch
 }
 
-// claimant is the node whose hold on the slot begins or ends with the record.
-func (r *LeaseRecord) claimant() NodeID {
+// Claimant is the node whose hold on the slot begins or ends with the record.
+func (r *LeaseRecord) Claimant() NodeID {
 	if r.Holder.IsZero() {
 		return r.Freed
 	}
@@ -91,7 +91,7 @@ func (r *LeaseRecord) claimant() NodeID {
 
 const maxNameLen = 253 // RFC 1035 section 3.1: the longest host name
 
-func (r *NodeRecord) validate(t *table) error {
+func (r *NodeRecord) validate(t *Table) error {
 	if !Printable(r.Name, maxNameLen) {
 		return fmt.Errorf("node name %q is not printable, or has more than %d bytes", r.Name[:min(len(r.Name), maxNameLen)], maxNameLen)
 	}
@@ -102,18 +102,18 @@ func (r *NodeRecord) validate(t *table) error {
 		return fmt.Errorf("protocol versions %d to %d", r.ProtocolMin, r.ProtocolMax)
 	}
 	return errors.Join(
-		boundCounters(r.Start, r.Version),
+		BoundCounters(r.Start, r.Version),
 		t.checkEndpoints("endpoint", r.Endpoints),
 		t.checkEndpoints("gossip endpoint", r.GossipEndpoints),
 		checkCaps(r.Caps),
 	)
 }
 
-// boundCounters refuses counters above maxCounter.
-func boundCounters(counters ...uint64) error {
+// BoundCounters refuses counters above maxCounter.
+func BoundCounters(counters ...uint64) error {
 	for _, n := range counters {
-		if n > maxCounter {
-			return fmt.Errorf("counter %d is above %d", n, uint64(maxCounter))
+		if n > MaxCounter {
+			return fmt.Errorf("counter %d is above %d", n, uint64(MaxCounter))
 		}
 	}
 	return nil
@@ -128,8 +128,8 @@ func (r *LeaseRecord) validate(n Network) error {
 		return errors.New("epoch 0")
 	case r.Granted >= r.Epoch:
 		return fmt.Errorf("lease of epoch %d granted at epoch %d", r.Epoch, r.Granted)
-	case r.Claim > maxClaim:
-		return fmt.Errorf("claim %d is above %d", r.Claim, uint64(maxClaim))
+	case r.Claim > MaxClaim:
+		return fmt.Errorf("claim %d is above %d", r.Claim, uint64(MaxClaim))
 	case !r.Holder.IsZero() && r.Holder != writer:
 		return errors.New("lease not signed by its holder")
 	case !r.Holder.IsZero() && !r.Freed.IsZero():
@@ -139,16 +139,16 @@ func (r *LeaseRecord) validate(n Network) error {
 	case !r.Holder.IsZero() && r.Electors > 0 && r.Promises < r.Electors/2:
 		return fmt.Errorf("lease granted by %d of %d", r.Promises, r.Electors)
 	}
-	return errors.Join(boundCounters(r.Epoch, r.Ordinal), r.Vouchers.validate())
+	return errors.Join(BoundCounters(r.Epoch, r.Ordinal), r.Vouchers.validate())
 }
 
 // compareNodes orders two records of one node.
-func compareNodes(a, b *stored[NodeRecord]) int {
+func compareNodes(a, b *Stored[NodeRecord]) int {
 	return cmp.Or(
-		cmp.Compare(a.rec.Start, b.rec.Start),
-		cmp.Compare(a.rec.Version, b.rec.Version),
-		compareBool(!a.former, !b.former),
-		bytes.Compare(a.raw, b.raw),
+		cmp.Compare(a.Rec.Start, b.Rec.Start),
+		cmp.Compare(a.Rec.Version, b.Rec.Version),
+		compareBool(!a.Former, !b.Former),
+		bytes.Compare(a.Raw, b.Raw),
 	)
 }
 
@@ -159,25 +159,25 @@ func compareNodes(a, b *stored[NodeRecord]) int {
 // chosen; then the older grant; then the lower ID. The epoch comes first,
 // before the pin: otherwise no record could ever hand a pinned slot back. A
 // record of the format before this one yields to its like.
-func compareLeases(a, b *stored[LeaseRecord]) int {
+func compareLeases(a, b *Stored[LeaseRecord]) int {
 	return cmp.Or(
-		cmp.Compare(a.rec.Epoch, b.rec.Epoch),
-		compareBool(!a.rec.Holder.IsZero(), !b.rec.Holder.IsZero()),
-		compareBool(a.rec.Granted == 0, b.rec.Granted == 0),
-		compareBool(a.rec.Vouchers.count() >= disputeLeast, b.rec.Vouchers.count() >= disputeLeast),
-		compareBool(a.rec.Pinned, b.rec.Pinned),
-		cmp.Compare(b.rec.Ordinal, a.rec.Ordinal),
-		bytes.Compare(b.rec.Holder[:], a.rec.Holder[:]),
-		compareBool(!a.former, !b.former),
-		bytes.Compare(a.raw, b.raw),
+		cmp.Compare(a.Rec.Epoch, b.Rec.Epoch),
+		compareBool(!a.Rec.Holder.IsZero(), !b.Rec.Holder.IsZero()),
+		compareBool(a.Rec.Granted == 0, b.Rec.Granted == 0),
+		compareBool(a.Rec.Vouchers.Count() >= DisputeLeast, b.Rec.Vouchers.Count() >= DisputeLeast),
+		compareBool(a.Rec.Pinned, b.Rec.Pinned),
+		cmp.Compare(b.Rec.Ordinal, a.Rec.Ordinal),
+		bytes.Compare(b.Rec.Holder[:], a.Rec.Holder[:]),
+		compareBool(!a.Former, !b.Former),
+		bytes.Compare(a.Raw, b.Raw),
 	)
 }
 
-func compareForgets(a, b *stored[ForgetRecord]) int {
+func compareForgets(a, b *Stored[ForgetRecord]) int {
 	return cmp.Or(
-		cmp.Compare(a.rec.Start, b.rec.Start),
-		compareBool(!a.rec.Faded, !b.rec.Faded),
-		bytes.Compare(a.raw, b.raw),
+		cmp.Compare(a.Rec.Start, b.Rec.Start),
+		compareBool(!a.Rec.Faded, !b.Rec.Faded),
+		bytes.Compare(a.Raw, b.Raw),
 	)
 }
 

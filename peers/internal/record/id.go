@@ -1,4 +1,4 @@
-package core
+package record
 
 import (
 	"crypto/ed25519"
@@ -39,7 +39,7 @@ func (id NodeID) IsZero() bool { return id == NodeID{} }
 func ParseNodeID(s string) (NodeID, error) {
 	b, err := idEncoding.DecodeString(strings.ToLower(s))
 	if err != nil || len(b) != len(NodeID{}) {
-		return NodeID{}, errors.New("core: a node ID has 26 letters a-z and digits 2-7")
+		return NodeID{}, errors.New("a node ID has 26 letters a-z and digits 2-7")
 	}
 	return NodeID(b), nil
 }
@@ -50,7 +50,7 @@ func (id *NodeID) UnmarshalCBOR(b []byte) error { return unmarshalID((*[16]byte)
 // UnmarshalCBOR is like NodeID's.
 func (id *NetworkID) UnmarshalCBOR(b []byte) error { return unmarshalID((*[16]byte)(id), b) }
 
-var errID = errors.New("core: an ID has 16 bytes")
+var errID = errors.New("an ID has 16 bytes")
 
 // unmarshalID reads a CBOR byte string of 16 bytes (RFC 8949 section 3.1).
 func unmarshalID(id *[16]byte, b []byte) error {

@@ -1,9 +1,9 @@
-package core
+package record
 
 import "fmt"
 
-// state is what push/pull exchanges and the disk keeps: network and records.
-type state struct {
+// State is what push/pull exchanges and the disk keeps: network and records.
+type State struct {
 	Network Network `cbor:"1,keyasint"`
 	// Former are records of the format before this one. They are kept on disk;
 	// where they come from another node they are not looked at.
@@ -17,13 +17,13 @@ type state struct {
 	Parts []byte `cbor:"5,keyasint,omitempty"`
 }
 
-func decodeState(encoded []byte) (state, error) {
-	var s state
+func DecodeState(encoded []byte) (State, error) {
+	var s State
 	if err := Decode(encoded, &s); err != nil {
-		return state{}, fmt.Errorf("%w: state: %w", ErrMalformed, err)
+		return State{}, fmt.Errorf("%w: state: %w", ErrMalformed, err)
 	}
-	if err := s.Network.validate(); err != nil {
-		return state{}, fmt.Errorf("%w: state: %w", ErrMalformed, err)
+	if err := s.Network.Validate(); err != nil {
+		return State{}, fmt.Errorf("%w: state: %w", ErrMalformed, err)
 	}
 	return s, nil
 }

@@ -1,4 +1,4 @@
-package core
+package record
 
 import (
 	"fmt"
@@ -31,8 +31,8 @@ const (
 	sealKeySize  = 32 // bytes: an X25519 public key (RFC 7748)
 )
 
-// endpointsOf is the list of a node with one address.
-func endpointsOf(at netip.AddrPort) []Endpoint { return []Endpoint{{Addr: at}} }
+// EndpointsOf is the list of a node with one address.
+func EndpointsOf(at netip.AddrPort) []Endpoint { return []Endpoint{{Addr: at}} }
 
 // Endpoint is where datagrams go: the first IPv4 endpoint.
 func (r *NodeRecord) Endpoint() netip.AddrPort { return first4(r.Endpoints) }
@@ -63,7 +63,7 @@ func checkCaps(caps []Capability) error {
 }
 
 // checkEndpoints checks one list of a node record.
-func (t *table) checkEndpoints(what string, list []Endpoint) error {
+func (t *Table) checkEndpoints(what string, list []Endpoint) error {
 	if len(list) > maxEndpoints {
 		return fmt.Errorf("%d of one %s, at most %d", len(list), what, maxEndpoints)
 	}
@@ -83,10 +83,10 @@ var broadcast4 = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 // usableEndpoint refuses addresses at which no peer can be reached, or whose
 // datagrams would come back to us. These are addresses inside the overlay, and
 // loopback unless our own underlay is loopback.
-func (t *table) usableEndpoint(e netip.AddrPort) bool {
+func (t *Table) usableEndpoint(e netip.AddrPort) bool {
 	a := e.Addr()
 	return e.Port() != 0 && a.IsValid() && !a.Is4In6() && a.Zone() == "" &&
 		!a.IsUnspecified() && !a.IsMulticast() && a != broadcast4 &&
-		!t.network.Prefix.Contains(a) && !t.network.Prefix6.Contains(a) &&
+		!t.Network.Prefix.Contains(a) && !t.Network.Prefix6.Contains(a) &&
 		(t.loopback || !a.IsLoopback()) && (a.Is4() || !a.IsLinkLocalUnicast())
 }

@@ -1,4 +1,4 @@
-package core
+package record
 
 import (
 	"bytes"
@@ -37,14 +37,14 @@ var (
 	}()
 )
 
-// mustEncode is for values of our own types, whose encoding cannot fail.
-func mustEncode(v any) []byte { return mustAppend(nil, v) }
+// Encode is for values of our own types, whose encoding cannot fail.
+func Encode(v any) []byte { return appendEncoded(nil, v) }
 
-// mustAppend appends the encoding to b.
-func mustAppend(b []byte, v any) []byte {
+// appendEncoded appends the encoding to b.
+func appendEncoded(b []byte, v any) []byte {
 	buffer := bytes.NewBuffer(b)
 	if err := encoder.MarshalToBuffer(v, buffer); err != nil {
-		panic(fmt.Sprintf("core: encode %T: %v", v, err))
+		panic(fmt.Sprintf("record: encode %T: %v", v, err))
 	}
 	return buffer.Bytes()
 }
@@ -52,23 +52,23 @@ func mustAppend(b []byte, v any) []byte {
 // Decode decodes what mustEncode encoded, or what another node sent.
 func Decode(b []byte, v any) error { return decoder.Unmarshal(b, v) }
 
-type recordKind uint8
+type Kind uint8
 
 const (
-	kindNode   recordKind = 1
-	kindLease  recordKind = 2
-	kindForget recordKind = 3
+	KindNode   Kind = 1
+	KindLease  Kind = 2
+	KindForget Kind = 3
 )
 
 // maxRecordLen bounds an encoded record: a broadcast has to hold one, and
 // memberlist's datagrams carry 1,400 bytes, encryption and headers included.
 const maxRecordLen = 1200
 
-// envelope is a record as it travels and as it is kept: the writer's bytes and
+// Envelope is a record as it travels and as it is kept: the writer's bytes and
 // its signature over them.
-type envelope struct {
+type Envelope struct {
 	_       struct{} `cbor:",toarray"`
-	Kind    recordKind
+	Kind    Kind
 	Payload []byte
 	Sig     []byte
 }
@@ -80,7 +80,7 @@ var (
 
 // signedBytes is what a signature covers. The network's ID is part of it, so
 // that a record of one network cannot be replayed into another.
-func signedBytes(net NetworkID, kind recordKind, payload []byte) []byte {
+func signedBytes(net NetworkID, kind Kind, payload []byte) []byte {
 	b := make([]byte, 0, 64+len(payload))
 	b = append(b, "flanneld record 2\x00"...)
 	b = append(b, net[:]...)
@@ -88,31 +88,31 @@ func signedBytes(net NetworkID, kind recordKind, payload []byte) []byte {
 	return append(b, payload...)
 }
 
-// signer makes and checks the signatures of records. It is Ed25519; the
+// Signer makes and checks the signatures of records. It is Ed25519; the
 // simulator has one of its own for most of its runs, which costs less than the
 // rest of the core.
-type signer interface {
-	sign(key ed25519.PrivateKey, msg []byte) []byte
-	verify(key ed25519.PublicKey, msg, sig []byte) bool
+type Signer interface {
+	Sign(key ed25519.PrivateKey, msg []byte) []byte
+	Verify(key ed25519.PublicKey, msg, sig []byte) bool
 }
 
-type ed25519Signer struct{}
+type Ed25519 struct{}
 
-func (ed25519Signer) sign(key ed25519.PrivateKey, msg []byte) []byte { return ed25519.Sign(key, msg) }
+func (Ed25519) Sign(key ed25519.PrivateKey, msg []byte) []byte { return ed25519.Sign(key, msg) }
 
-func (ed25519Signer) verify(key ed25519.PublicKey, msg, sig []byte) bool {
+func (Ed25519) Verify(key ed25519.PublicKey, msg, sig []byte) bool {
 	return ed25519.Verify(key, msg, sig)
 }
 
-// seal encodes and signs a record.
-func (i Identity) seal(s signer, net NetworkID, kind recordKind, rec any) []byte {
-	payload := mustEncode(rec)
-	return mustEncode(envelope{Kind: kind, Payload: payload, Sig: s.sign(i.Key, signedBytes(net, kind, payload))})
+// Seal encodes and signs a record.
+func (i Identity) Seal(s Signer, net NetworkID, kind Kind, rec any) []byte {
+	payload := Encode(rec)
+	return Encode(Envelope{Kind: kind, Payload: payload, Sig: s.Sign(i.Key, signedBytes(net, kind, payload))})
 }
 
-// openEnvelope decodes the outer layer only; the payload is not yet trusted.
-func openEnvelope(raw []byte) (envelope, error) {
-	var e envelope
+// OpenEnvelope decodes the outer layer only; the payload is not yet trusted.
+func OpenEnvelope(raw []byte) (Envelope, error) {
+	var e Envelope
 	if len(raw) > maxRecordLen {
 		return e, errTooLong
 	}
@@ -120,8 +120,8 @@ func openEnvelope(raw []byte) (envelope, error) {
 }
 
 // verify checks the envelope's signature against the key its payload names.
-func (e envelope) verify(s signer, net NetworkID, key []byte) error {
-	if len(key) != ed25519.PublicKeySize || !s.verify(key, signedBytes(net, e.Kind, e.Payload), e.Sig) {
+func (e Envelope) verify(s Signer, net NetworkID, key []byte) error {
+	if len(key) != ed25519.PublicKeySize || !s.Verify(key, signedBytes(net, e.Kind, e.Payload), e.Sig) {
 		return errSignature
 	}
 	return nil

@@ -1,4 +1,4 @@
-package core
+package record
 
 import (
 	"crypto/ed25519"
@@ -37,24 +37,24 @@ type formerLease struct {
 }
 
 // formerSignedBytes is what 0.1 signed.
-func formerSignedBytes(net NetworkID, kind recordKind, payload []byte) []byte {
+func formerSignedBytes(net NetworkID, kind Kind, payload []byte) []byte {
 	b := append([]byte("flanneld record 1\x00"), net[:]...)
 	return append(append(b, byte(kind)), payload...)
 }
 
 // openFormer opens a record of 0.1 and checks its signature.
-func (t *table) openFormer(raw []byte, rec any, key *[]byte) bool {
-	e, err := openEnvelope(raw)
+func (t *Table) openFormer(raw []byte, rec any, key *[]byte) bool {
+	e, err := OpenEnvelope(raw)
 	if err != nil || decoder.Unmarshal(e.Payload, rec) != nil || len(*key) != ed25519.PublicKeySize {
 		return false
 	}
-	return ed25519.Verify(*key, formerSignedBytes(t.netID, e.Kind, e.Payload), e.Sig)
+	return ed25519.Verify(*key, formerSignedBytes(t.NetID, e.Kind, e.Payload), e.Sig)
 }
 
 // record is the lease in the present format, as far as that is known.
 func (l *formerLease) record() LeaseRecord {
 	r := LeaseRecord{
-		Slot: l.Slot, Epoch: min(l.Epoch, maxCounter), Holder: l.Holder, Pinned: l.Pinned, Ordinal: min(l.Ordinal, maxCounter),
+		Slot: l.Slot, Epoch: min(l.Epoch, MaxCounter), Holder: l.Holder, Pinned: l.Pinned, Ordinal: min(l.Ordinal, MaxCounter),
 		Electors: l.Electors, Promises: l.Promises, Key: l.Key,
 	}
 	if r.Holder.IsZero() {
@@ -63,52 +63,52 @@ func (l *formerLease) record() LeaseRecord {
 	return r
 }
 
-// takeFormer takes up a record of 0.1 from this node's disk. What is malformed,
+// TakeFormer takes up a record of 0.1 from this node's disk. What is malformed,
 // or known better, is left out.
-func (t *table) takeFormer(raw []byte) {
-	e, err := openEnvelope(raw)
+func (t *Table) TakeFormer(raw []byte) {
+	e, err := OpenEnvelope(raw)
 	if err != nil {
 		return
 	}
 	switch e.Kind {
-	case kindNode:
+	case KindNode:
 		t.takeFormerNode(raw)
-	case kindLease:
+	case KindLease:
 		t.takeFormerLease(raw)
 	}
 }
 
-func (t *table) takeFormerNode(raw []byte) {
+func (t *Table) takeFormerNode(raw []byte) {
 	var n formerNode
 	if !t.openFormer(raw, &n, &n.Key) {
 		return
 	}
-	s := &stored[NodeRecord]{raw: raw, former: true, rec: NodeRecord{
-		Key: n.Key, Start: min(n.Start, maxCounter), Version: min(n.Version, maxCounter), Instance: n.Instance, Name: n.Name,
-		Endpoints: endpointsOf(n.Endpoint), GossipEndpoints: endpointsOf(n.Gossip), MTU: n.MTU, Left: n.Left,
-		ProtocolMin: messageVersionMin, ProtocolMax: messageVersionMin,
+	s := &Stored[NodeRecord]{Raw: raw, Former: true, Rec: NodeRecord{
+		Key: n.Key, Start: min(n.Start, MaxCounter), Version: min(n.Version, MaxCounter), Instance: n.Instance, Name: n.Name,
+		Endpoints: EndpointsOf(n.Endpoint), GossipEndpoints: EndpointsOf(n.Gossip), MTU: n.MTU, Left: n.Left,
+		ProtocolMin: MessageVersionMin, ProtocolMax: MessageVersionMin,
 	}}
-	old := t.nodes[s.rec.ID()]
-	if s.rec.validate(t) == nil && (old != nil || len(t.nodes) < maxNodes) && (old == nil || compareNodes(s, old) > 0) {
+	old := t.Nodes[s.Rec.ID()]
+	if s.Rec.validate(t) == nil && (old != nil || len(t.Nodes) < MaxNodes) && (old == nil || compareNodes(s, old) > 0) {
 		t.putNode(s)
 	}
 }
 
-func (t *table) takeFormerLease(raw []byte) {
-	rec, ok := t.openFormerLease(raw)
+func (t *Table) takeFormerLease(raw []byte) {
+	rec, ok := t.OpenFormerLease(raw)
 	if !ok {
 		return
 	}
-	s := &stored[LeaseRecord]{raw: raw, former: true, rec: rec}
-	old := t.leases[s.rec.Slot]
-	if s.rec.validate(t.network) == nil && (old != nil || len(t.leases) < maxLeases) && (old == nil || compareLeases(s, old) > 0) {
-		t.putLease(s)
+	s := &Stored[LeaseRecord]{Raw: raw, Former: true, Rec: rec}
+	old := t.Leases[s.Rec.Slot]
+	if s.Rec.validate(t.Network) == nil && (old != nil || len(t.Leases) < MaxLeases) && (old == nil || compareLeases(s, old) > 0) {
+		t.PutLease(s)
 	}
 }
 
-// openFormerLease opens a lease record of 0.1, in the present format, and checks
+// OpenFormerLease opens a lease record of 0.1, in the present format, and checks
 // its signature.
-func (t *table) openFormerLease(raw []byte) (rec LeaseRecord, ok bool) {
+func (t *Table) OpenFormerLease(raw []byte) (rec LeaseRecord, ok bool) {
 	var l formerLease
 	if !t.openFormer(raw, &l, &l.Key) {
 		return LeaseRecord{}, false

@@ -1,0 +1,450 @@
+package record
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"hash/maphash"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Limits on what a table takes in. They bound memory and files against a
+// member that makes things up; no network is meant to come near them.
+const (
+	MaxNodes   = 8192
+	MaxForgets = 4096
+	MaxLeases  = 1 << 16 // slots that were ever used, free ones included
+	maxRecords = 1 << 17
+)
+
+// Stored is a record with the bytes it came in, and what it does to the digest.
+type Stored[T any] struct {
+	Rec  T
+	Raw  []byte
+	Part int
+	Sum  uint64
+	// Former says that raw is of the format before this one. It is known
+	// from this node's own disk only, kept there, and sent to no other
+	// node.
+	Former bool
+	Since  time.Duration // when a forget record, or the first record of a node, was taken in
+}
+
+// Table is the node table: the winning record for every key.
+type Table struct {
+	Network Network
+	NetID   NetworkID
+	Signer  Signer
+	// loopback says that the underlay is this machine's loopback, so that
+	// peers' endpoints may be there too.
+	loopback bool
+	Nodes    map[NodeID]*Stored[NodeRecord]
+	Leases   map[Slot]*Stored[LeaseRecord]
+	Forgets  map[NodeID]*Stored[ForgetRecord]
+	Held     map[NodeID][]Slot // the slots that leases names a node for
+	// holders are the public keys of those that have held a lease: their
+	// vouchers count, also after that.
+	holders map[NodeID][]byte
+	Digest  Digest
+	known   knownRecords
+	// Changes grows with every change, leaseChanges with every change of a
+	// lease; they begin at 1.
+	Changes, LeaseChanges uint64
+	FormerLeases          int    // records of leases that are former
+	topOrdinal            uint64 // see maxOrdinal
+	topGone               bool   // the lease that topOrdinal is from was dropped
+	Moves                 uint64 // grows when a node is new, or at another endpoint
+}
+
+func NewTable(n Network, loopback bool, s Signer) *Table {
+	return &Table{
+		Network:  n,
+		NetID:    n.ID(),
+		Signer:   s,
+		loopback: loopback,
+		Nodes:    map[NodeID]*Stored[NodeRecord]{},
+		Leases:   map[Slot]*Stored[LeaseRecord]{},
+		Forgets:  map[NodeID]*Stored[ForgetRecord]{},
+		Held:     map[NodeID][]Slot{},
+		holders:  map[NodeID][]byte{},
+		known:    knownRecords{},
+
+		Changes: 1, LeaseChanges: 1,
+	}
+}
+
+// Change is what taking in a record did. At most one of the pointers is set;
+// replaced is the lease that had been there.
+type Change struct {
+	Node     *NodeRecord
+	Lease    *LeaseRecord
+	Replaced *LeaseRecord
+	Forgot   NodeID
+}
+
+func (c Change) Any() bool { return c.Node != nil || c.Lease != nil || !c.Forgot.IsZero() }
+
+var ErrTableFull = errors.New("node table is full")
+
+// Gate decides whether a record that is genuine and newer is taken now. What it
+// turns away is no error: it may be taken later. Nil takes everything.
+type Gate interface {
+	Lease(old *Stored[LeaseRecord], rec *LeaseRecord, raw []byte) bool
+	Forget(rec *ForgetRecord, raw []byte) bool
+	Node(old *Stored[NodeRecord], rec *NodeRecord) bool
+}
+
+// Take merges one encoded record. An older or equal record changes nothing and
+// is no error; one that is malformed or not signed by whom it names is.
+func (t *Table) Take(raw []byte, g Gate) (Change, error) {
+	if t.known.has(raw) {
+		return Change{}, nil
+	}
+	e, err := OpenEnvelope(raw)
+	if err != nil {
+		return Change{}, fmt.Errorf("record: %w", err)
+	}
+	var c Change
+	switch e.Kind {
+	case KindNode:
+		c, err = t.takeNode(e, raw, g)
+	case KindLease:
+		c, err = t.takeLease(e, raw, g)
+	case KindForget:
+		c, err = t.takeForget(e, raw, g)
+	default: // a later version's; it reaches those who know it by other ways
+	}
+	if err != nil {
+		return Change{}, fmt.Errorf("record of kind %d: %w", e.Kind, err)
+	}
+	return c, nil
+}
+
+func (t *Table) takeNode(e Envelope, raw []byte, g Gate) (Change, error) {
+	s := &Stored[NodeRecord]{Raw: raw}
+	if err := decoder.Unmarshal(e.Payload, &s.Rec); err != nil {
+		return Change{}, err
+	}
+	id := s.Rec.ID()
+	old := t.Nodes[id]
+	switch {
+	case old != nil && compareNodes(s, old) <= 0, t.isStruckOut(id, s.Rec.Start):
+		return Change{}, nil
+	case old == nil && len(t.Nodes) >= MaxNodes:
+		return Change{}, ErrTableFull
+	}
+	if err := errors.Join(s.Rec.validate(t), e.verify(t.Signer, t.NetID, s.Rec.Key)); err != nil {
+		return Change{}, err
+	}
+	if g != nil && !g.Node(old, &s.Rec) {
+		return Change{}, nil
+	}
+	t.putNode(s)
+	return Change{Node: &s.Rec}, nil
+}
+
+func (t *Table) putNode(s *Stored[NodeRecord]) {
+	id := s.Rec.ID()
+	s.Part, s.Sum = partOfNode(id), sumOf(s.Raw)
+	old := t.Nodes[id]
+	if old != nil {
+		s.Since = old.Since
+	}
+	if old == nil || old.Rec.Endpoint() != s.Rec.Endpoint() {
+		t.Moves++
+	}
+	t.dropNode(id)
+	t.Nodes[id] = s
+	t.enter(s.Part, s.Sum, s.Raw, s.Former)
+}
+
+func (t *Table) dropNode(id NodeID) {
+	if n := t.Nodes[id]; n != nil {
+		t.strike(n.Part, n.Sum, n.Raw, n.Former)
+		delete(t.Nodes, id)
+	}
+}
+
+// enter and strike keep up to date what is derived from all records.
+func (t *Table) enter(part int, sum uint64, raw []byte, former bool) {
+	t.Changes++
+	if !former {
+		t.Digest[part] ^= sum
+		t.known.add(raw)
+	}
+}
+
+func (t *Table) strike(part int, sum uint64, raw []byte, former bool) {
+	t.Changes++
+	if !former {
+		t.Digest[part] ^= sum
+		t.known.drop(raw)
+	}
+}
+
+// isStruckOut reports whether a node was forgotten as of this start or a later one.
+func (t *Table) isStruckOut(id NodeID, start uint64) bool {
+	f := t.Forgets[id]
+	return f != nil && start <= f.Rec.Start && !(f.Rec.Faded && t.HeldBy(id) != nil)
+}
+
+func (t *Table) takeLease(e Envelope, raw []byte, g Gate) (Change, error) {
+	s := &Stored[LeaseRecord]{Raw: raw}
+	if err := decoder.Unmarshal(e.Payload, &s.Rec); err != nil {
+		return Change{}, err
+	}
+	old := t.Leases[s.Rec.Slot]
+	switch {
+	case old != nil && compareLeases(s, old) <= 0:
+		return Change{}, nil
+	case old == nil && len(t.Leases) >= MaxLeases:
+		return Change{}, ErrTableFull
+	}
+	if err := errors.Join(s.Rec.validate(t.Network), e.verify(t.Signer, t.NetID, s.Rec.Key)); err != nil {
+		return Change{}, err
+	}
+	if g != nil && !g.Lease(old, &s.Rec, raw) {
+		return Change{}, nil
+	}
+	t.PutLease(s)
+	c := Change{Lease: &s.Rec}
+	if old != nil {
+		c.Replaced = &old.Rec
+	}
+	return c, nil
+}
+
+func (t *Table) PutLease(s *Stored[LeaseRecord]) {
+	s.Part, s.Sum = partOf(KindLease, binary.BigEndian.AppendUint32(nil, uint32(s.Rec.Slot))), sumOf(s.Raw)
+	t.DropLease(s.Rec.Slot)
+	t.Leases[s.Rec.Slot] = s
+	t.topOrdinal = max(t.topOrdinal, s.Rec.Ordinal)
+	if s.Former {
+		t.FormerLeases++
+	}
+	if id := s.Rec.Holder; !id.IsZero() {
+		t.Held[id] = append(t.Held[id], s.Rec.Slot)
+		if t.holders[id] != nil || len(t.holders) < MaxNodes {
+			t.holders[id] = s.Rec.Key
+		}
+	}
+	t.enter(s.Part, s.Sum, s.Raw, s.Former)
+}
+
+func (t *Table) DropLease(s Slot) {
+	t.LeaseChanges++
+	l := t.Leases[s]
+	if l == nil {
+		return
+	}
+	t.strike(l.Part, l.Sum, l.Raw, l.Former)
+	delete(t.Leases, s)
+	t.topGone = t.topGone || l.Rec.Ordinal == t.topOrdinal
+	if l.Former {
+		t.FormerLeases--
+	}
+	if id := l.Rec.Holder; !id.IsZero() {
+		t.Held[id] = slices.DeleteFunc(t.Held[id], func(o Slot) bool { return o == s })
+		if len(t.Held[id]) == 0 {
+			delete(t.Held, id)
+		}
+	}
+}
+
+// KeyOf is the public key of a node that holds a lease or has held one; nil for
+// any other.
+func (t *Table) KeyOf(id NodeID) []byte {
+	if l := t.HeldBy(id); l != nil {
+		return l.Rec.Key
+	}
+	return t.holders[id]
+}
+
+func (t *Table) takeForget(e Envelope, raw []byte, g Gate) (Change, error) {
+	s := &Stored[ForgetRecord]{Raw: raw}
+	if err := decoder.Unmarshal(e.Payload, &s.Rec); err != nil {
+		return Change{}, err
+	}
+	id := s.Rec.Node
+	old := t.Forgets[id]
+	switch {
+	case old != nil && compareForgets(s, old) <= 0:
+		return Change{}, nil
+	case old == nil && len(t.Forgets) >= MaxForgets:
+		return Change{}, ErrTableFull
+	}
+	if err := errors.Join(BoundCounters(s.Rec.Start), e.verify(t.Signer, t.NetID, s.Rec.Key)); err != nil {
+		return Change{}, err
+	}
+	if g != nil && !g.Forget(&s.Rec, raw) {
+		return Change{}, nil
+	}
+	t.DropForget(id)
+	t.Forgets[id] = s
+	t.Changes++
+	t.known.add(raw)
+	if n := t.Nodes[id]; n != nil && n.Rec.Start <= s.Rec.Start {
+		t.dropNode(id)
+	}
+	return Change{Forgot: id}, nil
+}
+
+// DropForget ends a forget record. It is not part of the digest, since nodes
+// drop theirs at different times. It matters only to a node that still has the
+// node record, and travels with that record's part of the table.
+func (t *Table) DropForget(id NodeID) {
+	if f := t.Forgets[id]; f != nil {
+		t.Changes++
+		t.known.drop(f.Raw)
+		delete(t.Forgets, id)
+	}
+}
+
+// knownRecords finds the records of a table by their bytes: most of what comes
+// in has come before, and need not be decoded or verified again.
+type knownRecords map[uint64][]byte
+
+func (k knownRecords) has(raw []byte) bool { return bytes.Equal(k[HashOf(raw)], raw) }
+func (k knownRecords) add(raw []byte)      { k[HashOf(raw)] = raw }
+func (k knownRecords) drop(raw []byte)     { delete(k, HashOf(raw)) }
+
+var hashSeed = maphash.MakeSeed()
+
+// HashOf is a hash that nobody outside of this process can foresee. It finds
+// what is known already, and decides nothing.
+func HashOf(b []byte) uint64 { return maphash.Bytes(hashSeed, b) }
+
+// HeldBy is the lease a node holds, or nil. Should the table name it as the
+// holder of more than one slot, the oldest grant counts, so that all agree.
+func (t *Table) HeldBy(id NodeID) *Stored[LeaseRecord] {
+	var found *Stored[LeaseRecord]
+	for _, s := range t.Held[id] {
+		l := t.Leases[s]
+		if found == nil || l.Rec.Ordinal < found.Rec.Ordinal || l.Rec.Ordinal == found.Rec.Ordinal && l.Rec.Slot < found.Rec.Slot {
+			found = l
+		}
+	}
+	return found
+}
+
+// MaxOrdinal is the greatest ordinal of any lease known.
+func (t *Table) MaxOrdinal() uint64 {
+	if t.topGone {
+		t.topOrdinal, t.topGone = 0, false
+		for _, l := range t.Leases {
+			t.topOrdinal = max(t.topOrdinal, l.Rec.Ordinal)
+		}
+	}
+	return t.topOrdinal
+}
+
+// SortedNodes and sortedSlots give map keys in an order that does not vary
+// from run to run.
+func (t *Table) SortedNodes() []NodeID { return slices.SortedFunc(maps.Keys(t.Nodes), CompareIDs) }
+
+func (t *Table) SortedSlots() []Slot { return slices.Sorted(maps.Keys(t.Leases)) }
+
+func CompareIDs(a, b NodeID) int { return bytes.Compare(a[:], b[:]) }
+
+// Parts is the number of parts a digest divides the table into: two nodes
+// that differ in a few records exchange a few parts only.
+const Parts = 32
+
+// partOf assigns a record, by the hash of its key, to a part.
+func partOf(kind Kind, key []byte) int {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte{byte(kind)})
+	_, _ = h.Write(key)
+	return int(h.Sum64() % Parts)
+}
+
+// partOfNode is the part of a node's records, node and forget records alike.
+func partOfNode(id NodeID) int { return partOf(KindNode, id[:]) }
+
+// Digest is a hash of each part, kept up to date with every record.
+type Digest [Parts]uint64
+
+// Bytes is the digest as it travels.
+func (d *Digest) Bytes() []byte {
+	b := make([]byte, 0, 8*Parts)
+	for _, part := range d {
+		b = binary.BigEndian.AppendUint64(b, part)
+	}
+	return b
+}
+
+// Differing is the set of parts (bit i: part i) that are others than in a digest
+// that came as bytes; not ok when those are none.
+func (d *Digest) Differing(b []byte) (mask uint32, ok bool) {
+	if len(b) != 8*Parts {
+		return 0, false
+	}
+	for i, part := range d {
+		if part != binary.BigEndian.Uint64(b[8*i:]) {
+			mask |= 1 << i
+		}
+	}
+	return mask, true
+}
+
+// sumOf is what a record adds to its part by exclusive or: the order of records
+// does not matter.
+func sumOf(raw []byte) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write(raw)
+	return Mix(h.Sum64())
+}
+
+// Mix spreads a hash's bits (the finalizer of SplitMix64), so that the
+// exclusive or of related records does not cancel out.
+func Mix(x uint64) uint64 {
+	x ^= x >> 30
+	x *= 0xbf58476d1ce4e5b9
+	x ^= x >> 27
+	x *= 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// Records returns the encoded records of the parts in mask (bit i: part i),
+// in an order that does not vary.
+func (t *Table) Records(mask uint32) [][]byte {
+	var all [][]byte
+	add := func(part int, raw []byte, former bool) {
+		if mask&(1<<part) != 0 && !former {
+			all = append(all, raw)
+		}
+	}
+	for _, n := range t.Nodes {
+		add(n.Part, n.Raw, n.Former)
+	}
+	for _, l := range t.Leases {
+		add(l.Part, l.Raw, l.Former)
+	}
+	for id, f := range t.Forgets {
+		add(partOfNode(id), f.Raw, false)
+	}
+	slices.SortFunc(all, bytes.Compare)
+	return all
+}
+
+// FormerRecords are those of the format before this one, as they are kept on
+// disk.
+func (t *Table) FormerRecords() [][]byte {
+	var all [][]byte
+	for _, n := range t.Nodes {
+		if n.Former {
+			all = append(all, n.Raw)
+		}
+	}
+	for _, l := range t.Leases {
+		if l.Former {
+			all = append(all, l.Raw)
+		}
+	}
+	slices.SortFunc(all, bytes.Compare)
+	return all
+}
