@@ -28,8 +28,8 @@ type Config struct {
 	// Zero means DefaultSources.
 	Sources int
 
-	// Express adds a lane, the last that Listen returns, for what senders mark as
-	// express. See Message.Express.
+	// Express adds a lane for datagrams that senders mark as express: see
+	// Message.Express, and Conn.Express for which lane it is.
 	Express bool
 
 	// Offloads that may be used, as far as the kernel has them. See
@@ -50,12 +50,14 @@ const (
 	maxSources = 16
 )
 
-// sockets is how many share the address.
-func (c Config) sockets() int {
+// AllLanes is the number of lanes, and of sockets, with the express lane.
+// Listen returns one Conn for each.
+func (c Config) AllLanes() int {
+	n := max(c.Lanes, 1)
 	if c.Express {
-		return c.Lanes + 1
+		n++
 	}
-	return c.Lanes
+	return n
 }
 
 // checked returns the configuration with defaults filled in, or says what is

@@ -21,6 +21,7 @@ type Conn struct {
 	spread     int   // a power of two
 	probe      probe
 	local      netip.AddrPort
+	express    bool // the kernel gives it the express datagrams
 	trains     trains
 	overflows  odometer
 
@@ -48,6 +49,9 @@ func newConn(local netip.AddrPort, batch int) *Conn {
 
 // LocalAddr is the address and port that all lanes of one Listen share.
 func (c *Conn) LocalAddr() netip.AddrPort { return c.local }
+
+// Express reports whether this is the lane that receives express datagrams.
+func (c *Conn) Express() bool { return c.express }
 
 // Sources is how many source ports there are to choose from, the express one not
 // among them.

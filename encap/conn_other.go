@@ -23,6 +23,9 @@ func Listen(addr netip.AddrPort, cfg Config) ([]*Conn, error) {
 // LocalAddr returns the zero value.
 func (*Conn) LocalAddr() netip.AddrPort { return netip.AddrPort{} }
 
+// Express returns false.
+func (*Conn) Express() bool { return false }
+
 // Sources returns 1.
 func (*Conn) Sources() int { return 1 }
 

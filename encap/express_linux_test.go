@@ -88,9 +88,12 @@ func TestOddPortsAreNotExpress(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if n := (Config{Lanes: 2, Express: true}).AllLanes(); n != len(to) {
+		t.Errorf("%d lanes, AllLanes says %d", len(to), n)
+	}
 	for i, texts := range waiting(t, to) {
 		for _, text := range texts {
-			if want := map[bool]string{true: "0", false: "1"}[i == 2]; text != want {
+			if want := map[bool]string{true: "0", false: "1"}[to[i].Express()]; text != want {
 				t.Errorf("from a port of parity %s to lane %d", text, i)
 			}
 		}

@@ -38,12 +38,13 @@ func Listen(addr netip.AddrPort, cfg Config) ([]*Conn, error) {
 // listenLanes opens the sockets of all lanes, in their order, which is the one
 // that the kernel numbers them in. On failure it returns those that are open.
 func listenLanes(addr netip.AddrPort, cfg Config) ([]*Conn, error) {
-	conns := make([]*Conn, 0, cfg.sockets())
+	conns := make([]*Conn, 0, cfg.AllLanes())
 	for len(conns) < cap(conns) {
 		c, err := listenLane(addr, cfg, len(conns) == 0)
 		if err != nil {
 			return conns, err
 		}
+		c.express = cfg.Express && len(conns) == cfg.Lanes // as steer numbers them
 		conns = append(conns, c)
 		addr = c.LocalAddr() // the first settles port 0
 	}
@@ -89,7 +90,7 @@ func openSocket(addr netip.AddrPort, cfg Config, first bool) (_ int, local netip
 	if err := setOptions(fd, cfg.BufferSize); err != nil {
 		return -1, local, err
 	}
-	if err := bind(fd, addr, first, cfg.sockets() > 1); err != nil {
+	if err := bind(fd, addr, first, cfg.AllLanes() > 1); err != nil {
 		return -1, local, err
 	}
 	local, err = localAddr(fd)

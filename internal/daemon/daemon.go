@@ -89,7 +89,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		problems: problem.NewBoard(o.Log), endGuard: func() {},
 	}
 	defer close(d.ended)
-	room := processors{d.cfg.Lanes}
+	room := processors{d.socketConfig().AllLanes()}
 	room.widen()
 	if err := d.prepare(ctx); err != nil {
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {

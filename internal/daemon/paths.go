@@ -22,7 +22,7 @@ import (
 // newProber makes the prober of a plane. It sends from the plane's own data
 // sockets.
 func (d *daemon) newProber(lease netip.Prefix, sockets []*encap.Conn) *probe.Prober {
-	conn := sockets[len(sockets)-1]
+	conn := sockets[slices.IndexFunc(sockets, (*encap.Conn).Express)]
 	var p *probe.Prober
 	p = probe.New(probe.Config{
 		Source: lease.Addr(),
@@ -30,7 +30,7 @@ func (d *daemon) newProber(lease netip.Prefix, sockets []*encap.Conn) *probe.Pro
 			err = conn.SendOne(to, packet)
 			if err == encap.ErrTooLong {
 				if mtu, unknown := conn.PathMTU(to.Addr()); unknown == nil {
-					fits = mtu - encap.Overhead
+					fits = encap.Payload(mtu, to.Addr())
 				}
 			}
 			return fits, err

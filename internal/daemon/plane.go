@@ -80,7 +80,7 @@ func (d *daemon) openPlane(lease, network netip.Prefix) (_ *plane, err error) {
 			MTU: d.mtu, Network: network, TxQueueLen: txQueueLen,
 		},
 	}
-	if p.device, err = tun.Open(tun.Config{Name: p.link.Name, Alias: p.link.Alias, Queues: d.cfg.Lanes + 1, Offloads: deviceOffloads(d.cfg)}); err != nil {
+	if p.device, err = tun.Open(tun.Config{Name: p.link.Name, Alias: p.link.Alias, Queues: d.socketConfig().AllLanes(), Offloads: deviceOffloads(d.cfg)}); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -143,12 +143,12 @@ func (d *daemon) startForwarder(p *plane) error {
 }
 
 // lanes joins queue i with socket i: tun.Open and encap.Listen were asked for
-// the same number. The last one is the express lane's.
+// the same number.
 func lanes(device *tun.Device, sockets []*encap.Conn) []route.Lane {
 	lanes := make([]route.Lane, len(sockets))
 	for i, queue := range device.Queues() {
 		waiter := poll.NewWaiter(queue.Descriptor(), sockets[i].Descriptor())
-		lanes[i] = route.Lane{Queue: queue, Conn: sockets[i], Waiter: waiter, Express: i == len(sockets)-1}
+		lanes[i] = route.Lane{Queue: queue, Conn: sockets[i], Waiter: waiter, Express: sockets[i].Express()}
 	}
 	return lanes
 }

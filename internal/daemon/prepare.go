@@ -95,7 +95,7 @@ func (d *daemon) chooseUnderlay(ctx context.Context) error {
 		return err
 	}
 	d.underlay, d.loopback = u, u.Addr.IsLoopback()
-	d.mtu = u.OverlayMTU()
+	d.mtu = encap.Payload(u.MTU, u.Addr)
 	if d.cfg.MTU > d.mtu {
 		return fmt.Errorf("--mtu %d: more than fits into one datagram on %s (MTU %d): give at most %d", d.cfg.MTU, u.Interface, u.MTU, d.mtu)
 	}
@@ -227,9 +227,14 @@ func (d *daemon) leaseOnDisk() netip.Prefix {
 // listen binds the data sockets.
 func (d *daemon) listen() ([]*encap.Conn, error) { return d.listenOn(d.underlay.Addr) }
 
+// socketConfig is how the data sockets are opened, and so which lanes there are.
+func (d *daemon) socketConfig() encap.Config {
+	return encap.Config{Lanes: d.cfg.Lanes, Express: true, Offloads: socketOffloads(d.cfg)}
+}
+
 func (d *daemon) listenOn(addr netip.Addr) ([]*encap.Conn, error) {
 	at := netip.AddrPortFrom(addr, d.cfg.Port)
-	sockets, err := encap.Listen(at, encap.Config{Lanes: d.cfg.Lanes, Express: true, Offloads: socketOffloads(d.cfg)})
+	sockets, err := encap.Listen(at, d.socketConfig())
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("UDP port %d of %s is taken: stop the program that has it (ss -lunp), or choose another with --port", d.cfg.Port, addr)
 	}

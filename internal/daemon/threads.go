@@ -11,8 +11,7 @@ import (
 const processorsRound = 30 * time.Second
 
 // processors is how many of the Go scheduler's processors this process has. It
-// is what the runtime would take by itself, and one more for each lane, the
-// express lane among them.
+// is what the runtime would take by itself, and one more for each lane.
 //
 // Each lane has a thread to itself and, while there is traffic, keeps a
 // processor busy. With none to spare the scheduler takes it away whenever a
@@ -22,7 +21,9 @@ const processorsRound = 30 * time.Second
 //
 // The runtime stops following the CPUs that the process may use, and its
 // cgroup's limit, once a program has set a number. So this does.
-type processors struct{ lanes int }
+type processors struct {
+	lanes int // the express lane among them
+}
 
 // adjust asks the runtime for its own number and adds the lanes'. The runtime
 // has no other way to tell that number than to use it, for some microseconds.
@@ -36,7 +37,7 @@ func (p processors) adjust() {
 }
 
 // widen adds the lanes' processors to those that there are.
-func (p processors) widen() { runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + p.lanes + 1) }
+func (p processors) widen() { runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + p.lanes) }
 
 // follow adjusts the number until ctx ends.
 func (p processors) follow(ctx context.Context) {

@@ -23,7 +23,7 @@ func TestProcessorsFollowTheCPUsOfTheProcess(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		p := processors{lanes: 2}
+		p := processors{lanes: 3}
 		p.widen()
 		for _, set := range []unix.CPUSet{all, firstOf(all), all} {
 			if err := unix.SchedSetaffinity(0, &set); err != nil {
