@@ -27,7 +27,7 @@ func TestTooLongForTheInterface(t *testing.T) {
 	isolate(t)
 	setLoopback(t, 1000)
 	a, b := pair(t, Config{})
-	exact, long := make([]byte, 1000-Overhead), make([]byte, 1000-Overhead+1)
+	exact, long := make([]byte, 972), make([]byte, 973)
 	msgs := []Message{
 		{Addr: b.LocalAddr(), Buffers: [][]byte{exact}},
 		{Addr: b.LocalAddr(), Buffers: [][]byte{long}},

@@ -5,13 +5,6 @@ import (
 	"net/netip"
 )
 
-// Overhead is what the underlay adds to an overlay packet, in bytes: an IPv4
-// header without options and a UDP header.
-const Overhead = 20 + 8
-
-// MaxPayload is the largest payload of one datagram, in bytes.
-const MaxPayload = 65535 - Overhead
-
 // MaxBuffers is the largest number of buffers of one message (UIO_MAXIOV,
 // linux/uio.h).
 const MaxBuffers = 1024

@@ -354,7 +354,7 @@ func (e *egress) resend(t *train, j, limit int) {
 // send there from now on.
 func (e *egress) learnPathMTU(hop *NextHop, size int) int {
 	mtu, err := e.conn.PathMTU(hop.Endpoint.Addr())
-	if err != nil || mtu-encap.Overhead >= size {
+	if err != nil || mtu-hop.Peer.Overhead() >= size {
 		return maxPacket // that is not why
 	}
 	limit, changed := hop.Peer.learnPathMTU(mtu, e.now)

@@ -39,7 +39,7 @@ func TestPacketThatIsTooLongIsCut(t *testing.T) {
 		n.queue.Feed(p)
 		pieces := payloads(n.conn.Sent(2))
 		for _, piece := range pieces {
-			if len(piece) > 1000-encap.Overhead {
+			if len(piece) > 972 {
 				t.Errorf("a fragment of %d bytes", len(piece))
 			}
 		}
@@ -104,7 +104,7 @@ func TestPeersDeviceMTUCounts(t *testing.T) {
 // one outbox, whether the path is known to be narrow or found to be.
 func TestMoreFragmentsThanABatch(t *testing.T) {
 	n := start(t, func(c *Config) { c.MTU = 9000 })
-	n.conn.SetPathMTU(addrB, minMTU+encap.Overhead)
+	n.conn.SetPathMTU(addrB, minMTU+28)
 	var batch [][]byte
 	for id := range batchSize {
 		batch = append(batch, spec{id: uint16(id), payload: pattern(8000)}.build())

@@ -75,6 +75,11 @@ func (p *Peer) PathMTU() int {
 	return 0
 }
 
+// Overhead is what the underlay adds to each overlay packet on the way to the
+// peer, in bytes. It is the same for all peers as long as there is one format
+// of datagrams.
+func (p *Peer) Overhead() int { return encap.Overhead(p.Endpoint().Addr()) }
+
 // Traffic is what went to the peer and what came from it since NewPeer.
 func (p *Peer) Traffic() (egress, ingress Volume) { return p.egress.volume(), p.ingress.volume() }
 
@@ -103,7 +108,7 @@ func (p *Peer) limit(now time.Time) int {
 // learnPathMTU remembers the path MTU to the peer, outer headers included, and
 // reports whether that is news.
 func (p *Peer) learnPathMTU(mtu int, now time.Time) (packet int, changed bool) {
-	packet = max(mtu-encap.Overhead, minMTU)
+	packet = max(mtu-p.Overhead(), minMTU)
 	old := p.path.Swap(&pathMTU{packet: packet, until: now.Add(pathMTULifetime)})
 	return packet, old == nil || old.packet != packet
 }

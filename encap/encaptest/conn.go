@@ -147,7 +147,7 @@ func (c *Conn) keep(m *encap.Message) error {
 	switch {
 	case c.err == net.ErrClosed:
 		return c.err
-	case size+encap.Overhead > c.pathMTU(m.Addr.Addr()):
+	case size+encap.Overhead(m.Addr.Addr()) > c.pathMTU(m.Addr.Addr()):
 		return encap.ErrTooLong
 	case m.Datagrams(len(payload)) > c.maxSegments, len(payload) > encap.MaxPayload:
 		return errNoTrain

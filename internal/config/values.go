@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"flanneld/encap"
 )
 
 // The functions here turn the text of one setting into its field. They return
@@ -20,9 +22,6 @@ type addr = netip.Addr
 const (
 	// minMTU is the smallest datagram every IPv4 host must take (RFC 791).
 	minMTU = 576
-	// maxMTU is the largest IPv4 packet that fits into one UDP datagram:
-	// 65535 - 20 (IP) - 8 (UDP).
-	maxMTU = 65535 - 20 - 8
 	// maxLanes keeps a typing error from asking for a thousand threads.
 	maxLanes = 64
 	// maxDeviceName is IFNAMSIZ less the terminating zero.
@@ -196,7 +195,7 @@ func CheckDevice(name string) error {
 }
 
 func setMTU(c *Config, text string) (err error) {
-	c.MTU, err = parseInt(text, minMTU, maxMTU)
+	c.MTU, err = parseInt(text, minMTU, encap.MaxPayload)
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"flanneld/encap"
 	"flanneld/internal/problem"
 )
 
@@ -21,11 +22,11 @@ func (d *daemon) reportUnderlay(held bool, choosing error) {
 		}
 		problems = append(problems, problem.Problem{Text: text, Advice: "bring the interface and its address back, or name another with --iface and restart flanneld"})
 	}
-	if fits := d.underlay.OverlayMTU(); held && fits < d.mtu {
+	if fits := encap.Payload(d.underlay.MTU, d.underlay.Addr); held && fits < d.mtu {
 		problems = append(problems, problem.Problem{
 			Text: fmt.Sprintf("the MTU of %s is %d now: packets of more than %d bytes are fragmented or refused, and %s takes %d",
 				d.underlay.Interface, d.underlay.MTU, fits, d.cfg.Device, d.mtu),
-			Advice: fmt.Sprintf("raise it to %d again, or restart flanneld, then what runs the containers, to use the smaller one", d.mtu+28),
+			Advice: fmt.Sprintf("raise it to %d again, or restart flanneld, then what runs the containers, to use the smaller one", d.mtu+encap.Overhead(d.underlay.Addr)),
 		})
 	}
 	if text := linkdownIgnored(d.cfg.Device); text != "" {

@@ -114,14 +114,6 @@ func TestErrorSaysWhatThereIs(t *testing.T) {
 	}
 }
 
-func TestOverlayMTUFitsADatagram(t *testing.T) {
-	for mtu, want := range map[int]int{1500: 1472, 9000: 8972, 65536: 65507, 65535: 65507} {
-		if got := (Underlay{MTU: mtu}).OverlayMTU(); got != want {
-			t.Errorf("%d: got %d, want %d", mtu, got, want)
-		}
-	}
-}
-
 func TestUnderlayInsideTheOverlayIsRefused(t *testing.T) {
 	u := Underlay{Addr: netip.MustParseAddr("192.0.2.1"), PublicAddr: netip.MustParseAddr("10.244.1.1")}
 	if u.Outside(netip.MustParsePrefix("10.244.0.0/16")) == nil || u.Outside(netip.MustParsePrefix("192.0.2.0/24")) == nil {

@@ -49,17 +49,6 @@ type Underlay struct {
 	MTU        int        // of the interface, bytes
 }
 
-// Datagram overhead: IPv4 header without options (RFC 791) and UDP (RFC 768).
-const overhead4 = 20 + 8
-
-// maxMTU is the largest overlay MTU that a UDP datagram over IPv4 can carry:
-// the total length field of 16 bits less the overhead.
-const maxMTU = 65535 - overhead4
-
-// OverlayMTU is the largest packet that fits in one datagram on the
-// interface: its MTU less 28. A loopback's 65536 gives 65507, UDP's limit.
-func (u Underlay) OverlayMTU() int { return min(u.MTU-overhead4, maxMTU) }
-
 // String is one line for the log: eth0 192.0.2.1, announced as 198.51.100.7.
 func (u Underlay) String() string {
 	s := fmt.Sprintf("%s %s", u.Interface, u.Addr)
