@@ -52,23 +52,17 @@ var goal = limits{habit: 0.5, long: 3}
 
 // exceptions are rooms whose texts are still being rewritten.
 var exceptions = map[string]limits{
-	"ARCHITECTURE.md":          {habit: 2.6, long: 8.2, wide: 84, banned: 1},
-	"CHANGELOG.md":             {habit: 4, long: 7.5, wide: 39},
-	"README.md":                {habit: 1.4, long: 3, wide: 73},
-	"cmd":                      {habit: 4.8, long: 3, banned: 1},
-	"docs/benchmark/README.md": {habit: 1.6, long: 3.3, wide: 77},
-	"docs/benchmark/steps.md":  {habit: 4.3, long: 4.7, wide: 47},
-	"docs/from-flannel.md":     {habit: 1.6, long: 3, wide: 8},
-	"docs/kernels.md":          {habit: 3.4, long: 3, wide: 1},
-	"docs/membership.md":       {habit: 3.2, long: 7.1, wide: 53},
-	"docs/recovery.md":         {habit: 2.5, long: 3, wide: 6},
-	"docs/security.md":         {habit: 0.5, long: 3, wide: 7},
-	"encap":                    {habit: 3.8, long: 3, wide: 27},
-	"internal":                 {habit: 2.5, long: 3, wide: 56, banned: 14},
-	"peers":                    {habit: 3.7, long: 3, wide: 325, banned: 4},
-	"route":                    {habit: 2.5, long: 3, wide: 78, banned: 1},
-	"test":                     {habit: 2.2, long: 3, wide: 63, banned: 12},
-	"tun":                      {habit: 1.9, long: 3, wide: 36, banned: 1},
+	"ARCHITECTURE.md":         {habit: 2.6, long: 8.2, wide: 84, banned: 1},
+	"CHANGELOG.md":            {habit: 4, long: 7.5, wide: 39},
+	"README.md":               {habit: 1.5, long: 3, wide: 73},
+	"cmd":                     {habit: 4.8, long: 3, banned: 1},
+	"docs/benchmark/steps.md": {habit: 4.3, long: 4.7, wide: 47},
+	"encap":                   {habit: 3.8, long: 3, wide: 27},
+	"internal":                {habit: 2.5, long: 3, wide: 56, banned: 14},
+	"peers":                   {habit: 3.7, long: 3, wide: 325, banned: 4},
+	"route":                   {habit: 2.5, long: 3, wide: 78, banned: 1},
+	"test":                    {habit: 2.2, long: 3, wide: 63, banned: 12},
+	"tun":                     {habit: 1.9, long: 3, wide: 36, banned: 1},
 }
 
 // A tally is what was counted in one room.
@@ -210,7 +204,7 @@ func TestLanguageCounterBites(t *testing.T) {
 	bad := "A node who is up answers whoever asks, and nobody of them says whether those that are down have gone, " +
 		"since none of it is known to somebody of those in this network."
 	source := "package x\n\n// F does: " + bad + "\n//\n//\tcode of it, whose width is free: " + bad + "\nfunc F() {}\n\n//go:noinline\nvar v = \"whose\"\n"
-	document := "# Whose\n\n" + bad + "\n\n    " + bad + "\n\n- item\n\n      whose " + bad + "\n\n```\nwhose\n```\n" +
+	document := "# Whose\n\n" + bad + "\n\n    " + bad + "\n\n- item\n\n      whose " + bad + "\n\n```\nwhose\n```\n<!-- table -->\nwhose\n<!-- end of table -->\n" +
 		"| whose | nobody |\n|---|---|\n| " + bad + " | `whose` and \"of which\" |\n"
 	for _, c := range []struct {
 		p                                       prose

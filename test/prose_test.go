@@ -108,18 +108,26 @@ func comments(name string, source []byte) prose {
 	return p
 }
 
-// markdown returns the prose of a Markdown document.
+// markdown returns the prose of a Markdown document. What a program wrote
+// between two marks of its own, <!-- X --> and <!-- end of X -->, is left out.
 func markdown(name string, source []byte) prose {
 	p := prose{file: name}
 	var text []string
 	var begin, margin int // margin is the indentation of the list item's text
-	fenced, code, blank := false, false, true
+	fenced, code, blank, generated := false, false, true, false
 	flush := func() {
 		p.add(begin, strings.Join(text, " "))
 		text = nil
 	}
 	for i, line := range strings.Split(string(source), "\n") {
 		number, bare := i+1, strings.TrimSpace(line)
+		if strings.HasPrefix(bare, "<!--") {
+			generated = !strings.HasPrefix(bare, "<!-- end")
+		}
+		if generated || strings.HasPrefix(bare, "<!--") {
+			flush()
+			continue
+		}
 		indent := len(line) - len(strings.TrimLeft(line, " "))
 		if strings.HasPrefix(bare, "```") {
 			flush()
