@@ -1,37 +1,16 @@
+//go:build !man
+
 // Command flanneld joins the containers of many Linux hosts into one IP
 // network: the daemon (flanneld run) and the commands that talk to it.
 package main
 
 import (
 	"context"
-	"io"
 	"os"
 )
-
-// version is set by the linker (-X main.version=...).
-var version = "dev"
-
-// surroundings are what a command reads and writes beside its arguments, so
-// that tests can run commands in their own process.
-type surroundings struct {
-	out, err io.Writer
-	lookup   func(variable string) (string, bool)
-	environ  []string
-	color    bool // out is a terminal that shows colors
-}
 
 func main() {
 	os.Exit(execute(context.Background(), os.Args[1:], surroundings{
 		out: os.Stdout, err: os.Stderr, lookup: os.LookupEnv, environ: os.Environ(), color: isTerminal(os.Stdout),
 	}))
-}
-
-// isTerminal says whether colors make sense on f. Setting NO_COLOR turns them
-// off (no-color.org).
-func isTerminal(f *os.File) bool {
-	if _, off := os.LookupEnv("NO_COLOR"); off || os.Getenv("TERM") == "dumb" {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
