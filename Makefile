@@ -1,9 +1,11 @@
-# flanneld: build, show, test, measure, install. `make` alone says what there is.
+# flanneld: build, check, measure, release, install. `make` alone lists targets.
 
 SHELL       := /bin/bash -o pipefail
 PREFIX      ?= /usr/local
 DESTDIR     ?=
-VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# A tag names the version, else the release that is being prepared does.
+RELEASE     := 0.2.0
+VERSION     ?= $(or $(patsubst v%,%,$(shell git describe --tags --dirty --match 'v[0-9]*' 2>/dev/null)),$(RELEASE))
 FUZZTIME    ?= 5s
 MINUTES     ?= 30
 BYTES       ?= 1e9
@@ -23,26 +25,78 @@ BINARY      := bin/flanneld
 BINDIR      ?= $(PREFIX)/bin
 SYSCONFDIR  ?= /etc
 UNITDIR     ?= $(PREFIX)/lib/systemd/system
+MANDIR      ?= $(PREFIX)/share/man/man8
+BASHDIR     ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR      ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR     ?= $(PREFIX)/share/fish/vendor_completions.d
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
+
+# Programs that `go run` fetches and builds, each in a fixed version. go.mod does
+# not name them: the program does not depend on them. Of nfpm, 2.46 and newer
+# need a module that the public module proxy does not serve.
+ARCHITECTURES ?= amd64 arm64
+NFPM          := go run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
+CYCLONEDX     := go run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK   := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
+ACTIONLINT    := go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
+# What dates a release: the last commit, or without git the changelog.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
+export SOURCE_DATE_EPOCH
 
 # What the tests call, and the Debian package that has it.
 TOOLS := ip:iproute2 ethtool:ethtool iptables:iptables nft:nftables ping:iputils-ping tcpdump:tcpdump iperf3:iperf3 \
          busybox:busybox-static dockerd:docker.io containerd:containerd runc:runc \
          qemu-system-x86_64:qemu-system-x86 debootstrap:debootstrap mke2fs:e2fsprogs tc:iproute2 \
-         gcc:gcc systemd-analyze:systemd pgrep:procps nsenter:util-linux setpriv:util-linux tar:tar
+         gcc:gcc systemd-analyze:systemd pgrep:procps nsenter:util-linux setpriv:util-linux tar:tar \
+         dpkg-deb:dpkg xz:xz-utils
 
+# A target's comment is: who, how long | what. The groups are the lines with ##@.
+# "root" targets install what they need with apt.
 .DEFAULT_GOAL := help
-.PHONY: help build tools deps demo test vet format cross unit race fuzz units e2e kernel kernels bench soak hash torture figures virtual scale sim install uninstall clean
+.PHONY: help build tools deps demo check test vet format lint vulnerabilities cross unit race fuzz units e2e deb-test kernel \
+        kernels bench soak hash torture figures virtual scale sim man release install uninstall clean
 
-help: ## this list
-	@echo "flanneld $(VERSION). Targets:"
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@echo "Variables: PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) VERSION=$(VERSION) FUZZTIME=$(FUZZTIME) MINUTES=$(MINUTES) BYTES=$(BYTES) KILLS=$(KILLS) PAUSES=$(PAUSES) BOOT_DELAY=$(BOOT_DELAY) HOURS=$(HOURS) RUNS=$(RUNS) SEED=$(SEED) NODES=$(NODES) KERNELS=$(KERNELS) STEPS=$(STEPS) ROUNDS=$(ROUNDS) BENCH=$(BENCH) BENCH_JSON=$(BENCH_JSON)"
+help: ## user, 0 | this list
+	@echo "flanneld $(VERSION). Start with: make check, make demo, make test."
+	@awk 'BEGIN { print "\n  target           as    min   what (min: on 2 processors)" } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		match($$0, /^[a-z0-9-]+:.*## /) { \
+			name = $$0; sub(/:.*/, "", name); sub(/^.*## /, ""); split($$0, part, " [|] "); split(part[1], cost, ", "); \
+			printf "  %-16s %-5s %-5s %s\n", name, cost[1], cost[2], part[2] }' $(firstword $(MAKEFILE_LIST))
+	@echo; echo "Variables (make test FUZZTIME=1m):"
+	@echo "PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) VERSION=$(VERSION) ARCHITECTURES=\"$(ARCHITECTURES)\" FUZZTIME=$(FUZZTIME)" \
+		"MINUTES=$(MINUTES) BYTES=$(BYTES) KILLS=$(KILLS) PAUSES=$(PAUSES) BOOT_DELAY=$(BOOT_DELAY) HOURS=$(HOURS)" \
+		"RUNS=$(RUNS) SEED=$(SEED) NODES=$(NODES) KERNELS=$(KERNELS) STEPS=$(STEPS) ROUNDS=$(ROUNDS) BENCH=$(BENCH)" \
+		"BENCH_JSON=$(BENCH_JSON) RUN=$(RUN)" | fold -s -w 96 | sed 's/^/  /'
+	@echo "docs/testing.md says what each test proves."
 
-build: ## bin/flanneld, static
+##@ Daily
+
+build: ## user, <1 | bin/flanneld, static
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BINARY) ./cmd/flanneld
 
-tools: ## install the programs that tests need and that are missing (apt, as root)
+check: format vet unit ## user, 1 | format, vet, import laws, and all tests without root and network
+
+lint: ## user, 2 | golangci-lint and actionlint, in fixed versions
+	@echo "== golangci-lint"
+	$(GOLANGCI_LINT) run
+	@echo "== workflow files"
+	$(ACTIONLINT) .github/workflows/*.yml
+
+demo: tools ## root, 1 | three hosts on this machine, with containers
+	@go run ./test/demo
+
+test: deps vet format cross unit race fuzz units e2e kernel ## root, <40 | everything that has to pass before a change is merged
+	@echo "== everything passed"
+
+clean: ## user, 0 | remove what was built
+	rm -rf bin
+
+##@ Parts of test
+
+tools: ## root, 1 | install the programs that tests need (apt)
 	@missing=""; \
 	for pair in $(TOOLS); do \
 		command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; \
@@ -58,34 +112,31 @@ tools: ## install the programs that tests need and that are missing (apt, as roo
 	@command -v docker >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends docker-cli
 	@test -e /dev/net/tun || modprobe tun || { echo "deps: no /dev/net/tun" >&2; exit 1; }
 
-deps: tools ## the same, and a system of Debian 12 for `make kernel` (a minute, once a month)
+deps: tools ## root, 2 | the same, and fetch Debian systems, once a month
 	@go run ./test/kernels -fetch bookworm
+	@dist/testdata/debian.sh >/dev/null
 
-demo: tools ## three hosts on this machine, with containers (as root, about a minute)
-	@go run ./test/demo
+format: ## user, <1 | check formatting
+	@echo "== gofmt"
+	@files=$$(gofmt -l cmd dist encap internal peers route test tun); \
+	test -z "$$files" || { echo "not formatted:" $$files >&2; exit 1; }
 
-test: deps vet format cross unit race fuzz units e2e kernel ## everything below, in this order (as root)
-	@echo "== everything passed"
-
-vet: ## go vet, with and without the end-to-end tests
+vet: ## user, <1 | go vet, with and without the end-to-end tests
 	@echo "== go vet"
 	go vet ./...
 	go vet -tags e2e ./...
+	go vet -tags man ./cmd/flanneld
 
-format: ## gofmt has nothing to say
-	@echo "== gofmt"
-	@files=$$(gofmt -l cmd encap internal peers route test tun); test -z "$$files" || { echo "not formatted:" $$files >&2; exit 1; }
-
-cross: build ## the module builds for other platforms
+cross: build ## user, 1 | build for other platforms
 	@echo "== builds for other platforms"
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build ./...
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 go build ./...
 
-unit: ## tests that need neither root nor network
+unit: ## user, 1 | tests that need neither root nor network
 	@echo "== tests without root"
 	go test ./...
 
-race: ## the same under the race detector
+race: ## user, >2 | the same under the race detector
 	@echo "== tests with the race detector"
 	CGO_ENABLED=1 go test -race ./...
 
@@ -93,7 +144,7 @@ race: ## the same under the race detector
 # deadline for a failure (it looks at a context whose parent has just ended).
 # Then nothing else is said, and no failing input is named: that counts as found
 # nothing.
-fuzz: ## every fuzz target for FUZZTIME
+fuzz: ## user, 4 | every fuzz target for FUZZTIME
 	@echo "== fuzzing, $(FUZZTIME) each"
 	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && \
 	grep -rn --include='*_test.go' -oE '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file _ name; do \
@@ -110,20 +161,8 @@ fuzz: ## every fuzz target for FUZZTIME
 		fi; \
 	done
 
-# make sim RUNS=1000000 searches a million schedules from SEED on; without RUNS
-# the schedule SEED is played with everything that happens in it. NODES sets the
-# size of the network; 1000 of them measure instead (make sim NODES=1000).
-# LIARS=1 adds a stranger and a lying member to a search or a replay; YEAR=1 lets
-# a year pass in which a hundred hosts a day are replaced.
-SIM = go test -count=1 -timeout 0 ./peers/internal/core
-sim: ## leases in simulated networks: RUNS=n searches, SEED=n replays, NODES=1000 measures
-	@if test -n "$(YEAR)"; then $(SIM) -v -run '^TestYear$$' -args -year | grep -v '^=== '; \
-	elif test -n "$(RUNS)"; then $(SIM) -v -run '^TestSearch$$' -args -seed $(or $(SEED),1) -runs $(RUNS) -nodes $(or $(NODES),0) $(if $(LIARS),-liars) | grep -v '^=== '; \
-	elif test $(or $(NODES),0) -ge 100; then $(SIM) -v -run '^TestFigures$$' -args -nodes $(NODES) | grep -v '^=== '; \
-	else $(SIM) -v -run '^TestReplay$$' -args -seed $(or $(SEED),1) -nodes $(or $(NODES),0) $(if $(LIARS),-liars) | grep -v '^=== '; fi
-
 # A prefix that exists: verify looks for the programs that a unit starts.
-units: build ## the systemd units are right, and sandboxed (a score of at most 2.5)
+units: build ## user, <1 | verify the systemd units; sandbox score at most 2.5
 	@echo "== systemd units"
 	@tree=$$(mktemp -d) && trap 'rm -rf "$$tree"' EXIT && \
 	$(MAKE) --no-print-directory -s install DESTDIR= PREFIX=$$tree SYSCONFDIR=$$tree/etc && \
@@ -132,53 +171,85 @@ units: build ## the systemd units are right, and sandboxed (a score of at most 2
 
 E2E_PACKAGES = $(shell grep -rl --include='*_test.go' '^//go:build .*e2e' . | xargs -n1 dirname | sort -u)
 RUN ?= .
-e2e: ## end-to-end tests, as root; RUN=Regexp picks some; BOOT_DELAY=60 is a slower cold boot
+e2e: ## root, <20 | end-to-end tests; RUN=REGEXP, BOOT_DELAY=SECONDS
 	@echo "== end-to-end tests"
-	FLANNELD_TEST_BOOT_DELAY=$(BOOT_DELAY) go test -tags e2e -count=1 -v -p 1 -parallel 4 -timeout 20m -run '$(RUN)' $(E2E_PACKAGES) | grep --line-buffered -vE '^=== (RUN|PAUSE|CONT|NAME)'
+	FLANNELD_TEST_BOOT_DELAY=$(BOOT_DELAY) go test -tags e2e -count=1 -v -p 1 -parallel 4 -timeout 20m \
+		-run '$(RUN)' $(E2E_PACKAGES) | grep --line-buffered -vE '^=== (RUN|PAUSE|CONT|NAME)'
 
 # A system that is missing is made at the first run, and kept for a month.
-kernel: ## what touches the kernel, on the one of Debian 12 under qemu (as root)
+kernel: ## root, <10 | what touches the kernel, on Debian 12's, under qemu
 	@echo "== Debian 12's kernel"
 	go run ./test/kernels -short -limit 10m bookworm
 
-kernels: ## the same and more on each of KERNELS (all: 5.10 6.1 6.12); STEPS=a,b picks some
-	go run ./test/kernels -steps '$(STEPS)' $(KERNELS)
+##@ Measure and search
 
-soak: ## traffic and random restarts for MINUTES
-	FLANNELD_SOAK_MINUTES=$(MINUTES) go test -tags e2e -count=1 -v -timeout 0 -run '^TestSoak$$' ./test/e2e
-
-torture: ## cuts of a minute, KILLS kills, PAUSES pauses; SEED=N for the same again, RUN=Regexp picks some
-	FLANNELD_FAULTS_KILLS=$(KILLS) FLANNELD_FAULTS_PAUSES=$(PAUSES) FLANNELD_FAULTS_PAUSE=30 FLANNELD_FAULTS_CUT=60 FLANNELD_FAULTS_SEED=$(SEED) \
-	go test -tags e2e -count=1 -v -parallel 4 -timeout 0 -run '$(RUN)' ./test/faults | grep --line-buffered -vE '^=== (RUN|PAUSE|CONT|NAME)'
-
-figures: ## how long claims, changes, deaths and cuts take, at 10 and 60 nodes (as root)
-	@go run ./test/figures
-
-hash: ## BYTES over a bad underlay, with every mix of offloads (as root)
-	FLANNELD_HASH_BYTES=$(BYTES) go test -tags e2e -count=1 -v -timeout 0 -run '^TestHash' ./test/e2e
-
-virtual: ## real memberlist in virtual time: a cut of HOURS, a mass start of 100
-	FLANNELD_VIRTUAL_HOURS=$(HOURS) FLANNELD_VIRTUAL_NODES=100 go test -count=1 -v -timeout 0 \
-		-run '^Test(TablesAreEqual|OnlyTheLarger|MassStart|RollingRestarts|NodesMove|NameAndAddress|AllStopped)' ./peers \
-		| grep --line-buffered -vE '^=== (RUN|PAUSE|CONT|NAME)'
-
-scale: ## networks of NODES nodes each ("3 25 100") in one process, in virtual time; claims in real time
-	FLANNELD_SCALE="$(or $(NODES),3 25 100)" go test -count=1 -v -timeout 0 -run '^Test(Figures|ClaimTimes)$$' ./peers | grep --line-buffered -E 'nodes:|claims|^(---|ok|FAIL)'
-
-# Its own process, so that an interrupted make interrupts it and nobody between.
-bench: ## all paths side by side (as root, up to 11 minutes); BENCH=-help lists flags
+bench: ## root, 11 | all paths side by side; BENCH=-help lists flags
 	@mkdir -p $(dir $(BENCH_JSON)) bin
 	@go build -o bin/bench ./test/bench
 	@exec bin/bench -version $(VERSION) -rounds $(ROUNDS) -json $(BENCH_JSON) -chart $(basename $(BENCH_JSON)).svg $(BENCH)
 
-install: build ## program, units, settings; honours DESTDIR and PREFIX
+figures: ## root, >5 | times of claims, changes, deaths, cuts; 10 and 60 nodes
+	@go run ./test/figures
+
+hash: ## root, any | BYTES over a bad underlay, with every mix of offloads
+	FLANNELD_HASH_BYTES=$(BYTES) go test -tags e2e -count=1 -v -timeout 0 -run '^TestHash' ./test/e2e
+
+kernels: ## root, >30 | KERNELS (default 5.10 6.1 6.12), all or STEPS=a,b
+	go run ./test/kernels -steps '$(STEPS)' $(KERNELS)
+
+soak: ## root, 30 | traffic and random restarts for MINUTES
+	FLANNELD_SOAK_MINUTES=$(MINUTES) go test -tags e2e -count=1 -v -timeout 0 -run '^TestSoak$$' ./test/e2e
+
+torture: ## root, any | long cuts, KILLS kills, PAUSES pauses; SEED=N, RUN=REGEXP
+	FLANNELD_FAULTS_KILLS=$(KILLS) FLANNELD_FAULTS_PAUSES=$(PAUSES) FLANNELD_FAULTS_PAUSE=30 FLANNELD_FAULTS_CUT=60 FLANNELD_FAULTS_SEED=$(SEED) \
+	go test -tags e2e -count=1 -v -parallel 4 -timeout 0 -run '$(RUN)' ./test/faults | grep --line-buffered -vE '^=== (RUN|PAUSE|CONT|NAME)'
+
+virtual: ## user, 2 | memberlist in virtual time: a cut of HOURS, 100 starts
+	FLANNELD_VIRTUAL_HOURS=$(HOURS) FLANNELD_VIRTUAL_NODES=100 go test -count=1 -v -timeout 0 \
+		-run '^Test(TablesAreEqual|OnlyTheLarger|MassStart|RollingRestarts|NodesMove|NameAndAddress|AllStopped)' ./peers \
+		| grep --line-buffered -vE '^=== (RUN|PAUSE|CONT|NAME)'
+
+scale: ## user, >1 | networks of NODES="3 25 100" in one process
+	FLANNELD_SCALE="$(or $(NODES),3 25 100)" go test -count=1 -v -timeout 0 -run '^Test(Figures|ClaimTimes)$$' ./peers | grep --line-buffered -E 'nodes:|claims|^(---|ok|FAIL)'
+
+# make sim RUNS=1000000 searches a million schedules from SEED on; without RUNS
+# the schedule SEED is played with everything that happens in it. NODES sets the
+# size of the network; 1000 of them measure instead (make sim NODES=1000).
+# LIARS=1 adds a stranger and a lying member to a search or a replay; YEAR=1 lets
+# a year pass in which a hundred hosts a day are replaced.
+SIM = go test -count=1 -timeout 0 ./peers/internal/core
+sim: ## user, any | simulated leases: RUNS=N search, SEED=N replay, NODES=N size
+	@if test -n "$(YEAR)"; then $(SIM) -v -run '^TestYear$$' -args -year | grep -v '^=== '; \
+	elif test -n "$(RUNS)"; then $(SIM) -v -run '^TestSearch$$' -args -seed $(or $(SEED),1) -runs $(RUNS) -nodes $(or $(NODES),0) $(if $(LIARS),-liars) | grep -v '^=== '; \
+	elif test $(or $(NODES),0) -ge 100; then $(SIM) -v -run '^TestFigures$$' -args -nodes $(NODES) | grep -v '^=== '; \
+	else $(SIM) -v -run '^TestReplay$$' -args -seed $(or $(SEED),1) -nodes $(or $(NODES),0) $(if $(LIARS),-liars) | grep -v '^=== '; fi
+
+vulnerabilities: ## user, 1 | govulncheck: known vulnerabilities (asks vuln.go.dev)
+	$(GOVULNCHECK) ./...
+
+##@ Release and install
+
+man: ## user, <1 | manual pages, in bin/man
+	@rm -rf bin/man
+	go run -trimpath -ldflags "-X main.version=$(VERSION)" -tags man ./cmd/flanneld bin/man
+
+release: ## user, 1 | tarballs, .deb, SBOM, checksums in bin/release
+	@VERSION="$(VERSION)" ARCHITECTURES="$(ARCHITECTURES)" NFPM="$(NFPM)" CYCLONEDX="$(CYCLONEDX)" dist/release.sh bin/release
+
+deb-test: ## root, 1 | install, upgrade, remove, purge the .deb in a booted Debian
+	go test -tags e2e -count=1 -v -run '^TestDeb' ./dist
+
+install: build man ## root, <1 | put everything in place; honors DESTDIR and PREFIX
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(BINDIR)/flanneld
 	install -d $(DESTDIR)$(UNITDIR)/docker.service.d
 	sed -e 's|@BINDIR@|$(BINDIR)|g' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' dist/flanneld.service.in >$(DESTDIR)$(UNITDIR)/flanneld.service
 	chmod 0644 $(DESTDIR)$(UNITDIR)/flanneld.service
 	install -m 0644 dist/docker-flanneld.conf $(DESTDIR)$(UNITDIR)/docker.service.d/flanneld.conf
-	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
-	$(BINARY) completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/flanneld
+	install -d $(DESTDIR)$(MANDIR) $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
+	install -m 0644 bin/man/*.8 $(DESTDIR)$(MANDIR)
+	$(BINARY) completion bash >$(DESTDIR)$(BASHDIR)/flanneld
+	$(BINARY) completion zsh >$(DESTDIR)$(ZSHDIR)/_flanneld
+	$(BINARY) completion fish >$(DESTDIR)$(FISHDIR)/flanneld.fish
 	@if test -e $(DESTDIR)$(SYSCONFDIR)/default/flanneld; then \
 		echo "$(DESTDIR)$(SYSCONFDIR)/default/flanneld is there and stays as it is"; \
 	else \
@@ -186,15 +257,13 @@ install: build ## program, units, settings; honours DESTDIR and PREFIX
 	fi
 	@if test -z "$(DESTDIR)" -a $(SYSCONFDIR) = /etc -a -d /run/systemd/system; then systemctl daemon-reload; fi
 
-uninstall: ## what install put there; settings and leases stay
+uninstall: ## root, <1 | remove what install put there; settings and leases stay
 	@if test -z "$(DESTDIR)" -a -d /run/systemd/system && systemctl is-active -q flanneld; then \
 		echo "flanneld runs: systemctl disable --now flanneld, then again" >&2; exit 1; \
 	fi
-	rm -f $(DESTDIR)$(BINDIR)/flanneld $(DESTDIR)$(UNITDIR)/flanneld.service
-	rm -f $(DESTDIR)$(UNITDIR)/docker.service.d/flanneld.conf $(DESTDIR)$(PREFIX)/share/bash-completion/completions/flanneld
+	rm -f $(DESTDIR)$(BINDIR)/flanneld $(DESTDIR)$(UNITDIR)/flanneld.service $(DESTDIR)$(UNITDIR)/docker.service.d/flanneld.conf
+	rm -f $(DESTDIR)$(MANDIR)/flanneld.8 $(DESTDIR)$(MANDIR)/flanneld-*.8
+	rm -f $(DESTDIR)$(BASHDIR)/flanneld $(DESTDIR)$(ZSHDIR)/_flanneld $(DESTDIR)$(FISHDIR)/flanneld.fish
 	-rmdir $(DESTDIR)$(UNITDIR)/docker.service.d 2>/dev/null
 	@if test -z "$(DESTDIR)" -a -d /run/systemd/system; then systemctl daemon-reload; fi
 	@echo "kept: $(DESTDIR)$(SYSCONFDIR)/default/flanneld and /var/lib/flanneld (this host's identity and lease)"
-
-clean: ## remove what was built
-	rm -rf bin

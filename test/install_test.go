@@ -41,7 +41,10 @@ func TestInstallHonoursDestdirAndPrefixAndUninstallTakesItBack(t *testing.T) {
 	run(t, "install", "DESTDIR="+dir, "PREFIX=/opt/here")
 	got := strings.Join(files(t, dir), "\n")
 	for _, want := range []string{"/opt/here/bin/flanneld", "/opt/here/lib/systemd/system/flanneld.service",
-		"/opt/here/lib/systemd/system/docker.service.d/flanneld.conf", "/etc/default/flanneld"} {
+		"/opt/here/lib/systemd/system/docker.service.d/flanneld.conf", "/etc/default/flanneld",
+		"/opt/here/share/man/man8/flanneld.8", "/opt/here/share/man/man8/flanneld-run.8",
+		"/opt/here/share/bash-completion/completions/flanneld", "/opt/here/share/zsh/site-functions/_flanneld",
+		"/opt/here/share/fish/vendor_completions.d/flanneld.fish"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %s among\n%s", want, got)
 		}
@@ -71,9 +74,14 @@ func TestInstallHonoursDestdirAndPrefixAndUninstallTakesItBack(t *testing.T) {
 
 func TestMakeAloneListsItsTargets(t *testing.T) {
 	out := run(t)
-	for _, target := range []string{"help", "build", "deps", "demo", "test", "bench", "soak", "fuzz", "install", "uninstall", "clean"} {
+	for _, target := range []string{"help", "build", "check", "lint", "deps", "demo", "test", "bench", "soak", "fuzz", "release", "deb-test", "install", "uninstall", "clean"} {
 		if !strings.Contains(out, "\n  "+target) {
 			t.Errorf("make does not list %s:\n%s", target, out)
+		}
+	}
+	for line := range strings.Lines(out) {
+		if columns(strings.TrimSuffix(line, "\n")) > markdownWidth {
+			t.Errorf("a line too wide for a terminal: %s", line)
 		}
 	}
 }
