@@ -8,11 +8,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"flanneld/internal/host/docker"
 	"flanneld/internal/host/envfile"
 )
 
 func dockerOptsCommand(s surroundings) *cobra.Command {
-	var options envfile.DockerOptions
+	var options docker.Options
 	var from, to string
 	c := &cobra.Command{
 		Use:   "docker-opts",
@@ -33,7 +34,7 @@ so that dockerd starts on a subnet of its own.`,
 	flags.StringVarP(&to, "docker-file", "d", "", "file to write (default standard output)")
 	flags.BoolVarP(&options.Individual, "individual", "i", false, "one variable an option only")
 	flags.BoolVarP(&options.Combined, "combined", "c", false, "one variable with all options only")
-	flags.StringVarP(&options.Key, "key", "k", envfile.DefaultDockerKey, "name of the variable with all options")
+	flags.StringVarP(&options.Key, "key", "k", docker.DefaultKey, "name of the variable with all options")
 	flags.BoolVarP(&options.NoIPMasq, "no-ip-masq", "m", false, "leave --ip-masq out")
 	at := addPlace(c, "subnet-file")
 	c.RunE = func(*cobra.Command, []string) error {
@@ -52,7 +53,7 @@ so that dockerd starts on a subnet of its own.`,
 			return err
 		}
 		options.Existing, _ = s.lookup(options.Key)
-		content, err := envfile.DockerOpts(env, options)
+		content, err := docker.Opts(env, options)
 		if err != nil {
 			return fmt.Errorf("%s: %w", from, err)
 		}

@@ -6,8 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
+	"flanneld/internal/host/docker"
 	"flanneld/internal/host/envfile"
 	"flanneld/internal/host/link"
 	"flanneld/internal/problem"
@@ -38,11 +40,11 @@ func (d *daemon) announce(s *peers.Snapshot) error {
 
 func (d *daemon) writeFiles(p *plane) error {
 	env := envfile.Subnet{Network: p.network, Subnet: envfile.FirstAddress(p.lease), MTU: d.mtu, IPMasq: d.cfg.IPMasq}.Bytes()
-	docker, err := envfile.DockerOpts(env, envfile.DockerOptions{Key: d.cfg.DockerKey})
+	forDocker, err := docker.Opts(env, docker.Options{Key: d.cfg.DockerKey})
 	if err != nil {
 		return err
 	}
-	subnet, options := file{d.cfg.SubnetPath(), env}, file{d.cfg.DockerPath(), docker}
+	subnet, options := file{d.cfg.SubnetPath(), env}, file{d.cfg.DockerPath(), forDocker}
 	if err := writeFile(subnet, "--subnet-file"); err != nil {
 		return err
 	}
@@ -50,6 +52,18 @@ func (d *daemon) writeFiles(p *plane) error {
 		return err
 	}
 	d.guard.keepFiles([]file{subnet, options})
+	return nil
+}
+
+// writeFile replaces a file that other programs read; flag names another one.
+func writeFile(f file, flag string) error {
+	err := envfile.Write(f.path, f.content)
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%w: make room, or name another file with %s", err, flag)
+	case err != nil:
+		return fmt.Errorf("%w: make it writable, or name another file with %s", err, flag)
+	}
 	return nil
 }
 

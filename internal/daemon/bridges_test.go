@@ -2,60 +2,15 @@ package daemon
 
 import (
 	"net/netip"
-	"reflect"
-	"strings"
-	"testing"
+
+	"flanneld/internal/host/bridge"
 )
 
-func onBridge(name string, used bool, addrs ...string) bridge {
-	b := bridge{name: name, used: used}
+// onBridge is a bridge with addresses.
+func onBridge(name string, used bool, addrs ...string) bridge.Bridge {
+	b := bridge.Bridge{Name: name, Used: used}
 	for _, a := range addrs {
-		b.addrs = append(b.addrs, netip.MustParsePrefix(a))
+		b.Addrs = append(b.Addrs, netip.MustParsePrefix(a))
 	}
 	return b
-}
-
-func TestALeaseIsInUseWhenContainersAreAttached(t *testing.T) {
-	lease := netip.MustParsePrefix("10.244.7.0/24")
-	for _, c := range []struct {
-		name    string
-		bridges []bridge
-		lease   netip.Prefix
-		want    bool
-	}{
-		{"no bridge", nil, lease, false},
-		{"docker0 without containers", []bridge{onBridge("docker0", false, "10.244.7.1/24")}, lease, false},
-		{"docker0 with containers", []bridge{onBridge("docker0", true, "172.17.0.1/16")}, lease, true},
-		{"the CNI's bridge", []bridge{onBridge("cni0", true, "10.244.7.1/24")}, lease, true},
-		{"another bridge", []bridge{onBridge("virbr0", true, "192.168.122.1/24")}, lease, false},
-		{"no lease known", []bridge{onBridge("cni0", true, "10.244.7.1/24")}, netip.Prefix{}, false},
-	} {
-		if got := inUse(c.bridges, c.lease); got != c.want {
-			t.Errorf("%s: got %v", c.name, got)
-		}
-	}
-}
-
-func TestBridgesInTheNetworkAreOursWhenTheyHaveASubnet(t *testing.T) {
-	list := []bridge{
-		onBridge("docker0", true, "10.244.7.1/24"),
-		onBridge("wide", true, "10.244.0.1/16"),   // the network itself
-		onBridge("other", true, "10.244.9.1/25"),  // no subnet of this network
-		onBridge("far", true, "192.168.122.1/24"), // outside
-	}
-	want := []netip.Prefix{netip.MustParsePrefix("10.244.7.0/24")}
-	if got := subnetsOf(list, network, 24); !reflect.DeepEqual(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
-}
-
-func TestABridgeWithAnotherSubnetIsToldOf(t *testing.T) {
-	lease := netip.MustParsePrefix("10.244.7.0/24")
-	if got := strayBridge([]bridge{onBridge("docker0", true, "10.244.7.1/24"), onBridge("virbr0", true, "192.168.122.1/24")}, network, lease); got != "" {
-		t.Errorf("got %q", got)
-	}
-	got := strayBridge([]bridge{onBridge("docker0", true, "10.244.9.1/24")}, network, lease)
-	if !strings.Contains(got, "docker0 has 10.244.9.1/24") || !strings.Contains(got, lease.String()) {
-		t.Errorf("got %q", got)
-	}
 }

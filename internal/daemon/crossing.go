@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"flanneld/internal/host/bridge"
 	"flanneld/internal/host/ruleset"
 	"flanneld/internal/probe"
 	"flanneld/internal/problem"
@@ -24,7 +25,7 @@ func (d *daemon) newCrossing(p *plane) *probe.Crossing {
 			if _, leased := d.routing.table.Lookup(source); leased {
 				return netip.Addr{}, "" // the answers would go there
 			}
-			found, err := bridges()
+			found, err := bridge.List()
 			if err != nil {
 				return netip.Addr{}, ""
 			}
@@ -37,8 +38,8 @@ func (d *daemon) newCrossing(p *plane) *probe.Crossing {
 	return c
 }
 
-// legacyLook is how often the tables of iptables-legacy are looked at, which
-// tell of no changes.
+// legacyLook is how often the tables of iptables-legacy are read, which report
+// no changes.
 const legacyLook = 3 * time.Second
 
 // cross runs the crossing, which tries at once when rules change, until ctx
@@ -79,10 +80,10 @@ func (p *plane) watchRules(ctx context.Context) {
 // beyond picks an address behind a bridge that has the lease's addresses: in
 // the upper half of its subnet, another one at each try. It is the zero address
 // where there is no such bridge, or no room on it.
-func beyond(found []bridge, lease netip.Prefix, try int) (netip.Addr, string) {
+func beyond(found []bridge.Bridge, lease netip.Prefix, try int) (netip.Addr, string) {
 	const roomy = 29 // bits: six addresses for hosts
 	for _, b := range found {
-		for _, own := range b.addrs {
+		for _, own := range b.Addrs {
 			if !lease.Contains(own.Addr()) || own.Bits() > roomy || own.Bits() < lease.Bits() {
 				continue
 			}
@@ -91,8 +92,8 @@ func beyond(found []bridge, lease netip.Prefix, try int) (netip.Addr, string) {
 			for range try % half {
 				a = a.Prev()
 			}
-			if !b.carries(a) {
-				return a, b.name
+			if !b.Carries(a) {
+				return a, b.Name
 			}
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -73,22 +72,6 @@ func TestWithoutAKeyPublicAddressesAreRefused(t *testing.T) {
 		if err != nil && (!strings.Contains(err.Error(), "--key-file") || !strings.Contains(err.Error(), "--insecure")) {
 			t.Errorf("%v: does not say what to do", err)
 		}
-	}
-}
-
-func TestRunDirectoryIsMadeOrNamed(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "a", "b")
-	for range 2 {
-		if err := makeRunDir(dir); err != nil {
-			t.Fatal(err)
-		}
-	}
-	file := filepath.Join(dir, "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := makeRunDir(file); err == nil || !strings.Contains(err.Error(), "--run-dir") || !strings.Contains(err.Error(), file) {
-		t.Errorf("got %v", err)
 	}
 }
 

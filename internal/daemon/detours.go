@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"flanneld/internal/control"
+	"flanneld/internal/host/bridge"
 	"flanneld/internal/host/fib"
 	"flanneld/internal/problem"
 )
@@ -133,15 +134,15 @@ func (s *surveyor) current() []fib.Detour {
 // origins are where overlay packets come from on this host: itself, and every
 // bridge with an address of the lease.
 func origins(lease netip.Prefix) ([]fib.Origin, error) {
-	found, err := bridges()
+	found, err := bridge.List()
 	if err != nil {
 		return nil, err
 	}
 	all := []fib.Origin{{}}
 	for _, b := range found {
-		for _, a := range b.addrs {
+		for _, a := range b.Addrs {
 			if source := neighbourOf(a); lease.Contains(a.Addr()) && source.IsValid() {
-				all = append(all, fib.Origin{Device: b.name, Source: source})
+				all = append(all, fib.Origin{Device: b.Name, Source: source})
 				break
 			}
 		}
@@ -191,8 +192,8 @@ func detourProblem(d fib.Detour, device string, network netip.Prefix, cut []stri
 	p := problem.Problem{Text: fmt.Sprintf("packets of %s to %s do not go to %s: %s; that cuts off %s",
 		fromText(d.From), d.Prefix, device, d.Text, strings.Join(cut, ", "))}
 	switch {
-	case strings.HasPrefix(d.Device, "br-"), d.Device == dockerBridge:
-		p.Advice = bridge{name: d.Device}.moveAway(network)
+	case strings.HasPrefix(d.Device, "br-"), d.Device == bridge.Docker:
+		p.Advice = bridge.Bridge{Name: d.Device}.MoveAway(network)
 	case d.Remove != "":
 		p.Advice = d.Remove
 	case d.Device != "" && d.Table != 0:

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"flanneld/internal/host/bridge"
 	"flanneld/internal/host/fib"
 )
 
@@ -51,7 +52,7 @@ func TestNeighboursOfBridgesAreOnTheBridge(t *testing.T) {
 
 func TestBeyondABridgeIsAFreshAddressOfItsSubnet(t *testing.T) {
 	lease := netip.MustParsePrefix("10.244.7.0/24")
-	found := []bridge{onBridge("virbr0", true, "192.168.122.1/24"), onBridge("docker0", true, "10.244.7.1/24")}
+	found := []bridge.Bridge{onBridge("virbr0", true, "192.168.122.1/24"), onBridge("docker0", true, "10.244.7.1/24")}
 	seen := map[netip.Addr]bool{}
 	for try := range 100 {
 		a, name := beyond(found, lease, try)
@@ -61,7 +62,7 @@ func TestBeyondABridgeIsAFreshAddressOfItsSubnet(t *testing.T) {
 		seen[a] = true
 	}
 	for _, b := range []string{"10.244.7.1/30", "10.244.8.1/24", "10.244.0.1/16"} {
-		if a, name := beyond([]bridge{onBridge("docker0", true, b)}, lease, 1); name != "" {
+		if a, name := beyond([]bridge.Bridge{onBridge("docker0", true, b)}, lease, 1); name != "" {
 			t.Errorf("%s: %s behind %q", b, a, name)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"flanneld/internal/host/bridge"
 	"flanneld/internal/host/link"
 	"flanneld/internal/problem"
 )
@@ -107,24 +108,21 @@ func (g *guard) keepForwarding(t *target) {
 }
 
 // bridgesNotForwarding names the bridges with addresses of the lease whose
-// containers' packets go nowhere. Such a setting is left alone: it may be meant.
+// switch keeps containers' packets from being forwarded. It changes nothing: the
+// setting may be meant.
 func bridgesNotForwarding(t *target) (found []problem.Problem) {
-	all, err := bridges()
+	all, err := bridge.List()
 	if err != nil {
 		return nil
 	}
 	for _, b := range all {
-		for _, a := range b.addrs {
-			if !t.lease.Contains(a.Addr()) {
-				continue
-			}
-			if on, err := link.Forwards(b.name); err == nil && !on {
+		if b.In(t.lease) {
+			if on, err := link.Forwards(b.Name); err == nil && !on {
 				found = append(found, problem.Problem{
-					Text:   fmt.Sprintf("net.ipv4.conf.%s.forwarding is 0: packets of the containers on %s are not forwarded", b.name, b.name),
-					Advice: fmt.Sprintf("sysctl -w net.ipv4.conf.%s.forwarding=1", b.name),
+					Text:   fmt.Sprintf("net.ipv4.conf.%s.forwarding is 0: packets of the containers on %s are not forwarded", b.Name, b.Name),
+					Advice: fmt.Sprintf("sysctl -w net.ipv4.conf.%s.forwarding=1", b.Name),
 				})
 			}
-			break
 		}
 	}
 	return found

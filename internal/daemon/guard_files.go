@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"flanneld/internal/host/envfile"
+	"flanneld/internal/host/rundir"
 	"flanneld/internal/problem"
 )
 
@@ -28,7 +29,7 @@ func (g *guard) ensureFiles(t *target, files []file) {
 		if f.inPlace() || t.ctx.Err() != nil {
 			continue
 		}
-		err := makeRunDir(g.runDir)
+		err := rundir.Make(g.runDir)
 		if err == nil {
 			err = envfile.Write(f.path, f.content)
 		}
@@ -57,7 +58,7 @@ func (g *guard) keepSocket() {
 		g.problems.Report("control")
 		return
 	}
-	err := makeRunDir(g.runDir)
+	err := rundir.Make(g.runDir)
 	if err == nil {
 		err = g.server.Renew()
 	}

@@ -114,7 +114,7 @@ func (g *guard) portsLoop(ctx context.Context) {
 			continue // this host's own are not known yet
 		}
 		if stale {
-			devices, stale = gatewayDevices(ports.ContainerKinds(), members, underlay), false
+			devices, stale = ports.GatewayDevices(members, underlay), false
 		}
 		g.portsRound(ports.Config{Underlay: withName(devices, underlay), Members: members}, program)
 		finished, took, program = time.Now(), time.Since(start), ""

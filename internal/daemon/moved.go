@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"flanneld/internal/config"
+	"flanneld/internal/host/bridge"
 	"flanneld/internal/host/underlay"
 	"flanneld/internal/problem"
 )
@@ -66,7 +67,7 @@ func localAddrs() ([]netip.Addr, error) {
 // first. They come from subnet.env, from bridges with containers, from this
 // host's entry in the list of static peers, and from idle bridges.
 func (d *daemon) preferred() []netip.Prefix {
-	found, err := bridges()
+	found, err := bridge.List()
 	if err != nil {
 		d.log.Warn("cannot list the bridges of this host; their subnets are not preferred", "error", err)
 	}
@@ -76,7 +77,7 @@ func (d *daemon) preferred() []netip.Prefix {
 // preference puts what preferred has found in order. Most of these prefixes are
 // no subnets of the overlay network. They are passed over later, when the
 // network is known.
-func preference(onDisk netip.Prefix, found []bridge, itself []config.StaticPeer) []netip.Prefix {
+func preference(onDisk netip.Prefix, found []bridge.Bridge, itself []config.StaticPeer) []netip.Prefix {
 	var all []netip.Prefix
 	if onDisk.IsValid() {
 		all = append(all, onDisk)
@@ -89,11 +90,11 @@ func preference(onDisk netip.Prefix, found []bridge, itself []config.StaticPeer)
 }
 
 // bridged are the subnets of the bridges that are in use, or of the others.
-func bridged(found []bridge, used bool) []netip.Prefix {
+func bridged(found []bridge.Bridge, used bool) []netip.Prefix {
 	var all []netip.Prefix
 	for _, b := range found {
-		for _, a := range b.addrs {
-			if b.used == used {
+		for _, a := range b.Addrs {
+			if b.Used == used {
 				all = append(all, a.Masked())
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"flanneld/internal/config"
+	"flanneld/internal/host/bridge"
 	"flanneld/internal/host/underlay"
 	"flanneld/peers"
 )
@@ -48,7 +49,7 @@ func TestOwnEndpointsAreToldFromOthers(t *testing.T) {
 }
 
 func TestTheSubnetsOfThisHostArePreferredInOrder(t *testing.T) {
-	found := []bridge{onBridge("idle0", false, "10.244.4.1/24"), onBridge("docker0", true, "10.244.2.1/24")}
+	found := []bridge.Bridge{onBridge("idle0", false, "10.244.4.1/24"), onBridge("docker0", true, "10.244.2.1/24")}
 	got := preference(netip.MustParsePrefix("10.244.1.0/24"), found, staticPeers(t, "10.244.3.0/24=192.0.2.1:8285"))
 	var want []netip.Prefix
 	for _, text := range []string{"10.244.1.0/24", "10.244.2.0/24", "10.244.3.0/24", "10.244.4.0/24"} {

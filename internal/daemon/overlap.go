@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"flanneld/internal/host/bridge"
 	"flanneld/internal/host/underlay"
 	"flanneld/internal/problem"
 )
@@ -36,8 +37,8 @@ func (d *daemon) overlaps(network, lease netip.Prefix) (found []underlay.Overlap
 			ours, held = append(ours, own), true
 		}
 	}
-	if bridges, err := bridges(); err == nil { // otherwise Overlaps says it
-		ours = append(ours, subnetsOf(bridges, network, d.subnetLen(network))...)
+	if bridges, err := bridge.List(); err == nil { // otherwise Overlaps says it
+		ours = append(ours, bridge.Subnets(bridges, network, d.subnetLen(network))...)
 	}
 	found, err = underlay.Overlaps(network, d.cfg.Device, ours...)
 	return found, held, err

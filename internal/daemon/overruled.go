@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
+	"flanneld/internal/host/bridge"
 	"flanneld/internal/host/ruleset"
 	"flanneld/internal/problem"
 )
@@ -100,9 +100,9 @@ func (g *guard) flows(t *target) []ruleset.Flow {
 	g.mu.Unlock()
 	flows := []ruleset.Flow{
 		{Name: "by TCP from other hosts' containers to this host's", Hooks: []string{"prerouting", "forward", "postrouting"},
-			In: t.link.Name, Out: bridgeOf(t.lease), From: t.network, To: t.lease, Proto: 6},
+			In: t.link.Name, Out: bridge.OfLease(t.lease), From: t.network, To: t.lease, Proto: 6},
 		{Name: "by TCP from this host's containers to other hosts'", Hooks: []string{"prerouting", "forward", "postrouting"},
-			In: bridgeOf(t.lease), Out: t.link.Name, From: t.lease, To: t.network, Proto: 6},
+			In: bridge.OfLease(t.lease), Out: t.link.Name, From: t.lease, To: t.network, Proto: 6},
 	}
 	for _, m := range members {
 		if !m.Self {
@@ -122,20 +122,6 @@ func (g *guard) flows(t *target) []ruleset.Flow {
 		break // the address that is bound; the announced one may be a router's
 	}
 	return flows
-}
-
-// bridgeOf names the bridge that has an address of the lease, "" for none.
-func bridgeOf(lease netip.Prefix) string {
-	all, err := bridges()
-	if err != nil {
-		return ""
-	}
-	for _, b := range all {
-		if slices.ContainsFunc(b.addrs, func(a netip.Prefix) bool { return lease.Contains(a.Addr()) }) {
-			return b.name
-		}
-	}
-	return ""
 }
 
 // blockedProblem puts into words what drops a flow, and what to type.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"os"
 	"syscall"
@@ -12,9 +11,11 @@ import (
 	"flanneld/encap"
 	"flanneld/internal/config"
 	"flanneld/internal/control"
+	"flanneld/internal/host/bridge"
 	"flanneld/internal/host/envfile"
 	"flanneld/internal/host/link"
 	"flanneld/internal/host/privilege"
+	"flanneld/internal/host/rundir"
 	"flanneld/internal/host/underlay"
 	"flanneld/peers"
 	"flanneld/tun"
@@ -32,16 +33,19 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := checkDirectory(d.cfg.StateDir, "--state-dir"); err != nil {
+	if err := rundir.CheckTrust(d.cfg.StateDir, "--state-dir"); err != nil {
 		return err
 	}
-	if err := checkDirectory(d.cfg.RunDir, "--run-dir"); err != nil {
+	if err := rundir.CheckTrust(d.cfg.RunDir, "--run-dir"); err != nil {
 		return err
 	}
-	if err := makeRunDir(d.cfg.RunDir); err != nil {
+	if err := rundir.Make(d.cfg.RunDir); err != nil {
 		return err
 	}
-	if err := checkFilePlaces(d.cfg); err != nil {
+	if err := envfile.CheckPlace(d.cfg.SubnetPath(), "--subnet-file"); err != nil {
+		return err
+	}
+	if err := envfile.CheckPlace(d.cfg.DockerPath(), "--docker-file"); err != nil {
 		return err
 	}
 	if d.cfg.KeyFile != "" { // said before an underlay is waited for
@@ -145,26 +149,6 @@ var (
 	benchSpace  = netip.MustParsePrefix("198.18.0.0/15")
 )
 
-// runDirMode lets everybody read subnet.env, which other programs live on.
-const runDirMode = 0o755
-
-// makeRunDir makes the run directory where it is missing; systemd makes it
-// before the daemon starts. One that is there stays as it is.
-func makeRunDir(dir string) error {
-	info, err := os.Stat(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err = os.MkdirAll(dir, runDirMode); err == nil {
-			err = os.Chmod(dir, runDirMode) // whatever the umask
-		}
-	} else if err == nil && !info.IsDir() {
-		err = syscall.ENOTDIR
-	}
-	if err != nil {
-		return fmt.Errorf("run directory %s cannot be used: %w: make it, or name another with --run-dir", dir, err)
-	}
-	return nil
-}
-
 func (d *daemon) peersConfig() peers.Config {
 	c := d.cfg
 	p := peers.Config{
@@ -206,12 +190,12 @@ func (d *daemon) subnetLen(network netip.Prefix) int {
 // does not tell, the answer is yes: nobody's addresses are taken away on a
 // guess.
 func (d *daemon) containersUseLease() bool {
-	found, err := bridges()
+	found, err := bridge.List()
 	if err != nil {
 		d.log.Warn("whether containers use the lease is not known", "error", err)
 		return true
 	}
-	return inUse(found, d.leaseOnDisk())
+	return bridge.InUse(found, d.leaseOnDisk())
 }
 
 // leaseOnDisk is the lease in subnet.env, zero when there is none: the one the

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"flanneld/encap"
+	"flanneld/internal/host/bridge"
 	"flanneld/internal/problem"
 )
 
@@ -45,11 +46,11 @@ func (d *daemon) reportBridges() {
 	if p == nil {
 		return
 	}
-	found, err := bridges()
+	found, err := bridge.List()
 	if err != nil {
 		return
 	}
-	stray := strayBridge(found, p.network, p.lease)
+	stray := bridge.Stray(found, p.network, p.lease)
 	if stray == "" {
 		d.problems.Report(partBridge)
 		return
@@ -61,7 +62,7 @@ func (d *daemon) reportBridges() {
 // strayAdvice says how a bridge gets a subnet of the lease. dockerd with
 // live-restore keeps docker0's old one as long as containers run.
 func (d *daemon) strayAdvice(stray string) string {
-	if strings.HasPrefix(stray, dockerBridge+" ") {
+	if strings.HasPrefix(stray, bridge.Docker+" ") {
 		return "stop its containers, then restart dockerd with the options in " + d.cfg.DockerPath() +
 			": docker stop $(docker ps -q); systemctl restart docker"
 	}

@@ -12,6 +12,7 @@ import (
 
 	"flanneld/internal/config"
 	"flanneld/internal/control"
+	"flanneld/internal/host/bridge"
 	"flanneld/internal/host/link"
 	"flanneld/internal/plan"
 	"flanneld/peers"
@@ -113,8 +114,8 @@ func (d *daemon) fillLive(out *control.Status) {
 		return
 	}
 	out.Host.Firewall, out.Host.FirewallNote = g.firewall, g.firewallNote
-	if found, err := bridges(); err == nil {
-		out.Host.StrayBridge = strayBridge(found, p.network, p.lease)
+	if found, err := bridge.List(); err == nil {
+		out.Host.StrayBridge = bridge.Stray(found, p.network, p.lease)
 	}
 	out.Offloads = p.offloads()
 	out.Device.Address = p.link.Addr

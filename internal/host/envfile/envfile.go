@@ -1,10 +1,8 @@
-// Package envfile reads and writes the files through which Docker and the
-// flannel CNI plugin learn of this host's subnet.
+// Package envfile reads and writes subnet.env, through which the flannel CNI
+// plugin and scripts learn the subnet of this host.
 //
-// The formats are flannel's, byte for byte: subnet.env as flannel's
-// subnet/env writer leaves it, and the Docker file as its mk-docker-opts.sh
-// prints it. Other programs source both files in a shell, so nothing is ever
-// written into them that a shell would expand.
+// The format is flannel's, byte for byte. Other programs source the file in a
+// shell, so it never holds what a shell would expand.
 package envfile
 
 import (
@@ -69,7 +67,7 @@ func (s Subnet) Bytes() []byte {
 // empty lines are passed over; the four variables that flannel always writes
 // must be there and make sense.
 func Parse(content []byte) (Subnet, error) {
-	vars, err := variables(content)
+	vars, err := Variables(content)
 	if err != nil {
 		return Subnet{}, err
 	}
@@ -145,10 +143,11 @@ func write(path string, content []byte) error {
 	return file.CloseAtomicallyReplace()
 }
 
-// variables collects KEY=VALUE lines as a shell would that sources the file;
-// the last one wins. Quotes around a whole value and a leading "export" are
-// taken off. Expansion is not done: a value that would need it is an error.
-func variables(content []byte) (map[string]string, error) {
+// Variables collects KEY=VALUE lines as a shell would that sources the file,
+// and keeps the names that begin with FLANNEL_. The last of two equal names
+// wins. Quotes around a whole value and a leading "export" are taken off.
+// Expansion is not done: a value that would need it is an error.
+func Variables(content []byte) (map[string]string, error) {
 	if len(content) > maxSize {
 		return nil, fmt.Errorf("envfile: %d bytes are too many for an environment file", len(content))
 	}
@@ -162,7 +161,7 @@ func variables(content []byte) (map[string]string, error) {
 			continue
 		}
 		key, value, ok := strings.Cut(line, "=")
-		if !ok || !isName(key) {
+		if !ok || !ValidName(key) {
 			return nil, fmt.Errorf("envfile: line %d is not NAME=VALUE: %.40q", n, line)
 		}
 		if !strings.HasPrefix(key, "FLANNEL_") {
@@ -184,8 +183,8 @@ func unquote(value string) string {
 	return value
 }
 
-// isName says whether s can be a shell variable's name.
-func isName(s string) bool {
+// ValidName reports whether s can be the name of a shell variable.
+func ValidName(s string) bool {
 	for i, c := range s {
 		letter := c == '_' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
 		if !letter && (i == 0 || c < '0' || c > '9') {

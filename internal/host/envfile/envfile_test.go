@@ -144,8 +144,5 @@ func FuzzParse(f *testing.F) {
 		if again, err := Parse(s.Bytes()); err != nil || again != s {
 			t.Errorf("%q: %+v became %+v, %v", text, s, again, err)
 		}
-		if _, err := DockerOpts(text, DockerOptions{}); err != nil {
-			t.Errorf("%q: %v", text, err)
-		}
 	})
 }

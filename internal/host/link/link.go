@@ -68,7 +68,7 @@ func ValidName(name string) bool {
 	return name != "" && len(name) <= 15 && name[0] != '.' && name[0] != '-' && !strings.ContainsFunc(name, odd)
 }
 
-// Owner says whose a device is.
+// Owner is what a device belongs to.
 type Owner int
 
 const (
@@ -76,8 +76,3 @@ const (
 	Ours                 // a TUN that carries flanneld's alias
 	Foreign              // anything else
 )
-
-// String is the word for the log.
-func (o Owner) String() string {
-	return [...]string{"absent", "ours", "foreign"}[o]
-}

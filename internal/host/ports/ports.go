@@ -98,9 +98,6 @@ const (
 	setKinds    = "kinds"    // of devices that containers are attached to
 )
 
-// ContainerKinds returns the kinds of devices that containers are attached to.
-func ContainerKinds() []string { return slices.Clone(containerKinds) }
-
 // containerKinds are the kinds of devices that containers are attached to.
 // Devices of another kind (network cards, bonds, VLANs, tunnels) lead to other
 // hosts.

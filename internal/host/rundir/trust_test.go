@@ -1,4 +1,4 @@
-package daemon
+package rundir
 
 import (
 	"os"
@@ -37,7 +37,7 @@ func TestDirectoriesThatOthersCanChangeAreRefused(t *testing.T) {
 		path("link"): "symbolic link", path("dangling"): "symbolic link", path("file"): "not a directory",
 		path("above", "absent"): "written by everyone",
 	} {
-		err := checkDirectory(dir, "--run-dir")
+		err := CheckTrust(dir, "--run-dir")
 		switch {
 		case want == "" && err != nil:
 			t.Errorf("%s: %v", dir, err)
@@ -69,7 +69,7 @@ func TestDirectoriesOfAnotherUserAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dir := range []string{own, filepath.Join(own, "below")} {
-		if err := checkDirectory(dir, "--state-dir"); err == nil || !strings.Contains(err.Error(), "user 65534") {
+		if err := CheckTrust(dir, "--state-dir"); err == nil || !strings.Contains(err.Error(), "user 65534") {
 			t.Errorf("%s: %v", dir, err)
 		}
 	}

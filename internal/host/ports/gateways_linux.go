@@ -1,25 +1,25 @@
-package daemon
+package ports
 
 import (
 	"net"
 	"net/netip"
 	"slices"
 
-	"flanneld/internal/host/ports"
 	"flanneld/internal/host/rtnl"
 )
 
-// gatewayDevices names the devices of those kinds that have a default route, or
-// a route to a member through a gateway. Such a device leads to other hosts,
-// though containers use the kind as well. None where the kernel does not tell.
-func gatewayDevices(kinds []string, members []ports.Member, underlay string) []string {
+// GatewayDevices names the devices of containers' kinds that have a default
+// route, or a route to a member through a gateway. Such a device leads to other
+// hosts, though containers use the kind as well. The list is empty where the
+// kernel cannot be read. underlay is the device that datagrams leave by.
+func GatewayDevices(members []Member, underlay string) []string {
 	links, err := rtnl.Links()
 	if err != nil {
 		return nil
 	}
 	candidates := map[int]string{}
 	for _, l := range links {
-		if slices.Contains(kinds, l.Type()) && l.Attrs().MasterIndex == 0 {
+		if slices.Contains(containerKinds, l.Type()) && l.Attrs().MasterIndex == 0 {
 			candidates[l.Attrs().Index] = l.Attrs().Name
 		}
 	}
@@ -51,14 +51,14 @@ func gatewayDevices(kinds []string, members []ports.Member, underlay string) []s
 
 // leadsOut reports whether a route is for everything, for a member, or for part
 // of the underlay's own subnet, where newcomers are.
-func leadsOut(to netip.Prefix, members []ports.Member, near netip.Prefix) bool {
+func leadsOut(to netip.Prefix, members []Member, near netip.Prefix) bool {
 	return to.Bits() == 0 || near.IsValid() && near.Bits() <= to.Bits() && near.Contains(to.Addr()) ||
-		slices.ContainsFunc(members, func(m ports.Member) bool { return !m.Self && to.Contains(m.Addr) })
+		slices.ContainsFunc(members, func(m Member) bool { return !m.Self && to.Contains(m.Addr) })
 }
 
 // ownSubnet is the subnet of this host's address on the underlay device; zero
 // where the device is gone, or has the address no more.
-func ownSubnet(members []ports.Member, underlay string) netip.Prefix {
+func ownSubnet(members []Member, underlay string) netip.Prefix {
 	device, err := net.InterfaceByName(underlay)
 	if err != nil {
 		return netip.Prefix{}
@@ -69,7 +69,7 @@ func ownSubnet(members []ports.Member, underlay string) netip.Prefix {
 	}
 	for _, a := range addrs {
 		p, err := netip.ParsePrefix(a.String())
-		if err == nil && slices.ContainsFunc(members, func(m ports.Member) bool { return m.Self && m.Addr == p.Addr() }) {
+		if err == nil && slices.ContainsFunc(members, func(m Member) bool { return m.Self && m.Addr == p.Addr() }) {
 			return p.Masked()
 		}
 	}

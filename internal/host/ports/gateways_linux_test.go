@@ -1,14 +1,12 @@
-package daemon
+package ports
 
 import (
 	"net/netip"
 	"testing"
-
-	"flanneld/internal/host/ports"
 )
 
 func TestRoutesThatLeadToOtherHosts(t *testing.T) {
-	members := []ports.Member{
+	members := []Member{
 		{Addr: netip.MustParseAddr("192.0.2.10"), Self: true},
 		{Addr: netip.MustParseAddr("198.51.100.7")},
 	}

@@ -1,4 +1,6 @@
-package daemon
+// Package rundir makes the run directory, and finds out whether a directory
+// can be trusted.
+package rundir
 
 import (
 	"errors"
@@ -9,11 +11,11 @@ import (
 	"syscall"
 )
 
-// checkDirectory refuses a directory that another user could change: root
-// sources files of the run directory, and the state directory holds keys. A
-// directory that is not there yet is judged by those above it. setting is the
-// flag that names it.
-func checkDirectory(path, setting string) error {
+// CheckTrust refuses a directory that another user could change: root sources
+// files of the run directory, and the state directory holds keys. Where the
+// directory does not exist yet, only the directories above it are judged.
+// setting is the flag that names it. The error says what to do.
+func CheckTrust(path, setting string) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", setting, path, err)
@@ -40,7 +42,7 @@ func checkDirectory(path, setting string) error {
 	return checkAbove(path, refuse)
 }
 
-// checkAbove looks at the directories above, as the kernel finds them.
+// checkAbove judges the directories above, as the kernel finds them.
 func checkAbove(path string, refuse func(what, why string) error) error {
 	above := filepath.Dir(path)
 	for {
@@ -62,7 +64,7 @@ func checkAbove(path string, refuse func(what, why string) error) error {
 		if why := untrusted(info); why != "" {
 			return refuse(above, why)
 		}
-		// In a sticky directory others cannot rename what is not theirs.
+		// In a sticky directory, users cannot rename what belongs to others.
 		if info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
 			return refuse(above, fmt.Sprintf("can be written by everyone (mode %#o)", info.Mode().Perm()))
 		}
@@ -73,8 +75,8 @@ func checkAbove(path string, refuse func(what, why string) error) error {
 	}
 }
 
-// untrusted says why the owner is not trusted, "" where it is root or the user
-// that this process runs as.
+// untrusted returns why the owner is not trusted, "" where it is root or the
+// user that this process runs as.
 func untrusted(info fs.FileInfo) string {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if ok && stat.Uid != 0 && int(stat.Uid) != os.Geteuid() {

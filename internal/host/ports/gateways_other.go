@@ -1,0 +1,6 @@
+//go:build !linux
+
+package ports
+
+// GatewayDevices returns none here.
+func GatewayDevices([]Member, string) []string { return nil }
