@@ -52,17 +52,16 @@ var goal = limits{habit: 0.5, long: 3}
 
 // exceptions are rooms whose texts are still being rewritten.
 var exceptions = map[string]limits{
-	"ARCHITECTURE.md":         {habit: 2.6, long: 8.2, wide: 84, banned: 1},
-	"CHANGELOG.md":            {habit: 4, long: 7.5, wide: 39},
-	"README.md":               {habit: 1.5, long: 3, wide: 73},
-	"cmd":                     {habit: 4.8, long: 3, banned: 1},
-	"docs/benchmark/steps.md": {habit: 4.3, long: 4.7, wide: 47},
-	"encap":                   {habit: 3.8, long: 3, wide: 27},
-	"internal":                {habit: 2.5, long: 3, wide: 56, banned: 14},
-	"peers":                   {habit: 3.7, long: 3, wide: 325, banned: 4},
-	"route":                   {habit: 2.5, long: 3, wide: 78, banned: 1},
-	"test":                    {habit: 2.2, long: 3, wide: 63, banned: 12},
-	"tun":                     {habit: 1.9, long: 3, wide: 36, banned: 1},
+	"ARCHITECTURE.md": {habit: 2.6, long: 8.2, wide: 84, banned: 1},
+	"CHANGELOG.md":    {habit: 4, long: 7.5, wide: 39},
+	"README.md":       {habit: 1.5, long: 3, wide: 73},
+	"cmd":             {habit: 4.8, long: 3, banned: 1},
+	"encap":           {habit: 3.8, long: 3, wide: 27},
+	"internal":        {habit: 2.5, long: 3, wide: 56, banned: 14},
+	"peers":           {habit: 3.7, long: 3, wide: 325, banned: 4},
+	"route":           {habit: 2.5, long: 3, wide: 78, banned: 1},
+	"test":            {habit: 2.2, long: 3, wide: 63, banned: 12},
+	"tun":             {habit: 1.9, long: 3, wide: 36, banned: 1},
 }
 
 // A tally is what was counted in one room.
