@@ -57,7 +57,7 @@ func TestInstallHonoursDestdirAndPrefixAndUninstallTakesItBack(t *testing.T) {
 	if err != nil || strings.Contains(string(out), "flanneld dev") {
 		t.Errorf("flanneld version: %v %s", err, out)
 	}
-	// Settings that somebody has changed survive both.
+	// Changed settings survive both.
 	settings := filepath.Join(dir, "/etc/default/flanneld")
 	if err := os.WriteFile(settings, []byte("FLANNELD_MTU=1400\n"), 0o644); err != nil {
 		t.Fatal(err)

@@ -1,5 +1,5 @@
-// Package test holds the laws of the project's layout: who may import whom,
-// and why. The layout itself is drawn in ARCHITECTURE.md.
+// Package test holds the laws of the project's layout: which package may import
+// which, and why. ARCHITECTURE.md draws the layout.
 package test
 
 import (
@@ -139,9 +139,9 @@ func TestSystemCallsAreInLinuxFiles(t *testing.T) {
 	}
 }
 
-// TestTextsAreFreeOfMarkersAndHosts: nothing is left for later in a comment, no
-// test steps aside, and packages come from wherever the user's machine gets
-// them: no registry or mirror is written down.
+// TestTextsAreFreeOfMarkersAndHosts: no work is left for later in a comment, no
+// test is skipped, and no registry or mirror is written down. Packages come
+// from wherever the user's machine gets them.
 func TestTextsAreFreeOfMarkersAndHosts(t *testing.T) {
 	root := moduleRoot(t)
 	// Spelt in pieces, or this file would be the first to be found.
@@ -232,7 +232,7 @@ func moduleRoot(t *testing.T) string {
 	return filepath.Dir(strings.TrimSpace(string(out)))
 }
 
-// within tells whether a package of the module is in one of the places.
+// within reports whether a package of the module is in one of the places.
 func within(path string, places []string) bool {
 	for _, place := range places {
 		if place == "" && path != "" || under(path, []string{module + "/" + place}) {
@@ -242,8 +242,8 @@ func within(path string, places []string) bool {
 	return false
 }
 
-// under tells whether an import path is one of the roots or below it. Packages
-// of the standard library are meant alone: net is not net/netip.
+// under reports whether an import path is one of the roots or below it.
+// Packages of the standard library are meant alone: net is not net/netip.
 func under(path string, roots []string) bool {
 	for _, root := range roots {
 		tree := root == module || strings.HasPrefix(root, module+"/") || strings.Contains(root, ".")

@@ -41,7 +41,7 @@ var (
 	notProse   = regexp.MustCompile(`^//(go:|line |export |\S+:\S)`)
 )
 
-// add appends a passage that begins at a line, unless nothing is left of it.
+// add appends a passage that begins at a line, unless it is empty.
 func (p *prose) add(line int, text string) {
 	text = linkTarget.ReplaceAllString(text, "]")
 	text = codeSpan.ReplaceAllString(text, " code ")

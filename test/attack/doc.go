@@ -1,6 +1,7 @@
-// Package attack attacks running daemons the way a stranger does: it speaks
-// memberlist's and flanneld's formats without being a node. It has its own
-// encoder of both, because flanneld's refuses to write what an attacker sends.
+// Package attack attacks running daemons as a stranger does: it uses the
+// formats of memberlist and flanneld without being a node. It has its own
+// encoders for both, because flanneld's encoders refuse to write what an
+// attacker sends.
 //
 // Each attack has a name, a position from which it starts, and a bound on what
 // it may achieve: memory, processor time, members, leases. docs/security.md

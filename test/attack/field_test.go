@@ -30,8 +30,9 @@ type field struct {
 	state    []byte        // the same
 }
 
-// newField makes one. The stranger has asked the founder what it knows, as any
-// program that reaches the gossip port of an unsealed network can.
+// newField makes a network with a stranger. The stranger has asked the founder
+// for its state, as any program that reaches the gossip port of an unsealed
+// network can.
 func newField(t *testing.T, args ...string) *field {
 	t.Helper()
 	l := lab.New(t)

@@ -77,7 +77,7 @@ type memberState struct {
 	Vsn         []uint8
 }
 
-// protocolVersions are those that memberlist v0.7.0 announces.
+// protocolVersions are the versions that memberlist v0.7.0 announces.
 var protocolVersions = []uint8{1, 5, 2, 0, 0, 0}
 
 // message encodes one message.

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// TestBytesBeforeProofAreBounded makes a node take in bytes of which it does not
-// know yet whether they are authentic.
+// TestBytesBeforeProofAreBounded makes a node read bytes that it cannot
+// authenticate yet.
 func TestBytesBeforeProofAreBounded(t *testing.T) {
 	t.Parallel()
 	key := keyFile(t)
@@ -65,8 +65,8 @@ func keyFile(t *testing.T) string {
 const attackTime = 3 * time.Second
 
 // streams keeps n streams to the founder open for the attack's time. Each
-// begins with the same bytes and goes on for as long as the node reads. One
-// that the node has ended is opened again after a moment.
+// begins with the same bytes and continues for as long as the node reads. A
+// stream that the node has closed is opened again after a moment.
 func streams(t *testing.T, f *field, n int, beginning []byte) {
 	t.Helper()
 	deadline := time.Now().Add(attackTime)
@@ -99,7 +99,7 @@ func pour(conn net.Conn, beginning []byte, deadline time.Time) {
 	_, _ = conn.Read(junk) // until the node ends it
 }
 
-// announced is a frame of a length that is only announced, with a beginning.
+// announced is a frame with the announced length and only its first bytes.
 func announced(mode byte, length uint32, beginning []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(envelope(mode), length), beginning...)
 }
@@ -108,7 +108,7 @@ func largeStreams(t *testing.T, f *field) {
 	streams(t, f, 16, announced(modePlain, 20<<20, message(typeUser, userHeader{20 << 20})))
 }
 
-// largestStreams announce what a frame may just have.
+// largestStreams announce the largest length that a frame may have.
 func largestStreams(t *testing.T, f *field) {
 	streams(t, f, 16, announced(modePlain, 8<<20, message(typeUser, userHeader{8<<20 - 32})))
 }
@@ -121,7 +121,8 @@ func compressedStreams(t *testing.T, f *field) {
 	streams(t, f, 16, frame(compressed(make([]byte, 39<<20))))
 }
 
-// sealedStreams begin what only the key can tell from what a member sends.
+// sealedStreams begin with bytes that only the key distinguishes from those of
+// a member.
 func sealedStreams(t *testing.T, f *field) {
 	streams(t, f, 16, append(envelope(modeSealed), bytes.Repeat([]byte{5}, 64)...))
 }

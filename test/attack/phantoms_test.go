@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// deathKnown bounds how long a death may take to be known at three nodes, with
-// or without an attack. Undisturbed it takes 5 to 9 s.
+// deathKnown is the limit for the time until all of three nodes know a death,
+// with or without an attack. Undisturbed it takes 5 to 9 s.
 const deathKnown = 15 * time.Second
 
 // TestPhantomMembersCostLittleAndHideNoDeath announces 50,000 nodes that do not
@@ -68,7 +68,8 @@ func TestForgedAccusationsKillNoMember(t *testing.T) {
 	f.deathIsKnown(t, "after forged accusations", func() {})
 }
 
-// TestForgedLifeHidesNoDeath praises a dead member, and answers probes of it.
+// TestForgedLifeHidesNoDeath announces a dead member as alive, and answers
+// probes in its name.
 func TestForgedLifeHidesNoDeath(t *testing.T) {
 	t.Parallel()
 	f := newField(t)
@@ -98,8 +99,8 @@ func (f *field) deathIsKnown(t *testing.T, what string, stop func()) {
 	f.healthy(t, leases)
 }
 
-// praise says again and again that a member lives, and answers probes of that
-// member with each likely number. The function that it returns ends that.
+// praise announces again and again that a member is alive. It answers probes of
+// that member with each likely number. The function that it returns stops this.
 func (f *field) praise(m memberState) (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	at := addrOf(m)

@@ -70,7 +70,7 @@ func TestWhoReachesThePorts(t *testing.T) {
 	}
 }
 
-// anotherBridge adds a bridge that is none of flanneld's to a host, with a
+// anotherBridge adds a bridge that flanneld did not make to a host, with a
 // container on it.
 func anotherBridge(t *testing.T, h *lab.Host) *lab.Namespace {
 	t.Helper()

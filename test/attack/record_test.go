@@ -11,8 +11,8 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// Records and messages as flanneld has them on the wire. An attacker writes what
-// it likes into them; only the signatures are beyond it.
+// Records and messages in flanneld's wire format. An attacker can write
+// anything into them, but it cannot forge signatures.
 
 // Kinds of records.
 const (
@@ -59,7 +59,7 @@ type nodeRecord struct {
 	ProtocolMax uint8      `cbor:"13,keyasint"`
 }
 
-// forgetRecord strikes out a node.
+// forgetRecord removes a node.
 type forgetRecord struct {
 	Node  [16]byte `cbor:"1,keyasint"`
 	Start uint64   `cbor:"2,keyasint"`

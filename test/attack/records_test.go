@@ -18,14 +18,14 @@ import (
 	"flanneld/test/lab"
 )
 
-// epochs are those that a forger tries: the next one, and all that could burn a
-// subnet or a node for good.
+// epochs are the ones that a forger tries: the next one, and all that could
+// make a subnet or a node unusable for good.
 var epochs = []uint64{2, 3, 1000, 1 << 20, 1 << 40, 1<<40 + 1, math.MaxUint64}
 
-// TestForgedRecordsTakeNothing sends records and messages that speak for
+// TestForgedRecordsTakeNothing sends records and messages in the names of
 // others, by every way that a stranger has. No lease, node or claim may suffer,
-// now or after all hosts start again. One stranger stays outside; the other has
-// joined, as any host can where there is no cluster key.
+// now or after all hosts start again. One stranger stays outside. The other has
+// joined, as any host can without a cluster key.
 func TestForgedRecordsTakeNothing(t *testing.T) {
 	t.Parallel()
 	for _, joined := range []bool{false, true} {
@@ -168,7 +168,7 @@ func newKey() ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(seed)
 }
 
-// nodeRecord is a record of an invented node, or of one whose key it names.
+// nodeRecord is a record of an invented node, or of the node that owns the key.
 func (f *field) nodeRecord(key ed25519.PrivateKey, public ed25519.PublicKey) []byte {
 	at := netip.AddrFrom4([4]byte{192, 168, 50, byte(100 + rand.IntN(100))})
 	return sign(key, f.network, recordNode, nodeRecord{
@@ -220,8 +220,8 @@ func (f *field) garbage(n int) (all [][]byte) {
 	return all
 }
 
-// spread sends records to all hosts in every way: as rumours in datagrams and
-// streams, in direct messages, and in the state of a push/pull.
+// spread sends records to all hosts in every way: as broadcasts in datagrams
+// and streams, in direct messages, and in the state of a push/pull.
 func (f *field) spread(t *testing.T, records [][]byte) {
 	t.Helper()
 	ids := f.ids(t)
@@ -258,8 +258,8 @@ func (f *field) pushState(t *testing.T, h *lab.Host, records [][]byte) {
 	_, _ = f.stranger.Exchange(h.Addr, []memberState{self}, append(head, state...))
 }
 
-// join makes the stranger a member, with a node record of its own. What it
-// sends is well formed, and hosts take what it says about itself.
+// join makes the stranger a member, with a node record of its own. Its messages
+// are well formed, and hosts accept what it says about itself.
 func (f *field) join(t *testing.T) {
 	t.Helper()
 	go f.stranger.Serve()

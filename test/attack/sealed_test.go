@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// TestSealedNetworkTellsAndTakesNothing speaks to a network with a cluster key,
-// without the key: a push/pull, phantoms, and the records that would end leases.
+// TestSealedNetworkTellsAndTakesNothing sends messages without the key to a
+// network with a cluster key: a push/pull, phantoms, and records that would end
+// leases.
 func TestSealedNetworkTellsAndTakesNothing(t *testing.T) {
 	t.Parallel()
 	f := newField(t, "--key-file", keyFile(t))

@@ -13,9 +13,9 @@ import (
 // readyWithin bounds a start or a restart under attack.
 const readyWithin = 20 * time.Second
 
-// TestFalseDuplicatesStopNoNode says of every node, to every node, that another
-// process with its identity is at work: what makes a cloned host stop. Then a
-// node is restarted, and a new one joins.
+// TestFalseDuplicatesStopNoNode tells every node that another process with its
+// identity is at work. A cloned host stops for that reason. Then a node is
+// restarted, and a new one joins.
 func TestFalseDuplicatesStopNoNode(t *testing.T) {
 	t.Parallel()
 	f := newField(t)

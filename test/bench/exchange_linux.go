@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// exchanges is how often a cache line goes there and back in one go, and goes
-	// how many there are. The shortest counts: whoever else needs one of the
-	// processors disturbs some of them.
+	// exchanges is how often a cache line goes there and back in one series,
+	// and goes is the number of series. The shortest series counts, because
+	// other programs on these processors disturb some series.
 	exchanges = 400
 	goes      = 7
 
@@ -20,12 +20,14 @@ const (
 )
 
 // exchange is how long a cache line takes from the first processor that this
-// process may use to another and back, in nanoseconds: to the one that it takes
-// longest to. It is 0 where there is no other, or Go may not use two at once.
+// process may use to another and back, in nanoseconds. It takes the slowest
+// processor for the other one. It is 0 if there is no other, or Go may not use
+// two at once.
 //
-// A virtual machine's processors are put now here, now there. Two that share a
-// cache take a quarter of the time that two in different corners of a chip take,
-// and whatever hands packets from one to the other feels that.
+// The placement of a virtual machine's processors changes over time. Two
+// processors that share a cache take a quarter of the time of two in different
+// corners of a chip. Every program that passes packets from one to the other is
+// affected.
 func exchange() (longest float64) {
 	var set unix.CPUSet
 	if unix.SchedGetaffinity(0, &set) != nil || runtime.GOMAXPROCS(0) < 2 {
@@ -47,12 +49,13 @@ func exchange() (longest float64) {
 	return longest
 }
 
-// exchangeBetween has two threads, each on one processor, raise a number in turn.
+// exchangeBetween runs two threads, each on one processor, that increment a
+// number in turn.
 func exchangeBetween(a, b int) float64 {
 	var number atomic.Int64
 	times := make(chan float64, 2)
 	play := func(processor int, mine int64) {
-		runtime.LockOSThread() // which ends with the goroutine: nobody inherits its processor
+		runtime.LockOSThread() // which ends with the goroutine: no other one inherits its processor
 		var set unix.CPUSet
 		set.Set(processor)
 		unix.SchedSetaffinity(0, &set)

@@ -60,14 +60,14 @@ func interruptAt(t *testing.T, program, moment string, signal unix.Signal) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Those that inherit the pipe may live on: their end is looked at below.
+	// Processes that inherit the pipe may live on: their end is checked below.
 	cmd.WaitDelay = time.Second
 	lines := bufio.NewScanner(progress)
 	var seen []string
 	for lines.Scan() && !strings.Contains(lines.Text(), moment) {
 		seen = append(seen, lines.Text())
 	}
-	time.Sleep(70 * time.Millisecond) // amid of it
+	time.Sleep(70 * time.Millisecond) // in the middle
 	start := time.Now()
 	cmd.Process.Signal(signal)
 	err = cmd.Wait()
@@ -128,7 +128,7 @@ func filesIn(t *testing.T, dir string) (found []string) {
 	return found
 }
 
-// namespaces are those that ip(8) would list.
+// namespaces are the ones that ip(8) would list.
 func namespaces(t *testing.T) (names []string) {
 	t.Helper()
 	entries, err := os.ReadDir("/run/netns")

@@ -93,8 +93,8 @@ func runIperf(ctx context.Context, path *path, args ...string) ([]byte, error) {
 	return report.Bytes(), nil
 }
 
-// readIperf reads a client's report. It is an error if the streams had another
-// congestion control than they should.
+// readIperf reads a client's report. It is an error if the streams had the
+// wrong congestion control.
 func readIperf(report []byte, congestion string) (t throughput, err error) {
 	var r struct {
 		Error string

@@ -33,14 +33,14 @@ func loadedPing(path *path, length time.Duration) (latencies, error) {
 	return times, err
 }
 
-// pingLost stands for the time of an echo that was lost, and is how long the
-// last ones are waited for.
+// pingLost stands for the time of an echo that was lost. It is also how long
+// the test waits for the last ones.
 const pingLost = 500 * time.Millisecond
 
 // pings sends one echo request after the other, whether answers come or not. It
-// is the path that is measured: the kernel takes the time of their arrival, so that
-// waking up this program is not part of it, and who sends them is a real-time
-// thread above all others, so that it is not put aside between taking the time and
+// measures the path, not this program. The kernel takes the arrival times, so
+// that waking this program up does not count. The sender is a real-time thread
+// above all others, so that it is not preempted between taking the time and
 // sending.
 func pings(path *path, length time.Duration) (latencies, error) {
 	fd, err := open(path.from.Namespace, unix.SOCK_RAW, unix.IPPROTO_ICMP, func(fd int) error {

@@ -40,7 +40,8 @@ func (o options) show() error {
 	return o.deliver(report)
 }
 
-// incomplete is an error if a path that everybody has was not measured in full.
+// incomplete is an error if a path that is always available was not measured in
+// full.
 func incomplete(r Report) error {
 	if what := r.failed(); len(what) > 0 {
 		return errors.New(strings.Join(what, "\n"))

@@ -15,7 +15,7 @@ import (
 const (
 	udpOverhead = 20 + 8 // of an IPv4 and a UDP header
 	packetBatch = 64     // packets a system call, at most
-	packetPort  = 20_000 // the first of those that trials use, each another
+	packetPort  = 20_000 // the first of the ports for trials, which use one each
 	// settle is how long packets may be under way when sending ends. What
 	// comes later has been waiting in a queue: the rate could not last.
 	settle = 10 * time.Millisecond
@@ -91,7 +91,7 @@ type message struct {
 	_      [4]byte
 }
 
-// messages makes a batch whose messages all share one buffer.
+// messages makes a batch of messages that all share one buffer.
 func messages(n int, buffer []byte) []message {
 	vector := &unix.Iovec{Base: &buffer[0]}
 	vector.SetLen(len(buffer))
@@ -147,7 +147,7 @@ func (s *sender) run(start time.Time, length time.Duration) {
 	}
 }
 
-// send sends the first n messages, or some of them.
+// send sends the first n messages, or some of the n.
 func (s *sender) send(n int) bool {
 	done, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&s.batch[0])), uintptr(n), 0, 0, 0)
 	switch errno {
@@ -161,7 +161,8 @@ func (s *sender) send(n int) bool {
 	return true
 }
 
-// rest sleeps without Go's timers, whose thread would have to wake this one.
+// rest sleeps without Go's timers, because their thread would have to wake this
+// one.
 func rest(d time.Duration) {
 	t := unix.NsecToTimespec(d.Nanoseconds())
 	unix.Nanosleep(&t, nil)

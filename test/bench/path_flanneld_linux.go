@@ -6,7 +6,7 @@ import (
 	"flanneld/test/lab"
 )
 
-// flanneld is the program under test, as anybody would start it.
+// flanneld is the program under test, with its defaults.
 func flanneld(p *lab.Program, hosts pair, s subject) *path {
 	return withFlanneld(hosts, s)
 }

@@ -18,7 +18,7 @@ type path struct {
 	subject
 	from, to  *lab.Pod
 	processes []int   // of the hosts' daemons, if it has any
-	atRest    float64 // bytes that the larger of them held before anything was measured
+	atRest    float64 // bytes that the larger daemon held before the first measurement
 }
 
 // pair is two hosts on an underlay of their own.
@@ -57,12 +57,12 @@ func buildPath(p *lab.Program, s subject) (built *path, err error) {
 	return built, err
 }
 
-// chooseCongestion sets the congestion control of the pod's connections, both those
-// that it opens and those that it accepts, on its default route: the kernel
-// looks there before a connection begins. A program that asks for another one
-// later (iperf3 -C does) keeps what the machine's default has begun; BBR leaves
-// its pacing behind, whose timers cost everybody on the machine a third of the
-// throughput. A namespace's own default may not be set freely.
+// chooseCongestion sets the congestion control of the pod's connections on its
+// default route, for opened and for accepted ones. The kernel looks there
+// before a connection begins. A program that asks for another one later (iperf3
+// -C does) keeps what the machine's default has begun. BBR leaves its pacing
+// behind. The timers for that cost all programs on the machine a third of the
+// throughput. A namespace's own default cannot be set freely.
 func chooseCongestion(p *lab.Program, pod *lab.Pod, algorithm string) {
 	route := strings.Fields(pod.Exec(p, "ip", "route", "show", "default"))
 	pod.Exec(p, "ip", slices.Concat([]string{"route", "replace"}, route, []string{"congctl", algorithm})...)
@@ -89,8 +89,8 @@ func (path *path) weigh(p *lab.Program) {
 	}
 }
 
-// withoutSegmentation takes segmentation offload off both ends of the hosts'
-// links to the underlay: what leaves a host leaves it in packets of the MTU.
+// withoutSegmentation turns segmentation offload off at both ends of the hosts'
+// links to the underlay. Packets then leave a host at the size of the MTU.
 func (hosts pair) withoutSegmentation(p *lab.Program) {
 	for _, h := range hosts.both() {
 		ethtool(p, h.Namespace, "eth0")

@@ -10,9 +10,9 @@ import (
 	"flanneld/test/lab"
 )
 
-// nebula routes the pods' subnets through its own overlay ("unsafe" networks,
-// which is its word for addresses that are no node's). It is left with its
-// defaults otherwise.
+// nebula routes the pods' subnets through its own overlay. It calls these
+// networks "unsafe": no node has their addresses. All other settings are its
+// defaults.
 func nebula(p *lab.Program, hosts pair, s subject) *path {
 	program, signer := find(p, "nebula"), find(p, "nebula-cert")
 	dir := hosts.lab.Dir()

@@ -13,15 +13,15 @@ import (
 	"flanneld/test/lab"
 )
 
-// wireguard is wireguard-go, each host with the other as its one peer. It is
-// told so on its configuration socket, as wg(8) would.
+// wireguard is wireguard-go, each host with the other as its one peer. It gets
+// this by its configuration socket, as from wg(8).
 func wireguard(p *lab.Program, hosts pair, s subject) *path {
 	program := find(p, "wireguard-go", "wireguard")
 	keys := [2]*ecdh.PrivateKey{wireguardKey(p), wireguardKey(p)}
 	built := &path{subject: s}
 	for i, h := range hosts.both() {
 		peer := hosts.both()[1-i]
-		device := "wg" + h.Name // of which the socket's name is made, and both hosts share /run
+		device := "wg" + h.Name // the socket's name contains it, and both hosts share /run
 		built.processes = append(built.processes, start(p, h.Namespace, program, "-f", device))
 		lab.Eventually(p, 5*time.Second, "wireguard-go to take its configuration", func() error {
 			return configure(device, fmt.Sprintf("private_key=%x\nlisten_port=51820\npublic_key=%s\nendpoint=%s:51820\nallowed_ip=10.203.%d.0/24\n",

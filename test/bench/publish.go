@@ -92,7 +92,8 @@ func (m metric) headline() string {
 	return m.title
 }
 
-// ratio is a figure for the reference, and for others what they are of it.
+// ratio is a figure for the reference, and for others their share relative to
+// that.
 func (m metric) ratio(r Result, reference bool) string {
 	switch {
 	case len(r.Rounds) == 0:

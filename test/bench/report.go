@@ -108,8 +108,8 @@ func (c *Comparison) finish() {
 	}
 }
 
-// failed lists what makes the run a failure: a path that everybody has was not
-// measured in full.
+// failed lists what makes the run a failure: a path that is always available
+// was not measured in full.
 func (r *Report) failed() (what []string) {
 	for _, c := range r.Comparisons {
 		what = append(what, c.failed()...)

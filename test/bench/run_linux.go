@@ -50,8 +50,8 @@ func (o options) compare(c comparison) Comparison {
 	return result
 }
 
-// build makes the paths; those that can't be are nil, and the result has the
-// reason.
+// build makes the paths. A path that cannot be made is nil, and the result has
+// the reason.
 func (o options) build(p *lab.Program, c comparison, result *Comparison) []*path {
 	paths := make([]*path, len(c.subjects))
 	for i, s := range c.subjects {

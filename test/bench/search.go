@@ -30,7 +30,7 @@ var unlimited = math.Inf(1)
 const searchSteps = 7
 
 // highest searches for the highest lossless rate. A first attempt without a
-// limit tells where to look: what its senders achieved can't be surpassed. Then
+// limit shows where to look: no rate can exceed what its senders achieved. Then
 // the interval is halved on a logarithmic scale.
 func (try attempt) highest() (float64, error) {
 	flood, err := try(unlimited)
@@ -66,8 +66,8 @@ func (try attempt) lowest(guess float64) (asked, achieved float64, err error) {
 	return 0, 0, fmt.Errorf("no rate without loss: of the last %d packets %d arrived", o.sent, o.received)
 }
 
-// twice gives a rate that loses a second chance: on a shared machine anybody
-// may be held up.
+// twice gives a rate that loses a second chance: on a shared machine any
+// program may be held up.
 func (try attempt) twice(rate float64) (outcome, error) {
 	o, err := try(rate)
 	if err != nil || o.lossless() {

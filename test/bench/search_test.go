@@ -11,7 +11,7 @@ import (
 // that can do only so many.
 type link struct {
 	carries, senders float64
-	hiccups          map[int]bool // attempts in which somebody was held up
+	hiccups          map[int]bool // attempts in which a program was held up
 	attempts         int
 }
 

@@ -16,8 +16,8 @@ import (
 // as it would wake a process of its own. With Go's sockets the two ends would
 // be handed to one another by its scheduler.
 
-// patience is how long a socket waits for anything, before it is looked at
-// whether the measurement is over.
+// patience is how long a socket waits before it checks whether the measurement
+// is over.
 const patience = 50 * time.Millisecond
 
 // buffers of UDP sockets, large enough for whatever a path holds back.
@@ -106,7 +106,7 @@ func connect(from, to *lab.Pod, port uint16) (c connection, err error) {
 	return c, nil
 }
 
-// end makes whoever waits for the connection's ends return.
+// end makes calls return that wait for the connection's ends.
 func (c connection) end() {
 	unix.Shutdown(c.client, unix.SHUT_RDWR)
 	unix.Shutdown(c.server, unix.SHUT_RDWR)
@@ -117,5 +117,5 @@ func (c connection) close() {
 	unix.Close(c.server)
 }
 
-// temporary tells whether a socket has only waited in vain.
+// temporary reports whether a socket has only waited in vain.
 func temporary(err error) bool { return err == unix.EAGAIN || err == unix.EINTR }

@@ -51,8 +51,9 @@ func (s *streams) stop() {
 	}
 }
 
-// pour sends until the connection ends. The block is filled, as anybody's would
-// be: memory that was never written to is one page of zeroes to the kernel.
+// pour sends until the connection ends. The block is filled, as in a real
+// program: memory that was never written to is one page of zeroes to the
+// kernel.
 func pour(fd int) {
 	block := bytes.Repeat([]byte{0xa5}, streamBlock)
 	for {

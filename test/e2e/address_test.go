@@ -19,7 +19,7 @@ import (
 type stream struct {
 	quit   chan struct{}
 	result chan error
-	tick   chan struct{} // a token for every megabyte, where somebody takes it
+	tick   chan struct{} // a token for every megabyte, if a receiver takes it
 }
 
 // pour starts a stream from one pod to another.

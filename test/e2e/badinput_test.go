@@ -24,7 +24,7 @@ func TestWithoutRootItSaysWhatIsMissing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// The program's own path may lie in a directory of root's.
+	// The program's own path may be in a directory of root.
 	binary := filepath.Join(h.RunDir, "flanneld")
 	h.Exec(t, "install", "-m", "0755", h.Command().Path, binary)
 	cmd := through(t, h, `shift; exec `+binary+` "$@"`)
@@ -370,7 +370,7 @@ func TestStateFilesThatAreNotAsTheyWereAreKeptAside(t *testing.T) {
 	}
 }
 
-// somewhere tells whether a file in the directory has exactly this content.
+// somewhere reports whether a file in the directory has exactly this content.
 func somewhere(t *testing.T, dir string, content []byte) bool {
 	t.Helper()
 	found := false

@@ -75,7 +75,7 @@ func TestJoinTellsARunningDaemonMoreAddresses(t *testing.T) {
 	t.Parallel()
 	l, h1 := founder(t)
 	h2 := l.Host()
-	d := h2.Start("--join", "192.168.50.250") // nobody there
+	d := h2.Start("--join", "192.168.50.250") // no node there
 	d.WaitLog("192.168.50.250", ready)
 	if h2.SubnetFile() != nil {
 		t.Fatal("a node that was told to join has founded a network")
@@ -149,7 +149,7 @@ func TestForgetStrikesOutADeadNode(t *testing.T) {
 	if h4.Lease() != freed {
 		t.Errorf("host4 has %v", h4.Lease())
 	}
-	// The one that was struck out comes back, and must not take its old one.
+	// The removed node returns, and must not take its old subnet.
 	h3.Start("--join", h1.Addr.String())
 	lab.Eventually(t, 2*ready, "host3 to give up what it had", func() error {
 		if h3.Daemon.Ended() { // Restart=on-failure of the unit

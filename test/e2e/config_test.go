@@ -31,7 +31,7 @@ func TestHostsThatAllWaitForEachOtherSaySo(t *testing.T) {
 			t.Errorf("%s has founded a network", h.NodeName)
 		}
 	}
-	// One of them, started without --join, founds it for both.
+	// One node, started without --join, founds it for both.
 	h1.Daemon.Stop()
 	h1.Start().WaitReady(ready)
 	h2.Daemon.WaitReady(2 * ready)
@@ -60,7 +60,7 @@ func TestAnotherPinThanTheLeaseHeldIsClear(t *testing.T) {
 	h.Daemon.Stop()
 	d := h.Start("--subnet", "10.244.20.0/24")
 	select {
-	case <-d.Ready(): // moved, and everybody knows
+	case <-d.Ready(): // moved, and all nodes know
 		if got := h.Lease().String(); got != "10.244.20.0/24" {
 			t.Errorf("pinned to 10.244.20.0/24, it has %s", got)
 		}

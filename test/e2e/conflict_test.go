@@ -10,8 +10,9 @@ import (
 	"flanneld/test/lab"
 )
 
-// restored makes a conflict as a restored backup does: host2's state directory is copied, host2 leaves, host3 takes its subnet, and
-// host2 starts with the copy. What is said of host2 then is in its log.
+// restored makes a conflict as a restored backup does. host2's state directory
+// is copied, host2 leaves, host3 takes its subnet, and host2 starts with the
+// copy. The reports about host2 are then in its log.
 func restored(t *testing.T, attach bool, args ...string) (h1, h2, h3 *lab.Host, lease string) {
 	t.Helper()
 	l, h1, h2 := duo(t)
@@ -33,7 +34,8 @@ func restored(t *testing.T, attach bool, args ...string) (h1, h2, h3 *lab.Host, 
 	return h1, h2, h3, lease
 }
 
-// isLost fails the test unless the host says that its lease is lost, and everybody sends packets to the one who has it.
+// isLost fails the test unless the host reports its lease as lost, and all
+// hosts send packets to the new holder.
 func isLost(t *testing.T, h1, h2 *lab.Host, lease string) {
 	t.Helper()
 	var status struct {

@@ -9,9 +9,9 @@ import (
 	"flanneld/test/lab"
 )
 
-// The data path between hosts works, and yet no container is reached: a rule of
-// some other program stands between the device and the bridge. The host that
-// has the rule says so, with or without a container to ask.
+// The data path between hosts works, but no container is reached: a rule of
+// another program stands between the device and the bridge. The host with the
+// rule reports that, with or without a container to probe.
 func TestForwardingThatARuleForbidsIsReported(t *testing.T) {
 	for _, c := range []struct {
 		name, do, undo string
@@ -39,8 +39,8 @@ func TestForwardingThatARuleForbidsIsReported(t *testing.T) {
 	}
 }
 
-// Rules that concern some traffic only, and a bridge whose addresses are all in
-// use, are no problem.
+// Rules that concern only some traffic are no problem. Neither is a bridge
+// without unused addresses.
 func TestForwardingThatWorksIsNoProblem(t *testing.T) {
 	t.Parallel()
 	_, h1, h2 := duo(t)

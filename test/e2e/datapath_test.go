@@ -15,10 +15,10 @@ import (
 
 // Time limits of the data path's verdicts.
 const (
-	// noticed is how long a break may go unseen at rest: a probe every ten
-	// seconds, and three that are lost.
+	// noticed is how long a break may stay unnoticed at rest: a probe every ten
+	// seconds, and three lost ones.
 	noticed = 20 * time.Second
-	// healed is how long after the end of a break `status` may still speak of it.
+	// healed is how long after the end of a break `status` may still report it.
 	healed = 15 * time.Second
 )
 
@@ -44,8 +44,8 @@ func well(t *testing.T, h *lab.Host, limit time.Duration) {
 	})
 }
 
-// ill waits until status says, in its first line and by its exit status, that
-// something is wrong, and mentions all the words.
+// ill waits until status reports a problem, in its first line and by its exit
+// status, and mentions all the words.
 func ill(t *testing.T, h *lab.Host, limit time.Duration, words ...string) {
 	t.Helper()
 	lab.Eventually(t, limit, h.NodeName+" to say what is wrong", func() error {

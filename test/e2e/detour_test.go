@@ -13,14 +13,14 @@ import (
 	"flanneld/test/lab"
 )
 
-// detour is what another program may do to the routing of host1, what undoes it,
-// and what status says meanwhile.
+// detour is a change that another program may make to the routing of host1. It
+// also has the command that undoes it, and what status reports meanwhile.
 type detour struct {
 	name, do, undo string
 	words          []string
 }
 
-// detours are those that are in the way of packets to the container p2 of h2.
+// detours are the ones in the way of packets to the container p2 of h2.
 func detours(h1, h2 *lab.Host, p2 *lab.Pod) []detour {
 	lease := h2.Lease()
 	half := strings.Replace(lease.String(), "/24", "/25", 1)
@@ -46,8 +46,8 @@ func detours(h1, h2 *lab.Host, p2 *lab.Pod) []detour {
 }
 
 // Another program changes the host's routing, so that packets to another host's
-// lease go elsewhere. Each change is seen within seconds and named with what to
-// type. It is no problem any more when it is over.
+// lease go elsewhere. Each change is detected within seconds, and reported with
+// the command to type. The problem ends with the change.
 func TestWhatBeatsTheNetworksRouteIsNamed(t *testing.T) {
 	l, h1, h2 := duo(t)
 	h3 := l.Host()
@@ -95,8 +95,8 @@ func TestWhatBeatsTheNetworksRouteIsNamed(t *testing.T) {
 }
 
 // Routes and rules that do not affect the overlay's way are no problem: wider
-// ones, other tables', those for marked packets, or in a part that no node
-// holds.
+// routes, other tables, rules for marked packets, or routes in a part that no
+// node holds.
 func TestRoutesThatAreInNoWayAreNoProblem(t *testing.T) {
 	_, h1, h2 := duo(t)
 	p1, p2 := h1.Pod(), h2.Pod()

@@ -13,8 +13,8 @@ import (
 )
 
 // TestDockerContainersReachNoPorts: a real container sends a datagram to
-// another host's data port, with a packet inside that its host's lease could
-// have sent. Only a root container with the host's network gets through.
+// another host's data port. The packet inside could have been sent by its
+// host's lease. Only a root container with the host's network gets through.
 func TestDockerContainersReachNoPorts(t *testing.T) {
 	for _, release := range dockers(t) {
 		t.Run(release.Name, func(t *testing.T) {

@@ -21,7 +21,7 @@ import (
 	"flanneld/test/lab"
 )
 
-// Packets that are not quite like the others, from end to end.
+// Unusual packets, from end to end.
 
 // Type of service: expedited forwarding (RFC 3246), and with it that the
 // transport understands congestion marks, or that there was congestion.
@@ -31,8 +31,8 @@ const (
 	expeditedCE  = expedited | 0b11
 )
 
-// congested marks datagrams that come in as having met congestion: all, or those
-// that the condition is true of.
+// congested marks incoming datagrams as having met congestion: all, or the ones
+// that meet the condition.
 const congested = `table netdev congested {
 	chain in {
 		type filter hook ingress device "eth0" priority 0;
@@ -90,7 +90,7 @@ func typeOfServiceCrossesAndCongestionIsTold(t *testing.T, offload string) {
 	}
 	h2.Exec(t, "nft", "delete table netdev congested")
 
-	// A TCP that understands marks, some of them set: what it carries is whole.
+	// A TCP that understands marks, with some marks set: its data is whole.
 	for _, p := range []*lab.Pod{p1, p2} {
 		p.Sysctl(t, "net.ipv4.tcp_ecn", "1")
 	}
@@ -174,7 +174,7 @@ func packetsWithOptionsArriveWithThem(t *testing.T, offload string) {
 	_, h1, h2 := duo(t, "--offload", offload)
 	p1, p2 := h1.Pod(), h2.Pod()
 	p1.Reachable(t, p2.Addr, ready)
-	// A stream identifier (RFC 791): nobody on the way changes it. The kernel
+	// A stream identifier (RFC 791) stays unchanged on the way. The kernel
 	// makes superpackets of a stream with options, too.
 	options := string([]byte{136, 4, 0x12, 0x34})
 	arriving := p2.Capture(t, "eth0", "src "+p1.Addr.String()+" and ip[0] = 0x46")
@@ -206,8 +206,8 @@ func packetsWithOptionsArriveWithThem(t *testing.T, offload string) {
 	})
 }
 
-// streamWithOptions sends bytes over a TCP connection whose packets carry IP
-// options, and compares the hashes.
+// streamWithOptions sends bytes over a TCP connection with IP options in its
+// packets, and compares the hashes.
 func streamWithOptions(t *testing.T, from, to *lab.Pod, options string, size int) {
 	t.Helper()
 	listener := to.Listen(t, at(to.Addr, 7000))
@@ -253,8 +253,8 @@ func setOptions(t *testing.T, conn syscall.Conn, options string) {
 	}
 }
 
-// Where packets may be fragmented they need identifications of their own
-// (RFC 6864), also those that were cut out of superpackets.
+// Packets that may be fragmented need identifications of their own (RFC 6864).
+// That includes packets cut from superpackets.
 func TestSegmentsHaveIdentificationsOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	extremes(t, segmentsHaveIdentificationsOfTheirOwn)
@@ -331,8 +331,8 @@ func checksumsThatAreLeftOutWrongOrZero(t *testing.T, offload string) {
 }
 
 // arrivesAsItIs sends trains to the pod in which every third packet has a wrong
-// UDP checksum and every third has none. What is wrong must not become right by
-// what is done to its neighbours.
+// UDP checksum and every third has none. A wrong checksum must not become right
+// by work on its neighbours.
 func arrivesAsItIs(t *testing.T, peer *lab.Host, remote netip.Addr, pod *lab.Pod) {
 	t.Helper()
 	sink := pod.ListenUDP(t, at(pod.Addr, 7004))

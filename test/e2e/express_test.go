@@ -11,10 +11,10 @@ import (
 	"flanneld/test/lab"
 )
 
-// Both hosts take a stream for one, with its acknowledgments, and pings for none.
-// The kernel's part in it is in this test, too: the queue that the answers to a
-// flow were written through is the one that its packets come out of, and the
-// socket is chosen by the parity of the source port.
+// Both hosts classify a stream, with its acknowledgments, as bulk, and pings as
+// sparse. This test includes the kernel's part. Packets of a flow come out of
+// the queue through which the answers were written. The parity of the source
+// port selects the socket.
 func TestStreamsMakeWayForPings(t *testing.T) {
 	t.Parallel()
 	extremes(t, streamsMakeWayForPings)

@@ -116,7 +116,8 @@ func TestDiskThatFillsUpCostsNoLease(t *testing.T) {
 	lease := h2.Lease()
 	filler := filepath.Join(h2.StateDir, "filler")
 	h2.Run(t, "dd", "if=/dev/zero", "of="+filler, "bs=1k")
-	// Someone joins meanwhile; host1's promise is not enough, host2 cannot give one.
+	// Another node joins meanwhile; host1's promise is not enough, and host2
+	// cannot give one.
 	h3 := l.Host()
 	h3.Start("--join", h1.Addr.String())
 	h1.WaitState("host3", "alive", ready)

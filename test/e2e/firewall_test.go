@@ -9,8 +9,8 @@ import (
 	"flanneld/test/lab"
 )
 
-// outsideKnows gives the outside a way back to the host's containers, so that
-// it sees their addresses when nobody masquerades.
+// outsideKnows gives the outside a route back to the host's containers, so that
+// it sees their addresses without masquerading.
 func outsideKnows(t *testing.T, l *lab.Lab, h *lab.Host) {
 	l.Outside.Exec(t, "ip", "route", "add", h.Lease().String(), "via", "203.0.113.1")
 	l.Switch.Exec(t, "ip", "route", "add", h.Lease().String(), "via", h.Addr.String())

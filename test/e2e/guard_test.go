@@ -17,8 +17,8 @@ import (
 // status.
 func statusText(h *lab.Host) string { return h.Flanneld("status", "-o", "json").Stdout }
 
-// tellsProblem waits until status has a problem with all the words, and
-// endsProblem until it has none with the first of them.
+// tellsProblem waits until status has a problem with all the words. endsProblem
+// waits until it has none with the first word.
 func tellsProblem(t *testing.T, h *lab.Host, words ...string) {
 	t.Helper()
 	lab.Eventually(t, 15*time.Second, fmt.Sprintf("a problem with %q", words), func() error {
@@ -40,8 +40,9 @@ func endsProblem(t *testing.T, h *lab.Host, word string) {
 	})
 }
 
-// What other programs read, and what commands connect to, is made again when
-// it is removed or changed, each alone and all with their directory.
+// Files that other programs read, and sockets that commands connect to, are
+// restored when they are removed or changed: each alone, and all with their
+// directory.
 func TestFilesOfTheRunDirectoryComeBack(t *testing.T) {
 	t.Parallel()
 	_, h := founder(t)
@@ -156,8 +157,8 @@ func TestIPTablesThatHangsKeepsNothingWaiting(t *testing.T) {
 	endsProblem(t, h2, "iptables hangs")
 }
 
-// Switches of the kernel that decide about forwarding are kept on for our
-// device, and named where they are another's.
+// Kernel switches for forwarding are kept on for our device. For other devices
+// they are reported.
 func TestForwardingSwitchesAreKeptOrNamed(t *testing.T) {
 	t.Parallel()
 	_, h1, h2 := duo(t)
@@ -188,8 +189,8 @@ func TestForwardingSwitchesAreKeptOrNamed(t *testing.T) {
 	p1.Reachable(t, p2.Addr, 10*time.Second)
 }
 
-// Where /proc/sys is read-only, as in a container, a switch that is right is
-// not logged, and one that is wrong is logged once.
+// If /proc/sys is read-only, as in a container, a correct switch is not logged,
+// and a wrong one is logged once.
 func TestReadOnlyProcSysIsToldOnce(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
@@ -218,8 +219,8 @@ func TestReadOnlyProcSysIsToldOnce(t *testing.T) {
 	}
 }
 
-// Rules of other programs that drop what must pass are named with what to type,
-// and the firewall is not said to be ok.
+// Rules of other programs that drop what must pass are reported with the
+// command to type, and the firewall is not reported as ok.
 func TestRulesThatOverruleOursAreNamed(t *testing.T) {
 	t.Parallel()
 	_, h := founder(t)

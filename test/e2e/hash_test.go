@@ -20,9 +20,9 @@ import (
 // together.
 const bytesVariable = "FLANNELD_HASH_BYTES"
 
-// What TCP carries over an underlay that loses, doubles and reorders datagrams
-// has the same hash at the end, whatever offloads the two ends use. One end gets
-// single datagrams, the other what its device has put together of them.
+// TCP runs over an underlay that loses, doubles and reorders datagrams. The
+// data has the same hash at the end, whatever offloads the two ends use. One
+// end gets single datagrams, the other what its device has joined.
 func TestHashOverABadUnderlay(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -108,7 +108,7 @@ func numbered(n, size int) []byte {
 	return b
 }
 
-// atLeast is n, or more if somebody wishes so.
+// atLeast is n, or more if the environment asks for it.
 func atLeast(t *testing.T, n int64) int64 {
 	t.Helper()
 	text := os.Getenv(bytesVariable)

@@ -12,8 +12,8 @@ import (
 	"flanneld/test/lab"
 )
 
-// TestHostileDatagramsAreDroppedAndCountedByReason throws at port 8285 what
-// must never get through, from a peer's address and from elsewhere.
+// TestHostileDatagramsAreDroppedAndCountedByReason sends datagrams to port 8285
+// that must never get through, from a peer's address and from elsewhere.
 func TestHostileDatagramsAreDroppedAndCountedByReason(t *testing.T) {
 	t.Parallel()
 	extremes(t, hostileDatagramsAreDroppedAndCountedByReason)
@@ -171,7 +171,7 @@ func containerCannotSendWithForeignSource(t *testing.T, offload string) {
 	h1, h2, h3 := l.Trio("--offload", offload)
 	p1, p2, p3 := h1.Pod(), h2.Pod(), h3.Pod()
 	p1.Reachable(t, p2.Addr, 5*time.Second)
-	// The pod takes the address of a pod of host3, and the host lets it.
+	// The pod takes the address of a pod of host3, and the host permits it.
 	p1.Exec(t, "ip", "address", "add", p3.Addr.String()+"/32", "dev", "eth0")
 	for _, what := range []string{"all", "docker0", "flannel0", "default"} {
 		h1.Sysctl(t, "net.ipv4.conf."+what+".rp_filter", "0")

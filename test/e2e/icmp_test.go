@@ -161,8 +161,8 @@ func smallerPathIsAnsweredWithTheRightMTU(t *testing.T, offload string) {
 	p1, p2 := overSmallerPath(t, offload, 1400)
 	const fits = 1400 - 28
 	for _, way := range []struct{ from, to *lab.Pod }{{p1, p2}, {p2, p1}} {
-		// The first large packet teaches flanneld what the path takes, and has
-		// to be answered itself or a later one has: no black hole.
+		// The first large packet shows flanneld the path MTU. It has to be
+		// answered itself, or a later one has: no black hole.
 		lab.Eventually(t, 5*time.Second, "fragmentation needed", func() error {
 			a := way.from.Ping(t, lab.Echo{To: way.to.Addr, Size: 1472})
 			return lab.Expect(a.Code == lab.FragmentationNeeded && a.MTU == fits && a.From == way.from.Host.Lease().Addr(), "%v", a)

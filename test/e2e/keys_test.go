@@ -30,7 +30,7 @@ func TestClusterKeySealsTheGossip(t *testing.T) {
 	l := lab.New(t)
 	h1, h2 := l.Host(), l.Host()
 	key := newKey(t, h1, "key")
-	// What crosses the switch is written down, to be searched for names.
+	// Frames that cross the switch are captured, and searched for names.
 	capture := l.Switch.Capture(t, "br0", "port 8286")
 	h1.Start("--key-file", key).WaitReady(ready)
 	h2.Start("--key-file", key, "--join", h1.Addr.String()).WaitReady(ready)
@@ -126,7 +126,7 @@ func TestKeyFilesThatCannotBeRightAreRefused(t *testing.T) {
 		}
 	}
 	refused(t, h, 1, []string{"--key-file", "/nonexistent/key"}, "/nonexistent/key")
-	// An underlay that is not there yet is waited for only with a key.
+	// flanneld waits for a missing underlay only if it has a key.
 	h.Exec(t, "ip", "route", "del", "default")
 	refused(t, h, 1, []string{"--key-file", "/nonexistent/key"}, "/nonexistent/key")
 }
@@ -149,7 +149,7 @@ func TestHangupTakesOverANewKeyWithoutAGap(t *testing.T) {
 			return lab.Expect(containsFold(h.Daemon.Log()[before:], "key"), "nothing said")
 		})
 	}
-	// Only those who know the new one can join now.
+	// Only nodes with the new key can join now.
 	h3.Start("--key-file", key, "--join", h2.Addr.String()).WaitReady(ready)
 	l.WaitConverged(3)
 	h1.Pod().Reachable(t, h3.Pod().Addr, 5*time.Second)

@@ -15,8 +15,8 @@ import (
 	"flanneld/test/lab"
 )
 
-// Tests of the lab itself: what it reports about a network without flanneld
-// has to be right before it can be believed about one with it.
+// Tests of the lab itself. Its reports about a network without flanneld have to
+// be right before they can be trusted about one with it.
 
 func TestLabHostsReachEachOtherAndTheOutside(t *testing.T) {
 	t.Parallel()
@@ -99,7 +99,8 @@ func TestLabWatchSeesADeviceGo(t *testing.T) {
 	}
 }
 
-// Numbered datagrams go through a relay; what arrives is what it says it did.
+// Numbered datagrams go through a relay. The arrivals match the relay's own
+// report.
 func TestLabRelayLosesDoublesAndReorders(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
@@ -108,7 +109,7 @@ func TestLabRelayLosesDoublesAndReorders(t *testing.T) {
 	h1.Reachable(t, h2.Addr, 5*time.Second) // what is none of the data port's passes
 	sink := h2.ListenUDP(t, at(h2.Addr, 8285))
 	defer sink.Close()
-	setOption(t, sink, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20) // room for all of them
+	setOption(t, sink, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20) // room for every datagram
 	source := h1.ListenUDP(t, at(h1.Addr, 0))
 	defer source.Close()
 	const sent = 2000
@@ -142,8 +143,8 @@ func TestLabRelayLosesDoublesAndReorders(t *testing.T) {
 	}
 }
 
-// A train is single frames on the wire, and the host behind the relay may have
-// them together again: this is how trains with gaps come to flanneld.
+// A train is single frames on the wire, and the host behind the relay may join
+// them again. In this way trains with gaps reach flanneld.
 func TestLabRelayCutsTrainsAndItsHostReceivesSome(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)

@@ -80,7 +80,7 @@ func TestExtremesDiffer(t *testing.T) {
 	})
 }
 
-// What traffic has needed is given back, or was there from the start.
+// Memory that traffic has needed is given back, or was there from the start.
 func TestMemoryAtRest(t *testing.T) {
 	t.Parallel()
 	extremes(t, func(t *testing.T, offload string) {

@@ -12,9 +12,9 @@ import (
 	"flanneld/test/lab"
 )
 
-// A host that runs flannel's udp backend gets one whole packet in each datagram,
-// whatever flanneld was given in one piece, and what it sends arrives. All that
-// crosses its wire is looked at.
+// A host that runs flannel's udp backend gets one whole packet in each
+// datagram, whatever flanneld was given in one piece. What it sends arrives.
+// The test checks all that crosses its wire.
 func TestPlainPeerGetsAndSendsSingleDatagrams(t *testing.T) {
 	t.Parallel()
 	extremes(t, plainPeerGetsAndSendsSingleDatagrams)

@@ -25,7 +25,7 @@ type sender struct {
 }
 
 // otherBridge makes a second network of containers behind masquerading, as
-// `docker network create` does, and returns a container of it.
+// `docker network create` does, and returns one of its containers.
 func otherBridge(t *testing.T, h *lab.Host) *lab.Namespace {
 	t.Helper()
 	h.Exec(t, "ip", "link", "add", "br-other", "type", "bridge", "forward_delay", "0")
@@ -40,7 +40,7 @@ func otherBridge(t *testing.T, h *lab.Host) *lab.Namespace {
 	return pod
 }
 
-// routedVeth makes a container that is routed to without any bridge.
+// routedVeth makes a container that is reached by a route, without a bridge.
 func routedVeth(t *testing.T, h *lab.Host) *lab.Namespace {
 	t.Helper()
 	pod := lab.NewNamespace(t, h.Namespace.Name+"-routed")
@@ -78,8 +78,8 @@ func sendAs(t *testing.T, s sender, to netip.AddrPort, payload []byte) {
 	_ = s.in.RunCommand(t, cmd) // dropped on the way out is an error in some kernels
 }
 
-// TestOnlyTheDaemonReachesTheDataPorts: whatever else sends a datagram to a
-// member's data port, the packet inside does not come out there.
+// TestOnlyTheDaemonReachesTheDataPorts: if any other program sends a datagram
+// to a member's data port, the packet inside does not come out there.
 func TestOnlyTheDaemonReachesTheDataPorts(t *testing.T) {
 	t.Parallel()
 	_, h1, h2 := duo(t)
@@ -181,8 +181,9 @@ func TestForgedMemberFromAContainerIsStopped(t *testing.T) {
 	}
 }
 
-// What another program does to the table is undone within a second or two. A
-// start, a stop and a leave find and leave it as they should.
+// Changes that another program makes to the table are undone within a second or
+// two. A start, a stop and a leave find and leave the table in its proper
+// state.
 func TestTableInFrontOfThePortsIsKept(t *testing.T) {
 	t.Parallel()
 	_, h1, h2 := duo(t)

@@ -27,8 +27,8 @@ const floodPeer = "10.244.200.0/24=192.168.50.12:8285"
 // TestFloodsLeaveTheCoreToOthers makes a daemon and another program share a
 // core, and floods the daemon from another core. The floods are garbage, and
 // valid packets of ever new flows. They come from even source ports, which lead
-// to the express lane, and from odd ones. The other program has its share of
-// the core all the same.
+// to the express lane, and from odd ones. The other program still gets its
+// share of the core.
 func TestFloodsLeaveTheCoreToOthers(t *testing.T) {
 	for _, flood := range []struct {
 		name   string
@@ -62,10 +62,10 @@ func newFlow(n int, to netip.Addr) []byte {
 	return lab.UDPPacket(at(from, uint16(n)), at(to, 9), make([]byte, 36))
 }
 
-// besideFlood pins the daemon of h and a program that never rests to the first
-// core, and sends datagrams from another for some seconds. It returns the
-// program's part of the time that it and the daemon ran, whatever else wants
-// the core, and the datagrams a second.
+// besideFlood pins the daemon of h and a busy program to the first core, and
+// sends datagrams from another core for some seconds. It returns two figures.
+// One is the program's part of the time that it and the daemon ran, whatever
+// else wants the core. The other is the datagrams a second.
 func besideFlood(t *testing.T, h, from *lab.Host, parity uint16, datagram func(n int) []byte) (share float64, rate int) {
 	t.Helper()
 	pinProcess(t, h.Daemon.PID(), 0)

@@ -167,8 +167,8 @@ func TestHostStartsWithNoOtherReachable(t *testing.T) {
 	}
 }
 
-// TestHostForwardsByItsTableBeforeItHasMetAnybody: what the table on disk says
-// holds until somebody knows better.
+// TestHostForwardsByItsTableBeforeItHasMetAnybody: the table on disk counts
+// until another node sends newer records.
 func TestHostForwardsByItsTableBeforeItHasMetAnybody(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
@@ -176,7 +176,8 @@ func TestHostForwardsByItsTableBeforeItHasMetAnybody(t *testing.T) {
 	p1, p2 := h1.Pod(), h2.Pod()
 	p1.Reachable(t, p2.Addr, 5*time.Second)
 	h2.Daemon.Stop()
-	// Gossip is cut off at host2, data is not. The others have yet to notice.
+	// Gossip is cut off at host2, data is not. The other nodes have not noticed
+	// yet.
 	h2.Exec(t, "sh", "-c", "for p in tcp udp; do iptables -I INPUT -p $p --dport 8286 -j DROP; iptables -I OUTPUT -p $p --dport 8286 -j DROP; done")
 	h2.Start("--join", h1.Addr.String()).WaitReady(ready)
 	sink := p1.ListenUDP(t, at(p1.Addr, 7000))

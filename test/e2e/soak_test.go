@@ -49,7 +49,7 @@ func TestSoak(t *testing.T) {
 			victim.Daemon.Kill()
 		case 1:
 			victim.Daemon.Stop()
-		case 2: // nobody
+		case 2: // no user
 			victim = nil
 		}
 		if victim != nil {
@@ -98,10 +98,10 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// levelled fails the test unless memory has stopped to rise in a soak of 20
-// minutes or more: its median in the last third of the samples is at most a
-// tenth above the one in the middle third. A node remembers starts of others
-// that are gone for ten minutes, so that a shorter soak says nothing.
+// levelled fails the test unless memory has stopped rising in a soak of 20
+// minutes or more. The median in the last third of the samples is at most a
+// tenth above the one in the middle third. A node remembers earlier starts of
+// other nodes for ten minutes, so a shorter soak proves nothing.
 func levelled(t *testing.T, length time.Duration, memory []int) {
 	t.Helper()
 	third := len(memory) / 3
@@ -119,8 +119,8 @@ func levelled(t *testing.T, length time.Duration, memory []int) {
 	}
 }
 
-// reached fails the test unless a ping is answered within 10 s. Then what the
-// daemons have to say about it is worth more than their logs.
+// reached fails the test unless a ping is answered within 10 s. In that case
+// the daemons' status is more useful than their logs.
 func reached(t *testing.T, l *lab.Lab, from, to *lab.Pod) {
 	t.Helper()
 	err := lab.Within(10*time.Second, func() error {

@@ -209,7 +209,8 @@ func TestSubnetsComeFromBetweenMinAndMax(t *testing.T) {
 			t.Errorf("lease %v is out of bounds", h.Lease())
 		}
 	}
-	// Both are taken: the next one waits, says so, and gets what comes free.
+	// Both are taken: the next node waits, reports it, and gets the subnet that
+	// is freed.
 	d := h3.Start("--join", h1.Addr.String())
 	d.WaitLog("no free subnet", ready)
 	if h3.SubnetFile() != nil {

@@ -107,8 +107,8 @@ func staticPeerBehindASmallerPath(t *testing.T, offload string) {
 }
 
 // TestStaticPeersHostIsServedWhenItMoves: the entry's host becomes a node. It
-// is given its subnet, pinned or by what it has already, and is routed as a
-// node from then on.
+// gets its subnet, pinned or from its existing configuration, and is routed as
+// a node from then on.
 func TestStaticPeersHostIsServedWhenItMoves(t *testing.T) {
 	t.Parallel()
 	for name, args := range map[string][]string{"pinned": {"--subnet", "10.244.200.0/24"}, "by subnet.env": nil} {

@@ -10,8 +10,8 @@ import (
 	"flanneld/test/lab"
 )
 
-// A static peer whose device takes more than ours sends packets that are too large
-// for it. Its container is told the length that arrives.
+// A static peer has a device with a larger MTU than ours, and sends packets
+// that are too large for ours. Its container learns the length that arrives.
 func TestContainersOfALargerPeerLearnTheMTU(t *testing.T) {
 	t.Parallel()
 	l, h1 := founder(t, "--static-peer", "10.244.200.0/24=192.168.50.12:8285", "--mtu", "1400")

@@ -15,7 +15,8 @@ import (
 	"flanneld/test/lab"
 )
 
-// problems waits until a host's status has one of a part with the words in it.
+// problems waits until a host's status has a problem of a part with the words
+// in it.
 func problems(t *testing.T, h *lab.Host, part string, words ...string) {
 	t.Helper()
 	lab.Eventually(t, 15*time.Second, h.NodeName+" to report "+strings.Join(words, ", "), func() error {
@@ -40,7 +41,8 @@ func noProblems(t *testing.T, h *lab.Host, part string) {
 	})
 }
 
-// What time mends is waited for, and said in every place where one looks.
+// The daemon waits for conditions that time changes, and reports them in every
+// output.
 func TestUnderlayThatComesLateIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	gateway := lab.Gateway.String()
@@ -103,8 +105,8 @@ func TestWaitingForTheUnderlayEndsWhenAsked(t *testing.T) {
 	nothingSetUp(t, h)
 }
 
-// What other programs bring along moves no node: a DHCP client's link-local
-// address on a container's interface, a VPN.
+// Interfaces of other programs move no node: a DHCP client's link-local address
+// on a container's interface, a VPN.
 func TestOtherDefaultRoutesMoveNoNode(t *testing.T) {
 	t.Parallel()
 	_, h1, h2 := duo(t)
@@ -180,8 +182,9 @@ func TestNodeMovesToWhereMembersAnswer(t *testing.T) {
 	}
 }
 
-// The address goes while a VPN is up, which gives another that reaches no
-// member. Later it comes back, and the VPN keeps the default route.
+// The address disappears while a VPN is up. The VPN offers another address that
+// reaches no member. Later the address returns, and the VPN keeps the default
+// route.
 func TestNodeGoesBackFromWhereNoMemberAnswers(t *testing.T) {
 	t.Parallel()
 	_, h1, h2 := duo(t)
@@ -242,8 +245,8 @@ func TestWiderRouteThroughARouterIsNoHindrance(t *testing.T) {
 	noProblems(t, h1, "overlap")
 }
 
-// A node that holds a lease starts again whatever has come in between, also
-// after a reboot, which empties the run directory.
+// A node that holds a lease starts again whatever has changed in between. A
+// reboot, which empties the run directory, is included.
 func TestOverlapThatCameLaterDoesNotStopANodeWithALease(t *testing.T) {
 	t.Parallel()
 	_, h1, h2 := duo(t)
@@ -366,8 +369,8 @@ func TestInterfaceIsFoundByItsAlternativeName(t *testing.T) {
 	}
 }
 
-// The device goes on forwarding under any name, but its rules and the operator
-// look for the one it had.
+// The device continues to forward under any name. But its rules and the
+// operator look for the old one.
 func TestRenamedOverlayDeviceGetsItsNameBack(t *testing.T) {
 	t.Parallel()
 	_, h1, h2 := duo(t)

@@ -12,8 +12,8 @@ import (
 	"flanneld/test/lab"
 )
 
-// Underlays as they are between sites. Where the kernel has no netem, the lab's
-// relay makes the same but for delays.
+// Underlays as between sites. If the kernel has no netem, the lab's relay does
+// the same except for delays.
 var weathers = []struct {
 	name string
 	lab.Weather
@@ -23,8 +23,8 @@ var weathers = []struct {
 	{"reordering", lab.Weather{Delay: 5 * time.Millisecond, Reorder: 20, Duplicate: 2}, lab.Mischief{Reordering: 20, Duplication: 50, Seed: 2}},
 }
 
-// A node joins over a bad underlay, no node is taken for dead there, and what TCP
-// carries arrives whole.
+// A node joins over a bad underlay, no node is declared dead there, and TCP
+// data arrives whole.
 func TestNetworkOverAnUnderlayThatLosesDelaysAndReorders(t *testing.T) {
 	t.Parallel()
 	for _, w := range weathers {
@@ -73,7 +73,7 @@ func delayIsSeen(t *testing.T, from, to *lab.Pod, w lab.Weather) {
 	})
 }
 
-// stayAlive watches the tables for a while: no node is said to be dead.
+// stayAlive watches the tables for a while: no node is reported as dead.
 func stayAlive(t *testing.T, l *lab.Lab, while time.Duration) {
 	t.Helper()
 	hosts := l.Hosts()
@@ -98,9 +98,9 @@ func stayAlive(t *testing.T, l *lab.Lab, while time.Duration) {
 	}
 }
 
-// Some distributions turn on strict reverse path filtering. It lets through
-// whatever comes the way that answers would go: all that the overlay carries,
-// and flanneld's own ICMP.
+// Some distributions turn on strict reverse path filtering. It passes a packet
+// that arrives by the way that answers would take. That includes all overlay
+// packets, and flanneld's own ICMP.
 func TestStrictReversePathFilterStandsInNothingsWay(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)

@@ -11,17 +11,17 @@ import (
 	"flanneld/test/lab"
 )
 
-// cut is a way of tearing a network apart, and what is to be expected of it
-// while it lasts. Hosts are numbered from 0. The newcomers come after the
-// others and start while the cut lasts.
+// cut is a way to cut a network, and the expected behaviour during the cut.
+// Hosts are numbered from 0. The newcomers come after the others and start
+// during the cut.
 type cut struct {
 	name    string
 	hosts   int // with a lease when the cut begins
 	ways    func(hosts []*lab.Host) []lab.Way
-	talks   [][2]int    // who can talk all the time
+	talks   [][2]int    // hosts that can talk all the time
 	served  []int       // newcomers that get a lease during the cut,
-	waiting []int       // and those that must not
-	joins   map[int]int // whom each newcomer is given
+	waiting []int       // hosts that must not get a lease
+	joins   map[int]int // the host that each newcomer is told to join
 }
 
 // parts picks hosts by their numbers.

@@ -15,10 +15,11 @@ import (
 // noticed is how long a death may go unnoticed at 10 nodes.
 const noticed = 10 * time.Second
 
-// TestDeathIsNoticedAndAnswered kills one of ten. All others have to know it in
-// time, and to answer for it; when it is back they have to know that, too. It
-// does not run beside others: on a machine that is too busy, nodes doubt
-// themselves first, and wait longer before they declare another one dead.
+// TestDeathIsNoticedAndAnswered kills one of ten. All others have to notice in
+// time, and to answer packets to it. When it is back they have to notice that,
+// too. The test does not run beside others. On a machine that is too busy,
+// nodes doubt themselves first, and wait longer before they declare another one
+// dead.
 func TestDeathIsNoticedAndAnswered(t *testing.T) {
 	l := lab.New(t)
 	hosts := l.Network(10)
@@ -44,8 +45,8 @@ func TestDeathIsNoticedAndAnswered(t *testing.T) {
 	before.unchanged(t, hosts)
 }
 
-// stateEverywhere waits until all observers see the node in that state, and
-// returns when the first and the last of them did.
+// stateEverywhere waits until all observers see the node in that state. It
+// returns when the first and the last one did.
 func stateEverywhere(t *testing.T, observers []*lab.Host, node, state string, limit time.Duration) (first, last time.Duration) {
 	t.Helper()
 	start := time.Now()

@@ -14,13 +14,14 @@ import (
 	"flanneld/test/lab"
 )
 
-// TestKilledAtAnyMoment kills daemons with SIGKILL, again and again, while
-// they start, claim, are just ready, or leave. Afterwards the state directory
-// has to be whole, with the lease it had before or, as long as none was ever
-// confirmed, with none. Those who are not killed must not notice.
+// TestKilledAtAnyMoment kills daemons with SIGKILL, again and again, while they
+// start, claim, are just ready, or leave. Afterwards the state directory has to
+// be whole. It has the lease it had before or, if none was ever confirmed,
+// none. The nodes that are not killed must not notice.
 //
-// There are as many holders that stay as make a majority, so that claims are
-// decided whoever is down, and few more subnets than nodes, so that claims meet.
+// The holders that stay are as many as make a majority, so that claims are
+// decided whichever nodes are down. There are few more subnets than nodes, so
+// that claims meet.
 func TestKilledAtAnyMoment(t *testing.T) {
 	t.Parallel()
 	kills := setting(t, killsVariable, 60)
@@ -118,13 +119,13 @@ func (c counts) String() string {
 		c.kills, c.unready, c.unconfirmed, c.leaving, c.claims)
 }
 
-// register knows which victim holds what, on disk, dead or alive.
+// register knows which victim holds which lease, on disk, dead or alive.
 type register struct {
 	mu      sync.Mutex
 	holders map[netip.Prefix]*victim
 }
 
-// victim is a host whose daemon is killed.
+// victim is a host with a daemon to be killed.
 type victim struct {
 	host     *lab.Host
 	seed     string // whom it joins; "": it founds
@@ -162,9 +163,9 @@ func (v *victim) cycle() error {
 	return v.finishLeaving()
 }
 
-// finishLeaving leaves again after a leave that was cut short: some nodes may
-// have heard of that, and this one may not have written it down, so that
-// nothing is to be expected of its lease.
+// finishLeaving leaves again after a leave that was cut short. Some nodes may
+// have heard of the leave, and this node may not have written it down. So its
+// lease is not checked.
 func (v *victim) finishLeaving() error {
 	d, err := v.host.Launch("--join", v.seed)
 	if err != nil {
@@ -182,7 +183,7 @@ func (v *victim) finishLeaving() error {
 }
 
 // waitForTheMoment waits until some time after the start, after READY=1, or
-// after the daemon was told to leave; the last of which it says.
+// after the daemon was told to leave. It reports whether the last was the case.
 func (v *victim) waitForTheMoment(d *lab.Daemon) (leaving bool, err error) {
 	start, n := time.Now(), v.random.IntN(20)
 	f := v.random.Float64() // squared: what matters is done early
@@ -261,8 +262,8 @@ func (v *victim) check(leaving bool) error {
 	return nil
 }
 
-// hold notes a lease, which has to be the one held before, if there was one,
-// and nobody else's.
+// hold notes a lease. It has to be the same as before, if there was one, and no
+// other node may have it.
 func (v *victim) hold(lease netip.Prefix) error {
 	v.register.mu.Lock()
 	defer v.register.mu.Unlock()
@@ -279,7 +280,7 @@ func (v *victim) hold(lease netip.Prefix) error {
 	return nil
 }
 
-// giveUp is for a lease that is about to be handed back: it may be anybody's
+// giveUp is for a lease that is about to be handed back: any node may have it
 // from now on.
 func (v *victim) giveUp() {
 	v.register.mu.Lock()

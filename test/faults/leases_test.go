@@ -20,7 +20,7 @@ const (
 // at makes an address and a port.
 func at(a netip.Addr, port uint16) netip.AddrPort { return netip.AddrPortFrom(a, port) }
 
-// leases is who had what before a fault.
+// leases is which host had which lease before a fault.
 type leases map[*lab.Host]netip.Prefix
 
 func leasesOf(hosts []*lab.Host) leases {
@@ -31,8 +31,8 @@ func leasesOf(hosts []*lab.Host) leases {
 	return l
 }
 
-// unchanged fails the test unless everybody has what he had, by his own files
-// and by the tables of all these hosts, and nobody else has it too.
+// unchanged fails the test unless every host has the lease it had, by its own
+// files and by the tables of all these hosts, and no other host has it too.
 func (l leases) unchanged(t *testing.T, observers []*lab.Host) {
 	t.Helper()
 	for h, lease := range l {

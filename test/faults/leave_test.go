@@ -13,9 +13,9 @@ import (
 )
 
 // TestLeaveCutShort kills a daemon that is handing its lease back, and starts
-// it again at once. The others have heard of the leave, or some of them, or
-// nobody: the node has its lease again, or claims one, but it never takes up
-// one that it loses a moment later.
+// it again at once. All, some or none of the others have heard of the leave.
+// The node has its lease again, or claims one. It never resumes one that it
+// loses a moment later.
 func TestLeaveCutShort(t *testing.T) {
 	t.Parallel()
 	random := randomness(seed(t), 200)

@@ -14,11 +14,11 @@ import (
 	"flanneld/test/lab"
 )
 
-// TestPausedForAWhile stops daemons with SIGSTOP, for a second or so up to
-// longer than it takes to be declared dead, several at a time, and continues
-// them: as a virtual machine that is moved, or a machine that swaps. Each has
-// to come back with the lease it had, be seen alive, and forward again, by
-// itself. In long runs one of the pauses takes two minutes.
+// TestPausedForAWhile stops daemons with SIGSTOP, several at a time, and
+// continues them, as when a virtual machine is migrated or a machine swaps. The
+// pauses last from about a second to longer than a declaration of death takes.
+// Each node has to come back with the lease it had, be seen alive, and forward
+// again, by itself. In long runs one of the pauses takes two minutes.
 func TestPausedForAWhile(t *testing.T) {
 	t.Parallel()
 	pauses := setting(t, pausesVariable, 8)

@@ -9,8 +9,8 @@ import (
 )
 
 // TestAllStoppedAndStartedInAnyOrder stops every daemon, or cuts its power, and
-// starts them again in a random order; once more without the host that all of
-// them were given to join.
+// starts the daemons again in a random order. It repeats this without the host
+// that all were told to join.
 func TestAllStoppedAndStartedInAnyOrder(t *testing.T) {
 	t.Parallel()
 	random := randomness(seed(t), 300)

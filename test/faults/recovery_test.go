@@ -12,9 +12,9 @@ import (
 	"flanneld/test/lab"
 )
 
-// TestDamagedNetworkIsReplacedByAReset: the state of several hosts is spoiled,
-// and the network is given up. All hosts are reset and started in any order:
-// each has its subnet again, and connections of containers go on.
+// TestDamagedNetworkIsReplacedByAReset: the state of several hosts is damaged,
+// and the network is discarded. All hosts are reset and started in any order.
+// Each has its subnet again, and connections of containers continue.
 func TestDamagedNetworkIsReplacedByAReset(t *testing.T) {
 	t.Parallel()
 	random := randomness(seed(t), 400)
@@ -80,9 +80,9 @@ func networkOf(t *testing.T, h *lab.Host) string {
 	return s.Network.ID
 }
 
-// TestResetOfSomeHostsOnly: one that joins is back in the old network, with its
-// subnet. One that founds is apart, both sides say so, and the others follow it
-// once they are reset.
+// TestResetOfSomeHostsOnly: a host that joins is back in the old network, with
+// its subnet. A host that founds is apart, both sides report it, and the others
+// follow it once they are reset.
 func TestResetOfSomeHostsOnly(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)

@@ -34,8 +34,9 @@ func setting(t *testing.T, name string, otherwise int) int {
 	return n
 }
 
-// seed is the seed asked for, or another one each time; it is logged. What it
-// decides is what is done; when the machine gets round to it, nobody does.
+// seed is the seed asked for, or another one each time; it is logged. It
+// decides the faults and their order. It does not decide how the machine
+// schedules them.
 func seed(t *testing.T) uint64 {
 	t.Helper()
 	s := uint64(setting(t, seedVariable, int(time.Now().UnixNano()>>10&0x7fffffff)))

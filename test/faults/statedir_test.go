@@ -73,8 +73,9 @@ func TestNothingIsBegunOnAFullDisk(t *testing.T) {
 	}
 }
 
-// TestDeletedDirectoryMakesANewNode: who has lost the key is somebody else.
-// The others keep the old lease for its holder, until they are told to forget.
+// TestDeletedDirectoryMakesANewNode: a host without its key is another node.
+// The others keep the old lease for its holder, until they are told to forget
+// it.
 func TestDeletedDirectoryMakesANewNode(t *testing.T) {
 	t.Parallel()
 	for _, when := range []string{"while stopped", "while running"} {
@@ -123,8 +124,8 @@ func TestDeletedDirectoryMakesANewNode(t *testing.T) {
 	}
 }
 
-// TestOldCopyOfADirectoryHasTheSameLease: the start number in it is one that
-// the others have seen a later one of.
+// TestOldCopyOfADirectoryHasTheSameLease: the others have seen a later start
+// number than the one in the copy.
 func TestOldCopyOfADirectoryHasTheSameLease(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
@@ -144,8 +145,8 @@ func TestOldCopyOfADirectoryHasTheSameLease(t *testing.T) {
 	everybodyReaches(t, hosts)
 }
 
-// TestOldCopyOfADirectoryDoesNotTakeASubnetBack: it was handed back, and is
-// somebody else's by now, who notices nothing.
+// TestOldCopyOfADirectoryDoesNotTakeASubnetBack: the subnet was handed back,
+// and another node has it now and notices nothing.
 func TestOldCopyOfADirectoryDoesNotTakeASubnetBack(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
@@ -197,8 +198,8 @@ func clone(t *testing.T, l *lab.Lab, of *lab.Host, args ...string) (*lab.Host, *
 	return twin, twin.Start(args...)
 }
 
-// TestCloneOfTheFounderStops: it was never given anybody to join, and has to
-// find its twin by what is in the directory.
+// TestCloneOfTheFounderStops: the clone was told no node to join. It has to
+// find the original by the contents of the directory.
 func TestCloneOfTheFounderStops(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
@@ -216,7 +217,7 @@ func TestCloneOfTheFounderStops(t *testing.T) {
 }
 
 // TestOfTwoTwinsTheLaterOneStops: while the original was down its copy took
-// over, as after a move to new hardware. Now the original comes back.
+// over, as after a move to new hardware. Now the original returns.
 func TestOfTwoTwinsTheLaterOneStops(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
@@ -239,8 +240,8 @@ func TestOfTwoTwinsTheLaterOneStops(t *testing.T) {
 	leases{h1: h1.Lease(), twin: lease}.unchanged(t, nil)
 }
 
-// TestNewcomerIsServedWhileALostVaultIsMissed: a holder whose promises are lost
-// makes none for a minute. Who depends on it is served after that.
+// TestNewcomerIsServedWhileALostVaultIsMissed: a holder that lost its promises
+// makes none for a minute. A node that depends on it is served after that.
 func TestNewcomerIsServedWhileALostVaultIsMissed(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)

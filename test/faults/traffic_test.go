@@ -34,7 +34,7 @@ func converse(t *testing.T, hosts []*lab.Host, pairs [][2]int) []talk {
 }
 
 // moment is how long traffic may be interrupted between nodes that reach each
-// other, whatever others say of either.
+// other, whatever other nodes report about them.
 const moment = time.Second
 
 // inTouch ends the talks, which must not have been interrupted for more than

@@ -74,9 +74,10 @@ func (o options) measure(p *lab.Program, n int) {
 	}
 }
 
-// claim has a newcomer join, get a lease and leave again, n times over. It
-// measures from joined to confirmed, until the last of the others has heard of
-// the lease, and until it has heard of the member, which gossip alone tells.
+// claim makes a newcomer join, get a lease and leave again, n times. It
+// measures three times from the join: until the lease is confirmed, until the
+// last of the others has heard of the lease, and until the last one has heard
+// of the member, which only gossip announces.
 func claim(p *lab.Program, l *lab.Lab, hosts []*lab.Host, n int) (claims, leases, members times) {
 	newcomer := l.Host()
 	for i := range n {

@@ -82,7 +82,7 @@ func command(line string) error {
 	return nil
 }
 
-// mountAll mounts what an init mounts. The initrd has seen to some of it.
+// mountAll mounts what an init mounts. The initrd has mounted some already.
 func mountAll() error {
 	for _, m := range []struct{ dir, kind, data string }{
 		{"/proc", "proc", ""}, {"/sys", "sysfs", ""}, {"/dev", "devtmpfs", ""}, {"/run", "tmpfs", "mode=755"},

@@ -14,8 +14,8 @@ import (
 )
 
 // boot starts the system in qemu and gives every line of its tests to each. It
-// returns when the machine is off, which has to be within the limit. What it
-// has used of this machine's processors it returns, too.
+// returns when the machine is off, which has to be within the limit. It also
+// returns the processor time that the machine has used.
 func (s system) boot(work, disk string, limit time.Duration, each func(line string)) (used time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()

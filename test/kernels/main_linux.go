@@ -86,7 +86,7 @@ func prepareAll(chosen []release) (able []release, ready []system, faults []erro
 	return able, ready, faults
 }
 
-// secondDisk builds what runs in the machines, and returns the disk of it.
+// secondDisk builds what runs in the machines, and returns its disk.
 func secondDisk(work string, plan []step) (string, error) {
 	tree, image := filepath.Join(work, "tree"), filepath.Join(work, "tests.img")
 	if err := os.Mkdir(tree, 0o755); err != nil {
@@ -98,10 +98,10 @@ func secondDisk(work string, plan []step) (string, error) {
 	return image, makeDisk(tree, image, 16)
 }
 
-// try boots one system, shows what its tests say, and judges it. A machine that
-// stands still or goes off by itself, with no test at fault, gets a second try.
-// Emulated processors lock up now and then on a busy machine. The first one's
-// last words are shown.
+// try boots one system, shows the output of its tests, and judges it. A machine
+// that hangs or goes off by itself, without a failed test, gets a second try.
+// Emulated processors lock up now and then on a busy machine. The last lines of
+// the first try are shown.
 func try(r release, s system, work, image string, limit time.Duration, plan []step) error {
 	rep, err := attempt(r, s, work, image, limit, plan)
 	if err != nil && rep.interrupted() {

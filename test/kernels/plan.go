@@ -10,8 +10,8 @@ import (
 // step is one run of one test program on a kernel.
 type step struct {
 	Name    string   // of the step, unique
-	Package string   // the package whose tests are built, relative to the module
-	Tests   []string // names of the tests to run; all of them when empty
+	Package string   // the package of the tests, relative to the module
+	Tests   []string // names of the tests to run; all tests when empty
 	Before  []string // command lines that come first and have to succeed
 	Short   bool     // part of what -short runs
 }
@@ -41,7 +41,7 @@ var steps = []step{
 	{Name: "legacy-iptables", Package: "test/e2e", Before: []string{legacy}, Tests: firewallScenarios},
 }
 
-// pick returns the steps that a run has: of the short ones, or of all, those
+// pick returns the steps of a run: from the short ones, or from all, the ones
 // that words name. No words name all.
 func pick(short bool, words []string) ([]step, error) {
 	var picked []step

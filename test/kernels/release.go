@@ -33,8 +33,8 @@ func (r release) key() string {
 	return r.Name + "-" + hex.EncodeToString(sum[:4])
 }
 
-// choose returns the releases whose kernel or name is among the words; all of
-// them where there are no words.
+// choose returns the releases whose kernel or name is among the words; without
+// words, all releases.
 func choose(words []string) ([]release, error) {
 	if len(words) == 0 {
 		return releases, nil

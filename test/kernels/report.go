@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// What the machine says beside the tests' own words, each on a line of its own.
+// Lines of the machine beside the tests' own output, each on its own.
 const (
 	kernelMark = "@@kernel" // the kernel's version: it has booted
 	beginMark  = "@@begin"  // a step's name
@@ -76,8 +76,8 @@ func (r *report) result(outcome, name string, whole bool) {
 	}
 }
 
-// verdict returns what is wrong with the run of these steps; nil when each of
-// them was run to its end, passed, and skipped nothing.
+// verdict returns what is wrong with the run of these steps. It is nil when
+// each step ran to its end, passed, and skipped nothing.
 func (r *report) verdict(steps []step) error {
 	var faults []error
 	for _, text := range r.bad {

@@ -1,9 +1,9 @@
 package main
 
 // Scenarios of test/e2e that run on every kernel, by the names of their tests:
-// one that is renamed or gone is a failure. They are those whose outcome rests
-// on the kernel. What rests on flanneld alone is the same on each of them, and
-// what measures time cannot be told on an emulated machine.
+// a renamed or missing one is a failure. Their outcome depends on the kernel.
+// Tests that depend on flanneld alone give the same result on each kernel, and
+// tests that measure time cannot run on an emulated machine.
 var (
 	// Each call of iptables takes a fifth of a second here. So the short
 	// run has the tests in which packets cross the rules, and one of the

@@ -85,7 +85,7 @@ func (r release) make(dir string) error {
 	return errors.Join(os.RemoveAll(dir), os.Rename(work, dir))
 }
 
-// finish takes kernel and initrd out of the tree, and makes the disk of it.
+// finish takes kernel and initrd out of the tree, and makes the disk from it.
 func (r release) finish(work, root string) error {
 	kernel, err := os.Readlink(filepath.Join(root, "vmlinuz"))
 	if err != nil {

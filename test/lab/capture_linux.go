@@ -50,7 +50,7 @@ func (c *Capture) Frames() [][]byte {
 	return frames
 }
 
-// Stop ends the capture and returns all of it. It may be called again.
+// Stop ends the capture and returns all packets. It may be called again.
 func (c *Capture) Stop() []byte {
 	c.cmd.Process.Kill()
 	c.cmd.Wait()

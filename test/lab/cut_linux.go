@@ -23,9 +23,9 @@ func OneWay(a, b []*Host) []Way {
 	return ways
 }
 
-// Block has the switch drop every frame that goes one of the ways, and lets
-// all others pass again that it dropped before. No host notices anything but
-// that nothing comes.
+// Block makes the switch drop every frame that goes one of the ways, and pass
+// all others again that it dropped before. A host notices only that nothing
+// arrives.
 func (l *Lab) Block(ways ...Way) {
 	l.t.Helper()
 	if len(ways) == 0 {
@@ -39,7 +39,7 @@ func (l *Lab) Block(ways ...Way) {
 	l.forwarding(fmt.Sprintf("iifname . oifname { %s } drop", strings.Join(pairs, ", ")))
 }
 
-// Lose has the switch drop that many of a hundred frames, whosever they are.
+// Lose makes the switch drop that many of a hundred frames, of all hosts.
 func (l *Lab) Lose(percent int) {
 	l.t.Helper()
 	l.forwarding(fmt.Sprintf("numgen random mod 100 < %d drop", percent))

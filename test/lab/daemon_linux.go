@@ -58,8 +58,8 @@ func (h *Host) StartCommand(cmd *exec.Cmd) *Daemon {
 	return d
 }
 
-// Launch is [Host.Start] for loops of thousands: whoever calls it sees to the
-// daemon's end, and its log is kept as long as he keeps the Daemon.
+// Launch is [Host.Start] for loops of thousands: the caller ends the daemon,
+// and its log is kept as long as the caller keeps the Daemon.
 func (h *Host) Launch(args ...string) (*Daemon, error) { return h.launch(h.runCommand(args...)) }
 
 // launch starts a daemon. It stands in for systemd: READY=1 arrives on a
@@ -110,7 +110,7 @@ func (d *Daemon) listen(notify *net.UnixConn) {
 // PID is the daemon's process ID.
 func (d *Daemon) PID() int { return d.cmd.Process.Pid }
 
-// Told is what the daemon has last told its service manager as STATUS=.
+// Told is the last STATUS= that the daemon has sent to its service manager.
 func (d *Daemon) Told() string {
 	text, _ := d.told.Load().(string)
 	return text
@@ -125,7 +125,7 @@ func (d *Daemon) Ready() <-chan struct{} { return d.ready }
 // Gone is closed when the process is gone.
 func (d *Daemon) Gone() <-chan struct{} { return d.ended }
 
-// Ended tells whether the process is gone.
+// Ended reports whether the process is gone.
 func (d *Daemon) Ended() bool {
 	select {
 	case <-d.ended:

@@ -107,8 +107,8 @@ func selfCommand(stage string, env []string) *exec.Cmd {
 	return cmd
 }
 
-// watchParent closes the channel when the process that started us is gone,
-// as after `kill -9` of go test: nobody waits for the result then.
+// watchParent closes the channel when the process that started us is gone, as
+// after `kill -9` of go test: no process waits for the result then.
 func watchParent(parent int) <-chan struct{} {
 	gone := make(chan struct{})
 	go func() {
@@ -121,7 +121,7 @@ func watchParent(parent int) <-chan struct{} {
 }
 
 // initProcess is process 1. It does not use os/exec's Wait, because it has to
-// reap every orphan, also those it has never heard of.
+// reap every orphan, including unknown ones.
 func initProcess() int {
 	if err := privateMounts(); err != nil {
 		fatal(err)

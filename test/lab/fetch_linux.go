@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// Docker comes in two versions: the one that is installed (Debian's own), and
-// the newer one of Debian's testing suite, unpacked into a folder and run from
-// there. Both use the installed runc.
+// Docker comes in two versions: the installed one (Debian's own), and the newer
+// one of Debian's testing suite, unpacked into a folder and run from there.
+// Both use the installed runc.
 //
-// Where the newer one can't be had, its tests fail, unless this variable is
-// set to "absent" by somebody who knows.
+// If the newer one cannot be fetched, its tests fail, unless the operator sets
+// this variable to "absent".
 const (
 	AbsentVariable = "FLANNELD_TEST_DOCKER28"
 	testingDir     = "FLANNELD_LAB_DOCKER_TESTING"

@@ -36,7 +36,8 @@ func (l *Lab) newHost() *Host {
 		StateDir:  filepath.Join(l.dir, name, "state"),
 		RunDir:    filepath.Join(l.dir, name, "run"),
 	}
-	// Run first: it makes the directory above them both, for everybody to enter.
+	// Run first: it makes the directory above them both, accessible to all
+	// users.
 	if err := errors.Join(os.MkdirAll(h.RunDir, 0o755), os.Mkdir(h.StateDir, 0o700)); err != nil {
 		l.t.Fatalf("make directories of %s: %v", name, err)
 	}
@@ -169,11 +170,12 @@ func (h *Host) Pod() *Pod {
 	return p
 }
 
-// LeakCounter counts packets that leave through the underlay device as they
-// are, with an overlay address outside: what must have gone into flannel0.
+// LeakCounter counts packets that leave through the underlay device
+// unencapsulated, with an overlay address outside. They should have gone into
+// flannel0.
 type LeakCounter struct{ host *Host }
 
-// CountLeaks installs the counter, in a table that no one else knows.
+// CountLeaks installs the counter, in a table that no other program uses.
 func (h *Host) CountLeaks(network netip.Prefix) LeakCounter {
 	h.lab.t.Helper()
 	rules := fmt.Sprintf(`table ip lab {

@@ -18,8 +18,8 @@ var (
 	Overlay        = netip.MustParsePrefix("10.244.0.0/16") // flanneld's default
 )
 
-// Lab is one underlay with its hosts. Tests may run several side by side:
-// each has its own switch, so that all of them use the same addresses.
+// Lab is one underlay with its hosts. Tests may run several side by side. Each
+// has its own switch, so that all can use the same addresses.
 type Lab struct {
 	t       TB
 	number  int64
@@ -138,8 +138,8 @@ func (l *Lab) plug(ns *Namespace, device, port string, address netip.Prefix) {
 	ns.Exec(l.t, "ip", "address", "add", address.String(), "dev", device)
 }
 
-// Cut separates the host from everybody else on the underlay, as a pulled
-// plug at the switch does; Heal puts it back.
+// Cut separates the host from all others on the underlay, as a pulled plug at
+// the switch does; Heal puts it back.
 func (l *Lab) Cut(h *Host) {
 	l.Switch.Exec(l.t, "ip", "link", "set", h.port(), "nomaster")
 }

@@ -86,8 +86,8 @@ func (h *Host) ask(into any, what string) error {
 	return json.NewDecoder(answer.Body).Decode(into)
 }
 
-// Agreed tells whether the daemons of all these hosts have the same table, with
-// that many nodes alive, as an error for [Eventually].
+// Agreed checks that the daemons of all these hosts have the same table, with
+// that many nodes alive. It returns an error for [Eventually].
 func Agreed(hosts []*Host, alive int) error {
 	var first string
 	for i, h := range hosts {

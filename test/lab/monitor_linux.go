@@ -36,8 +36,8 @@ func (h *Host) Watch(device string) *Monitor {
 	return m
 }
 
-// Stop ends the watch and returns the lines that say that the device, an
-// address or a route of it went away or down.
+// Stop ends the watch. It returns the lines that report that the device, or one
+// of its addresses or routes, went away or down.
 func (m *Monitor) Stop() []string {
 	m.cmd.Process.Kill()
 	m.cmd.Wait()
@@ -54,5 +54,5 @@ func (m *Monitor) Stop() []string {
 	return gone
 }
 
-// Saw tells whether a line reported so far contains the text.
+// Saw reports whether a line so far contains the text.
 func (m *Monitor) Saw(text string) bool { return strings.Contains(m.output.String(), text) }

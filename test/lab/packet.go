@@ -73,9 +73,9 @@ func FixChecksum(packet []byte) []byte {
 	return packet
 }
 
-// CheckPacket says what is wrong with an IPv4 packet, if anything is: lengths,
-// header checksum, and the checksum of TCP, UDP or ICMP inside. A UDP checksum
-// may be left out; that of a fragment can't be checked.
+// CheckPacket returns what is wrong with an IPv4 packet, if anything is:
+// lengths, header checksum, and the checksum of TCP, UDP or ICMP inside. A UDP
+// checksum may be left out. The checksum of a fragment cannot be checked.
 func CheckPacket(b []byte) error {
 	if len(b) < 20 || b[0]>>4 != 4 {
 		return fmt.Errorf("%d bytes that are no IPv4 packet", len(b))

@@ -21,7 +21,7 @@ type Answer struct {
 	Type ipv4.ICMPType // echo reply, destination unreachable, time exceeded; meaningful if From is set
 	Code int
 	MTU  int        // next hop's, of a "fragmentation needed"
-	From netip.Addr // who answered; zero when nobody did
+	From netip.Addr // the host that answered; zero without an answer
 	Time time.Duration
 }
 
@@ -57,9 +57,9 @@ type Echo struct {
 // echoOverhead is what an echo request carries besides its data.
 const echoOverhead = 20 + 8
 
-// Ping sends one echo request from the namespace and returns the answer to it,
-// be it the reply or an ICMP error. DF is set without regard to the path MTU
-// that the kernel may have learnt, so that routers have to speak.
+// Ping sends one echo request from the namespace and returns the answer: the
+// reply or an ICMP error. It sets DF without regard to the path MTU that the
+// kernel may have learnt, so that routers have to answer.
 func (ns *Namespace) Ping(t TB, e Echo) Answer {
 	t.Helper()
 	if e.Size == 0 {
@@ -140,7 +140,7 @@ func sendEcho(conn net.PacketConn, to netip.Addr, id, seq, size int) error {
 	return err
 }
 
-// parseAnswer tells whether a received ICMP message is about the request.
+// parseAnswer reports whether a received ICMP message is about the request.
 func parseAnswer(b []byte, id, seq int) (Answer, bool) {
 	m, err := icmp.ParseMessage(1, b)
 	if err != nil {
@@ -263,7 +263,7 @@ func (p *Pinger) receive(id int) {
 			p.mu.Unlock()
 		case buf[0] == 3 || buf[0] == 11:
 			if about, _, ok := quoted(buf[:n]); !ok || about != id {
-				continue // about somebody else's packets
+				continue // about another program's packets
 			}
 			p.count(fmt.Sprintf("ICMP type %d code %d from %v", buf[0], buf[1], from))
 		}

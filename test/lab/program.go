@@ -35,7 +35,8 @@ func Run(name string, main func(*Program)) int {
 	return 0
 }
 
-// Try runs a part whose failure is not the end: it is returned as an error.
+// Try runs a part that may fail without ending the program. It returns the
+// failure as an error.
 func (p *Program) Try(part func()) (err error) {
 	defer func() {
 		if caught := recover(); caught != nil {
@@ -73,13 +74,13 @@ func (p *Program) Logf(format string, args ...any) {
 // Fatalf ends the program, or the [Program.Try] it is in.
 func (p *Program) Fatalf(format string, args ...any) { panic(failure{fmt.Sprintf(format, args...)}) }
 
-// Failed tells whether the program has failed.
+// Failed reports whether the program has failed.
 func (p *Program) Failed() bool { return p.failed }
 
 // Cleanup adds something to do at the end, the last first.
 func (p *Program) Cleanup(f func()) { p.cleanups = append(p.cleanups, f) }
 
-// IsTerminal tells whether a line can be written over.
+// IsTerminal reports whether a line can be written over.
 func IsTerminal(f *os.File) bool {
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0

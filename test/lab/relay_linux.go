@@ -52,9 +52,10 @@ func (l *Lab) Relay(h *Host, m Mischief) *Relay {
 	// Trains and superpackets are cut before they enter the wire.
 	h.Exec(t, "ip", "link", "set", "eth0", "gso_max_segs", "1")
 	l.Switch.Exec(t, "ip", "link", "set", port, "gso_max_segs", "1")
-	// What leaves it the host puts together again, as from a network card: a veth
-	// device does so where its peer has no TSO, and has to wait a little, because
-	// frames come to it one by one. (Only ip has a /sys of the namespace.)
+	// The host puts together again what leaves the relay, as from a network
+	// card. A veth device does so if its peer has no TSO. It has to wait a
+	// little, because frames come to it one by one. (Only ip has a /sys of the
+	// namespace.)
 	wire.Exec(t, "ethtool", "-K", "near", "tso", "off")
 	h.Exec(t, "ethtool", "-K", "eth0", "gro", "on")
 	h.Exec(t, "ip", "netns", "exec", h.Name, "sh", "-c", "echo 50000 >/sys/class/net/eth0/gro_flush_timeout") // ns
@@ -211,7 +212,7 @@ func (d *direction) countMissed() int64 {
 	return d.missed.Load()
 }
 
-// isDatagram tells whether a frame is one of the data port.
+// isDatagram reports whether a frame is a datagram of the data port.
 func isDatagram(frame []byte) bool {
 	const ip = virtioHeader + 14
 	if len(frame) < ip+20+8 || binary.BigEndian.Uint16(frame[ip-2:]) != unix.ETH_P_IP || frame[ip+9] != unix.IPPROTO_UDP {

@@ -162,8 +162,8 @@ func (n Nodes) Find(name string) Node {
 	return Node{}
 }
 
-// Summary lists who holds what, in the table's own order, for comparing
-// tables of different hosts, and counts the nodes alive.
+// Summary lists which node holds which subnet, in the table's own order, for
+// comparing tables of different hosts. It counts the live nodes.
 func (n Nodes) Summary() (table string, alive int) {
 	var lines []string
 	for _, node := range n.Nodes {

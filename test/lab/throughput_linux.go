@@ -57,7 +57,7 @@ func Throughput(t TB, from, to *Namespace, at netip.AddrPort, length time.Durati
 	return rate
 }
 
-// zeroes is an endless source of them.
+// zeroes is an endless source of zero bytes.
 type zeroes struct{}
 
 func (zeroes) Read(p []byte) (int, error) { return len(p), nil }

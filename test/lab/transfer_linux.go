@@ -99,7 +99,7 @@ func SendTCPVia(t TB, from, to *Namespace, dial, at netip.AddrPort, size int64) 
 		defer conn.Close()
 		sum := sha256.New()
 		_, err = io.Copy(sum, conn)
-		conn.Write([]byte{1}) // all of it is here
+		conn.Write([]byte{1}) // all bytes have arrived
 		result <- received{[32]byte(sum.Sum(nil)), conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr(), err}
 	}()
 	start := time.Now()
@@ -156,8 +156,8 @@ func copyWithProgress(conn net.Conn, digest hash.Hash, source io.Reader, size in
 	return nil
 }
 
-// SendUDP sends count datagrams of the size, each of which is echoed; every
-// one has to come back as it was, within a second. Source is the sender's
+// SendUDP sends count datagrams of the size. The receiver echoes each, and
+// every echo has to come back unchanged within a second. Source is the sender's
 // address as the receiver saw it.
 func SendUDP(t TB, from, to *Namespace, at netip.AddrPort, count, size int) Transfer {
 	t.Helper()

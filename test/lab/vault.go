@@ -14,8 +14,8 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// Vault is what a state directory says of its node's lease, as the daemon's
-// next start will find it; spelt out here a second time, so that a change of
+// Vault is the content of a state directory's lease file, as the daemon's next
+// start will find it. It is spelt out here a second time, so that a change of
 // the format is noticed.
 type Vault struct {
 	Network cbor.RawMessage `cbor:"1,keyasint"`
@@ -24,10 +24,10 @@ type Vault struct {
 	Slot    uint32          `cbor:"4,keyasint"` // the subnet's number
 }
 
-// ReadVault reads the vault of a state directory whose daemon is gone, and
-// checks every file there: a temporary one may be left of a write that was cut
-// short, but what has its name is whole. Where there is no vault yet it
-// returns a zero one.
+// ReadVault reads the lease file of a state directory without a running daemon,
+// and checks every file there. A temporary file may be left of a write that was
+// cut short, but a file with its final name is whole. If there is no lease file
+// yet, it returns a zero Vault.
 func ReadVault(dir string) (v Vault, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
