@@ -28,7 +28,7 @@ type pkg struct {
 // law says that packages in a place must not import something.
 type law struct {
 	why       string
-	who       []string // places of the module; "" is the whole of it
+	who       []string // places of the module; "" is the whole module
 	except    []string
 	mayNot    []string // places of the module, or paths of other modules
 	unless    []string // of mayNot, these are allowed

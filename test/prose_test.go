@@ -57,7 +57,8 @@ func columns(line string) int {
 }
 
 // comments returns the prose of a Go file. Indented lines of a comment are
-// code. A comment behind code has the width of that code and is not measured.
+// code, whose width is free. The width of a comment behind code is not
+// measured.
 func comments(name string, source []byte) prose {
 	p := prose{file: name}
 	lines := strings.Split(string(source), "\n")
@@ -85,11 +86,11 @@ func comments(name string, source []byte) prose {
 			flush()
 		}
 		for i, line := range strings.Split(literal, "\n") {
-			if alone && columns(lines[number-1+i]) > commentWidth {
-				p.wide = append(p.wide, number+i)
-			}
 			line = strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(line, "//"), "/*"), "*/")
 			code := strings.HasPrefix(line, "\t") || strings.HasPrefix(line, "   ")
+			if alone && !code && columns(lines[number-1+i]) > commentWidth {
+				p.wide = append(p.wide, number+i)
+			}
 			switch {
 			case strings.TrimSpace(line) == "" || code && !listItem.MatchString(line):
 				flush()

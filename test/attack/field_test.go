@@ -73,8 +73,8 @@ func (f *field) member(t *testing.T, h *lab.Host) memberState {
 	return memberState{}
 }
 
-// phantom invents the alive message of a node that does not exist, at an address
-// of the underlay. Every second one has a key and is signed by it.
+// phantom invents the alive message of a node that does not exist, at an
+// address of the underlay. Every second one has a key and is signed by it.
 func (f *field) phantom() []byte {
 	at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 168, 50, byte(100 + rand.IntN(100))}), gossipPort)
 	seed := make([]byte, ed25519.SeedSize)

@@ -78,8 +78,8 @@ func TestForgedLifeHidesNoDeath(t *testing.T) {
 	f.deathIsKnown(t, "against forged life", f.praise(member))
 }
 
-// deathIsKnown kills the last host, waits until the others know, ends the attack
-// under way, and starts the host again.
+// deathIsKnown kills the last host, waits until the others know, ends the
+// attack under way, and starts the host again.
 func (f *field) deathIsKnown(t *testing.T, what string, stop func()) {
 	t.Helper()
 	leases := f.leases()

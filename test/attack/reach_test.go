@@ -58,7 +58,8 @@ func TestWhoReachesThePorts(t *testing.T) {
 					t.Errorf("reaches the gossip port of %s: %t, want %t", target.NodeName, got, p.mayGossip)
 				}
 			}
-			// The inner source is of the lease of the host that the datagram leaves.
+			// The inner source is of the lease of the host that the datagram
+			// leaves.
 			if got := p.injects(t, own.Addr.Next(), victim, h2.Addr); got != p.mayInject {
 				t.Errorf("injects a packet into a container of %s: %t, want %t", h2.NodeName, got, p.mayInject)
 			}
@@ -116,8 +117,8 @@ func (p position) reachesGossip(t *testing.T, to netip.Addr) bool {
 	return p.knock(t, fmt.Sprintf("tcp %s:%d", to, gossipPort)).Status == 0
 }
 
-// injects reports whether a datagram with an inner packet, sent to a host's data
-// port, puts that packet into a container of the host.
+// injects reports whether a datagram with an inner packet, sent to a host's
+// data port, puts that packet into a container of the host.
 func (p position) injects(t *testing.T, from netip.Addr, to *lab.Pod, host netip.Addr) bool {
 	t.Helper()
 	sink := to.ListenUDP(t, netip.AddrPortFrom(to.Addr, 7000))

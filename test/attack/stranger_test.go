@@ -32,8 +32,8 @@ type Stranger struct {
 	Key   ed25519.PrivateKey
 }
 
-// NewStranger opens a stranger's socket in a namespace, at one of its addresses.
-// It is closed when the test ends.
+// NewStranger opens a stranger's socket in a namespace, at one of its
+// addresses. It is closed when the test ends.
 func NewStranger(t lab.TB, where *lab.Namespace, addr netip.Addr) *Stranger {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)

@@ -8,8 +8,9 @@ import (
 )
 
 // The chart has a group of bars for each metric, a bar for each path, and a
-// line where kernel VXLAN stands; a thin line over a bar is its spread. The axis is logarithmic, so that twice and
-// half are equally far from that line. All measures are in pixels.
+// line at kernel VXLAN. A thin line over a bar is its spread. The axis is
+// logarithmic, so that twice and half are equally far from that line. All
+// measures are in pixels.
 const (
 	chartWidth  = 880
 	chartLeft   = 250 // where bars may begin: room for the metric's title
@@ -121,7 +122,8 @@ func (c Comparison) keys(d *chartData) map[string]string {
 	return colours
 }
 
-// groups lays out the metrics of one kind from y on, and returns where they end.
+// groups lays out the metrics of one kind from y on, and returns where they
+// end.
 func (c Comparison) groups(less bool, y int, axis axis, colours map[string]string) ([]chartGroup, int) {
 	var groups []chartGroup
 	for _, m := range metricsOf(c.Keys) {

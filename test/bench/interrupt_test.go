@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mark is a variable by which the benchmark's processes are found: they inherit it.
+// mark is a variable by which the benchmark's processes are found: they inherit
+// it.
 const mark = "FLANNELD_TEST_BENCH_RUN="
 
 func TestInterruptedAtAnyMomentItLeavesNothingBehind(t *testing.T) {

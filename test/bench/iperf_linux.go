@@ -18,9 +18,9 @@ import (
 // iperfPatience is how much longer than it was told a client may take.
 const iperfPatience = 10 * time.Second
 
-// iperf measures n streams with iperf3, which most people use: what arrived, and
-// how long the processors were busy from the client's start to its end. It knows
-// whole seconds only, so the length is rounded up.
+// iperf measures n streams with iperf3, which most people use: what arrived,
+// and how long the processors were busy from the client's start to its end. It
+// knows whole seconds only, so the length is rounded up.
 func iperf(path *path, n int, length time.Duration) (t throughput, err error) {
 	seconds := int(math.Ceil(length.Seconds()))
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(seconds)*time.Second+iperfPatience)

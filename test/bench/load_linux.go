@@ -126,7 +126,8 @@ func receiveEchoes(fd int, arrived []time.Time, deadline time.Time) {
 	}
 }
 
-// echoSequence is the sequence number of an echo reply, as a raw socket gets it.
+// echoSequence is the sequence number of an echo reply, as a raw socket gets
+// it.
 func echoSequence(packet []byte) (seq int, ok bool) {
 	if len(packet) < 20 {
 		return 0, false

@@ -22,7 +22,8 @@ type metric struct {
 	readme bool    // a row of the README's table
 }
 
-// measures is every kind of measurement, in the order they take place in a round.
+// measures is every kind of measurement, in the order they take place in a
+// round.
 var measures = []measure{
 	{"tcp1", "TCP, 1 stream", []metric{
 		{key: "tcp_1_stream_gbit_per_second", title: "TCP, 1 stream, Gbit/s", format: "%.2f", chart: true, readme: true},

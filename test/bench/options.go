@@ -71,7 +71,8 @@ func (o options) check(rest []string) error {
 	return nil
 }
 
-// choice is a flag that picks names of a known list, and keeps the list's order.
+// choice is a flag that picks names of a known list, and keeps the list's
+// order.
 type choice struct{ known, picked []string }
 
 func all(known []string) choice { return choice{known, known} }

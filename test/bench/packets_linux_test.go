@@ -51,7 +51,8 @@ func TestSendersKeepTheirRateAndReceiversCount(t *testing.T) {
 	if s.err != nil {
 		t.Fatal(s.err)
 	}
-	// A sender that was held up forgets what it could not send; it is never ahead.
+	// A sender that was held up forgets what it could not send; it is never
+	// ahead.
 	if s.sent > 1001 || s.sent < 100 {
 		t.Errorf("%d packets in 200 ms at 5,000 a second", s.sent)
 	}

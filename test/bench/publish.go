@@ -62,8 +62,8 @@ func withTable(document, table string) (string, error) {
 	return before + tableBegins + "\n" + table + "\n" + tableEnds + after, nil
 }
 
-// headlines is a small table: the most important metrics, with the ratios alone,
-// of the paths that were measured.
+// headlines is a small table: the most important metrics, with the ratios
+// alone, of the paths that were measured.
 func (r *Report) headlines() string {
 	c := r.Comparisons[0]
 	rows := [][]string{{"of kernel VXLAN"}}

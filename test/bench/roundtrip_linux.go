@@ -28,7 +28,8 @@ func (l latencies) at(p ...float64) (values []float64) {
 	return values
 }
 
-// tcpRoundTrips sends one byte back and forth over one connection, without pause.
+// tcpRoundTrips sends one byte back and forth over one connection, without
+// pause.
 func tcpRoundTrips(path *path, length time.Duration) (latencies, error) {
 	c, err := connect(path.from, path.to, roundTripPort)
 	if err != nil {

@@ -27,7 +27,8 @@ func sockaddr(at netip.AddrPort) unix.Sockaddr {
 	return &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}
 }
 
-// open opens a socket in a namespace and prepares it there. The caller closes it.
+// open opens a socket in a namespace and prepares it there. The caller closes
+// it.
 func open(ns *lab.Namespace, kind, protocol int, prepare func(fd int) error) (fd int, err error) {
 	err = ns.Do(func() error {
 		fd, err = unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, protocol)

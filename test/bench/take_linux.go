@@ -25,7 +25,8 @@ var takers = map[string]func(measure, *path, options) (values, error){
 	"memory":    takeMemory,
 }
 
-// takeStreams measures throughput and, where there is a metric for it, its cost.
+// takeStreams measures throughput and, where there is a metric for it, its
+// cost.
 func takeStreams(n int, both bool) func(measure, *path, options) (values, error) {
 	return func(m measure, path *path, o options) (values, error) {
 		t, err := stream(path, n, both, o.length)
@@ -49,8 +50,8 @@ func (m measure) valuesOf(t throughput) values {
 	return v
 }
 
-// placements is how often round trips are begun anew, with new threads. How long
-// they take depends on the processors that the two happen to be put on.
+// placements is how often round trips are begun anew, with new threads. How
+// long they take depends on the processors that the two happen to be put on.
 const placements = 5
 
 // takeRoundTrips yields how many there were in a second, and percentiles.

@@ -79,7 +79,8 @@ func (s *stream) write(conn interface {
 	}
 }
 
-// flows waits until some more megabytes have gone, and returns how long that took.
+// flows waits until some more megabytes have gone, and returns how long that
+// took.
 func (s *stream) flows(t *testing.T) time.Duration {
 	t.Helper()
 	start := time.Now()
@@ -109,7 +110,8 @@ func (s *stream) end(t *testing.T) {
 	}
 }
 
-// readdress gives a host another address on the underlay, as a DHCP server would: the old one goes first.
+// readdress gives a host another address on the underlay, as a DHCP server
+// would: the old one goes first.
 func readdress(t *testing.T, h *lab.Host, to string) {
 	t.Helper()
 	h.Exec(t, "ip", "address", "flush", "dev", "eth0")

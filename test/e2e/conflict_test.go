@@ -49,7 +49,8 @@ func isLost(t *testing.T, h1, h2 *lab.Host, lease string) {
 	mentions(t, "what it waits for", status.Lease.Waiting, lease, "host3")
 	for _, h := range []*lab.Host{h1, h2} {
 		address := strings.TrimSuffix(lease, ".0/24") + ".5"
-		// A daemon that is just setting up its device for the lease ends that first.
+		// A daemon that is just setting up its device for the lease ends that
+		// first.
 		lab.Eventually(t, ready, "packets to go to who has the lease", func() error {
 			var r lab.Route
 			err := h.JSON(&r, "route", "get", address)

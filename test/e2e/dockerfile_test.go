@@ -10,8 +10,8 @@ import (
 	"flanneld/test/lab"
 )
 
-// TestDockerFileAndItsVariableAreSettings: docker.service of other distributions
-// reads another file, and another variable.
+// TestDockerFileAndItsVariableAreSettings: docker.service of other
+// distributions reads another file, and another variable.
 func TestDockerFileAndItsVariableAreSettings(t *testing.T) {
 	t.Parallel()
 	l, h := founder(t)

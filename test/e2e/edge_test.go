@@ -352,7 +352,8 @@ func arrivesAsItIs(t *testing.T, peer *lab.Host, remote netip.Addr, pod *lab.Pod
 		}
 		train = append(train, p...)
 	}
-	// Linux before 6.11 refuses (EIO) a train to a device that computes no checksums.
+	// Linux before 6.11 refuses (EIO) a train to a device that computes no
+	// checksums.
 	peer.Exec(t, "ethtool", "-K", "eth0", "tx", "on")
 	setOption(t, raw, unix.IPPROTO_UDP, unix.UDP_SEGMENT, size+28)
 	if _, err := raw.WriteToUDPAddrPort(train, at(pod.Host.Addr, 8285)); err != nil {

@@ -62,8 +62,8 @@ func hashOverABadUnderlay(t *testing.T, one, two string, volume int64) {
 	}
 }
 
-// datagramsOverABadUnderlay sends numbered datagrams in trains. Some get lost on
-// the way, but none may be changed.
+// datagramsOverABadUnderlay sends numbered datagrams in trains. Some get lost
+// on the way, but none may be changed.
 func datagramsOverABadUnderlay(t *testing.T, from, to *lab.Pod) {
 	t.Helper()
 	const trains, each, size = 50, 40, 1000

@@ -34,7 +34,7 @@ func mentions(t *testing.T, what, text string, words ...string) {
 }
 
 // clearError fails the test unless the text ends in one line that mentions all
-// the words, without a usage text, a stack or a second error after it.
+// the words. No usage text, stack or second error may follow.
 func clearError(t *testing.T, text string, words ...string) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(text), "\n")

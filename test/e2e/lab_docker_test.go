@@ -13,8 +13,8 @@ import (
 	"flanneld/test/lab"
 )
 
-// TestLabRunsDocker shows that a dockerd on a host of the lab runs containers
-// with the options of a docker file, before flanneld has a part in it.
+// TestLabRunsDocker runs containers on a host of the lab, by a dockerd with the
+// options of a docker file. flanneld has no part in it yet.
 func TestLabRunsDocker(t *testing.T) {
 	for _, release := range dockers(t) {
 		t.Run(release.Name, func(t *testing.T) {

@@ -22,8 +22,9 @@ const mangle = `table netdev mangle {
 	}
 }`
 
-// Whatever offloads the two ends use, what TCP carries is the same at the end,
-// and packets of every size arrive, also when the underlay loses and doubles.
+// Whatever offloads the two ends use, TCP data is the same at the end, and
+// packets of every size arrive. So it is when the underlay loses and doubles
+// packets.
 func TestTransfersArriveWholeWithAnyOffloadsAndABadUnderlay(t *testing.T) {
 	t.Parallel()
 	const size = 32 << 20
@@ -67,8 +68,8 @@ func TestExtremesDiffer(t *testing.T) {
 			t.Errorf("status tells of %d offloads: %+v", len(offloads), offloads)
 		}
 		for _, o := range offloads {
-			// Linux before 6.2 has no tun-uso, and some have a udp-gso that is known
-			// to be broken.
+			// Linux before 6.2 has no tun-uso, and some have a udp-gso that is
+			// known to be broken.
 			dispensable := o.Name == "tun-uso" || o.Name == "udp-gso"
 			if o.Used != (offload == "auto") && !(dispensable && !o.Used) {
 				t.Errorf("%s: used %v (%s)", o.Name, o.Used, o.Note)

@@ -75,8 +75,8 @@ func behindAPlainWire(t *testing.T, offload string) (pod *lab.Pod, peer *lab.Hos
 	return pod, peer, remote, peer.Capture(t, "eth0", "udp port 8285")
 }
 
-// checkFlanneldsDatagram looks at what only flanneld decides: a checksum outside
-// and inside, no fragments outside.
+// checkFlanneldsDatagram looks at what only flanneld decides: a checksum
+// outside and inside, no fragments outside.
 func checkFlanneldsDatagram(t *testing.T, outer, inner []byte) {
 	t.Helper()
 	if flags := binary.BigEndian.Uint16(outer[6:]); flags != 0x4000 {

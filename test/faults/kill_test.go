@@ -128,7 +128,7 @@ type register struct {
 // victim is a host with a daemon to be killed.
 type victim struct {
 	host     *lab.Host
-	seed     string // whom it joins; "": it founds
+	seed     string // the host it joins; "": it founds
 	random   *rand.Rand
 	register *register
 	lease    netip.Prefix  // confirmed by an earlier start, and to be kept; zero: none

@@ -31,8 +31,9 @@ func leasesOf(hosts []*lab.Host) leases {
 	return l
 }
 
-// unchanged fails the test unless every host has the lease it had, by its own
-// files and by the tables of all these hosts, and no other host has it too.
+// unchanged fails the test unless every host has the lease it had, and no other
+// host has it too. It checks the host's own files and the tables of all these
+// hosts.
 func (l leases) unchanged(t *testing.T, observers []*lab.Host) {
 	t.Helper()
 	for h, lease := range l {

@@ -75,9 +75,10 @@ func (o options) measure(p *lab.Program, n int) {
 }
 
 // claim makes a newcomer join, get a lease and leave again, n times. It
-// measures three times from the join: until the lease is confirmed, until the
-// last of the others has heard of the lease, and until the last one has heard
-// of the member, which only gossip announces.
+// measures three times from the join. The first ends when the lease is
+// confirmed, the second when the last of the others has heard of the lease. The
+// third ends when the last one has heard of the member, which only gossip
+// announces.
 func claim(p *lab.Program, l *lab.Lab, hosts []*lab.Host, n int) (claims, leases, members times) {
 	newcomer := l.Host()
 	for i := range n {

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// release is a release of Debian: the kernel and the programs that come with it.
+// release is a release of Debian: the kernel and the programs that come with
+// it.
 type release struct {
 	Kernel string // the series of its kernel, "6.1"
 	Name   string // its code name in the archive, "bookworm"

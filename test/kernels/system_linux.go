@@ -120,7 +120,8 @@ func makeDisk(dir, image string, spare int) error {
 	return run(nil, "mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", dir, image, size)
 }
 
-// run runs a program of this machine; what it printed becomes part of the error.
+// run runs a program of this machine; what it printed becomes part of the
+// error.
 func run(env []string, name string, args ...string) error {
 	cmd := exec.Command(name, args...)
 	cmd.Env = append(os.Environ(), env...)

@@ -170,7 +170,7 @@ func (d *Daemon) WaitLog(text string, limit time.Duration) {
 // Signal sends a signal to the process.
 func (d *Daemon) Signal(sig unix.Signal) { d.cmd.Process.Signal(sig) }
 
-// Stop asks the daemon to stop and waits for it; it fails the test when that
+// Stop asks the daemon to stop and waits for it. It fails the test when that
 // takes more than the promised 5 s (and a moment for a busy machine).
 func (d *Daemon) Stop() int {
 	d.host.lab.t.Helper()

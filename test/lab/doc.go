@@ -2,9 +2,9 @@
 // flanneld in them. The end-to-end tests, the demonstration and the benchmark
 // all stand on it.
 //
-// A host is a network namespace. All of them live in mount, network and
-// process namespaces of their own ([Enter]), so that nothing of a lab is left
-// when it ends, fails, is interrupted or is killed.
+// A host is a network namespace. Mount, network and process namespaces of its
+// own contain each lab ([Enter]), so that nothing remains when the lab ends,
+// fails, is interrupted or is killed.
 //
 //	            outside  203.0.113.10
 //	               |
@@ -23,13 +23,13 @@
 //	    |    |                |
 //	   pod  pod              pod              each a namespace of its own
 //
-// Hosts are usually all on the bridge ([Lab.Host]); [Lab.HostBehind] puts one
-// behind two routers whose common leg takes smaller packets than either end, and
-// [Lab.Relay] makes a host's wire one that loses, doubles and reorders datagrams.
-// [Lab.Weather] has the kernel do that, and delay them, where it can.
-// A host may also run something else: flannel's udp backend ([Host.StartPlain]),
-// or only its format on the wire ([Host.StartSpeaker]).
+// Hosts are usually all on the bridge ([Lab.Host]). [Lab.HostBehind] puts one
+// behind two routers, and the leg between them takes smaller packets than
+// either end. [Lab.Relay] makes a host's wire lose, double and reorder
+// datagrams. [Lab.Weather] makes the kernel do that, and delay them, if it can.
+// A host may also run another program: flannel's udp backend
+// ([Host.StartPlain]), or only its wire format ([Host.StartSpeaker]).
 //
-// Everything here reports failures through [TB], which *testing.T satisfies,
-// so that a step that goes wrong ends the test with the command and its output.
+// Everything here reports failures through [TB], which *testing.T satisfies, so
+// that a step that goes wrong ends the test with the command and its output.
 package lab

@@ -21,7 +21,8 @@ type DockerRelease struct {
 	bin  string // comes first in PATH; empty for the installed one
 }
 
-// DockerInstalled is the machine's own Docker; the test fails where there is none.
+// DockerInstalled is the machine's own Docker; the test fails where there is
+// none.
 func DockerInstalled(t TB) DockerRelease {
 	t.Helper()
 	r := DockerRelease{Name: "installed"}

@@ -184,7 +184,8 @@ func exitStatus(err error) int {
 	return 1
 }
 
-// Containers get their cgroups below one name for each run, which outer removes.
+// Containers get their cgroups below one name for each run, which outer
+// removes.
 const (
 	cgroupVariable = "FLANNELD_LAB_CGROUP"
 	cgroupPrefix   = "flanneld-lab-"

@@ -26,10 +26,10 @@ const (
 // keptFor is how long an unpacked Docker is used before it is fetched anew.
 const keptFor = 7 * 24 * time.Hour
 
-// FetchDocker gets Docker from Debian's testing suite unless it is there, says
-// which version that is, and returns the variables that tell the inner run
-// about it. That it can't be had is no error here, but for the tests that need
-// it: see [DockerTesting].
+// FetchDocker gets Docker from Debian's testing suite unless it is there, and
+// logs the version. It returns the variables that describe it to the inner run.
+// A failure is no error here, but for the tests that need that Docker: see
+// [DockerTesting].
 func FetchDocker() ([]string, error) {
 	if os.Getenv(AbsentVariable) == "absent" {
 		fmt.Fprintf(os.Stderr, "lab: NOT TESTED with the Docker of Debian's testing suite: %s=absent\n", AbsentVariable)

@@ -36,9 +36,9 @@ func (l *Lab) Network(n int, args ...string) []*Host {
 	return hosts
 }
 
-// fewHosts know each other by ARP. The kernel keeps at most 1,024 answers
-// (net.ipv4.neigh.default.gc_thresh3), for all namespaces of the machine
-// together, and drops packets for which there is no room for one.
+// fewHosts know each other by ARP. The kernel keeps at most 1,024 answers for
+// all namespaces of the machine together (net.ipv4.neigh.default.gc_thresh3).
+// It drops packets if there is no room for an answer.
 const fewHosts = 20
 
 // introduce writes down for each host where the others are. What is permanent

@@ -47,7 +47,8 @@ func SumUDP(packet []byte) []byte {
 	return packet
 }
 
-// pseudoHeader is what the checksums of TCP and UDP cover besides their n bytes.
+// pseudoHeader is what the checksums of TCP and UDP cover besides their n
+// bytes.
 func pseudoHeader(packet []byte, n int) []byte {
 	return append([]byte{0, packet[9], byte(n >> 8), byte(n)}, packet[12:20]...)
 }

@@ -22,9 +22,9 @@ type Mischief struct {
 }
 
 // Relay is a stretch of the underlay in which datagrams get lost, doubled and
-// overtaken, which the kernel can do only with a module that not every machine
-// has. It sees single frames, as a wire does, and the host behind it receives
-// them as from a network card that has GRO.
+// overtaken. The kernel can do that only with a module that not every machine
+// has. The relay sees single frames, as a wire does, and the host behind it
+// receives them as from a network card that has GRO.
 type Relay struct{ out, back *direction }
 
 // RelayCount is what a [Relay] did to datagrams of the data port.
@@ -181,8 +181,8 @@ func (d *direction) write(frame []byte) {
 // chance is true once in n times, never when n is zero.
 func (d *direction) chance(n int) bool { return n > 0 && d.random.IntN(n) == 0 }
 
-// release lets go those held frames that have waited for long enough once n more
-// frames count as having left.
+// release lets go those held frames that have waited for long enough once n
+// more frames count as having left.
 func (d *direction) release(n int) {
 	kept := d.held[:0]
 	for _, h := range d.held {

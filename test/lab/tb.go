@@ -33,8 +33,8 @@ type TB interface {
 	Cleanup(func())
 }
 
-// Eventually calls try every 50 ms until it returns nil, and fails the test
-// with the last error when that has not happened within the limit. what names
+// Eventually calls try every 50 ms until it returns nil. If that has not
+// happened within the limit, it fails the test with the last error. what names
 // the expected state: "the route to 10.244.7.0/24 is there".
 func Eventually(t TB, limit time.Duration, what string, try func() error) {
 	t.Helper()
@@ -44,8 +44,8 @@ func Eventually(t TB, limit time.Duration, what string, try func() error) {
 }
 
 // Within is [Eventually] for callers that go on after a failure: it returns
-// nil, or the last error when the limit has passed. Where the machine is said to
-// be slower (FLANNELD_LAB_PATIENCE), so many times the limit.
+// nil, or the last error when the limit has passed. Where the machine is said
+// to be slower (FLANNELD_LAB_PATIENCE), so many times the limit.
 func Within(limit time.Duration, try func() error) error {
 	deadline := time.Now().Add(limit * patience())
 	tick := time.NewTicker(50 * time.Millisecond)

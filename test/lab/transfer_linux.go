@@ -201,8 +201,7 @@ func SendUDP(t TB, from, to *Namespace, at netip.AddrPort, count, size int) Tran
 }
 
 // Conversation is a TCP connection on which a counter is sent back and forth
-// until it is stopped; it notices when a byte goes missing or the connection
-// breaks.
+// until it is stopped. It notices a missing byte or a broken connection.
 type Conversation struct {
 	listener, client io.Closer
 	stop             chan struct{}
