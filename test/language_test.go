@@ -209,6 +209,7 @@ func TestLanguageCounterBites(t *testing.T) {
 		who, nobody, of, those, banned, wide, n int
 	}{
 		{comments("x.go", []byte(source)), 2, 2, 2, 2, 1, 1, 1},
+		{hashComments("x.conf", []byte("[Unit]\n# The unit. "+bad+"\n#WHOSE=whose\n")), 2, 2, 2, 2, 1, 1, 1},
 		{markdown("x.md", []byte(document)), 6, 5, 4, 4, 2, 2, 2},
 	} {
 		var got tally

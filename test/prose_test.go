@@ -18,8 +18,8 @@ const (
 	tableWidth    = 120 // columns of a table's row
 )
 
-// prose is what a person reads in one file: the comments of a Go file, or a
-// Markdown document.
+// prose is what a person reads in one file: a Markdown document, or the
+// comments of any other file.
 type prose struct {
 	file     string // relative to the module's root
 	passages []passage
@@ -180,16 +180,46 @@ func markdown(name string, source []byte) prose {
 	return p
 }
 
-// room is the part of the repository that answers for a file: a Markdown
-// document for itself, a Go file's top folder for the file.
+// hashComments returns the prose of a script, unit or settings file: its lines
+// that begin with "# ".
+func hashComments(name string, source []byte) prose {
+	p := prose{file: name}
+	var text []string
+	begin := 0
+	for i, line := range strings.Split(string(source), "\n") {
+		comment, found := strings.CutPrefix(strings.TrimSpace(line), "# ")
+		if !found || strings.HasPrefix(comment, " ") || strings.HasPrefix(comment, "--") {
+			p.add(begin, strings.Join(text, " "))
+			text = nil
+			continue
+		}
+		if columns(line) > commentWidth {
+			p.wide = append(p.wide, i+1)
+		}
+		if text == nil {
+			begin = i + 1
+		}
+		text = append(text, comment)
+	}
+	p.add(begin, strings.Join(text, " "))
+	return p
+}
+
+// readers are the files that have prose, by the end of their names.
+var readers = map[string]func(name string, source []byte) prose{
+	".go": comments, ".md": markdown, ".sh": hashComments, ".conf": hashComments, ".default": hashComments, ".in": hashComments,
+}
+
+// room is the part of the repository to which a file belongs: a Markdown
+// document for itself, any other file to its top folder.
 func room(file string) string {
-	if top, _, found := strings.Cut(file, "/"); found && strings.HasSuffix(file, ".go") {
+	if top, _, found := strings.Cut(file, "/"); found && filepath.Ext(file) != ".md" {
 		return top
 	}
 	return file
 }
 
-// allProse reads the module's Go files and Markdown documents.
+// allProse reads the module's files that have prose.
 func allProse(t *testing.T) (all []prose) {
 	t.Helper()
 	root := moduleRoot(t)
@@ -198,12 +228,12 @@ func allProse(t *testing.T) (all []prose) {
 			return err
 		}
 		if entry.IsDir() {
-			if name := entry.Name(); name == ".git" || name == "testdata" || name == "bin" {
+			if name := entry.Name(); name == ".git" || name == "bin" || name == "testdata" && filepath.Base(filepath.Dir(path)) != "dist" {
 				return filepath.SkipDir
 			}
 			return nil
 		}
-		read := map[string]func(string, []byte) prose{".go": comments, ".md": markdown}[filepath.Ext(path)]
+		read := readers[filepath.Ext(path)]
 		if read == nil {
 			return nil
 		}

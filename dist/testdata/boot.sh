@@ -1,7 +1,7 @@
 #!/bin/bash
 # Boots this machine's systemd once more in namespaces of its own, with flanneld
-# installed, and runs inside.sh there. The real /etc, /var and /run are not
-# written to: overlays and tmpfs lie over them.
+# installed, and runs inside.sh there. It does not write to the real /etc, /var
+# and /run: overlays and tmpfs cover them.
 #
 #   boot.sh DIR CGROUP    DIR has the files to install and takes the results;
 #                         CGROUP is an empty group of the version 2 hierarchy
@@ -32,7 +32,7 @@ units=/etc/systemd/system
 install -D -m 644 /mnt/flanneld.service $units/flanneld.service
 install -D -m 644 /mnt/docker-flanneld.conf $units/docker.service.d/flanneld.conf
 install -D -m 644 /mnt/flanneld.default /etc/default/flanneld
-# Nothing of the machine's own services: only what the target asks for.
+# None of the machine's own services: only what the target wants.
 cat >$units/scene.target <<'UNIT'
 [Unit]
 Wants=systemd-journald.service scene.service

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs as a service of the booted systemd; says what it sees as name=value.
+# Runs as a service of the booted systemd; prints what it sees as name=value.
 # Docker and flanneld are started before the host has an underlay address, which
 # comes after $DELAY seconds.
 say() { printf '%s=%s\n' "$1" "$(echo "${@:2}" | xargs)" >>/mnt/result; }
@@ -7,7 +7,7 @@ say() { printf '%s=%s\n' "$1" "$(echo "${@:2}" | xargs)" >>/mnt/result; }
 ip link set lo up
 booted=$SECONDS
 
-# Another node of the network, beyond a cable that has no address here yet.
+# Another node of the network, at a link without an address here yet.
 ip netns add other
 ip -n other link set lo up
 ip link add eth9 type veth peer name eth0 netns other
@@ -17,7 +17,7 @@ ip -n other route add default via 192.168.77.254
 mkdir -m 755 /run/other
 ip netns exec other /mnt/flanneld run --state-dir /run/other/state --run-dir /run/other --node-name other >/mnt/other.log 2>&1 &
 
-# First flanneld cannot even start for a while; Docker must not give up.
+# At first flanneld cannot start for a while; Docker must not give up.
 mkdir -p /run/systemd/system/flanneld.service.d
 printf '[Service]\nExecStartPre=/usr/bin/test -e /run/may-start\n' >/run/systemd/system/flanneld.service.d/fails.conf
 systemctl daemon-reload

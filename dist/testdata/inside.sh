@@ -1,8 +1,8 @@
 #!/bin/bash
-# Runs as a service of the booted systemd; says what it sees as name=value.
+# Runs as a service of the booted systemd; prints what it sees as name=value.
 say() { printf '%s=%s\n' "$1" "$(echo "${@:2}" | xargs)" >>/mnt/result; }
 
-# A service, and not by the same process as before.
+# Active, but not with the same process as before.
 active_again() {
 	timeout 30 bash -c "until [ \$(systemctl show -P ActiveState flanneld) = active ] &&
 		[ \$(systemctl show -P MainPID flanneld) != $1 ]; do sleep 0.1; done"
