@@ -45,10 +45,10 @@ var laws = []law{{
 	why: "peers decides who has which subnet without knowing what packets do with it; netip types are the common language",
 	who: []string{"peers"}, mayNot: []string{module}, unless: []string{module + "/peers"}, alsoTests: true,
 }, {
-	why: "route joins the two edges and is told by others where to send: lease events become routes in one place above it",
+	why: "route joins the two edges and gets its destinations from others: lease events become routes in one place above it",
 	who: []string{"route"}, mayNot: []string{module}, unless: []string{module + "/route", module + "/tun", module + "/encap"}, alsoTests: true,
 }, {
-	why: "the plan is pure: what is known goes in, who is reached and how comes out, so that tables of cases can test it",
+	why: "the plan is pure: it turns what is known into peers and paths, so that tables of cases can test it",
 	who: []string{"internal/plan"}, mayNot: []string{module, "net", "os", "os/exec", "syscall", "context", "log/slog", "golang.org/x/sys"},
 	unless: []string{module + "/internal/plan", module + "/internal/config", module + "/peers", module + "/route"}, alsoTests: true,
 }, {
@@ -84,7 +84,7 @@ var laws = []law{{
 	who: []string{"peers/internal/statedir"}, mayNot: []string{module, "net", "github.com/hashicorp/memberlist"},
 	unless: []string{module + "/peers/internal/statedir", module + "/peers/internal/core", module + "/peers/internal/record"},
 }, {
-	why: "probes prove any kind of path: sockets, devices, routes and nodes are told to the prober, so that it runs in virtual time in its tests",
+	why: "probes prove any kind of path: sockets, devices, routes and nodes are handed to the prober, so that it runs in virtual time in its tests",
 	who: []string{"internal/probe"}, mayNot: []string{module, "net", "os", "syscall", "golang.org/x/sys", "github.com/vishvananda/netlink"},
 	unless: []string{module + "/internal/probe"},
 }, {
@@ -174,8 +174,8 @@ func TestTextsAreFreeOfMarkersAndHosts(t *testing.T) {
 	}
 }
 
-// TestEveryPackageSaysWhatItIs: a package comment on each.
-func TestEveryPackageSaysWhatItIs(t *testing.T) {
+// TestEveryPackageHasAComment looks for package comments.
+func TestEveryPackageHasAComment(t *testing.T) {
 	for _, p := range list(t, "linux") {
 		files := p.GoFiles
 		if len(files) == 0 {

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// TestSealedNetworkTellsAndTakesNothing sends messages without the key to a
+// TestSealedNetworkRevealsAndAcceptsNothing sends messages without the key to a
 // network with a cluster key: a push/pull, phantoms, and records that would end
 // leases.
-func TestSealedNetworkTellsAndTakesNothing(t *testing.T) {
+func TestSealedNetworkRevealsAndAcceptsNothing(t *testing.T) {
 	t.Parallel()
 	f := newField(t, "--key-file", keyFile(t))
 	leases := f.leases()
 	rest := f.atRest(t)
 	if r, err := f.stranger.Exchange(f.hosts[0].Addr, []memberState{f.stranger.member(f.network, f.prefix)}, nil); err == nil {
-		t.Errorf("a stranger without the key is told of %d members", len(r.members))
+		t.Errorf("a stranger without the key learns %d members", len(r.members))
 	}
 
 	m := Watch(t, f.hosts[0].Daemon)

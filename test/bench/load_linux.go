@@ -84,7 +84,7 @@ func pings(path *path, length time.Duration) (latencies, error) {
 func beforeAll() error {
 	err := unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 50}, 0)
 	if err != nil {
-		return fmt.Errorf("real-time priority for who pings: %w", err)
+		return fmt.Errorf("set real-time priority of the pinging thread: %w", err)
 	}
 	return nil
 }

@@ -88,7 +88,7 @@ func (c *choice) Set(text string) error {
 	}
 	for _, name := range wanted {
 		if !slices.Contains(c.known, name) {
-			return fmt.Errorf("%q is none of %s", name, strings.Join(c.known, ", "))
+			return fmt.Errorf("%q is not one of %s", name, strings.Join(c.known, ", "))
 		}
 	}
 	c.picked = nil

@@ -68,8 +68,8 @@ func TestVariantsDifferInOneRespect(t *testing.T) {
 
 func TestWrongFlagsAreNamed(t *testing.T) {
 	for args, want := range map[string]string{
-		"-paths vxlan,foo":               `"foo" is none of routing, vxlan`,
-		"-metrics tcp9":                  `"tcp9" is none of tcp1`,
+		"-paths vxlan,foo":               `"foo" is not one of routing, vxlan`,
+		"-metrics tcp9":                  `"tcp9" is not one of tcp1`,
 		"-rounds 0":                      "-rounds",
 		"-time 1ms":                      "-time",
 		"-paths none":                    "nothing to measure",

@@ -128,7 +128,7 @@ func TestMemoryOfAProcess(t *testing.T) {
 	}
 }
 
-func TestEchoesAreToldFromOtherPackets(t *testing.T) {
+func TestEchoesAreDistinguishedFromOtherPackets(t *testing.T) {
 	reply := make([]byte, 20+8+56)
 	reply[0] = 0x45
 	reply[26], reply[27] = 1, 2

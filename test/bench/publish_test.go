@@ -27,7 +27,7 @@ func TestDocumentsShowThePublishedResults(t *testing.T) {
 	}
 }
 
-func TestPublishWritesAllOfIt(t *testing.T) {
+func TestPublishWritesEverything(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, publishedDir), 0o755); err != nil {
 		t.Fatal(err)

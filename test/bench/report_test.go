@@ -91,7 +91,7 @@ func TestJSONComesBackAsItWas(t *testing.T) {
 	golden(t, "results.json", string(read(t, name)))
 }
 
-func TestOnlyPathsThatEverybodyHasFailTheRun(t *testing.T) {
+func TestOnlyCommonPathsFailTheRun(t *testing.T) {
 	r := example()
 	failed := r.failed()
 	if len(failed) != 1 || !strings.Contains(failed[0], "flanneld, udp64x8, round 3: no rate without loss") {
@@ -108,7 +108,7 @@ func TestEveryMetricHasANameOfItsOwn(t *testing.T) {
 	for _, m := range measures {
 		for _, metric := range m.metrics {
 			if seen[metric.key] || seen[metric.title] {
-				t.Errorf("%s (%s) is there twice", metric.key, metric.title)
+				t.Errorf("%s (%s) appears twice", metric.key, metric.title)
 			}
 			seen[metric.key], seen[metric.title] = true, true
 		}

@@ -53,7 +53,7 @@ func TestEveryFigureOfEveryPathIsMeasured(t *testing.T) {
 	}
 }
 
-func TestOverlaysThatDoNotWorkAreNamedAndTheOthersGoOn(t *testing.T) {
+func TestOverlaysThatDoNotWorkAreNamedAndTheOthersContinue(t *testing.T) {
 	t.Parallel()
 	programs := t.TempDir()
 	if err := os.WriteFile(filepath.Join(programs, "wireguard-go"), []byte("#!/bin/sh\nexit 3\n"), 0o755); err != nil {

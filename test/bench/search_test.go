@@ -34,7 +34,7 @@ func TestSearchFindsWhatThePathCarries(t *testing.T) {
 		{"a path much slower than its senders", link{carries: 15_000, senders: 300_000}, 15_000},
 		{"a path a little slower", link{carries: 280_000, senders: 300_000}, 280_000},
 		{"a path faster than its senders", link{carries: 900_000, senders: 300_000}, 300_000},
-		{"somebody held up now and then", link{carries: 50_000, senders: 300_000, hiccups: map[int]bool{2: true, 5: true, 9: true}}, 50_000},
+		{"a program held up now and then", link{carries: 50_000, senders: 300_000, hiccups: map[int]bool{2: true, 5: true, 9: true}}, 50_000},
 	} {
 		got, err := attempt(c.link.try).highest()
 		if err != nil || math.Abs(got/c.want-1) > 0.04 {

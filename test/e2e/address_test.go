@@ -162,7 +162,7 @@ func TestAddressChangesUnderARunningDaemon(t *testing.T) {
 	}
 	for _, h := range []*lab.Host{h1, h2, h3} {
 		if log := h.Daemon.Log(); containsFold(log, "twin") || containsFold(log, "identity") || containsFold(log, "lease lost") {
-			t.Errorf("%s took the move for something else:\n%s", h.NodeName, log)
+			t.Errorf("%s mistook the move:\n%s", h.NodeName, log)
 		}
 	}
 	// The new address is what the next start finds the others by, too.

@@ -355,7 +355,7 @@ func TestStateFilesThatAreNotAsTheyWereAreKeptAside(t *testing.T) {
 			}
 			d.WaitLog(entry.Name(), ready)
 			if !somewhere(t, h2.StateDir, damaged) {
-				t.Errorf("%s: the file is gone, nobody can look at it; there is %v", what, entries(t, h2.StateDir))
+				t.Errorf("%s: the file is gone and cannot be examined; the directory has %v", what, entries(t, h2.StateDir))
 			}
 			if !d.Ended() && h2.Lease() != lease {
 				t.Logf("%s: came back with %v instead of %v", what, h2.Lease(), lease)
@@ -383,7 +383,7 @@ func somewhere(t *testing.T, dir string, content []byte) bool {
 	return found
 }
 
-func TestNameThatDoesNotResolveIsSaid(t *testing.T) {
+func TestNameThatDoesNotResolveIsReported(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
 	h := l.Host()

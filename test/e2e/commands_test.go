@@ -63,7 +63,7 @@ func TestRouteGetSaysWhichNextHopAndWhy(t *testing.T) {
 		t.Errorf("to a container here: %+v", r)
 	}
 	if r := route("10.244.255.1"); r.Kind != "none" {
-		t.Errorf("to a subnet of nobody: %+v", r)
+		t.Errorf("to a subnet without a holder: %+v", r)
 	}
 	if r := route("8.8.8.8"); r.Kind != "outside" {
 		t.Errorf("out of the network: %+v", r)
@@ -85,7 +85,7 @@ func TestJoinTellsARunningDaemonMoreAddresses(t *testing.T) {
 	d.WaitReady(ready)
 	l.WaitConverged(2)
 	if r := h2.Flanneld("join", "192.168.50.251"); r.Status != 1 {
-		t.Errorf("join of an address where nobody is: exit status %d, %s", r.Status, r.Stderr)
+		t.Errorf("join of an address without a node: exit status %d, %s", r.Status, r.Stderr)
 	} else {
 		clearError(t, r.Stderr, "192.168.50.251")
 	}
@@ -122,7 +122,7 @@ func TestLeaveHandsTheLeaseBackAndRemovesEverything(t *testing.T) {
 	}
 }
 
-func TestForgetStrikesOutADeadNode(t *testing.T) {
+func TestForgetRemovesADeadNode(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
 	h1, h2, h3 := l.Trio()
@@ -180,7 +180,7 @@ func TestCleanupRemovesWhatAKilledDaemonLeft(t *testing.T) {
 	nothingSetUp(t, h)
 	h.MustFlanneld("cleanup") // safe to repeat
 	if !exists(h.StateDir) || len(entries(t, h.StateDir)) == 0 {
-		t.Error("cleanup took the lease's state away")
+		t.Error("cleanup removed the lease's state")
 	}
 }
 

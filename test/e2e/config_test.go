@@ -16,7 +16,7 @@ import (
 
 // What happens when a host is configured otherwise than before, or than others.
 
-func TestHostsThatAllWaitForEachOtherSaySo(t *testing.T) {
+func TestHostsThatAllWaitForEachOtherReportIt(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
 	h1, h2 := l.Host(), l.Host()

@@ -51,7 +51,7 @@ func isLost(t *testing.T, h1, h2 *lab.Host, lease string) {
 		address := strings.TrimSuffix(lease, ".0/24") + ".5"
 		// A daemon that is just setting up its device for the lease ends that
 		// first.
-		lab.Eventually(t, ready, "packets to go to who has the lease", func() error {
+		lab.Eventually(t, ready, "packets to go to the lease's holder", func() error {
 			var r lab.Route
 			err := h.JSON(&r, "route", "get", address)
 			return lab.Expect(err == nil && r.Node.Name == "host3" && r.Kind == "via", "%s routes %s to %+v, %v", h.NodeName, address, r, err)
@@ -89,7 +89,7 @@ func TestLoserOfAConflictTakesANewLeaseAtOnceWithoutContainers(t *testing.T) {
 	h2.Pod().Reachable(t, h3.Pod().Addr, 10*time.Second)
 }
 
-func TestLoserOfAConflictWaitsWhereItIsToldTo(t *testing.T) {
+func TestLoserOfAConflictWaitsIfConfigured(t *testing.T) {
 	t.Parallel()
 	h1, h2, h3, lease := restored(t, false, "--on-conflict", "wait")
 	<-time.After(7 * time.Second) // what is watched is that it takes nothing

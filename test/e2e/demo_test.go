@@ -111,7 +111,7 @@ func withoutCgroups(text string) string {
 	return strings.Join(kept, "")
 }
 
-func TestSuiteWithoutRootFailsInsteadOfStandingAside(t *testing.T) {
+func TestSuiteWithoutRootFailsInsteadOfSkipping(t *testing.T) {
 	demo := buildDemo(t)
 	if err := os.Chmod(filepath.Dir(demo), 0o755); err != nil {
 		t.Fatal(err)

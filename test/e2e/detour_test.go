@@ -48,7 +48,7 @@ func detours(h1, h2 *lab.Host, p2 *lab.Pod) []detour {
 // Another program changes the host's routing, so that packets to another host's
 // lease go elsewhere. Each change is detected within seconds, and reported with
 // the command to type. The problem ends with the change.
-func TestWhatBeatsTheNetworksRouteIsNamed(t *testing.T) {
+func TestDetoursAreReported(t *testing.T) {
 	l, h1, h2 := duo(t)
 	h3 := l.Host()
 	h3.Start("--join", h1.Addr.String()).WaitReady(ready)
@@ -97,7 +97,7 @@ func TestWhatBeatsTheNetworksRouteIsNamed(t *testing.T) {
 // Routes and rules that do not affect the overlay's way are no problem: wider
 // routes, other tables, rules for marked packets, or routes in a part that no
 // node holds.
-func TestRoutesThatAreInNoWayAreNoProblem(t *testing.T) {
+func TestHarmlessRoutesAreNoProblem(t *testing.T) {
 	_, h1, h2 := duo(t)
 	p1, p2 := h1.Pod(), h2.Pod()
 	p1.Reachable(t, p2.Addr, 5*time.Second)

@@ -49,7 +49,7 @@ func TestDockerFileThatCannotBeWrittenIsNamed(t *testing.T) {
 		}
 		clearError(t, d.Log(), filepath.Join(place, "docker"), c.word, "--docker-file")
 		if exists(filepath.Join(place, "docker")) {
-			t.Errorf("%s: half a file is there", name)
+			t.Errorf("%s: half a file exists", name)
 		}
 		h.Exec(t, "umount", place)
 	}

@@ -40,12 +40,12 @@ const congested = `table netdev congested {
 	}
 }`
 
-func TestTypeOfServiceCrossesAndCongestionIsTold(t *testing.T) {
+func TestTypeOfServiceCrossesAndCongestionIsMarked(t *testing.T) {
 	t.Parallel()
-	extremes(t, typeOfServiceCrossesAndCongestionIsTold)
+	extremes(t, typeOfServiceCrossesAndCongestionIsMarked)
 }
 
-func typeOfServiceCrossesAndCongestionIsTold(t *testing.T, offload string) {
+func typeOfServiceCrossesAndCongestionIsMarked(t *testing.T, offload string) {
 	_, h1, h2 := duo(t, "--offload", offload)
 	p1, p2 := h1.Pod(), h2.Pod()
 	p1.Reachable(t, p2.Addr, ready)
@@ -86,7 +86,7 @@ func typeOfServiceCrossesAndCongestionIsTold(t *testing.T, offload string) {
 		return lab.Expect(n > 0, "%d", n)
 	})
 	if now := len(inside.Frames()); now != before {
-		t.Errorf("%d packets arrived that the underlay had marked for nobody", now-before)
+		t.Errorf("%d packets arrived with marks of the underlay that no transport reads", now-before)
 	}
 	h2.Exec(t, "nft", "delete table netdev congested")
 

@@ -38,7 +38,7 @@ func streamsMakeWayForPings(t *testing.T, offload string) {
 		protocol byte
 		data     bool
 	}
-	lab.Eventually(t, ready, "all of it to be captured", func() error {
+	lab.Eventually(t, ready, "all packets to be captured", func() error {
 		express, others := make(map[kind]int), make(map[kind]int)
 		for _, frame := range wire.Frames() {
 			outer := frame[14:]

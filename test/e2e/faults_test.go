@@ -160,11 +160,11 @@ func TestOthersMayNotTalkToTheDaemon(t *testing.T) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	r := h.RunCommand(t, cmd)
 	if r.Status != 1 {
-		t.Errorf("leave as nobody: exit status %d", r.Status)
+		t.Errorf("leave as user nobody: exit status %d", r.Status)
 	}
 	clearError(t, r.Stderr, "root")
 	if h.Daemon.Ended() {
-		t.Error("nobody could stop the daemon")
+		t.Error("the user nobody could stop the daemon")
 	}
 }
 

@@ -64,12 +64,12 @@ func TestFilesOfTheRunDirectoryComeBack(t *testing.T) {
 		t.Logf("%s: back after %v", damage, time.Since(start).Round(10*time.Millisecond))
 	}
 	if n := strings.Count(h.Daemon.Log(), "written again"); n < 4 {
-		t.Errorf("told %d times", n)
+		t.Errorf("reported %d times", n)
 	}
 	h.MustFlanneld("leave")
 	for _, path := range []string{env, docker, filepath.Join(h.RunDir, "flanneld.sock")} {
 		if exists(path) {
-			t.Errorf("%s is there after leave", path)
+			t.Errorf("%s exists after leave", path)
 		}
 	}
 }
@@ -191,7 +191,7 @@ func TestForwardingSwitchesAreKeptOrNamed(t *testing.T) {
 
 // If /proc/sys is read-only, as in a container, a correct switch is not logged,
 // and a wrong one is logged once.
-func TestReadOnlyProcSysIsToldOnce(t *testing.T) {
+func TestReadOnlyProcSysIsLoggedOnce(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
 	for _, forwarding := range []string{"1", "0"} {
@@ -207,7 +207,7 @@ func TestReadOnlyProcSysIsToldOnce(t *testing.T) {
 			}
 		}
 		if want := map[string]int{"1": 0, "0": 1}[forwarding]; told != want {
-			t.Errorf("ip_forward=%s: told %d times, want %d\n%s", forwarding, told, want, h.Daemon.Log())
+			t.Errorf("ip_forward=%s: reported %d times, want %d\n%s", forwarding, told, want, h.Daemon.Log())
 		}
 		if has := strings.Contains(statusText(h), "set net.ipv4.ip_forward"); has != (forwarding == "0") {
 			t.Errorf("ip_forward=%s: status tells it: %t", forwarding, has)
@@ -243,7 +243,7 @@ func TestRulesThatOverruleOursAreNamed(t *testing.T) {
 		h.Exec(t, "sh", "-c", c.do)
 		start := time.Now()
 		tellsProblem(t, h, append(c.words, `"overruled"`)...)
-		t.Logf("%s: told after %v", c.do, time.Since(start).Round(10*time.Millisecond))
+		t.Logf("%s: reported after %v", c.do, time.Since(start).Round(10*time.Millisecond))
 		h.Exec(t, "sh", "-c", c.undo)
 		endsProblem(t, h, c.words[0])
 		endsProblem(t, h, `"overruled"`)

@@ -99,7 +99,7 @@ func hostileDatagramsAreDroppedAndCountedByReason(t *testing.T, offload string) 
 		t.Logf("%-24s %s", reason, strings.Join(names, ", "))
 	}
 	if len(reasons) < 6 {
-		t.Errorf("only %d reasons told apart", len(reasons))
+		t.Errorf("only %d different reasons", len(reasons))
 	}
 	nothingArrived(t, sink)
 	if got := unknown.Received(); len(got) != 0 {

@@ -24,12 +24,12 @@ func answered(t *testing.T, what string, a lab.Answer, from *lab.Host, kind ipv4
 	}
 }
 
-func TestSubnetOfNobodyIsNetUnreachable(t *testing.T) {
+func TestSubnetWithoutHolderIsNetUnreachable(t *testing.T) {
 	t.Parallel()
-	extremes(t, subnetOfNobodyIsNetUnreachable)
+	extremes(t, subnetWithoutHolderIsNetUnreachable)
 }
 
-func subnetOfNobodyIsNetUnreachable(t *testing.T, offload string) {
+func subnetWithoutHolderIsNetUnreachable(t *testing.T, offload string) {
 	_, h := founder(t, "--offload", offload)
 	pod := h.Pod()
 	nowhere := netip.MustParseAddr("10.244.254.9")

@@ -65,7 +65,7 @@ func TestExtremesDiffer(t *testing.T) {
 		_, h := founder(t, "--offload", offload)
 		offloads := h.Status().Offloads
 		if len(offloads) != 5 {
-			t.Errorf("status tells of %d offloads: %+v", len(offloads), offloads)
+			t.Errorf("status lists %d offloads: %+v", len(offloads), offloads)
 		}
 		for _, o := range offloads {
 			// Linux before 6.2 has no tun-uso, and some have a udp-gso that is

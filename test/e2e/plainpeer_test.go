@@ -31,7 +31,7 @@ func plainPeerGetsAndSendsSingleDatagrams(t *testing.T, offload string) {
 	pod.Reachable(t, remote, ready)
 
 	host := pod.Host.Addr
-	lab.Eventually(t, ready, "all of it to be captured", func() error {
+	lab.Eventually(t, ready, "all packets to be captured", func() error {
 		there, back, train := 0, 0, 0
 		for _, frame := range wire.Frames() {
 			packet := frame[14:]

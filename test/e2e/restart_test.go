@@ -167,9 +167,9 @@ func TestHostStartsWithNoOtherReachable(t *testing.T) {
 	}
 }
 
-// TestHostForwardsByItsTableBeforeItHasMetAnybody: the table on disk counts
+// TestHostForwardsByItsTableBeforeItMeetsOthers: the table on disk counts
 // until another node sends newer records.
-func TestHostForwardsByItsTableBeforeItHasMetAnybody(t *testing.T) {
+func TestHostForwardsByItsTableBeforeItMeetsOthers(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
 	h1, h2, _ := l.Trio()

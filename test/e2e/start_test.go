@@ -86,7 +86,7 @@ func TestEverythingIsThereBeforeReadyIsReported(t *testing.T) {
 	}
 }
 
-func TestForwardingIsTurnedOnAndSaid(t *testing.T) {
+func TestForwardingIsTurnedOnAndLogged(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
 	h := l.Host()

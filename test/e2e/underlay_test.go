@@ -67,7 +67,7 @@ func TestUnderlayThatComesLateIsWaitedFor(t *testing.T) {
 			d := h.Start(c.args...)
 			d.WaitLog("the underlay is not there yet", ready)
 			mentions(t, "the log", d.Log(), c.says...)
-			lab.Eventually(t, ready, "the service manager to be told", func() error {
+			lab.Eventually(t, ready, "the service manager to get the status", func() error {
 				return lab.Expect(strings.HasPrefix(d.Told(), "waiting for the underlay: "), "STATUS=%s", d.Told())
 			})
 			mentions(t, "STATUS", d.Told(), c.says...)
@@ -230,7 +230,7 @@ func TestLinkLocalAddressIsNotMovedToWithoutMembers(t *testing.T) {
 	noProblems(t, h2, "underlay")
 }
 
-func TestWiderRouteThroughARouterIsNoHindrance(t *testing.T) {
+func TestWiderRouteThroughARouterIsNoProblem(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
 	h1, h2 := l.Host(), l.Host()

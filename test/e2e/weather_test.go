@@ -101,7 +101,7 @@ func stayAlive(t *testing.T, l *lab.Lab, while time.Duration) {
 // Some distributions turn on strict reverse path filtering. It passes a packet
 // that arrives by the way that answers would take. That includes all overlay
 // packets, and flanneld's own ICMP.
-func TestStrictReversePathFilterStandsInNothingsWay(t *testing.T) {
+func TestStrictReversePathFilterDropsNothing(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
 	h1, h2 := l.Host(), l.Host()

@@ -127,7 +127,7 @@ func (c cut) run(t *testing.T, length time.Duration) {
 	took := time.Since(start)
 	t.Logf("tables equal %.1f s after a cut of %v", took.Seconds(), length)
 	before.unchanged(t, all)
-	everybodyReaches(t, all)
+	allReachEachOther(t, all)
 }
 
 // waitingFor is what status says, a line.
@@ -159,7 +159,7 @@ func TestCutThatComesAndGoes(t *testing.T) {
 	took := lab.WaitAgreed(t, hosts, len(hosts), healed)
 	t.Logf("tables equal %.1f s after %d cuts", took.Seconds(), times)
 	before.unchanged(t, hosts)
-	everybodyReaches(t, hosts)
+	allReachEachOther(t, hosts)
 }
 
 // TestLossOfThirtyPercent has everything lose that much, gossip and all.
@@ -181,5 +181,5 @@ func TestLossOfThirtyPercent(t *testing.T) {
 	lab.WaitAgreed(t, hosts, len(hosts), healed) // with the loss
 	before.unchanged(t, hosts)
 	l.Mend()
-	everybodyReaches(t, hosts)
+	allReachEachOther(t, hosts)
 }

@@ -38,9 +38,9 @@ func TestDeathIsNoticedAndAnswered(t *testing.T) {
 	start := time.Now()
 	victim.Start("--join", hosts[0].Addr.String()).WaitReady(ready)
 	lab.WaitAgreed(t, hosts, len(hosts), healed)
-	everybodyReaches(t, []*lab.Host{others[0], victim, others[8]})
+	allReachEachOther(t, []*lab.Host{others[0], victim, others[8]})
 	if took := time.Since(start); took > 5*time.Second {
-		t.Errorf("it took %v for everybody to know that it is back", took)
+		t.Errorf("it took %v until all knew that it is back", took)
 	}
 	before.unchanged(t, hosts)
 }
@@ -50,7 +50,7 @@ func TestDeathIsNoticedAndAnswered(t *testing.T) {
 func stateEverywhere(t *testing.T, observers []*lab.Host, node, state string, limit time.Duration) (first, last time.Duration) {
 	t.Helper()
 	start := time.Now()
-	lab.Eventually(t, limit, fmt.Sprintf("everybody to see %s %s", node, state), func() error {
+	lab.Eventually(t, limit, fmt.Sprintf("all to see %s %s", node, state), func() error {
 		seen := 0
 		for _, o := range observers {
 			nodes, err := o.Table()

@@ -74,7 +74,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	}
 	lab.WaitAgreed(t, hosts, len(hosts), healed)
 	before.unchanged(t, hosts)
-	everybodyReaches(t, hosts)
+	allReachEachOther(t, hosts)
 }
 
 // TestFounderKilledAtAnyMoment does so to nodes that found a network, alone.
@@ -242,18 +242,18 @@ func becomeReady(d *lab.Daemon) error {
 
 // check compares what is on disk with what was confirmed before.
 func (v *victim) check(leaving bool) error {
-	vault, err := lab.ReadVault(v.host.StateDir)
+	file, err := lab.ReadLeaseFile(v.host.StateDir)
 	if err != nil {
 		return err
 	}
-	if vault.Start < v.start {
-		return fmt.Errorf("the start number fell from %d to %d", v.start, vault.Start)
+	if file.Start < v.start {
+		return fmt.Errorf("the start number fell from %d to %d", v.start, file.Start)
 	}
-	v.start = vault.Start
-	switch lost := len(vault.Lease) == 0; {
+	v.start = file.Start
+	switch lost := len(file.Lease) == 0; {
 	case leaving:
 	case !lost:
-		return v.hold(subnet(vault.Slot))
+		return v.hold(subnet(file.Slot))
 	case v.lease.IsValid():
 		return fmt.Errorf("the lease of %v is gone from the disk", v.lease)
 	default:

@@ -39,7 +39,7 @@ func TestLeaveCutShort(t *testing.T) {
 		lease := h.Lease()
 		<-time.After(300 * time.Millisecond) // for gossip to get round
 		if strings.Contains(d.Log(), "lease lost") || h.Lease() != lease {
-			t.Fatalf("start %d took %v, which was not its own any more:\n%s", n, lease, d.Log())
+			t.Fatalf("start %d resumed %v, which was not its own any more:\n%s", n, lease, d.Log())
 		}
 	}
 }

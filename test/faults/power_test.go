@@ -43,13 +43,13 @@ func TestAllStoppedAndStartedInAnyOrder(t *testing.T) {
 		for _, h := range up {
 			h.Daemon.WaitReady(ready)
 		}
-		lab.Eventually(t, healed, "those that are up to see each other", func() error { return lab.Agreed(up, len(up)) })
-		everybodyReaches(t, up)
+		lab.Eventually(t, healed, "the running nodes to see each other", func() error { return lab.Agreed(up, len(up)) })
+		allReachEachOther(t, up)
 		if first == 1 { // and now it comes back
 			hosts[0].Start().WaitReady(ready)
 			lab.WaitAgreed(t, hosts, len(hosts), healed)
 		}
 		before.unchanged(t, hosts)
 	}
-	everybodyReaches(t, hosts)
+	allReachEachOther(t, hosts)
 }

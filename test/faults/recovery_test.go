@@ -57,7 +57,7 @@ func TestDamagedNetworkIsReplacedByAReset(t *testing.T) {
 	if networkOf(t, hosts[0]) == old {
 		t.Error("it is the network that was given up")
 	}
-	everybodyReaches(t, hosts)
+	allReachEachOther(t, hosts)
 	rounds := talk.Rounds()
 	lab.Eventually(t, ready, "the connection of two containers to go on", func() error {
 		return lab.Expect(talk.Rounds() > rounds+10, "%d rounds, %d before", talk.Rounds(), rounds)
@@ -117,7 +117,7 @@ func TestResetOfSomeHostsOnly(t *testing.T) {
 	}
 	lab.WaitAgreed(t, hosts, 3, healed)
 	before.unchanged(t, hosts)
-	everybodyReaches(t, hosts)
+	allReachEachOther(t, hosts)
 }
 
 func TestResetThatCannotWriteCostsNoLease(t *testing.T) {

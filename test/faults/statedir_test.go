@@ -57,10 +57,10 @@ func TestDirectoryThatBecomesReadOnlyCostsNoLease(t *testing.T) {
 	hosts = l.Hosts()
 	lab.WaitAgreed(t, hosts, 3, healed)
 	before.unchanged(t, hosts)
-	everybodyReaches(t, hosts)
+	allReachEachOther(t, hosts)
 }
 
-func TestNothingIsBegunOnAFullDisk(t *testing.T) {
+func TestNoStartOnAFullDisk(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
 	h := l.Network(1)[0]
@@ -69,7 +69,7 @@ func TestNothingIsBegunOnAFullDisk(t *testing.T) {
 	t.Cleanup(func() { unix.Unmount(newcomer.StateDir, unix.MNT_DETACH) })
 	refuses(t, newcomer.Start("--join", h.Addr.String()), newcomer.StateDir, "full", "make room")
 	if nodes, err := h.Table(); err != nil || len(nodes.Nodes) != 1 {
-		t.Errorf("the network heard of it: %+v, %v", nodes, err)
+		t.Errorf("the network heard of the node: %+v, %v", nodes, err)
 	}
 }
 
@@ -119,7 +119,7 @@ func TestDeletedDirectoryMakesANewNode(t *testing.T) {
 				return fmt.Errorf("host1 sees %+v", nodes)
 			})
 			lab.WaitAgreed(t, hosts, 3, healed)
-			everybodyReaches(t, hosts)
+			allReachEachOther(t, hosts)
 		})
 	}
 }
@@ -142,7 +142,7 @@ func TestOldCopyOfADirectoryHasTheSameLease(t *testing.T) {
 	h2.Start("--join", h1.Addr.String()).WaitReady(ready)
 	lab.WaitAgreed(t, hosts, 3, healed)
 	before.unchanged(t, hosts)
-	everybodyReaches(t, hosts)
+	allReachEachOther(t, hosts)
 }
 
 // TestOldCopyOfADirectoryDoesNotTakeASubnetBack: the subnet was handed back,
@@ -166,7 +166,7 @@ func TestOldCopyOfADirectoryDoesNotTakeASubnetBack(t *testing.T) {
 	talks := converse(t, all, [][2]int{{0, 2}, {2, 1}})
 	shell(t, h3, "rm -r %[1]s && mv %[1]s.old %[1]s", h3.StateDir)
 	h3.Start("--join", h1.Addr.String()).WaitLog("lease lost", ready)
-	lab.Eventually(t, ready, "host3 to say who has it", func() error {
+	lab.Eventually(t, ready, "host3 to name the holder", func() error {
 		var s lab.Status
 		err := h3.JSON(&s, "status")
 		if err == nil && s.Lease.Subnet == subnet.String() {
@@ -187,15 +187,15 @@ func TestOldCopyOfADirectoryDoesNotTakeASubnetBack(t *testing.T) {
 		return lab.Expect(s.Lease.State == "confirmed" && s.Lease.Subnet == subnet.String(), "%+v", s.Lease)
 	})
 	lab.WaitAgreed(t, hosts, 3, healed)
-	everybodyReaches(t, hosts)
+	allReachEachOther(t, hosts)
 }
 
 // clone starts a second host with a copy of a host's state directory.
 func clone(t *testing.T, l *lab.Lab, of *lab.Host, args ...string) (*lab.Host, *lab.Daemon) {
 	t.Helper()
-	twin := l.Host()
-	shell(t, twin, "cp -a %s/. %s/", of.StateDir, twin.StateDir)
-	return twin, twin.Start(args...)
+	duplicate := l.Host()
+	shell(t, duplicate, "cp -a %s/. %s/", of.StateDir, duplicate.StateDir)
+	return duplicate, duplicate.Start(args...)
 }
 
 // TestCloneOfTheFounderStops: the clone was told no node to join. It has to
@@ -206,9 +206,9 @@ func TestCloneOfTheFounderStops(t *testing.T) {
 	hosts := l.Network(3)
 	before := leasesOf(hosts)
 	talks := converse(t, hosts, [][2]int{{0, 1}, {2, 0}})
-	twin, d := clone(t, l, hosts[0])
+	duplicate, d := clone(t, l, hosts[0])
 	refuses(t, d, "identity", "cloned disk", hosts[0].Addr.String(), "empty its state directory")
-	if strings.Contains(twin.Exec(t, "ip", "link"), "flannel0") || twin.SubnetFile() != nil {
+	if strings.Contains(duplicate.Exec(t, "ip", "link"), "flannel0") || duplicate.SubnetFile() != nil {
 		t.Error("the clone has set up a device or files")
 	}
 	inTouch(t, talks)
@@ -216,33 +216,33 @@ func TestCloneOfTheFounderStops(t *testing.T) {
 	before.unchanged(t, hosts)
 }
 
-// TestOfTwoTwinsTheLaterOneStops: while the original was down its copy took
+// TestLaterOfTwoDuplicatesStops: while the original was down its copy took
 // over, as after a move to new hardware. Now the original returns.
-func TestOfTwoTwinsTheLaterOneStops(t *testing.T) {
+func TestLaterOfTwoDuplicatesStops(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
 	hosts := l.Network(3)
 	h1, h3 := hosts[0], hosts[2]
 	lease := h3.Lease()
 	h3.Daemon.Kill()
-	twin, d := clone(t, l, h3, "--join", h1.Addr.String())
+	duplicate, d := clone(t, l, h3, "--join", h1.Addr.String())
 	d.WaitReady(ready)
-	if twin.Lease() != lease {
-		t.Errorf("the copy has %v, the original had %v", twin.Lease(), lease)
+	if duplicate.Lease() != lease {
+		t.Errorf("the copy has %v, the original had %v", duplicate.Lease(), lease)
 	}
 	<-time.After(12 * time.Second) // until it is no newcomer any more
 	h3.Exec(t, "ip", "link", "delete", "flannel0")
-	talks := converse(t, []*lab.Host{h1, twin}, [][2]int{{0, 1}})
-	refuses(t, h3.Start("--join", h1.Addr.String()), "identity", twin.Addr.String())
+	talks := converse(t, []*lab.Host{h1, duplicate}, [][2]int{{0, 1}})
+	refuses(t, h3.Start("--join", h1.Addr.String()), "identity", duplicate.Addr.String())
 	inTouch(t, talks)
-	all := []*lab.Host{h1, hosts[1], twin}
+	all := []*lab.Host{h1, hosts[1], duplicate}
 	lab.WaitAgreed(t, all, 3, healed)
-	leases{h1: h1.Lease(), twin: lease}.unchanged(t, nil)
+	leases{h1: h1.Lease(), duplicate: lease}.unchanged(t, nil)
 }
 
-// TestNewcomerIsServedWhileALostVaultIsMissed: a holder that lost its promises
+// TestNewcomerIsServedAfterALeaseFileIsLost: a holder that lost its promises
 // makes none for a minute. A node that depends on it is served after that.
-func TestNewcomerIsServedWhileALostVaultIsMissed(t *testing.T) {
+func TestNewcomerIsServedAfterALeaseFileIsLost(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
 	hosts := l.Network(2)

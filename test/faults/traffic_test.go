@@ -54,9 +54,9 @@ func inTouch(t *testing.T, talks []talk) {
 	}
 }
 
-// everybodyReaches fails the test unless each host gets an answer from every
+// allReachEachOther fails the test unless each host gets an answer from every
 // other through the overlay.
-func everybodyReaches(t *testing.T, hosts []*lab.Host) {
+func allReachEachOther(t *testing.T, hosts []*lab.Host) {
 	t.Helper()
 	for _, from := range hosts {
 		for _, to := range hosts {

@@ -111,7 +111,7 @@ func TestStepsArePicked(t *testing.T) {
 }
 
 // Only a machine that went off with nothing else wrong gets a second try.
-func TestReportTellsAnInterruptedRun(t *testing.T) {
+func TestReportDetectsAnInterruptedRun(t *testing.T) {
 	whole, _, _ := strings.Cut(printed, "@@begin scenarios")
 	for text, want := range map[string]bool{
 		printed: false,

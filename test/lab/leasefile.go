@@ -14,29 +14,29 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// Vault is the content of a state directory's lease file, as the daemon's next
-// start will find it. It is spelt out here a second time, so that a change of
-// the format is noticed.
-type Vault struct {
+// LeaseFile is the content of a state directory's lease file, as the daemon's
+// next start will find it. It is spelt out here a second time, so that a change
+// of the format is noticed.
+type LeaseFile struct {
 	Network cbor.RawMessage `cbor:"1,keyasint"`
 	Start   uint64          `cbor:"2,keyasint"`
 	Lease   []byte          `cbor:"3,keyasint"` // the signed record, empty without one
 	Slot    uint32          `cbor:"4,keyasint"` // the subnet's number
 }
 
-// ReadVault reads the lease file of a state directory without a running daemon,
-// and checks every file there. A temporary file may be left of a write that was
-// cut short, but a file with its final name is whole. If there is no lease file
-// yet, it returns a zero Vault.
-func ReadVault(dir string) (v Vault, err error) {
+// ReadLeaseFile reads the lease file of a state directory without a running
+// daemon, and checks every file there. A temporary file may be left of a write
+// that was cut short, but a file with its final name is whole. If there is no
+// lease file yet, it returns a zero LeaseFile.
+func ReadLeaseFile(dir string) (l LeaseFile, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return v, err
+		return l, err
 	}
 	for _, e := range entries {
 		switch name := e.Name(); {
 		case name == "lease":
-			err = readState(filepath.Join(dir, name), "fld-leas", &v)
+			err = readState(filepath.Join(dir, name), "fld-leas", &l)
 		case name == "nodes":
 			var table cbor.RawMessage
 			err = readState(filepath.Join(dir, name), "fld-node", &table)
@@ -47,10 +47,10 @@ func ReadVault(dir string) (v Vault, err error) {
 			err = fmt.Errorf("unexpected file %s", name)
 		}
 		if err != nil {
-			return v, err
+			return l, err
 		}
 	}
-	return v, nil
+	return l, nil
 }
 
 // readState takes the wrapping off a state file and decodes what is in it.
