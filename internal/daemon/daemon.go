@@ -13,9 +13,9 @@ import (
 	"flanneld/encap"
 	"flanneld/internal/config"
 	"flanneld/internal/control"
-	"flanneld/internal/host/underlay"
 	"flanneld/internal/plan"
 	"flanneld/internal/problem"
+	"flanneld/internal/underlaywatch"
 	"flanneld/peers"
 )
 
@@ -63,16 +63,15 @@ type daemon struct {
 	troubled  atomic.Bool   // some data path does not work
 	ended     chan struct{} // closed when Run returns
 
-	mu       sync.Mutex // guards what follows; Run's goroutine alone writes underlay and plane, and reads them without
-	underlay underlay.Underlay
-	plane    *plane        // nil: none
-	totals   totals        // of planes that are gone
-	ready    time.Duration // from start to READY=1; 0: not yet
+	mu     sync.Mutex    // guards what follows; Run's goroutine alone writes plane, and reads it without
+	plane  *plane        // nil: none
+	totals totals        // of planes that are gone
+	ready  time.Duration // from start to READY=1; 0: not yet
 
 	waiting map[string]bool // what was logged, without numbers, since the lease was last confirmed
 	seen    plan.Seen
 	seenEnd <-chan time.Time // nil: no other node was seen, or it is over
-	lookout lookout
+	watch   *underlaywatch.Watcher
 }
 
 // leaveReply takes what could not be removed.
@@ -106,7 +105,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	go func() { d.peersDone <- d.node.Run(peersCtx) }()
 
 	watching, endWatch := context.WithCancel(context.Background())
-	d.lookout.begin(watching, d.log)
+	d.watch.Start(watching)
 	go room.follow(watching)
 	err = d.work(ctx, serving)
 	endWatch()
@@ -144,12 +143,13 @@ func (d *daemon) work(ctx context.Context, serving <-chan error) error {
 			err = d.rebuild(failure)
 		case <-d.reload:
 			d.reloadKey()
-		case <-d.lookout.changes:
-			d.lookout.hurry()
-		case <-d.lookout.timer.C:
-			err = d.lookAround()
-		case t := <-d.lookout.trials:
-			err = d.afterTrial(t)
+		case <-d.watch.Changes():
+			d.watch.Soon()
+		case <-d.watch.Due():
+			err = d.watch.Check()
+			d.reportBridges()
+		case t := <-d.watch.Trials():
+			err = d.watch.Finish(t)
 		}
 		if err != nil {
 			return err
@@ -164,7 +164,7 @@ func (d *daemon) update() error {
 	if d.seen.Add(s) {
 		d.seenEnd = time.After(plan.SeenTime)
 	}
-	d.lookout.listen(s, time.Now())
+	d.watch.Listen(s, time.Now())
 	if s.Lease == peers.Confirmed && (d.plane == nil || d.plane.lease != s.Self.Lease.Prefix) {
 		if err := d.postpone(d.replacePlane(s)); err != nil {
 			return err
@@ -230,10 +230,4 @@ func (d *daemon) stop(endPeers context.CancelFunc) error {
 	d.withdrawPorts()
 	closeSockets(d.sockets)
 	return err
-}
-
-func closeSockets(sockets []*encap.Conn) {
-	for _, s := range sockets {
-		_ = s.Close() // of a plane that was never made; nothing was sent
-	}
 }

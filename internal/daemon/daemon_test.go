@@ -11,7 +11,9 @@ import (
 	"flanneld/internal/config"
 	"flanneld/internal/control"
 	"flanneld/internal/host/underlay"
+	"flanneld/internal/plan/plantest"
 	"flanneld/internal/problem"
+	"flanneld/internal/underlaywatch"
 	"flanneld/peers"
 	"flanneld/route"
 )
@@ -85,22 +87,23 @@ func TestEverySettingReachesPeers(t *testing.T) {
 		},
 		itself: []config.StaticPeer{{Subnet: netip.MustParsePrefix("10.244.8.0/24"), Endpoint: netip.MustParseAddrPort("192.0.2.1:8285")}},
 		log:    slog.New(slog.DiscardHandler), mtu: 1400,
-		underlay: underlay.Underlay{Addr: netip.MustParseAddr("192.0.2.1"), PublicAddr: netip.MustParseAddr("198.51.100.1")},
 	}
+	here := underlay.Underlay{Addr: netip.MustParseAddr("192.0.2.1"), PublicAddr: netip.MustParseAddr("198.51.100.1")}
+	d.watch = underlaywatch.New(underlaywatch.Config{Here: here})
 	c := reflect.ValueOf(d.peersConfig())
 	for i := range c.NumField() {
 		if c.Field(i).IsZero() {
 			t.Errorf("%s is not set", c.Type().Field(i).Name)
 		}
 	}
-	if got := d.peersConfig(); got.OnConflict != peers.Wait || got.Bind != d.underlay.Addr || got.Advertise != d.underlay.PublicAddr {
+	if got := d.peersConfig(); got.OnConflict != peers.Wait || got.Bind != here.Addr || got.Advertise != here.PublicAddr {
 		t.Errorf("got %+v", got)
 	}
 }
 
 func TestStatusLineSaysWhatCounts(t *testing.T) {
 	for want, s := range map[string]*peers.Snapshot{
-		"lease 10.244.1.0/24, 2 of 3 nodes alive": self(peers.Confirmed, node("b", peers.Alive, 2), node("c", peers.Dead, 3)),
+		"lease 10.244.1.0/24, 2 of 3 nodes alive": plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2), plantest.Node("c", peers.Dead, 3)),
 		"waiting: no seed answers":                {Lease: peers.Joining, Waiting: "no seed answers"},
 		"lease: claiming":                         {Lease: peers.Claiming},
 	} {
@@ -112,7 +115,7 @@ func TestStatusLineSaysWhatCounts(t *testing.T) {
 
 // systemd and the log, too, are told what to type about dead nodes in the way.
 func TestStatusLineNamesTheDeadThatAreWaitedFor(t *testing.T) {
-	s := self(peers.Claiming, node("dead-id", peers.Dead, 2), node("other", peers.Alive, 3))
+	s := plantest.Snapshot(peers.Claiming, plantest.Node("dead-id", peers.Dead, 2), plantest.Node("other", peers.Alive, 3))
 	s.Waiting = "no answer from host-dead-id"
 	s.Claim = &peers.Claim{Electors: 2, Needed: 2, Missing: []string{"dead-id", "other"}}
 	var log strings.Builder
@@ -126,7 +129,7 @@ func TestStatusLineNamesTheDeadThatAreWaitedFor(t *testing.T) {
 }
 
 func TestMembersAndConflictsAreShown(t *testing.T) {
-	s := self(peers.Confirmed, node("b", peers.Alive, 2), node("c", peers.Suspect, 3), node("d", peers.Dead, 4), node("e", peers.Left, 5))
+	s := plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2), plantest.Node("c", peers.Suspect, 3), plantest.Node("d", peers.Dead, 4), plantest.Node("e", peers.Left, 5))
 	s.Conflicts = []peers.Conflict{{Prefix: netip.MustParsePrefix("10.244.2.0/24"), Winner: "b", Loser: "c"}}
 	static, err := config.ParseStaticPeer("10.244.4.0/24=192.0.2.9:8285")
 	if err != nil {
@@ -146,7 +149,7 @@ func TestMembersAndConflictsAreShown(t *testing.T) {
 }
 
 func TestStatusSaysWhoPromisedAndWhoIsMissing(t *testing.T) {
-	s := self(peers.Claiming, node("b", peers.Alive, 2), node("c", peers.Dead, 3))
+	s := plantest.Snapshot(peers.Claiming, plantest.Node("b", peers.Alive, 2), plantest.Node("c", peers.Dead, 3))
 	s.Claim = &peers.Claim{Prefix: netip.MustParsePrefix("10.244.9.0/24"), Epoch: 2, Electors: 4, Needed: 3, Promised: []string{"b"}, Missing: []string{"c", "unknown"}}
 	l := leaseOf(s)
 	want := control.Claim{
@@ -156,7 +159,7 @@ func TestStatusSaysWhoPromisedAndWhoIsMissing(t *testing.T) {
 	if l.Claim == nil || !reflect.DeepEqual(*l.Claim, want) {
 		t.Errorf("got %+v, want %+v", l.Claim, want)
 	}
-	s = self(peers.Confirmed, node("b", peers.Alive, 2))
+	s = plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2))
 	s.PromisedBy = []string{"b"}
 	if l := leaseOf(s); l.Claim != nil || len(l.PromisedBy) != 1 || l.PromisedBy[0].Name != "host-b" {
 		t.Errorf("after the grant: %+v", l)
@@ -173,7 +176,7 @@ func TestWhatIsWaitedForIsLoggedOnce(t *testing.T) {
 	if n := strings.Count(log.String(), "msg=waiting"); n != 2 {
 		t.Errorf("logged %d times:\n%s", n, log.String())
 	}
-	d.tell(self(peers.Confirmed))
+	d.tell(plantest.Snapshot(peers.Confirmed))
 	d.tell(&peers.Snapshot{Lease: peers.Lost, Waiting: "no answer from d"})
 	if n := strings.Count(log.String(), "msg=waiting"); n != 3 {
 		t.Errorf("after a lease it was logged %d times:\n%s", n, log.String())

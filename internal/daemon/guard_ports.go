@@ -45,8 +45,9 @@ func (d *daemon) beginGuard() error {
 
 // protectPorts tells the guard whose ports are the daemon's alone.
 func (d *daemon) protectPorts(s *peers.Snapshot) {
-	members := portMembers(s, d.cfg.StaticPeers, d.underlay.Addr, d.cfg.Port, d.cfg.GossipPort)
-	d.guard.protect(members, d.underlay.Interface)
+	here := d.watch.Here()
+	members := portMembers(s, d.cfg.StaticPeers, here.Addr, d.cfg.Port, d.cfg.GossipPort)
+	d.guard.protect(members, here.Interface)
 }
 
 // withdrawPorts removes the table where this start changed nothing else on the

@@ -6,47 +6,57 @@ import (
 	"syscall"
 	"time"
 
+	"flanneld/encap"
 	"flanneld/internal/host/underlay"
-	"flanneld/peers"
 )
 
-// moveTo goes on at another underlay address: first everything that can fail
-// without harm, then gossip, then the data plane. why says what made it.
-func (d *daemon) moveTo(u underlay.Underlay, why string) error {
-	l := &d.lookout
-	l.rearm(lookAgain)
-	if err := d.checkPlace(u); err != nil {
-		d.complain(err)
-		return nil
+// moveTime bounds one attempt to move the gossip.
+const moveTime = 10 * time.Second
+
+// mover moves the daemon to another underlay address. It belongs to the
+// goroutine of Run.
+type mover struct{ *daemon }
+
+// Move binds new data sockets and moves the gossip. On an error everything is as
+// it was.
+func (m mover) Move(to underlay.Underlay) error {
+	if err := m.checkPlace(to); err != nil {
+		return err
 	}
-	sockets, err := d.listenOn(u.Addr)
+	sockets, err := m.listenOn(to.Addr)
 	if err != nil {
-		d.complain(err)
-		return nil
+		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), moveTime)
 	defer cancel()
-	if err := d.node.Move(ctx, u.PublicAddr, u.Addr); err != nil {
+	if err := m.node.Move(ctx, to.PublicAddr, to.Addr); err != nil {
 		closeSockets(sockets)
-		if !errors.Is(err, peers.ErrNotRunning) { // not yet: it is tried again
-			d.complain(err)
-		}
+		return err
+	}
+	closeSockets(m.sockets)
+	m.sockets = sockets
+	return nil
+}
+
+// Moved puts the data plane on the new sockets.
+func (m mover) Moved() error {
+	if m.plane == nil {
 		return nil
 	}
-	d.log.Warn("moved to another underlay address", "was", d.underlay, "is", u, "reason", why)
-	if !l.home.Addr.IsValid() {
-		l.home = d.underlay
+	lease, network := m.plane.lease, m.plane.network
+	m.closePlane()
+	p, err := m.openPlane(lease, network)
+	if err != nil {
+		return err
 	}
-	l.trouble, l.tries, l.tryAt = "", 0, time.Now().Add(trialPause)
-	l.count(time.Now())
-	l.unproven = true
-	l.answer.since = time.Time{} // members are still to be met there
-	d.settleDown(u)
-	d.reportUnderlay(true, nil)
-	closeSockets(d.sockets)
-	d.sockets = sockets
-	return d.renewPlane()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.plane = p
+	return nil
 }
+
+// AddressBack makes the data plane that was postponed.
+func (m mover) AddressBack() error { return m.update() }
 
 // checkPlace asks of a new address what is asked at the start.
 func (d *daemon) checkPlace(u underlay.Underlay) error {
@@ -59,23 +69,6 @@ func (d *daemon) checkPlace(u underlay.Underlay) error {
 	return nil
 }
 
-// renewPlane puts the data plane on the new sockets.
-func (d *daemon) renewPlane() error {
-	if d.plane == nil {
-		return nil
-	}
-	lease, network := d.plane.lease, d.plane.network
-	d.closePlane()
-	p, err := d.openPlane(lease, network)
-	if err != nil {
-		return err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.plane = p
-	return nil
-}
-
 // postpone takes the error of a data plane that could not be made. While the
 // host does not have the underlay address, no socket can be bound to it: the
 // plane is made when the address is back. Any other error is final.
@@ -83,8 +76,12 @@ func (d *daemon) postpone(err error) error {
 	if !errors.Is(err, syscall.EADDRNOTAVAIL) {
 		return err
 	}
-	d.lookout.planeDue = true
-	d.lookout.rearm(lookAgain)
-	d.complain(err)
+	d.watch.Await(err)
 	return nil
+}
+
+func closeSockets(sockets []*encap.Conn) {
+	for _, s := range sockets {
+		_ = s.Close() // of a plane that was never made; nothing was sent
+	}
 }

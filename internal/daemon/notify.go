@@ -2,14 +2,11 @@ package daemon
 
 import (
 	"strings"
-	"unicode"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
-)
 
-// maxStatus is how much of a line goes to the service manager, in bytes. It
-// shows the beginning only.
-const maxStatus = 500
+	"flanneld/internal/problem"
+)
 
 // notifier talks to the service manager that started the daemon, if one did
 // (sd_notify(3)). Used by one goroutine.
@@ -22,7 +19,7 @@ type notifier struct{ last string }
 func (n *notifier) send(assignments ...string) {
 	lines := make([]string, len(assignments))
 	for i, a := range assignments {
-		lines[i] = printable(a)
+		lines[i] = problem.OneLine(a)
 	}
 	state := strings.Join(lines, "\n")
 	if state == n.last {
@@ -30,19 +27,4 @@ func (n *notifier) send(assignments ...string) {
 	}
 	n.last = state
 	_, _ = sd.SdNotify(false, state)
-}
-
-// printable makes one line of at most maxStatus bytes of any text: what is not
-// printable, or no text at all, becomes a blank.
-func printable(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, text)
-	if len(text) <= maxStatus {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxStatus], "")
 }

@@ -15,7 +15,7 @@ const partOverlap = "overlap"
 // checkNetwork decides whether peers may use a network, before it does. lease
 // is what this node held in it when it stopped, zero where it held none.
 func (d *daemon) checkNetwork(network, lease netip.Prefix) error {
-	if err := d.place().Outside(network); err != nil {
+	if err := d.watch.Here().Outside(network); err != nil {
 		return err
 	}
 	found, held, err := d.overlaps(network, lease)

@@ -7,8 +7,12 @@ import (
 
 	"flanneld/internal/config"
 	"flanneld/internal/host/underlay"
+	"flanneld/internal/plan/plantest"
 	"flanneld/internal/problem"
 )
+
+// network is the overlay network of the tests.
+var network = plantest.Network
 
 func TestOverlapsAreJudgedByWhatDependsOnThem(t *testing.T) {
 	wider := underlay.Overlap{What: "the route to 10.0.0.0/8 (eth0) on this host", Remedy: "remove that route", Shadowed: true}

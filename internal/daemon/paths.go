@@ -172,7 +172,7 @@ func (d *daemon) reportPaths(p *probe.Prober) {
 		troubles = append(troubles, t)
 	}
 	d.troubled.Store(len(troubles) > 0)
-	d.problems.Report("path", pathProblems(troubles, len(results), d.place().Addr, d.cfg.Port, d.mtu)...)
+	d.problems.Report("path", pathProblems(troubles, len(results), d.watch.Here().Addr, d.cfg.Port, d.mtu)...)
 }
 
 // pathsNamed is how many data paths are named one by one.

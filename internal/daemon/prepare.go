@@ -17,6 +17,7 @@ import (
 	"flanneld/internal/host/privilege"
 	"flanneld/internal/host/rundir"
 	"flanneld/internal/host/underlay"
+	"flanneld/internal/underlaywatch"
 	"flanneld/peers"
 	"flanneld/tun"
 )
@@ -98,7 +99,7 @@ func (d *daemon) chooseUnderlay(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.underlay, d.loopback = u, u.Addr.IsLoopback()
+	d.loopback = u.Addr.IsLoopback()
 	d.mtu = encap.Payload(u.MTU, u.Addr)
 	if d.cfg.MTU > d.mtu {
 		return fmt.Errorf("--mtu %d: more than fits into one datagram on %s (MTU %d): give at most %d", d.cfg.MTU, u.Interface, u.MTU, d.mtu)
@@ -110,6 +111,9 @@ func (d *daemon) chooseUnderlay(ctx context.Context) error {
 	if err := d.checkExposure(u); err != nil {
 		return err
 	}
+	d.watch = underlaywatch.New(underlaywatch.Config{
+		Options: d.underlayOptions(), Here: u, MTU: d.mtu, Seeds: d.cfg.Join, Mover: mover{d}, Problems: d.problems, Log: d.log,
+	})
 	d.log.Info("underlay chosen", "underlay", u, "mtu", d.mtu)
 	if err := d.skipSelf(u); err != nil {
 		return err
@@ -153,7 +157,7 @@ func (d *daemon) peersConfig() peers.Config {
 	c := d.cfg
 	p := peers.Config{
 		StateDir: c.StateDir, Network: c.Network, SubnetLen: c.SubnetLen, SubnetMin: c.SubnetMin, SubnetMax: c.SubnetMax,
-		Subnet: c.Subnet, Join: c.Join, Advertise: d.underlay.PublicAddr, Bind: d.underlay.Addr,
+		Subnet: c.Subnet, Join: c.Join, Advertise: d.watch.Here().PublicAddr, Bind: d.watch.Here().Addr,
 		GossipPort: c.GossipPort, DataPort: c.Port, Name: nodeName(c.NodeName), MTU: d.mtu, LeaseTTL: c.LeaseTTL,
 		KeyFile: c.KeyFile, CheckNetwork: d.checkNetwork, Logger: d.log,
 		InUse: d.containersUseLease, Prefer: d.preferred(),
@@ -209,7 +213,7 @@ func (d *daemon) leaseOnDisk() netip.Prefix {
 }
 
 // listen binds the data sockets.
-func (d *daemon) listen() ([]*encap.Conn, error) { return d.listenOn(d.underlay.Addr) }
+func (d *daemon) listen() ([]*encap.Conn, error) { return d.listenOn(d.watch.Here().Addr) }
 
 // socketConfig is how the data sockets are opened, and so which lanes there are.
 func (d *daemon) socketConfig() encap.Config {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"flanneld/internal/plan"
+	"flanneld/internal/plan/plantest"
 	"flanneld/peers"
 	"flanneld/route"
 )
@@ -19,34 +20,34 @@ func TestPeerObjectsOutliveChangesOfRoutes(t *testing.T) {
 		}
 		return r.peer("b")
 	}
-	moved := node("b", peers.Alive, 2)
+	moved := plantest.Node("b", peers.Alive, 2)
 	moved.Endpoint = netip.MustParseAddrPort("192.0.2.77:9")
-	first := store(self(peers.Confirmed, node("b", peers.Alive, 2)))
+	first := store(plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2)))
 	if first == nil {
 		t.Fatal("no peer object")
 	}
-	if store(self(peers.Confirmed, node("b", peers.Dead, 2))) != first || store(self(peers.Confirmed, moved)) != first {
+	if store(plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Dead, 2))) != first || store(plantest.Snapshot(peers.Confirmed, moved)) != first {
 		t.Error("another object for the same node")
 	}
 	if first.Endpoint() != moved.Endpoint {
 		t.Errorf("endpoint %v", first.Endpoint())
 	}
-	if store(self(peers.Confirmed, node("b", peers.Left, 2))) != first {
+	if store(plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Left, 2))) != first {
 		t.Error("given up while the node is still in the table")
 	}
-	renamed := node("b", peers.Alive, 2)
+	renamed := plantest.Node("b", peers.Alive, 2)
 	renamed.Name = "another"
-	if p := store(self(peers.Confirmed, renamed)); p == first || p.Name() != "another" {
+	if p := store(plantest.Snapshot(peers.Confirmed, renamed)); p == first || p.Name() != "another" {
 		t.Errorf("a renamed node has %v", p.Name())
 	}
-	if store(self(peers.Confirmed)) != nil || len(r.tooLarge()) != 0 {
+	if store(plantest.Snapshot(peers.Confirmed)) != nil || len(r.tooLarge()) != 0 {
 		t.Error("kept an object of a node that is in no table any more")
 	}
 }
 
 func TestALookupKnowsItsPlan(t *testing.T) {
 	r := newRouting()
-	s := self(peers.Confirmed, node("b", peers.Alive, 2))
+	s := plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2))
 	if err := r.store(plan.Make(plan.Input{Snapshot: s}), s, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,7 @@ func TestNotesAreLoggedOnce(t *testing.T) {
 	r := newRouting()
 	var text strings.Builder
 	log := slog.New(slog.NewTextHandler(&text, nil))
-	s := self(peers.Confirmed)
+	s := plantest.Snapshot(peers.Confirmed)
 	notes := map[string]plan.Note{
 		"b": {Text: "endpoint is wrong"}, "c": {Text: plan.FromDisk, Expected: true}, "d": {Text: "routed as static peer x", Expected: true},
 	}

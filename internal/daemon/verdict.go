@@ -8,6 +8,7 @@ import (
 
 	"flanneld/internal/control"
 	"flanneld/internal/problem"
+	"flanneld/internal/underlaywatch"
 	"flanneld/peers"
 )
 
@@ -21,7 +22,7 @@ func rank(p control.Problem) int {
 	switch p.Part {
 	case "lease":
 		return 0
-	case "conflict", partUnderlay, "device", "forwarding", partBridge, "route", "rules", "firewall":
+	case "conflict", underlaywatch.Part, "device", "forwarding", partBridge, "route", "rules", "firewall":
 		return 1
 	}
 	if slices.Contains(effects, p.Part) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"flanneld/internal/control"
+	"flanneld/internal/plan/plantest"
 	"flanneld/internal/probe"
 	"flanneld/internal/problem"
 	"flanneld/peers"
@@ -100,9 +101,9 @@ func TestAClaimThatWaitsForTheDeadNamesThemByID(t *testing.T) {
 
 // A host that was installed anew has dead nodes of its own name.
 func TestDeadNamesakesAreToldApart(t *testing.T) {
-	dead, twin, other := node("b", peers.Dead, 2), node("c", peers.Alive, 3), node("d", peers.Dead, 4)
+	dead, twin, other := plantest.Node("b", peers.Dead, 2), plantest.Node("c", peers.Alive, 3), plantest.Node("d", peers.Dead, 4)
 	twin.Name = dead.Name
-	got := namesakes(self(peers.Confirmed, dead, twin, other))
+	got := namesakes(plantest.Snapshot(peers.Confirmed, dead, twin, other))
 	if len(got) != 1 || !strings.Contains(got["b"], "flanneld forget b") {
 		t.Errorf("got %v", got)
 	}

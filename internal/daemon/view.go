@@ -23,7 +23,7 @@ import (
 
 // Status describes this node.
 func (d *daemon) Status() control.Status {
-	s, u := d.node.Snapshot(), d.place()
+	s, u := d.node.Snapshot(), d.watch.Here()
 	out := control.Status{
 		Version: d.version, PID: os.Getpid(), Uptime: control.SecondsOf(time.Since(d.started)),
 		Node: control.NodeName{ID: s.Self.ID, Name: s.Self.Name},

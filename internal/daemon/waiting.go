@@ -7,10 +7,8 @@ import (
 
 	"flanneld/internal/host/underlay"
 	"flanneld/internal/problem"
+	"flanneld/internal/underlaywatch"
 )
-
-// partUnderlay reports about the address other nodes reach this one at.
-const partUnderlay = "underlay"
 
 // awaitUnderlay finds the underlay. What time may mend is waited for as long as
 // it takes: at boot, addresses and routes come when the network's own programs
@@ -38,13 +36,13 @@ func (d *daemon) awaitUnderlay(ctx context.Context) (underlay.Underlay, error) {
 		case <-ctx.Done():
 			return u, ctx.Err()
 		case <-changes:
-			pause(ctx, lookAfterChange) // one look at several changes
-		case <-time.After(lookAgain):
+			pause(ctx, underlaywatch.AfterChange) // one look at several changes
+		case <-time.After(underlaywatch.Again):
 		}
 		u, err = underlay.Choose(d.underlayOptions())
 	}
 	if err == nil {
-		d.problems.Report(partUnderlay)
+		d.problems.Report(underlaywatch.Part)
 		d.log.Info("the underlay is there", "after", time.Since(started).Round(time.Millisecond))
 	}
 	return u, err
@@ -56,13 +54,13 @@ func (d *daemon) waitFor(room *waitingRoom, reason error) {
 	text := "waiting for the underlay: " + oneLine(reason)
 	d.notify.send("STATUS=" + text)
 	room.say(text)
-	d.problems.Report(partUnderlay, problem.Problem{
+	d.problems.Report(underlaywatch.Part, problem.Problem{
 		Text:   "the underlay is not there yet: " + oneLine(reason),
 		Advice: "bring up the interface, its address and a route, or name another with --iface",
 	})
 }
 
-func oneLine(err error) string { return printable(err.Error()) }
+func oneLine(err error) string { return problem.OneLine(err.Error()) }
 
 // pause waits for d, or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {

@@ -10,30 +10,10 @@ import (
 	"testing"
 
 	"flanneld/internal/config"
+	"flanneld/internal/plan/plantest"
 	"flanneld/peers"
 	"flanneld/route"
 )
-
-var network = netip.MustParsePrefix("10.244.0.0/16")
-
-// node makes a node table line: node("b", peers.Alive, 2) has 10.244.2.0/24 and
-// 192.0.2.2:8285.
-func node(id string, state peers.State, n byte) peers.NodeInfo {
-	return peers.NodeInfo{
-		ID: id, Name: "host-" + id, State: state, MTU: 1472,
-		Lease:    peers.Lease{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, n, 0}), 24)},
-		Endpoint: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, n}), 8285),
-	}
-}
-
-// snapshot is what the node with 10.244.1.0/24 and 192.0.2.1:8285 knows.
-func snapshot(lease peers.LeaseState, others ...peers.NodeInfo) *peers.Snapshot {
-	me := node("a", peers.Alive, 1)
-	me.Self = true
-	return &peers.Snapshot{
-		Network: peers.Network{Prefix: network}, Self: me, Lease: lease, Nodes: append([]peers.NodeInfo{me}, others...),
-	}
-}
 
 func with(n peers.NodeInfo, change func(*peers.NodeInfo)) peers.NodeInfo {
 	change(&n)
@@ -75,7 +55,7 @@ func brief(p Plan) []string {
 const own = "10.244.1.0/24 local"
 
 func TestRoutesFollowTheNodeTable(t *testing.T) {
-	conflicting := snapshot(peers.Confirmed, node("b", peers.Alive, 2), with(node("c", peers.Alive, 2), endpoint("192.0.2.3:8285")))
+	conflicting := plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2), with(plantest.Node("c", peers.Alive, 2), endpoint("192.0.2.3:8285")))
 	conflicting.Conflicts = []peers.Conflict{{Prefix: netip.MustParsePrefix("10.244.2.0/24"), Winner: "c", Loser: "b"}}
 	for _, c := range []struct {
 		name  string
@@ -84,23 +64,23 @@ func TestRoutesFollowTheNodeTable(t *testing.T) {
 		noted []string // node IDs
 	}{
 		{"nothing is known", &peers.Snapshot{}, nil, nil},
-		{"alone", snapshot(peers.Confirmed), []string{own}, nil},
-		{"the own lease is not confirmed yet", snapshot(peers.Announcing, node("b", peers.Alive, 2)), []string{"10.244.2.0/24 via host-b 192.0.2.2:8285"}, nil},
-		{"the own lease is lost", snapshot(peers.Lost), nil, nil},
-		{"alive, suspect, dead, left", snapshot(peers.Confirmed, node("b", peers.Alive, 2), node("c", peers.Suspect, 3), node("d", peers.Dead, 4), node("e", peers.Left, 5)),
+		{"alone", plantest.Snapshot(peers.Confirmed), []string{own}, nil},
+		{"the own lease is not confirmed yet", plantest.Snapshot(peers.Announcing, plantest.Node("b", peers.Alive, 2)), []string{"10.244.2.0/24 via host-b 192.0.2.2:8285"}, nil},
+		{"the own lease is lost", plantest.Snapshot(peers.Lost), nil, nil},
+		{"alive, suspect, dead, left", plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2), plantest.Node("c", peers.Suspect, 3), plantest.Node("d", peers.Dead, 4), plantest.Node("e", peers.Left, 5)),
 			[]string{own, "10.244.2.0/24 via host-b 192.0.2.2:8285", "10.244.3.0/24 via host-c 192.0.2.3:8285", "10.244.4.0/24 unreachable host-d"}, nil},
-		{"without a lease", snapshot(peers.Confirmed, with(node("b", peers.Alive, 2), func(n *peers.NodeInfo) { n.Lease = peers.Lease{} })), []string{own}, nil},
+		{"without a lease", plantest.Snapshot(peers.Confirmed, with(plantest.Node("b", peers.Alive, 2), func(n *peers.NodeInfo) { n.Lease = peers.Lease{} })), []string{own}, nil},
 		{"the loser of a conflict is not routed", conflicting, []string{own, "10.244.2.0/24 via host-c 192.0.2.3:8285"}, nil},
-		{"two claim a subnet before a conflict is reported", snapshot(peers.Confirmed, node("b", peers.Alive, 2), with(node("c", peers.Alive, 2), endpoint("192.0.2.3:8285"))),
+		{"two claim a subnet before a conflict is reported", plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2), with(plantest.Node("c", peers.Alive, 2), endpoint("192.0.2.3:8285"))),
 			[]string{own, "10.244.2.0/24 via host-b 192.0.2.2:8285"}, []string{"c"}},
-		{"endpoint in the overlay", snapshot(peers.Confirmed, with(node("b", peers.Alive, 2), endpoint("10.244.9.9:8285"))), []string{own, "10.244.2.0/24 unreachable host-b"}, []string{"b"}},
-		{"endpoint on loopback", snapshot(peers.Confirmed, with(node("b", peers.Alive, 2), endpoint("127.0.0.1:8285"))), []string{own, "10.244.2.0/24 unreachable host-b"}, []string{"b"}},
-		{"endpoint multicast", snapshot(peers.Confirmed, with(node("b", peers.Alive, 2), endpoint("224.0.0.1:8285"))), []string{own, "10.244.2.0/24 unreachable host-b"}, []string{"b"}},
-		{"endpoint broadcast", snapshot(peers.Confirmed, with(node("b", peers.Alive, 2), endpoint("255.255.255.255:8285"))), []string{own, "10.244.2.0/24 unreachable host-b"}, []string{"b"}},
-		{"endpoint unspecified", snapshot(peers.Confirmed, with(node("b", peers.Alive, 2), endpoint("0.0.0.0:8285"))), []string{own, "10.244.2.0/24 unreachable host-b"}, []string{"b"}},
-		{"endpoint without a port", snapshot(peers.Confirmed, with(node("b", peers.Alive, 2), endpoint("192.0.2.2:0"))), []string{own, "10.244.2.0/24 unreachable host-b"}, []string{"b"}},
-		{"endpoint is ours", snapshot(peers.Confirmed, with(node("b", peers.Alive, 2), endpoint("192.0.2.1:8285"))), []string{own, "10.244.2.0/24 unreachable host-b"}, []string{"b"}},
-		{"another port on our address", snapshot(peers.Confirmed, with(node("b", peers.Alive, 2), endpoint("192.0.2.1:9"))), []string{own, "10.244.2.0/24 via host-b 192.0.2.1:9"}, nil},
+		{"endpoint in the overlay", plantest.Snapshot(peers.Confirmed, with(plantest.Node("b", peers.Alive, 2), endpoint("10.244.9.9:8285"))), []string{own, "10.244.2.0/24 unreachable host-b"}, []string{"b"}},
+		{"endpoint on loopback", plantest.Snapshot(peers.Confirmed, with(plantest.Node("b", peers.Alive, 2), endpoint("127.0.0.1:8285"))), []string{own, "10.244.2.0/24 unreachable host-b"}, []string{"b"}},
+		{"endpoint multicast", plantest.Snapshot(peers.Confirmed, with(plantest.Node("b", peers.Alive, 2), endpoint("224.0.0.1:8285"))), []string{own, "10.244.2.0/24 unreachable host-b"}, []string{"b"}},
+		{"endpoint broadcast", plantest.Snapshot(peers.Confirmed, with(plantest.Node("b", peers.Alive, 2), endpoint("255.255.255.255:8285"))), []string{own, "10.244.2.0/24 unreachable host-b"}, []string{"b"}},
+		{"endpoint unspecified", plantest.Snapshot(peers.Confirmed, with(plantest.Node("b", peers.Alive, 2), endpoint("0.0.0.0:8285"))), []string{own, "10.244.2.0/24 unreachable host-b"}, []string{"b"}},
+		{"endpoint without a port", plantest.Snapshot(peers.Confirmed, with(plantest.Node("b", peers.Alive, 2), endpoint("192.0.2.2:0"))), []string{own, "10.244.2.0/24 unreachable host-b"}, []string{"b"}},
+		{"endpoint is ours", plantest.Snapshot(peers.Confirmed, with(plantest.Node("b", peers.Alive, 2), endpoint("192.0.2.1:8285"))), []string{own, "10.244.2.0/24 unreachable host-b"}, []string{"b"}},
+		{"another port on our address", plantest.Snapshot(peers.Confirmed, with(plantest.Node("b", peers.Alive, 2), endpoint("192.0.2.1:9"))), []string{own, "10.244.2.0/24 via host-b 192.0.2.1:9"}, nil},
 	} {
 		p := Make(Input{Snapshot: c.s})
 		if got := brief(p); !reflect.DeepEqual(got, c.want) {
@@ -120,8 +100,8 @@ func TestRoutesFollowTheNodeTable(t *testing.T) {
 // Every route says how packets travel, and why.
 func TestARouteSaysItsPathAndReason(t *testing.T) {
 	p := Make(Input{
-		Snapshot: snapshot(peers.Confirmed, node("b", peers.Alive, 2), node("c", peers.Dead, 3),
-			with(node("d", peers.Suspect, 4), endpoint("127.0.0.1:1")), node("e", peers.Dead, 5)),
+		Snapshot: plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2), plantest.Node("c", peers.Dead, 3),
+			with(plantest.Node("d", peers.Suspect, 4), endpoint("127.0.0.1:1")), plantest.Node("e", peers.Dead, 5)),
 		Static: static(t, "10.244.9.0/24=192.0.2.9:8285"),
 		Unseen: func(id string) bool { return id == "e" },
 	})
@@ -148,7 +128,7 @@ func TestARouteSaysItsPathAndReason(t *testing.T) {
 }
 
 func TestEndpointsOnLoopbackAreFineWhenTheUnderlayIs(t *testing.T) {
-	s := snapshot(peers.Confirmed, with(node("b", peers.Alive, 2), endpoint("127.0.0.2:8285")))
+	s := plantest.Snapshot(peers.Confirmed, with(plantest.Node("b", peers.Alive, 2), endpoint("127.0.0.2:8285")))
 	p := Make(Input{Snapshot: s, Loopback: true})
 	if len(p.Routes) != 2 || p.Routes[1].Kind != route.Via || len(p.Notes) != 0 {
 		t.Errorf("got %v, %v", brief(p), p.Notes)
@@ -158,7 +138,7 @@ func TestEndpointsOnLoopbackAreFineWhenTheUnderlayIs(t *testing.T) {
 func TestStaticPeersAreRoutedUnlessANodeHoldsTheirAddresses(t *testing.T) {
 	list := static(t, "10.244.9.0/24=192.0.2.9:8285", "10.244.2.128/25=192.0.2.8:8285")
 	free, held := list[0], list[1]
-	p := Make(Input{Snapshot: snapshot(peers.Confirmed, node("b", peers.Dead, 2)), Static: list})
+	p := Make(Input{Snapshot: plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Dead, 2)), Static: list})
 	want := []string{own, "10.244.2.0/24 unreachable host-b", "10.244.9.0/24 via 192.0.2.9 192.0.2.9:8285"}
 	if got := brief(p); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
@@ -167,14 +147,14 @@ func TestStaticPeersAreRoutedUnlessANodeHoldsTheirAddresses(t *testing.T) {
 		t.Errorf("notes: %v", p.Notes)
 	}
 	// The node has gone: the static peer has its addresses.
-	p = Make(Input{Snapshot: snapshot(peers.Confirmed), Static: list[1:]})
+	p = Make(Input{Snapshot: plantest.Snapshot(peers.Confirmed), Static: list[1:]})
 	if len(p.Routes) != 2 || p.Routes[1].Kind != route.Via || len(p.Notes) != 0 {
 		t.Errorf("got %v, %v", brief(p), p.Notes)
 	}
 }
 
 func TestAStaticPeerWithoutAUsableEndpointIsNotRouted(t *testing.T) {
-	p := Make(Input{Snapshot: snapshot(peers.Confirmed), Static: static(t, "10.244.9.0/24=10.244.1.9:8285")})
+	p := Make(Input{Snapshot: plantest.Snapshot(peers.Confirmed), Static: static(t, "10.244.9.0/24=10.244.1.9:8285")})
 	if len(p.Routes) != 1 || !strings.Contains(p.Notes["10.244.9.0/24=10.244.1.9:8285"].Text, "inside the network") {
 		t.Errorf("got %v, %v", brief(p), p.Notes)
 	}
@@ -191,7 +171,7 @@ func TestAStaticPeerGivesWayToItsHostWhileThatIsALiveMember(t *testing.T) {
 	}{
 		{peers.Alive, asNode}, {peers.Suspect, asNode}, {peers.Dead, asStatic}, {peers.Left, asStatic},
 	} {
-		p := Make(Input{Snapshot: snapshot(peers.Confirmed, node("b", c.state, 2)), Static: list})
+		p := Make(Input{Snapshot: plantest.Snapshot(peers.Confirmed, plantest.Node("b", c.state, 2)), Static: list})
 		for id, note := range p.Notes {
 			if !note.Expected {
 				t.Errorf("%s: note on %s: %q, want one of a move", c.state, id, note.Text)
@@ -202,14 +182,14 @@ func TestAStaticPeerGivesWayToItsHostWhileThatIsALiveMember(t *testing.T) {
 		}
 	}
 	// Another node's dead holder is not the static peer.
-	p := Make(Input{Snapshot: snapshot(peers.Confirmed, with(node("b", peers.Dead, 2), endpoint("192.0.2.3:8285"))), Static: list})
+	p := Make(Input{Snapshot: plantest.Snapshot(peers.Confirmed, with(plantest.Node("b", peers.Dead, 2), endpoint("192.0.2.3:8285"))), Static: list})
 	if got := brief(p); !reflect.DeepEqual(got, []string{own, "10.244.2.0/24 unreachable host-b"}) {
 		t.Errorf("got %v", got)
 	}
 }
 
 func TestAPrefixCutsOffTheRoutesThatItHasAddressesOf(t *testing.T) {
-	p := Make(Input{Snapshot: snapshot(peers.Confirmed, node("b", peers.Alive, 2), node("c", peers.Dead, 200))})
+	p := Make(Input{Snapshot: plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2), plantest.Node("c", peers.Dead, 200))})
 	for prefix, want := range map[string]string{
 		"10.244.0.0/16": "b c", "10.244.128.0/17": "c", "10.244.2.7/32": "b", "10.244.3.0/24": "", "10.244.1.0/25": "",
 	} {
@@ -225,10 +205,10 @@ func TestAPrefixCutsOffTheRoutesThatItHasAddressesOf(t *testing.T) {
 
 // anyInput makes an input with every kind of trouble in it.
 func anyInput(random *rand.Rand) Input {
-	s := snapshot(peers.LeaseState(random.IntN(6)))
+	s := plantest.Snapshot(peers.LeaseState(random.IntN(6)))
 	unseen := map[string]bool{}
 	for i := range random.IntN(30) {
-		n := node(fmt.Sprintf("n%02d", i), peers.State(random.IntN(4)), byte(2+random.IntN(25)))
+		n := plantest.Node(fmt.Sprintf("n%02d", i), peers.State(random.IntN(4)), byte(2+random.IntN(25)))
 		switch random.IntN(8) {
 		case 0:
 			n.Endpoint = netip.AddrPort{}

@@ -3,6 +3,7 @@ package plan
 import (
 	"testing"
 
+	"flanneld/internal/plan/plantest"
 	"flanneld/peers"
 	"flanneld/route"
 )
@@ -11,7 +12,7 @@ import (
 // the first node, and a little longer.
 func TestNodesOnDiskAreRoutedUntilGossipKnowsBetter(t *testing.T) {
 	var seen Seen
-	b, c := node("b", peers.Dead, 2), node("c", peers.Dead, 3)
+	b, c := plantest.Node("b", peers.Dead, 2), plantest.Node("c", peers.Dead, 3)
 	for _, step := range []struct {
 		name    string
 		b       peers.State
@@ -28,7 +29,7 @@ func TestNodesOnDiskAreRoutedUntilGossipKnowsBetter(t *testing.T) {
 		{"the time is over", peers.Dead, true, false, route.Unreachable, route.Unreachable, false},
 	} {
 		b.State = step.b
-		s := snapshot(peers.Confirmed, b, c)
+		s := plantest.Snapshot(peers.Confirmed, b, c)
 		if step.closed {
 			seen.Close()
 		}
@@ -50,7 +51,7 @@ func TestNodesOnDiskAreRoutedUntilGossipKnowsBetter(t *testing.T) {
 
 func TestThisNodeAndTheDeadAreNotSeen(t *testing.T) {
 	var seen Seen
-	if seen.Add(snapshot(peers.Confirmed, node("b", peers.Dead, 2), node("c", peers.Left, 3))) {
+	if seen.Add(plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Dead, 2), plantest.Node("c", peers.Left, 3))) {
 		t.Error("the time to see others runs before one was seen")
 	}
 	if !seen.Unseen("a") || !seen.Unseen("b") || !seen.Unseen("c") {

@@ -1,0 +1,41 @@
+package daemon
+
+import (
+	"strings"
+
+	"flanneld/internal/host/bridge"
+	"flanneld/internal/problem"
+)
+
+// partBridge reports bridges of containers that are not in the lease.
+const partBridge = "bridge"
+
+// reportBridges says which bridge has a subnet of the network that is not this
+// node's lease.
+func (d *daemon) reportBridges() {
+	p := d.plane
+	if p == nil {
+		return
+	}
+	found, err := bridge.List()
+	if err != nil {
+		return
+	}
+	stray := bridge.Stray(found, p.network, p.lease)
+	if stray == "" {
+		d.problems.Report(partBridge)
+		return
+	}
+	text, _, _ := strings.Cut(stray, ": ")
+	d.problems.Report(partBridge, problem.Problem{Text: text, Advice: d.strayAdvice(text)})
+}
+
+// strayAdvice says how a bridge gets a subnet of the lease. dockerd with
+// live-restore keeps docker0's old one as long as containers run.
+func (d *daemon) strayAdvice(stray string) string {
+	if strings.HasPrefix(stray, bridge.Docker+" ") {
+		return "stop its containers, then restart dockerd with the options in " + d.cfg.DockerPath() +
+			": docker stop $(docker ps -q); systemctl restart docker"
+	}
+	return "remove that network and make it again with a subnet in the lease, or outside the network"
+}
