@@ -47,10 +47,10 @@ func (c *Core) proven(m record.Ask) bool {
 // isCrowded reports whether a new lease for a node would be one too many, and
 // why.
 func (c *Core) isCrowded(m record.Ask) (reason string, crowded bool) {
-	if c.promiseFor(m.Slot).answers(m) {
+	if c.ledger.of(m.Slot).answers(m) {
 		return "", false
 	}
-	if c.unsettled(m) >= maxUnsettled {
+	if c.ledger.unsettledBut(m.Slot, m.From) >= maxUnsettled {
 		return "earlier claims of this node are not settled yet", true
 	}
 	if c.table.HeldBy(m.From) != nil {
@@ -67,18 +67,6 @@ func (c *Core) isCrowded(m record.Ask) (reason string, crowded bool) {
 	return "", false
 }
 
-// unsettled counts the promises to an asker, for other slots than the present
-// one, whose outcome is open.
-func (c *Core) unsettled(m record.Ask) int {
-	n := 0
-	for _, p := range c.vault.Promises {
-		if p.Claimant == m.From && p.Slot != m.Slot && !c.settled(p) {
-			n++
-		}
-	}
-	return n
-}
-
 // leasesAt counts the leases and promises of nodes at an address, but for one.
 func (c *Core) leasesAt(at netip.Addr, but record.NodeID) int {
 	nodes := map[record.NodeID]bool{}
@@ -87,10 +75,6 @@ func (c *Core) leasesAt(at netip.Addr, but record.NodeID) int {
 			nodes[id] = true
 		}
 	}
-	for i := range c.vault.Promises {
-		if id := c.vault.Promises[i].Claimant; !id.IsZero() && id != but && c.addressOf(id) == at {
-			nodes[id] = true
-		}
-	}
+	c.ledger.claimantsAt(at, but, c.addressOf, nodes)
 	return len(nodes)
 }

@@ -50,7 +50,7 @@ func (c *Core) rank(s record.Slot) int {
 // claimable reports whether a slot may be asked for: not reserved, not just
 // refused, and promised by ourselves to nobody.
 func (c *Core) claimable(s record.Slot) bool {
-	p := c.promiseFor(s)
+	p := c.ledger.of(s)
 	return !c.reserved(s) && c.claim.avoid[s] <= c.now && (p == nil || p.Claimant.IsZero() || p.Claimant == c.id)
 }
 

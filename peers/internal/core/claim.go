@@ -186,7 +186,7 @@ func (c *Core) tryClaim() {
 			c.effects.Fatal = fmt.Errorf("%w: --subnet %s is held by node %s", ErrSubnetHeld, c.cfg.Pin, c.describe(l.Rec.Holder))
 			return
 		}
-		if p := c.promiseFor(slot); p != nil && !p.Claimant.IsZero() {
+		if p := c.ledger.of(slot); p.isOpen() {
 			c.retryLater() // another claimant was here first; let it finish
 			return
 		}

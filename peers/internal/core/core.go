@@ -54,9 +54,10 @@ type Core struct {
 	tickedAt Time
 	vault    vault
 	prepared record.Network // to be founded; see prepareNetwork
-	table    *record.Table  // nil while in no network
-	former   record.State   // of the network that the last start left; zero: it did not
-	version  uint64         // of our own node record
+	ledger   ledger
+	table    *record.Table // nil while in no network
+	former   record.State  // of the network that the last start left; zero: it did not
+	version  uint64        // of our own node record
 	members  map[record.NodeID]*member
 
 	memberChanges uint64 // grows with every change of members
@@ -107,8 +108,9 @@ func New(cfg Config, encodedVault, encodedTable []byte) (*Core, error) {
 		members:  map[record.NodeID]*member{},
 		leased:   map[record.Slot]Time{},
 		joinedAt: -1,
-		sync:     syncState{promisedAt: map[record.Slot]Time{}, served: map[record.NodeID]*tokens{}},
+		sync:     syncState{served: map[record.NodeID]*tokens{}},
 	}
+	c.ledger = newLedger(c)
 	if c.cfg.signer == nil {
 		c.cfg.signer = record.Ed25519{}
 	}
@@ -128,6 +130,7 @@ func New(cfg Config, encodedVault, encodedTable []byte) (*Core, error) {
 		c.vault = v
 	}
 	c.cfg.Reserved = slices.Clone(cfg.Reserved)
+	c.ledger.promises = c.vault.Promises
 	if c.vault.Network.Prefix.IsValid() || c.vault.Format != vaultFormat {
 		c.upgradeVault()
 	}
@@ -181,7 +184,7 @@ func (c *Core) enterKnownNetwork(encodedTable []byte) (err error) {
 			return fmt.Errorf("core: vault: lease: %w", err)
 		}
 	}
-	c.recallLeases()
+	c.ledger.loadLeases(c.vault.Leases, c.id)
 	return nil
 }
 
@@ -306,9 +309,13 @@ func (c *Core) Tick(now Time) {
 	c.endAmnesia()
 	c.reclaim()
 	c.driveAffirming()
-	c.expirePromises()
+	for range c.ledger.expire(c.now, c.cfg.LeaseTTL) {
+		c.save(nil)
+	}
 	c.dropWishes()
-	c.dropSettled()
+	if c.ledger.dropSettled(c.now) {
+		c.save(nil) // the same write has the leases
+	}
 	c.remindClaimants()
 	c.driveClaim()
 	c.driveSync()
@@ -397,9 +404,7 @@ const retireFor = 5 * time.Second
 func (c *Core) Retire(now Time) (owing bool) {
 	c.advance(now)
 	c.retireAt = max(c.now, 1)
-	return c.table != nil && slices.ContainsFunc(c.vault.Promises, func(p promise) bool {
-		return !p.Claimant.IsZero() && !c.settled(p) && c.member(p.Claimant).up
-	})
+	return c.table != nil && c.ledger.isCountedOn()
 }
 
 func (c *Core) retiring() bool { return c.retireAt > 0 && c.now-c.retireAt < retireFor }
@@ -422,6 +427,7 @@ func (c *Core) Leave(now Time) {
 	// the network, and say there that its lease has ended, it has to say who else holds one.
 	slot := c.vault.Slot
 	c.vault = vault{Start: start, Endpoint: c.cfg.Endpoint, Gossip: c.cfg.Gossip, Slot: slot, Format: vaultFormat}
+	c.ledger.promises = nil
 	if l := c.table.Leases[slot]; l != nil {
 		c.vault.HandedBack, c.vault.Freed = l.Rec.Epoch, slot
 	}

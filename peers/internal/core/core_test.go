@@ -460,7 +460,7 @@ func TestAPromiseThatNobodyWaitsForIsGivenBack(t *testing.T) {
 		_ = c.Receive(now, messageFrom(w.hosts[1].identity, c, record.MsgAsk, record.Ask{Slot: 9, Epoch: 1, Ordinal: 3}))
 	})
 	w.run(2 * remindEvery)
-	if p := c.promiseFor(9); p == nil || !p.Claimant.IsZero() {
+	if p := c.ledger.of(9); p == nil || !p.Claimant.IsZero() {
 		t.Errorf("promise %v still stands", p)
 	}
 }

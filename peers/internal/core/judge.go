@@ -144,21 +144,14 @@ func (j *judge) believes(old *record.Stored[record.LeaseRecord], rec *record.Lea
 		return freed || rec.Ordinal >= old.Rec.Ordinal || len(j.standing(rec)) > 0
 	case claimant == c.id && writer == c.id && (old == nil || !c.holds(&old.Rec)): // what we said once
 		return true
-	case !freed && c.promiseFor(rec.Slot).became(rec):
+	case !freed && c.ledger.of(rec.Slot).became(rec):
 		return true
 	case old != nil && c.holds(&old.Rec):
 		return j.contests(&old.Rec, rec) && j.overrules(&old.Rec, rec, raw) || j.bothAlone(&old.Rec, rec)
 	case !freed && old != nil && rec.Granted > 0 && old.Rec.Freed == claimant: // struck out, and alive
-		return !c.isClaimed(rec.Slot, claimant)
+		return !c.ledger.isClaimed(rec.Slot, claimant, c.now)
 	}
 	return j.fills(old, rec, raw)
-}
-
-// isClaimed reports whether another node than one is about to get a slot: it
-// has this node's promise, and not for long.
-func (c *Core) isClaimed(s record.Slot, but record.NodeID) bool {
-	p := c.promiseFor(s)
-	return p != nil && !p.Claimant.IsZero() && p.Claimant != but && c.member(p.Claimant).up && c.now-c.sync.promisedAt[s] < owedAfter
 }
 
 // bothAlone reports whether two nodes have each begun without any holder: the
@@ -401,9 +394,4 @@ func (c *Core) addressOf(id record.NodeID) netip.Addr {
 		return n.Rec.Endpoint().Addr()
 	}
 	return netip.Addr{}
-}
-
-// became reports whether a lease is the one that was promised.
-func (p *promise) became(l *record.LeaseRecord) bool {
-	return p != nil && !p.Claimant.IsZero() && p.Claimant == l.Holder && p.Epoch == l.Epoch && (p.Claim == 0 || p.Claim == l.Claim && p.Ordinal == l.Ordinal)
 }

@@ -187,8 +187,8 @@ func TestAStrangersQuestionLeavesNothingBehind(t *testing.T) {
 		}
 	}
 	e := c.Effects()
-	if len(c.vault.Promises) > 0 || e.Save != nil || len(c.table.Nodes) != 1 || len(c.members) > 1 {
-		t.Errorf("%d promises, save %v, %d nodes, %d members", len(c.vault.Promises), e.Save != nil, len(c.table.Nodes), len(c.members))
+	if len(c.ledger.promises) > 0 || e.Save != nil || len(c.table.Nodes) != 1 || len(c.members) > 1 {
+		t.Errorf("%d promises, save %v, %d nodes, %d members", len(c.ledger.promises), e.Save != nil, len(c.table.Nodes), len(c.members))
 	}
 	for _, s := range e.Sends {
 		if kind, body, err := splitMessage(s.Msg); err != nil || kind != record.MsgAnswer || decoded[record.Answer](body).Verdict != record.Unproven {
@@ -240,7 +240,7 @@ func TestOneMemberKeepsOnlyAFewSlotsFromOthers(t *testing.T) {
 		})
 		w.run(10 * time.Millisecond)
 	}
-	if n := len(c.vault.Promises); n != maxUnsettled {
+	if n := len(c.ledger.promises); n != maxUnsettled {
 		t.Errorf("%d slots are promised to it, want %d", n, maxUnsettled)
 	}
 }

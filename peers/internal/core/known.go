@@ -30,18 +30,3 @@ func (c *Core) knownLeases() []promise {
 	}
 	return c.known.leases
 }
-
-// recallLeases makes promises of the leases that the last start knew of and the table does not: what is known of them is that they
-// are not to be granted to anybody else.
-func (c *Core) recallLeases() {
-	for _, l := range c.vault.Leases {
-		p := c.promiseFor(l.Slot)
-		switch {
-		case l.Claimant == c.id || c.settled(l):
-		case p != nil && p.Epoch < l.Epoch:
-			*p = l
-		case p == nil && len(c.vault.Promises) < maxPromises:
-			c.vault.Promises = append(c.vault.Promises, l)
-		}
-	}
-}

@@ -108,7 +108,7 @@ func TestALateWithdrawalDoesNotTakeBackWhatWasPromisedSince(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if p := holder.promiseFor(slot); p == nil || p.Claimant != h.id {
+	if p := holder.ledger.of(slot); p == nil || p.Claimant != h.id {
 		t.Error("the withdrawal of the first claim has taken back the promise to the second")
 	}
 }
@@ -188,8 +188,8 @@ func TestALeaseThatWasNotConfirmedIsClaimedAnewByTheNextStart(t *testing.T) {
 	w.links.cuts = nil
 	w.run(10 * time.Second)
 	elsewhere := record.NodeID{9}
-	founder.core.vault.Promises = nil // as if others decided by now
-	founder.core.setPromise(promise{Slot: slot, Epoch: 5, Claimant: elsewhere, Claim: 1})
+	founder.core.ledger.promises = nil // as if others decided by now
+	founder.core.ledger.put(promise{Slot: slot, Epoch: 5, Claimant: elsewhere, Claim: 1}, founder.core.now)
 	h.boot()
 	w.run(3 * time.Second)
 	if s, ok := h.holding(); !ok || s == slot {

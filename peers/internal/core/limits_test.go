@@ -32,7 +32,7 @@ func TestAHolderPromisesOnlySoMuch(t *testing.T) {
 		ask(i)
 	}
 	e := c.Effects()
-	if n := len(c.vault.Promises); n != maxPromises {
+	if n := len(c.ledger.promises); n != maxPromises {
 		t.Errorf("%d promises, want %d", n, maxPromises)
 	}
 	if n := len(e.Save.Vault); n > 1<<20 {

@@ -136,3 +136,14 @@ func (c *Core) dropMember(id record.NodeID) {
 		c.memberChanges++
 	}
 }
+
+// leaseOf implements outlook.
+func (c *Core) leaseOf(s record.Slot) *record.LeaseRecord {
+	if l := c.table.Leases[s]; l != nil {
+		return &l.Rec
+	}
+	return nil
+}
+
+// isUp implements outlook.
+func (c *Core) isUp(id record.NodeID) bool { return c.member(id).up }

@@ -85,11 +85,11 @@ func TestWhoLeftAndCameBackCountsAgain(t *testing.T) {
 	if owed := c.owed(); len(owed) != 0 {
 		t.Fatalf("owed %v, when nothing was promised", owed)
 	}
-	c.vault.Promises = []promise{{Slot: 200, Epoch: 1, Claimant: id, Claim: record.ClaimNumber(1, 7)}}
+	c.ledger.promises = []promise{{Slot: 200, Epoch: 1, Claimant: id, Claim: record.ClaimNumber(1, 7)}}
 	if owed := c.owed(); len(owed) != 0 {
 		t.Errorf("what was promised before the farewell counts")
 	}
-	c.vault.Promises[0].Claim = record.ClaimNumber(2, 1)
+	c.ledger.promises[0].Claim = record.ClaimNumber(2, 1)
 	if owed := c.owed(); len(owed) != 1 || owed[0] != id {
 		t.Errorf("what was promised to the next start does not count: %v", owed)
 	}

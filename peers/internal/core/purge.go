@@ -118,7 +118,7 @@ func (c *Core) fill() []Fill {
 		{"nodes", len(c.table.Nodes), record.MaxNodes},
 		{"leases", len(c.table.Leases), min(record.MaxLeases, int(c.Network().Slots())-1)},
 		{"forgotten", len(c.table.Forgets), record.MaxForgets},
-		{"promises", len(c.vault.Promises), maxPromises},
+		{"promises", len(c.ledger.promises), maxPromises},
 		{"members", len(c.members), 0},
 	}
 }

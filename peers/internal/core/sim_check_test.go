@@ -422,7 +422,7 @@ func (k *checks) keepsRoutes() {
 // keptFor reports whether somebody who runs, and whose table was lost, promises a slot to nobody but its holder.
 func (w *world) keptFor(s record.Slot, id record.NodeID) bool {
 	return slices.ContainsFunc(w.live(), func(h *host) bool {
-		p := h.core.promiseFor(s)
+		p := h.core.ledger.of(s)
 		return p != nil && p.Claimant == id
 	})
 }
@@ -527,7 +527,7 @@ func (w *world) promisedAway(s record.Slot) bool {
 		if h.core == nil {
 			continue
 		}
-		if p := h.core.promiseFor(s); p != nil && !p.Claimant.IsZero() && !w.runs(p.Claimant) {
+		if p := h.core.ledger.of(s); p != nil && !p.Claimant.IsZero() && !w.runs(p.Claimant) {
 			return true
 		}
 	}

@@ -64,8 +64,8 @@ var damages = []damage{
 	}},
 	{name: "a refusal is ignored", within: 5000, onMessage: dropRefusal},
 	{name: "an epoch that was given back is promised again", within: 5000, onInput: func(h *host) {
-		v := &h.core.vault
-		v.Promises = slices.DeleteFunc(v.Promises, func(p promise) bool { return p.Claimant.IsZero() })
+		v := &h.core.ledger
+		v.promises = slices.DeleteFunc(v.promises, func(p promise) bool { return p.Claimant.IsZero() })
 	}},
 	{name: "a withdrawal is not repeated", within: 2000, onMessage: dropReminder},
 	{name: "no signature is checked", within: 500, strain: lying, onBoot: func(h *host) {
@@ -131,8 +131,8 @@ func forgetPromise(h *host, msg []byte) []byte {
 	if err != nil || kind != record.MsgAsk {
 		return msg
 	}
-	m, v, from := decoded[record.Ask](body), &h.core.vault, record.Sender(msg)
-	v.Promises = slices.DeleteFunc(v.Promises, func(p promise) bool { return p.Slot == m.Slot && p.Claimant != from })
+	m, v, from := decoded[record.Ask](body), &h.core.ledger, record.Sender(msg)
+	v.promises = slices.DeleteFunc(v.promises, func(p promise) bool { return p.Slot == m.Slot && p.Claimant != from })
 	return msg
 }
 

@@ -234,7 +234,7 @@ func (l *liar) vote(to *host) {
 
 // withdraw takes another node's promises back.
 func (l *liar) withdraw(to *host) {
-	for _, p := range to.core.vault.Promises {
+	for _, p := range to.core.ledger.promises {
 		for _, h := range l.w.hosts {
 			if h.id == p.Claimant && h != l.host {
 				l.tell(to, l.message(to, h.identity, record.MsgWithdraw, record.Withdraw{Slot: p.Slot, Claim: 1<<64 - 1}))

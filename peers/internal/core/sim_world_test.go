@@ -276,7 +276,7 @@ func (w *world) dump() string {
 				l := h.core.table.Leases[s].Rec
 				fmt.Fprintf(&b, "    slot %d epoch %d ordinal %d %s\n", s, l.Epoch, l.Ordinal, h.core.nameOf(l.Holder))
 			}
-			fmt.Fprintf(&b, "    promises %v\n", h.core.vault.Promises)
+			fmt.Fprintf(&b, "    promises %v\n", h.core.ledger.promises)
 		}
 	}
 	return b.String()

@@ -24,12 +24,11 @@ const (
 )
 
 type syncState struct {
-	served     map[record.NodeID]*tokens // see serves
-	nextAt     Time
-	remindAt   Time
-	compareAt  Time                 // see compareEvery
-	promisedAt map[record.Slot]Time // since when a promise stands that was made in this start
-	live       live
+	served    map[record.NodeID]*tokens // see serves
+	nextAt    Time
+	remindAt  Time
+	compareAt Time // see compareEvery
+	live      live
 }
 
 // live is what liveMembers found last, and the changes of members that are in it.

@@ -14,7 +14,7 @@ func (c *Core) upgradeVault() {
 		return
 	}
 	v.Format, v.Start = vaultFormat, min(v.Start, record.MaxCounter-1)
-	for _, list := range [][]promise{v.Promises, v.Leases} {
+	for _, list := range [][]promise{c.ledger.promises, v.Leases} {
 		for i := range list {
 			p := &list[i]
 			p.Epoch = min(p.Epoch, record.MaxCounter)

@@ -35,31 +35,6 @@ type vault struct {
 	Format uint8 `cbor:"13,keyasint,omitempty"`
 }
 
-// promise is this holder's word that a slot goes to nobody but the claimant.
-type promise struct {
-	Slot     record.Slot   `cbor:"1,keyasint"`
-	Epoch    uint64        `cbor:"2,keyasint"`
-	Claimant record.NodeID `cbor:"3,keyasint"`
-	Claim    uint64        `cbor:"4,keyasint"` // the claimant's number for it; 0: it has become a lease
-	// Ordinal and Pinned are the other things that the voucher is for.
-	Ordinal uint64 `cbor:"5,keyasint,omitempty"`
-	Pinned  bool   `cbor:"6,keyasint,omitempty"`
-}
-
-// grant is what the promise says, as a voucher signs it.
-func (p *promise) grant() record.Grant {
-	return record.Grant{Slot: p.Slot, Epoch: p.Epoch, Claimant: p.Claimant, Claim: p.Claim, Ordinal: p.Ordinal, Pinned: p.Pinned}
-}
-
-// answers reports whether it is what a question asks for.
-func (p *promise) answers(m record.Ask) bool {
-	return p != nil && p.Claimant == m.From && p.Epoch == m.Epoch && p.Claim == m.Claim && p.Ordinal == m.Ordinal && p.Pinned == m.Pinned
-}
-
-// maxPromises bounds the vault. A claimant has one claim at a time, so only a
-// mass start of that many nodes, or a liar, comes near it.
-const maxPromises = 4096
-
 // Remembered is what a driver wants to know of a vault before it makes a core.
 type Remembered struct {
 	Start   uint64 // of the last start
@@ -103,7 +78,7 @@ type Save struct {
 // A write that fails runs nothing: whatever depends on it is not said.
 func (c *Core) save(then func()) {
 	c.saveToken++
-	c.vault.Leases = c.knownLeases()
+	c.vault.Leases, c.vault.Promises = c.knownLeases(), c.ledger.promises
 	c.pendingSave = &Save{Token: c.saveToken, Vault: record.Encode(c.vault)}
 	if then != nil {
 		c.afterSave = append(c.afterSave, afterSave{c.saveToken, then})

@@ -30,7 +30,7 @@ func (c *Core) receiveAsk(m record.Ask) error {
 	if m.Slot == 0 || m.Slot >= c.Network().Slots() || m.Epoch == 0 || m.Claim > record.MaxClaim || record.BoundCounters(m.Epoch, m.Ordinal) != nil {
 		return record.ErrMalformed
 	}
-	if p := c.promiseFor(m.Slot); p != nil && p.Claimant == m.From && p.Claim > m.Claim {
+	if p := c.ledger.of(m.Slot); p != nil && p.Claimant == m.From && p.Claim > m.Claim {
 		return nil // it was overtaken
 	}
 	c.meet(m)
@@ -60,7 +60,7 @@ func (c *Core) meet(m record.Ask) {
 
 // refuse fills in the answer and reports true if there is a reason not to promise.
 func (c *Core) refuse(m record.Ask, a *record.Answer) bool {
-	l, p := c.table.Leases[m.Slot], c.promiseFor(m.Slot)
+	l, p := c.table.Leases[m.Slot], c.ledger.of(m.Slot)
 	switch {
 	case c.table.HeldBy(c.id) == nil || c.leaving || c.retiring():
 		a.Verdict = record.NotHolder
@@ -83,7 +83,7 @@ func (c *Core) refuse(m record.Ask, a *record.Answer) bool {
 	case c.claim.claims(m.Slot):
 		a.Verdict, a.By = record.Taken, c.id
 	case c.setAside(m, a):
-	case p == nil && !c.makeRoom():
+	case p == nil && !c.ledger.makeRoom():
 		a.Verdict = record.Abstain
 	default:
 		reason, crowd := c.isCrowded(m)
@@ -109,7 +109,7 @@ func (c *Core) reach(s record.Slot) uint64 {
 	if l := c.table.Leases[s]; l != nil {
 		known = l.Rec.Epoch
 	}
-	if p := c.promiseFor(s); p != nil {
+	if p := c.ledger.of(s); p != nil {
 		known = max(known, p.Epoch)
 	}
 	return known + maxJump
@@ -127,13 +127,13 @@ func (c *Core) promise(m record.Ask, a record.Answer) {
 	a.Verdict = record.Promised
 	reply := func() {
 		// What was promised may have been withdrawn while it was written.
-		if p := c.promiseFor(m.Slot); p.answers(m) {
+		if p := c.ledger.of(m.Slot); p.answers(m) {
 			a.Voucher = c.vouch(p.grant())
 			c.send(m.From, record.MsgAnswer, a)
 		}
 	}
-	if c.promiseFor(m.Slot).answers(m) {
-		c.sync.promisedAt[m.Slot] = c.now
+	if c.ledger.of(m.Slot).answers(m) {
+		c.ledger.renew(m.Slot, c.now)
 		if len(c.afterSave) == 0 {
 			reply() // asked again, and long durable
 		} else {
@@ -141,47 +141,14 @@ func (c *Core) promise(m record.Ask, a record.Answer) {
 		}
 		return
 	}
-	c.setPromise(promise{m.Slot, m.Epoch, m.From, m.Claim, m.Ordinal, m.Pinned})
+	c.ledger.put(promise{m.Slot, m.Epoch, m.From, m.Claim, m.Ordinal, m.Pinned}, c.now)
 	c.save(reply)
-}
-
-func (c *Core) promiseFor(s record.Slot) *promise {
-	for i := range c.vault.Promises {
-		if c.vault.Promises[i].Slot == s {
-			return &c.vault.Promises[i]
-		}
-	}
-	return nil
-}
-
-func (c *Core) setPromise(p promise) {
-	c.sync.promisedAt[p.Slot] = c.now
-	if old := c.promiseFor(p.Slot); old != nil {
-		*old = p
-		return
-	}
-	c.vault.Promises = append(c.vault.Promises, p)
-}
-
-// makeRoom reports whether one more promise can be written. Where the vault is
-// full, a promise that was given back makes room.
-func (c *Core) makeRoom() bool {
-	if len(c.vault.Promises) < maxPromises {
-		return true
-	}
-	i := slices.IndexFunc(c.vault.Promises, func(p promise) bool { return p.Claimant.IsZero() })
-	if i < 0 {
-		return false
-	}
-	delete(c.sync.promisedAt, c.vault.Promises[i].Slot)
-	c.vault.Promises = slices.Delete(c.vault.Promises, i, i+1)
-	return true
 }
 
 // receiveWithdraw takes a promise back at its claimant's request. The epoch
 // stays on record: it is promised to nobody again.
 func (c *Core) receiveWithdraw(m record.Withdraw) error {
-	p := c.promiseFor(m.Slot)
+	p := c.ledger.of(m.Slot)
 	if p == nil || p.Claimant != m.From || p.Claim > m.Claim {
 		return nil
 	}
@@ -198,82 +165,30 @@ func (c *Core) voidPromise(p *promise) {
 	c.save(nil)
 }
 
-// voidPromisesTo frees what was promised to a node that is forgotten.
-func (c *Core) voidPromisesTo(id record.NodeID) {
-	for i := range c.vault.Promises {
-		if p := &c.vault.Promises[i]; p.Claimant == id {
-			c.voidPromise(p)
-		}
-	}
-}
-
 // settlePromises takes note that a lease fulfils or overrules a promise.
 func (c *Core) settlePromises(l *record.LeaseRecord) {
-	p := c.promiseFor(l.Slot)
+	p := c.ledger.of(l.Slot)
 	if p == nil || p.Epoch > l.Epoch {
 		return
 	}
 	if p.Claimant != l.Holder && !p.Claimant.IsZero() {
 		c.voidPromise(p)
 	}
-	c.sync.promisedAt[l.Slot] = c.now
+	c.ledger.renew(l.Slot, c.now)
 }
-
-// settledFor is how long a settled promise stays, so that one write drops many.
-const settledFor = 10 * time.Second
-
-// dropSettled drops the promises that a lease has settled: the same write has the
-// lease. See vault.Leases.
-func (c *Core) dropSettled() {
-	before := len(c.vault.Promises)
-	c.vault.Promises = slices.DeleteFunc(c.vault.Promises, func(p promise) bool {
-		if !c.settled(p) || c.now-c.sync.promisedAt[p.Slot] < settledFor {
-			return false
-		}
-		delete(c.sync.promisedAt, p.Slot)
-		return true
-	})
-	if len(c.vault.Promises) != before {
-		c.save(nil)
-	}
-}
-
-// settled reports whether the table has a lease that the promise led to, or that
-// overruled it.
-func (c *Core) settled(p promise) bool {
-	l := c.table.Leases[p.Slot]
-	return l != nil && p.Epoch <= l.Rec.Epoch
-}
-
-// expirePromises voids promises whose claimant has neither confirmed nor
-// withdrawn within the lease TTL: had it confirmed and died at once, its lease
-// would have expired with it.
-func (c *Core) expirePromises() {
-	for i := range c.vault.Promises {
-		p := &c.vault.Promises[i]
-		if !p.Claimant.IsZero() && !c.settled(*p) && c.now-c.sync.promisedAt[p.Slot] >= c.cfg.LeaseTTL && !c.member(p.Claimant).up {
-			c.voidPromise(p)
-		}
-	}
-}
-
-// remindEvery is how often a claimant is told again of a promise that stands.
-const remindEvery = 5 * time.Second
 
 // remindClaimants repeats the answers to claims of which nothing more was heard.
-// A withdrawal can be lost, or overtaken by what it takes back; whoever has no
-// use for a promise any more gives it back when it hears of it.
+// A withdrawal can be lost, or overtaken by what it takes back. A claimant that
+// has no use for a promise any more gives it back when it hears of it.
 func (c *Core) remindClaimants() {
 	if c.now < c.sync.remindAt || len(c.afterSave) > 0 || c.amnesiac() {
 		return // not yet; or not all of them are durable; or it may not vote
 	}
 	c.sync.remindAt = c.now + remindEvery
-	for _, p := range c.vault.Promises {
-		if c.now-c.sync.promisedAt[p.Slot] >= remindEvery && !c.settled(p) && c.member(p.Claimant).up {
-			c.send(p.Claimant, record.MsgAnswer, record.Answer{
-				Slot: p.Slot, Epoch: p.Epoch, Claim: p.Claim, Verdict: record.Promised, Holders: c.holdersHash(), Voucher: c.vouch(p.grant()),
-			})
-		}
+	for _, p := range c.ledger.unsettled(c.now) {
+		c.send(p.Claimant, record.MsgAnswer, record.Answer{
+			Slot: p.Slot, Epoch: p.Epoch, Claim: p.Claim, Verdict: record.Promised, Holders: c.holdersHash(), Voucher: c.vouch(p.grant()),
+		})
 	}
 }
 

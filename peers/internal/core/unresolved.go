@@ -2,7 +2,6 @@ package core
 
 import (
 	"slices"
-	"time"
 
 	"flanneld/peers/internal/record"
 )
@@ -11,17 +10,11 @@ import (
 // the promise was down, or cut off. Whoever is granted something by this holder counts its claimant among the holders until it is heard
 // what became of it, or a holder that crashed would let others in where it knows of too few.
 
-// owedAfter is how long a promise stands before its claimant counts; one of an earlier start counts at once. In a mass start all are
-// claimants, and live ones say what became of their claims.
-const owedAfter = 10 * time.Second
-
 // owed are the nodes out of reach that may hold a lease by a promise of this one.
 func (c *Core) owed() []record.NodeID {
 	var ids []record.NodeID
-	for _, p := range c.vault.Promises {
-		at, now := c.sync.promisedAt[p.Slot]
-		recent := now && c.now-at < owedAfter
-		if !p.Claimant.IsZero() && !recent && !c.settled(p) && !c.member(p.Claimant).up && !c.leftSince(p) {
+	for _, p := range c.ledger.unresolved(c.now) {
+		if !c.leftSince(p) {
 			ids = append(ids, p.Claimant)
 		}
 	}
@@ -46,7 +39,7 @@ func (c *Core) formerHolders() []record.NodeID {
 
 // owes reports whether a promise of this node to another may have become a lease.
 func (c *Core) owes(id record.NodeID) bool {
-	return slices.ContainsFunc(c.vault.Promises, func(p promise) bool { return p.Claimant == id }) || slices.Contains(c.everyOwed(), id)
+	return c.ledger.names(id) || slices.Contains(c.everyOwed(), id)
 }
 
 // owedLeases are the nodes that may hold a lease by a promise of an elector, and are not known to; in ascending order.
