@@ -43,7 +43,7 @@ const (
 // claim is the claimant's side. The zero value is a node without lease or claim.
 type claim struct {
 	phase   phase
-	number  uint64 // of the claim; see ask
+	id      record.ClaimID // of the claim; see ask
 	slot    record.Slot
 	epoch   uint64
 	ordinal uint64
@@ -61,9 +61,9 @@ type claim struct {
 	acks      map[record.NodeID]bool
 	since     Time // of the present phase
 
-	floor   map[record.Slot]uint64 // epochs that were refused as stale
-	avoid   map[record.Slot]Time   // refused slots, until when
-	undone  map[record.Slot]uint64 // numbers of claims given up; withdrawn once more at the end
+	floor   map[record.Slot]uint64         // epochs that were refused as stale
+	avoid   map[record.Slot]Time           // refused slots, until when
+	undone  map[record.Slot]record.ClaimID // claims given up; withdrawn once more at the end
 	retryAt Time
 	retries int
 	orphan  Time // since when no elector is known; see claimWithoutElectors
@@ -312,7 +312,7 @@ func (c *Core) nextEpoch(s record.Slot) uint64 {
 func (c *Core) beginClaim(s record.Slot) {
 	k := &c.claim
 	c.claims++
-	k.number = record.ClaimNumber(c.start, c.claims)
+	k.id = record.NewClaimID(c.start, c.claims)
 	k.slot, k.epoch, k.ordinal = s, c.nextEpoch(s), record.Next(c.table.MaxOrdinal())
 	k.votes, k.owed, k.acks = map[record.NodeID]record.Verdict{}, map[record.NodeID][]record.NodeID{}, map[record.NodeID]bool{}
 	k.vouchers = map[record.NodeID][]byte{}
@@ -346,7 +346,7 @@ func (c *Core) askElectors() {
 // this node's record back.
 func (c *Core) sendAsk(id record.NodeID) {
 	k := &c.claim
-	m := record.Ask{Slot: k.slot, Epoch: k.epoch, Claim: k.number, Ordinal: k.ordinal}
+	m := record.Ask{Slot: k.slot, Epoch: k.epoch, Claim: k.id, Ordinal: k.ordinal}
 	_, m.Pinned = c.pinned()
 	if cookie := c.cookies[id]; cookie != nil && c.claim.votes[id] != record.Promised {
 		m.Cookie, m.Node = cookie, c.table.Nodes[c.id].Raw
@@ -399,13 +399,13 @@ func (c *Core) withdrawClaim() {
 func (c *Core) undo() {
 	k := &c.claim
 	if k.undone == nil {
-		k.undone = map[record.Slot]uint64{}
+		k.undone = map[record.Slot]record.ClaimID{}
 	}
-	k.undone[k.slot] = k.number
-	c.sendWithdraw(k.slot, k.number, c.electors())
+	k.undone[k.slot] = k.id
+	c.sendWithdraw(k.slot, k.id, c.electors())
 }
 
-func (c *Core) sendWithdraw(s record.Slot, claim uint64, to []record.NodeID) {
+func (c *Core) sendWithdraw(s record.Slot, claim record.ClaimID, to []record.NodeID) {
 	for _, id := range to {
 		c.send(id, record.MsgWithdraw, record.Withdraw{Slot: s, Claim: claim})
 	}
@@ -413,11 +413,11 @@ func (c *Core) sendWithdraw(s record.Slot, claim uint64, to []record.NodeID) {
 
 // wants reports whether a promise of a slot is of use to us: for the claim under
 // way, or for the lease that one has become, be it on the disk only.
-func (c *Core) wants(s record.Slot, claim uint64) bool {
+func (c *Core) wants(s record.Slot, claim record.ClaimID) bool {
 	if s == c.vault.Slot && (len(c.vault.Lease) > 0 || c.claim.phase == phaseTakingBack) {
 		return true
 	}
-	return c.claim.phase == phaseAsking && claim == c.claim.number
+	return c.claim.phase == phaseAsking && claim == c.claim.id
 }
 
 // tellRefusal says why a claim was refused. A pinned one is made again until it

@@ -523,7 +523,7 @@ func TestAHolderThatSaysItIsNoneStillCountsAndIsAskedAgain(t *testing.T) {
 	w.run(3 * time.Second) // it asks, and has one answer
 	h, from := w.hosts[3], w.hosts[1].id
 	c := h.core
-	said := record.Answer{Slot: c.claim.slot, Epoch: c.claim.epoch, Claim: c.claim.number, Verdict: record.NotHolder, Holders: c.holdersHash()}
+	said := record.Answer{Slot: c.claim.slot, Epoch: c.claim.epoch, Claim: c.claim.id, Verdict: record.NotHolder, Holders: c.holdersHash()}
 	if err := c.Receive(w.now-h.started, messageFrom(w.hosts[1].identity, c, record.MsgAnswer, said)); err != nil {
 		t.Fatal(err)
 	}

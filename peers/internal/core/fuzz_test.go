@@ -29,9 +29,9 @@ func seedMessages(c *Core) [][]byte {
 	raw := c.table.Records(1<<record.Parts - 1)
 	from := testIdentity(2)
 	return [][]byte{
-		messageFrom(from, c, record.MsgAsk, record.Ask{Slot: 7, Epoch: 1, Claim: 1, Ordinal: 2}),
+		messageFrom(from, c, record.MsgAsk, record.Ask{Slot: 7, Epoch: 1, Claim: record.ClaimIDOf(1), Ordinal: 2}),
 		messageFrom(from, c, record.MsgAnswer, record.Answer{Slot: 7, Epoch: 1, Verdict: record.Held, Lease: raw[0]}),
-		messageFrom(from, c, record.MsgWithdraw, record.Withdraw{Slot: 7, Claim: 1}),
+		messageFrom(from, c, record.MsgWithdraw, record.Withdraw{Slot: 7, Claim: record.ClaimIDOf(1)}),
 		messageFrom(from, c, record.MsgRecords, record.Records{Records: raw, Mask: 5, AckSlot: 7}),
 		messageFrom(from, c, record.MsgAck, record.Ack{Slot: 7, Epoch: 1}),
 		messageFrom(from, c, record.MsgDigest, record.DigestMessage{Parts: c.table.Digest.Bytes()}),

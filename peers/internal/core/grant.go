@@ -14,7 +14,7 @@ func (c *Core) confirm(electors, promises int) {
 	k.grant = record.LeaseRecord{
 		Slot: k.slot, Epoch: k.epoch, Holder: c.id, Pinned: pinned, Ordinal: k.ordinal,
 		Electors: uint32(electors), Promises: uint32(promises), Key: c.cfg.Identity.Public(),
-		Claim: k.number, Vouchers: c.collectVouchers(),
+		Claim: k.id, Vouchers: c.collectVouchers(),
 	}
 	raw := c.cfg.Identity.Seal(c.cfg.signer, c.table.NetID, record.KindLease, k.grant)
 	c.vault.Lease, c.vault.Slot = raw, k.slot

@@ -36,9 +36,9 @@ func TestNoCounterThatAStrangerWritesEndsOrBurnsALease(t *testing.T) {
 		at := record.EndpointsOf(addressOf(999, 8285))
 		for slot := record.Slot(1); slot < 256; slot++ {
 			for _, writer := range []record.NodeID{v.id, stranger.ID()} {
-				_ = h.said(stranger, record.KindLease, record.LeaseRecord{Slot: slot, Epoch: n, Freed: writer, Ordinal: n, Claim: n, Granted: n - 1, Key: stranger.Public()})
+				_ = h.said(stranger, record.KindLease, record.LeaseRecord{Slot: slot, Epoch: n, Freed: writer, Ordinal: n, Claim: record.ClaimIDOf(n), Granted: n - 1, Key: stranger.Public()})
 			}
-			_ = h.said(stranger, record.KindLease, record.LeaseRecord{Slot: slot, Epoch: n, Holder: stranger.ID(), Ordinal: n, Claim: n, Key: stranger.Public()})
+			_ = h.said(stranger, record.KindLease, record.LeaseRecord{Slot: slot, Epoch: n, Holder: stranger.ID(), Ordinal: n, Claim: record.ClaimIDOf(n), Key: stranger.Public()})
 		}
 		_ = h.said(stranger, record.KindForget, record.ForgetRecord{Node: v.id, Start: n, Key: stranger.Public()})
 		_ = h.said(stranger, record.KindNode, record.NodeRecord{Key: stranger.Public(), Start: n, Version: n, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 2})
@@ -46,8 +46,8 @@ func TestNoCounterThatAStrangerWritesEndsOrBurnsALease(t *testing.T) {
 			kind record.MessageKind
 			body any
 		}{
-			{record.MsgAsk, record.Ask{Slot: lease.Slot, Epoch: n, Claim: n, Ordinal: n}}, {record.MsgWithdraw, record.Withdraw{Slot: lease.Slot, Claim: n}},
-			{record.MsgAnswer, record.Answer{Slot: lease.Slot, Epoch: n, Claim: n, Verdict: record.Stale, Seen: n}}, {record.MsgAck, record.Ack{Slot: lease.Slot, Epoch: n}},
+			{record.MsgAsk, record.Ask{Slot: lease.Slot, Epoch: n, Claim: record.ClaimIDOf(n), Ordinal: n}}, {record.MsgWithdraw, record.Withdraw{Slot: lease.Slot, Claim: record.ClaimIDOf(n)}},
+			{record.MsgAnswer, record.Answer{Slot: lease.Slot, Epoch: n, Claim: record.ClaimIDOf(n), Verdict: record.Stale, Seen: n}}, {record.MsgAck, record.Ack{Slot: lease.Slot, Epoch: n}},
 		} {
 			h.do(func(now Time) { _ = h.core.Receive(now, messageFrom(stranger, h.core, m.kind, m.body)) })
 		}
@@ -114,7 +114,7 @@ func TestAGrabbedLeaseIsNotBelieved(t *testing.T) {
 	w := settledWorld(t, 53, 5)
 	h, v, liar := w.hosts[0], w.hosts[1], w.hosts[3]
 	lease := h.core.table.HeldBy(v.id).Rec
-	grab := record.LeaseRecord{Slot: lease.Slot, Epoch: lease.Epoch + 1, Holder: liar.id, Ordinal: lease.Ordinal, Pinned: true, Electors: 5, Promises: 5, Claim: 9, Key: liar.identity.Public()}
+	grab := record.LeaseRecord{Slot: lease.Slot, Epoch: lease.Epoch + 1, Holder: liar.id, Ordinal: lease.Ordinal, Pinned: true, Electors: 5, Promises: 5, Claim: record.ClaimIDOf(9), Key: liar.identity.Public()}
 	g := record.GrantOf(&grab)
 	for _, id := range []record.Identity{liar.identity, testIdentity(901), testIdentity(902), testIdentity(903)} {
 		by := id.ID()
@@ -163,7 +163,7 @@ func TestOneAddressGetsOnlySoManyLeases(t *testing.T) {
 			slot++
 		}
 		a := record.Answer{}
-		if m := (record.Ask{Header: record.Header{From: id.ID()}, Slot: slot, Epoch: 1, Claim: 1, Ordinal: 2}); c.refuse(m, &a) {
+		if m := (record.Ask{Header: record.Header{From: id.ID()}, Slot: slot, Epoch: 1, Claim: record.ClaimIDOf(1), Ordinal: 2}); c.refuse(m, &a) {
 			if a.Verdict == record.Crowded && strings.Contains(a.Reason, "172.20.0.1") {
 				told++
 			}
@@ -182,7 +182,7 @@ func TestAStrangersQuestionLeavesNothingBehind(t *testing.T) {
 	c := fuzzCore(t)
 	c.Effects()
 	for n := range 100 {
-		if err := c.Receive(1, messageFrom(testIdentity(uint64(2000+n)), c, record.MsgAsk, record.Ask{Slot: 7, Epoch: 1, Claim: 1, Ordinal: 2, Cookie: make([]byte, cookieLen)})); err != nil {
+		if err := c.Receive(1, messageFrom(testIdentity(uint64(2000+n)), c, record.MsgAsk, record.Ask{Slot: 7, Epoch: 1, Claim: record.ClaimIDOf(1), Ordinal: 2, Cookie: make([]byte, cookieLen)})); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -236,7 +236,7 @@ func TestOneMemberKeepsOnlyAFewSlotsFromOthers(t *testing.T) {
 	c.MemberUp(0, id.ID())
 	for slot := record.Slot(1); slot < 256; slot++ {
 		w.hosts[0].do(func(now Time) {
-			_ = c.Receive(now, messageFrom(id, c, record.MsgAsk, record.Ask{Slot: slot, Epoch: 1, Claim: uint64(slot), Ordinal: 2}))
+			_ = c.Receive(now, messageFrom(id, c, record.MsgAsk, record.Ask{Slot: slot, Epoch: 1, Claim: record.ClaimIDOf(uint64(slot)), Ordinal: 2}))
 		})
 		w.run(10 * time.Millisecond)
 	}

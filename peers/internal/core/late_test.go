@@ -55,7 +55,7 @@ func TestALeaseIsTakenBackOnDiskBeforeItsPromisesAreGivenBack(t *testing.T) {
 	if e.Save == nil || withdrawn(e) {
 		t.Fatal("the promises are given back while the lease is still on disk")
 	}
-	reminder := record.Answer{Slot: c.claim.slot, Epoch: c.claim.epoch, Claim: c.claim.number, Verdict: record.Promised, Holders: c.holdersHash()}
+	reminder := record.Answer{Slot: c.claim.slot, Epoch: c.claim.epoch, Claim: c.claim.id, Verdict: record.Promised, Holders: c.holdersHash()}
 	if err := c.Receive(now, messageFrom(w.hosts[0].identity, c, record.MsgAnswer, reminder)); err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestALatePromiseDoesNotCountForAnotherClaim(t *testing.T) {
 	h, founder := claimant(t, 31)
 	k := &h.core.claim
 	late := record.Answer{
-		Slot: k.slot, Epoch: k.epoch, Claim: k.number,
+		Slot: k.slot, Epoch: k.epoch, Claim: k.id,
 		Verdict: record.Promised, Holders: h.core.holdersHash(),
 	}
 	h.core.giveUp()
@@ -189,7 +189,7 @@ func TestALeaseThatWasNotConfirmedIsClaimedAnewByTheNextStart(t *testing.T) {
 	w.run(10 * time.Second)
 	elsewhere := record.NodeID{9}
 	founder.core.ledger.promises = nil // as if others decided by now
-	founder.core.ledger.put(promise{Slot: slot, Epoch: 5, Claimant: elsewhere, Claim: 1}, founder.core.now)
+	founder.core.ledger.put(promise{Slot: slot, Epoch: 5, Claimant: elsewhere, Claim: record.ClaimIDOf(1)}, founder.core.now)
 	h.boot()
 	w.run(3 * time.Second)
 	if s, ok := h.holding(); !ok || s == slot {

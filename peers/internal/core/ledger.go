@@ -30,10 +30,10 @@ func newLedger(o outlook) ledger { return ledger{outlook: o, since: map[record.S
 
 // promise is this holder's word that a slot goes to the claimant only.
 type promise struct {
-	Slot     record.Slot   `cbor:"1,keyasint"`
-	Epoch    uint64        `cbor:"2,keyasint"`
-	Claimant record.NodeID `cbor:"3,keyasint"`
-	Claim    uint64        `cbor:"4,keyasint"` // the claimant's number for it; 0: it has become a lease
+	Slot     record.Slot    `cbor:"1,keyasint"`
+	Epoch    uint64         `cbor:"2,keyasint"`
+	Claimant record.NodeID  `cbor:"3,keyasint"`
+	Claim    record.ClaimID `cbor:"4,keyasint"` // the claimant's number for it; 0: it has become a lease
 	// Ordinal and Pinned are the other things that the voucher is for.
 	Ordinal uint64 `cbor:"5,keyasint,omitempty"`
 	Pinned  bool   `cbor:"6,keyasint,omitempty"`
@@ -51,7 +51,7 @@ func (p *promise) answers(m record.Ask) bool {
 
 // became reports whether a lease is the one that was promised.
 func (p *promise) became(l *record.LeaseRecord) bool {
-	return p != nil && !p.Claimant.IsZero() && p.Claimant == l.Holder && p.Epoch == l.Epoch && (p.Claim == 0 || p.Claim == l.Claim && p.Ordinal == l.Ordinal)
+	return p != nil && !p.Claimant.IsZero() && p.Claimant == l.Holder && p.Epoch == l.Epoch && (p.Claim.IsZero() || p.Claim == l.Claim && p.Ordinal == l.Ordinal)
 }
 
 // isOpen reports whether the slot is promised to a node now. A promise that was

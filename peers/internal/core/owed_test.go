@@ -61,7 +61,7 @@ func TestAPromiseOfAnEarlierStartCountsAsALease(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, h := range w.hosts[1:3] {
-		v.Promises = append(v.Promises, promise{Slot: record.Slot(200 + i), Epoch: 1, Claimant: h.id, Claim: record.ClaimNumber(1, 1)})
+		v.Promises = append(v.Promises, promise{Slot: record.Slot(200 + i), Epoch: 1, Claimant: h.id, Claim: record.NewClaimID(1, 1)})
 	}
 	w.hosts[0].disk.vault, w.hosts[0].disk.synced = record.Encode(v), record.Encode(v)
 	w.hosts[0].boot()
@@ -85,11 +85,11 @@ func TestWhoLeftAndCameBackCountsAgain(t *testing.T) {
 	if owed := c.owed(); len(owed) != 0 {
 		t.Fatalf("owed %v, when nothing was promised", owed)
 	}
-	c.ledger.promises = []promise{{Slot: 200, Epoch: 1, Claimant: id, Claim: record.ClaimNumber(1, 7)}}
+	c.ledger.promises = []promise{{Slot: 200, Epoch: 1, Claimant: id, Claim: record.NewClaimID(1, 7)}}
 	if owed := c.owed(); len(owed) != 0 {
 		t.Errorf("what was promised before the farewell counts")
 	}
-	c.ledger.promises[0].Claim = record.ClaimNumber(2, 1)
+	c.ledger.promises[0].Claim = record.NewClaimID(2, 1)
 	if owed := c.owed(); len(owed) != 1 || owed[0] != id {
 		t.Errorf("what was promised to the next start does not count: %v", owed)
 	}

@@ -223,10 +223,10 @@ func (l *liar) vote(to *host) {
 			continue
 		}
 		a := record.Answer{
-			Slot: k.slot, Epoch: k.epoch, Claim: k.number, Verdict: pick(l.w, record.Promised, record.Held, record.Taken, record.Stale), Seen: pick(l.w, highCounters...),
+			Slot: k.slot, Epoch: k.epoch, Claim: k.id, Verdict: pick(l.w, record.Promised, record.Held, record.Taken, record.Stale), Seen: pick(l.w, highCounters...),
 			Holders: to.core.holdersHash(),
 		}
-		promised := record.Grant{Slot: k.slot, Epoch: k.epoch, Claimant: to.id, Claim: k.number, Ordinal: k.ordinal}
+		promised := record.Grant{Slot: k.slot, Epoch: k.epoch, Claimant: to.id, Claim: k.id, Ordinal: k.ordinal}
 		a.Voucher = l.w.hosts[0].signer().Sign(l.by.Key, promised.Bytes(to.core.table.NetID))
 		l.tell(to, l.message(to, h.identity, record.MsgAnswer, a))
 	}
@@ -237,7 +237,7 @@ func (l *liar) withdraw(to *host) {
 	for _, p := range to.core.ledger.promises {
 		for _, h := range l.w.hosts {
 			if h.id == p.Claimant && h != l.host {
-				l.tell(to, l.message(to, h.identity, record.MsgWithdraw, record.Withdraw{Slot: p.Slot, Claim: 1<<64 - 1}))
+				l.tell(to, l.message(to, h.identity, record.MsgWithdraw, record.Withdraw{Slot: p.Slot, Claim: record.ClaimIDOf(1<<64 - 1)}))
 			}
 		}
 	}
@@ -298,7 +298,7 @@ func (l *liar) claim(s record.Slot, epoch, ordinal uint64, free bool) {
 		as = l.by
 	}
 	r := record.LeaseRecord{
-		Slot: s, Epoch: epoch, Holder: as.ID(), Ordinal: ordinal, Electors: uint32(pick(l.w, 0, 1, 5)), Promises: 5, Claim: 7,
+		Slot: s, Epoch: epoch, Holder: as.ID(), Ordinal: ordinal, Electors: uint32(pick(l.w, 0, 1, 5)), Promises: 5, Claim: record.ClaimIDOf(7),
 		Pinned: l.w.chance(0.5), Key: as.Public(),
 	}
 	if free {

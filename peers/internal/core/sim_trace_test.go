@@ -85,13 +85,13 @@ func describe(w *world, msg []byte) string {
 	switch kind {
 	case record.MsgAsk:
 		m := decoded[record.Ask](body)
-		return fmt.Sprintf("ask slot %d epoch %d claim %x", m.Slot, m.Epoch, m.Claim)
+		return fmt.Sprintf("ask slot %d epoch %d claim %x", m.Slot, m.Epoch, m.Claim.Number())
 	case record.MsgAnswer:
 		m := decoded[record.Answer](body)
-		return fmt.Sprintf("answer slot %d epoch %d claim %x: %s by %s seen %d", m.Slot, m.Epoch, m.Claim, verdicts[m.Verdict], w.nameOf(m.By), m.Seen)
+		return fmt.Sprintf("answer slot %d epoch %d claim %x: %s by %s seen %d", m.Slot, m.Epoch, m.Claim.Number(), verdicts[m.Verdict], w.nameOf(m.By), m.Seen)
 	case record.MsgWithdraw:
 		m := decoded[record.Withdraw](body)
-		return fmt.Sprintf("withdraw slot %d up to claim %x", m.Slot, m.Claim)
+		return fmt.Sprintf("withdraw slot %d up to claim %x", m.Slot, m.Claim.Number())
 	case record.MsgRecords:
 		m := decoded[record.Records](body)
 		return fmt.Sprintf("records%s, wants parts %#x, ack of slot %d", describeRecords(w, m.Records), m.Mask, m.AckSlot)

@@ -55,7 +55,7 @@ func (c *Core) owedLeases() []record.NodeID {
 // is over.
 func (c *Core) leftSince(p promise) bool {
 	n := c.table.Nodes[p.Claimant]
-	return n != nil && n.Rec.Left && p.Claim > 0 && record.StartOfClaim(p.Claim) <= n.Rec.Start
+	return n != nil && n.Rec.Left && !p.Claim.IsZero() && p.Claim.Start <= n.Rec.Start
 }
 
 // everyOwed are those that this node knows to be owed a lease, by itself or by an elector that it has asked; in ascending order.

@@ -18,8 +18,8 @@ func (c *Core) upgradeVault() {
 		for i := range list {
 			p := &list[i]
 			p.Epoch = min(p.Epoch, record.MaxCounter)
-			if p.Claim > 0 {
-				p.Claim = record.ClaimNumber(min(p.Claim>>32, record.MaxCounter), uint32(p.Claim))
+			if old := p.Claim.Number(); old > 0 { // 0.1 had 32 bits for the count
+				p.Claim = record.NewClaimID(min(old>>32, record.MaxCounter), uint32(old))
 			}
 		}
 	}

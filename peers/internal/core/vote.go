@@ -27,10 +27,10 @@ func (c *Core) endAmnesia() {
 
 // receiveAsk answers a claimant: promise, or say why not.
 func (c *Core) receiveAsk(m record.Ask) error {
-	if m.Slot == 0 || m.Slot >= c.Network().Slots() || m.Epoch == 0 || m.Claim > record.MaxClaim || record.BoundCounters(m.Epoch, m.Ordinal) != nil {
+	if m.Slot == 0 || m.Slot >= c.Network().Slots() || m.Epoch == 0 || m.Claim.Validate() != nil || record.BoundCounters(m.Epoch, m.Ordinal) != nil {
 		return record.ErrMalformed
 	}
-	if p := c.ledger.of(m.Slot); p != nil && p.Claimant == m.From && p.Claim > m.Claim {
+	if p := c.ledger.of(m.Slot); p != nil && p.Claimant == m.From && p.Claim.Compare(m.Claim) > 0 {
 		return nil // it was overtaken
 	}
 	c.meet(m)
@@ -149,10 +149,10 @@ func (c *Core) promise(m record.Ask, a record.Answer) {
 // stays on record: it is promised to nobody again.
 func (c *Core) receiveWithdraw(m record.Withdraw) error {
 	p := c.ledger.of(m.Slot)
-	if p == nil || p.Claimant != m.From || p.Claim > m.Claim {
+	if p == nil || p.Claimant != m.From || p.Claim.Compare(m.Claim) > 0 {
 		return nil
 	}
-	if p.Claim > 0 || m.Claim == 0 { // a lease ends by a record, or where its holder, asked about it, has none
+	if !p.Claim.IsZero() || m.Claim.IsZero() { // a lease ends by a record, or where its holder, asked about it, has none
 		c.voidPromise(p)
 	}
 	return nil
@@ -199,7 +199,7 @@ const compareEvery = 100 * time.Millisecond
 // receiveAnswer counts a holder's answer.
 func (c *Core) receiveAnswer(m record.Answer) error {
 	k := &c.claim
-	if len(m.Owed) > maxPromises || !record.Printable(m.Reason, record.MaxReason) || record.BoundCounters(m.Epoch, m.Seen) != nil || m.Claim > record.MaxClaim {
+	if len(m.Owed) > maxPromises || !record.Printable(m.Reason, record.MaxReason) || record.BoundCounters(m.Epoch, m.Seen) != nil || m.Claim.Validate() != nil {
 		return record.ErrMalformed
 	}
 	if len(m.Lease) > 0 {
@@ -210,7 +210,7 @@ func (c *Core) receiveAnswer(m record.Answer) error {
 	if m.Verdict == record.Promised && !c.wants(m.Slot, m.Claim) {
 		c.sendWithdraw(m.Slot, m.Claim, []record.NodeID{m.From})
 	}
-	if k.phase != phaseAsking || m.Claim != k.number || m.Slot != k.slot || m.Epoch != k.epoch || !c.isElector(m.From) {
+	if k.phase != phaseAsking || m.Claim != k.id || m.Slot != k.slot || m.Epoch != k.epoch || !c.isElector(m.From) {
 		return nil
 	}
 	if m.Holders != c.holdersHash() && c.now >= c.sync.compareAt {
@@ -252,7 +252,7 @@ func (c *Core) isElector(id record.NodeID) bool {
 func (c *Core) countPromise(m record.Answer) {
 	k := &c.claim
 	_, pinned := c.pinned()
-	if !c.vouched(record.Grant{Slot: k.slot, Epoch: k.epoch, Claimant: c.id, Claim: k.number, Ordinal: k.ordinal, Pinned: pinned}, m.From, m.Voucher) {
+	if !c.vouched(record.Grant{Slot: k.slot, Epoch: k.epoch, Claimant: c.id, Claim: k.id, Ordinal: k.ordinal, Pinned: pinned}, m.From, m.Voucher) {
 		return
 	}
 	k.votes[m.From], k.owed[m.From] = record.Promised, m.Owed

@@ -20,11 +20,11 @@ const (
 // overtaken: what was said about an earlier claim is not about this one.
 type Ask struct {
 	Header  `cbor:"-"`
-	Slot    Slot   `cbor:"1,keyasint"`
-	Epoch   uint64 `cbor:"2,keyasint"`
-	Claim   uint64 `cbor:"3,keyasint"`
-	Ordinal uint64 `cbor:"4,keyasint"` // of the lease to be; see LeaseRecord
-	Pinned  bool   `cbor:"5,keyasint"`
+	Slot    Slot    `cbor:"1,keyasint"`
+	Epoch   uint64  `cbor:"2,keyasint"`
+	Claim   ClaimID `cbor:"3,keyasint"`
+	Ordinal uint64  `cbor:"4,keyasint"` // of the lease to be; see LeaseRecord
+	Pinned  bool    `cbor:"5,keyasint"`
 	// Node and Cookie are sent to a holder that has asked for them: the
 	// sender's node record, and what came with verdict unproven.
 	Node   []byte `cbor:"6,keyasint,omitempty"`
@@ -49,7 +49,7 @@ type Answer struct {
 	Header  `cbor:"-"`
 	Slot    Slot    `cbor:"1,keyasint"`
 	Epoch   uint64  `cbor:"2,keyasint"`
-	Claim   uint64  `cbor:"3,keyasint"` // the one that asked
+	Claim   ClaimID `cbor:"3,keyasint"` // the one that asked
 	Verdict Verdict `cbor:"4,keyasint"`
 	By      NodeID  `cbor:"5,keyasint,omitzero"`
 	Seen    uint64  `cbor:"6,keyasint,omitempty"`
@@ -76,8 +76,8 @@ const MaxReason = 200
 // Withdraw gives promises back: of the slot, up to and including the claim.
 type Withdraw struct {
 	Header `cbor:"-"`
-	Slot   Slot   `cbor:"1,keyasint"`
-	Claim  uint64 `cbor:"2,keyasint"`
+	Slot   Slot    `cbor:"1,keyasint"`
+	Claim  ClaimID `cbor:"2,keyasint"`
 }
 
 // Records carries encoded records. Mask, where it is not zero, asks for the

@@ -47,7 +47,7 @@ type LeaseRecord struct {
 	Promises uint32 `cbor:"7,keyasint"`
 	Key      []byte `cbor:"8,keyasint"` // the writer's public key: the holder's, where there is one
 	// Claim is the number of the claim that the vouchers are for.
-	Claim uint64 `cbor:"9,keyasint,omitempty"`
+	Claim ClaimID `cbor:"9,keyasint,omitzero"`
 	// Vouchers are up to maxVouchers signed promises, see voucher.go.
 	Vouchers Vouchers `cbor:"10,keyasint,omitempty"`
 	// Granted is the epoch of the grant, where the holder has affirmed its lease
@@ -128,8 +128,6 @@ func (r *LeaseRecord) validate(n Network) error {
 		return errors.New("epoch 0")
 	case r.Granted >= r.Epoch:
 		return fmt.Errorf("lease of epoch %d granted at epoch %d", r.Epoch, r.Granted)
-	case r.Claim > MaxClaim:
-		return fmt.Errorf("claim %d is above %d", r.Claim, uint64(MaxClaim))
 	case !r.Holder.IsZero() && r.Holder != writer:
 		return errors.New("lease not signed by its holder")
 	case !r.Holder.IsZero() && !r.Freed.IsZero():
@@ -139,7 +137,7 @@ func (r *LeaseRecord) validate(n Network) error {
 	case !r.Holder.IsZero() && r.Electors > 0 && r.Promises < r.Electors/2:
 		return fmt.Errorf("lease granted by %d of %d", r.Promises, r.Electors)
 	}
-	return errors.Join(BoundCounters(r.Epoch, r.Ordinal), r.Vouchers.validate())
+	return errors.Join(r.Claim.Validate(), BoundCounters(r.Epoch, r.Ordinal), r.Vouchers.validate())
 }
 
 // compareNodes orders two records of one node.

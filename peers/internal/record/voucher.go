@@ -30,7 +30,7 @@ type Grant struct {
 	Slot     Slot
 	Epoch    uint64
 	Claimant NodeID
-	Claim    uint64
+	Claim    ClaimID
 	Ordinal  uint64
 	Pinned   bool
 }
@@ -48,7 +48,7 @@ func (g Grant) Bytes(net NetworkID) []byte {
 	b = binary.BigEndian.AppendUint32(b, uint32(g.Slot))
 	b = binary.BigEndian.AppendUint64(b, g.Epoch)
 	b = append(b, g.Claimant[:]...)
-	b = binary.BigEndian.AppendUint64(b, g.Claim)
+	b = binary.BigEndian.AppendUint64(b, g.Claim.Number())
 	b = binary.BigEndian.AppendUint64(b, g.Ordinal)
 	if g.Pinned {
 		return append(b, 1)
