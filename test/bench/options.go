@@ -39,7 +39,7 @@ func parse(args []string, output io.Writer) (options, error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(output)
 	flags.StringVar(&o.version, "version", "", "what is measured, for the report: flanneld's version")
-	flags.IntVar(&o.rounds, "rounds", 3, "how often everything is measured; medians count")
+	flags.IntVar(&o.rounds, "rounds", 3, "rounds of every measurement; the report has medians")
 	flags.DurationVar(&o.length, "time", 1200*time.Millisecond, "length of one measurement of a stream; others are in proportion")
 	flags.StringVar(&o.base.Congestion, "congestion", "cubic", "TCP congestion control of the streams")
 	flags.StringVar(&o.base.Lanes, "lanes", "auto", "flanneld's lanes")
@@ -49,7 +49,7 @@ func parse(args []string, output io.Writer) (options, error) {
 	flags.Var(&o.variants, "variants", "which variants after the main comparison: none, or a list of "+o.variants.String())
 	flags.StringVar(&o.json, "json", "", "file to write the results to, as JSON")
 	flags.StringVar(&o.chart, "chart", "", "file to write the chart to, as SVG")
-	flags.StringVar(&o.from, "from", "", "show the results in this JSON file, measure nothing")
+	flags.StringVar(&o.from, "from", "", "show the results in this JSON file instead of measuring")
 	flags.BoolVar(&o.publish, "publish", false, "refresh "+publishedDir+" and the tables of the documents; from the top of the tree")
 	if err := flags.Parse(args); err != nil {
 		return o, err

@@ -39,7 +39,7 @@ func flannel(p *lab.Program, hosts pair, s subject) *path {
 	}
 	for _, h := range hosts.both() {
 		lab.Eventually(p, 20*time.Second, "flannel to write subnet.env", func() error {
-			return lab.Expect(h.SubnetFile() != nil, "it is not there")
+			return lab.Expect(h.SubnetFile() != nil, "it does not exist")
 		})
 	}
 	built.from, built.to = hosts.h1.Pod(), hosts.h2.Pod()

@@ -103,7 +103,7 @@ func ethtool(p *lab.Program, ns *lab.Namespace, device string) {
 	features := ns.Exec(p, "ethtool", "-k", device)
 	for _, name := range []string{"tcp-segmentation-offload", "generic-segmentation-offload", "tx-udp-segmentation"} {
 		if !strings.Contains(features, name+": off") {
-			p.Fatalf("%s of %s in %s can't be switched off", name, device, ns.Name)
+			p.Fatalf("%s of %s in %s cannot be switched off", name, device, ns.Name)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func demonstrate(p *lab.Program) {
 	l := lab.New(p)
 	h1, h2, h3 := l.Host(), l.Host(), l.Host()
 
-	say("host1 founds the network; host2 and host3 are given its address.")
+	say("host1 founds the network; host2 and host3 join it.")
 	command(h1, "flanneld run")
 	h1.Start().WaitReady(20 * time.Second)
 	for _, h := range []*lab.Host{h2, h3} {
@@ -78,7 +78,7 @@ func demonstrate(p *lab.Program) {
 		say("%s  %6.2f Gbit/s on average", name, rate/1e9)
 	}
 
-	say("host3's daemon is killed and started again; its containers should not notice much.")
+	say("host3's daemon is killed and started again. Its containers should hardly notice.")
 	pings := containers[0].StartPinging(p, containers[2].addr, 10*time.Millisecond)
 	h3.Daemon.Kill()
 	command(h3, "kill -9 $(pidof flanneld); flanneld run")
@@ -88,7 +88,7 @@ func demonstrate(p *lab.Program) {
 	say("  %d pings, one every 10 ms: %d lost", count.Sent, count.Lost)
 	command(h1, "flanneld status")
 	fmt.Print(indent(h1.MustFlanneld("status")))
-	say("Done after %v. Everything was in namespaces that end with this program: nothing is left behind.", time.Since(start).Round(time.Second))
+	say("Done after %v. Everything was in namespaces that end with this program: nothing is left.", time.Since(start).Round(time.Second))
 }
 
 // withDocker starts a dockerd and a container on each host; it returns nil
@@ -96,7 +96,7 @@ func demonstrate(p *lab.Program) {
 func withDocker(p *lab.Program, hosts []*lab.Host) (all []container) {
 	for _, program := range []string{"dockerd", "containerd", "runc", "busybox"} {
 		if _, err := exec.LookPath(program); err != nil {
-			say("There is no %s here, so namespaces stand in for containers.", program)
+			say("This machine has no %s, so namespaces replace containers.", program)
 			return nil
 		}
 	}
@@ -112,7 +112,7 @@ func withDocker(p *lab.Program, hosts []*lab.Host) (all []container) {
 	})
 	if err != nil {
 		first, _, _ := strings.Cut(err.Error(), "\n")
-		say("Docker does not run here (%s), so namespaces stand in for containers.", first)
+		say("Docker does not run here (%s), so namespaces replace containers.", first)
 		return nil
 	}
 	return all

@@ -30,10 +30,10 @@ func main() {
 
 // host runs on the machine itself: it makes the systems, and boots them.
 func host() error {
-	short := flag.Bool("short", false, "only the steps and scenarios that continuous integration runs")
+	short := flag.Bool("short", false, "only the steps and scenarios of continuous integration")
 	only := flag.String("steps", "", "names of steps, separated by commas, instead of all: "+strings.Join(names(steps), " "))
 	limit := flag.Duration("limit", 30*time.Minute, "how long each machine may run")
-	fetch := flag.Bool("fetch", false, "make the systems, and run nothing")
+	fetch := flag.Bool("fetch", false, "make the systems only")
 	flag.Usage = func() {
 		fmt.Fprintf(os.Stderr, "usage: go run ./test/kernels [flags] [kernel...]\nkernels: %v\n", releases)
 		flag.PrintDefaults()
@@ -105,7 +105,7 @@ func secondDisk(work string, plan []step) (string, error) {
 func try(r release, s system, work, image string, limit time.Duration, plan []step) error {
 	rep, err := attempt(r, s, work, image, limit, plan)
 	if err != nil && rep.interrupted() {
-		fmt.Printf("%v: %v\n%v: no test was at fault, so it is booted once more\n", r, err, r)
+		fmt.Printf("%v: %v\n%v: no test failed; booting once more\n", r, err, r)
 		_, err = attempt(r, s, work, image, limit, plan)
 	}
 	return err

@@ -52,7 +52,7 @@ func pick(short bool, words []string) ([]step, error) {
 	}
 	for _, word := range words {
 		if !slices.Contains(names(steps), word) {
-			return nil, fmt.Errorf("no step %q; there are %s", word, strings.Join(names(steps), " "))
+			return nil, fmt.Errorf("unknown step %q; the steps are %s", word, strings.Join(names(steps), " "))
 		}
 	}
 	return picked, nil

@@ -49,7 +49,7 @@ func choose(words []string) ([]release, error) {
 			}
 		}
 		if !found {
-			return nil, fmt.Errorf("no kernel %q here; there are %v", word, releases)
+			return nil, fmt.Errorf("unknown kernel %q; the kernels are %v", word, releases)
 		}
 	}
 	return chosen, nil

@@ -96,7 +96,7 @@ func (r *report) verdict(steps []step) error {
 		faults = append(faults, r.missing(s)...)
 	}
 	if !r.done {
-		faults = append(faults, errors.New("the machine went off before its steps were over"))
+		faults = append(faults, errors.New("the machine went off before its steps had ended"))
 	}
 	return errors.Join(faults...)
 }

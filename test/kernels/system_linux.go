@@ -41,7 +41,7 @@ func (r release) prepare() (system, error) {
 	}
 	if err := r.make(dir); err != nil {
 		if oldErr == nil {
-			fmt.Printf("%v: %v; the one of %s serves\n", r, err, info.ModTime().Format(time.DateOnly))
+			fmt.Printf("%v: %v; using the one of %s\n", r, err, info.ModTime().Format(time.DateOnly))
 			return old, nil
 		}
 		return system{}, fmt.Errorf("make a system of %v: %w", r, err)

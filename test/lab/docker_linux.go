@@ -36,12 +36,12 @@ func DockerInstalled(t TB) DockerRelease {
 func DockerTesting(t TB) (r DockerRelease, ok bool) {
 	t.Helper()
 	if os.Getenv(AbsentVariable) == "absent" {
-		t.Logf("NOT TESTED: %s=absent says that there is no Docker 28 here", AbsentVariable)
+		t.Logf("NOT TESTED: %s=absent says that Docker 28 is not available", AbsentVariable)
 		return r, false
 	}
 	r = DockerRelease{Name: "testing", bin: os.Getenv(testingDir)}
 	if r.bin == "" {
-		t.Fatalf("Docker of Debian's testing suite can't be had (set %s=absent to go without it): %s",
+		t.Fatalf("Docker of Debian's testing suite is not available (set %s=absent to run without it): %s",
 			AbsentVariable, os.Getenv(testingError))
 	}
 	r.version(t)

@@ -44,7 +44,7 @@ func FetchDocker() ([]string, error) {
 	if err != nil || time.Since(info.ModTime()) > keptFor {
 		if fetchErr := fetchDockerInto(dir); fetchErr != nil && err != nil {
 			text := strings.ReplaceAll(fetchErr.Error(), "\n", "; ")
-			fmt.Fprintf(os.Stderr, "lab: Docker of Debian's testing suite can't be had: %s\n", text)
+			fmt.Fprintf(os.Stderr, "lab: Docker of Debian's testing suite is not available: %s\n", text)
 			return []string{testingError + "=" + text}, nil
 		}
 	}

@@ -64,7 +64,7 @@ func readState(path, magic string, into any) error {
 	}
 	const header = 8 + 4 + 8 // magic, version, length
 	if len(b) < header+sha256.Size || string(b[:8]) != magic {
-		return fmt.Errorf("%s: %d bytes that are no state file", path, len(b))
+		return fmt.Errorf("%s: %d bytes, not a state file", path, len(b))
 	}
 	content, sum := b[:len(b)-sha256.Size], b[len(b)-sha256.Size:]
 	if want := sha256.Sum256(content); !bytes.Equal(sum, want[:]) {

@@ -79,7 +79,7 @@ func FixChecksum(packet []byte) []byte {
 // checksum may be left out. The checksum of a fragment cannot be checked.
 func CheckPacket(b []byte) error {
 	if len(b) < 20 || b[0]>>4 != 4 {
-		return fmt.Errorf("%d bytes that are no IPv4 packet", len(b))
+		return fmt.Errorf("%d bytes, not an IPv4 packet", len(b))
 	}
 	header := int(b[0]&0x0f) * 4
 	switch {
