@@ -44,7 +44,7 @@ type limits struct {
 	habit  float64 // for each group of words
 	long   float64 // % of sentences that may be long
 	wide   int     // lines that may be too wide
-	banned int     // constructions that may be left
+	banned int     // constructions to avoid that may be left
 }
 
 // goal holds for every room that is not listed in exceptions.

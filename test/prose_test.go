@@ -29,7 +29,7 @@ type prose struct {
 // A passage is one paragraph, list item, heading or table cell. Code and
 // quoted text in it are replaced by one word each.
 type passage struct {
-	line int // of its beginning
+	line int // where it begins
 	text string
 }
 

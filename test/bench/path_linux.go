@@ -68,7 +68,7 @@ func chooseCongestion(p *lab.Program, pod *lab.Pod, algorithm string) {
 	pod.Exec(p, "ip", slices.Concat([]string{"route", "replace"}, route, []string{"congctl", algorithm})...)
 }
 
-// alive is an error if a daemon has ended.
+// alive returns an error if a daemon has ended.
 func (path *path) alive() error {
 	for _, pid := range path.processes {
 		if _, err := memoryOf(pid); err != nil {

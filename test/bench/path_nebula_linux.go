@@ -37,7 +37,7 @@ func nebula(p *lab.Program, hosts pair, s subject) *path {
 	return built
 }
 
-// nebulaConfig is that of host i, 0 or 1.
+// nebulaConfig is the configuration of host i, 0 or 1.
 func nebulaConfig(dir string, h, peer *lab.Host, i int) string {
 	return strings.NewReplacer(
 		"DIR", dir, "NAME", h.NodeName, "PEER_UNDERLAY", peer.Addr.String(), "PEER", fmt.Sprintf("10.205.0.%d", 2-i), "THEIRS", fmt.Sprintf("10.204.%d.0/24", 2-i),

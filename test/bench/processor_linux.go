@@ -24,7 +24,7 @@ func busyTime(stat string) (float64, error) {
 	return (user + nice + system + irq + softirq) / 100, nil
 }
 
-// memory is what a process holds, in bytes.
+// memory is the resident memory of a process, in bytes.
 type memory struct{ resident, highest float64 }
 
 func memoryOf(pid int) (m memory, err error) {

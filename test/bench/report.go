@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Report is everything that one run has found out.
+// Report is the outcome of one run.
 type Report struct {
 	Version     string       `json:"flanneld,omitempty"`
 	Machine     Machine      `json:"machine"`
@@ -16,12 +16,12 @@ type Report struct {
 	Comparisons []Comparison `json:"comparisons"` // the main one first
 }
 
-// Machine is where it was measured.
+// Machine describes where the run took place.
 type Machine struct {
 	Kernel     string `json:"kernel"`
 	Processors int    `json:"processors"`
 	Go         string `json:"go"`
-	Iperf      string `json:"iperf3,omitempty"` // its version, where it is installed
+	Iperf      string `json:"iperf3,omitempty"` // its version, if it is installed
 	Time       string `json:"time"`             // RFC 3339
 }
 
@@ -29,7 +29,7 @@ type Machine struct {
 type Comparison struct {
 	Name   string   `json:"name"`
 	Title  string   `json:"title"`
-	Reason string   `json:"not_measured,omitempty"` // why there is nothing
+	Reason string   `json:"not_measured,omitempty"` // why nothing was measured
 	Paths  []Path   `json:"paths"`
 	Keys   []string `json:"metrics"` // in the table's order
 }
@@ -39,14 +39,14 @@ type Path struct {
 	Name     string            `json:"name"`
 	Title    string            `json:"title"`
 	Setting  setting           `json:"setting"`
-	Reason   string            `json:"not_measured,omitempty"` // why there is nothing
+	Reason   string            `json:"not_measured,omitempty"` // why nothing was measured
 	Failures []Failure         `json:"failures,omitempty"`
 	Results  map[string]Result `json:"results,omitempty"`
 
 	required bool
 }
 
-// Failure is a measurement that came to nothing.
+// Failure is a measurement that failed.
 type Failure struct {
 	Measure string `json:"measure"`
 	Round   int    `json:"round"`

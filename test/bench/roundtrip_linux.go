@@ -64,7 +64,7 @@ func udpRoundTrips(path *path, length time.Duration) (latencies, error) {
 	return roundTrips(client, length)
 }
 
-// echoBytes sends back what comes, until the connection ends.
+// echoBytes sends back every byte, until the connection ends.
 func echoBytes(fd int) {
 	b := make([]byte, 1)
 	for {
@@ -78,7 +78,7 @@ func echoBytes(fd int) {
 	}
 }
 
-// echoDatagrams sends back what comes, until it is over.
+// echoDatagrams sends back every datagram, until the measurement is over.
 func echoDatagrams(fd int, over *atomic.Bool) {
 	b := make([]byte, 1)
 	for !over.Load() {

@@ -40,7 +40,7 @@ func TestEveryFigureOfEveryPathIsMeasured(t *testing.T) {
 	}
 	for _, c := range r.Comparisons {
 		if c.Reason != "" {
-			continue // BBR, where the kernel has none
+			continue // BBR, if the kernel lacks it
 		}
 		for _, p := range c.Paths {
 			for _, key := range c.Keys {

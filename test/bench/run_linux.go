@@ -86,7 +86,7 @@ func (o options) take(m measure, round int, name string, path *path, result *Pat
 	return true
 }
 
-// missingCongestion says which congestion control this kernel does not have.
+// missingCongestion names the congestion control that this kernel lacks.
 func missingCongestion(subjects []subject) string {
 	available, err := os.ReadFile("/proc/sys/net/ipv4/tcp_available_congestion_control")
 	if err != nil {
@@ -116,7 +116,7 @@ func progress(format string, args ...any) {
 	}
 }
 
-// machine describes where this is measured.
+// machine describes this machine.
 func machine() Machine {
 	var uts unix.Utsname
 	unix.Uname(&uts)

@@ -75,7 +75,7 @@ func (s *streams) drain(fd int) {
 	}
 }
 
-// throughput is what streams achieved in a while.
+// throughput is the result of streams over a while.
 type throughput struct {
 	bits float64
 	time time.Duration

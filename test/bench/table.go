@@ -73,7 +73,7 @@ func (m metric) value(v float64) string {
 	return fmt.Sprintf(m.format, v)
 }
 
-// remarks says what was not measured.
+// remarks names what was not measured.
 func (c Comparison) remarks() string {
 	var b strings.Builder
 	for _, p := range c.Paths {
@@ -87,7 +87,7 @@ func (c Comparison) remarks() string {
 	return b.String()
 }
 
-// legend says how to read the tables.
+// legend explains the tables.
 func (r *Report) legend() string {
 	return fmt.Sprintf(`Medians of %s, in brackets the least and the most; "0.50x" is the ratio to kernel VXLAN in the same run.
 %d processors%s, Linux %s, %s%s, %s, %g s a stream.

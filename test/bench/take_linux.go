@@ -34,7 +34,7 @@ func takeStreams(n int, both bool) func(measure, *path, options) (values, error)
 	}
 }
 
-// takeIperf does so with iperf3.
+// takeIperf does the same with iperf3.
 func takeIperf(n int) func(measure, *path, options) (values, error) {
 	return func(m measure, path *path, o options) (values, error) {
 		t, err := iperf(path, n, o.length)

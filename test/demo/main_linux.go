@@ -139,7 +139,7 @@ func best(p *lab.Program, from, to container) time.Duration {
 
 func say(format string, args ...any) { fmt.Printf(format+"\n", args...) }
 
-// command shows what a person would have typed.
+// command shows what an operator would type.
 func command(h *lab.Host, line string) { say("  %s# %s", h.NodeName, line) }
 
 func indent(text string) string {

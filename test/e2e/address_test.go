@@ -185,7 +185,7 @@ func TestAddressThatIsAwayForAWhileCostsNothing(t *testing.T) {
 		before := len(h2.Daemon.Log())
 		h2.Exec(t, "sh", "-c", take)
 		h2.Daemon.WaitLog("staying at the address in use", 10*time.Second)
-		<-time.After(4 * time.Second) // what is watched is that nothing more happens
+		<-time.After(4 * time.Second) // to see that nothing more happens
 		if said := strings.Count(h2.Daemon.Log()[before:], "staying at the address in use"); said != 1 {
 			t.Errorf("%s: said %d times:\n%s", take, said, h2.Daemon.Log()[before:])
 		}

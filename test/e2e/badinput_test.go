@@ -167,7 +167,7 @@ func TestSeedThatDoesNotAnswerIsTriedForEver(t *testing.T) {
 	}
 	nothing()
 	before := strings.Count(d.Log(), "\n")
-	<-time.After(6 * time.Second) // what is watched is that nothing happens
+	<-time.After(6 * time.Second) // to see that nothing happens
 	nothing()
 	if lines := strings.Count(d.Log(), "\n") - before; lines > 10 {
 		t.Errorf("%d lines of log in 6 s of waiting", lines)
@@ -269,7 +269,7 @@ func TestMissingAndUnusableDirectories(t *testing.T) {
 		h := lab.New(t).Host()
 		missing := filepath.Join(h.RunDir, "not/there")
 		d := h.Start("--run-dir", missing)
-		select { // either made, or asked for: never half done
+		select { // either made or asked for, never half done
 		case <-d.Ready():
 			mentions(t, "subnet.env", read(t, filepath.Join(missing, "subnet.env")), "FLANNEL_SUBNET")
 		case <-time.After(ready):
@@ -289,7 +289,7 @@ func TestMissingAndUnusableDirectories(t *testing.T) {
 	t.Run("state directory full", func(t *testing.T) {
 		t.Parallel()
 		h := lab.New(t).Host()
-		// tmpfs gives out whole pages: one is there, and taken.
+		// tmpfs allocates whole pages: there is one, and it is taken.
 		cmd := through(t, h, fmt.Sprintf(`exec unshare -m sh -c 'mount -t tmpfs -o size=4k,mode=700 none %[1]s && echo full >%[1]s/filler && exec "$@"' sh "$@"`, h.StateDir))
 		refusedDaemon(t, h, h.StartCommand(cmd), 1, h.StateDir, "space")
 		nothingSetUp(t, h)
@@ -332,7 +332,7 @@ func TestStateFilesThatAreNotAsTheyWereAreKeptAside(t *testing.T) {
 	for _, entry := range entries(t, original) {
 		info, err := entry.Info()
 		if err != nil || !entry.Type().IsRegular() || info.Size() < 12 || entry.Name() == "lock" {
-			continue // what is in the lock is for people
+			continue // the lock's content is for people
 		}
 		for name, damage := range damages {
 			tried++
@@ -410,7 +410,7 @@ func TestWorksWithoutIptables(t *testing.T) {
 	d := h2.StartCommand(cmd).WaitReady(ready)
 	d.WaitLog("iptables", ready)
 	h1.Pod().Reachable(t, h2.Pod().Addr, 5*time.Second)
-	<-time.After(7 * time.Second) // two looks at the rules
+	<-time.After(7 * time.Second) // two checks of the rules
 	lines := 0
 	for line := range strings.Lines(d.Log()) {
 		if containsFold(line, "iptables") {

@@ -111,11 +111,11 @@ func TestLeaveHandsTheLeaseBackAndRemovesEverything(t *testing.T) {
 			return lab.Expect((node.State == "left" || node.State == "") && node.Subnet != freed.String(), "%+v", node)
 		})
 	}
-	// What it had is free: another may pin it.
+	// Its subnet is free: another node may pin it.
 	h4 := l.Host()
 	h4.Start("--join", h1.Addr.String(), "--subnet", freed.String()).WaitReady(ready)
 	h1.Pod().Reachable(t, h4.Pod().Addr, 5*time.Second)
-	// And the node that left comes back with another lease.
+	// The node that left returns with another lease.
 	h2.Start("--join", h1.Addr.String()).WaitReady(ready)
 	if h2.Lease() == freed {
 		t.Errorf("%v is held twice", freed)

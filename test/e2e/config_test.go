@@ -207,7 +207,7 @@ func TestTwoNetworksShareTheirHosts(t *testing.T) {
 	if now := firewall(t, h1); now != rules {
 		t.Errorf("the rules became\n%s\nfrom\n%s", now, rules)
 	}
-	// An end of the second is none of the first.
+	// The end of the second network does not end the first.
 	if r := h1.Flanneld("leave", "--run-dir", second[h1]); r.Status != 0 {
 		t.Errorf("leave of the second network: %s", r.Stderr)
 	}

@@ -63,7 +63,7 @@ func TestLoserOfAConflictTakesANewLeaseOnceNoContainerUsesTheOld(t *testing.T) {
 	t.Parallel()
 	h1, h2, h3, lease := restored(t, true)
 	isLost(t, h1, h2, lease)
-	<-time.After(7 * time.Second) // longer than it takes to look at the containers again
+	<-time.After(7 * time.Second) // longer than the time between two checks of the containers
 	isLost(t, h1, h2, lease)
 	h2.Exec(t, "sh", "-c", "ip link delete pod; ip link delete docker0")
 	lab.Eventually(t, 20*time.Second, "a new lease", func() error {
@@ -92,7 +92,7 @@ func TestLoserOfAConflictTakesANewLeaseAtOnceWithoutContainers(t *testing.T) {
 func TestLoserOfAConflictWaitsIfConfigured(t *testing.T) {
 	t.Parallel()
 	h1, h2, h3, lease := restored(t, false, "--on-conflict", "wait")
-	<-time.After(7 * time.Second) // what is watched is that it takes nothing
+	<-time.After(7 * time.Second) // to see that it takes nothing
 	isLost(t, h1, h2, lease)
 	if status := h2.Daemon.Stop(); status != 0 {
 		t.Errorf("exit status %d", status)

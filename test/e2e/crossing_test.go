@@ -45,7 +45,7 @@ func TestForwardingThatWorksIsNoProblem(t *testing.T) {
 	t.Parallel()
 	_, h1, h2 := duo(t)
 	p1, p2 := h1.Pod(), h2.Pod()
-	h2.Exec(t, "iptables", "-P", "FORWARD", "DROP") // as Docker has it: ours accept
+	h2.Exec(t, "iptables", "-P", "FORWARD", "DROP") // as Docker's rules do: ours accept
 	h2.Exec(t, "sh", "-c", "nft 'add table inet other; add chain inet other f { type filter hook forward priority 10; }; add rule inet other f tcp dport 22 drop'")
 	p1.Reachable(t, p2.Addr, 5*time.Second)
 	p2.Exec(t, "ip", "address", "add", "local", h2.Lease().String(), "dev", "lo") // answers for every address

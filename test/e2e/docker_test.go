@@ -125,7 +125,7 @@ func (s *dockerScenario) restart(t *testing.T) {
 	s.d2.Start()
 	s.c2 = s.d2.Container("--publish", "8080:80")
 	s.recovered(t, "after dockerd was restarted")
-	// Whatever dockerd did, what flanneld accepts is looked at first.
+	// Whatever rules dockerd makes, flanneld's accepting rules come first.
 	lab.Eventually(t, 10*time.Second, "flanneld's rules to be first", func() error {
 		for _, chain := range []string{"raw PREROUTING", "filter DOCKER-USER", "nat POSTROUTING"} {
 			table, name, _ := strings.Cut(chain, " ")
@@ -152,7 +152,7 @@ func (s *dockerScenario) flanneld(t *testing.T) {
 	s.recovered(t, "after flanneld was killed")
 }
 
-// TestDockerLeavesMasqueradingToFlanneld where --ip-masq says so.
+// TestDockerLeavesMasqueradingToFlanneld with --ip-masq.
 func TestDockerLeavesMasqueradingToFlanneld(t *testing.T) {
 	for _, release := range dockers(t) {
 		t.Run(release.Name, func(t *testing.T) {

@@ -80,7 +80,7 @@ func typeOfServiceCrossesAndCongestionIsMarked(t *testing.T, offload string) {
 	send(expeditedECT)
 	arrives(inside, expeditedCE)
 	before := len(inside.Frames())
-	send(expedited) // does not understand marks: a loss has to tell it
+	send(expedited) // does not understand marks: it needs a loss instead
 	lab.Eventually(t, ready, "a drop for congestion", func() error {
 		n := h2.Status().Drops["ingress-congestion"]
 		return lab.Expect(n > 0, "%d", n)
@@ -238,7 +238,7 @@ func streamWithOptions(t *testing.T, from, to *lab.Pod, options string, size int
 	}
 }
 
-// setOptions sets the IP options of what a socket sends.
+// setOptions sets the IP options of a socket's packets.
 func setOptions(t *testing.T, conn syscall.Conn, options string) {
 	t.Helper()
 	raw, err := conn.SyscallConn()
@@ -299,7 +299,7 @@ func checksumsThatAreLeftOutWrongOrZero(t *testing.T, offload string) {
 	pod, peer, remote, wire := behindAPlainWire(t, offload)
 	source := pod.ListenUDP(t, at(pod.Addr, 7003))
 	defer source.Close()
-	// lastChecksum is that of the newest packet with this payload.
+	// lastChecksum is the checksum of the newest packet with this payload.
 	send := func(payload []byte) uint16 {
 		t.Helper()
 		if _, err := source.WriteToUDPAddrPort(payload, at(remote, 7003)); err != nil {

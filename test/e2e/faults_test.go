@@ -30,7 +30,7 @@ func TestCutThatHealsLeavesEqualTables(t *testing.T) {
 	h1.WaitState("host3", "dead", 30*time.Second)
 	h2.WaitState("host3", "dead", 30*time.Second)
 	h3.WaitState("host1", "dead", 60*time.Second)
-	// The smaller part hands out nothing.
+	// The smaller part grants nothing.
 	h4 := l.Host()
 	l.Cut(h4)
 	l.Wire(h3.Namespace, "eth1", h4.Namespace, "eth1", 1500)
@@ -190,7 +190,7 @@ func TestQuietNetworkLogsNothing(t *testing.T) {
 	before := h1.Daemon.Log()
 	lab.SendTCP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7000), 32<<20)
 	lab.SendUDP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7000), 500, 500)
-	<-time.After(7 * time.Second) // what is watched is that nothing happens
+	<-time.After(7 * time.Second) // to see that nothing happens
 	if said := strings.TrimPrefix(h1.Daemon.Log(), before); said != "" {
 		t.Errorf("with nothing but traffic it says:\n%s", said)
 	}

@@ -55,7 +55,7 @@ func TestRulesComeBackAfterAFlush(t *testing.T) {
 	h1, h2, _ := l.Trio("--ip-masq")
 	p1, p2 := h1.Pod(), h2.Pod()
 	p1.Reachable(t, p2.Addr, 5*time.Second)
-	h1.Exec(t, "iptables", "-P", "FORWARD", "DROP") // as Docker has it
+	h1.Exec(t, "iptables", "-P", "FORWARD", "DROP") // as Docker sets it
 	p1.Reachable(t, p2.Addr, 5*time.Second)
 	want := firewall(t, h1)
 	for _, flush := range []string{

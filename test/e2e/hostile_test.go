@@ -108,7 +108,7 @@ func hostileDatagramsAreDroppedAndCountedByReason(t *testing.T, offload string) 
 	if lines := strings.Count(h1.Daemon.Log(), "\n"); lines > 60 {
 		t.Errorf("the log has grown to %d lines", lines)
 	}
-	// And after all that, what is right still passes.
+	// After all that, valid packets still pass.
 	if err := speaker.Send(good(), target); err != nil {
 		t.Fatal(err)
 	}

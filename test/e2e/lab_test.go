@@ -106,7 +106,7 @@ func TestLabRelayLosesDoublesAndReorders(t *testing.T) {
 	l := lab.New(t)
 	h1, h2 := l.Host(), l.Host()
 	relay := l.Relay(h2, lab.Mischief{Loss: 20, Duplication: 20, Reordering: 20, Seed: 1})
-	h1.Reachable(t, h2.Addr, 5*time.Second) // what is none of the data port's passes
+	h1.Reachable(t, h2.Addr, 5*time.Second) // other frames than the data port's pass
 	sink := h2.ListenUDP(t, at(h2.Addr, 8285))
 	defer sink.Close()
 	setOption(t, sink, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20) // room for every datagram

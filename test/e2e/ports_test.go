@@ -68,7 +68,7 @@ func attach(t *testing.T, pod *lab.Namespace, address, gateway string) {
 // is given, by the shell's /dev/udp or by a raw socket.
 func sendAs(t *testing.T, s sender, to netip.AddrPort, payload []byte) {
 	t.Helper()
-	// What bash writes into /dev/udp is one datagram.
+	// bash sends each write to /dev/udp as one datagram.
 	script := fmt.Sprintf("cat >/dev/udp/%s/%d", to.Addr(), to.Port())
 	cmd := exec.Command("bash", "-c", script)
 	if s.uid != 0 {
@@ -239,7 +239,7 @@ func TestTableNeedsNoCommand(t *testing.T) {
 
 func sendFails(t *testing.T, s sender, to netip.AddrPort) bool { return !connects(t, s, to) }
 
-// protects waits until a host's table knows of another's ports.
+// protects waits until a host's table has another's ports.
 func protects(t *testing.T, h, other *lab.Host) {
 	t.Helper()
 	lab.Eventually(t, 5*time.Second, "the table to have "+other.NodeName, func() error {
@@ -301,7 +301,8 @@ func drops(t *testing.T, h *lab.Host) (sum int) {
 	return sum
 }
 
-// withoutCounters is a table's text without what changes by itself.
+// withoutCounters is a table's text without the parts that change by
+// themselves.
 func withoutCounters(text string) string {
 	words := strings.Fields(text)
 	for i, w := range words[:max(len(words)-1, 0)] {

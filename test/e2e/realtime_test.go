@@ -53,7 +53,7 @@ func TestFloodsLeaveTheCoreToOthers(t *testing.T) {
 	}
 }
 
-// garbage is no packet.
+// garbage is not a packet.
 func garbage(int, netip.Addr) []byte { return make([]byte, 64) }
 
 // newFlow is the only packet of its flow for a long time.
@@ -86,7 +86,7 @@ func besideFlood(t *testing.T, h, from *lab.Host, parity uint16, datagram func(n
 		pinThread(0, runtime.NumCPU()-1)
 		flood(t, from, at(h.Addr, 8285), parity, datagram, &sent, stop)
 	}()
-	time.Sleep(500 * time.Millisecond) // the flood's beginning is not what counts
+	time.Sleep(500 * time.Millisecond) // the flood's beginning does not count
 	start, before := time.Now(), sent.Load()
 	others, ours := processTime(t, busy.Process.Pid), processTime(t, h.Daemon.PID())
 	time.Sleep(3 * time.Second)

@@ -168,7 +168,7 @@ func TestClaimOfAnotherHostsStaticSubnetNamesThatHost(t *testing.T) {
 		return lab.Expect(strings.Contains(waiting, want), "it says %q", waiting)
 	})
 	h1.Daemon.WaitLog("refused a claim of a static peer's subnet", ready)
-	h1.Daemon.Stop() // the operator takes the entry out
+	h1.Daemon.Stop() // the operator removes the entry
 	h1.Start().WaitReady(ready)
 	d.WaitReady(2 * ready)
 }

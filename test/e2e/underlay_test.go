@@ -32,7 +32,7 @@ func problems(t *testing.T, h *lab.Host, part string, words ...string) {
 	})
 }
 
-// noProblems waits until a part has none.
+// noProblems waits until a part has no problem.
 func noProblems(t *testing.T, h *lab.Host, part string) {
 	t.Helper()
 	lab.Eventually(t, 15*time.Second, h.NodeName+" to have no problem of "+part, func() error {
@@ -78,7 +78,7 @@ func TestUnderlayThatComesLateIsWaitedFor(t *testing.T) {
 			if r := h.Flanneld("join", "192.0.2.1"); r.Status != 1 || !strings.Contains(r.Stderr, "waiting for the underlay") {
 				t.Errorf("join: exit status %d: %s", r.Status, r.Stderr)
 			}
-			<-time.After(2 * time.Second) // what is watched is that it goes on waiting
+			<-time.After(2 * time.Second) // to see that it continues to wait
 			if d.Ended() {
 				t.Fatalf("it has ended:\n%s", d.Log())
 			}
@@ -121,7 +121,7 @@ func TestOtherDefaultRoutesMoveNoNode(t *testing.T) {
 		{"a second uplink", "ip link add v0 type veth peer name v1; ip link set v1 up; ip link set v0 up; ip address add 172.20.9.9/16 dev v0; ip route add default via 172.20.0.1 metric 5", "ip link del v0"},
 	} {
 		h2.Exec(t, "sh", "-c", c.come)
-		<-time.After(6 * time.Second) // what is watched is that nothing happens
+		<-time.After(6 * time.Second) // to see that nothing happens
 		s := h2.Status()
 		if s.Endpoint != h2.Addr.String()+":8285" || s.Members.Alive != 2 || strings.Contains(h2.Daemon.Log(), "moved to another") {
 			t.Errorf("%s: at %s, %d members alive", c.name, s.Endpoint, s.Members.Alive)
@@ -171,7 +171,7 @@ func TestNodeMovesToWhereMembersAnswer(t *testing.T) {
 	second(t, l, h2, "192.168.50.112")
 	lease := h2.Lease()
 	start := time.Now()
-	l.Cut(h2) // the address stays, and nothing answers there any more
+	l.Cut(h2) // the address stays, but nothing answers there any more
 	h2.Exec(t, "sh", "-c", "ip route replace 192.168.50.0/24 dev eth1 src 192.168.50.112; ip route replace default via 192.168.50.1 dev eth1")
 	endpointIs(t, h2, h1, "192.168.50.112", 60*time.Second)
 	t.Logf("moved after %v", time.Since(start).Round(100*time.Millisecond))
@@ -221,7 +221,7 @@ func TestLinkLocalAddressIsNotMovedToWithoutMembers(t *testing.T) {
 	_, h1, h2 := duo(t)
 	h2.Exec(t, "sh", "-c", "ip address flush dev eth0; ip address add 169.254.7.7/16 dev eth0; ip route add default dev eth0")
 	h2.Daemon.WaitLog("is on no interface that is up", 15*time.Second)
-	<-time.After(6 * time.Second) // what is watched is that it stays
+	<-time.After(6 * time.Second) // to see that it stays
 	if s := h2.Status(); s.Endpoint != h2.Addr.String()+":8285" {
 		t.Errorf("it is at %s", s.Endpoint)
 	}
@@ -313,7 +313,7 @@ func TestSettingThatHidesRoutesOfAStoppedDaemonIsReported(t *testing.T) {
 	t.Parallel()
 	_, h := founder(t)
 	h.Sysctl(t, "net.ipv4.conf.all.ignore_routes_with_linkdown", "1")
-	h.Exec(t, "sh", "-c", "ip route add 198.51.100.0/24 dev eth0; ip route del 198.51.100.0/24") // a change to look at
+	h.Exec(t, "sh", "-c", "ip route add 198.51.100.0/24 dev eth0; ip route del 198.51.100.0/24") // a change to react to
 	problems(t, h, "underlay", "sysctl -w net.ipv4.conf.all.ignore_routes_with_linkdown=0")
 	h.Sysctl(t, "net.ipv4.conf.all.ignore_routes_with_linkdown", "0")
 	h.Exec(t, "sh", "-c", "ip route add 198.51.100.0/24 dev eth0; ip route del 198.51.100.0/24")
@@ -442,7 +442,7 @@ func TestDeviceDeletedWhileTheAddressIsAwayIsMadeLater(t *testing.T) {
 	p1, p2 := h1.Pod(), h2.Pod()
 	h2.Exec(t, "sh", "-c", "ip address flush dev eth0; ip link delete flannel0")
 	h2.Daemon.WaitLog("this host does not have the address", 10*time.Second)
-	<-time.After(2 * time.Second) // what is watched is that it goes on
+	<-time.After(2 * time.Second) // to see that it continues
 	if h2.Daemon.Ended() {
 		t.Fatalf("it has ended:\n%s", h2.Daemon.Log())
 	}

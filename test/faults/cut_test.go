@@ -130,7 +130,7 @@ func (c cut) run(t *testing.T, length time.Duration) {
 	allReachEachOther(t, all)
 }
 
-// waitingFor is what status says, a line.
+// waitingFor is the waiting line of the status.
 func waitingFor(h *lab.Host) (string, error) {
 	var s lab.Status
 	err := h.JSON(&s, "status")
@@ -162,7 +162,7 @@ func TestCutThatComesAndGoes(t *testing.T) {
 	allReachEachOther(t, hosts)
 }
 
-// TestLossOfThirtyPercent has everything lose that much, gossip and all.
+// TestLossOfThirtyPercent loses that share of all packets, gossip included.
 func TestLossOfThirtyPercent(t *testing.T) {
 	t.Parallel()
 	length := time.Duration(setting(t, cutVariable, 16)) * time.Second

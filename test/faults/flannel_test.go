@@ -22,7 +22,7 @@ type migration struct {
 	wires  map[netip.Prefix]netip.AddrPort // endpoint of each lease
 	list   []string                        // the same static peers for all hosts
 
-	flannel map[*lab.Host]*lab.PlainHost // that still run it, or again
+	flannel map[*lab.Host]*lab.PlainHost // hosts that run flannel, still or again
 	moved   []*lab.Host                  // members, in the order in which they moved
 }
 
@@ -78,7 +78,7 @@ func (m *migration) forward(h *lab.Host) *lab.Daemon {
 	return d
 }
 
-// back moves it to flannel again: stop, clean up, start.
+// back moves a host back to flannel: stop, clean up, start.
 func (m *migration) back(h *lab.Host) {
 	if status := h.Daemon.Stop(); status != 0 {
 		m.t.Errorf("%s: exit status %d", h.NodeName, status)
@@ -166,7 +166,7 @@ func TestHostsMoveFromFlannelAndBackInAnyOrder(t *testing.T) {
 	}
 }
 
-// TestHostThatWentBackMayMoveAgain: its lease has waited for it.
+// TestHostThatWentBackMayMoveAgain: its lease is still reserved.
 func TestHostThatWentBackMayMoveAgain(t *testing.T) {
 	t.Parallel()
 	m := flannelNetwork(t, 3)

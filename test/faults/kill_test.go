@@ -77,7 +77,8 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	allReachEachOther(t, hosts)
 }
 
-// TestFounderKilledAtAnyMoment does so to nodes that found a network, alone.
+// TestFounderKilledAtAnyMoment does the same to nodes that found a network,
+// alone.
 func TestFounderKilledAtAnyMoment(t *testing.T) {
 	t.Parallel()
 	kills := setting(t, killsVariable, 60) / 3
@@ -97,11 +98,11 @@ func TestFounderKilledAtAnyMoment(t *testing.T) {
 	t.Logf("%v", sum)
 }
 
-// counts is what happened to a victim.
+// counts are the events of a victim.
 type counts struct {
 	kills       int
-	unready     int // of these: before it was ready
-	unconfirmed int // of these: before there was a lease on disk
+	unready     int // before it was ready
+	unconfirmed int // before there was a lease on disk
 	leaving     int // while it handed its lease back
 	claims      int // leases taken anew
 }
@@ -133,7 +134,7 @@ type victim struct {
 	register *register
 	lease    netip.Prefix  // confirmed by an earlier start, and to be kept; zero: none
 	start    uint64        // number of the last start that reached the disk
-	usual    time.Duration // from start to ready, of late
+	usual    time.Duration // from start to ready, recently
 	counts   counts
 	err      error
 }
@@ -186,7 +187,7 @@ func (v *victim) finishLeaving() error {
 // after the daemon was told to leave. It reports whether the last was the case.
 func (v *victim) waitForTheMoment(d *lab.Daemon) (leaving bool, err error) {
 	start, n := time.Now(), v.random.IntN(20)
-	f := v.random.Float64() // squared: what matters is done early
+	f := v.random.Float64() // squared: the important steps are early
 	early, late := time.Duration(f*f*1.25*float64(v.usual)), between(v.random, 0, 100*time.Millisecond)
 	if n == 19 {
 		late *= 15 // as long as the node table may wait to be written
@@ -228,7 +229,7 @@ func (v *victim) waitForTheMoment(d *lab.Daemon) (leaving bool, err error) {
 	return leaving, nil
 }
 
-// becomeReady waits for it.
+// becomeReady waits until the daemon is ready.
 func becomeReady(d *lab.Daemon) error {
 	select {
 	case <-d.Ready():

@@ -20,7 +20,7 @@ const (
 // at makes an address and a port.
 func at(a netip.Addr, port uint16) netip.AddrPort { return netip.AddrPortFrom(a, port) }
 
-// leases is which host had which lease before a fault.
+// leases maps each host to its lease before a fault.
 type leases map[*lab.Host]netip.Prefix
 
 func leasesOf(hosts []*lab.Host) leases {

@@ -30,14 +30,14 @@ func TestLeaveCutShort(t *testing.T) {
 			t.Fatal(err)
 		}
 		for end := time.Now().Add(ready); os.SameFile(before, onDisk(t, h)) && time.Now().Before(end); {
-			time.Sleep(100 * time.Microsecond) // what comes after this is what matters
+			time.Sleep(100 * time.Microsecond) // only later lines matter
 		}
 		<-time.After(between(random, 0, 5*time.Millisecond))
 		h.Daemon.Kill()
 		leave.Wait()
 		d := h.Start("--join", hosts[n%len(hosts)].Addr.String()).WaitReady(ready)
 		lease := h.Lease()
-		<-time.After(300 * time.Millisecond) // for gossip to get round
+		<-time.After(300 * time.Millisecond) // for gossip to spread
 		if strings.Contains(d.Log(), "lease lost") || h.Lease() != lease {
 			t.Fatalf("start %d resumed %v, which was not its own any more:\n%s", n, lease, d.Log())
 		}

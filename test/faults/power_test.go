@@ -45,7 +45,7 @@ func TestAllStoppedAndStartedInAnyOrder(t *testing.T) {
 		}
 		lab.Eventually(t, healed, "the running nodes to see each other", func() error { return lab.Agreed(up, len(up)) })
 		allReachEachOther(t, up)
-		if first == 1 { // and now it comes back
+		if first == 1 { // and now it returns
 			hosts[0].Start().WaitReady(ready)
 			lab.WaitAgreed(t, hosts, len(hosts), healed)
 		}

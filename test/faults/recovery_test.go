@@ -106,7 +106,7 @@ func TestResetOfSomeHostsOnly(t *testing.T) {
 	if networkOf(t, h1) == old {
 		t.Error("the host that founds is in the network that was given up")
 	}
-	hosts[1].Daemon.WaitLog("another network", healed) // it was given h1 to join
+	hosts[1].Daemon.WaitLog("another network", healed) // it was told to join h1
 	for _, h := range hosts[1:] {
 		h.Daemon.Stop()
 		h.MustFlanneld("reset")

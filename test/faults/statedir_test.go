@@ -45,7 +45,7 @@ func TestDirectoryThatBecomesReadOnlyCostsNoLease(t *testing.T) {
 	shell(t, h2, "mount --bind %[1]s %[1]s && mount -o remount,bind,ro %[1]s", h2.StateDir)
 	t.Cleanup(func() { unix.Unmount(h2.StateDir, unix.MNT_DETACH) })
 
-	h3 := l.Host() // host2 cannot write down a promise, host1 can
+	h3 := l.Host() // host2 cannot write a promise, host1 can
 	h3.Start("--join", h1.Addr.String()).WaitReady(ready)
 	h2.Daemon.WaitLog("promises and confirms nothing", ready)
 	inTouch(t, talks)
@@ -88,7 +88,7 @@ func TestDeletedDirectoryMakesANewNode(t *testing.T) {
 			old := h3.Lease()
 			if when == "while running" {
 				shell(t, h3, "rm -rf %s", h3.StateDir)
-				h4 := l.Host() // host3 has something to write, and nowhere to
+				h4 := l.Host() // host3 has something to write, and no directory
 				h4.Start("--join", h1.Addr.String()).WaitReady(ready)
 				h3.Daemon.WaitLog("promises and confirms nothing", ready)
 				h1.Reachable(t, old.Addr(), 5*time.Second)
@@ -177,7 +177,7 @@ func TestOldCopyOfADirectoryDoesNotTakeASubnetBack(t *testing.T) {
 		}
 		return err
 	})
-	<-time.After(2 * time.Second) // what is watched is that nothing happens
+	<-time.After(2 * time.Second) // to see that nothing happens
 	inTouch(t, talks)
 	before.unchanged(t, all)
 	h1.Daemon.WaitLog("host3", ready)
@@ -230,7 +230,7 @@ func TestLaterOfTwoDuplicatesStops(t *testing.T) {
 	if duplicate.Lease() != lease {
 		t.Errorf("the copy has %v, the original had %v", duplicate.Lease(), lease)
 	}
-	<-time.After(12 * time.Second) // until it is no newcomer any more
+	<-time.After(12 * time.Second) // until it is not a newcomer any more
 	h3.Exec(t, "ip", "link", "delete", "flannel0")
 	talks := converse(t, []*lab.Host{h1, duplicate}, [][2]int{{0, 1}})
 	refuses(t, h3.Start("--join", h1.Addr.String()), "identity", duplicate.Addr.String())

@@ -46,7 +46,7 @@ func (o options) run(p *lab.Program) {
 	}
 }
 
-// list takes a comma separated list apart.
+// list splits a comma separated list.
 func list(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' })
 }

@@ -32,7 +32,7 @@ func containsAll(line string, words []string) bool {
 	return true
 }
 
-// times are measurements of one thing.
+// times are measurements of one kind.
 type times []time.Duration
 
 // quantile is the smallest measurement that a share q of all do not exceed.

@@ -34,7 +34,7 @@ func (s system) boot(work, disk string, limit time.Duration, each func(line stri
 	}
 	var complaints strings.Builder
 	cmd.Stderr = &complaints
-	runtime.LockOSThread() // Pdeathsig is about the thread
+	runtime.LockOSThread() // Pdeathsig follows the thread
 	defer runtime.UnlockOSThread()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {

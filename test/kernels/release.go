@@ -14,7 +14,7 @@ type release struct {
 	Name   string // its code name in the archive, "bookworm"
 }
 
-// releases are all that flanneld is tested on, oldest first.
+// releases are the ones that flanneld is tested on, oldest first.
 var releases = []release{{"5.10", "bullseye"}, {"6.1", "bookworm"}, {"6.12", "trixie"}}
 
 // packages are what a system needs beside Debian's smallest set. The kernel is

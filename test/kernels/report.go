@@ -16,16 +16,16 @@ const (
 	doneMark   = "@@done"   // every step was run
 )
 
-// report reads what a machine prints, and judges it.
+// report reads the output of a machine, and judges it.
 type report struct {
-	Kernel  string        // what the booted kernel calls itself
+	Kernel  string        // the booted kernel's own version
 	Boot    time.Duration // until the first step began
 	Passed  int           // top-level tests
 	start   time.Time
 	current string              // the step that runs
 	passed  map[string][]string // the tests that passed, by step
 	status  map[string]int
-	bad     []string // what failed or was skipped
+	bad     []string // failed and skipped tests
 	done    bool
 }
 

@@ -98,7 +98,7 @@ func TestStepsArePicked(t *testing.T) {
 	if all, err := pick(false, nil); err != nil || len(all) != len(steps) {
 		t.Errorf("all steps: %v, %v", names(all), err)
 	}
-	// What is named runs, whether it is short or not.
+	// Named steps run, whether they are short or not.
 	if one, err := pick(true, []string{"route"}); err != nil || !slices.Equal(names(one), []string{"route"}) {
 		t.Errorf("one step: %v, %v", names(one), err)
 	}

@@ -70,7 +70,7 @@ func (r release) make(dir string) error {
 		return err
 	}
 	defer os.RemoveAll(work)
-	if err := os.Chmod(work, 0o755); err != nil { // apt in it is another user
+	if err := os.Chmod(work, 0o755); err != nil { // apt runs as another user there
 		return err
 	}
 	fmt.Printf("%v: fetching the system, once a month\n", r)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Capture is what crosses a device, written down by tcpdump.
+// Capture is the traffic of a device, recorded by tcpdump.
 type Capture struct {
 	cmd    *exec.Cmd
 	output logBuffer

@@ -185,7 +185,7 @@ func (d *Daemon) Kill() {
 	<-d.ended
 }
 
-// Usage is what a process holds: for finding leaks.
+// Usage is what a process occupies: for finding leaks.
 type Usage struct {
 	Descriptors int
 	Memory      int // resident, in KiB

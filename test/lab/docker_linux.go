@@ -48,7 +48,7 @@ func DockerTesting(t TB) (r DockerRelease, ok bool) {
 	return r, true
 }
 
-// version writes down what is being tested.
+// version logs which Docker is tested.
 func (r DockerRelease) version(t TB) {
 	t.Helper()
 	for _, program := range []string{"dockerd", "containerd", "runc"} {
@@ -152,7 +152,7 @@ func (d *Docker) Start() {
 	}
 }
 
-// Stop stops dockerd in order; containers go with it.
+// Stop stops dockerd in order; its containers stop with it.
 func (d *Docker) Stop() { d.end(d.daemon, d.ended) }
 
 // end asks a process to stop, and kills it when it has not within 15 s.

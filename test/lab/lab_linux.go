@@ -27,7 +27,7 @@ type Lab struct {
 	hosts   []*Host
 	Binary  string     // the flanneld under test
 	Switch  *Namespace // the bridge, and the router to the outside
-	Outside *Namespace // 203.0.113.10: somewhere beyond the underlay
+	Outside *Namespace // 203.0.113.10: a host beyond the underlay
 }
 
 var labs atomic.Int64

@@ -69,7 +69,7 @@ func (h *Host) Table() (Nodes, error) {
 	return n, h.ask(&n, "nodes")
 }
 
-// ask puts one question to the control socket.
+// ask sends one request to the control socket.
 func (h *Host) ask(into any, what string) error {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(h.RunDir, "flanneld.sock"))

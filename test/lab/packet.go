@@ -95,7 +95,7 @@ func CheckPacket(b []byte) error {
 	return checkTransport(b[9], pseudoHeader(b, len(b)-header), b[header:])
 }
 
-// checkTransport checks what is inside a packet.
+// checkTransport checks the payload of a packet.
 func checkTransport(protocol byte, pseudo, b []byte) error {
 	switch {
 	case protocol == 1 && checksum(b) != 0:

@@ -205,7 +205,7 @@ type Pinger struct {
 type PingCount struct {
 	Sent, Lost int
 	Gap        time.Duration  // the longest time without a reply
-	Errors     map[string]int // ICMP errors that came instead, counted
+	Errors     map[string]int // ICMP errors that came instead, by kind
 }
 
 func (c PingCount) String() string {

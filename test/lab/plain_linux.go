@@ -23,7 +23,7 @@ type PlainHost struct {
 	once   sync.Once
 }
 
-// plainPort is flannel's.
+// plainPort is flannel's port.
 const plainPort = 8285
 
 // StartPlain makes the host a plain one that holds the overlay address and
@@ -104,7 +104,7 @@ func (p *PlainHost) wrap() {
 			return
 		}
 		if n < 20 || buf[0]>>4 != 4 {
-			continue // IPv6 of the kernel's own
+			continue // the kernel's own IPv6
 		}
 		if peer, ok := p.peerOf(netip.AddrFrom4([4]byte(buf[16:20]))); ok {
 			p.conn.WriteToUDPAddrPort(buf[:n], peer)

@@ -33,8 +33,8 @@ type RelayCount struct {
 	Lost        int64
 	Doubled     int64
 	Overtaken   int64 // that at least one other left before
-	Unsegmented int64 // were larger than a frame: must be none
-	Missed      int64 // frames of any kind that were lost against its will
+	Unsegmented int64 // were larger than a frame: must be zero
+	Missed      int64 // frames of any kind that were lost by accident
 }
 
 // Relay puts a relay between a host and the switch. The host's link is down for
@@ -69,7 +69,7 @@ func (l *Lab) Relay(h *Host, m Mischief) *Relay {
 	return r
 }
 
-// Count returns what was done so far, both directions together.
+// Count returns the figures so far, both directions together.
 func (r *Relay) Count() RelayCount {
 	var sum RelayCount
 	for _, d := range []*direction{r.out, r.back} {
@@ -114,7 +114,7 @@ const (
 	// (virtio 1.2, section 5.1.6).
 	virtioHeader = 10
 
-	// longestFrame is that of a superpacket, which must not come.
+	// longestFrame is the length of a superpacket, which must not occur.
 	longestFrame = virtioHeader + 14 + 1<<16
 )
 
@@ -146,7 +146,7 @@ func (d *direction) run() {
 	}
 }
 
-// carry does to a datagram what chance wants.
+// carry loses, doubles or holds a datagram, as chance decides.
 func (d *direction) carry(frame []byte) {
 	d.datagrams.Add(1)
 	if frame[1] != unix.VIRTIO_NET_HDR_GSO_NONE {
@@ -198,7 +198,7 @@ func (d *direction) release(n int) {
 	d.held = kept
 }
 
-// countMissed asks the kernel, which forgets with the answer.
+// countMissed asks the kernel, which resets its count with the answer.
 func (d *direction) countMissed() int64 {
 	raw, err := d.from.SyscallConn()
 	if err != nil {
@@ -242,7 +242,7 @@ func openFrames(device string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Without a protocol nothing comes before it is bound.
+	// Without a protocol the socket gets nothing before it is bound.
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)

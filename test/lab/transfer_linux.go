@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Transfer is how a transfer went.
+// Transfer is the result of a transfer.
 type Transfer struct {
 	Time   time.Duration
 	Source netip.Addr // the sender's address, as the receiver saw it
