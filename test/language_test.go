@@ -55,7 +55,7 @@ var exceptions = map[string]limits{
 	"ARCHITECTURE.md": {habit: 2.6, long: 8.2, wide: 84, banned: 1},
 	"CHANGELOG.md":    {habit: 4, long: 7.5, wide: 39},
 	"README.md":       {habit: 1.5, long: 3, wide: 73},
-	"cmd":             {habit: 4.8, long: 3, banned: 1},
+	"cmd":             {habit: 5.3, long: 3, banned: 1},
 	"encap":           {habit: 3.8, long: 3, wide: 27},
 	"internal":        {habit: 2.5, long: 3, wide: 56, banned: 14},
 	"peers":           {habit: 3.7, long: 3, wide: 325, banned: 4},
@@ -79,7 +79,6 @@ func (c *tally) add(p prose) {
 		c.wide = append(c.wide, fmt.Sprintf("%s:%d", p.file, line))
 	}
 	for _, passage := range p.passages {
-		c.words += countWords(passage.text)
 		found := func(hit string) string {
 			return fmt.Sprintf("%s:%d %q", p.file, passage.line, hit)
 		}
@@ -93,6 +92,10 @@ func (c *tally) add(p prose) {
 				c.banned = append(c.banned, found(hit)+": "+h.instead)
 			}
 		}
+		if passage.literal {
+			continue
+		}
+		c.words += countWords(passage.text)
 		for _, sentence := range sentences(passage.text) {
 			c.sentences++
 			if n := countWords(sentence); n > longSentence {
@@ -201,14 +204,14 @@ func TestTextsAreInPlainEnglish(t *testing.T) {
 func TestLanguageCounterBites(t *testing.T) {
 	bad := "A node who is up answers whoever asks, and nobody of them says whether those that are down have gone, " +
 		"since none of it is known to somebody of those in this network."
-	source := "package x\n\n// F does: " + bad + "\n//\n//\tcode of it, whose width is free: " + bad + "\nfunc F() {}\n\n//go:noinline\nvar v = \"whose\"\n"
+	source := "package x\n\n// F does: " + bad + "\n//\n//\tcode of it, whose width is free: " + bad + "\nfunc F() {}\n\n//go:noinline\nvar v, w = \"whose\", \"whose lease it is\"\n"
 	document := "# Whose\n\n" + bad + "\n\n    " + bad + "\n\n- item\n\n      whose " + bad + "\n\n```\nwhose\n```\n<!-- table -->\nwhose\n<!-- end of table -->\n" +
 		"| whose | nobody |\n|---|---|\n| " + bad + " | `whose` and \"of which\" |\n"
 	for _, c := range []struct {
 		p                                       prose
 		who, nobody, of, those, banned, wide, n int
 	}{
-		{comments("x.go", []byte(source)), 2, 2, 2, 2, 1, 1, 1},
+		{comments("x.go", []byte(source)), 3, 2, 2, 2, 1, 1, 1},
 		{hashComments("x.conf", []byte("[Unit]\n# The unit. "+bad+"\n#WHOSE=whose\n")), 2, 2, 2, 2, 1, 1, 1},
 		{markdown("x.md", []byte(document)), 6, 5, 4, 4, 2, 2, 2},
 	} {

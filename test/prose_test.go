@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -26,11 +27,12 @@ type prose struct {
 	wide     []int // numbers of the lines that are too wide
 }
 
-// A passage is one paragraph, list item, heading or table cell. Code and
-// quoted text in it are replaced by one word each.
+// A passage is one paragraph, list item, heading, table cell or string literal.
+// Code and quoted text in it are replaced by one word each.
 type passage struct {
-	line int // where it begins
-	text string
+	line    int // where it begins
+	text    string
+	literal bool // a string of the program: neither its words nor its sentences count
 }
 
 var (
@@ -47,7 +49,15 @@ func (p *prose) add(line int, text string) {
 	text = codeSpan.ReplaceAllString(text, " code ")
 	text = quotation.ReplaceAllString(text, " quoted ")
 	if text = strings.TrimSpace(text); text != "" {
-		p.passages = append(p.passages, passage{line, text})
+		p.passages = append(p.passages, passage{line: line, text: text})
+	}
+}
+
+// addLiteral appends a string literal of three words or more: a message, an
+// error or a help text.
+func (p *prose) addLiteral(line int, literal string) {
+	if text, err := strconv.Unquote(literal); err == nil && len(strings.Fields(text)) >= 3 {
+		p.passages = append(p.passages, passage{line: line, text: text, literal: true})
 	}
 }
 
@@ -56,9 +66,9 @@ func columns(line string) int {
 	return utf8.RuneCountInString(line) + tabs*(tabWidth-1)
 }
 
-// comments returns the prose of a Go file. Indented lines of a comment are
-// code, whose width is free. The width of a comment behind code is not
-// measured.
+// comments returns the prose of a Go file: its comments and, unless it is a
+// test, its string literals. Indented lines of a comment are code, whose width
+// is free. The width of a comment behind code is not measured.
 func comments(name string, source []byte) prose {
 	p := prose{file: name}
 	lines := strings.Split(string(source), "\n")
@@ -76,6 +86,9 @@ func comments(name string, source []byte) prose {
 		pos, tok, literal := s.Scan()
 		if tok == token.EOF {
 			break
+		}
+		if tok == token.STRING && !strings.HasSuffix(name, "_test.go") {
+			p.addLiteral(files.Position(pos).Line, literal)
 		}
 		if tok != token.COMMENT || notProse.MatchString(literal) {
 			continue
