@@ -113,7 +113,8 @@ func (r *roster) put(n *memberlist.Node) {
 	if err != nil || about.node != id {
 		return
 	}
-	m := &member{node: copyNode(n), id: id, start: start, meta: about, since: time.Now()}
+	now := time.Now()
+	m := &member{node: copyNode(n), id: id, start: start, meta: about, since: now}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if old := r.members[n.Name]; old != nil {
@@ -123,6 +124,19 @@ func (r *roster) put(n *memberlist.Node) {
 	}
 	r.refuted(n.Name)
 	r.enter(m)
+	r.supersede(m.id, now)
+}
+
+// supersede puts the earlier starts of a node in doubt, since a later one is in.
+// Most have ended, and memberlist alone would ping them one a second: behind
+// nodes that restart faster than that, it would keep more and more. r.mu is held.
+func (r *roster) supersede(id record.NodeID, now time.Time) {
+	last, _ := latest(r.nodes[id])
+	for name, m := range r.nodes[id] {
+		if m.start < last.start && r.doubts[name] == nil {
+			r.doubts[name] = &doubt{since: now, until: now.Add(accusedFor), ask: now}
+		}
+	}
 }
 
 // enter puts a member in, in the place of what there was of that name; r.mu is

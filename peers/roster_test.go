@@ -127,3 +127,34 @@ func TestSuspicionEndsWithAnAnswerOrWearsOff(t *testing.T) {
 		t.Errorf("round trip %s", m.rtt)
 	}
 }
+
+// An earlier start is asked when a later one is in that is past its search for
+// duplicates. It is dead when it does not answer; a duplicate answers.
+func TestEarlierStartIsAskedWhenALaterOneIsIn(t *testing.T) {
+	key := identityOf(2)
+	for _, answers := range []bool{false, true} {
+		r := newRoster(record.NodeID{}, suspectFor)
+		r.put(startOf(key, 1, 1001))
+		looking := metaOf(key, 2, 1002)
+		looking.looking = true
+		later := startOf(key, 2, 1002)
+		later.Meta = looking.encode(key)
+		r.put(later)
+		now := time.Now()
+		if n := len(r.questions(now, 9)); n != 0 {
+			t.Errorf("%d questions while the later start looks for a duplicate", n)
+		}
+		r.put(startOf(key, 2, 1002))
+		if due := r.questions(time.Now(), 9); len(due) != 1 || due[0].start != 1 {
+			t.Fatalf("asked: %+v", due)
+		}
+		if answers {
+			r.prove(key, 1, 1001, time.Millisecond, time.Now())
+		}
+		told := r.toTell(time.Now().Add(tellAfter))
+		r.questions(time.Now().Add(accusedFor), 9)
+		if left := len(r.members); answers && (left != 2 || len(told) != 0) || !answers && (left != 1 || len(told) != 1) {
+			t.Errorf("it answers: %v; %d starts are up, %d told of", answers, left, len(told))
+		}
+	}
+}

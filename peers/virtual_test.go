@@ -440,3 +440,29 @@ func TestSeedThatMovesIsFoundByItsName(t *testing.T) {
 		c.end()
 	})
 }
+
+// Nodes restart faster than memberlist pings its members. Their earlier starts
+// do not pile up.
+func TestFastRestartsLeaveNoMembersBehind(t *testing.T) {
+	t.Parallel()
+	virtually(t, func(t *testing.T) {
+		c := newCluster(t, 31, 3)
+		c.begin()
+		for i := range 100 {
+			h := c.hosts[1+i%2]
+			h.stop()
+			h.start()
+			h.leased()
+			time.Sleep(100 * time.Millisecond)
+		}
+		g := c.hosts[0].node.engine.Load().gossip
+		late := time.Now().Add(20 * time.Second)
+		for len(g.roster.endpoints()) > 2 || g.list.NumMembers() > 3 {
+			if time.Now().After(late) {
+				t.Fatalf("%d members here, %d in memberlist", len(g.roster.endpoints()), g.list.NumMembers())
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		c.end()
+	})
+}
