@@ -22,6 +22,7 @@ KERNELS     ?=
 STEPS       ?=
 BENCH_JSON  ?= bin/bench.json
 BINARY      := bin/flanneld
+MANPAGES    := bin/man
 BINDIR      ?= $(PREFIX)/bin
 SYSCONFDIR  ?= /etc
 UNITDIR     ?= $(PREFIX)/lib/systemd/system
@@ -35,6 +36,7 @@ export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 # not name them: the program does not depend on them. Of nfpm, 2.46 and newer
 # need a module that the public module proxy does not serve.
 ARCHITECTURES ?= amd64 arm64
+RELEASE_DIR   ?= bin/release
 NFPM          := go run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 CYCLONEDX     := go run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -66,7 +68,7 @@ help: ## user, 0 | this list
 			name = $$0; sub(/:.*/, "", name); sub(/^.*## /, ""); split($$0, part, " [|] "); split(part[1], cost, ", "); \
 			printf "  %-16s %-5s %-5s %s\n", name, cost[1], cost[2], part[2] }' $(firstword $(MAKEFILE_LIST))
 	@echo; echo "Variables (make test FUZZTIME=1m):"
-	@echo "PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) VERSION=$(VERSION) ARCHITECTURES=\"$(ARCHITECTURES)\" FUZZTIME=$(FUZZTIME)" \
+	@echo "PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) VERSION=$(VERSION) ARCHITECTURES=\"$(ARCHITECTURES)\" RELEASE_DIR=$(RELEASE_DIR) FUZZTIME=$(FUZZTIME)" \
 		"MINUTES=$(MINUTES) BYTES=$(BYTES) KILLS=$(KILLS) PAUSES=$(PAUSES) BOOT_DELAY=$(BOOT_DELAY) HOURS=$(HOURS)" \
 		"RUNS=$(RUNS) SEED=$(SEED) NODES=$(NODES) KERNELS=$(KERNELS) STEPS=$(STEPS) ROUNDS=$(ROUNDS) BENCH=$(BENCH)" \
 		"BENCH_JSON=$(BENCH_JSON) RUN=$(RUN)" | fold -s -w 96 | sed 's/^/  /'
@@ -230,11 +232,11 @@ vulnerabilities: ## user, 1 | govulncheck: known vulnerabilities (asks vuln.go.d
 ##@ Release and install
 
 man: ## user, <1 | manual pages, in bin/man
-	@rm -rf bin/man
-	go run -trimpath -ldflags "-X main.version=$(VERSION)" -tags man ./cmd/flanneld bin/man
+	@rm -rf $(MANPAGES)
+	go run -trimpath -ldflags "-X main.version=$(VERSION)" -tags man ./cmd/flanneld $(MANPAGES)
 
 release: ## user, 1 | tarballs, .deb, SBOM, checksums in bin/release
-	@VERSION="$(VERSION)" ARCHITECTURES="$(ARCHITECTURES)" NFPM="$(NFPM)" CYCLONEDX="$(CYCLONEDX)" dist/release.sh bin/release
+	@VERSION="$(VERSION)" ARCHITECTURES="$(ARCHITECTURES)" NFPM="$(NFPM)" CYCLONEDX="$(CYCLONEDX)" dist/release.sh $(RELEASE_DIR)
 
 deb-test: ## root, 1 | install, upgrade, remove, purge the .deb in a booted Debian
 	go test -tags e2e -count=1 -v -run '^TestDeb' ./dist
@@ -246,7 +248,7 @@ install: build man ## root, <1 | put everything in place; honors DESTDIR and PRE
 	chmod 0644 $(DESTDIR)$(UNITDIR)/flanneld.service
 	install -m 0644 dist/docker-flanneld.conf $(DESTDIR)$(UNITDIR)/docker.service.d/flanneld.conf
 	install -d $(DESTDIR)$(MANDIR) $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
-	install -m 0644 bin/man/*.8 $(DESTDIR)$(MANDIR)
+	install -m 0644 $(MANPAGES)/*.8 $(DESTDIR)$(MANDIR)
 	$(BINARY) completion bash >$(DESTDIR)$(BASHDIR)/flanneld
 	$(BINARY) completion zsh >$(DESTDIR)$(ZSHDIR)/_flanneld
 	$(BINARY) completion fish >$(DESTDIR)$(FISHDIR)/flanneld.fish

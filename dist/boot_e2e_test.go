@@ -72,11 +72,18 @@ func scene(t *testing.T, script, setting string, environment ...string) map[stri
 	write("inside.sh", read(t, "testdata/"+script))
 	write("environment", strings.Join(environment, "\n")+"\n")
 
-	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
+	return boot(t, dir, "testdata/boot.sh", dir, cgroup(t))
+}
+
+// boot runs a script that boots a systemd, with a folder for its results, and
+// returns what was seen inside.
+func boot(t *testing.T, dir, script string, args ...string) map[string]string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	boot := exec.CommandContext(ctx, "testdata/boot.sh", dir, cgroup(t))
-	boot.WaitDelay = 10 * time.Second
-	console, err := boot.CombinedOutput()
+	cmd := exec.CommandContext(ctx, script, args...)
+	cmd.WaitDelay = 10 * time.Second
+	console, err := cmd.CombinedOutput()
 	inside, _ := os.ReadFile(filepath.Join(dir, "inside.log"))
 	journal, _ := os.ReadFile(filepath.Join(dir, "journal"))
 	t.Cleanup(func() {

@@ -43,7 +43,8 @@ licenses() {
 
 # Installs program, unit and the rest into a folder, for a prefix.
 tree() {
-	make --no-print-directory -s install DESTDIR="$1" PREFIX="$2" SYSCONFDIR=/etc "${@:3}" VERSION="$VERSION" >/dev/null
+	make --no-print-directory -s install DESTDIR="$1" PREFIX="$2" SYSCONFDIR=/etc "${@:3}" \
+		VERSION="$VERSION" BINARY="$work/flanneld" MANPAGES="$work/man" >/dev/null
 }
 
 build() { # ARCH FILE
