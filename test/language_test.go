@@ -53,7 +53,6 @@ var goal = limits{habit: 0.5, long: 3}
 // exceptions are rooms whose texts are still being rewritten.
 var exceptions = map[string]limits{
 	"ARCHITECTURE.md": {habit: 2.6, long: 8.2, wide: 84, banned: 1},
-	"CHANGELOG.md":    {habit: 4, long: 7.5, wide: 39},
 	"README.md":       {habit: 1.5, long: 3, wide: 73},
 	"cmd":             {habit: 5.3, long: 3, banned: 1},
 	"encap":           {habit: 3.8, long: 3, wide: 27},
