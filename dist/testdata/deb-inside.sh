@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs as a service of the booted systemd; says what it sees as name=value. Every
-# step of the package's life: install, configure, upgrade, remove, purge.
+# Runs as a service of the booted systemd; says what it sees as name=value.
+# Every step of the package's life: install, configure, upgrade, remove, purge.
 say() { printf '%s=%s\n' "$1" "$(echo "${@:2}" | xargs)" >>/mnt/result; }
 
 export DEBIAN_FRONTEND=noninteractive
