@@ -11,7 +11,9 @@ import (
 
 var (
 	pathInText = regexp.MustCompile("`((?:cmd|dist|docs|encap|internal|peers|route|test|tun)/[A-Za-z0-9_./{},-]*)[^`]*`")
-	linkInText = regexp.MustCompile(`\]\(([^)#]+)(?:#[^)]*)?\)`)
+	linkInText = regexp.MustCompile(`\]\(([^)#]*)(?:#([^)]*))?\)`)
+	heading    = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	notInSlug  = regexp.MustCompile("[^\\w -]")
 	testInText = regexp.MustCompile("`(Test[A-Z][A-Za-z0-9]*)(?:/[a-z_0-9]+)?`")
 	testInCode = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
 )
@@ -65,8 +67,18 @@ func missingReferences(root, path, document string, tests map[string]bool) (miss
 		}
 	}
 	for _, m := range linkInText.FindAllStringSubmatch(document, -1) {
-		if !strings.Contains(m[1], "://") && !exists(filepath.Join(filepath.Dir(path), m[1])) {
+		target, text := path, document
+		if m[1] != "" {
+			target = filepath.Join(filepath.Dir(path), m[1])
+			data, _ := os.ReadFile(target)
+			text = string(data)
+		}
+		switch {
+		case strings.Contains(m[1], ":"): // the web, or mail
+		case m[1] != "" && !exists(target):
 			missing = append(missing, m[1])
+		case m[2] != "" && !hasAnchor(text, m[2]):
+			missing = append(missing, m[1]+"#"+m[2])
 		}
 	}
 	for _, m := range testInText.FindAllStringSubmatch(document, -1) {
@@ -75,6 +87,17 @@ func missingReferences(root, path, document string, tests map[string]bool) (miss
 		}
 	}
 	return missing
+}
+
+// hasAnchor reports whether a heading of a document has this anchor.
+func hasAnchor(document, anchor string) bool {
+	for _, m := range heading.FindAllStringSubmatch(document, -1) {
+		slug := notInSlug.ReplaceAllString(strings.ToLower(m[1]), "")
+		if strings.ReplaceAll(slug, " ", "-") == anchor {
+			return true
+		}
+	}
+	return false
 }
 
 // alternatives expands one pair of braces: a/{b,c} is a/b and a/c.
@@ -93,10 +116,11 @@ func alternatives(path string) (all []string) {
 // TestReferenceCheckerBites holds the checker itself to account.
 func TestReferenceCheckerBites(t *testing.T) {
 	root := moduleRoot(t)
-	text := "See `test/laws_test.go`, `test/{lab,attic}`, `peers/nothing.go -x`, [a page](README.md#top), [another](docs/nothing.md#x), " +
+	text := "See `test/laws_test.go`, `test/{lab,attic}`, `peers/nothing.go -x`, [a page](README.md), [another](docs/nothing.md#x), [a part](docs/leases.md#what-you-can-count-on), " +
+		"[no part](docs/leases.md#nothing), [nor here](#nothing), " +
 		"[the web](https://example.org/), `TestReferenceCheckerBites` and `TestOfNothing/in_two`."
 	got := missingReferences(root, filepath.Join(root, "X.md"), text, map[string]bool{"TestReferenceCheckerBites": true})
-	if want := "test/attic peers/nothing.go docs/nothing.md TestOfNothing"; strings.Join(got, " ") != want {
+	if want := "test/attic peers/nothing.go docs/nothing.md docs/leases.md#nothing #nothing TestOfNothing"; strings.Join(got, " ") != want {
 		t.Errorf("missing are %q, want %q", got, want)
 	}
 }
