@@ -16,14 +16,23 @@ var (
 	notInSlug  = regexp.MustCompile("[^\\w -]")
 	testInText = regexp.MustCompile("`(Test[A-Z][A-Za-z0-9]*)(?:/[a-z_0-9]+)?`")
 	testInCode = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	nameInText = regexp.MustCompile("`([a-z][a-z0-9_]*)\\.([A-Za-z][A-Za-z.]*)`")
+	wordInCode = regexp.MustCompile(`[A-Za-z]\w*`)
 )
 
-// TestDocumentsNameWhatExists holds that the paths, links and tests which the
-// documents name are in the repository.
-func TestDocumentsNameWhatExists(t *testing.T) {
-	root := moduleRoot(t)
-	documents, tests := map[string]string{}, map[string]bool{}
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+// repository is what documents may name.
+type repository struct {
+	root     string
+	tests    map[string]bool            // names of tests
+	packages map[string]map[string]bool // the words in the code of each package
+}
+
+// readRepository reads the module, and returns its documents, too, by path.
+func readRepository(t *testing.T) (r repository, documents map[string]string) {
+	t.Helper()
+	r = repository{moduleRoot(t), map[string]bool{}, map[string]map[string]bool{}}
+	documents = map[string]string{}
+	err := filepath.WalkDir(r.root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -31,37 +40,52 @@ func TestDocumentsNameWhatExists(t *testing.T) {
 		switch {
 		case entry.IsDir() && (name == ".git" || name == "testdata" || name == "bin"):
 			return filepath.SkipDir
-		case entry.IsDir() || extension != ".md" && !strings.HasSuffix(name, "_test.go"):
+		case entry.IsDir() || extension != ".md" && extension != ".go":
 			return nil
 		}
 		data, err := os.ReadFile(path)
 		if extension == ".md" {
 			documents[path] = string(data)
+			return err
 		}
-		for _, m := range testInCode.FindAllStringSubmatch(string(data), -1) {
-			tests[m[1]] = true
+		for _, m := range testInCode.FindAllSubmatch(data, -1) {
+			r.tests[string(m[1])] = true
+		}
+		of := filepath.Base(filepath.Dir(path))
+		if r.packages[of] == nil {
+			r.packages[of] = map[string]bool{}
+		}
+		for _, word := range wordInCode.FindAll(data, -1) {
+			r.packages[of][string(word)] = true
 		}
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return r, documents
+}
+
+// TestDocumentsNameWhatExists holds that the paths, links, tests and names of
+// code which the documents name are in the repository.
+func TestDocumentsNameWhatExists(t *testing.T) {
+	r, documents := readRepository(t)
 	for path, document := range documents {
-		for _, missing := range missingReferences(root, path, document, tests) {
-			t.Errorf("%s names %s, which is not there", strings.TrimPrefix(path, root+"/"), missing)
+		for _, missing := range r.missing(path, document) {
+			t.Errorf("%s names %s, which is not there", strings.TrimPrefix(path, r.root+"/"), missing)
 		}
 	}
 }
 
-// missingReferences lists what a document names and the repository lacks.
-func missingReferences(root, path, document string, tests map[string]bool) (missing []string) {
+// missing lists what a document names and the repository lacks.
+func (r *repository) missing(path, document string) (missing []string) {
 	exists := func(path string) bool {
 		_, err := os.Stat(path)
 		return err == nil
 	}
 	for _, m := range pathInText.FindAllStringSubmatch(document, -1) {
 		for _, each := range alternatives(m[1]) {
-			if !exists(filepath.Join(root, each)) {
+			if !exists(filepath.Join(r.root, each)) {
 				missing = append(missing, each)
 			}
 		}
@@ -82,8 +106,17 @@ func missingReferences(root, path, document string, tests map[string]bool) (miss
 		}
 	}
 	for _, m := range testInText.FindAllStringSubmatch(document, -1) {
-		if !tests[m[1]] {
+		if !r.tests[m[1]] {
 			missing = append(missing, m[1])
+		}
+	}
+	for _, m := range nameInText.FindAllStringSubmatch(document, -1) {
+		known := r.packages[m[1]]
+		for _, word := range strings.Split(m[2], ".") {
+			if known != nil && !known[word] {
+				missing = append(missing, m[1]+"."+m[2])
+				break
+			}
 		}
 	}
 	return missing
@@ -115,12 +148,13 @@ func alternatives(path string) (all []string) {
 
 // TestReferenceCheckerBites holds the checker itself to account.
 func TestReferenceCheckerBites(t *testing.T) {
-	root := moduleRoot(t)
+	r, _ := readRepository(t)
 	text := "See `test/laws_test.go`, `test/{lab,attic}`, `peers/nothing.go -x`, [a page](README.md), [another](docs/nothing.md#x), [a part](docs/leases.md#what-you-can-count-on), " +
 		"[no part](docs/leases.md#nothing), [nor here](#nothing), " +
-		"[the web](https://example.org/), `TestReferenceCheckerBites` and `TestOfNothing/in_two`."
-	got := missingReferences(root, filepath.Join(root, "X.md"), text, map[string]bool{"TestReferenceCheckerBites": true})
-	if want := "test/attic peers/nothing.go docs/nothing.md docs/leases.md#nothing #nothing TestOfNothing"; strings.Join(got, " ") != want {
+		"[the web](https://example.org/), `TestReferenceCheckerBites`, `TestOfNothing/in_two`, " +
+		"`encap.Conn.Send`, `encap.Conn.Frobnicate`, `netip.Prefix` and `subnet.env`."
+	got := r.missing(filepath.Join(r.root, "X.md"), text)
+	if want := "test/attic peers/nothing.go docs/nothing.md docs/leases.md#nothing #nothing TestOfNothing encap.Conn.Frobnicate"; strings.Join(got, " ") != want {
 		t.Errorf("missing are %q, want %q", got, want)
 	}
 }
