@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"flanneld/peers/internal/gossip/wire"
 	"flanneld/peers/internal/record"
 )
 
@@ -36,8 +37,8 @@ const (
 
 // applicant is a member that has not proven itself yet.
 type applicant struct {
-	member memberMessage // the newest that gossip has of it
-	about  meta
+	member wire.Member // the newest that gossip has of it
+	about  wire.Meta
 	ask    time.Time     // when to ask next
 	pause  time.Duration // before the question after that
 	until  time.Time     // when it is dropped
@@ -68,45 +69,45 @@ const (
 
 // consider takes a member that gossip names; about is its verified meta.
 // trusted says that it is in the state of the node that was dialled to join.
-func (r *roster) consider(m memberMessage, about meta, trusted bool, now time.Time) verdict {
+func (r *roster) consider(m wire.Member, about wire.Meta, trusted bool, now time.Time) verdict {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if in := r.members[m.node]; in != nil {
-		if in.endpoint() != about.at {
+	if in := r.members[m.Node]; in != nil {
+		if in.endpoint() != about.At {
 			return refused
 		}
-		in.incarnation = max(in.incarnation, m.incarnation)
+		in.incarnation = max(in.incarnation, m.Incarnation)
 		return accepted
 	}
-	if a := r.admitted[m.node]; a != nil {
-		a.incarnation = max(a.incarnation, m.incarnation)
+	if a := r.admitted[m.Node]; a != nil {
+		a.incarnation = max(a.incarnation, m.Incarnation)
 		return accepted
 	}
-	if trusted && r.gone[m.node] == nil {
-		r.admitted[m.node] = &admitted{now, m.incarnation}
+	if trusted && r.gone[m.Node] == nil {
+		r.admitted[m.Node] = &admitted{now, m.Incarnation}
 		return accepted
 	}
-	if a := r.applicants[m.node]; a != nil {
-		if m.incarnation >= a.member.incarnation {
+	if a := r.applicants[m.Node]; a != nil {
+		if m.Incarnation >= a.member.Incarnation {
 			a.member, a.about = m, about
 		}
 		a.until = now.Add(applyFor)
 		return waiting
 	}
-	if !r.known(about.node) && (len(r.applicants) >= maxApplicants || !r.mayApply(about, now)) {
+	if !r.known(about.Node) && (len(r.applicants) >= maxApplicants || !r.mayApply(about, now)) {
 		return refused
 	}
-	r.applicants[m.node] = &applicant{m, about, now.Add(applyAgain), 2 * applyAgain, now.Add(applyFor)}
+	r.applicants[m.Node] = &applicant{m, about, now.Add(applyAgain), 2 * applyAgain, now.Add(applyFor)}
 	return asked
 }
 
 // mayApply reports whether an identity without a lease may apply from its
 // address; r.mu is held.
-func (r *roster) mayApply(about meta, now time.Time) bool {
-	if about.at.Addr().IsLoopback() || r.goneOf[about.node] > 0 {
+func (r *roster) mayApply(about wire.Meta, now time.Time) bool {
+	if about.At.Addr().IsLoopback() || r.goneOf[about.Node] > 0 {
 		return true
 	}
-	return r.identities.take(about.at.Addr(), now)
+	return r.identities.take(about.At.Addr(), now)
 }
 
 // known reports whether a node holds a lease, or has another start that is up;
@@ -131,19 +132,19 @@ func (r *roster) apply(now time.Time, most int) []applicant {
 }
 
 // metaOf returns the meta of a member, in or not, that was verified before.
-func (r *roster) metaOf(name string, encoded []byte) (meta, bool) {
+func (r *roster) metaOf(name string, encoded []byte) (wire.Meta, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if m := r.members[name]; m != nil && bytes.Equal(m.node.Meta, encoded) {
 		return m.meta, true
 	}
-	if a := r.applicants[name]; a != nil && bytes.Equal(a.member.meta, encoded) {
+	if a := r.applicants[name]; a != nil && bytes.Equal(a.member.Meta, encoded) {
 		return a.about, true
 	}
 	if g := r.gone[name]; g != nil && bytes.Equal(g.member.node.Meta, encoded) {
 		return g.member.meta, true
 	}
-	return meta{}, false
+	return wire.Meta{}, false
 }
 
 // allowed reports whether memberlist may have a member of that name.
@@ -155,59 +156,59 @@ func (r *roster) allowed(name string) bool {
 
 // admission is what a proof led to.
 type admission struct {
-	in    memberMessage // the member to tell memberlist of; no name: none
-	out   accusation    // the newcomer that made room; no name: none
-	proof bool          // it proved what was asked
+	in    wire.Member     // the member to tell memberlist of; no name: none
+	out   wire.Accusation // the newcomer that made room; no name: none
+	proof bool            // it proved what was asked
 }
 
 // proved takes a proof in. A member's own doubt ends; an applicant is let in.
 // One that proves to be in another network than ours is put out.
-func (r *roster) proved(p proof, ours record.NetworkID, now time.Time) admission {
+func (r *roster) proved(p wire.Proof, asked question, ours record.NetworkID, now time.Time) admission {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	name := p.name()
-	if differ(p.network, ours) {
+	name := p.Name()
+	if differ(p.Network, ours) {
 		delete(r.applicants, name)
-		if m := r.members[name]; m != nil && m.endpoint() == p.at {
+		if m := r.members[name]; m != nil && m.endpoint() == p.At {
 			return admission{out: r.putOut(m)}
 		}
 		return admission{}
 	}
 	if m := r.members[name]; m != nil {
-		if m.endpoint() != p.at {
+		if m.endpoint() != p.At {
 			return admission{}
 		}
-		m.rtt, m.proved = p.rtt, now
+		m.rtt, m.proved = now.Sub(asked.sent), now
 		r.clear(m)
 		r.settle(m, now)
 		return admission{proof: true}
 	}
 	a := r.applicants[name]
-	if a == nil && r.holders[p.node] && p.at == p.asked {
-		r.there[p.at] = now // gossip has yet to name it
+	if a == nil && r.holders[p.Node] && p.At == asked.at {
+		r.there[p.At] = now // gossip has yet to name it
 	}
-	if a == nil || a.about.at != p.at || a.about.instance != p.instance {
+	if a == nil || a.about.At != p.At || a.about.Instance != p.Instance {
 		return admission{}
 	}
-	out, ok := r.makeRoom(p.node, now)
+	out, ok := r.makeRoom(p.Node, now)
 	if !ok {
 		return admission{proof: true}
 	}
 	delete(r.applicants, name)
-	r.admitted[name] = &admitted{now, a.member.incarnation}
+	r.admitted[name] = &admitted{now, a.member.Incarnation}
 	if g := r.gone[name]; g != nil {
-		r.comeBack(g, p, now)
+		r.comeBack(g, asked, now)
 	}
 	return admission{a.member, out, true}
 }
 
 // comeBack marks a member that was dead here as up again. Where gossip has
 // given it up it stays in doubt until gossip says otherwise; r.mu is held.
-func (r *roster) comeBack(g *gone, p proof, now time.Time) {
+func (r *roster) comeBack(g *gone, asked question, now time.Time) {
 	m := g.member
 	name := m.node.Name
 	r.unbury(name)
-	m.rtt, m.proved, m.suspected = p.rtt, now, time.Time{}
+	m.rtt, m.proved, m.suspected = now.Sub(asked.sent), now, time.Time{}
 	r.enter(&m)
 	if g.given {
 		r.doubts[name] = &doubt{since: now, until: now.Add(answerHolds), ask: now.Add(askNext), answered: true, given: true}
@@ -216,7 +217,7 @@ func (r *roster) comeBack(g *gone, p proof, now time.Time) {
 
 // makeRoom finds room for a node among the newcomers, if it takes any; r.mu is
 // held.
-func (r *roster) makeRoom(id record.NodeID, now time.Time) (out accusation, ok bool) {
+func (r *roster) makeRoom(id record.NodeID, now time.Time) (out wire.Accusation, ok bool) {
 	if r.known(id) {
 		return out, true
 	}
@@ -244,25 +245,25 @@ func (r *roster) makeRoom(id record.NodeID, now time.Time) (out accusation, ok b
 
 // putOut removes a member, and returns the accusation that has memberlist remove
 // it as well; r.mu is held.
-func (r *roster) putOut(m *member) accusation {
+func (r *roster) putOut(m *member) wire.Accusation {
 	r.remove(m, false)
-	return accusation{m.incarnation, m.node.Name, ""}
+	return wire.Accusation{Incarnation: m.incarnation, Node: m.node.Name}
 }
 
 // leaveTo removes the members and applicants that are in another network than
 // ours. Those came in while this node was in none. It returns accusations for
 // memberlist.
-func (r *roster) leaveTo(ours record.NetworkID) []accusation {
+func (r *roster) leaveTo(ours record.NetworkID) []wire.Accusation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for name, a := range r.applicants {
-		if differ(a.about.network, ours) {
+		if differ(a.about.Network, ours) {
 			delete(r.applicants, name)
 		}
 	}
-	var all []accusation
+	var all []wire.Accusation
 	for _, m := range r.members {
-		if differ(m.meta.network, ours) {
+		if differ(m.meta.Network, ours) {
 			all = append(all, r.putOut(m))
 		}
 	}

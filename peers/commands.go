@@ -90,9 +90,7 @@ func (n *Node) ReloadKey() error {
 	if err != nil {
 		return ofState(err)
 	}
-	if err := errors.Join(n.keyring.AddKey(key[:]), n.keyring.UseKey(key[:])); err != nil {
-		return failure(ErrKey, "key file %s: %v", n.config.KeyFile, err)
-	}
+	n.keyring.Use(key)
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
+	"flanneld/peers/internal/gossip/wire"
 	"flanneld/peers/internal/record"
 )
 
@@ -16,7 +17,7 @@ import (
 type delegate struct{ g *gossip }
 
 // NodeMeta implements memberlist.Delegate.
-func (d delegate) NodeMeta(int) []byte { return d.g.about.Load().encode(d.g.identity) }
+func (d delegate) NodeMeta(int) []byte { return d.g.about.Load().Encode(d.g.identity) }
 
 // NotifyMsg implements memberlist.Delegate.
 func (d delegate) NotifyMsg(msg []byte) {
@@ -48,8 +49,8 @@ func (d delegate) LocalState(join bool) []byte {
 
 // MergeRemoteState implements memberlist.Delegate. The buffer is ours: memberlist made it for this call.
 func (d delegate) MergeRemoteState(buf []byte, _ bool) {
-	s, ok := parseState(buf)
-	if !ok || s.from == d.g.about.Load().node {
+	s, ok := wire.ParseState(buf)
+	if !ok || s.From == d.g.about.Load().Node {
 		return
 	}
 	if !d.g.stateRoom.take(len(buf)) {
@@ -90,11 +91,11 @@ func usableEndpoint(at, ours netip.AddrPort) bool {
 }
 
 // otherNetwork is an error when two nodes are in different networks.
-func otherNetwork(ours *meta, theirs meta) error {
-	if !differ(ours.network, theirs.network) {
+func otherNetwork(ours *wire.Meta, theirs wire.Meta) error {
+	if !differ(ours.Network, theirs.Network) {
 		return nil
 	}
-	return fmt.Errorf("%w: it is in network %s, this node in %s", errOtherNetwork, theirs.networkName(), ours.networkName())
+	return fmt.Errorf("%w: it is in network %s, this node in %s", errOtherNetwork, theirs.NetworkName(), ours.NetworkName())
 }
 
 // differ reports whether two nodes are in different networks; one that is in
@@ -113,9 +114,9 @@ var (
 // without a network may join one that has one, and the other way round; of two without, neither could teach the other anything.
 func (d delegate) NotifyMerge(members []*memberlist.Node) error {
 	ours := d.g.about.Load()
-	networked := !ours.network.IsZero()
+	networked := !ours.Network.IsZero()
 	for _, n := range members {
-		about, err := parseMeta(n.Meta)
+		about, err := wire.ParseMeta(n.Meta)
 		if err != nil {
 			return fmt.Errorf("member %q: %w", n.Name, err)
 		}
@@ -125,7 +126,7 @@ func (d delegate) NotifyMerge(members []*memberlist.Node) error {
 		if err := otherNetwork(ours, about); err != nil {
 			return err
 		}
-		networked = networked || about.node != ours.node && !about.network.IsZero()
+		networked = networked || about.Node != ours.Node && !about.Network.IsZero()
 	}
 	if !networked && !onlySelf(members, d.g.name) {
 		return errNobodyFounds

@@ -3,6 +3,7 @@ package peers
 import (
 	"time"
 
+	"flanneld/peers/internal/gossip/wire"
 	"flanneld/peers/internal/record"
 )
 
@@ -103,14 +104,14 @@ func (r *roster) accuse(m *member, now time.Time) {
 
 // toTell returns accusations of members that have not answered us for a while;
 // each comes once in a doubt.
-func (r *roster) toTell(now time.Time) []accusation {
+func (r *roster) toTell(now time.Time) []wire.Accusation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var all []accusation
+	var all []wire.Accusation
 	for name, d := range r.doubts {
 		if !d.given && !d.told && now.Sub(d.since) >= tellAfter {
 			d.told = true
-			all = append(all, accusation{incarnation: r.members[name].incarnation, node: name})
+			all = append(all, wire.Accusation{Incarnation: r.members[name].incarnation, Node: name})
 		}
 	}
 	return all

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"flanneld/peers/internal/gossip/wire"
 	"flanneld/peers/internal/record"
 )
 
@@ -14,8 +15,8 @@ func doubtful() (r *roster, key record.Identity, id record.NodeID, name string, 
 	r = newRoster(record.NodeID{1}, suspectFor)
 	r.put(startOf(key, 1, 1001))
 	r.news(zero)
-	r.giveUp(memberName(id, 1), zero)
-	return r, key, id, memberName(id, 1), func(d time.Duration) time.Time { return zero.Add(d) }
+	r.giveUp(wire.MemberName(id, 1), zero)
+	return r, key, id, wire.MemberName(id, 1), func(d time.Duration) time.Time { return zero.Add(d) }
 }
 
 func TestMemberThatGossipGivesUpIsDeadUnlessItAnswers(t *testing.T) {
@@ -109,7 +110,7 @@ func TestQuestionsAreLimitedAndDoubtsEndAllTheSame(t *testing.T) {
 	for i := range uint16(members) {
 		key := identityOf(2, byte(i>>8), byte(i))
 		r.put(startOf(key, 1, 1000+i))
-		r.giveUp(memberName(key.ID(), 1), now)
+		r.giveUp(wire.MemberName(key.ID(), 1), now)
 	}
 	for range members / maxAsking {
 		if n := len(r.questions(now, maxAsking)); n != maxAsking {

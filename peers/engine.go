@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/gossip/wire"
 	"flanneld/peers/internal/record"
 	"flanneld/peers/internal/statedir"
 )
@@ -92,7 +93,7 @@ func (e *engine) run(ctx context.Context) error {
 			e.gossip.messageRoom.give(len(msg))
 			e.receive(msg)
 		case s := <-e.gossip.states:
-			e.gossip.stateRoom.give(s.size)
+			e.gossip.stateRoom.give(s.Size)
 			err = e.merge(s)
 		case <-e.gossip.roster.changed:
 			e.followRoster()
@@ -124,15 +125,15 @@ func (e *engine) tick() {
 
 // receive hands the core a message; what is malformed or of another network is dropped and counted there.
 func (e *engine) receive(msg []byte) {
-	f, err := parseFrame(msg)
-	if err == nil && f.from != record.Sender(f.msg) {
-		err = errFrame
+	f, err := wire.ParseFrame(msg)
+	if err == nil && f.From != record.Sender(f.Message) {
+		err = wire.ErrFrame
 	}
 	if err == nil {
-		if _, known := e.gossip.roster.of(f.from); !known && !f.from.IsZero() {
+		if _, known := e.gossip.roster.of(f.From); !known && !f.From.IsZero() {
 			e.gossip.paths.learn(f, time.Now())
 		}
-		err = e.core.Receive(e.now(), f.msg)
+		err = e.core.Receive(e.now(), f.Message)
 	}
 	if err != nil && !errors.Is(err, core.ErrNoNetwork) { // too early is not wrong
 		e.malformed++
@@ -141,24 +142,24 @@ func (e *engine) receive(msg []byte) {
 }
 
 // merge hands the core another node's state.
-func (e *engine) merge(s remoteState) error {
-	if len(s.state) == 0 {
+func (e *engine) merge(s wire.State) error {
+	if len(s.State) == 0 {
 		return nil // it is in no network, and has nothing to tell
 	}
-	if !s.dialled && !e.core.Network().Prefix.IsValid() {
+	if !s.Dialled && !e.core.Network().Prefix.IsValid() {
 		return nil // which network this node joins is for its seeds to say
 	}
-	switch err := e.core.Merge(e.now(), s.from, s.state); {
+	switch err := e.core.Merge(e.now(), s.From, s.State); {
 	case errors.Is(err, core.ErrNetworkParameters):
 		return mismatch(err)
 	case errors.Is(err, record.ErrOtherNetwork), errors.Is(err, record.ErrMalformed):
 		e.malformed++
-		e.log.Debug("gossip: state dropped", "from", s.from.Short(), "err", err)
+		e.log.Debug("gossip: state dropped", "from", s.From.Short(), "err", err)
 		return nil
 	case err != nil: // single records; the rest was taken
-		e.log.Debug("gossip: records dropped", "from", s.from.Short(), "err", err)
+		e.log.Debug("gossip: records dropped", "from", s.From.Short(), "err", err)
 	}
-	if !s.dialled && !e.gossip.roster.isHolder(s.from) {
+	if !s.Dialled && !e.gossip.roster.isHolder(s.From) {
 		return nil // any program can send a table with nothing in it
 	}
 	e.core.Joined(e.now())
@@ -241,7 +242,7 @@ func (e *engine) announce(eff core.Effects) {
 
 // updateMeta has the member's meta follow the core's network.
 func (e *engine) updateMeta() {
-	if !e.gossip.about.Load().network.IsZero() || !e.approved {
+	if !e.gossip.about.Load().Network.IsZero() || !e.approved {
 		return
 	}
 	n := e.core.Network()
@@ -255,11 +256,11 @@ func (e *engine) settle() {
 	about := *e.gossip.about.Load()
 	alone := len(e.joiner.list()) == 0 && len(*e.joiner.lost.Load()) == 0
 	been := !e.firstState.IsZero() && time.Since(e.firstState) >= settleTime
-	if about.settled || !about.looking && !been && !alone {
+	if about.Settled || !about.Looking && !been && !alone {
 		return
 	}
-	about.looking, about.settled = false, been || alone
-	about.version++
+	about.Looking, about.Settled = false, been || alone
+	about.Version++
 	e.gossip.about.Store(&about)
 	notify(e.metaNews)
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"flanneld/peers/internal/gossip/wire"
 	"flanneld/peers/internal/record"
 )
 
@@ -81,25 +82,25 @@ func (g *gossip) takeDatagram(b []byte, from netip.AddrPort, who standing, now t
 	if len(b) > maxPacket {
 		return errMessage
 	}
-	if err := checkLabel(b); err != nil {
+	if err := wire.CheckLabel(b); err != nil {
 		return err
 	}
-	mode, msg := b[envelopeSize-1], b[envelopeSize:]
+	mode, msg := b[wire.EnvelopeSize-1], b[wire.EnvelopeSize:]
 	switch {
-	case mode == modePlain && g.keyring != nil:
+	case mode == wire.ModePlain && g.keyring != nil:
 		return errNoKeyThere
-	case mode == modeSealed && g.keyring == nil:
+	case mode == wire.ModeSealed && g.keyring == nil:
 		return errKeyThere
-	case mode == modeSealed:
+	case mode == wire.ModeSealed:
 		var err error
-		if msg, err = openDatagram(g.keyring, msg); err != nil {
+		if msg, err = wire.OpenDatagram(g.keyring, msg); err != nil {
 			return err
 		}
 	}
-	if len(msg) == 0 || msg[0] != typeCompound {
+	if len(msg) == 0 || msg[0] != wire.TypeCompound {
 		return g.message(msg, from, who, now)
 	}
-	parts, ok := splitCompound(msg[1:])
+	parts, ok := wire.SplitCompound(msg[1:])
 	if !ok {
 		return errMessage
 	}
@@ -117,47 +118,47 @@ func (g *gossip) message(b []byte, from netip.AddrPort, who standing, now time.T
 	}
 	ok := false
 	switch body := b[1:]; b[0] {
-	case typeQuestion:
+	case wire.TypeQuestion:
 		return g.answer(b, from, now)
-	case typeProof:
+	case wire.TypeProof:
 		g.settle(b, now)
 		return nil
-	case typePing:
-		var m pingMessage
-		if m, ok = readPing(body); ok && g.mayAnswer(m.source, from) {
-			g.deliver(m.encode(), from)
+	case wire.TypePing:
+		var m wire.Ping
+		if m, ok = wire.ReadPing(body); ok && g.mayAnswer(m.Source, from) {
+			g.deliver(m.Encode(), from)
 		}
-	case typeIndirect:
-		var m indirectMessage
-		if m, ok = readIndirect(body); ok && who != stranger && g.mayAnswer(m.source, from) && g.roster.standing(m.target) != stranger {
-			g.deliver(m.encode(), from)
+	case wire.TypeIndirect:
+		var m wire.IndirectPing
+		if m, ok = wire.ReadIndirect(body); ok && who != stranger && g.mayAnswer(m.Source, from) && g.roster.standing(m.Target) != stranger {
+			g.deliver(m.Encode(), from)
 		}
-	case typeAck, typeNack:
+	case wire.TypeAck, wire.TypeNack:
 		var seq uint32
-		if seq, ok = readAck(body); ok && who != stranger {
-			g.deliver(encodeAck(b[0], seq), from)
+		if seq, ok = wire.ReadAck(body); ok && who != stranger {
+			g.deliver(wire.EncodeAck(b[0], seq), from)
 		}
-	case typeSuspect, typeDead:
-		var m accusation
-		if m, ok = readAccusation(body); ok {
+	case wire.TypeSuspect, wire.TypeDead:
+		var m wire.Accusation
+		if m, ok = wire.ReadAccusation(body); ok {
 			g.accusation(b[0], m, from, who, now)
 		}
-	case typeAlive:
-		var m memberMessage
+	case wire.TypeAlive:
+		var m wire.Member
 		var rest []byte
-		if m, rest, ok = readMember(body, false); ok && len(rest) == 0 {
+		if m, rest, ok = wire.ReadMember(body, false); ok && len(rest) == 0 {
 			return g.alive(m, from, who, now)
 		}
-	case typeUser:
-		var f frame
+	case wire.TypeUser:
+		var f wire.Frame
 		var err error
-		if f, err = parseFrame(body); err == nil {
+		if f, err = wire.ParseFrame(body); err == nil {
 			ok = true
-			if who != stranger || f.endpoint == from {
+			if who != stranger || f.Endpoint == from {
 				g.deliver(b, from)
 			}
 		}
-	case typePacked:
+	case wire.TypeCompressed:
 		return errPacked
 	}
 	if !ok {
@@ -175,106 +176,106 @@ func (g *gossip) mayAnswer(source, from netip.AddrPort) bool {
 func (g *gossip) deliver(msg []byte, from netip.AddrPort) { g.transport.deliver(msg, from) }
 
 // tell has memberlist spread an accusation of ours.
-func (g *gossip) tell(kind byte, a accusation) {
-	a.from = g.name
-	g.deliver(a.encode(kind), g.endpoint)
+func (g *gossip) tell(kind byte, a wire.Accusation) {
+	a.From = g.name
+	g.deliver(a.Encode(kind), g.endpoint)
 }
 
 // accusation looks into what a holder says of a member, and what a member says
 // of itself.
-func (g *gossip) accusation(kind byte, m accusation, from netip.AddrPort, who standing, now time.Time) {
-	if m.node == g.name {
+func (g *gossip) accusation(kind byte, m wire.Accusation, from netip.AddrPort, who standing, now time.Time) {
+	if m.Node == g.name {
 		if who != stranger && g.limits.refutations.take(now) {
-			g.deliver(m.encode(kind), from)
+			g.deliver(m.Encode(kind), from)
 		}
 		return
 	}
-	farewell := kind == typeDead && m.node == m.from && g.roster.endpointOf(m.node) == from
-	if (who == holder || farewell) && g.roster.accused(m.node, now) {
-		g.deliver(m.encode(kind), from)
+	farewell := kind == wire.TypeDead && m.Node == m.From && g.roster.endpointOf(m.Node) == from
+	if (who == holder || farewell) && g.roster.accused(m.Node, now) {
+		g.deliver(m.Encode(kind), from)
 	}
 }
 
 // alive takes an alive message of a datagram.
-func (g *gossip) alive(m memberMessage, from netip.AddrPort, who standing, now time.Time) error {
-	if who == stranger && m.at != from {
+func (g *gossip) alive(m wire.Member, from netip.AddrPort, who standing, now time.Time) error {
+	if who == stranger && m.At != from {
 		return nil
 	}
 	v, err := g.member(m, false, now)
 	if v == accepted {
-		g.deliver(m.encode(), from)
+		g.deliver(m.Encode(), from)
 	}
 	return err
 }
 
 // member decides about a member that gossip names.
-func (g *gossip) member(m memberMessage, trusted bool, now time.Time) (verdict, error) {
+func (g *gossip) member(m wire.Member, trusted bool, now time.Time) (verdict, error) {
 	about, err := g.checkMember(m, trusted, now)
 	if err != nil {
 		return refused, err
 	}
 	ours := g.about.Load()
-	if about.node == ours.node {
-		if m.node == g.name && about.at == g.endpoint {
+	if about.Node == ours.Node {
+		if m.Node == g.name && about.At == g.endpoint {
 			return accepted, nil // to be refuted, if it is not what we say
 		}
-		g.meet(m.node, about)
+		g.meet(m.Node, about)
 		return refused, nil
 	}
 	v := g.roster.consider(m, about, trusted, now)
 	if v == asked {
-		g.question(about.node, about.at, nil, now)
+		g.question(about.Node, about.At, nil, now)
 	}
 	return v, nil
 }
 
 // checkMember reports what is wrong with a member, or returns its meta.
-func (g *gossip) checkMember(m memberMessage, trusted bool, now time.Time) (meta, error) {
-	about, known := g.roster.metaOf(m.node, m.meta)
+func (g *gossip) checkMember(m wire.Member, trusted bool, now time.Time) (wire.Meta, error) {
+	about, known := g.roster.metaOf(m.Node, m.Meta)
 	if !known {
 		var err error
-		if about, err = parseMeta(m.meta); err != nil {
-			return meta{}, errMessage
+		if about, err = wire.ParseMeta(m.Meta); err != nil {
+			return wire.Meta{}, errMessage
 		}
-		if about.name() != m.node || about.at != m.at {
-			return meta{}, errMessage
+		if about.Name() != m.Node || about.At != m.At {
+			return wire.Meta{}, errMessage
 		}
 		if !trusted && !g.limits.metas.take(now) {
-			return meta{}, errNoRoom
+			return wire.Meta{}, errNoRoom
 		}
-		if !verifyMeta(m.meta, about) {
-			return meta{}, errMessage
+		if !wire.VerifyMeta(m.Meta, about) {
+			return wire.Meta{}, errMessage
 		}
 	}
 	ours := g.about.Load()
 	if err := otherNetwork(ours, about); err != nil {
-		return meta{}, err
+		return wire.Meta{}, err
 	}
-	if _, ok := ours.speaks.common(about.speaks); !ok {
-		return meta{}, fmt.Errorf("%w: it speaks %s of the protocol, this node %s; upgrade the older one", errVersions, about.speaks, ours.speaks)
+	if _, ok := ours.Speaks.Common(about.Speaks); !ok {
+		return wire.Meta{}, fmt.Errorf("%w: it speaks %s of the protocol, this node %s; upgrade the older one", wire.ErrOtherVersions, about.Speaks, ours.Speaks)
 	}
-	if !usableEndpoint(about.at, g.endpoint) || ours.prefix.Contains(about.at.Addr()) || about.prefix.Contains(about.at.Addr()) {
-		return meta{}, errMessage
+	if !usableEndpoint(about.At, g.endpoint) || ours.Prefix.Contains(about.At.Addr()) || about.Prefix.Contains(about.At.Addr()) {
+		return wire.Meta{}, errMessage
 	}
 	return about, nil
 }
 
 // question asks a node whether it is there. The answer goes to a channel, if
 // there is one, else to the roster.
-func (g *gossip) question(to record.NodeID, at netip.AddrPort, answer chan<- proof, now time.Time) {
+func (g *gossip) question(to record.NodeID, at netip.AddrPort, answer chan<- wire.Proof, now time.Time) {
 	if nonce, ok := g.questions.put(to, at, answer, now); ok {
-		g.transport.send(encodeQuestion(nonce, to), at)
+		g.transport.send(wire.EncodeQuestion(nonce, to), at)
 	}
 }
 
 // answer answers a question.
 func (g *gossip) answer(b []byte, from netip.AddrPort, now time.Time) error {
-	nonce, to, ok := parseQuestion(b)
+	nonce, to, ok := wire.ParseQuestion(b)
 	if !ok {
 		return errMessage
 	}
-	if self := g.about.Load(); to == self.node && g.limits.answers.take(now) {
-		g.transport.send(encodeProof(nonce, *self, g.identity), from)
+	if self := g.about.Load(); to == self.Node && g.limits.answers.take(now) {
+		g.transport.send(wire.EncodeProof(nonce, *self, g.identity), from)
 	}
 	return nil
 }
@@ -292,12 +293,12 @@ func (g *gossip) settle(b []byte, now time.Time) {
 		}
 		return
 	}
-	a := g.roster.proved(p, g.about.Load().network, now)
-	if a.in.node != "" {
-		g.deliver(a.in.encode(), g.endpoint)
+	a := g.roster.proved(p, asked, g.about.Load().Network, now)
+	if a.in.Node != "" {
+		g.deliver(a.in.Encode(), g.endpoint)
 	}
-	if a.out.node != "" {
-		g.tell(typeDead, a.out)
+	if a.out.Node != "" {
+		g.tell(wire.TypeDead, a.out)
 	}
 }
 
@@ -308,28 +309,21 @@ func (g *gossip) notice(err error, from netip.Addr, now time.Time) {
 	}
 }
 
-// The first byte of a push/pull's user state, which this node puts there, says
-// which side dialled.
-const (
-	theyDialled = 0
-	weDialled   = 1
-)
-
 // exchange decides about one side of a push/pull. What it lets through comes in
 // two pieces; the second is part of b.
 func (g *gossip) exchange(b []byte, dialled bool, from netip.Addr) (head, state []byte, err error) {
-	x, ok := readExchange(b)
+	x, ok := wire.ReadExchange(b)
 	if !ok {
 		return nil, nil, errMessage
 	}
 	now := time.Now()
-	trusted := dialled && g.about.Load().network.IsZero()
-	kept := x.members[:0]
+	trusted := dialled && g.about.Load().Network.IsZero()
+	kept := x.Members[:0]
 	others := false // some are let in, beside this node itself
 	var why error   // the first of those that are not let in
-	for _, m := range x.members {
-		if m.node != g.name && m.state != 0 {
-			if g.roster.accused(m.node, now) {
+	for _, m := range x.Members {
+		if m.Node != g.name && m.State != 0 {
+			if g.roster.accused(m.Node, now) {
 				kept = append(kept, m)
 			}
 			continue
@@ -338,10 +332,10 @@ func (g *gossip) exchange(b []byte, dialled bool, from netip.Addr) (head, state 
 		switch {
 		case v == accepted:
 			kept = append(kept, m)
-			others = others || m.node != g.name
+			others = others || m.Node != g.name
 		case err != nil && why == nil && !errors.Is(err, errNoRoom):
 			why = err
-			if !dialled && m.at.Addr() == from {
+			if !dialled && m.At.Addr() == from {
 				g.notice(err, from, now)
 			}
 		}
@@ -349,12 +343,12 @@ func (g *gossip) exchange(b []byte, dialled bool, from netip.Addr) (head, state 
 	if dialled && !others && why != nil {
 		return nil, nil, why
 	}
-	x.members = kept
-	dialledBy := byte(theyDialled)
+	x.Members = kept
+	dialledBy := byte(wire.TheyDialled)
 	if dialled {
-		dialledBy = weDialled
+		dialledBy = wire.WeDialled
 	}
-	return append(x.encode(len(x.state)+1), dialledBy), x.state, nil
+	return append(x.Encode(len(x.State)+1), dialledBy), x.State, nil
 }
 
 // streamMessage decides about the message of a stream. What it lets through
@@ -365,28 +359,28 @@ func (g *gossip) streamMessage(b []byte, dialled bool, from netip.Addr) (head, t
 	}
 	body, ok := b[1:], false
 	switch kind := b[0]; {
-	case kind == typePushPull:
+	case kind == wire.TypePushPull:
 		return g.exchange(body, dialled, from)
-	case kind == typeUser && !dialled:
-		if tail, ok = readUser(body); ok {
-			return encodeUser(len(tail)), tail, nil
+	case kind == wire.TypeUser && !dialled:
+		if tail, ok = wire.ReadUser(body); ok {
+			return wire.EncodeUser(len(tail)), tail, nil
 		}
-	case kind == typePing && !dialled:
-		var m pingMessage
-		if m, ok = readPing(body); ok {
-			return m.encode(), nil, nil
+	case kind == wire.TypePing && !dialled:
+		var m wire.Ping
+		if m, ok = wire.ReadPing(body); ok {
+			return m.Encode(), nil, nil
 		}
-	case kind == typeAck && dialled:
+	case kind == wire.TypeAck && dialled:
 		var seq uint32
-		if seq, ok = readAck(body); ok {
-			return encodeAck(kind, seq), nil, nil
+		if seq, ok = wire.ReadAck(body); ok {
+			return wire.EncodeAck(kind, seq), nil, nil
 		}
-	case kind == typeError && dialled:
+	case kind == wire.TypeError && dialled:
 		var text string
-		if text, ok = readError(body); ok {
-			return encodeError(text), nil, nil
+		if text, ok = wire.ReadError(body); ok {
+			return wire.EncodeError(text), nil, nil
 		}
-	case kind == typePacked:
+	case kind == wire.TypeCompressed:
 		return nil, nil, errPacked
 	}
 	return nil, nil, errMessage

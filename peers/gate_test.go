@@ -15,16 +15,17 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
+	"flanneld/peers/internal/gossip/wire"
 	"flanneld/peers/internal/record"
 )
 
 // phantom is a member that does not exist.
-func phantom(n int, network record.NetworkID) memberMessage {
+func phantom(n int, network record.NetworkID) wire.Member {
 	key := identityOf(99, byte(n>>16), byte(n>>8), byte(n))
 	m := metaOf(key, 1, 1)
-	m.at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 1, byte(n >> 8), byte(n)}), uint16(1+n>>16))
-	m.network, m.prefix = network, DefaultNetwork
-	return memberMessage{incarnation: 1, node: m.name(), at: m.at, meta: m.encode(key), vsn: []byte{1, 5, 2, 0, 0, 0}}
+	m.At = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 1, byte(n >> 8), byte(n)}), uint16(1+n>>16))
+	m.Network, m.Prefix = network, DefaultNetwork
+	return wire.Member{Incarnation: 1, Node: m.Name(), At: m.At, Meta: m.Encode(key), Vsn: []byte{1, 5, 2, 0, 0, 0}}
 }
 
 // peakOf runs f and returns how far the heap, garbage included, rose above what
@@ -64,7 +65,7 @@ func TestPhantomsCostLittle(t *testing.T) {
 	const phantoms = 50_000
 	msgs := make([][]byte, phantoms)
 	for n := range msgs {
-		msgs[n] = append(envelope(modePlain), phantom(n, record.NetworkID{1}).encode()...)
+		msgs[n] = append(wire.Envelope(wire.ModePlain), phantom(n, record.NetworkID{1}).Encode()...)
 	}
 	var took time.Duration
 	grown := peakOf(func() {
@@ -87,14 +88,7 @@ func TestPhantomsCostLittle(t *testing.T) {
 }
 
 // ringOf is a key ring with one key.
-func ringOf(t *testing.T, n byte) *memberlist.Keyring {
-	t.Helper()
-	ring, err := memberlist.NewKeyring(nil, bytes.Repeat([]byte{n}, 32))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ring
-}
+func ringOf(n byte) *wire.Keyring { return wire.NewKeyring([wire.KeySize]byte{n}) }
 
 // pour dials from an address, sends a beginning, and then zeros until the other
 // side ends the stream or the time is over. It returns how much went out.
@@ -121,34 +115,31 @@ func pour(to, from netip.Addr, port uint16, beginning []byte, until time.Time) (
 // all strangers, in an open network and in a sealed one.
 func TestStreamsOfStrangersShareOneBudget(t *testing.T) {
 	frame := func(mode byte, announced uint32, content []byte) []byte {
-		b := envelope(mode)
-		if mode == modeSealed {
-			b = append(b, make([]byte, saltSize)...)
+		b := wire.Envelope(mode)
+		if mode == wire.ModeSealed {
+			b = append(b, make([]byte, wire.SaltSize)...)
 		}
 		return append(binary.BigEndian.AppendUint32(b, announced), content...)
 	}
-	members := appendMap([]byte{typePushPull}, 3)
-	members = appendNumber(appendText(members, "Nodes"), 1<<20)
-	members = appendNumber(appendText(members, "UserStateLen"), 0)
-	members = appendBool(appendText(members, "Join"), true)
+	members := []byte("\x06\x83\xa5Nodes\xce\x00\x10\x00\x00\xacUserStateLen\x00\xa4Join\xc3") // 2^20 of them
 	for _, c := range []struct {
 		what      string
 		sealed    bool
 		beginning []byte
 	}{
-		{"20 MB", false, frame(modePlain, 20<<20, encodeUser(20<<20))},
-		{"8 MB", false, frame(modePlain, maxStreamBytes, encodeUser(maxStreamBytes))},
-		{"a million members", false, frame(modePlain, maxStreamBytes, members)},
-		{"a million members in a short frame", false, frame(modePlain, uint32(len(members)), members)},
-		{"compressed", false, frame(modePlain, 1000, []byte{typePacked})},
-		{"sealed with another key", true, frame(modeSealed, maxStreamBytes, nil)},
-		{"plain to a sealed network", true, frame(modePlain, maxStreamBytes, nil)},
-		{"sealed to an open network", false, frame(modeSealed, maxStreamBytes, nil)},
+		{"20 MB", false, frame(wire.ModePlain, 20<<20, wire.EncodeUser(20<<20))},
+		{"8 MB", false, frame(wire.ModePlain, maxStreamBytes, wire.EncodeUser(maxStreamBytes))},
+		{"a million members", false, frame(wire.ModePlain, maxStreamBytes, members)},
+		{"a million members in a short frame", false, frame(wire.ModePlain, uint32(len(members)), members)},
+		{"compressed", false, frame(wire.ModePlain, 1000, []byte{wire.TypeCompressed})},
+		{"sealed with another key", true, frame(wire.ModeSealed, maxStreamBytes, nil)},
+		{"plain to a sealed network", true, frame(wire.ModePlain, maxStreamBytes, nil)},
+		{"sealed to an open network", false, frame(wire.ModeSealed, maxStreamBytes, nil)},
 	} {
 		t.Run(c.what, func(t *testing.T) {
-			var ring *memberlist.Keyring
+			var ring *wire.Keyring
 			if c.sealed {
-				ring = ringOf(t, 1)
+				ring = ringOf(1)
 			}
 			g := gateOf(t, ring)
 			var froms []netip.Addr
@@ -201,7 +192,7 @@ func (g *gossip) passed(b []byte, from netip.AddrPort) [][]byte {
 }
 
 func compoundOf(parts ...[]byte) []byte {
-	b := []byte{typeCompound, byte(len(parts))}
+	b := []byte{wire.TypeCompound, byte(len(parts))}
 	for _, p := range parts {
 		b = binary.BigEndian.AppendUint16(b, uint16(len(p)))
 	}
@@ -212,41 +203,41 @@ func compoundOf(parts ...[]byte) []byte {
 // they are in.
 func TestOnlyPlainMessagesPassTheGate(t *testing.T) {
 	t.Parallel()
-	for _, ring := range []*memberlist.Keyring{nil, ringOf(t, 1)} {
+	for _, ring := range []*wire.Keyring{nil, ringOf(1)} {
 		g := gateOf(t, ring)
 		friend := netip.AddrPortFrom(nextHost(), 1)
 		g.roster.know(map[record.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{friend: true})
 		wrap := func(msg []byte) []byte {
 			if ring == nil {
-				return append(envelope(modePlain), msg...)
+				return append(wire.Envelope(wire.ModePlain), msg...)
 			}
-			return sealDatagram(envelope(modeSealed), ring, msg)
+			return wire.SealDatagram(wire.Envelope(wire.ModeSealed), ring, msg)
 		}
-		ping := pingMessage{seq: 7, node: g.name}.encode()
+		ping := wire.Ping{Seq: 7, Node: g.name}.Encode()
 		if got := g.passed(wrap(ping), friend); len(got) != 1 || !bytes.Equal(got[0], ping) {
 			t.Fatalf("a ping: %q", got)
 		}
 		if got := g.passed(wrap(compoundOf(ping, ping)), friend); len(got) != 2 {
 			t.Errorf("two pings: %q", got)
 		}
-		packed := append([]byte{typePacked}, "\x82\xa4Algo\x00\xa3Buf\xa1x"...)
+		packed := append([]byte{wire.TypeCompressed}, "\x82\xa4Algo\x00\xa3Buf\xa1x"...)
 		for what, msg := range map[string][]byte{
 			"compressed":             packed,
 			"compressed in compound": compoundOf(packed),
 			"nested compound":        compoundOf(compoundOf(ping)),
 			"encrypted":              append([]byte{10, 0, 0, 0, 9}, ping...),
-			"checksummed":            append([]byte{typeChecksum, 0, 0, 0, 0}, ping...),
-			"push/pull":              append([]byte{typePushPull}, ping[1:]...),
+			"checksummed":            append([]byte{wire.TypeChecksum, 0, 0, 0, 0}, ping...),
+			"push/pull":              append([]byte{wire.TypePushPull}, ping[1:]...),
 			"unknown":                {77, 1, 2, 3},
 			"empty":                  {},
-			"one byte":               {typePing},
+			"one byte":               {wire.TypePing},
 			"with a tail":            append(bytes.Clone(ping), 0),
 			"cut compound":           compoundOf(ping, ping)[:30],
 			"compound with a tail":   append(compoundOf(ping), 1),
 			"empty part":             compoundOf(nil),
-			"ping for nobody":        pingMessage{seq: 7}.encode(),
-			"long name":              pingMessage{seq: 7, node: string(make([]byte, maxNameBytes+1))}.encode(),
-			"great incarnation":      accusation{maxIncarnation + 1, g.name, "x"}.encode(typeDead),
+			"ping for nobody":        wire.Ping{Seq: 7}.Encode(),
+			"long name":              wire.Ping{Seq: 7, Node: string(make([]byte, 65))}.Encode(),
+			"great incarnation":      wire.Accusation{Incarnation: wire.MaxIncarnation + 1, Node: g.name, From: "x"}.Encode(wire.TypeDead),
 		} {
 			if got := g.passed(wrap(msg), friend); len(got) != 0 {
 				t.Errorf("%s: %q", what, got)
@@ -255,19 +246,19 @@ func TestOnlyPlainMessagesPassTheGate(t *testing.T) {
 		if got := g.passed(make([]byte, maxPacket+1), friend); len(got) != 0 {
 			t.Errorf("too long: %q", got)
 		}
-		if got := g.passed(append(envelope(1-wrap(nil)[envelopeSize-1]), ping...), friend); len(got) != 0 {
+		if got := g.passed(append(wire.Envelope(1-wrap(nil)[wire.EnvelopeSize-1]), ping...), friend); len(got) != 0 {
 			t.Errorf("of the other mode: %q", got)
 		}
 		if ring != nil {
 			b := wrap(ping)
-			for i := envelopeSize; i < len(b); i++ {
+			for i := wire.EnvelopeSize; i < len(b); i++ {
 				forged := bytes.Clone(b)
 				forged[i] ^= 1
 				if got := g.passed(forged, friend); len(got) != 0 {
 					t.Errorf("byte %d was changed: %q", i, got)
 				}
 			}
-			if got := g.passed(sealDatagram(envelope(modeSealed), ringOf(t, 2), ping), friend); len(got) != 0 {
+			if got := g.passed(wire.SealDatagram(wire.Envelope(wire.ModeSealed), ringOf(2), ping), friend); len(got) != 0 {
 				t.Errorf("sealed with another key: %q", got)
 			}
 		}
@@ -280,50 +271,54 @@ func TestGatePassesWhatTheSenderMaySay(t *testing.T) {
 	g := gateOf(t, nil)
 	key, other := identityOf(2), identityOf(3)
 	in := metaOf(key, 1, 1001)
-	in.at = netip.AddrPortFrom(nextHost(), 1)
+	in.At = netip.AddrPortFrom(nextHost(), 1)
 	r := g.roster
 	n := startOf(key, 1, 1)
-	n.Addr, n.Meta = in.at.Addr().AsSlice(), in.encode(key)
+	n.Addr, n.Meta = in.At.Addr().AsSlice(), in.Encode(key)
 	hold := netip.AddrPortFrom(nextHost(), 1)
 	r.know(map[record.NodeID]bool{other.ID(): true}, map[netip.AddrPort]bool{hold: true})
 	r.put(n)
 	strange := netip.AddrPortFrom(nextHost(), 1)
 	third := netip.AddrPortFrom(nextHost(), 1)
 	direct := func(at netip.AddrPort) []byte {
-		return append([]byte{typeUser}, encodeDirect(other.ID(), at, []byte("message"), 0)...)
+		return append([]byte{wire.TypeUser}, wire.EncodeDirect(other.ID(), at, []byte("message"), 0)...)
 	}
-	accused := accusation{1, in.name(), "x"}
+	accused := wire.Accusation{Incarnation: 1, Node: in.Name(), From: "x"}
 	for _, c := range []struct {
 		what                      string
 		msg                       func(from netip.AddrPort) []byte
 		stranger, newcomer, holds bool
 	}{
-		{"ping", func(netip.AddrPort) []byte { return pingMessage{seq: 1, node: g.name}.encode() }, true, true, true},
-		{"ping to be answered elsewhere", func(netip.AddrPort) []byte { return pingMessage{seq: 1, node: g.name, source: third}.encode() }, false, false, false},
-		{"ping to be answered to a member", func(netip.AddrPort) []byte { return pingMessage{seq: 1, node: g.name, source: in.at}.encode() }, true, true, true},
-		{"ack", func(netip.AddrPort) []byte { return encodeAck(typeAck, 1) }, false, true, true},
-		{"nack", func(netip.AddrPort) []byte { return encodeAck(typeNack, 1) }, false, true, true},
+		{"ping", func(netip.AddrPort) []byte { return wire.Ping{Seq: 1, Node: g.name}.Encode() }, true, true, true},
+		{"ping to be answered elsewhere", func(netip.AddrPort) []byte { return wire.Ping{Seq: 1, Node: g.name, Source: third}.Encode() }, false, false, false},
+		{"ping to be answered to a member", func(netip.AddrPort) []byte { return wire.Ping{Seq: 1, Node: g.name, Source: in.At}.Encode() }, true, true, true},
+		{"ack", func(netip.AddrPort) []byte { return wire.EncodeAck(wire.TypeAck, 1) }, false, true, true},
+		{"nack", func(netip.AddrPort) []byte { return wire.EncodeAck(wire.TypeNack, 1) }, false, true, true},
 		{"indirect ping", func(netip.AddrPort) []byte {
-			return indirectMessage{pingMessage{seq: 1, node: in.name()}, in.at, true}.encode()
+			return wire.IndirectPing{Ping: wire.Ping{Seq: 1, Node: in.Name()}, Target: in.At, Nack: true}.Encode()
 		}, false, true, true},
 		{"indirect ping of a third party", func(netip.AddrPort) []byte {
-			return indirectMessage{pingMessage{seq: 1, node: in.name()}, third, true}.encode()
+			return wire.IndirectPing{Ping: wire.Ping{Seq: 1, Node: in.Name()}, Target: third, Nack: true}.Encode()
 		}, false, false, false},
-		{"rumour", func(netip.AddrPort) []byte { return append([]byte{typeUser}, encodeRumour([]byte("rumour"))...) }, true, true, true},
+		{"rumour", func(netip.AddrPort) []byte {
+			return append([]byte{wire.TypeUser}, wire.EncodeBroadcast([]byte("rumour"))...)
+		}, true, true, true},
 		{"direct frame", direct, true, true, true},
 		{"direct frame to be answered elsewhere", func(netip.AddrPort) []byte { return direct(third) }, false, true, true},
-		{"suspicion", func(netip.AddrPort) []byte { return accused.encode(typeSuspect) }, false, false, true},
-		{"death", func(netip.AddrPort) []byte { return accused.encode(typeDead) }, false, false, true},
+		{"suspicion", func(netip.AddrPort) []byte { return accused.Encode(wire.TypeSuspect) }, false, false, true},
+		{"death", func(netip.AddrPort) []byte { return accused.Encode(wire.TypeDead) }, false, false, true},
 		{"death of one unknown", func(netip.AddrPort) []byte {
-			return accusation{1, memberName(record.NodeID{7}, 1), "x"}.encode(typeDead)
+			return wire.Accusation{Incarnation: 1, Node: wire.MemberName(record.NodeID{7}, 1), From: "x"}.Encode(wire.TypeDead)
 		}, false, false, false},
-		{"accusation of this node", func(netip.AddrPort) []byte { return accusation{1, g.name, "x"}.encode(typeDead) }, false, true, true},
+		{"accusation of this node", func(netip.AddrPort) []byte {
+			return wire.Accusation{Incarnation: 1, Node: g.name, From: "x"}.Encode(wire.TypeDead)
+		}, false, true, true},
 	} {
 		if c.what == "rumour" {
 			c.stranger = false
 		}
-		for from, want := range map[netip.AddrPort]bool{strange: c.stranger, in.at: c.newcomer, hold: c.holds} {
-			if got := g.passed(append(envelope(modePlain), c.msg(from)...), from); (len(got) > 0) != want {
+		for from, want := range map[netip.AddrPort]bool{strange: c.stranger, in.At: c.newcomer, hold: c.holds} {
+			if got := g.passed(append(wire.Envelope(wire.ModePlain), c.msg(from)...), from); (len(got) > 0) != want {
 				t.Errorf("%s from %v (%v): passed %q, want %v", c.what, from, r.standing(from), got, want)
 			}
 		}
@@ -334,7 +329,7 @@ func TestGatePassesWhatTheSenderMaySay(t *testing.T) {
 func TestFloodsAreCutShort(t *testing.T) {
 	t.Parallel()
 	g := gateOf(t, nil)
-	msg := append(envelope(modePlain), 77, 1)
+	msg := append(wire.Envelope(wire.ModePlain), 77, 1)
 	from := netip.AddrPortFrom(nextHost(), 1)
 	const flood = 20_000
 	start := time.Now()
@@ -356,7 +351,7 @@ func TestFloodsAreCutShort(t *testing.T) {
 	}
 	friend := netip.AddrPortFrom(nextHost(), 1)
 	g.roster.know(map[record.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{friend: true})
-	ping := append(envelope(modePlain), pingMessage{seq: 7, node: g.name}.encode()...)
+	ping := append(wire.Envelope(wire.ModePlain), wire.Ping{Seq: 7, Node: g.name}.Encode()...)
 	if got := g.passed(ping, friend); len(got) != 1 {
 		t.Error("a member is not heard amid a flood")
 	}
@@ -364,49 +359,6 @@ func TestFloodsAreCutShort(t *testing.T) {
 
 // A sealed stream is read in the pieces it was sealed in, with any key of the
 // ring and no other. It is no answer to another stream.
-func TestSealedStreams(t *testing.T) {
-	t.Parallel()
-	content := bytes.Repeat([]byte("content "), 10_000)
-	ring, salt, bound := ringOf(t, 1), newSalt(), newSalt()
-	both, err := memberlist.NewKeyring([][]byte{bytes.Repeat([]byte{1}, 32)}, bytes.Repeat([]byte{2}, 32))
-	if err != nil {
-		t.Fatal(err)
-	}
-	sealer := pieceSealer{aead: cipherOf(ring.GetPrimaryKey(), contextAnswer, salt, bound)}
-	sealed := sealer.seal(nil, content)
-	open := func(o *pieceOpener, b []byte) ([]byte, error) {
-		var plain []byte
-		for len(plain) < len(content) {
-			n := min(pieceSize, len(content)-len(plain)) + tagSize
-			var err error
-			if plain, err = o.open(plain, b[:n], uint32(len(content))); err != nil {
-				return nil, err
-			}
-			b = b[n:]
-		}
-		return plain, nil
-	}
-	for _, r := range []*memberlist.Keyring{ring, both} {
-		if got, err := open(newPieceOpener(r, contextAnswer, salt, bound), sealed); err != nil || !bytes.Equal(got, content) {
-			t.Errorf("%d bytes, %v", len(got), err)
-		}
-	}
-	for what, o := range map[string]*pieceOpener{
-		"another key":      newPieceOpener(ringOf(t, 3), contextAnswer, salt, bound),
-		"another salt":     newPieceOpener(ring, contextAnswer, newSalt(), bound),
-		"another question": newPieceOpener(ring, contextAnswer, salt, newSalt()),
-		"its own question": newPieceOpener(ring, contextCaller, salt, nil),
-	} {
-		if _, err := open(o, sealed); err == nil {
-			t.Errorf("opened with %s", what)
-		}
-	}
-	swapped := append(bytes.Clone(sealed[pieceSize+tagSize:2*(pieceSize+tagSize)]), sealed[:pieceSize+tagSize]...)
-	if _, err := open(newPieceOpener(ring, contextAnswer, salt, bound), append(swapped, sealed[2*(pieceSize+tagSize):]...)); err == nil {
-		t.Error("pieces may be swapped")
-	}
-}
-
 // An address has a few identities without a lease. All together have room for
 // some hundred, and the one that got no lease for a minute goes first.
 func TestNewcomersAreBounded(t *testing.T) {
@@ -416,15 +368,15 @@ func TestNewcomersAreBounded(t *testing.T) {
 	apply := func(n int, at netip.AddrPort, now time.Time) (record.Identity, verdict) {
 		key := identityOf(5, byte(n>>8), byte(n))
 		m := metaOf(key, 1, 1)
-		m.at = at
-		return key, r.consider(memberMessage{node: m.name(), at: m.at, meta: m.encode(key), vsn: make([]byte, maxVsn)}, m, false, now)
+		m.At = at
+		return key, r.consider(wire.Member{Node: m.Name(), At: m.At, Meta: m.Encode(key), Vsn: make([]byte, 6)}, m, false, now)
 	}
 	prove := func(key record.Identity, at netip.AddrPort, now time.Time) bool {
-		a := r.proved(proof{node: key.ID(), start: 1, instance: 1, at: at}, record.NetworkID{}, now)
-		if a.in.node != "" {
-			r.put(&memberlist.Node{Name: a.in.node, Addr: a.in.at.Addr().AsSlice(), Port: a.in.at.Port(), Meta: a.in.meta})
+		a := r.proved(wire.Proof{Node: key.ID(), Start: 1, Instance: 1, At: at}, question{at: at, sent: now}, record.NetworkID{}, now)
+		if a.in.Node != "" {
+			r.put(&memberlist.Node{Name: a.in.Node, Addr: a.in.At.Addr().AsSlice(), Port: a.in.At.Port(), Meta: a.in.Meta})
 		}
-		return a.in.node != ""
+		return a.in.Node != ""
 	}
 	one := netip.AddrFrom4([4]byte{10, 0, 0, 1})
 	for n := range 10 {
@@ -467,61 +419,42 @@ func TestNewcomersAreBounded(t *testing.T) {
 	}
 }
 
-func TestVersionsThatBothSpeak(t *testing.T) {
-	for _, c := range []struct {
-		one, two versions
-		want     uint8
-		ok       bool
-	}{
-		{versions{2, 2}, versions{2, 2}, 2, true},
-		{versions{2, 2}, versions{2, 3}, 2, true},
-		{versions{2, 5}, versions{3, 4}, 4, true},
-		{versions{2, 2}, versions{3, 3}, 0, false},
-	} {
-		for _, p := range [][2]versions{{c.one, c.two}, {c.two, c.one}} {
-			if got, ok := p[0].common(p[1]); ok != c.ok || ok && got != c.want {
-				t.Errorf("%v and %v: %d, %v", p[0], p[1], got, ok)
-			}
-		}
-	}
-}
-
 // FuzzGate throws bytes at the gate as a datagram of a member, and as a stream.
 // What passes is read back as the same.
 func FuzzGate(f *testing.F) {
 	key := identityOf(2)
-	m := memberMessage{incarnation: 1, node: memberName(key.ID(), 1), at: metaOf(key, 1, 9).at, meta: metaOf(key, 1, 9).encode(key), vsn: []byte{1, 5, 2, 0, 0, 0}}
-	ping := pingMessage{seq: 1, node: "a", source: m.at, by: "b"}.encode()
-	x := exchange{join: true, members: []memberMessage{m, m}, state: []byte("state")}
+	m := wire.Member{Incarnation: 1, Node: wire.MemberName(key.ID(), 1), At: metaOf(key, 1, 9).At, Meta: metaOf(key, 1, 9).Encode(key), Vsn: []byte{1, 5, 2, 0, 0, 0}}
+	ping := wire.Ping{Seq: 1, Node: "a", Source: m.At, By: "b"}.Encode()
+	x := wire.Exchange{Join: true, Members: []wire.Member{m, m}, State: []byte("state")}
 	for _, b := range [][]byte{
-		ping, m.encode(), compoundOf(ping, m.encode()),
-		indirectMessage{pingMessage{seq: 1, node: "a"}, m.at, true}.encode(),
-		accusation{1, m.node, "x"}.encode(typeSuspect), encodeAck(typeAck, 1<<31), encodeAck(typeNack, 200),
-		append([]byte{typeUser}, encodeRumour([]byte("rumour"))...),
-		append(x.encode(5), "state"...), append(encodeUser(3), "abc"...), encodeError("why"),
-		encodeQuestion([nonceSize]byte{1}, key.ID()), encodeProof([nonceSize]byte{1}, metaOf(key, 1, 9), key),
-		{typePacked, 0x82}, {0xde, 0xff, 0xff}, {typePushPull, 0x81, 0xa5, 'N', 'o', 'd', 'e', 's', 0xcf, 1, 2, 3, 4, 5, 6, 7, 8},
+		ping, m.Encode(), compoundOf(ping, m.Encode()),
+		wire.IndirectPing{Ping: wire.Ping{Seq: 1, Node: "a"}, Target: m.At, Nack: true}.Encode(),
+		wire.Accusation{Incarnation: 1, Node: m.Node, From: "x"}.Encode(wire.TypeSuspect), wire.EncodeAck(wire.TypeAck, 1<<31), wire.EncodeAck(wire.TypeNack, 200),
+		append([]byte{wire.TypeUser}, wire.EncodeBroadcast([]byte("rumour"))...),
+		append(x.Encode(5), "state"...), append(wire.EncodeUser(3), "abc"...), wire.EncodeError("why"),
+		wire.EncodeQuestion([wire.NonceSize]byte{1}, key.ID()), wire.EncodeProof([wire.NonceSize]byte{1}, metaOf(key, 1, 9), key),
+		{wire.TypeCompressed, 0x82}, {0xde, 0xff, 0xff}, {wire.TypePushPull, 0x81, 0xa5, 'N', 'o', 'd', 'e', 's', 0xcf, 1, 2, 3, 4, 5, 6, 7, 8},
 	} {
 		f.Add(b)
 	}
-	t := &transport{sockets: kernel{}, udp: nowhere{}, packets: make(chan *memberlist.Packet, 1<<16), local: m.at}
+	t := &transport{sockets: kernel{}, udp: nowhere{}, packets: make(chan *memberlist.Packet, 1<<16), local: m.At}
 	t.ctx, t.cancel = f.Context(), func() {}
 	g := &gossip{
-		log: slog.New(slog.DiscardHandler), transport: t, identity: identityOf(1), endpoint: m.at,
+		log: slog.New(slog.DiscardHandler), transport: t, identity: identityOf(1), endpoint: m.At,
 		notices: newNotices(), limits: newLimits(), questions: newQuestions(),
 	}
 	t.gate = g
 	about := metaOf(identityOf(1), 1, 1)
 	g.about.Store(&about)
-	g.name = about.name()
-	g.roster = newRoster(about.node, suspectFor)
+	g.name = about.Name()
+	g.roster = newRoster(about.Node, suspectFor)
 	from := netip.MustParseAddrPort("10.0.0.7:1")
 	g.roster.know(map[record.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{from: true})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for len(g.transport.packets) > 0 {
 			<-g.transport.packets
 		}
-		_ = g.takeDatagram(append(envelope(modePlain), b...), from, holder, time.Now())
+		_ = g.takeDatagram(append(wire.Envelope(wire.ModePlain), b...), from, holder, time.Now())
 		// All that one datagram lets through, before any of it is read again.
 		var passed []*memberlist.Packet
 		for len(g.transport.packets) > 0 {
@@ -531,11 +464,11 @@ func FuzzGate(f *testing.F) {
 			if len(p.Buf) < 2 {
 				t.Fatalf("%q passed", p.Buf)
 			}
-			if p.Buf[0] == typeUser {
+			if p.Buf[0] == wire.TypeUser {
 				continue
 			}
 			_ = g.message(p.Buf, from, holder, time.Now())
-			if len(g.transport.packets) == 0 && p.Buf[0] != typeAlive && p.Buf[0] != typeSuspect && p.Buf[0] != typeDead {
+			if len(g.transport.packets) == 0 && p.Buf[0] != wire.TypeAlive && p.Buf[0] != wire.TypeSuspect && p.Buf[0] != wire.TypeDead {
 				t.Fatalf("%q passed once and not twice", p.Buf)
 			}
 			for len(g.transport.packets) > 0 {
@@ -568,8 +501,8 @@ func TestLeaseHoldersAreLetInAmongAnyNumberOfApplicants(t *testing.T) {
 	r, now := newRoster(record.NodeID{1}, suspectFor), time.Now()
 	apply := func(key record.Identity, at netip.AddrPort) verdict {
 		m := metaOf(key, 1, 1)
-		m.at = at
-		return r.consider(memberMessage{node: m.name(), at: at, meta: m.encode(key), vsn: make([]byte, maxVsn)}, m, false, now)
+		m.At = at
+		return r.consider(wire.Member{Node: m.Name(), At: at, Meta: m.Encode(key), Vsn: make([]byte, 6)}, m, false, now)
 	}
 	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	for n := range maxApplicants + 1 {
@@ -593,10 +526,10 @@ func TestRestartsOfOthersLeaveNothing(t *testing.T) {
 		for n := range byte(nodes) {
 			key := identityOf(7, n)
 			m := startOf(key, 1+start, uint16(n)+1)
-			r.consider(memberMessage{node: m.Name, at: metaOf(key, 1+start, uint16(n)+1).at, meta: m.Meta, vsn: make([]byte, maxVsn)}, metaOf(key, 1+start, uint16(n)+1), true, now)
+			r.consider(wire.Member{Node: m.Name, At: metaOf(key, 1+start, uint16(n)+1).At, Meta: m.Meta, Vsn: make([]byte, 6)}, metaOf(key, 1+start, uint16(n)+1), true, now)
 			r.put(m)
 			if start > 0 {
-				r.giveUp(memberName(key.ID(), start), now)
+				r.giveUp(wire.MemberName(key.ID(), start), now)
 			}
 		}
 		r.news(now)

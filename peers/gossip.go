@@ -1,18 +1,16 @@
 package peers
 
 import (
-	"crypto/ed25519"
-	"crypto/sha256"
 	"log"
 	"log/slog"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/memberlist"
 
+	"flanneld/peers/internal/gossip/wire"
 	"flanneld/peers/internal/record"
 )
 
@@ -39,7 +37,6 @@ const (
 	pushPullInterval = 30 * time.Second
 	streamTimeout    = 5 * time.Second
 	handoffQueue     = 4096 // datagrams taken in and not yet handled
-	packetSize       = 1400 // bytes: what a datagram may hold
 	// suspectFor is how long a failed probe of ours marks a member: the longest a suspicion lasts at 10 nodes.
 	suspectFor = suspicionMult * suspicionMaxMult * probeInterval
 )
@@ -58,21 +55,13 @@ const (
 	reliableBytes = 16 << 20
 )
 
-// remoteState is what another node said in a push/pull.
-type remoteState struct {
-	from    record.NodeID
-	dialled bool   // by this node
-	state   []byte // of its core; empty: it is in no network
-	size    int    // of the whole
-}
-
 // gossip is this node's member in memberlist, and all that memberlist calls.
 type gossip struct {
 	log       *slog.Logger
 	transport *transport
 	list      *memberlist.Memberlist
 	roster    *roster
-	keyring   *memberlist.Keyring // nil: not sealed
+	keyring   *wire.Keyring // nil: not sealed
 	identity  record.Identity
 	limits    limits
 	questions *questions
@@ -82,13 +71,13 @@ type gossip struct {
 	endpoint  netip.AddrPort // where others reach us
 	notices   *notices
 
-	about atomic.Pointer[meta]   // ours
-	state atomic.Pointer[[]byte] // what we say in a join
-	brief atomic.Pointer[[]byte] // what we say in any other push/pull
+	about atomic.Pointer[wire.Meta] // ours
+	state atomic.Pointer[[]byte]    // what we say in a join
+	brief atomic.Pointer[[]byte]    // what we say in any other push/pull
 
 	rumours   *rumours
 	messages  chan []byte
-	states    chan remoteState
+	states    chan wire.State
 	namesakes chan namesake
 	dropped   atomic.Uint64 // messages and states for which there was no room
 	// What messages, states and reliable hold, in bytes.
@@ -109,14 +98,14 @@ type reliableSend struct {
 }
 
 // newGossip makes everything but the member itself, which start does. It owns t from then on.
-func newGossip(t *transport, self meta, id record.Identity, keyring *memberlist.Keyring, logger *slog.Logger) *gossip {
-	endpoint := self.at
+func newGossip(t *transport, self wire.Meta, id record.Identity, keyring *wire.Keyring, logger *slog.Logger) *gossip {
+	endpoint := self.At
 	g := &gossip{
 		log: logger, transport: t, keyring: keyring, endpoint: endpoint,
-		name:      self.name(),
+		name:      self.Name(),
 		notices:   newNotices(),
 		messages:  make(chan []byte, messageQueue),
-		states:    make(chan remoteState, stateQueue),
+		states:    make(chan wire.State, stateQueue),
 		namesakes: make(chan namesake, 16),
 		reliable:  make(chan reliableSend, reliableQueue),
 		identity:  id,
@@ -128,7 +117,7 @@ func newGossip(t *transport, self meta, id record.Identity, keyring *memberlist.
 
 		messageRoom: newRoom(messageBytes), stateRoom: newRoom(stateBytes), reliableRoom: newRoom(reliableBytes),
 	}
-	g.roster = newRoster(self.node, suspectFor)
+	g.roster = newRoster(self.Node, suspectFor)
 	g.about.Store(&self)
 	g.setState(nil, nil)
 	g.rumours = newRumours(func() int { return g.roster.size() + 1 })
@@ -164,7 +153,7 @@ func (g *gossip) config() *memberlist.Config {
 	c.AwarenessMaxMultiplier = awareness
 	c.PushPullInterval = pushPullInterval
 	c.HandoffQueueDepth = handoffQueue
-	c.UDPBufferSize = packetSize - envelopeSize - sealSize
+	c.UDPBufferSize = wire.PacketSize - wire.EnvelopeSize - wire.SealSize
 	c.EnableCompression = false // label, key and checks are the gate's
 	d := delegate{g}
 	c.Delegate, c.Events, c.Alive, c.Merge, c.Ping = d, d, d, d, d
@@ -183,53 +172,21 @@ func (g *gossip) stop() {
 // come in before, are put out.
 func (g *gossip) enter(network record.NetworkID, prefix netip.Prefix) {
 	about := *g.about.Load()
-	about.network, about.prefix = network, prefix
-	about.version++
+	about.Network, about.Prefix = network, prefix
+	about.Version++
 	g.about.Store(&about)
 	for _, a := range g.roster.leaveTo(network) {
-		g.tell(typeDead, a)
+		g.tell(wire.TypeDead, a)
 	}
 }
 
 // setState sets what the next push/pull says: our identity, and the core's
 // state, whole in a join and brief otherwise.
 func (g *gossip) setState(state, brief []byte) {
-	whole := append(stateHeader(g.about.Load(), g.identity, state), state...)
-	short := append(stateHeader(g.about.Load(), g.identity, brief), brief...)
+	whole := wire.EncodeState(*g.about.Load(), g.identity, state)
+	short := wire.EncodeState(*g.about.Load(), g.identity, brief)
 	g.state.Store(&whole)
 	g.brief.Store(&short)
-}
-
-// A push/pull's user state, big endian, behind the byte that the gate puts there:
-//
-//	0   1  version of this header
-//	1   32 public key of the node
-//	33  16 network ID, zero while in none
-//	49  64 signature of the header so far and the SHA-256 of the state
-//	113 .. the core's state
-const (
-	stateHeaderVersion = 2
-	stateHeaderLen     = 1 + ed25519.PublicKeySize + 16 + ed25519.SignatureSize
-	stateDomain        = "state"
-)
-
-func stateHeader(self *meta, id record.Identity, state []byte) []byte {
-	b := append([]byte{stateHeaderVersion}, id.Public()...)
-	b = append(b, self.network[:]...)
-	sum := sha256.Sum256(state)
-	return append(b, id.SignStatement(stateDomain, append(slices.Clone(b), sum[:]...))...)
-}
-
-// parseState takes a state apart that is signed by its node.
-func parseState(b []byte) (remoteState, bool) {
-	if len(b) < 1+stateHeaderLen || b[1] != stateHeaderVersion {
-		return remoteState{}, false
-	}
-	head, state := b[1:1+stateHeaderLen], b[1+stateHeaderLen:]
-	n := stateHeaderLen - ed25519.SignatureSize
-	sum := sha256.Sum256(state)
-	from, ok := record.VerifyStatement(head[1:33], stateDomain, append(slices.Clone(head[:n]), sum[:]...), head[n:])
-	return remoteState{from: from, dialled: b[0] == weDialled, state: state, size: len(b)}, ok
 }
 
 // send carries a message to a node, if it is a member now or has just written to us. It does not wait; what there is no room for is
@@ -239,7 +196,7 @@ func (g *gossip) send(to record.NodeID, at netip.AddrPort, msg []byte) {
 	if time.Since(g.started) < newcomerFor {
 		pad = newcomerFrame
 	}
-	b := encodeDirect(g.about.Load().node, g.endpoint, msg, pad)
+	b := wire.EncodeDirect(g.about.Load().Node, g.endpoint, msg, pad)
 	m, ok := g.roster.of(to)
 	switch {
 	case !ok:
@@ -312,7 +269,7 @@ func (g *gossip) refuse(err error, from netip.Addr) {
 
 func (g *gossip) knows(addr netip.Addr) bool { return g.roster.isMemberAddr(addr) }
 
-func (g *gossip) ring() *memberlist.Keyring { return g.keyring }
+func (g *gossip) ring() *wire.Keyring { return g.keyring }
 
 // broadcast has a message told to everyone, a few nodes at a time; a newer one with its key takes its place.
-func (g *gossip) broadcast(key string, msg []byte) { g.rumours.put(key, encodeRumour(msg)) }
+func (g *gossip) broadcast(key string, msg []byte) { g.rumours.put(key, wire.EncodeBroadcast(msg)) }

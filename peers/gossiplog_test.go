@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"flanneld/peers/internal/gossip/wire"
 )
 
 // The lines are memberlist's own (v0.7.0).
@@ -35,15 +37,15 @@ func TestFewLinesOfMemberlistAreForOperators(t *testing.T) {
 
 func TestRefusalsAreInWordsForOperators(t *testing.T) {
 	for err, want := range map[error]string{
-		errForeign:    "not flanneld's",
-		errMessage:    "not flanneld's",
-		errOtherKey:   "another cluster key",
-		errNoKeyThere: "has no cluster key",
-		errKeyThere:   "not sealed",
-		errOldFormat:  "upgrade it",
-		errPacked:     "compressed",
+		wire.ErrForeign:   "not flanneld's",
+		errMessage:        "not flanneld's",
+		wire.ErrOtherKey:  "another cluster key",
+		errNoKeyThere:     "has no cluster key",
+		errKeyThere:       "not sealed",
+		wire.ErrOldFormat: "upgrade it",
+		errPacked:         "compressed",
 		fmt.Errorf("%w: it is in network A, this node in B", errOtherNetwork): "another network: it is in network A, this node in B",
-		errors.Join(nil, errOtherKey):                                         "another cluster key",
+		errors.Join(nil, wire.ErrOtherKey):                                    "another cluster key",
 		errNoRoom:                                                             "",
 		io.EOF:                                                                "",
 	} {

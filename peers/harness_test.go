@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"flanneld/peers/internal/gossip/wire"
 )
 
 // atOnce is how many tests run at a time: what they do is wait, for the most part.
@@ -87,9 +89,9 @@ func (l *logBuffer) String() string {
 type host struct {
 	t        *testing.T
 	config   Config
-	sockets  sockets  // nil: the kernel's
-	resolver resolver // nil: the system's
-	speaks   versions // zero: this program's
+	sockets  sockets       // nil: the kernel's
+	resolver resolver      // nil: the system's
+	speaks   wire.Versions // zero: this program's
 	log      *logBuffer
 	node     *Node
 	cancel   context.CancelFunc
@@ -136,7 +138,7 @@ func (h *host) start() {
 	if h.sockets != nil {
 		node.sockets, node.dir.Replace = h.sockets, replaceQuickly
 	}
-	if h.speaks != (versions{}) {
+	if h.speaks != (wire.Versions{}) {
 		node.speaks = h.speaks
 	}
 	if h.resolver != nil {

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"flanneld/peers/internal/gossip/wire"
 )
 
 // Timing of the join loop. It never ends: memberlist itself forgets the dead, and a cut that lasted longer than that would never
@@ -212,7 +214,7 @@ func (j *joiner) join(at netip.AddrPort) error {
 		return errSelf
 	}
 	if err != nil && try.err == nil && isHangup(try.said) && g.transport.speaksOld(at) {
-		try.said = errOldFormat
+		try.said = wire.ErrOldFormat
 	}
 	return explainJoin(at, err, try)
 }

@@ -9,13 +9,15 @@ import (
 	"strings"
 	"syscall"
 	"unicode"
+
+	"flanneld/peers/internal/gossip/wire"
 )
 
 var errSelf = errors.New("that is this node itself")
 
 // Fragments of memberlist's join errors (v0.7.0) and what they mean. They come from either side; the order matters.
 var joinMeanings = []struct{ fragment, meaning string }{
-	{errNoMeta.Error(), "what answers is no flanneld node"},
+	{wire.ErrNoNode.Error(), "what answers is no flanneld node"},
 	{"i/o timeout", "it takes the connection and says nothing: is that the gossip port?"},
 	{"connection reset", "it closes the connection: is that the gossip port?"},
 	{"broken pipe", "it closes the connection: is that the gossip port?"},
@@ -27,12 +29,12 @@ var saidMeanings = []struct {
 	err     error
 	meaning string
 }{
-	{errOtherKey, "it has another cluster key: give all nodes the same --key-file"},
+	{wire.ErrOtherKey, "it has another cluster key: give all nodes the same --key-file"},
 	{errKeyThere, "its network is sealed: give this node its --key-file"},
 	{errNoKeyThere, "it has no cluster key, and this node has: give all nodes the same --key-file, or none"},
-	{errOldFormat, "it runs flanneld 0.1, which speaks another format: upgrade it"},
+	{wire.ErrOldFormat, "it runs flanneld 0.1, which speaks another format: upgrade it"},
 	{errNoRoom, "too much is under way here to hear it out; trying again helps"},
-	{errForeign, "what answers does not speak flanneld's gossip: is that the gossip port?"},
+	{wire.ErrForeign, "what answers does not speak flanneld's gossip: is that the gossip port?"},
 	{errMessage, "what answers does not speak flanneld's gossip: is that the gossip port?"},
 	{errPacked, "what answers does not speak flanneld's gossip: is that the gossip port?"},
 	{errStreamTooLong, "what answers does not speak flanneld's gossip: is that the gossip port?"},
@@ -51,7 +53,7 @@ func explainJoin(at netip.AddrPort, err error, try attempt) error {
 			return errors.New(m.meaning)
 		}
 	}
-	if errors.Is(try.said, errOtherNetwork) || errors.Is(try.said, errVersions) {
+	if errors.Is(try.said, errOtherNetwork) || errors.Is(try.said, wire.ErrOtherVersions) {
 		return try.said
 	}
 	text := printable(err.Error()) // part of it may be the other side's

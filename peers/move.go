@@ -81,7 +81,7 @@ func (e *engine) replaceMember(transport *transport, endpoint netip.AddrPort) er
 	old := e.gossip
 	up := old.roster.up()
 	self := *old.about.Load()
-	self.start, self.at = e.core.StartNumber(), endpoint
+	self.Start, self.At = e.core.StartNumber(), endpoint
 	g := newGossip(transport, self, old.identity, old.keyring, e.log)
 	e.tellHolders(e.core.View(), g)
 	g.roster.expect(up, time.Now().Add(suspectFor))

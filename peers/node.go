@@ -8,9 +8,8 @@ import (
 	"net/netip"
 	"sync/atomic"
 
-	"github.com/hashicorp/memberlist"
-
 	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/gossip/wire"
 	"flanneld/peers/internal/statedir"
 )
 
@@ -21,11 +20,11 @@ type Node struct {
 	seeds    []seed
 	resolver resolver
 	sockets  sockets
-	speaks   versions
+	speaks   wire.Versions
 	dir      *statedir.Dir
 	last     statedir.Remembered
-	before   core.Remembered     // what last.Lease says of the last start
-	keyring  *memberlist.Keyring // nil: not sealed
+	before   core.Remembered // what last.Lease says of the last start
+	keyring  *wire.Keyring   // nil: not sealed
 
 	snapshot atomic.Pointer[Snapshot]
 	changes  chan struct{}
@@ -39,7 +38,7 @@ type Node struct {
 // the network before Run. An opened Node is released by Run, or by Close where Run is never called.
 func Open(config Config) (*Node, error) {
 	n := &Node{
-		config: config, log: config.Logger, resolver: net.DefaultResolver, sockets: kernel{}, speaks: ownVersions,
+		config: config, log: config.Logger, resolver: net.DefaultResolver, sockets: kernel{}, speaks: wire.OwnVersions,
 		changes: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	if n.log == nil {
@@ -57,9 +56,7 @@ func Open(config Config) (*Node, error) {
 		if err != nil {
 			return nil, ofState(err)
 		}
-		if n.keyring, err = memberlist.NewKeyring(nil, key[:]); err != nil {
-			return nil, failure(ErrKey, "key file %s: %v", config.KeyFile, err)
-		}
+		n.keyring = wire.NewKeyring(key)
 	}
 	if n.dir, err = statedir.Open(config.StateDir, n.log); err != nil {
 		return nil, ofState(err)

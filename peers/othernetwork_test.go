@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"flanneld/peers/internal/gossip/wire"
 	"flanneld/peers/internal/record"
 )
 
@@ -21,7 +22,7 @@ func TestMembersOfOtherNetworksArePutOut(t *testing.T) {
 		{"on entering", func(g *gossip, id record.NetworkID) { g.enter(id, DefaultNetwork) }},
 		{"on being asked", func(g *gossip, id record.NetworkID) {
 			about := *g.about.Load()
-			about.network, about.prefix = id, DefaultNetwork
+			about.Network, about.Prefix = id, DefaultNetwork
 			g.about.Store(&about)
 		}},
 	} {
@@ -60,7 +61,7 @@ func TestMembersOfOtherNetworksArePutOut(t *testing.T) {
 func TestHolderInAnotherNetworkIsNotFound(t *testing.T) {
 	t.Parallel()
 	key, now := identityOf(2), time.Now()
-	at := metaOf(key, 1, 1).at
+	at := metaOf(key, 1, 1).At
 	for _, c := range []struct {
 		network record.NetworkID
 		found   bool
@@ -71,8 +72,8 @@ func TestHolderInAnotherNetworkIsNotFound(t *testing.T) {
 	} {
 		r := newRoster(record.NodeID{1}, suspectFor)
 		r.know(map[record.NodeID]bool{key.ID(): true}, map[netip.AddrPort]bool{at: true})
-		p := proof{node: key.ID(), start: 1, instance: 1, network: c.network, at: at, asked: at}
-		if r.proved(p, record.NetworkID{1}, now); r.found() != c.found {
+		p := wire.Proof{Node: key.ID(), Start: 1, Instance: 1, Network: c.network, At: at}
+		if r.proved(p, question{at: at, sent: now}, record.NetworkID{1}, now); r.found() != c.found {
 			t.Errorf("in network %v it counts as found: %v", c.network, r.found())
 		}
 	}

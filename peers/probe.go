@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"flanneld/peers/internal/gossip/wire"
 	"flanneld/peers/internal/record"
 )
 
@@ -45,10 +46,10 @@ func (g *gossip) attend(now time.Time) {
 		g.question(m.id, m.endpoint(), nil, now)
 	}
 	for _, a := range g.roster.apply(now, maxAsking) {
-		g.question(a.about.node, a.about.at, nil, now)
+		g.question(a.about.Node, a.about.At, nil, now)
 	}
 	for _, a := range g.roster.toTell(now) {
-		g.tell(typeSuspect, a)
+		g.tell(wire.TypeSuspect, a)
 	}
 }
 

@@ -1,15 +1,16 @@
 package peers
 
-import "errors"
+import (
+	"errors"
+
+	"flanneld/peers/internal/gossip/wire"
+)
 
 // What a datagram or a stream is refused for. Errors of joins use the words of
 // joinMeanings, the log those of refusals.
 var (
-	errOldFormat  = errors.New("flanneld 0.1")
-	errForeign    = errors.New("not flanneld's gossip")
 	errNoKeyThere = errors.New("the other side has no cluster key")
 	errKeyThere   = errors.New("the other side has a cluster key")
-	errOtherKey   = errors.New("no cluster key of ours opens it")
 	errNoRoom     = errors.New("more bytes are under way than there is room for")
 	errMessage    = errors.New("malformed gossip message")
 	errPacked     = errors.New("compressed gossip message")
@@ -20,15 +21,15 @@ var refusals = []struct {
 	err     error
 	meaning string
 }{
-	{errOldFormat, "refused a node that runs flanneld 0.1, which speaks another format: upgrade it"},
+	{wire.ErrOldFormat, "refused a node that runs flanneld 0.1, which speaks another format: upgrade it"},
 	{errNoKeyThere, "refused a node that has no cluster key: give it this network's --key-file"},
 	{errKeyThere, "refused a node that has a cluster key: this network is not sealed; give all nodes the same --key-file, or none"},
-	{errOtherKey, "refused a node that has another cluster key: give all nodes the same --key-file"},
-	{errForeign, "dropped traffic that is not flanneld's"},
+	{wire.ErrOtherKey, "refused a node that has another cluster key: give all nodes the same --key-file"},
+	{wire.ErrForeign, "dropped traffic that is not flanneld's"},
 	{errPacked, "dropped compressed traffic, which no flanneld sends"},
 	{errMessage, "dropped traffic that is not flanneld's"},
 	{errOtherNetwork, ""}, // says it all itself
-	{errVersions, ""},
+	{wire.ErrOtherVersions, ""},
 }
 
 // refusal is what to tell an operator about an error; "" for nothing.

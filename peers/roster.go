@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
+	"flanneld/peers/internal/gossip/wire"
 	"flanneld/peers/internal/record"
 )
 
@@ -17,7 +18,7 @@ type member struct {
 	node  memberlist.Node // a copy: memberlist changes its own under its lock
 	id    record.NodeID
 	start uint64
-	meta  meta
+	meta  wire.Meta
 	rtt   time.Duration // of the last answered probe; zero: none yet
 	// suspected is when a probe of ours failed last; zero: none did since the last that was answered.
 	suspected   time.Time
@@ -105,12 +106,12 @@ func (r *roster) up() []record.NodeID {
 
 // put takes a live member in, or what is new of it. Anything that is no flanneld node is left out.
 func (r *roster) put(n *memberlist.Node) {
-	id, start, err := parseMemberName(n.Name)
+	id, start, err := wire.ParseMemberName(n.Name)
 	if err != nil || id == r.self {
 		return
 	}
-	about, err := parseMeta(n.Meta)
-	if err != nil || about.node != id {
+	about, err := wire.ParseMeta(n.Meta)
+	if err != nil || about.Node != id {
 		return
 	}
 	now := time.Now()
@@ -266,7 +267,7 @@ func (r *roster) of(id record.NodeID) (member, bool) {
 func latest(starts map[string]*member) (member, bool) {
 	var found *member
 	for _, m := range starts {
-		if found == nil || found.meta.looking && !m.meta.looking || found.meta.looking == m.meta.looking && m.start > found.start {
+		if found == nil || found.meta.Looking && !m.meta.Looking || found.meta.Looking == m.meta.Looking && m.start > found.start {
 			found = m
 		}
 	}

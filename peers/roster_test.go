@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
+	"flanneld/peers/internal/gossip/wire"
 	"flanneld/peers/internal/record"
 )
 
@@ -20,21 +21,21 @@ func identityOf(n ...byte) record.Identity {
 }
 
 // metaOf is what a start of a node says of itself.
-func metaOf(id record.Identity, start uint64, port uint16) meta {
-	return meta{
-		node: id.ID(), key: [32]byte(id.Public()), speaks: ownVersions, start: start, instance: start,
-		at: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, 1}), port),
+func metaOf(id record.Identity, start uint64, port uint16) wire.Meta {
+	return wire.Meta{
+		Node: id.ID(), Key: [32]byte(id.Public()), Speaks: wire.OwnVersions, Start: start, Instance: start,
+		At: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, 1}), port),
 	}
 }
 
 func startOf(id record.Identity, start uint64, port uint16) *memberlist.Node {
-	return &memberlist.Node{Name: memberName(id.ID(), start), Addr: net.IPv4(10, 0, 0, 1), Port: port, Meta: metaOf(id, start, port).encode(id)}
+	return &memberlist.Node{Name: wire.MemberName(id.ID(), start), Addr: net.IPv4(10, 0, 0, 1), Port: port, Meta: metaOf(id, start, port).Encode(id)}
 }
 
 // prove has a member prove that it is there.
 func (r *roster) prove(id record.Identity, start uint64, port uint16, rtt time.Duration, now time.Time) admission {
 	m := metaOf(id, start, port)
-	return r.proved(proof{node: m.node, start: start, instance: m.instance, at: m.at, rtt: rtt}, record.NetworkID{}, now)
+	return r.proved(wire.Proof{Node: m.Node, Start: start, Instance: m.Instance, At: m.At}, question{at: m.At, sent: now.Add(-rtt)}, record.NetworkID{}, now)
 }
 
 func TestLatestLiveStartOfANodeCounts(t *testing.T) {
@@ -55,20 +56,20 @@ func TestLatestLiveStartOfANodeCounts(t *testing.T) {
 	up(true, 1001)
 	r.put(startOf(key, 2, 1002))
 	up(true, 1002)
-	r.giveUp(memberName(id, 1), now) // a rumour about the earlier start
+	r.giveUp(wire.MemberName(id, 1), now) // a rumour about the earlier start
 	up(true, 1002)
 	r.put(startOf(key, 1, 1001)) // and another
 	up(true, 1002)
-	r.giveUp(memberName(id, 2), now)
+	r.giveUp(wire.MemberName(id, 2), now)
 	r.questions(now.Add(doubtFor), 1)
 	up(true, 1001)
-	r.giveUp(memberName(id, 1), now)
+	r.giveUp(wire.MemberName(id, 1), now)
 	up(true, 1001) // until it has had the time to answer
 	r.questions(now.Add(doubtFor), 1)
 	up(false, 0)
 	r.put(startOf(self, 9, 1009))
 	r.put(&memberlist.Node{Name: "not-flanneld", Addr: net.IPv4(10, 0, 0, 1)})
-	r.put(&memberlist.Node{Name: memberName(record.NodeID{3}, 1), Meta: metaOf(key, 1, 1001).encode(key)}) // says it is another
+	r.put(&memberlist.Node{Name: wire.MemberName(record.NodeID{3}, 1), Meta: metaOf(key, 1, 1001).Encode(key)}) // says it is another
 	if n := r.size(); n != 0 {
 		t.Errorf("%d nodes", n)
 	}
@@ -79,8 +80,8 @@ func TestStartThatStillLooksForItsTwinDoesNotCountBesideIt(t *testing.T) {
 	id := key.ID()
 	r := newRoster(record.NodeID{1}, suspectFor)
 	looks, about := startOf(key, 2, 1002), metaOf(key, 2, 1002)
-	about.looking = true
-	looks.Meta = about.encode(key)
+	about.Looking = true
+	looks.Meta = about.Encode(key)
 	counts := func(port uint16) {
 		t.Helper()
 		if m, _ := r.of(id); m.node.Port != port {
@@ -98,7 +99,7 @@ func TestStartThatStillLooksForItsTwinDoesNotCountBesideIt(t *testing.T) {
 func TestSuspicionEndsWithAnAnswerOrWearsOff(t *testing.T) {
 	key, now := identityOf(2), time.Now()
 	id := key.ID()
-	name := memberName(id, 1)
+	name := wire.MemberName(id, 1)
 	r := newRoster(record.NodeID{1}, suspectFor)
 	r.put(startOf(key, 1, 1001))
 	if r.news(now)[id].suspect {
@@ -136,9 +137,9 @@ func TestEarlierStartIsAskedWhenALaterOneIsIn(t *testing.T) {
 		r := newRoster(record.NodeID{}, suspectFor)
 		r.put(startOf(key, 1, 1001))
 		looking := metaOf(key, 2, 1002)
-		looking.looking = true
+		looking.Looking = true
 		later := startOf(key, 2, 1002)
-		later.Meta = looking.encode(key)
+		later.Meta = looking.Encode(key)
 		r.put(later)
 		now := time.Now()
 		if n := len(r.questions(now, 9)); n != 0 {

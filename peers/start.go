@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/gossip/wire"
 	"flanneld/peers/internal/record"
 	"flanneld/peers/internal/statedir"
 )
@@ -128,10 +129,10 @@ func (e *engine) writeFirst() ([]core.Broadcast, error) {
 }
 
 // about is what our member says of itself.
-func (e *engine) about(instance uint64, at netip.AddrPort) meta {
-	m := meta{node: e.core.ID(), speaks: e.node.speaks, start: e.core.StartNumber(), instance: instance, at: at, looking: true}
+func (e *engine) about(instance uint64, at netip.AddrPort) wire.Meta {
+	m := wire.Meta{Node: e.core.ID(), Speaks: e.node.speaks, Start: e.core.StartNumber(), Instance: instance, At: at, Looking: true}
 	if n := e.core.Network(); e.approved {
-		m.network, m.prefix = n.ID(), n.Prefix
+		m.Network, m.Prefix = n.ID(), n.Prefix
 	}
 	return m
 }

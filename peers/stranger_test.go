@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"flanneld/peers/internal/gossip/wire"
 	"flanneld/peers/internal/record"
 )
 
@@ -36,20 +37,20 @@ func newAdversary(c *cluster) *adversary {
 // say sends a message to a host.
 func (a *adversary) say(h *host, msg []byte) {
 	to := netip.MustParseAddrPort(h.gossip())
-	if _, err := a.udp.WriteToUDPAddrPort(append(envelope(modePlain), msg...), to); err != nil {
+	if _, err := a.udp.WriteToUDPAddrPort(append(wire.Envelope(wire.ModePlain), msg...), to); err != nil {
 		a.Fatal(err)
 	}
 }
 
 // sayAs sends one as if it came from another host.
 func (a *adversary) sayAs(as, h *host, msg []byte) {
-	h.node.engine.Load().gossip.datagram(append(envelope(modePlain), msg...), netip.MustParseAddrPort(as.gossip()))
+	h.node.engine.Load().gossip.datagram(append(wire.Envelope(wire.ModePlain), msg...), netip.MustParseAddrPort(as.gossip()))
 }
 
 // member is what gossip says of a host.
-func (a *adversary) member(h *host) memberMessage {
+func (a *adversary) member(h *host) wire.Member {
 	g := h.node.engine.Load().gossip
-	return memberMessage{incarnation: 1, node: g.name, at: g.endpoint, meta: g.about.Load().encode(g.identity), vsn: []byte{1, 5, 2, 0, 0, 0}}
+	return wire.Member{Incarnation: 1, Node: g.name, At: g.endpoint, Meta: g.about.Load().Encode(g.identity), Vsn: []byte{1, 5, 2, 0, 0, 0}}
 }
 
 // Alive messages and acknowledgements have no signature. From a stranger, and
@@ -70,10 +71,10 @@ func TestForgedLifeHidesNoDeath(t *testing.T) {
 				go func() {
 					for seq := uint32(1); ; seq++ {
 						for _, h := range c.hosts[1:3] {
-							m.incarnation++
-							msgs := [][]byte{m.encode(), accusation{m.incarnation, m.node, m.node}.encode(typeDead), m.encode()}
+							m.Incarnation++
+							msgs := [][]byte{m.Encode(), wire.Accusation{Incarnation: m.Incarnation, Node: m.Node, From: m.Node}.Encode(wire.TypeDead), m.Encode()}
 							for n := range uint32(20) {
-								msgs = append(msgs, encodeAck(typeAck, seq%50+n))
+								msgs = append(msgs, wire.EncodeAck(wire.TypeAck, seq%50+n))
 							}
 							for _, msg := range msgs {
 								if member {
@@ -127,9 +128,9 @@ func TestForgedDeathKillsNobody(t *testing.T) {
 		m := a.member(victim)
 		for range 600 {
 			for _, h := range c.hosts[1:] {
-				for _, incarnation := range []uint32{1, 2, maxIncarnation - 1, maxIncarnation, maxIncarnation + 1, 1<<32 - 1} {
-					for _, kind := range []byte{typeSuspect, typeDead} {
-						msg := accusation{incarnation, m.node, m.node}.encode(kind)
+				for _, incarnation := range []uint32{1, 2, wire.MaxIncarnation - 1, wire.MaxIncarnation, wire.MaxIncarnation + 1, 1<<32 - 1} {
+					for _, kind := range []byte{wire.TypeSuspect, wire.TypeDead} {
+						msg := wire.Accusation{Incarnation: incarnation, Node: m.Node, From: m.Node}.Encode(kind)
 						a.say(h, msg)
 						a.sayAs(liar, h, msg)
 					}
@@ -167,9 +168,9 @@ func TestPhantomsAreKeptOut(t *testing.T) {
 		c.begin()
 		a, h, dead := newAdversary(c), c.hosts[1], c.hosts[2]
 		g := h.node.engine.Load().gossip
-		network := g.about.Load().network
+		network := g.about.Load().Network
 		for n := range 5000 {
-			msg := phantom(n, network).encode()
+			msg := phantom(n, network).Encode()
 			a.say(h, msg)               // in another's name
 			a.sayAs(c.hosts[0], h, msg) // passed on
 			if n%500 == 499 {
@@ -212,7 +213,7 @@ func TestForgedTwinStopsNobody(t *testing.T) {
 		lease := victim.leased()
 		time.Sleep(2 * settleTime)
 		old := a.member(victim) // settled
-		if m, err := parseMeta(old.meta); err != nil || !m.settled {
+		if m, err := wire.ParseMeta(old.Meta); err != nil || !m.Settled {
 			t.Fatalf("it is not settled: %+v, %v", m, err)
 		}
 		was := victim.config.Advertise
@@ -234,24 +235,24 @@ func TestForgedTwinStopsNobody(t *testing.T) {
 				switch {
 				case err != nil:
 					return
-				case n > envelopeSize && b[envelopeSize] == typeQuestion:
+				case n > wire.EnvelopeSize && b[wire.EnvelopeSize] == wire.TypeQuestion:
 					asker = from
 					_, _ = relay.WriteToUDPAddrPort(b[:n], netip.AddrPortFrom(addr, testPort))
-				case n > envelopeSize && b[envelopeSize] == typeProof && asker.IsValid():
+				case n > wire.EnvelopeSize && b[wire.EnvelopeSize] == wire.TypeProof && asker.IsValid():
 					_, _ = relay.WriteToUDPAddrPort(b[:n], asker)
 				}
 			}
 		}()
 		forged := metaOf(a.key, 9, testPort)
-		forged.settled, forged.at = true, a.at
-		forgery := forged.encode(a.key)
-		copy(forgery[3:35], old.meta[3:35]) // the victim's key, and another's signature
-		twins := []memberMessage{old, {incarnation: 1, node: memberName(victim.node.last.Identity.ID(), 9), at: a.at, meta: forgery, vsn: old.vsn}}
+		forged.Settled, forged.At = true, a.at
+		forgery := forged.Encode(a.key)
+		copy(forgery[3:35], old.Meta[3:35]) // the victim's key, and another's signature
+		twins := []wire.Member{old, {Incarnation: 1, Node: wire.MemberName(victim.node.last.Identity.ID(), 9), At: a.at, Meta: forgery, Vsn: old.Vsn}}
 		tell := func() {
 			for _, m := range twins {
 				for _, h := range c.hosts {
-					a.say(h, m.encode())
-					a.sayAs(c.hosts[0], h, m.encode())
+					a.say(h, m.Encode())
+					a.sayAs(c.hosts[0], h, m.Encode())
 				}
 			}
 			time.Sleep(time.Second)
@@ -336,15 +337,15 @@ func TestNothingIsSentToThirdParties(t *testing.T) {
 		}()
 		at := third.(*vudp).at
 		g := h.node.engine.Load().gossip
-		phantom := phantom(1, g.about.Load().network)
-		phantom.at = at
-		direct := encodeDirect(a.key.ID(), at, slices.Repeat([]byte{1}, 900), 0)
+		phantom := phantom(1, g.about.Load().Network)
+		phantom.At = at
+		direct := wire.EncodeDirect(a.key.ID(), at, slices.Repeat([]byte{1}, 900), 0)
 		sent := 0
 		for _, msg := range [][]byte{
-			pingMessage{seq: 1, node: g.name, source: at, by: "x"}.encode(),
-			indirectMessage{pingMessage{seq: 1, node: "x", source: a.at, by: "x"}, at, true}.encode(),
-			indirectMessage{pingMessage{seq: 1, node: "x", source: at, by: "x"}, c.hosts[1].node.engine.Load().gossip.endpoint, true}.encode(),
-			phantom.encode(), append([]byte{typeUser}, direct...),
+			wire.Ping{Seq: 1, Node: g.name, Source: at, By: "x"}.Encode(),
+			wire.IndirectPing{Ping: wire.Ping{Seq: 1, Node: "x", Source: a.at, By: "x"}, Target: at, Nack: true}.Encode(),
+			wire.IndirectPing{Ping: wire.Ping{Seq: 1, Node: "x", Source: at, By: "x"}, Target: c.hosts[1].node.engine.Load().gossip.endpoint, Nack: true}.Encode(),
+			phantom.Encode(), append([]byte{wire.TypeUser}, direct...),
 		} {
 			for range 20 {
 				a.say(h, msg)
@@ -356,10 +357,10 @@ func TestNothingIsSentToThirdParties(t *testing.T) {
 			t.Errorf("%d datagrams reached a third party", n)
 		}
 		before := c.net.traffic()
-		nonce := [nonceSize]byte{1}
-		a.say(h, encodeQuestion(nonce, g.about.Load().node))
+		nonce := [wire.NonceSize]byte{1}
+		a.say(h, wire.EncodeQuestion(nonce, g.about.Load().Node))
 		b := make([]byte, 2000)
-		if n, _, err := a.udp.ReadFromUDPAddrPort(b); err != nil || n > envelopeSize+proofSize {
+		if n, _, err := a.udp.ReadFromUDPAddrPort(b); err != nil || n > wire.EnvelopeSize+wire.ProofSize {
 			t.Errorf("an answer of %d bytes, %v (traffic %d)", n, err, before)
 		}
 		_ = third.Close()

@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"flanneld/peers/internal/gossip/wire"
 )
 
 // Limits on what strangers can make this node hold.
@@ -201,7 +203,7 @@ func (s *stream) readFrame() ([]byte, error) {
 	}
 	var b, piece []byte
 	if opener != nil {
-		piece = make([]byte, pieceSize+tagSize)
+		piece = make([]byte, wire.PieceSize+wire.TagSize)
 	}
 	for len(b) < int(n) {
 		if b, err = s.grow(b, int(n)); err != nil {
@@ -215,11 +217,11 @@ func (s *stream) readFrame() ([]byte, error) {
 			}
 			continue
 		}
-		sealed := piece[:min(pieceSize, int(n)-len(b))+tagSize]
+		sealed := piece[:min(wire.PieceSize, int(n)-len(b))+wire.TagSize]
 		if _, err := io.ReadFull(s.Conn, sealed); err != nil {
 			return nil, err
 		}
-		if b, err = opener.open(b, sealed, n); err != nil {
+		if b, err = opener.Open(b, sealed, n); err != nil {
 			return nil, err
 		}
 	}
@@ -228,7 +230,7 @@ func (s *stream) readFrame() ([]byte, error) {
 
 // grow makes room behind b for another piece of n bytes in all.
 func (s *stream) grow(b []byte, n int) ([]byte, error) {
-	if cap(b)-len(b) >= min(pieceSize, n-len(b)) {
+	if cap(b)-len(b) >= min(wire.PieceSize, n-len(b)) {
 		return b, nil
 	}
 	size := min(max(2*cap(b), firstBuffer), n)
@@ -245,38 +247,38 @@ func (s *stream) grow(b []byte, n int) ([]byte, error) {
 
 // readEnvelope reads the other side's envelope. A sealed one gives the opener of
 // what follows.
-func (s *stream) readEnvelope() (*pieceOpener, error) {
-	b := make([]byte, envelopeSize)
+func (s *stream) readEnvelope() (*wire.Opener, error) {
+	b := make([]byte, wire.EnvelopeSize)
 	if n, err := io.ReadFull(s.Conn, b); err != nil {
 		if errors.Is(err, io.ErrUnexpectedEOF) {
-			if label := checkLabel(b[:n]); label != nil && n > 0 {
+			if label := wire.CheckLabel(b[:n]); label != nil && n > 0 {
 				return nil, label
 			}
 		}
 		return nil, err
 	}
-	if err := checkLabel(b); err != nil {
+	if err := wire.CheckLabel(b); err != nil {
 		return nil, err
 	}
 	ring := s.transport.gate.ring()
-	switch mode := b[envelopeSize-1]; {
-	case mode == modePlain && ring == nil:
+	switch mode := b[wire.EnvelopeSize-1]; {
+	case mode == wire.ModePlain && ring == nil:
 		return nil, nil
-	case mode == modePlain:
+	case mode == wire.ModePlain:
 		return nil, errNoKeyThere
-	case mode != modeSealed:
-		return nil, errForeign
+	case mode != wire.ModeSealed:
+		return nil, wire.ErrForeign
 	case ring == nil:
 		return nil, errKeyThere
 	}
-	s.peer = make([]byte, saltSize)
+	s.peer = make([]byte, wire.SaltSize)
 	if _, err := io.ReadFull(s.Conn, s.peer); err != nil {
 		return nil, err
 	}
 	if s.dialled() {
-		return newPieceOpener(ring, contextAnswer, s.peer, s.salt), nil
+		return wire.NewOpener(ring, wire.ContextAnswer, s.peer, s.salt), nil
 	}
-	return newPieceOpener(ring, contextCaller, s.peer, nil), nil
+	return wire.NewOpener(ring, wire.ContextCaller, s.peer, nil), nil
 }
 
 // Write sends one frame; memberlist writes a message at once.
@@ -284,12 +286,11 @@ func (s *stream) Write(p []byte) (int, error) {
 	b := s.begin()
 	b = binary.BigEndian.AppendUint32(b, uint32(len(p)))
 	if ring := s.transport.gate.ring(); ring != nil {
-		context, bound := contextCaller, []byte(nil)
+		context, bound := wire.ContextCaller, []byte(nil)
 		if !s.dialled() {
-			context, bound = contextAnswer, s.peer
+			context, bound = wire.ContextAnswer, s.peer
 		}
-		sealer := pieceSealer{aead: cipherOf(ring.GetPrimaryKey(), context, s.salt, bound)}
-		b = sealer.seal(b, p)
+		b = wire.NewSealer(ring, context, s.salt, bound).Seal(b, p)
 	} else {
 		b = append(b, p...)
 	}
@@ -303,16 +304,16 @@ func (s *stream) Write(p []byte) (int, error) {
 // has an envelope and a key of its own.
 func (s *stream) begin() []byte {
 	if s.transport.gate.ring() == nil {
-		return envelope(modePlain)
+		return wire.Envelope(wire.ModePlain)
 	}
-	s.salt = newSalt()
-	return append(envelope(modeSealed), s.salt...)
+	s.salt = wire.NewSalt()
+	return append(wire.Envelope(wire.ModeSealed), s.salt...)
 }
 
 // explain sends our format to the other side, whose bytes we do not understand.
 func (s *stream) explain() {
 	_ = s.Conn.SetWriteDeadline(time.Now().Add(time.Second))
-	_, _ = s.Write(encodeError("refused")) // a courtesy
+	_, _ = s.Write(wire.EncodeError("refused")) // a courtesy
 }
 
 // Close may be called more than once, and by Shutdown while the stream is in use.

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+
+	"flanneld/peers/internal/gossip/wire"
 )
 
 const (
@@ -60,7 +62,7 @@ type gatekeeper interface {
 	// knows reports whether a member is at an address.
 	knows(addr netip.Addr) bool
 	// ring has the cluster keys; nil where gossip is not sealed.
-	ring() *memberlist.Keyring
+	ring() *wire.Keyring
 }
 
 var _ memberlist.NodeAwareTransport = (*transport)(nil)
@@ -156,7 +158,7 @@ func (t *transport) receive(s *stream) {
 	_ = s.SetDeadline(time.Now().Add(streamTimeout))
 	if err := s.receive(); err != nil {
 		t.gate.refuse(err, s.host)
-		if errors.Is(err, errKeyThere) || errors.Is(err, errNoKeyThere) || errors.Is(err, errOtherKey) {
+		if errors.Is(err, errKeyThere) || errors.Is(err, errNoKeyThere) || errors.Is(err, wire.ErrOtherKey) {
 			s.explain()
 		}
 		_ = s.Close()
@@ -203,9 +205,9 @@ func (t *transport) send(msg []byte, to netip.AddrPort) { _, _ = t.write(msg, to
 func (t *transport) write(msg []byte, to netip.AddrPort) (time.Time, error) {
 	var b []byte
 	if ring := t.gate.ring(); ring != nil {
-		b = sealDatagram(envelope(modeSealed), ring, msg)
+		b = wire.SealDatagram(wire.Envelope(wire.ModeSealed), ring, msg)
 	} else {
-		b = append(envelope(modePlain), msg...)
+		b = append(wire.Envelope(wire.ModePlain), msg...)
 	}
 	_, err := t.udp.WriteToUDPAddrPort(b, to)
 	return time.Now(), err
@@ -239,10 +241,7 @@ func (t *transport) WriteTo(b []byte, addr string) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	if len(b) > checksumSize && b[0] == typeChecksum {
-		b = b[checksumSize:] // UDP has one
-	}
-	return t.write(b, to)
+	return t.write(wire.TrimChecksum(b), to)
 }
 
 // WriteToAddress implements memberlist.NodeAwareTransport.
@@ -285,12 +284,12 @@ func (t *transport) speaksOld(at netip.AddrPort) bool {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(streamTimeout))
-	b := append([]byte{labelMark, byte(len(oldLabel))}, oldLabel...)
-	if _, err := conn.Write(append(b, pingMessage{seq: 1}.encode()...)); err != nil {
+	b := wire.EncodeOldPing()
+	if _, err := conn.Write(b); err != nil {
 		return false
 	}
 	_, err = io.ReadFull(conn, b[:1])
-	return err == nil && (b[0] == typeAck || b[0] == typeError || b[0] == typeSealed)
+	return err == nil && (b[0] == wire.TypeAck || b[0] == wire.TypeError || b[0] == wire.TypeEncrypted)
 }
 
 // PacketCh implements memberlist.Transport.

@@ -12,12 +12,13 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
+	"flanneld/peers/internal/gossip/wire"
 	"flanneld/peers/internal/record"
 )
 
 // gateOf returns a gossip in which only the gate and its transport run, so that
 // a test gets what passes.
-func gateOf(t *testing.T, ring *memberlist.Keyring) *gossip {
+func gateOf(t *testing.T, ring *wire.Keyring) *gossip {
 	t.Helper()
 	tr, err := listen(kernel{}, nextHost(), 0)
 	if err != nil {
@@ -28,16 +29,16 @@ func gateOf(t *testing.T, ring *memberlist.Keyring) *gossip {
 }
 
 // aboutOf is the meta of a member at a transport.
-func aboutOf(id record.Identity, tr *transport) meta {
-	return meta{
-		node: id.ID(), key: [32]byte(id.Public()), speaks: ownVersions, start: 1, instance: 1, at: tr.local,
-		network: record.NetworkID{1}, prefix: DefaultNetwork,
+func aboutOf(id record.Identity, tr *transport) wire.Meta {
+	return wire.Meta{
+		Node: id.ID(), Key: [32]byte(id.Public()), Speaks: wire.OwnVersions, Start: 1, Instance: 1, At: tr.local,
+		Network: record.NetworkID{1}, Prefix: DefaultNetwork,
 	}
 }
 
 // plainFrame is one side of a stream in an open network.
 func plainFrame(msg []byte) []byte {
-	return append(binary.BigEndian.AppendUint32(envelope(modePlain), uint32(len(msg))), msg...)
+	return append(binary.BigEndian.AppendUint32(wire.Envelope(wire.ModePlain), uint32(len(msg))), msg...)
 }
 
 // call dials a gossip from an address, the kernel's choice where there is none,
@@ -53,7 +54,7 @@ func (g *gossip) call(t *testing.T, from netip.Addr) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	if _, err := c.Write(plainFrame(pingMessage{seq: 1, node: g.name}.encode())); err != nil {
+	if _, err := c.Write(plainFrame(wire.Ping{Seq: 1, Node: g.name}.Encode())); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -114,7 +115,7 @@ func TestStreamEndsAfterItsLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	long := append(encodeUser(maxStreamBytes), make([]byte, maxStreamBytes)...)
+	long := append(wire.EncodeUser(maxStreamBytes), make([]byte, maxStreamBytes)...)
 	go func() { _, _ = c.Write(plainFrame(long)) }() // ends with c
 	if _, err := c.Read(make([]byte, 1)); err == nil {
 		t.Error("more than a stream may hold was answered")
@@ -162,7 +163,7 @@ func TestDiallingOurselvesIsNoticed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := c.Write(pingMessage{seq: 1, node: g.name}.encode()); err != nil {
+	if _, err := c.Write(wire.Ping{Seq: 1, Node: g.name}.Encode()); err != nil {
 		t.Fatal(err)
 	}
 	_ = (<-tr.StreamCh()).Close()
@@ -195,8 +196,8 @@ func meeting(t *testing.T, one, two *gossip) {
 	t.Helper()
 	late := time.After(waitAtMost)
 	for {
-		_, first := one.roster.of(two.about.Load().node)
-		_, second := two.roster.of(one.about.Load().node)
+		_, first := one.roster.of(two.about.Load().Node)
+		_, second := two.roster.of(one.about.Load().Node)
 		if first && second {
 			return
 		}
@@ -218,12 +219,13 @@ func TestMessagesOfAllLengthsArrive(t *testing.T) {
 		t.Fatal(err)
 	}
 	meeting(t, one, two)
-	for _, n := range []int{1, maxDatagram - directHeader, maxDatagram - directHeader + 1, 1 << 20} {
+	longest := maxDatagram - len(wire.EncodeDirect(first.ID(), one.endpoint, nil, 0)) // in a datagram
+	for _, n := range []int{1, longest, longest + 1, 1 << 20} {
 		want := bytes.Repeat([]byte{7}, n)
 		one.send(second.ID(), netip.AddrPort{}, want)
 		select {
 		case b := <-two.messages:
-			if f, err := parseFrame(b); err != nil || !bytes.Equal(f.msg, want) || f.from != first.ID() {
+			if f, err := wire.ParseFrame(b); err != nil || !bytes.Equal(f.Message, want) || f.From != first.ID() {
 				t.Errorf("%d bytes: %v", n, err)
 			}
 		case <-time.After(waitAtMost):
@@ -234,8 +236,8 @@ func TestMessagesOfAllLengthsArrive(t *testing.T) {
 	one.broadcast("key", []byte("rumour"))
 	select {
 	case b := <-two.messages:
-		if f, err := parseFrame(b); err != nil || string(f.msg) != "rumour" {
-			t.Errorf("rumour: %q, %v", f.msg, err)
+		if f, err := wire.ParseFrame(b); err != nil || string(f.Message) != "rumour" {
+			t.Errorf("rumour: %q, %v", f.Message, err)
 		}
 	case <-time.After(waitAtMost):
 		t.Fatal("the rumour never arrived")
@@ -247,12 +249,12 @@ func TestNewcomerIsAnsweredBeforeItIsAMember(t *testing.T) {
 	first, second := identityOf(1), identityOf(2)
 	one, two := testGossip(t, first), testGossip(t, second)
 	two.send(first.ID(), netip.AddrPort{}, []byte("nobody knows where"))
-	two.paths.learn(frame{from: first.ID(), endpoint: one.endpoint, size: newcomerFrame}, time.Now())
+	two.paths.learn(wire.Frame{From: first.ID(), Endpoint: one.endpoint, Size: newcomerFrame}, time.Now())
 	two.send(first.ID(), netip.AddrPort{}, []byte("answer"))
 	select {
 	case b := <-one.messages:
-		if f, err := parseFrame(b); err != nil || string(f.msg) != "answer" {
-			t.Errorf("%q, %v", f.msg, err)
+		if f, err := wire.ParseFrame(b); err != nil || string(f.Message) != "answer" {
+			t.Errorf("%q, %v", f.Message, err)
 		}
 	case <-time.After(waitAtMost):
 		t.Fatal("the answer never arrived")
@@ -265,40 +267,40 @@ func TestMembersOfOtherNetworksAndPlacesAreRefused(t *testing.T) {
 	ours := *g.about.Load()
 	key, other := identityOf(2), identityOf(3)
 	id := key.ID()
-	about := func(at string, change func(*meta)) meta {
+	about := func(at string, change func(*wire.Meta)) wire.Meta {
 		m := metaOf(key, 1, 0)
-		m.at, m.network, m.prefix = netip.MustParseAddrPort(at), ours.network, ours.prefix
+		m.At, m.Network, m.Prefix = netip.MustParseAddrPort(at), ours.Network, ours.Prefix
 		if change != nil {
 			change(&m)
 		}
 		return m
 	}
-	member := func(name string, m meta, signer record.Identity) memberMessage {
-		return memberMessage{node: name, at: m.at, meta: m.encode(signer), vsn: make([]byte, maxVsn)}
+	member := func(name string, m wire.Meta, signer record.Identity) wire.Member {
+		return wire.Member{Node: name, At: m.At, Meta: m.Encode(signer), Vsn: make([]byte, 6)}
 	}
 	good := about("127.1.2.3:1", nil)
 	for _, c := range []struct {
 		what   string
-		member memberMessage
+		member wire.Member
 		ok     bool
 	}{
-		{"of our network", member(memberName(id, 1), good, key), true},
-		{"of none", member(memberName(id, 1), about("127.1.2.4:1", func(m *meta) { m.network, m.prefix = record.NetworkID{}, netip.Prefix{} }), key), true},
-		{"of another", member(memberName(id, 1), about("127.1.2.3:1", func(m *meta) { m.network = record.NetworkID{9} }), key), false},
-		{"by another's name", member(memberName(record.NodeID{3}, 1), good, key), false},
-		{"of another start", member(memberName(id, 2), good, key), false},
-		{"signed by another", member(memberName(id, 1), good, other), false},
+		{"of our network", member(wire.MemberName(id, 1), good, key), true},
+		{"of none", member(wire.MemberName(id, 1), about("127.1.2.4:1", func(m *wire.Meta) { m.Network, m.Prefix = record.NetworkID{}, netip.Prefix{} }), key), true},
+		{"of another", member(wire.MemberName(id, 1), about("127.1.2.3:1", func(m *wire.Meta) { m.Network = record.NetworkID{9} }), key), false},
+		{"by another's name", member(wire.MemberName(record.NodeID{3}, 1), good, key), false},
+		{"of another start", member(wire.MemberName(id, 2), good, key), false},
+		{"signed by another", member(wire.MemberName(id, 1), good, other), false},
 		{"by no name of ours", member("host-1", good, key), false},
-		{"without meta", memberMessage{node: memberName(id, 1), at: good.at}, false},
-		{"at another endpoint than it says", func() memberMessage {
-			m := member(memberName(id, 1), good, key)
-			m.at = netip.MustParseAddrPort("127.1.2.9:1")
+		{"without meta", wire.Member{Node: wire.MemberName(id, 1), At: good.At}, false},
+		{"at another endpoint than it says", func() wire.Member {
+			m := member(wire.MemberName(id, 1), good, key)
+			m.At = netip.MustParseAddrPort("127.1.2.9:1")
 			return m
 		}(), false},
-		{"at port 0", member(memberName(id, 1), about("127.1.2.3:0", nil), key), false},
-		{"at a multicast address", member(memberName(id, 1), about("224.0.0.1:1", nil), key), false},
-		{"elsewhere than on loopback", member(memberName(id, 1), about("10.0.0.1:1", nil), key), false},
-		{"of a later protocol", member(memberName(id, 1), about("127.1.2.3:1", func(m *meta) { m.speaks = versions{protocolMax + 1, protocolMax + 2} }), key), false},
+		{"at port 0", member(wire.MemberName(id, 1), about("127.1.2.3:0", nil), key), false},
+		{"at a multicast address", member(wire.MemberName(id, 1), about("224.0.0.1:1", nil), key), false},
+		{"elsewhere than on loopback", member(wire.MemberName(id, 1), about("10.0.0.1:1", nil), key), false},
+		{"of a later protocol", member(wire.MemberName(id, 1), about("127.1.2.3:1", func(m *wire.Meta) { m.Speaks = wire.Versions{Min: wire.ProtocolMax + 1, Max: wire.ProtocolMax + 2} }), key), false},
 	} {
 		if _, err := g.checkMember(c.member, false, time.Now()); (err == nil) != c.ok {
 			t.Errorf("%s: %v", c.what, err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/netip"
 	"time"
+
+	"flanneld/peers/internal/gossip/wire"
 )
 
 // A twin is another live machine with this node's identity: a cloned disk, a restored backup. Two of them would fight over one
@@ -36,19 +38,19 @@ type namesake struct {
 	name     string
 	endpoint netip.AddrPort
 	start    uint64
-	about    meta
+	about    wire.Meta
 }
 
 // meet notes a namesake; about is its verified meta. One at our own address is
 // an earlier start of ours: the port is ours now. One of our own instance is
 // ourselves, before a move.
-func (g *gossip) meet(name string, about meta) {
+func (g *gossip) meet(name string, about wire.Meta) {
 	ours := g.about.Load()
-	if about.node != ours.node || about.at == g.endpoint || about.instance == ours.instance {
+	if about.Node != ours.Node || about.At == g.endpoint || about.Instance == ours.Instance {
 		return
 	}
 	select {
-	case g.namesakes <- namesake{name, about.at, about.start, about}:
+	case g.namesakes <- namesake{name, about.At, about.Start, about}:
 	default: // it will be met again
 	}
 }
@@ -59,11 +61,11 @@ func (g *gossip) meet(name string, about meta) {
 func (g *gossip) answers(at netip.AddrPort) bool {
 	ours := g.about.Load()
 	for range twinPings {
-		answer := make(chan proof, 1)
-		g.question(ours.node, at, answer, time.Now())
+		answer := make(chan wire.Proof, 1)
+		g.question(ours.Node, at, answer, time.Now())
 		select {
 		case p := <-answer:
-			if p.at == at && p.instance != ours.instance {
+			if p.At == at && p.Instance != ours.Instance {
 				return true
 			}
 		case <-time.After(probeTimeout):
@@ -75,7 +77,7 @@ func (g *gossip) answers(at netip.AddrPort) bool {
 // findTwin looks for a twin before this node has said anything of itself but that it looks: where its last start was, if that is not
 // where it is now, and with the nodes it knows. A node that starts for the first time has none.
 func (e *engine) findTwin(ctx context.Context, start uint64, at netip.AddrPort) error {
-	g, last := e.gossip, memberName(e.core.ID(), start)
+	g, last := e.gossip, wire.MemberName(e.core.ID(), start)
 	if start == 0 {
 		return nil
 	}
@@ -100,7 +102,7 @@ func (e *engine) findTwin(ctx context.Context, start uint64, at netip.AddrPort) 
 				return twinFailure(s.endpoint)
 			}
 		case s := <-g.states: // it is asked for again when there is something to say
-			g.stateRoom.give(s.size)
+			g.stateRoom.give(s.Size)
 		default:
 			return nil
 		}
@@ -148,16 +150,16 @@ func (g *gossip) watchTwins(ctx context.Context, found chan<- namesake) {
 }
 
 // mustStop decides which of two twins stops. ours and theirs are what the two say of themselves.
-func mustStop(ours meta, start uint64, theirs namesake) bool {
+func mustStop(ours wire.Meta, start uint64, theirs namesake) bool {
 	switch {
-	case ours.settled, theirs.about.looking: // it is about to find us
+	case ours.Settled, theirs.about.Looking: // it is about to find us
 		return false
-	case theirs.about.settled:
+	case theirs.about.Settled:
 		return true
 	case start != theirs.start:
 		return start < theirs.start
 	}
-	return ours.instance < theirs.about.instance
+	return ours.Instance < theirs.about.Instance
 }
 
 func twinFailure(at netip.AddrPort) error {

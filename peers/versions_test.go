@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/hashicorp/memberlist"
+
+	"flanneld/peers/internal/gossip/wire"
 )
 
 // A node of the next version works beside one of this.
@@ -17,7 +19,7 @@ func TestNextVersionWorksBesideThisOne(t *testing.T) {
 	first.start()
 	first.leased()
 	next := newHost(t, joining(first))
-	next.speaks = versions{protocolMax, protocolMax + 1}
+	next.speaks = wire.Versions{Min: wire.ProtocolMax, Max: wire.ProtocolMax + 1}
 	next.start()
 	lease := next.leased()
 	first.seesHolding(next, lease)
@@ -36,7 +38,7 @@ func TestVersionThatIsNotSpokenIsRefusedOnBothSides(t *testing.T) {
 	first.start()
 	first.leased()
 	later := newHost(t, joining(first))
-	later.speaks = versions{protocolMax + 1, protocolMax + 2}
+	later.speaks = wire.Versions{Min: wire.ProtocolMax + 1, Max: wire.ProtocolMax + 2}
 	later.start()
 	later.logs("seed="+first.gossip(), "it speaks version 2 of the protocol, this node versions 3 to 4; upgrade the older one")
 	first.logs("it speaks versions 3 to 4 of the protocol, this node version 2; upgrade the older one", "from="+later.config.Advertise.String())
@@ -51,7 +53,7 @@ func oldNode(t *testing.T, key []byte) *memberlist.Memberlist {
 	c := memberlist.DefaultLANConfig()
 	addr := nextHost()
 	c.Name, c.BindAddr, c.BindPort, c.AdvertiseAddr, c.AdvertisePort = "old", addr.String(), int(testPort), addr.String(), int(testPort)
-	c.Label, c.SecretKey, c.EnableCompression = oldLabel, key, false
+	c.Label, c.SecretKey, c.EnableCompression = "flanneld", key, false
 	c.Logger = log.New(io.Discard, "", 0)
 	list, err := memberlist.Create(c)
 	if err != nil {
