@@ -82,11 +82,11 @@ var laws = []law{{
 }, {
 	why: "files are read and written without knowing what is decided or said: the core hands over bytes, and can change what is in them",
 	who: []string{"peers/internal/statedir"}, mayNot: []string{module, "net", "github.com/hashicorp/memberlist"},
-	unless: []string{module + "/peers/internal/statedir", module + "/peers/internal/core", module + "/peers/internal/record"},
+	unless: []string{module + "/peers/internal/statedir", module + "/peers/internal/record"},
 }, {
 	why: "formats of gossip are read and written without I/O: whatever a stranger sends can be tried on them",
 	who: []string{"peers/internal/gossip/wire"}, mayNot: []string{module, "net", "os", "log/slog", "github.com/hashicorp/memberlist"},
-	unless: []string{module + "/peers/internal/gossip/wire", module + "/peers/internal/core", module + "/peers/internal/record"},
+	unless: []string{module + "/peers/internal/gossip/wire", module + "/peers/internal/record"},
 }, {
 	why: "probes prove any kind of path: sockets, devices, routes and nodes are handed to the prober, so that it runs in virtual time in its tests",
 	who: []string{"internal/probe"}, mayNot: []string{module, "net", "os", "syscall", "golang.org/x/sys", "github.com/vishvananda/netlink"},
