@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"flanneld/encap/encaptest"
+	"flanneld/internal/packet"
+	"flanneld/internal/packet/packettest"
 )
 
 // What answers this program's own packets is taken out of the way; all else
@@ -13,21 +15,23 @@ import (
 func TestAnswersAreTakenAndNothingElse(t *testing.T) {
 	const host = "10.244.1.0" // the lease's first address
 	mine := []byte("mine....")
-	in := func(p spec) spec { p.src = "10.244.2.0"; return p }
+	in := func(p packettest.Spec) packettest.Spec { p.Src = "10.244.2.0"; return p }
 	for name, c := range map[string]struct {
-		packet spec
+		packet packettest.Spec
 		taken  bool
 	}{
-		"an answer":                 {in(spec{dst: host, protocol: protocolICMP, payload: mine}), true},
-		"a ping of a user":          {in(spec{dst: host, protocol: protocolICMP, payload: pattern(64)}), false},
-		"for a container":           {in(spec{dst: "10.244.1.5", protocol: protocolICMP, payload: mine}), false},
-		"another protocol":          {in(spec{dst: host, payload: mine}), false},
-		"the beginning of a packet": {in(spec{dst: host, protocol: protocolICMP, flags: flagMF, payload: mine}), false},
-		"the end of a packet":       {in(spec{dst: host, protocol: protocolICMP, flags: 1, payload: mine}), false},
+		"an answer":                 {in(packettest.Spec{Dst: host, Protocol: packet.ICMP, Payload: mine}), true},
+		"a ping of a user":          {in(packettest.Spec{Dst: host, Protocol: packet.ICMP, Payload: packettest.Pattern(64)}), false},
+		"for a container":           {in(packettest.Spec{Dst: "10.244.1.5", Protocol: packet.ICMP, Payload: mine}), false},
+		"another protocol":          {in(packettest.Spec{Dst: host, Payload: mine}), false},
+		"the beginning of a packet": {in(packettest.Spec{Dst: host, Protocol: packet.ICMP, Flags: packet.FlagMF, Payload: mine}), false},
+		"the end of a packet":       {in(packettest.Spec{Dst: host, Protocol: packet.ICMP, Flags: 1, Payload: mine}), false},
 	} {
-		n := start(t, func(cfg *Config) { cfg.Answers = func(p []byte) bool { return slices.Equal(p[minHeader:], mine) } })
-		last := in(spec{dst: "10.244.1.9"}).build()
-		for _, p := range []packet{c.packet.build(), last} {
+		n := start(t, func(cfg *Config) {
+			cfg.Answers = func(p []byte) bool { return slices.Equal(p[packet.HeaderLen:], mine) }
+		})
+		last := in(packettest.Spec{Dst: "10.244.1.9"}).Build()
+		for _, p := range []packet.Packet{c.packet.Build(), last} {
 			n.conn.Deliver(encaptest.Datagram{Addr: netip.MustParseAddrPort("192.0.2.2:8285"), Payload: p})
 		}
 		want := 2
@@ -49,11 +53,11 @@ func TestAnswersAreTakenAndNothingElse(t *testing.T) {
 func TestAnswersComeFromPeersOnly(t *testing.T) {
 	taken := 0
 	n := start(t, func(cfg *Config) { cfg.Answers = func([]byte) bool { taken++; return true } })
-	p := spec{src: "10.244.2.0", dst: "10.244.1.0", protocol: protocolICMP, payload: pattern(16)}.build()
+	p := packettest.Spec{Src: "10.244.2.0", Dst: "10.244.1.0", Protocol: packet.ICMP, Payload: packettest.Pattern(16)}.Build()
 	for _, from := range []string{"192.0.2.3:9000", "192.0.2.77:8285"} {
 		n.conn.Deliver(encaptest.Datagram{Addr: netip.MustParseAddrPort(from), Payload: p})
 	}
-	last := spec{src: "10.244.2.0", dst: "10.244.1.9"}.build()
+	last := packettest.Spec{Src: "10.244.2.0", Dst: "10.244.1.9"}.Build()
 	n.conn.Deliver(encaptest.Datagram{Addr: netip.MustParseAddrPort("192.0.2.2:8285"), Payload: last})
 	n.queue.Written(1)
 	if n.finish(t); taken != 0 {
@@ -64,11 +68,13 @@ func TestAnswersComeFromPeersOnly(t *testing.T) {
 // This host's own kernel answers to an address that no route has.
 func TestAnswersOfThisHostAreTakenBeforeTheyAreRefused(t *testing.T) {
 	mine := []byte("mine....")
-	n := start(t, func(cfg *Config) { cfg.Answers = func(p []byte) bool { return slices.Equal(p[minHeader:], mine) } })
+	n := start(t, func(cfg *Config) {
+		cfg.Answers = func(p []byte) bool { return slices.Equal(p[packet.HeaderLen:], mine) }
+	})
 	n.queue.Feed(
-		spec{src: "10.244.1.0", dst: "10.244.0.1", protocol: protocolICMP, payload: mine}.build(),
-		spec{src: "10.244.1.0", dst: "10.244.0.1", protocol: protocolICMP, payload: pattern(8)}.build(),
-		spec{src: "10.244.1.0", dst: "10.244.0.1", payload: mine}.build(),
+		packettest.Spec{Src: "10.244.1.0", Dst: "10.244.0.1", Protocol: packet.ICMP, Payload: mine}.Build(),
+		packettest.Spec{Src: "10.244.1.0", Dst: "10.244.0.1", Protocol: packet.ICMP, Payload: packettest.Pattern(8)}.Build(),
+		packettest.Spec{Src: "10.244.1.0", Dst: "10.244.0.1", Payload: mine}.Build(),
 	)
 	c := n.finish(t)
 	if got := c.Egress.drops()[NoRoute]; got != 2 {
@@ -80,12 +86,12 @@ func TestAnswersOfThisHostAreTakenBeforeTheyAreRefused(t *testing.T) {
 // no peer if it is from another address.
 func TestTooLargePacketsAreCountedForTheirPeer(t *testing.T) {
 	n := start(t)
-	large := spec{src: "10.244.2.5", dst: "10.244.1.5", payload: pattern(1500)}.build()
+	large := packettest.Spec{Src: "10.244.2.5", Dst: "10.244.1.5", Payload: packettest.Pattern(1500)}.Build()
 	for _, from := range []string{"192.0.2.2:8285", "192.0.2.3:9000", "192.0.2.77:8285"} {
 		n.conn.Deliver(encaptest.Datagram{Addr: netip.MustParseAddrPort(from), Payload: large})
 	}
 	n.conn.Deliver(encaptest.Datagram{Addr: netip.MustParseAddrPort("192.0.2.2:8285"), Payload: slices.Repeat([]byte{0xff}, 2000)})
-	n.conn.Deliver(encaptest.Datagram{Addr: netip.MustParseAddrPort("192.0.2.2:8285"), Payload: spec{src: "10.244.2.5", dst: "10.244.1.9"}.build()})
+	n.conn.Deliver(encaptest.Datagram{Addr: netip.MustParseAddrPort("192.0.2.2:8285"), Payload: packettest.Spec{Src: "10.244.2.5", Dst: "10.244.1.9"}.Build()})
 	n.queue.Written(1)
 	if got := n.finish(t).Ingress.drops()[TooLarge]; got != 4 {
 		t.Errorf("%d dropped, want 4", got)

@@ -7,6 +7,8 @@ import (
 
 	"flanneld/encap"
 	"flanneld/encap/encaptest"
+	"flanneld/internal/packet"
+	"flanneld/internal/packet/packettest"
 	"flanneld/tun"
 	"flanneld/tun/tuntest"
 )
@@ -36,19 +38,19 @@ func loops(tb testing.TB, q *tuntest.Queue, c *encaptest.Conn) (*egress, *ingres
 // mixedPackets is a batch with something of everything that a container may send.
 func mixedPackets() [][]byte {
 	packets := [][]byte{
-		spec{payload: pattern(100)}.build(),
-		spec{payload: pattern(1400)}.build(),
-		spec{dst: "10.244.3.5", payload: pattern(1400)}.build(),                // fragmented
-		spec{dst: "10.244.3.5", payload: pattern(1400), flags: flagDF}.build(), // answered
-		spec{dst: "10.244.4.5"}.build(),                                        // answered: dead
-		spec{dst: "10.244.9.5"}.build(),                                        // answered: no route
-		spec{ttl: 1}.build(),                                                   // answered
-		spec{dst: "224.0.0.1"}.build(),
-		spec{src: "10.244.2.1"}.build(),
-		make6(),
+		packettest.Spec{Payload: packettest.Pattern(100)}.Build(),
+		packettest.Spec{Payload: packettest.Pattern(1400)}.Build(),
+		packettest.Spec{Dst: "10.244.3.5", Payload: packettest.Pattern(1400)}.Build(),                       // fragmented
+		packettest.Spec{Dst: "10.244.3.5", Payload: packettest.Pattern(1400), Flags: packet.FlagDF}.Build(), // answered
+		packettest.Spec{Dst: "10.244.4.5"}.Build(),                                                          // answered: dead
+		packettest.Spec{Dst: "10.244.9.5"}.Build(),                                                          // answered: no route
+		packettest.Spec{TTL: 1}.Build(),                                                                     // answered
+		packettest.Spec{Dst: "224.0.0.1"}.Build(),
+		packettest.Spec{Src: "10.244.2.1"}.Build(),
+		packettest.IPv6(),
 	}
 	for len(packets) < batchSize {
-		packets = append(packets, spec{dst: "10.244.2.9", payload: pattern(1000)}.build())
+		packets = append(packets, packettest.Spec{Dst: "10.244.2.9", Payload: packettest.Pattern(1000)}.Build())
 	}
 	return packets
 }
@@ -77,7 +79,7 @@ func TestEgressAllocatesNothing(t *testing.T) {
 // superpackets are a batch of them, and what else fits.
 func superpackets() (packets [][]byte) {
 	for range 3 {
-		packets = append(packets, tcpSpec("10.244.2.5", flagDF, pattern(62000)).build())
+		packets = append(packets, tcpSpec("10.244.2.5", packet.FlagDF, packettest.Pattern(62000)).Build())
 	}
 	return packets
 }
@@ -99,10 +101,10 @@ func TestSuperpacketsAllocateNothing(t *testing.T) {
 	if allocs := testing.AllocsPerRun(100, step); allocs != 0 {
 		t.Errorf("egress: %v allocations a batch, want none", allocs)
 	}
-	super := tcpSpec("10.244.1.5", flagDF, pattern(44*1400))
-	super.src = "10.244.2.5"
+	super := tcpSpec("10.244.1.5", packet.FlagDF, packettest.Pattern(44*1400))
+	super.Src = "10.244.2.5"
 	train := encaptest.Datagram{
-		Addr: netip.MustParseAddrPort("192.0.2.2:8285"), Payload: slices.Concat(segmentsOf(t, super.build(), 1400)...), SegmentSize: 1440,
+		Addr: netip.MustParseAddrPort("192.0.2.2:8285"), Payload: slices.Concat(segmentsOf(t, super.Build(), 1400)...), SegmentSize: 1440,
 	}
 	step = func() {
 		c.Deliver(train, train, train)
@@ -122,12 +124,12 @@ func TestSuperpacketsAllocateNothing(t *testing.T) {
 // mixedDatagrams is a batch with something of everything that may arrive.
 func mixedDatagrams() []encaptest.Datagram {
 	b := netip.MustParseAddrPort("192.0.2.2:8285")
-	good := spec{src: "10.244.2.5", dst: "10.244.1.5", payload: pattern(1000)}.build()
+	good := packettest.Spec{Src: "10.244.2.5", Dst: "10.244.1.5", Payload: packettest.Pattern(1000)}.Build()
 	datagrams := []encaptest.Datagram{
 		{Addr: netip.MustParseAddrPort("198.51.100.1:8285"), Payload: good},
-		{Addr: b, Payload: spec{src: "10.244.3.5", dst: "10.244.1.5"}.build()},
-		{Addr: b, Payload: spec{src: "10.244.2.5", dst: "10.244.5.5"}.build()},
-		{Addr: b, Payload: pattern(2000)},
+		{Addr: b, Payload: packettest.Spec{Src: "10.244.3.5", Dst: "10.244.1.5"}.Build()},
+		{Addr: b, Payload: packettest.Spec{Src: "10.244.2.5", Dst: "10.244.5.5"}.Build()},
+		{Addr: b, Payload: packettest.Pattern(2000)},
 		{Addr: b, Payload: nil},
 	}
 	for len(datagrams) < batchSize {
@@ -157,7 +159,7 @@ func TestIngressAllocatesNothing(t *testing.T) {
 // BenchmarkEgress is the cost of a packet without the kernel's share.
 func BenchmarkEgress(b *testing.B) {
 	e, _, q, _ := fullLoops(b)
-	packet := spec{payload: pattern(1400)}.build()
+	packet := packettest.Spec{Payload: packettest.Pattern(1400)}.Build()
 	batch := make([][]byte, batchSize)
 	for i := range batch {
 		batch[i] = packet
@@ -176,7 +178,7 @@ func BenchmarkIngress(b *testing.B) {
 	_, g, _, c := fullLoops(b)
 	d := encaptest.Datagram{
 		Addr:    netip.MustParseAddrPort("192.0.2.2:8285"),
-		Payload: spec{src: "10.244.2.5", dst: "10.244.1.5", payload: pattern(1400)}.build(),
+		Payload: packettest.Spec{Src: "10.244.2.5", Dst: "10.244.1.5", Payload: packettest.Pattern(1400)}.Build(),
 	}
 	batch := make([]encaptest.Datagram, batchSize)
 	for i := range batch {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"flanneld/encap/encaptest"
+	"flanneld/internal/packet"
+	"flanneld/internal/packet/packettest"
 	"flanneld/tun/tuntest"
 )
 
@@ -94,36 +96,36 @@ func TestFloodsTakeNoCore(t *testing.T) {
 	}{
 		{"garbage", false, func(_ *tuntest.Queue, c *encaptest.Conn) {
 			d := peer
-			d.Payload = pattern(64)
+			d.Payload = packettest.Pattern(64)
 			c.Deliver(d)
 		}, "equal"},
 		{"garbage on the express lane", true, func(_ *tuntest.Queue, c *encaptest.Conn) {
 			d := peer
-			d.Payload = pattern(64)
+			d.Payload = packettest.Pattern(64)
 			c.Deliver(d)
 		}, "equal"},
 		{"datagrams of strangers", true, func(_ *tuntest.Queue, c *encaptest.Conn) {
-			c.Deliver(encaptest.Datagram{Addr: testPeer("x", "198.51.100.1:8285").Endpoint(), Payload: spec{src: "10.244.2.5", dst: "10.244.1.5"}.build()})
+			c.Deliver(encaptest.Datagram{Addr: testPeer("x", "198.51.100.1:8285").Endpoint(), Payload: packettest.Spec{Src: "10.244.2.5", Dst: "10.244.1.5"}.Build()})
 		}, "equal"},
 		{"what the kernel drops at the lane's receipt", true, func(*tuntest.Queue, *encaptest.Conn) {}, "equal"},
-		{"packets to nowhere", false, func(q *tuntest.Queue, _ *encaptest.Conn) { q.Feed(spec{dst: "10.244.99.1"}.build()) }, "equal"},
+		{"packets to nowhere", false, func(q *tuntest.Queue, _ *encaptest.Conn) { q.Feed(packettest.Spec{Dst: "10.244.99.1"}.Build()) }, "equal"},
 		{"new flows from a peer", true, func(_ *tuntest.Queue, c *encaptest.Conn) {
 			n++
 			d := peer
-			d.Payload = spec{src: "10.244.2.5", dst: "10.244.1.5", payload: []byte{byte(n >> 8), byte(n), 0, 9, 0, 8, 0, 0}}.build()
+			d.Payload = packettest.Spec{Src: "10.244.2.5", Dst: "10.244.1.5", Payload: []byte{byte(n >> 8), byte(n), 0, 9, 0, 8, 0, 0}}.Build()
 			c.Deliver(d)
 		}, "equal"},
 		{"new flows of this host", true, func(q *tuntest.Queue, _ *encaptest.Conn) {
 			n++
-			q.Feed(spec{payload: []byte{byte(n >> 8), byte(n), 0, 9, 0, 8, 0, 0}}.build())
+			q.Feed(packettest.Spec{Payload: []byte{byte(n >> 8), byte(n), 0, 9, 0, 8, 0, 0}}.Build())
 		}, "equal"},
 		{"new flows on an ordinary lane", false, func(q *tuntest.Queue, _ *encaptest.Conn) {
 			n++
-			q.Feed(spec{payload: []byte{byte(n >> 8), byte(n), 0, 9, 0, 8, 0, 0}}.build())
+			q.Feed(packettest.Spec{Payload: []byte{byte(n >> 8), byte(n), 0, 9, 0, 8, 0, 0}}.Build())
 		}, "equal"},
 		{"bulk traffic", false, func(q *tuntest.Queue, _ *encaptest.Conn) {
 			for range 2 {
-				q.FeedSuperpacket(tcpSpec("10.244.2.5", flagDF, pattern(62000)).build(), 1400)
+				q.FeedSuperpacket(tcpSpec("10.244.2.5", packet.FlagDF, packettest.Pattern(62000)).Build(), 1400)
 			}
 		}, "ordinary"},
 	} {
@@ -155,12 +157,12 @@ func TestUrgencyComesBackAfterAFlood(t *testing.T) {
 			now = now.Add(time.Millisecond)
 			if i < flood {
 				cpu += time.Millisecond
-				c.Deliver(encaptest.Datagram{Addr: testPeer("b", "192.0.2.2:8285").Endpoint(), Payload: pattern(64)})
+				c.Deliver(encaptest.Datagram{Addr: testPeer("b", "192.0.2.2:8285").Endpoint(), Payload: packettest.Pattern(64)})
 				return
 			}
 			cpu += 10 * time.Microsecond
 			if i%10 == 0 {
-				q.Feed(spec{protocol: protocolICMP, payload: pattern(64)}.build())
+				q.Feed(packettest.Spec{Protocol: packet.ICMP, Payload: packettest.Pattern(64)}.Build())
 			}
 		})
 	}

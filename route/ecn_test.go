@@ -6,25 +6,27 @@ import (
 	"testing"
 
 	"flanneld/encap/encaptest"
+	"flanneld/internal/packet"
+	"flanneld/internal/packet/packettest"
 )
 
 // marked makes a packet with a type of service.
-func marked(s spec, tos byte) packet {
-	p := s.build()
+func marked(s packettest.Spec, tos byte) packet.Packet {
+	p := s.Build()
 	p[1] = tos
-	p.seal()
+	p.SetChecksum()
 	return p
 }
 
 // The table of RFC 6040, section 4.2, figure 4.
 func TestCongestionMarksOfTheUnderlayReachTheTransport(t *testing.T) {
 	const dscp = 0b101110_00
-	back := spec{src: "10.244.2.5", dst: "10.244.1.5", payload: pattern(40)}
+	back := packettest.Spec{Src: "10.244.2.5", Dst: "10.244.1.5", Payload: packettest.Pattern(40)}
 	for _, test := range []struct{ inner, outer, want byte }{
-		{ecnNone, ecnNone, ecnNone}, {ecnNone, ecnECT0, ecnNone}, {ecnNone, ecnECT1, ecnNone},
-		{ecnECT0, ecnNone, ecnECT0}, {ecnECT0, ecnECT0, ecnECT0}, {ecnECT0, ecnECT1, ecnECT1}, {ecnECT0, ecnCE, ecnCE},
-		{ecnECT1, ecnNone, ecnECT1}, {ecnECT1, ecnECT0, ecnECT1}, {ecnECT1, ecnECT1, ecnECT1}, {ecnECT1, ecnCE, ecnCE},
-		{ecnCE, ecnNone, ecnCE}, {ecnCE, ecnECT0, ecnCE}, {ecnCE, ecnECT1, ecnCE}, {ecnCE, ecnCE, ecnCE},
+		{packet.ECNNone, packet.ECNNone, packet.ECNNone}, {packet.ECNNone, packet.ECNECT0, packet.ECNNone}, {packet.ECNNone, packet.ECNECT1, packet.ECNNone},
+		{packet.ECNECT0, packet.ECNNone, packet.ECNECT0}, {packet.ECNECT0, packet.ECNECT0, packet.ECNECT0}, {packet.ECNECT0, packet.ECNECT1, packet.ECNECT1}, {packet.ECNECT0, packet.ECNCE, packet.ECNCE},
+		{packet.ECNECT1, packet.ECNNone, packet.ECNECT1}, {packet.ECNECT1, packet.ECNECT0, packet.ECNECT1}, {packet.ECNECT1, packet.ECNECT1, packet.ECNECT1}, {packet.ECNECT1, packet.ECNCE, packet.ECNCE},
+		{packet.ECNCE, packet.ECNNone, packet.ECNCE}, {packet.ECNCE, packet.ECNECT0, packet.ECNCE}, {packet.ECNCE, packet.ECNECT1, packet.ECNCE}, {packet.ECNCE, packet.ECNCE, packet.ECNCE},
 	} {
 		t.Run(fmt.Sprintf("inner %02b outer %02b", test.inner, test.outer), func(t *testing.T) {
 			n := start(t)
@@ -44,13 +46,13 @@ func TestCongestionMarksOfTheUnderlayReachTheTransport(t *testing.T) {
 
 func TestCongestionIsALossForThoseWhoDoNotUnderstandMarks(t *testing.T) {
 	n := start(t)
-	back := spec{src: "10.244.2.5", dst: "10.244.1.5", payload: pattern(40)}
+	back := packettest.Spec{Src: "10.244.2.5", Dst: "10.244.1.5", Payload: packettest.Pattern(40)}
 	from := netip.MustParseAddrPort("192.0.2.2:8285")
 	n.conn.Deliver(
-		encaptest.Datagram{Addr: from, Payload: marked(back, ecnNone), TOS: ecnCE},
-		encaptest.Datagram{Addr: from, Payload: marked(back, ecnECT0)},
+		encaptest.Datagram{Addr: from, Payload: marked(back, packet.ECNNone), TOS: packet.ECNCE},
+		encaptest.Datagram{Addr: from, Payload: marked(back, packet.ECNECT0)},
 	)
-	if got := n.queue.Written(1); len(got) != 1 || packet(got[0]).tos() != ecnECT0 {
+	if got := n.queue.Written(1); len(got) != 1 || packet.Packet(got[0]).TOS() != packet.ECNECT0 {
 		t.Errorf("wrote %x, want the second packet only", got)
 	}
 	if stats := n.finish(t); !stats.Ingress.only(Congestion) {
@@ -61,13 +63,13 @@ func TestCongestionIsALossForThoseWhoDoNotUnderstandMarks(t *testing.T) {
 func TestTypeOfServiceIsTheSameOutsideAndNeverMixedInATrain(t *testing.T) {
 	n := start(t)
 	n.conn.SetMaxSegments(64)
-	tos := []byte{0, 0, 0xb8, 0xb8 | ecnECT0, 0xb8 | ecnECT0, ecnCE}
+	tos := []byte{0, 0, 0xb8, 0xb8 | packet.ECNECT0, 0xb8 | packet.ECNECT0, packet.ECNCE}
 	for _, v := range tos {
-		n.queue.Feed(marked(spec{payload: pattern(100)}, v))
+		n.queue.Feed(marked(packettest.Spec{Payload: packettest.Pattern(100)}, v))
 	}
 	for i, d := range n.conn.Sent(len(tos)) {
-		if p := packet(d.Payload); d.TOS != tos[i] || p.tos() != tos[i] {
-			t.Errorf("packet %d: %#x outside, %#x inside, want %#x", i, d.TOS, p.tos(), tos[i])
+		if p := packet.Packet(d.Payload); d.TOS != tos[i] || p.TOS() != tos[i] {
+			t.Errorf("packet %d: %#x outside, %#x inside, want %#x", i, d.TOS, p.TOS(), tos[i])
 		}
 	}
 }

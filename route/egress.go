@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"flanneld/encap"
+	"flanneld/internal/packet"
 	"flanneld/tun"
 )
 
@@ -52,7 +53,7 @@ func newEgress(lane Lane, cfg *Config, limit *answerLimit, flows *meter) *egress
 		sources:  lane.Conn.Sources(),
 		log:      cfg.Logger,
 		clock:    time.Now,
-		batch:    tun.NewBatch(egressBatch, maxPacket, egressSlab),
+		batch:    tun.NewBatch(egressBatch, packet.MaxLen, egressSlab),
 		out:      newOutbox(batchSize),
 		again:    newOutbox(batchSize),
 		answerer: newAnswerer(cfg.Lease, cfg.MTU),
@@ -91,14 +92,14 @@ func (e *egress) forward(b *tun.Packet) {
 		return
 	}
 	limit := hop.Peer.limit(e.now)
-	if len(p) > limit && p.dontFragment() {
+	if len(p) > limit && p.DontFragment() {
 		e.refuse(p, NeedsFragmentation, limit)
 		return
 	}
 	from := e.exit(p, 1)
-	p.decrementTTL()
+	p.DecrementTTL()
 	if len(p) > limit {
-		e.fragment(&e.out, hop, from, p.header(), p.payload(), limit)
+		e.fragment(&e.out, hop, from, p.Header(), p.Payload(), limit)
 		return
 	}
 	e.makeRoom(&e.out)
@@ -121,7 +122,7 @@ func (e *egress) forwardSuperpacket(b *tun.Packet) {
 	}
 	limit := hop.Peer.limit(e.now)
 	longest := min(len(p), segments.HeaderLen()+b.SegmentSize)
-	if longest > limit && p.dontFragment() {
+	if longest > limit && p.DontFragment() {
 		e.tally.dropMany(NeedsFragmentation, segments.Segments()-1)
 		e.refuse(p, NeedsFragmentation, limit)
 		return
@@ -130,7 +131,7 @@ func (e *egress) forwardSuperpacket(b *tun.Packet) {
 	if !from.express {
 		e.load.bytes += len(p)
 	}
-	p.decrementTTL()
+	p.DecrementTTL()
 	segments, _ = tun.NewSegmenter(*b) // of the changed header
 	for {
 		e.makeRoom(&e.out)
@@ -148,8 +149,8 @@ func (e *egress) forwardSuperpacket(b *tun.Packet) {
 
 // exit chooses where a packet or superpacket of so many segments leaves. All of
 // a flow leaves from one source, as long as it stays sparse or bulk.
-func (e *egress) exit(p packet, segments int) exit {
-	flow := p.flow()
+func (e *egress) exit(p packet.Packet, segments int) exit {
+	flow := p.Flow()
 	bulk := e.meter.count(flow, len(p), e.tick)
 	if bulk {
 		e.load.packets++
@@ -160,17 +161,17 @@ func (e *egress) exit(p packet, segments int) exit {
 
 // decide finds a packet's next hop, or the reason to drop it. It changes
 // nothing. The packet is nil if it is not one.
-func (e *egress) decide(b []byte) (packet, *NextHop, Reason) {
-	p, reason := parse(b)
+func (e *egress) decide(b []byte) (packet.Packet, *NextHop, Reason) {
+	p, err := packet.Parse(b)
 	switch {
-	case reason != Forwarded:
-		return nil, nil, reason
-	case !e.lease.Contains(p.source()):
+	case err != nil:
+		return nil, nil, reasonOf(err)
+	case !e.lease.Contains(p.Source()):
 		return p, nil, ForeignSource
-	case p.multicast():
+	case p.Multicast():
 		return p, nil, Multicast
 	}
-	hop := e.routes.lookup(p.destination())
+	hop := e.routes.lookup(p.Destination())
 	switch {
 	case hop == nil:
 		return p, nil, NoRoute
@@ -178,15 +179,15 @@ func (e *egress) decide(b []byte) (packet, *NextHop, Reason) {
 		return p, hop, OwnLease
 	case hop.Kind == Unreachable:
 		return p, hop, PeerUnreachable
-	case p.ttl() <= 1:
+	case p.TTL() <= 1:
 		return p, hop, TTLExpired
 	}
 	return p, hop, Forwarded
 }
 
 // refuse drops a packet and tells its sender, where that is called for.
-func (e *egress) refuse(p packet, reason Reason, mtu int) {
-	if reason == NoRoute && e.taken != nil && p.protocol() == protocolICMP && e.taken(p) {
+func (e *egress) refuse(p packet.Packet, reason Reason, mtu int) {
+	if reason == NoRoute && e.taken != nil && p.Protocol() == packet.ICMP && e.taken(p) {
 		return
 	}
 	e.tally.drop(reason)
@@ -206,11 +207,11 @@ func (e *egress) refuse(p packet, reason Reason, mtu int) {
 }
 
 // fragment cuts a packet for the path to hop and puts the pieces into o.
-func (e *egress) fragment(o *outbox, hop *NextHop, from exit, header packet, payload []byte, limit int) {
-	f := fragments(header, payload, limit)
+func (e *egress) fragment(o *outbox, hop *NextHop, from exit, header packet.Packet, payload []byte, limit int) {
+	f := packet.NewFragmenter(header, payload, limit)
 	for {
 		e.makeRoom(o)
-		header, payload, ok := f.next((*[maxHeader]byte)(o.header()))
+		header, payload, ok := f.Next((*[packet.MaxHeaderLen]byte)(o.header()))
 		if !ok {
 			return
 		}
@@ -220,13 +221,13 @@ func (e *egress) fragment(o *outbox, hop *NextHop, from exit, header packet, pay
 
 // joinAndFragment cuts a packet in two pieces whose header goes on into that of
 // TCP or UDP, so that a fragment may end within it.
-func (e *egress) joinAndFragment(o *outbox, hop *NextHop, from exit, header packet, payload []byte, limit int) {
+func (e *egress) joinAndFragment(o *outbox, hop *NextHop, from exit, header packet.Packet, payload []byte, limit int) {
 	if !o.joins(len(header) + len(payload)) {
 		e.empty(o)
 		o.joined = 0 // nothing points into it
 	}
 	p := o.join(header, payload)
-	e.fragment(o, hop, from, p.header(), p.payload(), limit)
+	e.fragment(o, hop, from, p.Header(), p.Payload(), limit)
 }
 
 // makeRoom sends what is in o if there is no room for one more. That happens
@@ -300,8 +301,8 @@ func (e *egress) count(o *outbox, i int) {
 
 // fail counts a packet that could not be sent. Of a fragment there is nothing to
 // quote.
-func (e *egress) fail(header packet, _ []byte, whole bool) {
-	if whole || len(header) > header.headerLen() {
+func (e *egress) fail(header packet.Packet, _ []byte, whole bool) {
+	if whole || len(header) > header.HeaderLen() {
 		e.refuse(header, SendFailed, 0)
 		return
 	}
@@ -339,10 +340,10 @@ func (e *egress) resend(t *train, j, limit int) {
 	switch {
 	case t.length(j) <= limit:
 		e.makeRoom(&e.again)
-		e.again.add(t.hop, t.exit, packet(t.buffers[2*j]), t.buffers[2*j+1])
-	case header.dontFragment(): // so it was not cut: header begins the whole packet
+		e.again.add(t.hop, t.exit, packet.Packet(t.buffers[2*j]), t.buffers[2*j+1])
+	case header.DontFragment(): // so it was not cut: header begins the whole packet
 		e.refuse(header, NeedsFragmentation, limit)
-	case whole || len(header) == header.headerLen():
+	case whole || len(header) == header.HeaderLen():
 		e.fragment(&e.again, t.hop, t.exit, header, payload, limit)
 	default: // the header goes on into that of TCP or UDP
 		e.joinAndFragment(&e.again, t.hop, t.exit, header, payload, limit)
@@ -355,7 +356,7 @@ func (e *egress) resend(t *train, j, limit int) {
 func (e *egress) learnPathMTU(hop *NextHop, size int) int {
 	mtu, err := e.conn.PathMTU(hop.Endpoint.Addr())
 	if err != nil || mtu-hop.Peer.Overhead() >= size {
-		return maxPacket // that is not why
+		return packet.MaxLen // that is not why
 	}
 	limit, changed := hop.Peer.learnPathMTU(mtu, e.now)
 	if changed {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"flanneld/encap"
+	"flanneld/internal/packet"
 	"flanneld/tun"
 )
 
@@ -143,8 +144,8 @@ func (c *Config) check() error {
 		return errors.New("route: no table or no logger")
 	case !c.Lease.IsValid() || !c.Lease.Addr().Is4() || c.Lease != c.Lease.Masked():
 		return fmt.Errorf("route: lease %s: not an IPv4 prefix", c.Lease)
-	case c.MTU < minMTU || c.MTU > encap.MaxPayload:
-		return fmt.Errorf("route: MTU %d: must be %d to %d", c.MTU, minMTU, encap.MaxPayload)
+	case c.MTU < packet.MinMTU || c.MTU > encap.MaxPayload:
+		return fmt.Errorf("route: MTU %d: must be %d to %d", c.MTU, packet.MinMTU, encap.MaxPayload)
 	}
 	return nil
 }

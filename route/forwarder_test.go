@@ -14,6 +14,8 @@ import (
 	"go.uber.org/goleak"
 
 	"flanneld/encap/encaptest"
+	"flanneld/internal/packet"
+	"flanneld/internal/packet/packettest"
 	"flanneld/tun"
 	"flanneld/tun/tuntest"
 )
@@ -134,8 +136,8 @@ func (d Direction) only(r Reason) bool {
 }
 
 func TestEgress(t *testing.T) {
-	ping := spec{protocol: protocolICMP, payload: []byte{8, 0, 0, 0, 0, 1, 0, 1}}
-	to := func(dst string) spec { s := ping; s.dst = dst; return s }
+	ping := packettest.Spec{Protocol: packet.ICMP, Payload: []byte{8, 0, 0, 0, 0, 1, 0, 1}}
+	to := func(dst string) packettest.Spec { s := ping; s.Dst = dst; return s }
 	tests := []struct {
 		name   string
 		packet []byte
@@ -143,27 +145,27 @@ func TestEgress(t *testing.T) {
 		drop   Reason
 		answer icmpError // zero: none
 	}{
-		{"to a peer", spec{payload: pattern(1452)}.build(), "192.0.2.2:8285", Forwarded, icmpError{}},
-		{"to a peer on another port", to("10.244.3.0").build(), "192.0.2.3:9000", Forwarded, icmpError{}},
-		{"from the host itself", spec{src: "10.244.1.0"}.build(), "192.0.2.2:8285", Forwarded, icmpError{}},
-		{"with options", spec{options: []byte{148, 4, 0, 0}}.build(), "192.0.2.2:8285", Forwarded, icmpError{}},
-		{"last TTL but one", spec{ttl: 2}.build(), "192.0.2.2:8285", Forwarded, icmpError{}},
-		{"to nobody's lease", to("10.244.99.1").build(), "", NoRoute, icmpError{3, 0}},
-		{"to a dead peer", to("10.244.4.1").build(), "", PeerUnreachable, icmpError{3, 1}},
-		{"to the own lease", to("10.244.1.77").build(), "", OwnLease, icmpError{3, 1}},
-		{"TTL 1", spec{ttl: 1}.build(), "", TTLExpired, icmpError{11, 0}},
-		{"TTL 0", changed(spec{}.build(), 8, 0), "", TTLExpired, icmpError{11, 0}},
-		{"later fragment to nobody", spec{dst: "10.244.99.1", flags: 1, payload: pattern(8)}.build(), "", NoRoute, icmpError{}},
-		{"ICMP error to nobody", spec{dst: "10.244.99.1", protocol: protocolICMP, payload: []byte{3, 0, 0, 0, 0, 0, 0, 0}}.build(), "", NoRoute, icmpError{}},
-		{"multicast", spec{dst: "224.0.0.251"}.build(), "", Multicast, icmpError{}},
-		{"limited broadcast", spec{dst: "255.255.255.255"}.build(), "", Multicast, icmpError{}},
-		{"another's source", spec{src: "10.244.2.9"}.build(), "", ForeignSource, icmpError{}},
-		{"a source outside the overlay", spec{src: "192.168.0.1", dst: "10.244.99.1"}.build(), "", ForeignSource, icmpError{}},
-		{"IPv6", make6(), "", IPv6, icmpError{}},
+		{"to a peer", packettest.Spec{Payload: packettest.Pattern(1452)}.Build(), "192.0.2.2:8285", Forwarded, icmpError{}},
+		{"to a peer on another port", to("10.244.3.0").Build(), "192.0.2.3:9000", Forwarded, icmpError{}},
+		{"from the host itself", packettest.Spec{Src: "10.244.1.0"}.Build(), "192.0.2.2:8285", Forwarded, icmpError{}},
+		{"with options", packettest.Spec{Options: []byte{148, 4, 0, 0}}.Build(), "192.0.2.2:8285", Forwarded, icmpError{}},
+		{"last TTL but one", packettest.Spec{TTL: 2}.Build(), "192.0.2.2:8285", Forwarded, icmpError{}},
+		{"to nobody's lease", to("10.244.99.1").Build(), "", NoRoute, icmpError{3, 0}},
+		{"to a dead peer", to("10.244.4.1").Build(), "", PeerUnreachable, icmpError{3, 1}},
+		{"to the own lease", to("10.244.1.77").Build(), "", OwnLease, icmpError{3, 1}},
+		{"TTL 1", packettest.Spec{TTL: 1}.Build(), "", TTLExpired, icmpError{11, 0}},
+		{"TTL 0", packettest.Changed(packettest.Spec{}.Build(), 8, 0), "", TTLExpired, icmpError{11, 0}},
+		{"later fragment to nobody", packettest.Spec{Dst: "10.244.99.1", Flags: 1, Payload: packettest.Pattern(8)}.Build(), "", NoRoute, icmpError{}},
+		{"ICMP error to nobody", packettest.Spec{Dst: "10.244.99.1", Protocol: packet.ICMP, Payload: []byte{3, 0, 0, 0, 0, 0, 0, 0}}.Build(), "", NoRoute, icmpError{}},
+		{"multicast", packettest.Spec{Dst: "224.0.0.251"}.Build(), "", Multicast, icmpError{}},
+		{"limited broadcast", packettest.Spec{Dst: "255.255.255.255"}.Build(), "", Multicast, icmpError{}},
+		{"another's source", packettest.Spec{Src: "10.244.2.9"}.Build(), "", ForeignSource, icmpError{}},
+		{"a source outside the overlay", packettest.Spec{Src: "192.168.0.1", Dst: "10.244.99.1"}.Build(), "", ForeignSource, icmpError{}},
+		{"IPv6", packettest.IPv6(), "", IPv6, icmpError{}},
 		{"not IP", []byte{0}, "", NotIP, icmpError{}},
 		{"too short", []byte{0x45, 0, 0}, "", TooShort, icmpError{}},
-		{"length lies", spec{payload: pattern(9)}.build()[:28], "", BadLength, icmpError{}},
-		{"checksum lies", flip(spec{}.build(), 11), "", BadChecksum, icmpError{}},
+		{"length lies", packettest.Spec{Payload: packettest.Pattern(9)}.Build()[:28], "", BadLength, icmpError{}},
+		{"checksum lies", flip(packettest.Spec{}.Build(), 11), "", BadChecksum, icmpError{}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -180,7 +182,7 @@ func TestEgress(t *testing.T) {
 }
 
 // flip returns p with one bit of byte i wrong.
-func flip(p packet, i int) packet { p[i] ^= 1; return p }
+func flip(p packet.Packet, i int) packet.Packet { p[i] ^= 1; return p }
 
 func checkSent(t *testing.T, c *encaptest.Conn, packet []byte, to string) {
 	t.Helper()
@@ -194,7 +196,7 @@ func checkSent(t *testing.T, c *encaptest.Conn, packet []byte, to string) {
 	if len(sent) == 0 {
 		t.Fatal("nothing was sent")
 	}
-	want := forwarded(packet)
+	want := packettest.Forwarded(packet)
 	if sent[0].Addr.String() != to || string(sent[0].Payload) != string(want) {
 		t.Errorf("sent %x to %s, want %x to %s", sent[0].Payload, sent[0].Addr, want, to)
 	}
@@ -212,33 +214,33 @@ func checkAnswer(t *testing.T, q *tuntest.Queue, about []byte, kind icmpError) {
 	if len(written) == 0 {
 		t.Fatal("no answer")
 	}
-	p, reason := parse(written[0])
-	if reason != Forwarded {
-		t.Fatalf("the answer: %s", reason)
+	p, err := packet.Parse(written[0])
+	if err != nil {
+		t.Fatalf("the answer: %v", err)
 	}
-	icmp := p.payload()
-	if got := (icmpError{icmp[0], icmp[1]}); got != kind || string(icmp[icmpHeader:]) != string(about) {
-		t.Errorf("answer %v about %x, want %v about %x", got, icmp[icmpHeader:], kind, about)
+	icmp := p.Payload()
+	if got := (icmpError{icmp[0], icmp[1]}); got != kind || string(icmp[packet.ICMPHeaderLen:]) != string(about) {
+		t.Errorf("answer %v about %x, want %v about %x", got, icmp[packet.ICMPHeaderLen:], kind, about)
 	}
 }
 
 func TestIngress(t *testing.T) {
-	good := spec{src: "10.244.2.5", dst: "10.244.1.5", payload: pattern(100)}
-	from := func(src, dst string) []byte { s := good; s.src, s.dst = src, dst; return s.build() }
+	good := packettest.Spec{Src: "10.244.2.5", Dst: "10.244.1.5", Payload: packettest.Pattern(100)}
+	from := func(src, dst string) []byte { s := good; s.Src, s.Dst = src, dst; return s.Build() }
 	tests := []struct {
 		name   string
 		sender string
 		packet []byte
 		drop   Reason
 	}{
-		{"from a peer", "192.0.2.2:8285", good.build(), Forwarded},
-		{"from another port of the peer", "192.0.2.2:50000", good.build(), Forwarded},
+		{"from a peer", "192.0.2.2:8285", good.Build(), Forwarded},
+		{"from another port of the peer", "192.0.2.2:50000", good.Build(), Forwarded},
 		{"from a peer that shares an address", "192.0.2.2:8286", from("10.244.5.1", "10.244.1.5"), Forwarded},
 		{"from a peer thought dead", "192.0.2.4:8285", from("10.244.4.1", "10.244.1.5"), Forwarded},
 		{"to the host itself", "192.0.2.2:8285", from("10.244.2.0", "10.244.1.0"), Forwarded},
-		{"as long as the device takes", "192.0.2.2:8285", spec{src: "10.244.2.5", dst: "10.244.1.5", payload: pattern(1452)}.build(), Forwarded},
-		{"a byte longer", "192.0.2.2:8285", spec{src: "10.244.2.5", dst: "10.244.1.5", payload: pattern(1453)}.build(), TooLarge},
-		{"from a stranger", "198.51.100.1:8285", good.build(), UnknownSender},
+		{"as long as the device takes", "192.0.2.2:8285", packettest.Spec{Src: "10.244.2.5", Dst: "10.244.1.5", Payload: packettest.Pattern(1452)}.Build(), Forwarded},
+		{"a byte longer", "192.0.2.2:8285", packettest.Spec{Src: "10.244.2.5", Dst: "10.244.1.5", Payload: packettest.Pattern(1453)}.Build(), TooLarge},
+		{"from a stranger", "198.51.100.1:8285", good.Build(), UnknownSender},
 		{"from a stranger with a source of ours", "198.51.100.1:8285", from("10.244.1.9", "10.244.1.5"), UnknownSender},
 		{"from a peer with another's source", "192.0.2.2:8285", from("10.244.3.5", "10.244.1.5"), ForeignSource},
 		{"from a peer with a source of ours", "192.0.2.2:8285", from("10.244.1.9", "10.244.1.5"), ForeignSource},
@@ -247,13 +249,13 @@ func TestIngress(t *testing.T) {
 		{"to the underlay", "192.0.2.2:8285", from("10.244.2.5", "192.0.2.1"), ForeignDestination},
 		{"to multicast", "192.0.2.2:8285", from("10.244.2.5", "224.0.0.1"), ForeignDestination},
 		{"empty", "192.0.2.2:8285", nil, TooShort},
-		{"too short", "192.0.2.2:8285", good.build()[:19], TooShort},
-		{"IPv6", "192.0.2.2:8285", make6(), IPv6},
+		{"too short", "192.0.2.2:8285", good.Build()[:19], TooShort},
+		{"IPv6", "192.0.2.2:8285", packettest.IPv6(), IPv6},
 		{"not IP", "192.0.2.2:8285", []byte("GET / HTTP/1.0\r\n\r\n      "), BadLength}, // 'G' is 0x47
-		{"version 1", "192.0.2.2:8285", pattern(40)[3:], NotIP},
-		{"cut", "192.0.2.2:8285", good.build()[:100], BadLength},
-		{"padded", "192.0.2.2:8285", append(good.build(), 0), BadLength},
-		{"header checksum wrong", "192.0.2.2:8285", flip(good.build(), 10), BadChecksum},
+		{"version 1", "192.0.2.2:8285", packettest.Pattern(40)[3:], NotIP},
+		{"cut", "192.0.2.2:8285", good.Build()[:100], BadLength},
+		{"padded", "192.0.2.2:8285", append(good.Build(), 0), BadLength},
+		{"header checksum wrong", "192.0.2.2:8285", flip(good.Build(), 10), BadChecksum},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -289,10 +291,10 @@ func TestIngress(t *testing.T) {
 
 func TestPeersAreCounted(t *testing.T) {
 	n := start(t)
-	n.queue.Feed(spec{}.build(), spec{payload: pattern(80)}.build(), spec{dst: "10.244.3.1"}.build())
+	n.queue.Feed(packettest.Spec{}.Build(), packettest.Spec{Payload: packettest.Pattern(80)}.Build(), packettest.Spec{Dst: "10.244.3.1"}.Build())
 	n.conn.Deliver(encaptest.Datagram{
 		Addr:    netip.MustParseAddrPort("192.0.2.2:8285"),
-		Payload: spec{src: "10.244.2.1", dst: "10.244.1.1", payload: pattern(10)}.build(),
+		Payload: packettest.Spec{Src: "10.244.2.1", Dst: "10.244.1.1", Payload: packettest.Pattern(10)}.Build(),
 	})
 	n.queue.Written(1)
 	n.finish(t)
@@ -305,14 +307,14 @@ func TestPeersAreCounted(t *testing.T) {
 
 func TestTableChangeTakesEffectWithTheNextBatch(t *testing.T) {
 	n := start(t)
-	n.queue.Feed(spec{}.build())
+	n.queue.Feed(packettest.Spec{}.Build())
 	if sent := n.conn.Sent(1); sent[0].Addr.String() != "192.0.2.2:8285" {
 		t.Errorf("sent to %s", sent[0].Addr)
 	}
 	if err := n.table.store([]Entry{via("10.244.2.0/24", testPeer("moved", "192.0.2.9:1"))}); err != nil {
 		t.Fatal(err)
 	}
-	n.queue.Feed(spec{}.build())
+	n.queue.Feed(packettest.Spec{}.Build())
 	if sent := n.conn.Sent(1); sent[0].Addr.String() != "192.0.2.9:1" {
 		t.Errorf("sent to %s after the table changed", sent[0].Addr)
 	}

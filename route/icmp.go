@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"flanneld/internal/packet"
 )
 
 // icmpError is the type and code of an ICMP error message (RFC 792, RFC 1191).
@@ -15,18 +17,15 @@ type icmpError struct{ typ, code byte }
 // answers says which drop reasons the sender is told about. The others are
 // nobody's honest mistake, or would go to the underlay, which gets no answers.
 var answers = [reasonCount]icmpError{
-	NoRoute:            {3, 0},  // net unreachable
-	OwnLease:           {3, 1},  // host unreachable
-	PeerUnreachable:    {3, 1},  // host unreachable
-	SendFailed:         {3, 1},  // host unreachable
-	NeedsFragmentation: {3, 4},  // fragmentation needed and DF set, with the MTU
-	TTLExpired:         {11, 0}, // time to live exceeded in transit
+	NoRoute:            {packet.ICMPUnreachable, 0},  // net unreachable
+	OwnLease:           {packet.ICMPUnreachable, 1},  // host unreachable
+	PeerUnreachable:    {packet.ICMPUnreachable, 1},  // host unreachable
+	SendFailed:         {packet.ICMPUnreachable, 1},  // host unreachable
+	NeedsFragmentation: {packet.ICMPUnreachable, 4},  // fragmentation needed and DF set, with the MTU
+	TTLExpired:         {packet.ICMPTimeExceeded, 0}, // time to live exceeded in transit
 }
 
 const (
-	protocolICMP = 1
-	icmpHeader   = 8
-
 	// maxAnswer is the longest ICMP error message, IP header included: "as much
 	// of the original datagram as possible without the length of the ICMP
 	// datagram exceeding 576 bytes" (RFC 1812, section 4.3.2.3).
@@ -109,53 +108,28 @@ func lastAddr(p netip.Prefix) netip.Addr {
 // mayAnswer reports whether an ICMP error message about p may be sent at all
 // (RFC 1812, section 4.3.2.7). That p's source is in the lease, and so neither
 // loopback nor multicast nor unspecified, has been checked before.
-func (a *answerer) mayAnswer(p packet) bool {
-	return !p.laterFragment() && !p.multicast() && p.source() != a.broadcast && !isICMPError(p)
-}
-
-// isICMPError reports whether p is an ICMP message that asks for no answer. Types
-// nobody has assigned count as errors, as in Linux.
-func isICMPError(p packet) bool {
-	if p.protocol() != protocolICMP {
-		return false
-	}
-	payload := p.payload()
-	if len(payload) == 0 {
-		return true
-	}
-	switch payload[0] {
-	case 0, 8, // echo
-		9, 10, // router discovery
-		13, 14, 15, 16, 17, 18: // timestamp, information, address mask
-		return false
-	}
-	return true
+func (a *answerer) mayAnswer(p packet.Packet) bool {
+	return !p.LaterFragment() && !p.Multicast() && p.Source() != a.broadcast && !p.ICMPError()
 }
 
 // answer makes the message. mtu is told where the message is about
 // fragmentation and has no meaning otherwise.
-func (a *answerer) answer(about packet, kind icmpError, mtu int) packet {
-	quoted := about[:min(len(about), a.limit-minHeader-icmpHeader)]
-	m := packet(a.memory[:minHeader+icmpHeader+len(quoted)])
-	clear(m[:minHeader+icmpHeader])
-	copy(m[minHeader+icmpHeader:], quoted)
+func (a *answerer) answer(about packet.Packet, kind icmpError, mtu int) packet.Packet {
+	const headers = packet.HeaderLen + packet.ICMPHeaderLen
+	quoted := about[:min(len(about), a.limit-headers)]
+	m := a.memory[:headers+len(quoted)]
+	copy(m[headers:], quoted)
 
-	icmp := m[minHeader:]
+	icmp := m[packet.HeaderLen:]
+	clear(icmp[:packet.ICMPHeaderLen])
 	icmp[0], icmp[1] = kind.typ, kind.code
 	if kind == answers[NeedsFragmentation] {
 		binary.BigEndian.PutUint16(icmp[6:], uint16(mtu))
 	}
-	binary.BigEndian.PutUint16(icmp[2:], checksum(icmp))
-
-	m[0] = 4<<4 | minHeader/4
-	m[1] = answerTOS
-	binary.BigEndian.PutUint16(m[2:], uint16(len(m)))
-	binary.BigEndian.PutUint16(m[6:], flagDF) // never fragmented, so its ID may stay 0 (RFC 6864)
-	m[8] = answerTTL
-	m[9] = protocolICMP
-	src := a.source.As4()
-	copy(m[12:], src[:])
-	copy(m[16:20], about[12:16])
-	m.seal()
-	return m
+	packet.SetICMPChecksum(icmp)
+	return packet.Header{
+		TOS: answerTOS, TTL: answerTTL, Protocol: packet.ICMP,
+		DontFragment: true, // so its identification may stay 0 (RFC 6864)
+		Source:       a.source, Destination: about.Source(),
+	}.Put(m)
 }

@@ -6,30 +6,33 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"flanneld/internal/packet"
+	"flanneld/internal/packet/packettest"
 )
 
 var testLease = netip.MustParsePrefix("10.244.1.0/24")
 
 func TestAnswerMessage(t *testing.T) {
 	a := newAnswerer(testLease, 1472)
-	about := spec{payload: pattern(100)}.build()
+	about := packettest.Spec{Payload: packettest.Pattern(100)}.Build()
 	m := a.answer(about, answers[NeedsFragmentation], 1372)
-	p, reason := parse(m)
-	if reason != Forwarded {
-		t.Fatalf("the answer itself: %s", reason)
+	p, err := packet.Parse(m)
+	if err != nil {
+		t.Fatalf("the answer itself: %v", err)
 	}
-	if p.source() != netip.MustParseAddr("10.244.1.0") || p.destination() != netip.MustParseAddr("10.244.1.5") {
-		t.Errorf("from %s to %s, want from 10.244.1.0 to 10.244.1.5", p.source(), p.destination())
+	if p.Source() != netip.MustParseAddr("10.244.1.0") || p.Destination() != netip.MustParseAddr("10.244.1.5") {
+		t.Errorf("from %s to %s, want from 10.244.1.0 to 10.244.1.5", p.Source(), p.Destination())
 	}
-	icmp := p.payload()
-	if p.protocol() != protocolICMP || icmp[0] != 3 || icmp[1] != 4 || slowChecksum(icmp) != 0 {
-		t.Errorf("protocol %d, message %x", p.protocol(), icmp)
+	icmp := p.Payload()
+	if p.Protocol() != packet.ICMP || icmp[0] != 3 || icmp[1] != 4 || packettest.SlowChecksum(icmp) != 0 {
+		t.Errorf("protocol %d, message %x", p.Protocol(), icmp)
 	}
 	if mtu := binary.BigEndian.Uint16(icmp[6:]); mtu != 1372 {
 		t.Errorf("MTU %d, want 1372", mtu)
 	}
-	if !bytes.Equal(icmp[icmpHeader:], about) {
-		t.Errorf("quotes %x, want the packet", icmp[icmpHeader:])
+	if !bytes.Equal(icmp[packet.ICMPHeaderLen:], about) {
+		t.Errorf("quotes %x, want the packet", icmp[packet.ICMPHeaderLen:])
 	}
 }
 
@@ -39,7 +42,7 @@ func TestOnlyFragmentationNeededTellsAnMTU(t *testing.T) {
 		if kind.typ == 0 || Reason(reason) == NeedsFragmentation {
 			continue
 		}
-		icmp := a.answer(spec{}.build(), kind, 1372).payload()
+		icmp := a.answer(packettest.Spec{}.Build(), kind, 1372).Payload()
 		if rest := binary.BigEndian.Uint32(icmp[4:]); rest != 0 {
 			t.Errorf("%s: unused field is %#x, want 0", Reason(reason), rest)
 		}
@@ -47,9 +50,9 @@ func TestOnlyFragmentationNeededTellsAnMTU(t *testing.T) {
 }
 
 func TestAnswerQuotesNoMoreThanFits(t *testing.T) {
-	for mtu, want := range map[int]int{1472: 576, 576: 576, 300: 300, minMTU: minMTU} {
+	for mtu, want := range map[int]int{1472: 576, 576: 576, 300: 300, packet.MinMTU: packet.MinMTU} {
 		a := newAnswerer(testLease, mtu)
-		about := spec{payload: pattern(1000)}.build()
+		about := packettest.Spec{Payload: packettest.Pattern(1000)}.Build()
 		if m := a.answer(about, answers[NoRoute], 0); len(m) != want {
 			t.Errorf("device MTU %d: an answer of %d bytes, want %d", mtu, len(m), want)
 		}
@@ -59,8 +62,8 @@ func TestAnswerQuotesNoMoreThanFits(t *testing.T) {
 // An answer must not show what an earlier one quoted.
 func TestAnswersDoNotMix(t *testing.T) {
 	a := newAnswerer(testLease, 1472)
-	a.answer(spec{payload: pattern(500)}.build(), answers[NeedsFragmentation], 1000)
-	short := spec{}.build()
+	a.answer(packettest.Spec{Payload: packettest.Pattern(500)}.Build(), answers[NeedsFragmentation], 1000)
+	short := packettest.Spec{}.Build()
 	fresh := newAnswerer(testLease, 1472)
 	if got, want := a.answer(short, answers[TTLExpired], 0), fresh.answer(short, answers[TTLExpired], 0); !bytes.Equal(got, want) {
 		t.Errorf("second answer %x, want %x", []byte(got), []byte(want))
@@ -68,14 +71,16 @@ func TestAnswersDoNotMix(t *testing.T) {
 }
 
 func TestWhatIsNeverAnswered(t *testing.T) {
-	icmp := func(typ byte) spec { return spec{protocol: protocolICMP, payload: []byte{typ, 0, 0, 0, 0, 0, 0, 0}} }
+	icmp := func(typ byte) packettest.Spec {
+		return packettest.Spec{Protocol: packet.ICMP, Payload: []byte{typ, 0, 0, 0, 0, 0, 0, 0}}
+	}
 	tests := []struct {
 		name   string
-		packet spec
+		packet packettest.Spec
 		want   bool
 	}{
-		{"UDP", spec{payload: pattern(20)}, true},
-		{"TCP", spec{protocol: 6}, true},
+		{"UDP", packettest.Spec{Payload: packettest.Pattern(20)}, true},
+		{"TCP", packettest.Spec{Protocol: 6}, true},
 		{"echo request", icmp(8), true},
 		{"echo reply", icmp(0), true},
 		{"timestamp request", icmp(13), true},
@@ -85,18 +90,18 @@ func TestWhatIsNeverAnswered(t *testing.T) {
 		{"time exceeded", icmp(11), false},
 		{"parameter problem", icmp(12), false},
 		{"unassigned type", icmp(200), false},
-		{"ICMP without a type", spec{protocol: protocolICMP}, false},
-		{"first fragment", spec{flags: flagMF, payload: pattern(8)}, true},
-		{"later fragment", spec{flags: 1, payload: pattern(8)}, false},
-		{"last fragment", spec{flags: flagMF | 100, payload: pattern(8)}, false},
-		{"multicast", spec{dst: "224.0.0.1"}, false},
-		{"limited broadcast", spec{dst: "255.255.255.255"}, false},
-		{"from the lease's broadcast address", spec{src: "10.244.1.255"}, false},
-		{"from the host itself", spec{src: "10.244.1.0"}, true},
+		{"ICMP without a type", packettest.Spec{Protocol: packet.ICMP}, false},
+		{"first fragment", packettest.Spec{Flags: packet.FlagMF, Payload: packettest.Pattern(8)}, true},
+		{"later fragment", packettest.Spec{Flags: 1, Payload: packettest.Pattern(8)}, false},
+		{"last fragment", packettest.Spec{Flags: packet.FlagMF | 100, Payload: packettest.Pattern(8)}, false},
+		{"multicast", packettest.Spec{Dst: "224.0.0.1"}, false},
+		{"limited broadcast", packettest.Spec{Dst: "255.255.255.255"}, false},
+		{"from the lease's broadcast address", packettest.Spec{Src: "10.244.1.255"}, false},
+		{"from the host itself", packettest.Spec{Src: "10.244.1.0"}, true},
 	}
 	a := newAnswerer(testLease, 1472)
 	for _, test := range tests {
-		if got := a.mayAnswer(test.packet.build()); got != test.want {
+		if got := a.mayAnswer(test.packet.Build()); got != test.want {
 			t.Errorf("%s: answered %v, want %v", test.name, got, test.want)
 		}
 	}
@@ -139,26 +144,26 @@ func TestAnswersAreLimitedEachReasonForItself(t *testing.T) {
 
 // Whatever packet an answer is about, the answer is a correct packet.
 func FuzzAnswer(f *testing.F) {
-	f.Add([]byte(spec{payload: pattern(30)}.build()), 1400)
-	f.Add([]byte(spec{protocol: protocolICMP, payload: []byte{8}}.build()), 68)
-	f.Add([]byte(spec{protocol: protocolICMP}.build()), 65535)
-	f.Add([]byte(spec{options: []byte{1, 1, 1, 0}, payload: pattern(900)}.build()), 0)
+	f.Add([]byte(packettest.Spec{Payload: packettest.Pattern(30)}.Build()), 1400)
+	f.Add([]byte(packettest.Spec{Protocol: packet.ICMP, Payload: []byte{8}}.Build()), 68)
+	f.Add([]byte(packettest.Spec{Protocol: packet.ICMP}.Build()), 65535)
+	f.Add([]byte(packettest.Spec{Options: []byte{1, 1, 1, 0}, Payload: packettest.Pattern(900)}.Build()), 0)
 	a := newAnswerer(netip.MustParsePrefix("0.0.0.0/0"), 1472)
 	f.Fuzz(func(t *testing.T, b []byte, mtu int) {
-		b = repair(b)
-		about, reason := parse(b)
-		if reason != Forwarded || !a.mayAnswer(about) {
+		b = packettest.Repair(b)
+		about, err := packet.Parse(b)
+		if err != nil || !a.mayAnswer(about) {
 			return
 		}
 		for _, kind := range answers {
 			if kind.typ == 0 {
 				continue
 			}
-			m, reason := parse(a.answer(about, kind, mtu))
-			if reason != Forwarded || slowChecksum(m.payload()) != 0 || len(m) > maxAnswer {
-				t.Fatalf("answer %x: %s", []byte(m), reason)
+			m, err := packet.Parse(a.answer(about, kind, mtu))
+			if err != nil || packettest.SlowChecksum(m.Payload()) != 0 || len(m) > maxAnswer {
+				t.Fatalf("answer %x: %v", []byte(m), err)
 			}
-			if m.destination() != about.source() || !bytes.HasPrefix(b, m.payload()[icmpHeader:]) {
+			if m.Destination() != about.Source() || !bytes.HasPrefix(b, m.Payload()[packet.ICMPHeaderLen:]) {
 				t.Fatalf("answer %x to %x", []byte(m), b)
 			}
 			if a.mayAnswer(m) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"flanneld/encap"
+	"flanneld/internal/packet"
 	"flanneld/tun"
 )
 
@@ -42,7 +43,7 @@ type ingress struct {
 // acquaintance is the outcome of the last lookup: the packets of a train mostly
 // have the same addresses.
 type acquaintance struct {
-	inner [8]byte // source and destination
+	inner packet.Addresses
 	outer netip.Addr
 	hop   *NextHop // nil: none yet
 }
@@ -57,7 +58,7 @@ func newIngress(lane Lane, cfg *Config, limit *answerLimit, flows *meter) *ingre
 		meter:    flows,
 		taken:    cfg.Answers,
 		notice:   newNotice(cfg, limit),
-		messages: encap.NewMessages(ingressBatch, maxPacket),
+		messages: encap.NewMessages(ingressBatch, packet.MaxLen),
 		room:     ingressBatch,
 	}
 	g.coalescer = tun.NewCoalescer(g)
@@ -105,9 +106,9 @@ func (g *ingress) accept(m *encap.Message) {
 		switch p, reason := g.admit(datagram, outer); {
 		case reason != Forwarded:
 			g.tally.drop(reason)
-		case !p.decapsulateECN(m.TOS):
+		case !p.DecapsulateECN(m.TOS):
 			g.tally.drop(Congestion)
-		case p.protocol() == protocolICMP && g.answers(p):
+		case p.Protocol() == packet.ICMP && g.answers(p):
 		default:
 			if first {
 				g.count(p, m)
@@ -122,14 +123,14 @@ func (g *ingress) accept(m *encap.Message) {
 
 // answers reports whether a packet that was admitted is the answer to something
 // this program sent, and needs no way into the overlay.
-func (g *ingress) answers(p packet) bool {
-	return g.taken != nil && p.destination() == g.lease.Addr() && p.flags()&(flagMF|offsetMask) == 0 && g.taken(p)
+func (g *ingress) answers(p packet.Packet) bool {
+	return g.taken != nil && p.Destination() == g.lease.Addr() && !p.Fragment() && g.taken(p)
 }
 
 // count counts a message for the flow of its first packet: mostly there is no
 // other in it.
-func (g *ingress) count(p packet, m *encap.Message) {
-	if !g.meter.count(p.flow(), m.N, g.tick) {
+func (g *ingress) count(p packet.Packet, m *encap.Message) {
+	if !g.meter.count(p.Flow(), m.N, g.tick) {
 		return
 	}
 	g.load.packets++
@@ -141,23 +142,23 @@ func (g *ingress) count(p packet, m *encap.Message) {
 
 // admit decides whether the packet in a datagram from an underlay address may
 // enter the overlay.
-func (g *ingress) admit(datagram []byte, outer netip.Addr) (packet, Reason) {
+func (g *ingress) admit(datagram []byte, outer netip.Addr) (packet.Packet, Reason) {
 	if len(datagram) > g.mtu {
 		g.tooLarge(datagram, outer)
 		return nil, TooLarge
 	}
-	p, reason := parse(datagram)
-	if reason != Forwarded {
-		return nil, reason
+	p, err := packet.Parse(datagram)
+	if err != nil {
+		return nil, reasonOf(err)
 	}
-	if g.last.hop != nil && g.last.inner == [8]byte(p[12:20]) && g.last.outer == outer {
+	if g.last.hop != nil && g.last.inner == p.Addresses() && g.last.outer == outer {
 		return p, Forwarded
 	}
 	hop, reason := g.vouch(p, outer)
 	if reason != Forwarded {
 		return nil, reason
 	}
-	g.last = acquaintance{inner: [8]byte(p[12:20]), outer: outer, hop: hop}
+	g.last = acquaintance{inner: p.Addresses(), outer: outer, hop: hop}
 	return p, Forwarded
 }
 
@@ -168,8 +169,8 @@ func (g *ingress) admit(datagram []byte, outer netip.Addr) (packet, Reason) {
 // Both follow from one lookup of the inner source: the peer whose lease it is in
 // must have the outer source for its address. (Its port does not matter; senders
 // may vary it to spread their flows.) Several peers may so share an address.
-func (g *ingress) vouch(p packet, outer netip.Addr) (*NextHop, Reason) {
-	hop := g.routes.lookup(p.source())
+func (g *ingress) vouch(p packet.Packet, outer netip.Addr) (*NextHop, Reason) {
+	hop := g.routes.lookup(p.Source())
 	switch {
 	case hop != nil && hop.Peer != nil && hop.Endpoint.Addr() == outer:
 	case g.routes.knows(outer):
@@ -177,7 +178,7 @@ func (g *ingress) vouch(p packet, outer netip.Addr) (*NextHop, Reason) {
 	default:
 		return nil, UnknownSender
 	}
-	if !g.lease.Contains(p.destination()) {
+	if !g.lease.Contains(p.Destination()) {
 		return nil, ForeignDestination
 	}
 	return hop, Forwarded
@@ -190,7 +191,7 @@ func (g *ingress) WriteRun(r *tun.Run) {
 	switch {
 	case err == nil:
 		// Admitted, so there is such a peer.
-		hop := g.routes.lookup(packet(r.Buffers[0]).source())
+		hop := g.routes.lookup(packet.Packet(r.Buffers[0]).Source())
 		g.tally.carried(&hop.Peer.ingress, r.Packets, r.Bytes)
 	case err == tun.ErrDeviceDown:
 		g.tally.dropMany(DeviceDown, r.Packets)

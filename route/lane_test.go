@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"flanneld/encap/encaptest"
+	"flanneld/internal/packet"
+	"flanneld/internal/packet/packettest"
 	"flanneld/tun"
 	"flanneld/tun/tuntest"
 )
@@ -64,13 +66,13 @@ func scriptedLane(tb testing.TB, s *script) (*lane, *tuntest.Queue, *encaptest.C
 func TestLaneGathersAmidBulkTraffic(t *testing.T) {
 	super := func(q *tuntest.Queue, n int) {
 		for range n {
-			q.FeedSuperpacket(tcpSpec("10.244.2.5", flagDF, pattern(62000)).build(), 1400)
+			q.FeedSuperpacket(tcpSpec("10.244.2.5", packet.FlagDF, packettest.Pattern(62000)).Build(), 1400)
 		}
 	}
 	trains := func(c *encaptest.Conn, n int) {
-		sent := tcpSpec("10.244.1.5", flagDF, pattern(44*1400))
-		sent.src = "10.244.2.5"
-		train := slices.Concat(segmentsOf(t, sent.build(), 1400)...)
+		sent := tcpSpec("10.244.1.5", packet.FlagDF, packettest.Pattern(44*1400))
+		sent.Src = "10.244.2.5"
+		train := slices.Concat(segmentsOf(t, sent.Build(), 1400)...)
 		for range n {
 			c.Deliver(encaptest.Datagram{Addr: netip.MustParseAddrPort("192.0.2.2:8285"), Payload: train, SegmentSize: 1440})
 		}
@@ -88,7 +90,7 @@ func TestLaneGathersAmidBulkTraffic(t *testing.T) {
 	}{
 		{"packets", false, func(q *tuntest.Queue, _ *encaptest.Conn) {
 			for range 2 * egressBatch {
-				q.Feed(spec{payload: pattern(1400)}.build())
+				q.Feed(packettest.Spec{Payload: packettest.Pattern(1400)}.Build())
 			}
 		}, 0, []string{"wait", "wait"}},
 		{"one superpacket", false, func(q *tuntest.Queue, _ *encaptest.Conn) { super(q, 1) }, 0, []string{"wait", "wait"}},
@@ -122,7 +124,7 @@ func TestLaneStaysUrgentThroughShortLulls(t *testing.T) {
 	burst := func(n int) func() {
 		return func() {
 			for range n {
-				q.FeedSuperpacket(tcpSpec("10.244.2.5", flagDF, pattern(62000)).build(), 1400)
+				q.FeedSuperpacket(tcpSpec("10.244.2.5", packet.FlagDF, packettest.Pattern(62000)).Build(), 1400)
 			}
 		}
 	}
@@ -148,11 +150,11 @@ func TestLaneIsOrdinaryAfterAStreamAmidSmallPackets(t *testing.T) {
 	l, q, _ := scriptedLane(t, s)
 	s.stages = []func(){func() {
 		for range 2 {
-			q.FeedSuperpacket(tcpSpec("10.244.2.5", flagDF, pattern(62000)).build(), 1400)
+			q.FeedSuperpacket(tcpSpec("10.244.2.5", packet.FlagDF, packettest.Pattern(62000)).Build(), 1400)
 		}
 	}}
 	for range 2 * maxLulls {
-		s.stages = append(s.stages, func() { q.Feed(tcpSpec("10.244.2.5", flagDF, pattern(10)).build()) }) // of the same flow
+		s.stages = append(s.stages, func() { q.Feed(tcpSpec("10.244.2.5", packet.FlagDF, packettest.Pattern(10)).Build()) }) // of the same flow
 	}
 	if err := l.run(); err == nil {
 		t.Error("the lane ended without an error")
@@ -169,11 +171,11 @@ func TestLaneWithoutPauseIsUrgentNoMore(t *testing.T) {
 	s.stages = []func(){
 		func() {
 			for range 2 {
-				q.FeedSuperpacket(tcpSpec("10.244.2.5", flagDF, pattern(62000)).build(), 1400)
+				q.FeedSuperpacket(tcpSpec("10.244.2.5", packet.FlagDF, packettest.Pattern(62000)).Build(), 1400)
 			}
 		},
 		func() {
-			p := spec{payload: pattern(10)}.build()
+			p := packettest.Spec{Payload: packettest.Pattern(10)}.Build()
 			for range patience * egressBatch {
 				q.Feed(slices.Clone(p))
 			}
@@ -199,7 +201,9 @@ func expressLane(tb testing.TB, s *script) (*lane, *tuntest.Queue, *encaptest.Co
 }
 
 func TestExpressLaneIsForemostForSparseFlows(t *testing.T) {
-	ping := func(q *tuntest.Queue) { q.Feed(spec{protocol: protocolICMP, payload: pattern(64)}.build()) }
+	ping := func(q *tuntest.Queue) {
+		q.Feed(packettest.Spec{Protocol: packet.ICMP, Payload: packettest.Pattern(64)}.Build())
+	}
 	for _, test := range []struct {
 		name   string
 		refuse bool
@@ -236,7 +240,7 @@ func TestExpressLaneAmidBulkFlowsIsLikeOthers(t *testing.T) {
 	l, q, c := expressLane(t, s)
 	const packets = 2 * sparseBurst / packetCost
 	s.stages = []func(){func() {
-		p := spec{payload: pattern(10)}.build()
+		p := packettest.Spec{Payload: packettest.Pattern(10)}.Build()
 		for range packets {
 			q.Feed(slices.Clone(p))
 		}
@@ -272,10 +276,10 @@ func TestExpressLaneAmidBulkFlowsIsLikeOthers(t *testing.T) {
 func TestAnswersToABulkFlowAreNotExpress(t *testing.T) {
 	s := new(script)
 	l, q, c := scriptedLane(t, s)
-	sent := tcpSpec("10.244.1.5", flagDF, pattern(44*1400))
-	sent.src = "10.244.2.5"
-	train := slices.Concat(segmentsOf(t, sent.build(), 1400)...)
-	answer := tcpSpec("10.244.2.5", flagDF, nil).build()
+	sent := tcpSpec("10.244.1.5", packet.FlagDF, packettest.Pattern(44*1400))
+	sent.Src = "10.244.2.5"
+	train := slices.Concat(segmentsOf(t, sent.Build(), 1400)...)
+	answer := tcpSpec("10.244.2.5", packet.FlagDF, nil).Build()
 	// tcpSpec's ports are the same in both directions' packets.
 	s.stages = []func(){
 		func() { q.Feed(slices.Clone(answer)) },

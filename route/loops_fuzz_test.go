@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"flanneld/encap/encaptest"
+	"flanneld/internal/packet"
+	"flanneld/internal/packet/packettest"
 	"flanneld/tun"
 	"flanneld/tun/tuntest"
 )
@@ -28,10 +30,10 @@ func (c *counters) dropped() (n uint64) {
 // Whatever a container sends: what leaves is a packet from this node's lease to
 // the peer that holds the destination, and each packet leaves or is counted.
 func FuzzEgress(f *testing.F) {
-	f.Add([]byte(spec{payload: pattern(30)}.build()), 1500)
-	f.Add([]byte(spec{dst: "10.244.3.5", payload: pattern(600)}.build()), 200)
-	f.Add([]byte(spec{dst: "10.244.99.5", flags: flagDF}.build()), 1500)
-	f.Add(make6(), 1500)
+	f.Add([]byte(packettest.Spec{Payload: packettest.Pattern(30)}.Build()), 1500)
+	f.Add([]byte(packettest.Spec{Dst: "10.244.3.5", Payload: packettest.Pattern(600)}.Build()), 200)
+	f.Add([]byte(packettest.Spec{Dst: "10.244.99.5", Flags: packet.FlagDF}.Build()), 1500)
+	f.Add(packettest.IPv6(), 1500)
 	f.Fuzz(func(t *testing.T, b []byte, path int) {
 		cfg, q, c := fuzzLane(t)
 		for _, e := range testEntries() {
@@ -40,7 +42,7 @@ func FuzzEgress(f *testing.F) {
 			}
 		}
 		e := newEgress(cfg.Lanes[0], &cfg, newAnswerLimit(), newMeter())
-		q.Feed(b, repair(b))
+		q.Feed(b, packettest.Repair(b))
 		if _, err := e.step(); err != nil {
 			t.Fatal(err)
 		}
@@ -51,17 +53,17 @@ func FuzzEgress(f *testing.F) {
 			t.Errorf("2 packets, %d sent, %d drops", len(sent), n)
 		}
 		for _, d := range sent {
-			p, reason := parse(d.Payload)
-			if reason != Forwarded || !testLease.Contains(p.source()) {
-				t.Fatalf("sent %x: %s", d.Payload, reason)
+			p, err := packet.Parse(d.Payload)
+			if err != nil || !testLease.Contains(p.Source()) {
+				t.Fatalf("sent %x: %v", d.Payload, err)
 			}
-			if hop, ok := cfg.Table.Lookup(p.destination()); !ok || hop.Kind != Via || hop.Endpoint != d.Addr {
-				t.Fatalf("sent a packet for %s to %s", p.destination(), d.Addr)
+			if hop, ok := cfg.Table.Lookup(p.Destination()); !ok || hop.Kind != Via || hop.Endpoint != d.Addr {
+				t.Fatalf("sent a packet for %s to %s", p.Destination(), d.Addr)
 			}
 		}
 		for _, answer := range q.Written(1 << 20) {
-			if p, reason := parse(answer); reason != Forwarded || !testLease.Contains(p.destination()) {
-				t.Fatalf("answered %x: %s", answer, reason)
+			if p, err := packet.Parse(answer); err != nil || !testLease.Contains(p.Destination()) {
+				t.Fatalf("answered %x: %v", answer, err)
 			}
 		}
 	})
@@ -70,16 +72,16 @@ func FuzzEgress(f *testing.F) {
 // Whatever arrives, from whomever: what gets in is a whole packet from the
 // sender's lease to ours, and nothing is answered.
 func FuzzIngress(f *testing.F) {
-	good := []byte(spec{src: "10.244.2.5", dst: "10.244.1.5", payload: pattern(30)}.build())
-	f.Add(good, uint32(0xc0000202))                                                       // 192.0.2.2, a peer
-	f.Add(good, uint32(0xc6336401))                                                       // 198.51.100.1, a stranger
-	f.Add([]byte(spec{src: "10.244.3.5", dst: "10.244.1.5"}.build()), uint32(0xc0000202)) // another's lease
-	f.Add(pattern(1500), uint32(0xc0000202))
+	good := []byte(packettest.Spec{Src: "10.244.2.5", Dst: "10.244.1.5", Payload: packettest.Pattern(30)}.Build())
+	f.Add(good, uint32(0xc0000202))                                                                  // 192.0.2.2, a peer
+	f.Add(good, uint32(0xc6336401))                                                                  // 198.51.100.1, a stranger
+	f.Add([]byte(packettest.Spec{Src: "10.244.3.5", Dst: "10.244.1.5"}.Build()), uint32(0xc0000202)) // another's lease
+	f.Add(packettest.Pattern(1500), uint32(0xc0000202))
 	f.Fuzz(func(t *testing.T, b []byte, from uint32) {
 		cfg, q, c := fuzzLane(t)
 		sender := netip.AddrPortFrom(netip.AddrFrom4([4]byte{byte(from >> 24), byte(from >> 16), byte(from >> 8), byte(from)}), 8285)
 		g := newIngress(cfg.Lanes[0], &cfg, newAnswerLimit(), newMeter())
-		c.Deliver(encaptest.Datagram{Addr: sender, Payload: b}, encaptest.Datagram{Addr: sender, Payload: repair(b)})
+		c.Deliver(encaptest.Datagram{Addr: sender, Payload: b}, encaptest.Datagram{Addr: sender, Payload: packettest.Repair(b)})
 		if _, err := g.step(); err != nil {
 			t.Fatal(err)
 		}
@@ -93,12 +95,12 @@ func FuzzIngress(f *testing.F) {
 			t.Errorf("2 datagrams, %d written, %d drops", len(written), n)
 		}
 		for _, w := range written {
-			p, reason := parse(w)
-			if reason != Forwarded || len(w) > cfg.MTU || !testLease.Contains(p.destination()) {
-				t.Fatalf("let in %x: %s", w, reason)
+			p, err := packet.Parse(w)
+			if err != nil || len(w) > cfg.MTU || !testLease.Contains(p.Destination()) {
+				t.Fatalf("let in %x: %v", w, err)
 			}
-			if hop, ok := cfg.Table.Lookup(p.source()); !ok || hop.Endpoint.Addr() != sender.Addr() {
-				t.Fatalf("let in a packet of %s from %s", p.source(), sender)
+			if hop, ok := cfg.Table.Lookup(p.Source()); !ok || hop.Endpoint.Addr() != sender.Addr() {
+				t.Fatalf("let in a packet of %s from %s", p.Source(), sender)
 			}
 		}
 	})
@@ -107,13 +109,13 @@ func FuzzIngress(f *testing.F) {
 // Whatever a train is made of, and wherever it is cut: each of its datagrams is
 // written or counted, in trains as well as by itself, with the same outcome.
 func FuzzTrain(f *testing.F) {
-	good := []byte(spec{src: "10.244.2.5", dst: "10.244.1.5", payload: pattern(30)}.build())
-	other := []byte(spec{src: "10.244.3.5", dst: "10.244.1.5", payload: pattern(30)}.build())
+	good := []byte(packettest.Spec{Src: "10.244.2.5", Dst: "10.244.1.5", Payload: packettest.Pattern(30)}.Build())
+	other := []byte(packettest.Spec{Src: "10.244.3.5", Dst: "10.244.1.5", Payload: packettest.Pattern(30)}.Build())
 	f.Add(slices.Concat(good, good, good), uint16(len(good)))
 	f.Add(slices.Concat(good, other, good[:40]), uint16(len(good)))
 	f.Add(good, uint16(7))
 	f.Fuzz(func(t *testing.T, b []byte, size uint16) {
-		if len(b) > maxPacket || size == 0 || len(b)/int(size) > 200 {
+		if len(b) > packet.MaxLen || size == 0 || len(b)/int(size) > 200 {
 			return
 		}
 		sender := netip.AddrPortFrom(addrB, 8285)

@@ -1,13 +1,16 @@
 package route
 
-import "flanneld/encap"
+import (
+	"flanneld/encap"
+	"flanneld/internal/packet"
+)
 
 const (
 	// maxTrain is how many packets one message carries at most.
 	maxTrain = encap.MaxSegments
 
-	// headerRoom is the longest header that add is given: of IP and TCP.
-	headerRoom = maxHeader + 60
+	// headerRoom is the length of the longest header that add is given.
+	headerRoom = packet.MaxHeadersLen
 
 	// headerArena has room for the headers of four superpackets of the smallest
 	// segments that are common, and then some.
@@ -69,7 +72,7 @@ func newOutbox(size int) outbox {
 		trains:   make([]train, size),
 		segments: 1,
 		arena:    make([]byte, headerArena),
-		whole:    make([]byte, maxPacket),
+		whole:    make([]byte, packet.MaxLen),
 	}
 }
 
@@ -87,31 +90,31 @@ func (o *outbox) joins(n int) bool { return o.joined+n <= len(o.whole) }
 
 // join copies the pieces of a packet into one. joins must have reported that there
 // is room.
-func (o *outbox) join(header packet, payload []byte) packet {
+func (o *outbox) join(header packet.Packet, payload []byte) packet.Packet {
 	at := o.joined
 	o.joined += copy(o.whole[at:], header)
 	o.joined += copy(o.whole[o.joined:], payload)
-	return packet(o.whole[at:o.joined:o.joined])
+	return packet.Packet(o.whole[at:o.joined:o.joined])
 }
 
 // header is memory for the header of a packet that add will add.
 func (o *outbox) header() []byte { return o.arena[o.used : o.used+headerRoom] }
 
 // addPacket adds a whole packet. The outbox must not be full.
-func (o *outbox) addPacket(hop *NextHop, from exit, p packet) { o.add(hop, from, p, nil) }
+func (o *outbox) addPacket(hop *NextHop, from exit, p packet.Packet) { o.add(hop, from, p, nil) }
 
 // addPieces adds a packet in two pieces, whose header is in the memory that
 // header gave. The outbox must not be full.
-func (o *outbox) addPieces(hop *NextHop, from exit, header packet, payload []byte) {
+func (o *outbox) addPieces(hop *NextHop, from exit, header packet.Packet, payload []byte) {
 	o.used += len(header)
 	o.add(hop, from, header, payload)
 }
 
-func (o *outbox) add(hop *NextHop, from exit, header packet, payload []byte) {
+func (o *outbox) add(hop *NextHop, from exit, header packet.Packet, payload []byte) {
 	size := len(header) + len(payload)
-	i := o.find(hop, from, header.tos(), size)
+	i := o.find(hop, from, header.TOS(), size)
 	if i < 0 {
-		i = o.begin(hop, from, header.tos(), size)
+		i = o.begin(hop, from, header.TOS(), size)
 	}
 	t, m := &o.trains[i], &o.messages[i]
 	t.buffers[2*t.packets], t.buffers[2*t.packets+1] = header, payload
@@ -153,10 +156,10 @@ func (o *outbox) begin(hop *NextHop, from exit, tos byte, size int) int {
 
 // at returns the header and the payload of packet j of message i. whole says
 // that it is one piece: the header goes on with the payload.
-func (t *train) at(j int) (header packet, payload []byte, whole bool) {
-	header, payload = packet(t.buffers[2*j]), t.buffers[2*j+1]
+func (t *train) at(j int) (header packet.Packet, payload []byte, whole bool) {
+	header, payload = packet.Packet(t.buffers[2*j]), t.buffers[2*j+1]
 	if payload == nil {
-		return header, header.payload(), true
+		return header, header.Payload(), true
 	}
 	return header, payload, false
 }

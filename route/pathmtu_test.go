@@ -15,6 +15,8 @@ import (
 
 	"flanneld/encap"
 	"flanneld/encap/encaptest"
+	"flanneld/internal/packet"
+	"flanneld/internal/packet/packettest"
 	"flanneld/tun"
 	"flanneld/tun/tuntest"
 )
@@ -22,7 +24,7 @@ import (
 var addrB = netip.MustParseAddr("192.0.2.2")
 
 // payloads are the overlay packets of datagrams.
-func payloads(datagrams []encaptest.Datagram) (packets []packet) {
+func payloads(datagrams []encaptest.Datagram) (packets []packet.Packet) {
 	for _, d := range datagrams {
 		packets = append(packets, d.Payload)
 	}
@@ -34,7 +36,7 @@ func payloads(datagrams []encaptest.Datagram) (packets []packet) {
 func TestPacketThatIsTooLongIsCut(t *testing.T) {
 	n := start(t)
 	n.conn.SetPathMTU(addrB, 1000)
-	p := spec{id: 7, payload: pattern(1400)}.build()
+	p := packettest.Spec{ID: 7, Payload: packettest.Pattern(1400)}.Build()
 	for range 2 {
 		n.queue.Feed(p)
 		pieces := payloads(n.conn.Sent(2))
@@ -43,11 +45,11 @@ func TestPacketThatIsTooLongIsCut(t *testing.T) {
 				t.Errorf("a fragment of %d bytes", len(piece))
 			}
 		}
-		whole, err := reassemble(pieces)
+		whole, err := packettest.Reassemble(pieces)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := forwarded(p); string(whole) != string(want) {
+		if want := packettest.Forwarded(p); string(whole) != string(want) {
 			t.Errorf("got %x, want %x", []byte(whole), want)
 		}
 	}
@@ -62,19 +64,19 @@ func TestPacketThatIsTooLongIsCut(t *testing.T) {
 func TestPacketThatMustNotBeCutIsAnswered(t *testing.T) {
 	n := start(t)
 	n.conn.SetPathMTU(addrB, 1000)
-	p := spec{flags: flagDF, payload: pattern(1400)}.build()
+	p := packettest.Spec{Flags: packet.FlagDF, Payload: packettest.Pattern(1400)}.Build()
 	// The first finds out; its TTL has been taken off by then.
-	for i, about := range [][]byte{forwarded(p), p} {
+	for i, about := range [][]byte{packettest.Forwarded(p), p} {
 		n.queue.Feed(p)
-		answer, reason := parse(n.queue.Written(1)[0])
-		if reason != Forwarded {
-			t.Fatalf("the answer: %s", reason)
+		answer, err := packet.Parse(n.queue.Written(1)[0])
+		if err != nil {
+			t.Fatalf("the answer: %v", err)
 		}
-		icmp := answer.payload()
+		icmp := answer.Payload()
 		if icmp[0] != 3 || icmp[1] != 4 || binary.BigEndian.Uint16(icmp[6:]) != 972 {
-			t.Errorf("answer %d is %x; want type 3, code 4, MTU 972", i, icmp[:icmpHeader])
+			t.Errorf("answer %d is %x; want type 3, code 4, MTU 972", i, icmp[:packet.ICMPHeaderLen])
 		}
-		if quoted := icmp[icmpHeader:]; string(quoted) != string(about[:len(quoted)]) {
+		if quoted := icmp[packet.ICMPHeaderLen:]; string(quoted) != string(about[:len(quoted)]) {
 			t.Errorf("answer %d quotes %x", i, quoted)
 		}
 	}
@@ -91,7 +93,7 @@ func TestPeersDeviceMTUCounts(t *testing.T) {
 	if err := n.table.store([]Entry{via("10.244.2.0/24", small)}); err != nil {
 		t.Fatal(err)
 	}
-	n.queue.Feed(spec{payload: pattern(1000)}.build())
+	n.queue.Feed(packettest.Spec{Payload: packettest.Pattern(1000)}.Build())
 	for _, piece := range payloads(n.conn.Sent(2)) {
 		if len(piece) > 600 {
 			t.Errorf("a fragment of %d bytes, the peer takes 600", len(piece))
@@ -104,22 +106,22 @@ func TestPeersDeviceMTUCounts(t *testing.T) {
 // one outbox, whether the path is known to be narrow or found to be.
 func TestMoreFragmentsThanABatch(t *testing.T) {
 	n := start(t, func(c *Config) { c.MTU = 9000 })
-	n.conn.SetPathMTU(addrB, minMTU+28)
+	n.conn.SetPathMTU(addrB, packet.MinMTU+28)
 	var batch [][]byte
 	for id := range batchSize {
-		batch = append(batch, spec{id: uint16(id), payload: pattern(8000)}.build())
+		batch = append(batch, packettest.Spec{ID: uint16(id), Payload: packettest.Pattern(8000)}.Build())
 	}
 	const pieces = 8000/48 + 1 // 68 - 20 bytes each
 	for range 2 {
 		n.queue.Feed(batch...)
-		byID := make(map[uint16][]packet)
+		byID := make(map[uint16][]packet.Packet)
 		for _, piece := range payloads(n.conn.Sent(pieces * batchSize)) {
 			id := binary.BigEndian.Uint16(piece[4:])
 			byID[id] = append(byID[id], piece)
 		}
 		for id, p := range batch {
-			whole, err := reassemble(byID[uint16(id)])
-			if err != nil || string(whole) != string(forwarded(p)) {
+			whole, err := packettest.Reassemble(byID[uint16(id)])
+			if err != nil || string(whole) != string(packettest.Forwarded(p)) {
 				t.Fatalf("packet %d: %v", id, err)
 			}
 		}
@@ -144,11 +146,11 @@ func TestNoPacketIsLostUnseen(t *testing.T) {
 			c.SetPathMTU(addrB, rapid.IntRange(60, 2100).Draw(t, "path MTU"))
 			var batch [][]byte
 			for range rapid.IntRange(1, 10).Draw(t, "packets") {
-				p := spec{id: uint16(fed), payload: pattern(rapid.IntRange(0, 1900).Draw(t, "payload"))}
+				p := packettest.Spec{ID: uint16(fed), Payload: packettest.Pattern(rapid.IntRange(0, 1900).Draw(t, "payload"))}
 				if rapid.Bool().Draw(t, "DF") {
-					p.flags = flagDF
+					p.Flags = packet.FlagDF
 				}
-				batch = append(batch, p.build())
+				batch = append(batch, p.Build())
 				fed++
 			}
 			q.Feed(batch...)
@@ -156,19 +158,19 @@ func TestNoPacketIsLostUnseen(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, p := range batch {
-				want[string(forwarded(p))]++
+				want[string(packettest.Forwarded(p))]++
 			}
 		}
 		q.Close()
 		c.Close()
-		byID := map[uint16][]packet{}
+		byID := map[uint16][]packet.Packet{}
 		for _, piece := range payloads(c.Sent(1 << 20)) {
 			id := binary.BigEndian.Uint16(piece[4:])
 			byID[id] = append(byID[id], slices.Clone(piece))
 		}
 		arrived := 0
 		for id, pieces := range byID {
-			whole, err := reassemble(pieces)
+			whole, err := packettest.Reassemble(pieces)
 			if err != nil {
 				continue // a piece was dropped, and must be counted
 			}
@@ -198,7 +200,7 @@ func TestAnswersBeyondTheLimitAreCounted(t *testing.T) {
 	n := start(t)
 	const packets = answerBurst + 50
 	for range packets {
-		n.queue.Feed(spec{dst: "10.244.99.1"}.build())
+		n.queue.Feed(packettest.Spec{Dst: "10.244.99.1"}.Build())
 	}
 	stats := n.finish(t)
 	if drops := stats.Egress.drops(); drops[NoRoute] != packets {
@@ -215,7 +217,7 @@ func TestWhatTheKernelRefusesIsCounted(t *testing.T) {
 		// The path MTU does not explain that it is too long.
 		c := encaptest.NewConnFunc(func(*encap.Message) error { return err })
 		n := start(t, func(cfg *Config) { cfg.Lanes[0].Conn = c })
-		n.queue.Feed(spec{}.build())
+		n.queue.Feed(packettest.Spec{}.Build())
 		stats := n.finish(t)
 		if !stats.Egress.only(want) || stats.Egress.Packets != 0 {
 			t.Errorf("%v: drops %v, want %s", err, stats.Egress.drops(), want)
@@ -227,7 +229,7 @@ func TestWhatTheKernelRefusesIsCounted(t *testing.T) {
 	for err, want := range map[error]Reason{errRefused: WriteFailed, tun.ErrDeviceDown: DeviceDown} {
 		q := tuntest.NewQueueFunc(func([]byte) error { return err })
 		n := start(t, func(cfg *Config) { cfg.Lanes[0].Queue = q })
-		n.conn.Deliver(encaptest.Datagram{Addr: netip.AddrPortFrom(addrB, 1), Payload: spec{src: "10.244.2.1", dst: "10.244.1.1"}.build()})
+		n.conn.Deliver(encaptest.Datagram{Addr: netip.AddrPortFrom(addrB, 1), Payload: packettest.Spec{Src: "10.244.2.1", Dst: "10.244.1.1"}.Build()})
 		n.conn.Fail(errDone)
 		<-n.ended
 		if stats := n.Stats(); !stats.Ingress.only(want) || stats.Ingress.Packets != 0 {
@@ -239,7 +241,7 @@ func TestWhatTheKernelRefusesIsCounted(t *testing.T) {
 func TestDeletedDeviceEndsIngress(t *testing.T) {
 	q := tuntest.NewQueueFunc(func([]byte) error { return tun.ErrDeviceGone })
 	n := start(t, func(cfg *Config) { cfg.Lanes[0].Queue = q })
-	n.conn.Deliver(encaptest.Datagram{Addr: netip.AddrPortFrom(addrB, 1), Payload: spec{src: "10.244.2.1", dst: "10.244.1.1"}.build()})
+	n.conn.Deliver(encaptest.Datagram{Addr: netip.AddrPortFrom(addrB, 1), Payload: packettest.Spec{Src: "10.244.2.1", Dst: "10.244.1.1"}.Build()})
 	if err := <-n.ended; !errors.Is(err, tun.ErrDeviceGone) {
 		t.Errorf("Run: %v, want %v", err, tun.ErrDeviceGone)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"flanneld/encap"
+	"flanneld/internal/packet"
 )
 
 // pathMTULifetime is how long a learned path MTU is believed, as in Linux
@@ -95,9 +96,9 @@ func (p *Peer) Limit() int { return p.limit(time.Now()) }
 // limit is the length of the longest overlay packet to send to the peer: what
 // the path takes, and what the peer's device takes, as far as either is known.
 func (p *Peer) limit(now time.Time) int {
-	limit := maxPacket
+	limit := packet.MaxLen
 	if mtu := int(p.mtu.Load()); mtu != 0 {
-		limit = max(mtu, minMTU)
+		limit = max(mtu, packet.MinMTU)
 	}
 	if path := p.path.Load(); path != nil && now.Before(path.until) {
 		limit = min(limit, path.packet)
@@ -107,8 +108,8 @@ func (p *Peer) limit(now time.Time) int {
 
 // learnPathMTU remembers the path MTU to the peer, outer headers included, and
 // reports whether that is news.
-func (p *Peer) learnPathMTU(mtu int, now time.Time) (packet int, changed bool) {
-	packet = max(mtu-p.Overhead(), minMTU)
-	old := p.path.Swap(&pathMTU{packet: packet, until: now.Add(pathMTULifetime)})
-	return packet, old == nil || old.packet != packet
+func (p *Peer) learnPathMTU(mtu int, now time.Time) (longest int, changed bool) {
+	longest = max(mtu-p.Overhead(), packet.MinMTU)
+	old := p.path.Swap(&pathMTU{packet: longest, until: now.Add(pathMTULifetime)})
+	return longest, old == nil || old.packet != longest
 }

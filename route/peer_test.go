@@ -5,16 +5,18 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"flanneld/internal/packet"
 )
 
 func TestPathMTUIsForgottenInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := testPeer("b", "192.0.2.2:8285")
-		if got := p.limit(time.Now()); got != maxPacket || p.PathMTU() != 0 {
+		if got := p.limit(time.Now()); got != packet.MaxLen || p.PathMTU() != 0 {
 			t.Errorf("limit %d, path MTU %d before anything is known", got, p.PathMTU())
 		}
-		if packet, changed := p.learnPathMTU(1400, time.Now()); packet != 1372 || !changed {
-			t.Errorf("learned %d, news %v; want 1372, true", packet, changed)
+		if longest, changed := p.learnPathMTU(1400, time.Now()); longest != 1372 || !changed {
+			t.Errorf("learned %d, news %v; want 1372, true", longest, changed)
 		}
 		if _, changed := p.learnPathMTU(1400, time.Now()); changed {
 			t.Error("the same again is news")
@@ -24,7 +26,7 @@ func TestPathMTUIsForgottenInTime(t *testing.T) {
 			t.Errorf("limit %d, path MTU %d; want 1372", got, p.PathMTU())
 		}
 		time.Sleep(1)
-		if got := p.limit(time.Now()); got != maxPacket || p.PathMTU() != 0 {
+		if got := p.limit(time.Now()); got != packet.MaxLen || p.PathMTU() != 0 {
 			t.Errorf("limit %d, path MTU %d after its time", got, p.PathMTU())
 		}
 	})
@@ -45,14 +47,14 @@ func TestPathMTUBelongsToTheAddress(t *testing.T) {
 
 func TestLimitIsTheSmallest(t *testing.T) {
 	for _, test := range []struct{ device, path, want int }{
-		{0, 0, maxPacket},
+		{0, 0, packet.MaxLen},
 		{1472, 0, 1472},
 		{1472, 1400, 1372},
 		{1300, 1400, 1300},
 		{0, 1400, 1372},
-		{0, 20, minMTU}, // never less than any host must take
-		{1, 0, minMTU},
-		{-5, 0, maxPacket},
+		{0, 20, packet.MinMTU}, // never less than any host must take
+		{1, 0, packet.MinMTU},
+		{-5, 0, packet.MaxLen},
 	} {
 		p := NewPeer("b", netip.MustParseAddrPort("192.0.2.2:8285"), test.device)
 		now := time.Now()

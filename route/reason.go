@@ -1,5 +1,7 @@
 package route
 
+import "flanneld/internal/packet"
+
 // Reason says why a packet was dropped. Every dropped packet is counted under
 // exactly one.
 type Reason uint8
@@ -30,6 +32,21 @@ const (
 	WriteFailed                      // ingress: the kernel refused the packet
 	reasonCount
 )
+
+// reasonOf is the reason for an error of packet.Parse.
+func reasonOf(err error) Reason {
+	switch err {
+	case packet.ErrShort:
+		return TooShort
+	case packet.ErrIPv6:
+		return IPv6
+	case packet.ErrVersion:
+		return NotIP
+	case packet.ErrChecksum:
+		return BadChecksum
+	}
+	return BadLength
+}
 
 // egressReasons and ingressReasons are what Stats lists, in this order.
 var (

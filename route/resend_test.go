@@ -11,6 +11,8 @@ import (
 
 	"flanneld/encap"
 	"flanneld/encap/encaptest"
+	"flanneld/internal/packet"
+	"flanneld/internal/packet/packettest"
 	"flanneld/tun"
 	"flanneld/tun/tuntest"
 )
@@ -80,13 +82,13 @@ var resendPeers = []struct {
 
 // sentPacket is a packet that was given to egress: what is to arrive, and where.
 type sentPacket struct {
-	whole packet
+	whole packet.Packet
 	to    netip.Addr
 }
 
 // drawn is n bytes that no other packet of the test has.
 func drawn(n int, seed uint16) []byte {
-	b := pattern(n)
+	b := packettest.Pattern(n)
 	for i := range b {
 		b[i] ^= byte(seed>>(i&1*8)) * 31
 	}
@@ -98,14 +100,14 @@ func drawn(n int, seed uint16) []byte {
 func drawBatch(t *rapid.T, q *tuntest.Queue, sent map[uint16]sentPacket, id uint16) uint16 {
 	for range rapid.IntRange(1, 6).Draw(t, "packets") {
 		peer := rapid.SampledFrom(resendPeers).Draw(t, "peer")
-		flags := rapid.SampledFrom([]uint16{0, 0, 0, flagDF}).Draw(t, "flags")
+		flags := rapid.SampledFrom([]uint16{0, 0, 0, packet.FlagDF}).Draw(t, "flags")
 		s := tcpSpec(peer.inner, flags, drawn(rapid.IntRange(0, 6000).Draw(t, "payload"), id))
-		s.id = id
+		s.ID = id
 		if rapid.Bool().Draw(t, "options") {
-			s.options = drawOptions(t)
+			s.Options = packettest.Options(t)
 		}
-		p := s.build()
-		segments := [][]byte{forwarded(p)}
+		p := s.Build()
+		segments := [][]byte{packettest.Forwarded(p)}
 		if size := rapid.IntRange(0, 2000).Draw(t, "segment size"); size > 200 {
 			segments = resendSegments(p, size)
 			q.FeedSuperpacket(p, size)
@@ -121,8 +123,8 @@ func drawBatch(t *rapid.T, q *tuntest.Queue, sent map[uint16]sentPacket, id uint
 }
 
 // resendSegments are a superpacket's segments one hop on.
-func resendSegments(p packet, size int) (all [][]byte) {
-	s, _ := tun.NewSegmenter(tun.Packet{Data: forwarded(p), SegmentSize: size})
+func resendSegments(p packet.Packet, size int) (all [][]byte) {
+	s, _ := tun.NewSegmenter(tun.Packet{Data: packettest.Forwarded(p), SegmentSize: size})
 	for {
 		header, payload, ok := s.Next(make([]byte, 120))
 		if !ok {
@@ -135,18 +137,18 @@ func resendSegments(p packet, size int) (all [][]byte) {
 // piece checks that a datagram is a part of the packet that its ID says, on its
 // way to that packet's peer. It returns how many bytes of payload it brings.
 func (s sentPacket) piece(t *rapid.T, d encaptest.Datagram) int {
-	p, reason := parse(d.Payload)
-	if reason != Forwarded || d.Addr.Addr() != s.to {
-		t.Fatalf("to %s, not %s: %s", d.Addr, s.to, reason)
+	p, err := packet.Parse(d.Payload)
+	if err != nil || d.Addr.Addr() != s.to {
+		t.Fatalf("to %s, not %s: %v", d.Addr, s.to, err)
 	}
-	whole, at := s.whole.payload(), int(p.flags()&offsetMask)*8
-	if end := at + len(p.payload()); end > len(whole) || !bytes.Equal(p.payload(), whole[at:end]) {
+	whole, at := s.whole.Payload(), int(p.Flags()&packet.OffsetMask)*8
+	if end := at + len(p.Payload()); end > len(whole) || !bytes.Equal(p.Payload(), whole[at:end]) {
 		t.Fatalf("bytes from %d on of packet %d are another's", at, binary.BigEndian.Uint16(p[4:]))
 	}
-	if p.flags()&(flagMF|offsetMask) == 0 && !bytes.Equal(p, s.whole) {
-		t.Fatalf("packet %d arrived as %x", binary.BigEndian.Uint16(p[4:]), []byte(p[:minHeader]))
+	if p.Flags()&(packet.FlagMF|packet.OffsetMask) == 0 && !bytes.Equal(p, s.whole) {
+		t.Fatalf("packet %d arrived as %x", binary.BigEndian.Uint16(p[4:]), []byte(p[:packet.HeaderLen]))
 	}
-	return len(p.payload())
+	return len(p.Payload())
 }
 
 // Paths become narrower within a batch, several of them, once or more often.
@@ -170,7 +172,7 @@ func TestWhatIsSentAgainIsWhatWasSent(t *testing.T) {
 			for range rapid.IntRange(0, 5).Draw(t, "changes") {
 				c.changes = append(c.changes, pathChange{
 					to:  rapid.SampledFrom(resendPeers).Draw(t, "path").outer,
-					mtu: rapid.IntRange(minMTU+28, 2100).Draw(t, "path MTU"),
+					mtu: rapid.IntRange(packet.MinMTU+28, 2100).Draw(t, "path MTU"),
 				})
 			}
 			id = drawBatch(t, q, sent, id)
@@ -186,7 +188,7 @@ func TestWhatIsSentAgainIsWhatWasSent(t *testing.T) {
 		}
 		missing := 0
 		for id, s := range sent {
-			switch n := len(s.whole.payload()); {
+			switch n := len(s.whole.Payload()); {
 			case arrived[id] > n:
 				t.Fatalf("%d of %d bytes of packet %d arrived", arrived[id], n, id)
 			case arrived[id] < n:

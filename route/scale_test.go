@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"flanneld/internal/packet/packettest"
 )
 
 // What a large table and a restless one cost the loops.
@@ -71,7 +73,7 @@ func batchesTo(entries []Entry, flows int) [][][]byte {
 			continue
 		}
 		to := entries[random.IntN(len(entries))].Prefix.Addr()
-		packets[i] = spec{dst: to.String(), ttl: 255, payload: pattern(44)}.build()
+		packets[i] = packettest.Spec{Dst: to.String(), TTL: 255, Payload: packettest.Pattern(44)}.Build()
 	}
 	var batches [][][]byte
 	for ; len(packets) > 0; packets = packets[egressBatch:] {

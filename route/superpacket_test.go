@@ -11,23 +11,25 @@ import (
 
 	"flanneld/encap"
 	"flanneld/encap/encaptest"
+	"flanneld/internal/packet"
+	"flanneld/internal/packet/packettest"
 	"flanneld/tun"
 	"flanneld/tun/tuntest"
 )
 
 // tcpSpec is a packet with a TCP header in front of the payload.
-func tcpSpec(dst string, flags uint16, payload []byte) spec {
+func tcpSpec(dst string, flags uint16, payload []byte) packettest.Spec {
 	header := make([]byte, 20, 20+len(payload))
 	binary.BigEndian.PutUint16(header, 1000)
 	binary.BigEndian.PutUint16(header[2:], 80)
 	header[12], header[13] = 5<<4, 0x18 // ACK, PSH
-	return spec{dst: dst, protocol: 6, id: 100, flags: flags, payload: append(header, payload...)}
+	return packettest.Spec{Dst: dst, Protocol: 6, ID: 100, Flags: flags, Payload: append(header, payload...)}
 }
 
 // segmentsOf is what becomes of a superpacket on its way through a router.
-func segmentsOf(t *testing.T, p packet, size int) (packets [][]byte) {
+func segmentsOf(t *testing.T, p packet.Packet, size int) (packets [][]byte) {
 	t.Helper()
-	s, ok := tun.NewSegmenter(tun.Packet{Data: forwarded(p), SegmentSize: size})
+	s, ok := tun.NewSegmenter(tun.Packet{Data: packettest.Forwarded(p), SegmentSize: size})
 	if !ok {
 		t.Fatal("not a superpacket")
 	}
@@ -51,7 +53,7 @@ func TestSuperpacketBecomesDatagrams(t *testing.T) {
 	for _, segments := range []int{1, 64} { // a train may have
 		n := start(t)
 		n.conn.SetMaxSegments(segments)
-		p := tcpSpec("10.244.2.5", flagDF, pattern(45*1420)).build()
+		p := tcpSpec("10.244.2.5", packet.FlagDF, packettest.Pattern(45*1420)).Build()
 		want := segmentsOf(t, p, 1420)
 		n.queue.FeedSuperpacket(p, 1420)
 		got := n.conn.Sent(len(want))
@@ -75,7 +77,7 @@ func TestTrainsGoOnBeyondSuperpackets(t *testing.T) {
 	c.SetMaxSegments(64)
 	e.conn = c
 	for range 3 {
-		q.FeedSuperpacket(tcpSpec("10.244.2.5", flagDF, pattern(45*1420)).build(), 1420)
+		q.FeedSuperpacket(tcpSpec("10.244.2.5", packet.FlagDF, packettest.Pattern(45*1420)).Build(), 1420)
 	}
 	if _, err := e.step(); err != nil {
 		t.Fatal(err)
@@ -93,9 +95,9 @@ func TestSmallPacketsOfAllFlowsFormTrains(t *testing.T) {
 	var want [2][]encaptest.Datagram
 	for i := range 100 {
 		dst := []string{"10.244.2.5", "10.244.3.5"}[i%2]
-		p := spec{src: "10.244.1." + string(rune('1'+i%7)), dst: dst, id: uint16(i), payload: pattern(36)}.build()
+		p := packettest.Spec{Src: "10.244.1." + string(rune('1'+i%7)), Dst: dst, ID: uint16(i), Payload: packettest.Pattern(36)}.Build()
 		q.Feed(p)
-		want[i%2] = append(want[i%2], encaptest.Datagram{Payload: forwarded(p)})
+		want[i%2] = append(want[i%2], encaptest.Datagram{Payload: packettest.Forwarded(p)})
 	}
 	if _, err := e.step(); err != nil {
 		t.Fatal(err)
@@ -121,19 +123,23 @@ func TestSmallPacketsOfAllFlowsFormTrains(t *testing.T) {
 // answered once.
 func TestSuperpacketsThatCannotGo(t *testing.T) {
 	for name, test := range map[string]struct {
-		spec   spec
+		spec   packettest.Spec
 		drop   Reason
 		answer icmpError
 	}{
-		"no route":  {tcpSpec("10.244.99.5", flagDF, pattern(4000)), NoRoute, icmpError{3, 0}},
-		"dead peer": {tcpSpec("10.244.4.5", flagDF, pattern(4000)), PeerUnreachable, icmpError{3, 1}},
-		"foreign":   {func() spec { s := tcpSpec("", flagDF, pattern(4000)); s.src = "10.9.9.9"; return s }(), ForeignSource, icmpError{}},
-		"TTL":       {func() spec { s := tcpSpec("", flagDF, pattern(4000)); s.ttl = 1; return s }(), TTLExpired, icmpError{11, 0}},
-		"ICMP":      {spec{protocol: 1, payload: pattern(4000)}, BadLength, icmpError{}},
+		"no route":  {tcpSpec("10.244.99.5", packet.FlagDF, packettest.Pattern(4000)), NoRoute, icmpError{3, 0}},
+		"dead peer": {tcpSpec("10.244.4.5", packet.FlagDF, packettest.Pattern(4000)), PeerUnreachable, icmpError{3, 1}},
+		"foreign": {func() packettest.Spec {
+			s := tcpSpec("", packet.FlagDF, packettest.Pattern(4000))
+			s.Src = "10.9.9.9"
+			return s
+		}(), ForeignSource, icmpError{}},
+		"TTL":  {func() packettest.Spec { s := tcpSpec("", packet.FlagDF, packettest.Pattern(4000)); s.TTL = 1; return s }(), TTLExpired, icmpError{11, 0}},
+		"ICMP": {packettest.Spec{Protocol: 1, Payload: packettest.Pattern(4000)}, BadLength, icmpError{}},
 	} {
 		n := start(t)
 		n.conn.SetMaxSegments(64)
-		n.queue.FeedSuperpacket(test.spec.build(), 1000)
+		n.queue.FeedSuperpacket(test.spec.Build(), 1000)
 		stats := n.finish(t)
 		want := uint64(4)
 		if test.drop == BadLength {
@@ -157,22 +163,22 @@ func TestSuperpacketsThatCannotGo(t *testing.T) {
 // A path too narrow for the segments, known or found out, with DF and without.
 func TestSuperpacketsOnNarrowPaths(t *testing.T) {
 	for _, segments := range []int{1, 64} {
-		for _, flags := range []uint16{flagDF, 0} {
+		for _, flags := range []uint16{packet.FlagDF, 0} {
 			n := start(t)
 			n.conn.SetMaxSegments(segments)
 			n.conn.SetPathMTU(addrB, 1000)
-			p := tcpSpec("10.244.2.5", flags, pattern(6900)).build()
+			p := tcpSpec("10.244.2.5", flags, packettest.Pattern(6900)).Build()
 			want := segmentsOf(t, p, 1400)
 			for range 2 {
 				n.queue.FeedSuperpacket(p, 1400)
-				if flags == flagDF {
-					answer := packet(n.queue.Written(1)[0]).payload()
+				if flags == packet.FlagDF {
+					answer := packet.Packet(n.queue.Written(1)[0]).Payload()
 					if answer[0] != 3 || answer[1] != 4 || binary.BigEndian.Uint16(answer[6:]) != 972 {
-						t.Errorf("answer %x; want type 3, code 4, MTU 972", answer[:icmpHeader])
+						t.Errorf("answer %x; want type 3, code 4, MTU 972", answer[:packet.ICMPHeaderLen])
 					}
 					continue
 				}
-				byID := map[uint16][]packet{}
+				byID := map[uint16][]packet.Packet{}
 				for _, piece := range payloads(n.conn.Sent(2 * len(want))) {
 					if len(piece) > 972 {
 						t.Errorf("a fragment of %d bytes", len(piece))
@@ -181,7 +187,7 @@ func TestSuperpacketsOnNarrowPaths(t *testing.T) {
 					byID[id] = append(byID[id], piece)
 				}
 				for i, w := range want {
-					if whole, err := reassemble(byID[100+uint16(i)]); err != nil || !bytes.Equal(whole, w) {
+					if whole, err := packettest.Reassemble(byID[100+uint16(i)]); err != nil || !bytes.Equal(whole, w) {
 						t.Errorf("trains of %d: segment %d did not arrive: %v", segments, i, err)
 					}
 				}
@@ -198,12 +204,12 @@ func TestSuperpacketsOnNarrowPaths(t *testing.T) {
 // must not enter is dropped alone.
 func TestTrainsAreAdmittedPacketByPacket(t *testing.T) {
 	for _, o := range []tun.Offloads{{}, {Checksum: true, TCP: true, UDP: true}} {
-		super := tcpSpec("10.244.1.5", flagDF, pattern(14000))
-		super.src, super.dst, super.ttl = "10.244.2.5", "10.244.1.5", 65
-		good := segmentsOf(t, super.build(), 1400)
-		foreign := slices.Clone(packet(good[3]))
+		super := tcpSpec("10.244.1.5", packet.FlagDF, packettest.Pattern(14000))
+		super.Src, super.Dst, super.TTL = "10.244.2.5", "10.244.1.5", 65
+		good := segmentsOf(t, super.Build(), 1400)
+		foreign := slices.Clone(packet.Packet(good[3]))
 		copy(foreign[12:], []byte{10, 244, 3, 5})
-		foreign.seal()
+		foreign.SetChecksum()
 		arriving := slices.Clone(good)
 		arriving[3] = foreign
 		n := start(t)
@@ -249,7 +255,7 @@ func TestSuperpacketsAcrossTwoNodes(t *testing.T) {
 		var want [][]byte
 		for range rapid.IntRange(1, 4).Draw(rt, "superpackets") {
 			size := rapid.IntRange(1, 1400).Draw(rt, "segment size")
-			p := tcpSpec("10.244.2.5", 0, pattern(rapid.IntRange(0, min(60000, 100*size)).Draw(rt, "payload"))).build()
+			p := tcpSpec("10.244.2.5", 0, packettest.Pattern(rapid.IntRange(0, min(60000, 100*size)).Draw(rt, "payload"))).Build()
 			a.FeedSuperpacket(p, size)
 			want = append(want, segmentsOf(t, p, size)...)
 		}
@@ -288,7 +294,7 @@ func TestTrainThatLosesSome(t *testing.T) {
 	n := start(t, func(cfg *Config) { cfg.Lanes[0].Conn = c })
 	c.SetMaxSegments(64)
 	for range 5 {
-		n.queue.Feed(spec{payload: pattern(100)}.build())
+		n.queue.Feed(packettest.Spec{Payload: packettest.Pattern(100)}.Build())
 	}
 	stats := n.finish(t)
 	if drops := stats.Egress.drops(); stats.Egress.Packets+drops[SendFailed] != 5 {

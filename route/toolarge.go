@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"flanneld/encap"
+	"flanneld/internal/packet"
 )
 
 // notice is how the ingress of a lane tells a peer's container about a packet
@@ -28,8 +29,8 @@ func newNotice(cfg *Config, limit *answerLimit) notice {
 // container an ICMP message (RFC 1191) through that peer. It does nothing for a
 // packet that the peer does not vouch for.
 func (g *ingress) tooLarge(datagram []byte, outer netip.Addr) {
-	p, reason := parse(datagram)
-	if reason != Forwarded {
+	p, err := packet.Parse(datagram)
+	if err != nil {
 		return
 	}
 	hop, reason := g.vouch(p, outer)
@@ -41,8 +42,8 @@ func (g *ingress) tooLarge(datagram []byte, outer netip.Addr) {
 		g.notice.log.Warn("a peer sends packets that this device does not take: give both the same MTU",
 			"peer", hop.Peer.Name(), "packet", len(p), "mtu", g.mtu)
 	}
-	broadcast := hop.Prefix.Bits() < 31 && p.source() == lastAddr(hop.Prefix)
-	if broadcast || !p.dontFragment() || !g.notice.answerer.mayAnswer(p) {
+	broadcast := hop.Prefix.Bits() < 31 && p.Source() == lastAddr(hop.Prefix)
+	if broadcast || !p.DontFragment() || !g.notice.answerer.mayAnswer(p) {
 		return
 	}
 	if !g.notice.limit.allow(TooLarge, g.now) {
@@ -58,10 +59,10 @@ func (g *ingress) tooLarge(datagram []byte, outer netip.Addr) {
 
 // send sends the message to a packet's peer, and reports whether the kernel took
 // it.
-func (n *notice) send(conn Conn, about packet, hop *NextHop, mtu int) bool {
+func (n *notice) send(conn Conn, about packet.Packet, hop *NextHop, mtu int) bool {
 	answer := n.answerer.answer(about, answers[NeedsFragmentation], mtu)
 	n.buffer[0] = answer
-	n.message[0] = encap.Message{Addr: hop.Endpoint, Buffers: n.buffer[:], Express: true, TOS: answer.tos()}
+	n.message[0] = encap.Message{Addr: hop.Endpoint, Buffers: n.buffer[:], Express: true, TOS: answer.TOS()}
 	_, err := conn.Send(n.message[:])
 	return err == nil && n.message[0].Err == nil
 }

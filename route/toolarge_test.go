@@ -9,17 +9,19 @@ import (
 	"testing"
 
 	"flanneld/encap/encaptest"
+	"flanneld/internal/packet"
+	"flanneld/internal/packet/packettest"
 )
 
 // The sender of a packet that is larger than the device takes learns so, through
 // its own node, where it asked not to be fragmented. Nothing else is sent.
 func TestSenderOfATooLargePacketIsTold(t *testing.T) {
-	large := func(change func(*spec)) []byte {
-		s := spec{src: "10.244.2.5", dst: "10.244.1.5", flags: flagDF, payload: pattern(1453)}
+	large := func(change func(*packettest.Spec)) []byte {
+		s := packettest.Spec{Src: "10.244.2.5", Dst: "10.244.1.5", Flags: packet.FlagDF, Payload: packettest.Pattern(1453)}
 		if change != nil {
 			change(&s)
 		}
-		return s.build()
+		return s.Build()
 	}
 	for _, test := range []struct {
 		name   string
@@ -29,14 +31,14 @@ func TestSenderOfATooLargePacketIsTold(t *testing.T) {
 	}{
 		{"from a peer", "192.0.2.2:8285", large(nil), true},
 		{"from another port of the peer", "192.0.2.2:40000", large(nil), true},
-		{"from a peer thought dead", "192.0.2.4:8285", large(func(s *spec) { s.src = "10.244.4.5" }), true},
-		{"may be fragmented", "192.0.2.2:8285", large(func(s *spec) { s.flags = 0 }), false},
+		{"from a peer thought dead", "192.0.2.4:8285", large(func(s *packettest.Spec) { s.Src = "10.244.4.5" }), true},
+		{"may be fragmented", "192.0.2.2:8285", large(func(s *packettest.Spec) { s.Flags = 0 }), false},
 		{"from a stranger", "198.51.100.1:8285", large(nil), false},
 		{"with another's source", "192.0.2.3:8285", large(nil), false},
-		{"to another's lease", "192.0.2.2:8285", large(func(s *spec) { s.dst = "10.244.3.5" }), false},
-		{"from a broadcast address", "192.0.2.2:8285", large(func(s *spec) { s.src = "10.244.2.255" }), false},
-		{"a later fragment", "192.0.2.2:8285", large(func(s *spec) { s.flags = flagDF | 100 }), false},
-		{"an ICMP error", "192.0.2.2:8285", large(func(s *spec) { s.protocol, s.payload[0] = protocolICMP, 3 }), false},
+		{"to another's lease", "192.0.2.2:8285", large(func(s *packettest.Spec) { s.Dst = "10.244.3.5" }), false},
+		{"from a broadcast address", "192.0.2.2:8285", large(func(s *packettest.Spec) { s.Src = "10.244.2.255" }), false},
+		{"a later fragment", "192.0.2.2:8285", large(func(s *packettest.Spec) { s.Flags = packet.FlagDF | 100 }), false},
+		{"an ICMP error", "192.0.2.2:8285", large(func(s *packettest.Spec) { s.Protocol, s.Payload[0] = packet.ICMP, 3 }), false},
 		{"header checksum wrong", "192.0.2.2:8285", flip(large(nil), 10), false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -60,25 +62,25 @@ func TestSenderOfATooLargePacketIsTold(t *testing.T) {
 }
 
 // checkNotice checks the ICMP message about a packet and where it went.
-func checkNotice(t *testing.T, d encaptest.Datagram, about packet) {
+func checkNotice(t *testing.T, d encaptest.Datagram, about packet.Packet) {
 	t.Helper()
-	p, reason := parse(d.Payload)
-	if reason != Forwarded {
-		t.Fatalf("the notice: %s", reason)
+	p, err := packet.Parse(d.Payload)
+	if err != nil {
+		t.Fatalf("the notice: %v", err)
 	}
 	hop := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, about[14]}), 8285)
-	if d.Addr != hop || p.destination() != about.source() || !testLease.Contains(p.source()) {
-		t.Errorf("from %s to %s by %s", p.source(), p.destination(), d.Addr)
+	if d.Addr != hop || p.Destination() != about.Source() || !testLease.Contains(p.Source()) {
+		t.Errorf("from %s to %s by %s", p.Source(), p.Destination(), d.Addr)
 	}
-	icmp := p.payload()
-	if icmp[0] != 3 || icmp[1] != 4 || binary.BigEndian.Uint16(icmp[6:]) != 1472 || slowChecksum(icmp) != 0 {
-		t.Errorf("message %x, want type 3, code 4, MTU 1472", icmp[:icmpHeader])
+	icmp := p.Payload()
+	if icmp[0] != 3 || icmp[1] != 4 || binary.BigEndian.Uint16(icmp[6:]) != 1472 || packettest.SlowChecksum(icmp) != 0 {
+		t.Errorf("message %x, want type 3, code 4, MTU 1472", icmp[:packet.ICMPHeaderLen])
 	}
 }
 
 func TestNoticesAreLimited(t *testing.T) {
 	n := start(t)
-	p := spec{src: "10.244.2.5", dst: "10.244.1.5", flags: flagDF, payload: pattern(1453)}.build()
+	p := packettest.Spec{Src: "10.244.2.5", Dst: "10.244.1.5", Flags: packet.FlagDF, Payload: packettest.Pattern(1453)}.Build()
 	const packets = answerBurst + 50
 	for range packets {
 		n.conn.Deliver(encaptest.Datagram{Addr: netip.MustParseAddrPort("192.0.2.2:8285"), Payload: p})
@@ -98,7 +100,7 @@ func TestPeersWithTooLargePacketsAreLogged(t *testing.T) {
 		{"192.0.2.2:8285", "10.244.2.5"}, {"192.0.2.2:8285", "10.244.2.6"},
 		{"198.51.100.1:8285", "10.244.2.5"}, {"192.0.2.3:9000", "10.244.3.5"},
 	} {
-		p := spec{src: from.source, dst: "10.244.1.5", payload: pattern(1453)}.build()
+		p := packettest.Spec{Src: from.source, Dst: "10.244.1.5", Payload: packettest.Pattern(1453)}.Build()
 		for range 3 {
 			n.conn.Deliver(encaptest.Datagram{Addr: netip.MustParseAddrPort(from.sender), Payload: p})
 		}

@@ -36,8 +36,15 @@ type law struct {
 }
 
 var laws = []law{{
+	why: "packet is the ground floor: one IP packet, pure, so that it can be tested on any system and used everywhere",
+	who: []string{"internal/packet"}, mayNot: []string{module, "net", "os", "syscall", "time", "sync", "golang.org/x/sys/unix"},
+	unless: []string{module + "/internal/packet"}, alsoTests: true,
+}, {
+	why: "poll is the ground floor: it waits for descriptors, whatever they are of",
+	who: []string{"internal/poll"}, mayNot: []string{module}, unless: []string{module + "/internal/poll"}, alsoTests: true,
+}, {
 	why: "tun is one edge of the data path and knows nothing of the other, of routes or of peers: each can be read, tested and replaced alone",
-	who: []string{"tun"}, mayNot: []string{module}, unless: []string{module + "/tun", module + "/internal/poll"}, alsoTests: true,
+	who: []string{"tun"}, mayNot: []string{module}, unless: []string{module + "/tun", module + "/internal/packet", module + "/internal/poll"}, alsoTests: true,
 }, {
 	why: "encap is the other edge, for the same reason",
 	who: []string{"encap"}, mayNot: []string{module}, unless: []string{module + "/encap", module + "/internal/poll"}, alsoTests: true,
@@ -46,7 +53,7 @@ var laws = []law{{
 	who: []string{"peers"}, mayNot: []string{module}, unless: []string{module + "/peers"}, alsoTests: true,
 }, {
 	why: "route joins the two edges and gets its destinations from others: lease events become routes in one place above it",
-	who: []string{"route"}, mayNot: []string{module}, unless: []string{module + "/route", module + "/tun", module + "/encap"}, alsoTests: true,
+	who: []string{"route"}, mayNot: []string{module}, unless: []string{module + "/route", module + "/tun", module + "/encap", module + "/internal/packet"}, alsoTests: true,
 }, {
 	why: "the plan is pure: it turns what is known into peers and paths, so that tables of cases can test it",
 	who: []string{"internal/plan"}, mayNot: []string{module, "net", "os", "os/exec", "syscall", "context", "log/slog", "golang.org/x/sys"},
@@ -90,7 +97,7 @@ var laws = []law{{
 }, {
 	why: "probes prove any kind of path: sockets, devices, routes and nodes are handed to the prober, so that it runs in virtual time in its tests",
 	who: []string{"internal/probe"}, mayNot: []string{module, "net", "os", "syscall", "golang.org/x/sys", "github.com/vishvananda/netlink"},
-	unless: []string{module + "/internal/probe"},
+	unless: []string{module + "/internal/probe", module + "/internal/packet"},
 }, {
 	why: "the command line is the program's face; nothing below it knows about flags",
 	who: []string{""}, except: []string{"cmd"}, mayNot: []string{"github.com/spf13/cobra", "github.com/spf13/pflag"},

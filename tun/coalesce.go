@@ -3,6 +3,8 @@ package tun
 import (
 	"bytes"
 	"encoding/binary"
+
+	"flanneld/internal/packet"
 )
 
 // Run is one write to the device: a packet, or packets of one flow that follow
@@ -21,7 +23,7 @@ type Run struct {
 	// for a packet that stays as it is.
 	SegmentSize int
 
-	format format
+	layout packet.Layout
 }
 
 // Sink takes what a Coalescer has put together.
@@ -81,11 +83,10 @@ type openRun struct {
 	total    int // length of the superpacket so far
 	size     int // payload of the first packet
 	verified bool
-	format   format
+	layout   packet.Layout
 	index    uint8 // of this one among all
 
 	sequence uint32 // of TCP, expected next
-	id       uint16 // of IP, expected next
 	push     bool
 }
 
@@ -103,17 +104,17 @@ func NewCoalescer(sink Sink) *Coalescer {
 func (c *Coalescer) Use(o Offloads) { c.tcp, c.udp = o.TCP, o.UDP }
 
 // Add takes one whole IPv4 packet with a valid IP header.
-func (c *Coalescer) Add(packet []byte) {
-	f, ok := findFormat(packet)
+func (c *Coalescer) Add(p []byte) {
+	l, ok := packet.LayoutOf(p)
 	switch {
 	case !ok:
-		c.pass(packet)
-	case f.protocol == protocolTCP && c.tcp:
-		c.addTCP(packet, f)
-	case f.protocol == protocolUDP && c.udp:
-		c.addUDP(packet, f)
+		c.pass(p)
+	case l.Protocol == packet.TCP && c.tcp:
+		c.addTCP(p, l)
+	case l.Protocol == packet.UDP && c.udp:
+		c.addUDP(p, l)
 	default:
-		c.write(packet)
+		c.write(p)
 	}
 }
 
@@ -127,41 +128,41 @@ func (c *Coalescer) Flush() {
 
 // pass writes a packet that has no flow, or a fragment of one that cannot be
 // told: nothing may overtake it.
-func (c *Coalescer) pass(packet []byte) {
-	if p := packet[9]; p == protocolTCP || p == protocolUDP {
+func (c *Coalescer) pass(p []byte) {
+	if protocol := packet.Packet(p).Protocol(); protocol == packet.TCP || protocol == packet.UDP {
 		c.Flush()
 	}
-	c.write(packet)
+	c.write(p)
 }
 
 // write writes one packet as it is.
-func (c *Coalescer) write(packet []byte) {
-	c.single[0] = packet
-	c.one = Run{Buffers: c.single[:], Packets: 1, Bytes: len(packet)}
+func (c *Coalescer) write(p []byte) {
+	c.single[0] = p
+	c.one = Run{Buffers: c.single[:], Packets: 1, Bytes: len(p)}
 	c.sink.WriteRun(&c.one)
 }
 
-func (c *Coalescer) addTCP(packet []byte, f format) {
-	flags := packet[f.ip+tcpFlags]
-	if len(packet) == f.length && flags == flagACK {
-		c.write(packet) // passes by
+func (c *Coalescer) addTCP(p []byte, l packet.Layout) {
+	flags := p[l.IP+tcpFlags]
+	if len(p) == l.Headers && flags == flagACK {
+		c.write(p) // passes by
 		return
 	}
-	r := c.slot(packet, f)
+	r := c.slot(p, l)
 	// The others concern the connection, or the urgent pointer.
-	candidate := f.ip == ipHeader && len(packet) > f.length && flags&^(flagPSH|flagECE) == flagACK
+	candidate := l.IP == packet.HeaderLen && len(p) > l.Headers && flags&^(flagPSH|flagECE) == flagACK
 	switch {
-	case candidate && r.n > 0 && r.continuesTCP(packet, f) && r.verify(packet):
-		r.append(packet, f)
-		r.sequence += uint32(len(packet) - f.length)
+	case candidate && r.n > 0 && r.continuesTCP(p, l) && r.verify(p, l):
+		r.append(p, l)
+		r.sequence += uint32(len(p) - l.Headers)
 		r.push = flags&flagPSH != 0
 	case candidate:
-		c.begin(r, packet, f)
-		r.sequence = binary.BigEndian.Uint32(packet[f.ip+tcpSequence:]) + uint32(len(packet)-f.length)
+		c.begin(r, p, l)
+		r.sequence = binary.BigEndian.Uint32(p[l.IP+tcpSequence:]) + uint32(len(p)-l.Headers)
 		r.push = flags&flagPSH != 0
 	default:
 		c.close(r)
-		c.write(packet)
+		c.write(p)
 		return
 	}
 	if r.push {
@@ -169,24 +170,24 @@ func (c *Coalescer) addTCP(packet []byte, f format) {
 	}
 }
 
-func (c *Coalescer) addUDP(packet []byte, f format) {
-	r := c.slot(packet, f)
-	switch candidate := mayMergeUDP(packet, f); {
-	case candidate && r.n > 0 && r.continuesUDP(packet, f) && r.verify(packet):
-		r.append(packet, f)
+func (c *Coalescer) addUDP(p []byte, l packet.Layout) {
+	r := c.slot(p, l)
+	switch candidate := mayMergeUDP(p, l); {
+	case candidate && r.n > 0 && r.continuesUDP(p, l) && r.verify(p, l):
+		r.append(p, l)
 	case candidate:
-		c.begin(r, packet, f)
+		c.begin(r, p, l)
 	default:
 		c.close(r)
-		c.write(packet)
+		c.write(p)
 	}
 }
 
 // mayMergeUDP reports whether a datagram can be part of a train at all. One
 // without a checksum cannot: the kernel would compute one.
-func mayMergeUDP(packet []byte, f format) bool {
-	transport := packet[f.ip:]
-	return f.ip == ipHeader && len(packet) > f.length &&
+func mayMergeUDP(p []byte, l packet.Layout) bool {
+	transport := p[l.IP:]
+	return l.IP == packet.HeaderLen && len(p) > l.Headers &&
 		int(binary.BigEndian.Uint16(transport[udpLength:])) == len(transport) &&
 		binary.BigEndian.Uint16(transport[udpChecksum:]) != 0 &&
 		!isTunnel(binary.BigEndian.Uint16(transport[2:]))
@@ -199,37 +200,19 @@ func isTunnel(port uint16) bool { return port == 4789 || port == 8472 || port ==
 
 // slot finds the run of a packet's flow, or the place for it. A run of another
 // flow that is in that place is written.
-func (c *Coalescer) slot(packet []byte, f format) *openRun {
-	r := &c.runs[flowHash(packet, f)%maxRuns]
-	if r.n > 0 && !r.sameFlow(packet, f) {
+func (c *Coalescer) slot(p []byte, l packet.Layout) *openRun {
+	r := &c.runs[l.Hash(p)%maxRuns]
+	if r.n > 0 && !r.layout.SameFlow(r.buffers[0], l, p) {
 		c.close(r)
 	}
 	return r
 }
 
-// flowHash mixes addresses and ports.
-func flowHash(packet []byte, f format) uint64 {
-	const golden = 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio
-	h := (binary.LittleEndian.Uint64(packet[12:]) ^ uint64(f.protocol)) * golden
-	h ^= h >> 32 // a multiplication carries upwards only
-	h ^= uint64(binary.LittleEndian.Uint32(packet[f.ip:]))
-	return h * golden >> 40
-}
-
-// sameFlow compares addresses, protocol and ports.
-func (r *openRun) sameFlow(packet []byte, f format) bool {
-	first := r.buffers[0]
-	return r.format.protocol == f.protocol &&
-		binary.LittleEndian.Uint64(first[12:]) == binary.LittleEndian.Uint64(packet[12:]) &&
-		binary.LittleEndian.Uint32(first[r.format.ip:]) == binary.LittleEndian.Uint32(packet[f.ip:])
-}
-
 // begin closes r, if it is open, and begins a new run in its place.
-func (c *Coalescer) begin(r *openRun, packet []byte, f format) {
+func (c *Coalescer) begin(r *openRun, p []byte, l packet.Layout) {
 	c.close(r)
-	r.format, r.bytes, r.total, r.size = f, len(packet), len(packet), len(packet)-f.length
-	r.buffers[0], r.n, r.verified = packet, 1, false
-	r.id = binary.BigEndian.Uint16(packet[4:]) + 1
+	r.layout, r.bytes, r.total, r.size = l, len(p), len(p), len(p)-l.Headers
+	r.buffers[0], r.n, r.verified = p, 1, false
 	c.open[c.opened] = r.index
 	c.opened++
 }
@@ -247,7 +230,7 @@ func (c *Coalescer) close(r *openRun) {
 
 // finish makes a superpacket of r, gives it away, and makes r free.
 func (c *Coalescer) finish(r *openRun) {
-	c.one = Run{Buffers: r.buffers[:r.n], Packets: r.n, Bytes: r.bytes, format: r.format}
+	c.one = Run{Buffers: r.buffers[:r.n], Packets: r.n, Bytes: r.bytes, layout: r.layout}
 	if r.n > 1 {
 		c.one.SegmentSize = r.size
 		r.seal()
@@ -259,70 +242,59 @@ func (c *Coalescer) finish(r *openRun) {
 // continues compares what both protocols have in common: the packet has to be
 // the next one, no longer than the first, and so that the kernel, cutting the
 // superpacket, makes the same packets of it.
-func (r *openRun) continues(packet []byte, f format) bool {
-	first, payload := r.buffers[0], len(packet)-f.length
-	const df = 0x40
-	return r.n < maxRun && f == r.format &&
-		payload <= r.size && r.total+payload <= maxPacket &&
-		r.total-f.length == r.n*r.size && // else the one before was shorter
-		packet[1] == first[1] && packet[6] == first[6] && packet[8] == first[8] &&
-		(packet[6]&df != 0 || binary.BigEndian.Uint16(packet[4:]) == r.id)
+func (r *openRun) continues(p []byte, l packet.Layout) bool {
+	first, payload := r.buffers[0], len(p)-l.Headers
+	return r.n < maxRun && l == r.layout &&
+		payload <= r.size && r.total+payload <= packet.MaxLen &&
+		r.total-l.Headers == r.n*r.size && // else the one before was shorter
+		packet.Continues(first, p, r.n)
 }
 
 // continuesTCP compares acknowledgment, header length, flags, window, urgent
 // pointer and options, too. The flag of the packet before, PSH, ends a run.
-func (r *openRun) continuesTCP(packet []byte, f format) bool {
-	first := r.buffers[0][r.format.ip:r.format.length]
-	transport := packet[f.ip:f.length]
-	return r.size >= minSegment && r.continues(packet, f) &&
+func (r *openRun) continuesTCP(p []byte, l packet.Layout) bool {
+	first := r.buffers[0][r.layout.IP:r.layout.Headers]
+	transport := p[l.IP:l.Headers]
+	return r.size >= minSegment && r.continues(p, l) &&
 		binary.BigEndian.Uint32(transport[tcpSequence:]) == r.sequence &&
 		binary.LittleEndian.Uint32(transport[8:]) == binary.LittleEndian.Uint32(first[8:]) &&
 		transport[12] == first[12] && transport[tcpFlags]&^flagPSH == first[tcpFlags] &&
 		binary.LittleEndian.Uint16(transport[14:]) == binary.LittleEndian.Uint16(first[14:]) &&
 		binary.LittleEndian.Uint16(transport[18:]) == binary.LittleEndian.Uint16(first[18:]) &&
-		bytes.Equal(transport[tcpHeader:], first[tcpHeader:])
+		bytes.Equal(transport[packet.TCPHeaderLen:], first[packet.TCPHeaderLen:])
 }
 
-func (r *openRun) continuesUDP(packet []byte, f format) bool { return r.continues(packet, f) }
+func (r *openRun) continuesUDP(p []byte, l packet.Layout) bool { return r.continues(p, l) }
 
 // verify reports whether the transport checksums of packet and of the run's
 // first are right.
-func (r *openRun) verify(packet []byte) bool {
+func (r *openRun) verify(p []byte, l packet.Layout) bool {
 	if !r.verified {
-		r.verified = checksumValid(r.buffers[0])
+		r.verified = l.ChecksumValid(r.buffers[0])
 	}
-	return r.verified && checksumValid(packet)
-}
-
-// checksumValid verifies the transport checksum of a packet without IP options.
-func checksumValid(packet []byte) bool {
-	transport := packet[ipHeader:]
-	return fold(sum(transport, pseudo(packet, len(transport)))) == 0xffff
+	return r.verified && l.ChecksumValid(p)
 }
 
 // append adds the next packet.
-func (r *openRun) append(packet []byte, f format) {
-	payload := packet[f.length:]
+func (r *openRun) append(p []byte, l packet.Layout) {
+	payload := p[l.Headers:]
 	r.buffers[r.n] = payload
 	r.n++
-	r.bytes += len(packet)
+	r.bytes += len(p)
 	r.total += len(payload)
-	r.id++
 }
 
 // seal makes the first packet's headers those of the superpacket.
 func (r *openRun) seal() {
-	ip, transport := r.buffers[0][:r.format.ip], r.buffers[0][r.format.ip:]
-	binary.BigEndian.PutUint16(ip[2:], uint16(r.total))
-	binary.BigEndian.PutUint16(ip[10:], 0)
-	binary.BigEndian.PutUint16(ip[10:], ^fold(sum(ip, 0)))
-	length := r.total - r.format.ip
+	ip, transport := r.buffers[0][:r.layout.IP], r.buffers[0][r.layout.IP:]
+	packet.SetLength(ip, r.total)
+	length := r.total - r.layout.IP
 	at := tcpChecksum
-	if r.format.protocol == protocolUDP {
+	if r.layout.Protocol == packet.UDP {
 		at = udpChecksum
 		binary.BigEndian.PutUint16(transport[udpLength:], uint16(length))
 	} else if r.push {
 		transport[tcpFlags] |= flagPSH
 	}
-	binary.BigEndian.PutUint16(transport[at:], fold(pseudo(ip, length)))
+	binary.BigEndian.PutUint16(transport[at:], packet.PseudoHeader(ip, length).Fold())
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"flanneld/internal/packet"
 )
 
 // collector is a Sink that keeps the packets of all runs, as the kernel would
@@ -36,9 +38,9 @@ func (c *collector) WriteRun(r *Run) {
 	if !ok || len(segments) != r.Packets || bytes != r.Bytes {
 		c.broken = fmt.Sprintf("%d segments of %d bytes; announced were %d of %d", len(segments), bytes, r.Packets, r.Bytes)
 	}
-	header := superpacketHeader(r.format, r.SegmentSize)
+	header := superpacketHeader(r.layout, r.SegmentSize)
 	at := int(header.checksumStart + header.checksumOffset)
-	if got, want := whole[at:at+2], fold(pseudo(whole, len(whole)-20)); got[0] != byte(want>>8) || got[1] != byte(want) {
+	if got, want := whole[at:at+2], packet.PseudoHeader(whole, len(whole)-20).Fold(); got[0] != byte(want>>8) || got[1] != byte(want) {
 		c.broken = fmt.Sprintf("checksum %x, want that of the pseudo-header, %x", got, want)
 	}
 	c.packets = append(c.packets, segments...)
@@ -140,15 +142,15 @@ func TestCoalescingLosesNothing(t *testing.T) {
 // acknowledgments come first.
 func inFlows(packets [][]byte) [][]byte {
 	key := func(p []byte) []byte {
-		f, ok := findFormat(p)
+		l, ok := packet.LayoutOf(p)
 		if !ok {
 			return nil // fragments: order is kept among them
 		}
 		class := byte(1)
-		if f.protocol == protocolTCP && len(p) == f.length && p[f.ip+tcpFlags] == flagACK {
+		if l.Protocol == packet.TCP && len(p) == l.Headers && p[l.IP+tcpFlags] == flagACK {
 			class = 0
 		}
-		return append(slices.Clone(p[12:20]), p[9], p[f.ip], p[f.ip+1], class)
+		return append(slices.Clone(p[12:20]), p[9], p[l.IP], p[l.IP+1], class)
 	}
 	sorted := slices.Clone(packets)
 	slices.SortStableFunc(sorted, func(a, b []byte) int { return bytes.Compare(key(a), key(b)) })
@@ -380,14 +382,14 @@ func TestFlowsSpreadOverSlots(t *testing.T) {
 	fields := map[string]int{"last byte of the source": 15, "last byte of the destination": 19, "source port": 21, "destination port": 23}
 	for name, at := range fields {
 		slots := map[uint64]bool{}
-		packet := packetSpec{payload: pattern(10, 0)}.build()
-		f, ok := findFormat(packet)
+		p := packetSpec{payload: pattern(10, 0)}.build()
+		l, ok := packet.LayoutOf(p)
 		if !ok {
 			t.Fatal("no TCP packet")
 		}
 		for v := range 256 {
-			packet[at] = byte(v)
-			slots[flowHash(packet, f)%maxRuns] = true
+			p[at] = byte(v)
+			slots[l.Hash(p)%maxRuns] = true
 		}
 		if len(slots) < maxRuns*3/4 {
 			t.Errorf("%s: 256 flows share %d of %d slots", name, len(slots), maxRuns)

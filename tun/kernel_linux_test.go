@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"flanneld/internal/packet"
 )
 
 // These tests hold what Segmenter and Coalescer do against what the kernel does
@@ -144,21 +146,21 @@ func TestKernelCutsAsSegmenterDoes(t *testing.T) {
 		if ours := cut(s); !slices.EqualFunc(ours, want, bytes.Equal) {
 			t.Fatal("Segmenter is wrong about its own reference")
 		}
-		f, _ := findFormat(p)
-		at := f.ip + tcpChecksum
+		l, _ := packet.LayoutOf(p)
+		at := l.IP + tcpChecksum
 		if spec.udp {
-			at = f.ip + udpChecksum
+			at = l.IP + udpChecksum
 		}
-		binary.BigEndian.PutUint16(p[at:], fold(pseudo(p, len(p)-f.ip)))
-		err := r.in.writeSuperpacket(&Run{Buffers: [][]byte{p}, Packets: len(want), SegmentSize: size, format: f})
+		binary.BigEndian.PutUint16(p[at:], packet.PseudoHeader(p, len(p)-l.IP).Fold())
+		err := r.in.writeSuperpacket(&Run{Buffers: [][]byte{p}, Packets: len(want), SegmentSize: size, layout: l})
 		if spec.udp && !takes.UDP {
 			if err != unix.EINVAL {
-				t.Fatalf("%+v, which the kernel does not take: %v, want %v", f, err, unix.EINVAL)
+				t.Fatalf("%+v, which the kernel does not take: %v, want %v", l, err, unix.EINVAL)
 			}
 			return
 		}
 		if err != nil {
-			t.Fatalf("%+v: %v", f, err)
+			t.Fatalf("%+v: %v", l, err)
 		}
 		compare(t, fmt.Sprintf("UDP %v, %d bytes in segments of %d", spec.udp, len(p), size), r.leaving(t, len(want)), want)
 	})
@@ -252,12 +254,12 @@ func TestKernelGivesSuperpackets(t *testing.T) {
 // readPort reads UDP packets to the port until they carry that many bytes.
 func readPort(t *testing.T, q *Queue, port uint16, bytes int) (got []Packet) {
 	t.Helper()
-	for b := NewBatch(8, maxPacket, 128<<10); bytes > 0; {
+	for b := NewBatch(8, packet.MaxLen, 128<<10); bytes > 0; {
 		if _, err := readSome(q, b); err != nil {
 			t.Fatal(err)
 		}
 		for _, p := range b.Packets {
-			if len(p.Data) > 28 && p.Data[0] == 0x45 && p.Data[9] == protocolUDP && binary.BigEndian.Uint16(p.Data[22:]) == port {
+			if len(p.Data) > 28 && p.Data[0] == 0x45 && p.Data[9] == packet.UDP && binary.BigEndian.Uint16(p.Data[22:]) == port {
 				p.Data = slices.Clone(p.Data)
 				got = append(got, p)
 				bytes -= len(p.Data) - 28
@@ -326,9 +328,9 @@ func TestProbeTellsWhatTheKernelTakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	for _, protocol := range []byte{protocolTCP, protocolUDP} {
+	for _, protocol := range []byte{packet.TCP, packet.UDP} {
 		frame, want := probeFrame(protocol, 1), unix.EIO
-		if protocol == protocolUDP && !taken(t).UDP {
+		if protocol == packet.UDP && !taken(t).UDP {
 			want = unix.EINVAL
 		}
 		if errno := rawWrite(fd, frame); errno != want {

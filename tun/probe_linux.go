@@ -2,8 +2,11 @@ package tun
 
 import (
 	"encoding/binary"
+	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"flanneld/internal/packet"
 )
 
 // probeName is the name of the device that the probe makes; the kernel puts a
@@ -53,8 +56,8 @@ func tryWrites(o Offloads, write func(frame []byte) unix.Errno) Offloads {
 	takes := func(protocol byte) bool {
 		return write(probeFrame(protocol, 0)) != unix.EINVAL && write(probeFrame(protocol, 1)) != unix.EINVAL
 	}
-	o.TCP = o.TCP && takes(protocolTCP)
-	o.UDP = o.UDP && takes(protocolUDP)
+	o.TCP = o.TCP && takes(packet.TCP)
+	o.UDP = o.UDP && takes(packet.UDP)
 	return o
 }
 
@@ -63,23 +66,23 @@ func tryWrites(o Offloads, write func(frame []byte) unix.Errno) Offloads {
 // (RFC 5737).
 func probeFrame(protocol byte, shorter int) []byte {
 	const segments, size = 3, 64
-	headers := ipHeader + tcpHeader
-	if protocol == protocolUDP {
-		headers = ipHeader + udpHeader
+	headers := packet.HeaderLen + packet.TCPHeaderLen
+	if protocol == packet.UDP {
+		headers = packet.HeaderLen + packet.UDPHeaderLen
 	}
 	frame := make([]byte, virtioLen+headers+segments*size-shorter)
 	p := frame[virtioLen:]
-	p[0], p[8], p[9] = 0x45, 64, protocol
-	binary.BigEndian.PutUint16(p[2:], uint16(len(p)))
-	copy(p[12:], []byte{192, 0, 2, 1, 192, 0, 2, 2})
-	binary.BigEndian.PutUint16(p[10:], Checksum(p[:ipHeader]))
-	transport, at := p[ipHeader:], udpChecksum
-	if protocol == protocolTCP {
-		transport[12], transport[tcpFlags], at = tcpHeader/4<<4, flagACK, tcpChecksum
+	packet.Header{
+		TTL: 64, Protocol: protocol,
+		Source: netip.AddrFrom4([4]byte{192, 0, 2, 1}), Destination: netip.AddrFrom4([4]byte{192, 0, 2, 2}),
+	}.Put(p)
+	transport, at := p[packet.HeaderLen:], udpChecksum
+	if protocol == packet.TCP {
+		transport[12], transport[tcpFlags], at = packet.TCPHeaderLen/4<<4, flagACK, tcpChecksum
 	} else {
 		binary.BigEndian.PutUint16(transport[udpLength:], uint16(len(transport)))
 	}
-	binary.BigEndian.PutUint16(transport[at:], fold(pseudo(p, len(transport))))
-	superpacketHeader(format{ip: ipHeader, length: headers, protocol: protocol}, size).put(frame)
+	binary.BigEndian.PutUint16(transport[at:], packet.PseudoHeader(p, len(transport)).Fold())
+	superpacketHeader(packet.Layout{IP: packet.HeaderLen, Headers: headers, Protocol: protocol}, size).put(frame)
 	return frame
 }

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"flanneld/internal/packet"
 )
 
 // refuses are kernels that take no superpackets of some protocols.
@@ -26,10 +28,10 @@ func TestSuperpacketsThatTheKernelRefusesAreNotWritten(t *testing.T) {
 		write      func([]byte) unix.Errno
 	}{
 		{"takes all", all, all, refuses()},
-		{"refuses TCP", all, Offloads{Checksum: true, UDP: true}, refuses(protocolTCP)},
-		{"refuses UDP", all, Offloads{Checksum: true, TCP: true}, refuses(protocolUDP)},
-		{"refuses both", all, Offloads{Checksum: true}, refuses(protocolTCP, protocolUDP)},
-		{"not wanted", Offloads{Checksum: true, UDP: true}, Offloads{Checksum: true, UDP: true}, refuses(protocolTCP)},
+		{"refuses TCP", all, Offloads{Checksum: true, UDP: true}, refuses(packet.TCP)},
+		{"refuses UDP", all, Offloads{Checksum: true, TCP: true}, refuses(packet.UDP)},
+		{"refuses both", all, Offloads{Checksum: true}, refuses(packet.TCP, packet.UDP)},
+		{"not wanted", Offloads{Checksum: true, UDP: true}, Offloads{Checksum: true, UDP: true}, refuses(packet.TCP)},
 		{"refuses unequal segments", all, Offloads{Checksum: true}, func(frame []byte) unix.Errno {
 			if (len(frame)-virtioLen-int(parseVirtio(frame).headerLen))%int(parseVirtio(frame).segmentSize) != 0 {
 				return unix.EINVAL
@@ -46,7 +48,7 @@ func TestSuperpacketsThatTheKernelRefusesAreNotWritten(t *testing.T) {
 
 // What the probe writes must be right, or its refusal says nothing.
 func TestProbeFramesAreSuperpackets(t *testing.T) {
-	for _, protocol := range []byte{protocolTCP, protocolUDP} {
+	for _, protocol := range []byte{packet.TCP, packet.UDP} {
 		for shorter := range 2 {
 			frame := probeFrame(protocol, shorter)
 			h, packet := parseVirtio(frame), frame[virtioLen:]

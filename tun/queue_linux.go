@@ -1,13 +1,15 @@
 package tun
 
 import (
-	"flanneld/internal/poll"
 	"fmt"
 	"io/fs"
 	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"flanneld/internal/packet"
+	"flanneld/internal/poll"
 )
 
 // Queue is one queue of a device. One goroutine at a time may Read, one may
@@ -22,7 +24,7 @@ type Queue struct {
 	out struct { // scratch of WriteRun
 		header [virtioLen]byte
 		iovecs [1 + maxRun]unix.Iovec
-		memory [maxHeaders]byte
+		memory [packet.MaxHeadersLen]byte
 	}
 }
 

@@ -1,6 +1,10 @@
 package tun
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"flanneld/internal/packet"
+)
 
 // Segmenter cuts a superpacket as a network card would. Only headers are
 // written; the payload of each segment is a part of the superpacket's own. What
@@ -11,13 +15,10 @@ type Segmenter struct {
 	header  []byte // both headers of the superpacket
 	payload []byte // what no segment has carried yet
 	size    int    // payload of each segment but the last
-	format  format
+	layout  packet.Layout
 
-	// The parts of the checksums that all segments have in common.
-	ipSum        uint64
-	transportSum uint64
-
-	id       uint16
+	ip       packet.Series
+	sum      packet.Sum // of what the transport headers have in common
 	sequence uint32
 	flags    byte // of TCP
 	later    bool // the next segment is not the first
@@ -26,38 +27,35 @@ type Segmenter struct {
 // NewSegmenter begins to cut a superpacket into segments. ok is false if it is
 // none: not one whole TCP or UDP packet over IPv4.
 func NewSegmenter(p Packet) (s Segmenter, ok bool) {
-	f, ok := findFormat(p.Data)
+	l, ok := packet.LayoutOf(p.Data)
 	if !ok || p.SegmentSize <= 0 {
 		return s, false
 	}
-	return newSegmenter(f, p.Data[:f.length], p.Data[f.length:], p.SegmentSize), true
+	return newSegmenter(l, p.Data[:l.Headers], p.Data[l.Headers:], p.SegmentSize), true
 }
 
 // newSegmenter begins to cut a payload that is to follow a superpacket's header.
-func newSegmenter(f format, header, payload []byte, size int) Segmenter {
-	s := Segmenter{header: header, payload: payload, size: size, format: f}
-	ip, transport := header[:f.ip], header[f.ip:]
-	s.id = binary.BigEndian.Uint16(ip[4:])
-	// Without length, ID and checksum.
-	s.ipSum = sum(ip[12:], uint64(binary.LittleEndian.Uint16(ip)))
-	s.ipSum = addSum(s.ipSum, uint64(binary.LittleEndian.Uint32(ip[6:])))
-	s.transportSum = pseudo(ip, 0)
-	if f.protocol == protocolUDP {
-		s.transportSum = sum(transport[:udpLength], s.transportSum)
+func newSegmenter(l packet.Layout, header, payload []byte, size int) Segmenter {
+	s := Segmenter{header: header, payload: payload, size: size, layout: l}
+	ip, transport := header[:l.IP], header[l.IP:]
+	s.ip = packet.NewSeries(ip)
+	s.sum = packet.PseudoHeader(ip, 0)
+	if l.Protocol == packet.UDP {
+		s.sum = s.sum.Bytes(transport[:udpLength])
 		return s
 	}
 	s.sequence = binary.BigEndian.Uint32(transport[tcpSequence:])
 	s.flags = transport[tcpFlags]
 	// Without sequence number, data offset and flags, and checksum.
-	s.transportSum = sum(transport[:tcpSequence], s.transportSum)
-	s.transportSum = sum(transport[8:12], s.transportSum)
-	s.transportSum = sum(transport[14:tcpChecksum], s.transportSum)
-	s.transportSum = sum(transport[18:], s.transportSum)
+	s.sum = s.sum.Bytes(transport[:tcpSequence])
+	s.sum = s.sum.Bytes(transport[8:12])
+	s.sum = s.sum.Bytes(transport[14:tcpChecksum])
+	s.sum = s.sum.Bytes(transport[18:])
 	return s
 }
 
 // HeaderLen is the length of each segment's headers, at most 120 bytes.
-func (s *Segmenter) HeaderLen() int { return s.format.length }
+func (s *Segmenter) HeaderLen() int { return s.layout.Headers }
 
 // Segments is how many segments are left.
 func (s *Segmenter) Segments() int {
@@ -82,18 +80,14 @@ func (s *Segmenter) Next(memory []byte) (header, payload []byte, ok bool) {
 
 // next writes the headers of the segment that has this payload.
 func (s *Segmenter) next(memory, payload []byte, last bool) (header []byte) {
-	header = memory[:s.format.length]
+	header = memory[:s.layout.Headers]
 	copy(header, s.header)
-	binary.BigEndian.PutUint16(header[2:], uint16(len(header)+len(payload)))
-	binary.BigEndian.PutUint16(header[4:], s.id)
-	ipSum := addSum(s.ipSum, uint64(binary.LittleEndian.Uint32(header[2:]))) // both of these
-	binary.BigEndian.PutUint16(header[10:], ^fold(ipSum))
-	if transport := header[s.format.ip:]; s.format.protocol == protocolUDP {
+	s.ip.Next(header, len(header)+len(payload))
+	if transport := header[s.layout.IP:]; s.layout.Protocol == packet.UDP {
 		s.nextUDP(transport, payload)
 	} else {
 		s.nextTCP(transport, payload, last)
 	}
-	s.id++
 	s.later = true
 	return header
 }
@@ -108,18 +102,18 @@ func (s *Segmenter) nextTCP(transport, payload []byte, last bool) {
 	}
 	binary.BigEndian.PutUint32(transport[tcpSequence:], s.sequence)
 	transport[tcpFlags] = flags
-	total := add(s.transportSum, uint16(len(transport)+len(payload)))
-	total = add32(total, s.sequence)
-	total = add(total, binary.BigEndian.Uint16(transport[12:]))
-	binary.BigEndian.PutUint16(transport[tcpChecksum:], ^fold(sum(payload, total)))
+	sum := s.sum.Uint16(uint16(len(transport) + len(payload)))
+	sum = sum.Uint32(s.sequence)
+	sum = sum.Uint16(binary.BigEndian.Uint16(transport[12:]))
+	binary.BigEndian.PutUint16(transport[tcpChecksum:], ^sum.Bytes(payload).Fold())
 	s.sequence += uint32(len(payload))
 }
 
 func (s *Segmenter) nextUDP(transport, payload []byte) {
-	length := uint16(udpHeader + len(payload))
+	length := uint16(packet.UDPHeaderLen + len(payload))
 	binary.BigEndian.PutUint16(transport[udpLength:], length)
-	total := add(add(s.transportSum, length), length) // in the pseudo-header, too
-	c := ^fold(sum(payload, total))
+	sum := s.sum.Uint16(length).Uint16(length) // the pseudo-header has it, too
+	c := ^sum.Bytes(payload).Fold()
 	if c == 0 {
 		c = 0xffff // zero means that there is none (RFC 768)
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"flanneld/internal/packet"
 )
 
 // pattern is n bytes, few like their neighbours.
@@ -58,7 +60,7 @@ type packetSpec struct {
 // build makes the packet, with checksums that are right.
 func (s packetSpec) build() []byte {
 	ip := make([]byte, 20, 200+len(s.payload))
-	ip[1], ip[8], ip[9] = s.tos, s.ttl, protocolTCP
+	ip[1], ip[8], ip[9] = s.tos, s.ttl, packet.TCP
 	if s.ttl == 0 {
 		ip[8] = 64
 	}
@@ -77,7 +79,7 @@ func (s packetSpec) build() []byte {
 	binary.BigEndian.PutUint16(transport, 1000+uint16(s.port))
 	binary.BigEndian.PutUint16(transport[2:], 80)
 	if s.udp {
-		ip[9] = protocolUDP
+		ip[9] = packet.UDP
 		binary.BigEndian.PutUint16(transport[4:], uint16(8+len(s.payload)))
 	} else {
 		transport = append(transport[:20], s.tcpOptions...)
@@ -102,14 +104,14 @@ func repairChecksums(p []byte) {
 	binary.BigEndian.PutUint16(p[10:], 0)
 	binary.BigEndian.PutUint16(p[10:], ^uint16(slowSum(p[:hl], 0)))
 	at := hl + tcpChecksum
-	if p[9] == protocolUDP {
+	if p[9] == packet.UDP {
 		at = hl + udpChecksum
 	}
 	length := len(p) - hl
 	head := []byte{0, p[9], byte(length >> 8), byte(length)}
 	binary.BigEndian.PutUint16(p[at:], 0)
 	c := ^uint16(slowSum(p[hl:], slowSum(head, slowSum(p[12:20], 0))))
-	if c == 0 && p[9] == protocolUDP {
+	if c == 0 && p[9] == packet.UDP {
 		c = 0xffff
 	}
 	binary.BigEndian.PutUint16(p[at:], c)
@@ -119,7 +121,7 @@ func repairChecksums(p []byte) {
 func slowSegments(p []byte, size int) (segments [][]byte) {
 	hl := int(p[0]&15) * 4
 	headers := hl + 8
-	if p[9] == protocolTCP {
+	if p[9] == packet.TCP {
 		headers = hl + int(p[hl+12]>>4)*4
 	}
 	payload := p[headers:]
@@ -128,7 +130,7 @@ func slowSegments(p []byte, size int) (segments [][]byte) {
 		s := append(slices.Clone(p[:headers]), part...)
 		binary.BigEndian.PutUint16(s[2:], uint16(len(s)))
 		binary.BigEndian.PutUint16(s[4:], binary.BigEndian.Uint16(p[4:])+uint16(at/size))
-		if p[9] == protocolUDP {
+		if p[9] == packet.UDP {
 			binary.BigEndian.PutUint16(s[hl+4:], uint16(8+len(part)))
 		} else {
 			binary.BigEndian.PutUint32(s[hl+4:], binary.BigEndian.Uint32(p[hl+4:])+uint32(at))
@@ -148,7 +150,7 @@ func slowSegments(p []byte, size int) (segments [][]byte) {
 // cut collects what a Segmenter makes.
 func cut(s Segmenter) (segments [][]byte) {
 	for {
-		header, payload, ok := s.Next(make([]byte, maxHeaders))
+		header, payload, ok := s.Next(make([]byte, packet.MaxHeadersLen))
 		if !ok {
 			return segments
 		}
@@ -215,36 +217,19 @@ func TestWhatIsNoSuperpacketIsNotCut(t *testing.T) {
 	}
 }
 
-func TestSumIsThatOfRFC1071(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		b := rapid.SliceOfN(rapid.Byte(), 0, 400).Draw(t, "bytes")
-		at := min(rapid.IntRange(0, 8).Draw(t, "alignment"), len(b))
-		start := rapid.Uint16().Draw(t, "start")
-		if got, want := fold(sum(b[at:], add(0, start))), slowSum(b[at:], uint32(start)); uint32(got) != want {
-			t.Fatalf("%#x, want %#x", got, want)
-		}
-	})
-	for n := range 300 { // carries that run through
-		b := bytes.Repeat([]byte{0xff}, n)
-		if got, want := fold(sum(b, 0xffffffffffffffff)), slowSum(b, 0xffff); uint32(got) != want {
-			t.Errorf("%d times ff: %#x, want %#x", n, got, want)
-		}
-	}
-}
-
 func TestChecksumsThatWereLeftOutAreComputed(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		spec := drawSpec(t)
 		spec.payload = rapid.SliceOfN(rapid.Byte(), 0, 100).Draw(t, "payload")
 		want := spec.build()
 		p := slices.Clone(want)
-		f, _ := findFormat(p)
-		h := virtioHeader{flags: virtioNeedsChecksum, checksumStart: uint16(f.ip), checksumOffset: tcpChecksum}
+		l, _ := packet.LayoutOf(p)
+		h := virtioHeader{flags: virtioNeedsChecksum, checksumStart: uint16(l.IP), checksumOffset: tcpChecksum}
 		if spec.udp {
 			h.checksumOffset = udpChecksum
 		}
-		binary.BigEndian.PutUint16(p[f.ip+int(h.checksumOffset):], fold(pseudo(p, len(p)-f.ip)))
-		b := NewBatch(1, maxPacket, 0)
+		binary.BigEndian.PutUint16(p[l.IP+int(h.checksumOffset):], packet.PseudoHeader(p, len(p)-l.IP).Fold())
+		b := NewBatch(1, packet.MaxLen, 0)
 		frame := b.frame()
 		h.put(frame)
 		b.addFrame(virtioLen + copy(frame[virtioLen:], p))
@@ -258,7 +243,7 @@ func TestChecksumsThatWereLeftOutAreComputed(t *testing.T) {
 func TestVirtioHeaderThatLies(t *testing.T) {
 	good := packetSpec{payload: pattern(3000, 0)}.build()
 	read := func(h virtioHeader, p []byte) Packet {
-		b := NewBatch(1, maxPacket, 0)
+		b := NewBatch(1, packet.MaxLen, 0)
 		frame := b.frame()
 		h.put(frame)
 		b.addFrame(virtioLen + copy(frame[virtioLen:], p))
@@ -300,7 +285,7 @@ func FuzzFrame(f *testing.F) {
 	f.Add(frame(virtioHeader{}, []byte{0x45}))
 	f.Add([]byte{1, 2, 3})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		b := NewBatch(1, maxPacket, 0)
+		b := NewBatch(1, packet.MaxLen, 0)
 		b.addFrame(copy(b.frame(), data))
 		p := b.Packets[0]
 		if p.SegmentSize == 0 {
@@ -325,7 +310,7 @@ func FuzzFrame(f *testing.F) {
 
 func BenchmarkSegment(b *testing.B) {
 	p := packetSpec{tcpOptions: pattern(12, 0), payload: pattern(45*1420, 0)}.build()
-	memory := make([]byte, maxHeaders)
+	memory := make([]byte, packet.MaxHeadersLen)
 	b.SetBytes(int64(len(p)))
 	b.ReportAllocs()
 	for b.Loop() {

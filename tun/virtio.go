@@ -1,6 +1,10 @@
 package tun
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"flanneld/internal/packet"
+)
 
 // virtioHeader is struct virtio_net_hdr (linux/virtio_net.h), which stands in
 // front of every packet of a queue with offloads. What it says is about the
@@ -52,16 +56,16 @@ func (h virtioHeader) put(b []byte) {
 
 // superpacket is the header for a superpacket to be written, whose transport
 // checksum is that of the pseudo-header alone.
-func superpacketHeader(f format, segmentSize int) virtioHeader {
+func superpacketHeader(l packet.Layout, segmentSize int) virtioHeader {
 	h := virtioHeader{
 		flags:          virtioNeedsChecksum,
 		kind:           virtioTCP4,
-		headerLen:      uint16(f.length),
+		headerLen:      uint16(l.Headers),
 		segmentSize:    uint16(segmentSize),
-		checksumStart:  uint16(f.ip),
+		checksumStart:  uint16(l.IP),
 		checksumOffset: tcpChecksum,
 	}
-	if f.protocol == protocolUDP {
+	if l.Protocol == packet.UDP {
 		h.kind, h.checksumOffset = virtioUDP, udpChecksum
 	}
 	return h
@@ -70,32 +74,32 @@ func superpacketHeader(f format, segmentSize int) virtioHeader {
 // completeChecksum computes the checksum that the kernel left to the device. The
 // sum of the pseudo-header is in its place already. What points outside the
 // packet is left alone; then the receiver finds the checksum wrong.
-func completeChecksum(packet []byte, h virtioHeader) {
+func completeChecksum(p []byte, h virtioHeader) {
 	start, at := int(h.checksumStart), int(h.checksumStart)+int(h.checksumOffset)
-	if at+2 > len(packet) {
+	if at+2 > len(p) {
 		return
 	}
-	c := ^fold(sum(packet[start:], 0))
+	c := packet.Checksum(p[start:])
 	if c == 0 {
 		// In one's complement the same number, and right for TCP, too; a UDP
 		// checksum of zero would mean that there is none (RFC 768).
 		c = 0xffff
 	}
-	binary.BigEndian.PutUint16(packet[at:], c)
+	binary.BigEndian.PutUint16(p[at:], c)
 }
 
 // matches reports whether the header of a superpacket is of one that Segmenter
 // can cut.
-func (h virtioHeader) matches(packet []byte) bool {
-	f, ok := findFormat(packet)
+func (h virtioHeader) matches(p []byte) bool {
+	l, ok := packet.LayoutOf(p)
 	if !ok || h.segmentSize == 0 {
 		return false
 	}
 	switch h.kind &^ virtioECN {
 	case virtioTCP4:
-		return f.protocol == protocolTCP
+		return l.Protocol == packet.TCP
 	case virtioUDP:
-		return f.protocol == protocolUDP
+		return l.Protocol == packet.UDP
 	}
 	return false
 }

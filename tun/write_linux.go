@@ -4,6 +4,8 @@ import (
 	"io/fs"
 
 	"golang.org/x/sys/unix"
+
+	"flanneld/internal/packet"
 )
 
 // WriteRun hands a run to the kernel in one system call, as if its packets had
@@ -31,7 +33,7 @@ func (q *Queue) WriteRun(r *Run) error {
 
 // writeSuperpacket writes the whole run. The result is an error number or nil.
 func (q *Queue) writeSuperpacket(r *Run) error {
-	superpacketHeader(r.format, r.SegmentSize).put(q.out.header[:])
+	superpacketHeader(r.layout, r.SegmentSize).put(q.out.header[:])
 	iovecs := q.out.iovecs[:1+len(r.Buffers)]
 	iovecs[0].Base = &q.out.header[0]
 	iovecs[0].SetLen(virtioLen)
@@ -53,8 +55,8 @@ func (q *Queue) writeSuperpacket(r *Run) error {
 // writeSegments writes the packets that the run was made of. If the kernel takes
 // them, it was the superpacket that it did not like.
 func (q *Queue) writeSegments(r *Run) error {
-	header, payload := r.Buffers[0][:r.format.length], r.Buffers[0][r.format.length:]
-	s := newSegmenter(r.format, header, nil, r.SegmentSize)
+	header, payload := r.Buffers[0][:r.layout.Headers], r.Buffers[0][r.layout.Headers:]
+	s := newSegmenter(r.layout, header, nil, r.SegmentSize)
 	var failure error
 	for i := range r.Buffers {
 		if i > 0 {
@@ -66,7 +68,7 @@ func (q *Queue) writeSegments(r *Run) error {
 		}
 	}
 	if failure == nil {
-		q.giveUp(r.format)
+		q.giveUp(r.layout)
 	}
 	return failure
 }
@@ -92,8 +94,8 @@ func (q *Queue) writePieces(header, payload []byte) error {
 }
 
 // giveUp ends the writing of superpackets of this kind.
-func (q *Queue) giveUp(f format) {
-	if f.protocol == protocolTCP {
+func (q *Queue) giveUp(l packet.Layout) {
+	if l.Protocol == packet.TCP {
 		q.tcp.Store(false)
 	} else {
 		q.udp.Store(false)

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"flanneld/internal/packet"
 )
 
 // Rhythm of a Crossing.
@@ -155,8 +157,8 @@ func (c *Crossing) try(ctx context.Context, address netip.Addr, sequence uint16)
 		select {
 		case r := <-c.answers:
 			switch {
-			case r.sequence != sequence || r.kind == typeTimeExceeded:
-			case r.kind == typeEchoReply || r.code == hostUnreachable:
+			case r.sequence != sequence || r.kind == packet.ICMPTimeExceeded:
+			case r.kind == packet.ICMPEchoReply || r.code == hostUnreachable:
 				return Crosses
 			default:
 				return Forbidden

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"flanneld/internal/packet"
 )
 
 // gate is a kernel between the overlay and a bridge.
@@ -33,21 +35,21 @@ func (g *gate) pick() (netip.Addr, string) {
 	return g.next, g.bridge
 }
 
-func (g *gate) send(packet []byte) error {
+func (g *gate) send(p []byte) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	to := netip.AddrFrom4([4]byte(packet[16:20]))
+	to := netip.AddrFrom4([4]byte(p[16:20]))
 	g.tried[to]++
 	host := netip.MustParseAddr("10.244.1.0")
 	answer := func(after time.Duration, b []byte) { time.AfterFunc(after, func() { g.c.Answer(b) }) }
 	switch {
 	case g.closed && g.rejects != 0:
-		answer(0, icmpError(host, typeUnreachable, g.rejects, packet))
+		answer(0, icmpError(host, packet.ICMPUnreachable, g.rejects, p))
 	case g.closed:
 	case g.taken:
-		answer(time.Millisecond, (&peer{lease: netip.PrefixFrom(to, 32)}).answer(packet))
+		answer(time.Millisecond, (&peer{lease: netip.PrefixFrom(to, 32)}).answer(p))
 	default:
-		answer(3*time.Second, icmpError(host, typeUnreachable, hostUnreachable, packet))
+		answer(3*time.Second, icmpError(host, packet.ICMPUnreachable, hostUnreachable, p))
 	}
 	return nil
 }

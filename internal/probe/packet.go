@@ -3,28 +3,18 @@ package probe
 import (
 	"encoding/binary"
 	"net/netip"
+
+	"flanneld/internal/packet"
 )
 
-// Layout of a probe: IPv4 header without options, ICMP echo header, cookie,
-// zeros.
+// Layout of a probe: IP header without options, ICMP echo header, cookie, zeros.
 const (
-	ipHeader   = 20
-	icmpHeader = 8
+	icmpHeader = packet.ICMPHeaderLen
 	cookieLen  = 8
 	// smallSize is the length of a small probe, in bytes.
-	smallSize = ipHeader + icmpHeader + cookieLen
+	smallSize = packet.HeaderLen + icmpHeader + cookieLen
 
-	protocolICMP = 1
-	flagDF       = 0x4000
-	plainTTL     = 63 // of a packet that a router has forwarded once
-)
-
-// ICMP types (RFC 792).
-const (
-	typeEchoReply    = 0
-	typeUnreachable  = 3
-	typeEcho         = 8
-	typeTimeExceeded = 11
+	plainTTL = 63 // of a packet that a router has forwarded once
 )
 
 // token is what a prober's probes have in common. It is random.
@@ -44,22 +34,17 @@ type request struct {
 // build writes a probe. Its memory is new.
 func (t token) build(r request) []byte {
 	b := make([]byte, max(r.size, smallSize))
-	b[0] = 4<<4 | ipHeader/4
-	binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
-	binary.BigEndian.PutUint16(b[6:], flagDF) // so the IP identification may be 0 (RFC 6864)
-	b[8], b[9] = r.ttl, protocolICMP
-	source, destination := r.source.As4(), r.destination.As4()
-	copy(b[12:], source[:])
-	copy(b[16:], destination[:])
-	binary.BigEndian.PutUint16(b[10:], checksum(b[:ipHeader]))
-
-	icmp := b[ipHeader:]
-	icmp[0] = typeEcho
+	icmp := b[packet.HeaderLen:]
+	icmp[0] = packet.ICMPEcho
 	binary.BigEndian.PutUint16(icmp[4:], t.id)
 	binary.BigEndian.PutUint16(icmp[6:], r.sequence)
 	copy(icmp[icmpHeader:], t.cookie[:])
-	binary.BigEndian.PutUint16(icmp[2:], checksum(icmp))
-	return b
+	packet.SetICMPChecksum(icmp)
+	return packet.Header{
+		TTL: r.ttl, Protocol: packet.ICMP,
+		DontFragment: true, // so its identification may be 0 (RFC 6864)
+		Source:       r.source, Destination: r.destination,
+	}.Put(b)
 }
 
 // reply is what came back.
@@ -71,54 +56,36 @@ type reply struct {
 	size     int // bytes of the packet
 }
 
-// parse reports whether a packet answers a probe of this token. Its IP header
-// must be whole and right; everything behind it may be anything.
+// parse reports whether a packet answers a probe of this token. Everything
+// behind its IP header may be anything.
 func (t token) parse(b []byte) (reply, bool) {
-	if len(b) < ipHeader+icmpHeader || b[0]>>4 != 4 || b[9] != protocolICMP {
+	p, err := packet.Parse(b)
+	if err != nil || p.Protocol() != packet.ICMP || len(p.Payload()) < icmpHeader {
 		return reply{}, false
 	}
-	header := int(b[0]&0x0f) * 4
-	if header < ipHeader || len(b) < header+icmpHeader {
-		return reply{}, false
-	}
-	icmp := b[header:]
-	r := reply{from: netip.AddrFrom4([4]byte(b[12:16])), kind: icmp[0], code: icmp[1], size: len(b)}
+	icmp := p.Payload()
+	r := reply{from: p.Source(), kind: icmp[0], code: icmp[1], size: len(b)}
 	echo := icmp
 	switch r.kind {
-	case typeEchoReply:
-	case typeTimeExceeded, typeUnreachable: // quotes the probe (RFC 792; RFC 1812 section 4.3.2.3)
-		quoted := icmp[icmpHeader:]
-		if len(quoted) < ipHeader || quoted[9] != protocolICMP {
+	case packet.ICMPEchoReply:
+	case packet.ICMPTimeExceeded, packet.ICMPUnreachable: // quotes the probe (RFC 792; RFC 1812 section 4.3.2.3)
+		quoted := packet.Packet(icmp[icmpHeader:]) // or the beginning of one
+		if len(quoted) < packet.HeaderLen || quoted.Protocol() != packet.ICMP {
 			return reply{}, false
 		}
-		if header = int(quoted[0]&0x0f) * 4; header < ipHeader || len(quoted) < header {
+		if n := quoted.HeaderLen(); n < packet.HeaderLen || len(quoted) < n {
 			return reply{}, false
 		}
-		echo = quoted[header:]
+		echo = quoted.Payload()
 	default:
 		return reply{}, false
 	}
 	if len(echo) < icmpHeader+cookieLen || binary.BigEndian.Uint16(echo[4:]) != t.id || [cookieLen]byte(echo[icmpHeader:]) != t.cookie {
 		return reply{}, false
 	}
-	if r.kind == typeEchoReply && checksum(icmp) != 0 {
+	if r.kind == packet.ICMPEchoReply && packet.Checksum(icmp) != 0 {
 		return reply{}, false
 	}
 	r.sequence = binary.BigEndian.Uint16(echo[6:])
 	return r, true
-}
-
-// checksum is the Internet checksum (RFC 1071).
-func checksum(b []byte) uint16 {
-	var sum uint32
-	for ; len(b) >= 2; b = b[2:] {
-		sum += uint32(binary.BigEndian.Uint16(b))
-	}
-	if len(b) == 1 {
-		sum += uint32(b[0]) << 8
-	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	return ^uint16(sum)
 }

@@ -3,6 +3,8 @@ package probe
 import (
 	"net/netip"
 	"testing"
+
+	"flanneld/internal/packet"
 )
 
 var (
@@ -21,10 +23,10 @@ func TestAnswersAreRecognised(t *testing.T) {
 		want   reply
 		ok     bool
 	}{
-		"echo reply":        {testPeer.answer(testToken.build(testRequest)), reply{testPeer.lease.Addr(), 77, typeEchoReply, 0, 1472}, true},
-		"small echo reply":  {testPeer.answer(testToken.build(small)), reply{testPeer.lease.Addr(), 77, typeEchoReply, 0, smallSize}, true},
-		"time exceeded":     {testPeer.answer(testToken.build(ended)), reply{testPeer.lease.Addr(), 77, typeTimeExceeded, 0, 576}, true},
-		"prohibited":        {icmpError(testPeer.lease.Addr(), typeUnreachable, 13, testToken.build(small)), reply{testPeer.lease.Addr(), 77, typeUnreachable, 13, 28 + smallSize}, true},
+		"echo reply":        {testPeer.answer(testToken.build(testRequest)), reply{testPeer.lease.Addr(), 77, packet.ICMPEchoReply, 0, 1472}, true},
+		"small echo reply":  {testPeer.answer(testToken.build(small)), reply{testPeer.lease.Addr(), 77, packet.ICMPEchoReply, 0, smallSize}, true},
+		"time exceeded":     {testPeer.answer(testToken.build(ended)), reply{testPeer.lease.Addr(), 77, packet.ICMPTimeExceeded, 0, 576}, true},
+		"prohibited":        {icmpError(testPeer.lease.Addr(), packet.ICMPUnreachable, 13, testToken.build(small)), reply{testPeer.lease.Addr(), 77, packet.ICMPUnreachable, 13, 28 + smallSize}, true},
 		"the request":       {testToken.build(testRequest), reply{}, false},
 		"of another cookie": {testPeer.answer(token{id: 0x1234}.build(testRequest)), reply{}, false},
 		"of another ID":     {testPeer.answer(token{id: 1, cookie: testToken.cookie}.build(testRequest)), reply{}, false},
@@ -43,7 +45,7 @@ func TestAnswersAreRecognised(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add(testPeer.answer(testToken.build(testRequest)))
-	f.Add(icmpError(testPeer.lease.Addr(), typeTimeExceeded, 0, testToken.build(testRequest)))
+	f.Add(icmpError(testPeer.lease.Addr(), packet.ICMPTimeExceeded, 0, testToken.build(testRequest)))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, ok := testToken.parse(b)

@@ -2,7 +2,6 @@ package probe
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"maps"
 	"net/netip"
@@ -10,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"flanneld/internal/packet"
 )
 
 var self = netip.MustParseAddr("10.244.1.0")
@@ -109,29 +110,23 @@ func (p *peer) answer(request []byte) []byte {
 		b := slices.Clone(request)
 		copy(b[12:16], request[16:20])
 		copy(b[16:20], request[12:16])
-		b[ipHeader] = typeEchoReply
-		binary.BigEndian.PutUint16(b[ipHeader+2:], 0)
-		binary.BigEndian.PutUint16(b[ipHeader+2:], checksum(b[ipHeader:]))
+		b[packet.HeaderLen] = packet.ICMPEchoReply
+		packet.SetICMPChecksum(b[packet.HeaderLen:])
 		return b
 	case destination != p.lease.Addr() && request[8] <= 1 && !p.noForward:
-		return icmpError(p.lease.Addr(), typeTimeExceeded, 0, request)
+		return icmpError(p.lease.Addr(), packet.ICMPTimeExceeded, 0, request)
 	}
 	return nil
 }
 
 // icmpError is an ICMP error message about a packet.
 func icmpError(from netip.Addr, kind, code byte, about []byte) []byte {
-	quoted := about[:min(len(about), 576-ipHeader-icmpHeader)]
-	b := make([]byte, ipHeader+icmpHeader, 576)
-	b = append(b, quoted...)
-	b[0], b[8], b[9] = 0x45, 64, protocolICMP
-	binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
-	source := from.As4()
-	copy(b[12:], source[:])
-	copy(b[16:20], about[12:16])
-	b[ipHeader], b[ipHeader+1] = kind, code
-	binary.BigEndian.PutUint16(b[ipHeader+2:], checksum(b[ipHeader:]))
-	return b
+	const headers = packet.HeaderLen + icmpHeader
+	b := make([]byte, headers, 576)
+	b = append(b, about[:min(len(about), 576-headers)]...)
+	b[packet.HeaderLen], b[packet.HeaderLen+1] = kind, code
+	packet.SetICMPChecksum(b[packet.HeaderLen:])
+	return packet.Header{TTL: 64, Protocol: packet.ICMP, Source: from, Destination: packet.Packet(about).Source()}.Put(b)
 }
 
 // totals sums up over all peers.

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"flanneld/internal/packet"
 )
 
 // Config says how a Prober works.
@@ -169,7 +171,7 @@ func (p *Prober) take(a answer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f, ok := p.flights[a.sequence]
-	if !ok || f.ttl != (a.kind == typeTimeExceeded) || a.kind == typeUnreachable || !f.path.Lease.Contains(a.from) {
+	if !ok || f.ttl != (a.kind == packet.ICMPTimeExceeded) || a.kind == packet.ICMPUnreachable || !f.path.Lease.Contains(a.from) {
 		return
 	}
 	delete(p.flights, a.sequence)

@@ -1,15 +1,12 @@
-package route
+package packet
 
 import "encoding/binary"
 
-// fragmenter cuts one packet into fragments (RFC 791, section 2.3 and 3.2). Only
-// headers are written; the payload of each fragment is a part of the packet's
-// own. Fragments can be cut further in the same way.
-//
-// The outer datagram is never fragmented instead: then one lost fragment costs
-// the whole packet unseen, and many networks drop outer fragments.
-type fragmenter struct {
-	original packet // header of the packet
+// Fragmenter cuts one packet into fragments (RFC 791, sections 2.3 and 3.2). It
+// writes headers only; the payload of each fragment is a part of the packet's
+// own. Fragments can be cut further in the same way. Make one with NewFragmenter.
+type Fragmenter struct {
+	original Packet // header of the packet
 	payload  []byte // what no fragment has carried yet
 	mtu      int
 	offset   int  // of payload, in units of 8 bytes
@@ -17,21 +14,22 @@ type fragmenter struct {
 	later    bool // the next fragment is not the first of this packet
 }
 
-// fragments begins to cut the packet that has this header and payload, and may
-// be fragmented, into pieces of at most mtu bytes. mtu must be at least minMTU.
-func fragments(header packet, payload []byte, mtu int) fragmenter {
-	return fragmenter{
-		original: header.header(),
+// NewFragmenter begins to cut a packet into pieces of at most mtu bytes, at least
+// MinMTU. header begins with the IP header, in which DF must be clear; payload is
+// what follows that.
+func NewFragmenter(header Packet, payload []byte, mtu int) Fragmenter {
+	return Fragmenter{
+		original: header.Header(),
 		payload:  payload,
 		mtu:      mtu,
-		offset:   int(header.flags() & offsetMask),
-		more:     header.flags()&flagMF != 0,
+		offset:   int(header.Flags() & OffsetMask),
+		more:     header.Flags()&FlagMF != 0,
 	}
 }
 
-// next writes the header of the next fragment to memory and returns it with the
+// Next writes the header of the next fragment to memory and returns it with the
 // fragment's payload. ok is false when none is left.
-func (f *fragmenter) next(memory *[maxHeader]byte) (header packet, payload []byte, ok bool) {
+func (f *Fragmenter) Next(memory *[MaxHeaderLen]byte) (header Packet, payload []byte, ok bool) {
 	if f.later && len(f.payload) == 0 {
 		return nil, nil, false
 	}
@@ -48,30 +46,30 @@ func (f *fragmenter) next(memory *[maxHeader]byte) (header packet, payload []byt
 }
 
 // copyHeader copies the packet's header: with all options for the first
-// fragment, with those that ask for it for the others.
-func (f *fragmenter) copyHeader(memory *[maxHeader]byte) packet {
+// fragment, with the options of every fragment for the others.
+func (f *Fragmenter) copyHeader(memory *[MaxHeaderLen]byte) Packet {
 	if !f.later {
 		n := copy(memory[:], f.original)
-		return packet(memory[:n])
+		return Packet(memory[:n])
 	}
-	copy(memory[:minHeader], f.original)
-	n := minHeader + copyOptions(memory[minHeader:], f.original.options())
+	copy(memory[:HeaderLen], f.original)
+	n := HeaderLen + copyOptions(memory[HeaderLen:], f.original.Options())
 	memory[0] = 4<<4 | byte(n/4)
-	return packet(memory[:n])
+	return Packet(memory[:n])
 }
 
 // finish fills in what differs from fragment to fragment.
-func (f *fragmenter) finish(header packet, length int, last bool) {
+func (f *Fragmenter) finish(header Packet, length int, last bool) {
 	binary.BigEndian.PutUint16(header[2:], uint16(len(header)+length))
-	flags := f.original.flags()&^(flagMF|offsetMask) | uint16(f.offset)
+	flags := f.original.Flags()&^(FlagMF|OffsetMask) | uint16(f.offset)
 	if !last || f.more {
-		flags |= flagMF
+		flags |= FlagMF
 	}
 	binary.BigEndian.PutUint16(header[6:], flags)
-	header.seal()
+	header.SetChecksum()
 }
 
-// IP options (RFC 791, section 3.1): a type, and but for two of them a length.
+// IP options (RFC 791, section 3.1) have a type and, but for two types, a length.
 const (
 	optionEnd  = 0
 	optionNop  = 1
@@ -79,8 +77,8 @@ const (
 )
 
 // copyOptions writes the options that belong into every fragment to dst and
-// returns their length, padded to 4 bytes. It stops at an option whose length
-// lies: nobody could tell where the next one begins.
+// returns their length, padded to 4 bytes. It stops at an option with a wrong
+// length, because the next one could begin anywhere.
 func copyOptions(dst, options []byte) int {
 	n := 0
 	for len(options) > 0 && options[0] != optionEnd {

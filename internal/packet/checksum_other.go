@@ -1,6 +1,6 @@
 //go:build !amd64
 
-package tun
+package packet
 
 import "math"
 
@@ -8,4 +8,4 @@ import "math"
 func wideThreshold() int { return math.MaxInt }
 
 // sumWide is not called.
-func sumWide([]byte) uint64 { panic("tun: no wide sums on this machine") }
+func sumWide([]byte) uint64 { panic("packet: no wide sums on this machine") }
