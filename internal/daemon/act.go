@@ -5,9 +5,15 @@ import (
 	"errors"
 
 	"flanneld/internal/control"
+	"flanneld/internal/view"
 )
 
-// What the control socket commands. Called from several goroutines.
+// api is what the control socket serves: a view to read, and commands. It is
+// called from several goroutines.
+type api struct {
+	*view.View
+	*daemon
+}
 
 // Join gives peers more seeds.
 func (d *daemon) Join(ctx context.Context, addresses []string) (control.Joined, error) {
@@ -28,13 +34,13 @@ func (d *daemon) Forget(ctx context.Context, node string) (control.Node, error) 
 	if err != nil {
 		return control.Node{}, err
 	}
-	return nodeOf(n), nil
+	return view.NodeOf(n), nil
 }
 
 // Leave hands the lease back, then has the goroutine of Run remove everything
 // and stop.
 func (d *daemon) Leave(ctx context.Context) (control.Left, error) {
-	if !d.leaving.CompareAndSwap(false, true) {
+	if !d.exits.leaving.CompareAndSwap(false, true) {
 		return control.Left{}, errors.New("this node is leaving already")
 	}
 	out := control.Left{Subnet: d.node.Snapshot().Self.Lease.Prefix, Notes: []string{}}
@@ -43,15 +49,15 @@ func (d *daemon) Leave(ctx context.Context) (control.Left, error) {
 		// The lease is given up all the same, but not everybody may know.
 		d.log.Warn("leaving", "error", err)
 	case err != nil:
-		d.leaving.Store(false)
+		d.exits.leaving.Store(false)
 		return control.Left{}, err
 	}
 	reply := make(leaveReply, 1)
 	select {
-	case d.left <- reply:
+	case d.exits.left <- reply:
 		out.Notes = append(out.Notes, <-reply...)
 		return out, nil
-	case <-d.ended:
+	case <-d.exits.ended:
 		return control.Left{}, errors.New("the daemon was stopped meanwhile; run `flanneld cleanup`")
 	}
 }

@@ -13,14 +13,15 @@ import (
 	"flanneld/internal/host/envfile"
 	"flanneld/internal/host/link"
 	"flanneld/internal/problem"
+	"flanneld/internal/view"
 	"flanneld/peers"
 )
 
 // announce writes the files and reports readiness, once for every plane: when
 // it is in place and the lease it is for still holds.
 func (d *daemon) announce(s *peers.Snapshot) error {
-	p := d.plane
-	if p == nil || p.settled != nil || p.announced || s.Lease != peers.Confirmed || s.Self.Lease.Prefix != p.lease {
+	p := d.planes.current()
+	if p == nil || p.settled != nil || p.announced || s.Lease != peers.Confirmed || s.Self.Lease.Prefix != p.Lease() {
 		return nil
 	}
 	p.announced = true
@@ -28,18 +29,15 @@ func (d *daemon) announce(s *peers.Snapshot) error {
 		return err
 	}
 	d.reportBridges()
-	d.mu.Lock()
-	if d.ready == 0 {
-		d.ready = time.Since(d.started)
-		d.log.Info("ready", "lease", p.lease, "after", d.ready.Round(time.Millisecond))
+	if after := time.Since(d.started); d.ready.CompareAndSwap(0, int64(after)) {
+		d.log.Info("ready", "lease", p.Lease(), "after", after.Round(time.Millisecond))
 	}
-	d.mu.Unlock()
-	d.notify.send("READY=1", "STATUS="+statusLine(s))
+	d.notify.send("READY=1", "STATUS="+view.StatusLine(s))
 	return nil
 }
 
 func (d *daemon) writeFiles(p *plane) error {
-	env := envfile.Subnet{Network: p.network, Subnet: envfile.FirstAddress(p.lease), MTU: d.mtu, IPMasq: d.cfg.IPMasq}.Bytes()
+	env := envfile.Subnet{Network: p.Network(), Subnet: envfile.FirstAddress(p.Lease()), MTU: d.mtu, IPMasq: d.cfg.IPMasq}.Bytes()
 	forDocker, err := docker.Opts(env, docker.Options{Key: d.cfg.DockerKey})
 	if err != nil {
 		return err
@@ -78,9 +76,9 @@ func (d *daemon) tell(s *peers.Snapshot) {
 			d.waiting = map[string]bool{}
 		}
 		d.waiting[key] = true
-		d.log.Info("waiting", "reason", joinNotes(s.Waiting, claimAdvice(leaseOf(s).Claim)), "lease", s.Lease)
+		d.log.Info("waiting", "reason", view.WaitingFor(s), "lease", s.Lease)
 	}
-	d.notify.send("STATUS=" + statusLine(s))
+	d.notify.send("STATUS=" + view.StatusLine(s))
 }
 
 // reportState tells the list of problems of a state directory that cannot be
@@ -106,23 +104,6 @@ func withoutNumbers(text string) string {
 		}
 		return r
 	}, text)
-}
-
-// statusLine is what `systemctl status` shows.
-func statusLine(s *peers.Snapshot) string {
-	alive := 0
-	for _, n := range s.Nodes {
-		if n.State == peers.Alive {
-			alive++
-		}
-	}
-	switch {
-	case s.Lease == peers.Confirmed:
-		return fmt.Sprintf("lease %s, %d of %d nodes alive", s.Self.Lease.Prefix, alive, len(s.Nodes))
-	case s.Waiting != "":
-		return joinNotes("waiting: "+s.Waiting, claimAdvice(leaseOf(s).Claim))
-	}
-	return "lease: " + s.Lease.String()
 }
 
 // dismantle removes what was set up on the host, after the lease was handed

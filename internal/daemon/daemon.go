@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"flanneld/encap"
 	"flanneld/internal/config"
 	"flanneld/internal/control"
+	"flanneld/internal/dataplane"
 	"flanneld/internal/plan"
 	"flanneld/internal/problem"
 	"flanneld/internal/underlaywatch"
@@ -35,43 +34,41 @@ const (
 	answerTime = time.Second
 )
 
-// daemon is a running flanneld. What is not guarded is set before Run's other
-// goroutines start, or belongs to the goroutine of Run.
+// daemon is a running flanneld. Its fields are set before Run's other
+// goroutines start, or belong to the goroutine of Run, or may be used
+// concurrently.
 type daemon struct {
-	cfg     config.Config
+	cfg     config.Config // without static peers that name this host
 	version string
 	log     *slog.Logger
-	reload  <-chan os.Signal
 	started time.Time
+	reload  <-chan os.Signal
 
-	itself   []config.StaticPeer // entries that name this host; cfg has the others
+	itself   []config.StaticPeer // entries that name this host
 	loopback bool                // the underlay is the loopback interface
 	mtu      int                 // of the overlay device
 	node     *peers.Node
 	server   *control.Server
-	sockets  []*encap.Conn // bound at the start, taken over by the first plane
-	routing  *routing
-	notify   notifier
+	watch    *underlaywatch.Watcher
+	planes   planes
 	problems *problem.Board
 	guard    *guard
-	endGuard func() // may be called again
-	opened   bool   // a data plane was made since the start
+	endGuard func()       // may be called again
+	ready    atomic.Int64 // nanoseconds from start to READY=1; 0: not yet
 
-	peersDone chan error      // what peers.Run returned
-	left      chan leaveReply // from a request to leave, once the lease is handed back
-	leaving   atomic.Bool
-	troubled  atomic.Bool   // some data path does not work
-	ended     chan struct{} // closed when Run returns
-
-	mu     sync.Mutex    // guards what follows; Run's goroutine alone writes plane, and reads it without
-	plane  *plane        // nil: none
-	totals totals        // of planes that are gone
-	ready  time.Duration // from start to READY=1; 0: not yet
-
+	notify  notifier
 	waiting map[string]bool // what was logged, without numbers, since the lease was last confirmed
 	seen    plan.Seen
 	seenEnd <-chan time.Time // nil: no other node was seen, or it is over
-	watch   *underlaywatch.Watcher
+	exits   exits
+}
+
+// exits is how a daemon comes to its end.
+type exits struct {
+	peersDone chan error      // what peers.Run returned; nil once that was read
+	left      chan leaveReply // from a request to leave, once the lease is handed back
+	leaving   atomic.Bool
+	ended     chan struct{} // closed when Run returns
 }
 
 // leaveReply takes what could not be removed.
@@ -84,12 +81,13 @@ type leaveReply chan []string
 func Run(ctx context.Context, o Options) (err error) {
 	d := &daemon{
 		cfg: o.Config, version: o.Version, log: o.Log, reload: o.Reload, started: time.Now(),
-		peersDone: make(chan error, 1), left: make(chan leaveReply), ended: make(chan struct{}), routing: newRouting(),
+		planes:   planes{settings: dataplane.SettingsOf(o.Config, o.Log), routes: dataplane.NewRoutes()},
 		problems: problem.NewBoard(o.Log), endGuard: func() {},
+		exits: exits{peersDone: make(chan error, 1), left: make(chan leaveReply), ended: make(chan struct{})},
 	}
-	defer close(d.ended)
-	room := processors{d.socketConfig().AllLanes()}
-	room.widen()
+	defer close(d.exits.ended)
+	processors := dataplane.Processors{Lanes: d.planes.settings.AllLanes()}
+	processors.Widen()
 	if err := d.prepare(ctx); err != nil {
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			return nil // asked to stop while it waited
@@ -102,11 +100,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	serving := make(chan error, 1)
 	go func() { serving <- d.server.Serve() }()
 	peersCtx, endPeers := context.WithCancel(context.Background())
-	go func() { d.peersDone <- d.node.Run(peersCtx) }()
+	go func() { d.exits.peersDone <- d.node.Run(peersCtx) }()
 
 	watching, endWatch := context.WithCancel(context.Background())
 	d.watch.Start(watching)
-	go room.follow(watching)
+	go processors.Follow(watching)
 	err = d.work(ctx, serving)
 	endWatch()
 	return errors.Join(err, d.stop(endPeers))
@@ -119,12 +117,12 @@ func (d *daemon) work(ctx context.Context, serving <-chan error) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case reply := <-d.left:
+		case reply := <-d.exits.left:
 			reply <- d.dismantle()
 			return nil
-		case err = <-d.peersDone:
-			d.peersDone = nil
-			if err == nil && !d.leaving.Load() {
+		case err = <-d.exits.peersDone:
+			d.exits.peersDone = nil
+			if err == nil && !d.exits.leaving.Load() {
 				err = errors.New("gossip ended by itself")
 			}
 		case err = <-serving:
@@ -136,10 +134,10 @@ func (d *daemon) work(ctx context.Context, serving <-chan error) error {
 			d.seenEnd = nil
 			d.seen.Close()
 			err = d.update()
-		case <-d.settled():
-			d.plane.settled = nil // seen
+		case <-d.planes.settled():
+			d.planes.current().settled = nil // seen
 			err = d.announce(d.node.Snapshot())
-		case failure := <-d.failed():
+		case failure := <-d.planes.failed():
 			err = d.rebuild(failure)
 		case <-d.reload:
 			d.reloadKey()
@@ -165,7 +163,7 @@ func (d *daemon) update() error {
 		d.seenEnd = time.After(plan.SeenTime)
 	}
 	d.watch.Listen(s, time.Now())
-	if s.Lease == peers.Confirmed && (d.plane == nil || d.plane.lease != s.Self.Lease.Prefix) {
+	if p := d.planes.current(); s.Lease == peers.Confirmed && (p == nil || p.Lease() != s.Self.Lease.Prefix) {
 		if err := d.postpone(d.replacePlane(s)); err != nil {
 			return err
 		}
@@ -177,17 +175,11 @@ func (d *daemon) update() error {
 // route gives the forwarder the routes of a snapshot.
 func (d *daemon) route(s *peers.Snapshot) error {
 	next := plan.Make(plan.Input{Snapshot: s, Static: d.cfg.StaticPeers, Loopback: d.loopback, Unseen: d.seen.Unseen})
-	if err := d.routing.store(next, s, d.log); err != nil {
+	if err := d.planes.routes.Store(next, s, d.log); err != nil {
 		return err
 	}
-	if p := d.plane; p != nil {
-		d.aim(p)
-		if d.troubled.Load() {
-			d.reportPaths(p.prober)
-		}
-		if len(p.surveyor.current()) > 0 {
-			d.reportDetours(p.surveyor)
-		}
+	if p := d.planes.current(); p != nil {
+		p.monitor.Update()
 	}
 	return nil
 }
@@ -204,8 +196,8 @@ func (d *daemon) reloadKey() {
 	d.log.Info("cluster key read again", "file", d.cfg.KeyFile)
 }
 
-// stop ends everything in order: who asks, then gossip, then forwarding, which
-// is what others would miss. What is on the host stays.
+// stop ends everything in order: requests, then gossip, then forwarding, which
+// other hosts would miss. What is on the host stays.
 func (d *daemon) stop(endPeers context.CancelFunc) error {
 	d.notify.send("STOPPING=1")
 	deadline := time.NewTimer(stopTime)
@@ -214,12 +206,12 @@ func (d *daemon) stop(endPeers context.CancelFunc) error {
 	defer cancel()
 	err := d.server.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = nil // a caller who does not read his answer is no failure of ours
+		err = nil // a caller that does not read its answer is no failure
 	}
 	endPeers()
-	if d.peersDone != nil {
+	if d.exits.peersDone != nil {
 		select {
-		case failure := <-d.peersDone:
+		case failure := <-d.exits.peersDone:
 			err = errors.Join(err, failure)
 		case <-deadline.C:
 			err = errors.Join(err, errors.New("gossip did not stop in time"))
@@ -228,6 +220,6 @@ func (d *daemon) stop(endPeers context.CancelFunc) error {
 	d.closePlane()
 	d.endGuard()
 	d.withdrawPorts()
-	closeSockets(d.sockets)
+	d.planes.sockets.Close()
 	return err
 }

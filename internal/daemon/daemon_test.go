@@ -14,32 +14,11 @@ import (
 	"flanneld/internal/plan/plantest"
 	"flanneld/internal/problem"
 	"flanneld/internal/underlaywatch"
+	"flanneld/internal/view"
 	"flanneld/peers"
-	"flanneld/route"
 )
 
-func TestTotalsOutliveForwarders(t *testing.T) {
-	first := route.Counters{
-		Egress:  route.Direction{Volume: route.Volume{Packets: 2, Bytes: 200}, Drops: []route.Drop{{Reason: route.NoRoute, Packets: 3}, {Reason: route.TooShort}}},
-		Ingress: route.Direction{Volume: route.Volume{Packets: 5, Bytes: 500}, Drops: []route.Drop{{Reason: route.ForeignSource, Packets: 7}}},
-	}
-	second := route.Counters{Egress: route.Direction{Drops: []route.Drop{{Reason: route.ForeignSource, Packets: 1}, {Reason: route.NoRoute, Packets: 1}}}}
-	var sum totals
-	sum.add(first)
-	got := sum.with(second)
-	want := totals{
-		egress: control.Traffic{Packets: 2, Bytes: 200}, ingress: control.Traffic{Packets: 5, Bytes: 500},
-		drops: map[string]uint64{"egress-no-route": 4, "egress-foreign-source": 1, "ingress-foreign-source": 7},
-	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
-	if sum.drops["egress-no-route"] != 3 {
-		t.Errorf("with changed the sum: %+v", sum)
-	}
-}
-
-// Without a key the gossip is open to whoever reaches it.
+// Without a key the gossip is open to every host that reaches it.
 func TestWithoutAKeyPublicAddressesAreRefused(t *testing.T) {
 	for _, c := range []struct {
 		addr, public string
@@ -101,18 +80,6 @@ func TestEverySettingReachesPeers(t *testing.T) {
 	}
 }
 
-func TestStatusLineSaysWhatCounts(t *testing.T) {
-	for want, s := range map[string]*peers.Snapshot{
-		"lease 10.244.1.0/24, 2 of 3 nodes alive": plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2), plantest.Node("c", peers.Dead, 3)),
-		"waiting: no seed answers":                {Lease: peers.Joining, Waiting: "no seed answers"},
-		"lease: claiming":                         {Lease: peers.Claiming},
-	} {
-		if got := statusLine(s); got != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
-	}
-}
-
 // systemd and the log, too, are told what to type about dead nodes in the way.
 func TestStatusLineNamesTheDeadThatAreWaitedFor(t *testing.T) {
 	s := plantest.Snapshot(peers.Claiming, plantest.Node("dead-id", peers.Dead, 2), plantest.Node("other", peers.Alive, 3))
@@ -121,48 +88,10 @@ func TestStatusLineNamesTheDeadThatAreWaitedFor(t *testing.T) {
 	var log strings.Builder
 	d := &daemon{log: slog.New(slog.NewTextHandler(&log, nil)), problems: problem.NewBoard(slog.New(slog.DiscardHandler))}
 	d.tell(s)
-	for _, text := range []string{statusLine(s), log.String()} {
+	for _, text := range []string{view.StatusLine(s), log.String()} {
 		if !strings.Contains(text, "flanneld forget dead-id") || strings.Contains(text, "forget other") || strings.Count(strings.TrimSpace(text), "\n") > 0 {
 			t.Errorf("got %q", text)
 		}
-	}
-}
-
-func TestMembersAndConflictsAreShown(t *testing.T) {
-	s := plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2), plantest.Node("c", peers.Suspect, 3), plantest.Node("d", peers.Dead, 4), plantest.Node("e", peers.Left, 5))
-	s.Conflicts = []peers.Conflict{{Prefix: netip.MustParsePrefix("10.244.2.0/24"), Winner: "b", Loser: "c"}}
-	static, err := config.ParseStaticPeer("10.244.4.0/24=192.0.2.9:8285")
-	if err != nil {
-		t.Fatal(err)
-	}
-	list := []config.StaticPeer{static}
-	if got, want := members(s, list), (control.Members{Alive: 2, Suspect: 1, Dead: 1, Left: 1, Static: 1}); got != want {
-		t.Errorf("members: got %+v, want %+v", got, want)
-	}
-	got := conflicts(s, list)
-	if len(got) != 2 || got[0].Winner.Name != "host-b" || got[0].Loser.Name != "host-c" {
-		t.Fatalf("conflicts: %+v", got)
-	}
-	if got[1].Winner.Name != "host-d" || got[1].Loser.Name != "192.0.2.9" || !strings.Contains(got[1].Note, "--static-peer") {
-		t.Errorf("conflict with a static peer: %+v", got[1])
-	}
-}
-
-func TestStatusSaysWhoPromisedAndWhoIsMissing(t *testing.T) {
-	s := plantest.Snapshot(peers.Claiming, plantest.Node("b", peers.Alive, 2), plantest.Node("c", peers.Dead, 3))
-	s.Claim = &peers.Claim{Prefix: netip.MustParsePrefix("10.244.9.0/24"), Epoch: 2, Electors: 4, Needed: 3, Promised: []string{"b"}, Missing: []string{"c", "unknown"}}
-	l := leaseOf(s)
-	want := control.Claim{
-		Subnet: s.Claim.Prefix, Epoch: 2, Electors: 4, Needed: 3, Answered: 2, PromisedBy: []control.NodeName{{ID: "b", Name: "host-b"}},
-		Missing: []control.Missing{{NodeName: control.NodeName{ID: "c", Name: "host-c"}, State: "dead"}, {NodeName: control.NodeName{ID: "unknown"}, State: "dead"}},
-	}
-	if l.Claim == nil || !reflect.DeepEqual(*l.Claim, want) {
-		t.Errorf("got %+v, want %+v", l.Claim, want)
-	}
-	s = plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2))
-	s.PromisedBy = []string{"b"}
-	if l := leaseOf(s); l.Claim != nil || len(l.PromisedBy) != 1 || l.PromisedBy[0].Name != "host-b" {
-		t.Errorf("after the grant: %+v", l)
 	}
 }
 
@@ -201,5 +130,23 @@ func TestCleanupRefusesBesideADaemon(t *testing.T) {
 	}
 	if err := s.Shutdown(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// A confirmed lease does not make a node well that cannot write down its
+// promises.
+func TestStateThatCannotBeWrittenIsAProblem(t *testing.T) {
+	d := &daemon{problems: problem.NewBoard(slog.New(slog.DiscardHandler))}
+	d.cfg.StateDir = "/var/lib/flanneld"
+	for _, why := range []string{"no space left on device", "read-only file system"} {
+		d.reportState(&peers.Snapshot{Lease: peers.Confirmed, Unwritten: "state directory /var/lib/flanneld: " + why})
+		found := d.problems.All()
+		if len(found) != 1 || found[0].Part != "state" || !strings.Contains(found[0].Text, why) || !strings.Contains(found[0].Advice, "df /var/lib/flanneld") {
+			t.Errorf("%s: %+v", why, found)
+		}
+	}
+	d.reportState(&peers.Snapshot{Lease: peers.Confirmed})
+	if found := d.problems.All(); len(found) != 0 {
+		t.Errorf("afterwards: %+v", found)
 	}
 }

@@ -53,7 +53,7 @@ func (d *daemon) protectPorts(s *peers.Snapshot) {
 // withdrawPorts removes the table where this start changed nothing else on the
 // host. Otherwise it stays, as the device does.
 func (d *daemon) withdrawPorts() {
-	if d.guard == nil || d.opened || !d.guard.ports.Created() {
+	if d.guard == nil || d.planes.opened || !d.guard.ports.Created() {
 		return
 	}
 	if err := ports.Remove(d.cfg.Device); err != nil {

@@ -6,7 +6,6 @@ import (
 	"syscall"
 	"time"
 
-	"flanneld/encap"
 	"flanneld/internal/host/underlay"
 )
 
@@ -17,42 +16,35 @@ const moveTime = 10 * time.Second
 // goroutine of Run.
 type mover struct{ *daemon }
 
-// Move binds new data sockets and moves the gossip. On an error everything is as
-// it was.
+// Move binds new data sockets and moves the gossip. On an error everything is
+// as it was.
 func (m mover) Move(to underlay.Underlay) error {
 	if err := m.checkPlace(to); err != nil {
 		return err
 	}
-	sockets, err := m.listenOn(to.Addr)
+	sockets, err := m.planes.settings.Listen(to.Addr)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), moveTime)
 	defer cancel()
 	if err := m.node.Move(ctx, to.PublicAddr, to.Addr); err != nil {
-		closeSockets(sockets)
+		sockets.Close()
 		return err
 	}
-	closeSockets(m.sockets)
-	m.sockets = sockets
+	m.planes.sockets.Close()
+	m.planes.sockets = sockets
 	return nil
 }
 
 // Moved puts the data plane on the new sockets.
 func (m mover) Moved() error {
-	if m.plane == nil {
+	p := m.planes.current()
+	if p == nil {
 		return nil
 	}
-	lease, network := m.plane.lease, m.plane.network
 	m.closePlane()
-	p, err := m.openPlane(lease, network)
-	if err != nil {
-		return err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.plane = p
-	return nil
+	return m.openPlane(p.Lease(), p.Network())
 }
 
 // AddressBack makes the data plane that was postponed.
@@ -78,10 +70,4 @@ func (d *daemon) postpone(err error) error {
 	}
 	d.watch.Await(err)
 	return nil
-}
-
-func closeSockets(sockets []*encap.Conn) {
-	for _, s := range sockets {
-		_ = s.Close() // of a plane that was never made; nothing was sent
-	}
 }

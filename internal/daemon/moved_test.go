@@ -8,8 +8,6 @@ import (
 	"flanneld/internal/config"
 	"flanneld/internal/host/bridge"
 	"flanneld/internal/host/underlay"
-	"flanneld/internal/plan/plantest"
-	"flanneld/peers"
 )
 
 func staticPeers(t *testing.T, texts ...string) (all []config.StaticPeer) {
@@ -22,16 +20,6 @@ func staticPeers(t *testing.T, texts ...string) (all []config.StaticPeer) {
 		all = append(all, p)
 	}
 	return all
-}
-
-// A host that is moved from flannel is in no conflict with itself.
-func TestAStaticPeerIsInNoConflictWithItsOwnHost(t *testing.T) {
-	static := staticPeers(t, "10.244.2.0/24=192.0.2.2:8285")
-	for _, state := range []peers.State{peers.Alive, peers.Suspect, peers.Dead, peers.Left} {
-		if got := conflicts(plantest.Snapshot(peers.Confirmed, plantest.Node("b", state, 2)), static); len(got) != 0 {
-			t.Errorf("%s: a conflict of the host with itself: %+v", state, got)
-		}
-	}
 }
 
 func TestOwnEndpointsAreToldFromOthers(t *testing.T) {

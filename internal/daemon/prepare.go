@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"syscall"
+	"time"
 
 	"flanneld/encap"
 	"flanneld/internal/config"
@@ -18,6 +18,7 @@ import (
 	"flanneld/internal/host/rundir"
 	"flanneld/internal/host/underlay"
 	"flanneld/internal/underlaywatch"
+	"flanneld/internal/view"
 	"flanneld/peers"
 	"flanneld/tun"
 )
@@ -70,14 +71,29 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if d.sockets, err = d.listen(); err != nil {
+	if d.planes.sockets, err = d.takeSockets(); err != nil {
 		return err
 	}
-	d.server, err = control.Listen(d.cfg.SocketPath(), d, d.log)
+	d.server, err = control.Listen(d.cfg.SocketPath(), api{d.newView(), d}, d.log)
 	if err != nil {
-		closeSockets(d.sockets)
+		d.planes.sockets.Close()
 	}
 	return err
+}
+
+// newView makes what the control socket shows.
+func (d *daemon) newView() *view.View {
+	return view.New(view.Config{
+		Config: d.cfg, Version: d.version, Started: d.started, MTU: d.mtu, Snapshot: d.node.Snapshot, Here: d.watch.Here,
+		Routes: d.planes.routes, Totals: &d.planes.totals, Problems: d.problems, Live: d.planes.live,
+		Host: func() view.Host {
+			g := d.guard.state()
+			return view.Host{
+				Firewall: g.firewall, FirewallNote: g.firewallNote, FirewallRepairs: g.firewallRepairs,
+				DeviceRepairs: g.deviceRepairs, ForwardingChanged: g.forwardingChanged, ReadyAfter: time.Duration(d.ready.Load()),
+			}
+		},
+	})
 }
 
 // probeDevice finds out whether a daemon with another state directory uses our
@@ -210,21 +226,4 @@ func (d *daemon) leaseOnDisk() netip.Prefix {
 		return netip.Prefix{}
 	}
 	return s.Lease()
-}
-
-// listen binds the data sockets.
-func (d *daemon) listen() ([]*encap.Conn, error) { return d.listenOn(d.watch.Here().Addr) }
-
-// socketConfig is how the data sockets are opened, and so which lanes there are.
-func (d *daemon) socketConfig() encap.Config {
-	return encap.Config{Lanes: d.cfg.Lanes, Express: true, Offloads: socketOffloads(d.cfg)}
-}
-
-func (d *daemon) listenOn(addr netip.Addr) ([]*encap.Conn, error) {
-	at := netip.AddrPortFrom(addr, d.cfg.Port)
-	sockets, err := encap.Listen(at, d.socketConfig())
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("UDP port %d of %s is taken: stop the program that has it (ss -lunp), or choose another with --port", d.cfg.Port, addr)
-	}
-	return sockets, err
 }

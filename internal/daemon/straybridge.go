@@ -5,15 +5,13 @@ import (
 
 	"flanneld/internal/host/bridge"
 	"flanneld/internal/problem"
+	"flanneld/internal/view"
 )
-
-// partBridge reports bridges of containers that are not in the lease.
-const partBridge = "bridge"
 
 // reportBridges says which bridge has a subnet of the network that is not this
 // node's lease.
 func (d *daemon) reportBridges() {
-	p := d.plane
+	p := d.planes.current()
 	if p == nil {
 		return
 	}
@@ -21,13 +19,13 @@ func (d *daemon) reportBridges() {
 	if err != nil {
 		return
 	}
-	stray := bridge.Stray(found, p.network, p.lease)
+	stray := bridge.Stray(found, p.Network(), p.Lease())
 	if stray == "" {
-		d.problems.Report(partBridge)
+		d.problems.Report(view.PartBridge)
 		return
 	}
 	text, _, _ := strings.Cut(stray, ": ")
-	d.problems.Report(partBridge, problem.Problem{Text: text, Advice: d.strayAdvice(text)})
+	d.problems.Report(view.PartBridge, problem.Problem{Text: text, Advice: d.strayAdvice(text)})
 }
 
 // strayAdvice says how a bridge gets a subnet of the lease. dockerd with

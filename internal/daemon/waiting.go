@@ -5,9 +5,11 @@ import (
 	"errors"
 	"time"
 
+	"flanneld/internal/control"
 	"flanneld/internal/host/underlay"
 	"flanneld/internal/problem"
 	"flanneld/internal/underlaywatch"
+	"flanneld/internal/view"
 )
 
 // awaitUnderlay finds the underlay. What time may mend is waited for as long as
@@ -24,14 +26,15 @@ func (d *daemon) awaitUnderlay(ctx context.Context) (underlay.Underlay, error) {
 	if watchErr != nil {
 		d.log.Debug("the underlay is looked for every second only", "error", watchErr)
 	}
-	room, roomErr := d.openWaitingRoom()
-	if roomErr != nil {
-		return u, roomErr
+	waiting := view.NewWaiting(d.cfg, nodeName(d.cfg.NodeName), d.version, d.started, d.problems)
+	server, listenErr := control.Listen(d.cfg.SocketPath(), waiting, d.log)
+	if listenErr != nil {
+		return u, listenErr
 	}
-	defer room.close()
+	defer serveFor(server)()
 	started := time.Now()
 	for errors.Is(err, underlay.ErrNotYet) {
-		d.waitFor(room, err)
+		d.waitFor(waiting, err)
 		select {
 		case <-ctx.Done():
 			return u, ctx.Err()
@@ -48,12 +51,25 @@ func (d *daemon) awaitUnderlay(ctx context.Context) (underlay.Underlay, error) {
 	return u, err
 }
 
+// serveFor serves the control socket until the function that it returns is
+// called. That gives the socket back; requests under way are answered.
+func serveFor(server *control.Server) (end func()) {
+	served := make(chan error, 1)
+	go func() { served <- server.Serve() }()
+	return func() {
+		ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+		defer cancel()
+		_ = server.Shutdown(ctx) // a caller may not read its answer
+		<-served
+	}
+}
+
 // waitFor says what is waited for: to the service manager, in the log, and on
 // the control socket.
-func (d *daemon) waitFor(room *waitingRoom, reason error) {
+func (d *daemon) waitFor(waiting *view.Waiting, reason error) {
 	text := "waiting for the underlay: " + oneLine(reason)
 	d.notify.send("STATUS=" + text)
-	room.say(text)
+	waiting.For(text)
 	d.problems.Report(underlaywatch.Part, problem.Problem{
 		Text:   "the underlay is not there yet: " + oneLine(reason),
 		Advice: "bring up the interface, its address and a route, or name another with --iface",

@@ -1,4 +1,4 @@
-package daemon
+package dataplane
 
 import (
 	"runtime"
@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"flanneld/internal/config"
 	"flanneld/route"
 )
 
@@ -82,13 +81,13 @@ func TestRealtimeCanBeSwitchedOff(t *testing.T) {
 	go func() {
 		defer close(done)
 		runtime.LockOSThread()
-		d := &daemon{cfg: config.Config{Realtime: config.RealtimeOff}}
+		s := Settings{Realtime: false}
 		for _, u := range []route.Urgency{route.Prompt, route.Foremost} {
-			if d.hurry()(u) {
+			if s.hurry()(u) {
 				t.Errorf("urgency %d is granted", u)
 			}
 		}
-		if !d.hurry()(route.Equal) {
+		if !s.hurry()(route.Equal) {
 			t.Error("not even an ordinary thread")
 		}
 		if attr, err := unix.SchedGetAttr(0, 0); err != nil || attr.Policy != unix.SCHED_BATCH {

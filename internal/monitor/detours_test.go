@@ -1,4 +1,4 @@
-package daemon
+package monitor
 
 import (
 	"net/netip"
@@ -27,7 +27,7 @@ func TestDetourProblemsSayWhatToType(t *testing.T) {
 		"no answer":        {detour("10.244.0.0/16", "", "", 0), []string{"b"}, []string{"ip rule", "ip route get 10.244.0.1"}},
 		"many are cut off": {detour("10.244.0.0/16", "x", "", 1), []string{"a", "b", "c", "d", "e", "f"}, []string{"a, b, c, d, 2 more"}},
 	} {
-		p := detourProblem(c.detour, "flannel0", network, c.cut)
+		p := detourProblem(c.detour, "flannel0", netip.MustParsePrefix("10.244.0.0/16"), c.cut)
 		for _, word := range c.words {
 			if !strings.Contains(p.Text+" "+p.Advice, word) {
 				t.Errorf("%s: no %q in %q, %q", name, word, p.Text, p.Advice)
@@ -83,4 +83,13 @@ func TestDetoursAreAskedForAsTheyWereFound(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
+}
+
+// onBridge is a bridge with addresses.
+func onBridge(name string, used bool, addrs ...string) bridge.Bridge {
+	b := bridge.Bridge{Name: name, Used: used}
+	for _, a := range addrs {
+		b.Addrs = append(b.Addrs, netip.MustParsePrefix(a))
+	}
+	return b
 }

@@ -1,7 +1,6 @@
-package daemon
+package view
 
 import (
-	"errors"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -9,7 +8,6 @@ import (
 
 	"flanneld/internal/control"
 	"flanneld/internal/plan/plantest"
-	"flanneld/internal/probe"
 	"flanneld/internal/problem"
 	"flanneld/peers"
 )
@@ -26,9 +24,9 @@ func wellStatus() control.Status {
 
 // Whatever a status shows to be wrong is a problem, and the verdict with it.
 func TestOneThingThatIsWrongMakesTheVerdict(t *testing.T) {
-	d := &daemon{problems: problem.NewBoard(slog.New(slog.DiscardHandler))}
+	board := problem.NewBoard(slog.New(slog.DiscardHandler))
 	s := wellStatus()
-	if d.judge(&s); !s.OK || s.Summary != "ok" || len(s.Problems) != 0 || s.Problems == nil {
+	if judge(&s, board); !s.OK || s.Summary != "ok" || len(s.Problems) != 0 || s.Problems == nil {
 		t.Fatalf("a node that is well: %+v, %+v", s.Health, s.Problems)
 	}
 	for name, c := range map[string]struct {
@@ -49,7 +47,7 @@ func TestOneThingThatIsWrongMakesTheVerdict(t *testing.T) {
 	} {
 		s := wellStatus()
 		c.spoil(&s)
-		d.judge(&s)
+		judge(&s, board)
 		if s.OK || len(s.Problems) != 1 || !strings.HasPrefix(s.Summary, "1 problem: ") {
 			t.Errorf("%s: %+v, %+v", name, s.Health, s.Problems)
 			continue
@@ -64,20 +62,20 @@ func TestOneThingThatIsWrongMakesTheVerdict(t *testing.T) {
 
 // What a part reports is in the verdict, and said once.
 func TestWhatPartsReportIsInTheVerdict(t *testing.T) {
-	d := &daemon{problems: problem.NewBoard(slog.New(slog.DiscardHandler))}
-	d.problems.Report("firewall", problem.Problem{Text: "chain x drops", Advice: "nft delete"})
-	d.problems.Report("path", problem.Problem{Text: "data path to b does not work"})
+	board := problem.NewBoard(slog.New(slog.DiscardHandler))
+	board.Report("firewall", problem.Problem{Text: "chain x drops", Advice: "nft delete"})
+	board.Report("path", problem.Problem{Text: "data path to b does not work"})
 	s := wellStatus()
 	s.Host.Firewall = control.FirewallFailed
-	d.judge(&s)
+	judge(&s, board)
 	if len(s.Problems) != 2 || s.OK || s.Summary != "2 problems, the first: chain x drops" || s.Problems[0].Advice != "nft delete" {
 		t.Errorf("%+v, %+v", s.Health, s.Problems)
 	}
-	d.problems.Report("firewall")
-	d.problems.Report("path")
+	board.Report("firewall")
+	board.Report("path")
 	s = wellStatus()
 	s.Paths.Unproven = 1
-	if d.judge(&s); !s.OK || s.Summary == "ok" || !strings.Contains(s.Summary, "1 new") {
+	if judge(&s, board); !s.OK || s.Summary == "ok" || !strings.Contains(s.Summary, "1 new") {
 		t.Errorf("with a path that is not proven yet: %+v", s.Health)
 	}
 }
@@ -109,58 +107,17 @@ func TestDeadNamesakesAreToldApart(t *testing.T) {
 	}
 }
 
-func TestPathProblemsSayWhereToLook(t *testing.T) {
-	here := netip.MustParseAddr("192.0.2.1")
-	trouble := func(name string, static bool, r probe.Result) pathTrouble {
-		return pathTrouble{Result: r, name: name, static: static, endpoint: netip.MustParseAddrPort("192.0.2.2:8285")}
-	}
-	silent, arriving := probe.Result{State: probe.Failed}, probe.Result{State: probe.Failed, Arriving: true}
-	small := probe.Result{State: probe.SmallOnly, Tried: 1472}
-	refused := probe.Result{State: probe.Failed, Refused: errors.New("operation not permitted")}
-	for name, c := range map[string]struct {
-		troubles []pathTrouble
-		probed   int
-		count    int
-		words    []string
-	}{
-		"none":                    {nil, 3, 0, nil},
-		"one way":                 {[]pathTrouble{trouble("b (bb)", false, arriving)}, 3, 1, []string{"b (bb)", "192.0.2.2:8285", "packets come from it", "open UDP port 8285 on b (bb) for 192.0.2.1"}},
-		"the only peer is silent": {[]pathTrouble{trouble("b", false, silent)}, 1, 1, []string{"data path to b", "nothing comes from it", "UDP port 8285 of this host"}},
-		"all are silent":          {[]pathTrouble{trouble("b", false, silent), trouble("c", false, silent)}, 2, 1, []string{"no peer is reached", "open UDP port 8285 of 192.0.2.1"}},
-		"large ones":              {[]pathTrouble{trouble("b", false, small)}, 3, 1, []string{"small packets only", "1472", "tracepath", "--mtu"}},
-		"large ones, static":      {[]pathTrouble{trouble("b", true, small)}, 3, 1, []string{"small packets only", "smaller MTU than 1472", "--mtu"}},
-		"refused":                 {[]pathTrouble{trouble("b", false, refused)}, 3, 1, []string{"this host does not send there", "operation not permitted", "ip route get 192.0.2.2"}},
-		"many": {[]pathTrouble{trouble("b", false, silent), trouble("c", false, silent), trouble("d", false, silent), trouble("e", false, silent),
-			trouble("f", false, silent), trouble("g", false, silent), trouble("h", false, silent)}, 9, pathsNamed + 1, []string{"more than 5 other", "flanneld nodes"}},
-	} {
-		got := pathProblems(c.troubles, c.probed, here, 8285, 1472)
-		if len(got) != c.count {
-			t.Errorf("%s: %d problems, want %d: %v", name, len(got), c.count, got)
-		}
-		var text strings.Builder
-		for _, p := range got {
-			text.WriteString(p.Text + " " + p.Advice + "\n")
-		}
-		for _, word := range c.words {
-			if !strings.Contains(text.String(), word) {
-				t.Errorf("%s: no %q in %s", name, word, text.String())
-			}
-		}
-	}
-}
-
 // Whatever a part is called, why packets are lost comes before that they are
 // lost, and both before what hinders no packet.
 func TestCausesComeBeforeTheirEffects(t *testing.T) {
 	board := problem.NewBoard(slog.New(slog.DiscardHandler))
-	d := &daemon{problems: board}
 	for _, cause := range []string{"underlay", "device", "forwarding", "bridge", "route", "rules", "firewall"} {
 		for _, effect := range []string{"path", "crossing", "mirror"} {
 			board.Report("files", problem.Problem{Text: "files"})
 			board.Report(effect, problem.Problem{Text: effect})
 			board.Report(cause, problem.Problem{Text: cause})
 			s := wellStatus()
-			d.judge(&s)
+			judge(&s, board)
 			var order []string
 			for _, p := range s.Problems {
 				order = append(order, p.Part)
@@ -171,24 +128,5 @@ func TestCausesComeBeforeTheirEffects(t *testing.T) {
 			board.Report(effect)
 			board.Report(cause)
 		}
-	}
-}
-
-// A lease that is confirmed does not make a node well that cannot write down
-// what it promises.
-func TestStateThatCannotBeWrittenIsAProblem(t *testing.T) {
-	d := &daemon{problems: problem.NewBoard(slog.New(slog.DiscardHandler))}
-	d.cfg.StateDir = "/var/lib/flanneld"
-	for _, why := range []string{"no space left on device", "read-only file system"} {
-		d.reportState(&peers.Snapshot{Lease: peers.Confirmed, Unwritten: "state directory /var/lib/flanneld: " + why})
-		s := wellStatus()
-		if d.judge(&s); s.OK || !strings.Contains(s.Summary, why) || !strings.Contains(s.Problems[0].Advice, "df /var/lib/flanneld") {
-			t.Errorf("%s: %+v, %+v", why, s.Health, s.Problems)
-		}
-	}
-	d.reportState(&peers.Snapshot{Lease: peers.Confirmed})
-	s := wellStatus()
-	if d.judge(&s); !s.OK {
-		t.Errorf("afterwards: %+v", s.Health)
 	}
 }

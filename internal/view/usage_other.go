@@ -1,6 +1,6 @@
 //go:build !linux
 
-package daemon
+package view
 
 // usage is known on Linux only.
 func usage() (descriptors int, memory uint64) { return 0, 0 }

@@ -1,4 +1,4 @@
-package daemon
+package dataplane
 
 import (
 	"log/slog"
@@ -11,9 +11,9 @@ import (
 )
 
 // laneNice is the nice value of the lanes' threads. A router that waits for a
-// time slice makes everybody wait who sends or receives through it; the
-// kernel's own tunnels run before any process. At -10 a thread gets some nine
-// tenths of a core that it has to share, so that the rest of the host goes on.
+// time slice delays every sender and receiver behind it; the kernel's own
+// tunnels run before any process. At -10 a thread gets some nine tenths of a
+// core that it has to share, so that the rest of the host goes on.
 const laneNice = -10
 
 // raisePriority gives the calling thread laneNice. Without the right to do so

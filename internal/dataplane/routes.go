@@ -1,4 +1,4 @@
-package daemon
+package dataplane
 
 import (
 	"log/slog"
@@ -10,11 +10,11 @@ import (
 	"flanneld/route"
 )
 
-// routing puts plans into effect. It hands the differences between two plans to
+// Routes puts plans into effect. It hands the differences between two plans to
 // every taker of routes. It keeps the forwarder's peer objects, so that
 // counters and path MTUs outlive a change of routes. Its methods may be called
 // concurrently.
-type routing struct {
+type Routes struct {
 	feed  route.Feed
 	table route.Table // what the lanes forward by: the feed's first taker
 
@@ -23,17 +23,21 @@ type routing struct {
 	plan  plan.Plan              // the newest
 }
 
-// newRouting makes one without any route.
-func newRouting() *routing {
-	r := &routing{peers: map[string]*route.Peer{}}
+// NewRoutes makes an empty one.
+func NewRoutes() *Routes {
+	r := &Routes{peers: map[string]*route.Peer{}}
 	r.feed.Add(&r.table)
 	return r
 }
 
-// store puts a plan into effect, and logs what is not reached as it asks for.
+// AddTaker adds a taker of routes. It gets all routes there are, and from then
+// on what changes with each plan.
+func (r *Routes) AddTaker(s route.Sink) { r.feed.Add(s) }
+
+// Store puts a plan into effect, and logs what is not reached as it asks for.
 // The objects of nodes that are neither in the plan nor in the snapshot are
 // given up, and their counters with them.
-func (r *routing) store(p plan.Plan, s *peers.Snapshot, log *slog.Logger) error {
+func (r *Routes) Store(p plan.Plan, s *peers.Snapshot, log *slog.Logger) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for id, note := range p.Notes {
@@ -50,7 +54,7 @@ func (r *routing) store(p plan.Plan, s *peers.Snapshot, log *slog.Logger) error 
 }
 
 // bind gives each route its peer object.
-func (r *routing) bind(p plan.Plan, s *peers.Snapshot) []route.Entry {
+func (r *Routes) bind(p plan.Plan, s *peers.Snapshot) []route.Entry {
 	keep := make(map[string]bool, len(s.Nodes))
 	for _, n := range s.Nodes {
 		keep[n.ID] = true
@@ -72,7 +76,7 @@ func (r *routing) bind(p plan.Plan, s *peers.Snapshot) []route.Entry {
 	return entries
 }
 
-func (r *routing) bindPeer(planned plan.Route) *route.Peer {
+func (r *Routes) bindPeer(planned plan.Route) *route.Peer {
 	p, ok := r.peers[planned.ID]
 	if !ok || p.Name() != planned.Name {
 		p = route.NewPeer(planned.Name, planned.Endpoint, planned.MTU)
@@ -83,8 +87,8 @@ func (r *routing) bindPeer(planned plan.Route) *route.Peer {
 	return p
 }
 
-// lookup finds the next hop of an address, and the plan for it.
-func (r *routing) lookup(a netip.Addr) (next route.NextHop, planned plan.Route, ok bool) {
+// Lookup finds the next hop of an address, and the plan for it.
+func (r *Routes) Lookup(a netip.Addr) (next route.NextHop, planned plan.Route, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if next, ok = r.table.Lookup(a); ok {
@@ -93,23 +97,23 @@ func (r *routing) lookup(a netip.Addr) (next route.NextHop, planned plan.Route, 
 	return next, planned, ok
 }
 
-// current is the newest plan.
-func (r *routing) current() plan.Plan {
+// Plan is the newest plan.
+func (r *Routes) Plan() plan.Plan {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.plan
 }
 
-// peer finds a peer object; nil where there is none.
-func (r *routing) peer(id string) *route.Peer {
+// Peer finds a peer object; nil where there is none.
+func (r *Routes) Peer(id string) *route.Peer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.peers[id]
 }
 
-// tooLarge counts, by node ID or static peer, the packets that were larger than
+// TooLarge counts, by node ID or static peer, the packets that were larger than
 // the device.
-func (r *routing) tooLarge() map[string]uint64 {
+func (r *Routes) TooLarge() map[string]uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	counts := make(map[string]uint64, len(r.peers))

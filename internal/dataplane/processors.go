@@ -1,4 +1,4 @@
-package daemon
+package dataplane
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 // processorsRound is how often the number of processors is asked for again.
 const processorsRound = 30 * time.Second
 
-// processors is how many of the Go scheduler's processors this process has. It
+// Processors is how many of the Go scheduler's processors this process has. It
 // is what the runtime would take by itself, and one more for each lane.
 //
 // Each lane has a thread to itself and, while there is traffic, keeps a
@@ -21,26 +21,26 @@ const processorsRound = 30 * time.Second
 //
 // The runtime stops following the CPUs that the process may use, and its
 // cgroup's limit, once a program has set a number. So this does.
-type processors struct {
-	lanes int // the express lane among them
+type Processors struct {
+	Lanes int // the express lane among them
 }
 
 // adjust asks the runtime for its own number and adds the lanes'. The runtime
 // has no other way to tell that number than to use it, for some microseconds.
 // One that the environment variable GOMAXPROCS sets stays what it is.
-func (p processors) adjust() {
+func (p Processors) adjust() {
 	if os.Getenv("GOMAXPROCS") != "" {
 		return
 	}
 	runtime.SetDefaultGOMAXPROCS()
-	p.widen()
+	p.Widen()
 }
 
-// widen adds the lanes' processors to those that there are.
-func (p processors) widen() { runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + p.lanes) }
+// Widen adds the lanes' processors to the ones that the runtime uses.
+func (p Processors) Widen() { runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + p.Lanes) }
 
-// follow adjusts the number until ctx ends.
-func (p processors) follow(ctx context.Context) {
+// Follow adjusts the number until ctx ends.
+func (p Processors) Follow(ctx context.Context) {
 	round := time.NewTicker(processorsRound)
 	defer round.Stop()
 	for {

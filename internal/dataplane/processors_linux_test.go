@@ -1,4 +1,4 @@
-package daemon
+package dataplane
 
 import (
 	"runtime"
@@ -23,8 +23,8 @@ func TestProcessorsFollowTheCPUsOfTheProcess(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		p := processors{lanes: 3}
-		p.widen()
+		p := Processors{Lanes: 3}
+		p.Widen()
 		for _, set := range []unix.CPUSet{all, firstOf(all), all} {
 			if err := unix.SchedSetaffinity(0, &set); err != nil {
 				t.Error(err)
@@ -54,7 +54,7 @@ func TestProcessorsThatTheEnvironmentSetsStay(t *testing.T) {
 	before := runtime.GOMAXPROCS(3)
 	defer runtime.GOMAXPROCS(before)
 	t.Setenv("GOMAXPROCS", "3")
-	processors{lanes: 1}.adjust()
+	Processors{Lanes: 1}.adjust()
 	if n := runtime.GOMAXPROCS(0); n != 3 {
 		t.Errorf("%d processors, want 3", n)
 	}

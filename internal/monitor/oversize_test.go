@@ -1,4 +1,4 @@
-package daemon
+package monitor
 
 import (
 	"testing"

@@ -1,4 +1,4 @@
-package daemon
+package dataplane
 
 import (
 	"log/slog"
@@ -13,12 +13,12 @@ import (
 )
 
 func TestPeerObjectsOutliveChangesOfRoutes(t *testing.T) {
-	r := newRouting()
+	r := NewRoutes()
 	store := func(s *peers.Snapshot) *route.Peer {
-		if err := r.store(plan.Make(plan.Input{Snapshot: s}), s, slog.New(slog.DiscardHandler)); err != nil {
+		if err := r.Store(plan.Make(plan.Input{Snapshot: s}), s, slog.New(slog.DiscardHandler)); err != nil {
 			t.Fatal(err)
 		}
-		return r.peer("b")
+		return r.Peer("b")
 	}
 	moved := plantest.Node("b", peers.Alive, 2)
 	moved.Endpoint = netip.MustParseAddrPort("192.0.2.77:9")
@@ -40,32 +40,32 @@ func TestPeerObjectsOutliveChangesOfRoutes(t *testing.T) {
 	if p := store(plantest.Snapshot(peers.Confirmed, renamed)); p == first || p.Name() != "another" {
 		t.Errorf("a renamed node has %v", p.Name())
 	}
-	if store(plantest.Snapshot(peers.Confirmed)) != nil || len(r.tooLarge()) != 0 {
+	if store(plantest.Snapshot(peers.Confirmed)) != nil || len(r.TooLarge()) != 0 {
 		t.Error("kept an object of a node that is in no table any more")
 	}
 }
 
 func TestALookupKnowsItsPlan(t *testing.T) {
-	r := newRouting()
+	r := NewRoutes()
 	s := plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2))
-	if err := r.store(plan.Make(plan.Input{Snapshot: s}), s, slog.New(slog.DiscardHandler)); err != nil {
+	if err := r.Store(plan.Make(plan.Input{Snapshot: s}), s, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
-	next, planned, ok := r.lookup(netip.MustParseAddr("10.244.2.9"))
-	if !ok || next.Kind != route.Via || planned.ID != "b" || next.Peer != r.peer("b") {
+	next, planned, ok := r.Lookup(netip.MustParseAddr("10.244.2.9"))
+	if !ok || next.Kind != route.Via || planned.ID != "b" || next.Peer != r.Peer("b") {
 		t.Errorf("got %+v, %+v, %t", next, planned, ok)
 	}
-	if _, _, ok := r.lookup(netip.MustParseAddr("10.244.9.9")); ok {
+	if _, _, ok := r.Lookup(netip.MustParseAddr("10.244.9.9")); ok {
 		t.Error("found a next hop for what no node holds")
 	}
-	if got := len(r.current().Routes); got != 2 {
+	if got := len(r.Plan().Routes); got != 2 {
 		t.Errorf("%d routes", got)
 	}
 }
 
 // A note is logged once, and one that is no fault quietly or not at all.
 func TestNotesAreLoggedOnce(t *testing.T) {
-	r := newRouting()
+	r := NewRoutes()
 	var text strings.Builder
 	log := slog.New(slog.NewTextHandler(&text, nil))
 	s := plantest.Snapshot(peers.Confirmed)
@@ -73,7 +73,7 @@ func TestNotesAreLoggedOnce(t *testing.T) {
 		"b": {Text: "endpoint is wrong"}, "c": {Text: plan.FromDisk, Expected: true}, "d": {Text: "routed as static peer x", Expected: true},
 	}
 	for range 2 {
-		if err := r.store(plan.Plan{Notes: notes}, s, log); err != nil {
+		if err := r.Store(plan.Plan{Notes: notes}, s, log); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,4 +1,4 @@
-package daemon
+package monitor
 
 import (
 	"context"
@@ -43,7 +43,7 @@ func (o *oversize) look(counts map[string]uint64, now time.Time) map[string]bool
 }
 
 // watchSizes reports peers whose packets are too large until ctx ends.
-func (d *daemon) watchSizes(ctx context.Context, device string) {
+func (m *Monitor) watchSizes(ctx context.Context) {
 	tick := time.NewTicker(oversizeLook)
 	defer tick.Stop()
 	var o oversize
@@ -52,21 +52,22 @@ func (d *daemon) watchSizes(ctx context.Context, device string) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			d.problems.Report("mtu", d.oversized(&o, device, now)...)
+			m.cfg.Problems.Report(partSize, m.oversized(&o, now)...)
 		}
 	}
 }
 
-func (d *daemon) oversized(o *oversize, device string, now time.Time) []problem.Problem {
-	recent := o.look(d.routing.tooLarge(), now)
+func (m *Monitor) oversized(o *oversize, now time.Time) []problem.Problem {
+	recent := o.look(m.cfg.Routes.TooLarge(), now)
+	device := m.cfg.Plane.Link()
 	var problems []problem.Problem
-	for _, r := range d.routing.current().Routes {
+	for _, r := range m.cfg.Routes.Plan().Routes {
 		if !recent[r.ID] {
 			continue
 		}
 		problems = append(problems, problem.Problem{
-			Text:   fmt.Sprintf("packets of %s are larger than %d bytes, the MTU of %s here, and are dropped", r.Name, d.mtu, device),
-			Advice: fmt.Sprintf("give both the same MTU: ip link set there, --mtu %d in its settings, or a larger --mtu here", d.mtu),
+			Text:   fmt.Sprintf("packets of %s are larger than %d bytes, the MTU of %s here, and are dropped", r.Name, device.MTU, device.Name),
+			Advice: fmt.Sprintf("give both the same MTU: ip link set there, --mtu %d in its settings, or a larger --mtu here", device.MTU),
 		})
 	}
 	return problems

@@ -1,4 +1,4 @@
-package daemon
+package view
 
 import (
 	"fmt"
@@ -16,13 +16,17 @@ import (
 // part has found why, that comes first: it says what to type.
 var effects = []string{"path", "crossing", "mirror"}
 
+// PartBridge is the name under which bridges of containers are reported that
+// are not in the lease.
+const PartBridge = "bridge"
+
 // rank orders problems: causes on this host, then effects, then what hinders no
 // packet.
 func rank(p control.Problem) int {
 	switch p.Part {
 	case "lease":
 		return 0
-	case "conflict", underlaywatch.Part, "device", "forwarding", partBridge, "route", "rules", "firewall":
+	case "conflict", underlaywatch.Part, "device", "forwarding", PartBridge, "route", "rules", "firewall":
 		return 1
 	}
 	if slices.Contains(effects, p.Part) {
@@ -33,8 +37,13 @@ func rank(p control.Problem) int {
 
 // judge adds to a status everything that is wrong, causes first, and the
 // verdict. A part's own report says more than what the status shows about it.
-func (d *daemon) judge(out *control.Status) {
-	reported := d.problems.All()
+func (v *View) judge(out *control.Status) {
+	judge(out, v.Problems)
+}
+
+// judge is View.judge without a View.
+func judge(out *control.Status, board *problem.Board) {
+	reported := board.All()
 	byItself := func(p control.Problem) bool {
 		return slices.ContainsFunc(reported, func(r problem.Reported) bool { return r.Part == p.Part })
 	}
@@ -86,7 +95,7 @@ func problemsOf(s control.Status) []control.Problem {
 	}
 	if s.Host.StrayBridge != "" {
 		text, advice, _ := strings.Cut(s.Host.StrayBridge, ": ")
-		add(partBridge, text, advice)
+		add(PartBridge, text, advice)
 	}
 	for _, c := range s.Conflicts {
 		problems = append(problems, control.Problem{

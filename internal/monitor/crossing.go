@@ -1,4 +1,4 @@
-package daemon
+package monitor
 
 import (
 	"context"
@@ -15,27 +15,25 @@ import (
 
 // newCrossing makes what proves that this host forwards packets of peers to the
 // bridge of its containers.
-func (d *daemon) newCrossing(p *plane) *probe.Crossing {
-	source := p.network.Addr().Next()
+func (m *Monitor) newCrossing() *probe.Crossing {
+	source, _ := m.strangerSource()
 	tries := 0
-	var c *probe.Crossing
-	c = probe.NewCrossing(probe.CrossingConfig{
+	return probe.NewCrossing(probe.CrossingConfig{
 		Source: source,
 		Pick: func() (netip.Addr, string) {
-			if _, leased := d.routing.table.Lookup(source); leased {
-				return netip.Addr{}, "" // the answers would go there
+			if _, free := m.strangerSource(); !free {
+				return netip.Addr{}, "" // the answers would go to the node that has it
 			}
 			found, err := bridge.List()
 			if err != nil {
 				return netip.Addr{}, ""
 			}
 			tries++
-			return beyond(found, p.lease, tries)
+			return beyond(found, m.cfg.Plane.Lease(), tries)
 		},
-		Send:    func(packet []byte) error { _, err := p.write(packet); return err },
-		Changed: func() { d.reportCrossing(p, c) },
+		Send:    m.cfg.Plane.Inject,
+		Changed: m.reportCrossing,
 	})
-	return c
 }
 
 // legacyLook is how often the tables of iptables-legacy are read, which report
@@ -44,15 +42,15 @@ const legacyLook = 3 * time.Second
 
 // cross runs the crossing, which tries at once when rules change, until ctx
 // ends.
-func (p *plane) cross(ctx context.Context) {
+func (m *Monitor) cross(ctx context.Context) {
 	var watching sync.WaitGroup
-	watching.Go(func() { p.watchRules(ctx) })
-	p.crossing.Run(ctx)
+	watching.Go(func() { m.watchRules(ctx) })
+	m.crossing.Run(ctx)
 	watching.Wait()
 }
 
 // watchRules hurries the crossing when rules of any program change.
-func (p *plane) watchRules(ctx context.Context) {
+func (m *Monitor) watchRules(ctx context.Context) {
 	var changed <-chan struct{}
 	watcher, err := ruleset.Watch(ctx)
 	if err == nil {
@@ -67,11 +65,11 @@ func (p *plane) watchRules(ctx context.Context) {
 			return
 		case <-changed:
 			watcher.Take()
-			p.crossing.Hurry()
+			m.crossing.Hurry()
 		case <-tick.C:
 			if now, err := ruleset.Legacy(); err == nil && now != legacy {
 				legacy = now
-				p.crossing.Hurry()
+				m.crossing.Hurry()
 			}
 		}
 	}
@@ -109,22 +107,27 @@ func lastAddress(p netip.Prefix) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
-func (d *daemon) reportCrossing(p *plane, c *probe.Crossing) {
-	state, bridge := c.State()
-	text, problems := "", []problem.Problem{}
+func (m *Monitor) reportCrossing() {
+	state, bridge := m.crossing.State()
+	m.cfg.Problems.Report(partCrossing, m.crossingProblems(state, bridge)...)
+	m.cfg.Crossed()
+}
+
+// crossingProblems says what keeps packets from the bridge.
+func (m *Monitor) crossingProblems(state probe.CrossingState, bridge string) []problem.Problem {
+	verb := ""
 	switch state {
 	case probe.Dropped:
-		text = "drops"
+		verb = "drops"
 	case probe.Forbidden:
-		text = "rejects"
+		verb = "rejects"
+	default:
+		return nil
 	}
-	if text != "" {
-		problems = append(problems, problem.Problem{
-			Text: fmt.Sprintf("packets of other hosts do not reach the containers behind %s: a rule of this host %s them between %s and %[1]s", bridge, text, p.link.Name),
-			Advice: fmt.Sprintf("firewalld: firewall-cmd --permanent --zone=trusted --add-source=%s && firewall-cmd --reload; "+
-				"ufw: ufw route allow in on %s out on %s; else look for it (nft list ruleset; iptables-save; iptables-legacy-save)", p.network, p.link.Name, bridge),
-		})
-	}
-	d.problems.Report("crossing", problems...)
-	poke(d.guard.othersWake) // a rule came or went, and perhaps unseen
+	device, network := m.cfg.Plane.Link().Name, m.cfg.Plane.Network()
+	return []problem.Problem{{
+		Text: fmt.Sprintf("packets of other hosts do not reach the containers behind %s: a rule of this host %s them between %s and %[1]s", bridge, verb, device),
+		Advice: fmt.Sprintf("firewalld: firewall-cmd --permanent --zone=trusted --add-source=%s && firewall-cmd --reload; "+
+			"ufw: ufw route allow in on %s out on %s; else look for it (nft list ruleset; iptables-save; iptables-legacy-save)", network, device, bridge),
+	}}
 }

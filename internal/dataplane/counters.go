@@ -1,0 +1,68 @@
+package dataplane
+
+import (
+	"maps"
+	"sync"
+
+	"flanneld/route"
+)
+
+// Sum is what planes counted. Drops are named by direction and reason, such as
+// egress-no-route; reasons without drops are left out.
+type Sum struct {
+	Egress, Ingress route.Volume
+	Drops           map[string]uint64
+}
+
+// Totals adds up what planes count, one after the other. The zero value has
+// counted nothing. Its methods may be called concurrently.
+type Totals struct {
+	mu      sync.Mutex
+	gone    Sum
+	running func() route.Counters // nil: no plane
+}
+
+// Begin adds a plane, which counts until End.
+func (t *Totals) Begin(stats func() route.Counters) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.running = stats
+}
+
+// End keeps what the plane has counted.
+func (t *Totals) End() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.running != nil {
+		t.gone = t.gone.plus(t.running())
+		t.running = nil
+	}
+}
+
+// Sum is what all planes have counted so far.
+func (t *Totals) Sum() Sum {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.running == nil {
+		return t.gone.plus(route.Counters{})
+	}
+	return t.gone.plus(t.running())
+}
+
+// plus returns a new sum.
+func (s Sum) plus(c route.Counters) Sum {
+	sum := Sum{Egress: add(s.Egress, c.Egress.Volume), Ingress: add(s.Ingress, c.Ingress.Volume), Drops: map[string]uint64{}}
+	maps.Copy(sum.Drops, s.Drops)
+	for direction, drops := range map[string][]route.Drop{"egress": c.Egress.Drops, "ingress": c.Ingress.Drops} {
+		for _, drop := range drops {
+			if drop.Packets > 0 {
+				sum.Drops[direction+"-"+drop.Reason.String()] += drop.Packets
+			}
+		}
+	}
+	return sum
+}
+
+func add(a, b route.Volume) route.Volume {
+	return route.Volume{Packets: a.Packets + b.Packets, Bytes: a.Bytes + b.Bytes}
+}

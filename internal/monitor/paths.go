@@ -1,0 +1,136 @@
+package monitor
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"flanneld/internal/control"
+	"flanneld/internal/probe"
+	"flanneld/internal/problem"
+	"flanneld/peers"
+	"flanneld/route"
+)
+
+// newProber makes the prober of the paths to peers. It sends from the plane's
+// own data sockets.
+func (m *Monitor) newProber() *probe.Prober {
+	return probe.New(probe.Config{Source: m.cfg.Plane.Lease().Addr(), Send: m.cfg.Plane.Send, Changed: m.reportPaths})
+}
+
+// targets lists the peers whose data paths are probed: those that gossip says
+// are there, and static ones.
+func (m *Monitor) targets() []probe.Target {
+	mtu := m.cfg.Plane.Link().MTU
+	var all []probe.Target
+	for _, r := range m.cfg.Routes.Plan().Routes {
+		peer := m.cfg.Routes.Peer(r.ID)
+		if r.Kind != route.Via || !r.Live || peer == nil {
+			continue
+		}
+		all = append(all, probe.Target{
+			ID: r.ID, Endpoint: r.Endpoint, Lease: r.Prefix,
+			Longest: func() int { return min(mtu, peer.Limit()) },
+			Traffic: func() (egress, ingress uint64) {
+				out, in := peer.Traffic()
+				return out.Packets, in.Packets
+			},
+		})
+	}
+	return all
+}
+
+// nodesByID finds nodes by their IDs.
+func nodesByID(s *peers.Snapshot) map[string]peers.NodeInfo {
+	nodes := make(map[string]peers.NodeInfo, len(s.Nodes))
+	for _, n := range s.Nodes {
+		nodes[n.ID] = n
+	}
+	return nodes
+}
+
+// nameOf names a node so that it is told from others of the same name.
+func nameOf(n peers.NodeInfo) string { return control.NodeName{ID: n.ID, Name: n.Name}.Text() }
+
+// pathTrouble is a data path that does not work as it should.
+type pathTrouble struct {
+	probe.Result
+	name     string // of the node
+	static   bool
+	endpoint netip.AddrPort
+}
+
+// reportPaths reports which data paths do not work. Paths to nodes that gossip
+// suspects to be dead are no news.
+func (m *Monitor) reportPaths() {
+	results := m.prober.Results()
+	nodes := nodesByID(m.cfg.Snapshot())
+	var troubles []pathTrouble
+	for _, planned := range m.cfg.Routes.Plan().Routes {
+		r, probed := results[planned.ID]
+		if !probed || r.State != probe.Failed && r.State != probe.SmallOnly {
+			continue
+		}
+		n, node := nodes[planned.ID]
+		if node && n.State != peers.Alive {
+			continue
+		}
+		t := pathTrouble{Result: r, name: planned.Name, static: !node, endpoint: planned.Endpoint}
+		if node {
+			t.name = nameOf(n)
+		}
+		troubles = append(troubles, t)
+	}
+	m.troubled.Store(len(troubles) > 0)
+	m.cfg.Problems.Report(partPath, pathProblems(troubles, len(results), m.cfg.Here(), m.cfg.Port, m.cfg.Plane.Link().MTU)...)
+}
+
+// pathsNamed is how many data paths are named one by one.
+const pathsNamed = 5
+
+// pathProblems says what does not work, and what to do. probed is how many
+// peers there are.
+func pathProblems(troubles []pathTrouble, probed int, self netip.Addr, port uint16, mtu int) []problem.Problem {
+	silent := func(t pathTrouble) bool { return t.State == probe.Failed && !t.Arriving && t.Refused == nil }
+	if len(troubles) == probed && probed > 1 && !slices.ContainsFunc(troubles, func(t pathTrouble) bool { return !silent(t) }) {
+		return []problem.Problem{{
+			Text:   "no peer is reached: none answers, and nothing comes from any of them",
+			Advice: fmt.Sprintf("open UDP port %d of %s on this host, and on the way to it (nft list ruleset; ufw status; firewall-cmd --list-all)", port, self),
+		}}
+	}
+	var all []problem.Problem
+	for i, t := range troubles {
+		if i == pathsNamed {
+			all = append(all, problem.Problem{Text: fmt.Sprintf("data paths to more than %d other peers do not work", pathsNamed), Advice: "see `flanneld nodes`"})
+			break
+		}
+		all = append(all, t.problem(self, port, mtu))
+	}
+	return all
+}
+
+func (t pathTrouble) problem(self netip.Addr, port uint16, mtu int) problem.Problem {
+	to := fmt.Sprintf("data path to %s at %s", t.name, t.endpoint)
+	there := fmt.Sprintf("open UDP port %d on %s for %s", t.endpoint.Port(), t.name, self)
+	switch {
+	case t.State == probe.SmallOnly && t.static:
+		return problem.Problem{
+			Text:   fmt.Sprintf("%s takes small packets only: those of %d bytes are lost", to, t.Tried),
+			Advice: fmt.Sprintf("its device may have a smaller MTU than %d: look there (ip link), and give that as --mtu here", mtu),
+		}
+	case t.State == probe.SmallOnly:
+		return problem.Problem{
+			Text:   fmt.Sprintf("%s takes small packets only: those of %d bytes are lost", to, t.Tried),
+			Advice: fmt.Sprintf("find what drops large UDP datagrams on the way (tracepath -n %s), or start all nodes with a smaller --mtu", t.endpoint.Addr()),
+		}
+	case t.Refused != nil:
+		advice := fmt.Sprintf("this host needs a route to %s, and its output rules must let UDP to it (ip route get %[1]s; nft list ruleset)", t.endpoint.Addr())
+		return problem.Problem{Text: fmt.Sprintf("%s does not work: this host does not send there: %v", to, t.Refused), Advice: advice}
+	case t.Arriving:
+		return problem.Problem{Text: to + " does not work: packets come from it, but it does not answer", Advice: there + " (nft list ruleset; ufw status; firewall-cmd --list-all)"}
+	}
+	return problem.Problem{
+		Text:   to + " does not work: it does not answer, and nothing comes from it",
+		Advice: fmt.Sprintf("%s; and UDP port %d of this host for it", there, port),
+	}
+}

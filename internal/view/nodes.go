@@ -1,0 +1,91 @@
+package view
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"flanneld/internal/control"
+	"flanneld/internal/plan"
+	"flanneld/peers"
+)
+
+// Nodes returns the node table, the static peers at its end.
+func (v *View) Nodes() control.Nodes {
+	out := control.Nodes{Health: v.Status().Health, Nodes: []control.Node{}}
+	s := v.Snapshot()
+	paths, detours, notes := v.paths(), v.detours(), v.Routes.Plan().Notes
+	disputes, doubles := disputes(conflicts(s, v.cfg().StaticPeers)), namesakes(s)
+	add := func(node control.Node, id string, more ...string) {
+		node.Note = joinNotes(append(slices.Clone(detours[id]), more...)...)
+		if r, probed := paths[id]; probed {
+			node.Path = pathOf(r)
+		}
+		v.fillTraffic(&node, id)
+		out.Nodes = append(out.Nodes, node)
+	}
+	for _, n := range s.Nodes {
+		node := NodeOf(n)
+		node.Conflict = disputes[n.ID]
+		add(node, n.ID, notes[n.ID].Text, doubles[n.ID])
+	}
+	for _, p := range v.cfg().StaticPeers {
+		add(control.Node{
+			Name: plan.StaticName(p), State: control.StateStatic, Subnet: p.Subnet, Endpoint: p.Endpoint,
+		}, p.String(), notes[p.String()].Text)
+	}
+	return out
+}
+
+// namesakes says, by the IDs of dead nodes that share their name with another
+// node, how to strike them out. The name alone does not tell them apart.
+func namesakes(s *peers.Snapshot) map[string]string {
+	count := map[string]int{}
+	for _, n := range s.Nodes {
+		count[n.Name]++
+	}
+	all := map[string]string{}
+	for _, n := range s.Nodes {
+		if n.State == peers.Dead && count[n.Name] > 1 {
+			all[n.ID] = fmt.Sprintf("another node has this name, too: flanneld forget %s strikes this one out", control.NodeName{ID: n.ID}.Text())
+		}
+	}
+	return all
+}
+
+// joinNotes puts notes into one line.
+func joinNotes(notes ...string) string {
+	return strings.Join(slices.DeleteFunc(notes, func(note string) bool { return note == "" }), "; ")
+}
+
+// disputes says, by node ID, which subnet a node has a conflict about.
+func disputes(conflicts []control.Conflict) map[string]string {
+	all := map[string]string{}
+	for _, c := range conflicts {
+		all[c.Winner.ID] = fmt.Sprintf("%s is claimed by %s, too", c.Subnet, c.Loser.Name)
+		if c.Loser.ID != "" {
+			all[c.Loser.ID] = fmt.Sprintf("%s is %s's", c.Subnet, c.Winner.Name)
+		}
+	}
+	return all
+}
+
+// NodeOf is a node as `nodes` shows it, as far as the node table knows it.
+func NodeOf(n peers.NodeInfo) control.Node {
+	return control.Node{
+		ID: n.ID, Name: n.Name, State: n.State.String(), Since: control.SecondsOf(n.Since), Self: n.Self,
+		Subnet: n.Lease.Prefix, Epoch: n.Lease.Epoch, Pinned: n.Lease.Pinned, Electors: n.Lease.Electors, Promises: n.Lease.Promises,
+		LeaseAge: control.SecondsOf(n.Lease.Held), Endpoint: n.Endpoint, Gossip: n.Gossip,
+		MTU: n.MTU, RTT: control.SecondsOf(n.RTT), Start: n.Start,
+	}
+}
+
+// fillTraffic adds what the forwarder knows of a node.
+func (v *View) fillTraffic(n *control.Node, id string) {
+	p := v.Routes.Peer(id)
+	if p == nil {
+		return
+	}
+	egress, ingress := p.Traffic()
+	n.Egress, n.Ingress, n.PathMTU = control.Traffic(egress), control.Traffic(ingress), p.PathMTU()
+}

@@ -1,0 +1,97 @@
+package view
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"flanneld/internal/control"
+	"flanneld/internal/host/fib"
+	"flanneld/internal/monitor"
+	"flanneld/internal/plan"
+	"flanneld/route"
+)
+
+// Route returns the next hop of an address as the next batch would use it, and
+// where the kernel sends packets to it.
+func (v *View) Route(a netip.Addr) control.Route {
+	out := v.nextHop(a)
+	out.Kernel = []control.KernelRoute{}
+	if a.Is4() {
+		out.Kernel = v.kernelRoutes(a, out.Kind != control.RouteOutside && out.Kind != control.RouteLocal)
+	}
+	return out
+}
+
+// nextHop is Route without the kernel's answers.
+func (v *View) nextHop(a netip.Addr) control.Route {
+	s := v.Snapshot()
+	out := control.Route{Address: a, Kind: control.RouteOutside}
+	switch {
+	case !s.Network.Prefix.IsValid():
+		out.Reason = "the network is not known yet: " + s.Waiting
+		return out
+	case !s.Network.Prefix.Contains(a):
+		out.Reason = fmt.Sprintf("not in the network %s: the host's own routing decides", s.Network.Prefix)
+		return out
+	}
+	next, planned, ok := v.Routes.Lookup(a)
+	if !ok {
+		out.Kind = control.RouteNone
+		out.Reason = "no node holds a subnet with this address: packets are answered with ICMP net unreachable"
+		return out
+	}
+	v.explain(&out, next, planned)
+	return out
+}
+
+// explain says why the table has a next hop.
+func (v *View) explain(out *control.Route, next route.NextHop, planned plan.Route) {
+	out.Prefix, out.Kind, out.Endpoint, out.MTU = next.Prefix, next.Kind.String(), next.Endpoint, v.MTU
+	out.Node, out.State, out.Reason = control.NodeName{ID: planned.ID, Name: planned.Name}, planned.State.String(), planned.Why
+	if planned.Static {
+		out.Node.ID, out.State = "", control.StateStatic
+	}
+	if next.Kind == route.Local {
+		return
+	}
+	if planned.MTU > 0 {
+		out.MTU = min(out.MTU, planned.MTU)
+	}
+	if path := next.Peer.PathMTU(); path > 0 {
+		out.MTU = min(out.MTU, path)
+	}
+}
+
+// kernelRoutes asks the kernel where packets to an address go, also with the
+// marks that its rules ask for. wanted says that they ought to go to the
+// device.
+func (v *View) kernelRoutes(a netip.Addr, wanted bool) []control.KernelRoute {
+	p := v.Live().Plane
+	all := []control.KernelRoute{}
+	if p == nil {
+		return all
+	}
+	from, err := monitor.Origins(p.Lease())
+	if err != nil {
+		return all
+	}
+	if host, err := fib.Read(p.Network(), p.Link().Name); err == nil {
+		for _, o := range slices.Clone(from) {
+			for _, mark := range host.Marks {
+				o.Mark = mark
+				from = append(from, o)
+			}
+		}
+	}
+	for _, o := range from {
+		answer, err := fib.Ask(a, o)
+		if err != nil {
+			continue
+		}
+		all = append(all, control.KernelRoute{
+			From: o.String(), Device: answer.Device, Text: answer.Text, InTheWay: wanted && answer.Device != p.Link().Name,
+		})
+	}
+	return all
+}

@@ -1,0 +1,55 @@
+// Package view shows what this node knows and does, in control's types. It only
+// reads: commands are the daemon's.
+package view
+
+import (
+	"time"
+
+	"flanneld/internal/config"
+	"flanneld/internal/dataplane"
+	"flanneld/internal/host/underlay"
+	"flanneld/internal/monitor"
+	"flanneld/internal/problem"
+	"flanneld/peers"
+)
+
+// Config is what a View shows. The functions may be called concurrently.
+type Config struct {
+	Config   config.Config // static peers that name this host are left out
+	Version  string
+	Started  time.Time
+	MTU      int // of the overlay device
+	Snapshot func() *peers.Snapshot
+	Here     func() underlay.Underlay
+	Routes   *dataplane.Routes
+	Totals   *dataplane.Totals
+	Problems *problem.Board
+	Live     func() Live
+	Host     func() Host
+}
+
+// Live is the data plane and its monitor; both are nil while there is none.
+type Live struct {
+	Plane   *dataplane.Plane
+	Monitor *monitor.Monitor
+}
+
+// Host is what the daemon keeps on this host beside the device, and how often
+// it had to repair that.
+type Host struct {
+	Firewall, FirewallNote string // see control.Host
+	FirewallRepairs        uint64
+	DeviceRepairs          uint64
+	ForwardingChanged      bool
+	ReadyAfter             time.Duration // from start to READY=1; 0: not ready yet
+}
+
+// View answers what the control socket asks. Its methods may be called
+// concurrently.
+type View struct{ Config }
+
+// cfg is what the user has set.
+func (v *View) cfg() config.Config { return v.Config.Config }
+
+// New makes a View.
+func New(c Config) *View { return &View{c} }

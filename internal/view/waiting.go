@@ -1,0 +1,81 @@
+package view
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"flanneld/internal/config"
+	"flanneld/internal/control"
+	"flanneld/internal/problem"
+)
+
+// Waiting answers on the control socket while there is no node yet: what the
+// daemon waits for, and that nothing can be done meanwhile. It is a
+// control.Daemon.
+type Waiting struct {
+	config   config.Config
+	name     string
+	version  string
+	started  time.Time
+	problems *problem.Board
+	reason   atomic.Pointer[string]
+}
+
+// NewWaiting makes one. name is the node's.
+func NewWaiting(c config.Config, name, version string, started time.Time, problems *problem.Board) *Waiting {
+	w := &Waiting{config: c, name: name, version: version, started: started, problems: problems}
+	w.For("starting")
+	return w
+}
+
+// For notes what is waited for.
+func (w *Waiting) For(reason string) { w.reason.Store(&reason) }
+
+func (w *Waiting) refuse() error { return errors.New(*w.reason.Load()) }
+
+// Status says what is waited for.
+func (w *Waiting) Status() control.Status {
+	c := w.config
+	out := control.Status{
+		Version: w.version, PID: os.Getpid(), Uptime: control.SecondsOf(time.Since(w.started)),
+		Node:     control.NodeName{Name: w.name},
+		Network:  control.Network{Prefix: c.Network},
+		Lease:    control.Lease{State: "none", Waiting: *w.reason.Load(), PromisedBy: []control.NodeName{}},
+		Device:   control.Device{Name: c.Device, State: control.DeviceAbsent},
+		Security: security(c.KeyFile != ""),
+		Lanes:    c.Lanes, Offloads: []control.Offload{}, Drops: map[string]uint64{},
+		Host:      hostOf(c),
+		Conflicts: []control.Conflict{}, Process: process(),
+	}
+	judge(&out, w.problems)
+	return out
+}
+
+// Nodes has none: the state directory is not open yet.
+func (w *Waiting) Nodes() control.Nodes {
+	return control.Nodes{Health: w.Status().Health, Nodes: []control.Node{}}
+}
+
+// Route says why there is none.
+func (w *Waiting) Route(a netip.Addr) control.Route {
+	return control.Route{Address: a, Kind: control.RouteNone, Reason: *w.reason.Load(), Kernel: []control.KernelRoute{}}
+}
+
+// Join is refused.
+func (w *Waiting) Join(context.Context, []string) (control.Joined, error) {
+	return control.Joined{}, w.refuse()
+}
+
+// Leave is refused.
+func (w *Waiting) Leave(context.Context) (control.Left, error) {
+	return control.Left{}, w.refuse()
+}
+
+// Forget is refused.
+func (w *Waiting) Forget(context.Context, string) (control.Node, error) {
+	return control.Node{}, w.refuse()
+}
