@@ -20,7 +20,7 @@ const reclaimAfter = 2 * time.Second
 // record that was to end it.
 func (c *Core) driveAffirming() {
 	k, threat := &c.claim, c.judge.threat
-	if k.phase != phaseConfirmed || threat == 0 || c.now < k.retryAt {
+	if k.phase != PhaseConfirmed || threat == 0 || c.now < k.retryAt {
 		return
 	}
 	mine := c.table.Leases[k.slot]
@@ -32,15 +32,15 @@ func (c *Core) driveAffirming() {
 	k.retryAt = c.now + affirmAgain
 	rec := mine.Rec
 	rec.Granted, rec.Epoch = rec.GrantEpoch(), record.Next(threat)
-	raw := c.cfg.Identity.Seal(c.cfg.signer, c.table.NetID, record.KindLease, rec)
+	raw := c.cfg.Identity.Seal(c.cfg.Signer, c.table.NetID, record.KindLease, rec)
 	c.log(levelWarn, "another node has struck out this node's lease: affirming it", "subnet", c.Network().SubnetOf(k.slot), "epoch", rec.Epoch)
 	c.vault.Lease = raw
-	c.save(func() { c.afterAffirming(raw, rec.Epoch) })
+	c.saveIn(PhaseConfirmed, func() { c.afterAffirming(raw, rec.Epoch) })
 }
 
 // afterAffirming announces the affirmed lease, once it is durable.
 func (c *Core) afterAffirming(raw []byte, epoch uint64) {
-	if c.claim.phase != phaseConfirmed || c.leaving {
+	if c.leaving {
 		return
 	}
 	if err := c.takeOwn(raw); err != nil {
@@ -54,7 +54,7 @@ func (c *Core) afterAffirming(raw []byte, epoch uint64) {
 // forgottenAs has this node, which is alive, outdo a record that strikes it
 // out.
 func (c *Core) forgottenAs(start uint64) {
-	if start >= c.vault.Start && start <= c.vault.Start+maxJump {
+	if start >= c.vault.Start && start <= c.vault.Start+MaxJump {
 		c.outbid(start)
 	}
 }
@@ -62,7 +62,7 @@ func (c *Core) forgottenAs(start uint64) {
 // reclaim has a node whose lease was lost claim again by itself, when no other
 // node holds the slot any more: it prefers that one.
 func (c *Core) reclaim() {
-	if c.claim.phase != phaseLost || c.now-c.claim.since < reclaimAfter {
+	if c.claim.phase != PhaseLost || c.now-c.claim.since < reclaimAfter {
 		return
 	}
 	l := c.table.Leases[c.vault.Slot]
@@ -70,6 +70,6 @@ func (c *Core) reclaim() {
 		return
 	}
 	c.log(levelInfo, "no node holds the subnet that was lost: asking for it again", "subnet", c.Network().SubnetOf(c.vault.Slot))
-	c.claim = claim{}
-	c.setPhase(phaseNone)
+	c.claim.clear()
+	c.setPhase(PhaseNone)
 }

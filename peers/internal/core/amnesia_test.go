@@ -22,7 +22,7 @@ func TestANodeThatLostItsVaultGetsItsLeaseBackAndDoesNotVoteForAWhile(t *testing
 		t.Errorf("lease is %s, had been %s", after, before)
 	}
 	a := record.Answer{}
-	if refused := h.core.refuse(record.Ask{Header: record.Header{From: w.hosts[2].identity.ID()}, Slot: 200, Epoch: 1}, &a); !refused || a.Verdict != record.Abstain {
+	if refused := h.core.Inside().Refuse(record.Ask{Header: record.Header{From: w.hosts[2].identity.ID()}, Slot: 200, Epoch: 1}, &a); !refused || a.Verdict != record.Abstain {
 		t.Errorf("verdict %d from a node without memory, want abstain", a.Verdict)
 	}
 }
@@ -51,7 +51,7 @@ func TestAHolderThatMayNotVoteYetIsAskedAgain(t *testing.T) {
 	w.hosts[0].boot()
 	w.runUntil(10*time.Second, "lease taken back", w.hosts[0].confirmed)
 	w.hosts[2].boot()
-	w.runUntil(2*amnesia, "leased, when both may vote", w.hosts[2].confirmed)
+	w.runUntil(2*Amnesia, "leased, when both may vote", w.hosts[2].confirmed)
 }
 
 func TestAHolderThatLostItsTableDoesNotThinkItIsAloneAfterAnotherStart(t *testing.T) {
@@ -80,7 +80,7 @@ func TestNodesThatKnowNothingDoNotGrantThemselvesLeases(t *testing.T) {
 		h.disk.table = nil
 	}
 	h := w.hosts[2]
-	v, err := decodeVault(h.disk.synced)
+	v, err := DecodeVault(h.disk.synced)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,14 +105,14 @@ func TestAmnesiaEndsForGood(t *testing.T) {
 	h.disk.table = nil
 	h.boot()
 	w.run(10 * time.Second)
-	if !h.core.amnesiac() {
+	if !h.core.Inside().Amnesiac() {
 		t.Fatal("it votes, though its table was lost")
 	}
-	w.run(2 * amnesia)
+	w.run(2 * Amnesia)
 	h.crash()
 	h.boot()
 	w.run(10 * time.Second)
-	if h.core.amnesiac() {
+	if h.core.Inside().Amnesiac() {
 		t.Error("it knows everything again, and does not vote after another start")
 	}
 }
@@ -125,7 +125,7 @@ func TestWhatAmnesiacsTellIsNotTheWholeTable(t *testing.T) {
 	w.hosts[0].crash()
 	h, guest := w.hosts[1], w.hosts[2]
 	h.crash()
-	v, err := decodeVault(h.disk.synced)
+	v, err := DecodeVault(h.disk.synced)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,20 +9,6 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// phase is how far this node's own lease has come.
-type phase uint8
-
-const (
-	phaseNone       phase = iota // no lease, and no claim under way
-	phaseAsking                  // candidates asked for
-	phaseSaving                  // granted; being written
-	phaseTakingBack              // granted, and too late; being struck from the disk
-	phaseAnnouncing              // written; waiting until others know
-	phaseKeeping                 // others know; being written as confirmed
-	phaseConfirmed
-	phaseLost // held once, and overruled
-)
-
 // Times of a claim. Answers come within a round trip and a disk write; what is
 // waited for beyond that are nodes that gossip has not yet found to be dead.
 const (
@@ -42,7 +28,7 @@ const (
 
 // claim is the claimant's side. The zero value is a node without lease or claim.
 type claim struct {
-	phase   phase
+	phase   Phase
 	id      record.ClaimID // of the claim; see ask
 	slot    record.Slot
 	epoch   uint64
@@ -68,18 +54,21 @@ type claim struct {
 	retries int
 	orphan  Time // since when no elector is known; see claimWithoutElectors
 	waiting string
+
+	watch func(from, to Phase) // nil: no test looks
 }
 
 // claims reports whether the claim is for a slot and not over: a holder that claims has promised the slot to itself.
 func (k *claim) claims(s record.Slot) bool {
-	return k.slot == s && (k.phase == phaseAsking || k.phase == phaseSaving || k.phase == phaseTakingBack)
+	return k.slot == s && (k.phase == PhaseAsking || k.phase == PhaseSaving || k.phase == PhaseTakingBack)
 }
 
 // ErrSubnetHeld: the pinned subnet belongs to another node.
 var ErrSubnetHeld = errors.New("subnet is held by another node")
 
-func (c *Core) setPhase(p phase) {
-	c.claim.phase, c.claim.since = p, c.now
+// setPhase puts the claim into a phase.
+func (c *Core) setPhase(p Phase) {
+	c.claim.enter(p, c.now)
 	c.effects.Changed = true
 }
 
@@ -101,7 +90,7 @@ func (c *Core) pinned() (record.Slot, bool) {
 
 // resumeLease takes up the lease that the last start had confirmed.
 func (c *Core) resumeLease() {
-	if len(c.vault.Lease) == 0 || c.claim.phase != phaseNone {
+	if len(c.vault.Lease) == 0 || c.claim.phase != PhaseNone {
 		return
 	}
 	l := c.table.Leases[c.vault.Slot]
@@ -111,7 +100,7 @@ func (c *Core) resumeLease() {
 	}
 	if pin, ok := c.pinned(); !ok || pin == l.Rec.Slot {
 		c.claim.slot, c.claim.epoch = l.Rec.Slot, l.Rec.Epoch
-		c.setPhase(phaseConfirmed)
+		c.setPhase(PhaseConfirmed)
 		c.releaseOthers()
 	}
 }
@@ -139,18 +128,18 @@ func (c *Core) found() {
 // driveClaim takes the claim a step further, where time alone can.
 func (c *Core) driveClaim() {
 	switch c.claim.phase {
-	case phaseNone:
+	case PhaseNone:
 		c.tryClaim()
-	case phaseAsking:
+	case PhaseAsking:
 		if c.now >= c.claim.askAt {
 			c.askElectors()
 		}
 		c.decide()
-	case phaseSaving:
+	case PhaseSaving:
 		if c.claim.grant.Electors > 0 && c.now-c.claim.since >= writeMost {
 			c.takeBack()
 		}
-	case phaseAnnouncing:
+	case PhaseAnnouncing:
 		if c.now-c.claim.since >= announceBound {
 			c.finish()
 		} else if c.now >= c.claim.askAt {
@@ -251,7 +240,7 @@ func (c *Core) adopt(mine *record.Stored[record.LeaseRecord]) {
 	c.log(levelInfo, "taking back the lease that the network remembers", "subnet", c.Network().SubnetOf(mine.Rec.Slot))
 	c.vault.Lease, c.vault.Slot, c.vault.Pending = mine.Raw, mine.Rec.Slot, false
 	c.claim.slot, c.claim.epoch, c.claim.grant = mine.Rec.Slot, mine.Rec.Epoch, record.LeaseRecord{}
-	c.setPhase(phaseSaving)
+	c.setPhase(PhaseSaving)
 	c.save(c.finish)
 }
 
@@ -318,7 +307,7 @@ func (c *Core) beginClaim(s record.Slot) {
 	k.vouchers = map[record.NodeID][]byte{}
 	k.pause, k.enough, k.refused = askAgainFirst, -1, false
 	k.contested = false
-	c.setPhase(phaseAsking)
+	c.setPhase(PhaseAsking)
 	if k.refusal == "" { // otherwise it stands until this claim has an outcome
 		c.setWaiting("")
 	}
@@ -362,13 +351,13 @@ func (c *Core) giveUp() {
 		k.avoid = map[record.Slot]Time{}
 	}
 	if c.stillWanted() {
-		c.setPhase(phaseNone)
+		c.setPhase(PhaseNone)
 		c.retryLater()
 		return
 	}
 	k.avoid[k.slot] = c.now + avoidFor/2 + time.Duration(c.cfg.Rand.Int64N(int64(avoidFor)))
 	c.tellRefusal()
-	c.setPhase(phaseNone)
+	c.setPhase(PhaseNone)
 	c.retryLater()
 }
 
@@ -391,7 +380,7 @@ func (c *Core) retryLater() {
 
 // withdrawClaim gives back the promises of the claim under way.
 func (c *Core) withdrawClaim() {
-	if c.claim.phase == phaseAsking {
+	if c.claim.phase == PhaseAsking {
 		c.undo()
 	}
 }
@@ -414,10 +403,10 @@ func (c *Core) sendWithdraw(s record.Slot, claim record.ClaimID, to []record.Nod
 // wants reports whether a promise of a slot is of use to us: for the claim under
 // way, or for the lease that one has become, be it on the disk only.
 func (c *Core) wants(s record.Slot, claim record.ClaimID) bool {
-	if s == c.vault.Slot && (len(c.vault.Lease) > 0 || c.claim.phase == phaseTakingBack) {
+	if s == c.vault.Slot && (len(c.vault.Lease) > 0 || c.claim.phase == PhaseTakingBack) {
 		return true
 	}
-	return c.claim.phase == phaseAsking && claim == c.claim.id
+	return c.claim.phase == PhaseAsking && claim == c.claim.id
 }
 
 // tellRefusal says why a claim was refused. A pinned one is made again until it

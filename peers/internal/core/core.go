@@ -42,8 +42,11 @@ type Config struct {
 	SealKey []byte
 	Caps    []record.Capability // announced; at most 16
 
-	signer     record.Signer // nil: Ed25519
-	maxVersion byte          // highest version of messages that is read and sent; 0: messageVersionMax
+	// Signer makes and checks signatures; nil: Ed25519.
+	Signer record.Signer
+	// MaxVersion is the highest version of messages that is read and sent; 0:
+	// record.MessageVersionMax.
+	MaxVersion byte
 }
 
 // Core is the state machine. Its methods must not be called concurrently.
@@ -111,11 +114,11 @@ func New(cfg Config, encodedVault, encodedTable []byte) (*Core, error) {
 		sync:     syncState{served: map[record.NodeID]*tokens{}},
 	}
 	c.ledger = newLedger(c)
-	if c.cfg.signer == nil {
-		c.cfg.signer = record.Ed25519{}
+	if c.cfg.Signer == nil {
+		c.cfg.Signer = record.Ed25519{}
 	}
-	if c.cfg.maxVersion == 0 {
-		c.cfg.maxVersion = record.MessageVersionMax
+	if c.cfg.MaxVersion == 0 {
+		c.cfg.MaxVersion = record.MessageVersionMax
 	}
 	c.judge, c.replays, c.cookies = newJudge(c), replays{}, map[record.NodeID][]byte{}
 	c.gate = c.judge
@@ -189,7 +192,7 @@ func (c *Core) enterKnownNetwork(encodedTable []byte) (err error) {
 }
 
 func (c *Core) newTable(n record.Network) *record.Table {
-	return record.NewTable(n, c.cfg.Endpoint.Addr().IsLoopback(), c.cfg.signer)
+	return record.NewTable(n, c.cfg.Endpoint.Addr().IsLoopback(), c.cfg.Signer)
 }
 
 // ErrOtherTable: the encoded table is of another network than the vault.
@@ -418,7 +421,8 @@ func (c *Core) Leave(now Time) {
 		return
 	}
 	c.withdrawClaim()
-	c.claim = claim{}
+	c.claim.clear()
+	c.setPhase(PhaseNone)
 	c.releaseOthers()
 	start := c.vault.Start
 	c.announceSelf()
@@ -490,7 +494,7 @@ func (c *Core) advance(now Time) { c.now = max(c.now, now) }
 
 // write signs a record, merges it and gossips it. An error is logged, too.
 func (c *Core) write(kind record.Kind, rec any) error {
-	raw := c.cfg.Identity.Seal(c.cfg.signer, c.table.NetID, kind, rec)
+	raw := c.cfg.Identity.Seal(c.cfg.Signer, c.table.NetID, kind, rec)
 	err := c.takeOwn(raw)
 	if err != nil {
 		c.log(levelError, "a record of our own was refused", "err", err)
@@ -521,6 +525,6 @@ func (c *Core) announceSelf() {
 		Key: c.cfg.Identity.Public(), Start: c.vault.Start, Version: c.version, Instance: c.cfg.Instance,
 		Name: c.cfg.Name, Endpoints: record.EndpointsOf(c.cfg.Endpoint), GossipEndpoints: record.EndpointsOf(c.cfg.Gossip),
 		MTU: c.cfg.MTU, Caps: c.cfg.Caps, Left: c.leaving, SealKey: c.cfg.SealKey,
-		ProtocolMin: record.MessageVersionMin, ProtocolMax: c.cfg.maxVersion,
+		ProtocolMin: record.MessageVersionMin, ProtocolMax: c.cfg.MaxVersion,
 	})
 }

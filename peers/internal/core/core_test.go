@@ -150,7 +150,7 @@ func TestANodeMovesToItsNewPinAndFreesWhatItHeld(t *testing.T) {
 	w.runUntil(5*time.Second, "moved", func() bool { s, ok := w.hosts[2].lease(); return ok && s == pin })
 	w.runUntil(10*time.Second, "tables equal", w.tablesEqual)
 	held := 0
-	for _, l := range w.hosts[0].core.table.Leases {
+	for _, l := range w.hosts[0].core.Inside().Table().Leases {
 		if l.Rec.Holder == w.hosts[2].identity.ID() {
 			held++
 		}
@@ -172,9 +172,9 @@ func TestAHolderThatAsksForASlotPromisesItToNobodyElse(t *testing.T) {
 	h.boot()
 	w.hosts[2].seeds = w.hosts[1:2]
 	w.hosts[2].boot()
-	w.runUntil(10*time.Second, "it asks", func() bool { return h.core.claim.phase == phaseAsking })
+	w.runUntil(10*time.Second, "it asks", func() bool { return h.core.Inside().Claim().Phase == PhaseAsking })
 	a := record.Answer{}
-	if !h.core.refuse(record.Ask{Header: record.Header{From: w.hosts[2].id}, Slot: h.core.claim.slot, Epoch: h.core.claim.epoch, Ordinal: h.core.claim.ordinal}, &a) || a.Verdict != record.Taken || a.By != h.id {
+	if !h.core.Inside().Refuse(record.Ask{Header: record.Header{From: w.hosts[2].id}, Slot: h.core.Inside().Claim().Slot, Epoch: h.core.Inside().Claim().Epoch, Ordinal: h.core.Inside().Claim().Ordinal}, &a) || a.Verdict != record.Taken || a.By != h.id {
 		t.Errorf("verdict %d by %s, want that it is taken by the holder itself", a.Verdict, a.By.Short())
 	}
 }
@@ -246,13 +246,13 @@ func TestForgetRefusesTheLivingTheUnknownAndItself(t *testing.T) {
 	w := newWorld(t, 10, 3, nil)
 	w.bootInTurn(w.hosts[:2])
 	c := w.hosts[0].core
-	c.MemberUp(0, testIdentity(77).ID())
-	c.MemberSuspect(0, testIdentity(77).ID(), true)
+	c.MemberUp(0, simIdentity(77).ID())
+	c.MemberSuspect(0, simIdentity(77).ID(), true)
 	for id, want := range map[record.NodeID]error{
 		w.hosts[0].identity.ID(): ErrForgetSelf,
 		w.hosts[1].identity.ID(): ErrForgetAlive,
 		w.hosts[2].identity.ID(): ErrForgetUnknown,
-		testIdentity(77).ID():    ErrForgetSuspect,
+		simIdentity(77).ID():     ErrForgetSuspect,
 	} {
 		if err := c.Forget(0, id); !errors.Is(err, want) {
 			t.Errorf("Forget(%s) = %v, want %v", id.Short(), err, want)
@@ -273,7 +273,7 @@ func TestAForgottenNodeThatReturnsKeepsItsSubnetWhileNoOtherNodeHasIt(t *testing
 	w.run(time.Second)
 	h.boot()
 	w.runUntil(5*time.Second, "the slot is granted again", func() bool {
-		l := w.hosts[0].core.table.HeldBy(h.id)
+		l := w.hosts[0].core.Inside().Table().HeldBy(h.id)
 		return l != nil && h.confirmed()
 	})
 	if after, ok := h.lease(); !ok || after != before {
@@ -342,7 +342,7 @@ func TestNothingIsPromisedBeforeItIsDurable(t *testing.T) {
 	w.runUntil(2*time.Second, "founder confirmed", w.hosts[0].confirmed)
 	c := w.hosts[0].core
 	c.MemberUp(0, w.hosts[1].id)
-	msg := messageFrom(w.hosts[1].identity, c, record.MsgAsk, record.Ask{Slot: 9, Epoch: 1, Ordinal: 2})
+	msg := simMessage(w.hosts[1].identity, c, record.MsgAsk, record.Ask{Slot: 9, Epoch: 1, Ordinal: 2})
 	if err := c.Receive(0, msg); err != nil {
 		t.Fatal(err)
 	}
@@ -369,7 +369,7 @@ func TestASlotIsNeverPromisedTwice(t *testing.T) {
 	c.MemberUp(0, w.hosts[2].id)
 	verdictOf := func(from record.Identity, epoch uint64) record.Verdict {
 		t.Helper()
-		if err := c.Receive(0, messageFrom(from, c, record.MsgAsk, record.Ask{Slot: 9, Epoch: epoch, Ordinal: 2})); err != nil {
+		if err := c.Receive(0, simMessage(from, c, record.MsgAsk, record.Ask{Slot: 9, Epoch: epoch, Ordinal: 2})); err != nil {
 			t.Fatal(err)
 		}
 		e := c.Effects()
@@ -398,7 +398,7 @@ func TestASlotIsNeverPromisedTwice(t *testing.T) {
 			t.Errorf("step %d: verdict %d, want %d", i, got, s.want)
 		}
 	}
-	if err := c.Receive(0, messageFrom(one, c, record.MsgWithdraw, record.Withdraw{Slot: 9})); err != nil {
+	if err := c.Receive(0, simMessage(one, c, record.MsgWithdraw, record.Withdraw{Slot: 9})); err != nil {
 		t.Fatal(err)
 	}
 	if got := verdictOf(two, 2); got != record.Stale {
@@ -418,7 +418,7 @@ func TestANodeThatLeftDoesNotTakeItsLeaseBackFromWhoHasNotHeardOfIt(t *testing.T
 	w.links.cuts[0].blocks = func(a, b int) bool { return a != b && (a == 1 || b == 1) }
 	w.hosts[2].boot()
 	w.runUntil(30*time.Second, "leased again", w.hosts[2].confirmed)
-	if l := w.hosts[2].core.table.HeldBy(w.hosts[2].id).Rec; l.Epoch != 3 {
+	if l := w.hosts[2].core.Inside().Table().HeldBy(w.hosts[2].id).Rec; l.Epoch != 3 {
 		t.Errorf("the new lease has epoch %d, want 3: granted anew, after the old one was freed", l.Epoch)
 	}
 	w.links.cuts = nil
@@ -430,15 +430,15 @@ func TestAFarewellIsRememberedOverAClaimThatACrashCutShort(t *testing.T) {
 	w := newWorld(t, 46, 2, nil)
 	w.bootInTurn(w.hosts)
 	h := w.hosts[1]
-	stale := h.core.table.HeldBy(h.id).Rec
+	stale := h.core.Inside().Table().HeldBy(h.id).Rec
 	h.leave()
 	w.run(time.Second)
 	h.boot()
 	w.runUntil(10*time.Second, "granted again, not confirmed", func() bool {
-		v, err := decodeVault(h.disk.synced)
+		v, err := DecodeVault(h.disk.synced)
 		return err == nil && v.Pending || h.confirmed()
 	})
-	v, err := decodeVault(h.disk.synced)
+	v, err := DecodeVault(h.disk.synced)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -447,7 +447,7 @@ func TestAFarewellIsRememberedOverAClaimThatACrashCutShort(t *testing.T) {
 	h.disk.vault = record.Encode(v)
 	h.disk.synced = h.disk.vault
 	h.boot()
-	if !h.core.handedBack(&stale) {
+	if !h.core.Inside().HandedBack(&stale) {
 		t.Error("it would take up the lease that it gave up, from somebody who has not heard of that")
 	}
 }
@@ -457,10 +457,10 @@ func TestAPromiseThatNobodyWaitsForIsGivenBack(t *testing.T) {
 	w.bootInTurn(w.hosts)
 	c := w.hosts[0].core
 	w.hosts[0].do(func(now Time) { // a question that its withdrawal has overtaken
-		_ = c.Receive(now, messageFrom(w.hosts[1].identity, c, record.MsgAsk, record.Ask{Slot: 9, Epoch: 1, Ordinal: 3}))
+		_ = c.Receive(now, simMessage(w.hosts[1].identity, c, record.MsgAsk, record.Ask{Slot: 9, Epoch: 1, Ordinal: 3}))
 	})
-	w.run(2 * remindEvery)
-	if p := c.ledger.of(9); p == nil || !p.Claimant.IsZero() {
+	w.run(2 * RemindEvery)
+	if p, ok := c.Inside().PromiseOf(9); !ok || !p.Claimant.IsZero() {
 		t.Errorf("promise %v still stands", p)
 	}
 }
@@ -505,7 +505,7 @@ func TestANodeThatWasAwayLearnsThatAnotherHasLeftLongAgo(t *testing.T) {
 	w.hosts[3].crash()
 	w.hosts[2].leave()
 	w.run(3 * time.Minute)
-	if n := len(w.hosts[0].core.table.Nodes); n != 3 {
+	if n := len(w.hosts[0].core.Inside().Table().Nodes); n != 3 {
 		t.Errorf("%d nodes known, want 3: one has left long ago", n)
 	}
 	w.hosts[3].boot()
@@ -523,15 +523,15 @@ func TestAHolderThatSaysItIsNoneStillCountsAndIsAskedAgain(t *testing.T) {
 	w.run(3 * time.Second) // it asks, and has one answer
 	h, from := w.hosts[3], w.hosts[1].id
 	c := h.core
-	said := record.Answer{Slot: c.claim.slot, Epoch: c.claim.epoch, Claim: c.claim.id, Verdict: record.NotHolder, Holders: c.holdersHash()}
-	if err := c.Receive(w.now-h.started, messageFrom(w.hosts[1].identity, c, record.MsgAnswer, said)); err != nil {
+	said := record.Answer{Slot: c.Inside().Claim().Slot, Epoch: c.Inside().Claim().Epoch, Claim: c.Inside().Claim().ID, Verdict: record.NotHolder, Holders: c.Inside().HoldersHash()}
+	if err := c.Receive(w.now-h.started, simMessage(w.hosts[1].identity, c, record.MsgAnswer, said)); err != nil {
 		t.Fatal(err)
 	}
-	if n := c.count().electors; n != 3 || c.claim.phase != phaseAsking {
-		t.Errorf("%d electors in phase %d, want 3, and the claim going on", n, c.claim.phase)
+	if n := c.Inside().Counted(); n != 3 || c.Inside().Claim().Phase != PhaseAsking {
+		t.Errorf("%d electors in phase %d, want 3, and the claim going on", n, c.Inside().Claim().Phase)
 	}
 	c.Effects()
-	c.Tick(w.now - h.started + 2*askAgainMost)
+	c.Tick(w.now - h.started + 2*AskAgainMost)
 	for _, s := range c.Effects().Sends {
 		if kind, _, _ := splitMessage(s.Msg); kind == record.MsgAsk && s.To == from {
 			return
@@ -561,18 +561,18 @@ func TestANewcomerWaitsForHoldersItHasNotHeardOf(t *testing.T) {
 	c.Joined(0)
 	c.Approve(0)
 	c.Tick(0)
-	if c.claim.phase != phaseAsking {
-		t.Fatalf("phase %d", c.claim.phase)
+	if c.Inside().Claim().Phase != PhaseAsking {
+		t.Fatalf("phase %d", c.Inside().Claim().Phase)
 	}
-	c.claim.votes[founder.id] = record.Promised
-	c.decide()
-	if c.claim.phase != phaseAsking {
+	c.Inside().Votes()[founder.id] = record.Promised
+	c.Inside().Decide()
+	if c.Inside().Claim().Phase != PhaseAsking {
 		t.Fatal("it does not wait for a holder that it has not heard of yet")
 	}
 	c.MemberUp(0, younger.id)
 	c.MemberDown(0, younger.id)
-	c.decide()
-	if c.claim.phase != phaseSaving {
+	c.Inside().Decide()
+	if c.Inside().Claim().Phase != PhaseSaving {
 		t.Error("it waits for a holder that is known to be dead")
 	}
 }
@@ -583,13 +583,13 @@ func TestWhoComesBackAtOnceIsSaidToBeAliveAgain(t *testing.T) {
 	w := newWorld(t, 3, 2, nil)
 	w.bootInTurn(w.hosts)
 	c, guest := w.hosts[0].core, w.hosts[1].id
-	w.runUntil(20*time.Second, "the guest is up", func() bool { return c.member(guest).up && c.table.Nodes[guest] != nil })
+	w.runUntil(20*time.Second, "the guest is up", func() bool { return c.Inside().Up(guest) && c.Inside().Table().Nodes[guest] != nil })
 	hear := func(left bool) (said []string) {
-		r := c.table.Nodes[guest]
+		r := c.Inside().Table().Nodes[guest]
 		r.Rec.Left = left
-		c.onNode(&r.Rec)
-		c.MemberSuspect(c.now, guest, true) // nobody asks an earlier start for long
-		c.MemberSuspect(c.now, guest, false)
+		c.Inside().OnNode(&r.Rec)
+		c.MemberSuspect(c.Inside().Now(), guest, true) // nobody asks an earlier start for long
+		c.MemberSuspect(c.Inside().Now(), guest, false)
 		for _, l := range c.Effects().Log {
 			said = append(said, l.Text)
 		}

@@ -31,7 +31,7 @@ func (j *judge) Node(old *record.Stored[record.NodeRecord], rec *record.NodeReco
 	}
 	switch {
 	case old != nil:
-		return rec.Start <= old.Rec.Start+maxJump
+		return rec.Start <= old.Rec.Start+MaxJump
 	case rec.Left:
 		return j.farewells.take(c.now, farewellBurst, farewellEvery)
 	}

@@ -8,10 +8,13 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// fuzzCore is a confirmed founder, with a bystander's records to work on.
-func fuzzCore(t testing.TB) *Core {
+// fuzzCore is a confirmed founder, and a member that it sees alive.
+func fuzzCore(t testing.TB) *Core { return founder(t, record.Network{}) }
+
+// founder is a confirmed founder of a network.
+func founder(t testing.TB, want record.Network) *Core {
 	c, err := New(Config{
-		Identity: testIdentity(1), Instance: 1, Name: "one", MayFound: true, LeaseTTL: 1 << 40,
+		Identity: testIdentity(1), Instance: 1, Name: "one", MayFound: true, Want: want, LeaseTTL: 1 << 40,
 		Endpoint: netip.MustParseAddrPort("192.0.2.1:8285"), Gossip: netip.MustParseAddrPort("192.0.2.1:8286"),
 		Rand: rand.New(rand.NewPCG(1, 1)),
 	}, nil, nil)
@@ -92,5 +95,26 @@ func FuzzVault(f *testing.F) {
 		}
 		c.Tick(1)
 		_ = c.View()
+	})
+}
+
+func FuzzReset(f *testing.F) {
+	id := testIdentity(1).ID()
+	n, _ := record.Network{}.WithDefaults()
+	f.Add(record.Encode(vault{}), []byte(nil))
+	f.Add(record.Encode(vault{Network: n, Slot: 7, Leases: []Promise{{Slot: 9, Epoch: 1, Claimant: testIdentity(2).ID()}}}), record.Encode(record.State{Network: n}))
+	f.Add(record.Encode(vault{Network: n, Slot: 1 << 30, Wishes: []wish{{Node: id}}}), []byte{0xff})
+	f.Fuzz(func(t *testing.T, vault, table []byte) {
+		after, given, err := Reset(id, vault, table)
+		if err != nil {
+			return
+		}
+		v, err := decodeVault(after)
+		if err != nil || v.Network.Prefix.IsValid() || len(v.Lease) > 0 || len(v.Promises) > 0 {
+			t.Fatalf("left %+v, %v", v, err)
+		}
+		if given.Others > maxPromises {
+			t.Fatalf("%d others", given.Others)
+		}
 	})
 }

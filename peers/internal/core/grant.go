@@ -16,19 +16,16 @@ func (c *Core) confirm(electors, promises int) {
 		Electors: uint32(electors), Promises: uint32(promises), Key: c.cfg.Identity.Public(),
 		Claim: k.id, Vouchers: c.collectVouchers(),
 	}
-	raw := c.cfg.Identity.Seal(c.cfg.signer, c.table.NetID, record.KindLease, k.grant)
+	raw := c.cfg.Identity.Seal(c.cfg.Signer, c.table.NetID, record.KindLease, k.grant)
 	c.vault.Lease, c.vault.Slot = raw, k.slot
 	c.vault.Pending = electors > 0
 	c.grantedBy = c.grantors()
-	c.setPhase(phaseSaving)
-	c.save(func() { c.afterConfirm(raw) })
+	c.setPhase(PhaseSaving)
+	c.saveIn(PhaseSaving, func() { c.afterConfirm(raw) })
 }
 
 // afterConfirm announces the lease that has just been written.
 func (c *Core) afterConfirm(raw []byte) {
-	if c.claim.phase != phaseSaving {
-		return
-	}
 	if c.founding {
 		c.founding = false
 		c.announceSelf()
@@ -44,7 +41,7 @@ func (c *Core) afterConfirm(raw []byte) {
 		c.takeBack()
 		return
 	}
-	c.setPhase(phaseAnnouncing)
+	c.setPhase(PhaseAnnouncing)
 	c.claim.acks = map[record.NodeID]bool{}
 	c.announceLease()
 	c.countAcks()
@@ -66,13 +63,11 @@ func (c *Core) stillGranted() bool {
 // the next start would else take it up.
 func (c *Core) takeBack() {
 	c.vault.Lease, c.vault.Pending = nil, false
-	c.setPhase(phaseTakingBack)
-	c.save(func() {
-		if c.claim.phase == phaseTakingBack {
-			c.undo()
-			c.setPhase(phaseNone)
-			c.retryLater()
-		}
+	c.setPhase(PhaseTakingBack)
+	c.saveIn(PhaseTakingBack, func() {
+		c.undo()
+		c.setPhase(PhaseNone)
+		c.retryLater()
 	})
 }
 
@@ -89,7 +84,7 @@ func (c *Core) announceLease() {
 
 // receiveAck counts who knows of the new lease.
 func (c *Core) receiveAck(m record.Ack) error {
-	if c.claim.phase == phaseAnnouncing && m.Slot == c.claim.slot && m.Epoch == c.claim.epoch {
+	if c.claim.phase == PhaseAnnouncing && m.Slot == c.claim.slot && m.Epoch == c.claim.epoch {
 		c.claim.acks[m.From] = true
 		c.countAcks()
 	}
@@ -119,20 +114,17 @@ func (c *Core) finish() {
 	}
 	if c.vault.Pending {
 		c.vault.Pending = false
-		c.setPhase(phaseKeeping)
-		c.save(func() {
-			if c.claim.phase == phaseKeeping {
-				c.finish()
-			}
-		})
+		c.setPhase(PhaseKeeping)
+		c.saveIn(PhaseKeeping, c.finish)
 		return
 	}
 	for _, s := range slices.Sorted(maps.Keys(k.undone)) {
 		c.sendWithdraw(s, k.undone[s], c.electors())
 	}
-	c.claim = claim{slot: k.slot, epoch: k.epoch}
+	c.claim.clear()
+	c.claim.slot, c.claim.epoch = k.slot, k.epoch
 	clear(c.cookies)
-	c.setPhase(phaseConfirmed)
+	c.setPhase(PhaseConfirmed)
 	c.log(levelInfo, "lease confirmed", "subnet", c.Network().SubnetOf(k.slot), "epoch", k.epoch,
 		"promises", k.grant.Promises, "electors", k.grant.Electors)
 	c.releaseOthers()

@@ -110,7 +110,7 @@ func (j *judge) threaten(rec *record.LeaseRecord) { j.threat = max(j.threat, rec
 
 // jumps reports whether a lease's counters are within reach of what is known.
 func (j *judge) jumps(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord) bool {
-	known, jump := uint64(0), uint64(maxJump)
+	known, jump := uint64(0), uint64(MaxJump)
 	if old != nil {
 		known = old.Rec.Epoch
 		if old.Rec.Holder != rec.Claimant() {
@@ -120,7 +120,7 @@ func (j *judge) jumps(old *record.Stored[record.LeaseRecord], rec *record.LeaseR
 	if rec.Holder.IsZero() && record.NodeIDOf(rec.Key) != rec.Freed {
 		jump = maxFreeJump
 	}
-	return rec.Epoch <= known+jump && rec.Ordinal <= j.c.table.MaxOrdinal()+maxJump
+	return rec.Epoch <= known+jump && rec.Ordinal <= j.c.table.MaxOrdinal()+MaxJump
 }
 
 // isCommon reports whether so many holders stand for a record that it is this
@@ -219,7 +219,7 @@ func (j *judge) Forget(rec *record.ForgetRecord, raw []byte) bool {
 	if n != nil {
 		known = n.Rec.Start
 	}
-	return (rec.Start <= known+maxJump || j.isCommon(rec.Node, raw)) && j.mayForget(writer, rec.Node)
+	return (rec.Start <= known+MaxJump || j.isCommon(rec.Node, raw)) && j.mayForget(writer, rec.Node)
 }
 
 // fills decides about a lease of a slot that no node holds. A lease with too

@@ -10,22 +10,22 @@ import (
 
 // leaseList is what knownLeases gave last, and the changes of leases that are in it.
 type leaseList struct {
-	leases  []promise
+	leases  []Promise
 	changes uint64
 }
 
 // knownLeases are the leases in the table as the vault keeps them, in ascending order of slots; those that are beyond maxPromises are in
 // the table only.
-func (c *Core) knownLeases() []promise {
+func (c *Core) knownLeases() []Promise {
 	if c.table == nil || c.leaving {
 		return nil
 	}
 	if k := &c.known; k.changes != c.table.LeaseChanges {
-		k.changes, k.leases = c.table.LeaseChanges, make([]promise, 0, len(c.table.Leases))
+		k.changes, k.leases = c.table.LeaseChanges, make([]Promise, 0, len(c.table.Leases))
 		for s, l := range c.table.Leases {
-			k.leases = append(k.leases, promise{Slot: s, Epoch: l.Rec.Epoch, Claimant: l.Rec.Holder, Ordinal: l.Rec.Ordinal})
+			k.leases = append(k.leases, Promise{Slot: s, Epoch: l.Rec.Epoch, Claimant: l.Rec.Holder, Ordinal: l.Rec.Ordinal})
 		}
-		slices.SortFunc(k.leases, func(a, b promise) int { return cmp.Compare(a.Slot, b.Slot) })
+		slices.SortFunc(k.leases, func(a, b Promise) int { return cmp.Compare(a.Slot, b.Slot) })
 		k.leases = k.leases[:min(len(k.leases), maxPromises)]
 	}
 	return c.known.leases

@@ -14,7 +14,7 @@ func TestALeaseThatIsWrittenLateIsNotConfirmedOnVotesThatAreGone(t *testing.T) {
 	w.hosts[0].boot()
 	w.runUntil(2*time.Second, "founder confirmed", w.hosts[0].confirmed)
 	late.boot()
-	for late.core.claim.phase != phaseSaving && w.now < time.Minute {
+	for late.core.Inside().Claim().Phase != PhaseSaving && w.now < time.Minute {
 		w.run(50 * time.Microsecond)
 	}
 	late.disk.full = true
@@ -22,10 +22,10 @@ func TestALeaseThatIsWrittenLateIsNotConfirmedOnVotesThatAreGone(t *testing.T) {
 	w.runUntil(5*time.Second, "another confirmed", w.hosts[2].confirmed)
 	w.run(2 * time.Second)
 	w.hosts[0].leave() // it waits a while, then what it had promised goes with it
-	w.run(retireMost + time.Second)
+	w.run(LeaveWait + time.Second)
 	w.links.cuts = []*cut{{blocks: func(a, b int) bool { return a != b && (a == 1 || b == 1) }}}
 	w.hosts[3].seeds = w.hosts[2:3]
-	w.hosts[3].config.Pin = late.core.Network().SubnetOf(late.core.claim.slot)
+	w.hosts[3].config.Pin = late.core.Network().SubnetOf(late.core.Inside().Claim().Slot)
 	w.hosts[3].boot()
 	w.runUntil(10*time.Second, "the same slot granted again", w.hosts[3].confirmed)
 	late.disk.full = false
@@ -40,7 +40,7 @@ func TestALeaseIsTakenBackOnDiskBeforeItsPromisesAreGivenBack(t *testing.T) {
 	w.runUntil(2*time.Second, "founder confirmed", w.hosts[0].confirmed)
 	h := w.hosts[1]
 	h.boot()
-	for h.core.claim.phase != phaseSaving && w.now < time.Minute {
+	for h.core.Inside().Claim().Phase != PhaseSaving && w.now < time.Minute {
 		w.run(50 * time.Microsecond)
 	}
 	c, now := h.core, w.now-h.started
@@ -50,13 +50,13 @@ func TestALeaseIsTakenBackOnDiskBeforeItsPromisesAreGivenBack(t *testing.T) {
 			return kind == record.MsgWithdraw
 		})
 	}
-	c.takeBack()
+	c.Inside().TakeBack()
 	e := c.Effects()
 	if e.Save == nil || withdrawn(e) {
 		t.Fatal("the promises are given back while the lease is still on disk")
 	}
-	reminder := record.Answer{Slot: c.claim.slot, Epoch: c.claim.epoch, Claim: c.claim.id, Verdict: record.Promised, Holders: c.holdersHash()}
-	if err := c.Receive(now, messageFrom(w.hosts[0].identity, c, record.MsgAnswer, reminder)); err != nil {
+	reminder := record.Answer{Slot: c.Inside().Claim().Slot, Epoch: c.Inside().Claim().Epoch, Claim: c.Inside().Claim().ID, Verdict: record.Promised, Holders: c.Inside().HoldersHash()}
+	if err := c.Receive(now, simMessage(w.hosts[0].identity, c, record.MsgAnswer, reminder)); err != nil {
 		t.Fatal(err)
 	}
 	c.Tick(now + 2*time.Second)
@@ -76,7 +76,7 @@ func claimant(t *testing.T, seed uint64) (h, founder *host) {
 	founder.boot()
 	w.runUntil(2*time.Second, "founder confirmed", founder.confirmed)
 	h.boot()
-	for h.core.claim.phase != phaseAsking && w.now < time.Minute {
+	for h.core.Inside().Claim().Phase != PhaseAsking && w.now < time.Minute {
 		w.run(50 * time.Microsecond)
 	}
 	h.core.Effects()
@@ -96,11 +96,11 @@ func told(e Effects, kind record.MessageKind) []byte {
 func TestALateWithdrawalDoesNotTakeBackWhatWasPromisedSince(t *testing.T) {
 	h, founder := claimant(t, 29)
 	now := h.w.now - h.started
-	slot := h.core.claim.slot
-	h.core.giveUp()
+	slot := h.core.Inside().Claim().Slot
+	h.core.Inside().GiveUp()
 	late := told(h.core.Effects(), record.MsgWithdraw)
 	h.core.Tick(now + time.Millisecond) // the claim is over, whatever comes
-	h.core.beginClaim(slot)
+	h.core.Inside().BeginClaim(slot)
 	question := told(h.core.Effects(), record.MsgAsk)
 	holder, at := founder.core, h.w.now-founder.started
 	for _, m := range [][]byte{question, late} {
@@ -108,27 +108,27 @@ func TestALateWithdrawalDoesNotTakeBackWhatWasPromisedSince(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if p := holder.ledger.of(slot); p == nil || p.Claimant != h.id {
+	if p, ok := holder.Inside().PromiseOf(slot); !ok || p.Claimant != h.id {
 		t.Error("the withdrawal of the first claim has taken back the promise to the second")
 	}
 }
 
 func TestALatePromiseDoesNotCountForAnotherClaim(t *testing.T) {
 	h, founder := claimant(t, 31)
-	k := &h.core.claim
+	k := h.core.Inside().Claim
 	late := record.Answer{
-		Slot: k.slot, Epoch: k.epoch, Claim: k.id,
-		Verdict: record.Promised, Holders: h.core.holdersHash(),
+		Slot: k().Slot, Epoch: k().Epoch, Claim: k().ID,
+		Verdict: record.Promised, Holders: h.core.Inside().HoldersHash(),
 	}
-	h.core.giveUp()
-	h.core.beginClaim(late.Slot)
-	if k.epoch != late.Epoch {
-		t.Fatalf("epoch %d, and %d", k.epoch, late.Epoch)
+	h.core.Inside().GiveUp()
+	h.core.Inside().BeginClaim(late.Slot)
+	if k().Epoch != late.Epoch {
+		t.Fatalf("epoch %d, and %d", k().Epoch, late.Epoch)
 	}
-	if err := h.core.Receive(h.w.now-h.started, messageFrom(founder.identity, h.core, record.MsgAnswer, late)); err != nil {
+	if err := h.core.Receive(h.w.now-h.started, simMessage(founder.identity, h.core, record.MsgAnswer, late)); err != nil {
 		t.Fatal(err)
 	}
-	if k.phase != phaseAsking || h.core.hasPromised(founder.id) {
+	if k().Phase != PhaseAsking || h.core.Inside().HasPromised(founder.id) {
 		t.Error("a promise that was given back counts")
 	}
 }
@@ -137,11 +137,11 @@ func TestALatePromiseDoesNotCountForAnotherClaim(t *testing.T) {
 func TestASlotThatWasHandedBackIsAskedForAboveThatEpoch(t *testing.T) {
 	h, _ := claimant(t, 32)
 	c := h.core
-	c.vault.Freed, c.vault.HandedBack = 9, 5
-	if next := c.nextEpoch(9); next != 6 {
+	c.Inside().HandBack(9, 5)
+	if next := c.Inside().NextEpoch(9); next != 6 {
 		t.Errorf("asks at epoch %d for a slot that it handed back at epoch 5", next)
 	}
-	if next := c.nextEpoch(10); next != 1 {
+	if next := c.Inside().NextEpoch(10); next != 1 {
 		t.Errorf("asks at epoch %d for a slot that it knows nothing of", next)
 	}
 }
@@ -149,7 +149,7 @@ func TestASlotThatWasHandedBackIsAskedForAboveThatEpoch(t *testing.T) {
 func TestALeavingHolderWaitsForTheClaimsItHasPromised(t *testing.T) {
 	h, founder := claimant(t, 34)
 	w := h.w
-	for h.core.claim.phase != phaseSaving && w.now < time.Minute {
+	for h.core.Inside().Claim().Phase != PhaseSaving && w.now < time.Minute {
 		w.run(50 * time.Microsecond)
 	}
 	h.disk.full = true // it may take a while
@@ -158,7 +158,7 @@ func TestALeavingHolderWaitsForTheClaimsItHasPromised(t *testing.T) {
 		t.Fatal("it may go, though a claim that it has promised is under way")
 	}
 	a := record.Answer{}
-	if !founder.core.refuse(record.Ask{Header: record.Header{From: w.hosts[0].id}, Slot: 200, Epoch: 1}, &a) || a.Verdict != record.NotHolder {
+	if !founder.core.Inside().Refuse(record.Ask{Header: record.Header{From: w.hosts[0].id}, Slot: 200, Epoch: 1}, &a) || a.Verdict != record.NotHolder {
 		t.Errorf("verdict %d while it retires, want that it has no say", a.Verdict)
 	}
 	h.disk.full = false
@@ -167,8 +167,8 @@ func TestALeavingHolderWaitsForTheClaimsItHasPromised(t *testing.T) {
 	if founder.core.Retire(now()) {
 		t.Error("it waits though everything is settled")
 	}
-	w.run(2 * retireFor)
-	if founder.core.retiring() {
+	w.run(2 * RetireFor)
+	if founder.core.Inside().Retiring() {
 		t.Error("it does not vote any more, though it has not left")
 	}
 }
@@ -177,9 +177,9 @@ func TestALeavingHolderWaitsForTheClaimsItHasPromised(t *testing.T) {
 func TestALeaseThatWasNotConfirmedIsClaimedAnewByTheNextStart(t *testing.T) {
 	h, founder := claimant(t, 36)
 	w := h.w
-	w.links.cuts = []*cut{{blocks: func(from, to int) bool { return h.core != nil && h.core.claim.phase >= phaseSaving }}}
-	slot := h.core.claim.slot
-	for len(h.core.vault.Lease) == 0 || h.disk.synced == nil || !remembersLease(h.disk.synced) {
+	w.links.cuts = []*cut{{blocks: func(from, to int) bool { return h.core != nil && h.core.Inside().Claim().Phase >= PhaseSaving }}}
+	slot := h.core.Inside().Claim().Slot
+	for h.disk.synced == nil || !remembersLease(h.disk.synced) {
 		w.run(50 * time.Microsecond)
 	}
 	w.run(20 * time.Millisecond)  // what was sent is lost
@@ -188,8 +188,8 @@ func TestALeaseThatWasNotConfirmedIsClaimedAnewByTheNextStart(t *testing.T) {
 	w.links.cuts = nil
 	w.run(10 * time.Second)
 	elsewhere := record.NodeID{9}
-	founder.core.ledger.promises = nil // as if others decided by now
-	founder.core.ledger.put(promise{Slot: slot, Epoch: 5, Claimant: elsewhere, Claim: record.ClaimIDOf(1)}, founder.core.now)
+	founder.core.Inside().DropPromises(func(Promise) bool { return true }) // as if others decided by now
+	founder.core.Inside().PutPromise(Promise{Slot: slot, Epoch: 5, Claimant: elsewhere, Claim: record.ClaimIDOf(1)})
 	h.boot()
 	w.run(3 * time.Second)
 	if s, ok := h.holding(); !ok || s == slot {
@@ -198,6 +198,6 @@ func TestALeaseThatWasNotConfirmedIsClaimedAnewByTheNextStart(t *testing.T) {
 }
 
 func remembersLease(vault []byte) bool {
-	v, err := decodeVault(vault)
+	v, err := DecodeVault(vault)
 	return err == nil && len(v.Lease) > 0
 }

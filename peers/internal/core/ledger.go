@@ -20,7 +20,7 @@ type outlook interface {
 // state, before any of them is said.
 type ledger struct {
 	outlook
-	promises []promise
+	promises []Promise
 	// since is when a promise of this start was made, last asked for, or settled
 	// by a lease. A promise of an earlier start is not in it.
 	since map[record.Slot]Time
@@ -28,8 +28,8 @@ type ledger struct {
 
 func newLedger(o outlook) ledger { return ledger{outlook: o, since: map[record.Slot]Time{}} }
 
-// promise is this holder's word that a slot goes to the claimant only.
-type promise struct {
+// Promise is this holder's word that a slot goes to the claimant only.
+type Promise struct {
 	Slot     record.Slot    `cbor:"1,keyasint"`
 	Epoch    uint64         `cbor:"2,keyasint"`
 	Claimant record.NodeID  `cbor:"3,keyasint"`
@@ -40,23 +40,23 @@ type promise struct {
 }
 
 // grant is what the promise says, as a voucher signs it.
-func (p *promise) grant() record.Grant {
+func (p *Promise) grant() record.Grant {
 	return record.Grant{Slot: p.Slot, Epoch: p.Epoch, Claimant: p.Claimant, Claim: p.Claim, Ordinal: p.Ordinal, Pinned: p.Pinned}
 }
 
 // answers reports whether the promise is what a question asks for.
-func (p *promise) answers(m record.Ask) bool {
+func (p *Promise) answers(m record.Ask) bool {
 	return p != nil && p.Claimant == m.From && p.Epoch == m.Epoch && p.Claim == m.Claim && p.Ordinal == m.Ordinal && p.Pinned == m.Pinned
 }
 
 // became reports whether a lease is the one that was promised.
-func (p *promise) became(l *record.LeaseRecord) bool {
+func (p *Promise) became(l *record.LeaseRecord) bool {
 	return p != nil && !p.Claimant.IsZero() && p.Claimant == l.Holder && p.Epoch == l.Epoch && (p.Claim.IsZero() || p.Claim == l.Claim && p.Ordinal == l.Ordinal)
 }
 
 // isOpen reports whether the slot is promised to a node now. A promise that was
 // given back has no claimant.
-func (p *promise) isOpen() bool { return p != nil && !p.Claimant.IsZero() }
+func (p *Promise) isOpen() bool { return p != nil && !p.Claimant.IsZero() }
 
 // maxPromises bounds the ledger. A claimant has one claim at a time, so only a
 // mass start of that many nodes, or a liar, comes near it.
@@ -64,7 +64,7 @@ const maxPromises = 4096
 
 // of is the promise of a slot, nil without one. It is valid until the next
 // change of the ledger.
-func (l *ledger) of(s record.Slot) *promise {
+func (l *ledger) of(s record.Slot) *Promise {
 	for i := range l.promises {
 		if l.promises[i].Slot == s {
 			return &l.promises[i]
@@ -74,7 +74,7 @@ func (l *ledger) of(s record.Slot) *promise {
 }
 
 // put enters a promise in place of the slot's earlier one.
-func (l *ledger) put(p promise, now Time) {
+func (l *ledger) put(p Promise, now Time) {
 	l.since[p.Slot] = now
 	if old := l.of(p.Slot); old != nil {
 		*old = p
@@ -92,7 +92,7 @@ func (l *ledger) makeRoom() bool {
 	if len(l.promises) < maxPromises {
 		return true
 	}
-	i := slices.IndexFunc(l.promises, func(p promise) bool { return p.Claimant.IsZero() })
+	i := slices.IndexFunc(l.promises, func(p Promise) bool { return p.Claimant.IsZero() })
 	if i < 0 {
 		return false
 	}
@@ -103,7 +103,7 @@ func (l *ledger) makeRoom() bool {
 
 // isSettled reports whether the table has a lease that the promise led to, or
 // that overruled it.
-func (l *ledger) isSettled(p promise) bool {
+func (l *ledger) isSettled(p Promise) bool {
 	lease := l.leaseOf(p.Slot)
 	return lease != nil && p.Epoch <= lease.Epoch
 }
@@ -115,7 +115,7 @@ const settledFor = 10 * time.Second
 // there were any. See durable.Leases.
 func (l *ledger) dropSettled(now Time) bool {
 	before := len(l.promises)
-	l.promises = slices.DeleteFunc(l.promises, func(p promise) bool {
+	l.promises = slices.DeleteFunc(l.promises, func(p Promise) bool {
 		if !l.isSettled(p) || now-l.since[p.Slot] < settledFor {
 			return false
 		}
@@ -127,7 +127,7 @@ func (l *ledger) dropSettled(now Time) bool {
 
 // voidWhere frees the slots of some open promises, and returns how many there
 // were. The epochs stay as floors.
-func (l *ledger) voidWhere(ends func(promise) bool) (n int) {
+func (l *ledger) voidWhere(ends func(Promise) bool) (n int) {
 	for i := range l.promises {
 		if p := &l.promises[i]; p.isOpen() && ends(*p) {
 			p.Claimant = record.NodeID{}
@@ -141,7 +141,7 @@ func (l *ledger) voidWhere(ends func(promise) bool) (n int) {
 // are dead: a lease that was confirmed meanwhile would have expired, too.
 // It returns how many there were.
 func (l *ledger) expire(now Time, ttl time.Duration) int {
-	return l.voidWhere(func(p promise) bool {
+	return l.voidWhere(func(p Promise) bool {
 		return !l.isSettled(p) && now-l.since[p.Slot] >= ttl && !l.isUp(p.Claimant)
 	})
 }
@@ -151,8 +151,8 @@ const remindEvery = 5 * time.Second
 
 // unsettled are the promises to live claimants that have had no outcome for a
 // while.
-func (l *ledger) unsettled(now Time) []promise {
-	var open []promise
+func (l *ledger) unsettled(now Time) []Promise {
+	var open []Promise
 	for _, p := range l.promises {
 		if now-l.since[p.Slot] >= remindEvery && !l.isSettled(p) && l.isUp(p.Claimant) {
 			open = append(open, p)
@@ -175,7 +175,7 @@ func (l *ledger) unsettledBut(s record.Slot, claimant record.NodeID) int {
 
 // isCountedOn reports whether a live claimant waits for the outcome of a promise.
 func (l *ledger) isCountedOn() bool {
-	return slices.ContainsFunc(l.promises, func(p promise) bool {
+	return slices.ContainsFunc(l.promises, func(p Promise) bool {
 		return p.isOpen() && !l.isSettled(p) && l.isUp(p.Claimant)
 	})
 }
@@ -189,7 +189,7 @@ func (l *ledger) isClaimed(s record.Slot, but record.NodeID, now Time) bool {
 
 // names reports whether a promise was made to a node.
 func (l *ledger) names(id record.NodeID) bool {
-	return slices.ContainsFunc(l.promises, func(p promise) bool { return p.Claimant == id })
+	return slices.ContainsFunc(l.promises, func(p Promise) bool { return p.Claimant == id })
 }
 
 // unresolvedAfter is how long a promise stands before its claimant counts as a
@@ -198,8 +198,8 @@ func (l *ledger) names(id record.NodeID) bool {
 const unresolvedAfter = 10 * time.Second
 
 // unresolved are the promises to nodes out of reach that may have become leases.
-func (l *ledger) unresolved(now Time) []promise {
-	var open []promise
+func (l *ledger) unresolved(now Time) []Promise {
+	var open []Promise
 	for _, p := range l.promises {
 		at, thisStart := l.since[p.Slot]
 		recent := thisStart && now-at < unresolvedAfter
@@ -212,7 +212,7 @@ func (l *ledger) unresolved(now Time) []promise {
 
 // loadLeases enters leases that the last start knew of and the table does not.
 // Their slots are to be granted to no other node.
-func (l *ledger) loadLeases(leases []promise, self record.NodeID) {
+func (l *ledger) loadLeases(leases []Promise, self record.NodeID) {
 	for _, lease := range leases {
 		p := l.of(lease.Slot)
 		switch {

@@ -17,13 +17,13 @@ func (c *Core) seal(to record.NodeID, kind record.MessageKind, body any) []byte 
 		Header: record.Header{Start: c.vault.Start, Counter: c.sent}, Version: c.versionFor(to), Kind: kind,
 		Network: c.table.NetID, To: to, Key: c.cfg.Identity.Public(),
 	}
-	return m.Seal(c.cfg.signer, c.cfg.Identity.Key, body)
+	return m.Seal(c.cfg.Signer, c.cfg.Identity.Key, body)
 }
 
 // versionFor is the highest version that both nodes read.
 func (c *Core) versionFor(to record.NodeID) byte {
 	if n := c.table.Nodes[to]; n != nil && !n.Former {
-		return min(c.cfg.maxVersion, max(n.Rec.ProtocolMax, record.MessageVersionMin))
+		return min(c.cfg.MaxVersion, max(n.Rec.ProtocolMax, record.MessageVersionMin))
 	}
 	return record.MessageVersionMin
 }
@@ -33,8 +33,8 @@ func (c *Core) checkVersion(msg []byte) error {
 	switch {
 	case len(msg) < 3 || len(msg) > record.MaxMessageLen:
 		return fmt.Errorf("%w: %d bytes", record.ErrMalformed, len(msg))
-	case msg[0] < record.MessageVersionMin || msg[0] > c.cfg.maxVersion:
-		return fmt.Errorf("%w: version %d, this node knows %d to %d", record.ErrMalformed, msg[0], record.MessageVersionMin, c.cfg.maxVersion)
+	case msg[0] < record.MessageVersionMin || msg[0] > c.cfg.MaxVersion:
+		return fmt.Errorf("%w: version %d, this node knows %d to %d", record.ErrMalformed, msg[0], record.MessageVersionMin, c.cfg.MaxVersion)
 	}
 	return nil
 }
@@ -53,5 +53,5 @@ func (c *Core) open(msg []byte) (record.Message, error) {
 	case m.From == c.id:
 		return record.Message{}, nil // our own echo, or a clone's
 	}
-	return m, m.Verify(c.cfg.signer)
+	return m, m.Verify(c.cfg.Signer)
 }

@@ -9,22 +9,18 @@ import (
 )
 
 func TestAHolderPromisesOnlySoMuch(t *testing.T) {
-	w := newWorld(t, 30, 1, func(_ int, c *Config) {
-		c.Want = record.Network{Prefix: netip.MustParsePrefix("10.0.0.0/8"), SubnetLen: 26}
-	})
-	h := w.hosts[0]
-	h.boot()
-	w.run(1e9)
-	c := h.core
+	c := founder(t, record.Network{Prefix: netip.MustParsePrefix("10.0.0.0/8"), SubnetLen: 26})
+	c.Effects()
 	own := c.claim.slot
 	ask := func(n int) {
-		c.MemberUp(0, someKey(n).ID())
+		from := testIdentity(uint64(n) + 10)
+		c.MemberUp(0, from.ID())
 		c.newcomers = tokens{}
 		s := record.Slot(n + 1)
 		if s >= own {
 			s++
 		}
-		if err := c.Receive(0, messageFrom(someKey(n), c, record.MsgAsk, record.Ask{Slot: s, Epoch: 1, Ordinal: 2})); err != nil {
+		if err := c.Receive(0, messageFrom(from, c, record.MsgAsk, record.Ask{Slot: s, Epoch: 1, Ordinal: 2})); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -44,15 +40,10 @@ func TestAHolderPromisesOnlySoMuch(t *testing.T) {
 }
 
 func TestAVaultHoldsOnlySoManyLeases(t *testing.T) {
-	w := newWorld(t, 31, 1, func(_ int, c *Config) {
-		c.Want = record.Network{Prefix: netip.MustParsePrefix("10.0.0.0/8"), SubnetLen: 26}
-	})
-	w.hosts[0].boot()
-	w.run(1e9)
-	c := w.hosts[0].core
+	c := founder(t, record.Network{Prefix: netip.MustParsePrefix("10.0.0.0/8"), SubnetLen: 26})
 	for n := range maxPromises {
-		l := record.LeaseRecord{Slot: record.Slot(n + 1), Epoch: 1 << 32, Holder: someKey(n).ID(), Key: someKey(n).Public()}
-		if _, err := c.table.Take(someKey(n).Seal(c.cfg.signer, c.table.NetID, record.KindLease, l), nil); err != nil {
+		l := record.LeaseRecord{Slot: record.Slot(n + 1), Epoch: 1 << 32, Holder: testIdentity(uint64(n)).ID(), Key: testIdentity(uint64(n)).Public()}
+		if _, err := c.table.Take(testIdentity(uint64(n)).Seal(c.cfg.Signer, c.table.NetID, record.KindLease, l), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -83,7 +74,7 @@ func TestMessagesLongerThanAllowedAreDropped(t *testing.T) {
 	if err := c.Receive(0, append([]byte{record.MessageVersion, byte(record.MsgRecords)}, make([]byte, record.MaxMessageLen)...)); !errors.Is(err, record.ErrMalformed) {
 		t.Errorf("error %v", err)
 	}
-	many := make([]promise, maxPromises+1)
+	many := make([]Promise, maxPromises+1)
 	for _, v := range []vault{{Promises: many}, {Leases: many}} {
 		if _, err := decodeVault(record.Encode(v)); err == nil {
 			t.Error("a vault with too many promises or leases was read")

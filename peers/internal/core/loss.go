@@ -19,9 +19,7 @@ func (c *Core) releaseOthers() {
 // checkOwnLease is called for a lease that is somebody else's, or nobody's:
 // was it ours?
 func (c *Core) checkOwnLease(l *record.LeaseRecord) {
-	k := &c.claim
-	confirmed := k.phase == phaseConfirmed || k.phase == phaseAnnouncing || k.phase == phaseKeeping
-	if !c.leaving && confirmed && l.Slot == k.slot {
+	if !c.leaving && c.claim.isOwner() && l.Slot == c.claim.slot {
 		c.lose()
 	}
 }
@@ -35,23 +33,23 @@ func (c *Core) lose() {
 	c.log(levelError, "lease lost", "subnet", subnet, "now held by", by)
 	c.vault.Lease, c.vault.Pending = nil, false
 	c.save(nil)
-	c.claim = claim{}
+	c.claim.clear()
 	c.setWaiting("lease of %s lost, now held by %s", subnet, by)
-	c.setPhase(phaseLost)
+	c.setPhase(PhaseLost)
 }
 
 // Release lets a node whose lease was lost claim another.
 func (c *Core) Release(now Time) {
 	c.advance(now)
-	if c.claim.phase == phaseLost {
-		c.claim = claim{}
-		c.setPhase(phaseNone)
+	if c.claim.phase == PhaseLost {
+		c.claim.clear()
+		c.setPhase(PhaseNone)
 	}
 }
 
 // Lost reports whether the lease was lost and not yet released, and which it was.
 func (c *Core) Lost() (subnet netip.Prefix, lost bool) {
-	if c.claim.phase != phaseLost {
+	if c.claim.phase != PhaseLost {
 		return netip.Prefix{}, false
 	}
 	return c.Network().SubnetOf(c.vault.Slot), true

@@ -38,7 +38,7 @@ func TestAHolderThatLostItsTableKnowsHowManyHoldersThereAre(t *testing.T) {
 
 func TestANodeThatIsKnownByAPromiseOnlyCanBeForgotten(t *testing.T) {
 	w, guest := threeHoldersOneWithoutTable(t)
-	if err := w.hosts[0].forget(testIdentity(77).ID()); !errors.Is(err, ErrForgetUnknown) {
+	if err := w.hosts[0].forget(simIdentity(77).ID()); !errors.Is(err, ErrForgetUnknown) {
 		t.Errorf("forget of somebody nobody knows: %v", err)
 	}
 	if owed := w.hosts[0].core.View().Owed; len(owed) != 2 {
@@ -56,12 +56,12 @@ func TestAPromiseOfAnEarlierStartCountsAsALease(t *testing.T) {
 	w.bootInTurn(w.hosts[:1])
 	w.run(2 * time.Second) // its table is on disk
 	w.hosts[0].crash()
-	v, err := decodeVault(w.hosts[0].disk.synced)
+	v, err := DecodeVault(w.hosts[0].disk.synced)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, h := range w.hosts[1:3] {
-		v.Promises = append(v.Promises, promise{Slot: record.Slot(200 + i), Epoch: 1, Claimant: h.id, Claim: record.NewClaimID(1, 1)})
+		v.Promises = append(v.Promises, Promise{Slot: record.Slot(200 + i), Epoch: 1, Claimant: h.id, Claim: record.NewClaimID(1, 1)})
 	}
 	w.hosts[0].disk.vault, w.hosts[0].disk.synced = record.Encode(v), record.Encode(v)
 	w.hosts[0].boot()
@@ -82,15 +82,15 @@ func TestWhoLeftAndCameBackCountsAgain(t *testing.T) {
 	c, id := w.hosts[0].core, w.hosts[1].id
 	w.hosts[1].leave()
 	w.run(20 * time.Second)
-	if owed := c.owed(); len(owed) != 0 {
+	if owed := c.Inside().PossibleHolders(); len(owed) != 0 {
 		t.Fatalf("owed %v, when nothing was promised", owed)
 	}
-	c.ledger.promises = []promise{{Slot: 200, Epoch: 1, Claimant: id, Claim: record.NewClaimID(1, 7)}}
-	if owed := c.owed(); len(owed) != 0 {
+	c.Inside().SetPromises(Promise{Slot: 200, Epoch: 1, Claimant: id, Claim: record.NewClaimID(1, 7)})
+	if owed := c.Inside().PossibleHolders(); len(owed) != 0 {
 		t.Errorf("what was promised before the farewell counts")
 	}
-	c.ledger.promises[0].Claim = record.NewClaimID(2, 1)
-	if owed := c.owed(); len(owed) != 1 || owed[0] != id {
+	c.Inside().SetPromises(Promise{Slot: 200, Epoch: 1, Claimant: id, Claim: record.NewClaimID(2, 1)})
+	if owed := c.Inside().PossibleHolders(); len(owed) != 1 || owed[0] != id {
 		t.Errorf("what was promised to the next start does not count: %v", owed)
 	}
 }

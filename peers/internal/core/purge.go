@@ -25,7 +25,7 @@ const (
 // node that was away meanwhile, and still has them, would else keep them for
 // ever. Which holder does it is drawn by a hash, so that not all of them do.
 func (c *Core) purge() {
-	if c.table.HeldBy(c.id) == nil || c.claim.phase != phaseConfirmed {
+	if c.table.HeldBy(c.id) == nil || c.claim.phase != PhaseConfirmed {
 		return // its word would not be taken
 	}
 	var gone []record.NodeID

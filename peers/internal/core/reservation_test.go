@@ -162,7 +162,7 @@ func TestARefusalShowsNoTextOfTheOtherNode(t *testing.T) {
 	for static, want := range map[string]bool{
 		"192.0.2.9:8285": true, "": false, "\x1b[31mroot:8285": false, "192.0.2.9:8285\nlease lost": false, strings.Repeat("9", 1<<12): false,
 	} {
-		got := c.refusal(record.Answer{Slot: slot, Verdict: record.Taken, Static: static})
+		got := c.Inside().Refusal(record.Answer{Slot: slot, Verdict: record.Taken, Static: static})
 		if (got != "") != want || strings.ContainsAny(got, "\x1b\n") {
 			t.Errorf("%.40q gives %q", static, got)
 		}

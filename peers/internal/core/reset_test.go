@@ -10,9 +10,9 @@ import (
 )
 
 // reset is what `flanneld reset` does to the files of a stopped host.
-func (h *host) reset() Given {
+func resetHost(h *host) Given {
 	h.w.t.Helper()
-	vault, given, err := reset(h.id, h.disk.vault, h.disk.table, h.config.signer)
+	vault, given, err := Inside{}.Reset(h.id, h.disk.vault, h.disk.table, h.config.Signer)
 	if err != nil {
 		h.w.t.Fatalf("reset %s: %v", h.config.Name, err)
 	}
@@ -39,7 +39,7 @@ func TestAfterAResetOfAllEachHostHasItsOldSubnet(t *testing.T) {
 			h.crash()
 		}
 		for _, h := range old {
-			if given := h.reset(); given.Subnet != before[h] || given.Others != 5 {
+			if given := resetHost(h); given.Subnet != before[h] || given.Others != 5 {
 				t.Fatalf("seed %d: reset gives %+v, want %s and 5 others", seed, given, before[h])
 			}
 		}
@@ -71,7 +71,7 @@ func TestHostsThatAreResetAndStartAtOnceHaveTheirSubnets(t *testing.T) {
 			h.crash()
 		}
 		for _, h := range w.hosts {
-			h.reset()
+			resetHost(h)
 		}
 		for _, i := range rand.New(rand.NewPCG(seed, 9)).Perm(len(w.hosts)) {
 			w.hosts[i].boot()
@@ -98,10 +98,10 @@ func TestAResetKeepsSubnetsForAnHour(t *testing.T) {
 	for _, h := range w.hosts[:3] {
 		h.crash()
 	}
-	w.hosts[0].reset()
+	resetHost(w.hosts[0])
 	w.hosts[0].boot()
 	w.hosts[3].boot()
-	w.run(wishFor - time.Minute)
+	w.run(WishFor - time.Minute)
 	if w.hosts[3].confirmed() {
 		t.Fatal("a subnet that was kept went to another node")
 	}
@@ -130,27 +130,6 @@ func TestAResetTakesWhatADamagedTableLeaves(t *testing.T) {
 	}
 }
 
-func FuzzReset(f *testing.F) {
-	id := testIdentity(1).ID()
-	n, _ := record.Network{}.WithDefaults()
-	f.Add(record.Encode(vault{}), []byte(nil))
-	f.Add(record.Encode(vault{Network: n, Slot: 7, Leases: []promise{{Slot: 9, Epoch: 1, Claimant: testIdentity(2).ID()}}}), record.Encode(record.State{Network: n}))
-	f.Add(record.Encode(vault{Network: n, Slot: 1 << 30, Wishes: []wish{{Node: id}}}), []byte{0xff})
-	f.Fuzz(func(t *testing.T, vault, table []byte) {
-		after, given, err := Reset(id, vault, table)
-		if err != nil {
-			return
-		}
-		v, err := decodeVault(after)
-		if err != nil || v.Network.Prefix.IsValid() || len(v.Lease) > 0 || len(v.Promises) > 0 {
-			t.Fatalf("left %+v, %v", v, err)
-		}
-		if given.Others > maxPromises {
-			t.Fatalf("%d others", given.Others)
-		}
-	})
-}
-
 func TestAPinOfAKeptSubnetWaitsWithTheReason(t *testing.T) {
 	w := newWorld(t, 4, 3, nil)
 	w.bootInTurn(w.hosts[:2])
@@ -159,13 +138,13 @@ func TestAPinOfAKeptSubnetWaitsWithTheReason(t *testing.T) {
 	for _, h := range w.hosts[:2] {
 		h.crash()
 	}
-	w.hosts[0].reset()
+	resetHost(w.hosts[0])
 	w.hosts[0].boot()
 	w.hosts[2].config.Pin = kept
 	w.hosts[2].boot()
 	want := kept.String() + " is promised to, or kept for, node " + w.hosts[1].id.Short()
 	w.runUntil(10*time.Second, "the reason", func() bool { return w.hosts[2].core.View().Waiting == want })
-	w.hosts[1].reset()
+	resetHost(w.hosts[1])
 	w.hosts[1].boot() // and it is given to the node it is kept for
 	w.runUntil(20*time.Second, "its lease", w.hosts[1].confirmed)
 	if got, _ := w.hosts[1].lease(); got != kept {

@@ -88,7 +88,7 @@ func (k *checks) excuses(why string) {
 
 // seen is what was observed of a host's claim last.
 type seen struct {
-	phase phase
+	phase Phase
 	slot  record.Slot
 	epoch uint64
 	since time.Duration // of this claim
@@ -98,8 +98,8 @@ type seen struct {
 // booted begins the observation of a start.
 func (k *checks) booted(h *host) {
 	h.seen = seen{}
-	if v, err := decodeVault(h.disk.vault); err == nil && len(v.Lease) > 0 && !v.Pending {
-		h.seen.lease = v.Slot
+	if r, err := Peek(h.disk.vault); err == nil {
+		h.seen.lease = r.Lease
 	}
 }
 
@@ -110,8 +110,8 @@ func (k *checks) resumed(h *host) {
 		return
 	}
 	k.w.tally[checkedResumed]++
-	if s, ok := h.holding(); (!ok || s != d.slot) && h.core.claim.phase != phaseLost {
-		k.w.breaks("8", "%s held slot %d and starts with slot %d in phase %d", h.config.Name, d.slot, s, h.core.claim.phase)
+	if s, ok := h.holding(); (!ok || s != d.slot) && h.core.Inside().Claim().Phase != PhaseLost {
+		k.w.breaks("8", "%s held slot %d and starts with slot %d in phase %d", h.config.Name, d.slot, s, h.core.Inside().Claim().Phase)
 	}
 }
 
@@ -124,37 +124,37 @@ func (k *checks) observe(h *host) {
 	if h.core == nil {
 		return
 	}
-	c, was := &h.core.claim, h.seen
-	if c.phase == was.phase && c.slot == was.slot && c.epoch == was.epoch {
+	c, was := h.core.Inside().Claim(), h.seen
+	if c.Phase == was.phase && c.Slot == was.slot && c.Epoch == was.epoch {
 		return
 	}
-	h.seen.phase, h.seen.slot, h.seen.epoch = c.phase, c.slot, c.epoch
+	h.seen.phase, h.seen.slot, h.seen.epoch = c.Phase, c.Slot, c.Epoch
 	switch {
-	case c.phase == phaseAsking:
+	case c.Phase == PhaseAsking:
 		h.seen.since = k.w.now
-		k.w.trace.line(k.w, h, "asks for slot %d epoch %d", c.slot, c.epoch)
-	case c.phase == phaseSaving && was.phase == phaseAsking, c.phase == phaseSaving && !h.owns(c.slot):
+		k.w.trace.line(k.w, h, "asks for slot %d epoch %d", c.Slot, c.Epoch)
+	case c.Phase == PhaseSaving && was.phase == PhaseAsking, c.Phase == PhaseSaving && !h.owns(c.Slot):
 		k.granted(h, was)
-	case c.phase == phaseConfirmed:
+	case c.Phase == PhaseConfirmed:
 		k.confirmed(h)
-	case c.phase == phaseLost:
+	case c.Phase == PhaseLost:
 		k.lost(h)
 	}
 }
 
 // owns reports whether the host's own table has it as the slot's holder.
 func (h *host) owns(s record.Slot) bool {
-	l := h.core.table.Leases[s]
+	l := h.core.Inside().Table().Leases[s]
 	return l != nil && l.Rec.Holder == h.id
 }
 
 // granted checks promises 3 and 4.
 func (k *checks) granted(h *host, was seen) {
-	w, c := k.w, &h.core.claim
+	w, c := k.w, h.core.Inside().Claim()
 	w.tally[freeClaims]++
 	d := k.deed(h.id)
-	d.granted, d.forgotten, d.electors = true, false, slices.Clone(h.core.electors())
-	w.trace.line(w, h, "is granted slot %d epoch %d by %d of %d", c.slot, c.epoch, c.grant.Promises, c.grant.Electors)
+	d.granted, d.forgotten, d.electors = true, false, slices.Clone(h.core.Inside().Electors())
+	w.trace.line(w, h, "is granted slot %d epoch %d by %d of %d", c.Slot, c.Epoch, c.Grant.Promises, c.Grant.Electors)
 	if !h.config.MayFound {
 		w.tally[checkedJoined]++
 		if !h.met && (h.seen.lease == 0 || !k.onlyHolder(h)) {
@@ -162,10 +162,10 @@ func (k *checks) granted(h *host, was seen) {
 		}
 	}
 	s := k.split
-	if s == nil || k.excuse != "" || k.expirable || was.phase == phaseAsking && was.since < s.cut.since {
+	if s == nil || k.excuse != "" || k.expirable || was.phase == PhaseAsking && was.since < s.cut.since {
 		return
 	}
-	if slices.ContainsFunc(h.core.electors(), func(id record.NodeID) bool { return k.deed(id).forgotten }) {
+	if slices.ContainsFunc(h.core.Inside().Electors(), func(id record.NodeID) bool { return k.deed(id).forgotten }) {
 		return // one that was struck out, and started where it cannot hear of that
 	}
 	side, in := s.cut.whole[h.index], 0
@@ -176,7 +176,7 @@ func (k *checks) granted(h *host, was seen) {
 	}
 	w.tally[checkedMinority]++
 	if 2*in < len(s.sides) || 2*in == len(s.sides) && s.senior != side {
-		w.breaks("4", "%s got slot %d in a part with %d of the %d holders", h.config.Name, c.slot, in, len(s.sides))
+		w.breaks("4", "%s got slot %d in a part with %d of the %d holders", h.config.Name, c.Slot, in, len(s.sides))
 	}
 }
 
@@ -203,7 +203,7 @@ func (w *world) hostOf(id record.NodeID) *host {
 
 // confirmed checks promises 1, 2 and 3.
 func (k *checks) confirmed(h *host) {
-	w, slot, d := k.w, h.core.claim.slot, k.deed(h.id)
+	w, slot, d := k.w, h.core.Inside().Claim().Slot, k.deed(h.id)
 	w.trace.line(w, h, "has confirmed slot %d", slot)
 	if !h.met && h.seen.lease == 0 && !h.config.MayFound {
 		w.breaks("3", "%s holds slot %d and has joined nobody", h.config.Name, slot)
@@ -249,7 +249,7 @@ func (k *checks) mayOverlap(a, b *deed) bool {
 // lost checks promise 2: is there a reason that a lease may be lost for?
 func (k *checks) lost(h *host) {
 	w, d := k.w, k.deed(h.id)
-	w.trace.line(w, h, "has lost slot %d", h.core.vault.Slot)
+	w.trace.line(w, h, "has lost slot %d", h.core.Inside().LastSlot())
 	switch {
 	case d.forgotten:
 		w.tally[lostForgotten]++
@@ -333,7 +333,7 @@ func (k *checks) watchSmaller() {
 		return
 	}
 	for _, h := range k.w.hosts {
-		if h.up && h.core.claim.phase == phaseAsking && h.seen.since >= k.split.cut.since {
+		if h.up && h.core.Inside().Claim().Phase == PhaseAsking && h.seen.since >= k.split.cut.since {
 			k.w.tally[minorityClaims]++
 		}
 	}
@@ -342,7 +342,7 @@ func (k *checks) watchSmaller() {
 // quiet reports whether everybody knows the same, and nobody is about to claim.
 func (w *world) quiet() bool {
 	for _, h := range w.hosts {
-		if h.core != nil && (!h.up || h.core.claim.phase != phaseConfirmed) {
+		if h.core != nil && (!h.up || h.core.Inside().Claim().Phase != PhaseConfirmed) {
 			return false
 		}
 	}
@@ -360,13 +360,13 @@ func (k *checks) splits(c *cut) {
 		return
 	}
 	s := &splitTruth{cut: c}
-	for _, id := range live[0].core.electors() {
+	for _, id := range live[0].core.Inside().Electors() {
 		h := w.hostOf(id)
 		if h == nil {
 			return // wiped
 		}
 		s.sides = append(s.sides, c.whole[h.index])
-		if id == live[0].core.senior() {
+		if id == live[0].core.Inside().Senior() {
 			s.senior = c.whole[h.index]
 		}
 	}
@@ -390,11 +390,11 @@ func (k *checks) died(h *host, wholeSince time.Duration) {
 
 func (k *checks) seenDead(dead *host) {
 	for _, h := range k.w.live() {
-		if h.id == dead.id || h.core.table == nil {
+		if h.id == dead.id || h.core.Inside().Table() == nil {
 			continue
 		}
 		k.w.tally[checkedDeath]++
-		if h.core.member(dead.id).up {
+		if h.core.Inside().Up(dead.id) {
 			k.w.breaks("6", "%s still takes %s for alive", h.config.Name, dead.config.Name)
 		}
 	}
@@ -412,7 +412,7 @@ func (k *checks) keepsRoutes() {
 		}
 		for _, h := range k.w.live() {
 			k.w.tally[checkedRoute]++
-			if l := h.core.table.Leases[d.slot]; (l == nil || l.Rec.Holder != id) && !(h.core.rank(d.slot) < 2 && k.w.keptFor(d.slot, id)) {
+			if l := h.core.Inside().Table().Leases[d.slot]; (l == nil || l.Rec.Holder != id) && !(h.core.Inside().Rank(d.slot) < 2 && k.w.keptFor(d.slot, id)) {
 				k.w.breaks("6", "%s has dropped slot %d of the dead %s", h.config.Name, d.slot, d.host.config.Name)
 			}
 		}
@@ -422,8 +422,8 @@ func (k *checks) keepsRoutes() {
 // keptFor reports whether somebody who runs, and whose table was lost, promises a slot to nobody but its holder.
 func (w *world) keptFor(s record.Slot, id record.NodeID) bool {
 	return slices.ContainsFunc(w.live(), func(h *host) bool {
-		p := h.core.ledger.of(s)
-		return p != nil && p.Claimant == id
+		p, ok := h.core.Inside().PromiseOf(s)
+		return ok && p.Claimant == id
 	})
 }
 
@@ -443,7 +443,7 @@ func (w *world) unhealed() string {
 	}
 	for _, h := range w.hosts {
 		for _, o := range w.hosts {
-			if h.core != nil && o.id != h.id && w.runs(o.id) != h.core.member(o.id).up {
+			if h.core != nil && o.id != h.id && w.runs(o.id) != h.core.Inside().Up(o.id) {
 				return h.config.Name + " is wrong about whether " + o.config.Name + " is alive"
 			}
 		}
@@ -454,7 +454,7 @@ func (w *world) unhealed() string {
 // unequal says who does not know what the others know.
 func (w *world) unequal() string {
 	for _, h := range w.hosts {
-		if h.core != nil && (!h.up || h.core.table == nil) {
+		if h.core != nil && (!h.up || h.core.Inside().Table() == nil) {
 			return h.config.Name + " is in no network"
 		}
 	}
@@ -477,7 +477,7 @@ func (w *world) runs(id record.NodeID) bool {
 // why the others have none.
 func (w *world) served(final bool) bool {
 	for _, h := range w.hosts {
-		if h.core == nil || h.core.claim.phase == phaseConfirmed {
+		if h.core == nil || h.core.Inside().Claim().Phase == PhaseConfirmed {
 			continue
 		}
 		full, stuck := h.noneFree(), h.noMajority()
@@ -499,10 +499,10 @@ func (w *world) served(final bool) bool {
 // noneFree reports whether all slots that are handed out are held.
 func (h *host) noneFree() bool {
 	c := h.core
-	if c.table == nil {
+	if c.Inside().Table() == nil {
 		return false
 	}
-	if slot, ok := c.pinned(); ok {
+	if slot, ok := c.Inside().Pinned(); ok {
 		return h.w.heldFor(slot) || h.w.promisedAway(slot)
 	}
 	low, high := c.Network().Eligible()
@@ -517,7 +517,9 @@ func (h *host) noneFree() bool {
 // heldFor reports whether anybody who runs takes a slot for held: one that has
 // restarted counts the lease TTL of the dead anew.
 func (w *world) heldFor(s record.Slot) bool {
-	return slices.ContainsFunc(w.hosts, func(h *host) bool { return h.core != nil && h.core.table != nil && h.core.rank(s) == 3 })
+	return slices.ContainsFunc(w.hosts, func(h *host) bool {
+		return h.core != nil && h.core.Inside().Table() != nil && h.core.Inside().Rank(s) == 3
+	})
 }
 
 // promisedAway reports whether a slot is promised to somebody who is not there:
@@ -527,7 +529,7 @@ func (w *world) promisedAway(s record.Slot) bool {
 		if h.core == nil {
 			continue
 		}
-		if p := h.core.ledger.of(s); p != nil && !p.Claimant.IsZero() && !w.runs(p.Claimant) {
+		if p, ok := h.core.Inside().PromiseOf(s); ok && !p.Claimant.IsZero() && !w.runs(p.Claimant) {
 			return true
 		}
 	}
@@ -536,26 +538,26 @@ func (w *world) promisedAway(s record.Slot) bool {
 
 // hasCompany reports whether another node of the network runs.
 func (h *host) hasCompany() bool {
-	return slices.ContainsFunc(h.w.hosts, func(o *host) bool { return o.id != h.id && o.up && o.core.table != nil })
+	return slices.ContainsFunc(h.w.hosts, func(o *host) bool { return o.id != h.id && o.up && o.core.Inside().Table() != nil })
 }
 
 // noMajority reports whether too few holders run to grant anything.
 func (h *host) noMajority() bool {
 	c := h.core
-	if c.table == nil {
+	if c.Inside().Table() == nil {
 		return false
 	}
-	if len(c.table.Leases) == 0 { // nobody is left who remembers any
+	if len(c.Inside().Table().Leases) == 0 { // nobody is left who remembers any
 		return true
 	}
 	if !h.met && !h.hasCompany() { // those it knows may have a majority
 		return true
 	}
-	electors, running, senior := c.electors(), 0, false
+	electors, running, senior := c.Inside().Electors(), 0, false
 	for _, id := range electors {
 		if h.w.runs(id) {
 			running++
-			senior = senior || id == c.senior()
+			senior = senior || id == c.Inside().Senior()
 		}
 	}
 	all := len(electors) + h.w.owedTo(electors)
@@ -569,7 +571,7 @@ func (w *world) owedTo(holders []record.NodeID) int {
 		if h.core == nil || !slices.Contains(holders, h.id) {
 			continue
 		}
-		for _, id := range h.core.owed() {
+		for _, id := range h.core.Inside().PossibleHolders() {
 			if !w.runs(id) && !slices.Contains(holders, id) {
 				owed[id] = true
 			}
@@ -583,11 +585,11 @@ func (w *world) difference() string {
 	all := map[string]int{}
 	hosts := 0
 	for _, h := range w.hosts {
-		if !h.up || h.core.table == nil {
+		if !h.up || h.core.Inside().Table() == nil {
 			continue
 		}
 		hosts++
-		for _, raw := range h.core.table.Records(1<<record.Parts - 1) {
+		for _, raw := range h.core.Inside().Table().Records(1<<record.Parts - 1) {
 			all[string(raw)]++
 		}
 	}

@@ -2,7 +2,6 @@ package core
 
 import (
 	"crypto/ed25519"
-	"slices"
 	"time"
 
 	"flanneld/peers/internal/record"
@@ -38,7 +37,7 @@ func (d *damage) message(h *host, msg []byte) []byte {
 }
 
 func (d *damage) after(h *host) {
-	if d != nil && d.onInput != nil && h.core != nil && h.core.table != nil {
+	if d != nil && d.onInput != nil && h.core != nil && h.core.Inside().Table() != nil {
 		d.onInput(h)
 	}
 }
@@ -64,19 +63,15 @@ var damages = []damage{
 	}},
 	{name: "a refusal is ignored", within: 5000, onMessage: dropRefusal},
 	{name: "an epoch that was given back is promised again", within: 5000, onInput: func(h *host) {
-		v := &h.core.ledger
-		v.promises = slices.DeleteFunc(v.promises, func(p promise) bool { return p.Claimant.IsZero() })
+		h.core.Inside().DropPromises(func(p Promise) bool { return p.Claimant.IsZero() })
 	}},
 	{name: "a withdrawal is not repeated", within: 2000, onMessage: dropReminder},
 	{name: "no signature is checked", within: 500, strain: lying, onBoot: func(h *host) {
-		h.core.cfg.signer = believer{h.signer()}
-		if t := h.core.table; t != nil {
-			t.Signer = h.core.cfg.signer
-		}
+		h.core.Inside().SetSigner(believer{h.signer()})
 	}},
-	{name: "no bound on jumps", within: 500, strain: lying, onBoot: func(h *host) { h.core.gate = anyJump{h.core.judge} }},
-	{name: "a live node is forgotten", within: 500, strain: lying, onBoot: func(h *host) { h.core.gate = anyForget{h.core.judge} }},
-	{name: "a lease needs no voucher", within: 500, strain: lying, onBoot: func(h *host) { h.core.gate = anyLease{h.core.judge} }},
+	{name: "no bound on jumps", within: 500, strain: lying, onBoot: func(h *host) { h.core.Inside().SetGate(anyJump{h.core.Inside().Judge()}) }},
+	{name: "a live node is forgotten", within: 500, strain: lying, onBoot: func(h *host) { h.core.Inside().SetGate(anyForget{h.core.Inside().Judge()}) }},
+	{name: "a lease needs no voucher", within: 500, strain: lying, onBoot: func(h *host) { h.core.Inside().SetGate(anyLease{h.core.Inside().Judge()}) }},
 }
 
 // believer takes every signature for good.
@@ -85,28 +80,28 @@ type believer struct{ record.Signer }
 func (believer) Verify(ed25519.PublicKey, []byte, []byte) bool { return true }
 
 // anyJump is a judge that lets counters rise as far as they like.
-type anyJump struct{ *judge }
+type anyJump struct{ Judge }
 
 func (g anyJump) Lease(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord, raw []byte) bool {
-	return g.trusted || g.believes(old, rec, raw)
+	return g.Trusts() || g.Believes(old, rec, raw)
 }
 
 // anyForget is a judge that takes the word of a holder that a node is no more.
-type anyForget struct{ *judge }
+type anyForget struct{ Judge }
 
 func (g anyForget) Lease(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord, raw []byte) bool {
-	return rec.Holder.IsZero() && g.hasSay(record.NodeIDOf(rec.Key)) || g.judge.Lease(old, rec, raw)
+	return rec.Holder.IsZero() && g.HasSay(record.NodeIDOf(rec.Key)) || g.Gate.Lease(old, rec, raw)
 }
 
 func (g anyForget) Forget(rec *record.ForgetRecord, _ []byte) bool {
-	return g.hasSay(record.NodeIDOf(rec.Key))
+	return g.HasSay(record.NodeIDOf(rec.Key))
 }
 
 // anyLease is a judge that believes each node about its own lease.
-type anyLease struct{ *judge }
+type anyLease struct{ Judge }
 
 func (g anyLease) Lease(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord, raw []byte) bool {
-	return g.trusted || !rec.Holder.IsZero() && g.jumps(old, rec) || g.judge.Lease(old, rec, raw)
+	return g.Trusts() || !rec.Holder.IsZero() && g.Reaches(old, rec) || g.Gate.Lease(old, rec, raw)
 }
 
 // expiring has the dead lose their leases, few subnets, and the dead come back.
@@ -131,14 +126,14 @@ func forgetPromise(h *host, msg []byte) []byte {
 	if err != nil || kind != record.MsgAsk {
 		return msg
 	}
-	m, v, from := decoded[record.Ask](body), &h.core.ledger, record.Sender(msg)
-	v.promises = slices.DeleteFunc(v.promises, func(p promise) bool { return p.Slot == m.Slot && p.Claimant != from })
+	m, from := decoded[record.Ask](body), record.Sender(msg)
+	h.core.Inside().DropPromises(func(p Promise) bool { return p.Slot == m.Slot && p.Claimant != from })
 	return msg
 }
 
 // keepLeases brings back leases that were overruled.
 func keepLeases(h *host, keep func(old, now *record.LeaseRecord) bool) {
-	t := h.core.table
+	t := h.core.Inside().Table()
 	if h.known == nil {
 		h.known = map[record.Slot]*record.Stored[record.LeaseRecord]{}
 	}
@@ -154,18 +149,19 @@ func keepLeases(h *host, keep func(old, now *record.LeaseRecord) bool) {
 
 // oneIsEnough has everybody agree as soon as anybody does.
 func oneIsEnough(h *host) {
-	k := &h.core.claim
-	if k.phase != phaseAsking {
+	inside := h.core.Inside()
+	if inside.Claim().Phase != PhaseAsking {
 		return
 	}
-	for _, v := range k.votes {
+	votes := inside.Votes()
+	for _, v := range votes {
 		if v != record.Promised {
 			continue
 		}
-		for _, id := range h.core.electors() {
-			k.votes[id] = record.Promised
+		for _, id := range inside.Electors() {
+			votes[id] = record.Promised
 		}
-		h.do(func(Time) { h.core.decide() })
+		h.do(func(Time) { inside.Decide() })
 		return
 	}
 }
@@ -182,7 +178,7 @@ func dropRefusal(_ *host, msg []byte) []byte {
 // dropReminder leaves a claimant in the dark about promises it has no use for.
 func dropReminder(h *host, msg []byte) []byte {
 	if kind, body, err := splitMessage(msg); err == nil && kind == record.MsgAnswer {
-		if m := decoded[record.Answer](body); m.Verdict == record.Promised && !h.core.wants(m.Slot, m.Claim) {
+		if m := decoded[record.Answer](body); m.Verdict == record.Promised && !h.core.Inside().Wants(m.Slot, m.Claim) {
 			return nil
 		}
 	}

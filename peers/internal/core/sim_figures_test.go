@@ -88,7 +88,7 @@ func changes(w *world, times int) {
 		for len(unaware) > 0 && w.now-begin < time.Minute {
 			w.run(10 * time.Millisecond)
 			unaware = slices.DeleteFunc(unaware, func(o *host) bool {
-				knows := o.core.table.Nodes[h.id].Rec.Endpoint() == want
+				knows := o.core.Inside().Table().Nodes[h.id].Rec.Endpoint() == want
 				if knows && o != h {
 					each = append(each, w.now-begin)
 				}

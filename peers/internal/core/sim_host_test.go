@@ -61,22 +61,23 @@ func (h *host) boot() {
 	if last, err := Peek(h.disk.vault); err == nil && last.Gossip.IsValid() {
 		h.lastAt = placeOf(last.Gossip)
 	}
-	core, err := New(c, h.disk.vault, h.disk.table)
+	made, err := New(c, h.disk.vault, h.disk.table)
 	if err != nil {
 		w.breaks("8", "%s: a file that a crash left cannot be read: %v", h.config.Name, err)
 		return
 	}
+	made.Inside().WatchClaim(func(from, to Phase) { w.step(h, from, to) })
 	h.boots++
 	w.boots++
 	w.tally[starts]++
-	h.core, h.started, h.fatal, h.config.Instance = core, w.now, nil, c.Instance
+	h.core, h.started, h.fatal, h.config.Instance = made, w.now, nil, c.Instance
 	h.up, h.approved, h.leaving, h.met, h.away, h.paused, h.inbox = false, false, false, false, false, false, nil
 	h.disk.busy, h.disk.waiting, h.disk.tabling, h.disk.token = false, nil, false, 0
 	h.swim, h.known = newSwim(h), nil
 	w.checks.disturb()
 	w.checks.booted(h)
-	w.trace.line(w, h, "starts at %d, number %d", h.place, core.StartNumber())
-	h.do(func(now Time) { core.Start(now) })
+	w.trace.line(w, h, "starts at %d, number %d", h.place, made.StartNumber())
+	h.do(func(now Time) { made.Start(now) })
 	w.damage.booted(h)
 }
 
@@ -138,7 +139,7 @@ func (h *host) stopAsTwin() {
 // the daemon's, so that more schedules can be run.
 func (h *host) beat(boot int) {
 	gap := 100 * time.Millisecond
-	if h.core.claim.phase == phaseConfirmed && !h.w.fineTicks {
+	if h.core.Inside().Claim().Phase == PhaseConfirmed && !h.w.fineTicks {
 		gap = time.Second
 	}
 	h.w.after(gap, func() {
@@ -322,8 +323,8 @@ func (h *host) merge(from record.NodeID, state []byte) {
 	h.w.damage.after(h)
 }
 
-// retireMost is how long a farewell waits for claims under way.
-const retireMost = 2 * time.Second
+// LeaveWait is how long a farewell waits for claims under way.
+const LeaveWait = 2 * time.Second
 
 // leave hands the lease back, once those have claimed who were promised something.
 func (h *host) leave() {
@@ -344,7 +345,7 @@ func (h *host) retire(boot int, since time.Duration) {
 	}
 	owing := false
 	h.do(func(now Time) { owing = h.core.Retire(now) })
-	if owing && h.w.now-since < retireMost {
+	if owing && h.w.now-since < LeaveWait {
 		h.w.after(20*time.Millisecond, func() { h.retire(boot, since) })
 		return
 	}
@@ -424,10 +425,10 @@ func (h *host) loseVault() {
 
 // holding is the slot this host has confirmed, if its daemon runs.
 func (h *host) holding() (record.Slot, bool) {
-	if h.core == nil || h.core.claim.phase != phaseConfirmed || h.leaving {
+	if h.core == nil || h.core.Inside().Claim().Phase != PhaseConfirmed || h.leaving {
 		return 0, false
 	}
-	return h.core.claim.slot, true
+	return h.core.Inside().Claim().Slot, true
 }
 
 // lease is a live host's confirmed subnet, as its view shows it.

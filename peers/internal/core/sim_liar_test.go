@@ -71,10 +71,10 @@ func (l *liar) speak() {
 		return // it has said enough: what must hold then is checked without it
 	}
 	w.after(w.between(50*time.Millisecond, time.Second), l.speak)
-	if l.host != nil && (l.host.core == nil || !l.host.up || l.host.core.table == nil) {
+	if l.host != nil && (l.host.core == nil || !l.host.up || l.host.core.Inside().Table() == nil) {
 		return
 	}
-	to := w.someHost(func(h *host) bool { return h.up && !h.paused && h != l.host && h.core.table != nil })
+	to := w.someHost(func(h *host) bool { return h.up && !h.paused && h != l.host && h.core.Inside().Table() != nil })
 	if to == nil {
 		return
 	}
@@ -111,7 +111,7 @@ func (w *world) someHost(fits func(*host) bool) *host {
 func (l *liar) tell(to *host, msg []byte) {
 	w := l.w
 	w.after(w.delay(), func() {
-		if to.up && !to.paused && to.core != nil && to.core.table != nil {
+		if to.up && !to.paused && to.core != nil && to.core.Inside().Table() != nil {
 			w.trace.message(w, to, l.by.ID(), "is lied to", msg)
 			to.do(func(now Time) { _ = to.core.Receive(now, msg) })
 		}
@@ -126,7 +126,7 @@ func (l *liar) rumour(kind record.Kind, rec any, by record.Identity) {
 	}
 	raw := by.Seal(l.w.hosts[0].signer(), t.NetID, kind, rec)
 	for _, h := range l.w.hosts {
-		if h.up && h != l.host && h.core.table != nil {
+		if h.up && h != l.host && h.core.Inside().Table() != nil {
 			l.tell(h, record.EncodeRumour(raw))
 			if l.host != nil { // as a part of its table, which it stands for
 				l.tell(h, l.message(h, l.by, record.MsgRecords, record.Records{Records: [][]byte{raw}}))
@@ -136,17 +136,17 @@ func (l *liar) rumour(kind record.Kind, rec any, by record.Identity) {
 }
 
 func (h *host) signer() record.Signer {
-	if h.config.signer == nil {
+	if h.config.Signer == nil {
 		return record.Ed25519{}
 	}
-	return h.config.signer
+	return h.config.Signer
 }
 
 // network is a table of the network: a liar listens.
 func (l *liar) network() *record.Table {
 	for _, h := range l.w.hosts {
-		if h.up && h.core.table != nil {
-			return h.core.table
+		if h.up && h.core.Inside().Table() != nil {
+			return h.core.Inside().Table()
 		}
 	}
 	return nil
@@ -155,7 +155,7 @@ func (l *liar) network() *record.Table {
 // message is signed by the one identity and says that it is of another.
 func (l *liar) message(to *host, as record.Identity, kind record.MessageKind, body any) []byte {
 	l.sent++
-	m := messageOf(as, to.core.table.NetID, to.id, 1<<30, l.sent, kind)
+	m := messageOf(as, to.core.Inside().Table().NetID, to.id, 1<<30, l.sent, kind)
 	return m.Seal(l.w.hosts[0].signer(), l.by.Key, body)
 }
 
@@ -168,7 +168,7 @@ func (l *liar) victim() (*host, *record.LeaseRecord) {
 	if v == nil {
 		return nil, nil
 	}
-	lease := v.core.table.Leases[v.core.claim.slot]
+	lease := v.core.Inside().Table().Leases[v.core.Inside().Claim().Slot]
 	if lease == nil {
 		return nil, nil
 	}
@@ -179,14 +179,14 @@ func (l *liar) victim() (*host, *record.LeaseRecord) {
 // all others for it.
 func (w *world) everybodySees(id record.NodeID) bool {
 	for _, h := range w.hosts {
-		if h.core != nil && h.core.table != nil && !h.core.judge.isSettled(id) {
+		if h.core != nil && h.core.Inside().Table() != nil && !h.core.Inside().Judge().IsSettled(id) {
 			return false
 		}
 	}
 	return true
 }
 
-var highCounters = []uint64{1, 2, maxJump, maxJump + 1, record.MaxCounter - 1, record.MaxCounter, 1<<64 - 1}
+var highCounters = []uint64{1, 2, MaxJump, MaxJump + 1, record.MaxCounter - 1, record.MaxCounter, 1<<64 - 1}
 
 // free ends the lease of a live node, in a record or in a node's own name.
 func (l *liar) free(*host) {
@@ -214,8 +214,8 @@ func (l *liar) forget(*host) {
 
 // vote answers a claim in another name.
 func (l *liar) vote(to *host) {
-	k := &to.core.claim
-	if k.phase != phaseAsking {
+	k := to.core.Inside().Claim()
+	if k.Phase != PhaseAsking {
 		return
 	}
 	for _, h := range l.w.hosts {
@@ -223,18 +223,18 @@ func (l *liar) vote(to *host) {
 			continue
 		}
 		a := record.Answer{
-			Slot: k.slot, Epoch: k.epoch, Claim: k.id, Verdict: pick(l.w, record.Promised, record.Held, record.Taken, record.Stale), Seen: pick(l.w, highCounters...),
-			Holders: to.core.holdersHash(),
+			Slot: k.Slot, Epoch: k.Epoch, Claim: k.ID, Verdict: pick(l.w, record.Promised, record.Held, record.Taken, record.Stale), Seen: pick(l.w, highCounters...),
+			Holders: to.core.Inside().HoldersHash(),
 		}
-		promised := record.Grant{Slot: k.slot, Epoch: k.epoch, Claimant: to.id, Claim: k.id, Ordinal: k.ordinal}
-		a.Voucher = l.w.hosts[0].signer().Sign(l.by.Key, promised.Bytes(to.core.table.NetID))
+		promised := record.Grant{Slot: k.Slot, Epoch: k.Epoch, Claimant: to.id, Claim: k.ID, Ordinal: k.Ordinal}
+		a.Voucher = l.w.hosts[0].signer().Sign(l.by.Key, promised.Bytes(to.core.Inside().Table().NetID))
 		l.tell(to, l.message(to, h.identity, record.MsgAnswer, a))
 	}
 }
 
 // withdraw takes another node's promises back.
 func (l *liar) withdraw(to *host) {
-	for _, p := range to.core.ledger.promises {
+	for _, p := range to.core.Inside().Promises() {
 		for _, h := range l.w.hosts {
 			if h.id == p.Claimant && h != l.host {
 				l.tell(to, l.message(to, h.identity, record.MsgWithdraw, record.Withdraw{Slot: p.Slot, Claim: record.ClaimIDOf(1<<64 - 1)}))
@@ -268,13 +268,13 @@ func (l *liar) grab(*host) {
 	if v == nil || l.isSenior() || !l.w.everybodyProves(lease) {
 		return
 	}
-	l.claim(lease.Slot, lease.Epoch+pick(l.w, uint64(0), 1, 2, maxJump), pick(l.w, lease.Ordinal+1, lease.Ordinal, 1), false)
+	l.claim(lease.Slot, lease.Epoch+pick(l.w, uint64(0), 1, 2, MaxJump), pick(l.w, lease.Ordinal+1, lease.Ordinal, 1), false)
 }
 
 // everybodyProves reports whether a lease is strong for all hosts.
 func (w *world) everybodyProves(lease *record.LeaseRecord) bool {
 	for _, h := range w.hosts {
-		if h.core != nil && h.core.table != nil && !h.core.judge.isStrong(lease) {
+		if h.core != nil && h.core.Inside().Table() != nil && !h.core.Inside().Judge().IsStrong(lease) {
 			return false
 		}
 	}
@@ -283,7 +283,7 @@ func (w *world) everybodyProves(lease *record.LeaseRecord) bool {
 
 func (l *liar) isSenior() bool {
 	return slices.ContainsFunc(l.w.hosts, func(h *host) bool {
-		return h.core != nil && h.core.table != nil && h.core.senior() == l.by.ID()
+		return h.core != nil && h.core.Inside().Table() != nil && h.core.Inside().Senior() == l.by.ID()
 	})
 }
 
@@ -319,8 +319,8 @@ func (l *liar) claim(s record.Slot, epoch, ordinal uint64, free bool) {
 func (l *liar) burn(to *host) {
 	low, high := to.core.Network().Eligible()
 	s := low + record.Slot(l.w.rand.IntN(int(high-low)+1))
-	if to.core.rank(s) < 3 {
-		l.claim(s, pick[uint64](l.w, record.MaxCounter, record.MaxCounter-1), to.core.table.MaxOrdinal(), true)
+	if to.core.Inside().Rank(s) < 3 {
+		l.claim(s, pick[uint64](l.w, record.MaxCounter, record.MaxCounter-1), to.core.Inside().Table().MaxOrdinal(), true)
 	}
 }
 

@@ -79,7 +79,7 @@ func newPlan(seed uint64, nodes int) *plan {
 			h.config.Want = wantFor(n, slots)
 		}
 		if seed%64 == 0 {
-			h.config.signer = nil
+			h.config.Signer = nil
 		}
 	}
 	for i, h := range w.hosts[1:] {
@@ -299,7 +299,7 @@ func (p *plan) older() {
 	}
 	h.stop(false)
 	b := pick(p.w, h.disk.past...)
-	if v, err := decodeVault(b.vault); err != nil || !v.Network.Prefix.IsValid() {
+	if r, err := Peek(b.vault); err != nil || !r.Network.Prefix.IsValid() {
 		return // of before it was in any network
 	}
 	p.w.tally[restartsOlder]++
@@ -545,12 +545,12 @@ func (p *plan) leave() {
 func (p *plan) forget() {
 	w := p.w
 	h := p.some(running)
-	if h == nil || h.core.table == nil {
+	if h == nil || h.core.Inside().Table() == nil {
 		return
 	}
 	var dead []record.NodeID
-	for _, id := range h.core.table.SortedNodes() {
-		if id != h.id && !h.core.member(id).up {
+	for _, id := range h.core.Inside().Table().SortedNodes() {
+		if id != h.id && !h.core.Inside().Up(id) {
 			dead = append(dead, id)
 		}
 	}

@@ -47,8 +47,11 @@ type peer struct {
 	state    swimState
 	since    time.Duration
 	failedAt time.Duration // when a probe of our own failed; -1: since then one was answered
-	shown    member        // what the core was told
+	shown    liveness      // what the core was told
 }
+
+// liveness is what a core is told of a member.
+type liveness struct{ up, suspect bool }
 
 // rumour is one piece of news: about a member, or a message of the core's.
 type rumour struct {
@@ -325,7 +328,7 @@ func (s *swim) settled() bool { return s.h.w.now-s.beginAt >= settledAfter }
 
 // show tells the core what is new of a member.
 func (s *swim) show(p *peer) {
-	m := member{up: p.state <= swimSuspect}
+	m := liveness{up: p.state <= swimSuspect}
 	m.suspect = m.up && p.failedAt >= 0
 	if m == p.shown {
 		return
@@ -476,7 +479,7 @@ type roll struct {
 }
 
 func (s *swim) roll(join bool) roll {
-	r := roll{members: []peer{s.self}, state: s.h.core.Brief(), networked: s.h.core.table != nil}
+	r := roll{members: []peer{s.self}, state: s.h.core.Brief(), networked: s.h.core.Inside().Table() != nil}
 	if join {
 		r.state = s.h.core.State()
 	}
@@ -494,7 +497,7 @@ func (s *swim) roll(join bool) roll {
 // networked reports whether a member says that it is in a network.
 func (w *world) networked(p *peer) bool {
 	h := w.at(p.place)
-	return h != nil && h.id == p.id && h.core != nil && h.core.table != nil
+	return h != nil && h.id == p.id && h.core != nil && h.core.Inside().Table() != nil
 }
 
 func (r roll) size() int { return len(r.state) + 100*len(r.members) }
@@ -525,7 +528,7 @@ func (s *swim) pushPull(place int, join bool) {
 }
 
 func (s *swim) unroll(from record.NodeID, r roll, join bool) {
-	if join && !r.networked && s.h.core.table == nil {
+	if join && !r.networked && s.h.core.Inside().Table() == nil {
 		return
 	}
 	boot := s.h.boots
@@ -563,7 +566,7 @@ func (h *host) lookForOthers() {
 
 // lost are up to three addresses of nodes in the table that are not up.
 func (h *host) lost() []int {
-	t := h.core.table
+	t := h.core.Inside().Table()
 	if t == nil || len(h.swim.peers)-h.swim.dead() >= len(t.Nodes) {
 		return nil
 	}

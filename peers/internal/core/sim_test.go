@@ -36,6 +36,7 @@ type played struct {
 	broken string
 	hash   uint64
 	tally  tally
+	steps  steps
 }
 
 func playSeed(seed uint64, nodes int, d *damage) played {
@@ -45,7 +46,7 @@ func playSeed(seed uint64, nodes int, d *damage) played {
 		d.strain(p)
 	}
 	broken := p.play()
-	return played{broken, p.w.trace.hash, p.w.tally}
+	return played{broken, p.w.trace.hash, p.w.tally, p.w.steps}
 }
 
 // found is what a search has come to.
@@ -55,6 +56,7 @@ type found struct {
 	broken    string
 	hash      uint64 // of all runs
 	tally     tally
+	steps     steps
 }
 
 // search plays schedules on all processors, until one breaks a promise or time
@@ -95,6 +97,7 @@ func (f *found) add(seed uint64, r *played) {
 	f.schedules++
 	f.hash ^= record.Mix(r.hash ^ seed)
 	f.tally.add(&r.tally)
+	f.steps.add(&r.steps)
 	if r.broken != "" && seed < f.seed {
 		f.seed, f.broken = seed, r.broken
 	}

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"flanneld/peers/internal/record"
@@ -25,9 +24,15 @@ import (
 // (sim_plan_test.go); what users were promised is checked at every step and at
 // the end (sim_check_test.go).
 
+// TB is what a world needs of a test.
+type TB interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
 // world is one simulated network.
 type world struct {
-	t     testing.TB // nil in a search: what is broken is noted in broken
+	t     TB // nil in a search: what is broken is noted in broken
 	rand  *rand.Rand
 	now   time.Duration
 	queue eventQueue
@@ -39,6 +44,7 @@ type world struct {
 	checks checks
 	trace  trace
 	tally  tally
+	steps  steps
 	broken string  // the first promise that was broken
 	damage *damage // nil: the protocol as it is
 	liars  []*liar
@@ -85,14 +91,14 @@ func identityOf(i int) record.Identity {
 	identities.Lock()
 	defer identities.Unlock()
 	for len(identities.made) <= i {
-		identities.made = append(identities.made, testIdentity(uint64(len(identities.made))+1000))
+		identities.made = append(identities.made, simIdentity(uint64(len(identities.made))+1000))
 	}
 	return identities.made[i]
 }
 
 // newWorld has n hosts, none of them started; the first one founds, the others
 // have it as their seed.
-func newWorld(t testing.TB, seed uint64, n int, adjust func(i int, c *Config)) *world {
+func newWorld(t TB, seed uint64, n int, adjust func(i int, c *Config)) *world {
 	w := &world{t: t, rand: rand.New(rand.NewPCG(seed, 1)), slowDisk: 2 * time.Millisecond}
 	w.places = []*host{nil}
 	w.links.base = 2 * time.Millisecond
@@ -114,7 +120,7 @@ func (w *world) addHost(id record.Identity, name string, founds bool) *host {
 	h := &host{w: w, index: len(w.hosts), identity: id, id: id.ID()}
 	h.config = Config{
 		Identity: id, Name: name, MTU: 1472, LeaseTTL: 24 * time.Hour, MayFound: founds,
-		signer: testSigner{},
+		Signer: testSigner{},
 	}
 	h.newAddress()
 	w.hosts = append(w.hosts, h)
@@ -231,11 +237,11 @@ func (w *world) live() []*host {
 func (w *world) tablesEqual() bool {
 	var first *record.Digest
 	for _, h := range w.hosts {
-		if !h.up || h.core.table == nil {
+		if !h.up || h.core.Inside().Table() == nil {
 			continue
 		}
-		d := h.core.table.Digest
-		w.withoutSybils(h.core.table, &d)
+		d := h.core.Inside().Table().Digest
+		w.withoutSybils(h.core.Inside().Table(), &d)
 		if first != nil && *first != d {
 			return false
 		}
@@ -266,17 +272,17 @@ func (w *world) dump() string {
 		}
 		v := h.core.View()
 		fmt.Fprintf(&b, "%s (%s): up %v paused %v state %d slot %d epoch %d: %s\n",
-			h.config.Name, h.id.Short(), h.up, h.paused, v.State, h.core.claim.slot, h.core.claim.epoch, v.Waiting)
+			h.config.Name, h.id.Short(), h.up, h.paused, v.State, h.core.Inside().Claim().Slot, h.core.Inside().Claim().Epoch, v.Waiting)
 		for _, n := range v.Nodes {
 			fmt.Fprintf(&b, "    %s start %d up %v suspect %v left %v slot %d epoch %d\n",
 				n.Record.Name, n.Record.Start, n.Up, n.Suspect, n.Record.Left, n.Lease.Slot, n.Lease.Epoch)
 		}
-		if h.core.table != nil {
-			for _, s := range h.core.table.SortedSlots() {
-				l := h.core.table.Leases[s].Rec
-				fmt.Fprintf(&b, "    slot %d epoch %d ordinal %d %s\n", s, l.Epoch, l.Ordinal, h.core.nameOf(l.Holder))
+		if h.core.Inside().Table() != nil {
+			for _, s := range h.core.Inside().Table().SortedSlots() {
+				l := h.core.Inside().Table().Leases[s].Rec
+				fmt.Fprintf(&b, "    slot %d epoch %d ordinal %d %s\n", s, l.Epoch, l.Ordinal, h.core.Inside().NameOf(l.Holder))
 			}
-			fmt.Fprintf(&b, "    promises %v\n", h.core.ledger.promises)
+			fmt.Fprintf(&b, "    promises %v\n", h.core.Inside().Promises())
 		}
 	}
 	return b.String()

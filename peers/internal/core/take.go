@@ -32,7 +32,7 @@ func (c *Core) takeRecord(raw []byte, spread bool) error {
 		c.table.Forgets[ch.Forgot].Since = c.now
 		if !c.table.Forgets[ch.Forgot].Rec.Faded {
 			c.log(levelInfo, "node is forgotten", "id", ch.Forgot.Short())
-			for range c.ledger.voidWhere(func(p promise) bool { return p.Claimant == ch.Forgot }) {
+			for range c.ledger.voidWhere(func(p Promise) bool { return p.Claimant == ch.Forgot }) {
 				c.save(nil)
 			}
 		}

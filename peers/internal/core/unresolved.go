@@ -53,7 +53,7 @@ func (c *Core) owedLeases() []record.NodeID {
 
 // leftSince reports whether the claimant of a promise has said farewell in the start that it was made in, or later: whatever it claimed
 // is over.
-func (c *Core) leftSince(p promise) bool {
+func (c *Core) leftSince(p Promise) bool {
 	n := c.table.Nodes[p.Claimant]
 	return n != nil && n.Rec.Left && !p.Claim.IsZero() && p.Claim.Start <= n.Rec.Start
 }

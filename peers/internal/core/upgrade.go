@@ -14,7 +14,7 @@ func (c *Core) upgradeVault() {
 		return
 	}
 	v.Format, v.Start = vaultFormat, min(v.Start, record.MaxCounter-1)
-	for _, list := range [][]promise{c.ledger.promises, v.Leases} {
+	for _, list := range [][]Promise{c.ledger.promises, v.Leases} {
 		for i := range list {
 			p := &list[i]
 			p.Epoch = min(p.Epoch, record.MaxCounter)
@@ -32,5 +32,5 @@ func (c *Core) upgradeVault() {
 		v.Lease = nil
 		return
 	}
-	v.Lease = c.cfg.Identity.Seal(c.cfg.signer, t.NetID, record.KindLease, l)
+	v.Lease = c.cfg.Identity.Seal(c.cfg.Signer, t.NetID, record.KindLease, l)
 }

@@ -17,7 +17,7 @@ type vault struct {
 	Lease []byte `cbor:"3,keyasint"`
 	// Slot is the slot held last: the first candidate when the lease was lost.
 	Slot     record.Slot    `cbor:"4,keyasint"`
-	Promises []promise      `cbor:"5,keyasint"`
+	Promises []Promise      `cbor:"5,keyasint"`
 	Endpoint netip.AddrPort `cbor:"6,keyasint"` // as announced by the last start
 	Gossip   netip.AddrPort `cbor:"7,keyasint"`
 	// HandedBack is the epoch at which Leave freed the slot Freed, 0 if it never did.
@@ -28,7 +28,7 @@ type vault struct {
 	Pending bool `cbor:"9,keyasint,omitempty"`
 	// Leases are those that were known when the vault was written, as promises:
 	// the node table on disk is older, or may be lost.
-	Leases []promise `cbor:"10,keyasint,omitempty"`
+	Leases []Promise `cbor:"10,keyasint,omitempty"`
 	// Wishes are what a reset has left of the network before it.
 	Wishes []wish `cbor:"12,keyasint,omitempty"`
 	// Format is vaultFormat; see upgradeVault.
@@ -40,12 +40,17 @@ type Remembered struct {
 	Start   uint64 // of the last start
 	Network record.Network
 	Gossip  netip.AddrPort
+	Lease   record.Slot // of the confirmed lease; 0: none
 }
 
 // Peek reads a vault's contents that matter to a driver.
 func Peek(encoded []byte) (Remembered, error) {
 	v, err := decodeVault(encoded)
-	return Remembered{v.Start, v.Network, v.Gossip}, err
+	r := Remembered{Start: v.Start, Network: v.Network, Gossip: v.Gossip}
+	if len(v.Lease) > 0 && !v.Pending {
+		r.Lease = v.Slot
+	}
+	return r, err
 }
 
 func decodeVault(encoded []byte) (vault, error) {
@@ -83,6 +88,16 @@ func (c *Core) save(then func()) {
 	if then != nil {
 		c.afterSave = append(c.afterSave, afterSave{c.saveToken, then})
 	}
+}
+
+// saveIn asks for the vault to be written; then runs once it is, if the claim is
+// in the phase still.
+func (c *Core) saveIn(p Phase, then func()) {
+	c.save(func() {
+		if c.claim.phase == p {
+			then()
+		}
+	})
 }
 
 // afterSave is what waits for a write with this token or a newer one.

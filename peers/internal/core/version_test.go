@@ -15,12 +15,12 @@ func TestNodesOfTheNextVersionAndOfThisOneAreOneNetwork(t *testing.T) {
 	for seed := range uint64(8) {
 		w := newWorld(t, seed, 6, func(i int, c *Config) {
 			if i%2 == int(seed%2) {
-				c.maxVersion = nextVersion
+				c.MaxVersion = nextVersion
 			}
 		})
 		used := map[byte]int{}
 		w.onSend = func(from, to *host, msg []byte) {
-			both := min(max(from.config.maxVersion, record.MessageVersionMax), max(to.config.maxVersion, record.MessageVersionMax))
+			both := min(max(from.config.MaxVersion, record.MessageVersionMax), max(to.config.MaxVersion, record.MessageVersionMax))
 			if record.MessageKind(msg[1]) == record.MsgRumour {
 				return
 			}
@@ -42,21 +42,21 @@ func TestNodesOfTheNextVersionAndOfThisOneAreOneNetwork(t *testing.T) {
 func TestRecordsOfTheNextVersionPassThroughThisOne(t *testing.T) {
 	w := newWorld(t, 60, 3, nil)
 	w.bootInTurn(w.hosts[:2])
-	id := testIdentity(900)
+	id := simIdentity(900)
 	type later struct {
 		record.NodeRecord
 		Colour string `cbor:"99,keyasint"`
 	}
 	at := record.EndpointsOf(addressOf(999, 8285))
 	rec := later{record.NodeRecord{Key: id.Public(), Start: 1, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 3}, "green"}
-	raw := id.Seal(testSigner{}, w.hosts[0].core.table.NetID, record.KindNode, rec)
+	raw := id.Seal(testSigner{}, w.hosts[0].core.Inside().Table().NetID, record.KindNode, rec)
 	w.hosts[0].do(func(now Time) {
 		if err := w.hosts[0].core.Receive(now, record.EncodeRumour(raw)); err != nil {
 			t.Fatal(err)
 		}
 	})
 	w.runUntil(20*time.Second, "the record is everywhere, as it was written", func() bool {
-		n := w.hosts[1].core.table.Nodes[id.ID()]
+		n := w.hosts[1].core.Inside().Table().Nodes[id.ID()]
 		return n != nil && bytes.Equal(n.Raw, raw)
 	})
 }

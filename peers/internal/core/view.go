@@ -95,13 +95,13 @@ func (c *Core) viewNode(id record.NodeID, l *record.LeaseRecord) NodeView {
 
 func (c *Core) leaseState() LeaseState {
 	switch c.claim.phase {
-	case phaseAsking, phaseSaving, phaseTakingBack:
+	case PhaseAsking, PhaseSaving, PhaseTakingBack:
 		return LeaseClaiming
-	case phaseAnnouncing, phaseKeeping:
+	case PhaseAnnouncing, PhaseKeeping:
 		return LeaseAnnouncing
-	case phaseConfirmed:
+	case PhaseConfirmed:
 		return LeaseConfirmed
-	case phaseLost:
+	case PhaseLost:
 		return LeaseLost
 	}
 	if c.leaving {

@@ -112,14 +112,14 @@ func (c *Core) reach(s record.Slot) uint64 {
 	if p := c.ledger.of(s); p != nil {
 		known = max(known, p.Epoch)
 	}
-	return known + maxJump
+	return known + MaxJump
 }
 
 // tooOld reports whether a lease would be older than this node's own, or would
 // make another one the longest-standing holder in this one's place.
 func (c *Core) tooOld(m record.Ask) bool {
 	mine := c.table.HeldBy(c.id).Rec.Ordinal
-	return m.Ordinal < mine || m.Ordinal == mine && c.senior() == c.id || m.Ordinal > c.table.MaxOrdinal()+maxJump
+	return m.Ordinal < mine || m.Ordinal == mine && c.senior() == c.id || m.Ordinal > c.table.MaxOrdinal()+MaxJump
 }
 
 // promise writes the promise down and answers once that is durable.
@@ -141,7 +141,7 @@ func (c *Core) promise(m record.Ask, a record.Answer) {
 		}
 		return
 	}
-	c.ledger.put(promise{m.Slot, m.Epoch, m.From, m.Claim, m.Ordinal, m.Pinned}, c.now)
+	c.ledger.put(Promise{m.Slot, m.Epoch, m.From, m.Claim, m.Ordinal, m.Pinned}, c.now)
 	c.save(reply)
 }
 
@@ -160,7 +160,7 @@ func (c *Core) receiveWithdraw(m record.Withdraw) error {
 
 // voidPromise frees the slot, and keeps the epoch as a floor. It needs no
 // durable write of its own: a promise remembered too long only costs a retry.
-func (c *Core) voidPromise(p *promise) {
+func (c *Core) voidPromise(p *Promise) {
 	p.Claimant = record.NodeID{}
 	c.save(nil)
 }
@@ -210,7 +210,7 @@ func (c *Core) receiveAnswer(m record.Answer) error {
 	if m.Verdict == record.Promised && !c.wants(m.Slot, m.Claim) {
 		c.sendWithdraw(m.Slot, m.Claim, []record.NodeID{m.From})
 	}
-	if k.phase != phaseAsking || m.Claim != k.id || m.Slot != k.slot || m.Epoch != k.epoch || !c.isElector(m.From) {
+	if k.phase != PhaseAsking || m.Claim != k.id || m.Slot != k.slot || m.Epoch != k.epoch || !c.isElector(m.From) {
 		return nil
 	}
 	if m.Holders != c.holdersHash() && c.now >= c.sync.compareAt {
@@ -231,7 +231,7 @@ func (c *Core) receiveAnswer(m record.Answer) error {
 		if k.floor == nil {
 			k.floor = map[record.Slot]uint64{}
 		}
-		k.floor[m.Slot] = max(k.floor[m.Slot], min(m.Seen, k.epoch+maxJump))
+		k.floor[m.Slot] = max(k.floor[m.Slot], min(m.Seen, k.epoch+MaxJump))
 		k.refused = true
 	case record.Held, record.Taken:
 		k.refused, k.contested, k.refusal = true, true, c.refusal(m)

@@ -10,13 +10,13 @@ import (
 
 // vouch signs a promise.
 func (c *Core) vouch(g record.Grant) []byte {
-	return c.cfg.signer.Sign(c.cfg.Identity.Key, g.Bytes(c.table.NetID))
+	return c.cfg.Signer.Sign(c.cfg.Identity.Key, g.Bytes(c.table.NetID))
 }
 
 // vouched checks a signed promise of a holder.
 func (c *Core) vouched(g record.Grant, by record.NodeID, sig []byte) bool {
 	key := c.table.KeyOf(by)
-	return len(sig) == ed25519.SignatureSize && len(key) == ed25519.PublicKeySize && c.cfg.signer.Verify(key, g.Bytes(c.table.NetID), sig)
+	return len(sig) == ed25519.SignatureSize && len(key) == ed25519.PublicKeySize && c.cfg.Signer.Verify(key, g.Bytes(c.table.NetID), sig)
 }
 
 // collectVouchers takes the promises to carry out of those received: of the

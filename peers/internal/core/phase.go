@@ -1,0 +1,82 @@
+package core
+
+// Phase is how far this node's own lease has come.
+type Phase uint8
+
+const (
+	PhaseNone       Phase = iota // no lease, and no claim under way
+	PhaseAsking                  // a slot is asked for
+	PhaseSaving                  // granted; being written
+	PhaseTakingBack              // granted, and too late; being struck from the disk
+	PhaseAnnouncing              // written; waiting until others know
+	PhaseKeeping                 // others know; being written as confirmed
+	PhaseConfirmed
+	PhaseLost // held once, and overruled
+)
+
+var phaseNames = [...]string{"none", "asking", "saving", "taking back", "announcing", "keeping", "confirmed", "lost"}
+
+// String is the phase in a word or two.
+func (p Phase) String() string { return phaseNames[p] }
+
+// Transition is a step of the claim from one phase to another.
+type Transition struct {
+	From, To Phase
+	When     string
+}
+
+// Transitions are all the steps that a claim takes. The simulator holds each
+// step of each run against them.
+//
+//	None ─► Asking ─► Saving ─► Announcing ─► Keeping ─► Confirmed
+//	  ▲       │         │           │            │           │
+//	  │◄──────┘         ▼           ▼            ▼           ▼
+//	  │◄─────────── TakingBack      └──────► Lost ◄──────────┘
+//	  │◄───────────────────────────────────────┘
+//
+// Shorter ways lead from None to Saving (nobody to ask, or a lease that the
+// network remembers), to Confirmed and Lost (a lease that the disk remembers),
+// from Saving to Confirmed and Lost (the network's again), and from Announcing
+// to Confirmed (nobody to tell). Leaving ends in None from anywhere.
+var Transitions = []Transition{
+	{PhaseNone, PhaseAsking, "a slot is asked for"},
+	{PhaseNone, PhaseSaving, "no node has to be asked, or the network remembers a lease of this node"},
+	{PhaseNone, PhaseConfirmed, "the disk remembers a confirmed lease"},
+	{PhaseNone, PhaseLost, "the disk remembers a lease that is another node's by now"},
+	{PhaseAsking, PhaseSaving, "granted"},
+	{PhaseAsking, PhaseNone, "refused, overtaken, or asleep meanwhile"},
+	{PhaseSaving, PhaseAnnouncing, "written, and still granted"},
+	{PhaseSaving, PhaseTakingBack, "written too late, or no longer granted"},
+	{PhaseSaving, PhaseConfirmed, "written, and the network knew it before"},
+	{PhaseSaving, PhaseLost, "overruled while a remembered lease was written"},
+	{PhaseSaving, PhaseNone, "the node leaves"},
+	{PhaseTakingBack, PhaseNone, "struck from the disk, or the node leaves"},
+	{PhaseAnnouncing, PhaseKeeping, "enough nodes know, or time is up"},
+	{PhaseAnnouncing, PhaseConfirmed, "the same, for a lease that no holder had to grant"},
+	{PhaseAnnouncing, PhaseLost, "overruled"},
+	{PhaseAnnouncing, PhaseNone, "the node leaves"},
+	{PhaseKeeping, PhaseConfirmed, "written as confirmed"},
+	{PhaseKeeping, PhaseLost, "overruled"},
+	{PhaseKeeping, PhaseNone, "the node leaves"},
+	{PhaseConfirmed, PhaseLost, "overruled"},
+	{PhaseConfirmed, PhaseNone, "the node leaves"},
+	{PhaseLost, PhaseNone, "released, or no other node holds the slot any more"},
+}
+
+// enter puts the claim into a phase.
+func (k *claim) enter(p Phase, now Time) {
+	from := k.phase
+	k.phase, k.since = p, now
+	if k.watch != nil && from != p {
+		k.watch(from, p)
+	}
+}
+
+// clear drops all that the claim has gathered; the phase stays until the next
+// one is entered.
+func (k *claim) clear() { *k = claim{phase: k.phase, watch: k.watch} }
+
+// isOwner reports whether the claim has become a lease that other nodes may know.
+func (k *claim) isOwner() bool {
+	return k.phase == PhaseAnnouncing || k.phase == PhaseKeeping || k.phase == PhaseConfirmed
+}
