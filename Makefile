@@ -219,7 +219,7 @@ scale: ## user, >1 | networks of NODES="3 25 100" in one process
 # size of the network; 1000 of them measure instead (make sim NODES=1000).
 # LIARS=1 adds a stranger and a lying member to a search or a replay; YEAR=1 lets
 # a year pass in which a hundred hosts a day are replaced.
-SIM = go test -count=1 -timeout 0 ./peers/internal/core
+SIM = go test -count=1 -timeout 0 ./peers/internal/core/sim
 sim: ## user, any | simulated leases: RUNS=N search, SEED=N replay, NODES=N size
 	@if test -n "$(YEAR)"; then $(SIM) -v -run '^TestYear$$' -args -year | grep -v '^=== '; \
 	elif test -n "$(RUNS)"; then $(SIM) -v -run '^TestSearch$$' -args -seed $(or $(SEED),1) -runs $(RUNS) -nodes $(or $(NODES),0) $(if $(LIARS),-liars) | grep -v '^=== '; \

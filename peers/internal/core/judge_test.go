@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"net/netip"
@@ -6,41 +6,43 @@ import (
 	"testing"
 	"time"
 
+	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/core/sim"
 	"flanneld/peers/internal/record"
 )
 
 // settledWorld has some holders that have known each other for a while.
-func settledWorld(t *testing.T, seed uint64, n int) *world {
-	w := newWorld(t, seed, n+1, nil)
-	w.bootInTurn(w.hosts[:n])
-	w.runUntil(20*time.Second, "tables equal", w.tablesEqual)
-	w.run(2 * SettledIn)
+func settledWorld(t *testing.T, seed uint64, n int) *sim.World {
+	w := sim.New(t, seed, n+1, nil)
+	w.BootInTurn(w.Hosts[:n])
+	w.RunUntil(20*time.Second, "tables equal", w.TablesEqual)
+	w.Run(2 * core.SettledIn)
 	return w
 }
 
 // said hands a host a record, signed by an identity, as a rumour.
-func said(h *host, by record.Identity, kind record.Kind, rec any) (err error) {
-	raw := by.Seal(testSigner{}, h.core.Inside().Table().NetID, kind, rec)
-	h.do(func(now Time) { err = h.core.Receive(now, record.EncodeRumour(raw)) })
+func said(h *sim.Host, by record.Identity, kind record.Kind, rec any) (err error) {
+	raw := by.Seal(sim.Checksum{}, h.Core.Inside().Table().NetID, kind, rec)
+	h.Do(func(now core.Time) { err = h.Core.Receive(now, record.EncodeRumour(raw)) })
 	return err
 }
 
 // Every counter that a stranger can write is tried at its ends, in every record
 // and message. No lease ends, and the next claim goes through.
 func TestNoCounterThatAStrangerWritesEndsOrBurnsALease(t *testing.T) {
-	stranger := simIdentity(900)
-	for _, n := range []uint64{0, 1, 2, MaxJump - 1, MaxJump, MaxJump + 1, record.MaxCounter - 1, record.MaxCounter, record.MaxCounter + 1, 1<<63 - 1, 1<<64 - 2, 1<<64 - 1} {
+	stranger := sim.Identity(900)
+	for _, n := range []uint64{0, 1, 2, core.MaxJump - 1, core.MaxJump, core.MaxJump + 1, record.MaxCounter - 1, record.MaxCounter, record.MaxCounter + 1, 1<<63 - 1, 1<<64 - 2, 1<<64 - 1} {
 		w := settledWorld(t, 50, 3)
-		h, v := w.hosts[0], w.hosts[1]
-		lease := h.core.Inside().Table().HeldBy(v.id).Rec
-		at := record.EndpointsOf(addressOf(999, 8285))
+		h, v := w.Hosts[0], w.Hosts[1]
+		lease := h.Core.Inside().Table().HeldBy(v.ID).Rec
+		at := record.EndpointsOf(sim.Address(999, 8285))
 		for slot := record.Slot(1); slot < 256; slot++ {
-			for _, writer := range []record.NodeID{v.id, stranger.ID()} {
+			for _, writer := range []record.NodeID{v.ID, stranger.ID()} {
 				_ = said(h, stranger, record.KindLease, record.LeaseRecord{Slot: slot, Epoch: n, Freed: writer, Ordinal: n, Claim: record.ClaimIDOf(n), Granted: n - 1, Key: stranger.Public()})
 			}
 			_ = said(h, stranger, record.KindLease, record.LeaseRecord{Slot: slot, Epoch: n, Holder: stranger.ID(), Ordinal: n, Claim: record.ClaimIDOf(n), Key: stranger.Public()})
 		}
-		_ = said(h, stranger, record.KindForget, record.ForgetRecord{Node: v.id, Start: n, Key: stranger.Public()})
+		_ = said(h, stranger, record.KindForget, record.ForgetRecord{Node: v.ID, Start: n, Key: stranger.Public()})
 		_ = said(h, stranger, record.KindNode, record.NodeRecord{Key: stranger.Public(), Start: n, Version: n, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 2})
 		for _, m := range []struct {
 			kind record.MessageKind
@@ -49,35 +51,35 @@ func TestNoCounterThatAStrangerWritesEndsOrBurnsALease(t *testing.T) {
 			{record.MsgAsk, record.Ask{Slot: lease.Slot, Epoch: n, Claim: record.ClaimIDOf(n), Ordinal: n}}, {record.MsgWithdraw, record.Withdraw{Slot: lease.Slot, Claim: record.ClaimIDOf(n)}},
 			{record.MsgAnswer, record.Answer{Slot: lease.Slot, Epoch: n, Claim: record.ClaimIDOf(n), Verdict: record.Stale, Seen: n}}, {record.MsgAck, record.Ack{Slot: lease.Slot, Epoch: n}},
 		} {
-			h.do(func(now Time) { _ = h.core.Receive(now, simMessage(stranger, h.core, m.kind, m.body)) })
+			h.Do(func(now core.Time) { _ = h.Core.Receive(now, sim.MessageFrom(stranger, h.Core, m.kind, m.body)) })
 		}
-		w.run(5 * time.Second)
-		for _, o := range w.hosts[:3] {
-			if s, ok := o.holding(); !ok || w.hosts[0].core.Inside().Table().Leases[s].Rec.Holder != o.id {
-				t.Fatalf("counter %d: %s has lost its lease\n%s", n, o.config.Name, w.dump())
+		w.Run(5 * time.Second)
+		for _, o := range w.Hosts[:3] {
+			if s, ok := o.Holding(); !ok || w.Hosts[0].Core.Inside().Table().Leases[s].Rec.Holder != o.ID {
+				t.Fatalf("counter %d: %s has lost its lease\n%s", n, o.Config.Name, w.Dump())
 			}
 		}
-		w.hosts[3].boot()
-		w.runUntil(10*time.Second, "a newcomer's lease", w.hosts[3].confirmed)
+		w.Hosts[3].Boot()
+		w.RunUntil(10*time.Second, "a newcomer's lease", w.Hosts[3].Confirmed)
 	}
 }
 
 func TestAStrangersWordAboutAnotherNodeChangesNothing(t *testing.T) {
 	w := settledWorld(t, 51, 3)
-	h, v, stranger := w.hosts[0], w.hosts[1], simIdentity(900)
-	before := h.core.Inside().Table().Digest
-	lease := h.core.Inside().Table().HeldBy(v.id).Rec
+	h, v, stranger := w.Hosts[0], w.Hosts[1], sim.Identity(900)
+	before := h.Core.Inside().Table().Digest
+	lease := h.Core.Inside().Table().HeldBy(v.ID).Rec
 	free := lease
-	free.Holder, free.Freed, free.Epoch, free.Granted, free.Key = record.NodeID{}, v.id, lease.Epoch+1, lease.Epoch, stranger.Public()
-	w.hosts[2].crash()
-	w.run(20 * time.Second) // and one that is dead
+	free.Holder, free.Freed, free.Epoch, free.Granted, free.Key = record.NodeID{}, v.ID, lease.Epoch+1, lease.Epoch, stranger.Public()
+	w.Hosts[2].Crash()
+	w.Run(20 * time.Second) // and one that is dead
 	for name, err := range map[string]error{
 		"free":          said(h, stranger, record.KindLease, free),
-		"forget":        said(h, stranger, record.KindForget, record.ForgetRecord{Node: v.id, Start: 1, Key: stranger.Public()}),
-		"forget a dead": said(h, stranger, record.KindForget, record.ForgetRecord{Node: w.hosts[2].id, Start: 1, Key: stranger.Public()}),
+		"forget":        said(h, stranger, record.KindForget, record.ForgetRecord{Node: v.ID, Start: 1, Key: stranger.Public()}),
+		"forget a dead": said(h, stranger, record.KindForget, record.ForgetRecord{Node: w.Hosts[2].ID, Start: 1, Key: stranger.Public()}),
 	} {
-		if err != nil || h.core.Inside().Table().Digest != before {
-			t.Errorf("%s: error %v, table changed %v", name, err, h.core.Inside().Table().Digest != before)
+		if err != nil || h.Core.Inside().Table().Digest != before {
+			t.Errorf("%s: error %v, table changed %v", name, err, h.Core.Inside().Table().Digest != before)
 		}
 	}
 }
@@ -87,53 +89,53 @@ func TestAStrangersWordAboutAnotherNodeChangesNothing(t *testing.T) {
 // back before another node has it.
 func TestAHolderFreesOnlyWhatADeadNodeHolds(t *testing.T) {
 	w := settledWorld(t, 52, 4)
-	h, v, liar := w.hosts[0], w.hosts[1], w.hosts[3]
-	lease := h.core.Inside().Table().HeldBy(v.id).Rec
+	h, v, liar := w.Hosts[0], w.Hosts[1], w.Hosts[3]
+	lease := h.Core.Inside().Table().HeldBy(v.ID).Rec
 	free := lease
-	free.Holder, free.Freed, free.Epoch, free.Granted, free.Key = record.NodeID{}, v.id, lease.Epoch+1, lease.Epoch, liar.identity.Public()
-	for _, o := range w.hosts[:3] {
-		if err := said(o, liar.identity, record.KindLease, free); err != nil {
+	free.Holder, free.Freed, free.Epoch, free.Granted, free.Key = record.NodeID{}, v.ID, lease.Epoch+1, lease.Epoch, liar.Identity.Public()
+	for _, o := range w.Hosts[:3] {
+		if err := said(o, liar.Identity, record.KindLease, free); err != nil {
 			t.Fatal(err)
 		}
-		if err := said(o, liar.identity, record.KindForget, record.ForgetRecord{Node: v.id, Start: 1, Key: liar.identity.Public()}); err != nil {
+		if err := said(o, liar.Identity, record.KindForget, record.ForgetRecord{Node: v.ID, Start: 1, Key: liar.Identity.Public()}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if l := h.core.Inside().Table().HeldBy(v.id); l == nil || h.core.Inside().Table().Nodes[v.id] == nil {
+	if l := h.Core.Inside().Table().HeldBy(v.ID); l == nil || h.Core.Inside().Table().Nodes[v.ID] == nil {
 		t.Fatal("a live node was struck out")
 	}
-	w.run(20 * time.Second)
-	if s, ok := v.holding(); !ok || s != lease.Slot {
+	w.Run(20 * time.Second)
+	if s, ok := v.Holding(); !ok || s != lease.Slot {
 		t.Fatalf("it holds slot %d %v, had %d", s, ok, lease.Slot)
 	}
-	w.runUntil(20*time.Second, "tables equal", w.tablesEqual)
+	w.RunUntil(20*time.Second, "tables equal", w.TablesEqual)
 }
 
 // A lease needs the promises of others, and not those that its holder makes up.
 func TestAGrabbedLeaseIsNotBelieved(t *testing.T) {
 	w := settledWorld(t, 53, 5)
-	h, v, liar := w.hosts[0], w.hosts[1], w.hosts[3]
-	lease := h.core.Inside().Table().HeldBy(v.id).Rec
-	grab := record.LeaseRecord{Slot: lease.Slot, Epoch: lease.Epoch + 1, Holder: liar.id, Ordinal: lease.Ordinal, Pinned: true, Electors: 5, Promises: 5, Claim: record.ClaimIDOf(9), Key: liar.identity.Public()}
+	h, v, liar := w.Hosts[0], w.Hosts[1], w.Hosts[3]
+	lease := h.Core.Inside().Table().HeldBy(v.ID).Rec
+	grab := record.LeaseRecord{Slot: lease.Slot, Epoch: lease.Epoch + 1, Holder: liar.ID, Ordinal: lease.Ordinal, Pinned: true, Electors: 5, Promises: 5, Claim: record.ClaimIDOf(9), Key: liar.Identity.Public()}
 	g := record.GrantOf(&grab)
-	for _, id := range []record.Identity{liar.identity, simIdentity(901), simIdentity(902), simIdentity(903)} {
+	for _, id := range []record.Identity{liar.Identity, sim.Identity(901), sim.Identity(902), sim.Identity(903)} {
 		by := id.ID()
-		grab.Vouchers = append(append(grab.Vouchers, by[:]...), testSigner{}.Sign(id.Key, g.Bytes(h.core.Inside().Table().NetID))...)
+		grab.Vouchers = append(append(grab.Vouchers, by[:]...), sim.Checksum{}.Sign(id.Key, g.Bytes(h.Core.Inside().Table().NetID))...)
 	}
-	for _, o := range w.hosts[:3] {
-		if err := said(o, liar.identity, record.KindLease, grab); err != nil {
+	for _, o := range w.Hosts[:3] {
+		if err := said(o, liar.Identity, record.KindLease, grab); err != nil {
 			t.Fatal(err)
 		}
-		if got := o.core.Inside().Table().Leases[lease.Slot].Rec.Holder; got != v.id {
-			t.Errorf("%s believes that %s holds the slot", o.config.Name, got.Short())
+		if got := o.Core.Inside().Table().Leases[lease.Slot].Rec.Holder; got != v.ID {
+			t.Errorf("%s believes that %s holds the slot", o.Config.Name, got.Short())
 		}
 	}
 }
 
 func TestNamesThatAreNotPrintableAreRefusedAtTheDoor(t *testing.T) {
 	w := settledWorld(t, 54, 1)
-	h, id := w.hosts[0], simIdentity(900)
-	at := record.EndpointsOf(addressOf(999, 8285))
+	h, id := w.Hosts[0], sim.Identity(900)
+	at := record.EndpointsOf(sim.Address(999, 8285))
 	for _, name := range []string{"a\nMAINPID=1", "a\x00", "\x1b[2J", "a\u2028b", "\xff\xfe", "a\u202eb", strings.Repeat("x", 254)} {
 		if err := said(h, id, record.KindNode, record.NodeRecord{Key: id.Public(), Start: 1, Name: name, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 2}); err == nil {
 			t.Errorf("name %q is taken", name)
@@ -146,16 +148,16 @@ func TestNamesThatAreNotPrintableAreRefusedAtTheDoor(t *testing.T) {
 
 // One underlay address gets so many leases, whatever identities ask from there.
 func TestOneAddressGetsOnlySoManyLeases(t *testing.T) {
-	w := newWorld(t, 55, 1, nil)
-	w.hosts[0].boot()
-	w.run(time.Second)
-	c := w.hosts[0].core
+	w := sim.New(t, 55, 1, nil)
+	w.Hosts[0].Boot()
+	w.Run(time.Second)
+	c := w.Hosts[0].Core
 	at := record.EndpointsOf(netip.MustParseAddrPort("172.20.0.1:8285"))
 	given, told := 0, 0
-	for n := range 2 * MaxPerAddress {
-		id := simIdentity(uint64(3000 + n))
+	for n := range 2 * core.MaxPerAddress {
+		id := sim.Identity(uint64(3000 + n))
 		c.MemberUp(0, id.ID())
-		if err := said(w.hosts[0], id, record.KindNode, record.NodeRecord{Key: id.Public(), Start: 1, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 2}); err != nil {
+		if err := said(w.Hosts[0], id, record.KindNode, record.NodeRecord{Key: id.Public(), Start: 1, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 2}); err != nil {
 			t.Fatal(err)
 		}
 		slot := record.Slot(n + 1)
@@ -172,29 +174,27 @@ func TestOneAddressGetsOnlySoManyLeases(t *testing.T) {
 			c.Inside().Promise(m, a)
 		}
 	}
-	if given != MaxPerAddress || told != MaxPerAddress {
-		t.Errorf("%d leases promised, %d refused with the reason; want %d each", given, told, MaxPerAddress)
+	if given != core.MaxPerAddress || told != core.MaxPerAddress {
+		t.Errorf("%d leases promised, %d refused with the reason; want %d each", given, told, core.MaxPerAddress)
 	}
 }
 
 func TestAHostThatIsSetUpAnewReplacesItsDeadSelves(t *testing.T) {
-	w := newWorld(t, 56, 6, nil)
-	w.bootInTurn(w.hosts[:3])
-	w.run(5 * time.Second)
-	place, dead := w.hosts[2].config, []record.NodeID{}
+	w := sim.New(t, 56, 6, nil)
+	w.BootInTurn(w.Hosts[:3])
+	w.Run(5 * time.Second)
+	var dead []record.NodeID
 	for i := 2; i < 5; i++ { // three times over
-		dead = append(dead, w.hosts[i].id)
-		w.hosts[i].crash()
-		w.run(20 * time.Second)
-		next := w.hosts[i+1]
-		w.places[next.place], next.place = nil, w.hosts[i].place
-		w.places[next.place] = next
-		next.config.Endpoint, next.config.Gossip = place.Endpoint, place.Gossip
-		next.boot()
-		w.runUntil(30*time.Second, "the host set up anew has a lease", next.confirmed)
-		w.run(5 * time.Second)
+		dead = append(dead, w.Hosts[i].ID)
+		w.Hosts[i].Crash()
+		w.Run(20 * time.Second)
+		next := w.Hosts[i+1]
+		next.TakePlaceOf(w.Hosts[i])
+		next.Boot()
+		w.RunUntil(30*time.Second, "the host set up anew has a lease", next.Confirmed)
+		w.Run(5 * time.Second)
 	}
-	c, now := w.hosts[0].core, w.hosts[5].id
+	c, now := w.Hosts[0].Core, w.Hosts[5].ID
 	if n := len(c.Inside().Electors()); n != 3 {
 		t.Errorf("%d holders decide, want the 3 that are there", n)
 	}
@@ -209,18 +209,18 @@ func TestAHostThatIsSetUpAnewReplacesItsDeadSelves(t *testing.T) {
 
 // A member that asks for one slot after the other keeps only a few from others.
 func TestOneMemberKeepsOnlyAFewSlotsFromOthers(t *testing.T) {
-	w := newWorld(t, 57, 1, nil)
-	w.hosts[0].boot()
-	w.run(time.Second)
-	c, id := w.hosts[0].core, simIdentity(3000)
+	w := sim.New(t, 57, 1, nil)
+	w.Hosts[0].Boot()
+	w.Run(time.Second)
+	c, id := w.Hosts[0].Core, sim.Identity(3000)
 	c.MemberUp(0, id.ID())
 	for slot := record.Slot(1); slot < 256; slot++ {
-		w.hosts[0].do(func(now Time) {
-			_ = c.Receive(now, simMessage(id, c, record.MsgAsk, record.Ask{Slot: slot, Epoch: 1, Claim: record.ClaimIDOf(uint64(slot)), Ordinal: 2}))
+		w.Hosts[0].Do(func(now core.Time) {
+			_ = c.Receive(now, sim.MessageFrom(id, c, record.MsgAsk, record.Ask{Slot: slot, Epoch: 1, Claim: record.ClaimIDOf(uint64(slot)), Ordinal: 2}))
 		})
-		w.run(10 * time.Millisecond)
+		w.Run(10 * time.Millisecond)
 	}
-	if n := len(c.Inside().Promises()); n != MaxUnsettled {
-		t.Errorf("%d slots are promised to it, want %d", n, MaxUnsettled)
+	if n := len(c.Inside().Promises()); n != core.MaxUnsettled {
+		t.Errorf("%d slots are promised to it, want %d", n, core.MaxUnsettled)
 	}
 }

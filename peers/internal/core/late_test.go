@@ -1,52 +1,54 @@
-package core
+package core_test
 
 import (
 	"slices"
 	"testing"
 	"time"
 
+	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/core/sim"
 	"flanneld/peers/internal/record"
 )
 
 func TestALeaseThatIsWrittenLateIsNotConfirmedOnVotesThatAreGone(t *testing.T) {
-	w := newWorld(t, 26, 4, nil)
-	late := w.hosts[1]
-	w.hosts[0].boot()
-	w.runUntil(2*time.Second, "founder confirmed", w.hosts[0].confirmed)
-	late.boot()
-	for late.core.Inside().Claim().Phase != PhaseSaving && w.now < time.Minute {
-		w.run(50 * time.Microsecond)
+	w := sim.New(t, 26, 4, nil)
+	late := w.Hosts[1]
+	w.Hosts[0].Boot()
+	w.RunUntil(2*time.Second, "founder confirmed", w.Hosts[0].Confirmed)
+	late.Boot()
+	for late.Core.Inside().Claim().Phase != core.PhaseSaving && w.Now < time.Minute {
+		w.Run(50 * time.Microsecond)
 	}
-	late.disk.full = true
-	w.hosts[2].boot()
-	w.runUntil(5*time.Second, "another confirmed", w.hosts[2].confirmed)
-	w.run(2 * time.Second)
-	w.hosts[0].leave() // it waits a while, then what it had promised goes with it
-	w.run(LeaveWait + time.Second)
-	w.links.cuts = []*cut{{blocks: func(a, b int) bool { return a != b && (a == 1 || b == 1) }}}
-	w.hosts[3].seeds = w.hosts[2:3]
-	w.hosts[3].config.Pin = late.core.Network().SubnetOf(late.core.Inside().Claim().Slot)
-	w.hosts[3].boot()
-	w.runUntil(10*time.Second, "the same slot granted again", w.hosts[3].confirmed)
-	late.disk.full = false
-	w.run(3 * time.Second)
-	w.links.cuts = nil
-	w.runUntil(time.Minute, "leased after all", late.confirmed) // any overlap fails the test
+	late.Disk.Full = true
+	w.Hosts[2].Boot()
+	w.RunUntil(5*time.Second, "another confirmed", w.Hosts[2].Confirmed)
+	w.Run(2 * time.Second)
+	w.Hosts[0].Leave() // it waits a while, then what it had promised goes with it
+	w.Run(sim.LeaveWait + time.Second)
+	w.Links.Cuts = []*sim.Cut{{Blocks: func(a, b int) bool { return a != b && (a == 1 || b == 1) }}}
+	w.Hosts[3].Seeds = w.Hosts[2:3]
+	w.Hosts[3].Config.Pin = late.Core.Network().SubnetOf(late.Core.Inside().Claim().Slot)
+	w.Hosts[3].Boot()
+	w.RunUntil(10*time.Second, "the same slot granted again", w.Hosts[3].Confirmed)
+	late.Disk.Full = false
+	w.Run(3 * time.Second)
+	w.Links.Cuts = nil
+	w.RunUntil(time.Minute, "leased after all", late.Confirmed) // any overlap fails the test
 }
 
 func TestALeaseIsTakenBackOnDiskBeforeItsPromisesAreGivenBack(t *testing.T) {
-	w := newWorld(t, 28, 2, nil)
-	w.hosts[0].boot()
-	w.runUntil(2*time.Second, "founder confirmed", w.hosts[0].confirmed)
-	h := w.hosts[1]
-	h.boot()
-	for h.core.Inside().Claim().Phase != PhaseSaving && w.now < time.Minute {
-		w.run(50 * time.Microsecond)
+	w := sim.New(t, 28, 2, nil)
+	w.Hosts[0].Boot()
+	w.RunUntil(2*time.Second, "founder confirmed", w.Hosts[0].Confirmed)
+	h := w.Hosts[1]
+	h.Boot()
+	for h.Core.Inside().Claim().Phase != core.PhaseSaving && w.Now < time.Minute {
+		w.Run(50 * time.Microsecond)
 	}
-	c, now := h.core, w.now-h.started
-	withdrawn := func(e Effects) bool {
-		return slices.ContainsFunc(e.Sends, func(s Send) bool {
-			kind, _, _ := splitMessage(s.Msg)
+	c, now := h.Core, h.Clock()
+	withdrawn := func(e core.Effects) bool {
+		return slices.ContainsFunc(e.Sends, func(s core.Send) bool {
+			kind, _, _ := sim.Split(s.Msg)
 			return kind == record.MsgWithdraw
 		})
 	}
@@ -56,7 +58,7 @@ func TestALeaseIsTakenBackOnDiskBeforeItsPromisesAreGivenBack(t *testing.T) {
 		t.Fatal("the promises are given back while the lease is still on disk")
 	}
 	reminder := record.Answer{Slot: c.Inside().Claim().Slot, Epoch: c.Inside().Claim().Epoch, Claim: c.Inside().Claim().ID, Verdict: record.Promised, Holders: c.Inside().HoldersHash()}
-	if err := c.Receive(now, simMessage(w.hosts[0].identity, c, record.MsgAnswer, reminder)); err != nil {
+	if err := c.Receive(now, sim.MessageFrom(w.Hosts[0].Identity, c, record.MsgAnswer, reminder)); err != nil {
 		t.Fatal(err)
 	}
 	c.Tick(now + 2*time.Second)
@@ -70,23 +72,23 @@ func TestALeaseIsTakenBackOnDiskBeforeItsPromisesAreGivenBack(t *testing.T) {
 }
 
 // claimant is a node that asks for its lease, and the founder, who alone holds one.
-func claimant(t *testing.T, seed uint64) (h, founder *host) {
-	w := newWorld(t, seed, 2, nil)
-	founder, h = w.hosts[0], w.hosts[1]
-	founder.boot()
-	w.runUntil(2*time.Second, "founder confirmed", founder.confirmed)
-	h.boot()
-	for h.core.Inside().Claim().Phase != PhaseAsking && w.now < time.Minute {
-		w.run(50 * time.Microsecond)
+func claimant(t *testing.T, seed uint64) (h, founder *sim.Host) {
+	w := sim.New(t, seed, 2, nil)
+	founder, h = w.Hosts[0], w.Hosts[1]
+	founder.Boot()
+	w.RunUntil(2*time.Second, "founder confirmed", founder.Confirmed)
+	h.Boot()
+	for h.Core.Inside().Claim().Phase != core.PhaseAsking && w.Now < time.Minute {
+		w.Run(50 * time.Microsecond)
 	}
-	h.core.Effects()
+	h.Core.Effects()
 	return h, founder
 }
 
 // told is a message of that kind among the effects.
-func told(e Effects, kind record.MessageKind) []byte {
+func told(e core.Effects, kind record.MessageKind) []byte {
 	for _, s := range e.Sends {
-		if k, _, _ := splitMessage(s.Msg); k == kind {
+		if k, _, _ := sim.Split(s.Msg); k == kind {
 			return s.Msg
 		}
 	}
@@ -95,40 +97,40 @@ func told(e Effects, kind record.MessageKind) []byte {
 
 func TestALateWithdrawalDoesNotTakeBackWhatWasPromisedSince(t *testing.T) {
 	h, founder := claimant(t, 29)
-	now := h.w.now - h.started
-	slot := h.core.Inside().Claim().Slot
-	h.core.Inside().GiveUp()
-	late := told(h.core.Effects(), record.MsgWithdraw)
-	h.core.Tick(now + time.Millisecond) // the claim is over, whatever comes
-	h.core.Inside().BeginClaim(slot)
-	question := told(h.core.Effects(), record.MsgAsk)
-	holder, at := founder.core, h.w.now-founder.started
+	now := h.Clock()
+	slot := h.Core.Inside().Claim().Slot
+	h.Core.Inside().GiveUp()
+	late := told(h.Core.Effects(), record.MsgWithdraw)
+	h.Core.Tick(now + time.Millisecond) // the claim is over, whatever comes
+	h.Core.Inside().BeginClaim(slot)
+	question := told(h.Core.Effects(), record.MsgAsk)
+	holder, at := founder.Core, founder.Clock()
 	for _, m := range [][]byte{question, late} {
 		if err := holder.Receive(at, m); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if p, ok := holder.Inside().PromiseOf(slot); !ok || p.Claimant != h.id {
+	if p, ok := holder.Inside().PromiseOf(slot); !ok || p.Claimant != h.ID {
 		t.Error("the withdrawal of the first claim has taken back the promise to the second")
 	}
 }
 
 func TestALatePromiseDoesNotCountForAnotherClaim(t *testing.T) {
 	h, founder := claimant(t, 31)
-	k := h.core.Inside().Claim
+	k := h.Core.Inside().Claim
 	late := record.Answer{
 		Slot: k().Slot, Epoch: k().Epoch, Claim: k().ID,
-		Verdict: record.Promised, Holders: h.core.Inside().HoldersHash(),
+		Verdict: record.Promised, Holders: h.Core.Inside().HoldersHash(),
 	}
-	h.core.Inside().GiveUp()
-	h.core.Inside().BeginClaim(late.Slot)
+	h.Core.Inside().GiveUp()
+	h.Core.Inside().BeginClaim(late.Slot)
 	if k().Epoch != late.Epoch {
 		t.Fatalf("epoch %d, and %d", k().Epoch, late.Epoch)
 	}
-	if err := h.core.Receive(h.w.now-h.started, simMessage(founder.identity, h.core, record.MsgAnswer, late)); err != nil {
+	if err := h.Core.Receive(h.Clock(), sim.MessageFrom(founder.Identity, h.Core, record.MsgAnswer, late)); err != nil {
 		t.Fatal(err)
 	}
-	if k().Phase != PhaseAsking || h.core.Inside().HasPromised(founder.id) {
+	if k().Phase != core.PhaseAsking || h.Core.Inside().HasPromised(founder.ID) {
 		t.Error("a promise that was given back counts")
 	}
 }
@@ -136,7 +138,7 @@ func TestALatePromiseDoesNotCountForAnotherClaim(t *testing.T) {
 // Somebody may have heard of the farewell, and nobody else of the lease.
 func TestASlotThatWasHandedBackIsAskedForAboveThatEpoch(t *testing.T) {
 	h, _ := claimant(t, 32)
-	c := h.core
+	c := h.Core
 	c.Inside().HandBack(9, 5)
 	if next := c.Inside().NextEpoch(9); next != 6 {
 		t.Errorf("asks at epoch %d for a slot that it handed back at epoch 5", next)
@@ -148,27 +150,27 @@ func TestASlotThatWasHandedBackIsAskedForAboveThatEpoch(t *testing.T) {
 
 func TestALeavingHolderWaitsForTheClaimsItHasPromised(t *testing.T) {
 	h, founder := claimant(t, 34)
-	w := h.w
-	for h.core.Inside().Claim().Phase != PhaseSaving && w.now < time.Minute {
-		w.run(50 * time.Microsecond)
+	w := h.World
+	for h.Core.Inside().Claim().Phase != core.PhaseSaving && w.Now < time.Minute {
+		w.Run(50 * time.Microsecond)
 	}
-	h.disk.full = true // it may take a while
-	now := func() Time { return w.now - founder.started }
-	if !founder.core.Retire(now()) {
+	h.Disk.Full = true // it may take a while
+	now := func() core.Time { return founder.Clock() }
+	if !founder.Core.Retire(now()) {
 		t.Fatal("it may go, though a claim that it has promised is under way")
 	}
 	a := record.Answer{}
-	if !founder.core.Inside().Refuse(record.Ask{Header: record.Header{From: w.hosts[0].id}, Slot: 200, Epoch: 1}, &a) || a.Verdict != record.NotHolder {
+	if !founder.Core.Inside().Refuse(record.Ask{Header: record.Header{From: w.Hosts[0].ID}, Slot: 200, Epoch: 1}, &a) || a.Verdict != record.NotHolder {
 		t.Errorf("verdict %d while it retires, want that it has no say", a.Verdict)
 	}
-	h.disk.full = false
-	w.runUntil(10*time.Second, "confirmed", h.confirmed)
-	w.run(time.Second)
-	if founder.core.Retire(now()) {
+	h.Disk.Full = false
+	w.RunUntil(10*time.Second, "confirmed", h.Confirmed)
+	w.Run(time.Second)
+	if founder.Core.Retire(now()) {
 		t.Error("it waits though everything is settled")
 	}
-	w.run(2 * RetireFor)
-	if founder.core.Inside().Retiring() {
+	w.Run(2 * core.RetireFor)
+	if founder.Core.Inside().Retiring() {
 		t.Error("it does not vote any more, though it has not left")
 	}
 }
@@ -176,28 +178,28 @@ func TestALeavingHolderWaitsForTheClaimsItHasPromised(t *testing.T) {
 // Nobody may know of a lease that was written and not confirmed: those who decide now may have granted its slot to somebody else.
 func TestALeaseThatWasNotConfirmedIsClaimedAnewByTheNextStart(t *testing.T) {
 	h, founder := claimant(t, 36)
-	w := h.w
-	w.links.cuts = []*cut{{blocks: func(from, to int) bool { return h.core != nil && h.core.Inside().Claim().Phase >= PhaseSaving }}}
-	slot := h.core.Inside().Claim().Slot
-	for h.disk.synced == nil || !remembersLease(h.disk.synced) {
-		w.run(50 * time.Microsecond)
+	w := h.World
+	w.Links.Cuts = []*sim.Cut{{Blocks: func(from, to int) bool { return h.Core != nil && h.Core.Inside().Claim().Phase >= core.PhaseSaving }}}
+	slot := h.Core.Inside().Claim().Slot
+	for h.Disk.Synced == nil || !remembersLease(h.Disk.Synced) {
+		w.Run(50 * time.Microsecond)
 	}
-	w.run(20 * time.Millisecond)  // what was sent is lost
-	h.disk.table = h.core.State() // it may have been written in time
-	h.crash()
-	w.links.cuts = nil
-	w.run(10 * time.Second)
+	w.Run(20 * time.Millisecond)  // what was sent is lost
+	h.Disk.Table = h.Core.State() // it may have been written in time
+	h.Crash()
+	w.Links.Cuts = nil
+	w.Run(10 * time.Second)
 	elsewhere := record.NodeID{9}
-	founder.core.Inside().DropPromises(func(Promise) bool { return true }) // as if others decided by now
-	founder.core.Inside().PutPromise(Promise{Slot: slot, Epoch: 5, Claimant: elsewhere, Claim: record.ClaimIDOf(1)})
-	h.boot()
-	w.run(3 * time.Second)
-	if s, ok := h.holding(); !ok || s == slot {
+	founder.Core.Inside().DropPromises(func(core.Promise) bool { return true }) // as if others decided by now
+	founder.Core.Inside().PutPromise(core.Promise{Slot: slot, Epoch: 5, Claimant: elsewhere, Claim: record.ClaimIDOf(1)})
+	h.Boot()
+	w.Run(3 * time.Second)
+	if s, ok := h.Holding(); !ok || s == slot {
 		t.Errorf("holds slot %d %v, want another one than %d, which is promised to somebody else", s, ok, slot)
 	}
 }
 
 func remembersLease(vault []byte) bool {
-	v, err := DecodeVault(vault)
+	v, err := core.DecodeVault(vault)
 	return err == nil && len(v.Lease) > 0
 }

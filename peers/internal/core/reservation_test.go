@@ -1,4 +1,4 @@
-package core
+package core_test
 
 import (
 	"net/netip"
@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/core/sim"
 	"flanneld/peers/internal/record"
 )
 
@@ -13,88 +15,88 @@ var staticSubnet = netip.MustParsePrefix("10.244.77.0/24")
 
 // reserveForHost gives every host but the last the last one's subnet as that of
 // a static peer at its address.
-func reserveForHost(n int, adjust func(last *Config)) func(i int, c *Config) {
-	var others []*Config
-	return func(i int, c *Config) {
+func reserveForHost(n int, adjust func(last *core.Config)) func(i int, c *core.Config) {
+	var others []*core.Config
+	return func(i int, c *core.Config) {
 		if i < n-1 {
 			others = append(others, c)
 			return
 		}
 		for _, o := range others {
-			o.Reserved = []Reservation{{Subnet: staticSubnet, Endpoint: c.Endpoint}}
+			o.Reserved = []core.Reservation{{Subnet: staticSubnet, Endpoint: c.Endpoint}}
 		}
 		adjust(c)
 	}
 }
 
 func TestAClaimFromAStaticPeersAddressIsPromisedItsSubnet(t *testing.T) {
-	for name, ask := range map[string]func(*Config){
-		"pinned":    func(c *Config) { c.Pin = staticSubnet },
-		"preferred": func(c *Config) { c.Prefer = []netip.Prefix{staticSubnet} },
+	for name, ask := range map[string]func(*core.Config){
+		"pinned":    func(c *core.Config) { c.Pin = staticSubnet },
+		"preferred": func(c *core.Config) { c.Prefer = []netip.Prefix{staticSubnet} },
 	} {
 		for seed := range uint64(20) {
-			w := newWorld(t, seed, 4, reserveForHost(4, ask))
-			w.links.base = 20 * time.Millisecond
-			w.bootInTurn(w.hosts[:3])
-			w.hosts[3].boot()
-			w.runUntil(5*time.Second, name+" lease", w.hosts[3].confirmed)
-			if s, _ := w.hosts[3].lease(); s != staticSubnet {
-				t.Fatalf("%s, seed %d: it holds %s, want %s\n%s", name, seed, s, staticSubnet, w.dump())
+			w := sim.New(t, seed, 4, reserveForHost(4, ask))
+			w.Links.Base = 20 * time.Millisecond
+			w.BootInTurn(w.Hosts[:3])
+			w.Hosts[3].Boot()
+			w.RunUntil(5*time.Second, name+" lease", w.Hosts[3].Confirmed)
+			if s, _ := w.Hosts[3].Lease(); s != staticSubnet {
+				t.Fatalf("%s, seed %d: it holds %s, want %s\n%s", name, seed, s, staticSubnet, w.Dump())
 			}
 		}
 	}
 }
 
 func TestAClaimOfAStaticPeersSubnetFromElsewhereIsRefusedWithTheReason(t *testing.T) {
-	at := addressOf(900, 8285)
-	for name, place := range map[string]func(claimant *Config, r *Reservation){
-		"other host":                      func(_ *Config, r *Reservation) { r.Endpoint = at },
-		"data alone is at that address":   func(c *Config, r *Reservation) { c.Endpoint, r.Endpoint = at, at },
-		"gossip alone is at that address": func(c *Config, r *Reservation) { r.Endpoint, c.Endpoint = c.Endpoint, at },
+	at := sim.Address(900, 8285)
+	for name, place := range map[string]func(claimant *core.Config, r *core.Reservation){
+		"other host":                      func(_ *core.Config, r *core.Reservation) { r.Endpoint = at },
+		"data alone is at that address":   func(c *core.Config, r *core.Reservation) { c.Endpoint, r.Endpoint = at, at },
+		"gossip alone is at that address": func(c *core.Config, r *core.Reservation) { r.Endpoint, c.Endpoint = c.Endpoint, at },
 	} {
-		w := newWorld(t, 5, 3, nil)
-		reserved := Reservation{Subnet: staticSubnet}
-		w.hosts[2].config.Pin = staticSubnet
-		reserved.Endpoint = w.hosts[2].config.Endpoint
-		place(&w.hosts[2].config, &reserved)
-		for _, h := range w.hosts[:2] {
-			h.config.Reserved = []Reservation{reserved}
+		w := sim.New(t, 5, 3, nil)
+		reserved := core.Reservation{Subnet: staticSubnet}
+		w.Hosts[2].Config.Pin = staticSubnet
+		reserved.Endpoint = w.Hosts[2].Config.Endpoint
+		place(&w.Hosts[2].Config, &reserved)
+		for _, h := range w.Hosts[:2] {
+			h.Config.Reserved = []core.Reservation{reserved}
 		}
-		w.bootInTurn(w.hosts[:2])
-		w.hosts[2].boot()
+		w.BootInTurn(w.Hosts[:2])
+		w.Hosts[2].Boot()
 		want := "node host0 has 10.244.77.0/24 as --static-peer at " + reserved.Endpoint.String()
 		alt := strings.Replace(want, "host0", "host1", 1)
 		says := func() bool {
-			waiting := w.hosts[2].core.View().Waiting
+			waiting := w.Hosts[2].Core.View().Waiting
 			return strings.HasPrefix(waiting, want) || strings.HasPrefix(waiting, alt)
 		}
-		w.runUntil(5*time.Second, name+": the reason", says)
+		w.RunUntil(5*time.Second, name+": the reason", says)
 		for range 100 { // it stays there, and does not come and go with each claim
-			w.run(100 * time.Millisecond)
+			w.Run(100 * time.Millisecond)
 			if !says() {
-				t.Fatalf("%s: it waits for %q", name, w.hosts[2].core.View().Waiting)
+				t.Fatalf("%s: it waits for %q", name, w.Hosts[2].Core.View().Waiting)
 			}
 		}
-		if w.hosts[2].confirmed() {
+		if w.Hosts[2].Confirmed() {
 			t.Fatalf("%s: the subnet was granted", name)
 		}
-		if n := countLogs(w.hosts[0], "refused a claim of a static peer's subnet"); n != 1 {
+		if n := countLogs(w.Hosts[0], "refused a claim of a static peer's subnet"); n != 1 {
 			t.Errorf("%s: host0 logged it %d times in 10 s, want once", name, n)
 		}
-		for _, h := range w.hosts[:2] { // the operator corrects the list
-			h.config.Reserved = nil
-			h.crash()
-			h.boot()
+		for _, h := range w.Hosts[:2] { // the operator corrects the list
+			h.Config.Reserved = nil
+			h.Crash()
+			h.Boot()
 		}
-		w.runUntil(time.Minute, "granted without the reservation", w.hosts[2].confirmed)
-		if waiting := w.hosts[2].core.View().Waiting; waiting != "" {
+		w.RunUntil(time.Minute, "granted without the reservation", w.Hosts[2].Confirmed)
+		if waiting := w.Hosts[2].Core.View().Waiting; waiting != "" {
 			t.Errorf("%s: it still says %q", name, waiting)
 		}
 	}
 }
 
-func countLogs(h *host, text string) (n int) {
-	for _, line := range h.logs {
+func countLogs(h *sim.Host, text string) (n int) {
+	for _, line := range h.Logs {
 		if strings.Contains(line, text) {
 			n++
 		}
@@ -122,7 +124,7 @@ func TestAFreePreferredSubnetIsHeldAndAnyOtherIsPassedOver(t *testing.T) {
 		{"held", prefixes("10.244.40.0/24"), ""},
 	} {
 		for founds := range 2 { // the node in question founds, or joins
-			w := newWorld(t, 3, 2, func(i int, cfg *Config) {
+			w := sim.New(t, 3, 2, func(i int, cfg *core.Config) {
 				if i == 0 {
 					cfg.Want.SubnetMax = netip.MustParseAddr("10.244.100.0")
 				}
@@ -132,19 +134,19 @@ func TestAFreePreferredSubnetIsHeldAndAnyOtherIsPassedOver(t *testing.T) {
 					cfg.Pin = netip.MustParsePrefix("10.244.40.0/24")
 				}
 			})
-			h := w.hosts[1-founds]
+			h := w.Hosts[1-founds]
 			if founds == 1 && (c.name == "held" || c.name == "the second is free") {
 				continue // a founder finds nothing held
 			}
-			w.bootInTurn(w.hosts)
-			got, _ := h.lease()
+			w.BootInTurn(w.Hosts)
+			got, _ := h.Lease()
 			if c.want != "" && got.String() != c.want {
-				t.Errorf("%s: host%d holds %s, want %s", c.name, h.index, got, c.want)
+				t.Errorf("%s: host%d holds %s, want %s", c.name, h.Index, got, c.want)
 			}
 			if c.want == "" && got == c.prefer[0] {
-				t.Errorf("%s: host%d holds %s", c.name, h.index, got)
+				t.Errorf("%s: host%d holds %s", c.name, h.Index, got)
 			}
-			for _, n := range h.core.View().Nodes {
+			for _, n := range h.Core.View().Nodes {
 				if n.Self && n.Lease.Pinned {
 					t.Errorf("%s: a preferred lease is pinned", c.name)
 				}
@@ -155,9 +157,9 @@ func TestAFreePreferredSubnetIsHeldAndAnyOtherIsPassedOver(t *testing.T) {
 
 // What another node says is shown to people: an address, or nothing of it.
 func TestARefusalShowsNoTextOfTheOtherNode(t *testing.T) {
-	w := newWorld(t, 6, 2, nil)
-	w.bootInTurn(w.hosts)
-	c := w.hosts[1].core
+	w := sim.New(t, 6, 2, nil)
+	w.BootInTurn(w.Hosts)
+	c := w.Hosts[1].Core
 	slot, _ := c.Network().SlotOf(staticSubnet)
 	for static, want := range map[string]bool{
 		"192.0.2.9:8285": true, "": false, "\x1b[31mroot:8285": false, "192.0.2.9:8285\nlease lost": false, strings.Repeat("9", 1<<12): false,

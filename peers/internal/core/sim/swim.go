@@ -1,10 +1,11 @@
-package core
+package sim
 
 import (
 	"math"
 	"slices"
 	"time"
 
+	"flanneld/peers/internal/core"
 	"flanneld/peers/internal/record"
 )
 
@@ -64,7 +65,7 @@ type rumour struct {
 func (r *rumour) size() int { return len(r.msg) + 60 }
 
 type swim struct {
-	h       *host
+	h       *Host
 	self    peer
 	peers   []*peer
 	byID    map[record.NodeID]*peer
@@ -77,41 +78,41 @@ type swim struct {
 	suspects                         int
 }
 
-func newSwim(h *host) swim {
-	w := h.w
+func newSwim(h *Host) swim {
+	w := h.World
 	s := swim{
-		h: h, self: peer{id: h.id, gen: w.boots, place: h.place, instance: h.config.Instance},
-		byID: map[record.NodeID]*peer{}, wrotes: map[record.NodeID]int{}, beginAt: w.now,
+		h: h, self: peer{id: h.ID, gen: w.boots, place: h.place, instance: h.Config.Instance},
+		byID: map[record.NodeID]*peer{}, wrotes: map[record.NodeID]int{}, beginAt: w.Now,
 	}
 	s.probing = w.rand.IntN(1 << 16) // each goes round in an order of its own
-	s.probeAt = w.now + w.between(0, probeEvery)
-	s.syncAt = w.now + w.between(0, pushPullEvery)
-	s.joinAt = w.now + w.between(0, rejoinEvery)
+	s.probeAt = w.Now + w.between(0, probeEvery)
+	s.syncAt = w.Now + w.between(0, pushPullEvery)
+	s.joinAt = w.Now + w.between(0, rejoinEvery)
 	return s
 }
 
 // beat does what is due.
 func (s *swim) beat() {
-	now := s.h.w.now
+	now := s.h.World.Now
 	if now >= s.probeAt {
 		s.probeAt = now + probeEvery
 		s.probe()
 		s.watchTwins()
 	}
-	if s.h.core == nil {
+	if s.h.Core == nil {
 		return // it was the twin that stops
 	}
 	if s.suspects > 0 {
 		s.buryDead()
 	}
 	if now >= s.syncAt {
-		s.syncAt = now + s.h.w.between(pushPullEvery/2, pushPullEvery*3/2)*time.Duration(s.syncScale())
+		s.syncAt = now + s.h.World.between(pushPullEvery/2, pushPullEvery*3/2)*time.Duration(s.syncScale())
 		if p := s.random(swimAlive); p != nil {
 			s.pushPull(p.place, false)
 		}
 	}
 	if now >= s.joinAt {
-		s.joinAt = now + s.h.w.between(rejoinEvery/2, rejoinEvery*3/2)
+		s.joinAt = now + s.h.World.between(rejoinEvery/2, rejoinEvery*3/2)
 		s.h.lookForOthers()
 	}
 }
@@ -141,8 +142,8 @@ func (s *swim) probeOne(p *peer) {
 	h := s.h
 	h.sent += 100
 	h.sentMessages++
-	to := h.w.at(p.place)
-	there := to != nil && to.id == p.id && to.swim.self.gen == p.gen
+	to := h.World.at(p.place)
+	there := to != nil && to.ID == p.id && to.swim.self.gen == p.gen
 	if there && (h.answers(to) || h.connects(to) || s.indirect(to)) {
 		if p.failedAt >= 0 {
 			p.failedAt = -1
@@ -150,20 +151,20 @@ func (s *swim) probeOne(p *peer) {
 		}
 		return
 	}
-	h.w.tally[probesFailed]++
-	p.failedAt = h.w.now
+	h.World.tally[probesFailed]++
+	p.failedAt = h.World.Now
 	s.hear(&peer{id: p.id, gen: p.gen, inc: p.inc, place: p.place, instance: p.instance, state: swimSuspect})
 	s.show(p)
 }
 
-func (s *swim) indirect(to *host) bool {
+func (s *swim) indirect(to *Host) bool {
 	for range indirectTries {
 		p := s.random(swimAlive)
 		if p == nil {
 			return false
 		}
-		via := s.h.w.at(p.place)
-		if via != nil && via != to && via.id == p.id && s.h.answers(via) && via.answers(to) {
+		via := s.h.World.at(p.place)
+		if via != nil && via != to && via.ID == p.id && s.h.answers(via) && via.answers(to) {
 			return true
 		}
 	}
@@ -172,11 +173,11 @@ func (s *swim) indirect(to *host) bool {
 
 // buryDead declares those dead who were suspected for long enough.
 func (s *swim) buryDead() {
-	now := s.h.w.now
+	now := s.h.World.Now
 	for _, p := range s.peers {
 		if p.state == swimSuspect && now-p.since >= s.suspicion() {
-			if s.h.w.isAlive(p) {
-				s.h.w.tally[falseDeaths]++
+			if s.h.World.isAlive(p) {
+				s.h.World.tally[falseDeaths]++
 			}
 			dead := *p
 			dead.state = swimDead
@@ -189,7 +190,7 @@ func (s *swim) buryDead() {
 	}
 }
 
-func (w *world) isAlive(p *peer) bool {
+func (w *World) isAlive(p *peer) bool {
 	h := w.at(p.place)
 	return h != nil && h.up && h.swim.self.gen == p.gen
 }
@@ -206,7 +207,7 @@ func (s *swim) random(worst swimState) *peer {
 		if len(s.peers) == 0 {
 			return nil
 		}
-		if p := s.peers[s.h.w.rand.IntN(len(s.peers))]; p.state <= worst {
+		if p := s.peers[s.h.World.rand.IntN(len(s.peers))]; p.state <= worst {
 			return p
 		}
 	}
@@ -251,7 +252,7 @@ func (s *swim) hear(p *peer) {
 		old.failedAt = -1
 	}
 	s.count(old.state, -1)
-	old.gen, old.inc, old.place, old.instance, old.state, old.since = p.gen, p.inc, p.place, p.instance, p.state, s.h.w.now
+	old.gen, old.inc, old.place, old.instance, old.state, old.since = p.gen, p.inc, p.place, p.instance, p.state, s.h.World.Now
 	s.count(old.state, 1)
 	told := *p
 	s.tell(&rumour{about: &told, key: "member " + string(p.id[:])})
@@ -273,7 +274,7 @@ func (s *swim) hearOfSelf(p *peer) {
 	if p.state == swimAlive || p.inc < s.self.inc || s.h.leaving {
 		return
 	}
-	s.h.w.tally[refutations]++
+	s.h.World.tally[refutations]++
 	s.self.inc = p.inc + 1
 	told := s.self
 	s.tell(&rumour{about: &told, key: "member " + string(told.id[:])})
@@ -282,11 +283,11 @@ func (s *swim) hearOfSelf(p *peer) {
 // watchTwins pings others with our identity; to memberlist they are members of
 // their own, here only the latest start is one.
 func (s *swim) watchTwins() {
-	if s.h.w.tally[clones] == 0 {
+	if s.h.World.tally[clones] == 0 {
 		return
 	}
-	for _, o := range s.h.w.hosts {
-		if o != s.h && o.id == s.h.id && o.up && s.h.core != nil {
+	for _, o := range s.h.World.Hosts {
+		if o != s.h && o.ID == s.h.ID && o.up && s.h.Core != nil {
 			s.meetTwin(&o.swim.self)
 		}
 	}
@@ -302,12 +303,12 @@ func (s *swim) moved() {
 
 // meetTwin: of two live hosts with one identity the newcomer stops.
 func (s *swim) meetTwin(p *peer) {
-	other := s.h.w.at(p.place)
-	if other == nil || other == s.h || other.id != s.h.id || other.swim.self.gen != p.gen || !s.h.connects(other) {
+	other := s.h.World.at(p.place)
+	if other == nil || other == s.h || other.ID != s.h.ID || other.swim.self.gen != p.gen || !s.h.connects(other) {
 		return
 	}
 	mine, theirs := s.settled(), other.swim.settled()
-	a, b := s.h.core.StartNumber(), other.core.StartNumber()
+	a, b := s.h.Core.StartNumber(), other.Core.StartNumber()
 	if mine != theirs && !mine || mine == theirs && (a < b || a == b && s.self.instance < other.swim.self.instance) {
 		s.h.stopAsTwin()
 	} else {
@@ -318,13 +319,13 @@ func (s *swim) meetTwin(p *peer) {
 // outlive announces this start anew when another one with our identity ends: to
 // memberlist they are two members, here they are one.
 func (s *swim) outlive() {
-	s.h.w.boots++
-	s.self.gen = s.h.w.boots
+	s.h.World.boots++
+	s.self.gen = s.h.World.boots
 	told := s.self
 	s.tell(&rumour{about: &told, key: "member " + string(told.id[:])})
 }
 
-func (s *swim) settled() bool { return s.h.w.now-s.beginAt >= settledAfter }
+func (s *swim) settled() bool { return s.h.World.Now-s.beginAt >= settledAfter }
 
 // show tells the core what is new of a member.
 func (s *swim) show(p *peer) {
@@ -335,15 +336,15 @@ func (s *swim) show(p *peer) {
 	}
 	was := p.shown
 	p.shown = m
-	s.h.w.trace.member(s.h.w, s.h, p)
-	s.h.do(func(now Time) {
+	s.h.World.trace.member(s.h.World, s.h, p)
+	s.h.Do(func(now core.Time) {
 		switch {
 		case !m.up:
-			s.h.core.MemberDown(now, p.id)
+			s.h.Core.MemberDown(now, p.id)
 		case !was.up:
-			s.h.core.MemberUp(now, p.id)
+			s.h.Core.MemberUp(now, p.id)
 		}
-		s.h.core.MemberSuspect(now, p.id, m.suspect)
+		s.h.Core.MemberSuspect(now, p.id, m.suspect)
 	})
 }
 
@@ -370,7 +371,7 @@ func (s *swim) tell(r *rumour) {
 	if !s.telling {
 		s.telling = true
 		boot := s.h.boots
-		s.h.w.after(s.h.w.between(0, gossipEvery), func() { s.gossip(boot) })
+		s.h.World.after(s.h.World.between(0, gossipEvery), func() { s.gossip(boot) })
 	}
 }
 
@@ -387,7 +388,7 @@ func (s *swim) gossip(boot int) {
 			s.telling = false
 			return
 		}
-		s.h.w.after(gossipEvery, func() { s.gossip(boot) })
+		s.h.World.after(gossipEvery, func() { s.gossip(boot) })
 	})
 }
 
@@ -402,8 +403,8 @@ func (s *swim) tellSome() {
 			return
 		}
 		from, at := s.self, s.h.place
-		s.h.datagram(p.place, size, func(to *host) {
-			to.w.trace.mix(uint64(to.w.now), uint64(to.index), uint64(from.gen), uint64(len(packet)))
+		s.h.datagram(p.place, size, func(to *Host) {
+			to.World.trace.mix(uint64(to.World.Now), uint64(to.Index), uint64(from.gen), uint64(len(packet)))
 			to.swim.wrote(from.id, at)
 			to.swim.take(packet)
 		})
@@ -416,8 +417,8 @@ func (s *swim) listeners() []*peer {
 	var some []*peer
 	n := len(s.peers)
 	for range min(3*gossipFanout, 4*n) {
-		p := s.peers[s.h.w.rand.IntN(n)]
-		if (p.state <= swimSuspect || s.h.w.now-p.since < tellDeadFor) && !slices.Contains(some, p) {
+		p := s.peers[s.h.World.rand.IntN(n)]
+		if (p.state <= swimSuspect || s.h.World.Now-p.since < tellDeadFor) && !slices.Contains(some, p) {
 			some = append(some, p)
 		}
 		if len(some) == gossipFanout {
@@ -479,13 +480,13 @@ type roll struct {
 }
 
 func (s *swim) roll(join bool) roll {
-	r := roll{members: []peer{s.self}, state: s.h.core.Brief(), networked: s.h.core.Inside().Table() != nil}
+	r := roll{members: []peer{s.self}, state: s.h.Core.Brief(), networked: s.h.Core.Inside().Table() != nil}
 	if join {
-		r.state = s.h.core.State()
+		r.state = s.h.Core.State()
 	}
 	for _, p := range s.peers {
 		m := *p
-		r.networked = r.networked || m.state == swimAlive && s.h.w.networked(&m)
+		r.networked = r.networked || m.state == swimAlive && s.h.World.networked(&m)
 		if m.state == swimDead {
 			m.state = swimSuspect // it may know better
 		}
@@ -495,9 +496,9 @@ func (s *swim) roll(join bool) roll {
 }
 
 // networked reports whether a member says that it is in a network.
-func (w *world) networked(p *peer) bool {
+func (w *World) networked(p *peer) bool {
 	h := w.at(p.place)
-	return h != nil && h.id == p.id && h.core != nil && h.core.Inside().Table() != nil
+	return h != nil && h.ID == p.id && h.Core != nil && h.Core.Inside().Table() != nil
 }
 
 func (r roll) size() int { return len(r.state) + 100*len(r.members) }
@@ -506,20 +507,20 @@ func (r roll) size() int { return len(r.state) + 100*len(r.members) }
 // those who know of nobody in one.
 func (s *swim) pushPull(place int, join bool) {
 	h := s.h
-	to := h.w.at(place)
+	to := h.World.at(place)
 	if to == nil || to == h || !h.connects(to) {
 		return
 	}
 	mine, back, boot := s.roll(join), h.place, h.boots
-	from := h.id
-	h.stream(place, mine.size(), func(to *host) {
+	from := h.ID
+	h.stream(place, mine.size(), func(to *Host) {
 		theirs := to.swim.roll(join)
 		to.swim.unroll(from, mine, join)
-		if to.core == nil {
+		if to.Core == nil {
 			return
 		}
-		id := to.id
-		to.stream(back, theirs.size(), func(h *host) {
+		id := to.ID
+		to.stream(back, theirs.size(), func(h *Host) {
 			if h.boots == boot {
 				h.swim.unroll(id, theirs, join)
 			}
@@ -528,12 +529,12 @@ func (s *swim) pushPull(place int, join bool) {
 }
 
 func (s *swim) unroll(from record.NodeID, r roll, join bool) {
-	if join && !r.networked && s.h.core.Inside().Table() == nil {
+	if join && !r.networked && s.h.Core.Inside().Table() == nil {
 		return
 	}
 	boot := s.h.boots
-	s.h.w.trace.mix(uint64(s.h.w.now), uint64(s.h.index), uint64(crc(r.state)))
-	s.h.w.tally[statesExchanged]++
+	s.h.World.trace.mix(uint64(s.h.World.Now), uint64(s.h.Index), uint64(crc(r.state)))
+	s.h.World.tally[statesExchanged]++
 	for i := range r.members {
 		m := r.members[i]
 		if s.h.boots != boot {
@@ -550,12 +551,12 @@ func (s *swim) unroll(from record.NodeID, r roll, join bool) {
 
 // lookForOthers is the daemon's join loop: seeds, and a few of those who are
 // known and not up.
-func (h *host) lookForOthers() {
+func (h *Host) lookForOthers() {
 	if !h.up {
 		return
 	}
-	for _, seed := range h.seeds {
-		if p := h.swim.byID[seed.id]; !h.met || p == nil || p.state > swimSuspect {
+	for _, seed := range h.Seeds {
+		if p := h.swim.byID[seed.ID]; !h.met || p == nil || p.state > swimSuspect {
 			h.swim.pushPull(seed.place, true)
 		}
 	}
@@ -565,14 +566,14 @@ func (h *host) lookForOthers() {
 }
 
 // lost are up to three addresses of nodes in the table that are not up.
-func (h *host) lost() []int {
-	t := h.core.Inside().Table()
+func (h *Host) lost() []int {
+	t := h.Core.Inside().Table()
 	if t == nil || len(h.swim.peers)-h.swim.dead() >= len(t.Nodes) {
 		return nil
 	}
 	var ids []record.NodeID
 	for id, n := range t.Nodes {
-		if p := h.swim.byID[id]; id != h.id && !n.Rec.Left && (!h.met || p == nil || p.state > swimSuspect) {
+		if p := h.swim.byID[id]; id != h.ID && !n.Rec.Left && (!h.met || p == nil || p.state > swimSuspect) {
 			ids = append(ids, id)
 		}
 	}
@@ -581,7 +582,7 @@ func (h *host) lost() []int {
 	for _, id := range ids {
 		places = append(places, placeOf(t.Nodes[id].Rec.Gossip()))
 	}
-	h.w.rand.Shuffle(len(places), func(i, j int) { places[i], places[j] = places[j], places[i] })
+	h.World.rand.Shuffle(len(places), func(i, j int) { places[i], places[j] = places[j], places[i] })
 	return places[:min(3, len(places))]
 }
 

@@ -1,4 +1,4 @@
-package core
+package sim
 
 import (
 	"fmt"
@@ -27,43 +27,43 @@ func (t *trace) mix(numbers ...uint64) {
 func crc(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
 // line tells of something that happened to a host, or, with nil, to the world.
-func (t *trace) line(w *world, h *host, format string, args ...any) {
+func (t *trace) line(w *World, h *Host, format string, args ...any) {
 	index := uint64(1 << 32)
 	if h != nil {
-		index = uint64(h.index)
+		index = uint64(h.Index)
 	}
-	t.mix(uint64(w.now), index, uint64(crc([]byte(format))))
+	t.mix(uint64(w.Now), index, uint64(crc([]byte(format))))
 	if t.out == nil {
 		return
 	}
 	name := "world"
 	if h != nil {
-		name = h.config.Name
+		name = h.Config.Name
 	}
-	fmt.Fprintf(t.out, "%12.6f %-8s %s\n", w.now.Seconds(), name, fmt.Sprintf(format, args...))
+	fmt.Fprintf(t.out, "%12.6f %-8s %s\n", w.Now.Seconds(), name, fmt.Sprintf(format, args...))
 }
 
 // message tells of a message of the core's.
-func (t *trace) message(w *world, h *host, other record.NodeID, does string, msg []byte) {
+func (t *trace) message(w *World, h *Host, other record.NodeID, does string, msg []byte) {
 	if t.out == nil {
 		return
 	}
-	fmt.Fprintf(t.out, "%12.6f %-8s %s %s %s\n", w.now.Seconds(), h.config.Name, does, w.nameOf(other), describe(w, msg))
+	fmt.Fprintf(t.out, "%12.6f %-8s %s %s %s\n", w.Now.Seconds(), h.Config.Name, does, w.nameOf(other), describe(w, msg))
 }
 
 // member tells what gossip thinks of somebody.
-func (t *trace) member(w *world, h *host, p *peer) {
-	t.mix(uint64(w.now), uint64(h.index), p.gen, uint64(p.state))
+func (t *trace) member(w *World, h *Host, p *peer) {
+	t.mix(uint64(w.Now), uint64(h.Index), p.gen, uint64(p.state))
 	if t.out == nil {
 		return
 	}
-	fmt.Fprintf(t.out, "%12.6f %-8s sees %s up %v suspect %v\n", w.now.Seconds(), h.config.Name, w.nameOf(p.id), p.shown.up, p.shown.suspect)
+	fmt.Fprintf(t.out, "%12.6f %-8s sees %s up %v suspect %v\n", w.Now.Seconds(), h.Config.Name, w.nameOf(p.id), p.shown.up, p.shown.suspect)
 }
 
-func (w *world) nameOf(id record.NodeID) string {
-	for _, h := range w.hosts {
-		if h.id == id {
-			return h.config.Name
+func (w *World) nameOf(id record.NodeID) string {
+	for _, h := range w.Hosts {
+		if h.ID == id {
+			return h.Config.Name
 		}
 	}
 	if id.IsZero() {
@@ -77,8 +77,8 @@ var verdicts = map[record.Verdict]string{
 }
 
 // describe says in a line what a message says.
-func describe(w *world, msg []byte) string {
-	kind, body, err := splitMessage(msg)
+func describe(w *World, msg []byte) string {
+	kind, body, err := Split(msg)
 	if err != nil {
 		return err.Error()
 	}
@@ -109,7 +109,7 @@ func decoded[M any](body []byte) (m M) {
 	return m
 }
 
-func describeRecords(w *world, all [][]byte) string {
+func describeRecords(w *World, all [][]byte) string {
 	text := ""
 	for _, raw := range all {
 		e, err := record.OpenEnvelope(raw)
@@ -135,8 +135,8 @@ func describeRecords(w *world, all [][]byte) string {
 	return text
 }
 
-// tally counts what was done to a network, and what was checked on it.
-type tally [tallies]int64
+// Tally counts what was done to a network, and what was checked on it.
+type Tally [tallies]int64
 
 const (
 	starts = iota
@@ -224,14 +224,14 @@ var tallyNames = [tallies]string{
 	overlapsExcused: "overlaps after a fault that may make them", freeClaims: "leases granted", lies: "lies told", schedules: "schedules",
 }
 
-func (t *tally) add(o *tally) {
+func (t *Tally) add(o *Tally) {
 	for i := range t {
 		t[i] += o[i]
 	}
 }
 
-// print lists everything that was counted, also what was not once.
-func (t *tally) print(out io.Writer) {
+// Print lists everything that was counted, also what was not once.
+func (t *Tally) Print(out io.Writer) {
 	for i, name := range tallyNames {
 		fmt.Fprintf(out, "%12d  %s\n", t[i], name)
 	}

@@ -1,14 +1,16 @@
-package core
+package sim
 
 import (
 	"fmt"
 	"testing"
 	"time"
+
+	"flanneld/peers/internal/core"
 )
 
 // fill is how full a host's tables are.
-func fill(h *host) (nodes, forgets, members int) {
-	for _, f := range h.core.View().Fill {
+func fill(h *Host) (nodes, forgets, members int) {
+	for _, f := range h.Core.View().Fill {
 		switch f.Table {
 		case "nodes":
 			nodes = f.Used
@@ -23,40 +25,40 @@ func fill(h *host) (nodes, forgets, members int) {
 
 // replaceHosts lets days pass. On each day some hosts are set up anew and
 // others leave. It returns the most that any table and state file grew to.
-func replaceHosts(t *testing.T, hosts, days, daily int, ttl time.Duration, each func(day int, w *world)) (nodes, forgets, members, state, vault int) {
-	w := newWorld(t, 70, hosts, func(_ int, c *Config) {
+func replaceHosts(t *testing.T, hosts, days, daily int, ttl time.Duration, each func(day int, w *World)) (nodes, forgets, members, state, vault int) {
+	w := New(t, 70, hosts, func(_ int, c *core.Config) {
 		c.LeaseTTL = ttl
 		if c.MayFound {
 			c.Want = seedNetwork(hosts + hosts/2)
 		}
 	})
-	w.bootInTurn(w.hosts)
+	w.BootInTurn(w.Hosts)
 	made := 0
 	for day := range days {
 		for range daily {
-			h := w.hosts[1+w.rand.IntN(hosts-1)]
-			h.crash()
+			h := w.Hosts[1+w.rand.IntN(hosts-1)]
+			h.Crash()
 			made++
-			h.disk, h.identity = disk{}, simIdentity(uint64(1_000_000+made))
-			h.id, h.config.Identity = h.identity.ID(), h.identity
-			h.seeds = w.hosts[:1]
-			w.run(ttl / time.Duration(4*daily))
-			h.boot()
-			w.run(ttl * 3 / time.Duration(4*daily))
+			h.Disk, h.Identity = Disk{}, Identity(uint64(1_000_000+made))
+			h.ID, h.Config.Identity = h.Identity.ID(), h.Identity
+			h.Seeds = w.Hosts[:1]
+			w.Run(ttl / time.Duration(4*daily))
+			h.Boot()
+			w.Run(ttl * 3 / time.Duration(4*daily))
 		}
-		for _, h := range w.hosts {
-			if h.core == nil || h.core.Inside().Table() == nil {
+		for _, h := range w.Hosts {
+			if h.Core == nil || h.Core.Inside().Table() == nil {
 				continue
 			}
 			n, f, m := fill(h)
 			nodes, forgets, members = max(nodes, n), max(forgets, f), max(members, m)
-			state, vault = max(state, len(h.core.State())), max(vault, len(h.disk.vault))
+			state, vault = max(state, len(h.Core.State())), max(vault, len(h.Disk.Vault))
 		}
 		if each != nil {
 			each(day, w)
 		}
 	}
-	w.runUntil(10*time.Minute, "all have a lease", func() bool { return w.confirmedHosts() == hosts })
+	w.RunUntil(10*time.Minute, "all have a lease", func() bool { return w.ConfirmedHosts() == hosts })
 	return nodes, forgets, members, state, vault
 }
 
@@ -82,9 +84,9 @@ func TestYear(t *testing.T) {
 	if !*simYear {
 		return
 	}
-	nodes, forgets, members, state, vault := replaceHosts(t, 150, 365, 100, 2*time.Minute, func(day int, w *world) {
-		if c := w.hosts[0].core; day%30 == 0 {
-			n, f, m := fill(w.hosts[0])
+	nodes, forgets, members, state, vault := replaceHosts(t, 150, 365, 100, 2*time.Minute, func(day int, w *World) {
+		if c := w.Hosts[0].Core; day%30 == 0 {
+			n, f, m := fill(w.Hosts[0])
 			fmt.Printf("day %d: %d nodes, %d forgotten, %d members, state %d kB\n", day, n, f, m, len(c.State())/1000)
 		}
 	})

@@ -1,4 +1,4 @@
-package core
+package sim
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"flanneld/peers/internal/core"
 	"flanneld/peers/internal/record"
 )
 
@@ -34,14 +35,14 @@ type deed struct {
 	forgotten bool            // since it was granted
 	granted   bool            // perhaps written, though nobody saw it confirmed
 	electors  []record.NodeID // who decided about it
-	host      *host           // who confirmed it
+	host      *Host           // who confirmed it
 }
 
 func (d *deed) mayHold() bool { return d.slot != 0 || d.granted }
 
 // checks hold the network to the promises.
 type checks struct {
-	w     *world
+	w     *World
 	deeds map[record.NodeID]*deed
 	// excuse is a fault after which conflicts can be made, and found: a disk
 	// exchanged, an expiry or a forget while not everyone can be reached. From
@@ -60,12 +61,12 @@ type checks struct {
 
 // splitTruth is what was true when a quiet network was cut in two.
 type splitTruth struct {
-	cut    *cut
+	cut    *Cut
 	sides  []int8 // of the holders
 	senior int8   // the side of the longest-standing one
 }
 
-func (k *checks) init(w *world) {
+func (k *checks) init(w *World) {
 	*k = checks{w: w, deeds: map[record.NodeID]*deed{}, wholeSince: -1, brokenAt: -1}
 	w.after(time.Second, k.watch)
 }
@@ -88,7 +89,7 @@ func (k *checks) excuses(why string) {
 
 // seen is what was observed of a host's claim last.
 type seen struct {
-	phase Phase
+	phase core.Phase
 	slot  record.Slot
 	epoch uint64
 	since time.Duration // of this claim
@@ -96,79 +97,79 @@ type seen struct {
 }
 
 // booted begins the observation of a start.
-func (k *checks) booted(h *host) {
+func (k *checks) booted(h *Host) {
 	h.seen = seen{}
-	if r, err := Peek(h.disk.vault); err == nil {
+	if r, err := core.Peek(h.Disk.Vault); err == nil {
 		h.seen.lease = r.Lease
 	}
 }
 
 // resumed checks promises 2 and 8, once a start is durable.
-func (k *checks) resumed(h *host) {
-	d := k.deed(h.id)
-	if d.slot == 0 || d.free || d.host != h || h.config.Pin.IsValid() {
+func (k *checks) resumed(h *Host) {
+	d := k.deed(h.ID)
+	if d.slot == 0 || d.free || d.host != h || h.Config.Pin.IsValid() {
 		return
 	}
 	k.w.tally[checkedResumed]++
-	if s, ok := h.holding(); (!ok || s != d.slot) && h.core.Inside().Claim().Phase != PhaseLost {
-		k.w.breaks("8", "%s held slot %d and starts with slot %d in phase %d", h.config.Name, d.slot, s, h.core.Inside().Claim().Phase)
+	if s, ok := h.Holding(); (!ok || s != d.slot) && h.Core.Inside().Claim().Phase != core.PhaseLost {
+		k.w.breaks("8", "%s held slot %d and starts with slot %d in phase %d", h.Config.Name, d.slot, s, h.Core.Inside().Claim().Phase)
 	}
 }
 
 // leaves and left frame a farewell: in between the lease may be kept or not.
-func (k *checks) leaves(h *host) { k.deed(h.id).free = true }
-func (k *checks) left(h *host)   { *k.deed(h.id) = deed{} }
+func (k *checks) leaves(h *Host) { k.deed(h.ID).free = true }
+func (k *checks) left(h *Host)   { *k.deed(h.ID) = deed{} }
 
 // observe is called when something has changed in a core.
-func (k *checks) observe(h *host) {
-	if h.core == nil {
+func (k *checks) observe(h *Host) {
+	if h.Core == nil {
 		return
 	}
-	c, was := h.core.Inside().Claim(), h.seen
+	c, was := h.Core.Inside().Claim(), h.seen
 	if c.Phase == was.phase && c.Slot == was.slot && c.Epoch == was.epoch {
 		return
 	}
 	h.seen.phase, h.seen.slot, h.seen.epoch = c.Phase, c.Slot, c.Epoch
 	switch {
-	case c.Phase == PhaseAsking:
-		h.seen.since = k.w.now
+	case c.Phase == core.PhaseAsking:
+		h.seen.since = k.w.Now
 		k.w.trace.line(k.w, h, "asks for slot %d epoch %d", c.Slot, c.Epoch)
-	case c.Phase == PhaseSaving && was.phase == PhaseAsking, c.Phase == PhaseSaving && !h.owns(c.Slot):
+	case c.Phase == core.PhaseSaving && was.phase == core.PhaseAsking, c.Phase == core.PhaseSaving && !h.owns(c.Slot):
 		k.granted(h, was)
-	case c.Phase == PhaseConfirmed:
+	case c.Phase == core.PhaseConfirmed:
 		k.confirmed(h)
-	case c.Phase == PhaseLost:
+	case c.Phase == core.PhaseLost:
 		k.lost(h)
 	}
 }
 
 // owns reports whether the host's own table has it as the slot's holder.
-func (h *host) owns(s record.Slot) bool {
-	l := h.core.Inside().Table().Leases[s]
-	return l != nil && l.Rec.Holder == h.id
+func (h *Host) owns(s record.Slot) bool {
+	l := h.Core.Inside().Table().Leases[s]
+	return l != nil && l.Rec.Holder == h.ID
 }
 
 // granted checks promises 3 and 4.
-func (k *checks) granted(h *host, was seen) {
-	w, c := k.w, h.core.Inside().Claim()
+func (k *checks) granted(h *Host, was seen) {
+	w, c := k.w, h.Core.Inside().Claim()
 	w.tally[freeClaims]++
-	d := k.deed(h.id)
-	d.granted, d.forgotten, d.electors = true, false, slices.Clone(h.core.Inside().Electors())
+	d := k.deed(h.ID)
+	d.granted, d.forgotten, d.electors = true, false, slices.Clone(h.Core.Inside().Electors())
 	w.trace.line(w, h, "is granted slot %d epoch %d by %d of %d", c.Slot, c.Epoch, c.Grant.Promises, c.Grant.Electors)
-	if !h.config.MayFound {
+	if !h.Config.MayFound {
 		w.tally[checkedJoined]++
 		if !h.met && (h.seen.lease == 0 || !k.onlyHolder(h)) {
-			w.breaks("3", "%s has a lease before it has joined", h.config.Name)
+			w.breaks("3", "%s has a lease before it has joined", h.Config.Name)
 		}
 	}
 	s := k.split
-	if s == nil || k.excuse != "" || k.expirable || was.phase == PhaseAsking && was.since < s.cut.since {
+	if s == nil || k.excuse != "" || k.expirable || was.phase == core.PhaseAsking && was.since < s.cut.since {
 		return
 	}
-	if slices.ContainsFunc(h.core.Inside().Electors(), func(id record.NodeID) bool { return k.deed(id).forgotten }) {
+	if slices.ContainsFunc(h.Core.Inside().Electors(), func(id record.NodeID) bool { return k.deed(id).forgotten }) {
 		return // one that was struck out, and started where it cannot hear of that
 	}
-	side, in := s.cut.whole[h.index], 0
+	side, in := s.cut.whole[h.Index], 0
 	for _, of := range s.sides {
 		if of == side {
 			in++
@@ -176,15 +177,15 @@ func (k *checks) granted(h *host, was seen) {
 	}
 	w.tally[checkedMinority]++
 	if 2*in < len(s.sides) || 2*in == len(s.sides) && s.senior != side {
-		w.breaks("4", "%s got slot %d in a part with %d of the %d holders", h.config.Name, c.Slot, in, len(s.sides))
+		w.breaks("4", "%s got slot %d in a part with %d of the %d holders", h.Config.Name, c.Slot, in, len(s.sides))
 	}
 }
 
 // onlyHolder reports whether nobody else can hold a lease: a node that is alone
 // may move to a new pin.
-func (k *checks) onlyHolder(h *host) bool {
+func (k *checks) onlyHolder(h *Host) bool {
 	for id, d := range k.deeds {
-		if id != h.id && d.mayHold() {
+		if id != h.ID && d.mayHold() {
 			return false
 		}
 	}
@@ -192,9 +193,9 @@ func (k *checks) onlyHolder(h *host) bool {
 }
 
 // hostOf is the host that has an identity; of clones, the first.
-func (w *world) hostOf(id record.NodeID) *host {
-	for _, h := range w.hosts {
-		if h.id == id {
+func (w *World) hostOf(id record.NodeID) *Host {
+	for _, h := range w.Hosts {
+		if h.ID == id {
 			return h
 		}
 	}
@@ -202,16 +203,16 @@ func (w *world) hostOf(id record.NodeID) *host {
 }
 
 // confirmed checks promises 1, 2 and 3.
-func (k *checks) confirmed(h *host) {
-	w, slot, d := k.w, h.core.Inside().Claim().Slot, k.deed(h.id)
+func (k *checks) confirmed(h *Host) {
+	w, slot, d := k.w, h.Core.Inside().Claim().Slot, k.deed(h.ID)
 	w.trace.line(w, h, "has confirmed slot %d", slot)
-	if !h.met && h.seen.lease == 0 && !h.config.MayFound {
-		w.breaks("3", "%s holds slot %d and has joined nobody", h.config.Name, slot)
+	if !h.met && h.seen.lease == 0 && !h.Config.MayFound {
+		w.breaks("3", "%s holds slot %d and has joined nobody", h.Config.Name, slot)
 	}
 	if d.slot != 0 && !d.free && d.host == h { // a clone has a disk of its own
 		w.tally[checkedKept]++
-		if d.slot != slot && !h.config.Pin.IsValid() {
-			w.breaks("2", "%s held slot %d and now holds %d", h.config.Name, d.slot, slot)
+		if d.slot != slot && !h.Config.Pin.IsValid() {
+			w.breaks("2", "%s held slot %d and now holds %d", h.Config.Name, d.slot, slot)
 		}
 	}
 	k.compare(h, slot)
@@ -222,21 +223,21 @@ func (k *checks) confirmed(h *host) {
 }
 
 // compare checks promise 1 for a lease that was just confirmed.
-func (k *checks) compare(h *host, slot record.Slot) {
+func (k *checks) compare(h *Host, slot record.Slot) {
 	w := k.w
 	if k.excuse == "" && !k.expirable {
 		w.tally[checkedOverlap]++
 	}
-	for _, o := range w.hosts {
-		if s, ok := o.holding(); !ok || s != slot || o.id == h.id || !o.up {
+	for _, o := range w.Hosts {
+		if s, ok := o.Holding(); !ok || s != slot || o.ID == h.ID || !o.up {
 			continue
 		}
-		if k.mayOverlap(k.deed(h.id), k.deed(o.id)) {
+		if k.mayOverlap(k.deed(h.ID), k.deed(o.ID)) {
 			w.tally[overlapsExcused]++
-			w.trace.line(w, h, "overlaps with %s, which may be", o.config.Name)
+			w.trace.line(w, h, "overlaps with %s, which may be", o.Config.Name)
 			continue
 		}
-		w.breaks("1", "%s and %s both hold slot %d", h.config.Name, o.config.Name, slot)
+		w.breaks("1", "%s and %s both hold slot %d", h.Config.Name, o.Config.Name, slot)
 	}
 }
 
@@ -247,9 +248,9 @@ func (k *checks) mayOverlap(a, b *deed) bool {
 }
 
 // lost checks promise 2: is there a reason that a lease may be lost for?
-func (k *checks) lost(h *host) {
-	w, d := k.w, k.deed(h.id)
-	w.trace.line(w, h, "has lost slot %d", h.core.Inside().LastSlot())
+func (k *checks) lost(h *Host) {
+	w, d := k.w, k.deed(h.ID)
+	w.trace.line(w, h, "has lost slot %d", h.Core.Inside().LastSlot())
 	switch {
 	case d.forgotten:
 		w.tally[lostForgotten]++
@@ -259,13 +260,13 @@ func (k *checks) lost(h *host) {
 	case k.excuse != "", k.apart:
 		w.tally[lostConflict]++
 	default:
-		w.breaks("2", "%s lost slot %d for no reason", h.config.Name, d.slot)
+		w.breaks("2", "%s lost slot %d for no reason", h.Config.Name, d.slot)
 	}
 	*d = deed{forgotten: d.forgotten} // a crash may bring the lease back, to be lost again
 	boot := h.boots
 	w.after(w.between(0, 10*time.Second), func() {
 		if h.boots == boot {
-			h.deliver(func() { h.do(func(now Time) { h.core.Release(now) }) })
+			h.deliver(func() { h.Do(func(now core.Time) { h.Core.Release(now) }) })
 		}
 	})
 }
@@ -276,18 +277,18 @@ func (k *checks) watch() {
 	if w.whole() {
 		k.brokenAt = -1
 		if k.wholeSince < 0 {
-			k.wholeSince = w.now
+			k.wholeSince = w.Now
 		}
-		if w.now-k.wholeSince >= healBound {
+		if w.Now-k.wholeSince >= healBound {
 			k.searchOverlaps()
 		}
 	} else {
 		k.wholeSince = -1
 		if k.brokenAt < 0 {
-			k.brokenAt = w.now
+			k.brokenAt = w.Now
 		}
 	}
-	if k.brokenAt >= 0 && len(w.hosts) > 0 && w.now-k.brokenAt >= w.hosts[0].config.LeaseTTL*3/4 {
+	if k.brokenAt >= 0 && len(w.Hosts) > 0 && w.Now-k.brokenAt >= w.Hosts[0].Config.LeaseTTL*3/4 {
 		k.expirable = true
 	}
 	k.watchSmaller()
@@ -295,12 +296,12 @@ func (k *checks) watch() {
 }
 
 // whole reports whether everybody who holds a lease runs and can be reached.
-func (w *world) whole() bool {
-	if w.links.lossy() {
+func (w *World) whole() bool {
+	if w.Links.lossy() {
 		return false
 	}
-	for _, h := range w.hosts {
-		if h.core != nil && (!h.up || h.paused || h.disk.full) || h.core == nil && w.checks.deed(h.id).mayHold() {
+	for _, h := range w.Hosts {
+		if h.Core != nil && (!h.up || h.paused || h.Disk.Full) || h.Core == nil && w.checks.deed(h.ID).mayHold() {
 			return false
 		}
 	}
@@ -314,14 +315,14 @@ func (k *checks) disturb() { k.wholeSince = -1 }
 // searchOverlaps checks promise 1 in a network that has been whole for long.
 func (k *checks) searchOverlaps() {
 	k.w.tally[checkedWhole]++
-	holders := map[record.Slot]*host{}
-	for _, h := range k.w.hosts {
-		s, ok := h.holding()
+	holders := map[record.Slot]*Host{}
+	for _, h := range k.w.Hosts {
+		s, ok := h.Holding()
 		if !ok {
 			continue
 		}
 		if o := holders[s]; o != nil {
-			k.w.breaks("1", "%s and %s both hold slot %d in a whole network", o.config.Name, h.config.Name, s)
+			k.w.breaks("1", "%s and %s both hold slot %d in a whole network", o.Config.Name, h.Config.Name, s)
 		}
 		holders[s] = h
 	}
@@ -332,27 +333,27 @@ func (k *checks) watchSmaller() {
 	if k.split == nil {
 		return
 	}
-	for _, h := range k.w.hosts {
-		if h.up && h.core.Inside().Claim().Phase == PhaseAsking && h.seen.since >= k.split.cut.since {
+	for _, h := range k.w.Hosts {
+		if h.up && h.Core.Inside().Claim().Phase == core.PhaseAsking && h.seen.since >= k.split.cut.since {
 			k.w.tally[minorityClaims]++
 		}
 	}
 }
 
 // quiet reports whether everybody knows the same, and nobody is about to claim.
-func (w *world) quiet() bool {
-	for _, h := range w.hosts {
-		if h.core != nil && (!h.up || h.core.Inside().Claim().Phase != PhaseConfirmed) {
+func (w *World) quiet() bool {
+	for _, h := range w.Hosts {
+		if h.Core != nil && (!h.up || h.Core.Inside().Claim().Phase != core.PhaseConfirmed) {
 			return false
 		}
 	}
-	return w.tablesEqual()
+	return w.TablesEqual()
 }
 
 // splits takes down who holds what when a cut in two begins.
-func (k *checks) splits(c *cut) {
+func (k *checks) splits(c *Cut) {
 	w := k.w
-	if len(w.links.cuts) != 1 || !w.quiet() || k.excuse != "" || k.expirable {
+	if len(w.Links.Cuts) != 1 || !w.quiet() || k.excuse != "" || k.expirable {
 		return
 	}
 	live := w.live()
@@ -360,14 +361,14 @@ func (k *checks) splits(c *cut) {
 		return
 	}
 	s := &splitTruth{cut: c}
-	for _, id := range live[0].core.Inside().Electors() {
+	for _, id := range live[0].Core.Inside().Electors() {
 		h := w.hostOf(id)
 		if h == nil {
 			return // wiped
 		}
-		s.sides = append(s.sides, c.whole[h.index])
-		if id == live[0].core.Inside().Senior() {
-			s.senior = c.whole[h.index]
+		s.sides = append(s.sides, c.whole[h.Index])
+		if id == live[0].Core.Inside().Senior() {
+			s.senior = c.whole[h.Index]
 		}
 	}
 	k.split = s
@@ -375,27 +376,27 @@ func (k *checks) splits(c *cut) {
 
 // died has promise 6 checked later, if nothing else happens until then, for a
 // host of a network that was whole since some time ago, or was not (-1).
-func (k *checks) died(h *host, wholeSince time.Duration) {
+func (k *checks) died(h *Host, wholeSince time.Duration) {
 	w := k.w
-	if wholeSince < 0 || w.now-wholeSince < 10*time.Second {
+	if wholeSince < 0 || w.Now-wholeSince < 10*time.Second {
 		return
 	}
 	boots, disturbed := w.boots, w.disturbed
 	w.after(deathBound, func() {
-		if w.boots == boots && w.disturbed == disturbed && h.core == nil {
+		if w.boots == boots && w.disturbed == disturbed && h.Core == nil {
 			k.seenDead(h)
 		}
 	})
 }
 
-func (k *checks) seenDead(dead *host) {
+func (k *checks) seenDead(dead *Host) {
 	for _, h := range k.w.live() {
-		if h.id == dead.id || h.core.Inside().Table() == nil {
+		if h.ID == dead.ID || h.Core.Inside().Table() == nil {
 			continue
 		}
 		k.w.tally[checkedDeath]++
-		if h.core.Inside().Up(dead.id) {
-			k.w.breaks("6", "%s still takes %s for alive", h.config.Name, dead.config.Name)
+		if h.Core.Inside().Up(dead.ID) {
+			k.w.breaks("6", "%s still takes %s for alive", h.Config.Name, dead.Config.Name)
 		}
 	}
 }
@@ -412,17 +413,17 @@ func (k *checks) keepsRoutes() {
 		}
 		for _, h := range k.w.live() {
 			k.w.tally[checkedRoute]++
-			if l := h.core.Inside().Table().Leases[d.slot]; (l == nil || l.Rec.Holder != id) && !(h.core.Inside().Rank(d.slot) < 2 && k.w.keptFor(d.slot, id)) {
-				k.w.breaks("6", "%s has dropped slot %d of the dead %s", h.config.Name, d.slot, d.host.config.Name)
+			if l := h.Core.Inside().Table().Leases[d.slot]; (l == nil || l.Rec.Holder != id) && !(h.Core.Inside().Rank(d.slot) < 2 && k.w.keptFor(d.slot, id)) {
+				k.w.breaks("6", "%s has dropped slot %d of the dead %s", h.Config.Name, d.slot, d.host.Config.Name)
 			}
 		}
 	}
 }
 
 // keptFor reports whether somebody who runs, and whose table was lost, promises a slot to nobody but its holder.
-func (w *world) keptFor(s record.Slot, id record.NodeID) bool {
-	return slices.ContainsFunc(w.live(), func(h *host) bool {
-		p, ok := h.core.Inside().PromiseOf(s)
+func (w *World) keptFor(s record.Slot, id record.NodeID) bool {
+	return slices.ContainsFunc(w.live(), func(h *Host) bool {
+		p, ok := h.Core.Inside().PromiseOf(s)
 		return ok && p.Claimant == id
 	})
 }
@@ -430,21 +431,21 @@ func (w *world) keptFor(s record.Slot, id record.NodeID) bool {
 // keptDead reports whether it is of a dead host.
 func (d *deed) keptDead(id record.NodeID) bool {
 	h := d.host
-	return d.slot != 0 && !d.free && !d.forgotten && h.core == nil && h.id == id
+	return d.slot != 0 && !d.free && !d.forgotten && h.Core == nil && h.ID == id
 }
 
-// healed reports whether everyone knows the same and sees the same.
-func (w *world) healed() bool { return w.unhealed() == "" }
+// Healed reports whether everyone knows the same and sees the same.
+func (w *World) Healed() bool { return w.unhealed() == "" }
 
 // unhealed says in what way they do not.
-func (w *world) unhealed() string {
+func (w *World) unhealed() string {
 	if text := w.unequal(); text != "" {
 		return text
 	}
-	for _, h := range w.hosts {
-		for _, o := range w.hosts {
-			if h.core != nil && o.id != h.id && w.runs(o.id) != h.core.Inside().Up(o.id) {
-				return h.config.Name + " is wrong about whether " + o.config.Name + " is alive"
+	for _, h := range w.Hosts {
+		for _, o := range w.Hosts {
+			if h.Core != nil && o.ID != h.ID && w.runs(o.ID) != h.Core.Inside().Up(o.ID) {
+				return h.Config.Name + " is wrong about whether " + o.Config.Name + " is alive"
 			}
 		}
 	}
@@ -452,13 +453,13 @@ func (w *world) unhealed() string {
 }
 
 // unequal says who does not know what the others know.
-func (w *world) unequal() string {
-	for _, h := range w.hosts {
-		if h.core != nil && (!h.up || h.core.Inside().Table() == nil) {
-			return h.config.Name + " is in no network"
+func (w *World) unequal() string {
+	for _, h := range w.Hosts {
+		if h.Core != nil && (!h.up || h.Core.Inside().Table() == nil) {
+			return h.Config.Name + " is in no network"
 		}
 	}
-	if !w.tablesEqual() {
+	if !w.TablesEqual() {
 		return "the tables differ" + w.difference()
 	}
 	return ""
@@ -466,18 +467,18 @@ func (w *world) unequal() string {
 
 // probeRound is how long a host may take to probe all others: a farewell that
 // one has missed is noticed then.
-func (w *world) probeRound() time.Duration { return time.Duration(len(w.hosts)) * probeEvery }
+func (w *World) probeRound() time.Duration { return time.Duration(len(w.Hosts)) * probeEvery }
 
 // runs reports whether a node runs, be it as a clone.
-func (w *world) runs(id record.NodeID) bool {
-	return slices.ContainsFunc(w.hosts, func(h *host) bool { return h.id == id && h.core != nil })
+func (w *World) runs(id record.NodeID) bool {
+	return slices.ContainsFunc(w.Hosts, func(h *Host) bool { return h.ID == id && h.Core != nil })
 }
 
 // served reports whether everybody has a lease who can have one, and counts
 // why the others have none.
-func (w *world) served(final bool) bool {
-	for _, h := range w.hosts {
-		if h.core == nil || h.core.Inside().Claim().Phase == PhaseConfirmed {
+func (w *World) served(final bool) bool {
+	for _, h := range w.Hosts {
+		if h.Core == nil || h.Core.Inside().Claim().Phase == core.PhaseConfirmed {
 			continue
 		}
 		full, stuck := h.noneFree(), h.noMajority()
@@ -497,17 +498,17 @@ func (w *world) served(final bool) bool {
 }
 
 // noneFree reports whether all slots that are handed out are held.
-func (h *host) noneFree() bool {
-	c := h.core
+func (h *Host) noneFree() bool {
+	c := h.Core
 	if c.Inside().Table() == nil {
 		return false
 	}
 	if slot, ok := c.Inside().Pinned(); ok {
-		return h.w.heldFor(slot) || h.w.promisedAway(slot)
+		return h.World.heldFor(slot) || h.World.promisedAway(slot)
 	}
 	low, high := c.Network().Eligible()
 	for s := low; s <= high; s++ {
-		if !h.w.heldFor(s) && !h.w.promisedAway(s) {
+		if !h.World.heldFor(s) && !h.World.promisedAway(s) {
 			return false
 		}
 	}
@@ -516,20 +517,20 @@ func (h *host) noneFree() bool {
 
 // heldFor reports whether anybody who runs takes a slot for held: one that has
 // restarted counts the lease TTL of the dead anew.
-func (w *world) heldFor(s record.Slot) bool {
-	return slices.ContainsFunc(w.hosts, func(h *host) bool {
-		return h.core != nil && h.core.Inside().Table() != nil && h.core.Inside().Rank(s) == 3
+func (w *World) heldFor(s record.Slot) bool {
+	return slices.ContainsFunc(w.Hosts, func(h *Host) bool {
+		return h.Core != nil && h.Core.Inside().Table() != nil && h.Core.Inside().Rank(s) == 3
 	})
 }
 
 // promisedAway reports whether a slot is promised to somebody who is not there:
 // it may have confirmed its lease before it died, so its lease TTL has to pass.
-func (w *world) promisedAway(s record.Slot) bool {
-	for _, h := range w.hosts {
-		if h.core == nil {
+func (w *World) promisedAway(s record.Slot) bool {
+	for _, h := range w.Hosts {
+		if h.Core == nil {
 			continue
 		}
-		if p, ok := h.core.Inside().PromiseOf(s); ok && !p.Claimant.IsZero() && !w.runs(p.Claimant) {
+		if p, ok := h.Core.Inside().PromiseOf(s); ok && !p.Claimant.IsZero() && !w.runs(p.Claimant) {
 			return true
 		}
 	}
@@ -537,13 +538,13 @@ func (w *world) promisedAway(s record.Slot) bool {
 }
 
 // hasCompany reports whether another node of the network runs.
-func (h *host) hasCompany() bool {
-	return slices.ContainsFunc(h.w.hosts, func(o *host) bool { return o.id != h.id && o.up && o.core.Inside().Table() != nil })
+func (h *Host) hasCompany() bool {
+	return slices.ContainsFunc(h.World.Hosts, func(o *Host) bool { return o.ID != h.ID && o.up && o.Core.Inside().Table() != nil })
 }
 
 // noMajority reports whether too few holders run to grant anything.
-func (h *host) noMajority() bool {
-	c := h.core
+func (h *Host) noMajority() bool {
+	c := h.Core
 	if c.Inside().Table() == nil {
 		return false
 	}
@@ -555,23 +556,23 @@ func (h *host) noMajority() bool {
 	}
 	electors, running, senior := c.Inside().Electors(), 0, false
 	for _, id := range electors {
-		if h.w.runs(id) {
+		if h.World.runs(id) {
 			running++
 			senior = senior || id == c.Inside().Senior()
 		}
 	}
-	all := len(electors) + h.w.owedTo(electors)
+	all := len(electors) + h.World.owedTo(electors)
 	return len(electors) > 0 && 2*running <= all && !(2*running == all && senior)
 }
 
 // owedTo counts the nodes that do not run, and may hold a lease by a promise of a holder that does.
-func (w *world) owedTo(holders []record.NodeID) int {
+func (w *World) owedTo(holders []record.NodeID) int {
 	owed := map[record.NodeID]bool{}
-	for _, h := range w.hosts {
-		if h.core == nil || !slices.Contains(holders, h.id) {
+	for _, h := range w.Hosts {
+		if h.Core == nil || !slices.Contains(holders, h.ID) {
 			continue
 		}
-		for _, id := range h.core.Inside().PossibleHolders() {
+		for _, id := range h.Core.Inside().PossibleHolders() {
 			if !w.runs(id) && !slices.Contains(holders, id) {
 				owed[id] = true
 			}
@@ -581,15 +582,15 @@ func (w *world) owedTo(holders []record.NodeID) int {
 }
 
 // difference is a record that not all live hosts have.
-func (w *world) difference() string {
+func (w *World) difference() string {
 	all := map[string]int{}
 	hosts := 0
-	for _, h := range w.hosts {
-		if !h.up || h.core.Inside().Table() == nil {
+	for _, h := range w.Hosts {
+		if !h.up || h.Core.Inside().Table() == nil {
 			continue
 		}
 		hosts++
-		for _, raw := range h.core.Inside().Table().Records(1<<record.Parts - 1) {
+		for _, raw := range h.Core.Inside().Table().Records(1<<record.Parts - 1) {
 			all[string(raw)]++
 		}
 	}

@@ -1,22 +1,23 @@
-package core
+package sim
 
 import (
 	"crypto/ed25519"
 	"encoding/binary"
 	"sync/atomic"
 
+	"flanneld/peers/internal/core"
 	"flanneld/peers/internal/record"
 )
 
-// simIdentity is the n-th identity of a test.
-func simIdentity(n uint64) record.Identity {
+// Identity is the n-th identity of a test.
+func Identity(n uint64) record.Identity {
 	seed := make([]byte, ed25519.SeedSize)
 	binary.BigEndian.PutUint64(seed, n)
 	return record.Identity{Key: ed25519.NewKeyFromSeed(seed)}
 }
 
-// simKey is the n-th of many identities that sign nothing.
-func simKey(n int) record.Identity {
+// Key is the n-th of many identities that sign nothing.
+func Key(n int) record.Identity {
 	key := make([]byte, ed25519.PrivateKeySize)
 	binary.BigEndian.PutUint64(key[ed25519.SeedSize:], uint64(n))
 	return record.Identity{Key: key}
@@ -24,9 +25,9 @@ func simKey(n int) record.Identity {
 
 var sentMessages uint64 // numbers the messages of simMessage
 
-// simMessage is a message of another node to a core, signed as that core checks
+// MessageFrom is a message of another node to a core, signed as that core checks
 // it.
-func simMessage(from record.Identity, to *Core, kind record.MessageKind, body any) []byte {
+func MessageFrom(from record.Identity, to *core.Core, kind record.MessageKind, body any) []byte {
 	t := to.Inside().Table()
 	m := messageOf(from, t.NetID, to.ID(), 1<<20, atomic.AddUint64(&sentMessages, 1), kind) // a start above any in a test
 	return m.Seal(t.Signer, from.Key, body)
@@ -37,8 +38,8 @@ func messageOf(as record.Identity, net record.NetworkID, to record.NodeID, start
 	return record.Message{Header: record.Header{Start: start, Counter: number}, Version: record.MessageVersion, Kind: kind, Network: net, To: to, Key: as.Public()}
 }
 
-// splitMessage takes a message apart without any check but of its length.
-func splitMessage(msg []byte) (record.MessageKind, []byte, error) {
+// Split takes a message apart without any check but of its length.
+func Split(msg []byte) (record.MessageKind, []byte, error) {
 	if len(msg) > 2 && record.MessageKind(msg[1]) == record.MsgRumour {
 		return record.MsgRumour, msg[2:], nil
 	}

@@ -1,4 +1,4 @@
-package core
+package sim
 
 import (
 	"fmt"
@@ -6,13 +6,14 @@ import (
 	"slices"
 	"time"
 
+	"flanneld/peers/internal/core"
 	"flanneld/peers/internal/record"
 )
 
-// plan is one schedule: how large the network is, what goes wrong in it, how
+// Plan is one schedule: how large the network is, what goes wrong in it, how
 // often. Each run draws some of the faults only, so that others do not drown them.
-type plan struct {
-	w      *world
+type Plan struct {
+	w      *World
 	seed   uint64
 	faults []fault
 	steps  int
@@ -22,15 +23,15 @@ type plan struct {
 
 type fault struct {
 	weight int
-	do     func(*plan)
+	do     func(*Plan)
 }
 
 var allFaults = []fault{
-	{3, (*plan).crash}, {3, (*plan).armCrash}, {1, (*plan).older}, {1, (*plan).withoutTable}, {1, (*plan).withoutVault},
-	{1, (*plan).wipe}, {2, (*plan).pause}, {3, (*plan).split}, {2, (*plan).oneWay}, {1, (*plan).bridge}, {1, (*plan).flap},
-	{2, (*plan).lose}, {2, (*plan).late}, {1, (*plan).fill}, {2, (*plan).leave}, {2, (*plan).forget}, {1, (*plan).pin},
-	{1, (*plan).expire}, {1, (*plan).move}, {1, (*plan).stopAll}, {1, (*plan).clone}, {2, (*plan).startAll},
-	{1, (*plan).die}, {1, (*plan).claimInParts},
+	{3, (*Plan).crash}, {3, (*Plan).armCrash}, {1, (*Plan).older}, {1, (*Plan).withoutTable}, {1, (*Plan).withoutVault},
+	{1, (*Plan).wipe}, {2, (*Plan).pause}, {3, (*Plan).split}, {2, (*Plan).oneWay}, {1, (*Plan).bridge}, {1, (*Plan).flap},
+	{2, (*Plan).lose}, {2, (*Plan).late}, {1, (*Plan).fill}, {2, (*Plan).leave}, {2, (*Plan).forget}, {1, (*Plan).pin},
+	{1, (*Plan).expire}, {1, (*Plan).move}, {1, (*Plan).stopAll}, {1, (*Plan).clone}, {2, (*Plan).startAll},
+	{1, (*Plan).die}, {1, (*Plan).claimInParts},
 }
 
 // seedNetwork is the network of a plan, with so many subnets to hand out.
@@ -43,7 +44,7 @@ func seedNetwork(slots int) record.Network {
 }
 
 // size draws how many hosts there are: few, mostly.
-func (p *plan) size() int {
+func (p *Plan) size() int {
 	r := p.w.rand
 	switch n := r.IntN(1000); {
 	case n < 800:
@@ -57,9 +58,9 @@ func (p *plan) size() int {
 }
 
 // newPlan makes the schedule of a seed; nodes, where not zero, is its size.
-func newPlan(seed uint64, nodes int) *plan {
-	w := newWorld(nil, seed, 0, nil)
-	p := &plan{w: w, seed: seed}
+func newPlan(seed uint64, nodes int) *Plan {
+	w := New(nil, seed, 0, nil)
+	p := &Plan{w: w, seed: seed}
 	n := p.size()
 	if nodes > 0 {
 		n = nodes
@@ -74,22 +75,22 @@ func newPlan(seed uint64, nodes int) *plan {
 	ttl := pick(w, 24*time.Hour, 24*time.Hour, 24*time.Hour, 10*time.Minute, 45*time.Second)
 	for i, k := range w.rand.Perm(n) {
 		h := w.addHost(identityOf(k), fmt.Sprintf("n%d", i), i == 0)
-		h.config.LeaseTTL = ttl
+		h.Config.LeaseTTL = ttl
 		if i == 0 {
-			h.config.Want = wantFor(n, slots)
+			h.Config.Want = wantFor(n, slots)
 		}
 		if seed%64 == 0 {
-			h.config.Signer = nil
+			h.Config.Signer = nil
 		}
 	}
-	for i, h := range w.hosts[1:] {
-		h.seeds = []*host{w.hosts[0], w.hosts[w.rand.IntN(i+1)]}
+	for i, h := range w.Hosts[1:] {
+		h.Seeds = []*Host{w.Hosts[0], w.Hosts[w.rand.IntN(i+1)]}
 	}
 	w.fineTicks = seed%16 == 1
 	w.slowDisk = pick(w, time.Millisecond, time.Millisecond, 20*time.Millisecond, time.Second)
-	w.links.base = pick(w, time.Millisecond, 20*time.Millisecond, 100*time.Millisecond)
-	w.links.loss = pick(w, 0, 0, 0.02, 0.05)
-	w.links.double = pick(w, 0, 0.1)
+	w.Links.Base = pick(w, time.Millisecond, 20*time.Millisecond, 100*time.Millisecond)
+	w.Links.Loss = pick(w, 0, 0, 0.02, 0.05)
+	w.Links.Double = pick(w, 0, 0.1)
 	p.gap = pick(w, 300*time.Millisecond, 3*time.Second, 15*time.Second)
 	p.steps = 3 + w.rand.IntN(16)
 	p.choose()
@@ -103,10 +104,10 @@ func wantFor(n, slots int) record.Network {
 	return seedNetwork(slots)
 }
 
-func pick[T any](w *world, from ...T) T { return from[w.rand.IntN(len(from))] }
+func pick[T any](w *World, from ...T) T { return from[w.rand.IntN(len(from))] }
 
 // choose draws the faults of this run.
-func (p *plan) choose() {
+func (p *Plan) choose() {
 	for _, f := range allFaults {
 		if p.w.chance(0.35) {
 			for range f.weight {
@@ -117,12 +118,12 @@ func (p *plan) choose() {
 }
 
 // play runs the schedule and checks the promises; it returns the broken one, or "".
-func (p *plan) play() string {
+func (p *Plan) play() string {
 	w := p.w
 	w.tally[schedules]++
 	p.begin()
 	for range p.steps {
-		w.run(w.between(0, p.gap))
+		w.Run(w.between(0, p.gap))
 		if w.broken != "" {
 			return w.broken
 		}
@@ -132,53 +133,53 @@ func (p *plan) play() string {
 			pick(w, p.faults...).do(p)
 		}
 	}
-	w.run(w.between(0, p.gap))
+	w.Run(w.between(0, p.gap))
 	p.settle()
 	return w.broken
 }
 
 // begin starts the founder, and the others: at once, or after another, or some.
-func (p *plan) begin() {
+func (p *Plan) begin() {
 	w := p.w
-	w.hosts[0].boot()
-	w.run(w.between(0, 2*time.Second))
+	w.Hosts[0].Boot()
+	w.Run(w.between(0, 2*time.Second))
 	switch w.rand.IntN(4) {
 	case 0: // they come up in the course of the schedule
 	case 1:
-		for range w.hosts {
+		for range w.Hosts {
 			p.startOne()
-			w.run(w.between(0, time.Second))
+			w.Run(w.between(0, time.Second))
 		}
 	case 2:
 		p.startAll()
 	case 3:
 		p.startAll()
-		w.run(10 * time.Second)
+		w.Run(10 * time.Second)
 	}
 }
 
 // settle heals everything, waits, and checks what must hold then.
-func (p *plan) settle() {
+func (p *Plan) settle() {
 	w := p.w
 	p.heal()
 	keepDown := w.chance(0.2)
 	p.nameSeeds()
-	for _, h := range w.hosts {
-		if h.core == nil && !h.away && !(keepDown && p.survivors(h) > 2 && w.chance(0.3)) {
-			h.boot()
+	for _, h := range w.Hosts {
+		if h.Core == nil && !h.away && !(keepDown && p.survivors(h) > 2 && w.chance(0.3)) {
+			h.Boot()
 		}
 	}
 	p.startOneThatRemembers()
 	p.until(healBound, "5", "not healed:", func() bool { return w.unequal() == "" })
-	p.until(healBound+w.probeRound(), "5", "not healed:", w.healed)
+	p.until(healBound+w.probeRound(), "5", "not healed:", w.Healed)
 	w.tally[checkedEqual]++
 	p.until(claimBound, "claims", "somebody has no lease that could have one", func() bool { return w.served(false) })
 	w.tally[checkedClaims]++
 	p.until(healBound, "5", "not healed:", func() bool { return w.unequal() == "" })
-	p.until(healBound+w.probeRound(), "5", "not healed:", w.healed)
+	p.until(healBound+w.probeRound(), "5", "not healed:", w.Healed)
 	w.served(true)
 	if w.broken == "" {
-		w.run(time.Second)
+		w.Run(time.Second)
 		w.checks.keepsRoutes()
 		if w.checks.wholeSince >= 0 {
 			w.checks.searchOverlaps()
@@ -187,13 +188,13 @@ func (p *plan) settle() {
 }
 
 // startOneThatRemembers keeps newcomers from being left with those who are down.
-func (p *plan) startOneThatRemembers() {
-	if slices.ContainsFunc(p.w.hosts, func(h *host) bool { return h.core != nil && remembers(h.disk.vault) }) {
+func (p *Plan) startOneThatRemembers() {
+	if slices.ContainsFunc(p.w.Hosts, func(h *Host) bool { return h.Core != nil && remembers(h.Disk.Vault) }) {
 		return
 	}
-	for _, h := range p.w.hosts {
-		if ready(h) && remembers(h.disk.vault) {
-			h.boot()
+	for _, h := range p.w.Hosts {
+		if ready(h) && remembers(h.Disk.Vault) {
+			h.Boot()
 			return
 		}
 	}
@@ -201,74 +202,74 @@ func (p *plan) startOneThatRemembers() {
 
 // nameSeeds gives everybody who may be lost somebody to join: seeds may have
 // left, or have been wiped.
-func (p *plan) nameSeeds() {
-	for _, h := range p.w.hosts {
-		if !h.config.MayFound {
-			h.seeds = slices.DeleteFunc(slices.Clone(p.w.hosts), func(o *host) bool { return o == h || o.away })
-			h.seeds = h.seeds[:min(len(h.seeds), 8)]
+func (p *Plan) nameSeeds() {
+	for _, h := range p.w.Hosts {
+		if !h.Config.MayFound {
+			h.Seeds = slices.DeleteFunc(slices.Clone(p.w.Hosts), func(o *Host) bool { return o == h || o.away })
+			h.Seeds = h.Seeds[:min(len(h.Seeds), 8)]
 		}
 	}
 }
 
 // until waits for something, for a while; the promise is broken when it does not
 // come.
-func (p *plan) until(bound time.Duration, promise, what string, ok func() bool) {
+func (p *Plan) until(bound time.Duration, promise, what string, ok func() bool) {
 	w := p.w
-	for end := w.now + bound; w.broken == "" && !ok(); w.run(time.Second) {
-		if w.now >= end {
+	for end := w.Now + bound; w.broken == "" && !ok(); w.Run(time.Second) {
+		if w.Now >= end {
 			w.breaks(promise, "%v after healing: %s %s", bound, what, w.unhealed())
 		}
 	}
 }
 
-func (p *plan) heal() {
+func (p *Plan) heal() {
 	w := p.w
 	w.healing = true
-	w.links.cuts, w.checks.split = nil, nil
-	w.links.slow, w.links.loss = 0, min(w.links.loss, 0.05)
-	for _, h := range w.hosts {
-		h.crashAt, h.disk.full = 0, false
+	w.Links.Cuts, w.checks.split = nil, nil
+	w.Links.slow, w.Links.Loss = 0, min(w.Links.Loss, 0.05)
+	for _, h := range w.Hosts {
+		h.crashAt, h.Disk.Full = 0, false
 		h.resume()
-		if h.core == nil && h.fatal != nil { // somebody has read the error, and takes the flag away
-			h.config.Pin, h.away = netip.Prefix{}, false
+		if h.Core == nil && h.Fatal != nil { // somebody has read the error, and takes the flag away
+			h.Config.Pin, h.away = netip.Prefix{}, false
 		}
 	}
 	w.trace.line(w, nil, "everything is healed")
 }
 
 // some picks a host at random of those that fit, or nil.
-func (p *plan) some(fits func(*host) bool) *host {
-	fitting := slices.DeleteFunc(slices.Clone(p.w.hosts), func(h *host) bool { return !fits(h) })
+func (p *Plan) some(fits func(*Host) bool) *Host {
+	fitting := slices.DeleteFunc(slices.Clone(p.w.Hosts), func(h *Host) bool { return !fits(h) })
 	if len(fitting) == 0 {
 		return nil
 	}
 	return pick(p.w, fitting...)
 }
 
-func running(h *host) bool { return h.up && !h.paused }
-func ready(h *host) bool   { return h.core == nil && !h.away }
-func anybody(*host) bool   { return true }
+func running(h *Host) bool { return h.up && !h.paused }
+func ready(h *Host) bool   { return h.Core == nil && !h.away }
+func anybody(*Host) bool   { return true }
 
-func (p *plan) startOne() {
+func (p *Plan) startOne() {
 	h := p.some(ready)
 	if h == nil {
-		h = p.some(func(h *host) bool { return h.core == nil }) // one that had left, or failed
+		h = p.some(func(h *Host) bool { return h.Core == nil }) // one that had left, or failed
 	}
 	if h != nil {
-		h.boot()
+		h.Boot()
 	}
 }
 
-func (p *plan) startAll() {
+func (p *Plan) startAll() {
 	p.w.tally[massStarts]++
-	for _, h := range p.w.hosts {
+	for _, h := range p.w.Hosts {
 		if ready(h) {
-			h.boot()
+			h.Boot()
 		}
 	}
 }
 
-func (p *plan) crash() {
+func (p *Plan) crash() {
 	if h := p.some(running); h != nil {
 		since := p.w.checks.wholeSince
 		h.stop(p.w.chance(0.5))
@@ -278,62 +279,62 @@ func (p *plan) crash() {
 
 // die stops one in a network that has come to rest, and nothing else happens
 // until all others must have noticed.
-func (p *plan) die() {
-	p.w.run(15 * time.Second)
+func (p *Plan) die() {
+	p.w.Run(15 * time.Second)
 	p.crash()
-	p.w.run(deathBound + time.Second)
+	p.w.Run(deathBound + time.Second)
 }
 
 // armCrash chooses a moment of the next disk write to stop at.
-func (p *plan) armCrash() {
+func (p *Plan) armCrash() {
 	if h := p.some(anybody); h != nil {
 		h.crashAt = crashBefore + crashPoint(p.w.rand.IntN(3))
 	}
 }
 
 // older puts a copy of some time ago back.
-func (p *plan) older() {
-	h := p.some(func(h *host) bool { return len(h.disk.past) > 0 && !h.leaving })
+func (p *Plan) older() {
+	h := p.some(func(h *Host) bool { return len(h.Disk.past) > 0 && !h.leaving })
 	if h == nil {
 		return
 	}
 	h.stop(false)
-	b := pick(p.w, h.disk.past...)
-	if r, err := Peek(b.vault); err != nil || !r.Network.Prefix.IsValid() {
+	b := pick(p.w, h.Disk.past...)
+	if r, err := core.Peek(b.vault); err != nil || !r.Network.Prefix.IsValid() {
 		return // of before it was in any network
 	}
 	p.w.tally[restartsOlder]++
 	p.w.trace.line(p.w, h, "gets an older disk")
 	p.w.checks.excuses("an older disk")
-	h.disk.vault, h.disk.synced, h.disk.table = b.vault, b.vault, b.table
-	p.w.checks.deed(h.id).slot = 0
-	h.boot()
+	h.Disk.Vault, h.Disk.Synced, h.Disk.Table = b.vault, b.vault, b.table
+	p.w.checks.deed(h.ID).slot = 0
+	h.Boot()
 }
 
-func (p *plan) withoutTable() {
+func (p *Plan) withoutTable() {
 	if h := p.some(anybody); h != nil {
 		h.stop(false)
 		p.w.tally[restartsWithout]++
-		h.disk.table = nil
+		h.Disk.Table = nil
 		p.restart(h)
 	}
 }
 
 // restart starts a host again some time later.
-func (p *plan) restart(h *host) {
+func (p *Plan) restart(h *Host) {
 	boots := h.boots
 	p.w.after(p.w.between(0, p.gap), func() {
-		if h.boots == boots && h.core == nil && !h.away {
-			h.boot()
+		if h.boots == boots && h.Core == nil && !h.away {
+			h.Boot()
 		}
 	})
 }
 
 // survivors is how many others remember the network, however they are stopped.
-func (p *plan) survivors(but *host) int {
+func (p *Plan) survivors(but *Host) int {
 	n := 0
-	for _, h := range p.w.hosts {
-		if h != but && !h.away && !h.retiring && !h.clone && remembers(h.disk.synced) && remembers(h.disk.vault) {
+	for _, h := range p.w.Hosts {
+		if h != but && !h.away && !h.retiring && !h.clone && remembers(h.Disk.Synced) && remembers(h.Disk.Vault) {
 			n++
 		}
 	}
@@ -341,43 +342,43 @@ func (p *plan) survivors(but *host) int {
 }
 
 func remembers(vault []byte) bool {
-	r, err := Peek(vault)
+	r, err := core.Peek(vault)
 	return err == nil && r.Network.Prefix.IsValid()
 }
 
 // cloned reports whether a host's identity is on another disk, too.
-func (p *plan) cloned(h *host) bool {
-	return slices.ContainsFunc(p.w.hosts, func(o *host) bool { return o != h && o.id == h.id })
+func (p *Plan) cloned(h *Host) bool {
+	return slices.ContainsFunc(p.w.Hosts, func(o *Host) bool { return o != h && o.ID == h.ID })
 }
 
 // guest makes a host one that joins.
-func (p *plan) guest(h *host) {
-	h.config.MayFound = false
-	if len(h.seeds) == 0 {
-		for _, o := range p.w.hosts {
-			if o != h && len(h.seeds) < 3 {
-				h.seeds = append(h.seeds, o)
+func (p *Plan) guest(h *Host) {
+	h.Config.MayFound = false
+	if len(h.Seeds) == 0 {
+		for _, o := range p.w.Hosts {
+			if o != h && len(h.Seeds) < 3 {
+				h.Seeds = append(h.Seeds, o)
 			}
 		}
 	}
 }
 
 // withoutVault loses the file with lease and promises; the identity is kept.
-func (p *plan) withoutVault() {
-	h := p.some(func(h *host) bool { return h.disk.synced != nil && !h.leaving && !p.cloned(h) })
+func (p *Plan) withoutVault() {
+	h := p.some(func(h *Host) bool { return h.Disk.Synced != nil && !h.leaving && !p.cloned(h) })
 	if h == nil || p.survivors(h) == 0 || p.wiped > 0 {
 		return
 	}
 	p.wiped++
 	h.stop(false)
 	p.guest(h)
-	h.loseVault()
+	h.LoseVault()
 	p.restart(h)
 }
 
 // wipe loses everything: the machine comes back as a new node.
-func (p *plan) wipe() {
-	h := p.some(func(h *host) bool { return h.disk.synced != nil && !h.leaving && !p.cloned(h) })
+func (p *Plan) wipe() {
+	h := p.some(func(h *Host) bool { return h.Disk.Synced != nil && !h.leaving && !p.cloned(h) })
 	if h == nil || p.survivors(h) == 0 || p.wiped > 1 {
 		return
 	}
@@ -385,15 +386,15 @@ func (p *plan) wipe() {
 	h.stop(false)
 	p.w.tally[restartsWiped]++
 	p.w.trace.line(p.w, h, "is wiped")
-	h.disk = disk{}
-	h.identity = identityOf(len(p.w.hosts) + p.wiped)
-	h.id = h.identity.ID()
-	h.config.Identity = h.identity
+	h.Disk = Disk{}
+	h.Identity = identityOf(len(p.w.Hosts) + p.wiped)
+	h.ID = h.Identity.ID()
+	h.Config.Identity = h.Identity
 	p.guest(h)
 	p.restart(h)
 }
 
-func (p *plan) pause() {
+func (p *Plan) pause() {
 	h := p.some(running)
 	if h == nil {
 		return
@@ -414,13 +415,13 @@ func (p *plan) pause() {
 		}
 	})
 	if what == longPauses {
-		p.w.run(p.w.between(0, d))
+		p.w.Run(p.w.between(0, d))
 	}
 }
 
 // trouble is called when a fault begins that keeps live nodes apart, be it while
 // leases are being granted.
-func (p *plan) trouble() {
+func (p *Plan) trouble() {
 	p.w.disturbed++
 	p.w.checks.disturb()
 	if !p.w.quiet() {
@@ -429,14 +430,14 @@ func (p *plan) trouble() {
 }
 
 // cutFor puts a cut in place, and takes it away some time later.
-func (p *plan) cutFor(c *cut) {
+func (p *Plan) cutFor(c *Cut) {
 	w := p.w
-	if len(w.links.cuts) > 2 {
+	if len(w.Links.Cuts) > 2 {
 		return
 	}
 	p.trouble()
-	c.since = w.now
-	w.links.cuts = append(w.links.cuts, c)
+	c.since = w.Now
+	w.Links.Cuts = append(w.Links.Cuts, c)
 	w.checks.split = nil
 	if c.whole != nil {
 		w.checks.splits(c)
@@ -445,17 +446,17 @@ func (p *plan) cutFor(c *cut) {
 	w.after(w.between(time.Second, 60*time.Second), func() { p.join(c) })
 }
 
-func (p *plan) join(c *cut) {
+func (p *Plan) join(c *Cut) {
 	w := p.w
-	if i := slices.Index(w.links.cuts, c); i >= 0 {
-		w.links.cuts = slices.Delete(w.links.cuts, i, i+1)
+	if i := slices.Index(w.Links.Cuts, c); i >= 0 {
+		w.Links.Cuts = slices.Delete(w.Links.Cuts, i, i+1)
 		w.checks.split = nil
 		w.trace.line(w, nil, "cut healed: %s", c.name)
 	}
 }
 
-func (p *plan) sides(k int) []int8 {
-	s := make([]int8, len(p.w.hosts))
+func (p *Plan) sides(k int) []int8 {
+	s := make([]int8, len(p.w.Hosts))
 	for i := range s {
 		s[i] = int8(p.w.rand.IntN(k))
 	}
@@ -469,88 +470,88 @@ func side(s []int8, i int) int8 {
 	return s[i]
 }
 
-func (p *plan) split() {
+func (p *Plan) split() {
 	p.w.tally[cutsSplit]++
 	s := p.sides(2)
-	p.cutFor(&cut{name: "in two", whole: s, blocks: func(a, b int) bool { return side(s, a) != side(s, b) }})
+	p.cutFor(&Cut{name: "in two", whole: s, Blocks: func(a, b int) bool { return side(s, a) != side(s, b) }})
 }
 
 // claimInParts cuts a network that has come to rest, and starts some in both parts.
-func (p *plan) claimInParts() {
-	p.w.run(15 * time.Second)
+func (p *Plan) claimInParts() {
+	p.w.Run(15 * time.Second)
 	p.split()
 	for range 3 {
 		p.startOne()
-		p.w.run(p.w.between(0, 10*time.Second))
+		p.w.Run(p.w.between(0, 10*time.Second))
 	}
 }
 
-func (p *plan) oneWay() {
+func (p *Plan) oneWay() {
 	p.w.tally[cutsOneWay]++
 	s := p.sides(2)
-	p.cutFor(&cut{name: "one way", blocks: func(a, b int) bool { return side(s, a) < side(s, b) }})
+	p.cutFor(&Cut{name: "one way", Blocks: func(a, b int) bool { return side(s, a) < side(s, b) }})
 }
 
-func (p *plan) bridge() {
+func (p *Plan) bridge() {
 	p.w.tally[cutsBridge]++
 	s := p.sides(2)
 	s[p.w.rand.IntN(len(s))] = 2
-	p.cutFor(&cut{name: "with a node between", blocks: func(a, b int) bool { return side(s, a)+side(s, b) == 1 }})
+	p.cutFor(&Cut{name: "with a node between", Blocks: func(a, b int) bool { return side(s, a)+side(s, b) == 1 }})
 }
 
-func (p *plan) flap() {
+func (p *Plan) flap() {
 	w := p.w
 	w.tally[cutsFlapping]++
 	s, period := p.sides(2), w.between(200*time.Millisecond, 8*time.Second)
-	p.cutFor(&cut{name: "flapping", blocks: func(a, b int) bool { return side(s, a) != side(s, b) && w.now/period%2 == 0 }})
+	p.cutFor(&Cut{name: "flapping", Blocks: func(a, b int) bool { return side(s, a) != side(s, b) && w.Now/period%2 == 0 }})
 }
 
-func (p *plan) lose() {
-	w, before := p.w, p.w.links.loss
+func (p *Plan) lose() {
+	w, before := p.w, p.w.Links.Loss
 	w.tally[phasesLoss]++
 	p.trouble()
-	w.links.loss = 0.05 + 0.35*w.rand.Float64()
-	w.trace.line(w, nil, "loss of %.2f", w.links.loss)
-	w.after(w.between(time.Second, 30*time.Second), func() { w.links.loss = min(before, 0.05) })
+	w.Links.Loss = 0.05 + 0.35*w.rand.Float64()
+	w.trace.line(w, nil, "loss of %.2f", w.Links.Loss)
+	w.after(w.between(time.Second, 30*time.Second), func() { w.Links.Loss = min(before, 0.05) })
 }
 
-func (p *plan) late() {
+func (p *Plan) late() {
 	w := p.w
 	w.tally[phasesLate]++
 	p.trouble()
-	w.links.slow, w.links.slowMost = 0.3*w.rand.Float64(), w.between(time.Second, 30*time.Second)
-	w.trace.line(w, nil, "datagrams are late by up to %v", w.links.slowMost)
-	w.after(w.between(time.Second, 30*time.Second), func() { w.links.slow = 0 })
+	w.Links.slow, w.Links.slowMost = 0.3*w.rand.Float64(), w.between(time.Second, 30*time.Second)
+	w.trace.line(w, nil, "datagrams are late by up to %v", w.Links.slowMost)
+	w.after(w.between(time.Second, 30*time.Second), func() { w.Links.slow = 0 })
 }
 
-func (p *plan) fill() {
+func (p *Plan) fill() {
 	if h := p.some(running); h != nil {
 		p.w.tally[disksFull]++
 		p.w.disturbed++
-		h.disk.full = true
+		h.Disk.Full = true
 		p.w.trace.line(p.w, h, "disk is full")
-		p.w.after(p.w.between(time.Second, 20*time.Second), func() { h.disk.full = false })
+		p.w.after(p.w.between(time.Second, 20*time.Second), func() { h.Disk.Full = false })
 	}
 }
 
-func (p *plan) leave() {
-	h := p.some(func(h *host) bool { return running(h) && !h.retiring && !h.leaving && !h.disk.full })
+func (p *Plan) leave() {
+	h := p.some(func(h *Host) bool { return running(h) && !h.retiring && !h.leaving && !h.Disk.Full })
 	if h != nil && p.survivors(h) > 0 && !p.cloned(h) {
 		p.guest(h)
-		h.leave()
+		h.Leave()
 	}
 }
 
 // forget strikes out somebody who seems dead to the one it is said to.
-func (p *plan) forget() {
+func (p *Plan) forget() {
 	w := p.w
 	h := p.some(running)
-	if h == nil || h.core.Inside().Table() == nil {
+	if h == nil || h.Core.Inside().Table() == nil {
 		return
 	}
 	var dead []record.NodeID
-	for _, id := range h.core.Inside().Table().SortedNodes() {
-		if id != h.id && !h.core.Inside().Up(id) {
+	for _, id := range h.Core.Inside().Table().SortedNodes() {
+		if id != h.ID && !h.Core.Inside().Up(id) {
 			dead = append(dead, id)
 		}
 	}
@@ -558,11 +559,11 @@ func (p *plan) forget() {
 		return
 	}
 	id := pick(w, dead...)
-	_ = h.forget(id)
+	_ = h.Forget(id)
 }
 
 // pin starts a host with --subnet.
-func (p *plan) pin() {
+func (p *Plan) pin() {
 	h := p.some(ready)
 	if h == nil {
 		return
@@ -570,24 +571,24 @@ func (p *plan) pin() {
 	w := p.w
 	w.tally[pinned]++
 	n := seedNetwork(8)
-	h.config.Pin = n.SubnetOf(record.Slot(1 + w.rand.IntN(8)))
-	w.trace.line(w, h, "is pinned to %s", h.config.Pin)
-	w.checks.deed(h.id).free = true
-	h.boot()
+	h.Config.Pin = n.SubnetOf(record.Slot(1 + w.rand.IntN(8)))
+	w.trace.line(w, h, "is pinned to %s", h.Config.Pin)
+	w.checks.deed(h.ID).free = true
+	h.Boot()
 }
 
 // expire waits until the dead have lost their leases.
-func (p *plan) expire() {
-	ttl := p.w.hosts[0].config.LeaseTTL
+func (p *Plan) expire() {
+	ttl := p.w.Hosts[0].Config.LeaseTTL
 	if ttl > time.Hour || p.w.rand.IntN(3) > 0 && ttl > time.Minute {
 		return
 	}
 	p.w.tally[expiries]++
-	p.w.run(ttl + p.w.between(0, ttl/4))
+	p.w.Run(ttl + p.w.between(0, ttl/4))
 }
 
 // move gives a running host another address.
-func (p *plan) move() {
+func (p *Plan) move() {
 	h := p.some(running)
 	if h == nil {
 		return
@@ -597,31 +598,31 @@ func (p *plan) move() {
 	h.newAddress()
 	p.w.trace.line(p.w, h, "moves to %d", h.place)
 	h.swim.moved()
-	h.do(func(now Time) { h.core.SetAddress(now, h.config.Endpoint, h.config.Gossip) })
+	h.Do(func(now core.Time) { h.Core.SetAddress(now, h.Config.Endpoint, h.Config.Gossip) })
 }
 
 // stopAll stops everything, and starts it again in another order.
-func (p *plan) stopAll() {
+func (p *Plan) stopAll() {
 	w := p.w
 	w.tally[allStopped]++
 	power := w.chance(0.5)
-	for _, h := range w.hosts {
+	for _, h := range w.Hosts {
 		h.stop(power)
 	}
-	w.run(w.between(0, p.gap))
-	for _, i := range w.rand.Perm(len(w.hosts)) {
-		if h := w.hosts[i]; ready(h) && w.chance(0.9) {
-			h.boot()
-			w.run(w.between(0, p.gap/4))
+	w.Run(w.between(0, p.gap))
+	for _, i := range w.rand.Perm(len(w.Hosts)) {
+		if h := w.Hosts[i]; ready(h) && w.chance(0.9) {
+			h.Boot()
+			w.Run(w.between(0, p.gap/4))
 		}
 	}
 }
 
 // clone starts another machine with a copy of a state directory.
-func (p *plan) clone() {
+func (p *Plan) clone() {
 	w := p.w
-	h := p.some(func(h *host) bool {
-		r, err := Peek(h.disk.synced)
+	h := p.some(func(h *Host) bool {
+		r, err := core.Peek(h.Disk.Synced)
 		return err == nil && r.Network.Prefix.IsValid() && !h.leaving
 	})
 	if h == nil || w.tally[clones] > 0 {
@@ -629,13 +630,13 @@ func (p *plan) clone() {
 	}
 	w.tally[clones]++
 	w.checks.excuses("a clone")
-	c := w.addHost(h.identity, h.config.Name+"'", false)
-	place := c.config
-	c.config = h.config
-	c.config.MayFound, c.config.Endpoint, c.config.Gossip = false, place.Endpoint, place.Gossip
-	c.config.Name += "'"
-	c.disk.vault, c.disk.synced, c.disk.table = h.disk.synced, h.disk.synced, h.disk.table
+	c := w.addHost(h.Identity, h.Config.Name+"'", false)
+	place := c.Config
+	c.Config = h.Config
+	c.Config.MayFound, c.Config.Endpoint, c.Config.Gossip = false, place.Endpoint, place.Gossip
+	c.Config.Name += "'"
+	c.Disk.Vault, c.Disk.Synced, c.Disk.Table = h.Disk.Synced, h.Disk.Synced, h.Disk.Table
 	c.clone = true
 	p.guest(c)
-	c.boot()
+	c.Boot()
 }

@@ -1,23 +1,25 @@
-package core
+package sim
 
 import (
 	"errors"
 	"time"
+
+	"flanneld/peers/internal/core"
 )
 
-// disk is a state directory. A vault that was written is there after kill -9;
+// Disk is a state directory. A vault that was written is there after kill -9;
 // after a power failure the one that was synced last is there, or a newer one,
 // whole either way: files are replaced by renaming.
-type disk struct {
-	vault  []byte
-	synced []byte
+type Disk struct {
+	Vault  []byte
+	Synced []byte
 	token  uint64 // of the vault that was synced last
-	table  []byte
+	Table  []byte
 	past   []backup
 
 	busy    bool
-	waiting *Save // the newest of those that came while busy
-	full    bool
+	waiting *core.Save // the newest of those that came while busy
+	Full    bool
 	tabling bool // the table is to be written within a second
 }
 
@@ -37,22 +39,22 @@ var errDiskFull = errors.New("no space left on device")
 
 // write has a vault written, one after the other: of several that wait, the
 // newest is written.
-func (h *host) write(s *Save) {
-	if h.disk.busy {
-		h.disk.waiting = s
+func (h *Host) write(s *core.Save) {
+	if h.Disk.busy {
+		h.Disk.waiting = s
 		return
 	}
-	h.disk.busy = true
-	w, boot := h.w, h.boots
+	h.Disk.busy = true
+	w, boot := h.World, h.boots
 	w.after(w.between(50*time.Microsecond, w.slowDisk), func() {
 		if h.boots != boot || h.crashes(crashBefore) {
 			return
 		}
-		if h.disk.full {
+		if h.Disk.Full {
 			h.diskError(s)
 			return
 		}
-		h.disk.vault = s.Vault
+		h.Disk.Vault = s.Vault
 		if h.crashes(crashBetween) {
 			return
 		}
@@ -66,13 +68,13 @@ func (h *host) write(s *Save) {
 }
 
 // sync ends a write.
-func (h *host) sync(boot int, s *Save) {
+func (h *Host) sync(boot int, s *core.Save) {
 	if h.boots != boot {
 		return
 	}
-	h.disk.synced, h.disk.token = s.Vault, s.Token
-	if len(h.disk.past) < 8 && h.w.rand.IntN(4) == 0 {
-		h.disk.past = append(h.disk.past, backup{s.Vault, h.disk.table})
+	h.Disk.Synced, h.Disk.token = s.Vault, s.Token
+	if len(h.Disk.past) < 8 && h.World.rand.IntN(4) == 0 {
+		h.Disk.past = append(h.Disk.past, backup{s.Vault, h.Disk.Table})
 	}
 	if h.crashes(crashAfter) {
 		return
@@ -81,86 +83,86 @@ func (h *host) sync(boot int, s *Save) {
 }
 
 // writeBack is what the kernel does with what was not synced.
-func (h *host) writeBack(boot int, s *Save) {
-	if h.boots == boot && s.Token > h.disk.token {
-		h.disk.synced, h.disk.token = s.Vault, s.Token
+func (h *Host) writeBack(boot int, s *core.Save) {
+	if h.boots == boot && s.Token > h.Disk.token {
+		h.Disk.Synced, h.Disk.token = s.Vault, s.Token
 	}
 }
 
 // written answers the core, and writes what has come in the meantime.
-func (h *host) written(s *Save) {
-	h.w.tally[vaultsWritten]++
-	h.disk.busy = false
-	h.w.trace.mix(uint64(h.index), s.Token, uint64(len(s.Vault)))
-	h.deliver(func() { h.do(func(now Time) { h.core.Saved(now, s.Token, nil) }) })
+func (h *Host) written(s *core.Save) {
+	h.World.tally[vaultsWritten]++
+	h.Disk.busy = false
+	h.World.trace.mix(uint64(h.Index), s.Token, uint64(len(s.Vault)))
+	h.deliver(func() { h.Do(func(now core.Time) { h.Core.Saved(now, s.Token, nil) }) })
 	h.nextWrite()
 }
 
-func (h *host) nextWrite() {
-	if next := h.disk.waiting; next != nil && h.core != nil && !h.disk.busy {
-		h.disk.waiting = nil
+func (h *Host) nextWrite() {
+	if next := h.Disk.waiting; next != nil && h.Core != nil && !h.Disk.busy {
+		h.Disk.waiting = nil
 		h.write(next)
 	}
 }
 
 // diskError tells the core, and tries again a second later with the newest vault.
-func (h *host) diskError(s *Save) {
-	h.w.tally[writesFailed]++
+func (h *Host) diskError(s *core.Save) {
+	h.World.tally[writesFailed]++
 	boot := h.boots
-	h.do(func(now Time) { h.core.Saved(now, s.Token, errDiskFull) })
-	h.w.after(time.Second, func() {
-		if h.boots != boot || h.core == nil {
+	h.Do(func(now core.Time) { h.Core.Saved(now, s.Token, errDiskFull) })
+	h.World.after(time.Second, func() {
+		if h.boots != boot || h.Core == nil {
 			return
 		}
-		h.disk.busy = false
-		if h.disk.waiting == nil {
-			h.disk.waiting = s
+		h.Disk.busy = false
+		if h.Disk.waiting == nil {
+			h.Disk.waiting = s
 		}
 		h.nextWrite()
 	})
 }
 
 // crashes ends the daemon if this is the moment chosen for it.
-func (h *host) crashes(at crashPoint) bool {
-	if h.core == nil {
+func (h *Host) crashes(at crashPoint) bool {
+	if h.Core == nil {
 		return true
 	}
 	if h.crashAt != at {
 		return false
 	}
 	h.crashAt = 0
-	h.w.tally[crashesBefore+int(at-crashBefore)]++
-	h.stop(h.w.rand.IntN(2) == 0)
+	h.World.tally[crashesBefore+int(at-crashBefore)]++
+	h.stop(h.World.rand.IntN(2) == 0)
 	return true
 }
 
 // losePower leaves on the disk what has been synced, or what the kernel happened
 // to write of its own.
-func (d *disk) losePower(lucky bool) {
+func (d *Disk) losePower(lucky bool) {
 	if lucky {
-		d.synced = d.vault
+		d.Synced = d.Vault
 	}
-	d.vault = d.synced
+	d.Vault = d.Synced
 }
 
 // keepTable writes the node table, within a second, as the daemon does; and again a second later when the disk is full.
-func (h *host) keepTable() {
-	if h.disk.tabling {
+func (h *Host) keepTable() {
+	if h.Disk.tabling {
 		return
 	}
-	h.disk.tabling = true
+	h.Disk.tabling = true
 	boot := h.boots
-	h.w.after(time.Second, func() {
-		if h.boots != boot || h.core == nil {
+	h.World.after(time.Second, func() {
+		if h.boots != boot || h.Core == nil {
 			return
 		}
-		h.disk.tabling = false
-		switch s := h.core.State(); {
+		h.Disk.tabling = false
+		switch s := h.Core.State(); {
 		case s == nil:
-		case h.disk.full:
+		case h.Disk.Full:
 			h.keepTable()
 		default:
-			h.disk.table = s
+			h.Disk.Table = s
 		}
 	})
 }
