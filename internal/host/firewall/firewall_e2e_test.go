@@ -73,9 +73,19 @@ func newFirewall(t *testing.T, c Config) *Firewall {
 // ensure runs Ensure and then expects a second run to find nothing to do.
 func ensure(t *testing.T, f *Firewall) (changed []string) {
 	t.Helper()
-	changed, err := f.Ensure(t.Context())
+	wrong, err := f.Check(t.Context())
 	if err != nil {
 		t.Fatal(err)
+	}
+	changed, err = f.Ensure(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if (len(wrong) == 0) != (len(changed) == 0) {
+		t.Errorf("Check found %q, Ensure changed %q", wrong, changed)
+	}
+	if wrong, err := f.Check(t.Context()); err != nil || len(wrong) > 0 {
+		t.Errorf("Check after Ensure: %q, %v", wrong, err)
 	}
 	if again, err := f.Ensure(t.Context()); err != nil || len(again) > 0 {
 		t.Fatalf("Ensure is not idempotent: first %q, then %q, %v\n%s", changed, again, err, allRules(t))

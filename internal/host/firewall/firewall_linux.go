@@ -191,11 +191,7 @@ func (f *Firewall) ensureChain(ctx context.Context, t table, chain string) ([]st
 func ensureJump(ctx context.Context, ipt *iptables, table, parent, chain string) (moved bool, err error) {
 	have, _, err := list(ctx, ipt, table, parent)
 	jump := jumpTo(chain)
-	right := jumpFirst(have, jump)
-	if parent == dockerUser {
-		right = jumpLast(have, jump)
-	}
-	if err != nil || right {
+	if err != nil || jumpInPlace(have, parent, jump) {
 		return false, err
 	}
 	if _, err := removeJumps(ctx, ipt, table, parent, chain); err != nil {

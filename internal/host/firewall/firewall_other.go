@@ -17,6 +17,9 @@ func New(Config) (*Firewall, error) { return nil, ErrPlatform }
 // Ensure returns ErrPlatform.
 func (*Firewall) Ensure(context.Context) ([]string, error) { return nil, ErrPlatform }
 
+// Check returns ErrPlatform.
+func (*Firewall) Check(context.Context) ([]string, error) { return nil, ErrPlatform }
+
 // Remove returns ErrPlatform.
 func (*Firewall) Remove(context.Context) error { return ErrPlatform }
 

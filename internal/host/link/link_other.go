@@ -27,3 +27,9 @@ func Forwards(string) (bool, error) { return false, ErrPlatform }
 
 // EnsureForwarding returns ErrPlatform.
 func EnsureForwarding(string) ([]string, error) { return nil, ErrPlatform }
+
+// CheckForwarding returns ErrPlatform.
+func CheckForwarding(string) ([]string, error) { return nil, ErrPlatform }
+
+// ForwardingEnabled returns ErrPlatform.
+func ForwardingEnabled() (bool, error) { return false, ErrPlatform }

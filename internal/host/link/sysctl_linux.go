@@ -46,11 +46,11 @@ func Forwards(name string) (bool, error) {
 	return value == "1", err
 }
 
-// EnsureForwarding has the kernel forward what comes in by the device, and not
-// drop it for its source address, and returns what had been otherwise. It sets
-// by netlink, which also works where /proc/sys is read-only.
+// EnsureForwarding makes the kernel forward what comes in by the device, and
+// accept its source addresses. It returns what it changed. It sets by netlink,
+// which works even where /proc/sys is read-only.
 func EnsureForwarding(name string) (changed []string, err error) {
-	forwarding, err := setting(name, "forwarding")
+	forwarding, strict, err := deviceSettings(name)
 	if err != nil {
 		return nil, err
 	}
@@ -58,19 +58,46 @@ func EnsureForwarding(name string) (changed []string, err error) {
 		if err := set(name, devconfForwarding, 1); err != nil {
 			return nil, fmt.Errorf("link: net.ipv4.conf.%s.forwarding is %s and cannot be set: %w", name, forwarding, err)
 		}
-		changed = append(changed, fmt.Sprintf("net.ipv4.conf.%s.forwarding was %s", name, forwarding))
-	}
-	strict, err := filtersStrictly(name)
-	if err != nil {
-		return changed, err
+		changed = append(changed, wasForwarding(name, forwarding))
 	}
 	if strict {
 		if err := set(name, devconfRPFilter, rpLoose); err != nil {
 			return changed, fmt.Errorf("link: net.ipv4.conf.%s.rp_filter cannot be set: %w", name, err)
 		}
-		changed = append(changed, fmt.Sprintf("net.ipv4.conf.%s.rp_filter was strict", name))
+		changed = append(changed, wasStrict(name))
 	}
 	return changed, nil
+}
+
+// CheckForwarding returns what EnsureForwarding would change.
+func CheckForwarding(name string) (wrong []string, err error) {
+	forwarding, strict, err := deviceSettings(name)
+	if err != nil {
+		return nil, err
+	}
+	if forwarding != "1" {
+		wrong = append(wrong, wasForwarding(name, forwarding))
+	}
+	if strict {
+		wrong = append(wrong, wasStrict(name))
+	}
+	return wrong, nil
+}
+
+func wasForwarding(name, value string) string {
+	return fmt.Sprintf("net.ipv4.conf.%s.forwarding was %s", name, value)
+}
+
+func wasStrict(name string) string { return fmt.Sprintf("net.ipv4.conf.%s.rp_filter was strict", name) }
+
+// deviceSettings reads the device's forwarding switch, and whether the kernel
+// filters source addresses strictly.
+func deviceSettings(name string) (forwarding string, strict bool, err error) {
+	if forwarding, err = setting(name, "forwarding"); err != nil {
+		return "", false, err
+	}
+	strict, err = filtersStrictly(name)
+	return forwarding, strict, err
 }
 
 // filtersStrictly: the greater value of the device and of all devices counts.

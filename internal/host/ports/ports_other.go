@@ -12,7 +12,7 @@ func New(string, uint32) (*Table, error) { return nil, ErrPlatform }
 func (*Table) Ensure(Config) ([]string, error) { return nil, ErrPlatform }
 
 // Check returns ErrPlatform.
-func (*Table) Check(Config) ([]string, error) { return nil, ErrPlatform }
+func (*Table) Check() ([]string, error) { return nil, ErrPlatform }
 
 // Remove returns ErrPlatform.
 func Remove(string) error { return ErrPlatform }

@@ -246,13 +246,21 @@ func printRule(exprs []expr.Any) string {
 	return strings.Join(words, " ")
 }
 
-// Check returns what Ensure would find changed; it changes nothing.
+// Check returns what Ensure would find changed; it changes nothing. A Table that
+// wrote nothing yet only checks that there is a table.
 func (t *Table) Check() (wrong []string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	name := TableName(t.device)
 	if t.applied == nil {
-		return []string{fmt.Sprintf("table ip %s is not written yet", name)}, nil
+		_, exists, err := t.list()
+		if err != nil {
+			return nil, explain(err)
+		}
+		if !exists {
+			return []string{fmt.Sprintf("table ip %s is missing", name)}, nil
+		}
+		return nil, nil
 	}
 	have, intact, err := t.read()
 	switch {

@@ -1,0 +1,70 @@
+package firewall
+
+import (
+	"context"
+	"fmt"
+)
+
+// Check returns which chains and jumps Ensure would put in place, one sentence
+// each. It changes nothing. ErrNoIPTables means that there is nothing to check
+// with.
+func (f *Firewall) Check(ctx context.Context) (wrong []string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	ipt, err := open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	forward, _, err := list(ctx, ipt, "filter", "FORWARD")
+	if err != nil {
+		return nil, err
+	}
+	askUser := !beginsWithDocker(forward) && reachesDocker(forward)
+	chain := chainName(f.config.Device)
+	for _, t := range tables(f.config, ipt.randomFully, askUser) {
+		have, exists, err := list(ctx, ipt, t.name, chain)
+		if err != nil {
+			return wrong, err
+		}
+		switch {
+		case !exists:
+			wrong = append(wrong, fmt.Sprintf("%s %s: chain is missing", t.name, chain))
+		case !inPlace(have, t.rules, f.printed[t.name]):
+			wrong = append(wrong, fmt.Sprintf("%s %s: rules were changed", t.name, chain))
+		}
+		parent, other := place(t, forward)
+		jumps, err := jumpsWrong(ctx, ipt, t.name, parent, other, chain)
+		if wrong = append(wrong, jumps...); err != nil {
+			return wrong, err
+		}
+	}
+	return wrong, nil
+}
+
+// jumpsWrong looks for a jump that is missing from its parent, or stands in the
+// other one.
+func jumpsWrong(ctx context.Context, ipt *iptables, table, parent, other, chain string) (wrong []string, err error) {
+	have, _, err := list(ctx, ipt, table, parent)
+	if err != nil {
+		return nil, err
+	}
+	if !jumpInPlace(have, parent, jumpTo(chain)) {
+		wrong = append(wrong, fmt.Sprintf("%s %s: jump to %s is not in place", table, parent, chain))
+	}
+	if other == "" {
+		return wrong, nil
+	}
+	have, _, err = list(ctx, ipt, table, other)
+	if count(have, jumpTo(chain)) > 0 {
+		wrong = append(wrong, fmt.Sprintf("%s %s: jump to %s belongs in %s", table, other, chain, parent))
+	}
+	return wrong, err
+}
+
+// jumpInPlace reports whether a parent has the jump once, where it belongs.
+func jumpInPlace(have []rule, parent string, jump rule) bool {
+	if parent == dockerUser {
+		return jumpLast(have, jump)
+	}
+	return jumpFirst(have, jump)
+}

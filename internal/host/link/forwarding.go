@@ -1,0 +1,109 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+
+	"flanneld/internal/host"
+	"flanneld/internal/host/bridge"
+)
+
+// Forwarding keeps packets going between the overlay device and the containers'
+// bridges, as a part of the host. The kernel decides by the switch of the
+// device that a packet comes in by. net.ipv4.ip_forward only sets all switches.
+type Forwarding struct {
+	device string
+
+	mu     sync.Mutex
+	lease  netip.Prefix // zero: nothing to forward yet
+	wasOff bool
+}
+
+// NewForwarding makes the part for the overlay device of that name.
+func NewForwarding(device string) *Forwarding { return &Forwarding{device: device} }
+
+// Want sets the lease of this node; zero for none. When Want returns, no Ensure
+// for an older lease is running.
+func (f *Forwarding) Want(lease netip.Prefix) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lease = lease
+}
+
+// WasOff reports whether an Ensure has turned net.ipv4.ip_forward on.
+func (f *Forwarding) WasOff() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.wasOff
+}
+
+// Name is "forwarding".
+func (*Forwarding) Name() string { return "forwarding" }
+
+// Ensure turns forwarding on, for the host and for the device. A bridge that
+// does not forward is an error, and is left alone: that may be meant.
+func (f *Forwarding) Ensure(context.Context) ([]string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.lease.IsValid() {
+		return nil, nil
+	}
+	var changes []string
+	changed, err := EnableForwarding()
+	if changed {
+		f.wasOff = true
+		changes = append(changes, "net.ipv4.ip_forward was off")
+	}
+	err = host.Advise(err, "sysctl -w net.ipv4.ip_forward=1 (for a container: docker run --sysctl net.ipv4.ip_forward=1)")
+	corrected, deviceErr := EnsureForwarding(f.device)
+	if errors.Is(deviceErr, ErrNoDevice) {
+		deviceErr = nil // it is made again
+	}
+	deviceErr = host.Advise(deviceErr, fmt.Sprintf("sysctl -w net.ipv4.conf.%s.forwarding=1", f.device))
+	return append(changes, corrected...), host.Join(err, deviceErr, host.Join(bridgesOff(f.lease)...))
+}
+
+// bridgesOff names the bridges with addresses of the lease that do not forward
+// what comes in by them.
+func bridgesOff(lease netip.Prefix) (off []error) {
+	all, err := bridge.List()
+	if err != nil {
+		return nil
+	}
+	for _, b := range all {
+		if on, err := Forwards(b.Name); b.In(lease) && err == nil && !on {
+			off = append(off, host.Advise(
+				fmt.Errorf("net.ipv4.conf.%s.forwarding is 0: packets of the containers on %[1]s are not forwarded", b.Name),
+				fmt.Sprintf("sysctl -w net.ipv4.conf.%s.forwarding=1", b.Name)))
+		}
+	}
+	return off
+}
+
+// Check returns which switches are off.
+func (f *Forwarding) Check(context.Context) (wrong []string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.lease.IsValid() {
+		return nil, nil
+	}
+	on, err := ForwardingEnabled()
+	if err != nil {
+		return nil, err
+	}
+	if !on {
+		wrong = append(wrong, "net.ipv4.ip_forward is 0")
+	}
+	off, err := CheckForwarding(f.device)
+	for _, e := range bridgesOff(f.lease) {
+		off = append(off, e.Error())
+	}
+	return append(wrong, off...), err
+}
+
+// Remove does nothing. The device takes its settings along, and other programs
+// may rely on net.ipv4.ip_forward by now.
+func (*Forwarding) Remove(context.Context) error { return nil }

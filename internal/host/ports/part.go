@@ -1,0 +1,116 @@
+package ports
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"flanneld/internal/host"
+)
+
+// Part is the table in front of the ports as a part of the host.
+type Part struct {
+	device string
+	table  *Table
+
+	mu      sync.Mutex // guards what follows; held while links are read
+	want    Config
+	stale   bool // gateways have to be read again
+	gateway []string
+}
+
+// NewPart makes the part for an overlay device. uid is the user that may send
+// beside root.
+func NewPart(device string, uid uint32) (*Part, error) {
+	table, err := New(device, uid)
+	if err != nil {
+		return nil, err
+	}
+	return &Part{device: device, table: table}, nil
+}
+
+// Want sets the hosts whose ports only the daemon may reach, and the device
+// that datagrams leave by. Without members the part ensures nothing: the
+// addresses of this host are not known yet.
+func (p *Part) Want(members []Member, underlay string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.want.Members, p.want.Underlay, p.stale = members, []string{underlay}, true
+	if underlay == "" {
+		p.want.Underlay = nil
+	}
+}
+
+// Wanted returns what Want was told last.
+func (p *Part) Wanted() (members []Member, underlay string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.want.Underlay) > 0 {
+		underlay = p.want.Underlay[0]
+	}
+	return p.want.Members, underlay
+}
+
+// LinksChanged makes the next Ensure look for gateways again.
+func (p *Part) LinksChanged() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stale = true
+}
+
+// Created reports whether this process made a table where none was.
+func (p *Part) Created() bool { return p.table.Created() }
+
+// config is what the table should say now.
+func (p *Part) config() Config {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.want
+	if len(c.Members) == 0 {
+		return c
+	}
+	if p.stale {
+		underlay := ""
+		if len(c.Underlay) > 0 {
+			underlay = c.Underlay[0]
+		}
+		p.gateway, p.stale = GatewayDevices(c.Members, underlay), false
+	}
+	for _, name := range p.gateway {
+		if !slices.Contains(c.Underlay, name) {
+			c.Underlay = append(slices.Clone(c.Underlay), name)
+		}
+	}
+	return c
+}
+
+// Name is "ports".
+func (*Part) Name() string { return "ports" }
+
+// Ensure puts the table in place. Without it, other programs could send as this
+// host, so that a failure is a problem.
+func (p *Part) Ensure(context.Context) ([]string, error) {
+	c := p.config()
+	if len(c.Members) == 0 {
+		return nil, host.ErrPending
+	}
+	changes, err := p.table.Ensure(c)
+	if err == nil {
+		return changes, nil
+	}
+	advice := "see `nft list ruleset`; the table is tried again"
+	if errors.Is(err, ErrUnsupported) {
+		advice = "load the kernel's nf_tables (modprobe nf_tables nft_fib_ipv4), of Linux 5.1 or newer"
+	}
+	return changes, host.Advise(
+		fmt.Errorf("containers and unprivileged users of this host can send into the overlay as this host: %w", err), advice)
+}
+
+// Check returns what another program has changed. A process that did not write
+// the table only checks that it exists.
+func (p *Part) Check(context.Context) ([]string, error) { return p.table.Check() }
+
+// Remove deletes the table.
+func (p *Part) Remove(context.Context) error { return Remove(p.device) }
