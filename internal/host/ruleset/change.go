@@ -24,12 +24,36 @@ const maxChains = 256
 // Change is what one or several transactions changed.
 type Change struct {
 	Program string // that made the last one, as `ps -o comm` shows it
-	All     bool   // everything may have changed
+	All     bool   // everything in nf_tables may have changed
+	Legacy  bool   // tables of iptables-legacy have changed
 	Chains  map[Chain]bool
 }
 
-// Touches reports whether a chain was changed for which match returns true, or
-// everything may have been.
+// merge adds a later change.
+func (c *Change) merge(later Change) {
+	if later.Program != "" {
+		c.Program = later.Program
+	}
+	c.All, c.Legacy = c.All || later.All, c.Legacy || later.Legacy
+	for chain := range later.Chains {
+		c.addChain(chain)
+	}
+}
+
+// addChain notes a changed chain; too many are a change of everything.
+func (c *Change) addChain(chain Chain) {
+	if c.Chains == nil {
+		c.Chains = map[Chain]bool{}
+	}
+	if len(c.Chains) >= maxChains {
+		c.All = true
+		return
+	}
+	c.Chains[chain] = true
+}
+
+// Touches reports whether a chain of nf_tables was changed for which match
+// returns true, or everything may have been.
 func (c Change) Touches(match func(Chain) bool) bool {
 	if c.All {
 		return true

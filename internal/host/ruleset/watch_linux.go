@@ -121,14 +121,7 @@ func (c *Change) message(kind int, b []byte) {
 	case unix.NFT_MSG_NEWRULE, unix.NFT_MSG_DELRULE:
 		chain = text(attrs, unix.NFTA_RULE_CHAIN)
 	}
-	if c.Chains == nil {
-		c.Chains = map[Chain]bool{}
-	}
-	if len(c.Chains) >= maxChains {
-		c.All = true
-		return
-	}
-	c.Chains[Chain{Family: family, Table: table, Name: chain}] = true
+	c.addChain(Chain{Family: family, Table: table, Name: chain})
 }
 
 // attrTypeMask cuts the flags off an attribute type (NLA_TYPE_MASK).
