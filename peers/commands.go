@@ -14,15 +14,18 @@ import (
 // Join adds seeds and tries each once, now. It returns those that answered as nodes of this network; err, where not nil, says for
 // each other one why not, a line each. All of them stay seeds until the process ends.
 func (n *Node) Join(ctx context.Context, addrs []string) (joined []string, err error) {
-	seeds, err := parseSeeds(addrs)
+	seeds, err := ParseSeeds(addrs)
 	if err != nil {
-		return nil, err
+		return nil, ofGossip(err)
 	}
 	e := n.engine.Load()
 	if e == nil {
 		return nil, notRunning()
 	}
-	joined, failures := e.joiner.add(ctx, seeds)
+	joined, failures := e.joiner.Add(ctx, seeds)
+	for i, err := range failures {
+		failures[i] = ofGossip(err)
+	}
 	return joined, errors.Join(failures...)
 }
 
@@ -114,14 +117,11 @@ func (n *Node) do(ctx context.Context, e *engine, f func() error) error {
 	}
 }
 
-// Bounds of a farewell. It may take its time to be durable, and not much to be heard: what is not heard now, other nodes
-// tell each other later.
+// Bounds of a farewell. It may take its time to be durable.
 const (
 	leaveClaims = 2 * time.Second
 	leavePoll   = 20 * time.Millisecond
 	leaveDisk   = 5 * time.Second
-	leaveSends  = time.Second
-	leaveGossip = time.Second
 )
 
 // leave hands the lease back. Nobody hears of it before it is on disk: a node that is restarted half-way either still has its lease,
@@ -140,7 +140,7 @@ func (e *engine) leave() error {
 	e.announce(eff)
 	e.news, e.tableNews = true, true
 	e.publish()
-	e.gossip.leave()
+	e.gossip.Leave()
 	e.ending = errLeft
 	return nil
 }
@@ -156,22 +156,6 @@ func (e *engine) awaitSaved(token uint64) bool {
 		}
 	}
 	return true
-}
-
-// leave lets what is queued go out, and has the member say goodbye.
-func (g *gossip) leave() {
-	sent := make(chan struct{})
-	go func() { // ends with the sends, at the latest when stop has closed their streams
-		g.unsent.Wait()
-		close(sent)
-	}()
-	select {
-	case <-sent:
-	case <-time.After(leaveSends):
-	}
-	if err := g.list.Leave(leaveGossip); err != nil {
-		g.log.Debug("gossip: farewell not out in time", "err", err)
-	}
 }
 
 // minNodePrefix is how much of an ID names a node.

@@ -72,7 +72,7 @@ type Config struct {
 
 // What a zero field of [Config] stands for.
 const (
-	DefaultGossipPort = 8286 // 7946, memberlist's own, is taken by Docker Swarm
+	DefaultGossipPort = DefaultPort
 	DefaultLeaseTTL   = 24 * time.Hour
 )
 

@@ -21,7 +21,7 @@ func doubtful() (r *roster, key record.Identity, id record.NodeID, name string, 
 
 func TestMemberThatGossipGivesUpIsDeadUnlessItAnswers(t *testing.T) {
 	r, _, id, _, at := doubtful()
-	if l := r.news(at(0))[id]; !l.up || !l.suspect {
+	if l := r.news(at(0))[id]; !l.Up || !l.Suspect {
 		t.Errorf("before it is asked: %+v", l)
 	}
 	if n := len(r.questions(at(0), 9)); n != 1 {
@@ -36,7 +36,7 @@ func TestMemberThatGossipGivesUpIsDeadUnlessItAnswers(t *testing.T) {
 	if n := len(r.questions(at(doubtFor), 9)); n != 0 {
 		t.Error("it is asked when the time is over")
 	}
-	if l, ok := r.news(at(doubtFor))[id]; !ok || l.up || r.size() != 0 {
+	if l, ok := r.news(at(doubtFor))[id]; !ok || l.Up || r.size() != 0 {
 		t.Errorf("when the time is over: %+v, %v", l, ok)
 	}
 }
@@ -49,7 +49,7 @@ func TestMemberThatAnswersIsUpForAsLongAsItDoes(t *testing.T) {
 			t.Fatalf("%d questions after %v", n, last)
 		}
 		r.prove(key, 1, 1001, time.Millisecond, at(last))
-		if l, ok := r.news(at(last))[id]; ok && (!l.up || l.suspect) {
+		if l, ok := r.news(at(last))[id]; ok && (!l.Up || l.Suspect) {
 			t.Fatalf("after %v: %+v", last, l)
 		}
 	}
@@ -132,7 +132,7 @@ func TestNodeThatSaidFarewellIsBelieved(t *testing.T) {
 		t.Error("no doubt about one that has said nothing")
 	}
 	r.believe(func(left record.NodeID) bool { return left == id })
-	if l, ok := r.news(at(0))[id]; !ok || l.up || r.size() != 0 {
+	if l, ok := r.news(at(0))[id]; !ok || l.Up || r.size() != 0 {
 		t.Errorf("after its farewell: %+v, %v", l, ok)
 	}
 }

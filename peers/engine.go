@@ -37,8 +37,7 @@ type engine struct {
 	asleepAtBegin time.Duration
 
 	commands chan command
-	twins    chan namesake
-	metaNews chan struct{}   // one token: the member's meta has changed
+	twins    chan Duplicate
 	life     context.Context // of all that goes on beside the engine
 	beside   sync.WaitGroup
 	dismiss  context.CancelFunc // ends what goes on beside the present member
@@ -52,7 +51,7 @@ type engine struct {
 	published  time.Time
 	inUseAt    time.Time // when to ask again
 	firstState time.Time // when another node's state first came in; zero: not yet
-	malformed  uint64    // messages and states that the core could make nothing of
+	dropped    uint64    // messages and states that the core refused, and what earlier members did not take in
 	ending     error     // set by a command that ends the engine
 }
 
@@ -89,13 +88,12 @@ func (e *engine) run(ctx context.Context) error {
 		case <-tick.C:
 			e.tick()
 		case <-gap.C: // carryOut publishes what was put off
-		case msg := <-e.gossip.messages:
-			e.gossip.messageRoom.give(len(msg))
-			e.receive(msg)
-		case s := <-e.gossip.states:
-			e.gossip.stateRoom.give(s.Size)
+		case b := <-e.gossip.Messages():
+			e.receive(b)
+		case s := <-e.gossip.States():
+			e.gossip.TakeState(s)
 			err = e.merge(s)
-		case <-e.gossip.roster.changed:
+		case <-e.gossip.MembersChanged():
 			e.followRoster()
 		case <-e.store.Saved():
 			e.core.Saved(e.now(), e.store.Newest(), nil)
@@ -123,20 +121,15 @@ func (e *engine) tick() {
 	}
 }
 
-// receive hands the core a message; what is malformed or of another network is dropped and counted there.
-func (e *engine) receive(msg []byte) {
-	f, err := wire.ParseFrame(msg)
-	if err == nil && f.From != record.Sender(f.Message) {
-		err = wire.ErrFrame
-	}
+// receive hands the core a message. It drops and counts what is malformed or from
+// another network.
+func (e *engine) receive(b []byte) {
+	msg, err := e.gossip.Open(b)
 	if err == nil {
-		if _, known := e.gossip.roster.of(f.From); !known && !f.From.IsZero() {
-			e.gossip.paths.learn(f, time.Now())
-		}
-		err = e.core.Receive(e.now(), f.Message)
+		err = e.core.Receive(e.now(), msg)
 	}
 	if err != nil && !errors.Is(err, core.ErrNoNetwork) { // too early is not wrong
-		e.malformed++
+		e.dropped++
 		e.log.Debug("gossip: message dropped", "err", err)
 	}
 }
@@ -153,17 +146,17 @@ func (e *engine) merge(s wire.State) error {
 	case errors.Is(err, core.ErrNetworkParameters):
 		return mismatch(err)
 	case errors.Is(err, record.ErrOtherNetwork), errors.Is(err, record.ErrMalformed):
-		e.malformed++
+		e.dropped++
 		e.log.Debug("gossip: state dropped", "from", s.From.Short(), "err", err)
 		return nil
 	case err != nil: // single records; the rest was taken
 		e.log.Debug("gossip: records dropped", "from", s.From.Short(), "err", err)
 	}
-	if !s.Dialled && !e.gossip.roster.isHolder(s.From) {
+	if !s.Dialled && !e.gossip.IsHolder(s.From) {
 		return nil // any program can send a table with nothing in it
 	}
 	e.core.Joined(e.now())
-	e.joiner.joined.Store(true)
+	e.joiner.Joined()
 	if e.firstState.IsZero() {
 		e.firstState = time.Now()
 		if e.approved {
@@ -180,19 +173,18 @@ func mismatch(err error) error {
 // followRoster tells the core who came, went, or keeps silent.
 func (e *engine) followRoster() {
 	now := time.Now()
-	e.gossip.roster.believe(e.core.HasLeft)
-	e.gossip.attend(now)
+	e.gossip.Tick(now, e.core.HasLeft)
 	e.lookForMissing(now)
-	for id, l := range e.gossip.roster.news(now) {
-		if !l.up {
+	for id, l := range e.gossip.News(now) {
+		if !l.Up {
 			e.core.MemberDown(e.now(), id)
 			continue
 		}
 		e.core.MemberUp(e.now(), id)
-		if m, ok := e.gossip.roster.of(id); ok {
-			e.core.MemberAt(id, m.endpoint().Addr())
+		if m, ok := e.gossip.Member(id); ok {
+			e.core.MemberAt(id, m.Endpoint.Addr())
 		}
-		e.core.MemberSuspect(e.now(), id, l.suspect)
+		e.core.MemberSuspect(e.now(), id, l.Suspect)
 	}
 }
 
@@ -232,37 +224,29 @@ func (e *engine) tell(lines []core.LogLine) {
 // announce sends what the core wants sent, and lets the member say which network we are in.
 func (e *engine) announce(eff core.Effects) {
 	for _, s := range eff.Sends {
-		e.gossip.send(s.To, s.At, s.Msg)
+		e.gossip.Send(s.To, s.At, s.Msg)
 	}
 	for _, b := range eff.Broadcasts {
-		e.gossip.broadcast(b.Key, b.Msg)
+		e.gossip.Broadcast(b.Key, b.Msg)
 	}
 	e.updateMeta()
 }
 
 // updateMeta has the member's meta follow the core's network.
 func (e *engine) updateMeta() {
-	if !e.gossip.about.Load().Network.IsZero() || !e.approved {
+	if !e.gossip.Network().IsZero() || !e.approved {
 		return
 	}
 	n := e.core.Network()
-	e.gossip.enter(n.ID(), n.Prefix)
+	e.gossip.Enter(n.ID(), n.Prefix)
 	e.encode()
-	notify(e.metaNews)
 }
 
-// settle marks this node as one that is no newcomer any more; see twin.go.
+// settle ends the search for duplicates, and lets this node be a newcomer no more
+// when it is time.
 func (e *engine) settle() {
-	about := *e.gossip.about.Load()
-	alone := len(e.joiner.list()) == 0 && len(*e.joiner.lost.Load()) == 0
-	been := !e.firstState.IsZero() && time.Since(e.firstState) >= settleTime
-	if about.Settled || !about.Looking && !been && !alone {
-		return
-	}
-	about.Looking, about.Settled = false, been || alone
-	about.Version++
-	e.gossip.about.Store(&about)
-	notify(e.metaNews)
+	been := !e.firstState.IsZero() && time.Since(e.firstState) >= SettleTime
+	e.gossip.Settle(been || e.joiner.Alone())
 }
 
 // approve has the program check the network against this host, once, before anything is done with it.
@@ -289,7 +273,7 @@ func (e *engine) encode() {
 	}
 	e.tableNews, e.encodedAt = false, time.Now()
 	state := e.core.State()
-	e.gossip.setState(state, e.core.Brief())
+	e.gossip.SetState(state, e.core.Brief())
 	if state != nil {
 		e.store.SaveTable(state)
 	}
@@ -306,18 +290,6 @@ func (e *engine) askInUse() {
 	}
 	e.log.Warn("no container uses the lost lease: taking a new one")
 	e.core.Release(e.now())
-}
-
-// meetTwin decides what to do about another live node with this identity.
-func (e *engine) meetTwin(s namesake) error {
-	if mustStop(*e.gossip.about.Load(), e.core.StartNumber(), s) {
-		return twinFailure(s.endpoint)
-	}
-	if e.gossip.notices.due("twin "+s.endpoint.String(), time.Now()) {
-		e.log.Error("another node has this node's identity (a cloned disk, or a restored backup): stop it, and empty its state directory before it starts again",
-			"at", s.endpoint)
-	}
-	return nil
 }
 
 // fatal puts a fatal decision of the core into this package's words.

@@ -61,6 +61,20 @@ func ofState(err error) error {
 	return err
 }
 
+// ofGossip makes an error of gossip one of this package; nil stays nil.
+func ofGossip(err error) error {
+	var e *Error
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &e):
+		return fmt.Errorf("peers: %w", err)
+	case e.Kind == PortTaken:
+		return failure(ErrPortTaken, "%v", e)
+	}
+	return failure(ErrConfig, "%v", e)
+}
+
 // failure makes an error of the given kind. The text starts with the package, as all of this package's errors do.
 func failure(kind error, format string, args ...any) error {
 	return &kindError{kind, "peers: " + fmt.Sprintf(format, args...)}

@@ -87,7 +87,7 @@ func figuresOf(t *testing.T, n int) {
 // pushPullPeriod is how often a member of n exchanges its full state with another: memberlist does so the more rarely the more
 // there are, beyond 32 (v0.7.0). A network at rest is looked at for that long.
 func pushPullPeriod(n int) time.Duration {
-	return pushPullInterval * time.Duration(max(1, 1+math.Ceil(math.Log2(float64(n)/32))))
+	return 30 * time.Second * time.Duration(max(1, 1+math.Ceil(math.Log2(float64(n)/32))))
 }
 
 func heap() uint64 {

@@ -219,7 +219,7 @@ func (g *gossip) member(m wire.Member, trusted bool, now time.Time) (verdict, er
 		if m.Node == g.name && about.At == g.endpoint {
 			return accepted, nil // to be refuted, if it is not what we say
 		}
-		g.meet(m.Node, about)
+		g.meet(about)
 		return refused, nil
 	}
 	v := g.roster.consider(m, about, trusted, now)

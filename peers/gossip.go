@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"context"
 	"log"
 	"log/slog"
 	"net/netip"
@@ -75,11 +76,12 @@ type gossip struct {
 	state atomic.Pointer[[]byte]    // what we say in a join
 	brief atomic.Pointer[[]byte]    // what we say in any other push/pull
 
-	rumours   *rumours
-	messages  chan []byte
-	states    chan wire.State
-	namesakes chan namesake
-	dropped   atomic.Uint64 // messages and states for which there was no room
+	rumours    *rumours
+	messages   chan []byte
+	states     chan wire.State
+	duplicates chan Duplicate
+	metaNews   chan struct{} // one token: our meta has changed
+	dropped    atomic.Uint64 // messages and states for which there was no room
 	// What messages, states and reliable hold, in bytes.
 	messageRoom, stateRoom, reliableRoom room
 	reliable                             chan reliableSend
@@ -97,40 +99,81 @@ type reliableSend struct {
 	msg []byte
 }
 
-// newGossip makes everything but the member itself, which start does. It owns t from then on.
+// AgentConfig is what an agent needs to know before it starts.
+type AgentConfig struct {
+	Identity record.Identity
+	Start    uint64           // number of this start of the node
+	Instance uint64           // random for each start
+	Endpoint netip.AddrPort   // where other nodes reach the transport
+	Network  record.NetworkID // zero: in none yet
+	Prefix   netip.Prefix     // of the network
+	Speaks   wire.Versions    // zero: [wire.OwnVersions]
+	Keyring  *wire.Keyring    // nil: gossip is not sealed
+	Log      *slog.Logger
+}
+
+// NewAgent makes an agent that takes traffic of t in at once. [gossip.Start]
+// makes its member. It owns t from then on.
+func NewAgent(t *transport, c AgentConfig) *gossip {
+	if c.Speaks == (wire.Versions{}) {
+		c.Speaks = wire.OwnVersions
+	}
+	self := wire.Meta{
+		Node: c.Identity.ID(), Speaks: c.Speaks, Start: c.Start, Instance: c.Instance, At: c.Endpoint,
+		Network: c.Network, Prefix: c.Prefix, Looking: true,
+	}
+	return newGossip(t, self, c.Identity, c.Keyring, c.Log)
+}
+
+// Successor makes the agent that takes this one's place after a move to another
+// endpoint. Nodes that are up now are taken to be until the successor has had
+// the time to meet them again; up are these. Start is the number of a new start.
+func (g *gossip) Successor(t *transport, start uint64, endpoint netip.AddrPort) (next *gossip, up []record.NodeID) {
+	up = g.roster.up()
+	self := *g.about.Load()
+	self.Start, self.At = start, endpoint
+	next = newGossip(t, self, g.identity, g.keyring, g.log)
+	next.roster.expect(up, time.Now().Add(suspectFor))
+	return next, up
+}
+
+// newGossip makes everything but the member itself, which Start does. It owns t
+// from then on.
 func newGossip(t *transport, self wire.Meta, id record.Identity, keyring *wire.Keyring, logger *slog.Logger) *gossip {
 	endpoint := self.At
 	g := &gossip{
 		log: logger, transport: t, keyring: keyring, endpoint: endpoint,
-		name:      self.Name(),
-		notices:   newNotices(),
-		messages:  make(chan []byte, messageQueue),
-		states:    make(chan wire.State, stateQueue),
-		namesakes: make(chan namesake, 16),
-		reliable:  make(chan reliableSend, reliableQueue),
-		identity:  id,
-		limits:    newLimits(),
-		questions: newQuestions(),
-		prober:    prober{open: map[string]time.Time{}},
-		started:   time.Now(),
-		paths:     newReturnPaths(endpoint),
+		name:       self.Name(),
+		notices:    newNotices(),
+		messages:   make(chan []byte, messageQueue),
+		states:     make(chan wire.State, stateQueue),
+		duplicates: make(chan Duplicate, 16),
+		metaNews:   make(chan struct{}, 1),
+		reliable:   make(chan reliableSend, reliableQueue),
+		identity:   id,
+		limits:     newLimits(),
+		questions:  newQuestions(),
+		prober:     prober{open: map[string]time.Time{}},
+		started:    time.Now(),
+		paths:      newReturnPaths(endpoint),
 
 		messageRoom: newRoom(messageBytes), stateRoom: newRoom(stateBytes), reliableRoom: newRoom(reliableBytes),
 	}
 	g.roster = newRoster(self.Node, suspectFor)
 	g.about.Store(&self)
-	g.setState(nil, nil)
+	g.SetState(nil, nil)
 	g.rumours = newRumours(func() int { return g.roster.size() + 1 })
 	t.begin(g)
 	return g
 }
 
-// start makes the member. Others hear of it with the first join.
-func (g *gossip) start() error {
+// Start makes the member. Others hear about it with the first join. After an
+// error nothing is left of the agent, nor of its transport.
+func (g *gossip) Start() error {
 	list, err := memberlist.Create(g.config())
 	if err != nil {
 		_ = g.transport.Shutdown()
-		return failure(ErrConfig, "start gossip: %v", err)
+		return bad(BadConfig, "start gossip: %v", err)
 	}
 	g.list = list
 	for range reliableWorkers {
@@ -161,16 +204,106 @@ func (g *gossip) config() *memberlist.Config {
 	return c
 }
 
-// stop takes the member down without a word, as if it had been killed: its lease stays, and so does its route.
-func (g *gossip) stop() {
+// Endpoint is where other nodes reach this one.
+func (g *gossip) Endpoint() netip.AddrPort { return g.endpoint }
+
+// Local is what the agent's transport is bound to.
+func (g *gossip) Local() netip.AddrPort { return g.transport.Local() }
+
+// Network is the network that the member is in, zero while it is in none.
+func (g *gossip) Network() record.NetworkID { return g.about.Load().Network }
+
+// Messages are the core's messages that have come in, each in its frame. Each is
+// to be handed to [gossip.Open].
+func (g *gossip) Messages() <-chan []byte { return g.messages }
+
+// Open takes what was received from [gossip.Messages] out of its frame. It
+// returns an error where the frame names another sender than the message.
+// Where the sender is no member, [gossip.Send] can answer it from then on.
+func (g *gossip) Open(b []byte) (msg []byte, err error) {
+	g.messageRoom.give(len(b))
+	f, err := wire.ParseFrame(b)
+	if err == nil && f.From != record.Sender(f.Message) {
+		err = wire.ErrFrame
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, known := g.roster.of(f.From); !known && !f.From.IsZero() {
+		g.paths.learn(f, time.Now())
+	}
+	return f.Message, nil
+}
+
+// States are other nodes' states that have come in. Each is to be handed to
+// [gossip.TakeState].
+func (g *gossip) States() <-chan wire.State { return g.states }
+
+// TakeState notes that a state was received from [gossip.States]: there is room
+// for others.
+func (g *gossip) TakeState(s wire.State) { g.stateRoom.give(s.Size) }
+
+// Run watches for duplicates of this node, and hands those that live to found.
+// It also spreads what is new in this node's meta. It ends with ctx.
+func (g *gossip) Run(ctx context.Context, found chan<- Duplicate) {
+	var both sync.WaitGroup
+	both.Go(func() { g.watchTwins(ctx, found) })
+	both.Go(func() { g.spreadMeta(ctx) })
+	both.Wait()
+}
+
+// metaTimeout bounds how long memberlist waits for its own broadcast.
+const metaTimeout = 500 * time.Millisecond
+
+// spreadMeta tells other members what is new in ours, until ctx ends.
+func (g *gossip) spreadMeta(ctx context.Context) {
+	for {
+		select {
+		case <-g.metaNews:
+			// The error only says that the broadcast was not out in time; it
+			// stays queued.
+			_ = g.list.UpdateNode(metaTimeout)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Leave lets what is queued go out, and announces that this node leaves. It
+// takes two seconds at most. [gossip.Stop] is still to be called.
+func (g *gossip) Leave() {
+	sent := make(chan struct{})
+	go func() { // ends with the sends, at the latest when Stop has closed their streams
+		g.unsent.Wait()
+		close(sent)
+	}()
+	select {
+	case <-sent:
+	case <-time.After(leaveSends):
+	}
+	if err := g.list.Leave(leaveGossip); err != nil {
+		g.log.Debug("gossip: farewell not out in time", "err", err)
+	}
+}
+
+// Bounds of a farewell. What is not heard now, other nodes tell each other later.
+const (
+	leaveSends  = time.Second
+	leaveGossip = time.Second
+)
+
+// Stop takes the member down without a word, as if it had been killed: its lease
+// stays, and so does its route. It ends all that the agent has started but for a
+// probe of memberlist's under way, which ends within seconds.
+func (g *gossip) Stop() {
 	_ = g.list.Shutdown()
 	close(g.reliable)
 	g.workers.Wait()
 }
 
-// enter has this node be in a network. Members of other networks, which may have
-// come in before, are put out.
-func (g *gossip) enter(network record.NetworkID, prefix netip.Prefix) {
+// Enter puts this node into a network, and announces that. Members of other
+// networks, which may have come in before, are removed.
+func (g *gossip) Enter(network record.NetworkID, prefix netip.Prefix) {
 	about := *g.about.Load()
 	about.Network, about.Prefix = network, prefix
 	about.Version++
@@ -178,20 +311,23 @@ func (g *gossip) enter(network record.NetworkID, prefix netip.Prefix) {
 	for _, a := range g.roster.leaveTo(network) {
 		g.tell(wire.TypeDead, a)
 	}
+	notify(g.metaNews)
 }
 
-// setState sets what the next push/pull says: our identity, and the core's
-// state, whole in a join and brief otherwise.
-func (g *gossip) setState(state, brief []byte) {
+// SetState sets what the next exchange says: our identity, and the core's state,
+// whole in a join and brief otherwise.
+func (g *gossip) SetState(state, brief []byte) {
 	whole := wire.EncodeState(*g.about.Load(), g.identity, state)
 	short := wire.EncodeState(*g.about.Load(), g.identity, brief)
 	g.state.Store(&whole)
 	g.brief.Store(&short)
 }
 
-// send carries a message to a node, if it is a member now or has just written to us. It does not wait; what there is no room for is
-// dropped and counted, as what the network loses is: the core asks again. Only the core's goroutine calls it.
-func (g *gossip) send(to record.NodeID, at netip.AddrPort, msg []byte) {
+// Send carries a message of the core's to a node that is a member, or has just
+// written to us. at is the node's endpoint, where the caller knows it. Send does
+// not wait. It drops and counts what there is no room for; to the core that is
+// the same as a loss in the network. One goroutine calls it.
+func (g *gossip) Send(to record.NodeID, at netip.AddrPort, msg []byte) {
 	pad := 0
 	if time.Since(g.started) < newcomerFor {
 		pad = newcomerFrame
@@ -252,8 +388,8 @@ func (g *gossip) sendReliably() {
 	}
 }
 
-// notTaken is how many messages, datagrams and streams were not taken in.
-func (g *gossip) notTaken() uint64 {
+// NotTaken is how many messages, datagrams and streams were not taken in.
+func (g *gossip) NotTaken() uint64 {
 	return g.dropped.Load() + g.limited.Load() + g.refused.Load() + g.transport.overLimit()
 }
 
@@ -271,5 +407,6 @@ func (g *gossip) knows(addr netip.Addr) bool { return g.roster.isMemberAddr(addr
 
 func (g *gossip) ring() *wire.Keyring { return g.keyring }
 
-// broadcast has a message told to everyone, a few nodes at a time; a newer one with its key takes its place.
-func (g *gossip) broadcast(key string, msg []byte) { g.rumours.put(key, wire.EncodeBroadcast(msg)) }
+// Broadcast queues a message of the core's for all nodes, a few at a time. A
+// newer one with the same key takes its place.
+func (g *gossip) Broadcast(key string, msg []byte) { g.rumours.put(key, wire.EncodeBroadcast(msg)) }

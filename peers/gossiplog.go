@@ -81,7 +81,12 @@ type notices struct {
 
 func newNotices() *notices { return &notices{said: map[string]time.Time{}} }
 
-// due reports whether the notice may be given now, and if so counts it as given. When too many different ones are about, the rest is not.
+// NoticeDue reports whether a notice for the operator may be logged now, and if so
+// counts it as logged: each is due again after ten minutes.
+func (g *gossip) NoticeDue(notice string, now time.Time) bool { return g.notices.due(notice, now) }
+
+// due reports whether the notice may be given now, and if so counts it as given.
+// It refuses further notices when too many different ones were given of late.
 func (n *notices) due(notice string, now time.Time) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	_ = flag.Set("test.parallel", strconv.Itoa(atOnce))
 	code := m.Run() // parses the flags: -parallel goes before this
 	err := goleak.Find()
-	for late := time.Now().Add(2 * suspectFor); err != nil && time.Now().Before(late); err = goleak.Find() {
+	for late := time.Now().Add(20 * time.Second); err != nil && time.Now().Before(late); err = goleak.Find() {
 	}
 	if err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)

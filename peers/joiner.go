@@ -56,7 +56,9 @@ type seedState struct {
 	pause    time.Duration
 }
 
-func newJoiner(g *gossip, seeds []seed, r resolver, log *slog.Logger) *joiner {
+// NewJoiner makes a joiner for an agent. It does nothing before [joiner.Run],
+// [joiner.Look] or [joiner.Add].
+func NewJoiner(g *gossip, seeds []seed, r resolver, log *slog.Logger) *joiner {
 	j := &joiner{log: log, resolver: r, again: make(chan struct{}, 1)}
 	j.gossip.Store(g)
 	j.lost.Store(&[]netip.AddrPort{})
@@ -66,8 +68,8 @@ func newJoiner(g *gossip, seeds []seed, r resolver, log *slog.Logger) *joiner {
 	return j
 }
 
-// run joins until ctx ends. Dials under way end with the transport.
-func (j *joiner) run(ctx context.Context) {
+// Run joins until ctx ends. Dials under way end with the transport.
+func (j *joiner) Run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	alone := joinFirst
@@ -90,8 +92,36 @@ func (j *joiner) run(ctx context.Context) {
 	}
 }
 
-// move goes on with another member, which nobody knows yet: it looks for those that were up.
-func (j *joiner) move(g *gossip, up []netip.AddrPort) {
+// Joined notes that another node's state has come in.
+func (j *joiner) Joined() { j.joined.Store(true) }
+
+// HasJoined reports whether another node's state has come in since the start, or
+// since the last move.
+func (j *joiner) HasJoined() bool { return j.joined.Load() }
+
+// SetLost sets where to look for nodes that are not up. The slice is the
+// joiner's from then on.
+func (j *joiner) SetLost(lost []netip.AddrPort) { j.lost.Store(&lost) }
+
+// Alone reports whether there is no other node to look for: no seed, and none
+// that was lost.
+func (j *joiner) Alone() bool { return len(j.list()) == 0 && len(*j.lost.Load()) == 0 }
+
+// Hurry begins the next round now.
+func (j *joiner) Hurry() { notify(j.again) }
+
+// Status says in one line why no seed can be joined; "" where one has answered,
+// or where there is none.
+func (j *joiner) Status() string {
+	if text := j.status.Load(); text != nil {
+		return *text
+	}
+	return ""
+}
+
+// Move goes on with another agent, which no other node knows yet. It looks for
+// the nodes that were up, by their endpoints.
+func (j *joiner) Move(g *gossip, up []netip.AddrPort) {
 	lost := append(up, *j.lost.Load()...)
 	j.lost.Store(&lost)
 	j.joined.Store(false)
@@ -224,12 +254,12 @@ func isHangup(said error) bool {
 	return said == nil || errors.Is(said, io.EOF) || errors.Is(said, syscall.ECONNRESET) || errors.Is(said, syscall.EPIPE)
 }
 
-// look exchanges state with the seeds, a few known nodes and others that are
+// Look exchanges state with the seeds, a few known nodes and others that are
 // named. It returns with the first that answers, when all have failed, after
 // lookFor while none has taken the connection, and after lookAnswer at the
 // latest. What is then under way ends by itself, at the latest with the
 // transport.
-func (j *joiner) look(ctx context.Context, also ...netip.AddrPort) {
+func (j *joiner) Look(ctx context.Context, also ...netip.AddrPort) {
 	ctx, cancel := context.WithTimeout(ctx, lookAnswer)
 	defer cancel()
 	seeds, nodes := j.list(), append(also, j.someLost(nil, nil)...)
@@ -313,8 +343,9 @@ func (j *joiner) summarize() {
 	j.status.Store(&text)
 }
 
-// add takes more seeds and tries each once, now. ctx ends the wait, not the seeds.
-func (j *joiner) add(ctx context.Context, seeds []seed) (joined []string, failures []error) {
+// Add takes more seeds and tries each once, now. It returns those that answered
+// and, for each other one, why not. ctx ends the wait, not the seeds.
+func (j *joiner) Add(ctx context.Context, seeds []seed) (joined []string, failures []error) {
 	j.remember(seeds)
 	for _, s := range seeds {
 		endpoints, err := s.resolve(ctx, j.resolver)
@@ -322,7 +353,7 @@ func (j *joiner) add(ctx context.Context, seeds []seed) (joined []string, failur
 			err = j.joinAny(endpoints)
 		}
 		if err != nil {
-			failures = append(failures, fmt.Errorf("peers: join %s: %w", s, err))
+			failures = append(failures, fmt.Errorf("join %s: %w", s, err))
 			continue
 		}
 		joined = append(joined, s.String())

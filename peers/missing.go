@@ -25,8 +25,8 @@ const (
 // lookForMissing asks some lease holders that are not up, and has the join loop
 // call those that have answered.
 func (e *engine) lookForMissing(now time.Time) {
-	if e.gossip.roster.found() {
-		notify(e.joiner.again)
+	if e.gossip.HolderFound() {
+		e.joiner.Hurry()
 	}
 	if now.Sub(e.lookedAt) < lookEvery || len(e.missing) == 0 {
 		return
@@ -35,6 +35,6 @@ func (e *engine) lookForMissing(now time.Time) {
 	first := rand.IntN(len(e.missing))
 	for i := range min(len(e.missing), lookMost) {
 		m := e.missing[(first+i)%len(e.missing)]
-		e.gossip.question(m.id, m.at, nil, now)
+		e.gossip.Ask(m.id, m.at, now)
 	}
 }

@@ -3,7 +3,6 @@ package peers
 import (
 	"context"
 	"net/netip"
-	"time"
 
 	"flanneld/peers/internal/record"
 )
@@ -23,22 +22,22 @@ func (n *Node) Move(ctx context.Context, advertise, bind netip.Addr) error {
 // knows no way for a member to move, and others would refuse one of the same name at another address. So the new one has the
 // number of a new start, which has to be durable before anybody hears of it.
 func (e *engine) move(advertise, bind netip.Addr) error {
-	if e.gossip.transport.local.Addr() == bind && e.cfg.Advertise == advertise {
+	if e.gossip.Local().Addr() == bind && e.cfg.Advertise == advertise {
 		return nil
 	}
 	if err := e.checkMove(advertise, bind); err != nil {
 		return err
 	}
-	port := e.gossip.transport.local.Port()
-	transport, err := listen(e.node.sockets, bind, port)
+	port := e.gossip.Local().Port()
+	transport, err := Listen(e.node.sockets, bind, port)
 	if err != nil {
-		return err
+		return ofGossip(err)
 	}
 	data, gossip := netip.AddrPortFrom(advertise, e.cfg.DataPort), netip.AddrPortFrom(advertise, port)
 	if !e.setAddress(data, gossip) {
 		_ = transport.Shutdown()
 		// The write may come about later: then it must say where this node is.
-		e.core.SetAddress(e.now(), netip.AddrPortFrom(e.cfg.Advertise, e.cfg.DataPort), e.gossip.endpoint)
+		e.core.SetAddress(e.now(), netip.AddrPortFrom(e.cfg.Advertise, e.cfg.DataPort), e.gossip.Endpoint())
 		return failure(ErrState, "cannot move to %s: %s cannot be written", advertise, e.node.dir.Path())
 	}
 	e.log.Info("moving to another underlay address", "from", e.cfg.Advertise, "to", advertise, "bind", bind)
@@ -65,7 +64,7 @@ func (e *engine) checkMove(advertise, bind netip.Addr) error {
 		return err
 	}
 	switch network := e.core.Network().Prefix; {
-	case bind == e.gossip.transport.local.Addr():
+	case bind == e.gossip.Local().Addr():
 		return failure(ErrConfig, "cannot move to %s: gossip listens at %s already", advertise, bind)
 	case advertise.IsLoopback() != e.cfg.Advertise.IsLoopback():
 		return failure(ErrConfig, "cannot move from %s to %s: one is a loopback address", e.cfg.Advertise, advertise)
@@ -79,16 +78,12 @@ func (e *engine) checkMove(advertise, bind netip.Addr) error {
 // they have had the time to be met again; then each is what the new member sees.
 func (e *engine) replaceMember(transport *transport, endpoint netip.AddrPort) error {
 	old := e.gossip
-	up := old.roster.up()
-	self := *old.about.Load()
-	self.Start, self.At = e.core.StartNumber(), endpoint
-	g := newGossip(transport, self, old.identity, old.keyring, e.log)
+	g, up := old.Successor(transport, e.core.StartNumber(), endpoint)
 	e.tellHolders(e.core.View(), g)
-	g.roster.expect(up, time.Now().Add(suspectFor))
 	e.dismiss()
-	old.stop()
-	g.dropped.Store(old.notTaken())
-	if e.ending = g.start(); e.ending != nil {
+	old.Stop()
+	e.dropped += old.NotTaken()
+	if e.ending = ofGossip(g.Start()); e.ending != nil {
 		return e.ending
 	}
 	e.gossip = g
@@ -96,7 +91,7 @@ func (e *engine) replaceMember(transport *transport, endpoint netip.AddrPort) er
 	e.core.Saved(e.now(), e.store.Newest(), nil) // announces where we are now
 	e.tableNews, e.news = true, true
 	e.encode()
-	e.joiner.move(g, e.gossipOf(up))
+	e.joiner.Move(g, e.gossipOf(up))
 	return nil
 }
 

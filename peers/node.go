@@ -48,8 +48,8 @@ func Open(config Config) (*Node, error) {
 		return nil, err
 	}
 	var err error
-	if n.seeds, err = parseSeeds(config.Join); err != nil {
-		return nil, err
+	if n.seeds, err = ParseSeeds(config.Join); err != nil {
+		return nil, ofGossip(err)
 	}
 	if config.KeyFile != "" {
 		key, err := statedir.ReadKey(config.KeyFile)

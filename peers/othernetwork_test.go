@@ -19,7 +19,7 @@ func TestMembersOfOtherNetworksArePutOut(t *testing.T) {
 		what  string
 		enter func(g *gossip, id record.NetworkID)
 	}{
-		{"on entering", func(g *gossip, id record.NetworkID) { g.enter(id, DefaultNetwork) }},
+		{"on entering", func(g *gossip, id record.NetworkID) { g.Enter(id, DefaultNetwork) }},
 		{"on being asked", func(g *gossip, id record.NetworkID) {
 			about := *g.about.Load()
 			about.Network, about.Prefix = id, DefaultNetwork
@@ -29,7 +29,7 @@ func TestMembersOfOtherNetworksArePutOut(t *testing.T) {
 		t.Run(c.what, func(t *testing.T) {
 			t.Parallel()
 			one, two := testGossip(t, identityOf(1)), testGossip(t, identityOf(2))
-			one.enter(record.NetworkID{}, netip.Prefix{})
+			one.Enter(record.NetworkID{}, netip.Prefix{})
 			if _, err := one.list.Join([]string{two.endpoint.String()}); err != nil {
 				t.Fatal(err)
 			}
@@ -48,7 +48,7 @@ func TestMembersOfOtherNetworksArePutOut(t *testing.T) {
 				}
 			}
 			two.roster.know(map[record.NodeID]bool{identityOf(1).ID(): true}, map[netip.AddrPort]bool{one.endpoint: true})
-			j := newJoiner(two, nil, nil, two.log)
+			j := NewJoiner(two, nil, nil, two.log)
 			if err := j.join(one.endpoint); !errors.Is(err, errOtherNetwork) {
 				t.Errorf("the other side is told %v", err)
 			}

@@ -18,9 +18,9 @@ func (e *engine) publish() {
 	s := &Snapshot{
 		Lease:   LeaseState(v.State), // the same states in the same order
 		Waiting: e.waiting(v), Unwritten: e.store.Problem(),
-		Sealed:  e.gossip.keyring != nil,
-		Self:    e.node.self(e.gossip.endpoint.Port()),
-		Dropped: e.malformed + e.gossip.notTaken(),
+		Sealed:  e.node.keyring != nil,
+		Self:    e.node.self(e.gossip.Endpoint().Port()),
+		Dropped: e.dropped + e.gossip.NotTaken(),
 	}
 	if n := v.Network; n.Prefix.IsValid() {
 		s.Network = Network{n.ID().String(), n.Prefix, int(n.SubnetLen), n.SubnetMin, n.SubnetMax}
@@ -32,7 +32,7 @@ func (e *engine) publish() {
 		info := e.info(n)
 		if n.Self {
 			s.Self = info
-		} else if e.gossip.roster.met(n.ID) && (info.State == Dead || e.gossip.roster.inDoubt(n.ID) || info.State != Left && !e.joiner.joined.Load()) {
+		} else if e.gossip.Met(n.ID) && (info.State == Dead || e.gossip.InDoubt(n.ID) || info.State != Left && !e.joiner.HasJoined()) {
 			lost = append(lost, info.Gossip)
 			if info.Lease.Prefix.IsValid() {
 				e.missing = append(e.missing, missing{n.ID, info.Gossip})
@@ -51,7 +51,7 @@ func (e *engine) publish() {
 	for _, c := range v.Conflicts {
 		s.Conflicts = append(s.Conflicts, Conflict{v.Network.SubnetOf(c.Slot), c.Winner.String(), c.Loser.String(), e.now() - c.Since})
 	}
-	e.joiner.lost.Store(&lost)
+	e.joiner.SetLost(lost)
 	if before := e.node.snapshot.Load(); before.Unwritten != s.Unwritten {
 		e.news = true
 	}
@@ -71,7 +71,7 @@ func (e *engine) tellHolders(v core.View, g *gossip) {
 			holders[n.ID], at[n.Record.Gossip()] = true, true
 		}
 	}
-	g.roster.know(holders, at)
+	g.SetHolders(holders, at)
 }
 
 // info is a node of the core's view as others get to see it.
@@ -88,8 +88,8 @@ func (e *engine) info(n *core.NodeView) NodeInfo {
 	if n.Subnet.IsValid() {
 		info.Lease = Lease{n.Subnet, n.Lease.Epoch, n.Lease.Pinned, int(n.Lease.Electors), int(n.Lease.Promises), n.Held}
 	}
-	if m, ok := e.gossip.roster.of(n.ID); ok {
-		info.RTT = m.rtt
+	if m, ok := e.gossip.Member(n.ID); ok {
+		info.RTT = m.RTT
 	}
 	return info
 }
@@ -140,9 +140,9 @@ func (e *engine) waiting(v core.View) string {
 	if text := e.store.Problem(); text != "" {
 		return text
 	}
-	seeds := e.joiner.status.Load()
-	if v.State != core.LeaseJoining || seeds == nil {
+	seeds := e.joiner.Status()
+	if v.State != core.LeaseJoining || seeds == "" {
 		return v.Waiting
 	}
-	return "no seed can be joined (trying again): " + *seeds
+	return "no seed can be joined (trying again): " + seeds
 }

@@ -219,15 +219,9 @@ func (r *roster) failed(name string, now time.Time) {
 	}
 }
 
-// liveness is how a node is doing.
-type liveness struct {
-	up      bool
-	suspect bool // a probe of ours failed of late
-}
-
 // news returns the state of every node that something happened to since the last call. Suspicions wear off, since a refutation may be
 // lost; a suspect node comes again until its has.
-func (r *roster) news(now time.Time) map[record.NodeID]liveness {
+func (r *roster) news(now time.Time) map[record.NodeID]Liveness {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if now.After(r.due) {
@@ -236,11 +230,11 @@ func (r *roster) news(now time.Time) map[record.NodeID]liveness {
 		}
 		r.expected = nil
 	}
-	all := make(map[record.NodeID]liveness, len(r.dirty))
+	all := make(map[record.NodeID]Liveness, len(r.dirty))
 	for id := range r.dirty {
 		m, up := latest(r.nodes[id])
 		suspect := up && r.suspects(&m, now)
-		all[id] = liveness{up, suspect}
+		all[id] = Liveness{up, suspect}
 		if !suspect {
 			delete(r.dirty, id)
 		}

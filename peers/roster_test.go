@@ -48,8 +48,8 @@ func TestLatestLiveStartOfANodeCounts(t *testing.T) {
 		if ok != want || ok && m.node.Port != port {
 			t.Errorf("up %v at port %d, want %v at %d", ok, m.node.Port, want, port)
 		}
-		if l := r.news(now)[id]; l.up != want {
-			t.Errorf("news says up: %v", l.up)
+		if l := r.news(now)[id]; l.Up != want {
+			t.Errorf("news says up: %v", l.Up)
 		}
 	}
 	r.put(startOf(key, 1, 1001))
@@ -102,23 +102,23 @@ func TestSuspicionEndsWithAnAnswerOrWearsOff(t *testing.T) {
 	name := wire.MemberName(id, 1)
 	r := newRoster(record.NodeID{1}, suspectFor)
 	r.put(startOf(key, 1, 1001))
-	if r.news(now)[id].suspect {
+	if r.news(now)[id].Suspect {
 		t.Error("suspect from the start")
 	}
 	r.failed(name, now)
-	if !r.news(now)[id].suspect || !r.news(now)[id].suspect {
+	if !r.news(now)[id].Suspect || !r.news(now)[id].Suspect {
 		t.Error("not suspect after a failed probe")
 	}
 	r.pinged(name, time.Second)
-	if !r.news(now)[id].suspect {
+	if !r.news(now)[id].Suspect {
 		t.Error("not suspect after a ping, which proves nothing")
 	}
 	r.prove(key, 1, 1001, time.Millisecond, now)
-	if l, ok := r.news(now)[id]; !ok || l.suspect {
+	if l, ok := r.news(now)[id]; !ok || l.Suspect {
 		t.Errorf("suspect after an answer (%v)", ok)
 	}
 	r.failed(name, now)
-	if l, ok := r.news(now.Add(suspectFor))[id]; !ok || l.suspect {
+	if l, ok := r.news(now.Add(suspectFor))[id]; !ok || l.Suspect {
 		t.Errorf("suspect for ever (%v)", ok)
 	}
 	if _, ok := r.news(now.Add(suspectFor))[id]; ok {

@@ -11,6 +11,10 @@ import (
 	"time"
 )
 
+// DefaultPort is the port of a seed that names none. 7946, memberlist's own, is
+// taken by Docker Swarm.
+const DefaultPort = 8286
+
 // resolveTimeout bounds one look-up of a name: the resolver's own retries can take half a minute.
 const resolveTimeout = 3 * time.Second
 
@@ -24,28 +28,29 @@ func (s seed) String() string { return net.JoinHostPort(s.host, strconv.Itoa(int
 
 // parseSeed reads host[:port].
 func parseSeed(text string) (seed, error) {
-	host, port := text, uint16(DefaultGossipPort)
+	host, port := text, uint16(DefaultPort)
 	if i := strings.LastIndexByte(text, ':'); i >= 0 {
 		n, err := strconv.ParseUint(text[i+1:], 10, 16)
 		if err != nil || n == 0 {
-			return seed{}, failure(ErrConfig, "seed %q: %q is not a port: want host[:port], IPv4 or a name", text, text[i+1:])
+			return seed{}, bad(BadConfig, "seed %q: %q is not a port: want host[:port], IPv4 or a name", text, text[i+1:])
 		}
 		host, port = text[:i], uint16(n)
 	}
 	if addr, err := netip.ParseAddr(host); err == nil {
 		if err := checkSeedAddr(addr); err != nil {
-			return seed{}, failure(ErrConfig, "seed %q: %v", text, err)
+			return seed{}, bad(BadConfig, "seed %q: %v", text, err)
 		}
 		return seed{addr.String(), port}, nil
 	}
 	if !isHostName(host) {
-		return seed{}, failure(ErrConfig, "seed %q: want host[:port], IPv4 or a name", text)
+		return seed{}, bad(BadConfig, "seed %q: want host[:port], IPv4 or a name", text)
 	}
 	return seed{strings.ToLower(host), port}, nil
 }
 
-// parseSeeds reads a list, leaving out what comes twice.
-func parseSeeds(texts []string) ([]seed, error) {
+// ParseSeeds reads a list of seeds, host[:port], without those that come twice.
+// Its errors are an [*Error].
+func ParseSeeds(texts []string) ([]seed, error) {
 	var seeds []seed
 	known := map[seed]bool{}
 	for _, text := range texts {

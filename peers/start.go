@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"flanneld/peers/internal/core"
-	"flanneld/peers/internal/gossip/wire"
 	"flanneld/peers/internal/record"
 	"flanneld/peers/internal/statedir"
 )
@@ -20,11 +19,11 @@ import (
 // has it; the start number, and a network founded just now, on disk before anyone hears of them; the gossip member; a
 // look for twins; and only then the others.
 func (n *Node) run(ctx context.Context) error {
-	transport, err := listen(n.sockets, n.config.Bind, n.config.GossipPort)
+	transport, err := Listen(n.sockets, n.config.Bind, n.config.GossipPort)
 	if err != nil {
-		return err
+		return ofGossip(err)
 	}
-	cfg := n.coreConfig(transport.local.Port())
+	cfg := n.coreConfig(transport.Local().Port())
 	c, err := n.newCore(cfg)
 	if err != nil {
 		_ = transport.Shutdown()
@@ -32,24 +31,31 @@ func (n *Node) run(ctx context.Context) error {
 	}
 	e := &engine{
 		node: n, cfg: &n.config, log: n.log, core: c, begin: time.Now(), asleep: asleep, asleepAtBegin: asleep(), tableNews: true,
-		commands: make(chan command), twins: make(chan namesake), metaNews: make(chan struct{}, 1),
+		commands: make(chan command), twins: make(chan Duplicate),
 	}
 	first, err := e.writeFirst()
 	if err != nil {
 		_ = transport.Shutdown()
 		return err
 	}
-	e.gossip = newGossip(transport, e.about(cfg.Instance, cfg.Gossip), cfg.Identity, n.keyring, n.log)
+	member := AgentConfig{
+		Identity: cfg.Identity, Start: c.StartNumber(), Instance: cfg.Instance, Endpoint: cfg.Gossip,
+		Speaks: n.speaks, Keyring: n.keyring, Log: n.log,
+	}
+	if network := c.Network(); e.approved {
+		member.Network, member.Prefix = network.ID(), network.Prefix
+	}
+	e.gossip = NewAgent(transport, member)
 	e.tellHolders(e.core.View(), e.gossip)
-	if err := e.gossip.start(); err != nil {
-		return err
+	if err := e.gossip.Start(); err != nil {
+		return ofGossip(err)
 	}
 	if n.keyring == nil {
 		n.log.Warn("gossip is not sealed: whoever reaches the gossip port can join; --key-file seals it", "port", cfg.Gossip.Port())
 	}
-	e.joiner = newJoiner(e.gossip, n.seeds, n.resolver, n.log)
+	e.joiner = NewJoiner(e.gossip, n.seeds, n.resolver, n.log)
 	if err := e.findTwin(ctx, n.before.Start, n.before.Gossip); err != nil {
-		e.gossip.stop()
+		e.gossip.Stop()
 		return err
 	}
 	return e.live(ctx, first)
@@ -128,15 +134,6 @@ func (e *engine) writeFirst() ([]core.Broadcast, error) {
 	}
 }
 
-// about is what our member says of itself.
-func (e *engine) about(instance uint64, at netip.AddrPort) wire.Meta {
-	m := wire.Meta{Node: e.core.ID(), Speaks: e.node.speaks, Start: e.core.StartNumber(), Instance: instance, At: at, Looking: true}
-	if n := e.core.Network(); e.approved {
-		m.Network, m.Prefix = n.ID(), n.Prefix
-	}
-	return m
-}
-
 // live runs the engine and all that goes on beside it, and returns when everything has ended.
 func (e *engine) live(ctx context.Context, first []core.Broadcast) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -145,21 +142,21 @@ func (e *engine) live(ctx context.Context, first []core.Broadcast) error {
 	e.life = ctx
 	e.attend(ctx)
 	for _, b := range first {
-		e.gossip.broadcast(b.Key, b.Msg)
+		e.gossip.Broadcast(b.Key, b.Msg)
 	}
 	e.encode()
 	e.news = true
 	e.publish()
 	e.settle()
 	e.node.engine.Store(e)
-	e.beside.Go(func() { e.joiner.run(ctx) })
+	e.beside.Go(func() { e.joiner.Run(ctx) })
 
 	err := e.run(ctx)
 
 	e.node.engine.Store(nil)
 	cancel()
 	e.encode()
-	e.gossip.stop() // ends joins under way
+	e.gossip.Stop() // ends joins under way
 	e.beside.Wait()
 	e.store.Close()
 	if errors.Is(err, errLeft) {
@@ -168,26 +165,9 @@ func (e *engine) live(ctx context.Context, first []core.Broadcast) error {
 	return err
 }
 
-// metaTimeout bounds how long memberlist waits for its own broadcast.
-const metaTimeout = 500 * time.Millisecond
-
 // attend starts what goes on beside the member, until ctx ends or [engine.replaceMember] puts another in its place.
 func (e *engine) attend(ctx context.Context) {
 	g := e.gossip
 	ctx, e.dismiss = context.WithCancel(ctx)
-	e.beside.Go(func() { g.watchTwins(ctx, e.twins) })
-	e.beside.Go(func() { e.spreadMeta(ctx, g) })
-}
-
-// spreadMeta has the member tell the others what is new in its meta, until ctx ends.
-func (e *engine) spreadMeta(ctx context.Context, g *gossip) {
-	for {
-		select {
-		case <-e.metaNews:
-			// The error only says that the broadcast was not out in time; it stays queued.
-			_ = g.list.UpdateNode(metaTimeout)
-		case <-ctx.Done():
-			return
-		}
-	}
+	e.beside.Go(func() { g.Run(ctx, e.twins) })
 }

@@ -67,8 +67,10 @@ type gatekeeper interface {
 
 var _ memberlist.NodeAwareTransport = (*transport)(nil)
 
-// listen takes the port for TCP and UDP. Port 0 is one that is free for both.
-func listen(s sockets, bind netip.Addr, port uint16) (*transport, error) {
+// Listen takes a port for TCP and UDP; port 0 stands for one that is free for
+// both. An invalid bind address stands for all of this host's. Nothing is read
+// before an agent has the transport, which then owns it.
+func Listen(s sockets, bind netip.Addr, port uint16) (*transport, error) {
 	if !bind.IsValid() {
 		bind = netip.IPv4Unspecified()
 	}
@@ -111,6 +113,9 @@ func listenOn(s sockets, at netip.AddrPort) (*transport, error) {
 	return t, nil
 }
 
+// Local is what the transport is bound to.
+func (t *transport) Local() netip.AddrPort { return t.local }
+
 // begin takes traffic in from now on; it is called once.
 func (t *transport) begin(gate gatekeeper) {
 	t.gate = gate
@@ -121,12 +126,12 @@ func (t *transport) begin(gate gatekeeper) {
 func listenFailure(protocol string, at netip.AddrPort, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return failure(ErrPortTaken, "gossip port %d is taken (%s on %s): stop the program that has it, or choose another with --gossip-port",
+		return bad(PortTaken, "gossip port %d is taken (%s on %s): stop the program that has it, or choose another with --gossip-port",
 			at.Port(), protocol, at.Addr())
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return failure(ErrConfig, "gossip cannot listen on %s: it is not an address of this host", at.Addr())
+		return bad(BadConfig, "gossip cannot listen on %s: it is not an address of this host", at.Addr())
 	}
-	return fmt.Errorf("peers: listen for gossip (%s, --gossip-port %d): %w", protocol, at.Port(), err)
+	return fmt.Errorf("listen for gossip (%s, --gossip-port %d): %w", protocol, at.Port(), err)
 }
 
 // acceptLoop takes streams in until Shutdown.
@@ -230,7 +235,7 @@ func (t *transport) pause(err error) bool {
 func (t *transport) FinalAdvertiseAddr(ip string, port int) (net.IP, int, error) {
 	addr, err := netip.ParseAddr(ip)
 	if err != nil {
-		return nil, 0, fmt.Errorf("peers: advertise address: %w", err)
+		return nil, 0, fmt.Errorf("advertise address: %w", err)
 	}
 	return addr.AsSlice(), port, nil
 }

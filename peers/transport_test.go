@@ -20,7 +20,7 @@ import (
 // a test gets what passes.
 func gateOf(t *testing.T, ring *wire.Keyring) *gossip {
 	t.Helper()
-	tr, err := listen(kernel{}, nextHost(), 0)
+	tr, err := Listen(kernel{}, nextHost(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,15 +179,15 @@ func TestDiallingOurselvesIsNoticed(t *testing.T) {
 // goroutine would.
 func testGossip(t *testing.T, id record.Identity) *gossip {
 	t.Helper()
-	tr, err := listen(kernel{}, nextHost(), 0)
+	tr, err := Listen(kernel{}, nextHost(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	g := newGossip(tr, aboutOf(id, tr), id, nil, slog.New(slog.DiscardHandler))
-	if err := g.start(); err != nil {
+	if err := g.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(g.stop)
+	t.Cleanup(g.Stop)
 	return g
 }
 
@@ -222,7 +222,7 @@ func TestMessagesOfAllLengthsArrive(t *testing.T) {
 	longest := maxDatagram - len(wire.EncodeDirect(first.ID(), one.endpoint, nil, 0)) // in a datagram
 	for _, n := range []int{1, longest, longest + 1, 1 << 20} {
 		want := bytes.Repeat([]byte{7}, n)
-		one.send(second.ID(), netip.AddrPort{}, want)
+		one.Send(second.ID(), netip.AddrPort{}, want)
 		select {
 		case b := <-two.messages:
 			if f, err := wire.ParseFrame(b); err != nil || !bytes.Equal(f.Message, want) || f.From != first.ID() {
@@ -232,8 +232,8 @@ func TestMessagesOfAllLengthsArrive(t *testing.T) {
 			t.Fatalf("%d bytes never arrived", n)
 		}
 	}
-	one.broadcast("key", []byte("old"))
-	one.broadcast("key", []byte("rumour"))
+	one.Broadcast("key", []byte("old"))
+	one.Broadcast("key", []byte("rumour"))
 	select {
 	case b := <-two.messages:
 		if f, err := wire.ParseFrame(b); err != nil || string(f.Message) != "rumour" {
@@ -248,9 +248,9 @@ func TestNewcomerIsAnsweredBeforeItIsAMember(t *testing.T) {
 	t.Parallel()
 	first, second := identityOf(1), identityOf(2)
 	one, two := testGossip(t, first), testGossip(t, second)
-	two.send(first.ID(), netip.AddrPort{}, []byte("nobody knows where"))
+	two.Send(first.ID(), netip.AddrPort{}, []byte("nobody knows where"))
 	two.paths.learn(wire.Frame{From: first.ID(), Endpoint: one.endpoint, Size: newcomerFrame}, time.Now())
-	two.send(first.ID(), netip.AddrPort{}, []byte("answer"))
+	two.Send(first.ID(), netip.AddrPort{}, []byte("answer"))
 	select {
 	case b := <-one.messages:
 		if f, err := wire.ParseFrame(b); err != nil || string(f.Message) != "answer" {

@@ -13,12 +13,12 @@ import (
 //
 // It looks twice. Before anything else: is its last start still at work where that announced itself, if that was elsewhere? And do
 // those that it knows have a member with its node ID that answers? Then it stops. And for as long as it runs, whenever gossip names
-// such a member: does that one answer? Then, of the two, the one that has not been in the network for settleTime stops; of two
+// such a member: does that one answer? Then, of the two, the one that has not been in the network for SettleTime stops; of two
 // newcomers the one with the lower start.
 
-// settleTime is how long a node is a newcomer, from when it first exchanged state with another one. Where there is no
+// SettleTime is how long a node is a newcomer, from when it first exchanged state with another one. Where there is no
 // other to be known, it is none.
-const settleTime = 10 * time.Second
+const SettleTime = 10 * time.Second
 
 const (
 	twinPings = 2               // tries, probeTimeout each
@@ -33,32 +33,35 @@ const (
 	lookAnswer = 2 * time.Second
 )
 
-// namesake is a member with our node ID that is not us.
-type namesake struct {
-	name     string
-	endpoint netip.AddrPort
-	start    uint64
+// Duplicate is a member with our node ID that is not us.
+type Duplicate struct {
+	Endpoint netip.AddrPort // of its gossip
+	Start    uint64         // number of its start
 	about    wire.Meta
 }
 
 // meet notes a namesake; about is its verified meta. One at our own address is
 // an earlier start of ours: the port is ours now. One of our own instance is
 // ourselves, before a move.
-func (g *gossip) meet(name string, about wire.Meta) {
+func (g *gossip) meet(about wire.Meta) {
 	ours := g.about.Load()
 	if about.Node != ours.Node || about.At == g.endpoint || about.Instance == ours.Instance {
 		return
 	}
 	select {
-	case g.namesakes <- namesake{name, about.At, about.Start, about}:
+	case g.duplicates <- Duplicate{about.At, about.Start, about}:
 	default: // it will be met again
 	}
 }
 
-// answers reports whether another program with our own key is at an endpoint.
+// Duplicates are the members with our node ID that gossip has named, whether they
+// live or not. [gossip.Run] takes them while it runs.
+func (g *gossip) Duplicates() <-chan Duplicate { return g.duplicates }
+
+// Answers reports whether another program with our own key is at an endpoint.
 // Its proof names another instance and that endpoint. So neither an old meta
 // nor a question that is passed on to us makes a twin.
-func (g *gossip) answers(at netip.AddrPort) bool {
+func (g *gossip) Answers(at netip.AddrPort) bool {
 	ours := g.about.Load()
 	for range twinPings {
 		answer := make(chan wire.Proof, 1)
@@ -74,70 +77,24 @@ func (g *gossip) answers(at netip.AddrPort) bool {
 	return false
 }
 
-// findTwin looks for a twin before this node has said anything of itself but that it looks: where its last start was, if that is not
-// where it is now, and with the nodes it knows. A node that starts for the first time has none.
-func (e *engine) findTwin(ctx context.Context, start uint64, at netip.AddrPort) error {
-	g, last := e.gossip, wire.MemberName(e.core.ID(), start)
-	if start == 0 {
-		return nil
-	}
-	known := e.known()
-	e.joiner.lost.Store(&known)
-	moved := at.IsValid() && at != g.endpoint
-	switch {
-	case moved && g.answers(at):
-		return twinFailure(at)
-	case moved: // whoever is there now may know of a later start
-		e.joiner.look(ctx, at)
-	default:
-		e.joiner.look(ctx)
-	}
-	for {
-		select {
-		case s := <-g.namesakes:
-			if s.name == last && s.endpoint == at {
-				continue // it has been asked
-			}
-			if g.answers(s.endpoint) { // and we are the newcomer: no node has heard of us yet
-				return twinFailure(s.endpoint)
-			}
-		case s := <-g.states: // it is asked for again when there is something to say
-			g.stateRoom.give(s.Size)
-		default:
-			return nil
-		}
-	}
-}
-
-// known is where the gossip of the other nodes in the table was, but for those that have left.
-func (e *engine) known() []netip.AddrPort {
-	var at []netip.AddrPort
-	for _, n := range e.core.View().Nodes {
-		if !n.Self && !n.Record.Left {
-			at = append(at, n.Record.Gossip())
-		}
-	}
-	return at
-}
-
 // watchTwins pings namesakes as they come up, and hands on those that live. It ends with ctx.
-func (g *gossip) watchTwins(ctx context.Context, found chan<- namesake) {
-	pinged := map[string]time.Time{}
+func (g *gossip) watchTwins(ctx context.Context, found chan<- Duplicate) {
+	pinged := map[uint64]time.Time{} // by the number of the start
 	for {
-		var s namesake
+		var s Duplicate
 		select {
-		case s = <-g.namesakes:
+		case s = <-g.duplicates:
 		case <-ctx.Done():
 			return
 		}
-		if time.Since(pinged[s.name]) < twinAgain {
+		if time.Since(pinged[s.Start]) < twinAgain {
 			continue
 		}
 		if len(pinged) > maxNotices {
 			clear(pinged)
 		}
-		lives := g.answers(s.endpoint)
-		pinged[s.name] = time.Now()
+		lives := g.Answers(s.Endpoint)
+		pinged[s.Start] = time.Now()
 		if !lives {
 			continue
 		}
@@ -149,19 +106,35 @@ func (g *gossip) watchTwins(ctx context.Context, found chan<- namesake) {
 	}
 }
 
-// mustStop decides which of two twins stops. ours and theirs are what the two say of themselves.
-func mustStop(ours wire.Meta, start uint64, theirs namesake) bool {
+// MustStop decides which of two duplicates stops: this node, or the other. start
+// is the number of this node's start.
+func (g *gossip) MustStop(start uint64, other Duplicate) bool {
+	return mustStop(*g.about.Load(), start, other)
+}
+
+// mustStop decides by what the two say of themselves.
+func mustStop(ours wire.Meta, start uint64, theirs Duplicate) bool {
 	switch {
 	case ours.Settled, theirs.about.Looking: // it is about to find us
 		return false
 	case theirs.about.Settled:
 		return true
-	case start != theirs.start:
-		return start < theirs.start
+	case start != theirs.Start:
+		return start < theirs.Start
 	}
 	return ours.Instance < theirs.about.Instance
 }
 
-func twinFailure(at netip.AddrPort) error {
-	return failure(ErrTwin, "the node at %s has this node's identity (a cloned disk, or a restored backup) and is alive: stop that one; or, to make this host a node of its own, empty its state directory and start again", at)
+// Settle announces that this node looks for duplicates no more, and whether it
+// has been in the network for long enough to be no newcomer. Once it is settled
+// it stays so.
+func (g *gossip) Settle(settled bool) {
+	about := *g.about.Load()
+	if about.Settled || !about.Looking && !settled {
+		return
+	}
+	about.Looking, about.Settled = false, settled
+	about.Version++
+	g.about.Store(&about)
+	notify(g.metaNews)
 }

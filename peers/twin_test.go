@@ -4,8 +4,6 @@ import (
 	"errors"
 	"os"
 	"testing"
-
-	"flanneld/peers/internal/gossip/wire"
 )
 
 // clone makes a host with a copy of another's identity and lease, which may be running.
@@ -131,29 +129,5 @@ func stopsUnseen(t *testing.T, h *host) {
 	}
 	if s := h.node.Snapshot(); s.Lease == Confirmed {
 		t.Errorf("it had the lease for a moment: %v", s.Self.Lease)
-	}
-}
-
-func TestNewcomerOfTwoTwinsStops(t *testing.T) {
-	settled, fresh, looking := wire.Meta{Settled: true, Instance: 1}, wire.Meta{Instance: 2}, wire.Meta{Looking: true, Instance: 3}
-	for _, c := range []struct {
-		what  string
-		ours  wire.Meta
-		start uint64
-		other namesake
-		stop  bool
-	}{
-		{"settled against a newcomer", settled, 1, namesake{start: 9, about: fresh}, false},
-		{"newcomer against a settled one", fresh, 9, namesake{start: 1, about: settled}, true},
-		{"newcomer against one that still looks", fresh, 1, namesake{start: 9, about: looking}, false},
-		{"both settled", settled, 1, namesake{start: 2, about: settled}, false},
-		{"newcomers, ours the earlier start", fresh, 3, namesake{start: 4, about: wire.Meta{Instance: 1}}, true},
-		{"newcomers, ours the later start", fresh, 4, namesake{start: 3, about: wire.Meta{Instance: 9}}, false},
-		{"newcomers of the same start, lower instance", fresh, 4, namesake{start: 4, about: wire.Meta{Instance: 3}}, true},
-		{"newcomers of the same start, higher instance", fresh, 4, namesake{start: 4, about: wire.Meta{Instance: 1}}, false},
-	} {
-		if got := mustStop(c.ours, c.start, c.other); got != c.stop {
-			t.Errorf("%s: stop %v", c.what, got)
-		}
 	}
 }

@@ -457,9 +457,9 @@ func TestFastRestartsLeaveNoMembersBehind(t *testing.T) {
 		}
 		g := c.hosts[0].node.engine.Load().gossip
 		late := time.Now().Add(20 * time.Second)
-		for len(g.roster.endpoints()) > 2 || g.list.NumMembers() > 3 {
+		for n := g.Counts(); n.Members > 2 || n.Listed > 3; n = g.Counts() {
 			if time.Now().After(late) {
-				t.Fatalf("%d members here, %d in memberlist", len(g.roster.endpoints()), g.list.NumMembers())
+				t.Fatalf("%d members here, %d in memberlist", n.Members, n.Listed)
 			}
 			time.Sleep(100 * time.Millisecond)
 		}

@@ -144,12 +144,17 @@ func (s *vudp) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error) {
 		return 0, net.ErrClosed
 	default:
 	}
-	n := s.net
-	n.count(s.at.Addr(), len(b)+udpHeaders)
-	if n.lost() || n.blocked(s.at.Addr(), to.Addr()) {
-		return len(b), nil
+	s.net.send(b, s.at, to)
+	return len(b), nil
+}
+
+// send sends a datagram from an endpoint, whether a socket is there or not.
+func (n *vnet) send(b []byte, from, to netip.AddrPort) {
+	n.count(from.Addr(), len(b)+udpHeaders)
+	if n.lost() || n.blocked(from.Addr(), to.Addr()) {
+		return
 	}
-	d := vdatagram{s.at, append([]byte(nil), b...)}
+	d := vdatagram{from, append([]byte(nil), b...)}
 	time.AfterFunc(n.delay(), func() {
 		n.mu.Lock()
 		peer := n.udp[to]
@@ -162,7 +167,6 @@ func (s *vudp) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error) {
 		default: // no room
 		}
 	})
-	return len(b), nil
 }
 
 func (s *vudp) Close() error {
@@ -276,6 +280,14 @@ type vconn struct {
 	deadline time.Time
 }
 
+// wake leaves a token in a channel that holds one.
+func wake(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
 // vsegment is what one Write sent.
 type vsegment struct {
 	b   []byte
@@ -338,7 +350,7 @@ func (c *vconn) deliver(b []byte, end bool) {
 	c.mu.Lock()
 	c.in, c.end = append(c.in, b...), c.end || end
 	c.mu.Unlock()
-	notify(c.wake)
+	wake(c.wake)
 }
 
 func (c *vconn) Read(p []byte) (int, error) {
@@ -390,7 +402,7 @@ func (c *vconn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	c.sending = append(c.sending, vsegment{append([]byte(nil), p...), time.Now().Add(c.net.delay())})
 	c.mu.Unlock()
-	notify(c.out)
+	wake(c.out)
 	return len(p), nil
 }
 
@@ -408,7 +420,7 @@ func (c *vconn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	c.deadline = t
 	c.mu.Unlock()
-	notify(c.wake)
+	wake(c.wake)
 	return nil
 }
 
