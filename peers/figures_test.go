@@ -140,7 +140,7 @@ func (c *cluster) change(h *host, port uint16) *change {
 	e := h.node.engine.Load()
 	ch := &change{id: e.core.ID().String(), port: port, made: time.Now(), waiting: slices.Clone(c.hosts)}
 	err := h.node.do(c.Context(), e, func() error {
-		at := e.gossip.endpoint
+		at := e.gossip.Endpoint()
 		e.core.SetAddress(e.now(), netip.AddrPortFrom(at.Addr(), port), at)
 		return nil
 	})

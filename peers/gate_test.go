@@ -24,7 +24,7 @@ func phantom(n int, network record.NetworkID) wire.Member {
 	key := identityOf(99, byte(n>>16), byte(n>>8), byte(n))
 	m := metaOf(key, 1, 1)
 	m.At = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 1, byte(n >> 8), byte(n)}), uint16(1+n>>16))
-	m.Network, m.Prefix = network, DefaultNetwork
+	m.Network, m.Prefix = network, testNetwork
 	return wire.Member{Incarnation: 1, Node: m.Name(), At: m.At, Meta: m.Encode(key), Vsn: []byte{1, 5, 2, 0, 0, 0}}
 }
 
@@ -60,7 +60,7 @@ func peakOf(f func()) int64 {
 // bounded by what a node looks at.
 func TestPhantomsCostLittle(t *testing.T) {
 	g := gateOf(t, nil)
-	liar := netip.AddrPortFrom(nextHost(), 1)
+	liar := netip.AddrPortFrom(nextAddr(), 1)
 	g.roster.know(map[record.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{liar: true})
 	const phantoms = 50_000
 	msgs := make([][]byte, phantoms)
@@ -144,7 +144,7 @@ func TestStreamsOfStrangersShareOneBudget(t *testing.T) {
 			g := gateOf(t, ring)
 			var froms []netip.Addr
 			for range 8 {
-				froms = append(froms, nextHost())
+				froms = append(froms, nextAddr())
 			}
 			const streams = 64
 			grown := peakOf(func() {
@@ -205,7 +205,7 @@ func TestOnlyPlainMessagesPassTheGate(t *testing.T) {
 	t.Parallel()
 	for _, ring := range []*wire.Keyring{nil, ringOf(1)} {
 		g := gateOf(t, ring)
-		friend := netip.AddrPortFrom(nextHost(), 1)
+		friend := netip.AddrPortFrom(nextAddr(), 1)
 		g.roster.know(map[record.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{friend: true})
 		wrap := func(msg []byte) []byte {
 			if ring == nil {
@@ -271,15 +271,15 @@ func TestGatePassesWhatTheSenderMaySay(t *testing.T) {
 	g := gateOf(t, nil)
 	key, other := identityOf(2), identityOf(3)
 	in := metaOf(key, 1, 1001)
-	in.At = netip.AddrPortFrom(nextHost(), 1)
+	in.At = netip.AddrPortFrom(nextAddr(), 1)
 	r := g.roster
 	n := startOf(key, 1, 1)
 	n.Addr, n.Meta = in.At.Addr().AsSlice(), in.Encode(key)
-	hold := netip.AddrPortFrom(nextHost(), 1)
+	hold := netip.AddrPortFrom(nextAddr(), 1)
 	r.know(map[record.NodeID]bool{other.ID(): true}, map[netip.AddrPort]bool{hold: true})
 	r.put(n)
-	strange := netip.AddrPortFrom(nextHost(), 1)
-	third := netip.AddrPortFrom(nextHost(), 1)
+	strange := netip.AddrPortFrom(nextAddr(), 1)
+	third := netip.AddrPortFrom(nextAddr(), 1)
 	direct := func(at netip.AddrPort) []byte {
 		return append([]byte{wire.TypeUser}, wire.EncodeDirect(other.ID(), at, []byte("message"), 0)...)
 	}
@@ -330,7 +330,7 @@ func TestFloodsAreCutShort(t *testing.T) {
 	t.Parallel()
 	g := gateOf(t, nil)
 	msg := append(wire.Envelope(wire.ModePlain), 77, 1)
-	from := netip.AddrPortFrom(nextHost(), 1)
+	from := netip.AddrPortFrom(nextAddr(), 1)
 	const flood = 20_000
 	start := time.Now()
 	for range flood {
@@ -349,7 +349,7 @@ func TestFloodsAreCutShort(t *testing.T) {
 	if n := g.refused.Load(); n > most {
 		t.Errorf("of all strangers %d were looked at, at most %d", n, most)
 	}
-	friend := netip.AddrPortFrom(nextHost(), 1)
+	friend := netip.AddrPortFrom(nextAddr(), 1)
 	g.roster.know(map[record.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{friend: true})
 	ping := append(wire.Envelope(wire.ModePlain), wire.Ping{Seq: 7, Node: g.name}.Encode()...)
 	if got := g.passed(ping, friend); len(got) != 1 {

@@ -19,10 +19,10 @@ func TestMembersOfOtherNetworksArePutOut(t *testing.T) {
 		what  string
 		enter func(g *gossip, id record.NetworkID)
 	}{
-		{"on entering", func(g *gossip, id record.NetworkID) { g.Enter(id, DefaultNetwork) }},
+		{"on entering", func(g *gossip, id record.NetworkID) { g.Enter(id, testNetwork) }},
 		{"on being asked", func(g *gossip, id record.NetworkID) {
 			about := *g.about.Load()
-			about.Network, about.Prefix = id, DefaultNetwork
+			about.Network, about.Prefix = id, testNetwork
 			g.about.Store(&about)
 		}},
 	} {
@@ -35,10 +35,10 @@ func TestMembersOfOtherNetworksArePutOut(t *testing.T) {
 			}
 			meeting(t, one, two)
 			c.enter(one, record.NetworkID{9})
-			if err := one.list.UpdateNode(waitAtMost); err != nil {
+			if err := one.list.UpdateNode(giveUpAfter); err != nil {
 				t.Fatal(err)
 			}
-			late := time.After(waitAtMost)
+			late := time.After(giveUpAfter)
 			for one.roster.size() > 0 || one.list.NumMembers() > 1 {
 				select {
 				case <-time.After(10 * time.Millisecond):

@@ -59,7 +59,10 @@ func (e *engine) publish() {
 	e.published = time.Now()
 	if e.news {
 		e.news = false
-		notify(e.node.changes)
+		select {
+		case e.node.changes <- struct{}{}:
+		default: // the last token was not taken yet
+		}
 	}
 }
 

@@ -27,7 +27,8 @@ func TestSeedIsHostAndPort(t *testing.T) {
 		"", ":", ":8286", "host:", "host:0", "host:65536", "host:x", "10.0.0", "10.0.0.256", "1.2.3.4.5", "0.0.0.0", "224.0.0.1",
 		"255.255.255.255", "::1", "[::1]:8286", "fe80::1%eth0", "a b", "-host", "host-", "a..b", "ho/st", "ho%st", strings.Repeat("a", 64),
 	} {
-		if got, err := parseSeed(text); !errors.Is(err, ErrConfig) {
+		var e *Error
+		if got, err := parseSeed(text); !errors.As(err, &e) || e.Kind != BadConfig {
 			t.Errorf("%q: %v, %v", text, got, err)
 		}
 	}
@@ -52,10 +53,10 @@ func FuzzSeed(f *testing.F) {
 	})
 }
 
-// addresses is a resolver with a few addresses in it.
-type addresses map[string][]netip.Addr
+// nameTable is a resolver with a few addresses in it.
+type nameTable map[string][]netip.Addr
 
-func (n addresses) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
+func (n nameTable) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
 	if addrs, ok := n[host]; ok {
 		return addrs, nil
 	}
@@ -63,7 +64,7 @@ func (n addresses) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr,
 }
 
 func TestSeedNameIsResolvedToUsableAddresses(t *testing.T) {
-	r := addresses{
+	r := nameTable{
 		"host":  {netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("::ffff:10.0.0.2"), netip.MustParseAddr("0.0.0.0")},
 		"six":   {netip.MustParseAddr("2001:db8::1")},
 		"empty": {},

@@ -20,7 +20,7 @@ import (
 // a test gets what passes.
 func gateOf(t *testing.T, ring *wire.Keyring) *gossip {
 	t.Helper()
-	tr, err := Listen(kernel{}, nextHost(), 0)
+	tr, err := Listen(kernel{}, nextAddr(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func gateOf(t *testing.T, ring *wire.Keyring) *gossip {
 func aboutOf(id record.Identity, tr *transport) wire.Meta {
 	return wire.Meta{
 		Node: id.ID(), Key: [32]byte(id.Public()), Speaks: wire.OwnVersions, Start: 1, Instance: 1, At: tr.local,
-		Network: record.NetworkID{1}, Prefix: DefaultNetwork,
+		Network: record.NetworkID{1}, Prefix: testNetwork,
 	}
 }
 
@@ -73,7 +73,7 @@ func TestStreamsOfOneHostAreLimited(t *testing.T) {
 	if _, err := over.Read(make([]byte, 1)); err == nil || tr.overLimit() != 1 {
 		t.Errorf("one more: %v, %d over the limit", err, tr.overLimit())
 	}
-	g.call(t, nextHost())
+	g.call(t, nextAddr())
 	_ = (<-tr.StreamCh()).Close()
 	// One that ends makes room for another.
 	_ = here[0].Close()
@@ -90,16 +90,16 @@ func TestStreamsOfOneHostAreLimited(t *testing.T) {
 func TestStrangersLeaveRoomForTheStreamsOfMembers(t *testing.T) {
 	t.Parallel()
 	g := gateOf(t, nil)
-	tr, friend := g.transport, nextHost()
+	tr, friend := g.transport, nextAddr()
 	g.roster.know(map[record.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{netip.AddrPortFrom(friend, 1): true})
 	for range maxStrangers / maxStreamsPerHost {
-		from := nextHost()
+		from := nextAddr()
 		for range maxStreamsPerHost {
 			g.call(t, from)
 			defer (<-tr.StreamCh()).Close()
 		}
 	}
-	over := g.call(t, nextHost())
+	over := g.call(t, nextAddr())
 	if _, err := over.Read(make([]byte, 1)); err == nil || tr.overLimit() != 1 {
 		t.Errorf("one more stranger: %v, %d over the limit", err, tr.overLimit())
 	}
@@ -179,7 +179,7 @@ func TestDiallingOurselvesIsNoticed(t *testing.T) {
 // goroutine would.
 func testGossip(t *testing.T, id record.Identity) *gossip {
 	t.Helper()
-	tr, err := Listen(kernel{}, nextHost(), 0)
+	tr, err := Listen(kernel{}, nextAddr(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func testGossip(t *testing.T, id record.Identity) *gossip {
 // meeting waits until two members have proven to each other that they are there.
 func meeting(t *testing.T, one, two *gossip) {
 	t.Helper()
-	late := time.After(waitAtMost)
+	late := time.After(giveUpAfter)
 	for {
 		_, first := one.roster.of(two.about.Load().Node)
 		_, second := two.roster.of(one.about.Load().Node)
@@ -228,7 +228,7 @@ func TestMessagesOfAllLengthsArrive(t *testing.T) {
 			if f, err := wire.ParseFrame(b); err != nil || !bytes.Equal(f.Message, want) || f.From != first.ID() {
 				t.Errorf("%d bytes: %v", n, err)
 			}
-		case <-time.After(waitAtMost):
+		case <-time.After(giveUpAfter):
 			t.Fatalf("%d bytes never arrived", n)
 		}
 	}
@@ -239,7 +239,7 @@ func TestMessagesOfAllLengthsArrive(t *testing.T) {
 		if f, err := wire.ParseFrame(b); err != nil || string(f.Message) != "rumour" {
 			t.Errorf("rumour: %q, %v", f.Message, err)
 		}
-	case <-time.After(waitAtMost):
+	case <-time.After(giveUpAfter):
 		t.Fatal("the rumour never arrived")
 	}
 }
@@ -256,7 +256,7 @@ func TestNewcomerIsAnsweredBeforeItIsAMember(t *testing.T) {
 		if f, err := wire.ParseFrame(b); err != nil || string(f.Message) != "answer" {
 			t.Errorf("%q, %v", f.Message, err)
 		}
-	case <-time.After(waitAtMost):
+	case <-time.After(giveUpAfter):
 		t.Fatal("the answer never arrived")
 	}
 }
