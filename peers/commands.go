@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/gossip"
 	"flanneld/peers/internal/statedir"
 )
 
 // Join adds seeds and tries each once, now. It returns those that answered as nodes of this network; err, where not nil, says for
 // each other one why not, a line each. All of them stay seeds until the process ends.
 func (n *Node) Join(ctx context.Context, addrs []string) (joined []string, err error) {
-	seeds, err := ParseSeeds(addrs)
+	seeds, err := gossip.ParseSeeds(addrs)
 	if err != nil {
 		return nil, ofGossip(err)
 	}

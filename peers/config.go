@@ -5,6 +5,8 @@ import (
 	"math"
 	"net/netip"
 	"time"
+
+	"flanneld/peers/internal/gossip"
 )
 
 // Config is what a [Node] needs to know before it starts. The caller must not change it, nor what it
@@ -72,7 +74,7 @@ type Config struct {
 
 // What a zero field of [Config] stands for.
 const (
-	DefaultGossipPort = DefaultPort
+	DefaultGossipPort = gossip.DefaultPort
 	DefaultLeaseTTL   = 24 * time.Hour
 )
 

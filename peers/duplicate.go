@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/netip"
 	"time"
+
+	"flanneld/peers/internal/gossip"
 )
 
 // findTwin looks for a twin before this node has said anything of itself but that it looks: where its last start was, if that is not
@@ -52,7 +54,7 @@ func (e *engine) known() []netip.AddrPort {
 }
 
 // meetTwin decides what to do about another live node with this identity.
-func (e *engine) meetTwin(s Duplicate) error {
+func (e *engine) meetTwin(s gossip.Duplicate) error {
 	if e.gossip.MustStop(e.core.StartNumber(), s) {
 		return twinFailure(s.Endpoint)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/gossip"
 	"flanneld/peers/internal/gossip/wire"
 	"flanneld/peers/internal/record"
 	"flanneld/peers/internal/statedir"
@@ -28,16 +29,16 @@ type engine struct {
 	cfg    *Config
 	log    *slog.Logger
 	core   *core.Core
-	gossip *gossip
+	gossip *gossip.Agent
 	store  *statedir.Store
-	joiner *joiner
+	joiner *gossip.Joiner
 	begin  time.Time // the core's time zero
 
 	asleep        func() time.Duration // see [asleep]
 	asleepAtBegin time.Duration
 
 	commands chan command
-	twins    chan Duplicate
+	twins    chan gossip.Duplicate
 	life     context.Context // of all that goes on beside the engine
 	beside   sync.WaitGroup
 	dismiss  context.CancelFunc // ends what goes on beside the present member
@@ -245,7 +246,7 @@ func (e *engine) updateMeta() {
 // settle ends the search for duplicates, and lets this node be a newcomer no more
 // when it is time.
 func (e *engine) settle() {
-	been := !e.firstState.IsZero() && time.Since(e.firstState) >= SettleTime
+	been := !e.firstState.IsZero() && time.Since(e.firstState) >= gossip.SettleTime
 	e.gossip.Settle(been || e.joiner.Alone())
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"flanneld/peers/internal/gossip"
 	"flanneld/peers/internal/statedir"
 )
 
@@ -63,13 +64,13 @@ func ofState(err error) error {
 
 // ofGossip makes an error of gossip one of this package; nil stays nil.
 func ofGossip(err error) error {
-	var e *Error
+	var e *gossip.Error
 	switch {
 	case err == nil:
 		return nil
 	case !errors.As(err, &e):
 		return fmt.Errorf("peers: %w", err)
-	case e.Kind == PortTaken:
+	case e.Kind == gossip.PortTaken:
 		return failure(ErrPortTaken, "%v", e)
 	}
 	return failure(ErrConfig, "%v", e)

@@ -19,6 +19,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"flanneld/peers/internal/gossip"
 	"flanneld/peers/internal/gossip/wire"
 )
 
@@ -89,9 +90,9 @@ func (l *logBuffer) String() string {
 type host struct {
 	t        *testing.T
 	config   Config
-	sockets  sockets       // nil: the kernel's
-	resolver resolver      // nil: the system's
-	speaks   wire.Versions // zero: this program's
+	sockets  gossip.Sockets  // nil: the kernel's
+	resolver gossip.Resolver // nil: the system's
+	speaks   wire.Versions   // zero: this program's
 	log      *logBuffer
 	node     *Node
 	cancel   context.CancelFunc

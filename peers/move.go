@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 
+	"flanneld/peers/internal/gossip"
 	"flanneld/peers/internal/record"
 )
 
@@ -29,7 +30,7 @@ func (e *engine) move(advertise, bind netip.Addr) error {
 		return err
 	}
 	port := e.gossip.Local().Port()
-	transport, err := Listen(e.node.sockets, bind, port)
+	transport, err := gossip.Listen(e.node.sockets, bind, port)
 	if err != nil {
 		return ofGossip(err)
 	}
@@ -76,7 +77,7 @@ func (e *engine) checkMove(advertise, bind netip.Addr) error {
 
 // replaceMember takes the present member down and puts one at another address in its place. Nodes that were up are taken to be until
 // they have had the time to be met again; then each is what the new member sees.
-func (e *engine) replaceMember(transport *transport, endpoint netip.AddrPort) error {
+func (e *engine) replaceMember(transport *gossip.Transport, endpoint netip.AddrPort) error {
 	old := e.gossip
 	g, up := old.Successor(transport, e.core.StartNumber(), endpoint)
 	e.tellHolders(e.core.View(), g)

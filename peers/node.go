@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/gossip"
 	"flanneld/peers/internal/gossip/wire"
 	"flanneld/peers/internal/statedir"
 )
@@ -17,9 +18,9 @@ import (
 type Node struct {
 	config   Config
 	log      *slog.Logger
-	seeds    []seed
-	resolver resolver
-	sockets  sockets
+	seeds    []gossip.Seed
+	resolver gossip.Resolver
+	sockets  gossip.Sockets
 	speaks   wire.Versions
 	dir      *statedir.Dir
 	last     statedir.Remembered
@@ -38,7 +39,7 @@ type Node struct {
 // the network before Run. An opened Node is released by Run, or by Close where Run is never called.
 func Open(config Config) (*Node, error) {
 	n := &Node{
-		config: config, log: config.Logger, resolver: net.DefaultResolver, sockets: kernel{}, speaks: wire.OwnVersions,
+		config: config, log: config.Logger, resolver: net.DefaultResolver, sockets: gossip.Kernel{}, speaks: wire.OwnVersions,
 		changes: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	if n.log == nil {
@@ -48,7 +49,7 @@ func Open(config Config) (*Node, error) {
 		return nil, err
 	}
 	var err error
-	if n.seeds, err = ParseSeeds(config.Join); err != nil {
+	if n.seeds, err = gossip.ParseSeeds(config.Join); err != nil {
 		return nil, ofGossip(err)
 	}
 	if config.KeyFile != "" {

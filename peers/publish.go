@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/gossip"
 	"flanneld/peers/internal/record"
 )
 
@@ -67,7 +68,7 @@ func (e *engine) publish() {
 }
 
 // tellHolders tells a gossip which nodes hold a lease, and where they are.
-func (e *engine) tellHolders(v core.View, g *gossip) {
+func (e *engine) tellHolders(v core.View, g *gossip.Agent) {
 	holders, at := map[record.NodeID]bool{}, map[netip.AddrPort]bool{}
 	for i := range v.Nodes {
 		if n := &v.Nodes[i]; n.Subnet.IsValid() && !n.Self {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/gossip"
 	"flanneld/peers/internal/record"
 	"flanneld/peers/internal/statedir"
 )
@@ -19,7 +20,7 @@ import (
 // has it; the start number, and a network founded just now, on disk before anyone hears of them; the gossip member; a
 // look for twins; and only then the others.
 func (n *Node) run(ctx context.Context) error {
-	transport, err := Listen(n.sockets, n.config.Bind, n.config.GossipPort)
+	transport, err := gossip.Listen(n.sockets, n.config.Bind, n.config.GossipPort)
 	if err != nil {
 		return ofGossip(err)
 	}
@@ -31,21 +32,21 @@ func (n *Node) run(ctx context.Context) error {
 	}
 	e := &engine{
 		node: n, cfg: &n.config, log: n.log, core: c, begin: time.Now(), asleep: asleep, asleepAtBegin: asleep(), tableNews: true,
-		commands: make(chan command), twins: make(chan Duplicate),
+		commands: make(chan command), twins: make(chan gossip.Duplicate),
 	}
 	first, err := e.writeFirst()
 	if err != nil {
 		_ = transport.Shutdown()
 		return err
 	}
-	member := AgentConfig{
+	member := gossip.Config{
 		Identity: cfg.Identity, Start: c.StartNumber(), Instance: cfg.Instance, Endpoint: cfg.Gossip,
 		Speaks: n.speaks, Keyring: n.keyring, Log: n.log,
 	}
 	if network := c.Network(); e.approved {
 		member.Network, member.Prefix = network.ID(), network.Prefix
 	}
-	e.gossip = NewAgent(transport, member)
+	e.gossip = gossip.New(transport, member)
 	e.tellHolders(e.core.View(), e.gossip)
 	if err := e.gossip.Start(); err != nil {
 		return ofGossip(err)
@@ -53,7 +54,7 @@ func (n *Node) run(ctx context.Context) error {
 	if n.keyring == nil {
 		n.log.Warn("gossip is not sealed: whoever reaches the gossip port can join; --key-file seals it", "port", cfg.Gossip.Port())
 	}
-	e.joiner = NewJoiner(e.gossip, n.seeds, n.resolver, n.log)
+	e.joiner = gossip.NewJoiner(e.gossip, n.seeds, n.resolver, n.log)
 	if err := e.findTwin(ctx, n.before.Start, n.before.Gossip); err != nil {
 		e.gossip.Stop()
 		return err

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"flanneld/peers/internal/gossip"
 	"flanneld/peers/internal/gossip/wire"
 	"flanneld/peers/internal/record"
 )
@@ -20,7 +21,7 @@ import (
 type adversary struct {
 	*testing.T
 	net *vnet
-	udp datagrams
+	udp gossip.Datagrams
 	at  netip.AddrPort
 	key record.Identity
 }
@@ -28,7 +29,7 @@ type adversary struct {
 func newAdversary(c *cluster) *adversary {
 	a := &adversary{T: c.T, net: c.net, at: netip.AddrPortFrom(nextHost(), testPort), key: keyOf(66)}
 	var err error
-	if a.udp, err = c.net.listenUDP(a.at); err != nil {
+	if a.udp, err = c.net.ListenUDP(a.at); err != nil {
 		c.Fatal(err)
 	}
 	c.Cleanup(func() { _ = a.udp.Close() })
@@ -228,7 +229,7 @@ func TestForgedTwinStopsNobody(t *testing.T) {
 		c.begin()
 		a, victim := newAdversary(c), c.hosts[2]
 		lease := victim.leased()
-		time.Sleep(2 * SettleTime)
+		time.Sleep(2 * gossip.SettleTime)
 		old := a.member(victim) // settled
 		if m, err := wire.ParseMeta(old.Meta); err != nil || !m.Settled {
 			t.Fatalf("it is not settled: %+v, %v", m, err)
@@ -241,7 +242,7 @@ func TestForgedTwinStopsNobody(t *testing.T) {
 		victim.config.Advertise, victim.config.Bind = addr, addr
 		c.converge(healTime)
 		// The adversary has the old address now, and passes all questions on.
-		relay, err := c.net.listenUDP(netip.AddrPortFrom(was, testPort))
+		relay, err := c.net.ListenUDP(netip.AddrPortFrom(was, testPort))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -280,7 +281,7 @@ func TestForgedTwinStopsNobody(t *testing.T) {
 		}
 		victim.stop()
 		victim.start()
-		for range 3 * int(SettleTime/time.Second) {
+		for range 3 * int(gossip.SettleTime/time.Second) {
 			select {
 			case err := <-victim.result:
 				t.Fatalf("the restart ended: %v", err)
@@ -336,7 +337,7 @@ func TestNothingIsSentToThirdParties(t *testing.T) {
 		c := newCluster(t, 16, 2)
 		c.begin()
 		a, h := newAdversary(c), c.hosts[0]
-		third, err := c.net.listenUDP(netip.AddrPortFrom(nextHost(), testPort))
+		third, err := c.net.ListenUDP(netip.AddrPortFrom(nextHost(), testPort))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"flanneld/peers/internal/gossip"
 )
 
 // vnet is an underlay without a kernel: sockets made of channels and timers, for nodes that run in virtual time. Datagrams are
@@ -105,7 +107,7 @@ func (n *vnet) lost() bool {
 	return n.loss > 0 && n.rand.Float64() < n.loss
 }
 
-func (n *vnet) listenUDP(at netip.AddrPort) (datagrams, error) {
+func (n *vnet) ListenUDP(at netip.AddrPort) (gossip.Datagrams, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.udp[at] != nil {
@@ -179,7 +181,7 @@ func (s *vudp) Close() error {
 	return nil
 }
 
-func (n *vnet) listenTCP(at netip.AddrPort) (net.Listener, error) {
+func (n *vnet) ListenTCP(at netip.AddrPort) (net.Listener, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.tcp[at] != nil {
@@ -220,7 +222,7 @@ func (l *vlistener) Close() error {
 }
 
 // dialTCP tries again every second, as SYNs do, until there is a way both ways.
-func (n *vnet) dialTCP(ctx context.Context, from netip.Addr, to string, timeout time.Duration) (net.Conn, error) {
+func (n *vnet) DialTCP(ctx context.Context, from netip.Addr, to string, timeout time.Duration) (net.Conn, error) {
 	at, err := netip.ParseAddrPort(to)
 	if err != nil {
 		return nil, err
@@ -428,8 +430,8 @@ func (c *vconn) SetReadDeadline(t time.Time) error {
 func (c *vconn) SetWriteDeadline(time.Time) error { return nil }
 
 var (
-	_ sockets  = (*vnet)(nil)
-	_ net.Conn = (*vconn)(nil)
+	_ gossip.Sockets = (*vnet)(nil)
+	_ net.Conn       = (*vconn)(nil)
 )
 
 func TestVirtualStreamCarriesWhatIsWritten(t *testing.T) {
@@ -437,15 +439,15 @@ func TestVirtualStreamCarriesWhatIsWritten(t *testing.T) {
 	virtually(t, func(t *testing.T) {
 		n := newVnet(1)
 		at := netip.MustParseAddrPort("127.0.0.1:7")
-		l, err := n.listenTCP(at)
+		l, err := n.ListenTCP(at)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		if _, err := n.listenTCP(at); err != syscall.EADDRINUSE {
+		if _, err := n.ListenTCP(at); err != syscall.EADDRINUSE {
 			t.Errorf("the same port twice: %v", err)
 		}
-		near, err := n.dialTCP(t.Context(), netip.MustParseAddr("127.0.0.2"), at.String(), time.Second)
+		near, err := n.DialTCP(t.Context(), netip.MustParseAddr("127.0.0.2"), at.String(), time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -465,7 +467,7 @@ func TestVirtualStreamCarriesWhatIsWritten(t *testing.T) {
 			t.Errorf("%q after %v, %v", b, time.Since(start), err)
 		}
 		_ = far.Close()
-		if _, err := n.dialTCP(t.Context(), netip.MustParseAddr("127.0.0.2"), at.String(), 5*time.Second); !os.IsTimeout(err) {
+		if _, err := n.DialTCP(t.Context(), netip.MustParseAddr("127.0.0.2"), at.String(), 5*time.Second); !os.IsTimeout(err) {
 			t.Errorf("dialled through a cut: %v", err)
 		}
 	})

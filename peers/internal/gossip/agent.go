@@ -1,0 +1,412 @@
+package gossip
+
+import (
+	"context"
+	"log"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+
+	"flanneld/peers/internal/gossip/wire"
+	"flanneld/peers/internal/record"
+)
+
+// Gossip timings, for a local network of 2 to 1,000 nodes. A node that stops is probed within a second or two, suspected a second later
+// (probeInterval), and declared dead after suspicionMult × max(1, log10 n) probe intervals once another one agrees: some 5 s after it stopped at
+// up to 10 nodes, suspicionMaxMult times the last term where nobody agrees. What it takes to be declared dead while alive: not to answer,
+// neither directly nor through three others nor over TCP, all that time. And then those that it does answer do not believe it: see doubt.go.
+const (
+	probeInterval    = time.Second
+	probeTimeout     = 500 * time.Millisecond
+	suspicionMult    = 3
+	suspicionMaxMult = 3
+	gossipInterval   = 50 * time.Millisecond
+	gossipNodes      = 4
+	retransmitMult   = 4 // how often one node tells a rumour: times the digits of the number of nodes
+	// gossipToDead is how long the dead are still told of their death, so that one that was only paused refutes it.
+	gossipToDead = time.Minute
+	// awareness turns memberlist's doubt of itself off. With it a node that
+	// misses acknowledgements probes up to eight times more rarely. When
+	// half of a network loses its power, the other half would notice after
+	// 20 to 50 s. What it protects from, a node that is slow itself and
+	// takes others for dead, doubt.go does better: it asks them.
+	awareness        = 1
+	pushPullInterval = 30 * time.Second
+	streamTimeout    = 5 * time.Second
+	handoffQueue     = 4096 // datagrams taken in and not yet handled
+	// suspectFor is how long a failed probe of ours marks a member: the longest a suspicion lasts at 10 nodes.
+	suspectFor = suspicionMult * suspicionMaxMult * probeInterval
+)
+
+// Limits between gossip's goroutines and the core's.
+const (
+	maxDatagram     = 1232 // bytes of a frame: 1,280 with all headers; a longer one goes by stream
+	newcomerFor     = 30 * time.Second
+	messageQueue    = 4096
+	stateQueue      = 64
+	reliableQueue   = 256
+	reliableWorkers = 4
+	// What the queues may hold in bytes. A state of 8,192 nodes has 8 MB.
+	messageBytes  = 8 << 20
+	stateBytes    = 16 << 20
+	reliableBytes = 16 << 20
+)
+
+// Agent is this node's member in memberlist, and all that memberlist calls.
+type Agent struct {
+	log       *slog.Logger
+	transport *Transport
+	list      *memberlist.Memberlist
+	roster    *roster
+	keyring   *wire.Keyring // nil: not sealed
+	identity  record.Identity
+	limits    limits
+	questions *questions
+	limited   atomic.Uint64  // datagrams over a limit
+	refused   atomic.Uint64  // datagrams that made no sense or were not for us
+	name      string         // our member name
+	endpoint  netip.AddrPort // where others reach us
+	notices   *notices
+
+	about atomic.Pointer[wire.Meta] // ours
+	state atomic.Pointer[[]byte]    // what we say in a join
+	brief atomic.Pointer[[]byte]    // what we say in any other push/pull
+
+	rumours    *rumours
+	messages   chan []byte
+	states     chan wire.State
+	duplicates chan Duplicate
+	metaNews   chan struct{} // one token: our meta has changed
+	dropped    atomic.Uint64 // messages and states for which there was no room
+	// What messages, states and reliable hold, in bytes.
+	messageRoom, stateRoom, reliableRoom room
+	reliable                             chan reliableSend
+	workers                              sync.WaitGroup
+	unsent                               sync.WaitGroup // reliable sends queued or under way
+
+	// The core's goroutine has these.
+	started time.Time
+	paths   *returnPaths
+	prober  prober
+}
+
+type reliableSend struct {
+	to  memberlist.Node
+	msg []byte
+}
+
+// Config is what an agent needs to know before it starts.
+type Config struct {
+	Identity record.Identity
+	Start    uint64           // number of this start of the node
+	Instance uint64           // random for each start
+	Endpoint netip.AddrPort   // where other nodes reach the transport
+	Network  record.NetworkID // zero: in none yet
+	Prefix   netip.Prefix     // of the network
+	Speaks   wire.Versions    // zero: [wire.OwnVersions]
+	Keyring  *wire.Keyring    // nil: gossip is not sealed
+	Log      *slog.Logger
+}
+
+// New makes an agent that takes traffic of t in at once. [Agent.Start]
+// makes its member. It owns t from then on.
+func New(t *Transport, c Config) *Agent {
+	if c.Speaks == (wire.Versions{}) {
+		c.Speaks = wire.OwnVersions
+	}
+	self := wire.Meta{
+		Node: c.Identity.ID(), Speaks: c.Speaks, Start: c.Start, Instance: c.Instance, At: c.Endpoint,
+		Network: c.Network, Prefix: c.Prefix, Looking: true,
+	}
+	return newGossip(t, self, c.Identity, c.Keyring, c.Log)
+}
+
+// Successor makes the agent that takes this one's place after a move to another
+// endpoint. Nodes that are up now are taken to be until the successor has had
+// the time to meet them again; up are these. Start is the number of a new start.
+func (g *Agent) Successor(t *Transport, start uint64, endpoint netip.AddrPort) (next *Agent, up []record.NodeID) {
+	up = g.roster.up()
+	self := *g.about.Load()
+	self.Start, self.At = start, endpoint
+	next = newGossip(t, self, g.identity, g.keyring, g.log)
+	next.roster.expect(up, time.Now().Add(suspectFor))
+	return next, up
+}
+
+// newGossip makes everything but the member itself, which Start does. It owns t
+// from then on.
+func newGossip(t *Transport, self wire.Meta, id record.Identity, keyring *wire.Keyring, logger *slog.Logger) *Agent {
+	endpoint := self.At
+	g := &Agent{
+		log: logger, transport: t, keyring: keyring, endpoint: endpoint,
+		name:       self.Name(),
+		notices:    newNotices(),
+		messages:   make(chan []byte, messageQueue),
+		states:     make(chan wire.State, stateQueue),
+		duplicates: make(chan Duplicate, 16),
+		metaNews:   make(chan struct{}, 1),
+		reliable:   make(chan reliableSend, reliableQueue),
+		identity:   id,
+		limits:     newLimits(),
+		questions:  newQuestions(),
+		prober:     prober{open: map[string]time.Time{}},
+		started:    time.Now(),
+		paths:      newReturnPaths(endpoint),
+
+		messageRoom: newRoom(messageBytes), stateRoom: newRoom(stateBytes), reliableRoom: newRoom(reliableBytes),
+	}
+	g.roster = newRoster(self.Node, suspectFor)
+	g.about.Store(&self)
+	g.SetState(nil, nil)
+	g.rumours = newRumours(func() int { return g.roster.size() + 1 })
+	t.begin(g)
+	return g
+}
+
+// Start makes the member. Others hear about it with the first join. After an
+// error nothing is left of the agent, nor of its transport.
+func (g *Agent) Start() error {
+	list, err := memberlist.Create(g.config())
+	if err != nil {
+		_ = g.transport.Shutdown()
+		return bad(BadConfig, "start gossip: %v", err)
+	}
+	g.list = list
+	for range reliableWorkers {
+		g.workers.Go(g.sendReliably)
+	}
+	return nil
+}
+
+func (g *Agent) config() *memberlist.Config {
+	c := memberlist.DefaultLANConfig()
+	c.Name = g.name
+	c.Transport = g.transport
+	c.BindPort = int(g.transport.local.Port())
+	c.AdvertiseAddr, c.AdvertisePort = g.endpoint.Addr().String(), int(g.endpoint.Port())
+	c.TCPTimeout = streamTimeout
+	c.ProbeInterval, c.ProbeTimeout = probeInterval, probeTimeout
+	c.SuspicionMult, c.SuspicionMaxTimeoutMult = suspicionMult, suspicionMaxMult
+	c.GossipInterval, c.GossipNodes, c.RetransmitMult = gossipInterval, gossipNodes, retransmitMult
+	c.GossipToTheDeadTime = gossipToDead
+	c.AwarenessMaxMultiplier = awareness
+	c.PushPullInterval = pushPullInterval
+	c.HandoffQueueDepth = handoffQueue
+	c.UDPBufferSize = wire.PacketSize - wire.EnvelopeSize - wire.SealSize
+	c.EnableCompression = false // label, key and checks are the gate's
+	d := delegate{g}
+	c.Delegate, c.Events, c.Alive, c.Merge, c.Ping = d, d, d, d, d
+	c.Logger = log.New(gossipLog{g}, "", 0)
+	return c
+}
+
+// Endpoint is where other nodes reach this one.
+func (g *Agent) Endpoint() netip.AddrPort { return g.endpoint }
+
+// Local is what the agent's transport is bound to.
+func (g *Agent) Local() netip.AddrPort { return g.transport.Local() }
+
+// Network is the network that the member is in, zero while it is in none.
+func (g *Agent) Network() record.NetworkID { return g.about.Load().Network }
+
+// Messages are the core's messages that have come in, each in its frame. Each is
+// to be handed to [Agent.Open].
+func (g *Agent) Messages() <-chan []byte { return g.messages }
+
+// Open takes what was received from [Agent.Messages] out of its frame. It
+// returns an error where the frame names another sender than the message.
+// Where the sender is no member, [Agent.Send] can answer it from then on.
+func (g *Agent) Open(b []byte) (msg []byte, err error) {
+	g.messageRoom.give(len(b))
+	f, err := wire.ParseFrame(b)
+	if err == nil && f.From != record.Sender(f.Message) {
+		err = wire.ErrFrame
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, known := g.roster.of(f.From); !known && !f.From.IsZero() {
+		g.paths.learn(f, time.Now())
+	}
+	return f.Message, nil
+}
+
+// States are other nodes' states that have come in. Each is to be handed to
+// [Agent.TakeState].
+func (g *Agent) States() <-chan wire.State { return g.states }
+
+// TakeState notes that a state was received from [Agent.States]: there is room
+// for others.
+func (g *Agent) TakeState(s wire.State) { g.stateRoom.give(s.Size) }
+
+// Run watches for duplicates of this node, and hands those that live to found.
+// It also spreads what is new in this node's meta. It ends with ctx.
+func (g *Agent) Run(ctx context.Context, found chan<- Duplicate) {
+	var both sync.WaitGroup
+	both.Go(func() { g.watchTwins(ctx, found) })
+	both.Go(func() { g.spreadMeta(ctx) })
+	both.Wait()
+}
+
+// metaTimeout bounds how long memberlist waits for its own broadcast.
+const metaTimeout = 500 * time.Millisecond
+
+// spreadMeta tells other members what is new in ours, until ctx ends.
+func (g *Agent) spreadMeta(ctx context.Context) {
+	for {
+		select {
+		case <-g.metaNews:
+			// The error only says that the broadcast was not out in time; it
+			// stays queued.
+			_ = g.list.UpdateNode(metaTimeout)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Leave lets what is queued go out, and announces that this node leaves. It
+// takes two seconds at most. [Agent.Stop] is still to be called.
+func (g *Agent) Leave() {
+	sent := make(chan struct{})
+	go func() { // ends with the sends, at the latest when Stop has closed their streams
+		g.unsent.Wait()
+		close(sent)
+	}()
+	select {
+	case <-sent:
+	case <-time.After(leaveSends):
+	}
+	if err := g.list.Leave(leaveGossip); err != nil {
+		g.log.Debug("gossip: farewell not out in time", "err", err)
+	}
+}
+
+// Bounds of a farewell. What is not heard now, other nodes tell each other later.
+const (
+	leaveSends  = time.Second
+	leaveGossip = time.Second
+)
+
+// Stop takes the member down without a word, as if it had been killed: its lease
+// stays, and so does its route. It ends all that the agent has started but for a
+// probe of memberlist's under way, which ends within seconds.
+func (g *Agent) Stop() {
+	_ = g.list.Shutdown()
+	close(g.reliable)
+	g.workers.Wait()
+}
+
+// Enter puts this node into a network, and announces that. Members of other
+// networks, which may have come in before, are removed.
+func (g *Agent) Enter(network record.NetworkID, prefix netip.Prefix) {
+	about := *g.about.Load()
+	about.Network, about.Prefix = network, prefix
+	about.Version++
+	g.about.Store(&about)
+	for _, a := range g.roster.leaveTo(network) {
+		g.tell(wire.TypeDead, a)
+	}
+	notify(g.metaNews)
+}
+
+// SetState sets what the next exchange says: our identity, and the core's state,
+// whole in a join and brief otherwise.
+func (g *Agent) SetState(state, brief []byte) {
+	whole := wire.EncodeState(*g.about.Load(), g.identity, state)
+	short := wire.EncodeState(*g.about.Load(), g.identity, brief)
+	g.state.Store(&whole)
+	g.brief.Store(&short)
+}
+
+// Send carries a message of the core's to a node that is a member, or has just
+// written to us. at is the node's endpoint, where the caller knows it. Send does
+// not wait. It drops and counts what there is no room for; to the core that is
+// the same as a loss in the network. One goroutine calls it.
+func (g *Agent) Send(to record.NodeID, at netip.AddrPort, msg []byte) {
+	pad := 0
+	if time.Since(g.started) < newcomerFor {
+		pad = newcomerFrame
+	}
+	b := wire.EncodeDirect(g.about.Load().Node, g.endpoint, msg, pad)
+	m, ok := g.roster.of(to)
+	switch {
+	case !ok:
+		g.sendBack(to, at, b)
+	case len(b) <= maxDatagram:
+		if err := g.list.SendBestEffort(&m.node, b); err != nil {
+			g.log.Debug("gossip: datagram not sent", "to", m.endpoint(), "err", err)
+		}
+	default:
+		g.sendLong(m, b)
+	}
+}
+
+// sendBack answers a node that gossip has not named to us yet. It answers at
+// the endpoint in the node record, where that is known, else at the one that
+// the frame names.
+func (g *Agent) sendBack(to record.NodeID, at netip.AddrPort, b []byte) {
+	from, ok := g.paths.take(to, len(b), time.Now())
+	if !at.IsValid() {
+		at = from
+	}
+	if ok && len(b) <= maxDatagram {
+		if err := g.list.SendToAddress(memberlist.Address{Addr: at.String()}, b); err != nil {
+			g.log.Debug("gossip: datagram not sent", "to", at, "err", err)
+		}
+	}
+}
+
+// sendLong has a message sent as a stream.
+func (g *Agent) sendLong(m member, b []byte) {
+	if !g.reliableRoom.take(len(b)) {
+		g.dropped.Add(1)
+		return
+	}
+	g.unsent.Add(1)
+	select {
+	case g.reliable <- reliableSend{m.node, b}:
+	default:
+		g.unsent.Done()
+		g.reliableRoom.give(len(b))
+		g.dropped.Add(1)
+	}
+}
+
+// sendReliably sends long messages until stop.
+func (g *Agent) sendReliably() {
+	for s := range g.reliable {
+		if err := g.list.SendReliable(&s.to, s.msg); err != nil {
+			g.log.Debug("gossip: stream not sent", "to", s.to.Address(), "err", err)
+		}
+		g.reliableRoom.give(len(s.msg))
+		g.unsent.Done()
+	}
+}
+
+// NotTaken is how many messages, datagrams and streams were not taken in.
+func (g *Agent) NotTaken() uint64 {
+	return g.dropped.Load() + g.limited.Load() + g.refused.Load() + g.transport.overLimit()
+}
+
+// mayCall reports whether a stranger may open another stream now.
+func (g *Agent) mayCall(from netip.Addr) bool { return g.limits.calls.take(from, time.Now()) }
+
+// refuse notes that a stream of a host was refused.
+func (g *Agent) refuse(err error, from netip.Addr) {
+	g.refused.Add(1)
+	g.log.Debug("gossip: stream refused", "from", from, "err", err)
+	g.notice(err, from, time.Now())
+}
+
+func (g *Agent) knows(addr netip.Addr) bool { return g.roster.isMemberAddr(addr) }
+
+func (g *Agent) ring() *wire.Keyring { return g.keyring }
+
+// Broadcast queues a message of the core's for all nodes, a few at a time. A
+// newer one with the same key takes its place.
+func (g *Agent) Broadcast(key string, msg []byte) { g.rumours.put(key, wire.EncodeBroadcast(msg)) }

@@ -1,0 +1,407 @@
+package gossip
+
+import (
+	"bytes"
+	"net/netip"
+	"time"
+
+	"flanneld/peers/internal/gossip/wire"
+	"flanneld/peers/internal/record"
+)
+
+// A member that gossip names is an applicant first. It is let in when it has
+// proven, from the endpoint that it announces, that it has the key of its node
+// ID (see question.go). So no member is up here on others' word. The exception
+// are members that a node finds when it joins for the first time.
+//
+// A lease holder is let in at any time. Of other nodes, the newcomers, a
+// bounded number is in at a time. When that is reached, the oldest of them
+// makes room if it has been without a lease for newcomerAge. An underlay
+// address has newcomersPerAddr identities without a lease, and one more each
+// minute. Loopback, where all nodes of a test are, has no such bound.
+const (
+	maxApplicants    = 1024
+	maxNewcomers     = 256
+	newcomersPerAddr = 4
+	newcomerRefill   = 1.0 / 60 // a second
+	newcomerAge      = time.Minute
+
+	applyAgain  = 250 * time.Millisecond // between questions, doubled each time
+	applyMost   = 4 * time.Second
+	applyFor    = 20 * time.Second // after which an applicant is dropped
+	maxGone     = 2048
+	goneFor     = 10 * time.Minute
+	goneStarts  = 4           // of one node: it is its last ones that may come back
+	admittedFor = time.Minute // for which an admitted member may take to join
+)
+
+// applicant is a member that has not proven itself yet.
+type applicant struct {
+	member wire.Member // the newest that gossip has of it
+	about  wire.Meta
+	ask    time.Time     // when to ask next
+	pause  time.Duration // before the question after that
+	until  time.Time     // when it is dropped
+}
+
+// admitted is a member that memberlist may have.
+type admitted struct {
+	at          time.Time
+	incarnation uint32 // the greatest that gossip has told of before it was in
+}
+
+// gone is a member that was up, and needs a proof to be up again.
+type gone struct {
+	member member
+	given  bool // gossip has given it up, too
+	at     time.Time
+}
+
+// verdict is what becomes of a member that gossip names.
+type verdict int
+
+const (
+	refused  verdict = iota
+	asked            // it is an applicant, to be asked now
+	waiting          // it is one, and has been asked
+	accepted         // it is in, and memberlist may hear of it
+)
+
+// consider takes a member that gossip names; about is its verified meta.
+// trusted says that it is in the state of the node that was dialled to join.
+func (r *roster) consider(m wire.Member, about wire.Meta, trusted bool, now time.Time) verdict {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if in := r.members[m.Node]; in != nil {
+		if in.endpoint() != about.At {
+			return refused
+		}
+		in.incarnation = max(in.incarnation, m.Incarnation)
+		return accepted
+	}
+	if a := r.admitted[m.Node]; a != nil {
+		a.incarnation = max(a.incarnation, m.Incarnation)
+		return accepted
+	}
+	if trusted && r.gone[m.Node] == nil {
+		r.admitted[m.Node] = &admitted{now, m.Incarnation}
+		return accepted
+	}
+	if a := r.applicants[m.Node]; a != nil {
+		if m.Incarnation >= a.member.Incarnation {
+			a.member, a.about = m, about
+		}
+		a.until = now.Add(applyFor)
+		return waiting
+	}
+	if !r.known(about.Node) && (len(r.applicants) >= maxApplicants || !r.mayApply(about, now)) {
+		return refused
+	}
+	r.applicants[m.Node] = &applicant{m, about, now.Add(applyAgain), 2 * applyAgain, now.Add(applyFor)}
+	return asked
+}
+
+// mayApply reports whether an identity without a lease may apply from its
+// address; r.mu is held.
+func (r *roster) mayApply(about wire.Meta, now time.Time) bool {
+	if about.At.Addr().IsLoopback() || r.goneOf[about.Node] > 0 {
+		return true
+	}
+	return r.identities.take(about.At.Addr(), now)
+}
+
+// known reports whether a node holds a lease, or has another start that is up;
+// r.mu is held.
+func (r *roster) known(id record.NodeID) bool { return r.holders[id] || len(r.nodes[id]) > 0 }
+
+// apply returns applicants to ask now, and drops those whose time is over.
+func (r *roster) apply(now time.Time, most int) []applicant {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var due []applicant
+	for name, a := range r.applicants {
+		switch {
+		case now.After(a.until):
+			delete(r.applicants, name)
+		case !now.Before(a.ask) && len(due) < most:
+			a.ask, a.pause = now.Add(a.pause), min(2*a.pause, applyMost)
+			due = append(due, *a)
+		}
+	}
+	return due
+}
+
+// metaOf returns the meta of a member, in or not, that was verified before.
+func (r *roster) metaOf(name string, encoded []byte) (wire.Meta, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m := r.members[name]; m != nil && bytes.Equal(m.node.Meta, encoded) {
+		return m.meta, true
+	}
+	if a := r.applicants[name]; a != nil && bytes.Equal(a.member.Meta, encoded) {
+		return a.about, true
+	}
+	if g := r.gone[name]; g != nil && bytes.Equal(g.member.node.Meta, encoded) {
+		return g.member.meta, true
+	}
+	return wire.Meta{}, false
+}
+
+// allowed reports whether memberlist may have a member of that name.
+func (r *roster) allowed(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.admitted[name] != nil || r.members[name] != nil
+}
+
+// admission is what a proof led to.
+type admission struct {
+	in    wire.Member     // the member to tell memberlist of; no name: none
+	out   wire.Accusation // the newcomer that made room; no name: none
+	proof bool            // it proved what was asked
+}
+
+// proved takes a proof in. A member's own doubt ends; an applicant is let in.
+// One that proves to be in another network than ours is put out.
+func (r *roster) proved(p wire.Proof, asked question, ours record.NetworkID, now time.Time) admission {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	name := p.Name()
+	if differ(p.Network, ours) {
+		delete(r.applicants, name)
+		if m := r.members[name]; m != nil && m.endpoint() == p.At {
+			return admission{out: r.putOut(m)}
+		}
+		return admission{}
+	}
+	if m := r.members[name]; m != nil {
+		if m.endpoint() != p.At {
+			return admission{}
+		}
+		m.rtt, m.proved = now.Sub(asked.sent), now
+		r.clear(m)
+		r.settle(m, now)
+		return admission{proof: true}
+	}
+	a := r.applicants[name]
+	if a == nil && r.holders[p.Node] && p.At == asked.at {
+		r.there[p.At] = now // gossip has yet to name it
+	}
+	if a == nil || a.about.At != p.At || a.about.Instance != p.Instance {
+		return admission{}
+	}
+	out, ok := r.makeRoom(p.Node, now)
+	if !ok {
+		return admission{proof: true}
+	}
+	delete(r.applicants, name)
+	r.admitted[name] = &admitted{now, a.member.Incarnation}
+	if g := r.gone[name]; g != nil {
+		r.comeBack(g, asked, now)
+	}
+	return admission{a.member, out, true}
+}
+
+// comeBack marks a member that was dead here as up again. Where gossip has
+// given it up it stays in doubt until gossip says otherwise; r.mu is held.
+func (r *roster) comeBack(g *gone, asked question, now time.Time) {
+	m := g.member
+	name := m.node.Name
+	r.unbury(name)
+	m.rtt, m.proved, m.suspected = now.Sub(asked.sent), now, time.Time{}
+	r.enter(&m)
+	if g.given {
+		r.doubts[name] = &doubt{since: now, until: now.Add(answerHolds), ask: now.Add(askNext), answered: true, given: true}
+	}
+}
+
+// makeRoom finds room for a node among the newcomers, if it takes any; r.mu is
+// held.
+func (r *roster) makeRoom(id record.NodeID, now time.Time) (out wire.Accusation, ok bool) {
+	if r.known(id) {
+		return out, true
+	}
+	count := 0
+	var oldest *member
+	for node, starts := range r.nodes {
+		if r.holders[node] {
+			continue
+		}
+		count++
+		for _, m := range starts {
+			if oldest == nil || m.since.Before(oldest.since) {
+				oldest = m
+			}
+		}
+	}
+	if count < maxNewcomers {
+		return out, true
+	}
+	if now.Sub(oldest.since) < newcomerAge {
+		return out, false
+	}
+	return r.putOut(oldest), true
+}
+
+// putOut removes a member, and returns the accusation that has memberlist remove
+// it as well; r.mu is held.
+func (r *roster) putOut(m *member) wire.Accusation {
+	r.remove(m, false)
+	return wire.Accusation{Incarnation: m.incarnation, Node: m.node.Name}
+}
+
+// leaveTo removes the members and applicants that are in another network than
+// ours. Those came in while this node was in none. It returns accusations for
+// memberlist.
+func (r *roster) leaveTo(ours record.NetworkID) []wire.Accusation {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, a := range r.applicants {
+		if differ(a.about.Network, ours) {
+			delete(r.applicants, name)
+		}
+	}
+	var all []wire.Accusation
+	for _, m := range r.members {
+		if differ(m.meta.Network, ours) {
+			all = append(all, r.putOut(m))
+		}
+	}
+	return all
+}
+
+// know tells the roster which nodes hold a lease, and where their gossip is.
+func (r *roster) know(holders map[record.NodeID]bool, at map[netip.AddrPort]bool) {
+	addrs := make(map[netip.Addr]bool, len(at))
+	for ep := range at {
+		addrs[ep.Addr()] = true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.holders, r.holdersAt, r.holderAddrs = holders, at, addrs
+}
+
+// isHolder reports whether a node holds a lease.
+func (r *roster) isHolder(id record.NodeID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.holders[id]
+}
+
+// standing is what is known of a sender from its endpoint.
+type standing int
+
+const (
+	stranger standing = iota
+	newcomer          // a member that holds no lease
+	holder            // a lease holder, whether it is up or not
+)
+
+// standing says what is at an endpoint.
+func (r *roster) standing(at netip.AddrPort) standing {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.holdersAt[at]:
+		return holder
+	case r.at[at] == nil:
+		return stranger
+	case len(r.holders) == 0 || r.holders[r.at[at].id]:
+		return holder
+	}
+	return newcomer
+}
+
+// isMemberAddr reports whether a member, or a lease holder, is at an address.
+func (r *roster) isMemberAddr(addr netip.Addr) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.holderAddrs[addr] || r.addrs[addr] > 0
+}
+
+// found reports whether a lease holder that is no member has proven that it is
+// there.
+func (r *roster) found() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.there) > 0
+}
+
+// takeFound returns where up to so many of these are, once.
+func (r *roster) takeFound(most int) []netip.AddrPort {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var at []netip.AddrPort
+	for ep := range r.there {
+		if len(at) == most {
+			break
+		}
+		if delete(r.there, ep); r.at[ep] == nil {
+			at = append(at, ep)
+		}
+	}
+	return at
+}
+
+// tidy drops what has been there for too long.
+func (r *roster) tidy(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, a := range r.admitted {
+		if r.members[name] == nil && now.Sub(a.at) > admittedFor {
+			delete(r.admitted, name)
+		}
+	}
+	for name, g := range r.gone {
+		if now.Sub(g.at) > goneFor {
+			r.unbury(name)
+		}
+	}
+}
+
+// bury notes a member that is up no more; r.mu is held.
+func (r *roster) bury(m *member, given bool, now time.Time) {
+	if len(r.gone) >= maxGone {
+		for name := range r.gone { // any of them
+			r.unbury(name)
+			break
+		}
+	}
+	r.unbury(m.node.Name)
+	if r.goneOf[m.id] >= goneStarts {
+		r.unbury(r.oldestGone(m.id))
+	}
+	r.gone[m.node.Name] = &gone{*m, given, now}
+	r.goneOf[m.id]++
+}
+
+// oldestGone is the earliest start of a node that is up no more; r.mu is held.
+func (r *roster) oldestGone(id record.NodeID) (name string) {
+	for other, g := range r.gone {
+		if g.member.id == id && (name == "" || g.member.start < r.gone[name].member.start) {
+			name = other
+		}
+	}
+	return name
+}
+
+// unbury forgets a member that was up; r.mu is held.
+func (r *roster) unbury(name string) {
+	g := r.gone[name]
+	if g == nil {
+		return
+	}
+	delete(r.gone, name)
+	if r.goneOf[g.member.id]--; r.goneOf[g.member.id] == 0 {
+		delete(r.goneOf, g.member.id)
+	}
+}
+
+// met reports whether a node holds a lease, or is or was a member of late. Only
+// such a node is called when it is lost. A stranger can announce a node at any
+// address.
+func (r *roster) met(id record.NodeID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.known(id) || r.goneOf[id] > 0
+}

@@ -1,0 +1,172 @@
+package gossip
+
+import (
+	"time"
+
+	"flanneld/peers/internal/gossip/wire"
+	"flanneld/peers/internal/record"
+)
+
+// A member is up for as long as it proves that it is there; what others say of
+// it only has this node ask. It is in doubt when gossip accuses it or has given
+// it up. It is also in doubt when it does not answer one of the questions that
+// every member is asked in turn (see probe.go). In doubt it is asked again and
+// again, and is dead when it does not answer for the time of the doubt. A
+// network may be cut in one direction, or some nodes may see both sides. Then
+// nodes that cannot see a member tell those that can that it is dead. Its
+// refutation may take the same wrong way as the answers that they missed. And
+// any program can send memberlist's messages in another's name, accusations and
+// refutations alike.
+const (
+	accusedFor  = 3500 * time.Millisecond // before a member that is accused and does not answer is dead
+	doubtFor    = 500 * time.Millisecond  // the same, when gossip has given it up after a suspicion of its own
+	answerHolds = 3 * time.Second         // the same, after it has answered
+	askAgain    = 200 * time.Millisecond  // while it does not answer
+	askNext     = time.Second             // after an answer, until gossip has it alive again
+	proofHolds  = time.Second             // for which an accusation is not looked into after an answer
+	tellAfter   = time.Second             // without an answer, before the others are told
+	maxAsking   = 64                      // questions at a time; members that cannot be asked in time are dead
+)
+
+// doubt is about one member.
+type doubt struct {
+	since    time.Time
+	until    time.Time // when the member is dead if it does not answer
+	ask      time.Time // when to ask it next
+	answered bool
+	given    bool // gossip has given the member up
+	told     bool // the others have been told
+}
+
+// giveUp has a member that gossip says is dead be in doubt. An earlier start of a node that is up ends without a question.
+func (r *roster) giveUp(name string, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := r.members[name]
+	if m == nil {
+		if g := r.gone[name]; g != nil {
+			g.given = true
+		}
+		return
+	}
+	if last, _ := latest(r.nodes[m.id]); last.start > m.start {
+		r.remove(m, true)
+		return
+	}
+	d := r.doubts[name]
+	if d == nil {
+		d = &doubt{since: now, until: now.Add(doubtFor), ask: now}
+		r.doubts[name] = d
+	}
+	if until := now.Add(doubtFor); !d.answered && until.Before(d.until) {
+		d.until = until
+	}
+	d.given = true
+	r.touch(m.id)
+}
+
+// refuted notes that gossip has a member alive that it had given up. A member
+// that has proven itself meanwhile is in doubt no more. Another one still has
+// to, in the time that an accusation gives it: a stranger can refute in its name.
+// r.mu is held.
+func (r *roster) refuted(name string) {
+	d := r.doubts[name]
+	switch {
+	case d == nil || !d.given:
+	case d.answered:
+		delete(r.doubts, name)
+	default:
+		d.given, d.until = false, d.since.Add(accusedFor)
+	}
+}
+
+// accused notes that another node says that a member is suspect or dead, and
+// reports whether there is such a member.
+func (r *roster) accused(name string, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := r.members[name]
+	if m != nil {
+		r.accuse(m, now)
+	}
+	return m != nil
+}
+
+// accuse puts a member in doubt, unless it is in doubt already or has just
+// proven itself; r.mu is held.
+func (r *roster) accuse(m *member, now time.Time) {
+	name := m.node.Name
+	if r.doubts[name] == nil && now.Sub(m.proved) >= proofHolds {
+		r.doubts[name] = &doubt{since: now, until: now.Add(accusedFor), ask: now}
+		r.touch(m.id)
+	}
+}
+
+// toTell returns accusations of members that have not answered us for a while;
+// each comes once in a doubt.
+func (r *roster) toTell(now time.Time) []wire.Accusation {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []wire.Accusation
+	for name, d := range r.doubts {
+		if !d.given && !d.told && now.Sub(d.since) >= tellAfter {
+			d.told = true
+			all = append(all, wire.Accusation{Incarnation: r.members[name].incarnation, Node: name})
+		}
+	}
+	return all
+}
+
+// believe ends the doubts about nodes that have left, as they say themselves.
+func (r *roster) believe(left func(record.NodeID) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name := range r.doubts {
+		if m := r.members[name]; left(m.id) {
+			r.remove(m, true)
+		}
+	}
+}
+
+// inDoubt reports whether the member that counts for a node is.
+func (r *roster) inDoubt(id record.NodeID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m, up := latest(r.nodes[id])
+	d := r.doubts[m.node.Name]
+	return up && d != nil && (d.given || d.told)
+}
+
+// questions returns up to so many members to ask now, and takes those out that have not answered in time.
+func (r *roster) questions(now time.Time, most int) []member {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var due []member
+	for name, d := range r.doubts {
+		m := r.members[name]
+		switch {
+		case !now.Before(d.until):
+			r.remove(m, d.given)
+		case !now.Before(d.ask) && len(due) < most:
+			d.ask = now.Add(askAgain)
+			due = append(due, *m)
+		}
+	}
+	return due
+}
+
+// settle notes an answer of a member in doubt; r.mu is held.
+func (r *roster) settle(m *member, now time.Time) {
+	d := r.doubts[m.node.Name]
+	if d == nil {
+		return
+	}
+	if !d.answered {
+		r.touch(m.id)
+	}
+	if !d.given {
+		delete(r.doubts, m.node.Name)
+		return
+	}
+	d.answered, d.until, d.ask = true, now.Add(answerHolds), now.Add(askNext)
+}

@@ -1,0 +1,140 @@
+package gossip
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"flanneld/peers/internal/gossip/wire"
+)
+
+// A twin is another live machine with this node's identity: a cloned disk, a restored backup. Two of them would fight over one
+// lease for ever, so the newcomer has to find the other before it does any harm, and stop.
+//
+// It looks twice. Before anything else: is its last start still at work where that announced itself, if that was elsewhere? And do
+// those that it knows have a member with its node ID that answers? Then it stops. And for as long as it runs, whenever gossip names
+// such a member: does that one answer? Then, of the two, the one that has not been in the network for SettleTime stops; of two
+// newcomers the one with the lower start.
+
+// SettleTime is how long a node is a newcomer, from when it first exchanged state with another one. Where there is no
+// other to be known, it is none.
+const SettleTime = 10 * time.Second
+
+const (
+	twinPings = 2               // tries, probeTimeout each
+	twinAgain = 5 * time.Second // before the same member is pinged again
+	// lookFor is how long a node that starts waits for the first of those
+	// it knows to take its connection. A live one does so within
+	// milliseconds; it is as long as that only where all of them are
+	// switched off.
+	lookFor = probeTimeout
+	// lookAnswer is how long it waits for one that has taken the
+	// connection: a busy host, or one that is stopped.
+	lookAnswer = 2 * time.Second
+)
+
+// Duplicate is a member with our node ID that is not us.
+type Duplicate struct {
+	Endpoint netip.AddrPort // of its gossip
+	Start    uint64         // number of its start
+	about    wire.Meta
+}
+
+// meet notes a namesake; about is its verified meta. One at our own address is
+// an earlier start of ours: the port is ours now. One of our own instance is
+// ourselves, before a move.
+func (g *Agent) meet(about wire.Meta) {
+	ours := g.about.Load()
+	if about.Node != ours.Node || about.At == g.endpoint || about.Instance == ours.Instance {
+		return
+	}
+	select {
+	case g.duplicates <- Duplicate{about.At, about.Start, about}:
+	default: // it will be met again
+	}
+}
+
+// Duplicates are the members with our node ID that gossip has named, whether they
+// live or not. [Agent.Run] takes them while it runs.
+func (g *Agent) Duplicates() <-chan Duplicate { return g.duplicates }
+
+// Answers reports whether another program with our own key is at an endpoint.
+// Its proof names another instance and that endpoint. So neither an old meta
+// nor a question that is passed on to us makes a twin.
+func (g *Agent) Answers(at netip.AddrPort) bool {
+	ours := g.about.Load()
+	for range twinPings {
+		answer := make(chan wire.Proof, 1)
+		g.question(ours.Node, at, answer, time.Now())
+		select {
+		case p := <-answer:
+			if p.At == at && p.Instance != ours.Instance {
+				return true
+			}
+		case <-time.After(probeTimeout):
+		}
+	}
+	return false
+}
+
+// watchTwins pings namesakes as they come up, and hands on those that live. It ends with ctx.
+func (g *Agent) watchTwins(ctx context.Context, found chan<- Duplicate) {
+	pinged := map[uint64]time.Time{} // by the number of the start
+	for {
+		var s Duplicate
+		select {
+		case s = <-g.duplicates:
+		case <-ctx.Done():
+			return
+		}
+		if time.Since(pinged[s.Start]) < twinAgain {
+			continue
+		}
+		if len(pinged) > maxNotices {
+			clear(pinged)
+		}
+		lives := g.Answers(s.Endpoint)
+		pinged[s.Start] = time.Now()
+		if !lives {
+			continue
+		}
+		select {
+		case found <- s:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// MustStop decides which of two duplicates stops: this node, or the other. start
+// is the number of this node's start.
+func (g *Agent) MustStop(start uint64, other Duplicate) bool {
+	return mustStop(*g.about.Load(), start, other)
+}
+
+// mustStop decides by what the two say of themselves.
+func mustStop(ours wire.Meta, start uint64, theirs Duplicate) bool {
+	switch {
+	case ours.Settled, theirs.about.Looking: // it is about to find us
+		return false
+	case theirs.about.Settled:
+		return true
+	case start != theirs.Start:
+		return start < theirs.Start
+	}
+	return ours.Instance < theirs.about.Instance
+}
+
+// Settle announces that this node looks for duplicates no more, and whether it
+// has been in the network for long enough to be no newcomer. Once it is settled
+// it stays so.
+func (g *Agent) Settle(settled bool) {
+	about := *g.about.Load()
+	if about.Settled || !about.Looking && !settled {
+		return
+	}
+	about.Looking, about.Settled = false, settled
+	about.Version++
+	g.about.Store(&about)
+	notify(g.metaNews)
+}

@@ -1,0 +1,396 @@
+package gossip
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"flanneld/peers/internal/gossip/wire"
+	"flanneld/peers/internal/record"
+)
+
+// The gate stands between the sockets and memberlist. It opens what is sealed,
+// takes messages apart, lets through what its sender may say, and writes anew
+// what it lets through. Nothing else reaches memberlist.
+//
+// A datagram's source endpoint says what sends it: a lease holder, a newcomer (a
+// member without a lease), or a stranger, at any other endpoint. A stranger
+// may ask and answer questions, ping, announce itself as a member, and send
+// direct frames from the endpoint that it names. A newcomer may also pass on
+// what it has heard. To accuse others of being dead takes a lease.
+const maxPacket = 1472 // bytes of a datagram on an Ethernet without fragments
+
+// Limits on what senders can make this node do, in messages and in messages a
+// second. Checking a signature takes 60 us, making one 25.
+const (
+	strangerBurst, strangerRate   = 400, 100 // datagrams of one stranger's address
+	strangersBurst, strangersRate = 8000, 3000
+	memberBurst, memberRate       = 4000, 2000 // datagrams of one member's address
+	maxSources                    = 8192
+
+	metaBurst, metaRate       = 2048, 300 // signatures of metas to check
+	answersBurst, answersRate = 4096, 1000
+	refuteBurst, refuteRate   = 64, 5 // accusations of this node itself
+	callBurst, callRate       = 64, 4 // streams of one stranger's address
+)
+
+// limits are those of one gate.
+type limits struct {
+	strangers, members *allowance // datagrams by address
+	allStrangers       *limiter
+	metas, answers     *limiter
+	refutations        *limiter
+	calls              *allowance // streams of strangers by address
+}
+
+func newLimits() limits {
+	return limits{
+		strangers:    newAllowance(strangerBurst, strangerRate, maxSources),
+		members:      newAllowance(memberBurst, memberRate, maxSources),
+		allStrangers: newLimiter(strangersBurst, strangersRate),
+		metas:        newLimiter(metaBurst, metaRate),
+		answers:      newLimiter(answersBurst, answersRate),
+		refutations:  newLimiter(refuteBurst, refuteRate),
+		calls:        newAllowance(callBurst, callRate, maxSources),
+	}
+}
+
+// datagram takes in what came from an endpoint; b is kept.
+func (g *Agent) datagram(b []byte, from netip.AddrPort) {
+	now := time.Now()
+	who := g.roster.standing(from)
+	if !g.mayCome(who, from.Addr(), now) {
+		g.limited.Add(1)
+		return
+	}
+	if err := g.takeDatagram(b, from, who, now); err != nil {
+		g.refused.Add(1)
+		g.notice(err, from.Addr(), now)
+	}
+}
+
+func (g *Agent) mayCome(who standing, from netip.Addr, now time.Time) bool {
+	if who != stranger {
+		return g.limits.members.take(from, now)
+	}
+	return g.limits.strangers.take(from, now) && g.limits.allStrangers.take(now)
+}
+
+func (g *Agent) takeDatagram(b []byte, from netip.AddrPort, who standing, now time.Time) error {
+	if len(b) > maxPacket {
+		return errMessage
+	}
+	if err := wire.CheckLabel(b); err != nil {
+		return err
+	}
+	mode, msg := b[wire.EnvelopeSize-1], b[wire.EnvelopeSize:]
+	switch {
+	case mode == wire.ModePlain && g.keyring != nil:
+		return errNoKeyThere
+	case mode == wire.ModeSealed && g.keyring == nil:
+		return errKeyThere
+	case mode == wire.ModeSealed:
+		var err error
+		if msg, err = wire.OpenDatagram(g.keyring, msg); err != nil {
+			return err
+		}
+	}
+	if len(msg) == 0 || msg[0] != wire.TypeCompound {
+		return g.message(msg, from, who, now)
+	}
+	parts, ok := wire.SplitCompound(msg[1:])
+	if !ok {
+		return errMessage
+	}
+	var err error
+	for _, part := range parts {
+		err = errors.Join(err, g.message(part, from, who, now))
+	}
+	return err
+}
+
+// message takes one message of a datagram.
+func (g *Agent) message(b []byte, from netip.AddrPort, who standing, now time.Time) error {
+	if len(b) < 2 {
+		return errMessage
+	}
+	ok := false
+	switch body := b[1:]; b[0] {
+	case wire.TypeQuestion:
+		return g.answer(b, from, now)
+	case wire.TypeProof:
+		g.settle(b, now)
+		return nil
+	case wire.TypePing:
+		var m wire.Ping
+		if m, ok = wire.ReadPing(body); ok && g.mayAnswer(m.Source, from) {
+			g.deliver(m.Encode(), from)
+		}
+	case wire.TypeIndirect:
+		var m wire.IndirectPing
+		if m, ok = wire.ReadIndirect(body); ok && who != stranger && g.mayAnswer(m.Source, from) && g.roster.standing(m.Target) != stranger {
+			g.deliver(m.Encode(), from)
+		}
+	case wire.TypeAck, wire.TypeNack:
+		var seq uint32
+		if seq, ok = wire.ReadAck(body); ok && who != stranger {
+			g.deliver(wire.EncodeAck(b[0], seq), from)
+		}
+	case wire.TypeSuspect, wire.TypeDead:
+		var m wire.Accusation
+		if m, ok = wire.ReadAccusation(body); ok {
+			g.accusation(b[0], m, from, who, now)
+		}
+	case wire.TypeAlive:
+		var m wire.Member
+		var rest []byte
+		if m, rest, ok = wire.ReadMember(body, false); ok && len(rest) == 0 {
+			return g.alive(m, from, who, now)
+		}
+	case wire.TypeUser:
+		var f wire.Frame
+		var err error
+		if f, err = wire.ParseFrame(body); err == nil {
+			ok = true
+			if who != stranger || f.Endpoint == from {
+				g.deliver(b, from)
+			}
+		}
+	case wire.TypeCompressed:
+		return errPacked
+	}
+	if !ok {
+		return errMessage
+	}
+	return nil
+}
+
+// mayAnswer reports whether an answer may go to an endpoint: back, or to a member.
+func (g *Agent) mayAnswer(source, from netip.AddrPort) bool {
+	return !source.IsValid() || source == from || g.roster.standing(source) != stranger
+}
+
+// deliver hands memberlist a message.
+func (g *Agent) deliver(msg []byte, from netip.AddrPort) { g.transport.deliver(msg, from) }
+
+// tell has memberlist spread an accusation of ours.
+func (g *Agent) tell(kind byte, a wire.Accusation) {
+	a.From = g.name
+	g.deliver(a.Encode(kind), g.endpoint)
+}
+
+// accusation looks into what a holder says of a member, and what a member says
+// of itself.
+func (g *Agent) accusation(kind byte, m wire.Accusation, from netip.AddrPort, who standing, now time.Time) {
+	if m.Node == g.name {
+		if who != stranger && g.limits.refutations.take(now) {
+			g.deliver(m.Encode(kind), from)
+		}
+		return
+	}
+	farewell := kind == wire.TypeDead && m.Node == m.From && g.roster.endpointOf(m.Node) == from
+	if (who == holder || farewell) && g.roster.accused(m.Node, now) {
+		g.deliver(m.Encode(kind), from)
+	}
+}
+
+// alive takes an alive message of a datagram.
+func (g *Agent) alive(m wire.Member, from netip.AddrPort, who standing, now time.Time) error {
+	if who == stranger && m.At != from {
+		return nil
+	}
+	v, err := g.member(m, false, now)
+	if v == accepted {
+		g.deliver(m.Encode(), from)
+	}
+	return err
+}
+
+// member decides about a member that gossip names.
+func (g *Agent) member(m wire.Member, trusted bool, now time.Time) (verdict, error) {
+	about, err := g.checkMember(m, trusted, now)
+	if err != nil {
+		return refused, err
+	}
+	ours := g.about.Load()
+	if about.Node == ours.Node {
+		if m.Node == g.name && about.At == g.endpoint {
+			return accepted, nil // to be refuted, if it is not what we say
+		}
+		g.meet(about)
+		return refused, nil
+	}
+	v := g.roster.consider(m, about, trusted, now)
+	if v == asked {
+		g.question(about.Node, about.At, nil, now)
+	}
+	return v, nil
+}
+
+// checkMember reports what is wrong with a member, or returns its meta.
+func (g *Agent) checkMember(m wire.Member, trusted bool, now time.Time) (wire.Meta, error) {
+	about, known := g.roster.metaOf(m.Node, m.Meta)
+	if !known {
+		var err error
+		if about, err = wire.ParseMeta(m.Meta); err != nil {
+			return wire.Meta{}, errMessage
+		}
+		if about.Name() != m.Node || about.At != m.At {
+			return wire.Meta{}, errMessage
+		}
+		if !trusted && !g.limits.metas.take(now) {
+			return wire.Meta{}, errNoRoom
+		}
+		if !wire.VerifyMeta(m.Meta, about) {
+			return wire.Meta{}, errMessage
+		}
+	}
+	ours := g.about.Load()
+	if err := otherNetwork(ours, about); err != nil {
+		return wire.Meta{}, err
+	}
+	if _, ok := ours.Speaks.Common(about.Speaks); !ok {
+		return wire.Meta{}, fmt.Errorf("%w: it speaks %s of the protocol, this node %s; upgrade the older one", wire.ErrOtherVersions, about.Speaks, ours.Speaks)
+	}
+	if !usableEndpoint(about.At, g.endpoint) || ours.Prefix.Contains(about.At.Addr()) || about.Prefix.Contains(about.At.Addr()) {
+		return wire.Meta{}, errMessage
+	}
+	return about, nil
+}
+
+// question asks a node whether it is there. The answer goes to a channel, if
+// there is one, else to the roster.
+func (g *Agent) question(to record.NodeID, at netip.AddrPort, answer chan<- wire.Proof, now time.Time) {
+	if nonce, ok := g.questions.put(to, at, answer, now); ok {
+		g.transport.send(wire.EncodeQuestion(nonce, to), at)
+	}
+}
+
+// answer answers a question.
+func (g *Agent) answer(b []byte, from netip.AddrPort, now time.Time) error {
+	nonce, to, ok := wire.ParseQuestion(b)
+	if !ok {
+		return errMessage
+	}
+	if self := g.about.Load(); to == self.Node && g.limits.answers.take(now) {
+		g.transport.send(wire.EncodeProof(nonce, *self, g.identity), from)
+	}
+	return nil
+}
+
+// settle takes in what answers a question.
+func (g *Agent) settle(b []byte, now time.Time) {
+	p, asked, ok := g.questions.settle(b, now)
+	if !ok {
+		return
+	}
+	if asked.answer != nil {
+		select {
+		case asked.answer <- p:
+		default:
+		}
+		return
+	}
+	a := g.roster.proved(p, asked, g.about.Load().Network, now)
+	if a.in.Node != "" {
+		g.deliver(a.in.Encode(), g.endpoint)
+	}
+	if a.out.Node != "" {
+		g.tell(wire.TypeDead, a.out)
+	}
+}
+
+// notice tells the operator why a sender was refused, not over and over.
+func (g *Agent) notice(err error, from netip.Addr, now time.Time) {
+	if said := refusal(err); said != "" && g.notices.due(said+from.String(), now) {
+		g.log.Warn("gossip: "+said, "from", from)
+	}
+}
+
+// exchange decides about one side of a push/pull. What it lets through comes in
+// two pieces; the second is part of b.
+func (g *Agent) exchange(b []byte, dialled bool, from netip.Addr) (head, state []byte, err error) {
+	x, ok := wire.ReadExchange(b)
+	if !ok {
+		return nil, nil, errMessage
+	}
+	now := time.Now()
+	trusted := dialled && g.about.Load().Network.IsZero()
+	kept := x.Members[:0]
+	others := false // some are let in, beside this node itself
+	var why error   // the first of those that are not let in
+	for _, m := range x.Members {
+		if m.Node != g.name && m.State != 0 {
+			if g.roster.accused(m.Node, now) {
+				kept = append(kept, m)
+			}
+			continue
+		}
+		v, err := g.member(m, trusted, now)
+		switch {
+		case v == accepted:
+			kept = append(kept, m)
+			others = others || m.Node != g.name
+		case err != nil && why == nil && !errors.Is(err, errNoRoom):
+			why = err
+			if !dialled && m.At.Addr() == from {
+				g.notice(err, from, now)
+			}
+		}
+	}
+	if dialled && !others && why != nil {
+		return nil, nil, why
+	}
+	x.Members = kept
+	dialledBy := byte(wire.TheyDialled)
+	if dialled {
+		dialledBy = wire.WeDialled
+	}
+	return append(x.Encode(len(x.State)+1), dialledBy), x.State, nil
+}
+
+// streamMessage decides about the message of a stream. What it lets through
+// comes in two pieces; the second is part of b. Without either it is refused.
+func (g *Agent) streamMessage(b []byte, dialled bool, from netip.Addr) (head, tail []byte, err error) {
+	if len(b) < 2 {
+		return nil, nil, errMessage
+	}
+	body, ok := b[1:], false
+	switch kind := b[0]; {
+	case kind == wire.TypePushPull:
+		return g.exchange(body, dialled, from)
+	case kind == wire.TypeUser && !dialled:
+		if tail, ok = wire.ReadUser(body); ok {
+			return wire.EncodeUser(len(tail)), tail, nil
+		}
+	case kind == wire.TypePing && !dialled:
+		var m wire.Ping
+		if m, ok = wire.ReadPing(body); ok {
+			return m.Encode(), nil, nil
+		}
+	case kind == wire.TypeAck && dialled:
+		var seq uint32
+		if seq, ok = wire.ReadAck(body); ok {
+			return wire.EncodeAck(kind, seq), nil, nil
+		}
+	case kind == wire.TypeError && dialled:
+		var text string
+		if text, ok = wire.ReadError(body); ok {
+			return wire.EncodeError(text), nil, nil
+		}
+	case kind == wire.TypeCompressed:
+		return nil, nil, errPacked
+	}
+	return nil, nil, errMessage
+}
+
+// frameLength reads the length in front of a frame.
+func frameLength(b []byte) (uint32, error) {
+	n := binary.BigEndian.Uint32(b)
+	if n == 0 || n > maxStreamBytes {
+		return 0, errStreamTooLong
+	}
+	return n, nil
+}

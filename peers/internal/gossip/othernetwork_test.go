@@ -1,0 +1,80 @@
+package gossip
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"flanneld/peers/internal/gossip/wire"
+	"flanneld/peers/internal/record"
+)
+
+// A node lets members of any network in while it is in none. When it is in one
+// they are put out, at once; those that it has let in meanwhile prove to be
+// elsewhere when they are asked.
+func TestMembersOfOtherNetworksArePutOut(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		what  string
+		enter func(g *Agent, id record.NetworkID)
+	}{
+		{"on entering", func(g *Agent, id record.NetworkID) { g.Enter(id, testNetwork) }},
+		{"on being asked", func(g *Agent, id record.NetworkID) {
+			about := *g.about.Load()
+			about.Network, about.Prefix = id, testNetwork
+			g.about.Store(&about)
+		}},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			t.Parallel()
+			one, two := testGossip(t, identityOf(1)), testGossip(t, identityOf(2))
+			one.Enter(record.NetworkID{}, netip.Prefix{})
+			if _, err := one.list.Join([]string{two.endpoint.String()}); err != nil {
+				t.Fatal(err)
+			}
+			meeting(t, one, two)
+			c.enter(one, record.NetworkID{9})
+			if err := one.list.UpdateNode(giveUpAfter); err != nil {
+				t.Fatal(err)
+			}
+			late := time.After(giveUpAfter)
+			for one.roster.size() > 0 || one.list.NumMembers() > 1 {
+				select {
+				case <-time.After(10 * time.Millisecond):
+					one.attend(time.Now())
+				case <-late:
+					t.Fatalf("%d nodes up, %d members of memberlist", one.roster.size(), one.list.NumMembers())
+				}
+			}
+			two.roster.know(map[record.NodeID]bool{identityOf(1).ID(): true}, map[netip.AddrPort]bool{one.endpoint: true})
+			j := NewJoiner(two, nil, nil, two.log)
+			if err := j.join(one.endpoint); !errors.Is(err, errOtherNetwork) {
+				t.Errorf("the other side is told %v", err)
+			}
+		})
+	}
+}
+
+// A lease holder that has gone to another network answers questions still. It
+// is not found: no exchange with it would bring it back.
+func TestHolderInAnotherNetworkIsNotFound(t *testing.T) {
+	t.Parallel()
+	key, now := identityOf(2), time.Now()
+	at := metaOf(key, 1, 1).At
+	for _, c := range []struct {
+		network record.NetworkID
+		found   bool
+	}{
+		{record.NetworkID{}, true},
+		{record.NetworkID{1}, true},
+		{record.NetworkID{9}, false},
+	} {
+		r := newRoster(record.NodeID{1}, suspectFor)
+		r.know(map[record.NodeID]bool{key.ID(): true}, map[netip.AddrPort]bool{at: true})
+		p := wire.Proof{Node: key.ID(), Start: 1, Instance: 1, Network: c.network, At: at}
+		if r.proved(p, question{at: at, sent: now}, record.NetworkID{1}, now); r.found() != c.found {
+			t.Errorf("in network %v it counts as found: %v", c.network, r.found())
+		}
+	}
+}
