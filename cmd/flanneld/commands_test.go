@@ -70,7 +70,7 @@ func TestStatusExitsWithZeroOnlyWhenAllIsWell(t *testing.T) {
 			t.Errorf("%v: got %+v, want %d and %q", c.args, r, c.want, c.first)
 		}
 	}
-	for _, dir := range []string{ill, well} { // nodes says so, too, and is no check
+	for _, dir := range []string{ill, well} { // nodes shows it, too, and is no check
 		if r := flanneld(t, nil, "nodes", "--run-dir", dir); r.status != 0 || !strings.HasPrefix(r.out, map[string]string{ill: "2 problems", well: "ok\n"}[dir]) {
 			t.Errorf("nodes: got %+v", r)
 		}
@@ -140,7 +140,7 @@ func TestNoDaemonIsAnErrorThatSaysHowToStartOne(t *testing.T) {
 	}
 }
 
-// What is in the environment for the daemon does not concern other commands.
+// The daemon's variables in the environment do not concern other commands.
 func TestAWrongVariableOfTheDaemonDoesNotBreakOtherCommands(t *testing.T) {
 	environ := map[string]string{"FLANNELD_RUN_DIR": serve(t, &fake{well: true}), "FLANNELD_MTU": "nonsense"}
 	if r := flanneld(t, environ, "status"); r.status != 0 {

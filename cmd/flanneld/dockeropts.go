@@ -12,7 +12,7 @@ import (
 	"flanneld/internal/host/envfile"
 )
 
-func dockerOptsCommand(s surroundings) *cobra.Command {
+func dockerOptsCommand(e env) *cobra.Command {
 	var options docker.Options
 	var from, to string
 	c := &cobra.Command{
@@ -20,12 +20,12 @@ func dockerOptsCommand(s surroundings) *cobra.Command {
 		Short: "Turn subnet.env into options for dockerd",
 		Long: `Turn subnet.env into options for dockerd, with the options and the output of flannel's
 mk-docker-opts.sh. No daemon is needed. The daemon writes the same file by itself: --docker-file
-and --docker-key of flanneld run say where, and what its variable is called.
+and --docker-key of flanneld run set its path and its variable.
 
-Two things differ from the script. Without -d it prints, where the script writes
-/run/docker_opts.env. And a subnet.env that is not there, or cannot be sourced, is an error and
-exit status 1, and the file of -d stays as it was; the script ends with 0 and empties that file,
-so that dockerd starts on a subnet of its own.`,
+Two things differ from the script. Without -d this command prints, and the script writes
+/run/docker_opts.env. If subnet.env is missing or not in shell syntax, this command fails with exit
+status 1 and leaves the file of -d unchanged. The script exits with 0 and empties that file, so
+that dockerd starts on a subnet of its own.`,
 		Example: "  dockerd $(flanneld docker-opts -c -k OPTS | sed 's/^OPTS=\"\\(.*\\)\"$/\\1/')",
 		Args:    exactly(),
 	}
@@ -36,10 +36,10 @@ so that dockerd starts on a subnet of its own.`,
 	flags.BoolVarP(&options.Combined, "combined", "c", false, "one variable with all options only")
 	flags.StringVarP(&options.Key, "key", "k", docker.DefaultKey, "name of the variable with all options")
 	flags.BoolVarP(&options.NoIPMasq, "no-ip-masq", "m", false, "leave --ip-masq out")
-	at := addPlace(c, "subnet-file")
+	at := addTarget(c, "subnet-file")
 	c.RunE = func(*cobra.Command, []string) error {
 		if from == "" {
-			cfg, err := at.load(s)
+			cfg, err := at.load(e)
 			if err != nil {
 				return err
 			}
@@ -52,7 +52,7 @@ so that dockerd starts on a subnet of its own.`,
 		if err != nil {
 			return err
 		}
-		options.Existing, _ = s.lookup(options.Key)
+		options.Existing, _ = e.lookup(options.Key)
 		content, err := docker.Opts(env, options)
 		if err != nil {
 			return fmt.Errorf("%s: %w", from, err)
@@ -60,7 +60,7 @@ so that dockerd starts on a subnet of its own.`,
 		if to != "" {
 			return envfile.Write(to, content)
 		}
-		_, err = s.out.Write(content)
+		_, err = e.out.Write(content)
 		return err
 	}
 	return c

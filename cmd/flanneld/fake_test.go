@@ -17,7 +17,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// result is what a command did.
+// result is the outcome of a command.
 type result struct {
 	status   int
 	out, err string
@@ -32,7 +32,7 @@ func flanneld(t *testing.T, environ map[string]string, args ...string) result {
 func flanneldOn(t *testing.T, terminal bool, environ map[string]string, args ...string) result {
 	t.Helper()
 	var out, errs bytes.Buffer
-	status := execute(t.Context(), args, surroundings{
+	status := execute(t.Context(), args, env{
 		out: &out, err: &errs, color: terminal,
 		lookup: func(name string) (string, bool) { value, ok := environ[name]; return value, ok },
 	})
@@ -57,7 +57,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// fake answers with a network that has something of everything.
+// fake answers with a network that has every kind of node and problem.
 type fake struct{ left, claiming, well bool }
 
 func serve(t *testing.T, d control.Daemon) (runDir string) {

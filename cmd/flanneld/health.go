@@ -8,8 +8,8 @@ import (
 	"flanneld/internal/control"
 )
 
-// errNotWell ends a command that has shown what is wrong: the exit status is 1,
-// and there is nothing more to say.
+// errNotWell ends a command that has shown the problems. The exit status is 1,
+// and no further message is needed.
 var errNotWell = errors.New("there are problems")
 
 // drawHealth draws the first line: "ok", or what is wrong. A node that is still

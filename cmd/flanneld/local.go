@@ -12,7 +12,7 @@ import (
 
 // The commands that need no daemon and no network.
 
-func keygenCommand(s surroundings) *cobra.Command {
+func keygenCommand(e env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "keygen",
 		Short: "Print a new cluster key",
@@ -25,46 +25,46 @@ every node that file with --key-file.`,
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(s.out, key)
+			_, err = fmt.Fprintln(e.out, key)
 			return err
 		},
 	}
 }
 
-func cleanupCommand(s surroundings) *cobra.Command {
+func cleanupCommand(e env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "cleanup",
 		Short: "Remove device, routes, rules and files that a stopped daemon left",
 		Long: `Remove what a stopped or killed daemon left behind: the overlay device with its addresses and
-routes, the firewall rules, subnet.env, the file for dockerd, and the control socket. It refuses
-while a daemon runs, and may be repeated. Identity, lease and node table in the state directory
-stay, so that the next start has the same subnet.`,
+routes, the firewall rules, subnet.env, the file for dockerd, and the control socket. The command
+fails while a daemon runs, and may be repeated. Identity, lease and node table in the state
+directory stay, so that the next start has the same subnet.`,
 		Args: exactly(),
 	}
-	at := addPlace(c, "device", "subnet-file", "docker-file")
+	at := addTarget(c, "device", "subnet-file", "docker-file")
 	c.RunE = func(*cobra.Command, []string) error {
-		cfg, err := at.load(s)
+		cfg, err := at.load(e)
 		if err != nil {
 			return err
 		}
 		removed, err := daemon.Cleanup(cfg)
 		for _, what := range removed {
-			fmt.Fprintln(s.out, "removed", what)
+			fmt.Fprintln(e.out, "removed", what)
 		}
 		if err == nil && len(removed) == 0 {
-			fmt.Fprintln(s.out, "nothing to remove")
+			fmt.Fprintln(e.out, "nothing to remove")
 		}
 		return err
 	}
 	return c
 }
 
-func versionCommand(s surroundings) *cobra.Command {
+func versionCommand(e env) *cobra.Command {
 	c := &cobra.Command{Use: "version", Short: "Print the version", Args: exactly()}
 	as := addFormat(c)
 	c.RunE = func(*cobra.Command, []string) error {
 		about := map[string]string{"version": version, "go": runtime.Version(), "platform": platform()}
-		return show(s, *as, about, func(t *table) { t.line(plain, versionLine()) })
+		return show(e, *as, about, func(t *table) { t.line(plain, versionLine()) })
 	}
 	return c
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func main() {
-	os.Exit(execute(context.Background(), os.Args[1:], surroundings{
+	os.Exit(execute(context.Background(), os.Args[1:], env{
 		out: os.Stdout, err: os.Stderr, lookup: os.LookupEnv, environ: os.Environ(), color: isTerminal(os.Stdout),
 	}))
 }

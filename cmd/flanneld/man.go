@@ -34,7 +34,7 @@ func writeManual(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	root := newRoot(surroundings{
+	root := newRoot(env{
 		out: io.Discard, err: io.Discard,
 		lookup: func(string) (string, bool) { return "", false },
 	})

@@ -11,22 +11,22 @@ import (
 	"flanneld/internal/control"
 )
 
-func joinCommand(s surroundings) *cobra.Command {
+func joinCommand(e env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "join ADDR...",
-		Short: "Tell the running daemon more addresses to join",
-		Long: `Tell the running daemon more nodes of its network, HOST or HOST:PORT (gossip, default 8286).
-They stay remembered for as long as it runs, and are tried again until they answer.`,
+		Short: "Give the running daemon more addresses to join",
+		Long: `Give the running daemon more nodes of its network, HOST or HOST:PORT (gossip, default 8286).
+The daemon remembers them for as long as it runs, and tries them until they answer.`,
 		Args: atLeast("ADDR"),
 	}
-	at := addPlace(c)
+	at := addTarget(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		for _, a := range args {
 			if err := config.CheckSeed(a); err != nil {
-				return usage("%s: %q is %v", words(c), a, err)
+				return usage("%s: %q is %v", path(c), a, err)
 			}
 		}
-		client, err := at.client(s)
+		client, err := at.client(e)
 		if err != nil {
 			return err
 		}
@@ -35,7 +35,7 @@ They stay remembered for as long as it runs, and are tried again until they answ
 			return err
 		}
 		if len(joined.Joined) > 0 {
-			fmt.Fprintln(s.out, "joined", strings.Join(joined.Joined, ", "))
+			fmt.Fprintln(e.out, "joined", strings.Join(joined.Joined, ", "))
 		}
 		if joined.Failed != "" {
 			return errors.New(joined.Failed)
@@ -45,15 +45,15 @@ They stay remembered for as long as it runs, and are tried again until they answ
 	return c
 }
 
-func leaveCommand(s surroundings) *cobra.Command {
+func leaveCommand(e env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "leave",
-		Short: "Hand the lease back, remove what was set up, stop the daemon",
+		Short: "Hand the lease back, undo the set-up of the host, stop the daemon",
 		Args:  exactly(),
 	}
-	at := addPlace(c)
+	at := addTarget(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		client, err := at.client(s)
+		client, err := at.client(e)
 		if err != nil {
 			return err
 		}
@@ -62,9 +62,9 @@ func leaveCommand(s surroundings) *cobra.Command {
 			return err
 		}
 		if left.Subnet.IsValid() {
-			fmt.Fprintf(s.out, "left: %s is handed back\n", left.Subnet)
+			fmt.Fprintf(e.out, "left: %s is handed back\n", left.Subnet)
 		} else {
-			fmt.Fprintln(s.out, "left: there was no lease to hand back")
+			fmt.Fprintln(e.out, "left: there was no lease to hand back")
 		}
 		if len(left.Notes) > 0 {
 			return fmt.Errorf("left, but not everything could be removed: %s; run `flanneld cleanup` once the daemon has stopped", strings.Join(left.Notes, "; "))
@@ -74,20 +74,20 @@ func leaveCommand(s surroundings) *cobra.Command {
 	return c
 }
 
-func forgetCommand(s surroundings) *cobra.Command {
+func forgetCommand(e env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "forget NODE",
-		Short: "Strike out a dead node; its subnet becomes free",
-		Long: `Strike a dead node out of the node table; its subnet becomes free for others. NODE is its name,
+		Short: "Remove a dead node; its subnet becomes free",
+		Long: `Remove a dead node from the node table; its subnet becomes free for others. NODE is its name,
 its ID, or the beginning of its ID. A node that is alive is refused.`,
 		Args: exactly("NODE"),
 	}
-	at := addPlace(c)
+	at := addTarget(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := control.CheckNode(args[0]); err != nil {
-			return usage("%s: %v", words(c), err)
+			return usage("%s: %v", path(c), err)
 		}
-		client, err := at.client(s)
+		client, err := at.client(e)
 		if err != nil {
 			return err
 		}
@@ -98,11 +98,11 @@ its ID, or the beginning of its ID. A node that is alive is refused.`,
 		name := control.NodeName{ID: node.ID, Name: node.Name}
 		switch {
 		case node.Subnet.IsValid():
-			fmt.Fprintf(s.out, "forgot %s: %s is free\n", named(name), node.Subnet)
-		case node.Name == "": // in nobody's node table
-			fmt.Fprintf(s.out, "forgot %s: the subnet promised to it is free\n", named(name))
+			fmt.Fprintf(e.out, "forgot %s: %s is free\n", named(name), node.Subnet)
+		case node.Name == "": // in no node table
+			fmt.Fprintf(e.out, "forgot %s: the subnet promised to it is free\n", named(name))
 		default:
-			fmt.Fprintf(s.out, "forgot %s, which held no subnet\n", named(name))
+			fmt.Fprintf(e.out, "forgot %s, which held no subnet\n", named(name))
 		}
 		return nil
 	}

@@ -9,15 +9,15 @@ import (
 	"flanneld/internal/control"
 )
 
-func nodesCommand(s surroundings) *cobra.Command {
+func nodesCommand(e env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "nodes",
 		Short: "Show the node table",
 		Args:  exactly(),
 	}
-	at, as := addPlace(c), addFormat(c)
+	at, as := addTarget(c), addFormat(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		client, err := at.client(s)
+		client, err := at.client(e)
 		if err != nil {
 			return err
 		}
@@ -25,7 +25,7 @@ func nodesCommand(s surroundings) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return show(s, *as, nodes, func(t *table) { drawNodes(t, nodes) })
+		return show(e, *as, nodes, func(t *table) { drawNodes(t, nodes) })
 	}
 	return c
 }
@@ -52,8 +52,7 @@ func drawNodes(t *table, nodes control.Nodes) {
 	}
 }
 
-// leaseCells are the lease's epoch, its age, and by how many of how many it was
-// granted.
+// leaseCells are the lease's epoch, its age, and its grant.
 func leaseCells(n control.Node) (epoch, held, grant string) {
 	if !n.Subnet.IsValid() || n.Epoch == 0 {
 		return "-", "-", "-"

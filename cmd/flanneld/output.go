@@ -31,23 +31,23 @@ func (f *format) Set(value string) error {
 	return nil
 }
 
-// addFormat gives a command that shows something the flag -o.
+// addFormat adds the flag -o to a command that shows something.
 func addFormat(c *cobra.Command) *format {
 	f := formatTable
 	c.Flags().VarP(&f, "output", "o", "how to show it")
 	return &f
 }
 
-// show prints a value as JSON, or as the table that draw makes of it.
-func show(s surroundings, f format, value any, draw func(*table)) error {
+// show prints a value as JSON, or as the table that draw makes from it.
+func show(e env, f format, value any, draw func(*table)) error {
 	if f == formatJSON {
-		e := json.NewEncoder(s.out)
+		e := json.NewEncoder(e.out)
 		e.SetIndent("", "  ")
 		return e.Encode(value)
 	}
 	t := &table{}
 	draw(t)
-	return t.print(s.out, s.color)
+	return t.print(e.out, e.color)
 }
 
 // table collects lines of cells. Colors are put on whole lines after they were
@@ -57,7 +57,7 @@ type table struct {
 	colors []string
 }
 
-// Colors, as terminals know them.
+// Colors, as escape sequences of terminals.
 const (
 	plain  = ""
 	red    = "\x1b[31m"
@@ -65,7 +65,7 @@ const (
 	reset  = "\x1b[0m"
 )
 
-// line adds one line. Control characters in what other nodes told us stay out
+// line adds one line. It keeps control characters in strings of other nodes out
 // of the terminal.
 func (t *table) line(color string, cells ...string) {
 	for i, cell := range cells {

@@ -9,30 +9,30 @@ import (
 	"flanneld/internal/daemon"
 )
 
-func resetCommand(s surroundings) *cobra.Command {
+func resetCommand(e env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "reset",
-		Short: "Give up a damaged network, keep identity and subnet",
-		Long: `Make the stopped daemon of this host give up its network: leases, promises and node table. The
-identity stays, and so does the wish for the subnet: the next start joins or founds a network like
+		Short: "Discard a damaged network, keep identity and subnet",
+		Long: `Discard the network of the stopped daemon of this host: leases, promises and node table. The
+identity stays, and so does the wish for the subnet. The next start joins or founds a network like
 a new host, and asks for the old subnet first. Device, rules, subnet.env and containers stay as
 they are. The command may be repeated, and reads directories of older versions.
 
 To replace a damaged network, stop the daemon on all hosts, reset all of them, and start them
-again in any order: one without --join, which founds the new network, the others with --join to
-it. Each host gets its subnet again; no container has to be restarted. For an hour a reset host
-keeps the subnets of the others, too, so that no new host takes them.
+again in any order. One host starts without --join and founds the new network, the others start
+with --join to it. Each host gets its subnet again; no container has to be restarted. For an hour
+a reset host reserves the subnets of the others, too, so that no new host takes them.
 
-A host that is reset alone and joins its old network again gets its subnet back from it, and the
-damage with it. One that founds a network alone leaves the others in the old one: the two refuse
+A host that is reset alone and joins its old network again gets its subnet back, and the damage as
+well. A host that founds a network alone leaves the others in the old one. The two networks refuse
 each other, and no traffic passes between them until the others are reset, too.`,
 		Example: `  systemctl stop flanneld && flanneld reset && systemctl start flanneld`,
 		Args:    exactly(),
 	}
 	as := addFormat(c)
-	at := addPlace(c, "state-dir")
+	at := addTarget(c, "state-dir")
 	c.RunE = func(*cobra.Command, []string) error {
-		cfg, err := at.load(s)
+		cfg, err := at.load(e)
 		if err != nil {
 			return err
 		}
@@ -40,7 +40,7 @@ each other, and no traffic passes between them until the others are reset, too.`
 		if err != nil {
 			return err
 		}
-		return show(s, *as, r, func(t *table) { resetTable(t, r) })
+		return show(e, *as, r, func(t *table) { resetTable(t, r) })
 	}
 	return c
 }

@@ -20,9 +20,9 @@ const (
 
 // execute runs one command line and returns the exit status. An error is one
 // line on standard error.
-func execute(ctx context.Context, args []string, s surroundings) int {
-	ran := false // errors from before that are about the command line
-	root := newRoot(s)
+func execute(ctx context.Context, args []string, e env) int {
+	ran := false // earlier errors are about the command line
+	root := newRoot(e)
 	root.PersistentPreRun = func(*cobra.Command, []string) { ran = true }
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -32,7 +32,7 @@ func execute(ctx context.Context, args []string, s surroundings) int {
 	if errors.Is(err, errNotWell) {
 		return statusFailed
 	}
-	fmt.Fprintf(s.err, "flanneld: %s\n", oneLine(err))
+	fmt.Fprintf(e.err, "flanneld: %s\n", oneLine(err))
 	var usage *usageError
 	var setting *config.Error
 	if !ran || errors.As(err, &usage) || errors.As(err, &setting) {
@@ -41,13 +41,13 @@ func execute(ctx context.Context, args []string, s surroundings) int {
 	return statusFailed
 }
 
-// oneLine keeps an error of several lines (errors.Join makes such) readable by
-// scripts that take one.
+// oneLine puts an error of several lines (from errors.Join) into one, for
+// scripts that read one line.
 func oneLine(err error) string {
 	return strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
 }
 
-func newRoot(s surroundings) *cobra.Command {
+func newRoot(e env) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "flanneld",
 		Short: "An overlay network for containers on many hosts",
@@ -55,35 +55,35 @@ func newRoot(s surroundings) *cobra.Command {
 
   host1# flanneld run --network 10.244.0.0/16     the first host founds the network
   host2# flanneld run --join host1                every other host needs one address
-  any #  flanneld nodes                           who is there`,
+  any #  flanneld nodes                           list the nodes`,
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	cobra.EnableCommandSorting = false // the order below is that of their use
-	root.SetOut(s.out)
-	root.SetErr(s.err)
+	cobra.EnableCommandSorting = false // in the order of use
+	root.SetOut(e.out)
+	root.SetErr(e.err)
 	root.SetVersionTemplate(versionLine() + "\n")
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
-		runCommand(s), joinCommand(s), leaveCommand(s), forgetCommand(s),
-		statusCommand(s), nodesCommand(s), routeCommand(s),
-		dockerOptsCommand(s), keygenCommand(s), cleanupCommand(s), resetCommand(s), versionCommand(s),
+		runCommand(e), joinCommand(e), leaveCommand(e), forgetCommand(e),
+		statusCommand(e), nodesCommand(e), routeCommand(e),
+		dockerOptsCommand(e), keygenCommand(e), cleanupCommand(e), resetCommand(e), versionCommand(e),
 	)
 	root.SetHelpCommand(helpCommand(root))
 	root.InitDefaultHelpCmd()
-	root.InitDefaultCompletionCmd("completion") // arguments: only that it is asked for
+	root.InitDefaultCompletionCmd("completion") // arguments: only so that the command is known
 	for _, c := range root.Commands() {
 		if c.HasSubCommands() {
-			family(c)
+			group(c)
 		}
 	}
-	family(root)
+	group(root)
 	order(root)
 	return root
 }
 
-// order keeps flags in the order they are written in.
+// order keeps flags in the order of their definition.
 func order(c *cobra.Command) {
 	c.Flags().SortFlags = false
 	for _, child := range c.Commands() {
@@ -91,8 +91,8 @@ func order(c *cobra.Command) {
 	}
 }
 
-// family makes a command that only has commands of its own say so.
-func family(c *cobra.Command) {
+// group makes a command that only has subcommands ask for one.
+func group(c *cobra.Command) {
 	c.Args = func(c *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return nil
@@ -104,7 +104,7 @@ func family(c *cobra.Command) {
 	}
 }
 
-// helpCommand replaces cobra's, which takes an unknown topic for success.
+// helpCommand replaces cobra's, which reports success for an unknown topic.
 func helpCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",

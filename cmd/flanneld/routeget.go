@@ -9,25 +9,25 @@ import (
 	"flanneld/internal/control"
 )
 
-func routeCommand(s surroundings) *cobra.Command {
+func routeCommand(e env) *cobra.Command {
 	c := &cobra.Command{Use: "route", Short: "Ask for next hops"}
-	c.AddCommand(routeGetCommand(s))
+	c.AddCommand(routeGetCommand(e))
 	return c
 }
 
-func routeGetCommand(s surroundings) *cobra.Command {
+func routeGetCommand(e env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "get IP",
 		Short: "Show which next hop an address has, and why",
 		Args:  exactly("IP"),
 	}
-	at, as := addPlace(c), addFormat(c)
+	at, as := addTarget(c), addFormat(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		a, err := netip.ParseAddr(args[0])
 		if err != nil || a.Zone() != "" {
-			return usage("%s: %q is not an IP address", words(c), args[0])
+			return usage("%s: %q is not an IP address", path(c), args[0])
 		}
-		client, err := at.client(s)
+		client, err := at.client(e)
 		if err != nil {
 			return err
 		}
@@ -35,7 +35,7 @@ func routeGetCommand(s surroundings) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return show(s, *as, route, func(t *table) { drawRoute(t, route) })
+		return show(e, *as, route, func(t *table) { drawRoute(t, route) })
 	}
 	return c
 }

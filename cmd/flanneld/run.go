@@ -14,8 +14,8 @@ import (
 	"flanneld/internal/memory"
 )
 
-// settingFlag is one setting of the daemon as a flag. It only collects: what
-// values mean is the business of package config.
+// settingFlag is one setting of the daemon as a flag. It only collects values;
+// package config gives them a meaning.
 type settingFlag struct {
 	setting config.Setting
 	values  map[string][]string
@@ -46,7 +46,7 @@ func addSetting(c *cobra.Command, s config.Setting, values map[string][]string) 
 	}
 }
 
-func runCommand(s surroundings) *cobra.Command {
+func runCommand(e env) *cobra.Command {
 	values := map[string][]string{}
 	c := &cobra.Command{
 		Use:   "run",
@@ -57,19 +57,19 @@ overlay device, forward packets, and write subnet.env and the file for dockerd.
 Each flag is also an environment variable, FLANNELD_ and the flag's name in capitals with
 underscores (FLANNELD_SUBNET_LEN for --subnet-len). A flag wins over its variable.
 
-SIGTERM and SIGINT stop it in order within 5 s, and the device, its addresses and routes stay
-for the next start; a second signal stops it at once. SIGHUP reads the key file again.`,
+SIGTERM and SIGINT stop it in order within 5 s. The device, its addresses and routes stay for the
+next start. A second signal stops it at once. SIGHUP reads the key file again.`,
 		Example: `  flanneld run --network 10.244.0.0/16
   flanneld run --join host1 --join host2:9286 --key-file /etc/flanneld/key
   FLANNELD_JOIN=host1,host2 flanneld run`,
 		Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := config.Load(values, s.lookup)
+			cfg, err := config.Load(values, e.lookup)
 			if err != nil {
 				return err
 			}
-			log := newLogger(cfg, s)
-			warnUnknown(log, s.environ)
+			log := newLogger(cfg, e)
+			warnUnknown(log, e.environ)
 			memory.CollectEarly()
 			if limit := memory.ObeyCgroup(); limit > 0 {
 				log.Info("memory limit is taken from the cgroup", "bytes", limit)
@@ -83,15 +83,15 @@ for the next start; a second signal stops it at once. SIGHUP reads the key file 
 	return c
 }
 
-func newLogger(cfg config.Config, s surroundings) *slog.Logger {
+func newLogger(cfg config.Config, e env) *slog.Logger {
 	options := &slog.HandlerOptions{Level: cfg.LogLevel}
 	if cfg.LogFormat == config.LogJSON {
-		return slog.New(slog.NewJSONHandler(s.err, options))
+		return slog.New(slog.NewJSONHandler(e.err, options))
 	}
-	return slog.New(slog.NewTextHandler(s.err, options))
+	return slog.New(slog.NewTextHandler(e.err, options))
 }
 
-// warnUnknown points at variables that are most likely misspelt.
+// warnUnknown logs variables that are probably misspelt.
 func warnUnknown(log *slog.Logger, environ []string) {
 	var known []string
 	for _, setting := range config.Settings() {
@@ -103,7 +103,7 @@ func warnUnknown(log *slog.Logger, environ []string) {
 }
 
 // runDaemon runs the daemon until a signal asks it to stop. A second signal is
-// for people whose patience has ended: the process ends at once, as a failure.
+// for impatient users: the process ends at once, as a failure.
 func runDaemon(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

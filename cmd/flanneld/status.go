@@ -11,19 +11,18 @@ import (
 	"flanneld/internal/control"
 )
 
-func statusCommand(s surroundings) *cobra.Command {
+func statusCommand(e env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show this node: problems, lease, device, members, traffic, drops",
-		Long: `Show this node. The first line is "ok", or says how many problems there are and the
-first of them; each problem follows with what to do about it. The exit status is 0
-only if there are none.`,
+		Long: `Show this node. The first line is "ok", or the number of problems and the first one. Each problem
+follows with what to do about it. The exit status is 0 only if there is no problem.`,
 		Args: exactly(),
 	}
-	at, as := addPlace(c), addFormat(c)
+	at, as := addTarget(c), addFormat(c)
 	exitZero := c.Flags().Bool("exit-zero", false, "exit with 0 also when there are problems")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		client, err := at.client(s)
+		client, err := at.client(e)
 		if err != nil {
 			return err
 		}
@@ -31,7 +30,7 @@ only if there are none.`,
 		if err != nil {
 			return err
 		}
-		if err := show(s, *as, status, func(t *table) { drawStatus(t, status) }); err != nil {
+		if err := show(e, *as, status, func(t *table) { drawStatus(t, status) }); err != nil {
 			return err
 		}
 		if !status.OK && !*exitZero {
@@ -118,8 +117,8 @@ func leaseText(l control.Lease) string {
 	return text
 }
 
-// grantText says who let a node have its lease. A node that finds no lease
-// holder to ask, the founding one above all, confirms its own.
+// grantText shows which nodes granted a lease. A node that finds no lease
+// holder to ask, above all the founding one, confirms its own.
 func grantText(electors, promises int) string {
 	if electors == 0 {
 		return "confirmed by itself"
@@ -127,7 +126,7 @@ func grantText(electors, promises int) string {
 	return fmt.Sprintf("promised by %d of %d", promises, electors)
 }
 
-// namesShown is how many names one line has room for.
+// namesShown is how many names fit into one line.
 const namesShown = 8
 
 func namesText(nodes []control.NodeName) string {
@@ -146,7 +145,8 @@ func someOf(names []string) string {
 	return listOr(names, "nobody")
 }
 
-// claimText says how a claim stands: who has promised, and who is waited for.
+// claimText shows the state of a claim: which holders have promised, and which
+// have not answered yet.
 func claimText(c control.Claim) string {
 	text := fmt.Sprintf("%s, epoch %d: %d of %d lease holders answered, %d have to promise; promised by %s",
 		c.Subnet, c.Epoch, c.Answered, c.Electors, c.Needed, namesText(c.PromisedBy))
@@ -218,7 +218,7 @@ func membersColor(m control.Members) string {
 	return plain
 }
 
-// dropsText puts the commonest reason first.
+// dropsText puts the most frequent reason first.
 func dropsText(drops map[string]uint64) string {
 	reasons := slices.SortedFunc(maps.Keys(drops), func(a, b string) int {
 		switch {
@@ -246,7 +246,8 @@ func conflictText(c control.Conflict) string {
 	return text
 }
 
-// offloadsText lists those in use, then the others, each with the reason.
+// offloadsText lists the offloads in use, then the others, each with the
+// reason.
 func offloadsText(offloads []control.Offload) string {
 	var used, others []string
 	for _, o := range offloads {

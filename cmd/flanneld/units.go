@@ -9,7 +9,8 @@ import (
 	"flanneld/internal/control"
 )
 
-// shortID is enough of a node ID to tell nodes apart and to name one.
+// shortID is a prefix of a node ID, long enough to distinguish nodes and to
+// name one.
 func shortID(id string) string { return id[:min(8, len(id))] }
 
 func named(n control.NodeName) string { return n.Text() }

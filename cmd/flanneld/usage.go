@@ -9,14 +9,14 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// usageError is a command line that is wrong, found by a command itself.
+// usageError is a wrong command line, found by a command itself.
 type usageError struct{ text string }
 
 func (e *usageError) Error() string { return e.text }
 
 func usage(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
 
-// unknownCommand says so, with the nearest there is.
+// unknownCommand reports an unknown command, with the nearest known one.
 func unknownCommand(parent *cobra.Command, name string) error {
 	var known []string
 	for _, c := range parent.Commands() {
@@ -27,7 +27,7 @@ func unknownCommand(parent *cobra.Command, name string) error {
 	return usage("unknown command %q%s: see %s --help", name, didYouMean(nearest(name, known)), parent.CommandPath())
 }
 
-// flagError turns what pflag says into the program's own form.
+// flagError turns an error of pflag into the program's own form.
 func flagError(c *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	var missing *pflag.ValueRequiredError
@@ -67,8 +67,8 @@ func didYouMean(found string) string {
 	return " (did you mean " + found + "?)"
 }
 
-// nearest returns the known word that was most likely meant, "" when none is
-// near enough to be.
+// nearest returns the known word that was most likely meant, or "" if none is
+// near enough.
 func nearest(word string, known []string) string {
 	best, found := 3, "" // up to two wrong letters, and fewer than half
 	for _, k := range known {
@@ -109,31 +109,31 @@ func distance(a, b string) int {
 	return rows[len(a)][len(b)]
 }
 
-// exactly demands that many arguments, named as in the usage line.
+// exactly requires that many arguments, named as in the usage line.
 func exactly(names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) < len(names) {
-			return usage("%s: %s is missing: see %s --help", words(c), names[len(args)], c.CommandPath())
+			return usage("%s: %s is missing: see %s --help", path(c), names[len(args)], c.CommandPath())
 		}
 		if len(args) > len(names) {
-			return usage("%s: %q is one argument too many: see %s --help", words(c), args[len(names)], c.CommandPath())
+			return usage("%s: %q is one argument too many: see %s --help", path(c), args[len(names)], c.CommandPath())
 		}
 		return nil
 	}
 }
 
-// atLeast demands one argument or more.
+// atLeast requires one argument or more.
 func atLeast(name string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) == 0 {
-			return usage("%s: %s is missing: see %s --help", words(c), name, c.CommandPath())
+			return usage("%s: %s is missing: see %s --help", path(c), name, c.CommandPath())
 		}
 		return nil
 	}
 }
 
-// words is the command as typed, without the program, which stands in front of
-// every error anyway.
-func words(c *cobra.Command) string {
+// path is the command as typed, without the program, which stands in front of
+// every error.
+func path(c *cobra.Command) string {
 	return strings.TrimPrefix(c.CommandPath(), c.Root().Name()+" ")
 }

@@ -8,9 +8,9 @@ import (
 // version is set by the linker (-X main.version=...).
 var version = "dev"
 
-// surroundings are what a command reads and writes beside its arguments, so
-// that tests can run commands in their own process.
-type surroundings struct {
+// env is what a command reads and writes beside its arguments, so that tests
+// can run commands in their own process.
+type env struct {
 	out, err io.Writer
 	lookup   func(variable string) (string, bool)
 	environ  []string
