@@ -2,10 +2,10 @@ package encap
 
 import "golang.org/x/sys/unix"
 
-// sendAnyway deals with a message that the kernel refused. A train that its
-// route cannot take as one goes datagram by datagram, and after EIO, which says
-// so of the interface, no further trains are sent through this socket. It
-// returns how many messages were sent, 0 or 1.
+// sendAnyway handles a message that the kernel refused. A train that its route
+// cannot take as one piece goes datagram by datagram. After EIO, which concerns
+// the interface, this socket sends no more trains. It returns how many messages
+// were sent, 0 or 1.
 func (c *Conn) sendAnyway(m *Message, errno unix.Errno) (sent int) {
 	switch {
 	case m.SegmentSize == 0 || errno != unix.EIO && errno != unix.EINVAL:
@@ -20,8 +20,7 @@ func (c *Conn) sendAnyway(m *Message, errno unix.Errno) (sent int) {
 	return 1
 }
 
-// sendApart sends each datagram of a train by itself. What became of them is in
-// m.
+// sendApart sends each datagram of a train by itself. The outcome is in m.
 func (c *Conn) sendApart(m *Message) {
 	m.Err, m.Lost, m.Missing = nil, 0, 0
 	rest := m.Buffers

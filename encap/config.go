@@ -5,7 +5,7 @@ import (
 	"net/netip"
 )
 
-// Config says how Listen sets up its sockets. The zero value is good.
+// Config describes how Listen sets up its sockets. The zero value is valid.
 type Config struct {
 	// Lanes is the number of sockets on the one address; zero means 1.
 	Lanes int
@@ -15,25 +15,25 @@ type Config struct {
 	Batch int
 
 	// BufferSize is how many bytes the kernel may hold for each socket in each
-	// direction; zero means DefaultBufferSize. The default of the system holds
-	// three superpackets. More than net.core.rmem_max and wmem_max takes
-	// CAP_NET_ADMIN; without it the sockets get what is allowed.
+	// direction; zero means DefaultBufferSize. The system's default holds three
+	// superpackets. More than net.core.rmem_max and wmem_max needs
+	// CAP_NET_ADMIN; without it the sockets get the permitted size.
 	BufferSize int
 
 	// Sources is how many ports each lane sends from: 1 for the port that it
 	// listens on, or a power of two up to 16 for as many others. Network cards,
-	// routers that know several equally good paths, and receivers with several
-	// lanes spread by source port what else looks to them like one flow between
-	// two nodes. In return datagrams from different ports make no train together.
-	// Zero means DefaultSources.
+	// routers with several equally good paths, and receivers with several lanes
+	// distribute by source port. One port would look to them like one flow
+	// between two nodes. In return, datagrams from different ports cannot form
+	// a train together. Zero means DefaultSources.
 	Sources int
 
 	// Express adds a lane for datagrams that senders mark as express: see
 	// Message.Express, and Conn.Express for which lane it is.
 	Express bool
 
-	// Offloads that may be used, as far as the kernel has them. See
-	// Conn.Offloads for what became of them.
+	// Offloads that may be used, if the kernel has them. Conn.Offloads reports
+	// which are in use.
 	Offloads Offloads
 }
 
@@ -60,8 +60,8 @@ func (c Config) AllLanes() int {
 	return n
 }
 
-// checked returns the configuration with defaults filled in, or says what is
-// wrong with it or the address.
+// checked returns the configuration with defaults filled in, or an error about
+// the configuration or the address.
 func (c Config) checked(addr netip.AddrPort) (Config, error) {
 	if c.Lanes == 0 {
 		c.Lanes = 1

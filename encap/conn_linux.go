@@ -13,11 +13,11 @@ import (
 )
 
 // Conn is one lane's sockets: one to receive, and those to send. One goroutine
-// at a time may Send, one at a time may Receive; the other methods may be called
-// from anywhere at any time.
+// at a time may Send, one at a time may Receive; the other methods may be
+// called from anywhere at any time.
 type Conn struct {
 	descriptor *poll.Descriptor
-	sources    []int // to send: spread of them, or descriptor's alone; then the express one, if any
+	sources    []int // to send: spread, or descriptor's alone; then the express one, if any
 	spread     int   // a power of two
 	probe      probe
 	local      netip.AddrPort
@@ -53,11 +53,11 @@ func (c *Conn) LocalAddr() netip.AddrPort { return c.local }
 // Express reports whether this is the lane that receives express datagrams.
 func (c *Conn) Express() bool { return c.express }
 
-// Sources is how many source ports there are to choose from, the express one not
-// among them.
+// Sources is how many source ports there are to choose from, the express one
+// not among them.
 func (c *Conn) Sources() int { return c.spread }
 
-// sourceIndex is the source that a message leaves from.
+// sourceIndex is the source from which a message leaves.
 func (c *Conn) sourceIndex(m *Message) int {
 	if m.Express && len(c.sources) > c.spread {
 		return c.spread
@@ -65,13 +65,13 @@ func (c *Conn) sourceIndex(m *Message) int {
 	return m.Source & (c.spread - 1)
 }
 
-// Send sends msgs, those of each source in order, and returns how many the
-// kernel took. Each message's Err says what became of it; a message that fails
-// does not keep the others from being sent. Nothing waits: what finds the send
-// buffer full is not sent, like what finds a router's queue full.
+// Send sends msgs, each source's messages in order, and returns how many the
+// kernel took. Each message's Err has its outcome. A failed message does not
+// prevent the others from being sent. Send never waits: if the send buffer is
+// full, a message is not sent, as in a router with a full queue.
 //
-// The error is net.ErrClosed once the Conn is closed, when the messages that
-// were not sent carry it too, and nil otherwise.
+// The error is net.ErrClosed once the Conn is closed; unsent messages then
+// carry it too. Otherwise it is nil.
 func (c *Conn) Send(msgs []Message) (sent int, err error) {
 	if !c.descriptor.Acquire() {
 		for i := range msgs {
@@ -90,7 +90,7 @@ func (c *Conn) Send(msgs []Message) (sent int, err error) {
 	return sent, nil
 }
 
-// sendFrom sends those of msgs that are to leave from a source.
+// sendFrom sends the messages that are to leave from a source.
 func (c *Conn) sendFrom(fd int, msgs []Message, source int) (sent int) {
 	c.loadOut(msgs, source)
 	for at := 0; at < c.out.n; {
@@ -104,7 +104,7 @@ func (c *Conn) sendFrom(fd int, msgs []Message, source int) (sent int) {
 		case unix.EAGAIN:
 			c.settle(msgs, at, c.out.n, ErrBufferFull)
 			return sent
-		default: // concerns the first of them only
+		default: // concerns only the first message
 			sent += c.sendAnyway(&msgs[c.out.which[at]], errno)
 			at++
 		}
@@ -112,7 +112,7 @@ func (c *Conn) sendFrom(fd int, msgs []Message, source int) (sent int) {
 	return sent
 }
 
-// loadOut describes those of msgs that are to leave from a source.
+// loadOut describes the messages that are to leave from a source.
 func (c *Conn) loadOut(msgs []Message, source int) {
 	c.out.begin(msgs)
 	for i := range msgs {
@@ -150,7 +150,7 @@ func sendError(errno unix.Errno) error {
 	return errno
 }
 
-// Descriptor is what to wait for until there is something to Receive.
+// Descriptor is the descriptor to wait on until there is something to Receive.
 func (c *Conn) Descriptor() *poll.Descriptor { return c.descriptor }
 
 // Receive takes the datagrams that are there, without waiting, up to len(msgs)
@@ -178,7 +178,7 @@ func (c *Conn) Receive(msgs []Message) (int, error) {
 	return n, nil
 }
 
-// receiveError is what an error number of recvmmsg means.
+// receiveError is the meaning of an error number of recvmmsg.
 func (c *Conn) receiveError(errno unix.Errno) error {
 	switch errno {
 	case unix.EAGAIN, unix.EINTR:
@@ -189,13 +189,13 @@ func (c *Conn) receiveError(errno unix.Errno) error {
 	return fmt.Errorf("encap: receive on %s: %w", c.local, errno)
 }
 
-// Close wakes who waits for the Conn, waits until no call uses the sockets any
-// more, and closes them. Closing again returns net.ErrClosed.
+// Close wakes blocked waiters, waits until no call uses the sockets any more,
+// and closes them. Closing again returns net.ErrClosed.
 func (c *Conn) Close() error {
 	err := c.descriptor.Close()
 	if err == fs.ErrClosed {
 		return net.ErrClosed
 	}
-	c.closeSources() // nobody uses them any more
+	c.closeSources() // no call uses them any more
 	return errors.Join(err, c.probe.close())
 }

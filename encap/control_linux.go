@@ -8,9 +8,10 @@ import (
 )
 
 // control is room for the two control messages (cmsg(3)) of a message, each
-// with a number of up to 4 bytes: the length of a train's datagrams, on its way
-// out (UDP_SEGMENT, 16 bits) or in (UDP_GRO, an int), and the outer type of
-// service (IP_TOS, an int on its way out and a byte on its way in).
+// with a number of up to 4 bytes. One is the length of a train's datagrams, on
+// its way out (UDP_SEGMENT, 16 bits) or in (UDP_GRO, an int). The other is the
+// outer type of service (IP_TOS, an int on its way out and a byte on its way
+// in).
 type control [8]uint64 // aligned as a cmsghdr has to be
 
 // controlSpace is what one control message takes, whichever of these it is.
@@ -53,8 +54,8 @@ func (v *vector) expectControl(i int) {
 	h.SetControllen(2 * controlSpace)
 }
 
-// said is what the kernel said about received message i: the length of its
-// datagrams, or zero if it is one, and its outer type of service.
+// said is what the kernel reported about received message i: the length of its
+// datagrams, or zero for a single one, and its outer type of service.
 func (v *vector) said(i int) (segmentSize int, tos byte) {
 	h := &v.headers[i]
 	for n := 0; n*controlSpace+unix.CmsgLen(1) <= int(h.header.Controllen); n++ {

@@ -42,7 +42,7 @@ func TestTooLongForTheInterface(t *testing.T) {
 			t.Errorf("message %d: %v, want %v", i, msgs[i].Err, want)
 		}
 	}
-	// From whatever thread: this one is in the namespace of the other tests.
+	// Any thread will do: this one is in the namespace of the other tests.
 	asked := make(chan struct{})
 	go func() {
 		defer close(asked)

@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An express datagram is known by its source port, which is even; those of all
-// others are odd, as is the port of a plain flannel host (8285). So the kernel
-// can tell them apart before any program runs, and trains are of one kind only.
+// An express datagram has an even source port. All others have odd ones, as has
+// the port of a plain flannel host (8285). So the kernel can distinguish them
+// before any program runs, and trains are of one kind only.
 const evenPort, oddPort = 0, 1
 
 // portTries is how many free ports are tried for one of the right parity. Half
@@ -37,10 +37,10 @@ const (
 	sourcePort = skfNetOff + 20
 )
 
-// steer has the kernel give express datagrams to the last of the sockets that
-// share a port, and others to one of the first lanes sockets, the same for
-// all from one source port. It applies to all of them; fd is any one
-// (SO_ATTACH_REUSEPORT_CBPF, Linux 4.5).
+// steer makes the kernel give express datagrams to the last of the sockets that
+// share a port. Others go to one of the first lanes sockets, the same one for
+// all datagrams from one source port. It applies to all sockets of the port; fd
+// is any one (SO_ATTACH_REUSEPORT_CBPF, Linux 4.5).
 func steer(fd, lanes int) error {
 	program := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_ABS, K: sourcePort},

@@ -100,7 +100,7 @@ func TestOddPortsAreNotExpress(t *testing.T) {
 	}
 }
 
-// Who has no express source sends what is express like all else.
+// A Conn without an express source sends express messages like all others.
 func TestExpressWithoutASource(t *testing.T) {
 	to := listen(t, Config{Express: true})
 	from := listen(t, Config{Sources: 4})[0]

@@ -2,16 +2,16 @@ package encap
 
 import "golang.org/x/sys/unix"
 
-// inbox is the memory that Receive describes its messages in. What it has
-// described once stays: to look at an empty socket should not cost a cache miss or
-// three for each message that might have come.
+// inbox is the memory in which Receive describes its messages. A description
+// stays, because a look at an empty socket should not cost several cache misses
+// for each possible message.
 type inbox struct {
 	vector
-	first *Message // of those that are described
-	spent int      // of them, by the kernel; to be described anew
+	first *Message // of the described messages
+	spent int      // used by the kernel; to be described anew
 }
 
-// prepare describes room for all of msgs, also for what the kernel says about
+// prepare describes room for all msgs, and for what the kernel reports about
 // them.
 func (b *inbox) prepare(msgs []Message) {
 	if &msgs[0] == b.first && len(msgs) <= b.n {
@@ -28,8 +28,8 @@ func (b *inbox) prepare(msgs []Message) {
 	b.spent = 0
 }
 
-// expect says how much room there is for the address of message i and for what
-// the kernel says about it. The kernel shortens both to what it wrote.
+// expect sets how much room there is for the address of message i and for the
+// kernel's report about it. The kernel shortens both to what it wrote.
 func (b *inbox) expect(i int) {
 	b.headers[i].header.Namelen = unix.SizeofSockaddrInet4
 	b.expectControl(i)

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// What is described stays described from one Receive to the next. Whatever
-// messages come, in whatever number, and into whichever memory: each has its own
-// bytes, its sender, its type of service and its segment size.
+// Descriptions stay from one Receive to the next. Messages may differ in
+// number, size and memory. Each has its own bytes, sender, type of service and
+// segment size.
 func TestReceiveIntoChangingMessages(t *testing.T) {
 	a, b := pair(t, Config{Sources: 1, Batch: 8, Offloads: allOffloads})
 	rng, whole := rand.New(rand.NewPCG(1, 2)), wholeTrains(t)
@@ -60,8 +60,8 @@ func checkReceived(t *testing.T, a *Conn, sent, got Message) {
 	}
 }
 
-// BenchmarkLook is Receive when nothing is there, with the caches as others
-// leave them: a lane looks at each socket before it sleeps, and after.
+// BenchmarkLook is Receive on an empty socket with cold caches: a lane looks at
+// each socket before it sleeps, and after.
 func BenchmarkLook(b *testing.B) {
 	c := listen(b, Config{})[0]
 	msgs := NewMessages(DefaultBatch, MaxPayload)

@@ -12,11 +12,11 @@ import (
 
 // Listen opens a socket for each of cfg.Lanes, and one for the express lane, on
 // one local address and port. Datagrams leave with that address as their
-// source; with 0.0.0.0 the kernel chooses one by route. Port 0 takes a free one,
-// the same for all.
+// source; with 0.0.0.0 the kernel chooses one by route. Port 0 takes a free
+// one, the same for all.
 //
-// A port that somebody else uses is an error in every case, also if he would
-// share it. On failure nothing stays open.
+// A port that another program uses is always an error, even if that program
+// would share it. On failure no socket stays open.
 func Listen(addr netip.AddrPort, cfg Config) ([]*Conn, error) {
 	cfg, err := cfg.checked(addr)
 	if err != nil {
@@ -35,8 +35,8 @@ func Listen(addr netip.AddrPort, cfg Config) ([]*Conn, error) {
 	return conns, nil
 }
 
-// listenLanes opens the sockets of all lanes, in their order, which is the one
-// that the kernel numbers them in. On failure it returns those that are open.
+// listenLanes opens the sockets of all lanes in their order, by which the
+// kernel numbers them. On failure it returns the open ones.
 func listenLanes(addr netip.AddrPort, cfg Config) ([]*Conn, error) {
 	conns := make([]*Conn, 0, cfg.AllLanes())
 	for len(conns) < cap(conns) {
@@ -76,7 +76,7 @@ func listenLane(addr netip.AddrPort, cfg Config, first bool) (*Conn, error) {
 	return c, nil
 }
 
-// openSocket opens a lane's socket and says where it is bound.
+// openSocket opens a lane's socket and returns where it is bound.
 func openSocket(addr netip.AddrPort, cfg Config, first bool) (_ int, local netip.AddrPort, err error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -98,7 +98,8 @@ func openSocket(addr netip.AddrPort, cfg Config, first bool) (_ int, local netip
 }
 
 // bind binds a lane's socket. The first one binds before it agrees to share the
-// port, so that it fails if anybody has the port already, sharing or not.
+// port, so that it fails if another program has the port already, sharing or
+// not.
 func bind(fd int, addr netip.AddrPort, first, shared bool) error {
 	share := func() error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) }
 	if shared && !first {
@@ -115,8 +116,8 @@ func bind(fd int, addr netip.AddrPort, first, shared bool) error {
 	return nil
 }
 
-// setOptions does what setSendOptions does, asks for the type of service of what
-// comes in, and for room for it in the kernel.
+// setOptions does what setSendOptions does. It also asks for the type of
+// service of incoming datagrams, and for room for them in the kernel.
 func setOptions(fd, bufferSize int) error {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVTOS, 1); err != nil {
 		return fmt.Errorf("ask for the type of service: %w", err)
@@ -140,7 +141,7 @@ func setSendOptions(fd, bufferSize int) error {
 }
 
 // setBuffer tries the option that may exceed the system's limit, then the one
-// that the limit quietly cuts.
+// that the limit silently cuts.
 func setBuffer(fd, force, plain, size int) error {
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, size) == nil {
 		return nil
@@ -161,7 +162,7 @@ func localAddr(fd int) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(netip.AddrFrom4(sa4.Addr), uint16(sa4.Port)), nil
 }
 
-// explainBind says what to do about an address that cannot be had.
+// explainBind adds advice to an error about an address.
 func explainBind(err error) error {
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):

@@ -1,8 +1,8 @@
 package encap
 
 // Offloads are the ways to hand many datagrams to the kernel, or take them, as
-// one train, which crosses the network stack in one piece. On the wire they are
-// datagrams like any others.
+// one train, which crosses the network stack in one piece. On the wire a train
+// is ordinary datagrams.
 type Offloads struct {
 	// Send cuts trains as late as possible (UDP_SEGMENT, Linux 4.18).
 	Send bool
@@ -11,7 +11,7 @@ type Offloads struct {
 	Receive bool
 }
 
-// OffloadState is what became of one offload.
+// OffloadState is the state of one offload.
 type OffloadState struct {
 	Name string // stable: udp-gso, udp-gro
 	Used bool

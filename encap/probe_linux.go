@@ -9,18 +9,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// probe is a socket that nothing is sent through. Only a connected socket has a
-// path whose MTU the kernel tells, and a lane's socket is not connected.
+// probe is a socket that is never used to send. The kernel reports a path MTU
+// only for a connected socket, and a lane's socket is not connected.
 //
-// It is opened together with the lane's, and not when it is needed, so that both
-// are in the same network namespace whichever thread asks.
+// It is opened together with the lane's socket, and not on demand. So both are
+// in the same network namespace whichever thread calls.
 type probe struct {
 	mu sync.Mutex
 	fd int
 }
 
-// open opens the socket. The local address matters, because routes may depend on
-// it.
+// open opens the socket. The local address matters, because routes may depend
+// on it.
 func (p *probe) open(local netip.Addr) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -39,8 +39,8 @@ func (p *probe) close() error { return unix.Close(p.fd) }
 // discard is the port that the probe connects to (RFC 863). It could be any.
 const discard = 9
 
-// pathMTU connects to remote, which looks its route up anew, and asks for the
-// MTU.
+// pathMTU connects to remote, which makes the kernel look its route up anew,
+// and asks for the MTU.
 func (p *probe) pathMTU(remote netip.Addr) (int, error) {
 	if !remote.Is4() {
 		return 0, unix.EAFNOSUPPORT
@@ -54,9 +54,9 @@ func (p *probe) pathMTU(remote netip.Addr) (int, error) {
 }
 
 // PathMTU asks the kernel how large an IP packet to addr may be, outer headers
-// included: the MTU of the route's interface, or what a router's ICMP message
-// made of it. It takes two system calls and is meant for the moment after
-// ErrTooLong.
+// included. The answer is the MTU of the route's interface, or a smaller one
+// from a router's ICMP message. It takes two system calls and is meant for the
+// moment after ErrTooLong.
 func (c *Conn) PathMTU(addr netip.Addr) (int, error) {
 	if !c.descriptor.Acquire() {
 		return 0, net.ErrClosed

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SendOne sends one datagram from the express source, or the first one where
+// SendOne sends one datagram from the express source, or from the first one if
 // there is no express one. Unlike Send it may be called from any goroutine at
 // any time. It does not wait. Errors are ErrTooLong, ErrBufferFull,
 // net.ErrClosed, or an error number of the kernel.

@@ -11,11 +11,11 @@ import (
 )
 
 // Overflows is how many datagrams the kernel has dropped so far because the
-// receive buffer was full. It never goes back; once the Conn is closed, and where
-// the kernel does not tell, it stands still.
+// receive buffer was full. It never decreases. It stays constant once the Conn
+// is closed, and if the kernel does not report it.
 //
-// The kernel counts with 32 bits. So that no round is missed, call it more often
-// than 2^32 datagrams can come: every few minutes.
+// The kernel counts with 32 bits. To miss no overflow of that counter, call
+// this more often than 2^32 datagrams can arrive: every few minutes.
 func (c *Conn) Overflows() uint64 {
 	c.overflows.mu.Lock() // before the kernel is asked: answers must not overtake
 	defer c.overflows.mu.Unlock()
@@ -42,7 +42,7 @@ func (c *Conn) drops() (n uint32, ok bool) {
 	return binary.NativeEndian.Uint32(info[unix.SK_MEMINFO_DROPS*4:]), true
 }
 
-// odometer continues a counter of the kernel's that has 32 bits and goes round.
+// odometer continues a 32-bit counter of the kernel that wraps.
 type odometer struct {
 	mu    sync.Mutex
 	last  uint32 // of the kernel's
@@ -56,8 +56,8 @@ func (o *odometer) set(now uint32) {
 }
 
 // BufferSizes is how many bytes the kernel holds for one socket in each
-// direction: twice what was asked for, as it counts its own bookkeeping, or less
-// where the system's limit is lower.
+// direction. It is twice the requested size, as the kernel counts its own
+// bookkeeping, or less if the system's limit is lower.
 func (c *Conn) BufferSizes() (receive, send int, err error) {
 	if !c.descriptor.Acquire() {
 		return 0, 0, net.ErrClosed

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// The kernel's counter goes round, and may do so often.
+// The kernel's counter wraps, and may do so often.
 func TestOdometerGoesOnWhereTheKernelGoesRound(t *testing.T) {
 	var o odometer
 	var want uint64

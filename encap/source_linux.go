@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openSources opens what the lane sends through: n sockets on ports that the
-// kernel chooses, or the lane's own for one, and the express one. What it has opened when it fails
-// goes with the Conn.
+// openSources opens the sockets that the lane sends through: n sockets on ports
+// that the kernel chooses, or the lane's own for one, and the express one. If
+// it fails, the Conn closes the open ones.
 func (c *Conn) openSources(cfg Config) error {
 	c.spread = cfg.Sources
 	var parities []uint16 // of the ports to open
@@ -32,8 +32,9 @@ func (c *Conn) openSources(cfg Config) error {
 	return nil
 }
 
-// openAnySource opens one of them, on a port that the kernel chooses. Nobody
-// answers to it: what comes there is dropped before it takes room.
+// openAnySource opens one such socket, on a port that the kernel chooses. No
+// peer answers to this port: datagrams to it are dropped before they take
+// memory.
 func openAnySource(local netip.Addr, bufferSize int) (fd int, port uint16, err error) {
 	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -62,7 +63,7 @@ func prepareSource(fd int, local netip.Addr, bufferSize int) error {
 	return unix.Bind(fd, &unix.SockaddrInet4{Addr: local.As4()})
 }
 
-// closeSources closes those that openSources opened.
+// closeSources closes the sockets that openSources opened.
 func (c *Conn) closeSources() {
 	for _, fd := range c.sources {
 		if fd != c.descriptor.FD() {

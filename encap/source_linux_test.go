@@ -28,7 +28,7 @@ func senders(t *testing.T, c *Conn, n int) map[netip.AddrPort][]string {
 	return got
 }
 
-// Each source is a port, and what leaves from it arrives in order, also if it is
+// Each source is a port. Messages from it arrive in order, also if there are
 // more than the kernel is given at once.
 func TestSourcesArePorts(t *testing.T) {
 	for _, sources := range []int{1, 2, 8} {
@@ -105,7 +105,7 @@ func TestTrainApartKeepsItsSource(t *testing.T) {
 	}
 }
 
-// Nobody reads what comes to a source; it must not pile up, either.
+// No program reads what arrives at a source; it must not pile up, either.
 func TestSourcesReceiveNothing(t *testing.T) {
 	a, b := listen(t, Config{Sources: 2})[0], listen(t, Config{})[0]
 	for _, fd := range a.sources {
@@ -126,7 +126,7 @@ func TestSourcesReceiveNothing(t *testing.T) {
 	}
 }
 
-// One sender's flows come to several lanes, each flow to one.
+// One sender's flows reach several lanes, each flow one lane.
 func TestSourcesSpreadOverLanes(t *testing.T) {
 	lanes := listen(t, Config{Lanes: 2})
 	a := listen(t, Config{Sources: maxSources})[0]
@@ -168,8 +168,9 @@ func TestListenThatFailsHalfwayLeavesNothingOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Setrlimit(unix.RLIMIT_NOFILE, &limit) })
-	// So many that every step of Listen runs out of descriptors once: it takes
-	// three for each lane, and one for each source, of which one is express.
+	// Enough attempts that every step of Listen runs out of descriptors once:
+	// it takes three for each lane, and one for each source, the express one
+	// included.
 	for spare := range uint64((1+1)*(3+2+1) + 2) {
 		before := openDescriptors(t)
 		tight := unix.Rlimit{Cur: uint64(before) + spare - 1, Max: limit.Max}

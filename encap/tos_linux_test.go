@@ -16,7 +16,7 @@ func TestTypeOfServiceCrosses(t *testing.T) {
 				m.SegmentSize = 100
 			}
 			out = append(out, m)
-			if offloads.Send && !whole { // three datagrams of it
+			if offloads.Send && !whole { // three datagrams
 				single := Message{TOS: v, N: 100}
 				want = append(want, single, single, single)
 			} else {

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// trains is what a socket can do with trains. It is set up once; sending them
-// may end later, when a route turns out not to take them.
+// trains is what a socket can do with trains. It is set up once. Sending trains
+// may end later, when a route does not take them.
 type trains struct {
 	send     atomic.Bool
 	sendNote atomic.Pointer[string] // why not
@@ -17,7 +17,7 @@ type trains struct {
 	receiveNote string
 }
 
-// open probes a socket, and makes it receive trains if that is wanted.
+// open probes a socket, and makes it receive trains if configured.
 func (t *trains) open(fd int, want Offloads) {
 	t.receiveNote = noteOff
 	if want.Receive {
@@ -28,7 +28,7 @@ func (t *trains) open(fd int, want Offloads) {
 		t.endSending(noteOff)
 		return
 	}
-	// A kernel that knows the option tells its value: none for the socket.
+	// A kernel that knows the option returns its value: none for the socket.
 	_, err := unix.GetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT)
 	switch {
 	case err != nil:
@@ -61,8 +61,8 @@ func release() string {
 	return unix.ByteSliceToString(name.Release[:])
 }
 
-// corruptsTrains reports whether a kernel is one of those from 7.0 to 7.1.4,
-// which send trains of equal lengths with wrong contents.
+// corruptsTrains reports whether a kernel is between 7.0 and 7.1.4. These send
+// trains of equal lengths with wrong contents.
 func corruptsTrains(release string) bool {
 	var major, minor, patch int
 	n, _ := fmt.Sscanf(release, "%d.%d.%d", &major, &minor, &patch)

@@ -97,7 +97,7 @@ func TestTrainsTravelInOnePiece(t *testing.T) {
 	if n != 1 || err != nil || msgs[0].N != 44500 || msgs[0].SegmentSize != 1000 {
 		t.Errorf("Receive = %d, %v; %d bytes of %d each", n, err, msgs[0].N, msgs[0].SegmentSize)
 	}
-	// What the kernel said about the train does not stay for what comes next.
+	// The kernel's report about the train does not stay for the next message.
 	if _, err := a.Send(texts(b.LocalAddr(), "single")); err != nil {
 		t.Fatal(err)
 	}
@@ -106,8 +106,8 @@ func TestTrainsTravelInOnePiece(t *testing.T) {
 	}
 }
 
-// A kernel that will not send a train sends its datagrams, all of them, and
-// those that follow.
+// If a kernel refuses to send a train, all its datagrams are sent, and all
+// following ones.
 func TestTrainThatTheKernelRefuses(t *testing.T) {
 	for errno, want := range map[unix.Errno]int{unix.EIO: 1, unix.EINVAL: MaxSegments} {
 		a, b := pair(t, Config{Offloads: allOffloads})
@@ -133,8 +133,8 @@ func TestTrainThatTheKernelRefuses(t *testing.T) {
 	}
 }
 
-// A train on a path that has become narrow, by a socket that sends none: the
-// datagram at its end may be short enough.
+// A train on a path that has become narrow, by a socket that sends no trains:
+// the datagram at its end may be short enough.
 func TestTrainTellsWhichDatagramsAreMissing(t *testing.T) {
 	a, b := pair(t, Config{Offloads: allOffloads})
 	const size = MaxPayload + 1 // what loopback takes, and a byte
@@ -147,7 +147,7 @@ func TestTrainTellsWhichDatagramsAreMissing(t *testing.T) {
 	}
 }
 
-// More segments than the kernel takes is its EINVAL in earnest.
+// More segments than the kernel permits: a genuine EINVAL.
 func TestTrainThatIsTooLong(t *testing.T) {
 	a, b := pair(t, Config{Offloads: allOffloads})
 	payload := bytes.Repeat([]byte{1}, 200)

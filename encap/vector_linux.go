@@ -20,10 +20,10 @@ type mmsghdr struct {
 //	           -> controls[i]        a train's datagrams' length, the type of service
 //	           -> iovecs[j:j+n]      -> the caller's buffers
 //
-// All of these are typed pointers, so everything that the kernel reads or writes
-// is reachable for the garbage collector as long as the vector is. A vector
-// belongs to one goroutine; it keeps the buffers of its last load alive until
-// the next.
+// All of these are typed pointers, so everything that the kernel reads or
+// writes is reachable for the garbage collector as long as the vector is. A
+// vector belongs to one goroutine; it keeps the buffers of its last load alive
+// until the next.
 type vector struct {
 	headers  []mmsghdr
 	names    []unix.RawSockaddrInet4
@@ -34,7 +34,7 @@ type vector struct {
 }
 
 // newVector makes room for n messages of two buffers each: a header and a
-// payload. load makes more room when it meets more, twice what it needs.
+// payload. load makes more room when it needs more, twice the need.
 func newVector(n int) vector {
 	return vector{
 		headers:  make([]mmsghdr, n),
@@ -95,8 +95,8 @@ func (v *vector) describe(i int, iovecs []unix.Iovec) {
 	}
 }
 
-// setName makes message i go to addr. What is not IPv4 gets a family that the
-// kernel refuses for this message alone.
+// setName makes message i go to addr. An address that is not IPv4 gets a family
+// that the kernel refuses for this message alone.
 func (v *vector) setName(i int, addr netip.AddrPort) {
 	name := &v.names[i]
 	if ip := addr.Addr().Unmap(); ip.Is4() {
@@ -119,8 +119,8 @@ func portBytes(name *unix.RawSockaddrInet4) []byte {
 	return (*[2]byte)(unsafe.Pointer(&name.Port))[:]
 }
 
-// send gives the kernel messages from to to, and returns how many it took. The
-// error number is that of the first message, if none was taken.
+// send gives the kernel the messages from from to to, and returns how many it
+// took. The error number is that of the first message, if none was taken.
 func (v *vector) send(fd, from, to int) (int, unix.Errno) {
 	n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd),
 		uintptr(unsafe.Pointer(&v.headers[from])), uintptr(to-from), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wholeTrains asks the kernel, past what is under test, whether its loopback
-// device leaves a train in one piece. That of Linux 5.10 cuts it.
+// wholeTrains asks the kernel, without the code under test, whether its
+// loopback device leaves a train in one piece. The one of Linux 5.10 cuts it.
 func wholeTrains(t *testing.T) bool {
 	t.Helper()
 	to, from := loopbackSocket(t), loopbackSocket(t)

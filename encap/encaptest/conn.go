@@ -17,8 +17,8 @@ type Datagram struct {
 	Addr    netip.AddrPort
 	Payload []byte
 
-	// SegmentSize makes a train of what is delivered: that many bytes each. What
-	// was sent are always single datagrams.
+	// SegmentSize makes a train of a delivered datagram: that many bytes each.
+	// Sent datagrams are always single.
 	SegmentSize int
 
 	TOS byte // of the outer header
@@ -50,24 +50,22 @@ type Conn struct {
 func NewConn() *Conn { return NewConnFunc(nil) }
 
 // NewConnFunc makes a connection that hands every message to sink, which must
-// not keep it, and takes sink's error for the message's. Nothing is allocated
-// then.
+// not keep it. The error of sink becomes the message's. It allocates nothing.
 func NewConnFunc(sink func(m *encap.Message) error) *Conn {
 	c := &Conn{sink: sink, mtus: make(map[netip.Addr]int), maxSegments: 1, sources: 1}
 	c.changed.L = &c.mu
 	return c
 }
 
-// Notify makes the connection call f, which must not call back, when there may
-// be something to Receive; f stands in for what waits for a descriptor.
+// Notify makes the connection call f when there may be something to Receive. f
+// must not call back. It replaces the wait for a descriptor.
 func (c *Conn) Notify(f func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.notify = f
 }
 
-// wake tells who waits for what was sent through the connection, or receives
-// from it.
+// wake wakes waiters for sent messages, and receivers.
 func (c *Conn) wake() {
 	c.changed.Broadcast()
 	if c.notify != nil {
@@ -216,7 +214,7 @@ func (c *Conn) Sent(n int) []Datagram {
 	return taken
 }
 
-// Receive is what encap.Conn.Receive is: it takes what is there, and cuts what
+// Receive behaves as encap.Conn.Receive: it takes what is there, and cuts what
 // does not fit its buffers.
 func (c *Conn) Receive(msgs []encap.Message) (int, error) {
 	c.mu.Lock()
@@ -252,8 +250,8 @@ func (c *Conn) SetOverflows(n uint64) {
 	c.overflows = n
 }
 
-// Overflows returns what SetOverflows set, and 0 once closed, when a socket has
-// nothing to tell any more.
+// Overflows returns what SetOverflows set, and 0 once the connection is closed,
+// as a closed socket has no counter.
 func (c *Conn) Overflows() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -11,8 +11,8 @@ import (
 	"flanneld/internal/poll"
 )
 
-// The fake must be like the real thing in all that the forwarding loops rely on,
-// so both go through the same tests.
+// The fake must behave like the real connection wherever the forwarding loops
+// depend on it, so both go through the same tests.
 
 // conn is what both are.
 type conn interface {
