@@ -57,7 +57,6 @@ var exceptions = map[string]limits{
 	"internal":        {habit: 2.5, long: 3, wide: 56, banned: 14},
 	"peers":           {habit: 3.7, long: 3, wide: 325, banned: 4},
 	"route":           {habit: 2.5, long: 3, wide: 78, banned: 1},
-	"tun":             {habit: 1.9, long: 3, wide: 36, banned: 1},
 }
 
 // A tally is what was counted in one room.

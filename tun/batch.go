@@ -1,9 +1,9 @@
 package tun
 
-// Headroom is the room kept in front of every packet of a Batch, in bytes. What
-// has to stand directly in front of a packet is put there without moving the
-// packet: the virtio-net header that a queue with offloads delivers (10 bytes,
-// linux/virtio_net.h) or the header of a sealed datagram. 16 keeps the IP
+// Headroom is the room kept in front of every packet of a Batch, in bytes.
+// Headers can be put directly in front of a packet without moving it. Examples
+// are the virtio-net header that a queue with offloads delivers (10 bytes,
+// linux/virtio_net.h) and the header of a sealed datagram. 16 keeps the IP
 // header aligned.
 const Headroom = 16
 
@@ -18,20 +18,19 @@ type Packet struct {
 	Data []byte
 
 	// SegmentSize is zero for a packet. For a superpacket it is the payload of
-	// each segment that Data is to be cut into, in bytes; Data's transport
-	// checksum is then not complete, and Data may be longer than the device's
-	// MTU. See NewSegmenter.
+	// each segment, in bytes. Data's transport checksum is then not complete,
+	// and Data may be longer than the device's MTU. See NewSegmenter.
 	SegmentSize int
 }
 
 // Batch holds the packets of one Read. They lie one behind the other in one
-// slab, because a dense working set that stays in the second-level cache matters
-// more for throughput than anything else that could be done about memory. A slot
-// is as long as its packet: many small packets fit, or few superpackets.
+// slab. A dense working set that stays in the second-level cache matters more
+// for throughput than any other property of memory. A slot is as long as its
+// packet: many small packets fit, or few superpackets.
 //
 // A Batch belongs to one goroutine and is reused for every Read.
 type Batch struct {
-	// Packets are those of the last Read, in order.
+	// Packets are the packets of the last Read, in order.
 	Packets []Packet
 
 	slab []byte
@@ -40,9 +39,9 @@ type Batch struct {
 }
 
 // NewBatch makes a batch of at most n packets of up to size bytes each, in a
-// slab of room bytes, or what one packet takes if that is more. A longer packet
-// is cut by the kernel; its IP header then claims more than there is. Make size
-// the MTU of the device, or 65535 if it has offloads.
+// slab of room bytes, or of one packet's size if that is more. The kernel cuts
+// a longer packet; the length in its IP header is then too large. Make size the
+// MTU of the device, or 65535 if it has offloads.
 func NewBatch(n, size, room int) *Batch {
 	return &Batch{
 		Packets: make([]Packet, 0, n),
@@ -57,12 +56,12 @@ func align(n int) int { return (n + slotAlign - 1) &^ (slotAlign - 1) }
 // Len is the number of packets the batch may hold, if they are short.
 func (b *Batch) Len() int { return cap(b.Packets) }
 
-// Reset makes the batch empty. It is for those who implement Read, as are Slot
+// Reset makes the batch empty. It is for implementations of Read, as are Slot
 // and Add.
 func (b *Batch) Reset() { b.Packets, b.used = b.Packets[:0], 0 }
 
-// Slot is the room for the next packet, as long as the longest packet it takes;
-// nil when the batch is full. Put a packet there and call Add.
+// Slot is the room for the next packet, as long as the longest packet; nil when
+// the batch is full. Put a packet there and call Add.
 func (b *Batch) Slot() []byte {
 	start := b.used + Headroom
 	end := start + b.size
@@ -72,15 +71,15 @@ func (b *Batch) Slot() []byte {
 	return b.slab[start:end:end]
 }
 
-// Add declares the first n bytes of Slot to be the next packet: a superpacket if
-// segmentSize is not zero.
+// Add declares the first n bytes of Slot to be the next packet: a superpacket
+// if segmentSize is not zero.
 func (b *Batch) Add(n, segmentSize int) {
 	start := b.used + Headroom
 	b.Packets = append(b.Packets, Packet{Data: b.slab[start : start+n : start+n], SegmentSize: segmentSize})
 	b.used += align(Headroom + n)
 }
 
-// frame is Slot with the room for a virtio header in front of it.
+// frame is Slot with the room for a virtio header in front.
 func (b *Batch) frame() []byte {
 	if b.Slot() == nil {
 		return nil
@@ -90,10 +89,10 @@ func (b *Batch) frame() []byte {
 }
 
 // addFrame declares the first n bytes of frame to be a virtio header and the
-// next packet. A checksum that the kernel has left out is computed.
+// next packet. It computes a checksum that the kernel has left out.
 //
-// A superpacket that is to be cut in a way that was not asked for cannot be
-// carried; it becomes an empty packet, which everybody refuses.
+// A superpacket that has to be cut in a way that was not asked for cannot be
+// carried. It becomes an empty packet, which every user refuses.
 func (b *Batch) addFrame(n int) {
 	start := b.used + Headroom
 	if n < virtioLen {

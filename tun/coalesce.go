@@ -7,8 +7,8 @@ import (
 	"flanneld/internal/packet"
 )
 
-// Run is one write to the device: a packet, or packets of one flow that follow
-// each other and become one superpacket. It is valid during Sink.WriteRun only.
+// Run is one write to the device: a packet, or consecutive packets of one flow
+// that become one superpacket. It is valid during Sink.WriteRun only.
 type Run struct {
 	// Buffers are the first packet and the payloads of the others, laid end to
 	// end. The first packet's headers are those of the superpacket already,
@@ -26,44 +26,45 @@ type Run struct {
 	layout packet.Layout
 }
 
-// Sink takes what a Coalescer has put together.
+// Sink takes the runs of a Coalescer.
 type Sink interface {
 	WriteRun(*Run)
 }
 
 // Limits of a run.
 const (
-	// maxRun is how many packets make a run: what the kernel takes in one UDP
-	// train, and more than TCP segments of ordinary length fit 64 KB.
+	// maxRun is how many packets make a run. It is the number that the kernel
+	// takes in one UDP train, and more than the ordinary TCP segments that fit
+	// 64 KB.
 	maxRun = 64
 
 	// maxRuns is how many runs are open at once.
 	maxRuns = 32
 
-	// minSegment is the least payload of TCP segments that make a run, in bytes.
-	// Linux 6.12 takes a superpacket of smaller ones, and drops it where it has to
-	// cut it (TCP_MIN_GSO_SIZE, include/net/tcp.h).
+	// minSegment is the least payload of TCP segments that make a run, in
+	// bytes. Linux 6.12 takes a superpacket of smaller ones, and drops it where
+	// it has to cut it (TCP_MIN_GSO_SIZE, include/net/tcp.h).
 	minSegment = 8
 )
 
 // Coalescer puts packets of one flow together, so that many cross the device in
-// one write; the reverse of Segmenter. It stands in for the network stack's own
-// GRO and never merges what that would not. It does not merge fragments,
-// packets with IP options, or TCP segments of fewer than minSegment bytes.
-// Packets do not merge if they differ in type of service, time to live, TCP
-// flags, options, acknowledgment or window, or if their fields do not continue
-// those before. Neither do tunnels' packets, whose inner checksums were not
-// verified.
+// one write; the reverse of Segmenter. It replaces the network stack's own GRO
+// and never merges what GRO would not. It does not merge fragments, packets
+// with IP options, or TCP segments of fewer than minSegment bytes. Packets do
+// not merge if they differ in type of service, time to live, TCP flags,
+// options, acknowledgment or window. They do not merge if their fields do not
+// continue the previous packet's. Tunnels' packets do not merge either, because
+// their inner checksums were not verified.
 //
 // The kernel trusts a superpacket. So checksums are verified before anything is
-// merged: a corrupt packet stays alone, and the receiver finds out.
+// merged: a corrupt packet stays alone, and the receiver detects it.
 //
-// Packets of a flow leave in the order they came in, but for pure
+// Packets of a flow leave in the order they came in, except for pure
 // acknowledgments, which pass by without closing their flow's run. A run stays
 // open until Flush.
 //
-// A Coalescer belongs to one goroutine. Packets given to Add must stay as they
-// are until Flush, and may be changed by it.
+// A Coalescer belongs to one goroutine. Packets given to Add must stay
+// unchanged until Flush, and Flush may change them.
 type Coalescer struct {
 	sink     Sink
 	tcp, udp bool
@@ -90,7 +91,7 @@ type openRun struct {
 	push     bool
 }
 
-// NewCoalescer makes one that gives to sink.
+// NewCoalescer makes a Coalescer that writes to sink.
 func NewCoalescer(sink Sink) *Coalescer {
 	c := &Coalescer{sink: sink}
 	for i := range c.runs {
@@ -99,8 +100,8 @@ func NewCoalescer(sink Sink) *Coalescer {
 	return c
 }
 
-// Use says which packets to put together from now on: those that the queue can
-// take as superpackets.
+// Use sets which packets to put together from now on: the kinds that the queue
+// can take as superpackets.
 func (c *Coalescer) Use(o Offloads) { c.tcp, c.udp = o.TCP, o.UDP }
 
 // Add takes one whole IPv4 packet with a valid IP header.
@@ -126,8 +127,8 @@ func (c *Coalescer) Flush() {
 	c.opened = 0
 }
 
-// pass writes a packet that has no flow, or a fragment of one that cannot be
-// told: nothing may overtake it.
+// pass writes a packet without a flow, or a fragment of an unknown flow: no
+// packet may overtake it.
 func (c *Coalescer) pass(p []byte) {
 	if protocol := packet.Packet(p).Protocol(); protocol == packet.TCP || protocol == packet.UDP {
 		c.Flush()
@@ -193,13 +194,13 @@ func mayMergeUDP(p []byte, l packet.Layout) bool {
 		!isTunnel(binary.BigEndian.Uint16(transport[2:]))
 }
 
-// isTunnel reports whether packets to this UDP port are likely to have packets
-// in them, which the kernel would look into: VXLAN (RFC 7348, and the port that
-// Linux had before) and Geneve (RFC 8926).
+// isTunnel reports whether packets to this UDP port probably contain packets,
+// which the kernel would parse: VXLAN (RFC 7348, and Linux's earlier port) and
+// Geneve (RFC 8926).
 func isTunnel(port uint16) bool { return port == 4789 || port == 8472 || port == 6081 }
 
-// slot finds the run of a packet's flow, or the place for it. A run of another
-// flow that is in that place is written.
+// slot finds the run of a packet's flow, or a place for it. It writes a run of
+// another flow in that place.
 func (c *Coalescer) slot(p []byte, l packet.Layout) *openRun {
 	r := &c.runs[l.Hash(p)%maxRuns]
 	if r.n > 0 && !r.layout.SameFlow(r.buffers[0], l, p) {
@@ -239,9 +240,9 @@ func (c *Coalescer) finish(r *openRun) {
 	c.sink.WriteRun(&c.one)
 }
 
-// continues compares what both protocols have in common: the packet has to be
-// the next one, no longer than the first, and so that the kernel, cutting the
-// superpacket, makes the same packets of it.
+// continues compares what both protocols have in common. The packet has to be
+// the next one, and no longer than the first. The kernel, when it cuts the
+// superpacket, has to make the same packets.
 func (r *openRun) continues(p []byte, l packet.Layout) bool {
 	first, payload := r.buffers[0], len(p)-l.Headers
 	return r.n < maxRun && l == r.layout &&

@@ -60,7 +60,7 @@ func coalesce(o Offloads, packets ...[]byte) *collector {
 
 var everything = Offloads{Checksum: true, TCP: true, UDP: true}
 
-// Segment, then coalesce: the same packets, in as few writes as there were
+// Segment, then coalesce: the same packets, in as many writes as there were
 // superpackets.
 func TestSegmentsComeTogetherAgain(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -91,8 +91,8 @@ func TestSegmentsComeTogetherAgain(t *testing.T) {
 	})
 }
 
-// Whatever packets: those that come out are those that went in; those of a flow
-// in their order, but for pure acknowledgments.
+// Whatever the packets are, the same ones come out, and those of a flow in
+// their order, except for pure acknowledgments.
 func TestCoalescingLosesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var packets [][]byte
@@ -237,7 +237,7 @@ func TestAShorterPacketEndsARun(t *testing.T) {
 	}
 }
 
-// The last segment of a run may be as short as it likes, the others may not.
+// The last segment of a run may be arbitrarily short, the others may not.
 func TestTinySegmentsOfTCPStaySingle(t *testing.T) {
 	for _, test := range []struct {
 		size, total, writes int
@@ -323,8 +323,8 @@ type discardRuns struct{}
 
 func (discardRuns) WriteRun(*Run) {}
 
-// Two packets, whatever they are: they come out as they went in, and together
-// only if they might.
+// Any two packets come out as they went in, and together only if that is
+// permitted.
 func FuzzCoalesce(f *testing.F) {
 	tcp := slowSegments(packetSpec{payload: pattern(200, 0)}.build(), 100)
 	udp := slowSegments(packetSpec{udp: true, payload: pattern(200, 0)}.build(), 100)
@@ -351,7 +351,7 @@ func FuzzCoalesce(f *testing.F) {
 	})
 }
 
-// acceptable is what Add demands: one whole IPv4 packet.
+// acceptable is what Add requires: one whole IPv4 packet.
 func acceptable(p []byte) bool {
 	if len(p) < 20 || p[0]>>4 != 4 || int(p[2])<<8|int(p[3]) != len(p) {
 		return false
@@ -376,8 +376,8 @@ func BenchmarkCoalesce(b *testing.B) {
 	}
 }
 
-// Flows that differ in one field only do not share few slots: their runs would
-// close each other.
+// Flows that differ in one field only do not share few slots; otherwise their
+// runs would close each other.
 func TestFlowsSpreadOverSlots(t *testing.T) {
 	fields := map[string]int{"last byte of the source": 15, "last byte of the destination": 19, "source port": 21, "destination port": 23}
 	for name, at := range fields {

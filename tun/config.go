@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Config says which device Open is to open.
+// Config describes the device that Open opens.
 type Config struct {
 	// Name of the device, 1 to 15 bytes.
 	Name string
@@ -15,18 +15,18 @@ type Config struct {
 	// kernel spreads flows over the queues and keeps a flow in its queue.
 	Queues int
 
-	// Alias is given to a device that Open creates, so that its owner knows it
-	// again after a crash. It is not looked at, nor changed, when Open takes
-	// over a device; empty means none.
+	// Alias is given to a device that Open creates, so that its owner
+	// recognizes it after a crash. Open neither reads nor changes it when it
+	// takes over a device; empty means none.
 	Alias string
 
-	// Offloads that may be used, as far as the kernel has them. See
-	// Device.Offloads for what became of them.
+	// Offloads that may be used, if the kernel has them. Device.Offloads
+	// reports which are in use.
 	Offloads Offloads
 }
 
-// Errors that Open wraps. The text of the error it returns names the device and
-// says what to do.
+// Errors that Open wraps. The text of the error names the device and the
+// remedy.
 var (
 	// ErrBusy: another process holds queues of the device.
 	ErrBusy = errors.New("another process uses the device")
@@ -38,7 +38,8 @@ var (
 	// ErrNoDevice: there is no /dev/net/tun, or no driver behind it.
 	ErrNoDevice = errors.New("no TUN driver")
 
-	// ErrPermission: CAP_NET_ADMIN or the right to open /dev/net/tun is missing.
+	// ErrPermission: CAP_NET_ADMIN or the right to open /dev/net/tun is
+	// missing.
 	ErrPermission = errors.New("permission denied")
 
 	// ErrUnsupported: this is not Linux.
@@ -46,7 +47,7 @@ var (
 )
 
 // ErrDeviceGone is what Read and Write return once the device was deleted. The
-// queue cannot recover; its holder closes it and opens the device anew.
+// queue cannot recover; its holder closes it and opens the device again.
 var ErrDeviceGone = errors.New("the device was deleted")
 
 // ErrDeviceDown is what Write returns while the device is down. The packet is
@@ -58,8 +59,8 @@ const (
 	maxQueues = 256 // MAX_TAP_QUEUES, drivers/net/tun.c
 )
 
-// checked returns the configuration with defaults filled in, or says what is
-// wrong with it.
+// checked returns the configuration with defaults filled in, or an error about
+// it.
 func (c Config) checked() (Config, error) {
 	if c.Queues == 0 {
 		c.Queues = 1

@@ -12,9 +12,9 @@ import (
 
 const clonePath = "/dev/net/tun"
 
-// queueFlags is what every queue attaches with, and with offloads IFF_VNET_HDR.
-// The kernel takes over new flags as long as no other queue of the device is
-// open, which is why Open closes the descriptor that created it.
+// queueFlags are the flags with which every queue attaches; with offloads,
+// IFF_VNET_HDR as well. The kernel accepts new flags only if no other queue of
+// the device is open. So Open closes the descriptor that created it.
 const queueFlags = unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_MULTI_QUEUE
 
 // Device is an open TUN device. The methods may be called from any goroutine.
@@ -33,14 +33,14 @@ type Device struct {
 // it ends. Open neither configures addresses nor brings the device up.
 //
 // The errors wrap ErrBusy, ErrForeign, ErrNoDevice or ErrPermission where they
-// apply. On failure nothing stays open, and a device that Open created is gone
-// again.
+// apply. On failure nothing stays open, and a device that Open created is
+// removed.
 func Open(cfg Config) (*Device, error) {
 	cfg, err := cfg.checked()
 	if err != nil {
 		return nil, err
 	}
-	// Descriptors first: running out of them must not leave a device behind.
+	// Descriptors first: a lack of descriptors must not leave a device behind.
 	fds, err := openClones(cfg.Queues)
 	if err != nil {
 		return nil, fmt.Errorf("tun: open %s: %w", clonePath, explainOpen(err))
@@ -53,8 +53,8 @@ func Open(cfg Config) (*Device, error) {
 	return d, nil
 }
 
-// open makes a device out of the not yet attached descriptors fds, which it
-// leaves open when it fails.
+// open makes a device from the not yet attached descriptors fds. On failure it
+// leaves them open.
 func open(cfg Config, fds []int) (_ *Device, err error) {
 	created, err := ensure(cfg.Name, cfg.Alias)
 	if err != nil {
@@ -75,7 +75,7 @@ func open(cfg Config, fds []int) (_ *Device, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("look at the device: %w", err)
 	}
-	if l.queues > len(fds) { // somebody attached in the meantime
+	if l.queues > len(fds) { // another process attached in the meantime
 		return nil, ErrBusy
 	}
 	if err := setLink(l.index, ""); err != nil {
@@ -89,7 +89,7 @@ func open(cfg Config, fds []int) (_ *Device, err error) {
 }
 
 // ensure makes sure that there is a device of this name that we may attach to,
-// and says whether it had to create it.
+// and reports whether it had to create it.
 func ensure(name, alias string) (created bool, err error) {
 	l, err := findLink(name)
 	switch {
@@ -105,13 +105,13 @@ func ensure(name, alias string) (created bool, err error) {
 	return false, nil
 }
 
-// create creates the persistent device and closes the descriptor that this took.
-// It is persistent once it has its alias, and not before: a process that is
-// killed in between takes it along.
+// create creates the persistent device and closes the descriptor for that. The
+// device becomes persistent only after it has its alias. If the process is
+// killed in between, the device disappears with it.
 //
 // The library opens without close-on-exec and loses the descriptor when it
-// fails. So no process may be started while it works, and the one failure that
-// can be foreseen, a missing capability, is looked for first.
+// fails. So no process may be started meanwhile. The one foreseeable failure, a
+// missing capability, is checked first.
 func create(name, alias string) error {
 	if !hasNetAdmin() {
 		return unix.EPERM
@@ -176,9 +176,9 @@ func openClones(n int) ([]int, error) {
 	return fds, nil
 }
 
-// attachAll makes each descriptor one queue of the device, in order, so that the
-// index of a queue here is its index in the kernel. It returns which offloads
-// the queues have, all the same, and why they lack what they lack.
+// attachAll makes each descriptor one queue of the device, in order, so that
+// the index of a queue here is its index in the kernel. It returns the offloads
+// of the queues, which are equal, and why the others are missing.
 func attachAll(fds []int, name string, want Offloads) (Offloads, offloadNotes, error) {
 	flags := uint16(queueFlags)
 	if want.any() {
@@ -203,7 +203,7 @@ func closeAll(fds []int) {
 	}
 }
 
-// explainOpen says what it means that the clone device cannot be opened.
+// explainOpen explains why the clone device cannot be opened.
 func explainOpen(err error) error {
 	switch err {
 	case unix.ENOENT, unix.ENXIO, unix.ENODEV:
@@ -212,7 +212,7 @@ func explainOpen(err error) error {
 	return explainRefusal(err)
 }
 
-// explainRefusal says what to do about a missing right.
+// explainRefusal adds the remedy for a missing right.
 func explainRefusal(err error) error {
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
 		return fmt.Errorf("%w (%w): run as root or with CAP_NET_ADMIN", ErrPermission, err)
@@ -226,15 +226,16 @@ func (d *Device) Name() string { return d.name }
 // Index is the kernel's interface index.
 func (d *Device) Index() int { return d.index }
 
-// Created reports whether Open created the device, as opposed to taking it over.
+// Created reports whether Open created the device, as opposed to taking it
+// over.
 func (d *Device) Created() bool { return d.created }
 
-// Queues are the queues in the order of their kernel index. What was read from
-// one queue is answered on the same queue, so that a flow keeps its lane.
+// Queues are the queues in the order of their kernel index. Answers to packets
+// from one queue are written to the same queue, so that a flow keeps its lane.
 func (d *Device) Queues() []*Queue { return d.queues }
 
-// Close closes all queues; Reads that wait return. The device itself stays, with
-// its addresses and routes, for the next process to take over.
+// Close closes all queues; Reads that wait return. The device itself stays,
+// with its addresses and routes, for the next process to take over.
 func (d *Device) Close() error {
 	var errs []error
 	for _, q := range d.queues {
@@ -245,5 +246,5 @@ func (d *Device) Close() error {
 	return errors.Join(errs...)
 }
 
-// closed reports whether err only says that somebody else was faster.
+// closed reports whether err only means that another caller was faster.
 func closed(err error) bool { return errors.Is(err, fs.ErrClosed) }

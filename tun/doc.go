@@ -1,9 +1,8 @@
 // Package tun is the overlay edge: the TUN device and its queues.
 //
 // The kernel routes every packet for the overlay network into the device. Each
-// queue of the device is one descriptor; what is read from a queue are overlay
-// packets on their way out (egress), what is written to it are overlay packets
-// that came in (ingress).
+// queue of the device is one descriptor. Packets read from a queue are on their
+// way out (egress), packets written to it came in (ingress).
 //
 // From small to large:
 //
@@ -14,5 +13,6 @@
 //	device   the kernel's network interface; it outlives the process
 //
 // The package knows nothing of the underlay, of peers, or of routes. The device
-// exists on Linux only; elsewhere the package builds and Open says so.
+// exists on Linux only; on other systems the package builds, and Open
+// returns an error.
 package tun

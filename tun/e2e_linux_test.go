@@ -80,7 +80,7 @@ func udpSocket(t *testing.T, port int) int {
 }
 
 // readUDP reads from the queues until there is a packet to the port; the kernel
-// sends some of its own accord.
+// sends some packets of its own.
 func readUDP(t *testing.T, q *Queue, port uint16) []byte {
 	t.Helper()
 	b := NewBatch(8, 1500, 64<<10)
@@ -172,9 +172,9 @@ func TestDeviceStaysAndIsTakenOver(t *testing.T) {
 	}
 }
 
-// Who is killed while it makes a device must not leave one that nobody knows
-// again: as long as it has no alias it goes with its maker. Looked at from
-// beside, again and again.
+// A process that is killed while it makes a device must not leave an unknown
+// one. As long as the device has no alias, it disappears with its maker. The
+// test watches from another process, again and again.
 func TestDeviceIsNeverPersistentWithoutItsAlias(t *testing.T) {
 	isolate(t)
 	namespace, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -221,7 +221,7 @@ func TestDeviceIsNeverPersistentWithoutItsAlias(t *testing.T) {
 	}
 }
 
-// attributes are what the kernel says about an interface.
+// attributes are the kernel's attributes of an interface.
 func attributes(name string) ([]byte, error) {
 	req := newRequest(unix.RTM_GETLINK, 0)
 	req.message = append(req.message, make([]byte, unix.SizeofIfInfomsg)...)
@@ -295,7 +295,7 @@ func TestOpenThatFailsLeavesNoDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Setrlimit(unix.RLIMIT_NOFILE, &limit) })
-	// So many that every step of Open runs out of descriptors once.
+	// Enough attempts that every step of Open runs out of descriptors once.
 	const queues = 4
 	for spare := range uint64(2*queues + 2) {
 		before := openDescriptors(t)
@@ -399,8 +399,8 @@ func TestFlowsSpreadOverQueues(t *testing.T) {
 	}
 }
 
-// What the express lane relies on: the kernel gives what leaves to the queue that
-// the flow's answers were last written through.
+// The express lane relies on this: the kernel gives a flow's packets to the
+// queue through which the flow's answers were last written.
 func TestFlowLeavesByTheQueueOfItsAnswers(t *testing.T) {
 	isolate(t)
 	d := openDevice(t, Config{Name: "flannel0", Queues: 2})

@@ -67,8 +67,9 @@ func (r *router) leaving(t *testing.T, n int) [][]byte {
 	return got
 }
 
-// taken are the offloads that this kernel offers to a device: UDP segments since
-// Linux 6.2 only. The kernel is asked by hand, past what is under test.
+// taken are the offloads that this kernel offers to a device: UDP segments
+// since Linux 6.2 only. The test asks the kernel directly, without the code
+// under test.
 func taken(t *testing.T) Offloads {
 	t.Helper()
 	fd, err := unix.Open(clonePath, unix.O_RDWR|unix.O_CLOEXEC, 0)
@@ -91,8 +92,8 @@ func taken(t *testing.T) Offloads {
 	return Offloads{Checksum: true, TCP: true, UDP: err == nil}
 }
 
-// usesWhatIsTaken fails the test unless the device uses all of that, and says
-// of the rest that the kernel refuses it.
+// usesWhatIsTaken fails the test unless the device uses all these offloads, and
+// reports the others as refused by the kernel.
 func usesWhatIsTaken(t *testing.T, d *Device) {
 	t.Helper()
 	takes := taken(t)
@@ -113,7 +114,7 @@ func routed(p []byte) []byte {
 	return p
 }
 
-// superpackets are n specs with segment sizes, by chance, the same every time. No
+// superpackets are n random specs with segment sizes, the same every time. No
 // segment size of TCP is below least.
 func superpackets(n, least int, each func(spec packetSpec, size int)) {
 	random := rand.New(rand.NewPCG(1, 2))
@@ -166,7 +167,7 @@ func TestKernelCutsAsSegmenterDoes(t *testing.T) {
 	})
 }
 
-// compare holds what came out of the router against what should have.
+// compare compares the router's output with the expected one.
 func compare(t *testing.T, what string, got, want [][]byte) {
 	t.Helper()
 	for i := range want {
@@ -176,7 +177,7 @@ func compare(t *testing.T, what string, got, want [][]byte) {
 	}
 }
 
-// Packets that are put together leave the kernel as they were.
+// Packets that are put together leave the kernel unchanged.
 func TestKernelUndoesWhatCoalescerDoes(t *testing.T) {
 	r := newRouter(t)
 	merged := 0
@@ -205,7 +206,7 @@ type sinkFunc func(*Run)
 func (f sinkFunc) WriteRun(r *Run) { f(r) }
 
 // A kernel that refuses superpackets gets packets, and those in hand are not
-// lost. (Here the refusal is made up: the device takes them.)
+// lost. (The refusal is simulated here: the device accepts them.)
 func TestRefusedRunGoesPacketByPacket(t *testing.T) {
 	r := newRouter(t)
 	for _, udp := range []bool{true, false} {
@@ -227,7 +228,8 @@ func TestRefusedRunGoesPacketByPacket(t *testing.T) {
 	}
 }
 
-// What a socket of this host sends comes as a superpacket, and says so.
+// Data that a socket of this host sends comes as a superpacket, and is marked
+// as one.
 func TestKernelGivesSuperpackets(t *testing.T) {
 	isolate(t)
 	d := openDevice(t, Config{Name: "flannel0", Offloads: everything})
@@ -269,7 +271,8 @@ func readPort(t *testing.T, q *Queue, port uint16, bytes int) (got []Packet) {
 	return got
 }
 
-// Whoever opens the device next does not get superpackets that he cannot read.
+// The next program that opens the device does not get superpackets that it
+// cannot read.
 func TestOffloadsEndWithTheQueue(t *testing.T) {
 	isolate(t)
 	d := openDevice(t, Config{Name: "flannel0", Offloads: everything})
@@ -289,7 +292,8 @@ func TestOffloadsEndWithTheQueue(t *testing.T) {
 	}
 	err := unix.Sendto(fd, pattern(2500, 0), 0, &unix.SockaddrInet4{Addr: [4]byte{10, 244, 2, 5}, Port: 3000})
 	if err == unix.EIO {
-		// Linux before 6.11 cuts nothing for a device that computes no checksums.
+		// Linux before 6.11 cuts nothing for a device that computes no
+		// checksums.
 		checksumIsFilledIn(t, d)
 		return
 	}
@@ -319,8 +323,8 @@ func checksumIsFilledIn(t *testing.T, d *Device) {
 	}
 }
 
-// The kernel looks at a superpacket before it looks whether the device is up:
-// what it refuses and what it would take can be told on one that is not.
+// The kernel checks a superpacket before it checks whether the device is up. So
+// a device that is down shows what it would refuse or accept.
 func TestProbeTellsWhatTheKernelTakes(t *testing.T) {
 	isolate(t)
 	fd, err := openProbe()
@@ -345,8 +349,7 @@ func TestProbeTellsWhatTheKernelTakes(t *testing.T) {
 	}
 }
 
-// Nothing of the probe stays, nor is anything to be seen of it on a device that
-// is in use.
+// Nothing remains of the probe, and a device in use shows no trace.
 func TestProbeLeavesNoTrace(t *testing.T) {
 	isolate(t)
 	before, _ := interfaces(t)
@@ -370,9 +373,9 @@ func TestProbeLeavesNoTrace(t *testing.T) {
 	}
 }
 
-// interfaces lists those of the thread's namespace, sorted, and what each has
-// received: bytes packets errs drop fifo frame. A new namespace may have more
-// than the loopback interface: some modules put one of theirs into each.
+// interfaces lists the interfaces of the thread's namespace, sorted, and what
+// each has received: bytes packets errs drop fifo frame. A new namespace may
+// have more than the loopback interface: some modules add one to each.
 func interfaces(t *testing.T) (names []string, received map[string]string) {
 	t.Helper()
 	table, err := os.ReadFile("/proc/thread-self/net/dev")

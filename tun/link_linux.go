@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// link is what the kernel says about one network interface.
+// link is the kernel's description of one network interface.
 type link struct {
 	index      int
 	kind       string // "tun" for TUN and TAP, "" for hardware and loopback
@@ -79,7 +79,8 @@ func parseLink(msg []byte) (link, error) {
 	return l, nil
 }
 
-// readTUN reads what the TUN driver adds (linux/if_link.h, IFLA_TUN_*; 4.18).
+// readTUN reads the attributes of the TUN driver (linux/if_link.h, IFLA_TUN_*;
+// 4.18).
 func (l *link) readTUN(data []byte) {
 	l.layer3 = byteAttribute(data, unix.IFLA_TUN_TYPE) == unix.IFF_TUN
 	l.packetInfo = byteAttribute(data, unix.IFLA_TUN_PI) != 0
@@ -94,10 +95,10 @@ const acceptLocal = 23
 // setLink lets the interface accept packets that carry one of this host's own
 // addresses as their source, and names it if alias is not empty.
 //
-// The first is what ICMP answers need: their source is the device's address,
-// and without accept_local the kernel takes them for forged and drops them. It
-// is set over netlink, because /proc/sys is read-only in many containers and in
-// a sandboxed unit.
+// ICMP answers need the first: their source is the device's address, and
+// without accept_local the kernel considers them forged and drops them. It is
+// set over netlink, because /proc/sys is read-only in many containers and in a
+// sandboxed unit.
 func setLink(index int, alias string) error {
 	req := newRequest(unix.RTM_SETLINK, unix.NLM_F_ACK)
 	info := make([]byte, unix.SizeofIfInfomsg)

@@ -7,9 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The few rtnetlink messages that opening a device takes. Everything else that
-// is done to the device (addresses, routes) is not this package's business, so a
-// netlink library would be more than is needed.
+// The few rtnetlink messages that opening a device needs. Other packages set
+// addresses and routes, so a netlink library would be too much here.
 
 // request is a netlink message under construction.
 type request struct {
@@ -32,7 +31,7 @@ func (r *request) attribute(typ uint16, payload []byte) {
 	r.nest(typ, func() { r.message = append(r.message, payload...) })
 }
 
-// nest appends an attribute whose payload is what fill appends.
+// nest appends an attribute. fill appends its payload.
 func (r *request) nest(typ uint16, fill func()) {
 	start := len(r.message)
 	r.message = append(r.message, 0, 0, 0, 0)
@@ -45,8 +44,8 @@ func (r *request) nest(typ uint16, fill func()) {
 }
 
 // do sends the message from the calling thread's network namespace and returns
-// the payload of the reply, nil for a mere acknowledgement. An error that the
-// kernel replies with is returned as its number.
+// the payload of the reply, or nil for a mere acknowledgement. If the kernel
+// replies with an error, it returns the error number.
 func (r *request) do() ([]byte, error) {
 	binary.NativeEndian.PutUint32(r.message, uint32(len(r.message)))
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
@@ -77,7 +76,7 @@ func receiveReply(fd int, buf []byte) (int, error) {
 
 var errMalformedReply = errors.New("netlink: malformed reply")
 
-// parseReply takes the netlink header off a reply.
+// parseReply removes the netlink header from a reply.
 func parseReply(msg []byte) ([]byte, error) {
 	if len(msg) < unix.SizeofNlMsghdr {
 		return nil, errMalformedReply

@@ -26,7 +26,7 @@ func TestMissingLinkIsNoDevice(t *testing.T) {
 	}
 }
 
-// tunLink is the message that the kernel describes a TUN device with.
+// tunLink is the kernel's message about a TUN device.
 func tunLink(typ, packetInfo, multiQueue byte, queues uint32) []byte {
 	var r request
 	r.message = make([]byte, unix.SizeofIfInfomsg)
@@ -115,7 +115,7 @@ func TestAttributesAreFoundAgain(t *testing.T) {
 	})
 }
 
-// The kernel is trusted, but what it says is read as if it were not.
+// The kernel is trusted, but its messages are parsed as if it were not.
 func FuzzParseLink(f *testing.F) {
 	f.Add(tunLink(unix.IFF_TUN, 0, 1, 2))
 	f.Add(make([]byte, unix.SizeofIfInfomsg))

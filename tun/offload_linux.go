@@ -7,8 +7,7 @@ import (
 )
 
 // Masks of TUNSETOFFLOAD (linux/if_tun.h). The kernel takes USO4 and USO6 only
-// together; IPv6 is not carried, and what is not carried is not asked for where
-// that is possible.
+// together. Otherwise nothing is requested for IPv6, which is not carried.
 const (
 	maskChecksum = unix.TUN_F_CSUM
 	maskTCP      = unix.TUN_F_TSO4 | unix.TUN_F_TSO_ECN
@@ -29,10 +28,10 @@ func (o Offloads) mask() int {
 	return mask
 }
 
-// setOffloads asks for offloads on every queue, the same on all: the device has
-// what its queues were asked for last. What the kernel refuses is left out, the
-// newest first, and the notes say so. Offloads of an earlier process are taken
-// off in any case.
+// setOffloads requests offloads on every queue, the same on all, because the
+// device has what its queues requested last. Offloads that the kernel refuses
+// are left out, the newest first, and the notes say so. Offloads of an earlier
+// process are turned off in any case.
 func setOffloads(fds []int, want Offloads) (Offloads, offloadNotes, error) {
 	have, notes := want, offloadNotes{}
 	for _, drop := range []func(error){

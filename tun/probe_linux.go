@@ -9,18 +9,19 @@ import (
 	"flanneld/internal/packet"
 )
 
-// probeName is the name of the device that the probe makes; the kernel puts a
-// number that is free in the place of %d.
+// probeName is the name of the probe's device; the kernel replaces %d with a
+// free number.
 const probeName = "flprobe%d"
 
-// probeWrites takes from o the superpackets that the kernel refuses when they are
-// written. Some stable kernels do so, if the last segment is short (since Linux
-// e269d79c7d35, until 89add40066f9): WriteRun finds out, too, but status should
-// say it before the first packet comes, and no packet should be the probe.
+// probeWrites removes from o the superpackets that the kernel refuses when they
+// are written. Some stable kernels refuse them if the last segment is short
+// (since Linux e269d79c7d35, until 89add40066f9). WriteRun detects that, too.
+// But status should show it before the first packet comes, and no packet should
+// be the probe.
 //
-// The probe has a device of its own, for as long as it lasts, which is never up.
-// What is written there is checked and then dropped, with EIO: no network stack,
-// counter or capture sees it. Where there can be no such device, o stays as it is.
+// The probe has a device of its own for its duration, which is never up. Writes
+// there are checked and then dropped, with EIO: no network stack, counter or
+// capture sees them. If there can be no such device, o stays as it is.
 func probeWrites(o Offloads) Offloads {
 	if !o.TCP && !o.UDP {
 		return o
@@ -62,7 +63,7 @@ func tryWrites(o Offloads, write func(frame []byte) unix.Errno) Offloads {
 }
 
 // probeFrame is a small superpacket behind its virtio header: three segments,
-// the last of them shorter by some bytes. Its addresses are of documentation
+// the last one shorter by some bytes. Its addresses are documentation addresses
 // (RFC 5737).
 func probeFrame(protocol byte, shorter int) []byte {
 	const segments, size = 3, 64

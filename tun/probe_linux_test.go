@@ -8,7 +8,7 @@ import (
 	"flanneld/internal/packet"
 )
 
-// refuses are kernels that take no superpackets of some protocols.
+// refuses are kernels that refuse superpackets of some protocols.
 func refuses(protocols ...byte) func([]byte) unix.Errno {
 	return func(frame []byte) unix.Errno {
 		for _, p := range protocols {
@@ -46,7 +46,7 @@ func TestSuperpacketsThatTheKernelRefusesAreNotWritten(t *testing.T) {
 	}
 }
 
-// What the probe writes must be right, or its refusal says nothing.
+// The probe's frames must be correct, or their refusal means nothing.
 func TestProbeFramesAreSuperpackets(t *testing.T) {
 	for _, protocol := range []byte{packet.TCP, packet.UDP} {
 		for shorter := range 2 {

@@ -13,11 +13,11 @@ import (
 )
 
 // Queue is one queue of a device. One goroutine at a time may Read, one may
-// WriteRun; any number may Write and Close, also while others read and write.
+// WriteRun. Any number may Write and Close, also while others read and write.
 type Queue struct {
 	descriptor *poll.Descriptor
 
-	frames bool // packets have a virtio header in front of them
+	frames bool // packets have a virtio header in front
 	tcp    atomic.Bool
 	udp    atomic.Bool // superpackets may be written
 
@@ -48,13 +48,13 @@ func newQueues(fds []int, o Offloads) ([]*Queue, error) {
 	return queues, nil
 }
 
-// Offloads are those that the queue has now. TCP and UDP are lost when the
-// kernel turns out not to take superpackets; those that it gives go on.
+// Offloads are the queue's present ones. TCP and UDP are lost when the kernel
+// refuses written superpackets; it continues to deliver superpackets.
 func (q *Queue) Offloads() Offloads {
 	return Offloads{Checksum: q.frames, TCP: q.tcp.Load(), UDP: q.udp.Load()}
 }
 
-// Descriptor is what to wait for until there is something to Read.
+// Descriptor is the descriptor to wait on until there is something to Read.
 func (q *Queue) Descriptor() *poll.Descriptor { return q.descriptor }
 
 // Read drains the queue into b without waiting, up to b's number of slots. It
@@ -72,8 +72,8 @@ func (q *Queue) Read(b *Batch) (int, error) {
 	return 0, queueError("read", err)
 }
 
-// drain reads until the batch is full or the queue says why it gives no more.
-// An error that comes after packets will come again at the next call.
+// drain reads until the batch is full or the queue returns an error. An error
+// that comes after packets will come again at the next call.
 func (q *Queue) drain(b *Batch) (n int, err error) {
 	b.Reset()
 	for {
@@ -99,7 +99,7 @@ func (q *Queue) drain(b *Batch) (n int, err error) {
 
 // Write hands one packet to the kernel, as if it had arrived on the device.
 // packet is not kept. Errors: fs.ErrClosed, ErrDeviceGone, ErrDeviceDown, or
-// what the kernel has against the packet; all but the first two concern this
+// the kernel's error about the packet. All except the first two concern this
 // packet only.
 func (q *Queue) Write(packet []byte) error {
 	if len(packet) == 0 {
@@ -115,8 +115,8 @@ func (q *Queue) Write(packet []byte) error {
 // noOffload is the virtio header of a packet that is complete.
 var noOffload [virtioLen]byte
 
-// writePacket writes a packet that is complete. The result is an error number or
-// nil.
+// writePacket writes a packet that is complete. The result is an error number
+// or nil.
 func (q *Queue) writePacket(packet []byte) error {
 	for {
 		var errno unix.Errno
@@ -137,11 +137,11 @@ func (q *Queue) writePacket(packet []byte) error {
 	}
 }
 
-// Close wakes who waits for the queue, waits until no call uses the descriptor any more,
-// and closes it. Closing again returns fs.ErrClosed.
+// Close wakes blocked waiters, waits until no call uses the descriptor any
+// more, and closes it. Closing again returns fs.ErrClosed.
 //
-// Offloads are taken off before: whoever opens the device next may not expect
-// superpackets.
+// It turns offloads off before, because the next program that opens the device
+// may not expect superpackets.
 func (q *Queue) Close() error {
 	if q.frames && q.descriptor.Acquire() {
 		_ = unix.IoctlSetInt(q.descriptor.FD(), unix.TUNSETOFFLOAD, 0) // fails when the device is gone

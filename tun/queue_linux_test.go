@@ -16,9 +16,10 @@ import (
 )
 
 // A pair of connected sockets that keep message boundaries behaves like a TUN
-// descriptor in what a queue relies on: one packet a read, EAGAIN when empty.
+// descriptor in the ways that a queue relies on: one packet a read, EAGAIN when
+// empty.
 
-// newTestQueue returns a queue and the descriptor that stands for the kernel.
+// newTestQueue returns a queue and the descriptor that replaces the kernel.
 func newTestQueue(t *testing.T) (q *Queue, kernel int) {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)

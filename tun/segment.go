@@ -6,11 +6,11 @@ import (
 	"flanneld/internal/packet"
 )
 
-// Segmenter cuts a superpacket as a network card would. Only headers are
-// written; the payload of each segment is a part of the superpacket's own. What
-// changes from segment to segment: of IP the length, the ID and the checksum, of
-// TCP the sequence number, the flags (CWR on the first, FIN and PSH on the last
-// segment only) and the checksum, of UDP the length and the checksum.
+// Segmenter cuts a superpacket as a network card would. It writes only headers.
+// The payload of each segment is a part of the superpacket's own. The headers
+// change from segment to segment: in IP the length, the ID and the checksum; in
+// TCP the sequence number, the flags and the checksum; in UDP the length and
+// the checksum. CWR is on the first segment only, FIN and PSH on the last.
 type Segmenter struct {
 	header  []byte // both headers of the superpacket
 	payload []byte // what no segment has carried yet
@@ -25,7 +25,7 @@ type Segmenter struct {
 }
 
 // NewSegmenter begins to cut a superpacket into segments. ok is false if it is
-// none: not one whole TCP or UDP packet over IPv4.
+// not one whole TCP or UDP packet over IPv4.
 func NewSegmenter(p Packet) (s Segmenter, ok bool) {
 	l, ok := packet.LayoutOf(p.Data)
 	if !ok || p.SegmentSize <= 0 {
@@ -34,7 +34,8 @@ func NewSegmenter(p Packet) (s Segmenter, ok bool) {
 	return newSegmenter(l, p.Data[:l.Headers], p.Data[l.Headers:], p.SegmentSize), true
 }
 
-// newSegmenter begins to cut a payload that is to follow a superpacket's header.
+// newSegmenter begins to cut a payload that is to follow a superpacket's
+// header.
 func newSegmenter(l packet.Layout, header, payload []byte, size int) Segmenter {
 	s := Segmenter{header: header, payload: payload, size: size, layout: l}
 	ip, transport := header[:l.IP], header[l.IP:]

@@ -20,7 +20,7 @@ func pattern(n, seed int) []byte {
 	return b
 }
 
-// slowSum is RFC 1071 as it is written.
+// slowSum is RFC 1071, literally.
 func slowSum(b []byte, s uint32) uint32 {
 	for i, v := range b {
 		if i%2 == 0 {
@@ -40,7 +40,7 @@ func slowValid(p []byte) bool {
 	return slowSum(ip, 0) == 0xffff && slowSum(transport, slowSum(head, slowSum(p[12:20], 0))) == 0xffff
 }
 
-// packetSpec describes a packet of a test. What is zero gets a sensible value.
+// packetSpec describes a packet of a test. Zero fields get sensible values.
 type packetSpec struct {
 	udp        bool
 	src, port  byte // tell flows apart
@@ -57,7 +57,7 @@ type packetSpec struct {
 	payload    []byte
 }
 
-// build makes the packet, with checksums that are right.
+// build makes the packet, with correct checksums.
 func (s packetSpec) build() []byte {
 	ip := make([]byte, 20, 200+len(s.payload))
 	ip[1], ip[8], ip[9] = s.tos, s.ttl, packet.TCP
@@ -117,7 +117,8 @@ func repairChecksums(p []byte) {
 	binary.BigEndian.PutUint16(p[at:], c)
 }
 
-// slowSegments cuts a superpacket as RFC 791, 768 and 9293 have it, byte by byte.
+// slowSegments cuts a superpacket byte by byte, according to RFC 791, 768 and
+// 9293.
 func slowSegments(p []byte, size int) (segments [][]byte) {
 	hl := int(p[0]&15) * 4
 	headers := hl + 8
@@ -147,7 +148,7 @@ func slowSegments(p []byte, size int) (segments [][]byte) {
 	return segments
 }
 
-// cut collects what a Segmenter makes.
+// cut collects the output of a Segmenter.
 func cut(s Segmenter) (segments [][]byte) {
 	for {
 		header, payload, ok := s.Next(make([]byte, packet.MaxHeadersLen))

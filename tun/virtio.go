@@ -7,8 +7,8 @@ import (
 )
 
 // virtioHeader is struct virtio_net_hdr (linux/virtio_net.h), which stands in
-// front of every packet of a queue with offloads. What it says is about the
-// packet's checksum and about where the packet is to be cut.
+// front of every packet of a queue with offloads. It describes the packet's
+// checksum and where to cut the packet.
 type virtioHeader struct {
 	flags          uint8  // virtioNeedsChecksum
 	kind           uint8  // virtioTCP4, virtioUDP, or zero; perhaps with virtioECN
@@ -29,8 +29,8 @@ const (
 	virtioECN  = 0x80 // VIRTIO_NET_HDR_GSO_ECN: the first segment has CWR
 )
 
-// parseVirtio reads a header of virtioLen bytes. Numbers are in the machine's own
-// byte order, as a TUN device has them unless it is told otherwise.
+// parseVirtio reads a header of virtioLen bytes. Numbers are in the machine's
+// own byte order, the default of a TUN device.
 func parseVirtio(b []byte) virtioHeader {
 	_ = b[virtioLen-1]
 	return virtioHeader{
@@ -54,8 +54,8 @@ func (h virtioHeader) put(b []byte) {
 	binary.NativeEndian.PutUint16(b[8:], h.checksumOffset)
 }
 
-// superpacket is the header for a superpacket to be written, whose transport
-// checksum is that of the pseudo-header alone.
+// superpacket is the header for a superpacket to be written. The superpacket's
+// transport checksum covers the pseudo-header alone.
 func superpacketHeader(l packet.Layout, segmentSize int) virtioHeader {
 	h := virtioHeader{
 		flags:          virtioNeedsChecksum,
@@ -71,9 +71,9 @@ func superpacketHeader(l packet.Layout, segmentSize int) virtioHeader {
 	return h
 }
 
-// completeChecksum computes the checksum that the kernel left to the device. The
-// sum of the pseudo-header is in its place already. What points outside the
-// packet is left alone; then the receiver finds the checksum wrong.
+// completeChecksum computes the checksum that the kernel left to the device.
+// The sum of the pseudo-header is in its place already. An offset outside the
+// packet is ignored; then the receiver finds the checksum wrong.
 func completeChecksum(p []byte, h virtioHeader) {
 	start, at := int(h.checksumStart), int(h.checksumStart)+int(h.checksumOffset)
 	if at+2 > len(p) {
@@ -81,15 +81,15 @@ func completeChecksum(p []byte, h virtioHeader) {
 	}
 	c := packet.Checksum(p[start:])
 	if c == 0 {
-		// In one's complement the same number, and right for TCP, too; a UDP
+		// The same number in one's complement, and right for TCP, too. A UDP
 		// checksum of zero would mean that there is none (RFC 768).
 		c = 0xffff
 	}
 	binary.BigEndian.PutUint16(p[at:], c)
 }
 
-// matches reports whether the header of a superpacket is of one that Segmenter
-// can cut.
+// matches reports whether the header describes a superpacket that Segmenter can
+// cut.
 func (h virtioHeader) matches(p []byte) bool {
 	l, ok := packet.LayoutOf(p)
 	if !ok || h.segmentSize == 0 {

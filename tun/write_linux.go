@@ -10,9 +10,9 @@ import (
 
 // WriteRun hands a run to the kernel in one system call, as if its packets had
 // arrived on the device. A kernel that takes no superpackets (EINVAL) gets the
-// run's packets one by one, and no further superpackets of this kind are asked
-// for: Offloads tells. The run is not kept. Errors are those of Write; if a run
-// was written in parts, that of the first packet that failed.
+// run's packets one by one. No further superpackets of this kind are written
+// then; Offloads shows it. The run is not kept. Errors are those of Write; if a
+// run was written in parts, the error of the first packet that failed.
 func (q *Queue) WriteRun(r *Run) error {
 	if !q.descriptor.Acquire() {
 		return fs.ErrClosed
@@ -52,8 +52,8 @@ func (q *Queue) writeSuperpacket(r *Run) error {
 	}
 }
 
-// writeSegments writes the packets that the run was made of. If the kernel takes
-// them, it was the superpacket that it did not like.
+// writeSegments writes the packets of the run. If the kernel takes them, it
+// refused the superpacket as such.
 func (q *Queue) writeSegments(r *Run) error {
 	header, payload := r.Buffers[0][:r.layout.Headers], r.Buffers[0][r.layout.Headers:]
 	s := newSegmenter(r.layout, header, nil, r.SegmentSize)

@@ -1,5 +1,5 @@
-// Package tuntest is a TUN queue without a kernel: what a test feeds into it is
-// read, what is written to it is kept.
+// Package tuntest is a TUN queue without a kernel. A test feeds it with packets
+// to read, and it keeps the packets that are written.
 package tuntest
 
 import (
@@ -33,23 +33,23 @@ type Queue struct {
 // NewQueue makes a queue that keeps what is written to it.
 func NewQueue() *Queue { return NewQueueFunc(nil) }
 
-// NewQueueFunc makes a queue that hands every written packet to sink, which must
-// not keep it, and returns sink's error from Write. Nothing is allocated then.
+// NewQueueFunc makes a queue that hands every written packet to sink, which
+// must not keep it, and returns sink's error from Write. It allocates nothing.
 func NewQueueFunc(sink func(packet []byte) error) *Queue {
 	q := &Queue{sink: sink}
 	q.changed.L = &q.mu
 	return q
 }
 
-// Notify makes the queue call f, which must not call back, when there may be
-// something to Read; f stands in for what waits for a descriptor.
+// Notify makes the queue call f when there may be something to Read. f must not
+// call back. It replaces the wait for a descriptor.
 func (q *Queue) Notify(f func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.notify = f
 }
 
-// wake tells who waits for what the queue has written, or reads from it.
+// wake wakes waiters for written packets, and readers.
 func (q *Queue) wake() {
 	q.changed.Broadcast()
 	if q.notify != nil {
@@ -101,8 +101,8 @@ func (q *Queue) Fail(err error) {
 	q.wake()
 }
 
-// Read is what tun.Queue.Read is: it takes what is there, and cuts what does not
-// fit a slot.
+// Read behaves as tun.Queue.Read: it takes what is there, and cuts what does
+// not fit a slot.
 func (q *Queue) Read(b *tun.Batch) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -137,8 +137,9 @@ func (q *Queue) Write(packet []byte) error {
 	return nil
 }
 
-// WriteRun writes the packets of a run one by one, as a network stack sees them:
-// a superpacket is cut. The error is that of the first packet that failed.
+// WriteRun writes the packets of a run one by one, as a network stack sees
+// them: a superpacket is cut. The error is that of the first packet that
+// failed.
 func (q *Queue) WriteRun(r *tun.Run) error {
 	if r.SegmentSize == 0 {
 		return q.Write(r.Buffers[0])
