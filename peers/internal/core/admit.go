@@ -38,7 +38,7 @@ func (c *Core) cookie(from record.NodeID) []byte {
 // proven reports whether the sender of a question is a member, or has shown
 // that it gets this node's answers at its node record's address.
 func (c *Core) proven(m record.Ask) bool {
-	if c.member(m.From).up {
+	if c.isUp(m.From) {
 		return true
 	}
 	return hmac.Equal(m.Cookie, c.cookie(m.From)) && c.table.Nodes[m.From] != nil

@@ -209,7 +209,7 @@ func (c *Core) alone() bool {
 // describe is a node's name and state, for an error.
 func (c *Core) describe(id record.NodeID) string {
 	state := "dead; `flanneld forget` frees its subnet"
-	if c.member(id).up {
+	if c.isUp(id) {
 		state = "alive"
 	}
 	return fmt.Sprintf("%s (%s, %s)", c.nameOf(id), id.Short(), state)
@@ -225,7 +225,7 @@ func (c *Core) countSlots() string {
 	for _, l := range c.table.Leases {
 		switch {
 		case l.Rec.Holder.IsZero() || l.Rec.Slot < low || l.Rec.Slot > high:
-		case c.member(l.Rec.Holder).up:
+		case c.isUp(l.Rec.Holder):
 			live++
 		default:
 			dead++
@@ -266,10 +266,8 @@ func (c *Core) claimWithoutElectors() bool {
 	if c.amnesiac() || len(c.table.Leases) == 0 {
 		return true // the founder held a lease: this is not the whole table
 	}
-	for id, m := range c.members {
-		if m.up && record.CompareIDs(id, c.id) < 0 {
-			return true
-		}
+	if live := c.members.live(); len(live) > 0 && record.CompareIDs(live[0], c.id) < 0 {
+		return true
 	}
 	if c.now-c.claim.orphan < orphanWait {
 		return true

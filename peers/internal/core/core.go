@@ -61,9 +61,7 @@ type Core struct {
 	table    *record.Table // nil while in no network
 	former   record.State  // of the network that the last start left; zero: it did not
 	version  uint64        // of our own node record
-	members  map[record.NodeID]*member
-
-	memberChanges uint64 // grows with every change of members
+	members  membership
 
 	joinedAt  Time // when state was first exchanged with another node; -1: not yet
 	backAt    Time // when this node was last asleep, or without any other node
@@ -108,12 +106,11 @@ func New(cfg Config, encodedVault, encodedTable []byte) (*Core, error) {
 	c := &Core{
 		cfg:      cfg,
 		id:       cfg.Identity.ID(),
-		members:  map[record.NodeID]*member{},
 		leased:   map[record.Slot]Time{},
 		joinedAt: -1,
 		sync:     syncState{served: map[record.NodeID]*tokens{}},
 	}
-	c.ledger = newLedger(c)
+	c.ledger, c.members = newLedger(c), newMembership(c.id)
 	if c.cfg.Signer == nil {
 		c.cfg.Signer = record.Ed25519{}
 	}
@@ -457,9 +454,9 @@ func (c *Core) Forget(now Time, id record.NodeID) error {
 		return ErrNoNetwork
 	case id == c.id:
 		return ErrForgetSelf
-	case c.member(id).suspect:
+	case c.members.of(id).suspect:
 		return ErrForgetSuspect
-	case c.member(id).up:
+	case c.isUp(id):
 		return ErrForgetAlive
 	case c.table.HeldBy(c.id) == nil:
 		return ErrForgetNoLease

@@ -38,14 +38,14 @@ func (c *Core) count() count {
 			t.senior = t.senior || id == senior
 		case !answered:
 			t.missing = append(t.missing, id)
-			t.liveMissing = t.liveMissing || c.member(id).up
+			t.liveMissing = t.liveMissing || c.isUp(id)
 			t.unheardOf = t.unheardOf || c.unheardOf(id)
 		}
 		t.electors++
 	}
 	for _, id := range c.owedLeases() {
 		t.missing = append(t.missing, id)
-		t.liveMissing = t.liveMissing || c.member(id).up
+		t.liveMissing = t.liveMissing || c.isUp(id)
 		t.electors++
 	}
 	return t
@@ -54,7 +54,7 @@ func (c *Core) count() count {
 // unheardOf reports whether a node may be alive for all that is known: a newcomer
 // has yet to hear of everybody.
 func (c *Core) unheardOf(id record.NodeID) bool {
-	return id != c.id && c.members[id] == nil && c.joinedAt >= 0 && c.now-c.joinedAt < newcomerFor
+	return id != c.id && !c.members.isKnown(id) && c.joinedAt >= 0 && c.now-c.joinedAt < newcomerFor
 }
 
 // patience is how long to wait for those who are missing, once a majority is there.
@@ -101,7 +101,7 @@ func (c *Core) noticePause() {
 	if c.claim.phase == PhaseAsking && c.paused() {
 		c.giveUp()
 	}
-	if c.paused() || len(c.liveMembers()) == 0 {
+	if c.paused() || len(c.members.live()) == 0 {
 		c.backAt = c.now
 	}
 	c.tickedAt = c.now
@@ -117,7 +117,7 @@ func (c *Core) missingName(id record.NodeID) string {
 	if text != id.Short() {
 		text += " (" + id.Short() + ")"
 	}
-	if !c.member(id).up {
+	if !c.isUp(id) {
 		text += ": dead, `flanneld forget " + id.String() + "` if for good"
 	}
 	return text

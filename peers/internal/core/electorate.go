@@ -38,21 +38,21 @@ func (c *Core) holdersHash() uint64 { return c.electorate().hash }
 
 func (c *Core) electorate() *electorate {
 	e := &c.voters
-	if e.leases != c.table.LeaseChanges || e.members != c.memberChanges || c.now >= e.until || e.dead && e.moves != c.table.Moves {
+	if e.leases != c.table.LeaseChanges || e.members != c.members.changes || c.now >= e.until || e.dead && e.moves != c.table.Moves {
 		*e = c.workOutElectorate()
 	}
 	return e
 }
 
 func (c *Core) workOutElectorate() electorate {
-	e := electorate{leases: c.table.LeaseChanges, members: c.memberChanges, moves: c.table.Moves, until: math.MaxInt64}
+	e := electorate{leases: c.table.LeaseChanges, members: c.members.changes, moves: c.table.Moves, until: math.MaxInt64}
 	var counting []*record.LeaseRecord
 	for _, l := range c.table.Leases {
 		if !c.holds(&l.Rec) {
 			continue
 		}
 		counting = append(counting, &l.Rec)
-		if id := l.Rec.Holder; !c.member(id).up {
+		if id := l.Rec.Holder; !c.isUp(id) {
 			e.dead = true
 			e.until = min(e.until, c.deadSince(id)+c.cfg.LeaseTTL)
 		}
@@ -98,7 +98,7 @@ func (c *Core) replacements(holders []*record.LeaseRecord) map[record.NodeID]rec
 	replaced := map[record.NodeID]record.NodeID{}
 	for _, l := range holders {
 		n := c.table.Nodes[l.Holder]
-		if n == nil || c.member(l.Holder).up {
+		if n == nil || c.isUp(l.Holder) {
 			continue
 		}
 		if by := newest[n.Rec.Endpoint()]; by != nil && by.Ordinal > l.Ordinal {

@@ -26,7 +26,7 @@ const (
 // Node implements gate.
 func (j *judge) Node(old *record.Stored[record.NodeRecord], rec *record.NodeRecord) bool {
 	c, id := j.c, rec.ID()
-	if j.trusted || id == c.id || id == j.met || c.member(id).up || c.table.HeldBy(id) != nil || c.owes(id) {
+	if j.trusted || id == c.id || id == j.met || c.isUp(id) || c.table.HeldBy(id) != nil || c.owes(id) {
 		return true
 	}
 	switch {
@@ -41,7 +41,7 @@ func (j *judge) Node(old *record.Stored[record.NodeRecord], rec *record.NodeReco
 // fades reports whether a node is to be struck out for being of no use.
 func (c *Core) fades(id record.NodeID) bool {
 	n := c.table.Nodes[id]
-	return id != c.id && !n.Rec.Left && !n.Former && !c.member(id).up && c.table.HeldBy(id) == nil &&
+	return id != c.id && !n.Rec.Left && !n.Former && !c.isUp(id) && c.table.HeldBy(id) == nil &&
 		c.now-c.deadSince(id) >= fadeAfter+time.Duration(c.purgeRank(id))*purgeStagger
 }
 

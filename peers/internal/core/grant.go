@@ -75,7 +75,7 @@ func (c *Core) takeBack() {
 func (c *Core) announceLease() {
 	l := c.table.Leases[c.claim.slot]
 	for _, id := range c.electors() {
-		if c.member(id).up && !c.claim.acks[id] {
+		if c.isUp(id) && !c.claim.acks[id] {
 			c.send(id, record.MsgRecords, record.Records{Records: [][]byte{l.Raw}, AckSlot: l.Rec.Slot})
 		}
 	}

@@ -68,7 +68,7 @@ func (i Inside) HoldersHash() uint64 { return i.c.holdersHash() }
 func (i Inside) PossibleHolders() []record.NodeID { return i.c.owed() }
 
 // Up reports whether the node takes another one for alive.
-func (i Inside) Up(id record.NodeID) bool { return i.c.member(id).up }
+func (i Inside) Up(id record.NodeID) bool { return i.c.isUp(id) }
 
 // NameOf is a node's name, or a part of its ID.
 func (i Inside) NameOf(id record.NodeID) string { return i.c.nameOf(id) }

@@ -171,7 +171,7 @@ func (j *judge) contests(old, rec *record.LeaseRecord) bool {
 // that has left is struck out by any node that holds a lease.
 func (j *judge) mayForget(writer, dead record.NodeID) bool {
 	c := j.c
-	return dead != c.id && j.hasSay(writer) && (!c.member(dead).up || c.HasLeft(dead))
+	return dead != c.id && j.hasSay(writer) && (!c.isUp(dead) || c.HasLeft(dead))
 }
 
 // hasSay reports whether the writer of a record holds a lease or held one, or
@@ -238,7 +238,7 @@ func (j *judge) fills(old *record.Stored[record.LeaseRecord], rec *record.LeaseR
 	}
 	known := len(standing) > 0
 	standing = j.apart(append(standing, j.others(rec.Claimant(), raw)...))
-	up := c.member(rec.Claimant()).up
+	up := c.isUp(rec.Claimant())
 	if !freed && !up && len(standing) < record.DisputeLeast {
 		return false
 	}
@@ -284,9 +284,9 @@ func (j *judge) overrules(old, rec *record.LeaseRecord, raw []byte) bool {
 func (j *judge) isSettled(id record.NodeID) bool {
 	c := j.c
 	if id == c.id {
-		return c.joinedAt >= 0 && len(c.liveMembers()) > 0 && c.now-max(c.joinedAt, c.backAt) >= settledIn
+		return c.joinedAt >= 0 && len(c.members.live()) > 0 && c.now-max(c.joinedAt, c.backAt) >= settledIn
 	}
-	m := c.member(id)
+	m := c.members.of(id)
 	return m.up && c.now-m.since >= settledIn
 }
 
@@ -387,8 +387,8 @@ func bucketFor(m map[record.NodeID]*tokens, id record.NodeID) *tokens {
 // addressOf is a node's underlay address: where gossip has found it, else what
 // it says; the zero address where neither is known.
 func (c *Core) addressOf(id record.NodeID) netip.Addr {
-	if m := c.members[id]; m != nil && m.at.IsValid() {
-		return m.at
+	if at := c.members.address(id); at.IsValid() {
+		return at
 	}
 	if n := c.table.Nodes[id]; n != nil {
 		return n.Rec.Endpoint().Addr()

@@ -6,37 +6,12 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// member is what this node has seen of another one's life. It is an
-// observation, never gossiped: each node counts for itself how long another
-// has been dead, so that no clocks are compared.
-type member struct {
-	up      bool
-	suspect bool
-	since   Time       // of the present state; the core's start for a node never seen
-	told    bool       // its coming to life has been logged
-	at      netip.Addr // where gossip has found it to be; zero: not known
-}
-
-// member returns a node's liveness; a node never seen has been dead since the
-// core's start.
-func (c *Core) member(id record.NodeID) member {
-	if id == c.id {
-		return member{up: true}
-	}
-	if m := c.members[id]; m != nil {
-		return *m
-	}
-	return member{}
-}
-
 // MemberUp says that gossip sees the node alive.
 func (c *Core) MemberUp(now Time, id record.NodeID) { c.setMember(now, id, member{up: true}) }
 
 // MemberAt says at which underlay address gossip has found a node.
 func (c *Core) MemberAt(id record.NodeID, at netip.Addr) {
-	if m := c.members[id]; m != nil {
-		m.at = at
-	}
+	c.members.setAddress(id, at)
 }
 
 // MemberDown says that gossip has given the node up, or that it left.
@@ -44,20 +19,19 @@ func (c *Core) MemberDown(now Time, id record.NodeID) { c.setMember(now, id, mem
 
 // MemberSuspect says that a live node does not answer for the moment.
 func (c *Core) MemberSuspect(now Time, id record.NodeID, suspect bool) {
-	if m := c.member(id); m.up {
+	if m := c.members.of(id); m.up {
 		c.setMember(now, id, member{up: true, suspect: suspect})
 	}
 }
 
 func (c *Core) setMember(now Time, id record.NodeID, m member) {
 	c.advance(now)
-	old := c.members[id]
+	old := c.members.seen[id]
 	if id == c.id || old != nil && old.up == m.up && old.suspect == m.suspect {
 		return
 	}
 	if !m.up && c.isStranger(id) {
-		delete(c.members, id)
-		c.memberChanges++
+		c.members.drop(id)
 		return
 	}
 	m.since = c.now
@@ -65,8 +39,7 @@ func (c *Core) setMember(now Time, id record.NodeID, m member) {
 		m.at = old.at
 	}
 	m.told = old != nil && old.told && m.up
-	c.members[id] = &m
-	c.memberChanges++
+	c.members.put(id, m)
 	c.effects.Changed = true
 	if m.up {
 		c.tellAlive(id)
@@ -84,7 +57,7 @@ func (c *Core) isStranger(id record.NodeID) bool {
 // tellAlive logs, once, that a node is alive, as soon as its name is known and
 // it has not said farewell.
 func (c *Core) tellAlive(id record.NodeID) {
-	m := c.members[id]
+	m := c.members.seen[id]
 	if m == nil || !m.up || m.told || c.table == nil || c.table.Nodes[id] == nil || c.HasLeft(id) {
 		return
 	}
@@ -110,13 +83,13 @@ func (c *Core) nameOf(id record.NodeID) string {
 // expired reports whether a node has been dead for the lease TTL, as seen
 // from here: its lease no longer counts and may be claimed.
 func (c *Core) expired(id record.NodeID) bool {
-	return !c.member(id).up && c.now-c.deadSince(id) >= c.cfg.LeaseTTL
+	return !c.isUp(id) && c.now-c.deadSince(id) >= c.cfg.LeaseTTL
 }
 
 // deadSince is since when a node that is not up has been dead, as seen from
 // here. One that gossip has never named counts from when it was first heard of.
 func (c *Core) deadSince(id record.NodeID) Time {
-	if m := c.members[id]; m != nil {
+	if m := c.members.seen[id]; m != nil {
 		return m.since
 	}
 	var since Time
@@ -131,9 +104,8 @@ func (c *Core) deadSince(id record.NodeID) Time {
 
 // dropMember ends the observation of a node that is struck out and dead.
 func (c *Core) dropMember(id record.NodeID) {
-	if m := c.members[id]; m != nil && !m.up {
-		delete(c.members, id)
-		c.memberChanges++
+	if m := c.members.seen[id]; m != nil && !m.up {
+		c.members.drop(id)
 	}
 }
 
@@ -146,4 +118,4 @@ func (c *Core) leaseOf(s record.Slot) *record.LeaseRecord {
 }
 
 // isUp implements outlook.
-func (c *Core) isUp(id record.NodeID) bool { return c.member(id).up }
+func (c *Core) isUp(id record.NodeID) bool { return c.members.isUp(id) }

@@ -49,7 +49,7 @@ func (c *Core) purge() {
 // gone reports whether a node is to be struck out now, and by this node.
 func (c *Core) gone(id record.NodeID) bool {
 	dead := c.now - c.deadSince(id)
-	if id == c.id || c.member(id).up || dead < c.cfg.LeaseTTL {
+	if id == c.id || c.isUp(id) || dead < c.cfg.LeaseTTL {
 		return false
 	}
 	if c.table.HeldBy(id) != nil && !c.table.Nodes[id].Rec.Left && dead < keepExpired*c.cfg.LeaseTTL {
@@ -64,7 +64,7 @@ func (c *Core) gone(id record.NodeID) bool {
 func (c *Core) purgeRank(id record.NodeID) int {
 	own, rank := purgeHash(c.id, id), 0
 	for _, e := range c.electors() {
-		if e == c.id || !c.member(e).up {
+		if e == c.id || !c.isUp(e) {
 			continue
 		}
 		if h := purgeHash(e, id); bytes.Compare(h[:], own[:]) < 0 {
@@ -119,6 +119,6 @@ func (c *Core) fill() []Fill {
 		{"leases", len(c.table.Leases), min(record.MaxLeases, int(c.Network().Slots())-1)},
 		{"forgotten", len(c.table.Forgets), record.MaxForgets},
 		{"promises", len(c.ledger.promises), maxPromises},
-		{"members", len(c.members), 0},
+		{"members", len(c.members.seen), 0},
 	}
 }

@@ -41,7 +41,7 @@ func (c *Core) reservation(s record.Slot) *Reservation {
 // matter: for a reserved slot. Where they are not, the two compare tables, and
 // the claimant asks again within askAgainFirst.
 func (c *Core) knows(m record.Ask) bool {
-	if c.table.Nodes[m.From] != nil || c.reservation(m.Slot) == nil || !c.member(m.From).up {
+	if c.table.Nodes[m.From] != nil || c.reservation(m.Slot) == nil || !c.isUp(m.From) {
 		return true // one that is no member is asked for its record, see proven
 	}
 	c.sendDigest(m.From)

@@ -16,8 +16,8 @@ func TestAStrangersQuestionLeavesNothingBehind(t *testing.T) {
 		}
 	}
 	e := c.Effects()
-	if len(c.ledger.promises) > 0 || e.Save != nil || len(c.table.Nodes) != 1 || len(c.members) > 1 {
-		t.Errorf("%d promises, save %v, %d nodes, %d members", len(c.ledger.promises), e.Save != nil, len(c.table.Nodes), len(c.members))
+	if len(c.ledger.promises) > 0 || e.Save != nil || len(c.table.Nodes) != 1 || len(c.members.seen) > 1 {
+		t.Errorf("%d promises, save %v, %d nodes, %d members", len(c.ledger.promises), e.Save != nil, len(c.table.Nodes), len(c.members.seen))
 	}
 	for _, s := range e.Sends {
 		m, err := record.OpenMessage(s.Msg)
@@ -46,13 +46,13 @@ func TestOneMemberIsSentTheTableOnlySoOften(t *testing.T) {
 
 func TestMembersThatAreInNoTableAreDroppedWhenTheyGo(t *testing.T) {
 	c := fuzzCore(t)
-	before := len(c.members)
+	before := len(c.members.seen)
 	for n := range 1000 {
 		c.MemberUp(0, someKey(n).ID())
 		c.MemberSuspect(0, someKey(n).ID(), true)
 		c.MemberDown(0, someKey(n).ID())
 	}
-	if len(c.members) > before {
-		t.Errorf("%d members are remembered, were %d", len(c.members), before)
+	if len(c.members.seen) > before {
+		t.Errorf("%d members are remembered, were %d", len(c.members.seen), before)
 	}
 }

@@ -28,13 +28,6 @@ type syncState struct {
 	nextAt    Time
 	remindAt  Time
 	compareAt Time // see compareEvery
-	live      live
-}
-
-// live is what liveMembers found last, and the changes of members that are in it.
-type live struct {
-	ids     []record.NodeID
-	changes uint64
 }
 
 func (c *Core) driveSync() {
@@ -44,26 +37,9 @@ func (c *Core) driveSync() {
 	c.purge()
 	c.dropOldForgets()
 	c.sync.nextAt = c.now + syncEvery/2 + time.Duration(c.cfg.Rand.Int64N(int64(syncEvery)))
-	if live := c.liveMembers(); len(live) > 0 {
+	if live := c.members.live(); len(live) > 0 {
 		c.sendDigest(live[c.cfg.Rand.IntN(len(live))])
 	}
-}
-
-// liveMembers are the nodes that gossip sees alive, in ascending order; not to be
-// changed.
-func (c *Core) liveMembers() []record.NodeID {
-	l := &c.sync.live
-	if l.changes == c.memberChanges {
-		return l.ids
-	}
-	*l = live{changes: c.memberChanges}
-	for id, m := range c.members {
-		if m.up {
-			l.ids = append(l.ids, id)
-		}
-	}
-	slices.SortFunc(l.ids, record.CompareIDs)
-	return l.ids
 }
 
 func (c *Core) sendDigest(to record.NodeID) {
@@ -150,7 +126,7 @@ func (c *Core) receiveRecords(m record.Records) error {
 
 // pushToAll tells some live members directly what this node has just written.
 func (c *Core) pushToAll() {
-	live := slices.Clone(c.liveMembers())
+	live := slices.Clone(c.members.live())
 	c.cfg.Rand.Shuffle(len(live), func(i, j int) { live[i], live[j] = live[j], live[i] })
 	for _, id := range live[:min(len(live), pushFanout)] {
 		c.sendParts(id, 1<<record.Parts-1, 0)

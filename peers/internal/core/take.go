@@ -62,7 +62,7 @@ func (c *Core) onNode(n *record.NodeRecord) {
 	}
 	if n.Left {
 		c.log(levelInfo, "node has left", "node", n.Name, "id", n.ID().Short())
-		if m := c.members[n.ID()]; m != nil {
+		if m := c.members.seen[n.ID()]; m != nil {
 			m.told = false // gossip may not have missed it when it comes back
 		}
 		return
@@ -113,7 +113,7 @@ const maxConflicts = 64
 // noteConflict records that a live node's lease was overruled. A dead one's may
 // have expired, and been claimed by right; should it come back, it finds out.
 func (c *Core) noteConflict(winner, loser *record.LeaseRecord) {
-	if !c.member(loser.Holder).up || len(c.conflict) >= maxConflicts {
+	if !c.isUp(loser.Holder) || len(c.conflict) >= maxConflicts {
 		return
 	}
 	c.conflict = append(c.conflict, Conflict{winner.Slot, winner.Holder, loser.Holder, c.now})

@@ -83,7 +83,7 @@ func (c *Core) View() View {
 }
 
 func (c *Core) viewNode(id record.NodeID, l *record.LeaseRecord) NodeView {
-	m := c.member(id)
+	m := c.members.of(id)
 	n := NodeView{ID: id, Record: c.table.Nodes[id].Rec, Up: m.up, Suspect: m.suspect, Self: id == c.id, Since: c.now - m.since,
 		Replaced: c.electorate().replaced[id], Former: c.table.Nodes[id].Former}
 	// Our own lease counts only once it is confirmed.
