@@ -30,23 +30,6 @@ func (c *Core) candidate() (record.Slot, bool) {
 	return best, bestRank < 3
 }
 
-// rank is 0 for a slot never used, 1 for one handed back, 2 for an expired
-// holder's, 3 for one that is held, or for which there is no room.
-func (c *Core) rank(s record.Slot) int {
-	l := c.table.Leases[s]
-	switch {
-	case l == nil && len(c.table.Leases) >= record.MaxLeases:
-		return 3 // no table would take it
-	case l == nil:
-		return 0
-	case l.Rec.Holder.IsZero():
-		return 1
-	case !c.holds(&l.Rec):
-		return 2
-	}
-	return 3
-}
-
 // claimable reports whether a slot may be asked for: not reserved, not just
 // refused, and promised by ourselves to nobody.
 func (c *Core) claimable(s record.Slot) bool {

@@ -8,7 +8,7 @@ import (
 
 func TestEverySlotIsACandidateOnce(t *testing.T) {
 	for i := range uint64(30) {
-		c := &Core{id: testIdentity(i).ID(), table: record.NewTable(testNetwork(t), false, record.Ed25519{})}
+		c := &Core{directory: directory{id: testIdentity(i).ID(), table: record.NewTable(testNetwork(t), false, record.Ed25519{})}}
 		seen := map[record.Slot]bool{}
 		for s := range c.slotsInOrder() {
 			if seen[s] || s == 0 || s > 255 {

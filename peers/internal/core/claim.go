@@ -206,19 +206,6 @@ func (c *Core) alone() bool {
 	return true
 }
 
-// describe is a node's name and state, for an error.
-func (c *Core) describe(id record.NodeID) string {
-	state := "dead; `flanneld forget` frees its subnet"
-	if c.isUp(id) {
-		state = "alive"
-	}
-	return fmt.Sprintf("%s (%s, %s)", c.nameOf(id), id.Short(), state)
-}
-
-// holds reports whether a lease counts: it has a holder, who has not been dead
-// for the lease TTL.
-func (c *Core) holds(l *record.LeaseRecord) bool { return !l.Holder.IsZero() && !c.expired(l.Holder) }
-
 func (c *Core) countSlots() string {
 	low, high := c.Network().Eligible()
 	live, dead := 0, 0

@@ -51,17 +51,14 @@ type Config struct {
 
 // Core is the state machine. Its methods must not be called concurrently.
 type Core struct {
+	directory
 	cfg      Config
-	id       record.NodeID
-	now      Time
 	tickedAt Time
 	vault    vault
 	prepared record.Network // to be founded; see prepareNetwork
 	ledger   ledger
-	table    *record.Table // nil while in no network
-	former   record.State  // of the network that the last start left; zero: it did not
-	version  uint64        // of our own node record
-	members  membership
+	former   record.State // of the network that the last start left; zero: it did not
+	version  uint64       // of our own node record
 
 	joinedAt  Time // when state was first exchanged with another node; -1: not yet
 	backAt    Time // when this node was last asleep, or without any other node
@@ -77,7 +74,6 @@ type Core struct {
 	secret    [32]byte                 // see cookie
 	cookies   map[record.NodeID][]byte // of holders that this node is no member for yet
 	newcomers tokens                   // promises to nodes without a lease
-	voters    electorate               // see there
 	sync      syncState
 	kept      keptState
 	conflict  []Conflict
@@ -86,14 +82,11 @@ type Core struct {
 	leaving   bool
 	retireAt  Time // see Retire; 0: never
 
-	leased    map[record.Slot]Time // since when a slot's holder is known; the core's start where it says nothing
-	grantedBy []record.NodeID      // who promised our lease
+	grantedBy []record.NodeID // who promised our lease
 
-	known       leaseList
-	saveToken   uint64
-	pendingSave *Save
-	afterSave   []afterSave
-	effects     Effects
+	known   leaseList
+	saves   saves
+	effects Effects
 }
 
 // ErrNetworkParameters: the flags ask for another network than the one this
@@ -104,13 +97,12 @@ var ErrNetworkParameters = errors.New("network parameters differ")
 // table, either of which may be nil.
 func New(cfg Config, encodedVault, encodedTable []byte) (*Core, error) {
 	c := &Core{
-		cfg:      cfg,
-		id:       cfg.Identity.ID(),
-		leased:   map[record.Slot]Time{},
-		joinedAt: -1,
-		sync:     syncState{served: map[record.NodeID]*tokens{}},
+		cfg:       cfg,
+		directory: newDirectory(cfg.Identity.ID(), cfg.LeaseTTL),
+		joinedAt:  -1,
+		sync:      syncState{served: map[record.NodeID]*tokens{}},
 	}
-	c.ledger, c.members = newLedger(c), newMembership(c.id)
+	c.ledger = newLedger(&c.directory)
 	if c.cfg.Signer == nil {
 		c.cfg.Signer = record.Ed25519{}
 	}

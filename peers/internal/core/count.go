@@ -110,19 +110,6 @@ func (c *Core) noticePause() {
 // paused reports whether no time has passed here for a while, though it has.
 func (c *Core) paused() bool { return c.now-c.tickedAt >= pausedFor }
 
-// missingName names a holder that does not answer, and, of one that is dead, how
-// to do without it: names alone can be ambiguous.
-func (c *Core) missingName(id record.NodeID) string {
-	text := c.nameOf(id)
-	if text != id.Short() {
-		text += " (" + id.Short() + ")"
-	}
-	if !c.isUp(id) {
-		text += ": dead, `flanneld forget " + id.String() + "` if for good"
-	}
-	return text
-}
-
 // waitForMajority tells people who is being waited for, once it takes time.
 func (c *Core) waitForMajority(t count) {
 	if c.now-c.claim.since < askAgainMost {

@@ -53,8 +53,8 @@ const (
 // Effects hands over what has come together since the last call.
 func (c *Core) Effects() Effects {
 	e := c.effects
-	e.Save = c.pendingSave
-	c.effects, c.pendingSave = Effects{}, nil
+	e.Save = c.saves.takePending()
+	c.effects = Effects{}
 	return e
 }
 

@@ -28,37 +28,37 @@ type electorate struct {
 // electors are the lease holders, who decide; in ascending order of ID, not to
 // be changed. A node that already holds a lease and moves to a pinned one is
 // among them.
-func (c *Core) electors() []record.NodeID { return c.electorate().ids }
+func (d *directory) electors() []record.NodeID { return d.electorate().ids }
 
 // senior is the longest-standing holder.
-func (c *Core) senior() record.NodeID { return c.electorate().senior }
+func (d *directory) senior() record.NodeID { return d.electorate().senior }
 
 // holdersHash is a hash over who holds what, as far as this node knows.
-func (c *Core) holdersHash() uint64 { return c.electorate().hash }
+func (d *directory) holdersHash() uint64 { return d.electorate().hash }
 
-func (c *Core) electorate() *electorate {
-	e := &c.voters
-	if e.leases != c.table.LeaseChanges || e.members != c.members.changes || c.now >= e.until || e.dead && e.moves != c.table.Moves {
-		*e = c.workOutElectorate()
+func (d *directory) electorate() *electorate {
+	e := &d.voters
+	if e.leases != d.table.LeaseChanges || e.members != d.members.changes || d.now >= e.until || e.dead && e.moves != d.table.Moves {
+		*e = d.workOutElectorate()
 	}
 	return e
 }
 
-func (c *Core) workOutElectorate() electorate {
-	e := electorate{leases: c.table.LeaseChanges, members: c.members.changes, moves: c.table.Moves, until: math.MaxInt64}
+func (d *directory) workOutElectorate() electorate {
+	e := electorate{leases: d.table.LeaseChanges, members: d.members.changes, moves: d.table.Moves, until: math.MaxInt64}
 	var counting []*record.LeaseRecord
-	for _, l := range c.table.Leases {
-		if !c.holds(&l.Rec) {
+	for _, l := range d.table.Leases {
+		if !d.holds(&l.Rec) {
 			continue
 		}
 		counting = append(counting, &l.Rec)
-		if id := l.Rec.Holder; !c.isUp(id) {
+		if id := l.Rec.Holder; !d.isUp(id) {
 			e.dead = true
-			e.until = min(e.until, c.deadSince(id)+c.cfg.LeaseTTL)
+			e.until = min(e.until, d.deadSince(id)+d.ttl)
 		}
 	}
 	if e.dead {
-		e.replaced = c.replacements(counting)
+		e.replaced = d.replacements(counting)
 	}
 	var oldest *record.LeaseRecord
 	for _, l := range counting {
@@ -85,10 +85,10 @@ func (c *Core) workOutElectorate() electorate {
 
 // replacements finds dead holders whose endpoint another one has now, which got
 // its lease later: the last of those.
-func (c *Core) replacements(holders []*record.LeaseRecord) map[record.NodeID]record.NodeID {
+func (d *directory) replacements(holders []*record.LeaseRecord) map[record.NodeID]record.NodeID {
 	newest := map[netip.AddrPort]*record.LeaseRecord{}
 	for _, l := range holders {
-		if n := c.table.Nodes[l.Holder]; n != nil && !n.Former {
+		if n := d.table.Nodes[l.Holder]; n != nil && !n.Former {
 			at := n.Rec.Endpoint()
 			if o := newest[at]; o == nil || l.Ordinal > o.Ordinal {
 				newest[at] = l
@@ -97,8 +97,8 @@ func (c *Core) replacements(holders []*record.LeaseRecord) map[record.NodeID]rec
 	}
 	replaced := map[record.NodeID]record.NodeID{}
 	for _, l := range holders {
-		n := c.table.Nodes[l.Holder]
-		if n == nil || c.isUp(l.Holder) {
+		n := d.table.Nodes[l.Holder]
+		if n == nil || d.isUp(l.Holder) {
 			continue
 		}
 		if by := newest[n.Rec.Endpoint()]; by != nil && by.Ordinal > l.Ordinal {

@@ -171,7 +171,7 @@ func (j *judge) contests(old, rec *record.LeaseRecord) bool {
 // that has left is struck out by any node that holds a lease.
 func (j *judge) mayForget(writer, dead record.NodeID) bool {
 	c := j.c
-	return dead != c.id && j.hasSay(writer) && (!c.isUp(dead) || c.HasLeft(dead))
+	return dead != c.id && j.hasSay(writer) && (!c.isUp(dead) || c.hasLeft(dead))
 }
 
 // hasSay reports whether the writer of a record holds a lease or held one, or
@@ -382,16 +382,4 @@ func bucketFor(m map[record.NodeID]*tokens, id record.NodeID) *tokens {
 		m[id] = t
 	}
 	return t
-}
-
-// addressOf is a node's underlay address: where gossip has found it, else what
-// it says; the zero address where neither is known.
-func (c *Core) addressOf(id record.NodeID) netip.Addr {
-	if at := c.members.address(id); at.IsValid() {
-		return at
-	}
-	if n := c.table.Nodes[id]; n != nil {
-		return n.Rec.Endpoint().Addr()
-	}
-	return netip.Addr{}
 }

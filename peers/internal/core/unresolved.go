@@ -21,22 +21,6 @@ func (c *Core) owed() []record.NodeID {
 	return append(ids, c.formerHolders()...)
 }
 
-// formerHolders are those that hold a lease of the format before this one: no
-// other node hears of them before they are upgraded, too. In ascending order.
-func (c *Core) formerHolders() []record.NodeID {
-	var ids []record.NodeID
-	if c.table.FormerLeases == 0 {
-		return nil
-	}
-	for _, s := range c.table.SortedSlots() {
-		if l := c.table.Leases[s]; l.Former && c.holds(&l.Rec) {
-			ids = append(ids, l.Rec.Holder)
-		}
-	}
-	slices.SortFunc(ids, record.CompareIDs)
-	return slices.Compact(ids)
-}
-
 // owes reports whether a promise of this node to another may have become a lease.
 func (c *Core) owes(id record.NodeID) bool {
 	return c.ledger.names(id) || slices.Contains(c.everyOwed(), id)

@@ -3,7 +3,6 @@ package core
 import (
 	"bytes"
 	"crypto/hmac"
-	"slices"
 	"time"
 
 	"flanneld/peers/internal/record"
@@ -134,10 +133,10 @@ func (c *Core) promise(m record.Ask, a record.Answer) {
 	}
 	if c.ledger.of(m.Slot).answers(m) {
 		c.ledger.renew(m.Slot, c.now)
-		if len(c.afterSave) == 0 {
+		if c.saves.isIdle() {
 			reply() // asked again, and long durable
 		} else {
-			c.afterSave = append(c.afterSave, afterSave{c.saveToken, reply})
+			c.saves.after(reply)
 		}
 		return
 	}
@@ -181,7 +180,7 @@ func (c *Core) settlePromises(l *record.LeaseRecord) {
 // A withdrawal can be lost, or overtaken by what it takes back. A claimant that
 // has no use for a promise any more gives it back when it hears of it.
 func (c *Core) remindClaimants() {
-	if c.now < c.sync.remindAt || len(c.afterSave) > 0 || c.amnesiac() {
+	if c.now < c.sync.remindAt || !c.saves.isIdle() || c.amnesiac() {
 		return // not yet; or not all of them are durable; or it may not vote
 	}
 	c.sync.remindAt = c.now + remindEvery
@@ -240,12 +239,6 @@ func (c *Core) receiveAnswer(m record.Answer) error {
 	}
 	c.decide()
 	return nil
-}
-
-// isElector reports whether a node has a say in claims.
-func (c *Core) isElector(id record.NodeID) bool {
-	_, found := slices.BinarySearchFunc(c.electors(), id, record.CompareIDs)
-	return found
 }
 
 // countPromise counts a promise whose voucher others will be able to check.
