@@ -21,7 +21,7 @@ type Ballot struct {
 // ballot is the claim under way, nil without one.
 func (c *Core) ballot() *Ballot {
 	k := &c.claim
-	if k.phase != PhaseAsking {
+	if !k.isAsking() {
 		return nil
 	}
 	t := c.count()

@@ -34,7 +34,7 @@ func (c *Core) candidate() (record.Slot, bool) {
 // refused, and promised by ourselves to nobody.
 func (c *Core) claimable(s record.Slot) bool {
 	p := c.ledger.of(s)
-	return !c.reserved(s) && c.claim.avoid[s] <= c.now && (p == nil || p.Claimant.IsZero() || p.Claimant == c.id)
+	return !c.reserved(s) && c.claim.avoided[s] <= c.now && (p == nil || p.Claimant.IsZero() || p.Claimant == c.id)
 }
 
 // slotsInOrder walks over all eligible slots once: start and step come from

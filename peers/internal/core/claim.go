@@ -26,43 +26,6 @@ const (
 	orphanWait    = 3 * time.Second // see claimWithoutElectors
 )
 
-// claim is the claimant's side. The zero value is a node without lease or claim.
-type claim struct {
-	phase   Phase
-	id      record.ClaimID // of the claim; see ask
-	slot    record.Slot
-	epoch   uint64
-	ordinal uint64
-	votes   map[record.NodeID]record.Verdict
-	// vouchers are the signatures under the promises of votes.
-	vouchers  map[record.NodeID][]byte
-	askAt     Time
-	pause     time.Duration // between asking again
-	enough    Time          // since when a majority has promised; -1: it has not
-	refused   bool
-	contested bool                              // another node holds the slot, or is to have it
-	refusal   string                            // why, for people; "" where no holder said
-	owed      map[record.NodeID][]record.NodeID // see answer.Owed, by the node that said so
-	grant     record.LeaseRecord
-	acks      map[record.NodeID]bool
-	since     Time // of the present phase
-
-	floor   map[record.Slot]uint64         // epochs that were refused as stale
-	avoid   map[record.Slot]Time           // refused slots, until when
-	undone  map[record.Slot]record.ClaimID // claims given up; withdrawn once more at the end
-	retryAt Time
-	retries int
-	orphan  Time // since when no elector is known; see claimWithoutElectors
-	waiting string
-
-	watch func(from, to Phase) // nil: no test looks
-}
-
-// claims reports whether the claim is for a slot and not over: a holder that claims has promised the slot to itself.
-func (k *claim) claims(s record.Slot) bool {
-	return k.slot == s && (k.phase == PhaseAsking || k.phase == PhaseSaving || k.phase == PhaseTakingBack)
-}
-
 // ErrSubnetHeld: the pinned subnet belongs to another node.
 var ErrSubnetHeld = errors.New("subnet is held by another node")
 
@@ -74,9 +37,8 @@ func (c *Core) setPhase(p Phase) {
 
 // setWaiting says in a line what the claim waits for; "" is nothing.
 func (c *Core) setWaiting(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	if text != c.claim.waiting {
-		c.claim.waiting, c.effects.Changed = text, true
+	if c.claim.wait(fmt.Sprintf(format, args...)) {
+		c.effects.Changed = true
 	}
 }
 
@@ -176,7 +138,7 @@ func (c *Core) tryClaim() {
 			return
 		}
 		if p := c.ledger.of(slot); p.isOpen() {
-			c.retryLater() // another claimant was here first; let it finish
+			c.claim.retryLater(c.now, c.cfg.Rand) // another claimant was here first; let it finish
 			return
 		}
 		c.beginClaim(slot)
@@ -185,7 +147,7 @@ func (c *Core) tryClaim() {
 	slot, ok := c.candidate()
 	if !ok {
 		c.setWaiting("no free subnet: %s", c.countSlots())
-		c.retryLater()
+		c.claim.retryLater(c.now, c.cfg.Rand)
 		return
 	}
 	c.beginClaim(slot)
@@ -286,12 +248,7 @@ func (c *Core) nextEpoch(s record.Slot) uint64 {
 func (c *Core) beginClaim(s record.Slot) {
 	k := &c.claim
 	c.claims++
-	k.id = record.NewClaimID(c.start, c.claims)
-	k.slot, k.epoch, k.ordinal = s, c.nextEpoch(s), record.Next(c.table.MaxOrdinal())
-	k.votes, k.owed, k.acks = map[record.NodeID]record.Verdict{}, map[record.NodeID][]record.NodeID{}, map[record.NodeID]bool{}
-	k.vouchers = map[record.NodeID][]byte{}
-	k.pause, k.enough, k.refused = askAgainFirst, -1, false
-	k.contested = false
+	k.begin(record.NewClaimID(c.start, c.claims), s, c.nextEpoch(s), record.Next(c.table.MaxOrdinal()))
 	c.setPhase(PhaseAsking)
 	if k.refusal == "" { // otherwise it stands until this claim has an outcome
 		c.setWaiting("")
@@ -331,19 +288,12 @@ func (c *Core) sendAsk(id record.NodeID) {
 // giveUp withdraws a refused claim; the next candidate follows after a random pause.
 func (c *Core) giveUp() {
 	c.withdrawClaim()
-	k := &c.claim
-	if k.avoid == nil {
-		k.avoid = map[record.Slot]Time{}
+	if !c.stillWanted() {
+		c.claim.avoid(c.claim.slot, c.now+avoidFor/2+time.Duration(c.cfg.Rand.Int64N(int64(avoidFor))))
+		c.tellRefusal()
 	}
-	if c.stillWanted() {
-		c.setPhase(PhaseNone)
-		c.retryLater()
-		return
-	}
-	k.avoid[k.slot] = c.now + avoidFor/2 + time.Duration(c.cfg.Rand.Int64N(int64(avoidFor)))
-	c.tellRefusal()
 	c.setPhase(PhaseNone)
-	c.retryLater()
+	c.claim.retryLater(c.now, c.cfg.Rand)
 }
 
 // stillWanted reports whether the claim that was given up is made again for the
@@ -355,27 +305,17 @@ func (c *Core) stillWanted() bool {
 	return free && !c.claim.contested && slices.Contains(c.preferred(), c.claim.slot)
 }
 
-// retryLater sets a random pause that grows with every failure.
-func (c *Core) retryLater() {
-	k := &c.claim
-	most := min(retryFirst<<min(k.retries, 10), retryMost)
-	k.retries++
-	k.retryAt = c.now + time.Duration(c.cfg.Rand.Int64N(int64(most))+1)
-}
-
 // withdrawClaim gives back the promises of the claim under way.
 func (c *Core) withdrawClaim() {
-	if c.claim.phase == PhaseAsking {
+	if c.claim.isAsking() {
 		c.undo()
 	}
 }
 
+// undo gives back the promises of the claim that was made last.
 func (c *Core) undo() {
 	k := &c.claim
-	if k.undone == nil {
-		k.undone = map[record.Slot]record.ClaimID{}
-	}
-	k.undone[k.slot] = k.id
+	k.noteUndone()
 	c.sendWithdraw(k.slot, k.id, c.electors())
 }
 
@@ -391,7 +331,7 @@ func (c *Core) wants(s record.Slot, claim record.ClaimID) bool {
 	if s == c.vault.Slot && (len(c.vault.Lease) > 0 || c.claim.phase == PhaseTakingBack) {
 		return true
 	}
-	return c.claim.phase == PhaseAsking && claim == c.claim.id
+	return c.claim.isAsking() && claim == c.claim.id
 }
 
 // tellRefusal says why a claim was refused. A pinned one is made again until it

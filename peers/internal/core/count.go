@@ -71,7 +71,7 @@ func (t count) patience() time.Duration {
 // decide confirms or gives up the claim, when it can be told.
 func (c *Core) decide() {
 	k := &c.claim
-	if k.phase != PhaseAsking {
+	if !k.isAsking() {
 		return
 	}
 	if l := c.table.Leases[k.slot]; k.refused || l != nil && l.Rec.Epoch >= k.epoch || c.paused() {
@@ -98,7 +98,7 @@ func (c *Core) decide() {
 
 // noticePause gives up a claim that was asleep: holders may have given it up, too.
 func (c *Core) noticePause() {
-	if c.claim.phase == PhaseAsking && c.paused() {
+	if c.claim.isAsking() && c.paused() {
 		c.giveUp()
 	}
 	if c.paused() || len(c.members.live()) == 0 {

@@ -67,7 +67,7 @@ func (c *Core) takeBack() {
 	c.saveIn(PhaseTakingBack, func() {
 		c.undo()
 		c.setPhase(PhaseNone)
-		c.retryLater()
+		c.claim.retryLater(c.now, c.cfg.Rand)
 	})
 }
 

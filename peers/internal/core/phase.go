@@ -62,21 +62,3 @@ var Transitions = []Transition{
 	{PhaseConfirmed, PhaseNone, "the node leaves"},
 	{PhaseLost, PhaseNone, "released, or no other node holds the slot any more"},
 }
-
-// enter puts the claim into a phase.
-func (k *claim) enter(p Phase, now Time) {
-	from := k.phase
-	k.phase, k.since = p, now
-	if k.watch != nil && from != p {
-		k.watch(from, p)
-	}
-}
-
-// clear drops all that the claim has gathered; the phase stays until the next
-// one is entered.
-func (k *claim) clear() { *k = claim{phase: k.phase, watch: k.watch} }
-
-// isOwner reports whether the claim has become a lease that other nodes may know.
-func (k *claim) isOwner() bool {
-	return k.phase == PhaseAnnouncing || k.phase == PhaseKeeping || k.phase == PhaseConfirmed
-}

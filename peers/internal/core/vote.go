@@ -209,7 +209,7 @@ func (c *Core) receiveAnswer(m record.Answer) error {
 	if m.Verdict == record.Promised && !c.wants(m.Slot, m.Claim) {
 		c.sendWithdraw(m.Slot, m.Claim, []record.NodeID{m.From})
 	}
-	if k.phase != PhaseAsking || m.Claim != k.id || m.Slot != k.slot || m.Epoch != k.epoch || !c.isElector(m.From) {
+	if !k.isAnsweredBy(m) || !c.isElector(m.From) {
 		return nil
 	}
 	if m.Holders != c.holdersHash() && c.now >= c.sync.compareAt {
@@ -220,18 +220,14 @@ func (c *Core) receiveAnswer(m record.Answer) error {
 	case record.Promised:
 		c.countPromise(m)
 	case record.Abstain, record.NotHolder:
-		k.votes[m.From], k.owed[m.From] = m.Verdict, m.Owed
+		k.noteAnswer(m)
 	case record.Unproven:
 		c.prove(m)
 	case record.Crowded:
 		c.setWaiting("%s: %s", c.describe(m.From), m.Reason)
 		k.votes[m.From] = record.Abstain // no promise, and no reason to take another slot
 	case record.Stale:
-		if k.floor == nil {
-			k.floor = map[record.Slot]uint64{}
-		}
-		k.floor[m.Slot] = max(k.floor[m.Slot], min(m.Seen, k.epoch+MaxJump))
-		k.refused = true
+		k.raiseFloor(m.Slot, m.Seen)
 	case record.Held, record.Taken:
 		k.refused, k.contested, k.refusal = true, true, c.refusal(m)
 	default:
@@ -248,7 +244,7 @@ func (c *Core) countPromise(m record.Answer) {
 	if !c.vouched(record.Grant{Slot: k.slot, Epoch: k.epoch, Claimant: c.id, Claim: k.id, Ordinal: k.ordinal, Pinned: pinned}, m.From, m.Voucher) {
 		return
 	}
-	k.votes[m.From], k.owed[m.From] = record.Promised, m.Owed
+	k.noteAnswer(m)
 	k.vouchers[m.From] = m.Voucher
 }
 
