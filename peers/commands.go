@@ -132,7 +132,7 @@ func (e *engine) leave() error {
 	eff := e.core.Effects()
 	e.tell(eff.Log)
 	if eff.Save != nil {
-		e.store.SaveLease(eff.Save.Token, eff.Save.Vault)
+		e.store.SaveLease(eff.Save.Token, eff.Save.Durable)
 		if !e.awaitSaved(eff.Save.Token) {
 			e.ending = failure(ErrState, "leave: the lease could not be handed back, since %s cannot be written; it is kept", e.node.dir.Path())
 			return e.ending
@@ -165,7 +165,7 @@ const minNodePrefix = 4
 // forget strikes out a dead node.
 func (e *engine) forget(text string) (NodeInfo, error) {
 	v := e.core.View()
-	for _, id := range v.Owed {
+	for _, id := range v.PossibleHolders {
 		v.Nodes = append(v.Nodes, core.NodeView{ID: id})
 	}
 	found, err := findNode(v.Nodes, text)

@@ -197,7 +197,7 @@ func (e *engine) carryOut() error {
 	eff := e.core.Effects()
 	e.tell(eff.Log)
 	if eff.Save != nil {
-		e.store.SaveLease(eff.Save.Token, eff.Save.Vault)
+		e.store.SaveLease(eff.Save.Token, eff.Save.Durable)
 	}
 	e.announce(eff)
 	if eff.TableChanged {

@@ -235,7 +235,7 @@ func (m *madeCore) settle(now core.Time) {
 		if save == nil {
 			return
 		}
-		m.vault = save.Vault
+		m.vault = save.Durable
 		m.core.Saved(now, save.Token, nil)
 	}
 }

@@ -54,7 +54,7 @@ func (e *engine) setAddress(data, gossip netip.AddrPort) bool {
 	e.tell(eff.Log)
 	e.announce(eff)
 	e.tableNews, e.news = e.tableNews || eff.TableChanged, true
-	e.store.SaveLease(eff.Save.Token, eff.Save.Vault)
+	e.store.SaveLease(eff.Save.Token, eff.Save.Durable)
 	return e.awaitSaved(eff.Save.Token)
 }
 

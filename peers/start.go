@@ -128,7 +128,7 @@ func (e *engine) writeFirst() ([]core.Broadcast, error) {
 		if eff.Save == nil {
 			return waiting, nil
 		}
-		if err := e.node.dir.Write(statedir.LeaseFile, eff.Save.Vault); err != nil {
+		if err := e.node.dir.Write(statedir.LeaseFile, eff.Save.Durable); err != nil {
 			return nil, ofState(err)
 		}
 		e.core.Saved(e.now(), eff.Save.Token, nil)

@@ -20,9 +20,9 @@ const (
 	// promises a holder keeps for one node. A claimant has one claim at a
 	// time, and gives back what is left of earlier ones when it is
 	// reminded.
-	maxUnsettled = 4
-	newBurst     = 2048
-	newEvery     = 5 * time.Second
+	maxUnresolved = 4
+	newBurst      = 2048
+	newEvery      = 5 * time.Second
 
 	cookieLen = 16
 )
@@ -50,7 +50,7 @@ func (c *Core) isCrowded(m record.Ask) (reason string, crowded bool) {
 	if c.ledger.of(m.Slot).answers(m) {
 		return "", false
 	}
-	if c.ledger.unsettledBut(m.Slot, m.From) >= maxUnsettled {
+	if c.ledger.countUnresolved(m.Slot, m.From) >= maxUnresolved {
 		return "earlier claims of this node are not settled yet", true
 	}
 	if c.table.HeldBy(m.From) != nil {

@@ -34,7 +34,7 @@ func (c *Core) driveAffirming() {
 	rec.Granted, rec.Epoch = rec.GrantEpoch(), record.Next(threat)
 	raw := c.cfg.Identity.Seal(c.cfg.Signer, c.table.NetID, record.KindLease, rec)
 	c.log(levelWarn, "another node has struck out this node's lease: affirming it", "subnet", c.Network().SubnetOf(k.slot), "epoch", rec.Epoch)
-	c.vault.Lease = raw
+	c.durable.Lease = raw
 	c.saveIn(PhaseConfirmed, func() { c.afterAffirming(raw, rec.Epoch) })
 }
 
@@ -54,8 +54,8 @@ func (c *Core) afterAffirming(raw []byte, epoch uint64) {
 // forgottenAs has this node, which is alive, outdo a record that strikes it
 // out.
 func (c *Core) forgottenAs(start uint64) {
-	if start >= c.vault.Start && start <= c.vault.Start+MaxJump {
-		c.outbid(start)
+	if start >= c.durable.Start && start <= c.durable.Start+MaxJump {
+		c.bumpStart(start)
 	}
 }
 
@@ -65,11 +65,11 @@ func (c *Core) reclaim() {
 	if c.claim.phase != PhaseLost || c.now-c.claim.since < reclaimAfter {
 		return
 	}
-	l := c.table.Leases[c.vault.Slot]
+	l := c.table.Leases[c.durable.Slot]
 	if l != nil && c.holds(&l.Rec) && l.Rec.Holder != c.id {
 		return
 	}
-	c.log(levelInfo, "no node holds the subnet that was lost: asking for it again", "subnet", c.Network().SubnetOf(c.vault.Slot))
+	c.log(levelInfo, "no node holds the subnet that was lost: asking for it again", "subnet", c.Network().SubnetOf(c.durable.Slot))
 	c.claim.clear()
 	c.setPhase(PhaseNone)
 }

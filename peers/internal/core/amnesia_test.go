@@ -17,7 +17,7 @@ func TestANodeThatLostItsVaultGetsItsLeaseBackAndDoesNotVoteForAWhile(t *testing
 	h := w.Hosts[1]
 	before, _ := h.Lease()
 	h.Crash()
-	h.LoseVault()
+	h.LoseDurable()
 	h.Boot()
 	w.RunUntil(5*time.Second, "lease taken back", h.Confirmed)
 	if after, _ := h.Lease(); after != before {
@@ -48,7 +48,7 @@ func TestAHolderThatMayNotVoteYetIsAskedAgain(t *testing.T) {
 	w.BootInTurn(w.Hosts[:2])
 	w.Run(5 * time.Second)
 	w.Hosts[0].Crash()
-	w.Hosts[0].LoseVault()
+	w.Hosts[0].LoseDurable()
 	w.Hosts[0].Config.MayFound, w.Hosts[0].Seeds = false, w.Hosts[1:2]
 	w.Hosts[0].Boot()
 	w.RunUntil(10*time.Second, "lease taken back", w.Hosts[0].Confirmed)
@@ -82,12 +82,12 @@ func TestNodesThatKnowNothingDoNotGrantThemselvesLeases(t *testing.T) {
 		h.Disk.Table = nil
 	}
 	h := w.Hosts[2]
-	v, err := core.DecodeVault(h.Disk.Synced)
+	v, err := core.DecodeDurable(h.Disk.Synced)
 	if err != nil {
 		t.Fatal(err)
 	}
 	v.Lease = nil // it was about to get one
-	h.Disk.Vault, h.Disk.Synced = record.Encode(v), record.Encode(v)
+	h.Disk.Durable, h.Disk.Synced = record.Encode(v), record.Encode(v)
 	h.Disown()
 	h.Seeds, w.Hosts[1].Seeds = w.Hosts[1:2], nil
 	w.Hosts[1].Config.Pin = netip.MustParsePrefix("10.244.99.0/24")
@@ -127,12 +127,12 @@ func TestWhatAmnesiacsTellIsNotTheWholeTable(t *testing.T) {
 	w.Hosts[0].Crash()
 	h, guest := w.Hosts[1], w.Hosts[2]
 	h.Crash()
-	v, err := core.DecodeVault(h.Disk.Synced)
+	v, err := core.DecodeDurable(h.Disk.Synced)
 	if err != nil {
 		t.Fatal(err)
 	}
 	v.Lease = nil // it was about to get one
-	h.Disk.Vault, h.Disk.Synced, h.Disk.Table = record.Encode(v), record.Encode(v), nil
+	h.Disk.Durable, h.Disk.Synced, h.Disk.Table = record.Encode(v), record.Encode(v), nil
 	h.Disown()
 	h.Config.Pin = netip.MustParsePrefix("10.244.99.0/24")
 	h.Boot()

@@ -52,18 +52,18 @@ func (c *Core) pinned() (record.Slot, bool) {
 
 // resumeLease takes up the lease that the last start had confirmed.
 func (c *Core) resumeLease() {
-	if len(c.vault.Lease) == 0 || c.claim.phase != PhaseNone {
+	if len(c.durable.Lease) == 0 || c.claim.phase != PhaseNone {
 		return
 	}
-	l := c.table.Leases[c.vault.Slot]
+	l := c.table.Leases[c.durable.Slot]
 	if l == nil || l.Rec.Holder != c.id {
-		c.lose()
+		c.loseLease()
 		return
 	}
 	if pin, ok := c.pinned(); !ok || pin == l.Rec.Slot {
 		c.claim.slot, c.claim.epoch = l.Rec.Slot, l.Rec.Epoch
 		c.setPhase(PhaseConfirmed)
-		c.releaseOthers()
+		c.freeOtherSlots()
 	}
 }
 
@@ -72,7 +72,7 @@ func (c *Core) resumeLease() {
 // power would else found another, and leave its guests behind in this one.
 func (c *Core) found() {
 	c.founding = true
-	c.vault.Network = c.prepared
+	c.durable.Network = c.prepared
 	c.table = c.newTable(c.prepared)
 	slot, ok := c.pinned()
 	if !ok {
@@ -84,7 +84,7 @@ func (c *Core) found() {
 	}
 	c.claim.slot, c.claim.epoch, c.claim.ordinal = slot, 1, 1
 	c.log(levelInfo, "founding a network", "network", c.Network().Prefix, "id", c.Network().ID().Short())
-	c.confirm(0, 0)
+	c.grantOwn(0, 0)
 }
 
 // driveClaim takes the claim a step further, where time alone can.
@@ -99,11 +99,11 @@ func (c *Core) driveClaim() {
 		c.decide()
 	case PhaseSaving:
 		if c.claim.grant.Electors > 0 && c.now-c.claim.since >= writeMost {
-			c.takeBack()
+			c.revokeGrant()
 		}
 	case PhaseAnnouncing:
 		if c.now-c.claim.since >= announceBound {
-			c.finish()
+			c.confirmLease()
 		} else if c.now >= c.claim.askAt {
 			c.announceLease()
 		}
@@ -113,7 +113,7 @@ func (c *Core) driveClaim() {
 // tryClaim begins a claim as soon as it may: joined, approved, and not just refused.
 func (c *Core) tryClaim() {
 	switch {
-	case len(c.vault.Lease) > 0 && !c.resumed:
+	case len(c.durable.Lease) > 0 && !c.resumed:
 		return
 	case c.joinedAt < 0 && !c.alone():
 		c.setWaiting("waiting for a node of the network to answer")
@@ -125,7 +125,7 @@ func (c *Core) tryClaim() {
 		_ = c.writeFree(mine.Rec)
 	} else if mine != nil {
 		if pin, ok := c.pinned(); !ok || pin == mine.Rec.Slot {
-			c.adopt(mine)
+			c.restoreLease(mine)
 			return
 		}
 	}
@@ -157,7 +157,7 @@ func (c *Core) tryClaim() {
 // has not left: there is nobody to join before it moves to another subnet. One
 // that was told to join is not alone, whatever its table has forgotten.
 func (c *Core) alone() bool {
-	if !c.cfg.MayFound || c.cfg.Amnesia || len(c.vault.Lease) == 0 {
+	if !c.cfg.MayFound || c.cfg.Amnesia || len(c.durable.Lease) == 0 {
 		return false
 	}
 	for id, n := range c.table.Nodes {
@@ -183,20 +183,20 @@ func (c *Core) countSlots() string {
 	return fmt.Sprintf("%d subnets, %d held by live nodes, %d by dead ones (`flanneld forget NODE` frees a dead one's)", high-low+1, live, dead)
 }
 
-// adopt takes back a lease that the network remembers and this node does not:
-// its vault was lost, its identity was not.
-func (c *Core) adopt(mine *record.Stored[record.LeaseRecord]) {
+// restoreLease takes back a lease that the network remembers and this node does not:
+// its durable state was lost, its identity was not.
+func (c *Core) restoreLease(mine *record.Stored[record.LeaseRecord]) {
 	c.log(levelInfo, "taking back the lease that the network remembers", "subnet", c.Network().SubnetOf(mine.Rec.Slot))
-	c.vault.Lease, c.vault.Slot, c.vault.Pending = mine.Raw, mine.Rec.Slot, false
+	c.durable.Lease, c.durable.Slot, c.durable.Pending = mine.Raw, mine.Rec.Slot, false
 	c.claim.slot, c.claim.epoch, c.claim.grant = mine.Rec.Slot, mine.Rec.Epoch, record.LeaseRecord{}
 	c.setPhase(PhaseSaving)
-	c.save(c.finish)
+	c.save(c.confirmLease)
 }
 
 // handedBack reports whether a lease is one that this node gave up when it left
 // last: whoever remembers it has not heard of that.
 func (c *Core) handedBack(l *record.LeaseRecord) bool {
-	return l.Slot == c.vault.Freed && l.Epoch < c.vault.HandedBack
+	return l.Slot == c.durable.Freed && l.Epoch < c.durable.HandedBack
 }
 
 // claimWithoutElectors handles a network all of whose holders have gone: of
@@ -227,7 +227,7 @@ func (c *Core) claimWithoutElectors() bool {
 	}
 	if ok {
 		c.claim.slot, c.claim.epoch, c.claim.ordinal = slot, c.nextEpoch(slot), record.Next(c.table.MaxOrdinal())
-		c.confirm(0, 0)
+		c.grantOwn(0, 0)
 	}
 	return true
 }
@@ -238,8 +238,8 @@ func (c *Core) nextEpoch(s record.Slot) uint64 {
 	if l := c.table.Leases[s]; l != nil {
 		epoch = max(epoch, l.Rec.Epoch)
 	}
-	if s == c.vault.Freed {
-		epoch = max(epoch, c.vault.HandedBack)
+	if s == c.durable.Freed {
+		epoch = max(epoch, c.durable.HandedBack)
 	}
 	return record.Next(epoch)
 }
@@ -259,13 +259,13 @@ func (c *Core) beginClaim(s record.Slot) {
 }
 
 // askElectors asks everyone who has not answered yet, and again those who had no
-// promise to give: one that lost its vault does not vote for a while, and one with
+// promise to give: one that lost its durable state does not vote for a while, and one with
 // an older disk has yet to hear that it is a holder. Who owes other nodes a lease may
 // know better by now.
 func (c *Core) askElectors() {
 	k := &c.claim
 	for _, id := range c.electors() {
-		if k.votes[id] != record.Promised || len(k.owed[id]) > 0 {
+		if k.votes[id] != record.Promised || len(k.possible[id]) > 0 {
 			c.sendAsk(id)
 		}
 	}
@@ -290,7 +290,7 @@ func (c *Core) giveUp() {
 	c.withdrawClaim()
 	if !c.stillWanted() {
 		c.claim.avoid(c.claim.slot, c.now+avoidFor/2+time.Duration(c.cfg.Rand.Int64N(int64(avoidFor))))
-		c.tellRefusal()
+		c.logRefusal()
 	}
 	c.setPhase(PhaseNone)
 	c.claim.retryLater(c.now, c.cfg.Rand)
@@ -308,14 +308,14 @@ func (c *Core) stillWanted() bool {
 // withdrawClaim gives back the promises of the claim under way.
 func (c *Core) withdrawClaim() {
 	if c.claim.isAsking() {
-		c.undo()
+		c.withdrawPromises()
 	}
 }
 
-// undo gives back the promises of the claim that was made last.
-func (c *Core) undo() {
+// withdrawPromises gives back the promises of the claim that was made last.
+func (c *Core) withdrawPromises() {
 	k := &c.claim
-	k.noteUndone()
+	k.noteWithdrawn()
 	c.sendWithdraw(k.slot, k.id, c.electors())
 }
 
@@ -328,15 +328,15 @@ func (c *Core) sendWithdraw(s record.Slot, claim record.ClaimID, to []record.Nod
 // wants reports whether a promise of a slot is of use to us: for the claim under
 // way, or for the lease that one has become, be it on the disk only.
 func (c *Core) wants(s record.Slot, claim record.ClaimID) bool {
-	if s == c.vault.Slot && (len(c.vault.Lease) > 0 || c.claim.phase == PhaseTakingBack) {
+	if s == c.durable.Slot && (len(c.durable.Lease) > 0 || c.claim.phase == PhaseRevoking) {
 		return true
 	}
 	return c.claim.isAsking() && claim == c.claim.id
 }
 
-// tellRefusal says why a claim was refused. A pinned one is made again until it
+// logRefusal says why a claim was refused. A pinned one is made again until it
 // is granted, so what stands in its way is what the node waits for.
-func (c *Core) tellRefusal() {
+func (c *Core) logRefusal() {
 	k := &c.claim
 	if k.refusal == "" {
 		return

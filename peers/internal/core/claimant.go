@@ -16,32 +16,32 @@ type claim struct {
 	ordinal uint64
 	votes   map[record.NodeID]record.Verdict
 	// vouchers are the signatures under the promises of votes.
-	vouchers  map[record.NodeID][]byte
-	askAt     Time
-	pause     time.Duration // between asking again
-	enough    Time          // since when a majority has promised; -1: it has not
-	refused   bool
-	contested bool                              // another node holds the slot, or is to have it
-	refusal   string                            // why, for people; "" where no holder said
-	owed      map[record.NodeID][]record.NodeID // see answer.Owed, by the node that said so
-	grant     record.LeaseRecord
-	acks      map[record.NodeID]bool
-	since     Time // of the present phase
+	vouchers   map[record.NodeID][]byte
+	askAt      Time
+	pause      time.Duration // between asking again
+	majorityAt Time          // since when a majority has promised; -1: it has not
+	refused    bool
+	contested  bool                              // another node holds the slot, or is to have it
+	refusal    string                            // why, for people; "" where no holder said
+	possible   map[record.NodeID][]record.NodeID // see answer.PossibleHolders, by the node that said so
+	grant      record.LeaseRecord
+	acks       map[record.NodeID]bool
+	since      Time // of the present phase
 
-	floor   map[record.Slot]uint64         // epochs that were refused as stale
-	avoided map[record.Slot]Time           // refused slots, until when
-	undone  map[record.Slot]record.ClaimID // claims given up; withdrawn once more at the end
-	retryAt Time
-	retries int
-	orphan  Time // since when no elector is known; see claimWithoutElectors
-	waiting string
+	floor     map[record.Slot]uint64         // epochs that were refused as stale
+	avoided   map[record.Slot]Time           // refused slots, until when
+	withdrawn map[record.Slot]record.ClaimID // claims given up; withdrawn once more at the end
+	retryAt   Time
+	retries   int
+	orphan    Time // since when no elector is known; see claimWithoutElectors
+	waiting   string
 
 	watch func(from, to Phase) // nil: no test looks
 }
 
 // claims reports whether the claim is for a slot and not over: a holder that claims has promised the slot to itself.
 func (k *claim) claims(s record.Slot) bool {
-	return k.slot == s && (k.phase == PhaseAsking || k.phase == PhaseSaving || k.phase == PhaseTakingBack)
+	return k.slot == s && (k.phase == PhaseAsking || k.phase == PhaseSaving || k.phase == PhaseRevoking)
 }
 
 // enter puts the claim into a phase.
@@ -68,9 +68,9 @@ func (k *claim) isAsking() bool { return k.phase == PhaseAsking }
 // begin takes up a claim for a slot.
 func (k *claim) begin(id record.ClaimID, s record.Slot, epoch, ordinal uint64) {
 	k.id, k.slot, k.epoch, k.ordinal = id, s, epoch, ordinal
-	k.votes, k.owed, k.acks = map[record.NodeID]record.Verdict{}, map[record.NodeID][]record.NodeID{}, map[record.NodeID]bool{}
+	k.votes, k.possible, k.acks = map[record.NodeID]record.Verdict{}, map[record.NodeID][]record.NodeID{}, map[record.NodeID]bool{}
 	k.vouchers = map[record.NodeID][]byte{}
-	k.pause, k.enough = askAgainFirst, -1
+	k.pause, k.majorityAt = askAgainFirst, -1
 	k.refused, k.contested = false, false
 }
 
@@ -81,7 +81,9 @@ func (k *claim) isAnsweredBy(m record.Answer) bool {
 
 // noteAnswer counts a holder's verdict, and which nodes may hold a lease by a promise
 // of that holder.
-func (k *claim) noteAnswer(m record.Answer) { k.votes[m.From], k.owed[m.From] = m.Verdict, m.Owed }
+func (k *claim) noteAnswer(m record.Answer) {
+	k.votes[m.From], k.possible[m.From] = m.Verdict, m.PossibleHolders
+}
 
 // raiseFloor takes note that a slot's epoch was refused as stale.
 func (k *claim) raiseFloor(s record.Slot, seen uint64) {
@@ -100,13 +102,13 @@ func (k *claim) avoid(s record.Slot, until Time) {
 	k.avoided[s] = until
 }
 
-// noteUndone takes note of a claim whose promises are given back. Its withdrawal
+// noteWithdrawn takes note of a claim whose promises are given back. Its withdrawal
 // is repeated when a lease is confirmed.
-func (k *claim) noteUndone() {
-	if k.undone == nil {
-		k.undone = map[record.Slot]record.ClaimID{}
+func (k *claim) noteWithdrawn() {
+	if k.withdrawn == nil {
+		k.withdrawn = map[record.Slot]record.ClaimID{}
 	}
-	k.undone[k.slot] = k.id
+	k.withdrawn[k.slot] = k.id
 }
 
 // retryLater sets a random pause that grows with every failure.

@@ -33,7 +33,7 @@ type Config struct {
 	MayFound bool
 	// Want is the network asked for; zero fields are open.
 	Want record.Network
-	// Amnesia says that a vault existed and was lost, so that promises may
+	// Amnesia says that a durable state existed and was lost, so that promises may
 	// have been made which nobody here remembers. A lost table counts, too: the node does
 	// not know who else holds a lease.
 	Amnesia bool
@@ -54,7 +54,7 @@ type Core struct {
 	directory
 	cfg      Config
 	tickedAt Time
-	vault    vault
+	durable  durable
 	prepared record.Network // to be founded; see prepareNetwork
 	ledger   ledger
 	former   record.State // of the network that the last start left; zero: it did not
@@ -75,7 +75,7 @@ type Core struct {
 	cookies   map[record.NodeID][]byte // of holders that this node is no member for yet
 	newcomers tokens                   // promises to nodes without a lease
 	sync      syncState
-	kept      keptState
+	lastState keptState
 	conflict  []Conflict
 	wishesAt  uint64 // changes of leases that dropWishes has seen
 	resumed   bool   // the start is durable, and the lease of the last one is taken up
@@ -84,18 +84,18 @@ type Core struct {
 
 	grantedBy []record.NodeID // who promised our lease
 
-	known   leaseList
-	saves   saves
-	effects Effects
+	leasesOnDisk leaseList
+	saves        saves
+	effects      Effects
 }
 
 // ErrNetworkParameters: the flags ask for another network than the one this
 // node is in or joins.
 var ErrNetworkParameters = errors.New("network parameters differ")
 
-// New makes a core from what its last start left: the vault and the encoded
+// New makes a core from what its last start left: the durable state and the encoded
 // table, either of which may be nil.
-func New(cfg Config, encodedVault, encodedTable []byte) (*Core, error) {
+func New(cfg Config, encodedDurable, encodedTable []byte) (*Core, error) {
 	c := &Core{
 		cfg:       cfg,
 		directory: newDirectory(cfg.Identity.ID(), cfg.LeaseTTL),
@@ -114,20 +114,20 @@ func New(cfg Config, encodedVault, encodedTable []byte) (*Core, error) {
 	for i := range c.secret {
 		c.secret[i] = byte(cfg.Rand.Uint32())
 	}
-	if encodedVault != nil {
-		v, err := decodeVault(encodedVault)
+	if encodedDurable != nil {
+		v, err := decodeDurable(encodedDurable)
 		if err != nil {
 			return nil, err
 		}
-		c.vault = v
+		c.durable = v
 	}
 	c.cfg.Reserved = slices.Clone(cfg.Reserved)
-	c.ledger.promises = c.vault.Promises
-	if c.vault.Network.Prefix.IsValid() || c.vault.Format != vaultFormat {
-		c.upgradeVault()
+	c.ledger.promises = c.durable.Promises
+	if c.durable.Network.Prefix.IsValid() || c.durable.Format != durableFormat {
+		c.upgradeDurable()
 	}
-	c.vault.Start = record.Next(c.vault.Start)
-	c.vault.Endpoint, c.vault.Gossip = cfg.Endpoint, cfg.Gossip
+	c.durable.Start = record.Next(c.durable.Start)
+	c.durable.Endpoint, c.durable.Gossip = cfg.Endpoint, cfg.Gossip
 	if err := c.enterKnownNetwork(encodedTable); err != nil {
 		return nil, err
 	}
@@ -140,10 +140,10 @@ func New(cfg Config, encodedVault, encodedTable []byte) (*Core, error) {
 	return c, nil
 }
 
-// enterKnownNetwork takes up the network of the vault, if it has one, with its
+// enterKnownNetwork takes up the network of the durable state, if it has one, with its
 // table and lease.
 func (c *Core) enterKnownNetwork(encodedTable []byte) (err error) {
-	n := c.vault.Network
+	n := c.durable.Network
 	if !n.Prefix.IsValid() {
 		if encodedTable != nil {
 			c.former, err = record.DecodeState(encodedTable)
@@ -165,18 +165,18 @@ func (c *Core) enterKnownNetwork(encodedTable []byte) (err error) {
 	if encodedTable == nil {
 		c.cfg.Amnesia = true // it does not know the others
 	}
-	if c.vault.Pending {
-		c.vault.Lease, c.vault.Pending = nil, false
-		if l := c.table.Leases[c.vault.Slot]; l != nil && l.Rec.Holder == c.id {
-			c.table.DropLease(c.vault.Slot)
+	if c.durable.Pending {
+		c.durable.Lease, c.durable.Pending = nil, false
+		if l := c.table.Leases[c.durable.Slot]; l != nil && l.Rec.Holder == c.id {
+			c.table.DropLease(c.durable.Slot)
 		}
 	}
-	if len(c.vault.Lease) > 0 {
-		if _, err := c.table.Take(c.vault.Lease, nil); err != nil {
-			return fmt.Errorf("core: vault: lease: %w", err)
+	if len(c.durable.Lease) > 0 {
+		if _, err := c.table.Take(c.durable.Lease, nil); err != nil {
+			return fmt.Errorf("core: durable state: lease: %w", err)
 		}
 	}
-	c.ledger.loadLeases(c.vault.Leases, c.id)
+	c.ledger.loadLeases(c.durable.Leases, c.id)
 	return nil
 }
 
@@ -184,7 +184,7 @@ func (c *Core) newTable(n record.Network) *record.Table {
 	return record.NewTable(n, c.cfg.Endpoint.Addr().IsLoopback(), c.cfg.Signer)
 }
 
-// ErrOtherTable: the encoded table is of another network than the vault.
+// ErrOtherTable: the encoded table is of another network than the durable state.
 var ErrOtherTable = errors.New("core: node table of another network")
 
 // loadTable takes up the table of the last start. A record in it that does not
@@ -197,15 +197,15 @@ func (c *Core) loadTable(encoded []byte) error {
 	if s.Network.ID() != c.table.NetID {
 		return ErrOtherTable
 	}
-	c.takeUp(s)
+	c.loadRecords(s)
 	if n := c.table.Nodes[c.id]; n != nil {
-		c.vault.Start = max(c.vault.Start, record.Next(n.Rec.Start))
+		c.durable.Start = max(c.durable.Start, record.Next(n.Rec.Start))
 	}
 	return nil
 }
 
-// takeUp begins the table with what this node once knew.
-func (c *Core) takeUp(s record.State) {
+// loadRecords begins the table with what this node once knew.
+func (c *Core) loadRecords(s record.State) {
 	c.cfg.Amnesia = c.cfg.Amnesia || s.Amnesiac
 	for _, raw := range s.Former {
 		c.table.TakeFormer(raw)
@@ -251,7 +251,7 @@ func (c *Core) ID() record.NodeID { return c.id }
 
 // StartNumber is the number of this start. It is durable once the first Save
 // has been answered; only then may it be shown to anyone.
-func (c *Core) StartNumber() uint64 { return c.vault.Start }
+func (c *Core) StartNumber() uint64 { return c.durable.Start }
 
 // Network is the network this node is in, or is about to found; its Prefix is
 // zero before either.
@@ -266,7 +266,7 @@ func (c *Core) Network() record.Network {
 // is durable a remembered lease is confirmed, without asking anyone.
 func (c *Core) Start(now Time) {
 	c.advance(now)
-	c.start = c.vault.Start
+	c.start = c.durable.Start
 	if c.table == nil {
 		c.save(nil)
 		return
@@ -305,7 +305,7 @@ func (c *Core) Tick(now Time) {
 		c.save(nil)
 	}
 	c.dropWishes()
-	if c.ledger.dropSettled(c.now) {
+	if c.ledger.dropResolved(c.now) {
 		c.save(nil) // the same write has the leases
 	}
 	c.remindClaimants()
@@ -376,8 +376,8 @@ func handle[M any, P interface {
 func (c *Core) SetAddress(now Time, endpoint, gossip netip.AddrPort) {
 	c.advance(now)
 	c.cfg.Endpoint, c.cfg.Gossip = endpoint, gossip
-	c.vault.Endpoint, c.vault.Gossip = endpoint, gossip
-	c.vault.Start = record.Next(c.vault.Start)
+	c.durable.Endpoint, c.durable.Gossip = endpoint, gossip
+	c.durable.Start = record.Next(c.durable.Start)
 	c.version = 0
 	c.save(func() {
 		if c.table != nil {
@@ -399,7 +399,7 @@ func (c *Core) Retire(now Time) (owing bool) {
 	return c.table != nil && c.ledger.isCountedOn()
 }
 
-func (c *Core) retiring() bool { return c.retireAt > 0 && c.now-c.retireAt < retireFor }
+func (c *Core) isRetiring() bool { return c.retireAt > 0 && c.now-c.retireAt < retireFor }
 
 // Leave hands the lease back and announces that this node has left. Once the
 // save it asks for is answered, and its sends are done, the driver may stop.
@@ -412,17 +412,17 @@ func (c *Core) Leave(now Time) {
 	c.withdrawClaim()
 	c.claim.clear()
 	c.setPhase(PhaseNone)
-	c.releaseOthers()
-	start := c.vault.Start
+	c.freeOtherSlots()
+	start := c.durable.Start
 	c.announceSelf()
 	c.pushToAll()
 	// The next start begins afresh, but never under an old start number. The table stays: should this node come back to
 	// the network, and say there that its lease has ended, it has to say who else holds one.
-	slot := c.vault.Slot
-	c.vault = vault{Start: start, Endpoint: c.cfg.Endpoint, Gossip: c.cfg.Gossip, Slot: slot, Format: vaultFormat}
+	slot := c.durable.Slot
+	c.durable = durable{Start: start, Endpoint: c.cfg.Endpoint, Gossip: c.cfg.Gossip, Slot: slot, Format: durableFormat}
 	c.ledger.promises = nil
 	if l := c.table.Leases[slot]; l != nil {
-		c.vault.HandedBack, c.vault.Freed = l.Rec.Epoch, slot
+		c.durable.HandedBack, c.durable.Freed = l.Rec.Epoch, slot
 	}
 	c.save(nil)
 	c.effects.Changed = true
@@ -453,7 +453,7 @@ func (c *Core) Forget(now Time, id record.NodeID) error {
 	case c.table.HeldBy(c.id) == nil:
 		return ErrForgetNoLease
 	}
-	if c.table.Nodes[id] == nil && c.table.HeldBy(id) == nil && !slices.Contains(c.everyOwed(), id) {
+	if c.table.Nodes[id] == nil && c.table.HeldBy(id) == nil && !slices.Contains(c.allPossibleHolders(), id) {
 		return ErrForgetUnknown
 	}
 	if err := c.strikeOut(id); err != nil {
@@ -511,7 +511,7 @@ func (c *Core) writeFree(l record.LeaseRecord) error {
 func (c *Core) announceSelf() {
 	c.version = record.Next(c.version)
 	_ = c.write(record.KindNode, record.NodeRecord{
-		Key: c.cfg.Identity.Public(), Start: c.vault.Start, Version: c.version, Instance: c.cfg.Instance,
+		Key: c.cfg.Identity.Public(), Start: c.durable.Start, Version: c.version, Instance: c.cfg.Instance,
 		Name: c.cfg.Name, Endpoints: record.EndpointsOf(c.cfg.Endpoint), GossipEndpoints: record.EndpointsOf(c.cfg.Gossip),
 		MTU: c.cfg.MTU, Caps: c.cfg.Caps, Left: c.leaving, SealKey: c.cfg.SealKey,
 		ProtocolMin: record.MessageVersionMin, ProtocolMax: c.cfg.MaxVersion,

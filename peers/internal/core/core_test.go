@@ -438,17 +438,17 @@ func TestAFarewellIsRememberedOverAClaimThatACrashCutShort(t *testing.T) {
 	w.Run(time.Second)
 	h.Boot()
 	w.RunUntil(10*time.Second, "granted again, not confirmed", func() bool {
-		v, err := core.DecodeVault(h.Disk.Synced)
+		v, err := core.DecodeDurable(h.Disk.Synced)
 		return err == nil && v.Pending || h.Confirmed()
 	})
-	v, err := core.DecodeVault(h.Disk.Synced)
+	v, err := core.DecodeDurable(h.Disk.Synced)
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.Crash()
 	v.Pending = true
-	h.Disk.Vault = record.Encode(v)
-	h.Disk.Synced = h.Disk.Vault
+	h.Disk.Durable = record.Encode(v)
+	h.Disk.Synced = h.Disk.Durable
 	h.Boot()
 	if !h.Core.Inside().HandedBack(&stale) {
 		t.Error("it would take up the lease that it gave up, from somebody who has not heard of that")

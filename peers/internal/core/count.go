@@ -43,7 +43,7 @@ func (c *Core) count() count {
 		}
 		t.electors++
 	}
-	for _, id := range c.owedLeases() {
+	for _, id := range c.unknownHolders() {
 		t.missing = append(t.missing, id)
 		t.liveMissing = t.liveMissing || c.isUp(id)
 		t.electors++
@@ -84,15 +84,15 @@ func (c *Core) decide() {
 	}
 	t := c.count()
 	if t.electors == 0 || t.promises < t.needed() {
-		k.enough = -1
+		k.majorityAt = -1
 		c.waitForMajority(t)
 		return
 	}
-	if k.enough < 0 {
-		k.enough = c.now
+	if k.majorityAt < 0 {
+		k.majorityAt = c.now
 	}
-	if c.now-k.enough >= t.patience() {
-		c.confirm(t.electors, t.promises)
+	if c.now-k.majorityAt >= t.patience() {
+		c.grantOwn(t.electors, t.promises)
 	}
 }
 

@@ -12,13 +12,13 @@ import (
 // directory is which nodes there are, which of them are alive, and which hold a
 // lease that counts. It knows of no claim and of no promise.
 type directory struct {
-	id      record.NodeID // this node's
-	ttl     time.Duration // how long a dead node keeps its lease
-	now     Time
-	table   *record.Table // nil while in no network
-	members membership
-	leased  map[record.Slot]Time // since when a slot's holder is known; the core's start where it says nothing
-	voters  electorate
+	id              record.NodeID // this node's
+	ttl             time.Duration // how long a dead node keeps its lease
+	now             Time
+	table           *record.Table // nil while in no network
+	members         membership
+	leased          map[record.Slot]Time // since when a slot's holder is known; the core's start where it says nothing
+	electorateCache electorate
 }
 
 func newDirectory(id record.NodeID, ttl time.Duration) directory {

@@ -3,7 +3,7 @@
 // It is a state machine without input or output: no clock, no goroutine, no
 // file, no socket. A driver feeds it messages, ticks, membership changes and
 // answers of the disk, and afterwards carries out the [Effects] that have
-// come together: messages to send, records to gossip, a vault to write.
+// come together: messages to send, records to gossip, a durable state to write.
 // The same inputs in the same order give the same effects, so that a
 // simulator can replay a run from its seed.
 //

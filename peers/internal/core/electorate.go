@@ -37,7 +37,7 @@ func (d *directory) senior() record.NodeID { return d.electorate().senior }
 func (d *directory) holdersHash() uint64 { return d.electorate().hash }
 
 func (d *directory) electorate() *electorate {
-	e := &d.voters
+	e := &d.electorateCache
 	if e.leases != d.table.LeaseChanges || e.members != d.members.changes || d.now >= e.until || e.dead && e.moves != d.table.Moves {
 		*e = d.workOutElectorate()
 	}

@@ -19,21 +19,21 @@ const (
 	unheardEvery = time.Second
 	// The same for those that say at once that they have left: they are
 	// kept for the lease TTL.
-	farewellBurst = 256
-	farewellEvery = time.Minute
+	departureBurst = 256
+	departureEvery = time.Minute
 )
 
 // Node implements gate.
 func (j *judge) Node(old *record.Stored[record.NodeRecord], rec *record.NodeRecord) bool {
 	c, id := j.c, rec.ID()
-	if j.trusted || id == c.id || id == j.met || c.isUp(id) || c.table.HeldBy(id) != nil || c.owes(id) {
+	if j.trusted || id == c.id || id == j.asker || c.isUp(id) || c.table.HeldBy(id) != nil || c.mayHold(id) {
 		return true
 	}
 	switch {
 	case old != nil:
 		return rec.Start <= old.Rec.Start+MaxJump
 	case rec.Left:
-		return j.farewells.take(c.now, farewellBurst, farewellEvery)
+		return j.departures.take(c.now, departureBurst, departureEvery)
 	}
 	return j.unheard.take(c.now, unheardBurst, unheardEvery)
 }

@@ -79,8 +79,8 @@ func FuzzMerge(f *testing.F) {
 	})
 }
 
-func FuzzVault(f *testing.F) {
-	f.Add(record.Encode(fuzzCore(f).vault))
+func FuzzDurable(f *testing.F) {
+	f.Add(record.Encode(fuzzCore(f).durable))
 	f.Fuzz(func(t *testing.T, encoded []byte) {
 		c, err := New(Config{Identity: testIdentity(1), Endpoint: netip.MustParseAddrPort("192.0.2.1:8285"),
 			Gossip: netip.MustParseAddrPort("192.0.2.1:8286"), Rand: rand.New(rand.NewPCG(1, 1))}, encoded, nil)
@@ -101,15 +101,15 @@ func FuzzVault(f *testing.F) {
 func FuzzReset(f *testing.F) {
 	id := testIdentity(1).ID()
 	n, _ := record.Network{}.WithDefaults()
-	f.Add(record.Encode(vault{}), []byte(nil))
-	f.Add(record.Encode(vault{Network: n, Slot: 7, Leases: []Promise{{Slot: 9, Epoch: 1, Claimant: testIdentity(2).ID()}}}), record.Encode(record.State{Network: n}))
-	f.Add(record.Encode(vault{Network: n, Slot: 1 << 30, Wishes: []wish{{Node: id}}}), []byte{0xff})
+	f.Add(record.Encode(durable{}), []byte(nil))
+	f.Add(record.Encode(durable{Network: n, Slot: 7, Leases: []Promise{{Slot: 9, Epoch: 1, Claimant: testIdentity(2).ID()}}}), record.Encode(record.State{Network: n}))
+	f.Add(record.Encode(durable{Network: n, Slot: 1 << 30, Wishes: []wish{{Node: id}}}), []byte{0xff})
 	f.Fuzz(func(t *testing.T, vault, table []byte) {
 		after, given, err := Reset(id, vault, table)
 		if err != nil {
 			return
 		}
-		v, err := decodeVault(after)
+		v, err := decodeDurable(after)
 		if err != nil || v.Network.Prefix.IsValid() || len(v.Lease) > 0 || len(v.Promises) > 0 {
 			t.Fatalf("left %+v, %v", v, err)
 		}

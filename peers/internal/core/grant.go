@@ -7,8 +7,8 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// confirm makes the lease ours: written first, said afterwards.
-func (c *Core) confirm(electors, promises int) {
+// grantOwn makes the lease ours: written first, said afterwards.
+func (c *Core) grantOwn(electors, promises int) {
 	k := &c.claim
 	_, pinned := c.pinned()
 	k.grant = record.LeaseRecord{
@@ -17,28 +17,28 @@ func (c *Core) confirm(electors, promises int) {
 		Claim: k.id, Vouchers: c.collectVouchers(),
 	}
 	raw := c.cfg.Identity.Seal(c.cfg.Signer, c.table.NetID, record.KindLease, k.grant)
-	c.vault.Lease, c.vault.Slot = raw, k.slot
-	c.vault.Pending = electors > 0
+	c.durable.Lease, c.durable.Slot = raw, k.slot
+	c.durable.Pending = electors > 0
 	c.grantedBy = c.grantors()
 	c.setPhase(PhaseSaving)
-	c.saveIn(PhaseSaving, func() { c.afterConfirm(raw) })
+	c.saveIn(PhaseSaving, func() { c.announceGranted(raw) })
 }
 
-// afterConfirm announces the lease that has just been written.
-func (c *Core) afterConfirm(raw []byte) {
+// announceGranted announces the lease that has just been written.
+func (c *Core) announceGranted(raw []byte) {
 	if c.founding {
 		c.founding = false
 		c.announceSelf()
 	}
 	if !c.stillGranted() {
-		c.takeBack()
+		c.revokeGrant()
 		return
 	}
 	if err := c.takeOwn(raw); err != nil {
 		c.log(levelError, "our own lease was refused", "err", err)
 	}
 	if l := c.table.Leases[c.claim.slot]; l == nil || l.Rec.Holder != c.id {
-		c.takeBack()
+		c.revokeGrant()
 		return
 	}
 	c.setPhase(PhaseAnnouncing)
@@ -58,14 +58,14 @@ func (c *Core) stillGranted() bool {
 	return t.promises >= t.needed() && c.now-c.claim.since < writeMost
 }
 
-// takeBack gives up a lease that was granted and written, and of which nothing
+// revokeGrant gives up a lease that was granted and written, and of which nothing
 // was said yet. Its promises are given back when it is on the disk no more:
 // the next start would else take it up.
-func (c *Core) takeBack() {
-	c.vault.Lease, c.vault.Pending = nil, false
-	c.setPhase(PhaseTakingBack)
-	c.saveIn(PhaseTakingBack, func() {
-		c.undo()
+func (c *Core) revokeGrant() {
+	c.durable.Lease, c.durable.Pending = nil, false
+	c.setPhase(PhaseRevoking)
+	c.saveIn(PhaseRevoking, func() {
+		c.withdrawPromises()
 		c.setPhase(PhaseNone)
 		c.claim.retryLater(c.now, c.cfg.Rand)
 	})
@@ -100,26 +100,26 @@ func (c *Core) countAcks() {
 		}
 	}
 	if known > len(electors)/2 {
-		c.finish()
+		c.confirmLease()
 	}
 }
 
-// finish ends a claim: the lease is confirmed, once that is durable, and what was
+// confirmLease ends a claim: the lease is confirmed, once that is durable, and what was
 // tried before and what was held before is given back.
-func (c *Core) finish() {
+func (c *Core) confirmLease() {
 	k := c.claim
 	if l := c.table.Leases[k.slot]; l == nil || l.Rec.Holder != c.id {
-		c.lose()
+		c.loseLease()
 		return
 	}
-	if c.vault.Pending {
-		c.vault.Pending = false
+	if c.durable.Pending {
+		c.durable.Pending = false
 		c.setPhase(PhaseKeeping)
-		c.saveIn(PhaseKeeping, c.finish)
+		c.saveIn(PhaseKeeping, c.confirmLease)
 		return
 	}
-	for _, s := range slices.Sorted(maps.Keys(k.undone)) {
-		c.sendWithdraw(s, k.undone[s], c.electors())
+	for _, s := range slices.Sorted(maps.Keys(k.withdrawn)) {
+		c.sendWithdraw(s, k.withdrawn[s], c.electors())
 	}
 	c.claim.clear()
 	c.claim.slot, c.claim.epoch = k.slot, k.epoch
@@ -127,5 +127,5 @@ func (c *Core) finish() {
 	c.setPhase(PhaseConfirmed)
 	c.log(levelInfo, "lease confirmed", "subnet", c.Network().SubnetOf(k.slot), "epoch", k.epoch,
 		"promises", k.grant.Promises, "electors", k.grant.Electors)
-	c.releaseOthers()
+	c.freeOtherSlots()
 }

@@ -46,7 +46,7 @@ func (i Inside) Wants(s record.Slot, claim record.ClaimID) bool { return i.c.wan
 func (i Inside) Pinned() (record.Slot, bool) { return i.c.pinned() }
 
 // LastSlot is the slot that the node held last, 0 without one.
-func (i Inside) LastSlot() record.Slot { return i.c.vault.Slot }
+func (i Inside) LastSlot() record.Slot { return i.c.durable.Slot }
 
 // Table is the node table, nil while the node is in no network. It may be changed.
 func (i Inside) Table() *record.Table { return i.c.table }
@@ -65,7 +65,7 @@ func (i Inside) HoldersHash() uint64 { return i.c.holdersHash() }
 
 // PossibleHolders are nodes out of reach that may hold a lease by a promise of
 // this one.
-func (i Inside) PossibleHolders() []record.NodeID { return i.c.owed() }
+func (i Inside) PossibleHolders() []record.NodeID { return i.c.possibleHolders() }
 
 // Up reports whether the node takes another one for alive.
 func (i Inside) Up(id record.NodeID) bool { return i.c.isUp(id) }
@@ -119,14 +119,14 @@ func (j Judge) Believes(old *record.Stored[record.LeaseRecord], rec *record.Leas
 
 // Reaches reports whether a lease's counters are within reach of those known.
 func (j Judge) Reaches(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord) bool {
-	return j.j.jumps(old, rec)
+	return j.j.withinReach(old, rec)
 }
 
 // HasSay reports whether the writer of a record may speak of other nodes.
 func (j Judge) HasSay(writer record.NodeID) bool { return j.j.hasSay(writer) }
 
-// IsSettled reports whether a node has been up for a while.
-func (j Judge) IsSettled(id record.NodeID) bool { return j.j.isSettled(id) }
+// IsStable reports whether a node has been up for a while.
+func (j Judge) IsStable(id record.NodeID) bool { return j.j.isStable(id) }
 
 // IsStrong reports whether a lease is proven by more than one holder.
 func (j Judge) IsStrong(l *record.LeaseRecord) bool { return j.j.isStrong(l) }

@@ -22,7 +22,7 @@ const (
 	rootEvery    = time.Minute
 	disputeBurst = 4
 	disputeEvery = time.Minute
-	settledIn    = 10 * time.Second
+	stableAfter  = 10 * time.Second
 	// maxHearsay bounds how many leases are remembered that were not taken.
 	maxHearsay = 256
 	// refusedFor is how long a lease of this node's slot is not believed
@@ -42,13 +42,13 @@ type judge struct {
 	// node itself or its disk, or from the first node that a newcomer
 	// joins.
 	trusted bool
-	// met is the sender of a question that has shown where it is, while its
+	// asker is the sender of a question that has shown where it is, while its
 	// node record is taken in.
-	met record.NodeID
+	asker record.NodeID
 
-	unheard, farewells tokens // for nodes about which nothing is known
-	roots              tokens // for leases that no known holder vouches for
-	freed              tokens // for the ends of leases that were not known
+	unheard, departures tokens // for nodes about which nothing is known
+	roots               tokens // for leases that no known holder vouches for
+	freed               tokens // for the ends of leases that were not known
 
 	vouching, disputing map[record.NodeID]*tokens
 	hearsay             map[uint64]map[record.NodeID]bool // the nodes that stand for a record that was not taken, by its hash
@@ -65,10 +65,10 @@ func (j *judge) Lease(old *record.Stored[record.LeaseRecord], rec *record.LeaseR
 	if j.trusted {
 		return true
 	}
-	if !j.jumps(old, rec) {
+	if !j.withinReach(old, rec) {
 		return j.isCommon(rec.Claimant(), raw) && j.believes(old, rec, raw)
 	}
-	own := old != nil && old.Rec.Holder == j.c.id && rec.Slot == j.c.vault.Slot && len(j.c.vault.Lease) > 0
+	own := old != nil && old.Rec.Holder == j.c.id && rec.Slot == j.c.durable.Slot && len(j.c.durable.Lease) > 0
 	if own && rec.Claimant() == j.c.id && rec.Holder.IsZero() && record.NodeIDOf(rec.Key) != j.c.id {
 		j.threaten(rec) // forgotten, and alive
 		return false
@@ -101,15 +101,15 @@ func (j *judge) isStrong(l *record.LeaseRecord) bool {
 	if l.Vouchers.Count() == 0 {
 		return l.Electors > 0 || l.Holder == j.c.table.Network.Founder && l.GrantEpoch() == 1
 	}
-	standing := j.standing(l)
+	standing := j.validVouchers(l)
 	return len(standing) >= record.DisputeLeast || j.enough(standing)
 }
 
 // threaten notes a record that is to end our own lease, and is not believed.
 func (j *judge) threaten(rec *record.LeaseRecord) { j.threat = max(j.threat, rec.Epoch) }
 
-// jumps reports whether a lease's counters are within reach of what is known.
-func (j *judge) jumps(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord) bool {
+// withinReach reports whether a lease's counters are within reach of what is known.
+func (j *judge) withinReach(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord) bool {
 	known, jump := uint64(0), uint64(MaxJump)
 	if old != nil {
 		known = old.Rec.Epoch
@@ -126,7 +126,7 @@ func (j *judge) jumps(old *record.Stored[record.LeaseRecord], rec *record.LeaseR
 // isCommon reports whether so many holders stand for a record that it is this
 // node that has missed something.
 func (j *judge) isCommon(about record.NodeID, raw []byte) bool {
-	return len(j.apart(j.others(about, raw))) >= j.majority()
+	return len(j.distinctAddresses(j.supporters(about, raw))) >= j.majority()
 }
 
 // believes decides about a lease, or the end of one, by what is there.
@@ -141,7 +141,7 @@ func (j *judge) believes(old *record.Stored[record.LeaseRecord], rec *record.Lea
 	}
 	switch {
 	case old != nil && old.Rec.Holder == claimant: // it speaks of its own slot, or has been struck out
-		return freed || rec.Ordinal >= old.Rec.Ordinal || len(j.standing(rec)) > 0
+		return freed || rec.Ordinal >= old.Rec.Ordinal || len(j.validVouchers(rec)) > 0
 	case claimant == c.id && writer == c.id && (old == nil || !c.holds(&old.Rec)): // what we said once
 		return true
 	case !freed && c.ledger.of(rec.Slot).became(rec):
@@ -151,7 +151,7 @@ func (j *judge) believes(old *record.Stored[record.LeaseRecord], rec *record.Lea
 	case !freed && old != nil && rec.Granted > 0 && old.Rec.Freed == claimant: // struck out, and alive
 		return !c.ledger.isClaimed(rec.Slot, claimant, c.now)
 	}
-	return j.fills(old, rec, raw)
+	return j.takesFreeSlot(old, rec, raw)
 }
 
 // bothAlone reports whether two nodes have each begun without any holder: the
@@ -191,7 +191,7 @@ func (j *judge) mayFree(old *record.Stored[record.LeaseRecord], rec *record.Leas
 	case old == nil || old.Rec.Holder != rec.Freed, j.mayForget(writer, rec.Freed):
 		return true
 	case rec.Freed == c.id:
-		return rec.Slot != c.vault.Slot || len(c.vault.Lease) == 0
+		return rec.Slot != c.durable.Slot || len(c.durable.Lease) == 0
 	}
 	return len(c.table.Held[rec.Freed]) > 1
 }
@@ -212,7 +212,7 @@ func (j *judge) Forget(rec *record.ForgetRecord, raw []byte) bool {
 	if rec.Faded && c.table.HeldBy(rec.Node) != nil {
 		return false
 	}
-	if n == nil && c.table.HeldBy(rec.Node) == nil && !c.owes(rec.Node) {
+	if n == nil && c.table.HeldBy(rec.Node) == nil && !c.mayHold(rec.Node) {
 		return false // no node that is known here
 	}
 	known := uint64(0)
@@ -222,22 +222,22 @@ func (j *judge) Forget(rec *record.ForgetRecord, raw []byte) bool {
 	return (rec.Start <= known+MaxJump || j.isCommon(rec.Node, raw)) && j.mayForget(writer, rec.Node)
 }
 
-// fills decides about a lease of a slot that no node holds. A lease with too
+// takesFreeSlot decides about a lease of a slot that no node holds. A lease with too
 // few vouchers is taken if its node is up, or if two holders stand for it. A
 // holder has a say, and no node gets one by a single liar's word.
-func (j *judge) fills(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord, raw []byte) bool {
+func (j *judge) takesFreeSlot(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord, raw []byte) bool {
 	c, freed := j.c, rec.Holder.IsZero()
 	if rec.Electors == 0 && !freed {
 		if rec.Holder == c.table.Network.Founder && old == nil || len(c.electors()) == 0 {
 			return true // the founder's own grant, or that of the first after the last
 		}
 	}
-	standing := j.standing(rec)
+	standing := j.validVouchers(rec)
 	if j.enough(standing) {
 		return true
 	}
 	known := len(standing) > 0
-	standing = j.apart(append(standing, j.others(rec.Claimant(), raw)...))
+	standing = j.distinctAddresses(append(standing, j.supporters(rec.Claimant(), raw)...))
 	up := c.isUp(rec.Claimant())
 	if !freed && !up && len(standing) < record.DisputeLeast {
 		return false
@@ -256,17 +256,17 @@ func (j *judge) fills(old *record.Stored[record.LeaseRecord], rec *record.LeaseR
 
 // overrules decides about a lease of a slot that another node holds.
 func (j *judge) overrules(old, rec *record.LeaseRecord, raw []byte) bool {
-	standing := j.standing(rec)
+	standing := j.validVouchers(rec)
 	if j.enough(standing) {
 		return true
 	}
-	standing = j.apart(append(standing, j.others(rec.Claimant(), raw)...))
+	standing = j.distinctAddresses(append(standing, j.supporters(rec.Claimant(), raw)...))
 	if j.enough(standing) {
 		return true
 	}
 	// Of a node that is dead, or just back, any holder could say before
 	// that it is to be forgotten.
-	strict := j.isSettled(old.Holder) && j.isStrong(old)
+	strict := j.isStable(old.Holder) && j.isStrong(old)
 	if len(standing) == 0 || len(standing) < record.DisputeLeast && strict {
 		return false
 	}
@@ -278,22 +278,22 @@ func (j *judge) overrules(old, rec *record.LeaseRecord, raw []byte) bool {
 	return true
 }
 
-// isSettled reports whether a node has been up for a while. This node itself is
+// isStable reports whether a node has been up for a while. This node itself is
 // settled when it has been in touch with others for that long. It may have been
 // asleep, or cut off, until its lease expired.
-func (j *judge) isSettled(id record.NodeID) bool {
+func (j *judge) isStable(id record.NodeID) bool {
 	c := j.c
 	if id == c.id {
-		return c.joinedAt >= 0 && len(c.members.live()) > 0 && c.now-max(c.joinedAt, c.backAt) >= settledIn
+		return c.joinedAt >= 0 && len(c.members.live()) > 0 && c.now-max(c.joinedAt, c.backAt) >= stableAfter
 	}
 	m := c.members.of(id)
-	return m.up && c.now-m.since >= settledIn
+	return m.up && c.now-m.since >= stableAfter
 }
 
-// others returns the holders that have passed a record on to this node, in
+// supporters returns the holders that have passed a record on to this node, in
 // ascending order. The sender of the present message counts, the node that the
 // record is about does not.
-func (j *judge) others(about record.NodeID, raw []byte) []record.NodeID {
+func (j *judge) supporters(about record.NodeID, raw []byte) []record.NodeID {
 	key := record.HashOf(raw)
 	by := j.hearsay[key]
 	if by == nil {
@@ -309,10 +309,10 @@ func (j *judge) others(about record.NodeID, raw []byte) []record.NodeID {
 	return slices.SortedFunc(maps.Keys(by), record.CompareIDs)
 }
 
-// standing returns the present and former holders whose vouchers in the record
+// validVouchers returns the present and former holders whose vouchers in the record
 // are valid. Of one underlay address one counts, and the claimant does not. The
 // longest-standing holder's is looked at first, since it alone is enough.
-func (j *judge) standing(rec *record.LeaseRecord) []record.NodeID {
+func (j *judge) validVouchers(rec *record.LeaseRecord) []record.NodeID {
 	c, g := j.c, record.GrantOf(rec)
 	senior := c.senior()
 	var ids []record.NodeID
@@ -327,7 +327,7 @@ func (j *judge) standing(rec *record.LeaseRecord) []record.NodeID {
 			}
 		}
 	}
-	return j.apart(ids)
+	return j.distinctAddresses(ids)
 }
 
 // mayVouch reports whether a holder's voucher can be right: a holder promises
@@ -340,8 +340,8 @@ func (j *judge) mayVouch(by record.NodeID, g record.Grant) bool {
 	return l == nil || g.Ordinal >= l.Rec.Ordinal
 }
 
-// apart leaves one node of each underlay address.
-func (j *judge) apart(ids []record.NodeID) []record.NodeID {
+// distinctAddresses leaves one node of each underlay address.
+func (j *judge) distinctAddresses(ids []record.NodeID) []record.NodeID {
 	seen := map[netip.Addr]bool{}
 	same := map[record.NodeID]bool{}
 	kept := ids[:0]

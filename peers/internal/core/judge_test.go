@@ -16,7 +16,7 @@ func settledWorld(t *testing.T, seed uint64, n int) *sim.World {
 	w := sim.New(t, seed, n+1, nil)
 	w.BootInTurn(w.Hosts[:n])
 	w.RunUntil(20*time.Second, "tables equal", w.TablesEqual)
-	w.Run(2 * core.SettledIn)
+	w.Run(2 * core.StableAfter)
 	return w
 }
 
@@ -220,7 +220,7 @@ func TestOneMemberKeepsOnlyAFewSlotsFromOthers(t *testing.T) {
 		})
 		w.Run(10 * time.Millisecond)
 	}
-	if n := len(c.Inside().Promises()); n != core.MaxUnsettled {
-		t.Errorf("%d slots are promised to it, want %d", n, core.MaxUnsettled)
+	if n := len(c.Inside().Promises()); n != core.MaxUnresolved {
+		t.Errorf("%d slots are promised to it, want %d", n, core.MaxUnresolved)
 	}
 }

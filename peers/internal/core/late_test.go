@@ -52,7 +52,7 @@ func TestALeaseIsTakenBackOnDiskBeforeItsPromisesAreGivenBack(t *testing.T) {
 			return kind == record.MsgWithdraw
 		})
 	}
-	c.Inside().TakeBack()
+	c.Inside().RevokeGrant()
 	e := c.Effects()
 	if e.Save == nil || withdrawn(e) {
 		t.Fatal("the promises are given back while the lease is still on disk")
@@ -200,6 +200,6 @@ func TestALeaseThatWasNotConfirmedIsClaimedAnewByTheNextStart(t *testing.T) {
 }
 
 func remembersLease(vault []byte) bool {
-	v, err := core.DecodeVault(vault)
+	v, err := core.DecodeDurable(vault)
 	return err == nil && len(v.Lease) > 0
 }

@@ -101,22 +101,22 @@ func (l *ledger) makeRoom() bool {
 	return true
 }
 
-// isSettled reports whether the table has a lease that the promise led to, or
+// isResolved reports whether the table has a lease that the promise led to, or
 // that overruled it.
-func (l *ledger) isSettled(p Promise) bool {
+func (l *ledger) isResolved(p Promise) bool {
 	lease := l.leaseOf(p.Slot)
 	return lease != nil && p.Epoch <= lease.Epoch
 }
 
-// settledFor is how long a settled promise stays, so that one write drops many.
-const settledFor = 10 * time.Second
+// resolvedFor is how long a settled promise stays, so that one write drops many.
+const resolvedFor = 10 * time.Second
 
-// dropSettled drops the promises that a lease has settled, and reports whether
+// dropResolved drops the promises that a lease has settled, and reports whether
 // there were any. See durable.Leases.
-func (l *ledger) dropSettled(now Time) bool {
+func (l *ledger) dropResolved(now Time) bool {
 	before := len(l.promises)
 	l.promises = slices.DeleteFunc(l.promises, func(p Promise) bool {
-		if !l.isSettled(p) || now-l.since[p.Slot] < settledFor {
+		if !l.isResolved(p) || now-l.since[p.Slot] < resolvedFor {
 			return false
 		}
 		delete(l.since, p.Slot)
@@ -142,31 +142,31 @@ func (l *ledger) voidWhere(ends func(Promise) bool) (n int) {
 // It returns how many there were.
 func (l *ledger) expire(now Time, ttl time.Duration) int {
 	return l.voidWhere(func(p Promise) bool {
-		return !l.isSettled(p) && now-l.since[p.Slot] >= ttl && !l.isUp(p.Claimant)
+		return !l.isResolved(p) && now-l.since[p.Slot] >= ttl && !l.isUp(p.Claimant)
 	})
 }
 
 // remindEvery is how often a claimant is told again of a promise that stands.
 const remindEvery = 5 * time.Second
 
-// unsettled are the promises to live claimants that have had no outcome for a
+// overdue are the promises to live claimants that have had no outcome for a
 // while.
-func (l *ledger) unsettled(now Time) []Promise {
+func (l *ledger) overdue(now Time) []Promise {
 	var open []Promise
 	for _, p := range l.promises {
-		if now-l.since[p.Slot] >= remindEvery && !l.isSettled(p) && l.isUp(p.Claimant) {
+		if now-l.since[p.Slot] >= remindEvery && !l.isResolved(p) && l.isUp(p.Claimant) {
 			open = append(open, p)
 		}
 	}
 	return open
 }
 
-// unsettledBut counts the promises to a claimant whose outcome is open, for
+// countUnresolved counts the promises to a claimant whose outcome is open, for
 // slots other than one.
-func (l *ledger) unsettledBut(s record.Slot, claimant record.NodeID) int {
+func (l *ledger) countUnresolved(s record.Slot, claimant record.NodeID) int {
 	n := 0
 	for _, p := range l.promises {
-		if p.Claimant == claimant && p.Slot != s && !l.isSettled(p) {
+		if p.Claimant == claimant && p.Slot != s && !l.isResolved(p) {
 			n++
 		}
 	}
@@ -176,7 +176,7 @@ func (l *ledger) unsettledBut(s record.Slot, claimant record.NodeID) int {
 // isCountedOn reports whether a live claimant waits for the outcome of a promise.
 func (l *ledger) isCountedOn() bool {
 	return slices.ContainsFunc(l.promises, func(p Promise) bool {
-		return p.isOpen() && !l.isSettled(p) && l.isUp(p.Claimant)
+		return p.isOpen() && !l.isResolved(p) && l.isUp(p.Claimant)
 	})
 }
 
@@ -203,7 +203,7 @@ func (l *ledger) unresolved(now Time) []Promise {
 	for _, p := range l.promises {
 		at, thisStart := l.since[p.Slot]
 		recent := thisStart && now-at < unresolvedAfter
-		if p.isOpen() && !recent && !l.isSettled(p) && !l.isUp(p.Claimant) {
+		if p.isOpen() && !recent && !l.isResolved(p) && !l.isUp(p.Claimant) {
 			open = append(open, p)
 		}
 	}
@@ -216,7 +216,7 @@ func (l *ledger) loadLeases(leases []Promise, self record.NodeID) {
 	for _, lease := range leases {
 		p := l.of(lease.Slot)
 		switch {
-		case lease.Claimant == self || l.isSettled(lease):
+		case lease.Claimant == self || l.isResolved(lease):
 		case p != nil && p.Epoch < lease.Epoch:
 			*p = lease
 		case p == nil && len(l.promises) < maxPromises:

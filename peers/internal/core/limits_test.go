@@ -31,7 +31,7 @@ func TestAHolderPromisesOnlySoMuch(t *testing.T) {
 	if n := len(c.ledger.promises); n != maxPromises {
 		t.Errorf("%d promises, want %d", n, maxPromises)
 	}
-	if n := len(e.Save.Vault); n > 1<<20 {
+	if n := len(e.Save.Durable); n > 1<<20 {
 		t.Errorf("a vault of %d bytes, want at most 1 MB", n)
 	}
 	if n := len(e.Sends); n != 10 {
@@ -48,11 +48,11 @@ func TestAVaultHoldsOnlySoManyLeases(t *testing.T) {
 		}
 	}
 	c.save(nil)
-	encoded := c.Effects().Save.Vault
+	encoded := c.Effects().Save.Durable
 	if n := len(encoded); n > 1<<20 {
 		t.Errorf("a vault of %d bytes, want at most 1 MB", n)
 	}
-	v, err := decodeVault(encoded)
+	v, err := decodeDurable(encoded)
 	if err != nil || len(v.Leases) != maxPromises {
 		t.Errorf("%d leases, want %d: %v", len(v.Leases), maxPromises, err)
 	}
@@ -75,8 +75,8 @@ func TestMessagesLongerThanAllowedAreDropped(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	many := make([]Promise, maxPromises+1)
-	for _, v := range []vault{{Promises: many}, {Leases: many}} {
-		if _, err := decodeVault(record.Encode(v)); err == nil {
+	for _, v := range []durable{{Promises: many}, {Leases: many}} {
+		if _, err := decodeDurable(record.Encode(v)); err == nil {
 			t.Error("a vault with too many promises or leases was read")
 		}
 	}

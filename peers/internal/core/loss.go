@@ -6,9 +6,9 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// releaseOthers hands back every slot of ours but the one of the claim: none
+// freeOtherSlots hands back every slot of ours but the one of the claim: none
 // should be left but after a move to a pinned subnet, or on leaving.
-func (c *Core) releaseOthers() {
+func (c *Core) freeOtherSlots() {
 	for _, s := range c.table.SortedSlots() {
 		if l := c.table.Leases[s].Rec; l.Holder == c.id && s != c.claim.slot {
 			_ = c.writeFree(l)
@@ -20,18 +20,18 @@ func (c *Core) releaseOthers() {
 // was it ours?
 func (c *Core) checkOwnLease(l *record.LeaseRecord) {
 	if !c.leaving && c.claim.isOwner() && l.Slot == c.claim.slot {
-		c.lose()
+		c.loseLease()
 	}
 }
 
-// lose takes note that our lease is another's: we stop holding it at once.
-func (c *Core) lose() {
-	subnet, by := c.Network().SubnetOf(c.vault.Slot), "nobody: it was forgotten"
-	if l := c.table.Leases[c.vault.Slot]; l != nil && !l.Rec.Holder.IsZero() {
+// loseLease takes note that our lease is another's: we stop holding it at once.
+func (c *Core) loseLease() {
+	subnet, by := c.Network().SubnetOf(c.durable.Slot), "nobody: it was forgotten"
+	if l := c.table.Leases[c.durable.Slot]; l != nil && !l.Rec.Holder.IsZero() {
 		by = c.describe(l.Rec.Holder)
 	}
 	c.log(levelError, "lease lost", "subnet", subnet, "now held by", by)
-	c.vault.Lease, c.vault.Pending = nil, false
+	c.durable.Lease, c.durable.Pending = nil, false
 	c.save(nil)
 	c.claim.clear()
 	c.setWaiting("lease of %s lost, now held by %s", subnet, by)
@@ -52,5 +52,5 @@ func (c *Core) Lost() (subnet netip.Prefix, lost bool) {
 	if c.claim.phase != PhaseLost {
 		return netip.Prefix{}, false
 	}
-	return c.Network().SubnetOf(c.vault.Slot), true
+	return c.Network().SubnetOf(c.durable.Slot), true
 }

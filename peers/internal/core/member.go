@@ -38,11 +38,11 @@ func (c *Core) setMember(now Time, id record.NodeID, m member) {
 	if old != nil {
 		m.at = old.at
 	}
-	m.told = old != nil && old.told && m.up
+	m.aliveLogged = old != nil && old.aliveLogged && m.up
 	c.members.put(id, m)
 	c.effects.Changed = true
 	if m.up {
-		c.tellAlive(id)
+		c.logAlive(id)
 	} else if !c.hasLeft(id) { // its own farewell has been logged
 		c.log(levelInfo, "node is dead", "node", c.nameOf(id), "id", id.Short())
 	}
@@ -51,17 +51,17 @@ func (c *Core) setMember(now Time, id record.NodeID, m member) {
 // isStranger reports whether a node is in no table here: what is known of its
 // life is of no use when it is gone.
 func (c *Core) isStranger(id record.NodeID) bool {
-	return c.table == nil || c.table.Nodes[id] == nil && c.table.HeldBy(id) == nil && !c.owes(id)
+	return c.table == nil || c.table.Nodes[id] == nil && c.table.HeldBy(id) == nil && !c.mayHold(id)
 }
 
-// tellAlive logs, once, that a node is alive, as soon as its name is known and
+// logAlive logs, once, that a node is alive, as soon as its name is known and
 // it has not said farewell.
-func (c *Core) tellAlive(id record.NodeID) {
+func (c *Core) logAlive(id record.NodeID) {
 	m := c.members.seen[id]
-	if m == nil || !m.up || m.told || c.table == nil || c.table.Nodes[id] == nil || c.hasLeft(id) {
+	if m == nil || !m.up || m.aliveLogged || c.table == nil || c.table.Nodes[id] == nil || c.hasLeft(id) {
 		return
 	}
-	m.told = true
+	m.aliveLogged = true
 	c.log(levelInfo, "node is alive", "node", c.nameOf(id), "id", id.Short())
 }
 

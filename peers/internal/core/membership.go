@@ -11,11 +11,11 @@ import (
 // observation, never gossiped: each node counts for itself how long another
 // has been dead, so that no clocks are compared.
 type member struct {
-	up      bool
-	suspect bool
-	since   Time       // of the present state; the core's start for a node never seen
-	told    bool       // its coming to life has been logged
-	at      netip.Addr // where gossip has found it to be; zero: not known
+	up          bool
+	suspect     bool
+	since       Time       // of the present state; the core's start for a node never seen
+	aliveLogged bool       // its coming to life has been logged
+	at          netip.Addr // where gossip has found it to be; zero: not known
 }
 
 // membership is what this node has seen of all others.

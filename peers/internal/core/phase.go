@@ -7,14 +7,14 @@ const (
 	PhaseNone       Phase = iota // no lease, and no claim under way
 	PhaseAsking                  // a slot is asked for
 	PhaseSaving                  // granted; being written
-	PhaseTakingBack              // granted, and too late; being struck from the disk
+	PhaseRevoking                // granted, and too late; being struck from the disk
 	PhaseAnnouncing              // written; waiting until others know
 	PhaseKeeping                 // others know; being written as confirmed
 	PhaseConfirmed
 	PhaseLost // held once, and overruled
 )
 
-var phaseNames = [...]string{"none", "asking", "saving", "taking back", "announcing", "keeping", "confirmed", "lost"}
+var phaseNames = [...]string{"none", "asking", "saving", "revoking", "announcing", "keeping", "confirmed", "lost"}
 
 // String is the phase in a word or two.
 func (p Phase) String() string { return phaseNames[p] }
@@ -31,7 +31,7 @@ type Transition struct {
 //	None ─► Asking ─► Saving ─► Announcing ─► Keeping ─► Confirmed
 //	  ▲       │         │           │            │           │
 //	  │◄──────┘         ▼           ▼            ▼           ▼
-//	  │◄─────────── TakingBack      └──────► Lost ◄──────────┘
+//	  │◄─────────── Revoking      └──────► Lost ◄──────────┘
 //	  │◄───────────────────────────────────────┘
 //
 // Shorter ways lead from None to Saving (nobody to ask, or a lease that the
@@ -46,11 +46,11 @@ var Transitions = []Transition{
 	{PhaseAsking, PhaseSaving, "granted"},
 	{PhaseAsking, PhaseNone, "refused, overtaken, or asleep meanwhile"},
 	{PhaseSaving, PhaseAnnouncing, "written, and still granted"},
-	{PhaseSaving, PhaseTakingBack, "written too late, or no longer granted"},
+	{PhaseSaving, PhaseRevoking, "written too late, or no longer granted"},
 	{PhaseSaving, PhaseConfirmed, "written, and the network knew it before"},
 	{PhaseSaving, PhaseLost, "overruled while a remembered lease was written"},
 	{PhaseSaving, PhaseNone, "the node leaves"},
-	{PhaseTakingBack, PhaseNone, "struck from the disk, or the node leaves"},
+	{PhaseRevoking, PhaseNone, "struck from the disk, or the node leaves"},
 	{PhaseAnnouncing, PhaseKeeping, "enough nodes know, or time is up"},
 	{PhaseAnnouncing, PhaseConfirmed, "the same, for a lease that no holder had to grant"},
 	{PhaseAnnouncing, PhaseLost, "overruled"},

@@ -15,12 +15,12 @@ type Reservation struct {
 	Subnet   netip.Prefix
 	Endpoint netip.AddrPort // where the host takes datagrams
 
-	told Time // when a refusal was last logged; 0: never
+	loggedAt Time // when a refusal was last logged; 0: never
 }
 
-// tellAgain is how long a holder keeps silent about further claims of a subnet
+// logAgain is how long a holder keeps silent about further claims of a subnet
 // that is reserved here.
-const tellAgain = time.Minute
+const logAgain = time.Minute
 
 // reserved reports whether a slot's subnet is not for this node to claim.
 func (c *Core) reserved(s record.Slot) bool {
@@ -37,10 +37,10 @@ func (c *Core) reservation(s record.Slot) *Reservation {
 	return &c.cfg.Reserved[i]
 }
 
-// knows reports whether a claimant's addresses are known here, where they
+// knowsAddress reports whether a claimant's addresses are known here, where they
 // matter: for a reserved slot. Where they are not, the two compare tables, and
 // the claimant asks again within askAgainFirst.
-func (c *Core) knows(m record.Ask) bool {
+func (c *Core) knowsAddress(m record.Ask) bool {
 	if c.table.Nodes[m.From] != nil || c.reservation(m.Slot) == nil || !c.isUp(m.From) {
 		return true // one that is no member is asked for its record, see proven
 	}
@@ -48,9 +48,9 @@ func (c *Core) knows(m record.Ask) bool {
 	return false
 }
 
-// setAside reports whether a slot is reserved for a node other than the
+// refuseReserved reports whether a slot is reserved for a node other than the
 // claimant, and names that node in the answer.
-func (c *Core) setAside(m record.Ask, a *record.Answer) bool {
+func (c *Core) refuseReserved(m record.Ask, a *record.Answer) bool {
 	if node := c.keptFor(m.Slot, m.From); !node.IsZero() {
 		a.Verdict, a.By = record.Taken, node
 		return true
@@ -60,8 +60,8 @@ func (c *Core) setAside(m record.Ask, a *record.Answer) bool {
 		return false
 	}
 	a.Verdict, a.By, a.Static = record.Taken, c.id, r.Endpoint.String()
-	if r.told == 0 || c.now-r.told >= tellAgain {
-		r.told = max(c.now, 1)
+	if r.loggedAt == 0 || c.now-r.loggedAt >= logAgain {
+		r.loggedAt = max(c.now, 1)
 		c.log(levelWarn, "refused a claim of a static peer's subnet; remove the --static-peer or correct its address if the node is that host",
 			"node", c.nameOf(m.From), "subnet", c.Network().SubnetOf(m.Slot), "static peer", r.Endpoint)
 	}
@@ -106,10 +106,10 @@ func (c *Core) preferred() []record.Slot {
 			slots = append(slots, s)
 		}
 	}
-	if s := c.vault.Slot; s != 0 && s < c.Network().Slots() {
+	if s := c.durable.Slot; s != 0 && s < c.Network().Slots() {
 		slots = append(slots, s)
 	}
-	for _, w := range c.vault.Wishes {
+	for _, w := range c.durable.Wishes {
 		if s, ok := c.Network().SlotOf(w.Subnet); ok && s != 0 && w.Node == c.id {
 			slots = append(slots, s)
 		}

@@ -30,21 +30,21 @@ type Given struct {
 	Others  int            // whose subnets are kept for them
 }
 
-// Reset makes, from what the last start of a node left, the vault to begin with
+// Reset makes, from what the last start of a node left, the durable state to begin with
 // after a reset. Either of the two may be nil, where it was lost. A table that
 // is damaged, or of another network, is passed over.
-func Reset(id record.NodeID, encodedVault, encodedTable []byte) (vaultAfter []byte, given Given, err error) {
-	return reset(id, encodedVault, encodedTable, record.Ed25519{})
+func Reset(id record.NodeID, encodedDurable, encodedTable []byte) (durableAfter []byte, given Given, err error) {
+	return reset(id, encodedDurable, encodedTable, record.Ed25519{})
 }
 
-func reset(id record.NodeID, encodedVault, encodedTable []byte, signer record.Signer) (vaultAfter []byte, given Given, err error) {
-	v := vaultOf(id, encodedTable, signer)
-	if encodedVault != nil {
-		if v, err = decodeVault(encodedVault); err != nil {
+func reset(id record.NodeID, encodedDurable, encodedTable []byte, signer record.Signer) (durableAfter []byte, given Given, err error) {
+	v := durableOf(id, encodedTable, signer)
+	if encodedDurable != nil {
+		if v, err = decodeDurable(encodedDurable); err != nil {
 			return nil, Given{}, err
 		}
 	}
-	after := vault{Format: vaultFormat, Start: min(v.Start, record.MaxCounter-1), Endpoint: v.Endpoint, Gossip: v.Gossip, Wishes: v.wishes(id, v.tableLeases(encodedTable, signer))}
+	after := durable{Format: durableFormat, Start: min(v.Start, record.MaxCounter-1), Endpoint: v.Endpoint, Gossip: v.Gossip, Wishes: v.wishes(id, v.tableLeases(encodedTable, signer))}
 	if given.Network = v.Network; !v.Network.Prefix.IsValid() {
 		after.Slot = v.Slot // it has left
 	}
@@ -60,7 +60,7 @@ func reset(id record.NodeID, encodedVault, encodedTable []byte, signer record.Si
 
 // wishes are the subnets that are known to be held, one a node, and this node's
 // own first. Those of an earlier reset stand until they are known better.
-func (v *vault) wishes(id record.NodeID, table []record.LeaseRecord) []wish {
+func (v *durable) wishes(id record.NodeID, table []record.LeaseRecord) []wish {
 	n := v.Network
 	if !n.Prefix.IsValid() {
 		return v.Wishes
@@ -90,9 +90,9 @@ func (v *vault) wishes(id record.NodeID, table []record.LeaseRecord) []wish {
 	return all
 }
 
-// vaultOf is what the node table knows of a lost vault: network, start number
+// durableOf is what the node table knows of a lost durable state: network, start number
 // and subnet.
-func vaultOf(id record.NodeID, encodedTable []byte, signer record.Signer) (v vault) {
+func durableOf(id record.NodeID, encodedTable []byte, signer record.Signer) (v durable) {
 	s, err := record.DecodeState(encodedTable)
 	if err != nil {
 		return v
@@ -123,7 +123,7 @@ func readTable(s record.State, signer record.Signer) *record.Table {
 
 // tableLeases are the leases of a node table, in ascending order of slots;
 // empty where the table cannot be read or is of another network.
-func (v *vault) tableLeases(encodedTable []byte, signer record.Signer) []record.LeaseRecord {
+func (v *durable) tableLeases(encodedTable []byte, signer record.Signer) []record.LeaseRecord {
 	s, err := record.DecodeState(encodedTable)
 	if err != nil || s.Network.ID() != v.Network.ID() {
 		return nil
@@ -139,11 +139,11 @@ func (v *vault) tableLeases(encodedTable []byte, signer record.Signer) []record.
 // keptFor is the node that a slot is kept for since a reset, zero without one
 // or where that is the claimant.
 func (c *Core) keptFor(s record.Slot, claimant record.NodeID) record.NodeID {
-	if len(c.vault.Wishes) == 0 || c.now >= wishFor {
+	if len(c.durable.Wishes) == 0 || c.now >= wishFor {
 		return record.NodeID{}
 	}
 	subnet := c.Network().SubnetOf(s)
-	for _, w := range c.vault.Wishes {
+	for _, w := range c.durable.Wishes {
 		if w.Subnet.Overlaps(subnet) && w.Node != claimant && w.Node != c.id {
 			return w.Node
 		}
@@ -152,10 +152,10 @@ func (c *Core) keptFor(s record.Slot, claimant record.NodeID) record.NodeID {
 }
 
 // dropWishes drops the wishes of nodes that hold a lease by now, and all of
-// them when their time is up. The next write of the vault has it: one kept too
+// them when their time is up. The next write of the durable state has it: one kept too
 // long does no harm.
 func (c *Core) dropWishes() {
-	if len(c.vault.Wishes) == 0 || c.now < wishFor && c.wishesAt == c.table.LeaseChanges {
+	if len(c.durable.Wishes) == 0 || c.now < wishFor && c.wishesAt == c.table.LeaseChanges {
 		return
 	}
 	c.wishesAt = c.table.LeaseChanges
@@ -163,7 +163,7 @@ func (c *Core) dropWishes() {
 	for _, l := range c.table.Leases {
 		holders[l.Rec.Holder] = true
 	}
-	c.vault.Wishes = slices.DeleteFunc(c.vault.Wishes, func(w wish) bool {
+	c.durable.Wishes = slices.DeleteFunc(c.durable.Wishes, func(w wish) bool {
 		return c.now >= wishFor || holders[w.Node]
 	})
 }

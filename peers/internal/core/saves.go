@@ -2,11 +2,11 @@ package core
 
 import "flanneld/peers/internal/record"
 
-// Save is a vault to be written durably (file and directory synced) before
+// Save is a durable state to be written durably (file and directory synced) before
 // Saved is called with its token.
 type Save struct {
-	Token uint64
-	Vault []byte
+	Token   uint64
+	Durable []byte
 }
 
 // saves are the writes that were asked for, and what waits for them.
@@ -25,7 +25,7 @@ type waiter struct {
 // ask asks for a write. Every write is whole, so it replaces one that is pending.
 func (s *saves) ask(encoded []byte) {
 	s.token++
-	s.pending = &Save{Token: s.token, Vault: encoded}
+	s.pending = &Save{Token: s.token, Durable: encoded}
 }
 
 // after has a function run once the last write that was asked for is durable.
@@ -55,17 +55,17 @@ func (s *saves) written(token uint64) {
 	}
 }
 
-// save asks for the vault to be written; then, which may be nil, runs once it is.
+// save asks for the durable state to be written; then, which may be nil, runs once it is.
 // A write that fails runs nothing: whatever depends on it is not said.
 func (c *Core) save(then func()) {
-	c.vault.Leases, c.vault.Promises = c.knownLeases(), c.ledger.promises
-	c.saves.ask(record.Encode(c.vault))
+	c.durable.Leases, c.durable.Promises = c.tableLeases(), c.ledger.promises
+	c.saves.ask(record.Encode(c.durable))
 	if then != nil {
 		c.saves.after(then)
 	}
 }
 
-// saveIn asks for the vault to be written; then runs once it is, if the claim is
+// saveIn asks for the durable state to be written; then runs once it is, if the claim is
 // in the phase still.
 func (c *Core) saveIn(p Phase, then func()) {
 	c.save(func() {
@@ -76,7 +76,7 @@ func (c *Core) saveIn(p Phase, then func()) {
 }
 
 // Saved is the disk's answer. A token answers for all before it, since every
-// vault is whole. After an error the driver writes again, the newest vault,
+// durable state is whole. After an error the driver writes again, the newest one,
 // when it sees fit; nothing that waits for it happens until then.
 func (c *Core) Saved(now Time, token uint64, err error) {
 	c.advance(now)

@@ -140,11 +140,11 @@ func (c *Core) State() []byte {
 	if c.table == nil || c.founding {
 		return nil
 	}
-	if k := (keptState{c.table.Changes, c.amnesiac(), nil}); k.changes != c.kept.changes || k.amnesiac != c.kept.amnesiac {
+	if k := (keptState{c.table.Changes, c.amnesiac(), nil}); k.changes != c.lastState.changes || k.amnesiac != c.lastState.amnesiac {
 		k.encoded = record.Encode(record.State{Network: c.Network(), Records: c.table.Records(1<<record.Parts - 1), Amnesiac: k.amnesiac, Former: c.table.FormerRecords()})
-		c.kept = k
+		c.lastState = k
 	}
-	return c.kept.encoded
+	return c.lastState.encoded
 }
 
 // Brief says as much as a State does between nodes that have joined each other
@@ -169,7 +169,7 @@ type keptState struct {
 // as it is; later ones are judged like anything that a node says.
 func (c *Core) Merge(now Time, from record.NodeID, encoded []byte) error {
 	c.advance(now)
-	if c.table != nil && c.kept.changes == c.table.Changes && bytes.Equal(encoded, c.kept.encoded) {
+	if c.table != nil && c.lastState.changes == c.table.Changes && bytes.Equal(encoded, c.lastState.encoded) {
 		return nil // it knows the same
 	}
 	s, err := record.DecodeState(encoded)
@@ -223,10 +223,10 @@ func (c *Core) enter(n record.Network) error {
 	if err := c.checkPin(n); err != nil {
 		return fmt.Errorf("%w: %w", ErrNetworkParameters, err)
 	}
-	c.vault.Network = n
+	c.durable.Network = n
 	c.table = c.newTable(n)
 	if c.former.Network.ID() == n.ID() {
-		c.takeUp(c.former)
+		c.loadRecords(c.former)
 	}
 	c.save(nil)
 	c.announceSelf()

@@ -56,28 +56,28 @@ func broadcastKey(ch record.Change) string {
 func (c *Core) onNode(n *record.NodeRecord) {
 	if n.ID() == c.id {
 		if n.Instance != c.cfg.Instance {
-			c.outbid(n.Start)
+			c.bumpStart(n.Start)
 		}
 		return
 	}
 	if n.Left {
 		c.log(levelInfo, "node has left", "node", n.Name, "id", n.ID().Short())
 		if m := c.members.seen[n.ID()]; m != nil {
-			m.told = false // gossip may not have missed it when it comes back
+			m.aliveLogged = false // gossip may not have missed it when it comes back
 		}
 		return
 	}
-	c.tellAlive(n.ID())
+	c.logAlive(n.ID())
 }
 
-// outbid raises our start number above one that the network has seen of us:
+// bumpStart raises our start number above one that the network has seen of us:
 // the state directory is older than the network's memory, or our identity was
 // forgotten while we were away.
-func (c *Core) outbid(start uint64) {
+func (c *Core) bumpStart(start uint64) {
 	if c.leaving {
 		return
 	}
-	c.vault.Start = max(c.vault.Start, record.Next(start))
+	c.durable.Start = max(c.durable.Start, record.Next(start))
 	c.version = 0
 	c.save(nil)
 	c.announceSelf()
@@ -88,7 +88,7 @@ func (c *Core) onLease(l, replaced *record.LeaseRecord) {
 	if replaced == nil || replaced.Holder != l.Holder {
 		c.leased[l.Slot] = c.now
 	}
-	c.settlePromises(l)
+	c.resolvePromise(l)
 	if replaced != nil && !replaced.Holder.IsZero() && !l.Holder.IsZero() && replaced.Holder != l.Holder {
 		c.noteConflict(l, replaced)
 	}

@@ -10,43 +10,43 @@ import (
 // the promise was down, or cut off. Whoever is granted something by this holder counts its claimant among the holders until it is heard
 // what became of it, or a holder that crashed would let others in where it knows of too few.
 
-// owed are the nodes out of reach that may hold a lease by a promise of this one.
-func (c *Core) owed() []record.NodeID {
+// possibleHolders are the nodes out of reach that may hold a lease by a promise of this one.
+func (c *Core) possibleHolders() []record.NodeID {
 	var ids []record.NodeID
 	for _, p := range c.ledger.unresolved(c.now) {
-		if !c.leftSince(p) {
+		if !c.hasLeftSince(p) {
 			ids = append(ids, p.Claimant)
 		}
 	}
 	return append(ids, c.formerHolders()...)
 }
 
-// owes reports whether a promise of this node to another may have become a lease.
-func (c *Core) owes(id record.NodeID) bool {
-	return c.ledger.names(id) || slices.Contains(c.everyOwed(), id)
+// mayHold reports whether a promise of this node to another may have become a lease.
+func (c *Core) mayHold(id record.NodeID) bool {
+	return c.ledger.names(id) || slices.Contains(c.allPossibleHolders(), id)
 }
 
-// owedLeases are the nodes that may hold a lease by a promise of an elector, and are not known to; in ascending order.
-func (c *Core) owedLeases() []record.NodeID {
+// unknownHolders are the nodes that may hold a lease by a promise of an elector, and are not known to; in ascending order.
+func (c *Core) unknownHolders() []record.NodeID {
 	electors := c.electors()
-	return slices.DeleteFunc(c.everyOwed(), func(id record.NodeID) bool {
+	return slices.DeleteFunc(c.allPossibleHolders(), func(id record.NodeID) bool {
 		_, holds := slices.BinarySearchFunc(electors, id, record.CompareIDs)
 		return holds || id == c.id
 	})
 }
 
-// leftSince reports whether the claimant of a promise has said farewell in the start that it was made in, or later: whatever it claimed
+// hasLeftSince reports whether the claimant of a promise has said farewell in the start that it was made in, or later: whatever it claimed
 // is over.
-func (c *Core) leftSince(p Promise) bool {
+func (c *Core) hasLeftSince(p Promise) bool {
 	n := c.table.Nodes[p.Claimant]
 	return n != nil && n.Rec.Left && !p.Claim.IsZero() && p.Claim.Start <= n.Rec.Start
 }
 
-// everyOwed are those that this node knows to be owed a lease, by itself or by an elector that it has asked; in ascending order.
-func (c *Core) everyOwed() []record.NodeID {
-	ids := c.owed()
+// allPossibleHolders are those that this node knows to be owed a lease, by itself or by an elector that it has asked; in ascending order.
+func (c *Core) allPossibleHolders() []record.NodeID {
+	ids := c.possibleHolders()
 	for _, id := range c.electors() {
-		ids = append(ids, c.claim.owed[id]...)
+		ids = append(ids, c.claim.possible[id]...)
 	}
 	slices.SortFunc(ids, record.CompareIDs)
 	return slices.Compact(ids)

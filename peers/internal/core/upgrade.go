@@ -2,18 +2,18 @@ package core
 
 import "flanneld/peers/internal/record"
 
-// vaultFormat is the present format of a vault; 0 is 0.1's.
-const vaultFormat = 2
+// durableFormat is the present format of a durable state; 0 is 0.1's.
+const durableFormat = 2
 
-// upgradeVault brings a vault of 0.1 into the present format. The lease is
+// upgradeDurable brings a durable state of 0.1 into the present format. The lease is
 // signed anew, at the same slot and epoch. Promises are numbered as claims are
 // now.
-func (c *Core) upgradeVault() {
-	v := &c.vault
-	if v.Format == vaultFormat {
+func (c *Core) upgradeDurable() {
+	v := &c.durable
+	if v.Format == durableFormat {
 		return
 	}
-	v.Format, v.Start = vaultFormat, min(v.Start, record.MaxCounter-1)
+	v.Format, v.Start = durableFormat, min(v.Start, record.MaxCounter-1)
 	for _, list := range [][]Promise{c.ledger.promises, v.Leases} {
 		for i := range list {
 			p := &list[i]

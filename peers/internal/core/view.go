@@ -28,9 +28,9 @@ type View struct {
 	Nodes   []NodeView // all that are known, self included, ascending by ID
 	// Owed may hold a lease by a promise of which nothing more was heard, and are in
 	// nobody's table: their IDs are all that is known. Ascending.
-	Owed      []record.NodeID
-	Conflicts []Conflict
-	Ballot    *Ballot // the claim under way; nil: none
+	PossibleHolders []record.NodeID
+	Conflicts       []Conflict
+	Ballot          *Ballot // the claim under way; nil: none
 	// Grantors promised our own lease; empty where it was granted before this
 	// start, or by nobody.
 	Grantors []record.NodeID
@@ -75,7 +75,7 @@ func (c *Core) View() View {
 			leases[l.Holder] = l
 		}
 	}
-	v.Owed = slices.DeleteFunc(c.everyOwed(), func(id record.NodeID) bool { return c.table.Nodes[id] != nil })
+	v.PossibleHolders = slices.DeleteFunc(c.allPossibleHolders(), func(id record.NodeID) bool { return c.table.Nodes[id] != nil })
 	for _, id := range c.table.SortedNodes() {
 		v.Nodes = append(v.Nodes, c.viewNode(id, leases[id]))
 	}
@@ -95,7 +95,7 @@ func (c *Core) viewNode(id record.NodeID, l *record.LeaseRecord) NodeView {
 
 func (c *Core) leaseState() LeaseState {
 	switch c.claim.phase {
-	case PhaseAsking, PhaseSaving, PhaseTakingBack:
+	case PhaseAsking, PhaseSaving, PhaseRevoking:
 		return LeaseClaiming
 	case PhaseAnnouncing, PhaseKeeping:
 		return LeaseAnnouncing

@@ -8,7 +8,7 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// amnesia is how long a holder whose vault was lost makes no promise, counted
+// amnesia is how long a holder whose durable state was lost makes no promise, counted
 // from when it has joined: any claim it might have promised is over by then.
 const amnesia = time.Minute
 
@@ -32,11 +32,11 @@ func (c *Core) receiveAsk(m record.Ask) error {
 	if p := c.ledger.of(m.Slot); p != nil && p.Claimant == m.From && p.Claim.Compare(m.Claim) > 0 {
 		return nil // it was overtaken
 	}
-	c.meet(m)
-	if !c.knows(m) {
+	c.learnAsker(m)
+	if !c.knowsAddress(m) {
 		return nil
 	}
-	a := record.Answer{Slot: m.Slot, Epoch: m.Epoch, Claim: m.Claim, Holders: c.holdersHash(), Owed: c.owed()}
+	a := record.Answer{Slot: m.Slot, Epoch: m.Epoch, Claim: m.Claim, Holders: c.holdersHash(), PossibleHolders: c.possibleHolders()}
 	if !c.refuse(m, &a) {
 		c.promise(m, a)
 		return nil
@@ -45,15 +45,15 @@ func (c *Core) receiveAsk(m record.Ask) error {
 	return nil
 }
 
-// meet takes in the node record of an asker that has shown where it is.
-func (c *Core) meet(m record.Ask) {
+// learnAsker takes in the node record of an asker that has shown where it is.
+func (c *Core) learnAsker(m record.Ask) {
 	if len(m.Node) == 0 || !hmac.Equal(m.Cookie, c.cookie(m.From)) {
 		return
 	}
 	if e, err := record.OpenEnvelope(m.Node); err == nil && e.Kind == record.KindNode {
-		c.judge.met = m.From
+		c.judge.asker = m.From
 		_ = c.takeRecord(m.Node, false) // a malformed one proves nothing, see proven
-		c.judge.met = record.NodeID{}
+		c.judge.asker = record.NodeID{}
 	}
 }
 
@@ -61,7 +61,7 @@ func (c *Core) meet(m record.Ask) {
 func (c *Core) refuse(m record.Ask, a *record.Answer) bool {
 	l, p := c.table.Leases[m.Slot], c.ledger.of(m.Slot)
 	switch {
-	case c.table.HeldBy(c.id) == nil || c.leaving || c.retiring():
+	case c.table.HeldBy(c.id) == nil || c.leaving || c.isRetiring():
 		a.Verdict = record.NotHolder
 	case c.amnesiac():
 		a.Verdict = record.Abstain
@@ -81,7 +81,7 @@ func (c *Core) refuse(m record.Ask, a *record.Answer) bool {
 		a.Verdict, a.Seen = record.Stale, p.Epoch
 	case c.claim.claims(m.Slot):
 		a.Verdict, a.By = record.Taken, c.id
-	case c.setAside(m, a):
+	case c.refuseReserved(m, a):
 	case p == nil && !c.ledger.makeRoom():
 		a.Verdict = record.Abstain
 	default:
@@ -164,8 +164,8 @@ func (c *Core) voidPromise(p *Promise) {
 	c.save(nil)
 }
 
-// settlePromises takes note that a lease fulfils or overrules a promise.
-func (c *Core) settlePromises(l *record.LeaseRecord) {
+// resolvePromise takes note that a lease fulfils or overrules a promise.
+func (c *Core) resolvePromise(l *record.LeaseRecord) {
 	p := c.ledger.of(l.Slot)
 	if p == nil || p.Epoch > l.Epoch {
 		return
@@ -184,7 +184,7 @@ func (c *Core) remindClaimants() {
 		return // not yet; or not all of them are durable; or it may not vote
 	}
 	c.sync.remindAt = c.now + remindEvery
-	for _, p := range c.ledger.unsettled(c.now) {
+	for _, p := range c.ledger.overdue(c.now) {
 		c.send(p.Claimant, record.MsgAnswer, record.Answer{
 			Slot: p.Slot, Epoch: p.Epoch, Claim: p.Claim, Verdict: record.Promised, Holders: c.holdersHash(), Voucher: c.vouch(p.grant()),
 		})
@@ -198,7 +198,7 @@ const compareEvery = 100 * time.Millisecond
 // receiveAnswer counts a holder's answer.
 func (c *Core) receiveAnswer(m record.Answer) error {
 	k := &c.claim
-	if len(m.Owed) > maxPromises || !record.Printable(m.Reason, record.MaxReason) || record.BoundCounters(m.Epoch, m.Seen) != nil || m.Claim.Validate() != nil {
+	if len(m.PossibleHolders) > maxPromises || !record.Printable(m.Reason, record.MaxReason) || record.BoundCounters(m.Epoch, m.Seen) != nil || m.Claim.Validate() != nil {
 		return record.ErrMalformed
 	}
 	if len(m.Lease) > 0 {
@@ -222,7 +222,7 @@ func (c *Core) receiveAnswer(m record.Answer) error {
 	case record.Abstain, record.NotHolder:
 		k.noteAnswer(m)
 	case record.Unproven:
-		c.prove(m)
+		c.proveIdentity(m)
 	case record.Crowded:
 		c.setWaiting("%s: %s", c.describe(m.From), m.Reason)
 		k.votes[m.From] = record.Abstain // no promise, and no reason to take another slot
@@ -248,8 +248,8 @@ func (c *Core) countPromise(m record.Answer) {
 	k.vouchers[m.From] = m.Voucher
 }
 
-// prove asks a holder again that does not know this node yet.
-func (c *Core) prove(m record.Answer) {
+// proveIdentity asks a holder again that does not know this node yet.
+func (c *Core) proveIdentity(m record.Answer) {
 	if len(m.Cookie) != cookieLen || bytes.Equal(c.cookies[m.From], m.Cookie) {
 		return
 	}

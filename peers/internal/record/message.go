@@ -59,7 +59,7 @@ type Answer struct {
 	Holders uint64 `cbor:"8,keyasint"`
 	// Owed are nodes that may hold a lease for all the answering node
 	// knows. It has promised them one, and could not hear the outcome.
-	Owed []NodeID `cbor:"9,keyasint,omitempty"`
+	PossibleHolders []NodeID `cbor:"9,keyasint,omitempty"`
 	// Voucher is the signature of a promise, see voucher.go.
 	Voucher []byte `cbor:"10,keyasint,omitempty"`
 	Cookie  []byte `cbor:"11,keyasint,omitempty"` // with unproven

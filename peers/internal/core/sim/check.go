@@ -99,7 +99,7 @@ type seen struct {
 // booted begins the observation of a start.
 func (k *checks) booted(h *Host) {
 	h.seen = seen{}
-	if r, err := core.Peek(h.Disk.Vault); err == nil {
+	if r, err := core.Peek(h.Disk.Durable); err == nil {
 		h.seen.lease = r.Lease
 	}
 }

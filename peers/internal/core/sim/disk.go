@@ -11,11 +11,11 @@ import (
 // after a power failure the one that was synced last is there, or a newer one,
 // whole either way: files are replaced by renaming.
 type Disk struct {
-	Vault  []byte
-	Synced []byte
-	token  uint64 // of the vault that was synced last
-	Table  []byte
-	past   []backup
+	Durable []byte
+	Synced  []byte
+	token   uint64 // of the vault that was synced last
+	Table   []byte
+	past    []backup
 
 	busy    bool
 	waiting *core.Save // the newest of those that came while busy
@@ -54,7 +54,7 @@ func (h *Host) write(s *core.Save) {
 			h.diskError(s)
 			return
 		}
-		h.Disk.Vault = s.Vault
+		h.Disk.Durable = s.Durable
 		if h.crashes(crashBetween) {
 			return
 		}
@@ -72,9 +72,9 @@ func (h *Host) sync(boot int, s *core.Save) {
 	if h.boots != boot {
 		return
 	}
-	h.Disk.Synced, h.Disk.token = s.Vault, s.Token
+	h.Disk.Synced, h.Disk.token = s.Durable, s.Token
 	if len(h.Disk.past) < 8 && h.World.rand.IntN(4) == 0 {
-		h.Disk.past = append(h.Disk.past, backup{s.Vault, h.Disk.Table})
+		h.Disk.past = append(h.Disk.past, backup{s.Durable, h.Disk.Table})
 	}
 	if h.crashes(crashAfter) {
 		return
@@ -85,7 +85,7 @@ func (h *Host) sync(boot int, s *core.Save) {
 // writeBack is what the kernel does with what was not synced.
 func (h *Host) writeBack(boot int, s *core.Save) {
 	if h.boots == boot && s.Token > h.Disk.token {
-		h.Disk.Synced, h.Disk.token = s.Vault, s.Token
+		h.Disk.Synced, h.Disk.token = s.Durable, s.Token
 	}
 }
 
@@ -93,7 +93,7 @@ func (h *Host) writeBack(boot int, s *core.Save) {
 func (h *Host) written(s *core.Save) {
 	h.World.tally[vaultsWritten]++
 	h.Disk.busy = false
-	h.World.trace.mix(uint64(h.Index), s.Token, uint64(len(s.Vault)))
+	h.World.trace.mix(uint64(h.Index), s.Token, uint64(len(s.Durable)))
 	h.deliver(func() { h.Do(func(now core.Time) { h.Core.Saved(now, s.Token, nil) }) })
 	h.nextWrite()
 }
@@ -140,9 +140,9 @@ func (h *Host) crashes(at crashPoint) bool {
 // to write of its own.
 func (d *Disk) losePower(lucky bool) {
 	if lucky {
-		d.Synced = d.Vault
+		d.Synced = d.Durable
 	}
-	d.Vault = d.Synced
+	d.Durable = d.Synced
 }
 
 // keepTable writes the node table, within a second, as the daemon does; and again a second later when the disk is full.

@@ -33,7 +33,6 @@ type Host struct {
 	paused   bool
 	inbox    []func() // what came in the meantime
 	swim     swim
-	beats    uint64
 
 	clone   bool // a copy of another host, which may stop as its twin
 	away    bool // not to be started again by chance: left, or stopped as a twin
@@ -59,10 +58,10 @@ func (h *Host) Boot() {
 	c.Amnesia = c.Amnesia || h.amnesia
 	h.amnesia = false
 	h.lastAt = 0
-	if last, err := core.Peek(h.Disk.Vault); err == nil && last.Gossip.IsValid() {
+	if last, err := core.Peek(h.Disk.Durable); err == nil && last.Gossip.IsValid() {
 		h.lastAt = placeOf(last.Gossip)
 	}
-	made, err := core.New(c, h.Disk.Vault, h.Disk.Table)
+	made, err := core.New(c, h.Disk.Durable, h.Disk.Table)
 	if err != nil {
 		w.breaks("8", "%s: a file that a crash left cannot be read: %v", h.Config.Name, err)
 		return
@@ -413,8 +412,8 @@ func (h *Host) Forget(id record.NodeID) (err error) {
 	return err
 }
 
-// LoseVault takes everything from the disk but the identity.
-func (h *Host) LoseVault() {
+// LoseDurable takes everything from the disk but the identity.
+func (h *Host) LoseDurable() {
 	h.World.tally[restartsAmnesia]++
 	h.World.trace.line(h.World, h, "loses its vault")
 	h.Disk, h.amnesia = Disk{}, true

@@ -180,7 +180,7 @@ func (l *liar) victim() (*Host, *record.LeaseRecord) {
 // all others for it.
 func (w *World) everybodySees(id record.NodeID) bool {
 	for _, h := range w.Hosts {
-		if h.Core != nil && h.Core.Inside().Table() != nil && !h.Core.Inside().Judge().IsSettled(id) {
+		if h.Core != nil && h.Core.Inside().Table() != nil && !h.Core.Inside().Judge().IsStable(id) {
 			return false
 		}
 	}

@@ -189,11 +189,11 @@ func (p *Plan) settle() {
 
 // startOneThatRemembers keeps newcomers from being left with those who are down.
 func (p *Plan) startOneThatRemembers() {
-	if slices.ContainsFunc(p.w.Hosts, func(h *Host) bool { return h.Core != nil && remembers(h.Disk.Vault) }) {
+	if slices.ContainsFunc(p.w.Hosts, func(h *Host) bool { return h.Core != nil && remembers(h.Disk.Durable) }) {
 		return
 	}
 	for _, h := range p.w.Hosts {
-		if ready(h) && remembers(h.Disk.Vault) {
+		if ready(h) && remembers(h.Disk.Durable) {
 			h.Boot()
 			return
 		}
@@ -306,7 +306,7 @@ func (p *Plan) older() {
 	p.w.tally[restartsOlder]++
 	p.w.trace.line(p.w, h, "gets an older disk")
 	p.w.checks.excuses("an older disk")
-	h.Disk.Vault, h.Disk.Synced, h.Disk.Table = b.vault, b.vault, b.table
+	h.Disk.Durable, h.Disk.Synced, h.Disk.Table = b.vault, b.vault, b.table
 	p.w.checks.deed(h.ID).slot = 0
 	h.Boot()
 }
@@ -334,7 +334,7 @@ func (p *Plan) restart(h *Host) {
 func (p *Plan) survivors(but *Host) int {
 	n := 0
 	for _, h := range p.w.Hosts {
-		if h != but && !h.away && !h.retiring && !h.clone && remembers(h.Disk.Synced) && remembers(h.Disk.Vault) {
+		if h != but && !h.away && !h.retiring && !h.clone && remembers(h.Disk.Synced) && remembers(h.Disk.Durable) {
 			n++
 		}
 	}
@@ -372,7 +372,7 @@ func (p *Plan) withoutVault() {
 	p.wiped++
 	h.stop(false)
 	p.guest(h)
-	h.LoseVault()
+	h.LoseDurable()
 	p.restart(h)
 }
 
@@ -635,7 +635,7 @@ func (p *Plan) clone() {
 	c.Config = h.Config
 	c.Config.MayFound, c.Config.Endpoint, c.Config.Gossip = false, place.Endpoint, place.Gossip
 	c.Config.Name += "'"
-	c.Disk.Vault, c.Disk.Synced, c.Disk.Table = h.Disk.Synced, h.Disk.Synced, h.Disk.Table
+	c.Disk.Durable, c.Disk.Synced, c.Disk.Table = h.Disk.Synced, h.Disk.Synced, h.Disk.Table
 	c.clone = true
 	p.guest(c)
 	c.Boot()

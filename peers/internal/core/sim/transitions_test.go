@@ -42,7 +42,7 @@ func overruledIn(p core.Phase, adopts bool) func(w *World) error {
 			w.BootInTurn(w.Hosts[2:3])
 			w.Run(5 * time.Second)
 			h.Crash()
-			h.LoseVault()
+			h.LoseDurable()
 		}
 		h.Boot()
 		if err := until(w, h, p); err != nil {

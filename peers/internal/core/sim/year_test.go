@@ -52,7 +52,7 @@ func replaceHosts(t *testing.T, hosts, days, daily int, ttl time.Duration, each 
 			}
 			n, f, m := fill(h)
 			nodes, forgets, members = max(nodes, n), max(forgets, f), max(members, m)
-			state, vault = max(state, len(h.Core.State())), max(vault, len(h.Disk.Vault))
+			state, vault = max(state, len(h.Core.State())), max(vault, len(h.Disk.Durable))
 		}
 		if each != nil {
 			each(day, w)

@@ -14,7 +14,7 @@ var ErrNoNetwork = errors.New("core: not in a network yet")
 func (c *Core) seal(to record.NodeID, kind record.MessageKind, body any) []byte {
 	c.sent = record.Next(c.sent)
 	m := record.Message{
-		Header: record.Header{Start: c.vault.Start, Counter: c.sent}, Version: c.versionFor(to), Kind: kind,
+		Header: record.Header{Start: c.durable.Start, Counter: c.sent}, Version: c.versionFor(to), Kind: kind,
 		Network: c.table.NetID, To: to, Key: c.cfg.Identity.Public(),
 	}
 	return m.Seal(c.cfg.Signer, c.cfg.Identity.Key, body)

@@ -43,7 +43,7 @@ func TestANodeThatIsKnownByAPromiseOnlyCanBeForgotten(t *testing.T) {
 	if err := w.Hosts[0].Forget(sim.Identity(77).ID()); !errors.Is(err, core.ErrForgetUnknown) {
 		t.Errorf("forget of somebody nobody knows: %v", err)
 	}
-	if owed := w.Hosts[0].Core.View().Owed; len(owed) != 2 {
+	if owed := w.Hosts[0].Core.View().PossibleHolders; len(owed) != 2 {
 		t.Errorf("owed a lease: %v", owed)
 	}
 	if err := w.Hosts[0].Forget(w.Hosts[1].ID); err != nil {
@@ -58,14 +58,14 @@ func TestAPromiseOfAnEarlierStartCountsAsALease(t *testing.T) {
 	w.BootInTurn(w.Hosts[:1])
 	w.Run(2 * time.Second) // its table is on disk
 	w.Hosts[0].Crash()
-	v, err := core.DecodeVault(w.Hosts[0].Disk.Synced)
+	v, err := core.DecodeDurable(w.Hosts[0].Disk.Synced)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, h := range w.Hosts[1:3] {
 		v.Promises = append(v.Promises, core.Promise{Slot: record.Slot(200 + i), Epoch: 1, Claimant: h.ID, Claim: record.NewClaimID(1, 1)})
 	}
-	w.Hosts[0].Disk.Vault, w.Hosts[0].Disk.Synced = record.Encode(v), record.Encode(v)
+	w.Hosts[0].Disk.Durable, w.Hosts[0].Disk.Synced = record.Encode(v), record.Encode(v)
 	w.Hosts[0].Boot()
 	guest := w.Hosts[3]
 	guest.Boot()

@@ -8,9 +8,9 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// vault is what must never be lost: written durably before anything that
+// durable is what must never be lost: written durably before anything that
 // depends on it is said or done.
-type vault struct {
+type durable struct {
 	Network record.Network `cbor:"1,keyasint"`
 	Start   uint64         `cbor:"2,keyasint"`
 	// Lease is the encoded record of the confirmed lease, empty without one.
@@ -26,16 +26,16 @@ type vault struct {
 	// Pending says that Lease is granted and not confirmed yet: perhaps nobody
 	// else knows of it, so another start has to claim it anew.
 	Pending bool `cbor:"9,keyasint,omitempty"`
-	// Leases are those that were known when the vault was written, as promises:
+	// Leases are those that were known when the durable state was written, as promises:
 	// the node table on disk is older, or may be lost.
 	Leases []Promise `cbor:"10,keyasint,omitempty"`
 	// Wishes are what a reset has left of the network before it.
 	Wishes []wish `cbor:"12,keyasint,omitempty"`
-	// Format is vaultFormat; see upgradeVault.
+	// Format is durableFormat; see upgradeDurable.
 	Format uint8 `cbor:"13,keyasint,omitempty"`
 }
 
-// Remembered is what a driver wants to know of a vault before it makes a core.
+// Remembered is what a driver wants to know of a durable state before it makes a core.
 type Remembered struct {
 	Start   uint64 // of the last start
 	Network record.Network
@@ -43,9 +43,9 @@ type Remembered struct {
 	Lease   record.Slot // of the confirmed lease; 0: none
 }
 
-// Peek reads a vault's contents that matter to a driver.
+// Peek reads a durable state's contents that matter to a driver.
 func Peek(encoded []byte) (Remembered, error) {
-	v, err := decodeVault(encoded)
+	v, err := decodeDurable(encoded)
 	r := Remembered{Start: v.Start, Network: v.Network, Gossip: v.Gossip}
 	if len(v.Lease) > 0 && !v.Pending {
 		r.Lease = v.Slot
@@ -53,20 +53,20 @@ func Peek(encoded []byte) (Remembered, error) {
 	return r, err
 }
 
-func decodeVault(encoded []byte) (vault, error) {
-	var v vault
+func decodeDurable(encoded []byte) (durable, error) {
+	var v durable
 	if err := record.Decode(encoded, &v); err != nil {
-		return vault{}, fmt.Errorf("core: vault: %w", err)
+		return durable{}, fmt.Errorf("core: durable state: %w", err)
 	}
 	if len(v.Promises) > maxPromises || len(v.Leases) > maxPromises || len(v.Wishes) > maxPromises {
-		return vault{}, errors.New("core: vault: too many promises")
+		return durable{}, errors.New("core: durable state: too many promises")
 	}
-	if v.Start > record.MaxCounter && v.Format == vaultFormat {
-		return vault{}, fmt.Errorf("core: vault: start %d", v.Start)
+	if v.Start > record.MaxCounter && v.Format == durableFormat {
+		return durable{}, fmt.Errorf("core: durable state: start %d", v.Start)
 	}
 	if v.Network.Prefix.IsValid() {
 		if err := v.Network.Validate(); err != nil {
-			return vault{}, fmt.Errorf("core: vault: %w", err)
+			return durable{}, fmt.Errorf("core: durable state: %w", err)
 		}
 	}
 	return v, nil
