@@ -119,7 +119,8 @@ func TestAmnesiaEndsForGood(t *testing.T) {
 	}
 }
 
-// Somebody who has lost its table knows of no holder, and must not be believed in that.
+// Somebody who has lost its table knows of no holder, and must not be believed
+// in that.
 func TestWhatAmnesiacsTellIsNotTheWholeTable(t *testing.T) {
 	w := sim.New(t, 35, 3, nil)
 	w.BootInTurn(w.Hosts[:2])

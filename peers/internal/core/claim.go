@@ -110,7 +110,8 @@ func (c *Core) driveClaim() {
 	}
 }
 
-// tryClaim begins a claim as soon as it may: joined, approved, and not just refused.
+// tryClaim begins a claim as soon as it may: joined, approved, and not just
+// refused.
 func (c *Core) tryClaim() {
 	switch {
 	case len(c.durable.Lease) > 0 && !c.resumed:
@@ -183,8 +184,8 @@ func (c *Core) countSlots() string {
 	return fmt.Sprintf("%d subnets, %d held by live nodes, %d by dead ones (`flanneld forget NODE` frees a dead one's)", high-low+1, live, dead)
 }
 
-// restoreLease takes back a lease that the network remembers and this node does not:
-// its durable state was lost, its identity was not.
+// restoreLease takes back a lease that the network remembers and this node does
+// not: its durable state was lost, its identity was not.
 func (c *Core) restoreLease(mine *record.Stored[record.LeaseRecord]) {
 	c.log(levelInfo, "taking back the lease that the network remembers", "subnet", c.Network().SubnetOf(mine.Rec.Slot))
 	c.durable.Lease, c.durable.Slot, c.durable.Pending = mine.Raw, mine.Rec.Slot, false
@@ -258,10 +259,10 @@ func (c *Core) beginClaim(s record.Slot) {
 	c.decide()
 }
 
-// askElectors asks everyone who has not answered yet, and again those who had no
-// promise to give: one that lost its durable state does not vote for a while, and one with
-// an older disk has yet to hear that it is a holder. Who owes other nodes a lease may
-// know better by now.
+// askElectors asks everyone who has not answered yet, and again those who had
+// no promise to give: one that lost its durable state does not vote for a
+// while, and one with an older disk has yet to hear that it is a holder. Who
+// owes other nodes a lease may know better by now.
 func (c *Core) askElectors() {
 	k := &c.claim
 	for _, id := range c.electors() {
@@ -285,7 +286,8 @@ func (c *Core) sendAsk(id record.NodeID) {
 	c.send(id, record.MsgAsk, m)
 }
 
-// giveUp withdraws a refused claim; the next candidate follows after a random pause.
+// giveUp withdraws a refused claim; the next candidate follows after a random
+// pause.
 func (c *Core) giveUp() {
 	c.withdrawClaim()
 	if !c.stillWanted() {
@@ -325,8 +327,8 @@ func (c *Core) sendWithdraw(s record.Slot, claim record.ClaimID, to []record.Nod
 	}
 }
 
-// wants reports whether a promise of a slot is of use to us: for the claim under
-// way, or for the lease that one has become, be it on the disk only.
+// wants reports whether a promise of a slot is of use to us: for the claim
+// under way, or for the lease that one has become, be it on the disk only.
 func (c *Core) wants(s record.Slot, claim record.ClaimID) bool {
 	if s == c.durable.Slot && (len(c.durable.Lease) > 0 || c.claim.phase == PhaseRevoking) {
 		return true

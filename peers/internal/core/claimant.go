@@ -7,7 +7,8 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// claim is the claimant's side. The zero value is a node without lease or claim.
+// claim is the claimant's side. The zero value is a node without lease or
+// claim.
 type claim struct {
 	phase   Phase
 	id      record.ClaimID // of the claim; see ask
@@ -39,7 +40,8 @@ type claim struct {
 	watch func(from, to Phase) // nil: no test looks
 }
 
-// claims reports whether the claim is for a slot and not over: a holder that claims has promised the slot to itself.
+// claims reports whether the claim is for a slot and not over: a holder that
+// claims has promised the slot to itself.
 func (k *claim) claims(s record.Slot) bool {
 	return k.slot == s && (k.phase == PhaseAsking || k.phase == PhaseSaving || k.phase == PhaseRevoking)
 }
@@ -57,7 +59,8 @@ func (k *claim) enter(p Phase, now Time) {
 // one is entered.
 func (k *claim) clear() { *k = claim{phase: k.phase, watch: k.watch} }
 
-// isOwner reports whether the claim has become a lease that other nodes may know.
+// isOwner reports whether the claim has become a lease that other nodes may
+// know.
 func (k *claim) isOwner() bool {
 	return k.phase == PhaseAnnouncing || k.phase == PhaseKeeping || k.phase == PhaseConfirmed
 }
@@ -79,8 +82,8 @@ func (k *claim) isAnsweredBy(m record.Answer) bool {
 	return k.isAsking() && m.Claim == k.id && m.Slot == k.slot && m.Epoch == k.epoch
 }
 
-// noteAnswer counts a holder's verdict, and which nodes may hold a lease by a promise
-// of that holder.
+// noteAnswer counts a holder's verdict, and which nodes may hold a lease by a
+// promise of that holder.
 func (k *claim) noteAnswer(m record.Answer) {
 	k.votes[m.From], k.possible[m.From] = m.Verdict, m.PossibleHolders
 }
@@ -102,8 +105,8 @@ func (k *claim) avoid(s record.Slot, until Time) {
 	k.avoided[s] = until
 }
 
-// noteWithdrawn takes note of a claim whose promises are given back. Its withdrawal
-// is repeated when a lease is confirmed.
+// noteWithdrawn takes note of a claim whose promises are given back. Its
+// withdrawal is repeated when a lease is confirmed.
 func (k *claim) noteWithdrawn() {
 	if k.withdrawn == nil {
 		k.withdrawn = map[record.Slot]record.ClaimID{}
@@ -118,8 +121,8 @@ func (k *claim) retryLater(now Time, rand *rand.Rand) {
 	k.retryAt = now + time.Duration(rand.Int64N(int64(most))+1)
 }
 
-// wait sets the line that tells what the claim waits for, and reports whether it
-// is another one than before.
+// wait sets the line that tells what the claim waits for, and reports whether
+// it is another one than before.
 func (k *claim) wait(text string) bool {
 	changed := text != k.waiting
 	k.waiting = text

@@ -24,28 +24,30 @@ type Config struct {
 	MTU      uint16
 	Pin      netip.Prefix  // the subnet to hold, or zero for any
 	LeaseTTL time.Duration // how long a dead node keeps its subnet
-	// Reserved are subnets that belong to other hosts outside of the gossip.
+	// Reserved are subnets that belong to other hosts outside of the
+	// gossip.
 	Reserved []Reservation
-	// Prefer are the subnets to claim first where they are free, the best one
-	// first; those that are none of the network's are passed over.
+	// Prefer are the subnets to claim first where they are free, the best
+	// one first; those that are none of the network's are passed over.
 	Prefer []netip.Prefix
 	// MayFound lets a node that is in no network found one.
 	MayFound bool
 	// Want is the network asked for; zero fields are open.
 	Want record.Network
-	// Amnesia says that a durable state existed and was lost, so that promises may
-	// have been made which nobody here remembers. A lost table counts, too: the node does
-	// not know who else holds a lease.
+	// Amnesia says that a durable state existed and was lost, so that
+	// promises may have been made which nobody here remembers. A lost table
+	// counts, too: the node does not know who else holds a lease.
 	Amnesia bool
 	Rand    *rand.Rand
-	// SealKey is announced, for those that seal datagrams: 32 bytes, or none.
+	// SealKey is announced, for those that seal datagrams: 32 bytes, or
+	// none.
 	SealKey []byte
 	Caps    []record.Capability // announced; at most 16
 
 	// Signer makes and checks signatures; nil: Ed25519.
 	Signer record.Signer
-	// MaxVersion is the highest version of messages that is read and sent; 0:
-	// record.MessageVersionMax.
+	// MaxVersion is the highest version of messages that is read and sent;
+	// 0: record.MessageVersionMax.
 	MaxVersion byte
 }
 
@@ -93,8 +95,8 @@ type Core struct {
 // node is in or joins.
 var ErrNetworkParameters = errors.New("network parameters differ")
 
-// New makes a core from what its last start left: the durable state and the encoded
-// table, either of which may be nil.
+// New makes a core from what its last start left: the durable state and the
+// encoded table, either of which may be nil.
 func New(cfg Config, encodedDurable, encodedTable []byte) (*Core, error) {
 	c := &Core{
 		cfg:       cfg,
@@ -140,8 +142,8 @@ func New(cfg Config, encodedDurable, encodedTable []byte) (*Core, error) {
 	return c, nil
 }
 
-// enterKnownNetwork takes up the network of the durable state, if it has one, with its
-// table and lease.
+// enterKnownNetwork takes up the network of the durable state, if it has one,
+// with its table and lease.
 func (c *Core) enterKnownNetwork(encodedTable []byte) (err error) {
 	n := c.durable.Network
 	if !n.Prefix.IsValid() {
@@ -184,7 +186,8 @@ func (c *Core) newTable(n record.Network) *record.Table {
 	return record.NewTable(n, c.cfg.Endpoint.Addr().IsLoopback(), c.cfg.Signer)
 }
 
-// ErrOtherTable: the encoded table is of another network than the durable state.
+// ErrOtherTable: the encoded table is of another network than the durable
+// state.
 var ErrOtherTable = errors.New("core: node table of another network")
 
 // loadTable takes up the table of the last start. A record in it that does not
@@ -386,13 +389,14 @@ func (c *Core) SetAddress(now Time, endpoint, gossip netip.AddrPort) {
 	})
 }
 
-// retireFor is how long a node that is about to leave has no say, unless it says
-// again that it is.
+// retireFor is how long a node that is about to leave has no say, unless it
+// says again that it is.
 const retireFor = 5 * time.Second
 
 // Retire is for a node that is about to Leave: it promises nothing any more. It
-// reports whether a live claimant still counts on a promise of this node's, which
-// would be gone with it: somebody else might be granted the slot meanwhile.
+// reports whether a live claimant still counts on a promise of this node's,
+// which would be gone with it: somebody else might be granted the slot
+// meanwhile.
 func (c *Core) Retire(now Time) (owing bool) {
 	c.advance(now)
 	c.retireAt = max(c.now, 1)
@@ -416,8 +420,9 @@ func (c *Core) Leave(now Time) {
 	start := c.durable.Start
 	c.announceSelf()
 	c.pushToAll()
-	// The next start begins afresh, but never under an old start number. The table stays: should this node come back to
-	// the network, and say there that its lease has ended, it has to say who else holds one.
+	// The next start begins afresh, but never under an old start number.
+	// The table stays: should this node come back to the network, and say
+	// there that its lease has ended, it has to say who else holds one.
 	slot := c.durable.Slot
 	c.durable = durable{Start: start, Endpoint: c.cfg.Endpoint, Gossip: c.cfg.Gossip, Slot: slot, Format: durableFormat}
 	c.ledger.promises = nil
@@ -498,8 +503,8 @@ func (c *Core) takeOwn(raw []byte) error {
 	return c.takeRecord(raw, true)
 }
 
-// writeFree hands a slot back, or takes it from a forgotten holder. The vouchers
-// of the lease that ends stay with it: they show that there was one.
+// writeFree hands a slot back, or takes it from a forgotten holder. The
+// vouchers of the lease that ends stay with it: they show that there was one.
 func (c *Core) writeFree(l record.LeaseRecord) error {
 	free := record.LeaseRecord{Slot: l.Slot, Epoch: record.Next(l.Epoch), Freed: l.Holder, Pinned: l.Pinned, Ordinal: l.Ordinal,
 		Key: c.cfg.Identity.Public()}

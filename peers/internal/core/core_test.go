@@ -580,8 +580,8 @@ func TestANewcomerWaitsForHoldersItHasNotHeardOf(t *testing.T) {
 	}
 }
 
-// Who leaves and comes back at once finds others that have not missed its earlier
-// start yet: to them nothing changes but what its record says.
+// Who leaves and comes back at once finds others that have not missed its
+// earlier start yet: to them nothing changes but what its record says.
 func TestWhoComesBackAtOnceIsSaidToBeAliveAgain(t *testing.T) {
 	w := sim.New(t, 3, 2, nil)
 	w.BootInTurn(w.Hosts)

@@ -51,13 +51,14 @@ func (c *Core) count() count {
 	return t
 }
 
-// unheardOf reports whether a node may be alive for all that is known: a newcomer
-// has yet to hear of everybody.
+// unheardOf reports whether a node may be alive for all that is known: a
+// newcomer has yet to hear of everybody.
 func (c *Core) unheardOf(id record.NodeID) bool {
 	return id != c.id && !c.members.isKnown(id) && c.joinedAt >= 0 && c.now-c.joinedAt < newcomerFor
 }
 
-// patience is how long to wait for those who are missing, once a majority is there.
+// patience is how long to wait for those who are missing, once a majority is
+// there.
 func (t count) patience() time.Duration {
 	switch {
 	case t.liveMissing:
@@ -96,7 +97,8 @@ func (c *Core) decide() {
 	}
 }
 
-// noticePause gives up a claim that was asleep: holders may have given it up, too.
+// noticePause gives up a claim that was asleep: holders may have given it up,
+// too.
 func (c *Core) noticePause() {
 	if c.claim.isAsking() && c.paused() {
 		c.giveUp()

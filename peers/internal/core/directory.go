@@ -146,8 +146,8 @@ func (d *directory) addressOf(id record.NodeID) netip.Addr {
 	return netip.Addr{}
 }
 
-// missingName names a holder that does not answer, and, of one that is dead, how
-// to do without it: names alone can be ambiguous.
+// missingName names a holder that does not answer, and, of one that is dead,
+// how to do without it: names alone can be ambiguous.
 func (d *directory) missingName(id record.NodeID) string {
 	text := d.nameOf(id)
 	if text != id.Short() {

@@ -13,21 +13,24 @@ import (
 type durable struct {
 	Network record.Network `cbor:"1,keyasint"`
 	Start   uint64         `cbor:"2,keyasint"`
-	// Lease is the encoded record of the confirmed lease, empty without one.
+	// Lease is the encoded record of the confirmed lease, empty without
+	// one.
 	Lease []byte `cbor:"3,keyasint"`
-	// Slot is the slot held last: the first candidate when the lease was lost.
+	// Slot is the slot held last: the first candidate when the lease was
+	// lost.
 	Slot     record.Slot    `cbor:"4,keyasint"`
 	Promises []Promise      `cbor:"5,keyasint"`
 	Endpoint netip.AddrPort `cbor:"6,keyasint"` // as announced by the last start
 	Gossip   netip.AddrPort `cbor:"7,keyasint"`
-	// HandedBack is the epoch at which Leave freed the slot Freed, 0 if it never did.
+	// HandedBack is the epoch at which Leave freed the slot Freed, 0 if it
+	// never did.
 	HandedBack uint64      `cbor:"8,keyasint,omitempty"`
 	Freed      record.Slot `cbor:"11,keyasint,omitempty"`
-	// Pending says that Lease is granted and not confirmed yet: perhaps nobody
-	// else knows of it, so another start has to claim it anew.
+	// Pending says that Lease is granted and not confirmed yet: perhaps
+	// nobody else knows of it, so another start has to claim it anew.
 	Pending bool `cbor:"9,keyasint,omitempty"`
-	// Leases are those that were known when the durable state was written, as promises:
-	// the node table on disk is older, or may be lost.
+	// Leases are those that were known when the durable state was written,
+	// as promises: the node table on disk is older, or may be lost.
 	Leases []Promise `cbor:"10,keyasint,omitempty"`
 	// Wishes are what a reset has left of the network before it.
 	Wishes []wish `cbor:"12,keyasint,omitempty"`
@@ -35,7 +38,8 @@ type durable struct {
 	Format uint8 `cbor:"13,keyasint,omitempty"`
 }
 
-// Remembered is what a driver wants to know of a durable state before it makes a core.
+// Remembered is what a driver wants to know of a durable state before it makes
+// a core.
 type Remembered struct {
 	Start   uint64 // of the last start
 	Network record.Network

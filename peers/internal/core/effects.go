@@ -13,7 +13,8 @@ type Effects struct {
 	Sends      []Send
 	Broadcasts []Broadcast
 	Save       *Save
-	// TableChanged asks for State to be written to disk, soon but not at once.
+	// TableChanged asks for State to be written to disk, soon but not at
+	// once.
 	TableChanged bool
 	// Changed says that View gives something new.
 	Changed bool

@@ -58,9 +58,9 @@ func (c *Core) stillGranted() bool {
 	return t.promises >= t.needed() && c.now-c.claim.since < writeMost
 }
 
-// revokeGrant gives up a lease that was granted and written, and of which nothing
-// was said yet. Its promises are given back when it is on the disk no more:
-// the next start would else take it up.
+// revokeGrant gives up a lease that was granted and written, and of which
+// nothing was said yet. Its promises are given back when it is on the disk no
+// more: the next start would else take it up.
 func (c *Core) revokeGrant() {
 	c.durable.Lease, c.durable.Pending = nil, false
 	c.setPhase(PhaseRevoking)
@@ -104,8 +104,8 @@ func (c *Core) countAcks() {
 	}
 }
 
-// confirmLease ends a claim: the lease is confirmed, once that is durable, and what was
-// tried before and what was held before is given back.
+// confirmLease ends a claim: the lease is confirmed, once that is durable, and
+// what was tried before and what was held before is given back.
 func (c *Core) confirmLease() {
 	k := c.claim
 	if l := c.table.Leases[k.slot]; l == nil || l.Rec.Holder != c.id {

@@ -6,9 +6,9 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// Inside is the inner state of a core, for the simulator and for tests alone: it
-// compares what cores think, and changes some of it, to see that this is noticed.
-// The core as it is built has no switch for any of that.
+// Inside is the inner state of a core, for the simulator and for tests alone:
+// it compares what cores think, and changes some of it, to see that this is
+// noticed. The core as it is built has no switch for any of that.
 type Inside struct{ c *Core }
 
 // Inside gives access to the inner state.
@@ -48,7 +48,8 @@ func (i Inside) Pinned() (record.Slot, bool) { return i.c.pinned() }
 // LastSlot is the slot that the node held last, 0 without one.
 func (i Inside) LastSlot() record.Slot { return i.c.durable.Slot }
 
-// Table is the node table, nil while the node is in no network. It may be changed.
+// Table is the node table, nil while the node is in no network. It may be
+// changed.
 func (i Inside) Table() *record.Table { return i.c.table }
 
 // Rank is how free a slot is: 0 never used, 1 handed back, 2 expired, 3 held.

@@ -42,8 +42,8 @@ type judge struct {
 	// node itself or its disk, or from the first node that a newcomer
 	// joins.
 	trusted bool
-	// asker is the sender of a question that has shown where it is, while its
-	// node record is taken in.
+	// asker is the sender of a question that has shown where it is, while
+	// its node record is taken in.
 	asker record.NodeID
 
 	unheard, departures tokens // for nodes about which nothing is known
@@ -108,7 +108,8 @@ func (j *judge) isStrong(l *record.LeaseRecord) bool {
 // threaten notes a record that is to end our own lease, and is not believed.
 func (j *judge) threaten(rec *record.LeaseRecord) { j.threat = max(j.threat, rec.Epoch) }
 
-// withinReach reports whether a lease's counters are within reach of what is known.
+// withinReach reports whether a lease's counters are within reach of what is
+// known.
 func (j *judge) withinReach(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord) bool {
 	known, jump := uint64(0), uint64(MaxJump)
 	if old != nil {
@@ -222,9 +223,9 @@ func (j *judge) Forget(rec *record.ForgetRecord, raw []byte) bool {
 	return (rec.Start <= known+MaxJump || j.isCommon(rec.Node, raw)) && j.mayForget(writer, rec.Node)
 }
 
-// takesFreeSlot decides about a lease of a slot that no node holds. A lease with too
-// few vouchers is taken if its node is up, or if two holders stand for it. A
-// holder has a say, and no node gets one by a single liar's word.
+// takesFreeSlot decides about a lease of a slot that no node holds. A lease
+// with too few vouchers is taken if its node is up, or if two holders stand for
+// it. A holder has a say, and no node gets one by a single liar's word.
 func (j *judge) takesFreeSlot(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord, raw []byte) bool {
 	c, freed := j.c, rec.Holder.IsZero()
 	if rec.Electors == 0 && !freed {
@@ -309,9 +310,10 @@ func (j *judge) supporters(about record.NodeID, raw []byte) []record.NodeID {
 	return slices.SortedFunc(maps.Keys(by), record.CompareIDs)
 }
 
-// validVouchers returns the present and former holders whose vouchers in the record
-// are valid. Of one underlay address one counts, and the claimant does not. The
-// longest-standing holder's is looked at first, since it alone is enough.
+// validVouchers returns the present and former holders whose vouchers in the
+// record are valid. Of one underlay address one counts, and the claimant does
+// not. The longest-standing holder's is looked at first, since it alone is
+// enough.
 func (j *judge) validVouchers(rec *record.LeaseRecord) []record.NodeID {
 	c, g := j.c, record.GrantOf(rec)
 	senior := c.senior()

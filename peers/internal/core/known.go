@@ -5,17 +5,20 @@ import (
 	"slices"
 )
 
-// The node table is written up to a second after a change, and can be lost. So the durable state, which is written when it matters, has the
-// leases of the table as well, as short as can be.
+// The node table is written up to a second after a change, and can be lost. So
+// the durable state, which is written when it matters, has the leases of the
+// table as well, as short as can be.
 
-// leaseList is what knownLeases gave last, and the changes of leases that are in it.
+// leaseList is what knownLeases gave last, and the changes of leases that are
+// in it.
 type leaseList struct {
 	leases  []Promise
 	changes uint64
 }
 
-// tableLeases are the leases in the table as the durable state keeps them, in ascending order of slots; those that are beyond maxPromises are in
-// the table only.
+// tableLeases are the leases in the table as the durable state keeps them, in
+// ascending order of slots; those that are beyond maxPromises are in the table
+// only.
 func (c *Core) tableLeases() []Promise {
 	if c.table == nil || c.leaving {
 		return nil

@@ -71,7 +71,8 @@ func TestALeaseIsTakenBackOnDiskBeforeItsPromisesAreGivenBack(t *testing.T) {
 	}
 }
 
-// claimant is a node that asks for its lease, and the founder, who alone holds one.
+// claimant is a node that asks for its lease, and the founder, who alone holds
+// one.
 func claimant(t *testing.T, seed uint64) (h, founder *sim.Host) {
 	w := sim.New(t, seed, 2, nil)
 	founder, h = w.Hosts[0], w.Hosts[1]
@@ -175,7 +176,8 @@ func TestALeavingHolderWaitsForTheClaimsItHasPromised(t *testing.T) {
 	}
 }
 
-// Nobody may know of a lease that was written and not confirmed: those who decide now may have granted its slot to somebody else.
+// Nobody may know of a lease that was written and not confirmed: those who
+// decide now may have granted its slot to somebody else.
 func TestALeaseThatWasNotConfirmedIsClaimedAnewByTheNextStart(t *testing.T) {
 	h, founder := claimant(t, 36)
 	w := h.World

@@ -21,8 +21,8 @@ type outlook interface {
 type ledger struct {
 	outlook
 	promises []Promise
-	// since is when a promise of this start was made, last asked for, or settled
-	// by a lease. A promise of an earlier start is not in it.
+	// since is when a promise of this start was made, last asked for, or
+	// settled by a lease. A promise of an earlier start is not in it.
 	since map[record.Slot]Time
 }
 
@@ -108,7 +108,8 @@ func (l *ledger) isResolved(p Promise) bool {
 	return lease != nil && p.Epoch <= lease.Epoch
 }
 
-// resolvedFor is how long a settled promise stays, so that one write drops many.
+// resolvedFor is how long a settled promise stays, so that one write drops
+// many.
 const resolvedFor = 10 * time.Second
 
 // dropResolved drops the promises that a lease has settled, and reports whether
@@ -137,9 +138,9 @@ func (l *ledger) voidWhere(ends func(Promise) bool) (n int) {
 	return n
 }
 
-// expire voids promises that had no outcome within the lease TTL. Their claimants
-// are dead: a lease that was confirmed meanwhile would have expired, too.
-// It returns how many there were.
+// expire voids promises that had no outcome within the lease TTL. Their
+// claimants are dead: a lease that was confirmed meanwhile would have expired,
+// too. It returns how many there were.
 func (l *ledger) expire(now Time, ttl time.Duration) int {
 	return l.voidWhere(func(p Promise) bool {
 		return !l.isResolved(p) && now-l.since[p.Slot] >= ttl && !l.isUp(p.Claimant)
@@ -173,7 +174,8 @@ func (l *ledger) countUnresolved(s record.Slot, claimant record.NodeID) int {
 	return n
 }
 
-// isCountedOn reports whether a live claimant waits for the outcome of a promise.
+// isCountedOn reports whether a live claimant waits for the outcome of a
+// promise.
 func (l *ledger) isCountedOn() bool {
 	return slices.ContainsFunc(l.promises, func(p Promise) bool {
 		return p.isOpen() && !l.isResolved(p) && l.isUp(p.Claimant)
@@ -193,11 +195,13 @@ func (l *ledger) names(id record.NodeID) bool {
 }
 
 // unresolvedAfter is how long a promise stands before its claimant counts as a
-// possible holder. A promise of an earlier start counts at once. In a mass start
-// all nodes are claimants, and live ones report what became of their claims.
+// possible holder. A promise of an earlier start counts at once. In a mass
+// start all nodes are claimants, and live ones report what became of their
+// claims.
 const unresolvedAfter = 10 * time.Second
 
-// unresolved are the promises to nodes out of reach that may have become leases.
+// unresolved are the promises to nodes out of reach that may have become
+// leases.
 func (l *ledger) unresolved(now Time) []Promise {
 	var open []Promise
 	for _, p := range l.promises {
@@ -225,9 +229,9 @@ func (l *ledger) loadLeases(leases []Promise, self record.NodeID) {
 	}
 }
 
-// claimantsAt counts the nodes, but for one, that were promised a slot and whose
-// address, as the function gives it, is the one asked for. They are added to a
-// set of nodes.
+// claimantsAt counts the nodes, but for one, that were promised a slot and
+// whose address, as the function gives it, is the one asked for. They are added
+// to a set of nodes.
 func (l *ledger) claimantsAt(at netip.Addr, but record.NodeID, address func(record.NodeID) netip.Addr, into map[record.NodeID]bool) {
 	for i := range l.promises {
 		if id := l.promises[i].Claimant; !id.IsZero() && id != but && address(id) == at {

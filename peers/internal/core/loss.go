@@ -47,7 +47,8 @@ func (c *Core) Release(now Time) {
 	}
 }
 
-// Lost reports whether the lease was lost and not yet released, and which it was.
+// Lost reports whether the lease was lost and not yet released, and which it
+// was.
 func (c *Core) Lost() (subnet netip.Prefix, lost bool) {
 	if c.claim.phase != PhaseLost {
 		return netip.Prefix{}, false

@@ -9,7 +9,8 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// A full table of forgotten nodes takes another one, and says so where it cannot.
+// A full table of forgotten nodes takes another one, and says so where it
+// cannot.
 func TestAFullTableOfForgottenNodesMakesRoom(t *testing.T) {
 	w := sim.New(t, 71, 3, nil)
 	w.BootInTurn(w.Hosts)

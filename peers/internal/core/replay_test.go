@@ -48,8 +48,8 @@ func TestSendersAreRememberedOnlySoFar(t *testing.T) {
 	}
 }
 
-// A stranger that has recorded a digest cannot have a node send its table again and
-// again to the node that the digest is from.
+// A stranger that has recorded a digest cannot have a node send its table again
+// and again to the node that the digest is from.
 func TestARepeatedDigestIsNotAnswered(t *testing.T) {
 	c := fuzzCore(t)
 	c.Effects()

@@ -37,9 +37,9 @@ func (c *Core) reservation(s record.Slot) *Reservation {
 	return &c.cfg.Reserved[i]
 }
 
-// knowsAddress reports whether a claimant's addresses are known here, where they
-// matter: for a reserved slot. Where they are not, the two compare tables, and
-// the claimant asks again within askAgainFirst.
+// knowsAddress reports whether a claimant's addresses are known here, where
+// they matter: for a reserved slot. Where they are not, the two compare tables,
+// and the claimant asks again within askAgainFirst.
 func (c *Core) knowsAddress(m record.Ask) bool {
 	if c.table.Nodes[m.From] != nil || c.reservation(m.Slot) == nil || !c.isUp(m.From) {
 		return true // one that is no member is asked for its record, see proven

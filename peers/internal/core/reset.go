@@ -30,9 +30,9 @@ type Given struct {
 	Others  int            // whose subnets are kept for them
 }
 
-// Reset makes, from what the last start of a node left, the durable state to begin with
-// after a reset. Either of the two may be nil, where it was lost. A table that
-// is damaged, or of another network, is passed over.
+// Reset makes, from what the last start of a node left, the durable state to
+// begin with after a reset. Either of the two may be nil, where it was lost. A
+// table that is damaged, or of another network, is passed over.
 func Reset(id record.NodeID, encodedDurable, encodedTable []byte) (durableAfter []byte, given Given, err error) {
 	return reset(id, encodedDurable, encodedTable, record.Ed25519{})
 }
@@ -90,8 +90,8 @@ func (v *durable) wishes(id record.NodeID, table []record.LeaseRecord) []wish {
 	return all
 }
 
-// durableOf is what the node table knows of a lost durable state: network, start number
-// and subnet.
+// durableOf is what the node table knows of a lost durable state: network,
+// start number and subnet.
 func durableOf(id record.NodeID, encodedTable []byte, signer record.Signer) (v durable) {
 	s, err := record.DecodeState(encodedTable)
 	if err != nil {
@@ -152,8 +152,8 @@ func (c *Core) keptFor(s record.Slot, claimant record.NodeID) record.NodeID {
 }
 
 // dropWishes drops the wishes of nodes that hold a lease by now, and all of
-// them when their time is up. The next write of the durable state has it: one kept too
-// long does no harm.
+// them when their time is up. The next write of the durable state has it: one
+// kept too long does no harm.
 func (c *Core) dropWishes() {
 	if len(c.durable.Wishes) == 0 || c.now < wishFor && c.wishesAt == c.table.LeaseChanges {
 		return

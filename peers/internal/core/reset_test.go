@@ -60,8 +60,8 @@ func TestAfterAResetOfAllEachHostHasItsOldSubnet(t *testing.T) {
 	}
 }
 
-// TestHostsThatAreResetAndStartAtOnceHaveTheirSubnets: claims are overtaken then
-// by leases that are granted meanwhile.
+// TestHostsThatAreResetAndStartAtOnceHaveTheirSubnets: claims are overtaken
+// then by leases that are granted meanwhile.
 func TestHostsThatAreResetAndStartAtOnceHaveTheirSubnets(t *testing.T) {
 	for seed := range uint64(150) {
 		w := sim.New(t, seed, 6, nil)

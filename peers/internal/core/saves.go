@@ -2,8 +2,8 @@ package core
 
 import "flanneld/peers/internal/record"
 
-// Save is a durable state to be written durably (file and directory synced) before
-// Saved is called with its token.
+// Save is a durable state to be written durably (file and directory synced)
+// before Saved is called with its token.
 type Save struct {
 	Token   uint64
 	Durable []byte
@@ -22,7 +22,8 @@ type waiter struct {
 	then  func()
 }
 
-// ask asks for a write. Every write is whole, so it replaces one that is pending.
+// ask asks for a write. Every write is whole, so it replaces one that is
+// pending.
 func (s *saves) ask(encoded []byte) {
 	s.token++
 	s.pending = &Save{Token: s.token, Durable: encoded}
@@ -55,8 +56,9 @@ func (s *saves) written(token uint64) {
 	}
 }
 
-// save asks for the durable state to be written; then, which may be nil, runs once it is.
-// A write that fails runs nothing: whatever depends on it is not said.
+// save asks for the durable state to be written; then, which may be nil, runs
+// once it is. A write that fails runs nothing: whatever depends on it is not
+// said.
 func (c *Core) save(then func()) {
 	c.durable.Leases, c.durable.Promises = c.tableLeases(), c.ledger.promises
 	c.saves.ask(record.Encode(c.durable))
@@ -65,8 +67,8 @@ func (c *Core) save(then func()) {
 	}
 }
 
-// saveIn asks for the durable state to be written; then runs once it is, if the claim is
-// in the phase still.
+// saveIn asks for the durable state to be written; then runs once it is, if the
+// claim is in the phase still.
 func (c *Core) saveIn(p Phase, then func()) {
 	c.save(func() {
 		if c.claim.phase == p {
@@ -76,8 +78,8 @@ func (c *Core) saveIn(p Phase, then func()) {
 }
 
 // Saved is the disk's answer. A token answers for all before it, since every
-// durable state is whole. After an error the driver writes again, the newest one,
-// when it sees fit; nothing that waits for it happens until then.
+// durable state is whole. After an error the driver writes again, the newest
+// one, when it sees fit; nothing that waits for it happens until then.
 func (c *Core) Saved(now Time, token uint64, err error) {
 	c.advance(now)
 	if err == nil {

@@ -6,11 +6,14 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// A promise that nothing came of, so far as is known, may have become a lease all the same: it was confirmed while the holder that made
-// the promise was down, or cut off. Whoever is granted something by this holder counts its claimant among the holders until it is heard
-// what became of it, or a holder that crashed would let others in where it knows of too few.
+// A promise that nothing came of, so far as is known, may have become a lease
+// all the same: it was confirmed while the holder that made the promise was
+// down, or cut off. Whoever is granted something by this holder counts its
+// claimant among the holders until it is heard what became of it, or a holder
+// that crashed would let others in where it knows of too few.
 
-// possibleHolders are the nodes out of reach that may hold a lease by a promise of this one.
+// possibleHolders are the nodes out of reach that may hold a lease by a promise
+// of this one.
 func (c *Core) possibleHolders() []record.NodeID {
 	var ids []record.NodeID
 	for _, p := range c.ledger.unresolved(c.now) {
@@ -21,12 +24,14 @@ func (c *Core) possibleHolders() []record.NodeID {
 	return append(ids, c.formerHolders()...)
 }
 
-// mayHold reports whether a promise of this node to another may have become a lease.
+// mayHold reports whether a promise of this node to another may have become a
+// lease.
 func (c *Core) mayHold(id record.NodeID) bool {
 	return c.ledger.names(id) || slices.Contains(c.allPossibleHolders(), id)
 }
 
-// unknownHolders are the nodes that may hold a lease by a promise of an elector, and are not known to; in ascending order.
+// unknownHolders are the nodes that may hold a lease by a promise of an
+// elector, and are not known to; in ascending order.
 func (c *Core) unknownHolders() []record.NodeID {
 	electors := c.electors()
 	return slices.DeleteFunc(c.allPossibleHolders(), func(id record.NodeID) bool {
@@ -35,14 +40,15 @@ func (c *Core) unknownHolders() []record.NodeID {
 	})
 }
 
-// hasLeftSince reports whether the claimant of a promise has said farewell in the start that it was made in, or later: whatever it claimed
-// is over.
+// hasLeftSince reports whether the claimant of a promise has said farewell in
+// the start that it was made in, or later: whatever it claimed is over.
 func (c *Core) hasLeftSince(p Promise) bool {
 	n := c.table.Nodes[p.Claimant]
 	return n != nil && n.Rec.Left && !p.Claim.IsZero() && p.Claim.Start <= n.Rec.Start
 }
 
-// allPossibleHolders are those that this node knows to be owed a lease, by itself or by an elector that it has asked; in ascending order.
+// allPossibleHolders are those that this node knows to be owed a lease, by
+// itself or by an elector that it has asked; in ascending order.
 func (c *Core) allPossibleHolders() []record.NodeID {
 	ids := c.possibleHolders()
 	for _, id := range c.electors() {

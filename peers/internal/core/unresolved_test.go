@@ -10,7 +10,8 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// threeHoldersOneWithoutTable are three holders that are down, the first of which has lost its node table, and a guest for it.
+// threeHoldersOneWithoutTable are three holders that are down, the first of
+// which has lost its node table, and a guest for it.
 func threeHoldersOneWithoutTable(t *testing.T) (w *sim.World, guest *sim.Host) {
 	w = sim.New(t, 41, 4, nil)
 	w.BootInTurn(w.Hosts[:3])
@@ -97,7 +98,8 @@ func TestWhoLeftAndCameBackCountsAgain(t *testing.T) {
 	}
 }
 
-// Who leaves knows of holders that others have not heard of. It comes back to some of those with the news that its lease has ended.
+// Who leaves knows of holders that others have not heard of. It comes back to
+// some of those with the news that its lease has ended.
 func TestANodeThatLeftRemembersWhoHoldsALease(t *testing.T) {
 	w := sim.New(t, 43, 4, nil)
 	first, second, late, leaver := w.Hosts[0], w.Hosts[1], w.Hosts[2], w.Hosts[3]

@@ -5,9 +5,9 @@ import "flanneld/peers/internal/record"
 // durableFormat is the present format of a durable state; 0 is 0.1's.
 const durableFormat = 2
 
-// upgradeDurable brings a durable state of 0.1 into the present format. The lease is
-// signed anew, at the same slot and epoch. Promises are numbered as claims are
-// now.
+// upgradeDurable brings a durable state of 0.1 into the present format. The
+// lease is signed anew, at the same slot and epoch. Promises are numbered as
+// claims are now.
 func (c *Core) upgradeDurable() {
 	v := &c.durable
 	if v.Format == durableFormat {

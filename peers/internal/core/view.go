@@ -26,13 +26,14 @@ type View struct {
 	State   LeaseState
 	Waiting string
 	Nodes   []NodeView // all that are known, self included, ascending by ID
-	// Owed may hold a lease by a promise of which nothing more was heard, and are in
-	// nobody's table: their IDs are all that is known. Ascending.
+	// Owed may hold a lease by a promise of which nothing more was heard,
+	// and are in nobody's table: their IDs are all that is known.
+	// Ascending.
 	PossibleHolders []record.NodeID
 	Conflicts       []Conflict
 	Ballot          *Ballot // the claim under way; nil: none
-	// Grantors promised our own lease; empty where it was granted before this
-	// start, or by nobody.
+	// Grantors promised our own lease; empty where it was granted before
+	// this start, or by nobody.
 	Grantors []record.NodeID
 	Fill     []Fill // how full the tables are
 }

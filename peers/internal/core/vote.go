@@ -8,8 +8,9 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// amnesia is how long a holder whose durable state was lost makes no promise, counted
-// from when it has joined: any claim it might have promised is over by then.
+// amnesia is how long a holder whose durable state was lost makes no promise,
+// counted from when it has joined: any claim it might have promised is over by
+// then.
 const amnesia = time.Minute
 
 func (c *Core) amnesiac() bool {
@@ -57,7 +58,8 @@ func (c *Core) learnAsker(m record.Ask) {
 	}
 }
 
-// refuse fills in the answer and reports true if there is a reason not to promise.
+// refuse fills in the answer and reports true if there is a reason not to
+// promise.
 func (c *Core) refuse(m record.Ask, a *record.Answer) bool {
 	l, p := c.table.Leases[m.Slot], c.ledger.of(m.Slot)
 	switch {
@@ -94,7 +96,8 @@ func (c *Core) refuse(m record.Ask, a *record.Answer) bool {
 	return true
 }
 
-// present is a record as it may be told to others: not one of the format before.
+// present is a record as it may be told to others: not one of the format
+// before.
 func present(l *record.Stored[record.LeaseRecord]) []byte {
 	if l.Former {
 		return nil
@@ -125,7 +128,8 @@ func (c *Core) tooOld(m record.Ask) bool {
 func (c *Core) promise(m record.Ask, a record.Answer) {
 	a.Verdict = record.Promised
 	reply := func() {
-		// What was promised may have been withdrawn while it was written.
+		// What was promised may have been withdrawn while it was
+		// written.
 		if p := c.ledger.of(m.Slot); p.answers(m) {
 			a.Voucher = c.vouch(p.grant())
 			c.send(m.From, record.MsgAnswer, a)
@@ -176,9 +180,10 @@ func (c *Core) resolvePromise(l *record.LeaseRecord) {
 	c.ledger.renew(l.Slot, c.now)
 }
 
-// remindClaimants repeats the answers to claims of which nothing more was heard.
-// A withdrawal can be lost, or overtaken by what it takes back. A claimant that
-// has no use for a promise any more gives it back when it hears of it.
+// remindClaimants repeats the answers to claims of which nothing more was
+// heard. A withdrawal can be lost, or overtaken by what it takes back. A
+// claimant that has no use for a promise any more gives it back when it hears
+// of it.
 func (c *Core) remindClaimants() {
 	if c.now < c.sync.remindAt || !c.saves.isIdle() || c.amnesiac() {
 		return // not yet; or not all of them are durable; or it may not vote

@@ -94,7 +94,8 @@ func (m *Message) Seal(s Signer, key ed25519.PrivateKey, body any) []byte {
 	return append(b, s.Sign(key, append([]byte(messageDomain), b...))...)
 }
 
-// OpenMessage takes a message apart. Neither signature nor counters are checked.
+// OpenMessage takes a message apart. Neither signature nor counters are
+// checked.
 func OpenMessage(msg []byte) (Message, error) {
 	if len(msg) < directMin {
 		return Message{}, fmt.Errorf("%w: %d bytes", ErrMalformed, len(msg))

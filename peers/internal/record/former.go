@@ -106,8 +106,8 @@ func (t *Table) takeFormerLease(raw []byte) {
 	}
 }
 
-// OpenFormerLease opens a lease record of 0.1, in the present format, and checks
-// its signature.
+// OpenFormerLease opens a lease record of 0.1, in the present format, and
+// checks its signature.
 func (t *Table) OpenFormerLease(raw []byte) (rec LeaseRecord, ok bool) {
 	var l formerLease
 	if !t.openFormer(raw, &l, &l.Key) {

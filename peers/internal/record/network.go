@@ -18,8 +18,8 @@ type Network struct {
 	SubnetMax netip.Addr `cbor:"4,keyasint"`
 	Founder   NodeID     `cbor:"5,keyasint"`
 	Nonce     [16]byte   `cbor:"6,keyasint"`
-	// Prefix6 and SubnetLen6 give each slot a second, IPv6, subnet. They are
-	// kept and checked; this version hands none out. Zero: IPv4 only.
+	// Prefix6 and SubnetLen6 give each slot a second, IPv6, subnet. They
+	// are kept and checked; this version hands none out. Zero: IPv4 only.
 	Prefix6    netip.Prefix `cbor:"7,keyasint,omitzero"`
 	SubnetLen6 uint8        `cbor:"8,keyasint,omitzero"`
 }
@@ -151,7 +151,8 @@ func (n Network) SubnetOf(s Slot) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, addr))), int(n.SubnetLen))
 }
 
-// SlotOf is the slot of a subnet; ok is false when it is no subnet of the network.
+// SlotOf is the slot of a subnet; ok is false when it is no subnet of the
+// network.
 func (n Network) SlotOf(subnet netip.Prefix) (s Slot, ok bool) {
 	if !subnet.Addr().Is4() || subnet.Bits() != int(n.SubnetLen) || subnet != subnet.Masked() || !n.Prefix.Contains(subnet.Addr()) {
 		return 0, false

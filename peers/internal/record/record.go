@@ -15,8 +15,9 @@ type NodeRecord struct {
 	Version  uint64 `cbor:"3,keyasint"` // grows with every change within a start
 	Instance uint64 `cbor:"4,keyasint"` // random for each start: tells a clone from a restart
 	Name     string `cbor:"5,keyasint"` // for people; printable, at most 253 bytes
-	// Endpoints are where datagrams go, GossipEndpoints where gossip goes; in
-	// each list the preferred one comes first. At least one of each is IPv4.
+	// Endpoints are where datagrams go, GossipEndpoints where gossip goes;
+	// in each list the preferred one comes first. At least one of each is
+	// IPv4.
 	Endpoints       []Endpoint `cbor:"6,keyasint"`
 	GossipEndpoints []Endpoint `cbor:"7,keyasint"`
 	MTU             uint16     `cbor:"8,keyasint"` // of its overlay device, bytes
@@ -50,8 +51,8 @@ type LeaseRecord struct {
 	Claim ClaimID `cbor:"9,keyasint,omitzero"`
 	// Vouchers are up to maxVouchers signed promises, see voucher.go.
 	Vouchers Vouchers `cbor:"10,keyasint,omitempty"`
-	// Granted is the epoch of the grant, where the holder has affirmed its lease
-	// since; 0: it is Epoch.
+	// Granted is the epoch of the grant, where the holder has affirmed its
+	// lease since; 0: it is Epoch.
 	Granted uint64 `cbor:"12,keyasint,omitempty"`
 	// Freed is whose lease ended, in a record without a holder.
 	Freed NodeID `cbor:"11,keyasint,omitzero"`
@@ -63,7 +64,8 @@ type ForgetRecord struct {
 	Node  NodeID `cbor:"1,keyasint"`
 	Start uint64 `cbor:"2,keyasint"`
 	Key   []byte `cbor:"3,keyasint"` // the writer's public key
-	// Faded: the node held no lease, and its record was of no use; see fade.go.
+	// Faded: the node held no lease, and its record was of no use; see
+	// fade.go.
 	Faded bool `cbor:"4,keyasint,omitempty"`
 }
 

@@ -186,7 +186,8 @@ func (t *Table) strike(part int, sum uint64, raw []byte, former bool) {
 	}
 }
 
-// isStruckOut reports whether a node was forgotten as of this start or a later one.
+// isStruckOut reports whether a node was forgotten as of this start or a later
+// one.
 func (t *Table) isStruckOut(id NodeID, start uint64) bool {
 	f := t.Forgets[id]
 	return f != nil && start <= f.Rec.Start && !(f.Rec.Faded && t.HeldBy(id) != nil)
@@ -377,8 +378,8 @@ func (d *Digest) Bytes() []byte {
 	return b
 }
 
-// Differing is the set of parts (bit i: part i) that are others than in a digest
-// that came as bytes; not ok when those are none.
+// Differing is the set of parts (bit i: part i) that are others than in a
+// digest that came as bytes; not ok when those are none.
 func (d *Digest) Differing(b []byte) (mask uint32, ok bool) {
 	if len(b) != 8*Parts {
 		return 0, false

@@ -44,14 +44,15 @@ func (d *deed) mayHold() bool { return d.slot != 0 || d.granted }
 type checks struct {
 	w     *World
 	deeds map[record.NodeID]*deed
-	// excuse is a fault after which conflicts can be made, and found: a disk
-	// exchanged, an expiry or a forget while not everyone can be reached. From
-	// then on an overlap is a broken promise only in a network that has been
-	// whole for healBound.
+	// excuse is a fault after which conflicts can be made, and found: a
+	// disk exchanged, an expiry or a forget while not everyone can be
+	// reached. From then on an overlap is a broken promise only in a
+	// network that has been whole for healBound.
 	excuse string
-	// apart: live nodes were kept apart while leases were being granted. Both
-	// sides may then not know of each other's holders: two leases of one slot may
-	// be granted by different sets of them, but not by the same.
+	// apart: live nodes were kept apart while leases were being granted.
+	// Both sides may then not know of each other's holders: two leases of
+	// one slot may be granted by different sets of them, but not by the
+	// same.
 	apart      bool
 	expirable  bool // somebody was out of reach for as long as the lease TTL
 	wholeSince time.Duration
@@ -328,7 +329,8 @@ func (k *checks) searchOverlaps() {
 	}
 }
 
-// watchSmaller counts how long claims wait in a smaller part, to know that they do.
+// watchSmaller counts how long claims wait in a smaller part, to know that they
+// do.
 func (k *checks) watchSmaller() {
 	if k.split == nil {
 		return
@@ -420,7 +422,8 @@ func (k *checks) keepsRoutes() {
 	}
 }
 
-// keptFor reports whether somebody who runs, and whose table was lost, promises a slot to nobody but its holder.
+// keptFor reports whether somebody who runs, and whose table was lost, promises
+// a slot to nobody but its holder.
 func (w *World) keptFor(s record.Slot, id record.NodeID) bool {
 	return slices.ContainsFunc(w.live(), func(h *Host) bool {
 		p, ok := h.Core.Inside().PromiseOf(s)
@@ -565,7 +568,8 @@ func (h *Host) noMajority() bool {
 	return len(electors) > 0 && 2*running <= all && !(2*running == all && senior)
 }
 
-// owedTo counts the nodes that do not run, and may hold a lease by a promise of a holder that does.
+// owedTo counts the nodes that do not run, and may hold a lease by a promise of
+// a holder that does.
 func (w *World) owedTo(holders []record.NodeID) int {
 	owed := map[record.NodeID]bool{}
 	for _, h := range w.Hosts {

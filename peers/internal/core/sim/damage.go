@@ -14,9 +14,11 @@ import (
 type Damage struct {
 	Name   string
 	Within int // schedules in which it has to be found
-	// strain, where there is one, makes schedules of the kind that needs the rule.
+	// strain, where there is one, makes schedules of the kind that needs
+	// the rule.
 	Strain func(*Plan)
-	// noSync answers for the disk as soon as a write has reached the page cache.
+	// noSync answers for the disk as soon as a write has reached the page
+	// cache.
 	noSync bool
 	// onMessage may rewrite a message of the core's, or drop it (nil).
 	onMessage func(h *Host, msg []byte) []byte

@@ -105,7 +105,8 @@ func (h *Host) nextWrite() {
 	}
 }
 
-// diskError tells the core, and tries again a second later with the newest vault.
+// diskError tells the core, and tries again a second later with the newest
+// vault.
 func (h *Host) diskError(s *core.Save) {
 	h.World.tally[writesFailed]++
 	boot := h.boots
@@ -136,8 +137,8 @@ func (h *Host) crashes(at crashPoint) bool {
 	return true
 }
 
-// losePower leaves on the disk what has been synced, or what the kernel happened
-// to write of its own.
+// losePower leaves on the disk what has been synced, or what the kernel
+// happened to write of its own.
 func (d *Disk) losePower(lucky bool) {
 	if lucky {
 		d.Synced = d.Durable
@@ -145,7 +146,8 @@ func (d *Disk) losePower(lucky bool) {
 	d.Durable = d.Synced
 }
 
-// keepTable writes the node table, within a second, as the daemon does; and again a second later when the disk is full.
+// keepTable writes the node table, within a second, as the daemon does; and
+// again a second later when the disk is full.
 func (h *Host) keepTable() {
 	if h.Disk.tabling {
 		return

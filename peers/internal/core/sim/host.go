@@ -97,8 +97,8 @@ func (h *Host) goUp() {
 	h.lookForOthers()
 }
 
-// stop ends the daemon: by kill -9, or by a power failure, from which only comes
-// back what was synced.
+// stop ends the daemon: by kill -9, or by a power failure, from which only
+// comes back what was synced.
 func (h *Host) stop(power bool) {
 	if h.Core == nil {
 		return
@@ -326,7 +326,8 @@ func (h *Host) merge(from record.NodeID, state []byte) {
 // LeaveWait is how long a farewell waits for claims under way.
 const LeaveWait = 2 * time.Second
 
-// Leave hands the lease back, once those have claimed who were promised something.
+// Leave hands the lease back, once those have claimed who were promised
+// something.
 func (h *Host) Leave() {
 	if h.retiring {
 		return

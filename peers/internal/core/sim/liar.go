@@ -176,8 +176,8 @@ func (l *liar) victim() (*Host, *record.LeaseRecord) {
 	return v, &lease.Rec
 }
 
-// everybodySees reports whether a node has been up for a while for all others, and
-// all others for it.
+// everybodySees reports whether a node has been up for a while for all others,
+// and all others for it.
 func (w *World) everybodySees(id record.NodeID) bool {
 	for _, h := range w.Hosts {
 		if h.Core != nil && h.Core.Inside().Table() != nil && !h.Core.Inside().Judge().IsStable(id) {
@@ -335,7 +335,8 @@ func (l *liar) makeUp(*Host) {
 	}, as)
 }
 
-// lies has a lying member forget what it has promised to others, or keep silent.
+// lies has a lying member forget what it has promised to others, or keep
+// silent.
 func (h *Host) lies(msg []byte) []byte {
 	l := h.World.lyingMember(h)
 	if l == nil {

@@ -25,8 +25,8 @@ func Key(n int) record.Identity {
 
 var sentMessages uint64 // numbers the messages of simMessage
 
-// MessageFrom is a message of another node to a core, signed as that core checks
-// it.
+// MessageFrom is a message of another node to a core, signed as that core
+// checks it.
 func MessageFrom(from record.Identity, to *core.Core, kind record.MessageKind, body any) []byte {
 	t := to.Inside().Table()
 	m := messageOf(from, t.NetID, to.ID(), 1<<20, atomic.AddUint64(&sentMessages, 1), kind) // a start above any in a test

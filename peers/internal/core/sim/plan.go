@@ -11,7 +11,8 @@ import (
 )
 
 // Plan is one schedule: how large the network is, what goes wrong in it, how
-// often. Each run draws some of the faults only, so that others do not drown them.
+// often. Each run draws some of the faults only, so that others do not drown
+// them.
 type Plan struct {
 	w      *World
 	seed   uint64
@@ -117,7 +118,8 @@ func (p *Plan) choose() {
 	}
 }
 
-// play runs the schedule and checks the promises; it returns the broken one, or "".
+// play runs the schedule and checks the promises; it returns the broken one, or
+// "".
 func (p *Plan) play() string {
 	w := p.w
 	w.tally[schedules]++
@@ -187,7 +189,8 @@ func (p *Plan) settle() {
 	}
 }
 
-// startOneThatRemembers keeps newcomers from being left with those who are down.
+// startOneThatRemembers keeps newcomers from being left with those who are
+// down.
 func (p *Plan) startOneThatRemembers() {
 	if slices.ContainsFunc(p.w.Hosts, func(h *Host) bool { return h.Core != nil && remembers(h.Disk.Durable) }) {
 		return
@@ -211,8 +214,8 @@ func (p *Plan) nameSeeds() {
 	}
 }
 
-// until waits for something, for a while; the promise is broken when it does not
-// come.
+// until waits for something, for a while; the promise is broken when it does
+// not come.
 func (p *Plan) until(bound time.Duration, promise, what string, ok func() bool) {
 	w := p.w
 	for end := w.Now + bound; w.broken == "" && !ok(); w.Run(time.Second) {
@@ -419,8 +422,8 @@ func (p *Plan) pause() {
 	}
 }
 
-// trouble is called when a fault begins that keeps live nodes apart, be it while
-// leases are being granted.
+// trouble is called when a fault begins that keeps live nodes apart, be it
+// while leases are being granted.
 func (p *Plan) trouble() {
 	p.w.disturbed++
 	p.w.checks.disturb()
@@ -476,7 +479,8 @@ func (p *Plan) split() {
 	p.cutFor(&Cut{name: "in two", whole: s, Blocks: func(a, b int) bool { return side(s, a) != side(s, b) }})
 }
 
-// claimInParts cuts a network that has come to rest, and starts some in both parts.
+// claimInParts cuts a network that has come to rest, and starts some in both
+// parts.
 func (p *Plan) claimInParts() {
 	p.w.Run(15 * time.Second)
 	p.split()

@@ -503,8 +503,9 @@ func (w *World) networked(p *peer) bool {
 
 func (r roll) size() int { return len(r.state) + 100*len(r.members) }
 
-// pushPull exchanges whole states with whoever is at an address, over a connection. In a join, who is in no network takes nothing from
-// those who know of nobody in one.
+// pushPull exchanges whole states with whoever is at an address, over a
+// connection. In a join, who is in no network takes nothing from those who know
+// of nobody in one.
 func (s *swim) pushPull(place int, join bool) {
 	h := s.h
 	to := h.World.at(place)

@@ -203,7 +203,8 @@ func (w *World) RunUntil(d time.Duration, what string, ok func() bool) {
 	}
 }
 
-// BootInTurn boots hosts one after the other, each once the one before has its lease.
+// BootInTurn boots hosts one after the other, each once the one before has its
+// lease.
 func (w *World) BootInTurn(hosts []*Host) {
 	for _, h := range hosts {
 		h.Boot()

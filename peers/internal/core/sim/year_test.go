@@ -78,8 +78,8 @@ func TestTablesStayBoundedWhereHostsAreReplacedEveryDay(t *testing.T) {
 	}
 }
 
-// TestYear is `make sim YEAR=1`: a hundred hosts a day are replaced, for a year.
-// A day and the lease TTL are two minutes: their ratio is what counts.
+// TestYear is `make sim YEAR=1`: a hundred hosts a day are replaced, for a
+// year. A day and the lease TTL are two minutes: their ratio is what counts.
 func TestYear(t *testing.T) {
 	if !*simYear {
 		return
