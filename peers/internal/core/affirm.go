@@ -6,9 +6,9 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// A node whose lease another one struck out, though it is alive, does not give
-// up. It affirms the lease: the same one, with the same vouchers, above the
-// epoch that it was struck out at. Only a newer grant to another node ends it.
+// A live node does not give up when another node strikes out its lease. It
+// affirms the lease: the same one, with the same vouchers, above the epoch of
+// the record that struck it out. Only a newer grant to another node ends it.
 
 // affirmAgain is how long a node waits before it affirms its lease once more.
 const affirmAgain = 10 * time.Second
@@ -59,8 +59,8 @@ func (c *Core) forgottenAs(start uint64) {
 	}
 }
 
-// reclaim has a node whose lease was lost claim again by itself, when no other
-// node holds the slot any more: it prefers that one.
+// reclaim starts a new claim after a lost lease, once no other node holds the
+// slot any more. That slot comes first.
 func (c *Core) reclaim() {
 	if c.claim.phase != PhaseLost || c.now-c.claim.since < reclaimAfter {
 		return

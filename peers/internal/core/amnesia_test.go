@@ -95,7 +95,7 @@ func TestNodesThatKnowNothingDoNotGrantThemselvesLeases(t *testing.T) {
 	h.Boot()
 	w.Run(30 * time.Second)
 	if h.Confirmed() || w.Hosts[1].Confirmed() {
-		t.Fatalf("a lease was granted without the founder, whom neither remembers\n%s", w.Dump())
+		t.Fatalf("a lease was granted without the founder, which neither remembers\n%s", w.Dump())
 	}
 }
 
@@ -119,8 +119,8 @@ func TestAmnesiaEndsForGood(t *testing.T) {
 	}
 }
 
-// Somebody who has lost its table knows of no holder, and must not be believed
-// in that.
+// A node that lost its table knows of no holder, and must not be believed in
+// that.
 func TestWhatAmnesiacsTellIsNotTheWholeTable(t *testing.T) {
 	w := sim.New(t, 35, 3, nil)
 	w.BootInTurn(w.Hosts[:2])
@@ -144,5 +144,5 @@ func TestWhatAmnesiacsTellIsNotTheWholeTable(t *testing.T) {
 		t.Fatalf("a lease was granted without the founder\n%s", w.Dump())
 	}
 	w.Hosts[0].Boot()
-	w.RunUntil(20*time.Second, "leased once somebody knows", guest.Confirmed)
+	w.RunUntil(20*time.Second, "leased once a node knows", guest.Confirmed)
 }

@@ -6,15 +6,15 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// Ballot is a claim under way, for people: who has promised, and who is being
-// waited for.
+// Ballot is a claim under way, for display: which holders have promised, and
+// which ones the node waits for.
 type Ballot struct {
 	Subnet   netip.Prefix
 	Epoch    uint64
-	Electors int // the lease holders, who decide
-	Needed   int // how many of them have to promise
-	// Promised are those who have, Missing those who have not answered; the
-	// others may not promise. Ascending by ID.
+	Electors int // the lease holders, which decide
+	Needed   int // promises that the grant takes
+	// Promised are the holders that have promised. Missing have not
+	// answered. The others may not promise. Ascending by ID.
 	Promised, Missing []record.NodeID
 }
 

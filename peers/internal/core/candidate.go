@@ -31,7 +31,7 @@ func (c *Core) candidate() (record.Slot, bool) {
 }
 
 // claimable reports whether a slot may be asked for: not reserved, not just
-// refused, and promised by ourselves to nobody.
+// refused, and not promised to another node by this one.
 func (c *Core) claimable(s record.Slot) bool {
 	p := c.ledger.of(s)
 	return !c.reserved(s) && c.claim.avoided[s] <= c.now && (p == nil || p.Claimant.IsZero() || p.Claimant == c.id)

@@ -9,14 +9,15 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// Times of a claim. Answers come within a round trip and a disk write; what is
-// waited for beyond that are nodes that gossip has not yet found to be dead.
+// Times of a claim. Answers come within a round trip and a disk write. What the
+// claim waits for beyond that are nodes that gossip has not yet found to be
+// dead.
 const (
 	askAgainFirst = 150 * time.Millisecond
 	askAgainMost  = time.Second
 	lateAnswers   = 500 * time.Millisecond // wait for the rest once a majority is there
 	lateNews      = 100 * time.Millisecond // wait for those it has not heard of yet
-	newcomerFor   = 3 * time.Second        // after a join, until gossip has told of everybody
+	newcomerFor   = 3 * time.Second        // after a join, until gossip has named all members
 	announceBound = time.Second
 	writeMost     = 10 * time.Second // for writing a lease, before its votes are too old
 	pausedFor     = 5 * time.Second  // without a tick: what was heard before is too old
@@ -67,9 +68,9 @@ func (c *Core) resumeLease() {
 	}
 }
 
-// found makes the network and the founding node's lease: nobody is there to
-// ask. Nobody is told of the network before it is durable; a founder that lost
-// power would else found another, and leave its guests behind in this one.
+// found makes the network and the founding node's lease. There is no node to
+// ask. The network is announced once it is durable. Else a founder that lost
+// power would found another network, and leave its guests behind in this one.
 func (c *Core) found() {
 	c.founding = true
 	c.durable.Network = c.prepared
@@ -154,9 +155,9 @@ func (c *Core) tryClaim() {
 	c.beginClaim(slot)
 }
 
-// alone reports whether this node holds a lease and knows of nobody else who
-// has not left: there is nobody to join before it moves to another subnet. One
-// that was told to join is not alone, whatever its table has forgotten.
+// alone reports whether this node holds a lease, and all other nodes it knows
+// have left. Then there is no node to join before it moves to another subnet. A
+// node that was told to join is not alone, whatever its table has forgotten.
 func (c *Core) alone() bool {
 	if !c.cfg.MayFound || c.cfg.Amnesia || len(c.durable.Lease) == 0 {
 		return false
@@ -195,15 +196,15 @@ func (c *Core) restoreLease(mine *record.Stored[record.LeaseRecord]) {
 }
 
 // handedBack reports whether a lease is one that this node gave up when it left
-// last: whoever remembers it has not heard of that.
+// last. A node that still has it has not heard of that.
 func (c *Core) handedBack(l *record.LeaseRecord) bool {
 	return l.Slot == c.durable.Freed && l.Epoch < c.durable.HandedBack
 }
 
-// claimWithoutElectors handles a network all of whose holders have gone: of
-// the live nodes the one with the lowest ID confirms its own lease, after a
-// while in which it could have learned otherwise. It reports whether the claim
-// has been dealt with, be it by waiting.
+// claimWithoutElectors handles a network that has lost all its holders. The
+// live node with the lowest ID confirms its own lease, after a while in which
+// it could have learned otherwise. It reports whether the claim has been dealt
+// with, or has to wait.
 func (c *Core) claimWithoutElectors() bool {
 	if len(c.electors()) > 0 {
 		c.claim.orphan = 0
@@ -259,10 +260,10 @@ func (c *Core) beginClaim(s record.Slot) {
 	c.decide()
 }
 
-// askElectors asks everyone who has not answered yet, and again those who had
-// no promise to give: one that lost its durable state does not vote for a
-// while, and one with an older disk has yet to hear that it is a holder. Who
-// owes other nodes a lease may know better by now.
+// askElectors asks every holder that has not answered yet, and again each one
+// that had no promise to give. A holder that lost its durable state does not
+// vote for a while. One with an older disk has yet to hear that it is a holder.
+// One that named possible holders may know better by now.
 func (c *Core) askElectors() {
 	k := &c.claim
 	for _, id := range c.electors() {

@@ -105,7 +105,7 @@ func (k *claim) avoid(s record.Slot, until Time) {
 	k.avoided[s] = until
 }
 
-// noteWithdrawn takes note of a claim whose promises are given back. Its
+// noteWithdrawn takes note of a claim that gives its promises back. The
 // withdrawal is repeated when a lease is confirmed.
 func (k *claim) noteWithdrawn() {
 	if k.withdrawn == nil {

@@ -28,18 +28,18 @@ type Config struct {
 	// gossip.
 	Reserved []Reservation
 	// Prefer are the subnets to claim first where they are free, the best
-	// one first; those that are none of the network's are passed over.
+	// one first. A prefix that is no subnet of the network is passed over.
 	Prefer []netip.Prefix
 	// MayFound lets a node that is in no network found one.
 	MayFound bool
 	// Want is the network asked for; zero fields are open.
 	Want record.Network
-	// Amnesia says that a durable state existed and was lost, so that
-	// promises may have been made which nobody here remembers. A lost table
-	// counts, too: the node does not know who else holds a lease.
+	// Amnesia says that a durable state existed and was lost, and with it
+	// perhaps promises. A lost table counts, too: the node does not know
+	// which other nodes hold a lease.
 	Amnesia bool
 	Rand    *rand.Rand
-	// SealKey is announced, for those that seal datagrams: 32 bytes, or
+	// SealKey is announced, for nodes that seal datagrams: 32 bytes, or
 	// none.
 	SealKey []byte
 	Caps    []record.Capability // announced; at most 16
@@ -84,7 +84,7 @@ type Core struct {
 	leaving   bool
 	retireAt  Time // see Retire; 0: never
 
-	grantedBy []record.NodeID // who promised our lease
+	grantedBy []record.NodeID // the holders that promised our lease
 
 	leasesOnDisk leaseList
 	saves        saves
@@ -95,8 +95,8 @@ type Core struct {
 // node is in or joins.
 var ErrNetworkParameters = errors.New("network parameters differ")
 
-// New makes a core from what its last start left: the durable state and the
-// encoded table, either of which may be nil.
+// New makes a core from the durable state and the encoded table that its last
+// start left. Either may be nil.
 func New(cfg Config, encodedDurable, encodedTable []byte) (*Core, error) {
 	c := &Core{
 		cfg:       cfg,
@@ -253,7 +253,7 @@ func (c *Core) checkPin(n record.Network) error {
 func (c *Core) ID() record.NodeID { return c.id }
 
 // StartNumber is the number of this start. It is durable once the first Save
-// has been answered; only then may it be shown to anyone.
+// has been answered. Only then may other nodes see it.
 func (c *Core) StartNumber() uint64 { return c.durable.Start }
 
 // Network is the network this node is in, or is about to found; its Prefix is
@@ -265,8 +265,8 @@ func (c *Core) Network() record.Network {
 	return c.prepared
 }
 
-// Start sets the core going: it has the new start number written. Once that
-// is durable a remembered lease is confirmed, without asking anyone.
+// Start begins the work: the new start number is written. Once that is durable
+// a remembered lease is confirmed, without asking other nodes.
 func (c *Core) Start(now Time) {
 	c.advance(now)
 	c.start = c.durable.Start
@@ -394,9 +394,9 @@ func (c *Core) SetAddress(now Time, endpoint, gossip netip.AddrPort) {
 const retireFor = 5 * time.Second
 
 // Retire is for a node that is about to Leave: it promises nothing any more. It
-// reports whether a live claimant still counts on a promise of this node's,
-// which would be gone with it: somebody else might be granted the slot
-// meanwhile.
+// reports whether a live claimant still counts on a promise of this node. The
+// promise would go with the node, and the slot could be granted to another
+// claimant meanwhile.
 func (c *Core) Retire(now Time) (owing bool) {
 	c.advance(now)
 	c.retireAt = max(c.now, 1)
@@ -421,8 +421,8 @@ func (c *Core) Leave(now Time) {
 	c.announceSelf()
 	c.pushToAll()
 	// The next start begins afresh, but never under an old start number.
-	// The table stays: should this node come back to the network, and say
-	// there that its lease has ended, it has to say who else holds one.
+	// The table stays: should this node come back and report that its lease
+	// has ended, it has to report which other nodes hold one.
 	slot := c.durable.Slot
 	c.durable = durable{Start: start, Endpoint: c.cfg.Endpoint, Gossip: c.cfg.Gossip, Slot: slot, Format: durableFormat}
 	c.ledger.promises = nil

@@ -67,7 +67,7 @@ func TestTheLastSlotsAreHandedOutWithoutOverlapAndTheRestWaits(t *testing.T) {
 		if waiting != 3 {
 			t.Fatalf("seed %d: %d hosts say that no subnet is free, want 3\n%s", seed, waiting, w.Dump())
 		}
-		// One leaves: somebody else gets its subnet.
+		// One leaves: another node gets its subnet.
 		w.Hosts[0].Leave()
 		w.RunUntil(time.Minute, "7 confirmed again", func() bool { return w.ConfirmedHosts() == 7 })
 	}
@@ -85,7 +85,7 @@ func TestTheSmallerPartHandsOutNothingAndHealsByItself(t *testing.T) {
 	}
 	waiting := w.Hosts[5].Core.View().Waiting
 	if !strings.Contains(waiting, "2 of the 5 lease holders promised") || !strings.Contains(waiting, "3 are needed") {
-		t.Errorf("waiting line %q does not say who is missing", waiting)
+		t.Errorf("waiting line %q does not say which node is missing", waiting)
 	}
 	for _, h := range part {
 		if h.Index != 5 && !h.Confirmed() {
@@ -163,7 +163,7 @@ func TestANodeMovesToItsNewPinAndFreesWhatItHeld(t *testing.T) {
 	}
 }
 
-// It counts its own promise for its claim, so nobody else can have it.
+// A holder counts its own promise for its claim, so no other node can have it.
 func TestAHolderThatAsksForASlotPromisesItToNobodyElse(t *testing.T) {
 	w := sim.New(t, 45, 3, nil)
 	w.BootInTurn(w.Hosts[:2])
@@ -451,7 +451,7 @@ func TestAFarewellIsRememberedOverAClaimThatACrashCutShort(t *testing.T) {
 	h.Disk.Synced = h.Disk.Durable
 	h.Boot()
 	if !h.Core.Inside().HandedBack(&stale) {
-		t.Error("it would take up the lease that it gave up, from somebody who has not heard of that")
+		t.Error("it would take up the lease that it gave up, from a node that has not heard of that")
 	}
 }
 
@@ -543,7 +543,8 @@ func TestAHolderThatSaysItIsNoneStillCountsAndIsAskedAgain(t *testing.T) {
 	t.Error("it is not asked again")
 }
 
-// A newcomer has yet to hear of who is alive: nobody is dead because of that.
+// A newcomer has yet to hear which nodes are alive. No node is dead because of
+// that.
 func TestANewcomerWaitsForHoldersItHasNotHeardOf(t *testing.T) {
 	w := sim.New(t, 33, 3, nil)
 	w.BootInTurn(w.Hosts[:2])
@@ -580,8 +581,8 @@ func TestANewcomerWaitsForHoldersItHasNotHeardOf(t *testing.T) {
 	}
 }
 
-// Who leaves and comes back at once finds others that have not missed its
-// earlier start yet: to them nothing changes but what its record says.
+// A node that leaves and comes back at once finds others that have not missed
+// its earlier start yet. To them only its record changes.
 func TestWhoComesBackAtOnceIsSaidToBeAliveAgain(t *testing.T) {
 	w := sim.New(t, 3, 2, nil)
 	w.BootInTurn(w.Hosts)
@@ -591,7 +592,7 @@ func TestWhoComesBackAtOnceIsSaidToBeAliveAgain(t *testing.T) {
 		r := c.Inside().Table().Nodes[guest]
 		r.Rec.Left = left
 		c.Inside().OnNode(&r.Rec)
-		c.MemberSuspect(c.Inside().Now(), guest, true) // nobody asks an earlier start for long
+		c.MemberSuspect(c.Inside().Now(), guest, true) // an earlier start is not asked for long
 		c.MemberSuspect(c.Inside().Now(), guest, false)
 		for _, l := range c.Effects().Log {
 			said = append(said, l.Text)

@@ -11,15 +11,15 @@ import (
 // count is the state of a vote.
 type count struct {
 	electors, promises int
-	missing            []record.NodeID // who has not answered
-	liveMissing        bool            // one of them is alive
-	unheardOf          bool            // one of them may be
+	missing            []record.NodeID // have not answered
+	liveMissing        bool            // a missing node is alive
+	unheardOf          bool            // a missing node may be alive
 	senior             bool            // the longest-standing holder promised
 }
 
-// needed is how many promises confirm: a majority, or exactly half with the
-// longest-standing holder's among them, so that of two nodes the older one can
-// let a newcomer in when the younger is away.
+// needed is how many promises grant a lease: a majority. Exactly half is enough
+// with the promise of the longest-standing holder. So, of two nodes, the older
+// one can let a newcomer in when the younger one is away.
 func (t count) needed() int {
 	if t.electors%2 == 0 && t.senior {
 		return t.electors / 2
@@ -51,14 +51,13 @@ func (c *Core) count() count {
 	return t
 }
 
-// unheardOf reports whether a node may be alive for all that is known: a
-// newcomer has yet to hear of everybody.
+// unheardOf reports whether a node may be alive although gossip has not named
+// it. A newcomer has yet to hear of all members.
 func (c *Core) unheardOf(id record.NodeID) bool {
 	return id != c.id && !c.members.isKnown(id) && c.joinedAt >= 0 && c.now-c.joinedAt < newcomerFor
 }
 
-// patience is how long to wait for those who are missing, once a majority is
-// there.
+// patience is how long to wait for missing answers, once a majority is there.
 func (t count) patience() time.Duration {
 	switch {
 	case t.liveMissing:
@@ -112,7 +111,8 @@ func (c *Core) noticePause() {
 // paused reports whether no time has passed here for a while, though it has.
 func (c *Core) paused() bool { return c.now-c.tickedAt >= pausedFor }
 
-// waitForMajority tells people who is being waited for, once it takes time.
+// waitForMajority shows which answers the claim waits for, once that takes
+// time.
 func (c *Core) waitForMajority(t count) {
 	if c.now-c.claim.since < askAgainMost {
 		return

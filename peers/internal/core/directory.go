@@ -9,8 +9,8 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// directory is which nodes there are, which of them are alive, and which hold a
-// lease that counts. It knows of no claim and of no promise.
+// directory is what this node knows of all nodes: which exist, which are alive,
+// and which hold a lease that counts. It knows nothing of claims and promises.
 type directory struct {
 	id              record.NodeID // this node's
 	ttl             time.Duration // how long a dead node keeps its lease
@@ -89,14 +89,14 @@ func (d *directory) describe(id record.NodeID) string {
 	return fmt.Sprintf("%s (%s, %s)", d.nameOf(id), id.Short(), state)
 }
 
-// holds reports whether a lease counts: it has a holder, who has not been dead
-// for the lease TTL.
+// holds reports whether a lease counts: it has a holder, and that node has not
+// been dead for the lease TTL.
 func (d *directory) holds(l *record.LeaseRecord) bool {
 	return !l.Holder.IsZero() && !d.expired(l.Holder)
 }
 
-// rank is 0 for a slot never used, 1 for one handed back, 2 for an expired
-// holder's, 3 for one that is held, or for which there is no room.
+// rank is how free a slot is. 0: never used. 1: handed back. 2: its holder's
+// lease has expired. 3: held, or no table has room for it.
 func (d *directory) rank(s record.Slot) int {
 	l := d.table.Leases[s]
 	switch {
@@ -112,8 +112,8 @@ func (d *directory) rank(s record.Slot) int {
 	return 3
 }
 
-// formerHolders are those that hold a lease of the format before this one: no
-// other node hears of them before they are upgraded, too. In ascending order.
+// formerHolders hold a lease of the format before this one. Other nodes do not
+// hear of such a lease before its holder has been upgraded. In ascending order.
 func (d *directory) formerHolders() []record.NodeID {
 	var ids []record.NodeID
 	if d.table.FormerLeases == 0 {

@@ -26,11 +26,11 @@ type durable struct {
 	// never did.
 	HandedBack uint64      `cbor:"8,keyasint,omitempty"`
 	Freed      record.Slot `cbor:"11,keyasint,omitempty"`
-	// Pending says that Lease is granted and not confirmed yet: perhaps
-	// nobody else knows of it, so another start has to claim it anew.
+	// Pending says that Lease is granted and not confirmed yet. Perhaps no
+	// other node knows of it, so the next start has to claim it anew.
 	Pending bool `cbor:"9,keyasint,omitempty"`
-	// Leases are those that were known when the durable state was written,
-	// as promises: the node table on disk is older, or may be lost.
+	// Leases are the leases that were known when this was written, as
+	// promises. The node table on disk is older, or may be lost.
 	Leases []Promise `cbor:"10,keyasint,omitempty"`
 	// Wishes are what a reset has left of the network before it.
 	Wishes []wish `cbor:"12,keyasint,omitempty"`

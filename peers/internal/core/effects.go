@@ -31,8 +31,8 @@ type Send struct {
 	Msg []byte
 }
 
-// Broadcast is a message for everyone, of at most 1,202 bytes. A newer one
-// with the same key makes an older one, not yet sent, superfluous.
+// Broadcast is a message for all nodes, of at most 1,202 bytes. A newer one
+// replaces an older one with the same key that was not sent yet.
 type Broadcast struct {
 	Key string
 	Msg []byte

@@ -9,15 +9,17 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// electorate is who decides about claims: the lease holders. It is worked out
-// anew when a lease or a member has changed, or a dead holder's time is up.
+// electorate is the nodes that decide about claims: the lease holders. It is
+// computed anew when a lease or a member has changed, or when a dead holder's
+// time is up.
 type electorate struct {
 	ids    []record.NodeID // ascending
-	senior record.NodeID   // the longest-standing of them
+	senior record.NodeID   // the longest-standing holder
 	hash   uint64          // over ids
-	// replaced are dead holders whose host has been set up anew. Another
-	// node has their endpoint, and a lease that was granted later, while
-	// they counted. They hold their lease, and do not count any more.
+	// replaced are dead holders that have been set up anew under another
+	// ID. The new node has their endpoint, and a lease that was granted
+	// later, while they counted. They keep their lease, and do not count
+	// any more.
 	replaced map[record.NodeID]record.NodeID
 	dead     bool // there is a holder that is dead
 
@@ -25,15 +27,15 @@ type electorate struct {
 	until                  Time
 }
 
-// electors are the lease holders, who decide; in ascending order of ID, not to
-// be changed. A node that already holds a lease and moves to a pinned one is
-// among them.
+// electors are the lease holders, which decide. They are in ascending order,
+// and the slice must not be changed. A node that holds a lease and moves to a
+// pinned one is an elector, too.
 func (d *directory) electors() []record.NodeID { return d.electorate().ids }
 
 // senior is the longest-standing holder.
 func (d *directory) senior() record.NodeID { return d.electorate().senior }
 
-// holdersHash is a hash over who holds what, as far as this node knows.
+// holdersHash is a hash over the lease holders that this node knows.
 func (d *directory) holdersHash() uint64 { return d.electorate().hash }
 
 func (d *directory) electorate() *electorate {
@@ -83,8 +85,8 @@ func (d *directory) workOutElectorate() electorate {
 	return e
 }
 
-// replacements finds dead holders whose endpoint another one has now, which got
-// its lease later: the last of those.
+// replacements maps a dead holder to the node that has its endpoint now and got
+// its lease later, to the last one if there are several.
 func (d *directory) replacements(holders []*record.LeaseRecord) map[record.NodeID]record.NodeID {
 	newest := map[netip.AddrPort]*record.LeaseRecord{}
 	for _, l := range holders {

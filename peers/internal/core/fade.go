@@ -17,8 +17,8 @@ const (
 	// which is a mass start, and then one each unheardEvery.
 	unheardBurst = 2048
 	unheardEvery = time.Second
-	// The same for those that say at once that they have left: they are
-	// kept for the lease TTL.
+	// The same for nodes that have left already when they are first heard
+	// of. They are kept for the lease TTL.
 	departureBurst = 256
 	departureEvery = time.Minute
 )

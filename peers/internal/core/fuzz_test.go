@@ -52,7 +52,7 @@ func FuzzReceive(f *testing.F) {
 		_ = c.Receive(1, msg)
 		c.Tick(2)
 		if c.View().State != LeaseConfirmed {
-			t.Fatal("a message not signed by anyone took our lease away")
+			t.Fatal("an unsigned message took our lease away")
 		}
 	})
 }

@@ -58,9 +58,9 @@ func (c *Core) stillGranted() bool {
 	return t.promises >= t.needed() && c.now-c.claim.since < writeMost
 }
 
-// revokeGrant gives up a lease that was granted and written, and of which
-// nothing was said yet. Its promises are given back when it is on the disk no
-// more: the next start would else take it up.
+// revokeGrant gives up a lease that was granted and written, and not announced
+// yet. Its promises are given back once it is struck from the disk. Else the
+// next start would take it up.
 func (c *Core) revokeGrant() {
 	c.durable.Lease, c.durable.Pending = nil, false
 	c.setPhase(PhaseRevoking)
@@ -82,7 +82,7 @@ func (c *Core) announceLease() {
 	c.claim.askAt = c.now + askAgainFirst
 }
 
-// receiveAck counts who knows of the new lease.
+// receiveAck counts a node that knows of the new lease.
 func (c *Core) receiveAck(m record.Ack) error {
 	if c.claim.phase == PhaseAnnouncing && m.Slot == c.claim.slot && m.Epoch == c.claim.epoch {
 		c.claim.acks[m.From] = true

@@ -6,9 +6,9 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// Inside is the inner state of a core, for the simulator and for tests alone:
-// it compares what cores think, and changes some of it, to see that this is
-// noticed. The core as it is built has no switch for any of that.
+// Inside is the inner state of a core, for the simulator and for tests alone.
+// They compare what cores think, and break rules on purpose, to see that this
+// is noticed. The core has no other switch for that.
 type Inside struct{ c *Core }
 
 // Inside gives access to the inner state.
@@ -118,7 +118,8 @@ func (j Judge) Believes(old *record.Stored[record.LeaseRecord], rec *record.Leas
 	return j.j.believes(old, rec, raw)
 }
 
-// Reaches reports whether a lease's counters are within reach of those known.
+// Reaches reports whether the counters of a lease are within reach of the known
+// ones.
 func (j Judge) Reaches(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord) bool {
 	return j.j.withinReach(old, rec)
 }

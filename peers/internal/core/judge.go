@@ -35,8 +35,8 @@ const (
 // greater, and a lie all the same.
 type judge struct {
 	c *Core
-	// from is the node whose message is being handled: it stands for what
-	// it passes on. Zero: a rumour, which no node stands for.
+	// from is the sender of the message that is being handled: it stands
+	// for what it passes on. Zero: a rumour, which no node stands for.
 	from record.NodeID
 	// trusted says that records are taken as they are. They come from this
 	// node itself or its disk, or from the first node that a newcomer
@@ -310,9 +310,9 @@ func (j *judge) supporters(about record.NodeID, raw []byte) []record.NodeID {
 	return slices.SortedFunc(maps.Keys(by), record.CompareIDs)
 }
 
-// validVouchers returns the present and former holders whose vouchers in the
-// record are valid. Of one underlay address one counts, and the claimant does
-// not. The longest-standing holder's is looked at first, since it alone is
+// validVouchers returns the present and former holders that have a valid
+// voucher in the record. Of one underlay address one counts, and the claimant
+// does not. The longest-standing holder comes first, since its voucher alone is
 // enough.
 func (j *judge) validVouchers(rec *record.LeaseRecord) []record.NodeID {
 	c, g := j.c, record.GrantOf(rec)

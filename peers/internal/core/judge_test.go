@@ -111,7 +111,8 @@ func TestAHolderFreesOnlyWhatADeadNodeHolds(t *testing.T) {
 	w.RunUntil(20*time.Second, "tables equal", w.TablesEqual)
 }
 
-// A lease needs the promises of others, and not those that its holder makes up.
+// A lease needs the promises of others. The ones that its holder makes up do
+// not count.
 func TestAGrabbedLeaseIsNotBelieved(t *testing.T) {
 	w := settledWorld(t, 53, 5)
 	h, v, liar := w.Hosts[0], w.Hosts[1], w.Hosts[3]

@@ -1,8 +1,8 @@
 package core
 
 // MaxJump is how far above the known value an epoch, an ordinal or a start may
-// be. A record cannot use a counter up at once: 16 million records in turn,
-// each of which must be acceptable, would be needed.
+// be. So a record cannot use a counter up at once: it would take 16 million
+// records in turn, each an acceptable one.
 const MaxJump = 1 << 16
 
 // maxFreeJump is the same for a record by which a node strikes out another one.

@@ -16,9 +16,8 @@ type leaseList struct {
 	changes uint64
 }
 
-// tableLeases are the leases in the table as the durable state keeps them, in
-// ascending order of slots; those that are beyond maxPromises are in the table
-// only.
+// tableLeases are the leases of the table as the durable state keeps them, in
+// ascending order of slots. Leases beyond maxPromises are in the table only.
 func (c *Core) tableLeases() []Promise {
 	if c.table == nil || c.leaving {
 		return nil

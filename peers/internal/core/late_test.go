@@ -71,8 +71,8 @@ func TestALeaseIsTakenBackOnDiskBeforeItsPromisesAreGivenBack(t *testing.T) {
 	}
 }
 
-// claimant is a node that asks for its lease, and the founder, who alone holds
-// one.
+// claimant is a node that asks for its lease, and the founder, which alone
+// holds one.
 func claimant(t *testing.T, seed uint64) (h, founder *sim.Host) {
 	w := sim.New(t, seed, 2, nil)
 	founder, h = w.Hosts[0], w.Hosts[1]
@@ -136,7 +136,7 @@ func TestALatePromiseDoesNotCountForAnotherClaim(t *testing.T) {
 	}
 }
 
-// Somebody may have heard of the farewell, and nobody else of the lease.
+// Some node may have heard of the farewell, and no other node of the lease.
 func TestASlotThatWasHandedBackIsAskedForAboveThatEpoch(t *testing.T) {
 	h, _ := claimant(t, 32)
 	c := h.Core
@@ -176,8 +176,8 @@ func TestALeavingHolderWaitsForTheClaimsItHasPromised(t *testing.T) {
 	}
 }
 
-// Nobody may know of a lease that was written and not confirmed: those who
-// decide now may have granted its slot to somebody else.
+// Perhaps no other node knows of a lease that was written and not confirmed.
+// The present holders may have granted its slot to another node.
 func TestALeaseThatWasNotConfirmedIsClaimedAnewByTheNextStart(t *testing.T) {
 	h, founder := claimant(t, 36)
 	w := h.World
@@ -197,7 +197,7 @@ func TestALeaseThatWasNotConfirmedIsClaimedAnewByTheNextStart(t *testing.T) {
 	h.Boot()
 	w.Run(3 * time.Second)
 	if s, ok := h.Holding(); !ok || s == slot {
-		t.Errorf("holds slot %d %v, want another one than %d, which is promised to somebody else", s, ok, slot)
+		t.Errorf("holds slot %d %v, want another one than %d, which is promised to another node", s, ok, slot)
 	}
 }
 

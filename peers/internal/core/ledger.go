@@ -17,7 +17,7 @@ type outlook interface {
 }
 
 // ledger is the promises of this holder. They are written with the durable
-// state, before any of them is said.
+// state before they are sent.
 type ledger struct {
 	outlook
 	promises []Promise
@@ -162,8 +162,8 @@ func (l *ledger) overdue(now Time) []Promise {
 	return open
 }
 
-// countUnresolved counts the promises to a claimant whose outcome is open, for
-// slots other than one.
+// countUnresolved counts the promises to a claimant that have no outcome yet,
+// for slots other than one.
 func (l *ledger) countUnresolved(s record.Slot, claimant record.NodeID) int {
 	n := 0
 	for _, p := range l.promises {
@@ -229,9 +229,8 @@ func (l *ledger) loadLeases(leases []Promise, self record.NodeID) {
 	}
 }
 
-// claimantsAt counts the nodes, but for one, that were promised a slot and
-// whose address, as the function gives it, is the one asked for. They are added
-// to a set of nodes.
+// claimantsAt adds to a set the nodes, but for one, that were promised a slot
+// and have an address. The function gives a node's address.
 func (l *ledger) claimantsAt(at netip.Addr, but record.NodeID, address func(record.NodeID) netip.Addr, into map[record.NodeID]bool) {
 	for i := range l.promises {
 		if id := l.promises[i].Claimant; !id.IsZero() && id != but && address(id) == at {

@@ -16,8 +16,8 @@ func (c *Core) freeOtherSlots() {
 	}
 }
 
-// checkOwnLease is called for a lease that is somebody else's, or nobody's:
-// was it ours?
+// checkOwnLease is called for a lease record that names another holder, or
+// none. It gives up this node's lease, if the record is about that.
 func (c *Core) checkOwnLease(l *record.LeaseRecord) {
 	if !c.leaving && c.claim.isOwner() && l.Slot == c.claim.slot {
 		c.loseLease()
@@ -26,7 +26,7 @@ func (c *Core) checkOwnLease(l *record.LeaseRecord) {
 
 // loseLease takes note that our lease is another's: we stop holding it at once.
 func (c *Core) loseLease() {
-	subnet, by := c.Network().SubnetOf(c.durable.Slot), "nobody: it was forgotten"
+	subnet, by := c.Network().SubnetOf(c.durable.Slot), "no node: it was forgotten"
 	if l := c.table.Leases[c.durable.Slot]; l != nil && !l.Rec.Holder.IsZero() {
 		by = c.describe(l.Rec.Holder)
 	}
@@ -38,7 +38,7 @@ func (c *Core) loseLease() {
 	c.setPhase(PhaseLost)
 }
 
-// Release lets a node whose lease was lost claim another.
+// Release lets a node claim another subnet after its lease was lost.
 func (c *Core) Release(now Time) {
 	c.advance(now)
 	if c.claim.phase == PhaseLost {

@@ -25,19 +25,20 @@ type Transition struct {
 	When     string
 }
 
-// Transitions are all the steps that a claim takes. The simulator holds each
-// step of each run against them.
+// Transitions are all the steps that a claim takes. The simulator checks each
+// step of each run against this table.
 //
-//	None ─► Asking ─► Saving ─► Announcing ─► Keeping ─► Confirmed
-//	  ▲       │         │           │            │           │
-//	  │◄──────┘         ▼           ▼            ▼           ▼
-//	  │◄─────────── Revoking      └──────► Lost ◄──────────┘
-//	  │◄───────────────────────────────────────┘
+//	None ──► Asking ──► Saving ──► Announcing ──► Keeping ──► Confirmed
+//	  ▲        │          │            │             │            │
+//	  ├◄───────┘          ▼            ▼             ▼            ▼
+//	  ├◄───────────── Revoking         └──────────► Lost ◄────────┘
+//	  └◄─────────────────────────────────────────────┘
 //
-// Shorter ways lead from None to Saving (nobody to ask, or a lease that the
-// network remembers), to Confirmed and Lost (a lease that the disk remembers),
-// from Saving to Confirmed and Lost (the network's again), and from Announcing
-// to Confirmed (nobody to tell). Leaving ends in None from anywhere.
+// There are shorter ways. A lease that no holder has to grant goes from None to
+// Saving, and from Announcing to Confirmed. A lease that the network remembers
+// goes from None to Saving, and from there to Confirmed or Lost. A lease that
+// the disk remembers goes from None to Confirmed or Lost. Leaving ends in None
+// from anywhere.
 var Transitions = []Transition{
 	{PhaseNone, PhaseAsking, "a slot is asked for"},
 	{PhaseNone, PhaseSaving, "no node has to be asked, or the network remembers a lease of this node"},

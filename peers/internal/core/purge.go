@@ -12,8 +12,7 @@ import (
 // Tables shrink. A node that left, or died and holds no lease any more, is
 // struck out when it has been gone for the lease TTL. A node that still holds
 // an expired lease goes when it has been dead for keepExpired times that. A
-// forget record goes after two lease TTLs, or earlier where the table is full
-// of them.
+// forget record goes after two lease TTLs, or earlier in a full table.
 const (
 	keepExpired  = 7                // lease TTLs
 	purgeStagger = 20 * time.Second // between one holder and the next that may do it
@@ -21,9 +20,9 @@ const (
 	forgetFor    = 2                // lease TTLs
 )
 
-// purge strikes out nodes that are gone, or of no use. It takes a record: a
-// node that was away meanwhile, and still has them, would else keep them for
-// ever. Which holder does it is drawn by a hash, so that not all of them do.
+// purge strikes out nodes that are gone, or of no use. It takes a record:
+// otherwise a node that was away meanwhile would keep them for ever. A hash
+// draws which holders do it, so that not all do.
 func (c *Core) purge() {
 	if c.table.HeldBy(c.id) == nil || c.claim.phase != PhaseConfirmed {
 		return // its word would not be taken

@@ -95,9 +95,9 @@ func (c *Core) refusal(m record.Answer) string {
 	return subnet.String() + " is promised to, or kept for, node " + c.nameOf(m.By)
 }
 
-// preferred are the slots to claim before any other. First come those that the
-// driver prefers, within the range that is handed out. Then what this node held
-// last, and what it held before a reset.
+// preferred are the slots to claim before any other. First come the driver's
+// preferred subnets, within the range that is handed out. Then comes what this
+// node held last, and what it held before a reset.
 func (c *Core) preferred() []record.Slot {
 	var slots []record.Slot
 	low, high := c.Network().Eligible()

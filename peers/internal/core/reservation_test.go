@@ -155,7 +155,7 @@ func TestAFreePreferredSubnetIsHeldAndAnyOtherIsPassedOver(t *testing.T) {
 	}
 }
 
-// What another node says is shown to people: an address, or nothing of it.
+// Only an address from another node's answer is displayed, and no other text.
 func TestARefusalShowsNoTextOfTheOtherNode(t *testing.T) {
 	w := sim.New(t, 6, 2, nil)
 	w.BootInTurn(w.Hosts)

@@ -27,7 +27,7 @@ const wishFor = time.Hour
 type Given struct {
 	Network record.Network // zero Prefix: the node was in none
 	Subnet  netip.Prefix   // asked for again; zero: none is remembered
-	Others  int            // whose subnets are kept for them
+	Others  int            // nodes that have their subnets kept
 }
 
 // Reset makes, from what the last start of a node left, the durable state to
@@ -151,9 +151,9 @@ func (c *Core) keptFor(s record.Slot, claimant record.NodeID) record.NodeID {
 	return record.NodeID{}
 }
 
-// dropWishes drops the wishes of nodes that hold a lease by now, and all of
-// them when their time is up. The next write of the durable state has it: one
-// kept too long does no harm.
+// dropWishes drops the wishes of nodes that hold a lease by now, and all wishes
+// when their time is up. The next write has it: a wish that is kept too long
+// does no harm.
 func (c *Core) dropWishes() {
 	if len(c.durable.Wishes) == 0 || c.now < wishFor && c.wishesAt == c.table.LeaseChanges {
 		return

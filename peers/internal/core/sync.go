@@ -10,8 +10,8 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// Anti-entropy: every syncEvery or so a node sends the digest of its table to
-// one live member, picked at random; where the two differ they exchange the
+// Anti-entropy. Every syncEvery or so a node sends the digest of its table to
+// one random live member. Where the two tables differ, the nodes exchange the
 // parts that do. It makes tables equal after losses of any kind, and carries a
 // mass start.
 const (
@@ -71,7 +71,8 @@ func (c *Core) serves(id record.NodeID) bool {
 }
 
 // sendParts sends our records of the parts in mask, in messages of bounded
-// length; the last one asks for the receiver's records of the parts in want.
+// length. The last message asks for the receiver's records of the parts in
+// want.
 func (c *Core) sendParts(to record.NodeID, mask, want uint32) {
 	m, size := record.Records{}, 0
 	for _, raw := range c.table.Records(mask) {
@@ -85,8 +86,8 @@ func (c *Core) sendParts(to record.NodeID, mask, want uint32) {
 	c.send(to, record.MsgRecords, m)
 }
 
-// maxRefused is how many records of one message may be wrong before the rest of
-// it is left alone: a signature costs time to check.
+// maxRefused is how many wrong records end the handling of a message: a
+// signature costs time to check.
 const maxRefused = 4
 
 // takeRecords merges the records of one message or state. The error is the last

@@ -110,8 +110,9 @@ type Conflict struct {
 
 const maxConflicts = 64
 
-// noteConflict records that a live node's lease was overruled. A dead one's may
-// have expired, and been claimed by right; should it come back, it finds out.
+// noteConflict records that a live node's lease was overruled. A dead node's
+// lease may have expired, so that another node could claim it. Should the dead
+// node come back, it finds out.
 func (c *Core) noteConflict(winner, loser *record.LeaseRecord) {
 	if !c.isUp(loser.Holder) || len(c.conflict) >= maxConflicts {
 		return
@@ -121,7 +122,7 @@ func (c *Core) noteConflict(winner, loser *record.LeaseRecord) {
 		"keeps", c.nameOf(winner.Holder), "loses", c.nameOf(loser.Holder))
 }
 
-// clearConflicts drops conflicts whose loser has a lease again.
+// clearConflicts drops the conflicts of a loser that has a lease again.
 func (c *Core) clearConflicts(holder record.NodeID) {
 	kept := c.conflict[:0]
 	for _, k := range c.conflict {

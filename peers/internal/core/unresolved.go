@@ -6,11 +6,11 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// A promise that nothing came of, so far as is known, may have become a lease
-// all the same: it was confirmed while the holder that made the promise was
-// down, or cut off. Whoever is granted something by this holder counts its
-// claimant among the holders until it is heard what became of it, or a holder
-// that crashed would let others in where it knows of too few.
+// A promise without a known outcome may have become a lease all the same: one
+// that was confirmed while the holder that had promised was down, or cut off.
+// So its claimant is a possible holder until the outcome is known. All that
+// this holder grants counts possible holders among the holders. Otherwise a
+// holder that crashed, and knows of too few, would let others in.
 
 // possibleHolders are the nodes out of reach that may hold a lease by a promise
 // of this one.
@@ -47,7 +47,7 @@ func (c *Core) hasLeftSince(p Promise) bool {
 	return n != nil && n.Rec.Left && !p.Claim.IsZero() && p.Claim.Start <= n.Rec.Start
 }
 
-// allPossibleHolders are those that this node knows to be owed a lease, by
+// allPossibleHolders are the possible holders that this node knows of, by
 // itself or by an elector that it has asked; in ascending order.
 func (c *Core) allPossibleHolders() []record.NodeID {
 	ids := c.possibleHolders()

@@ -42,7 +42,7 @@ func TestAHolderThatLostItsTableKnowsHowManyHoldersThereAre(t *testing.T) {
 func TestANodeThatIsKnownByAPromiseOnlyCanBeForgotten(t *testing.T) {
 	w, guest := threeHoldersOneWithoutTable(t)
 	if err := w.Hosts[0].Forget(sim.Identity(77).ID()); !errors.Is(err, core.ErrForgetUnknown) {
-		t.Errorf("forget of somebody nobody knows: %v", err)
+		t.Errorf("forget of an unknown node: %v", err)
 	}
 	if owed := w.Hosts[0].Core.View().PossibleHolders; len(owed) != 2 {
 		t.Errorf("owed a lease: %v", owed)
@@ -72,7 +72,7 @@ func TestAPromiseOfAnEarlierStartCountsAsALease(t *testing.T) {
 	guest.Boot()
 	w.Run(time.Minute)
 	if guest.Confirmed() {
-		t.Fatalf("a third of those who may hold leases has let a guest in\n%s", w.Dump())
+		t.Fatalf("a third of the possible holders has let a guest in\n%s", w.Dump())
 	}
 	w.Hosts[1].Boot() // it has no lease, and no use for the promise
 	w.RunUntil(20*time.Second, "both have a lease", func() bool { return guest.Confirmed() && w.Hosts[1].Confirmed() })
@@ -98,8 +98,8 @@ func TestWhoLeftAndCameBackCountsAgain(t *testing.T) {
 	}
 }
 
-// Who leaves knows of holders that others have not heard of. It comes back to
-// some of those with the news that its lease has ended.
+// A node that leaves knows of holders that others have not heard of. It comes
+// back to some other nodes with the news that its lease has ended.
 func TestANodeThatLeftRemembersWhoHoldsALease(t *testing.T) {
 	w := sim.New(t, 43, 4, nil)
 	first, second, late, leaver := w.Hosts[0], w.Hosts[1], w.Hosts[2], w.Hosts[3]

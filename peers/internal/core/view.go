@@ -25,15 +25,15 @@ type View struct {
 	Network record.Network
 	State   LeaseState
 	Waiting string
-	Nodes   []NodeView // all that are known, self included, ascending by ID
-	// Owed may hold a lease by a promise of which nothing more was heard,
-	// and are in nobody's table: their IDs are all that is known.
+	Nodes   []NodeView // all known nodes, self included, ascending by ID
+	// PossibleHolders may hold a lease by a promise without a known
+	// outcome. They are in no table: their IDs are all that is known.
 	// Ascending.
 	PossibleHolders []record.NodeID
 	Conflicts       []Conflict
 	Ballot          *Ballot // the claim under way; nil: none
-	// Grantors promised our own lease; empty where it was granted before
-	// this start, or by nobody.
+	// Grantors promised our own lease. Empty where it was granted before
+	// this start, or without asking any holder.
 	Grantors []record.NodeID
 	Fill     []Fill // how full the tables are
 }

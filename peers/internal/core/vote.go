@@ -8,9 +8,9 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// amnesia is how long a holder whose durable state was lost makes no promise,
-// counted from when it has joined: any claim it might have promised is over by
-// then.
+// amnesia is how long a holder makes no promise after it lost its durable
+// state, counted from when it has joined. Any claim it might have promised is
+// over by then.
 const amnesia = time.Minute
 
 func (c *Core) amnesiac() bool {
@@ -149,7 +149,7 @@ func (c *Core) promise(m record.Ask, a record.Answer) {
 }
 
 // receiveWithdraw takes a promise back at its claimant's request. The epoch
-// stays on record: it is promised to nobody again.
+// stays on record: it is promised to no other node.
 func (c *Core) receiveWithdraw(m record.Withdraw) error {
 	p := c.ledger.of(m.Slot)
 	if p == nil || p.Claimant != m.From || p.Claim.Compare(m.Claim) > 0 {
@@ -180,13 +180,12 @@ func (c *Core) resolvePromise(l *record.LeaseRecord) {
 	c.ledger.renew(l.Slot, c.now)
 }
 
-// remindClaimants repeats the answers to claims of which nothing more was
-// heard. A withdrawal can be lost, or overtaken by what it takes back. A
-// claimant that has no use for a promise any more gives it back when it hears
-// of it.
+// remindClaimants repeats its answers to claims without a known outcome. A
+// withdrawal can be lost, or overtaken by what it takes back. A claimant that
+// has no use for a promise any more gives it back when it is reminded.
 func (c *Core) remindClaimants() {
 	if c.now < c.sync.remindAt || !c.saves.isIdle() || c.amnesiac() {
-		return // not yet; or not all of them are durable; or it may not vote
+		return // not yet; or not all promises are durable; or it may not vote
 	}
 	c.sync.remindAt = c.now + remindEvery
 	for _, p := range c.ledger.overdue(c.now) {
@@ -218,7 +217,7 @@ func (c *Core) receiveAnswer(m record.Answer) error {
 		return nil
 	}
 	if m.Holders != c.holdersHash() && c.now >= c.sync.compareAt {
-		c.sync.compareAt = c.now + compareEvery // in a mass start all of them differ
+		c.sync.compareAt = c.now + compareEvery // in a mass start all hashes differ
 		c.sendDigest(m.From)
 	}
 	switch m.Verdict {
@@ -242,7 +241,7 @@ func (c *Core) receiveAnswer(m record.Answer) error {
 	return nil
 }
 
-// countPromise counts a promise whose voucher others will be able to check.
+// countPromise counts a promise if its voucher can be checked by others.
 func (c *Core) countPromise(m record.Answer) {
 	k := &c.claim
 	_, pinned := c.pinned()

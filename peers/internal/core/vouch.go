@@ -19,7 +19,7 @@ func (c *Core) vouched(g record.Grant, by record.NodeID, sig []byte) bool {
 	return len(sig) == ed25519.SignatureSize && len(key) == ed25519.PublicKeySize && c.cfg.Signer.Verify(key, g.Bytes(c.table.NetID), sig)
 }
 
-// collectVouchers takes the promises to carry out of those received: of the
+// collectVouchers selects the vouchers for the lease record: of the
 // longest-standing holders, which most nodes know.
 func (c *Core) collectVouchers() record.Vouchers {
 	k := &c.claim

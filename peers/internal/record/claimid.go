@@ -38,7 +38,7 @@ func (id ClaimID) IsZero() bool { return id == ClaimID{} }
 // Compare orders the claims of one node: -1, 0 or 1.
 func (id ClaimID) Compare(o ClaimID) int { return cmp.Compare(id.Number(), o.Number()) }
 
-// Validate refuses an ID whose start is out of bounds.
+// Validate refuses an ID with a start out of bounds.
 func (id ClaimID) Validate() error {
 	if id.Start > MaxCounter {
 		return fmt.Errorf("claim of start %d, which is above %d", id.Start, uint64(MaxCounter))

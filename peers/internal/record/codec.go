@@ -37,7 +37,7 @@ var (
 	}()
 )
 
-// Encode is for values of our own types, whose encoding cannot fail.
+// Encode encodes a value of our own types, which cannot fail.
 func Encode(v any) []byte { return appendEncoded(nil, v) }
 
 // appendEncoded appends the encoding to b.
@@ -78,8 +78,8 @@ var (
 	errTooLong   = errors.New("record too long")
 )
 
-// signedBytes is what a signature covers. The network's ID is part of it, so
-// that a record of one network cannot be replayed into another.
+// signedBytes is what a signature covers. It includes the network's ID, so that
+// a record of one network cannot be replayed into another.
 func signedBytes(net NetworkID, kind Kind, payload []byte) []byte {
 	b := make([]byte, 0, 64+len(payload))
 	b = append(b, "flanneld record 2\x00"...)

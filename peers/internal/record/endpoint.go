@@ -80,9 +80,9 @@ func (t *Table) checkEndpoints(what string, list []Endpoint) error {
 
 var broadcast4 = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
-// usableEndpoint refuses addresses at which no peer can be reached, or whose
-// datagrams would come back to us. These are addresses inside the overlay, and
-// loopback unless our own underlay is loopback.
+// usableEndpoint refuses addresses at which no peer can be reached, or which
+// would send our datagrams back to us. These are addresses inside the overlay,
+// and loopback unless our own underlay is loopback.
 func (t *Table) usableEndpoint(e netip.AddrPort) bool {
 	a := e.Addr()
 	return e.Port() != 0 && a.IsValid() && !a.Is4In6() && a.Zone() == "" &&

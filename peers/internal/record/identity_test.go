@@ -21,7 +21,7 @@ func testNetwork(t interface{ Fatal(...any) }) Network {
 	return n
 }
 
-// someKey is the n-th of many identities that nobody needs to prove.
+// someKey is the n-th of many identities that sign nothing.
 func someKey(n int) Identity {
 	key := make([]byte, ed25519.PrivateKeySize)
 	binary.BigEndian.PutUint64(key[ed25519.SeedSize:], uint64(n))

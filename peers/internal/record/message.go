@@ -81,8 +81,8 @@ type Withdraw struct {
 }
 
 // Records carries encoded records. Mask, where it is not zero, asks for the
-// receiver's records of those parts. AckSlot, where it is not zero, asks for an
-// acknowledgement of that slot's lease.
+// receiver's records of the parts in it. AckSlot, where it is not zero, asks
+// for an acknowledgement of that slot's lease.
 type Records struct {
 	Header  `cbor:"-"`
 	Records [][]byte `cbor:"1,keyasint"`

@@ -8,12 +8,12 @@ import (
 )
 
 // Network is what every node of a network agrees on. It is fixed when the
-// network is founded: its ID is a hash over all of it.
+// network is founded: the network's ID is a hash over all fields.
 type Network struct {
 	Prefix    netip.Prefix `cbor:"1,keyasint"`
 	SubnetLen uint8        `cbor:"2,keyasint"`
 	// SubnetMin and SubnetMax bound the subnets that are handed out
-	// unasked, both included. A pin may lie outside of them.
+	// unasked, both included. A pin may lie outside that range.
 	SubnetMin netip.Addr `cbor:"3,keyasint"`
 	SubnetMax netip.Addr `cbor:"4,keyasint"`
 	Founder   NodeID     `cbor:"5,keyasint"`

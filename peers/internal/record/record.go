@@ -31,8 +31,8 @@ type NodeRecord struct {
 	ProtocolMax uint8 `cbor:"13,keyasint"`
 }
 
-// LeaseRecord says who holds a slot. Of two records for one slot the one that
-// wins is decided by compareLeases alone.
+// LeaseRecord says which node holds a slot. compareLeases alone decides which
+// of two records for one slot wins.
 type LeaseRecord struct {
 	Slot  Slot   `cbor:"1,keyasint"`
 	Epoch uint64 `cbor:"2,keyasint"` // grows with every change of the slot's holder
@@ -43,7 +43,7 @@ type LeaseRecord struct {
 	// greatest that was known when the lease was asked for.
 	Ordinal uint64 `cbor:"5,keyasint"`
 	// Electors and Promises are the grant: how many holders decided, and
-	// how many of them promised.
+	// how many promised.
 	Electors uint32 `cbor:"6,keyasint"`
 	Promises uint32 `cbor:"7,keyasint"`
 	Key      []byte `cbor:"8,keyasint"` // the writer's public key: the holder's, where there is one
@@ -54,7 +54,7 @@ type LeaseRecord struct {
 	// Granted is the epoch of the grant, where the holder has affirmed its
 	// lease since; 0: it is Epoch.
 	Granted uint64 `cbor:"12,keyasint,omitempty"`
-	// Freed is whose lease ended, in a record without a holder.
+	// Freed is the former holder, in a record without a holder.
 	Freed NodeID `cbor:"11,keyasint,omitzero"`
 }
 
@@ -83,7 +83,8 @@ func (r *LeaseRecord) GrantEpoch() uint64 {
 	return r.Epoch
 }
 
-// Claimant is the node whose hold on the slot begins or ends with the record.
+// Claimant is the node that begins or ends its hold on the slot with the
+// record.
 func (r *LeaseRecord) Claimant() NodeID {
 	if r.Holder.IsZero() {
 		return r.Freed

@@ -46,8 +46,8 @@ type Table struct {
 	Leases   map[Slot]*Stored[LeaseRecord]
 	Forgets  map[NodeID]*Stored[ForgetRecord]
 	Held     map[NodeID][]Slot // the slots that leases names a node for
-	// holders are the public keys of those that have held a lease: their
-	// vouchers count, also after that.
+	// holders are the public keys of all nodes that have held a lease:
+	// their vouchers count, also after that.
 	holders map[NodeID][]byte
 	Digest  Digest
 	known   knownRecords
@@ -99,7 +99,8 @@ type Gate interface {
 }
 
 // Take merges one encoded record. An older or equal record changes nothing and
-// is no error; one that is malformed or not signed by whom it names is.
+// is no error. A record is an error if it is malformed, or not signed by the
+// node that it names.
 func (t *Table) Take(raw []byte, g Gate) (Change, error) {
 	if t.known.has(raw) {
 		return Change{}, nil
@@ -116,7 +117,7 @@ func (t *Table) Take(raw []byte, g Gate) (Change, error) {
 		c, err = t.takeLease(e, raw, g)
 	case KindForget:
 		c, err = t.takeForget(e, raw, g)
-	default: // a later version's; it reaches those who know it by other ways
+	default: // a later version's; nodes that know it get it in other ways
 	}
 	if err != nil {
 		return Change{}, fmt.Errorf("record of kind %d: %w", e.Kind, err)
@@ -315,8 +316,8 @@ func (k knownRecords) drop(raw []byte)     { delete(k, HashOf(raw)) }
 
 var hashSeed = maphash.MakeSeed()
 
-// HashOf is a hash that nobody outside of this process can foresee. It finds
-// what is known already, and decides nothing.
+// HashOf is a hash that other processes cannot foresee. It finds what is known
+// already, and decides nothing.
 func HashOf(b []byte) uint64 { return maphash.Bytes(hashSeed, b) }
 
 // HeldBy is the lease a node holds, or nil. Should the table name it as the

@@ -11,22 +11,22 @@ import (
 
 // anyRecord draws a record of few nodes and slots, so that many compete.
 func anyRecord(t *rapid.T, net NetworkID) []byte {
-	who := testIdentity(rapid.Uint64Range(1, 4).Draw(t, "who"))
+	node := testIdentity(rapid.Uint64Range(1, 4).Draw(t, "node"))
 	small := func(name string) uint64 { return rapid.Uint64Range(1, 3).Draw(t, name) }
 	switch rapid.IntRange(0, 2).Draw(t, "kind") {
 	case 0:
 		e := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(small("addr"))}), 8285)
-		return who.Seal(Ed25519{}, net, KindNode, NodeRecord{Key: who.Public(), Start: small("start"), Version: small("version"), Endpoints: EndpointsOf(e), GossipEndpoints: EndpointsOf(e), ProtocolMin: 2, ProtocolMax: 2})
+		return node.Seal(Ed25519{}, net, KindNode, NodeRecord{Key: node.Public(), Start: small("start"), Version: small("version"), Endpoints: EndpointsOf(e), GossipEndpoints: EndpointsOf(e), ProtocolMin: 2, ProtocolMax: 2})
 	case 1:
-		r := LeaseRecord{Slot: Slot(small("slot")), Epoch: small("epoch"), Ordinal: small("ordinal"), Key: who.Public(), Pinned: rapid.Bool().Draw(t, "pinned")}
+		r := LeaseRecord{Slot: Slot(small("slot")), Epoch: small("epoch"), Ordinal: small("ordinal"), Key: node.Public(), Pinned: rapid.Bool().Draw(t, "pinned")}
 		if rapid.Bool().Draw(t, "held") {
-			r.Holder = who.ID()
+			r.Holder = node.ID()
 		} else {
 			r.Freed = testIdentity(small("freed")).ID()
 		}
-		return who.Seal(Ed25519{}, net, KindLease, r)
+		return node.Seal(Ed25519{}, net, KindLease, r)
 	}
-	return who.Seal(Ed25519{}, net, KindForget, ForgetRecord{Node: testIdentity(small("whom")).ID(), Start: small("start"), Key: who.Public()})
+	return node.Seal(Ed25519{}, net, KindForget, ForgetRecord{Node: testIdentity(small("forgotten")).ID(), Start: small("start"), Key: node.Public()})
 }
 
 func TestMergingRecordsGivesTheSameTableInAnyOrder(t *testing.T) {
@@ -39,7 +39,7 @@ func TestMergingRecordsGivesTheSameTableInAnyOrder(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		again := append(rapid.Permutation(recs).Draw(t, "order"), recs[0]) // and one of them twice
+		again := append(rapid.Permutation(recs).Draw(t, "order"), recs[0]) // and one record twice
 		for _, r := range again {
 			if _, err := two.Take(r, nil); err != nil {
 				t.Fatal(err)

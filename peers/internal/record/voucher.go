@@ -8,8 +8,8 @@ import (
 )
 
 // A voucher is a promise that others can check: a holder's signature under what
-// it has promised. A lease record carries some of those that granted it, so
-// that no node has to believe a lease because its holder says so.
+// it has promised. A lease record carries some vouchers of its grant, so that
+// no node has to believe a lease on its holder's word.
 
 // MaxVouchers is how many a record carries: with more it would not fit a
 // datagram.
