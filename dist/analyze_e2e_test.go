@@ -37,7 +37,7 @@ func installed(t *testing.T) string {
 func TestSystemdAcceptsTheUnits(t *testing.T) {
 	dir := installed(t)
 	for _, name := range []string{"flanneld.service", "docker.service"} {
-		cmd := exec.Command("systemd-analyze", "verify", "--recursive-errors=no", filepath.Join(dir, name))
+		cmd := exec.Command("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", filepath.Join(dir, name))
 		cmd.Env = append(os.Environ(), "SYSTEMD_UNIT_PATH="+dir+":")
 		if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
 			t.Errorf("%s: %v\n%s", name, err, out)

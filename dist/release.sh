@@ -68,7 +68,7 @@ for arch in $ARCHITECTURES; do
 	# The tarball: folders to copy to /usr/local, and what there is to read.
 	mkdir "$work/$name"
 	cp -r "$work/local/usr/local/." "$work/$name"
-	cp -r "$work/local/etc" LICENSE NOTICE README.md CHANGELOG.md "$work/THIRD-PARTY-LICENSES" "$work/$name"
+	cp -r "$work/local/etc" dist/INSTALL LICENSE NOTICE README.md CHANGELOG.md "$work/THIRD-PARTY-LICENSES" "$work/$name"
 	install -m 0755 "$work/flanneld-$arch" "$work/$name/bin/flanneld"
 	tar -C "$work" --sort=name --format=gnu --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" -c "$name" |
 		gzip -9n >"$out/$name.tar.gz"
