@@ -4,6 +4,7 @@ package peers
 
 import (
 	"context"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -444,7 +445,7 @@ func TestVirtualStreamCarriesWhatIsWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		if _, err := n.ListenTCP(at); err != syscall.EADDRINUSE {
+		if _, err := n.ListenTCP(at); !errors.Is(err, syscall.EADDRINUSE) {
 			t.Errorf("the same port twice: %v", err)
 		}
 		near, err := n.DialTCP(t.Context(), netip.MustParseAddr("127.0.0.2"), at.String(), time.Second)

@@ -13,7 +13,7 @@ var (
 	pathInText = regexp.MustCompile("`((?:cmd|dist|docs|encap|internal|peers|route|test|tun)/[A-Za-z0-9_./{},-]*)[^`]*`")
 	linkInText = regexp.MustCompile(`\]\(([^)#]*)(?:#([^)]*))?\)`)
 	heading    = regexp.MustCompile(`(?m)^#+ (.*)$`)
-	notInSlug  = regexp.MustCompile("[^\\w -]")
+	notInSlug  = regexp.MustCompile(`[^\w -]`)
 	testInText = regexp.MustCompile("`(Test[A-Z][A-Za-z0-9]*)(?:/[a-z_0-9]+)?`")
 	testInCode = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
 	nameInText = regexp.MustCompile("`([a-z][a-z0-9_]*)\\.([A-Za-z][A-Za-z.]*)`")

@@ -153,7 +153,7 @@ func (p *Plane) Inject(packet []byte) error {
 func (p *Plane) Send(to netip.AddrPort, packet []byte) (fits int, err error) {
 	conn := p.express()
 	err = conn.SendOne(to, packet)
-	if err == encap.ErrTooLong {
+	if errors.Is(err, encap.ErrTooLong) {
 		if mtu, unknown := conn.PathMTU(to.Addr()); unknown == nil {
 			fits = encap.Payload(mtu, to.Addr())
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -97,7 +98,7 @@ func connect(from, to *lab.Pod, port uint16) (c connection, err error) {
 		return c, err
 	}
 	// The runtime's own signals interrupt it.
-	for err = unix.EINTR; err == unix.EINTR; {
+	for err = unix.EINTR; errors.Is(err, unix.EINTR); {
 		c.server, _, err = unix.Accept4(listener, unix.SOCK_CLOEXEC)
 	}
 	if err != nil {
@@ -119,4 +120,4 @@ func (c connection) close() {
 }
 
 // temporary reports whether a socket has only waited in vain.
-func temporary(err error) bool { return err == unix.EAGAIN || err == unix.EINTR }
+func temporary(err error) bool { return errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) }

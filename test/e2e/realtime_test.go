@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -146,7 +147,7 @@ func pinProcess(t *testing.T, pid, cpu int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := pinThread(tid, cpu); err != nil && err != unix.ESRCH {
+		if err := pinThread(tid, cpu); err != nil && !errors.Is(err, unix.ESRCH) {
 			t.Fatal(err)
 		}
 	}

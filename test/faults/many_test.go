@@ -47,7 +47,6 @@ func TestSixtyNodes(t *testing.T) {
 	victim.Daemon.Kill()
 	first, last := stateEverywhere(t, hosts[:n-1], victim.NodeName, "dead", 2*noticed)
 	t.Logf("a death is noticed after %.1f s by the first, after %.1f s by the last", first.Seconds(), last.Seconds())
-	start = time.Now()
 	victim.Start("--join", hosts[random.IntN(n-1)].Addr.String()).WaitReady(ready)
 	took := lab.WaitAgreed(t, hosts, n, healed)
 	t.Logf("its return is known everywhere after %.1f s", took.Seconds())

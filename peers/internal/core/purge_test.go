@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -39,7 +40,7 @@ func TestANodeWithoutALeaseCannotForget(t *testing.T) {
 	w.Hosts[2].Seeds = w.Hosts[1:2]
 	w.Hosts[2].Boot()
 	w.Run(5 * time.Second)
-	if err := w.Hosts[2].Forget(w.Hosts[0].ID); err != core.ErrForgetNoLease {
+	if err := w.Hosts[2].Forget(w.Hosts[0].ID); !errors.Is(err, core.ErrForgetNoLease) {
 		t.Errorf("error %v", err)
 	}
 }
