@@ -3,15 +3,13 @@ package daemon
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
 	"syscall"
 	"time"
 
+	"flanneld/internal/host"
 	"flanneld/internal/host/docker"
 	"flanneld/internal/host/envfile"
-	"flanneld/internal/host/link"
 	"flanneld/internal/problem"
 	"flanneld/internal/view"
 	"flanneld/peers"
@@ -42,20 +40,19 @@ func (d *daemon) writeFiles(p *plane) error {
 	if err != nil {
 		return err
 	}
-	subnet, options := file{d.cfg.SubnetPath(), env}, file{d.cfg.DockerPath(), forDocker}
-	if err := writeFile(subnet, "--subnet-file"); err != nil {
+	if err := writeFile(d.cfg.SubnetPath(), env, "--subnet-file"); err != nil {
 		return err
 	}
-	if err := writeFile(options, "--docker-file"); err != nil {
+	if err := writeFile(d.cfg.DockerPath(), forDocker, "--docker-file"); err != nil {
 		return err
 	}
-	d.guard.keepFiles([]file{subnet, options})
+	d.guard.KeepFiles(env, forDocker)
 	return nil
 }
 
 // writeFile replaces a file that other programs read; flag names another one.
-func writeFile(f file, flag string) error {
-	err := envfile.Write(f.path, f.content)
+func writeFile(path string, content []byte, flag string) error {
+	err := envfile.Write(path, content)
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("%w: make room, or name another file with %s", err, flag)
@@ -111,18 +108,10 @@ func withoutNumbers(text string) string {
 func (d *daemon) dismantle() (notes []string) {
 	d.closePlane()
 	d.endGuard() // or it would put back what is removed here
-	note := func(err error) {
-		if err != nil {
-			d.log.Error("not removed", "error", err)
-			notes = append(notes, err.Error())
-		}
-	}
-	note(link.Remove(d.cfg.Device))
-	note(removeRules(d.cfg.Device))
-	for _, path := range []string{d.cfg.SubnetPath(), d.cfg.DockerPath()} {
-		if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
-			note(err)
-		}
+	_, err := takeDown(d.cfg.Device, d.parts)
+	for _, one := range host.Errors(err) {
+		d.log.Error("not removed", "error", one)
+		notes = append(notes, one.Error())
 	}
 	d.log.Info("left the network: device, rules and files are removed")
 	return notes

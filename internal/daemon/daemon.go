@@ -12,6 +12,8 @@ import (
 	"flanneld/internal/config"
 	"flanneld/internal/control"
 	"flanneld/internal/dataplane"
+	"flanneld/internal/host/guard"
+	"flanneld/internal/host/ruleset"
 	"flanneld/internal/plan"
 	"flanneld/internal/problem"
 	"flanneld/internal/underlaywatch"
@@ -52,7 +54,9 @@ type daemon struct {
 	watch    *underlaywatch.Watcher
 	planes   planes
 	problems *problem.Board
-	guard    *guard
+	parts    *guard.Parts // what is kept on the host
+	hub      *ruleset.Hub // reports changes of packet filter rules
+	guard    *guard.Guard
 	endGuard func()       // may be called again
 	ready    atomic.Int64 // nanoseconds from start to READY=1; 0: not yet
 

@@ -9,6 +9,7 @@ import (
 
 	"flanneld/internal/dataplane"
 	"flanneld/internal/host/firewall"
+	"flanneld/internal/host/guard"
 	"flanneld/internal/host/link"
 	"flanneld/internal/monitor"
 	"flanneld/internal/view"
@@ -89,8 +90,8 @@ func (d *daemon) replacePlane(s *peers.Snapshot) error {
 
 // openPlane makes a data plane and starts all that belongs to it.
 func (d *daemon) openPlane(lease, network netip.Prefix) error {
-	rules, err := firewall.New(firewall.Config{Network: network, Lease: lease, Device: d.cfg.Device, Masquerade: d.cfg.IPMasq})
-	if err != nil {
+	rules := firewall.Config{Network: network, Lease: lease, Device: d.cfg.Device, Masquerade: d.cfg.IPMasq}
+	if err := rules.Validate(); err != nil {
 		return err
 	}
 	opened, err := dataplane.Open(dataplane.Config{
@@ -107,7 +108,7 @@ func (d *daemon) openPlane(lease, network netip.Prefix) error {
 	p.monitor = monitor.New(monitor.Config{
 		Plane: opened, Routes: d.planes.routes, Snapshot: d.node.Snapshot, Port: d.cfg.Port, Problems: d.problems, Log: d.log,
 		Here:    func() netip.Addr { return d.watch.Here().Addr },
-		Crossed: func() { poke(d.guard.othersWake) },
+		Crossed: d.guard.JudgeSoon, Rules: d.hub,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stop = cancel
@@ -116,7 +117,9 @@ func (d *daemon) openPlane(lease, network netip.Prefix) error {
 		defer close(p.monitored)
 		p.monitor.Run(ctx)
 	}()
-	p.settled = d.guard.keep(p.Link(), lease, rules)
+	if p.settled, err = d.guard.Keep(guard.Target{Device: p.Link(), Rules: rules}); err != nil {
+		return err // not after Validate
+	}
 	d.planes.totals.Begin(p.Stats)
 	d.planes.opened = true
 	d.planes.plane.Store(p)
@@ -141,7 +144,7 @@ func (d *daemon) closePlane() {
 	p.stop()
 	<-p.monitored
 	p.Close()
-	d.guard.release()
+	d.guard.Release()
 	d.planes.totals.End()
 	d.planes.plane.Store(nil)
 }
@@ -158,6 +161,6 @@ func (d *daemon) rebuild(failure error) error {
 	if err := d.openPlane(p.Lease(), p.Network()); err != nil {
 		return d.postpone(err)
 	}
-	d.guard.deviceRepaired()
+	d.guard.DeviceRepaired()
 	return nil
 }

@@ -87,10 +87,10 @@ func (d *daemon) newView() *view.View {
 		Config: d.cfg, Version: d.version, Started: d.started, MTU: d.mtu, Snapshot: d.node.Snapshot, Here: d.watch.Here,
 		Routes: d.planes.routes, Totals: &d.planes.totals, Problems: d.problems, Live: d.planes.live,
 		Host: func() view.Host {
-			g := d.guard.state()
+			g := d.guard.State()
 			return view.Host{
-				Firewall: g.firewall, FirewallNote: g.firewallNote, FirewallRepairs: g.firewallRepairs,
-				DeviceRepairs: g.deviceRepairs, ForwardingChanged: g.forwardingChanged, ReadyAfter: time.Duration(d.ready.Load()),
+				Firewall: string(g.Firewall), FirewallNote: g.FirewallNote, FirewallRepairs: g.FirewallRepairs,
+				DeviceRepairs: g.DeviceRepairs, ForwardingChanged: g.ForwardingChanged, ReadyAfter: time.Duration(d.ready.Load()),
 			}
 		},
 	})

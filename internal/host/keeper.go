@@ -13,19 +13,26 @@ import (
 type Keeper struct {
 	Log   *slog.Logger
 	Board *problem.Board
+	// Changed is called after a part was changed; nil: nothing is called.
+	Changed func(Part)
 }
 
-// Keep ensures the parts once, in order. Where nothing is wrong it only reads.
-// When ctx has ended, nothing is reported any more.
-func (k Keeper) Keep(ctx context.Context, parts ...Part) {
+// Keep ensures the parts once, in order, and logs changes at that level. Where
+// nothing is wrong it only reads. When ctx has ended, nothing is reported any
+// more.
+func (k Keeper) Keep(ctx context.Context, level slog.Level, parts ...Part) {
 	for _, p := range parts {
 		changes, err := p.Ensure(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		k.Report(p, err)
-		if len(changes) > 0 {
-			k.Log.Warn("restored what another program changed", "part", p.Name(), "changes", changes)
+		if len(changes) == 0 {
+			continue
+		}
+		k.Log.Log(ctx, level, "host setup corrected", "part", p.Name(), "changes", changes)
+		if k.Changed != nil {
+			k.Changed(p)
 		}
 	}
 }

@@ -127,23 +127,27 @@ func TestKeeperLogsChangesOnceAndReportsFailures(t *testing.T) {
 	var history []string
 	a, b, c, _ := three(&history)
 	var log strings.Builder
-	k := Keeper{Log: slog.New(slog.NewTextHandler(&log, nil)), Board: board()}
+	var changed []string
+	k := Keeper{Log: slog.New(slog.NewTextHandler(&log, nil)), Board: board(), Changed: func(p Part) { changed = append(changed, p.Name()) }}
 	a.have = ""
 	b.fail = Join(Advise(errors.New("b is stuck"), "push it"), errors.New("b is old"))
 	c.fail = ErrPending
 	k.Board.Report("c", problem.Problem{Text: "from before"})
 	for range 3 {
-		k.Keep(t.Context(), a, b, c)
+		k.Keep(t.Context(), slog.LevelWarn, a, b, c)
 	}
 	if n := strings.Count(log.String(), "a was missing"); n != 1 {
 		t.Errorf("logged %d times:\n%s", n, log.String())
+	}
+	if !slices.Equal(changed, []string{"a"}) {
+		t.Errorf("told of changes of %q", changed)
 	}
 	all := k.Board.All()
 	if len(all) != 3 || all[0].Text != "b is stuck" || all[0].Advice != "push it" || all[1].Text != "b is old" || all[2].Text != "from before" {
 		t.Errorf("problems: %+v", all)
 	}
 	b.fail, c.fail = nil, nil
-	k.Keep(t.Context(), a, b, c)
+	k.Keep(t.Context(), slog.LevelWarn, a, b, c)
 	if all := k.Board.All(); len(all) > 0 {
 		t.Errorf("problems that have ended: %+v", all)
 	}
@@ -156,7 +160,7 @@ func TestKeeperReportsNothingAfterTheEnd(t *testing.T) {
 	cancel()
 	k := Keeper{Log: slog.New(slog.DiscardHandler), Board: board()}
 	a.fail = context.Canceled
-	k.Keep(ctx, a, b)
+	k.Keep(ctx, slog.LevelWarn, a, b)
 	if all := k.Board.All(); len(all) > 0 || slices.Contains(history, "ensure b") {
 		t.Errorf("problems %+v after %q", all, history)
 	}

@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
-	"time"
 
 	"flanneld/internal/host/bridge"
-	"flanneld/internal/host/ruleset"
 	"flanneld/internal/probe"
 	"flanneld/internal/problem"
 )
@@ -36,10 +34,6 @@ func (m *Monitor) newCrossing() *probe.Crossing {
 	})
 }
 
-// legacyLook is how often the tables of iptables-legacy are read, which report
-// no changes.
-const legacyLook = 3 * time.Second
-
 // cross runs the crossing, which tries at once when rules change, until ctx
 // ends.
 func (m *Monitor) cross(ctx context.Context) {
@@ -51,26 +45,15 @@ func (m *Monitor) cross(ctx context.Context) {
 
 // watchRules hurries the crossing when rules of any program change.
 func (m *Monitor) watchRules(ctx context.Context) {
-	var changed <-chan struct{}
-	watcher, err := ruleset.Watch(ctx)
-	if err == nil {
-		changed = watcher.Changed
-	}
-	tick := time.NewTicker(legacyLook)
-	defer tick.Stop()
-	legacy, _ := ruleset.Legacy()
+	rules := m.cfg.Rules.Subscribe()
+	defer rules.Close()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-changed:
-			watcher.Take()
+		case <-rules.Changed:
+			rules.Take()
 			m.crossing.Hurry()
-		case <-tick.C:
-			if now, err := ruleset.Legacy(); err == nil && now != legacy {
-				legacy = now
-				m.crossing.Hurry()
-			}
 		}
 	}
 }

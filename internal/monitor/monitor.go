@@ -17,6 +17,7 @@ import (
 
 	"flanneld/internal/dataplane"
 	"flanneld/internal/host/link"
+	"flanneld/internal/host/ruleset"
 	"flanneld/internal/probe"
 	"flanneld/internal/problem"
 	"flanneld/peers"
@@ -39,6 +40,7 @@ type Config struct {
 	Here     func() netip.Addr // this node's underlay address
 	Port     uint16            // this node's data port
 	Problems *problem.Board
+	Rules    *ruleset.Hub // reports changes of packet filter rules
 	// Crossed is called after the crossing has changed: a rule came or went,
 	// and perhaps without a report of the kernel.
 	Crossed func()

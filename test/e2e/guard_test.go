@@ -63,7 +63,7 @@ func TestFilesOfTheRunDirectoryComeBack(t *testing.T) {
 		})
 		t.Logf("%s: back after %v", damage, time.Since(start).Round(10*time.Millisecond))
 	}
-	if n := strings.Count(h.Daemon.Log(), "written again"); n < 4 {
+	if n := strings.Count(h.Daemon.Log(), "was removed or changed"); n < 4 {
 		t.Errorf("reported %d times", n)
 	}
 	h.MustFlanneld("leave")

@@ -86,3 +86,11 @@ func (p plain) Error() string {
 }
 
 func (p plain) Unwrap() error { return p.cause }
+
+// Cause is what iptables or the kernel returned, without the words around it.
+func Cause(err error) error {
+	if p := (plain{}); errors.As(err, &p) {
+		return p.cause
+	}
+	return err
+}

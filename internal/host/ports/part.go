@@ -86,6 +86,9 @@ func (p *Part) config() Config {
 	return c
 }
 
+// Device is the overlay device that NewPart was given.
+func (p *Part) Device() string { return p.device }
+
 // Name is "ports".
 func (*Part) Name() string { return "ports" }
 

@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"reflect"
 	"testing"
-	"time"
 
 	"flanneld/internal/config"
 	"flanneld/internal/host/ports"
@@ -43,37 +42,5 @@ func TestPortsOfMembersAreProtected(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
-	}
-}
-
-// The pause after a look keeps its share of a core small, and a flush is still
-// mended within 10 s.
-func TestPauseGrowsWithCost(t *testing.T) {
-	for took, want := range map[time.Duration]time.Duration{
-		0: time.Second, 10 * time.Millisecond: time.Second, 100 * time.Millisecond: 2 * time.Second, time.Minute: 8 * time.Second,
-	} {
-		if got := pauseAfter(took); got != want {
-			t.Errorf("after %v: %v, want %v", took, got, want)
-		}
-	}
-}
-
-// Rules that are taken away all the time are a problem; a few changes are not,
-// and it ends when the changes do.
-func TestFightWithAnotherProgramIsTold(t *testing.T) {
-	w := &rulesWatch{program: "flusher"}
-	for i := range fightRepairs - 1 {
-		if _, fights := w.fight(true); fights {
-			t.Fatalf("a fight after %d repairs", i+1)
-		}
-	}
-	if p, fights := w.fight(true); !fights || p.Text != "firewall rules are taken away again and again by flusher" {
-		t.Errorf("got %+v, %t", p, fights)
-	}
-	for i := range w.repairs {
-		w.repairs[i] = w.repairs[i].Add(-2 * fightTime)
-	}
-	if _, fights := w.fight(false); fights {
-		t.Error("it does not end")
 	}
 }

@@ -1,0 +1,79 @@
+package guard
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+
+	"flanneld/internal/host/ruleset"
+)
+
+func family(b ruleset.Blocked) string {
+	if b.Chain.Family == ruleset.FamilyInet {
+		return "inet"
+	}
+	return "ip"
+}
+
+// describe puts into words what drops a flow.
+func describe(b ruleset.Blocked) string {
+	where := fmt.Sprintf("%s of nf_tables' table %s %s", b.Hook, family(b), b.Chain.Table)
+	if b.Legacy {
+		where = fmt.Sprintf("%s of iptables-legacy's table %s", b.Hook, b.Chain.Table)
+	}
+	return fmt.Sprintf("traffic %s is dropped in %s: %s", b.Flow.Name, where, b.Why)
+}
+
+// adviceFor is what to type, in the words of the program that made the rules.
+func adviceFor(b ruleset.Blocked, network netip.Prefix) string {
+	if b.Flow.Port != 0 {
+		return portAdvice(b)
+	}
+	switch {
+	case b.Chain.Table == "firewalld":
+		return fmt.Sprintf("firewall-cmd --permanent --zone=trusted --add-source=%s && firewall-cmd --reload", network)
+	case strings.Contains(b.Why, "ufw"):
+		return fmt.Sprintf("ufw route allow from %s to %[1]s", network)
+	case b.Legacy && b.Chain.Table == "filter" && strings.HasPrefix(b.Why, "policy"):
+		return fmt.Sprintf("iptables-legacy -P %s ACCEPT", b.Chain.Name)
+	case b.Legacy:
+		return fmt.Sprintf("iptables-legacy -t %s -I %s -s %s -d %s -j ACCEPT", b.Chain.Table, b.Chain.Name, b.Flow.From, b.Flow.To)
+	}
+	return fmt.Sprintf("nft insert rule %s %s %s ip saddr %s ip daddr %s accept", family(b), b.Chain.Table, b.Chain.Name, b.Flow.From, b.Flow.To)
+}
+
+// portAdvice is the same for a flow to a port of this host.
+func portAdvice(b ruleset.Blocked) string {
+	proto := protoNames[b.Flow.Proto]
+	switch {
+	case b.Chain.Table == "firewalld":
+		return fmt.Sprintf("firewall-cmd --permanent --add-port=%d/%s && firewall-cmd --reload", b.Flow.Port, proto)
+	case strings.Contains(b.Why, "ufw"), b.Hook == "input" && usesUFW():
+		return fmt.Sprintf("ufw allow %d/%s", b.Flow.Port, proto)
+	case b.Legacy:
+		return fmt.Sprintf("iptables-legacy -I INPUT -p %s --dport %d -j ACCEPT", proto, b.Flow.Port)
+	}
+	return fmt.Sprintf("nft insert rule %s %s %s %s dport %d accept", family(b), b.Chain.Table, b.Chain.Name, proto, b.Flow.Port)
+}
+
+// ufwConfig is where ufw keeps its switch.
+const ufwConfig = "/etc/ufw/ufw.conf"
+
+// usesUFW reports whether ufw keeps the rules of this host.
+func usesUFW() bool { return hasLine(ufwConfig, "ENABLED=yes") }
+
+// hasLine reports whether a file has a line.
+func hasLine(path, line string) bool {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return false
+	}
+	for have := range bytes.Lines(content) {
+		if string(bytes.TrimSpace(have)) == line {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,189 @@
+// Package guard puts back what other programs take away from this host: the
+// parts that flanneld keeps (see package host).
+//
+// It has one list of parts, for a running daemon and for a stopped one. A
+// running daemon keeps them: the device, forwarding, run directory, socket and
+// files in one goroutine, and the firewall rules, the table in front of the
+// ports, and the judgement of other programs' rules in one goroutine each.
+// iptables can take long, and nothing of the data plane waits for any of them.
+package guard
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"flanneld/internal/host"
+	"flanneld/internal/host/firewall"
+	"flanneld/internal/host/link"
+	"flanneld/internal/host/ports"
+	"flanneld/internal/host/ruleset"
+	"flanneld/internal/problem"
+)
+
+// interval is how often the host is looked at. Rules that another program
+// flushed are to be back within 10 s.
+const interval = 3 * time.Second
+
+// pace is for what is put back. A start of dockerd would otherwise hide source
+// addresses for some seconds, and connections keep what they began with. The
+// guard takes a twentieth of a core at most.
+var pace = host.Pace{Delay: 200 * time.Millisecond, Min: time.Second, Max: 8 * time.Second, Factor: 20}
+
+// Guard keeps the parts. Its methods may be called concurrently. It lives as
+// long as the daemon, and has a target while there is a data plane.
+type Guard struct {
+	log    *slog.Logger
+	keeper host.Keeper
+	parts  *Parts
+	hub    *ruleset.Hub
+
+	rulesWake  chan struct{} // capacity one, as the others: another target
+	portsWake  chan struct{} // other members, or another underlay
+	othersWake chan struct{} // another target, or other links
+	deviceWake chan struct{}
+
+	mu     sync.Mutex
+	state  State
+	target *target
+	// overruled is the rule of another program that drops what must pass.
+	overruled string
+}
+
+// target is what a data plane needs on the host.
+type target struct {
+	rules   *firewall.Firewall
+	settled chan struct{} // closed after the first look at the rules
+	ctx     context.Context
+	cancel  context.CancelFunc
+}
+
+// Target is what a data plane needs on the host.
+type Target struct {
+	Device link.Config
+	Rules  firewall.Config
+}
+
+// State is what status shows of the guard.
+type State struct {
+	Firewall          RuleState
+	FirewallNote      string // about a RuleState other than RulesInPlace
+	FirewallRepairs   uint64
+	DeviceRepairs     uint64
+	ForwardingChanged bool // net.ipv4.ip_forward was off
+}
+
+// RuleState is how the firewall rules are; "" while they were not looked at.
+type RuleState string
+
+// States of the firewall rules.
+const (
+	RulesInPlace   RuleState = "ok"
+	RulesLeft      RuleState = "none"      // no iptables: they are left to the operator
+	RulesFailed    RuleState = "failed"    // they cannot be put in place
+	RulesOverruled RuleState = "overruled" // other programs' rules drop what must pass
+)
+
+// New makes a Guard that does nothing yet; see Run. The hub has to be started
+// by the caller.
+func New(parts *Parts, hub *ruleset.Hub, board *problem.Board, log *slog.Logger) *Guard {
+	wake := func() chan struct{} { return make(chan struct{}, 1) }
+	g := &Guard{
+		log: log, parts: parts, hub: hub,
+		rulesWake: wake(), portsWake: wake(), othersWake: wake(), deviceWake: wake(),
+	}
+	g.keeper = host.Keeper{Log: log, Board: board, Changed: g.changed}
+	return g
+}
+
+// Run keeps the parts until ctx ends.
+func (g *Guard) Run(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, loop := range []func(context.Context){g.deviceLoop, g.rulesLoop, g.portsLoop, g.othersLoop} {
+		all.Go(func() { loop(ctx) })
+	}
+	all.Wait()
+}
+
+// Keep makes the guard look after a data plane. The channel is closed after the
+// first look at the firewall rules, whatever its outcome.
+func (g *Guard) Keep(want Target) (settled <-chan struct{}, err error) {
+	rules, err := g.parts.Want(want)
+	if err != nil {
+		return nil, err
+	}
+	t := &target{rules: rules, settled: make(chan struct{})}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	g.mu.Lock()
+	g.target = t
+	g.mu.Unlock()
+	host.Poke(g.rulesWake)
+	host.Poke(g.othersWake)
+	host.Poke(g.deviceWake)
+	return t.settled, nil
+}
+
+// KeepFiles makes the guard look after the files of the data plane as well.
+func (g *Guard) KeepFiles(subnet, docker []byte) {
+	if g.current() != nil {
+		g.parts.Subnet.Want(subnet)
+		g.parts.Docker.Want(docker)
+	}
+}
+
+// Release ends what Keep began. A running iptables is killed. When Release
+// returns, the guard touches neither device nor files any more.
+func (g *Guard) Release() {
+	g.mu.Lock()
+	t := g.target
+	g.target = nil
+	g.mu.Unlock()
+	if t != nil {
+		t.cancel()
+	}
+	g.parts.forget()
+}
+
+// Protect sets the hosts whose ports only the daemon may reach, and the device
+// that datagrams leave by.
+func (g *Guard) Protect(members []ports.Member, underlay string) {
+	g.parts.Ports.Want(members, underlay)
+	host.Poke(g.portsWake)
+}
+
+// JudgeSoon makes the guard look at other programs' rules: one came or went,
+// and perhaps without a report of the kernel.
+func (g *Guard) JudgeSoon() { host.Poke(g.othersWake) }
+
+// DeviceRepaired counts a repair that was made elsewhere.
+func (g *Guard) DeviceRepaired() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.state.DeviceRepairs++
+}
+
+// State returns what status shows.
+func (g *Guard) State() State {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := g.state
+	s.ForwardingChanged = g.parts.Forwarding.WasOff()
+	if s.Firewall == RulesInPlace && g.overruled != "" {
+		s.Firewall, s.FirewallNote = RulesOverruled, g.overruled
+	}
+	return s
+}
+
+func (g *Guard) current() *target {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.target
+}
+
+// changed counts what the keeper has changed.
+func (g *Guard) changed(p host.Part) {
+	if p == host.Part(g.parts.Device) {
+		g.DeviceRepaired()
+	}
+}

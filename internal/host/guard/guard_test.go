@@ -1,0 +1,292 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"flanneld/internal/host"
+	"flanneld/internal/host/firewall"
+	"flanneld/internal/host/link"
+	"flanneld/internal/host/ports"
+	"flanneld/internal/host/ruleset"
+	"flanneld/internal/problem"
+)
+
+// socket is a control socket that is always in place.
+type socket struct{}
+
+func (socket) Name() string                             { return "control" }
+func (socket) Ensure(context.Context) ([]string, error) { return nil, nil }
+func (socket) Check(context.Context) ([]string, error)  { return nil, nil }
+func (socket) Remove(context.Context) error             { return nil }
+
+// newGuard makes a guard of a device that does not exist.
+func newGuard(t *testing.T) (*Guard, *problem.Board) {
+	t.Helper()
+	dir := t.TempDir()
+	parts, err := NewParts(Places{
+		Device: "flannel-none", RunDir: dir, Socket: socket{},
+		SubnetFile: filepath.Join(dir, "subnet.env"), DockerFile: filepath.Join(dir, "docker"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	board := problem.NewBoard(slog.New(slog.DiscardHandler))
+	return New(parts, ruleset.NewHub(), board, slog.New(slog.DiscardHandler)), board
+}
+
+var testRules = firewall.Config{
+	Network: netip.MustParsePrefix("10.244.0.0/16"), Lease: netip.MustParsePrefix("10.244.7.0/24"), Device: "flannel-none",
+}
+
+// An iptables that takes long is reported while it runs, and not afterwards.
+func TestSlowRunsOfIPTablesAreReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, board := newGuard(t)
+		end := g.reportIfSlow(time.Second)
+		time.Sleep(time.Minute)
+		if all := board.All(); len(all) != 1 || !strings.Contains(all[0].Text, "has not ended") || all[0].Advice == "" {
+			t.Errorf("during the run: %+v", all)
+		}
+		end()
+		board.Report("firewall")
+		end = g.reportIfSlow(time.Hour)
+		time.Sleep(time.Minute)
+		end()
+		time.Sleep(2 * time.Hour)
+		if all := board.All(); len(all) != 0 {
+			t.Errorf("after the run: %+v", all)
+		}
+	})
+}
+
+func TestOutcomesOfIPTablesReachStatus(t *testing.T) {
+	g, board := newGuard(t)
+	w := &rulesWatch{}
+	for _, c := range []struct {
+		err      error
+		state    RuleState
+		problems int
+	}{
+		{nil, RulesInPlace, 0},
+		{firewall.ErrNoIPTables, RulesLeft, 0},
+		{host.Advise(firewall.ErrHangs, firewall.LockAdvice), RulesFailed, 1},
+		{errors.New("exit status 4"), RulesFailed, 1},
+		{nil, RulesInPlace, 0},
+	} {
+		g.reportRules(w, c.err, false)
+		s := g.State()
+		if s.Firewall != c.state || (s.FirewallNote == "") != (c.state == RulesInPlace) || len(board.All()) != c.problems {
+			t.Errorf("%v: %+v, %+v", c.err, s, board.All())
+		}
+	}
+	g.overruled = "a rule drops it"
+	if s := g.State(); s.Firewall != RulesOverruled || s.FirewallNote != g.overruled {
+		t.Errorf("overruled: %+v", s)
+	}
+}
+
+// Rules that are taken away all the time are a problem; a few changes are not,
+// and it ends when the changes do.
+func TestFightWithAnotherProgramIsReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f fight
+		for i := range fightRepairs - 1 {
+			if _, fights := f.add(true, "flusher"); fights {
+				t.Fatalf("a fight after %d repairs", i+1)
+			}
+		}
+		if p, fights := f.add(true, "flusher"); !fights || p.Text != "firewall rules are taken away again and again by flusher" {
+			t.Errorf("got %+v, %t", p, fights)
+		}
+		if p, _ := f.add(true, ""); !strings.Contains(p.Text, "another program") {
+			t.Errorf("program not known: %+v", p)
+		}
+		time.Sleep(2 * fightTime)
+		if _, fights := f.add(false, "flusher"); fights {
+			t.Error("it does not end")
+		}
+	})
+}
+
+func TestTickLooksAgainAtWhatNothingReports(t *testing.T) {
+	for name, c := range map[string]struct {
+		w     rulesWatch
+		state RuleState
+		idle  time.Duration // since the last look
+		want  bool
+	}{
+		"all well":            {rulesWatch{live: true}, RulesInPlace, 10 * time.Second, false},
+		"rarely":              {rulesWatch{live: true}, RulesInPlace, rareInterval, true},
+		"no reports":          {rulesWatch{}, RulesInPlace, 2 * time.Second, true},
+		"no reports, just so": {rulesWatch{}, RulesInPlace, time.Second / 2, false},
+		"no iptables":         {rulesWatch{live: true}, RulesLeft, time.Second, true},
+		"first failure":       {rulesWatch{live: true, failures: 1}, RulesFailed, 6 * time.Second, true},
+		"second failure":      {rulesWatch{live: true, failures: 2}, RulesFailed, 6 * time.Second, false},
+		"many failures":       {rulesWatch{live: true, failures: 20}, RulesFailed, maxRetry, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			looks := 0
+			wake := make(chan struct{}, 1)
+			l := host.Loop{
+				Every: time.Hour, Pace: pace, Wake: wake, Round: func(context.Context) { looks++ },
+				OnWake: func(s *host.Schedule) {
+					if s.Looked() {
+						c.w.tick(s, c.state)
+					} else {
+						s.Now()
+					}
+				},
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			go l.Run(ctx)
+			host.Poke(wake)
+			time.Sleep(c.idle)
+			synctest.Wait()
+			host.Poke(wake)
+			synctest.Wait()
+			if got := looks == 2; got != c.want {
+				t.Errorf("%s: looked again %t", name, got)
+			}
+			cancel()
+			synctest.Wait()
+		})
+	}
+}
+
+func TestTargetReachesThePartsAndLeavesThem(t *testing.T) {
+	g, _ := newGuard(t)
+	lease := testRules.Lease
+	device := link.Config{Name: "flannel-none", Alias: link.AliasPrefix, Addr: lease.Addr(), MTU: 1472, Network: testRules.Network}
+	g.KeepFiles([]byte("A=1\n"), []byte("B=1\n")) // without a target
+	check := func(p host.Part) []string {
+		t.Helper()
+		wrong, err := p.Check(t.Context())
+		if err != nil && !errors.Is(err, link.ErrNoDevice) {
+			t.Error(err)
+		}
+		if errors.Is(err, link.ErrNoDevice) {
+			wrong = append(wrong, "no device")
+		}
+		return wrong
+	}
+	for _, p := range []host.Part{g.parts.Device, g.parts.Subnet, g.parts.Docker} {
+		if wrong := check(p); len(wrong) > 0 {
+			t.Errorf("%s before: %q", p.Name(), wrong)
+		}
+	}
+	settled, err := g.Keep(Target{Device: device, Rules: testRules})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.KeepFiles([]byte("A=1\n"), []byte("B=1\n"))
+	for _, p := range []host.Part{g.parts.Device, g.parts.Subnet, g.parts.Docker} {
+		if wrong := check(p); len(wrong) != 1 {
+			t.Errorf("%s with a target: %q", p.Name(), wrong)
+		}
+	}
+	if !open(settled) {
+		t.Error("settled before the rules were looked at")
+	}
+	g.deviceRound(t.Context()) // the device is missing: it is another's to make
+	if wrong := check(g.parts.Subnet); len(wrong) > 0 {
+		t.Errorf("files after a round: %q", wrong)
+	}
+	g.Release()
+	g.Release()
+	for _, p := range []host.Part{g.parts.Device, g.parts.Subnet} {
+		if wrong := check(p); len(wrong) > 0 {
+			t.Errorf("%s after: %q", p.Name(), wrong)
+		}
+	}
+	if _, err := g.Keep(Target{}); err == nil {
+		t.Error("a target without a network was taken")
+	}
+}
+
+func TestListHasEveryPartOnceInTheOrderOfSetUp(t *testing.T) {
+	g, _ := newGuard(t)
+	var names []string
+	for _, p := range g.parts.List() {
+		names = append(names, p.Name())
+	}
+	want := "run directory, control, ports, device, forwarding, firewall, subnet file, docker file, rules"
+	if got := strings.Join(names, ", "); got != want {
+		t.Errorf("got %s", got)
+	}
+	if _, err := NewParts(Places{Device: "a/b"}); err == nil {
+		t.Error("a device with a slash was taken")
+	}
+}
+
+func TestWhatMustPassIsEveryPortOfThisHost(t *testing.T) {
+	o := &Others{device: "flannel0", ports: func() ([]ports.Member, string) {
+		return []ports.Member{
+			{Addr: netip.MustParseAddr("192.0.2.1"), Data: 8285, Gossip: 8286, Self: true},
+			{Addr: netip.MustParseAddr("192.0.2.2"), Data: 8285},
+		}, "eth0"
+	}}
+	if changes, err := o.Ensure(t.Context()); err != nil || changes != nil {
+		t.Errorf("before there is a lease: %q, %v", changes, err)
+	}
+	flows := o.flows(testRules.Network, testRules.Lease)
+	var names []string
+	for _, f := range flows {
+		names = append(names, f.Name)
+	}
+	if got := strings.Join(names[2:], ", "); len(flows) != 5 || got != "to the data port (UDP 8285), to the gossip port (TCP 8286), to the gossip port (UDP 8286)" {
+		t.Errorf("got %s", got)
+	}
+	if f := flows[2]; f.In != "eth0" || f.To.String() != "192.0.2.1/32" || f.Port != 8285 {
+		t.Errorf("got %+v", f)
+	}
+	o.ports = func() ([]ports.Member, string) { return nil, "" }
+	if got := len(o.flows(testRules.Network, testRules.Lease)); got != 2 {
+		t.Errorf("%d flows without members", got)
+	}
+}
+
+func TestAdviceIsInTheWordsOfTheProgram(t *testing.T) {
+	forward := ruleset.Flow{Name: "x", From: testRules.Lease, To: testRules.Network, Proto: protoTCP}
+	port := ruleset.Flow{Name: "to the data port", Proto: protoUDP, Port: 8285}
+	chain := func(family ruleset.Family, table, name string) ruleset.Chain {
+		return ruleset.Chain{Family: family, Table: table, Name: name}
+	}
+	for _, c := range []struct {
+		b            ruleset.Blocked
+		text, advice string
+	}{
+		{ruleset.Blocked{Flow: forward, Chain: chain(ruleset.FamilyInet, "firewalld", "f"), Hook: "forward"},
+			"forward of nf_tables' table inet firewalld", "--zone=trusted --add-source=10.244.0.0/16"},
+		{ruleset.Blocked{Flow: port, Chain: chain(ruleset.FamilyInet, "firewalld", "i"), Hook: "input"},
+			"to the data port is dropped in input", "--add-port=8285/udp"},
+		{ruleset.Blocked{Flow: forward, Chain: chain(ruleset.FamilyIPv4, "filter", "FORWARD"), Why: "rule of chain ufw-x"},
+			"table ip filter", "ufw route allow from 10.244.0.0/16 to 10.244.0.0/16"},
+		{ruleset.Blocked{Flow: port, Chain: chain(ruleset.FamilyIPv4, "filter", "INPUT"), Why: "rule of chain ufw-x"},
+			"table ip filter", "ufw allow 8285/udp"},
+		{ruleset.Blocked{Flow: port, Chain: chain(0, "filter", "INPUT"), Legacy: true},
+			"iptables-legacy's table filter", "iptables-legacy -I INPUT -p udp --dport 8285 -j ACCEPT"},
+		{ruleset.Blocked{Flow: forward, Chain: chain(0, "filter", "FORWARD"), Legacy: true, Why: "policy DROP"},
+			"policy DROP", "iptables-legacy -P FORWARD ACCEPT"},
+		{ruleset.Blocked{Flow: forward, Chain: chain(0, "mangle", "FORWARD"), Legacy: true, Why: "rule 1"},
+			"table mangle", "iptables-legacy -t mangle -I FORWARD -s 10.244.7.0/24 -d 10.244.0.0/16 -j ACCEPT"},
+		{ruleset.Blocked{Flow: port, Chain: chain(ruleset.FamilyInet, "x", "p"), Hook: "prerouting"},
+			"table inet x", "nft insert rule inet x p udp dport 8285 accept"},
+		{ruleset.Blocked{Flow: forward, Chain: chain(ruleset.FamilyIPv4, "x", "f")},
+			"table ip x", "nft insert rule ip x f ip saddr 10.244.7.0/24 ip daddr 10.244.0.0/16 accept"},
+	} {
+		if got := describe(c.b); !strings.Contains(got, c.text) {
+			t.Errorf("%q does not name %q", got, c.text)
+		}
+		if got := adviceFor(c.b, testRules.Network); !strings.Contains(got, c.advice) {
+			t.Errorf("advice %q, want %q", got, c.advice)
+		}
+	}
+}

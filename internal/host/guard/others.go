@@ -1,0 +1,174 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"flanneld/internal/host"
+	"flanneld/internal/host/bridge"
+	"flanneld/internal/host/ports"
+	"flanneld/internal/host/ruleset"
+)
+
+// ownTables begins the names of all flannelds' tables, which judge nothing but
+// traffic to the ports.
+const ownTables = "flanneld-"
+
+// judgePace is for what is only named, and not put back: that can wait longer.
+// What is read is all rules in the way, so that the pause grows with the cost.
+var judgePace = host.Pace{Delay: pace.Delay, Min: time.Second, Max: rareInterval, Factor: 50}
+
+// Others finds rules of other programs that drop what must pass, as a part of
+// the host. It changes nothing: such rules may be meant.
+type Others struct {
+	device string
+	ports  func() (members []ports.Member, underlay string)
+
+	mu      sync.Mutex
+	network netip.Prefix // zero: nothing has to pass yet
+	lease   netip.Prefix
+}
+
+// Want sets between which addresses traffic must pass; zero for none.
+func (o *Others) Want(network, lease netip.Prefix) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.network, o.lease = network, lease
+}
+
+// Name is "rules".
+func (*Others) Name() string { return "rules" }
+
+// Ensure changes nothing. Its error names each rule that drops what must pass,
+// with advice. Rules that cannot be read are errJudge.
+func (o *Others) Ensure(ctx context.Context) ([]string, error) {
+	o.mu.Lock()
+	network, lease := o.network, o.lease
+	o.mu.Unlock()
+	if !network.IsValid() {
+		return nil, nil
+	}
+	blocked, err := ruleset.BlockedFlows(ctx, o.flows(network, lease), ownTables)
+	if err != nil {
+		err = fmt.Errorf("%w: %w: %w", host.ErrPending, errJudge, err)
+	}
+	all := []error{err}
+	for _, b := range blocked {
+		all = append(all, host.Advise(errors.New(describe(b)), adviceFor(b, network)))
+	}
+	return nil, host.Join(all...)
+}
+
+// errJudge: some rules could not be read.
+var errJudge = errors.New("cannot judge other programs' rules")
+
+// Check returns which rules drop what must pass.
+func (o *Others) Check(ctx context.Context) (wrong []string, err error) {
+	_, err = o.Ensure(ctx)
+	for _, p := range host.Problems(err) {
+		wrong = append(wrong, p.Text)
+	}
+	if !errors.Is(err, errJudge) {
+		err = nil
+	}
+	return wrong, err
+}
+
+// Remove does nothing: the rules are not flanneld's.
+func (*Others) Remove(context.Context) error { return nil }
+
+// flows is what must pass on this host.
+func (o *Others) flows(network, lease netip.Prefix) []ruleset.Flow {
+	forward := []string{"prerouting", "forward", "postrouting"}
+	containers := bridge.OfLease(lease)
+	flows := []ruleset.Flow{
+		{Name: "by TCP from other hosts' containers to this host's", Hooks: forward,
+			In: o.device, Out: containers, From: network, To: lease, Proto: protoTCP},
+		{Name: "by TCP from this host's containers to other hosts'", Hooks: forward,
+			In: containers, Out: o.device, From: lease, To: network, Proto: protoTCP},
+	}
+	members, underlay := o.ports()
+	for _, m := range members {
+		if m.Self { // the address that is bound; the announced one may be a router's
+			return append(flows, portFlows(m, underlay)...)
+		}
+	}
+	return flows
+}
+
+// Protocol numbers, IANA.
+const (
+	protoTCP = 6
+	protoUDP = 17
+)
+
+var protoNames = map[byte]string{protoTCP: "tcp", protoUDP: "udp"}
+
+// portFlows is what must reach this host's own ports.
+func portFlows(m ports.Member, underlay string) (flows []ruleset.Flow) {
+	own := netip.PrefixFrom(m.Addr, m.Addr.BitLen())
+	for _, port := range []struct {
+		name   string
+		proto  byte
+		number uint16
+	}{{"data port (UDP", protoUDP, m.Data}, {"gossip port (TCP", protoTCP, m.Gossip}, {"gossip port (UDP", protoUDP, m.Gossip}} {
+		if port.number == 0 {
+			continue
+		}
+		flows = append(flows, ruleset.Flow{
+			Name: fmt.Sprintf("to the %s %d)", port.name, port.number), Hooks: []string{"prerouting", "input"},
+			In: underlay, To: own, Proto: port.proto, Port: port.number,
+		})
+	}
+	return flows
+}
+
+// othersLoop judges other programs' rules after changes, and rarely otherwise.
+func (g *Guard) othersLoop(ctx context.Context) {
+	rules := g.hub.Subscribe()
+	defer rules.Close()
+	host.Loop{
+		Every: interval, Pace: judgePace, Wake: g.othersWake, Rules: rules.Changed,
+		OnWake: (*host.Schedule).Soon,
+		OnRules: func(s *host.Schedule) {
+			if rules.Take().Legacy {
+				s.Now()
+				return
+			}
+			s.Soon()
+		},
+		OnTick: func(s *host.Schedule) {
+			if s.Since() >= rareInterval && g.current() != nil {
+				s.Now()
+			}
+		},
+		Round: func(context.Context) { g.othersRound() },
+	}.Run(ctx)
+}
+
+// othersRound names what drops overlay traffic, or traffic to the ports.
+func (g *Guard) othersRound() {
+	t := g.current()
+	if t == nil {
+		return
+	}
+	_, err := g.parts.Others.Ensure(t.ctx)
+	if t.ctx.Err() != nil {
+		return
+	}
+	if errors.Is(err, errJudge) {
+		g.log.Debug("cannot judge other programs' rules", "error", err)
+	}
+	found := host.Problems(err)
+	g.keeper.Board.Report(g.parts.Others.Name(), found...)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.overruled = ""
+	if len(found) > 0 {
+		g.overruled = found[0].Text
+	}
+}

@@ -1,0 +1,82 @@
+package guard
+
+import (
+	"net/netip"
+
+	"flanneld/internal/host"
+	"flanneld/internal/host/envfile"
+	"flanneld/internal/host/firewall"
+	"flanneld/internal/host/link"
+	"flanneld/internal/host/ports"
+	"flanneld/internal/host/rundir"
+)
+
+// Places is where on the host the parts are.
+type Places struct {
+	Device     string // the overlay device
+	RunDir     string
+	SubnetFile string
+	DockerFile string
+	UID        uint32    // the user that may send beside root
+	Socket     host.Part // the control socket
+}
+
+// Parts are what flanneld keeps on a host. How each should be is known later,
+// with a lease; see Guard.
+type Parts struct {
+	RunDir     rundir.Part
+	Socket     host.Part
+	Ports      *ports.Part
+	Device     *link.Device
+	Forwarding *link.Forwarding
+	Firewall   *firewall.Part
+	Subnet     *envfile.File
+	Docker     *envfile.File
+	Others     *Others
+}
+
+// NewParts makes the parts, for a running daemon or for a stopped one. Nothing
+// on the host is changed.
+func NewParts(p Places) (*Parts, error) {
+	table, err := ports.NewPart(p.Device, p.UID)
+	if err != nil {
+		return nil, err
+	}
+	return &Parts{
+		RunDir: rundir.NewPart(p.RunDir), Socket: p.Socket, Ports: table,
+		Device: link.NewDevice(p.Device), Forwarding: link.NewForwarding(p.Device), Firewall: firewall.NewPart(p.Device),
+		Subnet: envfile.NewFile("subnet file", p.SubnetFile), Docker: envfile.NewFile("docker file", p.DockerFile),
+		Others: &Others{device: p.Device, ports: table.Wanted},
+	}, nil
+}
+
+// List is the one list of parts, in the order in which they are set up. Status
+// and doctor check it, leaving and cleaning up remove it.
+func (p *Parts) List() host.List {
+	return host.List{p.RunDir, p.Socket, p.Ports, p.Device, p.Forwarding, p.Firewall, p.Subnet, p.Docker, p.Others}
+}
+
+// Want sets how the parts of a data plane should be. Files are told by
+// themselves.
+func (p *Parts) Want(t Target) (*firewall.Firewall, error) {
+	rules, err := firewall.New(t.Rules)
+	if err != nil {
+		return nil, err
+	}
+	p.Device.Want(&t.Device)
+	p.Forwarding.Want(t.Rules.Lease)
+	p.Firewall.Want(rules)
+	p.Others.Want(t.Rules.Network, t.Rules.Lease)
+	return rules, nil
+}
+
+// forget undoes Want. When it returns, device and files are not touched any
+// more.
+func (p *Parts) forget() {
+	p.Device.Want(nil)
+	p.Forwarding.Want(netip.Prefix{})
+	p.Firewall.Want(nil)
+	p.Subnet.Want(nil)
+	p.Docker.Want(nil)
+	p.Others.Want(netip.Prefix{}, netip.Prefix{})
+}
