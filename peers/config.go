@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"flanneld/peers/internal/gossip"
+	"flanneld/peers/internal/record"
 )
 
 // Config is what a [Node] needs to know before it starts. The caller must not change it, nor what it
@@ -49,6 +50,9 @@ type Config struct {
 	Name string
 	// MTU of the overlay device in bytes; announced.
 	MTU int
+	// Caps are announced to the other nodes: at most 16, with parameters of at
+	// most 32 bytes each.
+	Caps []Capability
 
 	// LeaseTTL is how long a dead node keeps its subnet, as counted and judged here. Zero: [DefaultLeaseTTL].
 	LeaseTTL time.Duration
@@ -79,7 +83,11 @@ const (
 )
 
 // DefaultNetwork is the network a founding node takes when it was told none.
-var DefaultNetwork = netip.MustParsePrefix("10.244.0.0/16")
+var DefaultNetwork = record.DefaultPrefix
+
+// SubnetLenFor is the prefix length of the leases of a network that was given
+// none.
+func SubnetLenFor(network netip.Prefix) int { return record.DefaultSubnetLen(network) }
 
 // Lengths of Config's fields; the core checks how the network's fit together.
 const (
@@ -125,8 +133,8 @@ type OnConflict int
 const (
 	// Release hands the lost lease back and takes a new one as soon as no container uses the lost one.
 	Release OnConflict = iota
-	// Wait takes no other lease until the node is started again. The lost
-	// one is claimed when no other node holds it any more.
+	// Wait takes no other lease until the node is started again. It takes
+	// the lost one back when no other node holds that any more.
 	Wait
 )
 

@@ -77,7 +77,7 @@ func Open(config Config) (*Node, error) {
 func (n *Node) self(gossipPort uint16) NodeInfo {
 	c := &n.config
 	return NodeInfo{
-		ID: n.last.Identity.ID().String(), Name: c.Name, State: Alive, Self: true, MTU: c.MTU,
+		ID: n.last.Identity.ID().String(), Name: c.Name, State: Alive, Self: true, MTU: c.MTU, Caps: c.Caps,
 		Endpoint: netip.AddrPortFrom(c.Advertise, c.DataPort), Gossip: netip.AddrPortFrom(c.Advertise, gossipPort),
 	}
 }

@@ -82,7 +82,7 @@ func (e *engine) tellHolders(v core.View, g *gossip.Agent) {
 func (e *engine) info(n *core.NodeView) NodeInfo {
 	info := NodeInfo{
 		ID: n.ID.String(), Name: n.Record.Name, State: stateOf(n), Self: n.Self,
-		Endpoint: n.Record.Endpoint(), Gossip: n.Record.Gossip(), MTU: int(n.Record.MTU),
+		Endpoint: n.Record.Endpoint(), Gossip: n.Record.Gossip(), MTU: int(n.Record.MTU), Caps: n.Record.Caps,
 		Start: n.Record.Start, Since: n.Since,
 	}
 	if !n.Replaced.IsZero() {

@@ -3,6 +3,8 @@ package peers
 import (
 	"net/netip"
 	"time"
+
+	"flanneld/peers/internal/record"
 )
 
 // Snapshot is what a node knows at one moment. It is immutable: neither reader nor [Node] changes it.
@@ -50,6 +52,7 @@ type NodeInfo struct {
 	Endpoint netip.AddrPort // of the data socket
 	Gossip   netip.AddrPort
 	MTU      int           // of its overlay device, bytes
+	Caps     []Capability  // what the node announces that it understands
 	RTT      time.Duration // of the last gossip probe; zero: not measured
 	Start    uint64        // how often it has been started, or has moved to another underlay address
 	Since    time.Duration // how long it has been in State, for this observer
@@ -58,6 +61,11 @@ type NodeInfo struct {
 	ReplacedBy string
 	Old        bool // known from version 0.1 only: it has not been upgraded, and takes no part
 }
+
+// Capability is something that a node announces to understand: a number, and
+// parameters in the format that belongs to it. What the numbers mean is not
+// this package's business.
+type Capability = record.Capability
 
 // Lease is a node's claim on a subnet.
 type Lease struct {

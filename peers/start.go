@@ -75,6 +75,7 @@ func (n *Node) coreConfig(gossipPort uint16) core.Config {
 		Endpoint: netip.AddrPortFrom(c.Advertise, c.DataPort),
 		Gossip:   netip.AddrPortFrom(c.Advertise, gossipPort),
 		MTU:      uint16(c.MTU),
+		Caps:     c.Caps,
 		Pin:      c.Subnet,
 		Reserved: reserved,
 		Prefer:   c.Prefer,

@@ -148,15 +148,15 @@ func confirmed() control.Status {
 func (f *fake) Nodes() control.Nodes {
 	return control.Nodes{Health: f.Status().Health, Nodes: []control.Node{
 		{ID: idAlpha, Name: "alpha", State: "alive", Self: true, Since: 100, Subnet: prefix("10.244.7.0/24"), Epoch: 2, Pinned: true, LeaseAge: 3700,
-			Endpoint: addrPort("198.51.100.1:8285"), Gossip: addrPort("198.51.100.1:8286"), MTU: 1472, Start: 3},
+			Endpoint: addrPort("198.51.100.1:8285"), Gossip: addrPort("198.51.100.1:8286"), MTU: 1472, Capabilities: []string{"udp/1"}, Start: 3},
 		{ID: idBeta, Name: "beta", State: "alive", Since: 90, Subnet: prefix("10.244.9.0/24"), Epoch: 1, LeaseAge: 90, Electors: 3, Promises: 2,
 			Conflict: "10.244.9.0/24 is claimed by gamma, too", Endpoint: addrPort("192.168.1.2:8285"),
-			Gossip: addrPort("192.168.1.2:8286"), MTU: 1472, PathMTU: 1372, RTT: 0.000345, Start: 1,
+			Gossip: addrPort("192.168.1.2:8286"), MTU: 1472, PathMTU: 1372, RTT: 0.000345, Capabilities: []string{"udp/1", "77/0a"}, Start: 1,
 			Path:   control.Path{State: control.PathFailed, Since: 75, RTT: 0.0004, Sent: 100, Lost: 20, Size: 1372, Note: "packets come from it, but it does not answer"},
 			Egress: control.Traffic{Packets: 10, Bytes: 15000}, Ingress: control.Traffic{Packets: 9, Bytes: 999}},
 		// A name that would clear the screen.
-		{ID: idGamma, Name: "gamma\x1b[2J", State: "dead", Since: 7300, Endpoint: addrPort("192.168.1.3:8285")},
-		{Name: "192.168.1.9", State: control.StateStatic, Subnet: prefix("10.244.200.0/24"), Endpoint: addrPort("192.168.1.9:8285"),
+		{ID: idGamma, Name: "gamma\x1b[2J", State: "dead", Since: 7300, Endpoint: addrPort("192.168.1.3:8285"), Capabilities: []string{}},
+		{Name: "192.168.1.9", State: control.StateStatic, Subnet: prefix("10.244.200.0/24"), Endpoint: addrPort("192.168.1.9:8285"), Capabilities: []string{},
 			Path: control.Path{State: control.PathWorks, RTT: 0.00051, Sent: 7, Size: 1472}, Note: "not used: beta holds 10.244.200.0/24"},
 	}}
 }
@@ -172,6 +172,8 @@ func (f *fake) Route(a netip.Addr) control.Route {
 			{From: "docker0", Device: "eth1", Text: "dev eth1, by 10.244.9.0/24 in table 100, rule 1000", InTheWay: true},
 		}}
 }
+
+func (f *fake) CheckAddress(string) error { return nil }
 
 func (f *fake) Join(_ context.Context, addresses []string) (control.Joined, error) {
 	j := control.Joined{Joined: []string{}}

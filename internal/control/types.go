@@ -242,11 +242,13 @@ type Node struct {
 	MTU      int            `json:"mtu"`
 	PathMTU  int            `json:"path_mtu"` // of the underlay, where smaller than the device's; 0: none learned
 	RTT      Seconds        `json:"rtt_seconds"`
-	Start    uint64         `json:"start"` // how often it has been started, or has moved to another underlay address
-	Egress   Traffic        `json:"egress"`
-	Ingress  Traffic        `json:"ingress"`
-	Path     Path           `json:"path"` // the data path to it
-	Note     string         `json:"note"`
+	// Capabilities are what the node announces to understand, such as "udp/1".
+	Capabilities []string `json:"capabilities"`
+	Start        uint64   `json:"start"` // how often it has been started, or has moved to another underlay address
+	Egress       Traffic  `json:"egress"`
+	Ingress      Traffic  `json:"ingress"`
+	Path         Path     `json:"path"` // the data path to it
+	Note         string   `json:"note"`
 }
 
 // Kinds of next hop.

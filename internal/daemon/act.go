@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"flanneld/internal/config"
 	"flanneld/internal/control"
 	"flanneld/internal/view"
 )
@@ -14,6 +15,9 @@ type api struct {
 	*view.View
 	*daemon
 }
+
+// CheckAddress says what is wrong with the address of a node to join.
+func (d *daemon) CheckAddress(address string) error { return config.CheckSeed(address) }
 
 // Join gives peers more seeds.
 func (d *daemon) Join(ctx context.Context, addresses []string) (control.Joined, error) {
@@ -37,8 +41,8 @@ func (d *daemon) Forget(ctx context.Context, node string) (control.Node, error) 
 	return view.NodeOf(n), nil
 }
 
-// Leave hands the lease back, then has the goroutine of Run remove everything
-// and stop.
+// Leave hands the lease back. Then the goroutine of Run removes everything and
+// stops.
 func (d *daemon) Leave(ctx context.Context) (control.Left, error) {
 	if !d.exits.leaving.CompareAndSwap(false, true) {
 		return control.Left{}, errors.New("this node is leaving already")
@@ -46,7 +50,7 @@ func (d *daemon) Leave(ctx context.Context) (control.Left, error) {
 	out := control.Left{Subnet: d.node.Snapshot().Self.Lease.Prefix, Notes: []string{}}
 	switch err := d.node.Leave(ctx); {
 	case errors.Is(err, context.DeadlineExceeded):
-		// The lease is given up all the same, but not everybody may know.
+		// The lease is given up all the same, but other nodes may not know yet.
 		d.log.Warn("leaving", "error", err)
 	case err != nil:
 		d.exits.leaving.Store(false)

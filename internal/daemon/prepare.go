@@ -17,6 +17,7 @@ import (
 	"flanneld/internal/host/privilege"
 	"flanneld/internal/host/rundir"
 	"flanneld/internal/host/underlay"
+	"flanneld/internal/plan"
 	"flanneld/internal/underlaywatch"
 	"flanneld/internal/view"
 	"flanneld/peers"
@@ -174,7 +175,7 @@ func (d *daemon) peersConfig() peers.Config {
 	p := peers.Config{
 		StateDir: c.StateDir, Network: c.Network, SubnetLen: c.SubnetLen, SubnetMin: c.SubnetMin, SubnetMax: c.SubnetMax,
 		Subnet: c.Subnet, Join: c.Join, Advertise: d.watch.Here().PublicAddr, Bind: d.watch.Here().Addr,
-		GossipPort: c.GossipPort, DataPort: c.Port, Name: nodeName(c.NodeName), MTU: d.mtu, LeaseTTL: c.LeaseTTL,
+		GossipPort: c.GossipPort, DataPort: c.Port, Name: nodeName(c.NodeName), MTU: d.mtu, Caps: plan.Announced(), LeaseTTL: c.LeaseTTL,
 		KeyFile: c.KeyFile, CheckNetwork: d.checkNetwork, Logger: d.log,
 		InUse: d.containersUseLease, Prefer: d.preferred(),
 	}
@@ -203,7 +204,7 @@ func (d *daemon) subnetLen(network netip.Prefix) int {
 	if d.cfg.SubnetLen != 0 {
 		return d.cfg.SubnetLen
 	}
-	return config.SubnetLenFor(network)
+	return peers.SubnetLenFor(network)
 }
 
 // containersUseLease is asked by peers after a lease was lost. When the host

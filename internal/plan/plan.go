@@ -117,7 +117,7 @@ func compareNodes(a, b peers.NodeInfo) int {
 // counts.
 func (p *Plan) node(in Input, n peers.NodeInfo, rules endpointRules) (r Route, ok bool) {
 	r = Route{
-		Prefix: n.Lease.Prefix, Kind: route.Via, Path: PathUDP, ID: n.ID, Name: n.Name, State: n.State,
+		Prefix: n.Lease.Prefix, Kind: route.Via, Path: choosePath(n.Caps), ID: n.ID, Name: n.Name, State: n.State,
 		Endpoint: n.Endpoint, MTU: n.MTU, Live: n.State == peers.Alive || n.State == peers.Suspect,
 		Why: "the node holds the lease and is " + n.State.String(),
 	}

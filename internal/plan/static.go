@@ -34,7 +34,7 @@ func (p *Plan) addStatic(snapshot *peers.Snapshot, s config.StaticPeer, rules en
 		return
 	}
 	p.Routes = append(p.Routes, Route{
-		Prefix: s.Subnet, Kind: route.Via, Path: PathUDP, ID: s.String(), Name: StaticName(s), Static: true,
+		Prefix: s.Subnet, Kind: route.Via, Path: choosePath(nil), ID: s.String(), Name: StaticName(s), Static: true,
 		Endpoint: s.Endpoint, Live: true, Why: "given with --static-peer",
 	})
 }

@@ -31,7 +31,7 @@ func (v *View) Nodes() control.Nodes {
 	}
 	for _, p := range v.cfg().StaticPeers {
 		add(control.Node{
-			Name: plan.StaticName(p), State: control.StateStatic, Subnet: p.Subnet, Endpoint: p.Endpoint,
+			Name: plan.StaticName(p), State: control.StateStatic, Capabilities: []string{}, Subnet: p.Subnet, Endpoint: p.Endpoint,
 		}, p.String(), notes[p.String()].Text)
 	}
 	return out
@@ -76,8 +76,16 @@ func NodeOf(n peers.NodeInfo) control.Node {
 		ID: n.ID, Name: n.Name, State: n.State.String(), Since: control.SecondsOf(n.Since), Self: n.Self,
 		Subnet: n.Lease.Prefix, Epoch: n.Lease.Epoch, Pinned: n.Lease.Pinned, Electors: n.Lease.Electors, Promises: n.Lease.Promises,
 		LeaseAge: control.SecondsOf(n.Lease.Held), Endpoint: n.Endpoint, Gossip: n.Gossip,
-		MTU: n.MTU, RTT: control.SecondsOf(n.RTT), Start: n.Start,
+		MTU: n.MTU, RTT: control.SecondsOf(n.RTT), Start: n.Start, Capabilities: capabilities(n.Caps),
 	}
+}
+
+func capabilities(caps []peers.Capability) []string {
+	names := make([]string, len(caps))
+	for i, c := range caps {
+		names[i] = plan.CapabilityName(c)
+	}
+	return names
 }
 
 // fillTraffic adds what the forwarder knows of a node.

@@ -65,6 +65,9 @@ func (w *Waiting) Route(a netip.Addr) control.Route {
 	return control.Route{Address: a, Kind: control.RouteNone, Reason: *w.reason.Load(), Kernel: []control.KernelRoute{}}
 }
 
+// CheckAddress says what is wrong with the address of a node to join.
+func (w *Waiting) CheckAddress(address string) error { return config.CheckSeed(address) }
+
 // Join is refused.
 func (w *Waiting) Join(context.Context, []string) (control.Joined, error) {
 	return control.Joined{}, w.refuse()
