@@ -59,6 +59,24 @@ var laws = []law{{
 	who: []string{"internal/plan"}, mayNot: []string{module, "net", "os", "os/exec", "syscall", "context", "log/slog", "golang.org/x/sys"},
 	unless: []string{module + "/internal/plan", module + "/internal/config", module + "/peers", module + "/route"}, alsoTests: true,
 }, {
+	why: "what users are promised cannot depend on an inner type: the socket and its JSON types stand alone",
+	who: []string{"internal/control"}, mayNot: []string{module}, unless: []string{module + "/internal/control"}, alsoTests: true,
+}, {
+	why: "the underlay watcher decides; what is started, bound or moved is the daemon's, which it asks through an interface",
+	who: []string{"internal/underlaywatch"}, mayNot: []string{module + "/internal", module + "/route", module + "/tun"},
+	unless: []string{module + "/internal/underlaywatch", module + "/internal/config", module + "/internal/host/underlay",
+		module + "/internal/problem", module + "/internal/plan/plantest"}, alsoTests: true,
+}, {
+	why: "a data plane knows routes and edges; what proves it, shows it or keeps the host for it stands above",
+	who: []string{"internal/dataplane"}, mayNot: []string{module + "/internal/control", module + "/internal/monitor", module + "/internal/view",
+		module + "/internal/underlaywatch", module + "/internal/probe"}, alsoTests: true,
+}, {
+	why: "monitors report problems and show nothing: a face may be replaced without them",
+	who: []string{"internal/monitor"}, mayNot: []string{module + "/internal/view", module + "/internal/underlaywatch"}, alsoTests: true,
+}, {
+	why: "the daemon wires everything below cmd, and is the only place that sees all",
+	who: []string{""}, except: []string{"internal/daemon", "cmd"}, mayNot: []string{module + "/internal/daemon"}, alsoTests: true,
+}, {
 	why: "internal serves the program and is not part of it: what it needs is handed to it",
 	who: []string{"internal"}, mayNot: []string{module + "/cmd"}, alsoTests: true,
 }, {

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"strconv"
+
+	"flanneld/peers"
 )
 
 const (
@@ -12,7 +14,7 @@ const (
 	maxSubnetLen = 30
 	// maxNetworkLen leaves room for four subnets of maxSubnetLen.
 	maxNetworkLen = maxSubnetLen - 2
-	// minNetworkLen is the largest block anybody owns for private use (10/8).
+	// minNetworkLen is the largest block for private use (10/8).
 	minNetworkLen = 8
 )
 
@@ -55,25 +57,16 @@ func (c *Config) knownNetwork() (netip.Prefix, bool) {
 	case c.Network.IsValid():
 		return c.Network, true
 	case c.Founds():
-		return netip.MustParsePrefix(DefaultNetwork), true
+		return DefaultNetwork, true
 	}
 	return netip.Prefix{}, false
-}
-
-// SubnetLenFor is the length of the subnets of a network when nobody sets it,
-// as flannel chooses it.
-func SubnetLenFor(network netip.Prefix) int {
-	if network.Bits() <= 22 {
-		return 24
-	}
-	return network.Bits() + 2
 }
 
 func (c *Config) subnetLen(network netip.Prefix) int {
 	if c.SubnetLen != 0 || !network.IsValid() {
 		return c.SubnetLen
 	}
-	return SubnetLenFor(network)
+	return peers.SubnetLenFor(network)
 }
 
 func (c *Config) checkNetwork(network netip.Prefix) error {

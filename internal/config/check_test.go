@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"flanneld/peers"
 )
 
 func TestSettingsThatMakeNoSenseAreRefusedByName(t *testing.T) {
@@ -162,7 +164,7 @@ func TestStaticPeerThatIsThisHostIsTakenOut(t *testing.T) {
 // flannel's rule: 24, or two bits more than a network smaller than /22.
 func TestSubnetLenFollowsFlannel(t *testing.T) {
 	for network, want := range map[string]int{"10.0.0.0/8": 24, "10.0.0.0/22": 24, "10.0.0.0/23": 25, "10.0.0.0/28": 30} {
-		if got := SubnetLenFor(netip.MustParsePrefix(network)); got != want {
+		if got := peers.SubnetLenFor(netip.MustParsePrefix(network)); got != want {
 			t.Errorf("%s: got %d, want %d", network, got, want)
 		}
 	}

@@ -12,24 +12,29 @@ import (
 	"net/netip"
 	"path/filepath"
 	"time"
+
+	"flanneld/peers"
 )
 
-// Defaults that other commands and the help text need as well.
+// Defaults that other commands and the help text need as well. The ones that
+// belong to the network or to gossip are those of peers.
 const (
-	DefaultNetwork    = "10.244.0.0/16"
 	DefaultRunDir     = "/run/flannel"
 	DefaultStateDir   = "/var/lib/flanneld"
 	DefaultDevice     = "flannel0"
 	DefaultDockerKey  = "DOCKER_OPTS" // mk-docker-opts.sh's
 	DefaultPort       = 8285          // flannel's udp backend
-	DefaultGossipPort = 8286          // 7946 is taken by Docker Swarm
-	DefaultLeaseTTL   = 24 * time.Hour
+	DefaultGossipPort = peers.DefaultGossipPort
+	DefaultLeaseTTL   = peers.DefaultLeaseTTL
 )
 
-// What the loser of a lease conflict does.
+// DefaultNetwork is the network that a founding node takes.
+var DefaultNetwork = peers.DefaultNetwork
+
+// What a node does that lost its lease to another node.
 const (
-	Release = "release" // takes a new lease when no container uses the lost one
-	Wait    = "wait"    // takes no other lease; its own, when no node holds that any more
+	Release = "release" // see peers.Release
+	Wait    = "wait"    // see peers.Wait
 )
 
 // Whether lanes may be real-time threads.

@@ -123,3 +123,15 @@ func TestUnknownVariablesAreFound(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+// The table's defaults are typed as the user would; the values stand in one
+// place.
+func TestDefaultsOfTheTableAreTheConstants(t *testing.T) {
+	c, err := Load(nil, func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.LeaseTTL != DefaultLeaseTTL || c.Port != DefaultPort || c.GossipPort != DefaultGossipPort || c.Device != DefaultDevice || c.StateDir != DefaultStateDir {
+		t.Errorf("got %+v", c)
+	}
+}

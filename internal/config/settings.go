@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Setting is one flag of `flanneld run` and its twin in the environment.
 type Setting struct {
@@ -14,7 +17,8 @@ type Setting struct {
 	set   func(*Config, string) error
 }
 
-// Switch says that the setting is true or false and needs no value as a flag.
+// Switch reports whether the setting is true or false and needs no value as a
+// flag.
 func (s Setting) Switch() bool { return s.Value == "" }
 
 // Variable is the environment variable that sets it: FLANNELD_SUBNET_LEN for
@@ -39,7 +43,7 @@ func Lookup(name string) (Setting, bool) {
 // settings is the table of the design, one line a flag.
 var settings = []Setting{
 	{Name: "network", Value: "PREFIX", set: setNetwork,
-		Help: "overlay network (default " + DefaultNetwork + " on a founding node; a joining node learns it)"},
+		Help: "overlay network (default " + DefaultNetwork.String() + " on a founding node; a joining node learns it)"},
 	{Name: "subnet-len", Value: "BITS", set: setSubnetLen,
 		Help: "prefix length of each host's subnet (default 24, or 2 more than a network smaller than /22)"},
 	{Name: "subnet-min", Value: "IP", set: setAddr(func(c *Config) *addr { return &c.SubnetMin }),
@@ -60,9 +64,9 @@ var settings = []Setting{
 	{Name: "public-ip", Value: "IP", set: setPublicIP,
 		Help: "address announced to the other nodes (default the interface's)"},
 
-	{Name: "port", Value: "PORT", Default: "8285", set: setPort(func(c *Config) *uint16 { return &c.Port }),
+	{Name: "port", Value: "PORT", Default: strconv.Itoa(DefaultPort), set: setPort(func(c *Config) *uint16 { return &c.Port }),
 		Help: "data, UDP; each node announces its own"},
-	{Name: "gossip-port", Value: "PORT", Default: "8286", set: setPort(func(c *Config) *uint16 { return &c.GossipPort }),
+	{Name: "gossip-port", Value: "PORT", Default: strconv.Itoa(DefaultGossipPort), set: setPort(func(c *Config) *uint16 { return &c.GossipPort }),
 		Help: "gossip, TCP and UDP"},
 	{Name: "node-name", Value: "NAME", set: setNodeName,
 		Help: "name shown to people (default the host name)"},
@@ -99,7 +103,7 @@ var settings = []Setting{
 	{Name: "offload", Value: "auto|off|LIST", Default: "auto", set: setOffload,
 		Help: "which offloads may be used, comma separated: " + strings.Join(Offloads(), ", ")},
 	{Name: "on-conflict", Value: "release|wait", Default: Release, set: setChoice(func(c *Config) *string { return &c.OnConflict }, Release, Wait),
-		Help: "what a node does that lost its lease: take another once no container uses it, or wait for that one to be free"},
+		Help: "after its lease was lost: release takes another once no container uses it; wait takes no other until a restart"},
 	{Name: "log-level", Value: "LEVEL", Default: "info", set: setLogLevel,
 		Help: "debug, info, warn or error"},
 	{Name: "log-format", Value: "text|json", Default: LogText, set: setChoice(func(c *Config) *string { return &c.LogFormat }, LogText, LogJSON),

@@ -28,6 +28,8 @@ func (f *fake) Nodes() Nodes {
 }
 func (f *fake) Route(a netip.Addr) Route { return Route{Address: a, Kind: RouteNone} }
 
+func (f *fake) CheckAddress(address string) error { return noBlanks(address) }
+
 func (f *fake) Join(_ context.Context, addresses []string) (Joined, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -8,18 +8,17 @@ import (
 	"io"
 	"net/netip"
 	"strings"
-
-	"flanneld/internal/config"
 )
 
 const (
 	maxBody      = 16 << 10 // bytes of a request
 	maxAddresses = 64       // in one join; 64 names of 253 bytes fit into maxBody
-	maxNodeName  = 64       // bytes, as in a node record; an ID has 26
+	maxNodeName  = 64       // bytes: what --node-name takes, and a host name has; an ID has 26
 )
 
-// decodeJoin reads and checks a JoinRequest. The error is for the caller.
-func decodeJoin(body []byte) (JoinRequest, error) {
+// decodeJoin reads and checks a JoinRequest. check says what is wrong with an
+// address. The error is for the caller.
+func decodeJoin(body []byte, check func(address string) error) (JoinRequest, error) {
 	var r JoinRequest
 	if err := decode(body, &r); err != nil {
 		return r, err
@@ -31,7 +30,7 @@ func decodeJoin(body []byte) (JoinRequest, error) {
 		return r, fmt.Errorf("%d addresses are too many, at most %d can be joined at once", len(r.Addresses), maxAddresses)
 	}
 	for _, a := range r.Addresses {
-		if err := config.CheckSeed(a); err != nil {
+		if err := check(a); err != nil {
 			return r, fmt.Errorf("address %.80q: %w", a, err)
 		}
 	}

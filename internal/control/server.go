@@ -15,8 +15,12 @@ import (
 
 // Daemon is what the server shows and commands. Its methods are called from
 // several goroutines at once. An error is the daemon's refusal, one line for
-// the person at the other end.
+// the user.
 type Daemon interface {
+	// CheckAddress says what is wrong with the address of a node to join. Such
+	// a request makes no sense, and Join is not called.
+	CheckAddress(address string) error
+
 	Status() Status
 	Nodes() Nodes
 	Route(netip.Addr) Route
@@ -25,7 +29,7 @@ type Daemon interface {
 	Forget(context.Context, string) (Node, error)
 }
 
-// Times a caller may take. All are short: who connects is on this host.
+// Times a caller may take. All are short: every caller is on this host.
 const (
 	readTime   = 5 * time.Second  // to send a request, header and body
 	writeTime  = 5 * time.Second  // to take the answer, once there is one
@@ -185,7 +189,8 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) join(w http.ResponseWriter, r *http.Request) {
-	act(w, r, decodeJoin, func(ctx context.Context, req JoinRequest) (Joined, error) {
+	read := func(body []byte) (JoinRequest, error) { return decodeJoin(body, s.daemon.CheckAddress) }
+	act(w, r, read, func(ctx context.Context, req JoinRequest) (Joined, error) {
 		return s.daemon.Join(ctx, req.Addresses)
 	})
 }
