@@ -83,7 +83,7 @@ func (s *Segmenter) Next(memory []byte) (header, payload []byte, ok bool) {
 func (s *Segmenter) next(memory, payload []byte, last bool) (header []byte) {
 	header = memory[:s.layout.Headers]
 	copy(header, s.header)
-	s.ip.Next(header, len(header)+len(payload))
+	packet.PutSum(header, s.ip.Next(header, len(header)+len(payload)))
 	if transport := header[s.layout.IP:]; s.layout.Protocol == packet.UDP {
 		s.nextUDP(transport, payload)
 	} else {

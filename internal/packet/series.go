@@ -21,14 +21,17 @@ func NewSeries(header []byte) Series {
 }
 
 // Next makes header, a copy of the first one, that of the next packet, which is
-// length bytes long in all.
-func (s *Series) Next(header []byte, length int) {
-	binary.BigEndian.PutUint16(header[2:], uint16(length))
-	binary.BigEndian.PutUint16(header[4:], s.id)
-	sum := s.sum.Plus(Sum(binary.LittleEndian.Uint32(header[2:]))) // length and identification
-	binary.BigEndian.PutUint16(header[10:], ^sum.Fold())
+// length bytes long in all. The checksum is left to PutSum with the result: the
+// compiler inlines two short functions, and a call for each segment costs 2 %.
+func (s *Series) Next(header []byte, length int) Sum {
+	changed := uint32(length)<<16 | uint32(s.id)
+	binary.BigEndian.PutUint32(header[2:], changed)
 	s.id++
+	return s.sum.Uint32(changed)
 }
+
+// PutSum writes the checksum of an IP header, whose sum without it is given.
+func PutSum(header []byte, sum Sum) { binary.BigEndian.PutUint16(header[10:], ^sum.Fold()) }
 
 // Continues reports whether p can be packet n, counted from 0, of a series that
 // began with first: the types of service, DF and the times to live are equal,
