@@ -97,12 +97,12 @@ func (c *Conn) sendFrom(fd int, msgs []Message, source int) (sent int) {
 		n, errno := c.out.send(fd, at, c.out.n)
 		switch errno {
 		case 0:
-			c.settle(msgs, at, at+n, nil)
+			c.setOutcome(msgs, at, at+n, nil)
 			at += n
 			sent += n
 		case unix.EINTR:
 		case unix.EAGAIN:
-			c.settle(msgs, at, c.out.n, ErrBufferFull)
+			c.setOutcome(msgs, at, c.out.n, ErrBufferFull)
 			return sent
 		default: // concerns only the first message
 			sent += c.sendAnyway(&msgs[c.out.which[at]], errno)
@@ -132,8 +132,8 @@ func (c *Conn) loadOut(msgs []Message, source int) {
 	}
 }
 
-// settle sets the outcome of the described messages from from to to.
-func (c *Conn) settle(msgs []Message, from, to int, err error) {
+// setOutcome sets the outcome of the described messages from from to to.
+func (c *Conn) setOutcome(msgs []Message, from, to int, err error) {
 	for _, i := range c.out.which[from:to] {
 		msgs[i].Err, msgs[i].Lost = err, 0
 	}

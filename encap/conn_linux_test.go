@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
@@ -61,7 +62,7 @@ func receiveSome(c *Conn, msgs []Message) (int, error) {
 		if n, err := c.Receive(msgs); n > 0 || err != nil {
 			return n, err
 		}
-		if err := w.Wait(); err != nil {
+		if err := w.Wait(1, time.Millisecond); err != nil {
 			return 0, err
 		}
 	}

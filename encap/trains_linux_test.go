@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
@@ -202,7 +203,7 @@ func TestTrainsAllocateNothing(t *testing.T) {
 			t.Fatalf("Send = %d, %v, %v", n, err, out[0].Err)
 		}
 		for got := 0; got < pieces; {
-			if err := arrives.Wait(); err != nil { // a kernel with much to do lets it wait
+			if err := arrives.Wait(1, time.Millisecond); err != nil { // a kernel with much to do lets it wait
 				t.Fatal(err)
 			}
 			n, err := b.Receive(in)

@@ -32,7 +32,7 @@ func fullLoops(tb testing.TB) (e *egress, g *ingress, q *tuntest.Queue, c *encap
 // loops are both directions of a lane with the routes of node a.
 func loops(tb testing.TB, q *tuntest.Queue, c *encaptest.Conn) (*egress, *ingress) {
 	cfg := testConfig(tb, fakeLane(q, c))
-	return newEgress(cfg.Lanes[0], &cfg, newAnswerLimit(), newMeter()), newIngress(cfg.Lanes[0], &cfg, newAnswerLimit(), newMeter())
+	return newEgress(cfg.Lanes[0], &cfg, newICMPLimiter(), newMeter()), newIngress(cfg.Lanes[0], &cfg, newICMPLimiter(), newMeter())
 }
 
 // mixedPackets is a batch with something of everything that a container may send.

@@ -5,9 +5,9 @@ import "time"
 // Shares of a core, in percent, that a lane may use in a role that takes time
 // from the host's other threads.
 const (
-	// promptShare is for a lane that runs before ordinary threads amid bulk
+	// batchShare is for a lane that runs before ordinary threads amid bulk
 	// traffic. Its nice value gives it as much of a core that it has to share.
-	promptShare = 90
+	batchShare = 90
 
 	// expressShare is for sparse flows on the express lane. A hundred thousand
 	// datagrams a second, each a wake-up of its own, take as much; a flood takes

@@ -65,7 +65,7 @@ func flooded(t *testing.T, express bool, rounds int, come func(*tuntest.Queue, *
 	s := new(script)
 	l, q, c := scriptedLane(t, s)
 	if l.Express = express; express {
-		l.calm = maxLulls
+		l.sparseRounds = maxIdleRounds
 	}
 	now := l.charged
 	l.clock = func() time.Time { return now }
@@ -92,53 +92,53 @@ func TestFloodsTakeNoCore(t *testing.T) {
 		name    string
 		express bool
 		come    func(*tuntest.Queue, *encaptest.Conn)
-		last    string // urgency; "": that of the start
+		last    string // priority; "": that of the start
 	}{
 		{"garbage", false, func(_ *tuntest.Queue, c *encaptest.Conn) {
 			d := peer
 			d.Payload = packettest.Pattern(64)
 			c.Deliver(d)
-		}, "equal"},
+		}, "plain"},
 		{"garbage on the express lane", true, func(_ *tuntest.Queue, c *encaptest.Conn) {
 			d := peer
 			d.Payload = packettest.Pattern(64)
 			c.Deliver(d)
-		}, "equal"},
+		}, "plain"},
 		{"datagrams of strangers", true, func(_ *tuntest.Queue, c *encaptest.Conn) {
 			c.Deliver(encaptest.Datagram{Addr: testPeer("x", "198.51.100.1:8285").Endpoint(), Payload: packettest.Spec{Src: "10.244.2.5", Dst: "10.244.1.5"}.Build()})
-		}, "equal"},
-		{"what the kernel drops at the lane's receipt", true, func(*tuntest.Queue, *encaptest.Conn) {}, "equal"},
-		{"packets to nowhere", false, func(q *tuntest.Queue, _ *encaptest.Conn) { q.Feed(packettest.Spec{Dst: "10.244.99.1"}.Build()) }, "equal"},
+		}, "plain"},
+		{"what the kernel drops at the lane's receipt", true, func(*tuntest.Queue, *encaptest.Conn) {}, "plain"},
+		{"packets to nowhere", false, func(q *tuntest.Queue, _ *encaptest.Conn) { q.Feed(packettest.Spec{Dst: "10.244.99.1"}.Build()) }, "plain"},
 		{"new flows from a peer", true, func(_ *tuntest.Queue, c *encaptest.Conn) {
 			n++
 			d := peer
 			d.Payload = packettest.Spec{Src: "10.244.2.5", Dst: "10.244.1.5", Payload: []byte{byte(n >> 8), byte(n), 0, 9, 0, 8, 0, 0}}.Build()
 			c.Deliver(d)
-		}, "equal"},
+		}, "plain"},
 		{"new flows of this host", true, func(q *tuntest.Queue, _ *encaptest.Conn) {
 			n++
 			q.Feed(packettest.Spec{Payload: []byte{byte(n >> 8), byte(n), 0, 9, 0, 8, 0, 0}}.Build())
-		}, "equal"},
+		}, "plain"},
 		{"new flows on an ordinary lane", false, func(q *tuntest.Queue, _ *encaptest.Conn) {
 			n++
 			q.Feed(packettest.Spec{Payload: []byte{byte(n >> 8), byte(n), 0, 9, 0, 8, 0, 0}}.Build())
-		}, "equal"},
+		}, "plain"},
 		{"bulk traffic", false, func(q *tuntest.Queue, _ *encaptest.Conn) {
 			for range 2 {
 				q.FeedSuperpacket(tcpSpec("10.244.2.5", packet.FlagDF, packettest.Pattern(62000)).Build(), 1400)
 			}
-		}, "ordinary"},
+		}, "normal"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := flooded(t, test.express, 400, test.come)
 			last := ""
 			for _, event := range s.log {
-				if slices.Contains([]string{"equal", "ordinary", "prompt", "foremost"}, event) {
+				if slices.Contains([]string{"plain", "normal", "batch", "express"}, event) {
 					last = event
 				}
 			}
 			if last != test.last {
-				t.Errorf("urgency %q at the end of a flood, want %q: %v", last, test.last, s.log)
+				t.Errorf("priority %q at the end of a flood, want %q: %v", last, test.last, s.log)
 			}
 		})
 	}
@@ -169,8 +169,8 @@ func TestUrgencyComesBackAfterAFlood(t *testing.T) {
 	if err := l.run(); err == nil {
 		t.Error("the lane ended without an error")
 	}
-	equal, back := slices.Index(s.log, "equal"), slices.Index(s.log, "ordinary")
-	if equal < 0 || equal > flood || slices.Index(s.log[equal:], "foremost") < 0 {
+	equal, back := slices.Index(s.log, "plain"), slices.Index(s.log, "normal")
+	if equal < 0 || equal > flood || slices.Index(s.log[equal:], "express") < 0 {
 		t.Errorf("equal at event %d, ordinary at %d: %v", equal, back, s.log)
 	}
 }

@@ -17,19 +17,19 @@ type egress struct {
 	conn  Conn
 	table *Table
 	lease netip.Prefix
-	limit *answerLimit
+	limit *icmpLimiter
 	meter *meter
 	taken func([]byte) bool // Config.Answers
 	log   *slog.Logger
 	clock func() time.Time
 
-	batch    *tun.Batch
-	out      outbox // what the batch becomes
-	again    outbox // what was too long for its path, cut to fit
-	answerer answerer
-	sources  int // how many the Conn has, a power of two
-	load     load
-	work     work
+	batch     *tun.Batch
+	out       outbox // what the batch becomes
+	again     outbox // what was too long for its path, cut to fit
+	responder icmpResponder
+	sources   int // how many the Conn has, a power of two
+	load      load
+	work      work
 
 	// Of the current batch:
 	routes *snapshot
@@ -41,22 +41,22 @@ type egress struct {
 	counters counters
 }
 
-func newEgress(lane Lane, cfg *Config, limit *answerLimit, flows *meter) *egress {
+func newEgress(lane Lane, cfg *Config, limit *icmpLimiter, flows *meter) *egress {
 	return &egress{
-		queue:    lane.Queue,
-		conn:     lane.Conn,
-		table:    cfg.Table,
-		lease:    cfg.Lease,
-		limit:    limit,
-		meter:    flows,
-		taken:    cfg.Answers,
-		sources:  lane.Conn.Sources(),
-		log:      cfg.Logger,
-		clock:    time.Now,
-		batch:    tun.NewBatch(egressBatch, packet.MaxLen, egressSlab),
-		out:      newOutbox(batchSize),
-		again:    newOutbox(batchSize),
-		answerer: newAnswerer(cfg.Lease, cfg.MTU),
+		queue:     lane.Queue,
+		conn:      lane.Conn,
+		table:     cfg.Table,
+		lease:     cfg.Lease,
+		limit:     limit,
+		meter:     flows,
+		taken:     cfg.Answers,
+		sources:   lane.Conn.Sources(),
+		log:       cfg.Logger,
+		clock:     time.Now,
+		batch:     tun.NewBatch(egressBatch, packet.MaxLen, egressSlab),
+		out:       newOutbox(batchSize),
+		again:     newOutbox(batchSize),
+		responder: newICMPResponder(cfg.Lease, cfg.MTU),
 	}
 }
 
@@ -96,7 +96,7 @@ func (e *egress) forward(b *tun.Packet) {
 		e.refuse(p, NeedsFragmentation, limit)
 		return
 	}
-	from := e.exit(p, 1)
+	from := e.sourcePort(p, 1)
 	p.DecrementTTL()
 	if len(p) > limit {
 		e.fragment(&e.out, hop, from, p.Header(), p.Payload(), limit)
@@ -127,7 +127,7 @@ func (e *egress) forwardSuperpacket(b *tun.Packet) {
 		e.refuse(p, NeedsFragmentation, limit)
 		return
 	}
-	from := e.exit(p, segments.Segments())
+	from := e.sourcePort(p, segments.Segments())
 	if !from.express {
 		e.load.bytes += len(p)
 	}
@@ -147,16 +147,16 @@ func (e *egress) forwardSuperpacket(b *tun.Packet) {
 	}
 }
 
-// exit chooses where a packet or superpacket of so many segments leaves. All of
-// a flow leaves from one source, as long as it stays sparse or bulk.
-func (e *egress) exit(p packet.Packet, segments int) exit {
+// sourcePort chooses where a packet or superpacket of so many segments leaves. A
+// flow keeps its port as long as it stays sparse or bulk.
+func (e *egress) sourcePort(p packet.Packet, segments int) sourcePort {
 	flow := p.Flow()
 	bulk := e.meter.count(flow, len(p), e.tick)
 	if bulk {
 		e.load.packets++
 		e.work.bulk += segments
 	}
-	return exit{source: flow & (e.sources - 1), express: !bulk}
+	return sourcePort{source: flow & (e.sources - 1), express: !bulk}
 }
 
 // decide finds a packet's next hop, or the reason to drop it. It changes
@@ -192,42 +192,18 @@ func (e *egress) refuse(p packet.Packet, reason Reason, mtu int) {
 	}
 	e.tally.drop(reason)
 	kind := answers[reason]
-	if kind.typ == 0 || !e.answerer.mayAnswer(p) {
+	if kind.typ == 0 || !e.responder.mayAnswer(p) {
 		return
 	}
 	if !e.limit.allow(reason, e.now) {
 		e.tally.suppressed++
 		return
 	}
-	if err := e.queue.Write(e.answerer.answer(p, kind, mtu)); err != nil {
+	if err := e.queue.Write(e.responder.answer(p, kind, mtu)); err != nil {
 		e.tally.unanswered++ // the next Read tells what is wrong with the queue
 		return
 	}
 	e.tally.answered++
-}
-
-// fragment cuts a packet for the path to hop and puts the pieces into o.
-func (e *egress) fragment(o *outbox, hop *NextHop, from exit, header packet.Packet, payload []byte, limit int) {
-	f := packet.NewFragmenter(header, payload, limit)
-	for {
-		e.makeRoom(o)
-		header, payload, ok := f.Next((*[packet.MaxHeaderLen]byte)(o.header()))
-		if !ok {
-			return
-		}
-		o.addPieces(hop, from, header, payload)
-	}
-}
-
-// joinAndFragment cuts a packet in two pieces whose header goes on into that of
-// TCP or UDP, so that a fragment may end within it.
-func (e *egress) joinAndFragment(o *outbox, hop *NextHop, from exit, header packet.Packet, payload []byte, limit int) {
-	if !o.joins(len(header) + len(payload)) {
-		e.empty(o)
-		o.joined = 0 // nothing points into it
-	}
-	p := o.join(header, payload)
-	e.fragment(o, hop, from, p.Header(), p.Payload(), limit)
 }
 
 // makeRoom sends what is in o if there is no room for one more. That happens
@@ -253,7 +229,7 @@ func (e *egress) empty(o *outbox) {
 func (e *egress) flush() {
 	e.send(&e.out)
 	for i := range e.out.pending() {
-		e.settle(i)
+		e.finish(i)
 	}
 	e.flushAgain()
 	e.out.reset()
@@ -269,9 +245,8 @@ func (e *egress) send(o *outbox) {
 	}
 }
 
-// settle counts message i of the outbox, or deals with it in another way if it
-// was too long.
-func (e *egress) settle(i int) {
+// finish counts message i of the outbox, or shortens it if it was too long.
+func (e *egress) finish(i int) {
 	if e.out.messages[i].Err == encap.ErrTooLong {
 		e.shorten(i)
 		return
@@ -307,70 +282,4 @@ func (e *egress) fail(header packet.Packet, _ []byte, whole bool) {
 		return
 	}
 	e.tally.drop(SendFailed)
-}
-
-// shorten does with the packets of message i what forward would have done, had
-// it known the path MTU. If the kernel's path MTU does not explain why the
-// message was too long, a packet is dropped, and a train is taken apart.
-//
-// Of a train that went datagram by datagram some are on their way.
-func (e *egress) shorten(i int) {
-	t, m := &e.out.trains[i], &e.out.messages[i]
-	apart := m.Lost > 0
-	limit := t.hop.Peer.limit(e.now)
-	if t.size <= limit {
-		limit = e.learnPathMTU(t.hop, t.size)
-	}
-	if t.size <= limit && (apart || t.packets == 1) {
-		e.count(&e.out, i)
-		return
-	}
-	for j := range t.packets {
-		if apart && m.Missing>>j&1 == 0 {
-			e.tally.carried(&t.hop.Peer.egress, 1, t.length(j))
-			continue
-		}
-		e.resend(t, j, limit)
-	}
-}
-
-// resend sends packet j of a train anew, in a way that fits limit.
-func (e *egress) resend(t *train, j, limit int) {
-	header, payload, whole := t.at(j)
-	switch {
-	case t.length(j) <= limit:
-		e.makeRoom(&e.again)
-		e.again.add(t.hop, t.exit, packet.Packet(t.buffers[2*j]), t.buffers[2*j+1])
-	case header.DontFragment(): // so it was not cut: header begins the whole packet
-		e.refuse(header, NeedsFragmentation, limit)
-	case whole || len(header) == header.HeaderLen():
-		e.fragment(&e.again, t.hop, t.exit, header, payload, limit)
-	default: // the header goes on into that of TCP or UDP
-		e.joinAndFragment(&e.again, t.hop, t.exit, header, payload, limit)
-	}
-}
-
-// learnPathMTU asks the kernel for the path MTU to hop, after it refused a packet
-// of this size, and remembers it. It returns the length of the longest packet to
-// send there from now on.
-func (e *egress) learnPathMTU(hop *NextHop, size int) int {
-	mtu, err := e.conn.PathMTU(hop.Endpoint.Addr())
-	if err != nil || mtu-hop.Peer.Overhead() >= size {
-		return packet.MaxLen // that is not why
-	}
-	limit, changed := hop.Peer.learnPathMTU(mtu, e.now)
-	if changed {
-		e.log.Info("learned a path MTU", "peer", hop.Peer.Name(), "endpoint", hop.Endpoint, "packet", limit)
-	}
-	return limit
-}
-
-// flushAgain sends the second outbox. Who is still too long is dropped: the path
-// changed twice within a batch.
-func (e *egress) flushAgain() {
-	e.send(&e.again)
-	for i := range e.again.pending() {
-		e.count(&e.again, i)
-	}
-	e.again.reset()
 }

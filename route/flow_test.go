@@ -39,20 +39,20 @@ func TestFlowsKeepTheirSourceAndOrder(t *testing.T) {
 			flow := rapid.IntRange(0, 20).Draw(t, "flow")
 			payload := append(ports(uint16(flow), 80), make([]byte, rapid.SampledFrom([]int{0, 0, 0, 10, 100}).Draw(t, "more"))...)
 			p := packettest.Spec{Payload: payload, ID: uint16(i)}.Build()
-			out.addPacket(hops[flow%len(hops)], exit{source: p.Flow() % sources, express: flow%5 == 0}, p)
+			out.addPacket(hops[flow%len(hops)], sourcePort{source: p.Flow() % sources, express: flow%5 == 0}, p)
 		}
 		if sent, err := conn.Send(out.pending()); sent != out.n || err != nil {
 			t.Fatalf("Send = %d, %v", sent, err)
 		}
 		type track struct {
-			from exit
+			from sourcePort
 			id   int
 		}
 		last := make(map[uint16]track)
 		for _, d := range conn.Sent(n) {
 			p := packet.Packet(d.Payload)
 			flow, id := binary.BigEndian.Uint16(p.Payload()), int(binary.BigEndian.Uint16(p[4:]))
-			from := exit{d.Source, d.Express}
+			from := sourcePort{d.Source, d.Express}
 			if before, seen := last[flow]; seen && (before.from != from || before.id >= id) {
 				t.Fatalf("flow %d: packet %d from %+v after %d from %+v", flow, id, from, before.id, before.from)
 			}

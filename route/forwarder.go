@@ -62,11 +62,10 @@ type Conn interface {
 }
 
 // Waiter waits until a lane's Queue or Conn has something, or is closed; then it
-// may return an error. Rest does so on a thread that keeps others off its core.
-// Sleep takes its time whatever comes. *poll.Waiter is one.
+// may return an error. *poll.Waiter is one, and describes the methods.
 type Waiter interface {
-	Wait() error
-	Rest() error
+	Wait(looks int, short time.Duration) error
+	Rest(each time.Duration, times int) error
 	Sleep(time.Duration)
 }
 
@@ -83,14 +82,15 @@ type Lane struct {
 	Express bool
 }
 
-// Urgency is how soon a lane's thread has to run when others want its core.
-type Urgency int
+// Priority is how soon a lane's thread has to run when others want its core.
+type Priority int
 
+// The priorities, in ascending order.
 const (
-	Equal    Urgency = iota - 1 // as any other program's thread
-	Ordinary                    // with some preference, when its turn comes
-	Prompt                      // before all of these
-	Foremost                    // before those that are prompt, too
+	PriorityPlain   Priority = iota - 1 // as any other program's thread
+	PriorityNormal                      // with some preference, when its turn comes
+	PriorityBatch                       // before all of these
+	PriorityExpress                     // before threads of PriorityBatch, too
 )
 
 // Config says what a Forwarder forwards.
@@ -117,10 +117,11 @@ type Config struct {
 	// before it forwards. The thread ends with the lane.
 	OnThread func()
 
-	// Hurry, unless nil, is called on a lane's thread, which is Ordinary at first,
-	// when its urgency changes. The result is whether the thread has it; after false
-	// it is not asked for that urgency again, nor for a greater one.
-	Hurry func(Urgency) bool
+	// SetPriority, unless nil, is called on a lane's thread to change its
+	// priority, which is PriorityNormal at first. The result is whether the thread
+	// has the new one. After false the lane asks neither for that priority again
+	// nor for a higher one.
+	SetPriority func(Priority) bool
 
 	// Answers, unless nil, is given ICMP packets that may answer what this
 	// program itself sent. These are packets that a peer sends to the
@@ -165,7 +166,7 @@ func NewForwarder(cfg Config) (*Forwarder, error) {
 		return nil, err
 	}
 	f := &Forwarder{log: cfg.Logger, onThread: cfg.OnThread}
-	limit, flows := newAnswerLimit(), newMeter()
+	limit, flows := newICMPLimiter(), newMeter()
 	for _, l := range cfg.Lanes {
 		f.lanes = append(f.lanes, newLane(l, &cfg, limit, flows))
 	}

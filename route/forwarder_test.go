@@ -48,14 +48,14 @@ func testConfig(tb testing.TB, lanes ...Lane) Config {
 // wakeup is a Waiter for fakes.
 type wakeup chan struct{}
 
-func (w wakeup) Wait() error {
+func (w wakeup) Wait(int, time.Duration) error {
 	<-w
 	return nil
 }
 
 // Sleep is over at once: there is nothing to gather.
-func (w wakeup) Rest() error         { return w.Wait() }
-func (w wakeup) Sleep(time.Duration) {}
+func (w wakeup) Rest(time.Duration, int) error { return w.Wait(0, 0) }
+func (w wakeup) Sleep(time.Duration)           {}
 
 func (w wakeup) wake() {
 	select {

@@ -42,12 +42,12 @@ const (
 	answerBurst      = 100
 )
 
-// answerLimit bounds the answers of all lanes, each reason for itself, so that
+// icmpLimiter bounds the answers of all lanes, each reason for itself, so that
 // packets to nowhere cannot suppress what a path MTU is learned from.
-type answerLimit [reasonCount]*allowance
+type icmpLimiter [reasonCount]*allowance
 
-func newAnswerLimit() *answerLimit {
-	var l answerLimit
+func newICMPLimiter() *icmpLimiter {
+	var l icmpLimiter
 	for r := range answers {
 		if answers[r].typ != 0 || Reason(r) == TooLarge { // see ingress.tooLarge
 			l[r] = &allowance{limiter: rate.NewLimiter(answersPerSecond, answerBurst)}
@@ -57,7 +57,7 @@ func newAnswerLimit() *answerLimit {
 }
 
 // allow takes one answer off the allowance.
-func (l *answerLimit) allow(r Reason, now time.Time) bool { return l[r].allow(now) }
+func (l *icmpLimiter) allow(r Reason, now time.Time) bool { return l[r].allow(now) }
 
 // allowance is a rate.Limiter whose time only runs forward. Each lane has the
 // time at which its batch began, so that what one lane passes may lie before
@@ -78,19 +78,19 @@ func (a *allowance) allow(now time.Time) bool {
 	return a.limiter.AllowN(a.latest, 1)
 }
 
-// answerer writes ICMP error messages to overlay senders. It belongs to one
+// icmpResponder writes ICMP error messages to overlay senders. It belongs to one
 // lane; the message it makes is valid until the next.
-type answerer struct {
+type icmpResponder struct {
 	source    netip.Addr // of the messages
 	broadcast netip.Addr // of the lease; invalid when it has none
 	memory    [maxAnswer]byte
 	limit     int // of a message's length, at most maxAnswer
 }
 
-// newAnswerer makes an answerer for a node that holds lease on a device of this
+// newICMPResponder makes an icmpResponder for a node that holds lease on a device of this
 // MTU. The lease's first address, the device's own, is the source.
-func newAnswerer(lease netip.Prefix, mtu int) answerer {
-	a := answerer{source: lease.Masked().Addr(), limit: min(maxAnswer, mtu)}
+func newICMPResponder(lease netip.Prefix, mtu int) icmpResponder {
+	a := icmpResponder{source: lease.Masked().Addr(), limit: min(maxAnswer, mtu)}
 	if lease.Bits() < 31 { // RFC 3021: /31 has no broadcast address
 		a.broadcast = lastAddr(lease)
 	}
@@ -108,13 +108,13 @@ func lastAddr(p netip.Prefix) netip.Addr {
 // mayAnswer reports whether an ICMP error message about p may be sent at all
 // (RFC 1812, section 4.3.2.7). That p's source is in the lease, and so neither
 // loopback nor multicast nor unspecified, has been checked before.
-func (a *answerer) mayAnswer(p packet.Packet) bool {
+func (a *icmpResponder) mayAnswer(p packet.Packet) bool {
 	return !p.LaterFragment() && !p.Multicast() && p.Source() != a.broadcast && !p.ICMPError()
 }
 
 // answer makes the message. mtu is told where the message is about
 // fragmentation and has no meaning otherwise.
-func (a *answerer) answer(about packet.Packet, kind icmpError, mtu int) packet.Packet {
+func (a *icmpResponder) answer(about packet.Packet, kind icmpError, mtu int) packet.Packet {
 	const headers = packet.HeaderLen + packet.ICMPHeaderLen
 	quoted := about[:min(len(about), a.limit-headers)]
 	m := a.memory[:headers+len(quoted)]

@@ -14,7 +14,7 @@ import (
 var testLease = netip.MustParsePrefix("10.244.1.0/24")
 
 func TestAnswerMessage(t *testing.T) {
-	a := newAnswerer(testLease, 1472)
+	a := newICMPResponder(testLease, 1472)
 	about := packettest.Spec{Payload: packettest.Pattern(100)}.Build()
 	m := a.answer(about, answers[NeedsFragmentation], 1372)
 	p, err := packet.Parse(m)
@@ -37,7 +37,7 @@ func TestAnswerMessage(t *testing.T) {
 }
 
 func TestOnlyFragmentationNeededTellsAnMTU(t *testing.T) {
-	a := newAnswerer(testLease, 1472)
+	a := newICMPResponder(testLease, 1472)
 	for reason, kind := range answers {
 		if kind.typ == 0 || Reason(reason) == NeedsFragmentation {
 			continue
@@ -51,7 +51,7 @@ func TestOnlyFragmentationNeededTellsAnMTU(t *testing.T) {
 
 func TestAnswerQuotesNoMoreThanFits(t *testing.T) {
 	for mtu, want := range map[int]int{1472: 576, 576: 576, 300: 300, packet.MinMTU: packet.MinMTU} {
-		a := newAnswerer(testLease, mtu)
+		a := newICMPResponder(testLease, mtu)
 		about := packettest.Spec{Payload: packettest.Pattern(1000)}.Build()
 		if m := a.answer(about, answers[NoRoute], 0); len(m) != want {
 			t.Errorf("device MTU %d: an answer of %d bytes, want %d", mtu, len(m), want)
@@ -61,10 +61,10 @@ func TestAnswerQuotesNoMoreThanFits(t *testing.T) {
 
 // An answer must not show what an earlier one quoted.
 func TestAnswersDoNotMix(t *testing.T) {
-	a := newAnswerer(testLease, 1472)
+	a := newICMPResponder(testLease, 1472)
 	a.answer(packettest.Spec{Payload: packettest.Pattern(500)}.Build(), answers[NeedsFragmentation], 1000)
 	short := packettest.Spec{}.Build()
-	fresh := newAnswerer(testLease, 1472)
+	fresh := newICMPResponder(testLease, 1472)
 	if got, want := a.answer(short, answers[TTLExpired], 0), fresh.answer(short, answers[TTLExpired], 0); !bytes.Equal(got, want) {
 		t.Errorf("second answer %x, want %x", []byte(got), []byte(want))
 	}
@@ -99,7 +99,7 @@ func TestWhatIsNeverAnswered(t *testing.T) {
 		{"from the lease's broadcast address", packettest.Spec{Src: "10.244.1.255"}, false},
 		{"from the host itself", packettest.Spec{Src: "10.244.1.0"}, true},
 	}
-	a := newAnswerer(testLease, 1472)
+	a := newICMPResponder(testLease, 1472)
 	for _, test := range tests {
 		if got := a.mayAnswer(test.packet.Build()); got != test.want {
 			t.Errorf("%s: answered %v, want %v", test.name, got, test.want)
@@ -115,7 +115,7 @@ func TestBroadcastAddressOfALease(t *testing.T) {
 		"10.244.1.4/31": "invalid IP",
 		"10.244.1.4/32": "invalid IP",
 	} {
-		a := newAnswerer(netip.MustParsePrefix(lease), 1472)
+		a := newICMPResponder(netip.MustParsePrefix(lease), 1472)
 		if got := a.broadcast.String(); got != want {
 			t.Errorf("%s: %s, want %s", lease, got, want)
 		}
@@ -123,7 +123,7 @@ func TestBroadcastAddressOfALease(t *testing.T) {
 }
 
 func TestAnswersAreLimitedEachReasonForItself(t *testing.T) {
-	l := newAnswerLimit()
+	l := newICMPLimiter()
 	now := time.Now()
 	sent := 0
 	for range 10 * answerBurst {
@@ -148,7 +148,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(packettest.Spec{Protocol: packet.ICMP, Payload: []byte{8}}.Build()), 68)
 	f.Add([]byte(packettest.Spec{Protocol: packet.ICMP}.Build()), 65535)
 	f.Add([]byte(packettest.Spec{Options: []byte{1, 1, 1, 0}, Payload: packettest.Pattern(900)}.Build()), 0)
-	a := newAnswerer(netip.MustParsePrefix("0.0.0.0/0"), 1472)
+	a := newICMPResponder(netip.MustParsePrefix("0.0.0.0/0"), 1472)
 	f.Fuzz(func(t *testing.T, b []byte, mtu int) {
 		b = packettest.Repair(b)
 		about, err := packet.Parse(b)
@@ -176,7 +176,7 @@ func FuzzAnswer(f *testing.F) {
 // Lanes pass times that lie before each other's. However they alternate, no more
 // answers go out than a burst and what the time is worth.
 func TestAnswerLimitDoesNotGoBack(t *testing.T) {
-	l, start := newAnswerLimit(), time.Now()
+	l, start := newICMPLimiter(), time.Now()
 	const passed = 100 * time.Millisecond
 	allowed := 0
 	for at := time.Duration(0); at < passed; at += time.Millisecond {

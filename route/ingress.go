@@ -33,22 +33,22 @@ type ingress struct {
 	routes *snapshot
 	now    time.Time
 	tick   int64 // the meter's time
-	last   acquaintance
+	last   admitted
 	tally  tally
 	err    error // of the queue: the lane ends after this batch
 
 	counters counters
 }
 
-// acquaintance is the outcome of the last lookup: the packets of a train mostly
+// admitted is the outcome of the last lookup: the packets of a train mostly
 // have the same addresses.
-type acquaintance struct {
+type admitted struct {
 	inner packet.Addresses
 	outer netip.Addr
 	hop   *NextHop // nil: none yet
 }
 
-func newIngress(lane Lane, cfg *Config, limit *answerLimit, flows *meter) *ingress {
+func newIngress(lane Lane, cfg *Config, limit *icmpLimiter, flows *meter) *ingress {
 	g := &ingress{
 		queue:    lane.Queue,
 		conn:     lane.Conn,
@@ -76,7 +76,7 @@ func (g *ingress) step() (int, error) {
 	g.routes = g.table.load()
 	g.now = time.Now()
 	g.tick = g.meter.tick(g.now)
-	g.last = acquaintance{}
+	g.last = admitted{}
 	g.coalescer.Use(g.queue.Offloads())
 	for i := range g.messages[:n] {
 		g.accept(&g.messages[i])
@@ -158,7 +158,7 @@ func (g *ingress) admit(datagram []byte, outer netip.Addr) (packet.Packet, Reaso
 	if reason != Forwarded {
 		return nil, reason
 	}
-	g.last = acquaintance{inner: p.Addresses(), outer: outer, hop: hop}
+	g.last = admitted{inner: p.Addresses(), outer: outer, hop: hop}
 	return p, Forwarded
 }
 

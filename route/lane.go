@@ -6,29 +6,6 @@ import (
 	"time"
 )
 
-const (
-	// bulkBytes is how many bytes of bulk flows' superpackets and trains a lane
-	// handles without a pause before it counts as amid bulk traffic.
-	bulkBytes = 64 << 10
-
-	// gathering is how long a lane amid bulk traffic sleeps once it has done
-	// everything: the time in which a stream fills a batch. To be woken by the first
-	// packet would cost a change of threads for each superpacket.
-	gathering = 150 * time.Microsecond
-
-	// maxLulls is how many pauses in a row it may find nothing of the kind after:
-	// a stream has gaps when its sender has to wait for a core.
-	maxLulls = 8
-
-	// patience is for how many rounds a lane may be urgent without a pause. One that
-	// never has time to sleep must share its core with the host's other threads.
-	patience = 1024
-
-	// chargeRounds is after how many rounds without a pause the lane's budgets are
-	// charged, as they are in each pause. It divides patience.
-	chargeRounds = 32
-)
-
 // load is what a lane has handled of bulk flows in one direction since its last
 // pause.
 type load struct {
@@ -46,15 +23,15 @@ type lane struct {
 	ingress   *ingress
 	overflows atomic.Uint64 // of the socket, when last asked
 
-	hurry   func(Urgency) bool // Config.Hurry
-	most    Urgency            // the greatest that was not refused
-	urgency Urgency            // what hurry was told last
-	lulls   int                // pauses in a row after no superpacket or train of a bulk flow
-	calm    int                // after no packet of one, either
-	rounds  int                // with something to do, since the last pause
+	setPriority  func(Priority) bool // Config.SetPriority
+	highest      Priority            // that was not refused
+	priority     Priority            // what setPriority was told last
+	idleRounds   int                 // pauses in a row after no superpacket or train of a bulk flow
+	sparseRounds int                 // pauses in a row after no packet of a bulk flow
+	busyRounds   int                 // rounds with something to do, since the last pause
 
 	// Budgets, and when they were charged last.
-	prompt  budget               // of a lane that is prompt
+	batch   budget               // at PriorityBatch
 	sparse  budget               // for all but bulk flows
 	refused budget               // for what is dropped
 	cpuTime func() time.Duration // Config.CPUTime
@@ -64,23 +41,23 @@ type lane struct {
 }
 
 // newLane makes a lane with its buffers. limit and flows are what all lanes share.
-func newLane(l Lane, cfg *Config, limit *answerLimit, flows *meter) *lane {
+func newLane(l Lane, cfg *Config, limit *icmpLimiter, flows *meter) *lane {
 	share := time.Duration(sparseShare)
 	if l.Express {
 		share = expressShare
 	}
 	return &lane{
-		Lane:    l,
-		egress:  newEgress(l, cfg, limit, flows),
-		ingress: newIngress(l, cfg, limit, flows),
-		hurry:   cfg.Hurry,
-		most:    Foremost,
-		prompt:  budget{share: promptShare},
-		sparse:  budget{share: share},
-		refused: budget{share: refusedShare},
-		cpuTime: cfg.CPUTime,
-		clock:   time.Now,
-		charged: time.Now(),
+		Lane:        l,
+		egress:      newEgress(l, cfg, limit, flows),
+		ingress:     newIngress(l, cfg, limit, flows),
+		setPriority: cfg.SetPriority,
+		highest:     PriorityExpress,
+		batch:       budget{share: batchShare},
+		sparse:      budget{share: share},
+		refused:     budget{share: refusedShare},
+		cpuTime:     cfg.CPUTime,
+		clock:       time.Now,
+		charged:     time.Now(),
 	}
 }
 
@@ -107,16 +84,16 @@ func (l *lane) run() error {
 
 // carryOn begins another round without a pause.
 func (l *lane) carryOn() {
-	l.rounds++
-	if l.rounds%chargeRounds != 0 {
+	l.busyRounds++
+	if l.busyRounds%chargeRounds != 0 {
 		return
 	}
 	l.charge()
 	switch {
 	case l.overspent():
-		l.become(Equal)
-	case l.urgency > Ordinary && (l.prompt.used || l.rounds == patience):
-		l.become(Ordinary)
+		l.become(PriorityPlain)
+	case l.priority > PriorityNormal && (l.batch.used || l.busyRounds == maxBusyRounds):
+		l.become(PriorityNormal)
 	}
 }
 
@@ -131,7 +108,7 @@ func (l *lane) charge() {
 	now, cpu := l.clock(), l.cpuTime()
 	passed, used := now.Sub(l.charged), cpu-l.cpu
 	l.charged, l.cpu = now, cpu
-	l.prompt.charge(used, passed)
+	l.batch.charge(used, passed)
 	l.refused.charge(w.part(w.refused, used), passed)
 	l.sparse.charge(w.part(w.all-w.bulk, used), passed)
 }
@@ -155,21 +132,21 @@ func (l *lane) overspent() bool { return l.refused.used || l.sparse.used }
 //
 // Either has a budget for that. Beyond it a flood would have the core for itself.
 func (l *lane) pause() error {
-	l.rounds = 0
+	l.busyRounds = 0
 	l.charge()
 	bytes := l.takeLoad()
 	switch {
 	case l.overspent():
-		l.become(Equal)
-		return l.Waiter.Wait()
-	case l.amidBulk(bytes) && !l.prompt.used && l.become(Prompt):
-		l.Waiter.Sleep(gathering)
+		l.become(PriorityPlain)
+		return l.Waiter.Wait(looks, shortWait)
+	case l.amidBulk(bytes) && !l.batch.used && l.become(PriorityBatch):
+		l.Waiter.Sleep(batchWindow)
 		return nil
-	case l.Express && l.calm > maxLulls && l.become(Foremost):
-		return l.Waiter.Rest()
+	case l.Express && l.sparseRounds > maxIdleRounds && l.become(PriorityExpress):
+		return l.Waiter.Rest(restWait, rests)
 	}
-	l.become(Ordinary)
-	return l.Waiter.Wait()
+	l.become(PriorityNormal)
+	return l.Waiter.Wait(looks, shortWait)
 }
 
 // takeLoad returns the bytes of bulk flows since the last pause, and counts
@@ -178,13 +155,13 @@ func (l *lane) takeLoad() (bytes int) {
 	packets := l.egress.load.packets + l.ingress.load.packets
 	bytes = l.egress.load.bytes + l.ingress.load.bytes
 	l.egress.load, l.ingress.load = load{}, load{}
-	l.lulls++
-	l.calm++
+	l.idleRounds++
+	l.sparseRounds++
 	if bytes > 0 {
-		l.lulls = 0
+		l.idleRounds = 0
 	}
 	if packets > 0 {
-		l.calm = 0
+		l.sparseRounds = 0
 	}
 	return bytes
 }
@@ -193,22 +170,22 @@ func (l *lane) takeLoad() (bytes int) {
 // bytes of it. While the lane is prompt, any superpacket or train will do, and a
 // few pauses without.
 func (l *lane) amidBulk(bytes int) bool {
-	return bytes > bulkBytes || l.urgency == Prompt && l.lulls <= maxLulls
+	return bytes > bulkBytes || l.priority == PriorityBatch && l.idleRounds <= maxIdleRounds
 }
 
-// become reports whether the lane is as urgent as it is told to be.
-func (l *lane) become(u Urgency) bool {
-	if l.urgency == u {
+// become gives the lane's thread a priority, and reports whether it has it.
+func (l *lane) become(p Priority) bool {
+	if l.priority == p {
 		return true
 	}
-	if l.hurry == nil || u > l.most {
+	if l.setPriority == nil || p > l.highest {
 		return false
 	}
-	if !l.hurry(u) {
-		l.most = u - 1
+	if !l.setPriority(p) {
+		l.highest = p - 1
 		return false
 	}
-	l.urgency = u
+	l.priority = p
 	return true
 }
 

@@ -21,7 +21,7 @@ type script struct {
 	refuse bool
 }
 
-func (s *script) Wait() error {
+func (s *script) Wait(int, time.Duration) error {
 	s.log = append(s.log, "wait")
 	return s.next()
 }
@@ -41,13 +41,13 @@ func (s *script) next() error {
 	return nil
 }
 
-func (s *script) Rest() error {
+func (s *script) Rest(time.Duration, int) error {
 	s.log = append(s.log, "rest")
 	return s.next()
 }
 
-func (s *script) hurry(u Urgency) bool {
-	s.log = append(s.log, [...]string{"equal", "ordinary", "prompt", "foremost"}[u-Equal])
+func (s *script) setPriority(p Priority) bool {
+	s.log = append(s.log, [...]string{"plain", "normal", "batch", "express"}[p-PriorityPlain])
 	return !s.refuse
 }
 
@@ -55,7 +55,7 @@ func (s *script) hurry(u Urgency) bool {
 func scriptedLane(tb testing.TB, s *script) (*lane, *tuntest.Queue, *encaptest.Conn) {
 	q, c := tuntest.NewQueueFunc(func([]byte) error { return nil }), encaptest.NewConn()
 	cfg := testConfig(tb, Lane{Queue: q, Conn: c, Waiter: s})
-	cfg.Hurry = s.hurry
+	cfg.SetPriority = s.setPriority
 	f, err := NewForwarder(cfg)
 	if err != nil {
 		tb.Fatal(err)
@@ -77,7 +77,7 @@ func TestLaneGathersAmidBulkTraffic(t *testing.T) {
 			c.Deliver(encaptest.Datagram{Addr: netip.MustParseAddrPort("192.0.2.2:8285"), Payload: train, SegmentSize: 1440})
 		}
 	}
-	quiet := make([]string, maxLulls)
+	quiet := make([]string, maxIdleRounds)
 	for i := range quiet {
 		quiet[i] = "sleep"
 	}
@@ -94,11 +94,11 @@ func TestLaneGathersAmidBulkTraffic(t *testing.T) {
 			}
 		}, 0, []string{"wait", "wait"}},
 		{"one superpacket", false, func(q *tuntest.Queue, _ *encaptest.Conn) { super(q, 1) }, 0, []string{"wait", "wait"}},
-		{"superpackets", false, func(q *tuntest.Queue, _ *encaptest.Conn) { super(q, 2) }, 1 + maxLulls,
-			slices.Concat([]string{"wait", "prompt", "sleep"}, quiet, []string{"ordinary", "wait"})},
-		{"trains", false, func(_ *tuntest.Queue, c *encaptest.Conn) { trains(c, 2) }, 1 + maxLulls,
-			slices.Concat([]string{"wait", "prompt", "sleep"}, quiet, []string{"ordinary", "wait"})},
-		{"refused", true, func(q *tuntest.Queue, _ *encaptest.Conn) { super(q, 2) }, 0, []string{"wait", "prompt", "wait"}},
+		{"superpackets", false, func(q *tuntest.Queue, _ *encaptest.Conn) { super(q, 2) }, 1 + maxIdleRounds,
+			slices.Concat([]string{"wait", "batch", "sleep"}, quiet, []string{"normal", "wait"})},
+		{"trains", false, func(_ *tuntest.Queue, c *encaptest.Conn) { trains(c, 2) }, 1 + maxIdleRounds,
+			slices.Concat([]string{"wait", "batch", "sleep"}, quiet, []string{"normal", "wait"})},
+		{"refused", true, func(q *tuntest.Queue, _ *encaptest.Conn) { super(q, 2) }, 0, []string{"wait", "batch", "wait"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := &script{refuse: test.refuse}
@@ -130,15 +130,15 @@ func TestLaneStaysUrgentThroughShortLulls(t *testing.T) {
 	}
 	for _, n := range []int{2, 1, 1, 2, 1} {
 		s.stages = append(s.stages, burst(n))
-		for range maxLulls {
+		for range maxIdleRounds {
 			s.stages = append(s.stages, func() {})
 		}
 	}
 	if err := l.run(); err == nil {
 		t.Error("the lane ended without an error")
 	}
-	ordinary := slices.Index(s.log, "ordinary")
-	if want := 2 + 5*(1+maxLulls); ordinary != want {
+	ordinary := slices.Index(s.log, "normal")
+	if want := 2 + 5*(1+maxIdleRounds); ordinary != want {
 		t.Errorf("ordinary after %d events, want %d: %v", ordinary, want, s.log)
 	}
 }
@@ -153,14 +153,14 @@ func TestLaneIsOrdinaryAfterAStreamAmidSmallPackets(t *testing.T) {
 			q.FeedSuperpacket(tcpSpec("10.244.2.5", packet.FlagDF, packettest.Pattern(62000)).Build(), 1400)
 		}
 	}}
-	for range 2 * maxLulls {
+	for range 2 * maxIdleRounds {
 		s.stages = append(s.stages, func() { q.Feed(tcpSpec("10.244.2.5", packet.FlagDF, packettest.Pattern(10)).Build()) }) // of the same flow
 	}
 	if err := l.run(); err == nil {
 		t.Error("the lane ended without an error")
 	}
-	if ordinary := slices.Index(s.log, "ordinary"); ordinary != 2+1+maxLulls {
-		t.Errorf("ordinary after %d events, want %d: %v", ordinary, 2+1+maxLulls, s.log)
+	if ordinary := slices.Index(s.log, "normal"); ordinary != 2+1+maxIdleRounds {
+		t.Errorf("ordinary after %d events, want %d: %v", ordinary, 2+1+maxIdleRounds, s.log)
 	}
 }
 
@@ -176,7 +176,7 @@ func TestLaneWithoutPauseIsUrgentNoMore(t *testing.T) {
 		},
 		func() {
 			p := packettest.Spec{Payload: packettest.Pattern(10)}.Build()
-			for range patience * egressBatch {
+			for range maxBusyRounds * egressBatch {
 				q.Feed(slices.Clone(p))
 			}
 		},
@@ -185,10 +185,10 @@ func TestLaneWithoutPauseIsUrgentNoMore(t *testing.T) {
 	if err := l.run(); err == nil {
 		t.Error("the lane ended without an error")
 	}
-	if want := []string{"wait", "prompt", "sleep", "ordinary", "wait", "wait"}; !slices.Equal(s.log, want) {
+	if want := []string{"wait", "batch", "sleep", "normal", "wait", "wait"}; !slices.Equal(s.log, want) {
 		t.Errorf("%v\nwant %v", s.log, want)
 	}
-	if n := l.egress.counters.traffic.packets.Load(); n < patience*egressBatch {
+	if n := l.egress.counters.traffic.packets.Load(); n < maxBusyRounds*egressBatch {
 		t.Errorf("%d packets were sent", n)
 	}
 }
@@ -196,7 +196,7 @@ func TestLaneWithoutPauseIsUrgentNoMore(t *testing.T) {
 // expressLane is scriptedLane with an express one that has been at rest.
 func expressLane(tb testing.TB, s *script) (*lane, *tuntest.Queue, *encaptest.Conn) {
 	l, q, c := scriptedLane(tb, s)
-	l.Express, l.calm = true, maxLulls
+	l.Express, l.sparseRounds = true, maxIdleRounds
 	return l, q, c
 }
 
@@ -209,8 +209,8 @@ func TestExpressLaneIsForemostForSparseFlows(t *testing.T) {
 		refuse bool
 		want   []string
 	}{
-		{"allowed", false, []string{"foremost", "rest", "rest", "rest", "rest"}},
-		{"refused", true, []string{"foremost", "wait", "wait", "wait", "wait"}},
+		{"allowed", false, []string{"express", "rest", "rest", "rest", "rest"}},
+		{"refused", true, []string{"express", "wait", "wait", "wait", "wait"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := &script{refuse: test.refuse}
@@ -245,14 +245,14 @@ func TestExpressLaneAmidBulkFlowsIsLikeOthers(t *testing.T) {
 			q.Feed(slices.Clone(p))
 		}
 	}}
-	for range maxLulls + 1 {
+	for range maxIdleRounds + 1 {
 		s.stages = append(s.stages, func() {})
 	}
 	if err := l.run(); err == nil {
 		t.Error("the lane ended without an error")
 	}
-	quiet := slices.Repeat([]string{"wait"}, 1+maxLulls)
-	want := slices.Concat([]string{"foremost", "rest", "ordinary"}, quiet, []string{"foremost", "rest"})
+	quiet := slices.Repeat([]string{"wait"}, 1+maxIdleRounds)
+	want := slices.Concat([]string{"express", "rest", "normal"}, quiet, []string{"express", "rest"})
 	if !slices.Equal(s.log, want) {
 		t.Errorf("%v\nwant %v", s.log, want)
 	}
@@ -301,16 +301,16 @@ func TestAnswersToABulkFlowAreNotExpress(t *testing.T) {
 func TestPauseAllocatesNothing(t *testing.T) {
 	l, _, _ := scriptedLane(t, new(script))
 	l.Waiter = make(wakeup)
-	l.hurry = func(Urgency) bool { return true }
+	l.setPriority = func(Priority) bool { return true }
 	allocs := testing.AllocsPerRun(100, func() {
-		l.egress.load, l.rounds = load{packets: 2, bytes: 2 * bulkBytes}, patience-1
-		if err := l.pause(); err != nil || l.urgency != Prompt {
-			t.Fatalf("urgency %v, %v", l.urgency, err)
+		l.egress.load, l.busyRounds = load{packets: 2, bytes: 2 * bulkBytes}, maxBusyRounds-1
+		if err := l.pause(); err != nil || l.priority != PriorityBatch {
+			t.Fatalf("priority %v, %v", l.priority, err)
 		}
-		l.rounds = patience - 1
+		l.busyRounds = maxBusyRounds - 1
 		l.carryOn()
 	})
-	if allocs != 0 || l.urgency != Ordinary {
-		t.Errorf("%v allocations, want none; urgency %v", allocs, l.urgency)
+	if allocs != 0 || l.priority != PriorityNormal {
+		t.Errorf("%v allocations, want none; priority %v", allocs, l.priority)
 	}
 }

@@ -41,7 +41,7 @@ func FuzzEgress(f *testing.F) {
 				c.SetPathMTU(e.Peer.Endpoint().Addr(), path)
 			}
 		}
-		e := newEgress(cfg.Lanes[0], &cfg, newAnswerLimit(), newMeter())
+		e := newEgress(cfg.Lanes[0], &cfg, newICMPLimiter(), newMeter())
 		q.Feed(b, packettest.Repair(b))
 		if _, err := e.step(); err != nil {
 			t.Fatal(err)
@@ -80,7 +80,7 @@ func FuzzIngress(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, from uint32) {
 		cfg, q, c := fuzzLane(t)
 		sender := netip.AddrPortFrom(netip.AddrFrom4([4]byte{byte(from >> 24), byte(from >> 16), byte(from >> 8), byte(from)}), 8285)
-		g := newIngress(cfg.Lanes[0], &cfg, newAnswerLimit(), newMeter())
+		g := newIngress(cfg.Lanes[0], &cfg, newICMPLimiter(), newMeter())
 		c.Deliver(encaptest.Datagram{Addr: sender, Payload: b}, encaptest.Datagram{Addr: sender, Payload: packettest.Repair(b)})
 		if _, err := g.step(); err != nil {
 			t.Fatal(err)
@@ -126,7 +126,7 @@ func FuzzTrain(f *testing.F) {
 		for i := range outcomes {
 			cfg, q, c := fuzzLane(t)
 			q.SetOffloads(tun.Offloads{Checksum: true, TCP: i == 0, UDP: i == 0})
-			g := newIngress(cfg.Lanes[0], &cfg, newAnswerLimit(), newMeter())
+			g := newIngress(cfg.Lanes[0], &cfg, newICMPLimiter(), newMeter())
 			datagrams := uint64(1)
 			if i == 0 {
 				c.Deliver(encaptest.Datagram{Addr: sender, Payload: b, SegmentSize: int(size)})

@@ -27,7 +27,8 @@ const (
 //
 // Packets for one peer that are of equal length and type of service form a
 // train, one message, whichever flows they are of; a shorter one ends it. Trains
-// are of one exit. Packets for one peer from one exit stay in order, others need not.
+// leave from one source port. Packets for one peer from one port stay in order,
+// others need not.
 type outbox struct {
 	messages []encap.Message // the first n are in use
 	trains   []train         // of each message
@@ -44,8 +45,8 @@ type outbox struct {
 	joined int // bytes of whole in use
 }
 
-// exit is where a packet leaves.
-type exit struct {
+// sourcePort is where a packet leaves.
+type sourcePort struct {
 	source  int
 	express bool // from the express source, whichever number the other has
 }
@@ -53,7 +54,7 @@ type exit struct {
 // train is what one message carries.
 type train struct {
 	hop     *NextHop
-	exit    exit
+	from    sourcePort
 	tos     byte // of all of them, inside and outside (RFC 6040, section 4.1)
 	packets int
 	size    int // length of each packet but the last
@@ -101,16 +102,16 @@ func (o *outbox) join(header packet.Packet, payload []byte) packet.Packet {
 func (o *outbox) header() []byte { return o.arena[o.used : o.used+headerRoom] }
 
 // addPacket adds a whole packet. The outbox must not be full.
-func (o *outbox) addPacket(hop *NextHop, from exit, p packet.Packet) { o.add(hop, from, p, nil) }
+func (o *outbox) addPacket(hop *NextHop, from sourcePort, p packet.Packet) { o.add(hop, from, p, nil) }
 
 // addPieces adds a packet in two pieces, whose header is in the memory that
 // header gave. The outbox must not be full.
-func (o *outbox) addPieces(hop *NextHop, from exit, header packet.Packet, payload []byte) {
+func (o *outbox) addPieces(hop *NextHop, from sourcePort, header packet.Packet, payload []byte) {
 	o.used += len(header)
 	o.add(hop, from, header, payload)
 }
 
-func (o *outbox) add(hop *NextHop, from exit, header packet.Packet, payload []byte) {
+func (o *outbox) add(hop *NextHop, from sourcePort, header packet.Packet, payload []byte) {
 	size := len(header) + len(payload)
 	i := o.find(hop, from, header.TOS(), size)
 	if i < 0 {
@@ -128,11 +129,11 @@ func (o *outbox) add(hop *NextHop, from exit, header packet.Packet, payload []by
 }
 
 // find returns the train that a packet of this size may join, or -1. Only the
-// newest to the same peer from the same exit comes into question: behind it,
+// newest to the same peer from the same port comes into question: behind it,
 // it would overtake.
-func (o *outbox) find(hop *NextHop, from exit, tos byte, size int) int {
+func (o *outbox) find(hop *NextHop, from sourcePort, tos byte, size int) int {
 	for i := o.n - 1; i >= max(0, o.n-recentTrains); i-- {
-		if t := &o.trains[i]; t.hop == hop && t.exit == from {
+		if t := &o.trains[i]; t.hop == hop && t.from == from {
 			if t.open && t.tos == tos && size <= t.size && t.bytes+size <= encap.MaxPayload {
 				return i
 			}
@@ -143,11 +144,11 @@ func (o *outbox) find(hop *NextHop, from exit, tos byte, size int) int {
 }
 
 // begin begins a message.
-func (o *outbox) begin(hop *NextHop, from exit, tos byte, size int) int {
+func (o *outbox) begin(hop *NextHop, from sourcePort, tos byte, size int) int {
 	i := o.n
 	o.n++
 	t := &o.trains[i]
-	t.hop, t.exit, t.tos, t.packets, t.size, t.bytes = hop, from, tos, 0, size, 0
+	t.hop, t.from, t.tos, t.packets, t.size, t.bytes = hop, from, tos, 0, size, 0
 	m := &o.messages[i]
 	m.Addr, m.Source, m.Express, m.TOS = hop.Endpoint, from.source, from.express, tos
 	m.SegmentSize = 0

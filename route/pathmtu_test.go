@@ -140,7 +140,7 @@ func TestNoPacketIsLostUnseen(t *testing.T) {
 		if err := cfg.Table.store(testEntries()); err != nil {
 			t.Fatal(err)
 		}
-		e := newEgress(cfg.Lanes[0], &cfg, newAnswerLimit(), newMeter())
+		e := newEgress(cfg.Lanes[0], &cfg, newICMPLimiter(), newMeter())
 		fed, want := 0, map[string]int{} // packets that may be cut, by what arrives
 		for range rapid.IntRange(1, 5).Draw(t, "batches") {
 			c.SetPathMTU(addrB, rapid.IntRange(60, 2100).Draw(t, "path MTU"))

@@ -165,7 +165,7 @@ func TestWhatIsSentAgainIsWhatWasSent(t *testing.T) {
 		if err := cfg.Table.store(append(testEntries(), via("10.244.6.0/24", testPeer("f", "192.0.2.6:8285")))); err != nil {
 			t.Fatal(err)
 		}
-		e := newEgress(lane, &cfg, newAnswerLimit(), newMeter())
+		e := newEgress(lane, &cfg, newICMPLimiter(), newMeter())
 		sent, id := map[uint16]sentPacket{}, uint16(1)
 		for range rapid.IntRange(1, 4).Draw(t, "batches") {
 			c.changes = nil

@@ -243,7 +243,7 @@ func TestSuperpacketsAcrossTwoNodes(t *testing.T) {
 		wire := encaptest.NewConn()
 		wire.SetMaxSegments(trains)
 		cfg := testConfig(t, fakeLane(a, wire))
-		e := newEgress(cfg.Lanes[0], &cfg, newAnswerLimit(), newMeter())
+		e := newEgress(cfg.Lanes[0], &cfg, newICMPLimiter(), newMeter())
 		back := encaptest.NewConn()
 		b.SetOffloads(o)
 		other := testConfig(t, fakeLane(b, back))
@@ -251,7 +251,7 @@ func TestSuperpacketsAcrossTwoNodes(t *testing.T) {
 		if err := other.Table.store([]Entry{via("10.244.1.0/24", testPeer("a", "192.0.2.1:8285"))}); err != nil {
 			rt.Fatal(err)
 		}
-		g := newIngress(other.Lanes[0], &other, newAnswerLimit(), newMeter())
+		g := newIngress(other.Lanes[0], &other, newICMPLimiter(), newMeter())
 		var want [][]byte
 		for range rapid.IntRange(1, 4).Draw(rt, "superpackets") {
 			size := rapid.IntRange(1, 1400).Draw(rt, "segment size")

@@ -13,15 +13,15 @@ import (
 // device's MTU and does not send such packets. A static one may not know it,
 // and the container would lose them unseen.
 type notice struct {
-	answerer answerer
-	limit    *answerLimit
-	log      *slog.Logger
-	message  [1]encap.Message
-	buffer   [1][]byte
+	responder icmpResponder
+	limit     *icmpLimiter
+	log       *slog.Logger
+	message   [1]encap.Message
+	buffer    [1][]byte
 }
 
-func newNotice(cfg *Config, limit *answerLimit) notice {
-	return notice{answerer: newAnswerer(cfg.Lease, cfg.MTU), limit: limit, log: cfg.Logger}
+func newNotice(cfg *Config, limit *icmpLimiter) notice {
+	return notice{responder: newICMPResponder(cfg.Lease, cfg.MTU), limit: limit, log: cfg.Logger}
 }
 
 // tooLarge counts such a packet for its peer and logs, once, that a peer sends
@@ -43,7 +43,7 @@ func (g *ingress) tooLarge(datagram []byte, outer netip.Addr) {
 			"peer", hop.Peer.Name(), "packet", len(p), "mtu", g.mtu)
 	}
 	broadcast := hop.Prefix.Bits() < 31 && p.Source() == lastAddr(hop.Prefix)
-	if broadcast || !p.DontFragment() || !g.notice.answerer.mayAnswer(p) {
+	if broadcast || !p.DontFragment() || !g.notice.responder.mayAnswer(p) {
 		return
 	}
 	if !g.notice.limit.allow(TooLarge, g.now) {
@@ -60,7 +60,7 @@ func (g *ingress) tooLarge(datagram []byte, outer netip.Addr) {
 // send sends the message to a packet's peer, and reports whether the kernel took
 // it.
 func (n *notice) send(conn Conn, about packet.Packet, hop *NextHop, mtu int) bool {
-	answer := n.answerer.answer(about, answers[NeedsFragmentation], mtu)
+	answer := n.responder.answer(about, answers[NeedsFragmentation], mtu)
 	n.buffer[0] = answer
 	n.message[0] = encap.Message{Addr: hop.Endpoint, Buffers: n.buffer[:], Express: true, TOS: answer.TOS()}
 	_, err := conn.Send(n.message[:])

@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
@@ -53,7 +54,7 @@ func readSome(q *Queue, b *Batch) (int, error) {
 		if n, err := q.Read(b); n > 0 || err != nil {
 			return n, err
 		}
-		if err := w.Wait(); err != nil {
+		if err := w.Wait(1, time.Millisecond); err != nil {
 			return 0, err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"flanneld/encap"
 	"flanneld/internal/poll"
@@ -54,7 +55,9 @@ func realLink(t *testing.T) link {
 		conns[i] = l[0]
 		t.Cleanup(func() { l[0].Close() })
 	}
-	return link{conns[0], conns[1], conns[1].LocalAddr(), poll.NewWaiter(conns[1].Descriptor()).Wait}
+	return link{conns[0], conns[1], conns[1].LocalAddr(), func() error {
+		return poll.NewWaiter(conns[1].Descriptor()).Wait(1, time.Millisecond)
+	}}
 }
 
 func fakeLink(t *testing.T) link {

@@ -77,7 +77,7 @@ func (p *Plane) newForwarder() (*route.Forwarder, error) {
 	return route.NewForwarder(route.Config{
 		Answers: func(packet []byte) bool { return p.answers(packet) },
 		Lanes:   p.lanes(), Table: &p.cfg.Routes.table, Lease: p.cfg.Lease, MTU: p.cfg.Link.MTU, Logger: p.cfg.Log,
-		OnThread: func() { raisePriority(p.cfg.Log) }, Hurry: p.cfg.hurry(), CPUTime: cpuTime,
+		OnThread: func() { raisePriority(p.cfg.Log) }, SetPriority: p.cfg.setPriority(), CPUTime: cpuTime,
 	})
 }
 

@@ -2,11 +2,11 @@ package dataplane
 
 import "flanneld/route"
 
-// hurry returns what the forwarder calls for a lane's thread: hurry, which
-// refuses to make it a real-time thread if the setting says so.
-func (s Settings) hurry() func(route.Urgency) bool {
+// setPriority returns what the forwarder calls for a lane's thread. It refuses
+// to make that a real-time thread if the setting says so.
+func (s Settings) setPriority() func(route.Priority) bool {
 	if s.Realtime {
-		return hurry
+		return setPriority
 	}
-	return func(u route.Urgency) bool { return u <= route.Ordinary && hurry(u) }
+	return func(p route.Priority) bool { return p <= route.PriorityNormal && setPriority(p) }
 }

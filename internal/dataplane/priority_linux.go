@@ -24,26 +24,25 @@ func raisePriority(log *slog.Logger) {
 	}
 }
 
-// hurry makes the calling thread a real-time one, of the lowest priorities
-// there are among them, or an ordinary one again, of the nice value it had. It
-// is false without the right to do so (CAP_SYS_NICE).
+// setPriority makes the calling thread a real-time one, with the lowest
+// priorities among these, or an ordinary one again with the nice value it had.
+// It is false without the right to do so (CAP_SYS_NICE).
 //
-// One that is to be as other programs' threads has SCHED_BATCH and the nice
-// value zero. It takes the core from no such thread when it is woken
-// (sched(7)). A thread that has that policy gets laneNice back first, if it may
-// have it.
-func hurry(u route.Urgency) bool {
-	if u == route.Equal {
+// With PriorityPlain the thread has SCHED_BATCH and the nice value zero: when it
+// is woken it takes the core from no other program's thread (sched(7)). From
+// there it gets laneNice back first, if it may have it.
+func setPriority(p route.Priority) bool {
+	if p == route.PriorityPlain {
 		renice(0)
 		return schedule(unix.SCHED_BATCH, 0)
 	}
 	if policy, _, _ := unix.RawSyscall(unix.SYS_SCHED_GETSCHEDULER, 0, 0, 0); policy&^unix.SCHED_RESET_ON_FORK == unix.SCHED_BATCH {
 		renice(laneNice)
 	}
-	if u == route.Ordinary {
+	if p == route.PriorityNormal {
 		return schedule(unix.SCHED_NORMAL, 0)
 	}
-	return schedule(unix.SCHED_RR, int32(u)) // from 1 on (sched(7))
+	return schedule(unix.SCHED_RR, int32(p)) // from 1 on (sched(7))
 }
 
 // renice sets the calling thread's nice value, where it may.

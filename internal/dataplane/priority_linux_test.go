@@ -11,7 +11,7 @@ import (
 )
 
 // The thread ends with the goroutine that stays locked to it.
-func TestHurryComesAndGoes(t *testing.T) {
+func TestPriorityComesAndGoes(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -21,17 +21,17 @@ func TestHurryComesAndGoes(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		for _, u := range []route.Urgency{route.Prompt, route.Foremost, route.Prompt} {
-			if !hurry(u) {
+		for _, u := range []route.Priority{route.PriorityBatch, route.PriorityExpress, route.PriorityBatch} {
+			if !setPriority(u) {
 				t.Log("not allowed here")
 				return
 			}
 			during, err := unix.SchedGetAttr(0, 0)
 			if err != nil || during.Policy != unix.SCHED_RR || during.Priority != uint32(u) {
-				t.Errorf("urgency %d: %+v, %v", u, during, err)
+				t.Errorf("priority %d: %+v, %v", u, during, err)
 			}
 		}
-		if !hurry(route.Ordinary) {
+		if !setPriority(route.PriorityNormal) {
 			t.Error("not an ordinary thread again")
 		}
 		after, err := unix.SchedGetAttr(0, 0)
@@ -44,32 +44,32 @@ func TestHurryComesAndGoes(t *testing.T) {
 
 // A thread without preference is one as any other program has, and gets
 // laneNice back where it may have it.
-func TestHurryGivesPreferenceUp(t *testing.T) {
+func TestPriorityGivesPreferenceUp(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread()
 		raised := unix.Setpriority(unix.PRIO_PROCESS, 0, laneNice) == nil
 		for _, test := range []struct {
-			urgency route.Urgency
-			policy  uint32
-			nice    int32
+			priority route.Priority
+			policy   uint32
+			nice     int32
 		}{
-			{route.Equal, unix.SCHED_BATCH, 0},
-			{route.Ordinary, unix.SCHED_NORMAL, laneNice},
-			{route.Equal, unix.SCHED_BATCH, 0},
-			{route.Foremost, unix.SCHED_RR, 0},
-			{route.Ordinary, unix.SCHED_NORMAL, laneNice},
+			{route.PriorityPlain, unix.SCHED_BATCH, 0},
+			{route.PriorityNormal, unix.SCHED_NORMAL, laneNice},
+			{route.PriorityPlain, unix.SCHED_BATCH, 0},
+			{route.PriorityExpress, unix.SCHED_RR, 0},
+			{route.PriorityNormal, unix.SCHED_NORMAL, laneNice},
 		} {
-			if !hurry(test.urgency) {
-				if test.urgency <= route.Ordinary {
-					t.Errorf("urgency %d refused", test.urgency)
+			if !setPriority(test.priority) {
+				if test.priority <= route.PriorityNormal {
+					t.Errorf("priority %d refused", test.priority)
 				}
 				continue // not allowed here
 			}
 			attr, err := unix.SchedGetAttr(0, 0)
 			if err != nil || attr.Policy != test.policy || raised && test.policy != unix.SCHED_RR && attr.Nice != test.nice {
-				t.Errorf("urgency %d: %+v, %v", test.urgency, attr, err)
+				t.Errorf("priority %d: %+v, %v", test.priority, attr, err)
 			}
 		}
 	}()
@@ -82,12 +82,12 @@ func TestRealtimeCanBeSwitchedOff(t *testing.T) {
 		defer close(done)
 		runtime.LockOSThread()
 		s := Settings{Realtime: false}
-		for _, u := range []route.Urgency{route.Prompt, route.Foremost} {
-			if s.hurry()(u) {
-				t.Errorf("urgency %d is granted", u)
+		for _, u := range []route.Priority{route.PriorityBatch, route.PriorityExpress} {
+			if s.setPriority()(u) {
+				t.Errorf("priority %d is granted", u)
 			}
 		}
-		if !s.hurry()(route.Equal) {
+		if !s.setPriority()(route.PriorityPlain) {
 			t.Error("not even an ordinary thread")
 		}
 		if attr, err := unix.SchedGetAttr(0, 0); err != nil || attr.Policy != unix.SCHED_BATCH {

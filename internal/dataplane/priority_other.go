@@ -12,8 +12,8 @@ import (
 // raisePriority does nothing: there are no lanes.
 func raisePriority(*slog.Logger) {}
 
-// hurry does nothing, either.
-func hurry(route.Urgency) bool { return false }
+// setPriority does nothing, either.
+func setPriority(route.Priority) bool { return false }
 
 // cpuTime is not known.
 func cpuTime() time.Duration { return 0 }

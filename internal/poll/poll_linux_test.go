@@ -10,6 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// A lane's way to wait.
+const (
+	looks = 50
+	short = 200 * time.Microsecond
+	each  = 5 * time.Millisecond
+	times = 4
+)
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // pipe is a Descriptor and the end of a pipe that makes it readable.
@@ -37,7 +45,7 @@ func waiting(ds ...*Descriptor) (results chan error, again chan struct{}) {
 	results, again = make(chan error), make(chan struct{})
 	go func() {
 		for w := NewWaiter(ds...); ; {
-			results <- w.Wait()
+			results <- w.Wait(looks, short)
 			if _, ok := <-again; !ok {
 				return
 			}
@@ -152,7 +160,7 @@ func TestWaitAllocatesNothing(t *testing.T) {
 	}
 	w := NewWaiter(a, b)
 	allocs := testing.AllocsPerRun(100, func() {
-		if err := w.Wait(); err != nil {
+		if err := w.Wait(looks, short); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -162,11 +170,11 @@ func TestWaitAllocatesNothing(t *testing.T) {
 }
 
 func TestRestEndsLikeAWait(t *testing.T) {
-	for _, delay := range []time.Duration{0, restWait / 2, (rests + 4) * restWait} {
+	for _, delay := range []time.Duration{0, each / 2, (times + 4) * each} {
 		a, end := pipe(t)
 		b, _ := pipe(t)
 		w, results := NewWaiter(a, b), make(chan error)
-		rest := func() { results <- w.Rest() }
+		rest := func() { results <- w.Rest(each, times) }
 		go rest()
 		time.Sleep(delay)
 		if _, err := end.Write([]byte("x")); err != nil {
@@ -182,7 +190,7 @@ func TestRestEndsLikeAWait(t *testing.T) {
 		if err := <-results; err != fs.ErrClosed {
 			t.Errorf("closed after %v: %v, want %v", delay, err, fs.ErrClosed)
 		}
-		if err := w.Rest(); err != fs.ErrClosed {
+		if err := w.Rest(each, times); err != fs.ErrClosed {
 			t.Errorf("once closed: %v, want %v", err, fs.ErrClosed)
 		}
 	}

@@ -14,10 +14,10 @@ type Waiter struct{}
 func NewWaiter(...*Descriptor) *Waiter { return nil }
 
 // Wait returns nil.
-func (*Waiter) Wait() error { return nil }
+func (*Waiter) Wait(int, time.Duration) error { return nil }
 
 // Rest returns nil.
-func (*Waiter) Rest() error { return nil }
+func (*Waiter) Rest(time.Duration, int) error { return nil }
 
 // Sleep returns at once.
 func (*Waiter) Sleep(time.Duration) {}

@@ -8,26 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	// looks is how often Wait lets others run and looks again before it goes to
-	// sleep. If others want the core, they go on to make packets, and nobody has to
-	// wake the waiter for them; if nobody wants it, this is over in some tens of
-	// microseconds, within which the answer to a packet often comes, and a core
-	// that has not gone to sleep need not be woken.
-	looks = 50
-
-	// shortWait is how long a raw wait may take. Under load packets come sooner,
-	// and the Go scheduler need not know: it would take the thread's processor away
-	// and give it back, and its watchdog would poll every 20 us to do so. A
-	// stop-the-world interrupts the wait by a signal.
-	shortWait = 200 * time.Microsecond
-
-	// restWait is how long each of the raw waits of Rest may take, and rests how
-	// many there are.
-	restWait = 5 * time.Millisecond
-	rests    = 4
-)
-
 // Waiter waits until one of some descriptors is ready. It belongs to one
 // goroutine.
 type Waiter struct {
@@ -50,10 +30,10 @@ func NewWaiter(ds ...*Descriptor) *Waiter {
 // Wait blocks until one of the descriptors is ready or has an error pending, for
 // as long as it takes. Once one of them is closed it returns fs.ErrClosed.
 //
-// It looks often before it sleeps; it sleeps for a moment without the Go
-// scheduler's knowledge, and then by the ordinary way, so that a stop-the-world
-// need not wait for it.
-func (w *Waiter) Wait() error {
+// It looks that many times, and lets other threads run before each look. Then it
+// sleeps for a short time without the Go scheduler's knowledge. Then it sleeps
+// by the ordinary way, so that a stop-the-world need not wait for it.
+func (w *Waiter) Wait(looks int, short time.Duration) error {
 	if err := w.acquire(); err != nil {
 		return err
 	}
@@ -64,23 +44,22 @@ func (w *Waiter) Wait() error {
 			return w.state()
 		}
 	}
-	if w.ready(shortWait) {
+	if w.ready(short) {
 		return w.state()
 	}
 	return w.sleep()
 }
 
-// Rest is Wait for a thread that others cannot run beside, so that they gain
-// nothing by its looking again: it sleeps at once, and for some milliseconds
-// without the Go scheduler's knowledge. To the scheduler it would be a stranger
-// then, who is given a processor some microseconds late.
-func (w *Waiter) Rest() error {
+// Rest is Wait for a thread that keeps others off its core, so that they gain
+// nothing by its looking again. It sleeps at once: several times without the Go
+// scheduler's knowledge, for the given time each, and then by the ordinary way.
+func (w *Waiter) Rest(each time.Duration, times int) error {
 	if err := w.acquire(); err != nil {
 		return err
 	}
 	defer w.release()
-	for range rests {
-		if w.ready(restWait) {
+	for range times {
+		if w.ready(each) {
 			return w.state()
 		}
 	}
