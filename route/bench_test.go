@@ -35,7 +35,8 @@ func loops(tb testing.TB, q *tuntest.Queue, c *encaptest.Conn) (*egress, *ingres
 	return newEgress(cfg.Lanes[0], &cfg, newICMPLimiter(), newMeter()), newIngress(cfg.Lanes[0], &cfg, newICMPLimiter(), newMeter())
 }
 
-// mixedPackets is a batch with something of everything that a container may send.
+// mixedPackets is a batch with something of everything that a container may
+// send.
 func mixedPackets() [][]byte {
 	packets := [][]byte{
 		packettest.Spec{Payload: packettest.Pattern(100)}.Build(),

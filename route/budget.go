@@ -10,8 +10,9 @@ const (
 	batchShare = 90
 
 	// expressShare is for sparse flows on the express lane. A hundred thousand
-	// datagrams a second, each a wake-up of its own, take as much; a flood takes
-	// more. sparseShare is for those on other lanes, such as a plain flannel host's.
+	// datagrams a second, each a wake-up of its own, take as much; a flood
+	// takes more. sparseShare is for those on other lanes, such as a plain
+	// flannel host's.
 	expressShare = 25
 	sparseShare  = 50
 
@@ -23,8 +24,8 @@ const (
 const budgetBurst = 20 * time.Millisecond
 
 // budget bounds the share of a core that a thread uses in some role. It is used
-// up once that is budgetBurst more than the share, and whole again once all of it
-// was made up for. The thread is never stopped; it loses its priority.
+// up once that is budgetBurst more than the share, and whole again once all of
+// it was made up for. The thread is never stopped; it loses its priority.
 type budget struct {
 	share  time.Duration // percent of a core
 	excess time.Duration // CPU time beyond the share, 0 to budgetBurst

@@ -59,8 +59,8 @@ func TestWorkIsSharedOut(t *testing.T) {
 	}
 }
 
-// flooded is a lane that something comes to in each pause, and that has used all
-// of the time since by then.
+// flooded is a lane that something comes to in each pause, and that has used
+// all of the time since by then.
 func flooded(t *testing.T, express bool, rounds int, come func(*tuntest.Queue, *encaptest.Conn)) *script {
 	s := new(script)
 	l, q, c := scriptedLane(t, s)
@@ -83,8 +83,8 @@ func flooded(t *testing.T, express bool, rounds int, come func(*tuntest.Queue, *
 	return s
 }
 
-// Whatever a flood consists of: the lane has no preference for long. One that is
-// the ordinary lanes' own work goes on as it does.
+// Whatever a flood consists of: the lane has no preference for long. One that
+// is the ordinary lanes' own work goes on as it does.
 func TestFloodsTakeNoCore(t *testing.T) {
 	n := uint16(0)
 	peer := encaptest.Datagram{Addr: testPeer("b", "192.0.2.2:8285").Endpoint()}

@@ -48,7 +48,8 @@ func (t *traffic) add(v Volume) {
 
 func (t *traffic) volume() Volume { return Volume{t.packets.Load(), t.bytes.Load()} }
 
-// counters are those of one direction of a lane. Only the lane adds; anybody may load.
+// counters are those of one direction of a lane. Only the lane adds; anybody
+// may load.
 type counters struct {
 	_          cacheLine
 	traffic    traffic
@@ -102,8 +103,8 @@ func (t *tally) dropMany(r Reason, n int) {
 	t.dropped = true
 }
 
-// commit adds the batch to the counters and begins the next. It returns how much
-// work the batch was.
+// commit adds the batch to the counters and begins the next. It returns how
+// much work the batch was.
 func (t *tally) commit(c *counters) (w work) {
 	t.endRun()
 	c.traffic.add(t.total)

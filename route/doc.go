@@ -9,12 +9,12 @@
 //	tun.Queue <------------------------------------------ encap.Conn
 //	          write                      admit     receive many
 //
-// A lane is one queue and one socket with these two directions, which take turns.
-// It has an operating system thread to itself and owns its buffers; lanes share
-// only the table, which is an immutable snapshot behind an atomic pointer,
-// counters, which are added to once a batch, and a meter that tells bulk flows from
-// sparse ones, which have a lane of their own. So nothing a lane does waits for
-// another goroutine, and a table change waits for no lane.
+// A lane is one queue and one socket with these two directions, which take
+// turns. It has an operating system thread to itself and owns its buffers;
+// lanes share only the table, which is an immutable snapshot behind an atomic
+// pointer, counters, which are added to once a batch, and a meter that tells
+// bulk flows from sparse ones, which have a lane of their own. So nothing a
+// lane does waits for another goroutine, and a table change waits for no lane.
 //
 // Routes come from above. The caller stores all of them in a Feed, which
 // reports each route that was added, changed or removed to its sinks:

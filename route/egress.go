@@ -147,8 +147,8 @@ func (e *egress) forwardSuperpacket(b *tun.Packet) {
 	}
 }
 
-// sourcePort chooses where a packet or superpacket of so many segments leaves. A
-// flow keeps its port as long as it stays sparse or bulk.
+// sourcePort chooses where a packet or superpacket of so many segments leaves.
+// A flow keeps its port as long as it stays sparse or bulk.
 func (e *egress) sourcePort(p packet.Packet, segments int) sourcePort {
 	flow := p.Flow()
 	bulk := e.meter.count(flow, len(p), e.tick)
@@ -214,8 +214,8 @@ func (e *egress) makeRoom(o *outbox) {
 	}
 }
 
-// empty sends what is in o. It writes to the other outbox only, so that a header
-// in memory that o.header gave stays as it is.
+// empty sends what is in o. It writes to the other outbox only, so that a
+// header in memory that o.header gave stays as it is.
 func (e *egress) empty(o *outbox) {
 	if o == &e.again {
 		e.flushAgain()
@@ -274,8 +274,8 @@ func (e *egress) count(o *outbox, i int) {
 	}
 }
 
-// fail counts a packet that could not be sent. Of a fragment there is nothing to
-// quote.
+// fail counts a packet that could not be sent. Of a fragment there is nothing
+// to quote.
 func (e *egress) fail(header packet.Packet, _ []byte, whole bool) {
 	if whole || len(header) > header.HeaderLen() {
 		e.refuse(header, SendFailed, 0)

@@ -18,7 +18,8 @@ import (
 	"flanneld/tun"
 )
 
-// Limits of a batch. what a lane works on should stay in the second-level cache.
+// Limits of a batch. what a lane works on should stay in the second-level
+// cache.
 const (
 	// batchSize is how many messages a lane sends at once.
 	batchSize = 64
@@ -61,24 +62,24 @@ type Conn interface {
 	Close() error
 }
 
-// Waiter waits until a lane's Queue or Conn has something, or is closed; then it
-// may return an error. *poll.Waiter is one, and describes the methods.
+// Waiter waits until a lane's Queue or Conn has something, or is closed; then
+// it may return an error. *poll.Waiter is one, and describes the methods.
 type Waiter interface {
 	Wait(looks int, short time.Duration) error
 	Rest(each time.Duration, times int) error
 	Sleep(time.Duration)
 }
 
-// Lane is one queue and one socket, and what to wait for both with. A flow stays
-// in its lane, as long as it stays sparse or bulk.
+// Lane is one queue and one socket, and what to wait for both with. A flow
+// stays in its lane, as long as it stays sparse or bulk.
 type Lane struct {
 	Queue  Queue
 	Conn   Conn
 	Waiter Waiter
 
 	// Express says that the lane's Conn receives what peers send as express:
-	// sparse flows, which need not queue behind bulk traffic then. There is one such lane
-	// at most.
+	// sparse flows, which need not queue behind bulk traffic then. There is one
+	// such lane at most.
 	Express bool
 }
 
@@ -118,9 +119,9 @@ type Config struct {
 	OnThread func()
 
 	// SetPriority, unless nil, is called on a lane's thread to change its
-	// priority, which is PriorityNormal at first. The result is whether the thread
-	// has the new one. After false the lane asks neither for that priority again
-	// nor for a higher one.
+	// priority, which is PriorityNormal at first. The result is whether the
+	// thread has the new one. After false the lane asks neither for that
+	// priority again nor for a higher one.
 	SetPriority func(Priority) bool
 
 	// Answers, unless nil, is given ICMP packets that may answer what this
@@ -131,9 +132,9 @@ type Config struct {
 	// keep nothing of the packet.
 	Answers func(packet []byte) bool
 
-	// CPUTime, unless nil, is the CPU time that the calling thread has used since
-	// it began. With it a lane has a budget for each role in which its thread takes
-	// time from others.
+	// CPUTime, unless nil, is the CPU time that the calling thread has used
+	// since it began. With it a lane has a budget for each role in which its
+	// thread takes time from others.
 	CPUTime func() time.Duration
 }
 
@@ -174,8 +175,9 @@ func NewForwarder(cfg Config) (*Forwarder, error) {
 }
 
 // Run forwards until ctx ends, then returns nil; or until a lane fails, then
-// returns its error (which wraps tun.ErrDeviceGone when the device was deleted).
-// When it returns, all lanes have ended and are closed, so a forwarder runs once.
+// returns its error (which wraps tun.ErrDeviceGone when the device was
+// deleted). When it returns, all lanes have ended and are closed, so a
+// forwarder runs once.
 func (f *Forwarder) Run(ctx context.Context) error {
 	if f.started.Swap(true) {
 		return errors.New("route: a forwarder runs only once")

@@ -78,8 +78,8 @@ func (a *allowance) allow(now time.Time) bool {
 	return a.limiter.AllowN(a.latest, 1)
 }
 
-// icmpResponder writes ICMP error messages to overlay senders. It belongs to one
-// lane; the message it makes is valid until the next.
+// icmpResponder writes ICMP error messages to overlay senders. It belongs to
+// one lane; the message it makes is valid until the next.
 type icmpResponder struct {
 	source    netip.Addr // of the messages
 	broadcast netip.Addr // of the lease; invalid when it has none
@@ -87,8 +87,9 @@ type icmpResponder struct {
 	limit     int // of a message's length, at most maxAnswer
 }
 
-// newICMPResponder makes an icmpResponder for a node that holds lease on a device of this
-// MTU. The lease's first address, the device's own, is the source.
+// newICMPResponder makes an icmpResponder for a node that holds lease on a
+// device of this MTU. The lease's first address, the device's own, is the
+// source.
 func newICMPResponder(lease netip.Prefix, mtu int) icmpResponder {
 	a := icmpResponder{source: lease.Masked().Addr(), limit: min(maxAnswer, mtu)}
 	if lease.Bits() < 31 { // RFC 3021: /31 has no broadcast address

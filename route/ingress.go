@@ -65,8 +65,8 @@ func newIngress(lane Lane, cfg *Config, limit *icmpLimiter, flows *meter) *ingre
 	return g
 }
 
-// step accepts one batch, if there is one: receive many, admit one by one, write
-// run by run. It returns how many messages there were.
+// step accepts one batch, if there is one: receive many, admit one by one,
+// write run by run. It returns how many messages there were.
 func (g *ingress) step() (int, error) {
 	n, err := g.conn.Receive(g.messages[:g.room])
 	if n == 0 {
@@ -166,9 +166,10 @@ func (g *ingress) admit(datagram []byte, outer netip.Addr) (packet.Packet, Reaso
 // source.
 //
 // The outer source must be a peer, and the inner source in that peer's lease.
-// Both follow from one lookup of the inner source: the peer whose lease it is in
-// must have the outer source for its address. (Its port does not matter; senders
-// may vary it to spread their flows.) Several peers may so share an address.
+// Both follow from one lookup of the inner source: the peer whose lease it is
+// in must have the outer source for its address. (Its port does not matter;
+// senders may vary it to spread their flows.) Several peers may so share an
+// address.
 func (g *ingress) vouch(p packet.Packet, outer netip.Addr) (*NextHop, Reason) {
 	hop := g.routes.lookup(p.Source())
 	switch {

@@ -40,7 +40,8 @@ type lane struct {
 	charged time.Time
 }
 
-// newLane makes a lane with its buffers. limit and flows are what all lanes share.
+// newLane makes a lane with its buffers. limit and flows are what all lanes
+// share.
 func newLane(l Lane, cfg *Config, limit *icmpLimiter, flows *meter) *lane {
 	share := time.Duration(sparseShare)
 	if l.Express {
@@ -121,16 +122,17 @@ func (l *lane) overspent() bool { return l.refused.used || l.sparse.used }
 
 // pause ends when there may be something to do.
 //
-// Amid bulk traffic it sleeps for a fixed time, and the lane runs as soon as that
-// is over, whoever has the core. What has come by then is a batch, and not much
-// more; were the lane to wait for its turn among the threads that send and
+// Amid bulk traffic it sleeps for a fixed time, and the lane runs as soon as
+// that is over, whoever has the core. What has come by then is a batch, and not
+// much more; were the lane to wait for its turn among the threads that send and
 // receive, they would meanwhile fill its queues.
 //
 // The express lane is woken by each packet and runs before all others, as long
-// as no bulk flow has come its way. (The kernel gives a flow that it has seen no
-// answers of to any queue.)
+// as no bulk flow has come its way. (The kernel gives a flow that it has seen
+// no answers of to any queue.)
 //
-// Either has a budget for that. Beyond it a flood would have the core for itself.
+// Either has a budget for that. Beyond it a flood would have the core for
+// itself.
 func (l *lane) pause() error {
 	l.busyRounds = 0
 	l.charge()
@@ -166,9 +168,9 @@ func (l *lane) takeLoad() (bytes int) {
 	return bytes
 }
 
-// amidBulk reports whether there is bulk traffic, after a pause that ends so many
-// bytes of it. While the lane is prompt, any superpacket or train will do, and a
-// few pauses without.
+// amidBulk reports whether there is bulk traffic, after a pause that ends so
+// many bytes of it. While the lane is prompt, any superpacket or train will do,
+// and a few pauses without.
 func (l *lane) amidBulk(bytes int) bool {
 	return bytes > bulkBytes || l.priority == PriorityBatch && l.idleRounds <= maxIdleRounds
 }

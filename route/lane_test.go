@@ -13,8 +13,8 @@ import (
 	"flanneld/tun/tuntest"
 )
 
-// script is what comes during a lane's pauses, one after the other, and a log of
-// the pauses and of what was asked for on the lane's behalf.
+// script is what comes during a lane's pauses, one after the other, and a log
+// of the pauses and of what was asked for on the lane's behalf.
 type script struct {
 	stages []func()
 	log    []string
@@ -271,8 +271,8 @@ func TestExpressLaneAmidBulkFlowsIsLikeOthers(t *testing.T) {
 	}
 }
 
-// What peers send makes a flow bulk, too: the acknowledgments of a stream go the
-// way of the stream.
+// What peers send makes a flow bulk, too: the acknowledgments of a stream go
+// the way of the stream.
 func TestAnswersToABulkFlowAreNotExpress(t *testing.T) {
 	s := new(script)
 	l, q, c := scriptedLane(t, s)

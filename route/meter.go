@@ -12,16 +12,16 @@ const (
 	sparseBurst = 32 << 10  // bytes: one long superpacket is above it
 
 	// bulkMemory is the most that is remembered of a flow, in bytes: after
-	// bulkMemory/sparseRate seconds of silence, 0.2, any flow is sparse again. Until
-	// then what it had in queues is gone, and nothing overtakes it.
+	// bulkMemory/sparseRate seconds of silence, 0.2, any flow is sparse again.
+	// Until then what it had in queues is gone, and nothing overtakes it.
 	bulkMemory = 200 << 10
 
-	// packetCost is what a packet counts in addition to its bytes: those that are
-	// small cost as much to forward.
+	// packetCost is what a packet counts in addition to its bytes: those that
+	// are small cost as much to forward.
 	packetCost = 500
 
-	// meterSize is how many flows are told apart, a power of two. Flows that fall
-	// together count together.
+	// meterSize is how many flows are told apart, a power of two. Flows that
+	// fall together count together.
 	meterSize = 1 << 12
 )
 
@@ -54,8 +54,8 @@ func newMeter() *meter { return &meter{start: time.Now()} }
 // tick is the meter's time.
 func (m *meter) tick(now time.Time) int64 { return now.Sub(m.start).Milliseconds() }
 
-// count counts a packet, or superpacket, of this many bytes, and reports whether
-// its flow is bulk.
+// count counts a packet, or superpacket, of this many bytes, and reports
+// whether its flow is bulk.
 func (m *meter) count(flow, bytes int, tick int64) bool {
 	f := &m.flows[flow&(meterSize-1)]
 	for {

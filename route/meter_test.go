@@ -47,8 +47,8 @@ func TestMeterTellsSparseFlowsFromBulk(t *testing.T) {
 	}
 }
 
-// A burst is let pass; what comes back to life is sparse again once what it had in
-// queues is gone, and not before.
+// A burst is let pass; what comes back to life is sparse again once what it had
+// in queues is gone, and not before.
 func TestMeterForgets(t *testing.T) {
 	m := newMeter()
 	count := func(bytes int, at time.Duration) bool { return m.count(7, bytes, m.tick(m.start.Add(at))) }
@@ -80,9 +80,9 @@ func TestMeterForgets(t *testing.T) {
 	}
 }
 
-// A lane that was kept from running for a while counts its batch with the time at
-// which the batch began. However far that is behind the time of another lane, a
-// bulk flow does not become sparse sooner.
+// A lane that was kept from running for a while counts its batch with the time
+// at which the batch began. However far that is behind the time of another
+// lane, a bulk flow does not become sparse sooner.
 func TestMeterDoesNotGoBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newMeter()

@@ -26,9 +26,9 @@ const (
 // arena, and packets in its own memory for joined ones.
 //
 // Packets for one peer that are of equal length and type of service form a
-// train, one message, whichever flows they are of; a shorter one ends it. Trains
-// leave from one source port. Packets for one peer from one port stay in order,
-// others need not.
+// train, one message, whichever flows they are of; a shorter one ends it.
+// Trains leave from one source port. Packets for one peer from one port stay in
+// order, others need not.
 type outbox struct {
 	messages []encap.Message // the first n are in use
 	trains   []train         // of each message
@@ -85,12 +85,12 @@ func (o *outbox) pending() []encap.Message { return o.messages[:o.n] }
 
 func (o *outbox) reset() { o.n, o.used = 0, 0 }
 
-// joins reports whether there is memory to join a packet of n bytes. reset frees
-// none: it may come while a joined packet is being cut.
+// joins reports whether there is memory to join a packet of n bytes. reset
+// frees none: it may come while a joined packet is being cut.
 func (o *outbox) joins(n int) bool { return o.joined+n <= len(o.whole) }
 
-// join copies the pieces of a packet into one. joins must have reported that there
-// is room.
+// join copies the pieces of a packet into one. joins must have reported that
+// there is room.
 func (o *outbox) join(header packet.Packet, payload []byte) packet.Packet {
 	at := o.joined
 	o.joined += copy(o.whole[at:], header)

@@ -3,8 +3,9 @@ package route
 import "flanneld/internal/packet"
 
 // This file handles packets that are longer than the path to their peer takes.
-// The overlay packet is fragmented, never the outer datagram: otherwise one lost
-// fragment costs the whole packet unseen, and many networks drop outer fragments.
+// The overlay packet is fragmented, never the outer datagram: otherwise one
+// lost fragment costs the whole packet unseen, and many networks drop outer
+// fragments.
 
 // fragment cuts a packet for the path to hop and puts the pieces into o.
 func (e *egress) fragment(o *outbox, hop *NextHop, from sourcePort, header packet.Packet, payload []byte, limit int) {
@@ -71,9 +72,9 @@ func (e *egress) resend(t *train, j, limit int) {
 	}
 }
 
-// learnPathMTU asks the kernel for the path MTU to hop, after it refused a packet
-// of this size, and remembers it. It returns the length of the longest packet to
-// send there from now on.
+// learnPathMTU asks the kernel for the path MTU to hop, after it refused a
+// packet of this size, and remembers it. It returns the length of the longest
+// packet to send there from now on.
 func (e *egress) learnPathMTU(hop *NextHop, size int) int {
 	mtu, err := e.conn.PathMTU(hop.Endpoint.Addr())
 	if err != nil || mtu-hop.Peer.Overhead() >= size {

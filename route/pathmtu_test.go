@@ -131,8 +131,8 @@ func TestMoreFragmentsThanABatch(t *testing.T) {
 	}
 }
 
-// Whatever paths, lengths and flags: each packet arrives whole, or its sender is
-// told, or the drop is counted.
+// Whatever paths, lengths and flags: each packet arrives whole, or its sender
+// is told, or the drop is counted.
 func TestNoPacketIsLostUnseen(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q, c := tuntest.NewQueue(), encaptest.NewConn()
@@ -185,7 +185,8 @@ func TestNoPacketIsLostUnseen(t *testing.T) {
 		for _, n := range d.drops() {
 			dropped += n
 		}
-		// On paths too narrow for any host, packets fail that were not too large.
+		// On paths too narrow for any host, packets fail that were not too
+		// large.
 		tooLarge, failed := d.drops()[NeedsFragmentation], d.drops()[SendFailed]
 		if answered := e.counters.answered.Load(); answered < tooLarge || answered > tooLarge+failed {
 			t.Errorf("%d dropped as too large, %d failed, %d answered", tooLarge, failed, answered)

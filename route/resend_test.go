@@ -46,8 +46,8 @@ func (c *narrowingConn) Send(msgs []encap.Message) (int, error) {
 	return len(msgs), nil
 }
 
-// sendApart sends each datagram of a message by itself. Err is the first failure,
-// Lost how many of a train failed, and Missing which.
+// sendApart sends each datagram of a message by itself. Err is the first
+// failure, Lost how many of a train failed, and Missing which.
 func (c *narrowingConn) sendApart(m *encap.Message) {
 	payload := slices.Concat(m.Buffers...)
 	m.Err, m.Lost, m.Missing = nil, 0, 0
@@ -80,7 +80,8 @@ var resendPeers = []struct {
 	{"10.244.6.5", netip.MustParseAddr("192.0.2.6")},
 }
 
-// sentPacket is a packet that was given to egress: what is to arrive, and where.
+// sentPacket is a packet that was given to egress: what is to arrive, and
+// where.
 type sentPacket struct {
 	whole packet.Packet
 	to    netip.Addr

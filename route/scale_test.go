@@ -31,9 +31,10 @@ func addrOf(n int) netip.Addr {
 
 var tableSizes = []int{1, 1000, 100_000}
 
-// BenchmarkRoutes is the cost of a small packet in the egress loop by the number
-// of routes: on a stream, where all packets of a batch go one way, on eight flows
-// at once, and with each packet going somewhere else, which no cache helps with.
+// BenchmarkRoutes is the cost of a small packet in the egress loop by the
+// number of routes: on a stream, where all packets of a batch go one way, on
+// eight flows at once, and with each packet going somewhere else, which no
+// cache helps with.
 func BenchmarkRoutes(b *testing.B) {
 	for _, flows := range []int{1, 8, 1 << 16} {
 		for _, n := range tableSizes {

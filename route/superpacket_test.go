@@ -69,8 +69,8 @@ func TestSuperpacketBecomesDatagrams(t *testing.T) {
 	}
 }
 
-// 45 segments do not fit a train; the last of one superpacket joins the first of
-// the next.
+// 45 segments do not fit a train; the last of one superpacket joins the first
+// of the next.
 func TestTrainsGoOnBeyondSuperpackets(t *testing.T) {
 	e, _, q, _ := fullLoops(t)
 	c := encaptest.NewConn()

@@ -47,7 +47,8 @@ func (b *tableBuilder) replace(prefix netip.Prefix, hop *NextHop) {
 	}
 }
 
-// countEndpoint changes the number of next hops that have this underlay address.
+// countEndpoint changes the number of next hops that have this underlay
+// address.
 func (b *tableBuilder) countEndpoint(addr netip.Addr, delta int) {
 	if !addr.IsValid() {
 		return

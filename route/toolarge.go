@@ -57,8 +57,8 @@ func (g *ingress) tooLarge(datagram []byte, outer netip.Addr) {
 	}
 }
 
-// send sends the message to a packet's peer, and reports whether the kernel took
-// it.
+// send sends the message to a packet's peer, and reports whether the kernel
+// took it.
 func (n *notice) send(conn Conn, about packet.Packet, hop *NextHop, mtu int) bool {
 	answer := n.responder.answer(about, answers[NeedsFragmentation], mtu)
 	n.buffer[0] = answer

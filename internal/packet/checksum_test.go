@@ -14,8 +14,8 @@ import (
 )
 
 // agree holds the machine's own sum and the portable one against RFC 1071. Two
-// sums are equal if they fold to the same number: zero is the sum of nothing but
-// zeros, its other form, 0xffff, is that of everything else.
+// sums are equal if they fold to the same number: zero is the sum of nothing
+// but zeros, its other form, 0xffff, is that of everything else.
 func agree(t *testing.T, b []byte, s packet.Sum) {
 	t.Helper()
 	want := packettest.SlowSum(b, s.Fold())

@@ -14,8 +14,8 @@ const (
 
 // DecapsulateECN applies the congestion mark of the underlay to a packet that
 // comes out of a datagram with this outer type of service (RFC 6040, section
-// 4.2). It reports false for a packet that must be dropped: the underlay signals
-// congestion, and only a loss can tell the sender.
+// 4.2). It reports false for a packet that must be dropped: the underlay
+// signals congestion, and only a loss can tell the sender.
 func (p Packet) DecapsulateECN(outer byte) bool {
 	switch inner := p.TOS() & ECNMask; {
 	case outer&ECNMask == ECNCE && inner == ECNNone:

@@ -36,8 +36,8 @@ func (l Layout) Hash(p []byte) uint64 {
 	return h * golden >> 40
 }
 
-// SameFlow compares the addresses, protocols and ports of p, which has layout l,
-// and q, which has layout m.
+// SameFlow compares the addresses, protocols and ports of p, which has layout
+// l, and q, which has layout m.
 func (l Layout) SameFlow(p []byte, m Layout, q []byte) bool {
 	return l.Protocol == m.Protocol &&
 		binary.LittleEndian.Uint64(p[12:]) == binary.LittleEndian.Uint64(q[12:]) &&

@@ -4,7 +4,8 @@ import "encoding/binary"
 
 // Fragmenter cuts one packet into fragments (RFC 791, sections 2.3 and 3.2). It
 // writes headers only; the payload of each fragment is a part of the packet's
-// own. Fragments can be cut further in the same way. Make one with NewFragmenter.
+// own. Fragments can be cut further in the same way. Make one with
+// NewFragmenter.
 type Fragmenter struct {
 	original Packet // header of the packet
 	payload  []byte // what no fragment has carried yet
@@ -14,9 +15,9 @@ type Fragmenter struct {
 	later    bool // the next fragment is not the first of this packet
 }
 
-// NewFragmenter begins to cut a packet into pieces of at most mtu bytes, at least
-// MinMTU. header begins with the IP header, in which DF must be clear; payload is
-// what follows that.
+// NewFragmenter begins to cut a packet into pieces of at most mtu bytes, at
+// least MinMTU. header begins with the IP header, in which DF must be clear;
+// payload is what follows that.
 func NewFragmenter(header Packet, payload []byte, mtu int) Fragmenter {
 	return Fragmenter{
 		original: header.Header(),
@@ -69,7 +70,8 @@ func (f *Fragmenter) finish(header Packet, length int, last bool) {
 	header.SetChecksum()
 }
 
-// IP options (RFC 791, section 3.1) have a type and, but for two types, a length.
+// IP options (RFC 791, section 3.1) have a type and, but for two types, a
+// length.
 const (
 	optionEnd  = 0
 	optionNop  = 1

@@ -123,8 +123,8 @@ func TestOptionsInLaterFragments(t *testing.T) {
 	}
 }
 
-// Whatever options a packet claims to have, its fragments are packets, are short
-// enough, and carry all of its payload.
+// Whatever options a packet claims to have, its fragments are packets, are
+// short enough, and carry all of its payload.
 func FuzzFragment(f *testing.F) {
 	f.Add([]byte(packettest.Spec{Payload: packettest.Pattern(300)}.Build()), 100)
 	f.Add([]byte(packettest.Spec{Options: []byte{148, 4, 0, 0}, Payload: packettest.Pattern(300), Flags: packet.FlagMF | 10}.Build()), 68)

@@ -17,7 +17,8 @@ type Header struct {
 }
 
 // Put writes the header into the first HeaderLen bytes of b, which is the whole
-// packet, and returns b as a Packet. The payload may be written before or after.
+// packet, and returns b as a Packet. The payload may be written before or
+// after.
 func (h Header) Put(b []byte) Packet {
 	source, destination := h.Source.As4(), h.Destination.As4()
 	clear(b[:HeaderLen])

@@ -7,8 +7,8 @@ const (
 	// UDPHeaderLen is the length of a UDP header, in bytes.
 	UDPHeaderLen = 8
 
-	// MaxHeadersLen is the length of the longest IP and TCP headers together: 15
-	// words of 4 bytes each.
+	// MaxHeadersLen is the length of the longest IP and TCP headers together:
+	// 15 words of 4 bytes each.
 	MaxHeadersLen = MaxHeaderLen + 60
 )
 
@@ -20,8 +20,8 @@ type Layout struct {
 }
 
 // LayoutOf finds where the headers of b end. ok is false unless b is one whole
-// IPv4 packet, no fragment, with a complete TCP or UDP header. LayoutOf does not
-// verify checksums.
+// IPv4 packet, no fragment, with a complete TCP or UDP header. LayoutOf does
+// not verify checksums.
 func LayoutOf(b []byte) (l Layout, ok bool) {
 	if len(b) < HeaderLen || b[0]>>4 != 4 {
 		return l, false

@@ -10,7 +10,8 @@ const (
 	// HeaderLen is the length of an IPv4 header without options, in bytes.
 	HeaderLen = 20
 
-	// MaxHeaderLen is the length of the longest IPv4 header: 15 words of 4 bytes.
+	// MaxHeaderLen is the length of the longest IPv4 header: 15 words of 4
+	// bytes.
 	MaxHeaderLen = 60
 
 	// MaxLen is the length of the longest IPv4 packet, in bytes.
@@ -35,8 +36,8 @@ const (
 	OffsetMask = 0x1fff // in units of 8 bytes
 )
 
-// Errors of Parse. All are sentinel values, compared with ==, so that a flood of
-// bad packets allocates nothing.
+// Errors of Parse. All are sentinel values, compared with ==, so that a flood
+// of bad packets allocates nothing.
 var (
 	ErrShort    = errors.New("shorter than an IP header")
 	ErrVersion  = errors.New("not an IP packet")
@@ -46,8 +47,8 @@ var (
 )
 
 // Packet is one whole IP packet. Only Parse and New make one; the methods of
-// any other bytes may panic. A Packet shares the memory of the bytes that it was
-// made of.
+// any other bytes may panic. A Packet shares the memory of the bytes that it
+// was made of.
 type Packet []byte
 
 // Parse checks that b is one IPv4 packet, whole and nothing else (RFC 1812,

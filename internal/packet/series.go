@@ -2,8 +2,8 @@ package packet
 
 import "encoding/binary"
 
-// Series writes the IP headers of packets that follow each other in a flow, as a
-// network card does when it cuts a superpacket: they differ in length and
+// Series writes the IP headers of packets that follow each other in a flow, as
+// a network card does when it cuts a superpacket: they differ in length and
 // identification. Make one with NewSeries.
 type Series struct {
 	sum Sum // of what the headers have in common

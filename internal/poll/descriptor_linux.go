@@ -15,9 +15,9 @@ const closedBit = math.MinInt64
 // waits for it. It counts its users, so that its number is not given back, and
 // perhaps used for another file, under a system call in flight.
 //
-// The system calls are the user's, and raw: with O_NONBLOCK they come back soon,
-// and a loop that is busy never enters the Go scheduler. All methods may be
-// called from any goroutine.
+// The system calls are the user's, and raw: with O_NONBLOCK they come back
+// soon, and a loop that is busy never enters the Go scheduler. All methods may
+// be called from any goroutine.
 type Descriptor struct {
 	fd   int
 	wake int          // eventfd, readable once closed
@@ -37,8 +37,8 @@ func NewDescriptor(fd int) (*Descriptor, error) {
 	return d, nil
 }
 
-// Disown undoes NewDescriptor, before anybody has used the Descriptor: its owner
-// has the file descriptor again.
+// Disown undoes NewDescriptor, before anybody has used the Descriptor: its
+// owner has the file descriptor again.
 func (d *Descriptor) Disown() { unix.Close(d.wake) }
 
 // FD is the descriptor's number. Use it between Acquire and Release only.
@@ -70,8 +70,8 @@ func (d *Descriptor) Release() {
 // closed reports whether Close was called.
 func (d *Descriptor) closed() bool { return d.refs.Load() < 0 }
 
-// Close wakes who waits, and returns once every user has left and the descriptor
-// is closed. A second call returns fs.ErrClosed, at once.
+// Close wakes who waits, and returns once every user has left and the
+// descriptor is closed. A second call returns fs.ErrClosed, at once.
 func (d *Descriptor) Close() error {
 	if d.refs.Or(closedBit) < 0 {
 		return fs.ErrClosed

@@ -27,12 +27,12 @@ func NewWaiter(ds ...*Descriptor) *Waiter {
 	return w
 }
 
-// Wait blocks until one of the descriptors is ready or has an error pending, for
-// as long as it takes. Once one of them is closed it returns fs.ErrClosed.
+// Wait blocks until one of the descriptors is ready or has an error pending,
+// for as long as it takes. Once one of them is closed it returns fs.ErrClosed.
 //
-// It looks that many times, and lets other threads run before each look. Then it
-// sleeps for a short time without the Go scheduler's knowledge. Then it sleeps
-// by the ordinary way, so that a stop-the-world need not wait for it.
+// It looks that many times, and lets other threads run before each look. Then
+// it sleeps for a short time without the Go scheduler's knowledge. Then it
+// sleeps by the ordinary way, so that a stop-the-world need not wait for it.
 func (w *Waiter) Wait(looks int, short time.Duration) error {
 	if err := w.acquire(); err != nil {
 		return err

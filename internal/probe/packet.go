@@ -7,7 +7,8 @@ import (
 	"flanneld/internal/packet"
 )
 
-// Layout of a probe: IP header without options, ICMP echo header, cookie, zeros.
+// Layout of a probe: IP header without options, ICMP echo header, cookie,
+// zeros.
 const (
 	icmpHeader = packet.ICMPHeaderLen
 	cookieLen  = 8

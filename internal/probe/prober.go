@@ -15,12 +15,12 @@ import (
 type Config struct {
 	// Source is the overlay address of this node's device, where answers come.
 	Source netip.Addr
-	// Send sends a packet to an endpoint in the way that container traffic takes.
-	// Where it is longer than the kernel knows the path to take, fits is how long
-	// it may be, and nothing was sent. It does not wait.
+	// Send sends a packet to an endpoint in the way that container traffic
+	// takes. Where it is longer than the kernel knows the path to take, fits is
+	// how long it may be, and nothing was sent. It does not wait.
 	Send func(to netip.AddrPort, packet []byte) (fits int, err error)
-	// Changed, unless nil, is called after the state of any path has changed, from
-	// the goroutine of Run.
+	// Changed, unless nil, is called after the state of any path has changed,
+	// from the goroutine of Run.
 	Changed func()
 }
 

@@ -208,8 +208,8 @@ func TestWhatIsKnownStaysWithATarget(t *testing.T) {
 	})
 }
 
-// A program that sees no probes cannot answer them, and one peer cannot answer for
-// another.
+// A program that sees no probes cannot answer them, and one peer cannot answer
+// for another.
 func TestForgedAnswersProveNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &peer{deaf: true}

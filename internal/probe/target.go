@@ -11,8 +11,8 @@ type Target struct {
 	ID       string         // the caller's name for it, unique among targets
 	Endpoint netip.AddrPort // on the underlay
 	Lease    netip.Prefix   // the peer's overlay addresses; the first is its own
-	// Longest returns the length of the longest packet that the path should take,
-	// in bytes.
+	// Longest returns the length of the longest packet that the path should
+	// take, in bytes.
 	Longest func() int
 	// Traffic counts the overlay packets to and from the peer. Probes that this
 	// node sends, and their answers, are not among them.
@@ -41,10 +41,11 @@ type Result struct {
 	Tried int    // bytes of the last large probe
 	// Arriving reports whether packets come from the peer, answers or others.
 	Arriving bool
-	// ForwardsOnly reports that the peer answers no echo requests, but for those
-	// that end on their way through it.
+	// ForwardsOnly reports that the peer answers no echo requests, but for
+	// those that end on their way through it.
 	ForwardsOnly bool
-	// Refused is why this host's kernel does not send to the target; nil: it does.
+	// Refused is why this host's kernel does not send to the target; nil: it
+	// does.
 	Refused error
 }
 

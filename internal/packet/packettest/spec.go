@@ -106,8 +106,8 @@ func Options(t *rapid.T) []byte {
 	return b
 }
 
-// Repair makes version, lengths and checksum of fuzzed bytes right where that is
-// possible: a fuzzer could hardly guess bytes that packet.Parse accepts.
+// Repair makes version, lengths and checksum of fuzzed bytes right where that
+// is possible: a fuzzer could hardly guess bytes that packet.Parse accepts.
 func Repair(b []byte) []byte {
 	if len(b) < packet.HeaderLen || len(b) > packet.MaxLen {
 		return b
