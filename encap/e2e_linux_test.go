@@ -56,9 +56,9 @@ func TestTooLongForTheInterface(t *testing.T) {
 	}
 }
 
-// A link that never delivers: the neighbour does not exist, so what is sent to
+// A link that never delivers: the neighbor does not exist, so what is sent to
 // it waits for an answer to ARP and fills the send buffer.
-func stuckConn(t *testing.T) (c *Conn, neighbour netip.AddrPort) {
+func stuckConn(t *testing.T) (c *Conn, neighbor netip.AddrPort) {
 	t.Helper()
 	isolate(t)
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)
@@ -85,10 +85,10 @@ func stuckConn(t *testing.T) (c *Conn, neighbour netip.AddrPort) {
 }
 
 func TestFullSendBufferIsNotWaitedFor(t *testing.T) {
-	c, neighbour := stuckConn(t)
+	c, neighbor := stuckConn(t)
 	msgs := make([]Message, 30)
 	for i := range msgs {
-		msgs[i] = Message{Addr: neighbour, Buffers: [][]byte{make([]byte, 1000)}}
+		msgs[i] = Message{Addr: neighbor, Buffers: [][]byte{make([]byte, 1000)}}
 	}
 	n, err := c.Send(msgs)
 	if n == 0 || n == len(msgs) || err != nil {

@@ -11,7 +11,7 @@ import (
 	"flanneld/internal/packet"
 )
 
-// pattern is n bytes, few like their neighbours.
+// pattern is n bytes, few like their neighbors.
 func pattern(n, seed int) []byte {
 	b := make([]byte, n)
 	for i := range b {

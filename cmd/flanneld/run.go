@@ -91,7 +91,7 @@ func newLogger(cfg config.Config, e env) *slog.Logger {
 	return slog.New(slog.NewTextHandler(e.err, options))
 }
 
-// warnUnknown logs variables that are probably misspelt.
+// warnUnknown logs variables that are probably misspelled.
 func warnUnknown(log *slog.Logger, environ []string) {
 	var known []string
 	for _, setting := range config.Settings() {

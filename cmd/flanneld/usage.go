@@ -84,7 +84,7 @@ func nearest(word string, known []string) string {
 }
 
 // distance counts the letters to insert, delete, replace, or swap with their
-// neighbour (Damerau and Levenshtein's, restricted to one edit a place).
+// neighbor (Damerau and Levenshtein's, restricted to one edit a place).
 func distance(a, b string) int {
 	rows := make([][]int, len(a)+1)
 	for i := range rows {

@@ -61,7 +61,7 @@ func (s Setting) parts(values []string) []string {
 }
 
 // UnknownVariables returns the names in environ (KEY=VALUE, as os.Environ
-// gives them) that look like settings and are none: most likely misspelt, and
+// gives them) that look like settings and are none: most likely misspelled, and
 // worth a warning. They are no error, because a host that ran flannel may
 // still have flannel's.
 func UnknownVariables(environ []string) []string {

@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// ErrNoDaemon: nobody listens on the socket.
+// ErrNoDaemon means that no daemon listens on the socket.
 var ErrNoDaemon = errors.New("no flanneld answers")
 
 const (

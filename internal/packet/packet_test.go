@@ -1,6 +1,7 @@
 package packet_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
@@ -37,7 +38,7 @@ func TestParse(t *testing.T) {
 		{"wrong checksum", badChecksum, packet.ErrChecksum},
 	}
 	for _, test := range tests {
-		if p, got := packet.Parse(test.bytes); got != test.want || (p != nil) != (test.want == nil) {
+		if p, got := packet.Parse(test.bytes); !errors.Is(got, test.want) || (p != nil) != (test.want == nil) {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 // Rhythm of a Crossing.
 const (
-	// crossingTime is longer than a kernel looks for a neighbour that is not
+	// crossingTime is longer than a kernel looks for a neighbor that is not
 	// there: three times a second (net.ipv4.neigh.default.mcast_solicit and
 	// retrans_time_ms).
 	crossingTime   = 4 * time.Second
@@ -144,7 +144,7 @@ func (c *Crossing) Run(ctx context.Context) {
 }
 
 // hostUnreachable is the code of an ICMP destination unreachable that a kernel
-// sends when it has found no such neighbour (RFC 792). Filters send others.
+// sends when it has found no such neighbor (RFC 792). Filters send others.
 const hostUnreachable = 1
 
 // try sends one packet, waits for the answer, and returns what it says.

@@ -10,7 +10,7 @@
 //
 // So a probe passes this node's data socket, the underlay with all its filters,
 // the peer's data socket and its checks, the peer's device and its kernel. The
-// answer goes the same way back. What comes back is recognised by 80 bits that
+// answer goes the same way back. What comes back is recognized by 80 bits that
 // are random for each start of the prober, and by the address that it comes
 // from.
 //

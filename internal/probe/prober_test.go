@@ -231,7 +231,7 @@ func TestForgedAnswersProveNothing(t *testing.T) {
 			other := &peer{lease: netip.MustParsePrefix("10.99.0.0/24")}
 			r.destination = other.lease.Addr()
 			if !w.prober.Answer(other.answer(tk.build(r))) {
-				t.Fatal("an answer of another peer is not even recognised")
+				t.Fatal("an answer of another peer is not even recognized")
 			}
 			synctest.Wait()
 		}

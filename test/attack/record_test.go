@@ -102,11 +102,11 @@ const (
 	messageAnswer   = 2
 	messageWithdraw = 3
 	messageRecords  = 4
-	messageRumour   = 7
+	messageRumor    = 7
 )
 
-// rumour is the user message that spreads a record.
-func rumour(record []byte) []byte { return append([]byte{0, 2, messageRumour}, record...) }
+// rumor is the user message that spreads a record.
+func rumor(record []byte) []byte { return append([]byte{0, 2, messageRumor}, record...) }
 
 // direct is the user message that carries a message from the holder of a key to
 // a node.

@@ -227,11 +227,11 @@ func (f *field) spread(t *testing.T, records [][]byte) {
 	ids := f.ids(t)
 	for i, raw := range records[:min(len(records), 500)] {
 		for _, h := range f.hosts {
-			_ = f.stranger.Say(h.Addr, append([]byte{typeUser}, rumour(raw)...))
+			_ = f.stranger.Say(h.Addr, append([]byte{typeUser}, rumor(raw)...))
 		}
 		if i%20 == 0 {
 			for _, h := range f.hosts {
-				_ = f.stranger.SayOnStream(h.Addr, rumour(raw))
+				_ = f.stranger.SayOnStream(h.Addr, rumor(raw))
 			}
 		}
 	}

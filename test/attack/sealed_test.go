@@ -23,11 +23,11 @@ func TestSealedNetworkRevealsAndAcceptsNothing(t *testing.T) {
 	f.flood(t, 20_000, 4*time.Second)
 	for _, raw := range append(f.freeRecords(leases), f.theftRecords(leases)...) {
 		for _, h := range f.hosts {
-			if err := f.stranger.Say(h.Addr, append([]byte{typeUser}, rumour(raw)...)); err != nil {
+			if err := f.stranger.Say(h.Addr, append([]byte{typeUser}, rumor(raw)...)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		_ = f.stranger.SayOnStream(f.hosts[0].Addr, rumour(raw)) // it may be refused
+		_ = f.stranger.SayOnStream(f.hosts[0].Addr, rumor(raw)) // it may be refused
 	}
 	time.Sleep(2 * time.Second)
 	within(t, "phantoms and records without the key", rest, m.Stop(t))

@@ -25,7 +25,7 @@ const (
 	chartBottom = 34
 )
 
-// chartColours stand apart on white and on black, and for colour-blind eyes.
+// chartColours stand apart on white and on black, and for color-blind eyes.
 var chartColours = []string{"#8b949e", "#d4a017", "#2f81f7", "#79b8ff", "#c2478f", "#e36209", "#2da44e"}
 
 // chartData is what the template needs, laid out.
@@ -40,9 +40,9 @@ type chartData struct {
 }
 
 type chartKey struct {
-	X      int
-	Colour string
-	Title  string
+	X     int
+	Color string
+	Title string
 }
 
 type chartSection struct {
@@ -60,7 +60,7 @@ type chartBar struct {
 	X, Width     float64
 	Y, Height    int
 	TextY        int
-	Colour       string
+	Color        string
 	Figure, Hint string
 	FigureX      float64
 	Least, Most  float64 // x of the spread
@@ -90,12 +90,12 @@ func (r *Report) layOut() chartData {
 		Subtitle: fmt.Sprintf("medians of %s, %d processors, Linux %s, %s", counted(r.Rounds, "round"),
 			r.Machine.Processors, r.Machine.Kernel, c.congestion()),
 	}
-	colours := c.keys(&d)
+	colors := c.keys(&d)
 	y := chartTop
 	d.Top = y - 4
 	for _, less := range []bool{false, true} {
 		title := map[bool]string{false: "More is better", true: "Less is better"}[less]
-		groups, below := c.groups(less, y+sectionGap, axis, colours)
+		groups, below := c.groups(less, y+sectionGap, axis, colors)
 		if len(groups) > 0 {
 			d.Sections = append(d.Sections, chartSection{y + sectionGap - 8, title})
 			d.Groups = append(d.Groups, groups...)
@@ -107,24 +107,24 @@ func (r *Report) layOut() chartData {
 	return d
 }
 
-// keys names the colours, in a row, and returns them by path.
+// keys names the colors, in a row, and returns them by path.
 func (c Comparison) keys(d *chartData) map[string]string {
-	colours := map[string]string{}
+	colors := map[string]string{}
 	x := 16
 	for i, p := range c.Paths {
 		if len(p.Results) == 0 || p.Name == reference {
 			continue
 		}
-		colours[p.Title] = chartColours[i%len(chartColours)]
-		d.Keys = append(d.Keys, chartKey{x, colours[p.Title], p.Title})
+		colors[p.Title] = chartColours[i%len(chartColours)]
+		d.Keys = append(d.Keys, chartKey{x, colors[p.Title], p.Title})
 		x += 30 + 7*len(p.Title)
 	}
-	return colours
+	return colors
 }
 
 // groups lays out the metrics of one kind from y on, and returns where they
 // end.
-func (c Comparison) groups(less bool, y int, axis axis, colours map[string]string) ([]chartGroup, int) {
+func (c Comparison) groups(less bool, y int, axis axis, colors map[string]string) ([]chartGroup, int) {
 	var groups []chartGroup
 	for _, m := range metricsOf(c.Keys) {
 		if !m.chart || m.less != less {
@@ -134,10 +134,10 @@ func (c Comparison) groups(less bool, y int, axis axis, colours map[string]strin
 		top := y
 		for _, p := range c.Paths {
 			r := p.Results[m.key]
-			if colours[p.Title] == "" || r.OfVXLAN == 0 {
+			if colors[p.Title] == "" || r.OfVXLAN == 0 {
 				continue
 			}
-			g.Bars = append(g.Bars, axis.bar(r, y, colours[p.Title], fmt.Sprintf("%s, %s: %s", m.title, p.Title, m.cell(r))))
+			g.Bars = append(g.Bars, axis.bar(r, y, colors[p.Title], fmt.Sprintf("%s, %s: %s", m.title, p.Title, m.cell(r))))
 			y += barPitch
 		}
 		if len(g.Bars) > 0 {
@@ -185,13 +185,13 @@ func (a axis) ticks() (ticks []chartTick) {
 }
 
 // bar reaches from the line at 1 to the ratio.
-func (a axis) bar(r Result, y int, colour, hint string) chartBar {
+func (a axis) bar(r Result, y int, color, hint string) chartBar {
 	one, x := a.at(1), a.at(r.OfVXLAN)
 	base := r.Median / r.OfVXLAN
 	least, most := a.at(r.Least/base), a.at(r.Most/base)
 	return chartBar{
 		X: min(one, x), Width: max(math.Abs(x-one), 1), Y: y, Height: barHeight, TextY: y + barHeight - 2,
-		Colour: colour, Figure: fmt.Sprintf("%.2f", r.OfVXLAN), Hint: hint, FigureX: max(one, most) + 4,
+		Color: color, Figure: fmt.Sprintf("%.2f", r.OfVXLAN), Hint: hint, FigureX: max(one, most) + 4,
 		Least: least, Most: most, Middle: y + barHeight/2,
 	}
 }
@@ -202,11 +202,11 @@ var chartTemplate = template.Must(template.New("chart").Parse(
 	`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {{.Width}} {{.Height}}" width="{{.Width}}" height="{{.Height}}" role="img" aria-label="{{.Title}}" font-family="system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif" font-size="12" fill="#768390">
 <text x="16" y="22" font-size="16" font-weight="600">{{.Title}}</text>
 <text x="16" y="40">{{.Subtitle}}</text>
-{{range .Keys}}<rect x="{{.X}}" y="52" width="11" height="11" rx="2" fill="{{.Colour}}"/><text x="{{.X}}" dx="16" y="62">{{.Title}}</text>
+{{range .Keys}}<rect x="{{.X}}" y="52" width="11" height="11" rx="2" fill="{{.Color}}"/><text x="{{.X}}" dx="16" y="62">{{.Title}}</text>
 {{end}}{{$top := .Top}}{{$bottom := .Bottom}}{{range .Ticks}}<line x1="{{.X}}" x2="{{.X}}" y1="{{$top}}" y2="{{$bottom}}" stroke="#768390" stroke-opacity="0.25"/><text x="{{.X}}" y="{{$bottom}}" dy="16" text-anchor="middle">{{.Label}}</text>
 {{end}}{{range .Sections}}<text x="16" y="{{.Y}}" font-weight="600">{{.Title}}</text>
 {{end}}{{range .Groups}}<text x="16" y="{{.Y}}">{{.Title}}</text>
-{{range .Bars}}<rect x="{{.X}}" y="{{.Y}}" width="{{.Width}}" height="{{.Height}}" rx="2" fill="{{.Colour}}"><title>{{.Hint}}</title></rect>{{if lt .Least .Most}}<line x1="{{.Least}}" x2="{{.Most}}" y1="{{.Middle}}" y2="{{.Middle}}" stroke="#768390" stroke-width="1.5"/>{{end}}<text x="{{.FigureX}}" y="{{.TextY}}" font-size="10">{{.Figure}}</text>
+{{range .Bars}}<rect x="{{.X}}" y="{{.Y}}" width="{{.Width}}" height="{{.Height}}" rx="2" fill="{{.Color}}"><title>{{.Hint}}</title></rect>{{if lt .Least .Most}}<line x1="{{.Least}}" x2="{{.Most}}" y1="{{.Middle}}" y2="{{.Middle}}" stroke="#768390" stroke-width="1.5"/>{{end}}<text x="{{.FigureX}}" y="{{.TextY}}" font-size="10">{{.Figure}}</text>
 {{end}}{{end}}<line x1="{{.One}}" x2="{{.One}}" y1="{{$top}}" y2="{{.Bottom}}" stroke="#768390" stroke-width="1.5"/><text x="{{.One}}" y="{{$top}}" dy="-4" text-anchor="middle">kernel VXLAN</text>
 </svg>
 `))

@@ -332,7 +332,7 @@ func checksumsThatAreLeftOutWrongOrZero(t *testing.T, offload string) {
 
 // arrivesAsItIs sends trains to the pod in which every third packet has a wrong
 // UDP checksum and every third has none. A wrong checksum must not become right
-// by work on its neighbours.
+// by work on its neighbors.
 func arrivesAsItIs(t *testing.T, peer *lab.Host, remote netip.Addr, pod *lab.Pod) {
 	t.Helper()
 	sink := pod.ListenUDP(t, at(pod.Addr, 7004))

@@ -92,17 +92,17 @@ func TestSoak(t *testing.T) {
 	if err != nil {
 		t.Errorf("descriptors or goroutines leak: %+v before, %+v after %d restarts", before, after, restarts)
 	}
-	levelled(t, length, memory)
+	leveled(t, length, memory)
 	if after.memory > before.memory+40<<10 {
 		t.Errorf("memory grew from %d to %d KiB", before.memory, after.memory)
 	}
 }
 
-// levelled fails the test unless memory has stopped rising in a soak of 20
+// leveled fails the test unless memory has stopped rising in a soak of 20
 // minutes or more. The median in the last third of the samples is at most a
 // tenth above the one in the middle third. A node remembers earlier starts of
 // other nodes for ten minutes, so a shorter soak proves nothing.
-func levelled(t *testing.T, length time.Duration, memory []int) {
+func leveled(t *testing.T, length time.Duration, memory []int) {
 	t.Helper()
 	third := len(memory) / 3
 	if third == 0 {

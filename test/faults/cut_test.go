@@ -11,7 +11,7 @@ import (
 	"flanneld/test/lab"
 )
 
-// cut is a way to cut a network, and the expected behaviour during the cut.
+// cut is a way to cut a network, and the expected behavior during the cut.
 // Hosts are numbered from 0. The newcomers come after the others and start
 // during the cut.
 type cut struct {

@@ -17,7 +17,7 @@ import (
 	"slices"
 )
 
-// ErrPlatform: not Linux.
+// ErrPlatform is the error of all functions on systems other than Linux.
 var ErrPlatform = errors.New("fib: the kernel's routes are read on Linux only")
 
 // Origin is where packets come from when the kernel decides about them.

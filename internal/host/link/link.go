@@ -71,6 +71,7 @@ func ValidName(name string) bool {
 // Owner is what a device belongs to.
 type Owner int
 
+// What a device can belong to.
 const (
 	Absent  Owner = iota // there is no such device
 	Ours                 // a TUN that carries flanneld's alias

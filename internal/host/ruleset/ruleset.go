@@ -9,5 +9,5 @@ package ruleset
 
 import "errors"
 
-// ErrPlatform: not Linux.
+// ErrPlatform is the error of all functions on systems other than Linux.
 var ErrPlatform = errors.New("ruleset: flanneld runs on Linux only")

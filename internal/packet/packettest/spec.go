@@ -70,7 +70,7 @@ func Changed(p packet.Packet, at int, to byte) packet.Packet {
 	return c
 }
 
-// Pattern is n bytes, each different from its neighbours.
+// Pattern is n bytes, each different from its neighbors.
 func Pattern(n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
