@@ -134,11 +134,22 @@ var laws = []law{{
 	why: "flags are for programs; the demonstration and the benchmark are two of their own",
 	who: []string{""}, except: []string{"cmd", "test"}, mayNot: []string{"flag"},
 }, {
-	why: "configuring the host is the program's part; the libraries move packets and decide about leases",
-	who: []string{""}, except: []string{"internal", "test"}, mayNot: []string{"github.com/vishvananda/netlink", "github.com/google/nftables", "github.com/mdlayher/netlink"},
+	why: "what touches the host decides nothing: what should be there is handed to it, by a daemon or by a command without one",
+	who: []string{"internal/host"}, mayNot: []string{module}, unless: []string{module + "/internal/host", module + "/internal/problem"}, alsoTests: true,
+}, {
+	why: "the host is configured in one place; everything else moves packets and decides",
+	who: []string{""}, except: []string{"internal/host", "internal/backend", "test"},
+	mayNot: []string{"github.com/vishvananda/netlink", "github.com/google/nftables", "github.com/mdlayher/netlink"},
+}, {
+	why: "tun opens a device with four messages of its own, and leaves addresses and routes to others: a netlink library would be most of what a user of tun compiles",
+	who: []string{"tun"}, mayNot: []string{"github.com/vishvananda/netlink", "github.com/mdlayher/netlink"}, alsoTests: true,
+}, {
+	why: "subnet.env is read where no daemon runs, too: what knows its format knows neither kernel nor log",
+	who: []string{"internal/host/envfile", "internal/host/docker"}, mayNot: []string{module, "net", "os/exec", "log/slog", "golang.org/x/sys"},
+	unless: []string{module + "/internal/host", module + "/internal/problem"},
 }, {
 	why: "rules of nf_tables are written in one place and judged in another; everything else asks these two",
-	who: []string{"internal"}, except: []string{"internal/host/ports", "internal/host/ruleset"}, mayNot: []string{"github.com/google/nftables", "github.com/mdlayher/netlink"},
+	who: []string{"internal"}, except: []string{"internal/host/ports", "internal/host/ruleset", "internal/backend"}, mayNot: []string{"github.com/google/nftables", "github.com/mdlayher/netlink"},
 }, {
 	why: "system calls stay at the two edges, in what is the program's alone, and in tests",
 	who: []string{""}, except: []string{"tun", "encap", "internal", "test"}, mayNot: []string{"golang.org/x/sys/unix"},

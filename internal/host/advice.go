@@ -56,17 +56,17 @@ func Join(errs ...error) error {
 	return all.err()
 }
 
-// Errors takes apart what Join and errors.Join put together.
+// Errors takes apart what Join put together.
 func Errors(err error) []error {
 	if err == nil {
 		return nil
 	}
-	several, ok := err.(interface{ Unwrap() []error })
+	several, ok := err.(joined)
 	if !ok {
 		return []error{err}
 	}
 	var all []error
-	for _, one := range several.Unwrap() {
+	for _, one := range several {
 		all = append(all, Errors(one)...)
 	}
 	return all

@@ -31,7 +31,7 @@ func (l List) Check(ctx context.Context) []Finding {
 // Remove removes all parts, the last one first, and may be repeated. A failure
 // does not keep the next part from its turn; the error joins all failures on
 // one line (see Errors). It returns what the parts named before and have
-// removed.
+// removed, in the order of the list.
 func (l List) Remove(ctx context.Context) (removed []string, err error) {
 	var failed joined
 	for _, p := range slices.Backward(l) {
@@ -43,7 +43,7 @@ func (l List) Remove(ctx context.Context) (removed []string, err error) {
 			failed = append(failed, fmt.Errorf("remove %s: %w", p.Name(), err))
 			continue
 		}
-		removed = append(removed, present...)
+		removed = append(present, removed...)
 	}
 	return removed, failed.err()
 }

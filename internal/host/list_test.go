@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"slices"
@@ -72,7 +73,7 @@ func TestPartsAreRemovedFromTheLastToTheFirst(t *testing.T) {
 	_, _, _, l := three(&history)
 	l = append(l, mute{&fake{name: "m", have: "M", history: &history}})
 	removed, err := l.Remove(t.Context())
-	if want := []string{"the C", "the B", "the A"}; err != nil || !slices.Equal(removed, want) {
+	if want := []string{"the A", "the B", "the C"}; err != nil || !slices.Equal(removed, want) {
 		t.Errorf("removed %q, %v", removed, err)
 	}
 	if want := []string{"remove m", "remove c", "remove b", "remove a"}; !slices.Equal(history, want) {
@@ -171,7 +172,7 @@ func TestErrorsAreTakenApart(t *testing.T) {
 		t.Error("no error became one")
 	}
 	inner := errors.New("inner")
-	err := Join(Join(inner, nil), errors.Join(errors.New("x"), Advise(errors.New("y"), "do")), ErrPending)
+	err := Join(Join(inner, nil), Join(errors.New("x"), Advise(errors.New("y"), "do")), fmt.Errorf("%w: %w", ErrPending, inner))
 	if got := len(Errors(err)); got != 4 {
 		t.Errorf("%d errors of %v", got, err)
 	}

@@ -1,0 +1,51 @@
+package test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// hostArrows lists which packages of internal/host import which. "host" is the
+// package of that name itself. What is missing here imports none of them.
+var hostArrows = map[string][]string{
+	"envfile":  {"host"},                            // a file is a part
+	"rundir":   {"host"},                            // so is the run directory
+	"docker":   {"envfile"},                         // reads what envfile wrote
+	"bridge":   {"envfile", "rtnl"},                 // knows a bridge of containers by its address
+	"link":     {"host", "rtnl", "bridge"},          // forwards between device and bridges
+	"fib":      {"rtnl"},                            //
+	"underlay": {"rtnl"},                            //
+	"firewall": {"host", "link", "ruleset"},         // names a device; knows which changes concern it
+	"ports":    {"host", "link", "rtnl", "ruleset"}, // the same, and which devices are gateways
+	"guard": {"host", "bridge", "envfile", "firewall", "link", "ports", "ruleset", // keeps them all
+		"rundir"},
+}
+
+// TestPartsOfTheHostKnowEachOtherWhereTheyMust: a part can be read alone, and
+// used with the daemon stopped.
+func TestPartsOfTheHostKnowEachOtherWhereTheyMust(t *testing.T) {
+	const root = module + "/internal/host"
+	seen := map[string]bool{}
+	for _, p := range list(t, "linux") {
+		name, ok := strings.CutPrefix(p.ImportPath, root+"/")
+		if !ok || strings.Contains(name, "/") {
+			continue
+		}
+		seen[name] = true
+		for _, path := range p.Imports {
+			other, below := strings.CutPrefix(path, root+"/")
+			if path == root {
+				other, below = "host", true
+			}
+			if below && !slices.Contains(hostArrows[name], other) {
+				t.Errorf("internal/host/%s imports %s: state why in hostArrows, or do without", name, path)
+			}
+		}
+	}
+	for name := range hostArrows {
+		if !seen[name] {
+			t.Errorf("hostArrows has %s, which is no package", name)
+		}
+	}
+}
