@@ -8,12 +8,13 @@ import (
 	"flanneld/peers"
 )
 
-// firstFreePort: ports below are other programs' (RFC 6335), and no host can
-// announce them to have this one's users cut off from a service there.
+// firstFreePort is the lowest port that another host can announce. Ports below
+// belong to other programs (RFC 6335): an announcement must not cut off the
+// users of this host from a service there.
 const firstFreePort = 1024
 
-// portMembers lists the hosts whose ports are protected on this host: its own,
-// those of nodes that live or hold a subnet, and static peers.
+// portMembers lists the hosts with ports that this host protects: itself, nodes
+// that live or hold a subnet, and static peers.
 func portMembers(s *peers.Snapshot, static []config.StaticPeer, bound netip.Addr, data, gossip uint16) []ports.Member {
 	own := ports.Member{Addr: bound, Data: data, Gossip: gossip, Self: true}
 	members := []ports.Member{own}

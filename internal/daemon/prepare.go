@@ -152,7 +152,7 @@ func (d *daemon) checkExposure(u underlay.Underlay) error {
 	}
 	for _, a := range []netip.Addr{u.Addr, u.PublicAddr} {
 		if !sheltered(a) && !d.cfg.Insecure {
-			return fmt.Errorf("%s is a public address and there is no cluster key: anybody who reaches it could join; give --key-file (flanneld keygen makes a key), or --insecure to start all the same", a)
+			return fmt.Errorf("%s is a public address and there is no cluster key: any host that reaches it could join; give --key-file (flanneld keygen makes a key), or --insecure to start all the same", a)
 		}
 	}
 	return nil
@@ -207,13 +207,12 @@ func (d *daemon) subnetLen(network netip.Prefix) int {
 	return peers.SubnetLenFor(network)
 }
 
-// containersUseLease is asked by peers after a lease was lost. When the host
-// does not tell, the answer is yes: nobody's addresses are taken away on a
-// guess.
+// containersUseLease is called by peers after a lease was lost. When the host
+// cannot be read, the answer is yes: no container loses its address on a guess.
 func (d *daemon) containersUseLease() bool {
 	found, err := bridge.List()
 	if err != nil {
-		d.log.Warn("whether containers use the lease is not known", "error", err)
+		d.log.Warn("cannot read whether containers use the lease; assuming that they do", "error", err)
 		return true
 	}
 	return bridge.InUse(found, d.leaseOnDisk())

@@ -32,8 +32,8 @@ func Detours(h Host, network, ours netip.Prefix, device string, origins []Origin
 	return merge(all), nil
 }
 
-// merge makes one of those that differ in the origin alone. It leaves out those
-// that are inside another which goes the same way. A bridge has routes to its
+// merge joins detours that differ in the origin alone. It leaves out a detour
+// inside another one that goes the same way. A bridge has routes to its
 // subnet, to its own address and to the broadcast address.
 func merge(detours []Detour) []Detour {
 	var all []Detour

@@ -81,10 +81,10 @@ type question struct {
 	divider *Divider // nil: the rest of the network
 }
 
-// questions returns those that find every way that packets of the network go.
-// There is one for each divider, at an address that no divider inside it has,
-// and one for the rest of the network. ours is left out: what is in our own
-// lease is routed by this host.
+// questions returns what to ask to find every way that packets of the network
+// go. There is one question for each divider, at an address that no divider
+// inside it has, and one for the rest of the network. ours is left out: what is
+// in our own lease is routed by this host.
 func questions(network netip.Prefix, dividers []Divider, ours netip.Prefix) []question {
 	inside := slices.DeleteFunc(slices.Clone(dividers), func(d Divider) bool {
 		return !d.Prefix.Overlaps(network) || ours.IsValid() && ours.Overlaps(d.Prefix) && ours.Bits() <= d.Prefix.Bits()
@@ -100,7 +100,7 @@ func questions(network netip.Prefix, dividers []Divider, ours netip.Prefix) []qu
 		d := &inside[i]
 		part := d.Prefix
 		if part.Bits() < network.Bits() {
-			part = network // a shorter prefix has all of it
+			part = network // a shorter prefix contains the network
 		}
 		if asked[part] {
 			continue

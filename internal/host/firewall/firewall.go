@@ -44,12 +44,12 @@ var (
 // Config is what the rules are about.
 type Config struct {
 	Network    netip.Prefix // the overlay network, IPv4
-	Lease      netip.Prefix // this node's part of it
+	Lease      netip.Prefix // this node's part of the network
 	Device     string       // the overlay device
 	Masquerade bool         // masquerade what leaves the overlay (--ip-masq)
 }
 
-// Validate says what is wrong with a configuration.
+// Validate reports what is wrong with a configuration.
 func (c Config) Validate() error {
 	switch {
 	case !c.Network.IsValid() || !c.Network.Addr().Is4() || c.Network != c.Network.Masked():

@@ -178,7 +178,7 @@ func TestJumpFollowsDockerUser(t *testing.T) {
 		linktest.Run(t, "iptables -A FORWARD -j DOCKER-USER")
 		in("DOCKER-USER") // Docker restarted
 		linktest.Run(t, "iptables -I FORWARD -i eth1 -j DROP")
-		in("FORWARD") // somebody comes before it
+		in("FORWARD") // a rule comes before it
 		linktest.Run(t, "iptables -D FORWARD -i eth1 -j DROP")
 		linktest.Run(t, "iptables -N DOCKER-ISOLATION")
 		linktest.Run(t, "iptables -A FORWARD -j DOCKER-ISOLATION")
@@ -203,7 +203,7 @@ func TestFlushIsHealed(t *testing.T) {
 				t.Errorf("after %s:\n%s", flush, allRules(t))
 			}
 		}
-		linktest.Run(t, "iptables -F FORWARD") // DOCKER-USER is there and nobody jumps to it
+		linktest.Run(t, "iptables -F FORWARD") // DOCKER-USER is there without a jump to it
 		ensure(t, f)
 		if got := chain(t, "filter", "FORWARD"); !slices.Equal(got, []rule{"-j FLANNELD-flannel0"}) {
 			t.Errorf("FORWARD: %q", got)

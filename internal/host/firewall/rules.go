@@ -20,9 +20,9 @@ type table struct {
 	rules   []rule   // of flanneld's chain
 }
 
-// tables returns what should be there. randomFully says whether masquerading
-// can choose ports at random (iptables 1.6.2), without which two flows may
-// get the same one and lose a packet. askUser sends overlay traffic through
+// tables returns what should be there. With randomFully, masquerading can
+// choose ports at random (iptables 1.6.2). Otherwise two flows may get the same
+// port and lose a packet. askUser sends overlay traffic through
 // DOCKER-USER before it is accepted.
 func tables(c Config, randomFully, askUser bool) []table {
 	dev, lease, network := c.Device, c.Lease.String(), c.Network.String()
@@ -90,7 +90,7 @@ func leading(rules []rule) (jumps, rest []rule) {
 	return rules[:i], rules[i:]
 }
 
-// jumpFirst says whether the parent has the jump among the leading ones, once.
+// jumpFirst reports whether the parent has the jump among the leading ones, once.
 func jumpFirst(parent []rule, jump rule) bool {
 	jumps, rest := leading(parent)
 	return count(jumps, jump) == 1 && count(rest, jump) == 0
@@ -127,8 +127,8 @@ func jumpLast(parent []rule, jump rule) bool {
 // DOCKER-USER.
 func reachesDocker(forward []rule) bool { return slices.Contains(forward, jumpTo(dockerUser)) }
 
-// beginsWithDocker says whether FORWARD sends every packet to DOCKER-USER
-// before any rule of somebody else's.
+// beginsWithDocker reports whether FORWARD sends every packet to DOCKER-USER
+// before any rule of another program.
 func beginsWithDocker(forward []rule) bool {
 	_, rest := leading(forward)
 	return len(rest) > 0 && rest[0] == jumpTo(dockerUser)
@@ -144,8 +144,8 @@ func count(rules []rule, r rule) (n int) {
 }
 
 // inPlace reports whether the rules of a chain are those written, or read as
-// they did right after they were written. If somebody flushed the chain in
-// between, fewer were read, and what is left is not taken for right.
+// they did right after they were written. If another program flushed the
+// chain in between, fewer were read, and the rest does not count as right.
 func inPlace(have, written, printed []rule) bool {
 	return len(have) == len(written) && (slices.Equal(have, written) || slices.Equal(have, printed))
 }

@@ -5,7 +5,7 @@
 // running daemon keeps them: the device, forwarding, run directory, socket and
 // files in one goroutine, and the firewall rules, the table in front of the
 // ports, and the judgement of other programs' rules in one goroutine each.
-// iptables can take long, and nothing of the data plane waits for any of them.
+// iptables can take long, and nothing of the data plane waits for a loop.
 package guard
 
 import (
@@ -145,8 +145,8 @@ func (g *Guard) Release() {
 	g.parts.forget()
 }
 
-// Protect sets the hosts whose ports only the daemon may reach, and the device
-// that datagrams leave by.
+// Protect sets the members, with the ports to which only the daemon may send,
+// and the device that datagrams leave by.
 func (g *Guard) Protect(members []ports.Member, underlay string) {
 	g.parts.Ports.Want(members, underlay)
 	host.Poke(g.portsWake)

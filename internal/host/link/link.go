@@ -39,8 +39,8 @@ type Config struct {
 	TxQueueLen int          // packets; 0: leave it
 }
 
-// Validate says what is wrong with a configuration that the kernel would
-// refuse with less clear words.
+// Validate reports what is wrong with a configuration. The kernel would refuse
+// it with less clear words.
 func (c Config) Validate() error {
 	switch {
 	case !ValidName(c.Name):
@@ -57,9 +57,9 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// ValidName says whether a device can have that name (at most 15 bytes,
-// dev_valid_name in the kernel) and it means nothing else to anybody: iptables
-// takes '+' for a wildcard and '!' for a negation, water '%' for a number.
+// ValidName reports whether a device can have that name (at most 15 bytes,
+// dev_valid_name in the kernel) and no program reads it as something else.
+// iptables reads '+' as a wildcard and '!' as a negation, water '%' as a number.
 func ValidName(name string) bool {
 	odd := func(r rune) bool {
 		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'

@@ -37,7 +37,7 @@ func Ensure(c Config) ([]string, error) {
 	return texts(steps), nil
 }
 
-// Check says what Ensure would change, one sentence each; nothing when the
+// Check returns what Ensure would change, one sentence each; nothing when the
 // device is right. A deleted device is ErrNoDevice. It changes nothing.
 func Check(c Config) ([]string, error) {
 	if err := c.Validate(); err != nil {
@@ -53,9 +53,8 @@ func Check(c Config) ([]string, error) {
 	return texts(plan(s, c)), nil
 }
 
-// Owned says whose the device of that name is; to be asked before tun.Open
-// takes it over. A foreign device comes with an ErrForeign that says what it
-// is.
+// Owned reports what the device of that name belongs to; ask before tun.Open
+// takes it over. A foreign device comes with an ErrForeign that describes it.
 func Owned(name string) (Owner, error) {
 	_, s, err := readLink(name)
 	switch {
@@ -119,7 +118,7 @@ func do(l netlink.Link, c Config, s step) error {
 	panic(fmt.Sprintf("link: unknown action %d", s.do))
 }
 
-// ignore turns the one error that says "already so" into none.
+// ignore turns the one error that means "already so" into none.
 func ignore(err error, harmless unix.Errno) error {
 	if errors.Is(err, harmless) {
 		return nil
@@ -127,7 +126,7 @@ func ignore(err error, harmless unix.Errno) error {
 	return err
 }
 
-// gone says whether the kernel no longer knows the device.
+// gone reports whether the kernel no longer knows the device.
 func gone(err error) bool {
 	var notFound netlink.LinkNotFoundError
 	return errors.As(err, &notFound) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO)

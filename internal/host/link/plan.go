@@ -160,7 +160,7 @@ func planRoutes(s state, c Config) []step {
 	return steps
 }
 
-// owner tells whose the device is.
+// owner is what the device belongs to.
 func (s state) owner() Owner {
 	if s.isTUN && strings.HasPrefix(s.alias, AliasPrefix) {
 		return Ours

@@ -84,8 +84,8 @@ func read(c Config) (netlink.Link, state, error) {
 	return l, s, s.readRoutes(l, c.Network)
 }
 
-// readRoutes reads the main table's routes to the device, and who else has
-// the network's.
+// readRoutes reads the main table's routes to the device, and which other
+// device has the network's route.
 func (s *state) readRoutes(l netlink.Link, network netip.Prefix) error {
 	routes, err := rtnl.Routes()
 	if err != nil {

@@ -24,9 +24,8 @@ const (
 // 3.8), as a bit.
 const rtmgrpNetconf = 1 << (unix.RTNLGRP_IPV4_NETCONF - 1)
 
-// Values of rp_filter. Strict drops a packet whose source the routing would
-// reach by another device. Loose drops one whose source it would not reach at
-// all.
+// Values of rp_filter. Strict drops a packet if the route to its source leaves
+// by another device. Loose drops it if there is no route to its source.
 const (
 	rpStrict = "1"
 	rpLoose  = 2

@@ -15,7 +15,7 @@ func TestRoutesThatLeadToOtherHosts(t *testing.T) {
 		"0.0.0.0/0":       true,  // everything
 		"198.51.100.0/24": true,  // a member
 		"192.0.2.99/32":   true,  // a host of the underlay, perhaps a newcomer
-		"192.0.2.0/24":    true,  // all of them
+		"192.0.2.0/24":    true,  // all hosts of the underlay
 		"10.8.0.0/24":     false, // a network behind a container
 		"192.0.0.0/16":    false, // wider than the underlay, without a member
 	} {
@@ -25,6 +25,6 @@ func TestRoutesThatLeadToOtherHosts(t *testing.T) {
 		}
 	}
 	if leadsOut(netip.MustParsePrefix("192.0.2.99/32"), members, netip.Prefix{}) {
-		t.Error("a host of an underlay whose subnet is not known")
+		t.Error("a host of an underlay with an unknown subnet")
 	}
 }

@@ -31,8 +31,8 @@ func NewPart(device string, uid uint32) (*Part, error) {
 	return &Part{device: device, table: table}, nil
 }
 
-// Want sets the hosts whose ports only the daemon may reach, and the device
-// that datagrams leave by. Without members the part ensures nothing: the
+// Want sets the members, with the ports to which only the daemon may send, and
+// the device that datagrams leave by. Without members the part ensures nothing: the
 // addresses of this host are not known yet.
 func (p *Part) Want(members []Member, underlay string) {
 	p.mu.Lock()

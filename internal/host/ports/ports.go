@@ -43,7 +43,7 @@ const tablePrefix = "flanneld-"
 // TableName is the name of the device's table, of family ip.
 func TableName(device string) string { return tablePrefix + device }
 
-// Member is a host whose ports are protected.
+// Member is a host with protected ports.
 type Member struct {
 	Addr   netip.Addr // its endpoint's address, IPv4
 	Data   uint16     // UDP; 0: none

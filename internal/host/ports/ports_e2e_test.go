@@ -98,9 +98,9 @@ func TestTableIsPutBack(t *testing.T) {
 		}
 		ensure(t, table, c, 1)
 	}
-	linktest.Run(t, "nft add table ip somebody")
+	linktest.Run(t, "nft add table ip other")
 	ensure(t, table, c, 0)
-	linktest.Run(t, "nft delete table ip somebody")
+	linktest.Run(t, "nft delete table ip other")
 }
 
 func TestTableOfAThousandMembers(t *testing.T) {

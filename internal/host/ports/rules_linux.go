@@ -10,7 +10,7 @@ import (
 // for: the kind of the input device, as `ip -d link` shows it.
 const metaIIFKind expr.MetaKey = 26
 
-// 32-bit registers. Register 1 is the first four of them; a concatenated key
+// 32-bit registers. Register 1 is the first four registers; a concatenated key
 // takes consecutive ones (linux/netfilter/nf_tables.h).
 const (
 	reg   = 1

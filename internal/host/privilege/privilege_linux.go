@@ -41,8 +41,8 @@ func check(capable bool, open func() error) error {
 	}
 }
 
-// netAdmin says whether CAP_NET_ADMIN is in this thread's effective set,
-// which is every thread's: Go gives capabilities to none alone.
+// netAdmin reports whether CAP_NET_ADMIN is in the effective set of this
+// thread. All threads have the same set: Go changes none alone.
 func netAdmin() (bool, error) {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData // version 3: two words of 32 bits

@@ -17,7 +17,7 @@ func Watch(ctx context.Context) (<-chan struct{}, error) {
 }
 
 // WatchGroups does so for the multicast groups of any netlink protocol; groups
-// is a bit mask. What changed is not looked at: whoever cares reads the whole
+// is a bit mask. It does not look at what changed: callers read the whole list
 // anyway.
 func WatchGroups(ctx context.Context, protocol int, groups uint32) (<-chan struct{}, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)

@@ -21,7 +21,7 @@ var hookNames = map[nftables.ChainHook]string{
 // certainly drops. The chains are those of all tables of nf_tables, iptables'
 // among them, and of iptables-legacy. A chain is judged only where every rule
 // in the way can be answered. A rule that depends on more than a flow says may
-// let it pass. Tables whose name begins with skip are not looked at.
+// let it pass. Tables with a name that begins with skip are passed over.
 func BlockedFlows(ctx context.Context, flows []Flow, skip string) ([]Blocked, error) {
 	all, err := blockedByNFTables(flows, skip)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // Watcher reports changes of nf_tables. Changed gets a token after each
-// transaction; Take says what it was. Several transactions may make one token.
+// transaction; Take returns what changed. Several transactions may make one token.
 type Watcher struct {
 	Changed <-chan struct{} // capacity one; never closed
 

@@ -108,7 +108,7 @@ func (h host) named(o Options) (found []spot, err error) {
 	return found, nil
 }
 
-// match finds the interfaces whose name fits, then the addresses that fit. A
+// match finds the interfaces with a fitting name, then the addresses that fit. A
 // loopback interface is only taken by its name with --iface; an address on it
 // that is none of 127.0.0.0/8 is as good as any.
 func (h host) match(re *regexp.Regexp, device string) (found []spot) {

@@ -1,0 +1,205 @@
+//go:build e2e && linux
+
+package guard
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"flanneld/internal/host"
+	"flanneld/internal/host/link"
+	"flanneld/internal/host/link/linktest"
+	"flanneld/internal/host/ports"
+	"flanneld/internal/host/ruleset"
+	"flanneld/internal/problem"
+)
+
+func TestMain(m *testing.M) { linktest.Main(m) }
+
+// running is a guard that keeps a device without a daemon.
+type running struct {
+	*Guard
+	t     *testing.T
+	dir   string
+	board *problem.Board
+	end   func() // may be called again
+}
+
+// start makes a device and starts a guard that keeps it.
+func start(t *testing.T) *running {
+	t.Helper()
+	linktest.Script(t, `
+		ip tuntap add dev flannel0 mode tun multi_queue
+		ip link set flannel0 alias flanneld`)
+	t.Cleanup(func() { linktest.Try("ip link delete flannel0") })
+	r := &running{t: t, dir: filepath.Join(t.TempDir(), "run"), board: problem.NewBoard(slog.New(slog.DiscardHandler))}
+	parts, err := NewParts(Places{
+		Device: "flannel0", RunDir: r.dir, Socket: socket{},
+		SubnetFile: filepath.Join(r.dir, "subnet.env"), DockerFile: filepath.Join(r.dir, "docker"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	hub := ruleset.NewHub()
+	if _, err := hub.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	r.Guard = New(parts, hub, r.board, slog.New(slog.DiscardHandler))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.Run(ctx)
+	}()
+	r.end = func() {
+		r.Release()
+		cancel()
+		<-ended
+	}
+	t.Cleanup(r.end)
+	r.Protect([]ports.Member{{Addr: netip.MustParseAddr("192.0.2.1"), Data: 8285, Gossip: 8286, Self: true}}, "")
+	rules := testRules
+	rules.Device = "flannel0"
+	settled, err := r.Keep(Target{
+		Device: link.Config{Name: "flannel0", Alias: "flanneld", Addr: rules.Lease.Addr(), MTU: 1472, Network: rules.Network},
+		Rules:  rules,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-settled
+	r.KeepFiles([]byte("A=1\n"), []byte("B=1\n"))
+	r.eventually("everything in place", r.wrong)
+	return r
+}
+
+// wrong is the first thing that a Check finds, "" for nothing.
+func (r *running) wrong() string {
+	for _, f := range r.parts.List().Check(r.t.Context()) {
+		if f.Err != nil || len(f.Wrong) > 0 {
+			return fmt.Sprintf("%s: %q, %v", f.Part, f.Wrong, f.Err)
+		}
+	}
+	return ""
+}
+
+// eventually waits until a description of what is missing is empty. The guard
+// promises 10 s.
+func (r *running) eventually(what string, missing func() string) {
+	r.t.Helper()
+	text := ""
+	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if text = missing(); text == "" {
+			return
+		}
+	}
+	r.t.Errorf("not %s within 15 s: %s", what, text)
+}
+
+func TestWhatIsTakenAwayComesBack(t *testing.T) {
+	r := start(t)
+	for _, damage := range []string{
+		"ip link set flannel0 down",
+		"ip addr flush dev flannel0",
+		"sysctl -qw net.ipv4.ip_forward=0",
+		"iptables -w -t raw -F",
+		"iptables -w -D FORWARD -j FLANNELD-flannel0",
+		"nft delete table ip flanneld-flannel0",
+		"rm " + r.parts.Subnet.Path(),
+		"rm -r " + r.dir,
+	} {
+		linktest.Run(t, damage)
+		r.eventually("repaired after "+damage, r.wrong)
+	}
+	s := r.State()
+	if s.Firewall != RulesInPlace || s.FirewallRepairs < 2 || s.DeviceRepairs < 2 || !s.ForwardingChanged {
+		t.Errorf("state: %+v", s)
+	}
+	if all := r.board.All(); len(all) > 0 {
+		t.Errorf("problems: %+v", all)
+	}
+}
+
+func TestRuleOfAnotherProgramIsNamedWhileItIsThere(t *testing.T) {
+	r := start(t)
+	linktest.Script(t, `
+		nft add table inet other
+		nft add chain inet other f { type filter hook forward priority 0 ; policy drop ; }`)
+	t.Cleanup(func() { linktest.Try("nft delete table inet other") })
+	r.eventually("overruled", func() string {
+		if s := r.State(); s.Firewall != RulesOverruled || !strings.Contains(s.FirewallNote, "table inet other") {
+			return fmt.Sprintf("%+v", s)
+		}
+		return ""
+	})
+	if all := r.board.All(); len(all) != 2 || all[0].Part != "rules" || !strings.HasPrefix(all[0].Advice, "nft insert rule inet other f") {
+		t.Errorf("problems: %+v", all)
+	}
+	linktest.Run(t, "nft delete table inet other")
+	r.eventually("in place", func() string {
+		if s := r.State(); s.Firewall != RulesInPlace || len(r.board.All()) > 0 {
+			return fmt.Sprintf("%+v, %+v", s, r.board.All())
+		}
+		return ""
+	})
+}
+
+func TestNothingIsPutBackAfterTheRelease(t *testing.T) {
+	r := start(t)
+	r.end()
+	removed, err := r.parts.List().Remove(t.Context())
+	if want := []string{"device flannel0, its addresses and routes", r.parts.Subnet.Path(), r.parts.Docker.Path()}; err != nil || !slices.Equal(removed, want) {
+		t.Errorf("removed %q, %v", removed, err)
+	}
+	time.Sleep(2 * interval)
+	for what, line := range map[string]string{"rules": "iptables -w -S", "tables": "nft list tables", "device": "ip link show"} {
+		if got := linktest.Run(t, line); strings.Contains(got, "FLANNELD") || strings.Contains(got, "flannel0") {
+			t.Errorf("%s: %s", what, got)
+		}
+	}
+	if _, err := os.Stat(r.parts.Subnet.Path()); err == nil {
+		t.Error("subnet.env is there again")
+	}
+	if again, err := r.parts.List().Remove(t.Context()); err != nil || len(again) > 0 {
+		t.Errorf("again: removed %q, %v", again, err)
+	}
+}
+
+// A guard that another process left behind can be checked and removed without
+// knowing what was wanted: that is what cleanup does.
+func TestPartsOfAStoppedDaemonAreRemoved(t *testing.T) {
+	r := start(t)
+	r.end()
+	parts, err := NewParts(Places{
+		Device: "flannel0", RunDir: r.dir, Socket: socket{}, SubnetFile: r.parts.Subnet.Path(), DockerFile: r.parts.Docker.Path(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range parts.List().Check(t.Context()) {
+		if f.Err != nil || len(f.Wrong) > 0 {
+			t.Errorf("%s: %q, %v", f.Part, f.Wrong, f.Err)
+		}
+	}
+	if removed, err := parts.List().Remove(t.Context()); err != nil || len(removed) != 3 {
+		t.Errorf("removed %q, %v", removed, err)
+	}
+	wrong := 0
+	for _, f := range parts.List().Check(t.Context()) {
+		wrong += len(f.Wrong)
+		if f.Part == host.Part(parts.Ports).Name() && len(f.Wrong) != 1 {
+			t.Errorf("a table that is gone: %+v", f)
+		}
+	}
+	if wrong != 1 {
+		t.Errorf("%d differences after everything was removed", wrong)
+	}
+}
