@@ -31,9 +31,6 @@ func (f *File) Want(content []byte) {
 	f.want = content
 }
 
-// Path is where the file is.
-func (f *File) Path() string { return f.path }
-
 // Name is the name that NewFile was given.
 func (f *File) Name() string { return f.name }
 

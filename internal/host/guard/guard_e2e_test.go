@@ -43,7 +43,7 @@ func start(t *testing.T) *running {
 	r := &running{t: t, dir: filepath.Join(t.TempDir(), "run"), board: problem.NewBoard(slog.New(slog.DiscardHandler))}
 	parts, err := NewParts(Places{
 		Device: "flannel0", RunDir: r.dir, Socket: socket{},
-		SubnetFile: filepath.Join(r.dir, "subnet.env"), DockerFile: filepath.Join(r.dir, "docker"),
+		SubnetFile: r.file("subnet.env"), DockerFile: r.file("docker"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -81,6 +81,9 @@ func start(t *testing.T) *running {
 	return r
 }
 
+// file is the path of a file in the run directory.
+func (r *running) file(name string) string { return filepath.Join(r.dir, name) }
+
 // wrong is the first thing that a Check finds, "" for nothing.
 func (r *running) wrong() string {
 	for _, f := range r.parts.List().Check(r.t.Context()) {
@@ -113,7 +116,7 @@ func TestWhatIsTakenAwayComesBack(t *testing.T) {
 		"iptables -w -t raw -F",
 		"iptables -w -D FORWARD -j FLANNELD-flannel0",
 		"nft delete table ip flanneld-flannel0",
-		"rm " + r.parts.Subnet.Path(),
+		"rm " + r.file("subnet.env"),
 		"rm -r " + r.dir,
 	} {
 		linktest.Run(t, damage)
@@ -156,7 +159,7 @@ func TestNothingIsPutBackAfterTheRelease(t *testing.T) {
 	r := start(t)
 	r.end()
 	removed, err := r.parts.List().Remove(t.Context())
-	if want := []string{"device flannel0, its addresses and routes", r.parts.Subnet.Path(), r.parts.Docker.Path()}; err != nil || !slices.Equal(removed, want) {
+	if want := []string{"device flannel0, its addresses and routes", r.file("subnet.env"), r.file("docker")}; err != nil || !slices.Equal(removed, want) {
 		t.Errorf("removed %q, %v", removed, err)
 	}
 	time.Sleep(2 * interval)
@@ -165,7 +168,7 @@ func TestNothingIsPutBackAfterTheRelease(t *testing.T) {
 			t.Errorf("%s: %s", what, got)
 		}
 	}
-	if _, err := os.Stat(r.parts.Subnet.Path()); err == nil {
+	if _, err := os.Stat(r.file("subnet.env")); err == nil {
 		t.Error("subnet.env is there again")
 	}
 	if again, err := r.parts.List().Remove(t.Context()); err != nil || len(again) > 0 {
@@ -179,7 +182,7 @@ func TestPartsOfAStoppedDaemonAreRemoved(t *testing.T) {
 	r := start(t)
 	r.end()
 	parts, err := NewParts(Places{
-		Device: "flannel0", RunDir: r.dir, Socket: socket{}, SubnetFile: r.parts.Subnet.Path(), DockerFile: r.parts.Docker.Path(),
+		Device: "flannel0", RunDir: r.dir, Socket: socket{}, SubnetFile: r.file("subnet.env"), DockerFile: r.file("docker"),
 	})
 	if err != nil {
 		t.Fatal(err)

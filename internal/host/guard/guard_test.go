@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -161,6 +162,97 @@ func TestTickLooksAgainAtWhatNothingReports(t *testing.T) {
 	}
 }
 
+// A change of our chains is answered, one of other chains or of rules that were
+// just written is not.
+func TestOnlyChangesThatConcernOurRulesAreAnswered(t *testing.T) {
+	rules, err := firewall.New(testRules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	legacy, err := ruleset.Legacy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := map[ruleset.Chain]bool{{Family: ruleset.FamilyIPv4, Table: "filter", Name: "FORWARD"}: true}
+	other := map[ruleset.Chain]bool{{Family: ruleset.FamilyInet, Table: "x", Name: "FORWARD"}: true}
+	for name, c := range map[string]struct {
+		change ruleset.Change
+		t      *target
+		legacy string // fingerprint at the last look
+		want   bool
+	}{
+		"our chain":             {ruleset.Change{Program: "dockerd", Chains: ours}, &target{rules: rules}, legacy, true},
+		"everything":            {ruleset.Change{All: true}, &target{rules: rules}, legacy, true},
+		"another chain":         {ruleset.Change{Program: "nft", Chains: other}, &target{rules: rules}, legacy, false},
+		"no data plane":         {ruleset.Change{Chains: ours}, nil, legacy, false},
+		"legacy":                {ruleset.Change{Legacy: true}, &target{rules: rules}, legacy + "x", true},
+		"our own legacy tables": {ruleset.Change{Legacy: true}, &target{rules: rules}, legacy, false},
+	} {
+		looks := 0
+		w := &rulesWatch{legacy: c.legacy}
+		synctest.Test(t, func(t *testing.T) {
+			wake := make(chan struct{}, 1)
+			l := host.Loop{
+				Every: time.Hour, Pace: pace, Wake: wake, Round: func(context.Context) { looks++ },
+				OnWake: func(s *host.Schedule) { w.changed(s, c.change, c.t) },
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			go l.Run(ctx)
+			host.Poke(wake)
+			time.Sleep(time.Minute)
+			cancel()
+			synctest.Wait()
+		})
+		if got := looks == 1; got != c.want {
+			t.Errorf("%s: %d looks", name, looks)
+		}
+		if c.want && w.program != c.change.Program {
+			t.Errorf("%s: changed by %q", name, w.program)
+		}
+	}
+}
+
+// What cannot be read is no problem: nothing is said about it in status.
+func TestRulesThatCannotBeJudgedAreNoProblem(t *testing.T) {
+	g, board := newGuard(t)
+	g.othersRound() // without a target
+	if _, err := g.Keep(Target{Device: link.Config{Name: "flannel-none"}, Rules: testRules}); err != nil {
+		t.Fatal(err)
+	}
+	g.target.cancel() // the listing of legacy tables ends at once
+	g.overruled = "from before"
+	g.othersRound()
+	if len(board.All()) > 0 || g.overruled != "from before" {
+		t.Errorf("after the end: %+v, %q", board.All(), g.overruled)
+	}
+	if wrong, err := (&Others{}).Check(t.Context()); err != nil || len(wrong) > 0 {
+		t.Errorf("without a lease: %q, %v", wrong, err)
+	}
+}
+
+func TestDeviceRepairsAreCounted(t *testing.T) {
+	g, _ := newGuard(t)
+	g.changed(g.parts.Subnet)
+	g.changed(g.parts.Device)
+	g.DeviceRepaired()
+	if got := g.State().DeviceRepairs; got != 2 {
+		t.Errorf("%d repairs", got)
+	}
+}
+
+func TestUFWIsKnownByItsSwitch(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ufw.conf")
+	if hasLine(path, "ENABLED=yes") {
+		t.Error("a missing file has a line")
+	}
+	if err := os.WriteFile(path, []byte("# ENABLED=yes\n ENABLED=yes\nLOGLEVEL=low"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if !hasLine(path, "ENABLED=yes") || !hasLine(path, "LOGLEVEL=low") || hasLine(path, "ENABLED=no") {
+		t.Error("lines are not found as they are")
+	}
+}
+
 func TestTargetReachesThePartsAndLeavesThem(t *testing.T) {
 	g, _ := newGuard(t)
 	lease := testRules.Lease
@@ -195,7 +287,7 @@ func TestTargetReachesThePartsAndLeavesThem(t *testing.T) {
 	if !open(settled) {
 		t.Error("settled before the rules were looked at")
 	}
-	g.deviceRound(t.Context()) // the device is missing: it is another's to make
+	g.keeper.Keep(t.Context(), slog.LevelWarn, g.parts.Device, g.parts.Subnet, g.parts.Docker) // the device is another's to make
 	if wrong := check(g.parts.Subnet); len(wrong) > 0 {
 		t.Errorf("files after a round: %q", wrong)
 	}
