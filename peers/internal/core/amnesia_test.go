@@ -10,7 +10,7 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-func TestANodeThatLostItsVaultGetsItsLeaseBackAndDoesNotVoteForAWhile(t *testing.T) {
+func TestANodeThatLostItsDurableStateGetsItsLeaseBackAndDoesNotVoteForAWhile(t *testing.T) {
 	w := sim.New(t, 9, 3, nil)
 	w.BootInTurn(w.Hosts)
 	w.RunUntil(10*time.Second, "tables equal", w.TablesEqual)

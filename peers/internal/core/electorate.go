@@ -86,7 +86,7 @@ func (d *directory) workOutElectorate() electorate {
 }
 
 // replacements maps a dead holder to the node that has its endpoint now and got
-// its lease later, to the last one if there are several.
+// its lease later. If there are several, it is the last one.
 func (d *directory) replacements(holders []*record.LeaseRecord) map[record.NodeID]record.NodeID {
 	newest := map[netip.AddrPort]*record.LeaseRecord{}
 	for _, l := range holders {

@@ -38,6 +38,6 @@ func (i Inside) Retiring() bool                             { return i.c.isRetir
 func (i Inside) SetPromises(p ...Promise)                   { i.c.ledger.promises = p }
 func (i Inside) RevokeGrant()                               { i.c.revokeGrant() }
 
-func (Inside) Reset(id record.NodeID, vault, table []byte, s record.Signer) ([]byte, Given, error) {
-	return reset(id, vault, table, s)
+func (Inside) Reset(id record.NodeID, durable, table []byte, s record.Signer) ([]byte, Given, error) {
+	return reset(id, durable, table, s)
 }

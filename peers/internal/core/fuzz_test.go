@@ -104,8 +104,8 @@ func FuzzReset(f *testing.F) {
 	f.Add(record.Encode(durable{}), []byte(nil))
 	f.Add(record.Encode(durable{Network: n, Slot: 7, Leases: []Promise{{Slot: 9, Epoch: 1, Claimant: testIdentity(2).ID()}}}), record.Encode(record.State{Network: n}))
 	f.Add(record.Encode(durable{Network: n, Slot: 1 << 30, Wishes: []wish{{Node: id}}}), []byte{0xff})
-	f.Fuzz(func(t *testing.T, vault, table []byte) {
-		after, given, err := Reset(id, vault, table)
+	f.Fuzz(func(t *testing.T, durable, table []byte) {
+		after, given, err := Reset(id, durable, table)
 		if err != nil {
 			return
 		}

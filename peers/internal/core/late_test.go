@@ -201,7 +201,7 @@ func TestALeaseThatWasNotConfirmedIsClaimedAnewByTheNextStart(t *testing.T) {
 	}
 }
 
-func remembersLease(vault []byte) bool {
-	v, err := core.DecodeDurable(vault)
+func remembersLease(durable []byte) bool {
+	v, err := core.DecodeDurable(durable)
 	return err == nil && len(v.Lease) > 0
 }

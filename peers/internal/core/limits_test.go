@@ -32,14 +32,14 @@ func TestAHolderPromisesOnlySoMuch(t *testing.T) {
 		t.Errorf("%d promises, want %d", n, maxPromises)
 	}
 	if n := len(e.Save.Durable); n > 1<<20 {
-		t.Errorf("a vault of %d bytes, want at most 1 MB", n)
+		t.Errorf("a durable state of %d bytes, want at most 1 MB", n)
 	}
 	if n := len(e.Sends); n != 10 {
 		t.Errorf("%d answers without a promise, want 10 that abstain", n)
 	}
 }
 
-func TestAVaultHoldsOnlySoManyLeases(t *testing.T) {
+func TestADurableStateHoldsOnlySoManyLeases(t *testing.T) {
 	c := founder(t, record.Network{Prefix: netip.MustParsePrefix("10.0.0.0/8"), SubnetLen: 26})
 	for n := range maxPromises {
 		l := record.LeaseRecord{Slot: record.Slot(n + 1), Epoch: 1 << 32, Holder: testIdentity(uint64(n)).ID(), Key: testIdentity(uint64(n)).Public()}
@@ -50,7 +50,7 @@ func TestAVaultHoldsOnlySoManyLeases(t *testing.T) {
 	c.save(nil)
 	encoded := c.Effects().Save.Durable
 	if n := len(encoded); n > 1<<20 {
-		t.Errorf("a vault of %d bytes, want at most 1 MB", n)
+		t.Errorf("a durable state of %d bytes, want at most 1 MB", n)
 	}
 	v, err := decodeDurable(encoded)
 	if err != nil || len(v.Leases) != maxPromises {
@@ -77,7 +77,7 @@ func TestMessagesLongerThanAllowedAreDropped(t *testing.T) {
 	many := make([]Promise, maxPromises+1)
 	for _, v := range []durable{{Promises: many}, {Leases: many}} {
 		if _, err := decodeDurable(record.Encode(v)); err == nil {
-			t.Error("a vault with too many promises or leases was read")
+			t.Error("a durable state with too many promises or leases was read")
 		}
 	}
 }

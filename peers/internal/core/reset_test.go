@@ -14,11 +14,11 @@ import (
 // reset is what `flanneld reset` does to the files of a stopped host.
 func resetHost(t *testing.T, h *sim.Host) core.Given {
 	t.Helper()
-	vault, given, err := core.Inside{}.Reset(h.ID, h.Disk.Durable, h.Disk.Table, h.Config.Signer)
+	durable, given, err := core.Inside{}.Reset(h.ID, h.Disk.Durable, h.Disk.Table, h.Config.Signer)
 	if err != nil {
 		t.Fatalf("reset %s: %v", h.Config.Name, err)
 	}
-	h.Disk = sim.Disk{Durable: vault, Synced: vault}
+	h.Disk = sim.Disk{Durable: durable, Synced: durable}
 	h.Disown() // what it held in the network before is no promise any more
 	return given
 }
@@ -118,17 +118,17 @@ func TestAResetTakesWhatADamagedTableLeaves(t *testing.T) {
 	own, _ := h.Lease()
 	h.Crash()
 	for name, table := range map[string][]byte{"none": nil, "rubbish": []byte("\xff\x00rubbish"), "half": h.Disk.Table[:len(h.Disk.Table)/2]} {
-		vault, given, err := core.Reset(h.ID, h.Disk.Durable, table)
+		durable, given, err := core.Reset(h.ID, h.Disk.Durable, table)
 		if err != nil || given.Subnet != own || given.Others != 2 {
 			t.Errorf("%s: %+v, %v; want %s and 2 others", name, given, err, own)
 		}
-		again, twice, err := core.Reset(h.ID, vault, nil)
-		if err != nil || twice.Subnet != own || twice.Others != 2 || string(again) != string(vault) {
+		again, twice, err := core.Reset(h.ID, durable, nil)
+		if err != nil || twice.Subnet != own || twice.Others != 2 || string(again) != string(durable) {
 			t.Errorf("%s: a second reset gives %+v, %v", name, twice, err)
 		}
 	}
 	if _, _, err := core.Reset(h.ID, []byte("rubbish"), nil); err == nil {
-		t.Error("rubbish was taken for a vault")
+		t.Error("rubbish was taken for a durable state")
 	}
 }
 

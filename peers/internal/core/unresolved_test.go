@@ -10,8 +10,8 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// threeHoldersOneWithoutTable are three holders that are down, the first of
-// which has lost its node table, and a guest for it.
+// threeHoldersOneWithoutTable are three holders that were down, and a guest.
+// The first holder has lost its node table, and is up again.
 func threeHoldersOneWithoutTable(t *testing.T) (w *sim.World, guest *sim.Host) {
 	w = sim.New(t, 41, 4, nil)
 	w.BootInTurn(w.Hosts[:3])

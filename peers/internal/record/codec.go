@@ -11,8 +11,8 @@ import (
 
 // Everything on the wire and on disk is CBOR (RFC 8949), deterministically
 // encoded. Maps have small integer keys, so that a later version can add fields
-// which this one does not know; a record is passed on in the very bytes its
-// writer signed, so that such fields are carried, not dropped.
+// which this one does not know. A record is passed on in the very bytes that
+// its writer signed, so that such fields are carried, not dropped.
 var (
 	encoder = func() cbor.UserBufferEncMode {
 		mode, err := cbor.CoreDetEncOptions().UserBufferEncMode()

@@ -72,8 +72,8 @@ func (id NetworkID) Short() string { return id.String()[:8] }
 func (id NetworkID) IsZero() bool { return id == NetworkID{} }
 
 // Identity is a node's key pair. It is made once and kept in the state
-// directory; nothing of the machine goes into it, so that a copied image
-// does not copy it.
+// directory. Nothing of the machine goes into it, so that a copied image does
+// not copy it.
 type Identity struct {
 	Key ed25519.PrivateKey
 }

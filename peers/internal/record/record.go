@@ -154,12 +154,12 @@ func compareNodes(a, b *Stored[NodeRecord]) int {
 }
 
 // compareLeases orders two records of one slot. The greater one wins
-// everywhere, in whatever order they arrive. It is, by the first criterion that
-// differs: the higher epoch; then held before free; then granted before
-// affirmed; then with two vouchers before with fewer; then pinned before
-// chosen; then the older grant; then the lower ID. The epoch comes first,
-// before the pin: otherwise no record could ever hand a pinned slot back. A
-// record of the format before this one yields to its like.
+// everywhere, in whatever order they arrive. The first criterion that differs
+// decides. The higher epoch comes first, then held before free, granted before
+// affirmed, and two vouchers before fewer. Then come pinned before chosen, the
+// older grant, and the lower ID. The epoch comes before the pin: otherwise no
+// record could ever hand a pinned slot back. A record of the format before this
+// one yields to its like.
 func compareLeases(a, b *Stored[LeaseRecord]) int {
 	return cmp.Or(
 		cmp.Compare(a.Rec.Epoch, b.Rec.Epoch),

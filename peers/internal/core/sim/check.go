@@ -24,7 +24,7 @@ import (
 // Bounds, in virtual time.
 const (
 	healBound  = 40 * time.Second  // until tables are equal
-	claimBound = 150 * time.Second // until everyone has a lease that can have one; an amnesiac votes after 60 s
+	claimBound = 150 * time.Second // until every host that can hold a lease has one; an amnesiac votes after 60 s
 	deathBound = 30 * time.Second
 )
 
@@ -33,9 +33,9 @@ type deed struct {
 	slot      record.Slot     // 0: none that it has a right to
 	free      bool            // it may change: it was given up, or the disk was exchanged
 	forgotten bool            // since it was granted
-	granted   bool            // perhaps written, though nobody saw it confirmed
-	electors  []record.NodeID // who decided about it
-	host      *Host           // who confirmed it
+	granted   bool            // perhaps written, though not seen confirmed
+	electors  []record.NodeID // decided about it
+	host      *Host           // confirmed it
 }
 
 func (d *deed) mayHold() bool { return d.slot != 0 || d.granted }
@@ -45,16 +45,16 @@ type checks struct {
 	w     *World
 	deeds map[record.NodeID]*deed
 	// excuse is a fault after which conflicts can be made, and found: a
-	// disk exchanged, an expiry or a forget while not everyone can be
+	// disk exchanged, an expiry or a forget while not all hosts can be
 	// reached. From then on an overlap is a broken promise only in a
 	// network that has been whole for healBound.
 	excuse string
 	// apart: live nodes were kept apart while leases were being granted.
-	// Both sides may then not know of each other's holders: two leases of
-	// one slot may be granted by different sets of them, but not by the
-	// same.
+	// Then neither side may know the other's holders. Two leases of one
+	// slot may be granted by different sets of holders, but not by the same
+	// set.
 	apart      bool
-	expirable  bool // somebody was out of reach for as long as the lease TTL
+	expirable  bool // a host was out of reach for as long as the lease TTL
 	wholeSince time.Duration
 	brokenAt   time.Duration // since when the network is not whole
 	split      *splitTruth
@@ -94,7 +94,7 @@ type seen struct {
 	slot  record.Slot
 	epoch uint64
 	since time.Duration // of this claim
-	lease record.Slot   // in the vault this start began with
+	lease record.Slot   // in the durable state this start began with
 }
 
 // booted begins the observation of a start.
@@ -182,8 +182,8 @@ func (k *checks) granted(h *Host, was seen) {
 	}
 }
 
-// onlyHolder reports whether nobody else can hold a lease: a node that is alone
-// may move to a new pin.
+// onlyHolder reports whether no other node can hold a lease: a node that is
+// alone may move to a new pin.
 func (k *checks) onlyHolder(h *Host) bool {
 	for id, d := range k.deeds {
 		if id != h.ID && d.mayHold() {
@@ -208,7 +208,7 @@ func (k *checks) confirmed(h *Host) {
 	w, slot, d := k.w, h.Core.Inside().Claim().Slot, k.deed(h.ID)
 	w.trace.line(w, h, "has confirmed slot %d", slot)
 	if !h.met && h.seen.lease == 0 && !h.Config.MayFound {
-		w.breaks("3", "%s holds slot %d and has joined nobody", h.Config.Name, slot)
+		w.breaks("3", "%s holds slot %d and has joined no node", h.Config.Name, slot)
 	}
 	if d.slot != 0 && !d.free && d.host == h { // a clone has a disk of its own
 		w.tally[checkedKept]++
@@ -296,7 +296,7 @@ func (k *checks) watch() {
 	w.after(time.Second, k.watch)
 }
 
-// whole reports whether everybody who holds a lease runs and can be reached.
+// whole reports whether every host that holds a lease runs and can be reached.
 func (w *World) whole() bool {
 	if w.Links.lossy() {
 		return false
@@ -342,7 +342,7 @@ func (k *checks) watchSmaller() {
 	}
 }
 
-// quiet reports whether everybody knows the same, and nobody is about to claim.
+// quiet reports whether all hosts know the same, and none is about to claim.
 func (w *World) quiet() bool {
 	for _, h := range w.Hosts {
 		if h.Core != nil && (!h.up || h.Core.Inside().Claim().Phase != core.PhaseConfirmed) {
@@ -352,7 +352,7 @@ func (w *World) quiet() bool {
 	return w.TablesEqual()
 }
 
-// splits takes down who holds what when a cut in two begins.
+// splits takes note of the holders of all slots when a cut in two begins.
 func (k *checks) splits(c *Cut) {
 	w := k.w
 	if len(w.Links.Cuts) != 1 || !w.quiet() || k.excuse != "" || k.expirable {
@@ -376,8 +376,8 @@ func (k *checks) splits(c *Cut) {
 	k.split = s
 }
 
-// died has promise 6 checked later, if nothing else happens until then, for a
-// host of a network that was whole since some time ago, or was not (-1).
+// died checks promise 6 later, if nothing else happens until then. It does so
+// for a host of a network that was whole since some time ago; -1: it was not.
 func (k *checks) died(h *Host, wholeSince time.Duration) {
 	w := k.w
 	if wholeSince < 0 || w.Now-wholeSince < 10*time.Second {
@@ -422,8 +422,8 @@ func (k *checks) keepsRoutes() {
 	}
 }
 
-// keptFor reports whether somebody who runs, and whose table was lost, promises
-// a slot to nobody but its holder.
+// keptFor reports whether a running host that lost its table promises a slot
+// only to its holder.
 func (w *World) keptFor(s record.Slot, id record.NodeID) bool {
 	return slices.ContainsFunc(w.live(), func(h *Host) bool {
 		p, ok := h.Core.Inside().PromiseOf(s)
@@ -437,7 +437,7 @@ func (d *deed) keptDead(id record.NodeID) bool {
 	return d.slot != 0 && !d.free && !d.forgotten && h.Core == nil && h.ID == id
 }
 
-// Healed reports whether everyone knows the same and sees the same.
+// Healed reports whether all hosts know the same and see the same.
 func (w *World) Healed() bool { return w.unhealed() == "" }
 
 // unhealed says in what way they do not.
@@ -455,7 +455,8 @@ func (w *World) unhealed() string {
 	return ""
 }
 
-// unequal says who does not know what the others know.
+// unequal is a host that does not know what the others know, in words; ""
+// without one.
 func (w *World) unequal() string {
 	for _, h := range w.Hosts {
 		if h.Core != nil && (!h.up || h.Core.Inside().Table() == nil) {
@@ -477,7 +478,7 @@ func (w *World) runs(id record.NodeID) bool {
 	return slices.ContainsFunc(w.Hosts, func(h *Host) bool { return h.ID == id && h.Core != nil })
 }
 
-// served reports whether everybody has a lease who can have one, and counts
+// served reports whether every host that can hold a lease has one. It counts
 // why the others have none.
 func (w *World) served(final bool) bool {
 	for _, h := range w.Hosts {
@@ -518,7 +519,7 @@ func (h *Host) noneFree() bool {
 	return true
 }
 
-// heldFor reports whether anybody who runs takes a slot for held: one that has
+// heldFor reports whether a running host considers a slot held. A host that has
 // restarted counts the lease TTL of the dead anew.
 func (w *World) heldFor(s record.Slot) bool {
 	return slices.ContainsFunc(w.Hosts, func(h *Host) bool {
@@ -526,8 +527,9 @@ func (w *World) heldFor(s record.Slot) bool {
 	})
 }
 
-// promisedAway reports whether a slot is promised to somebody who is not there:
-// it may have confirmed its lease before it died, so its lease TTL has to pass.
+// promisedAway reports whether a slot is promised to a node that does not run.
+// That node may have confirmed its lease before it died, so its lease TTL has
+// to pass.
 func (w *World) promisedAway(s record.Slot) bool {
 	for _, h := range w.Hosts {
 		if h.Core == nil {
@@ -551,7 +553,7 @@ func (h *Host) noMajority() bool {
 	if c.Inside().Table() == nil {
 		return false
 	}
-	if len(c.Inside().Table().Leases) == 0 { // nobody is left who remembers any
+	if len(c.Inside().Table().Leases) == 0 { // no host is left that remembers any
 		return true
 	}
 	if !h.met && !h.hasCompany() { // those it knows may have a majority

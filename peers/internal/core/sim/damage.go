@@ -27,7 +27,7 @@ type Damage struct {
 	onBoot  func(h *Host)
 }
 
-// writeback is how long the kernel keeps what nobody has synced.
+// writeback is how long the kernel keeps what was not synced.
 const writeback = 30 * time.Second
 
 func (d *Damage) lazy() bool { return d != nil && d.noSync }
@@ -150,7 +150,7 @@ func keepLeases(h *Host, keep func(old, now *record.LeaseRecord) bool) {
 	}
 }
 
-// oneIsEnough has everybody agree as soon as anybody does.
+// oneIsEnough makes all holders agree as soon as one does.
 func oneIsEnough(h *Host) {
 	inside := h.Core.Inside()
 	if inside.Claim().Phase != core.PhaseAsking {

@@ -7,24 +7,24 @@ import (
 	"flanneld/peers/internal/core"
 )
 
-// Disk is a state directory. A vault that was written is there after kill -9;
-// after a power failure the one that was synced last is there, or a newer one,
-// whole either way: files are replaced by renaming.
+// Disk is a state directory. A durable state that was written is there after
+// kill -9. After a power failure the last one that was synced is there, or a
+// newer one. Either way it is whole: files are replaced by renaming.
 type Disk struct {
 	Durable []byte
 	Synced  []byte
-	token   uint64 // of the vault that was synced last
+	token   uint64 // of the durable state that was synced last
 	Table   []byte
 	past    []backup
 
 	busy    bool
-	waiting *core.Save // the newest of those that came while busy
+	waiting *core.Save // the newest one that came while busy
 	Full    bool
 	tabling bool // the table is to be written within a second
 }
 
 // backup is a copy of the state directory of some time ago.
-type backup struct{ vault, table []byte }
+type backup struct{ durable, table []byte }
 
 // crashPoint is a moment of a disk write.
 type crashPoint uint8
@@ -37,8 +37,8 @@ const (
 
 var errDiskFull = errors.New("no space left on device")
 
-// write has a vault written, one after the other: of several that wait, the
-// newest is written.
+// write has a durable state written, one after the other: of several that wait,
+// the newest is written.
 func (h *Host) write(s *core.Save) {
 	if h.Disk.busy {
 		h.Disk.waiting = s
@@ -91,7 +91,7 @@ func (h *Host) writeBack(boot int, s *core.Save) {
 
 // written answers the core, and writes what has come in the meantime.
 func (h *Host) written(s *core.Save) {
-	h.World.tally[vaultsWritten]++
+	h.World.tally[savesWritten]++
 	h.Disk.busy = false
 	h.World.trace.mix(uint64(h.Index), s.Token, uint64(len(s.Durable)))
 	h.deliver(func() { h.Do(func(now core.Time) { h.Core.Saved(now, s.Token, nil) }) })
@@ -106,7 +106,7 @@ func (h *Host) nextWrite() {
 }
 
 // diskError tells the core, and tries again a second later with the newest
-// vault.
+// durable state.
 func (h *Host) diskError(s *core.Save) {
 	h.World.tally[writesFailed]++
 	boot := h.boots

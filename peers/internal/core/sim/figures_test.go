@@ -43,7 +43,7 @@ func TestFigures(t *testing.T) {
 	changes(w, 10)
 }
 
-// massStart starts everybody at once and waits for the leases.
+// massStart starts all hosts at once and waits for the leases.
 func massStart(w *World) {
 	begin := w.Now
 	took := map[*Host]time.Duration{}
@@ -78,7 +78,7 @@ func rest(w *World, d time.Duration) {
 	fmt.Printf("at rest a node sends %.1f messages/s, %.2f kB/s\n", float64(count-messages)/per, float64(bytes-sent)/per/1000)
 }
 
-// changes measures how long it takes until everybody knows of a change.
+// changes measures how long it takes until all hosts know of a change.
 func changes(w *World, times int) {
 	var each, whole []time.Duration
 	for range times {

@@ -34,9 +34,9 @@ type Host struct {
 	inbox    []func() // what came in the meantime
 	swim     swim
 
-	clone   bool // a copy of another host, which may stop as its twin
-	away    bool // not to be started again by chance: left, or stopped as a twin
-	amnesia bool // the next start knows that its vault was lost
+	clone   bool // a copy of another host, which may stop as a duplicate
+	away    bool // not to be started again by chance: left, or stopped as a duplicate
+	amnesia bool // the next start knows that its durable state was lost
 	crashAt crashPoint
 	Fatal   error
 	Logs    []string
@@ -81,11 +81,11 @@ func (h *Host) Boot() {
 	w.damage.booted(h)
 }
 
-// goUp is what follows once the start is on disk: look for a twin where the
-// last start was, then gossip.
+// goUp is what follows once the start is on disk: look for a duplicate where
+// the last start was, then gossip.
 func (h *Host) goUp() {
 	if last := h.World.at(h.lastAt); h.lastAt != h.place && last != nil && last.ID == h.ID && h.connects(last) {
-		h.stopAsTwin()
+		h.stopAsDuplicate()
 		return
 	}
 	h.up = true
@@ -127,9 +127,9 @@ func (h *Host) end() {
 // Crash is kill -9.
 func (h *Host) Crash() { h.stop(false) }
 
-// stopAsTwin ends a daemon that has found its identity alive elsewhere.
-func (h *Host) stopAsTwin() {
-	h.World.tally[twinsStopped]++
+// stopAsDuplicate ends a daemon that has found its identity alive elsewhere.
+func (h *Host) stopAsDuplicate() {
+	h.World.tally[duplicatesStopped]++
 	h.World.trace.line(h.World, h, "stops: there is a twin")
 	h.away = true
 	h.end()
@@ -237,7 +237,7 @@ func (h *Host) announce(e core.Effects) {
 	}
 }
 
-// fail ends the daemon with an error; somebody has to look at it.
+// fail ends the daemon with an error, which an operator has to read.
 func (h *Host) fail(err error) {
 	h.Fatal = err
 	h.World.tally[refusals]++
@@ -267,7 +267,7 @@ func (h *Host) send(to record.NodeID, msg []byte) {
 	}
 	from, at := h.ID, h.place
 	receive := func(other *Host) {
-		if other.ID == to { // the frame says whom it is for
+		if other.ID == to { // the frame names the receiver
 			other.receive(from, at, msg)
 		}
 	}
@@ -326,8 +326,8 @@ func (h *Host) merge(from record.NodeID, state []byte) {
 // LeaveWait is how long a farewell waits for claims under way.
 const LeaveWait = 2 * time.Second
 
-// Leave hands the lease back, once those have claimed who were promised
-// something.
+// Leave hands the lease back, once the claimants that hold a promise of this
+// host have their leases.
 func (h *Host) Leave() {
 	if h.retiring {
 		return
@@ -362,7 +362,7 @@ func (h *Host) depart() {
 	h.Core.Leave(h.World.Now - h.started)
 	e := h.Core.Effects()
 	h.leaving, h.away, h.paused = true, true, true
-	h.Config.MayFound = false // whoever comes back after a farewell comes back as a guest
+	h.Config.MayFound = false // a host that comes back after a farewell comes back as a guest
 	if e.Save == nil {
 		h.farewell(e)
 		return
@@ -371,7 +371,7 @@ func (h *Host) depart() {
 	h.awaitSaved(e)
 }
 
-// awaitSaved says goodbye once the disk has the last vault.
+// awaitSaved says goodbye once the disk has the last durable state.
 func (h *Host) awaitSaved(e core.Effects) {
 	boot := h.boots
 	h.World.after(5*time.Millisecond, func() {
@@ -420,7 +420,7 @@ func (h *Host) LoseDurable() {
 	h.Disk, h.amnesia = Disk{}, true
 	h.World.checks.deed(h.ID).slot = 0
 	if h.World.tally[leaves] > 0 {
-		h.World.checks.excuses("a vault was lost that knew of a farewell")
+		h.World.checks.excuses("a durable state was lost that knew of a farewell")
 	}
 }
 

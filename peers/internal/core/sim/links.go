@@ -4,7 +4,7 @@ import "time"
 
 // links are the network between the hosts, and what is wrong with it.
 type links struct {
-	Base      time.Duration // datagrams take between a tenth of this and all of it
+	Base      time.Duration // datagrams take a tenth of this to the whole
 	Loss      float64
 	Double    float64
 	slow      float64       // share of datagrams that are late, and so overtaken

@@ -28,7 +28,7 @@ type fault struct {
 }
 
 var allFaults = []fault{
-	{3, (*Plan).crash}, {3, (*Plan).armCrash}, {1, (*Plan).older}, {1, (*Plan).withoutTable}, {1, (*Plan).withoutVault},
+	{3, (*Plan).crash}, {3, (*Plan).armCrash}, {1, (*Plan).older}, {1, (*Plan).withoutTable}, {1, (*Plan).withoutDurable},
 	{1, (*Plan).wipe}, {2, (*Plan).pause}, {3, (*Plan).split}, {2, (*Plan).oneWay}, {1, (*Plan).bridge}, {1, (*Plan).flap},
 	{2, (*Plan).lose}, {2, (*Plan).late}, {1, (*Plan).fill}, {2, (*Plan).leave}, {2, (*Plan).forget}, {1, (*Plan).pin},
 	{1, (*Plan).expire}, {1, (*Plan).move}, {1, (*Plan).stopAll}, {1, (*Plan).clone}, {2, (*Plan).startAll},
@@ -175,7 +175,7 @@ func (p *Plan) settle() {
 	p.until(healBound, "5", "not healed:", func() bool { return w.unequal() == "" })
 	p.until(healBound+w.probeRound(), "5", "not healed:", w.Healed)
 	w.tally[checkedEqual]++
-	p.until(claimBound, "claims", "somebody has no lease that could have one", func() bool { return w.served(false) })
+	p.until(claimBound, "claims", "a host has no lease that could have one", func() bool { return w.served(false) })
 	w.tally[checkedClaims]++
 	p.until(healBound, "5", "not healed:", func() bool { return w.unequal() == "" })
 	p.until(healBound+w.probeRound(), "5", "not healed:", w.Healed)
@@ -189,8 +189,8 @@ func (p *Plan) settle() {
 	}
 }
 
-// startOneThatRemembers keeps newcomers from being left with those who are
-// down.
+// startOneThatRemembers starts a host that remembers the network. Otherwise
+// newcomers could wait for hosts that are down.
 func (p *Plan) startOneThatRemembers() {
 	if slices.ContainsFunc(p.w.Hosts, func(h *Host) bool { return h.Core != nil && remembers(h.Disk.Durable) }) {
 		return
@@ -203,8 +203,8 @@ func (p *Plan) startOneThatRemembers() {
 	}
 }
 
-// nameSeeds gives everybody who may be lost somebody to join: seeds may have
-// left, or have been wiped.
+// nameSeeds gives each host others to join: its seeds may have left, or have
+// been wiped.
 func (p *Plan) nameSeeds() {
 	for _, h := range p.w.Hosts {
 		if !h.Config.MayFound {
@@ -233,14 +233,14 @@ func (p *Plan) heal() {
 	for _, h := range w.Hosts {
 		h.crashAt, h.Disk.Full = 0, false
 		h.resume()
-		if h.Core == nil && h.Fatal != nil { // somebody has read the error, and takes the flag away
+		if h.Core == nil && h.Fatal != nil { // an operator has read the error, and takes the flag away
 			h.Config.Pin, h.away = netip.Prefix{}, false
 		}
 	}
 	w.trace.line(w, nil, "everything is healed")
 }
 
-// some picks a host at random of those that fit, or nil.
+// some picks a random host that fits, nil without one.
 func (p *Plan) some(fits func(*Host) bool) *Host {
 	fitting := slices.DeleteFunc(slices.Clone(p.w.Hosts), func(h *Host) bool { return !fits(h) })
 	if len(fitting) == 0 {
@@ -303,13 +303,13 @@ func (p *Plan) older() {
 	}
 	h.stop(false)
 	b := pick(p.w, h.Disk.past...)
-	if r, err := core.Peek(b.vault); err != nil || !r.Network.Prefix.IsValid() {
+	if r, err := core.Peek(b.durable); err != nil || !r.Network.Prefix.IsValid() {
 		return // of before it was in any network
 	}
 	p.w.tally[restartsOlder]++
 	p.w.trace.line(p.w, h, "gets an older disk")
 	p.w.checks.excuses("an older disk")
-	h.Disk.Durable, h.Disk.Synced, h.Disk.Table = b.vault, b.vault, b.table
+	h.Disk.Durable, h.Disk.Synced, h.Disk.Table = b.durable, b.durable, b.table
 	p.w.checks.deed(h.ID).slot = 0
 	h.Boot()
 }
@@ -344,8 +344,8 @@ func (p *Plan) survivors(but *Host) int {
 	return n
 }
 
-func remembers(vault []byte) bool {
-	r, err := core.Peek(vault)
+func remembers(durable []byte) bool {
+	r, err := core.Peek(durable)
 	return err == nil && r.Network.Prefix.IsValid()
 }
 
@@ -366,8 +366,8 @@ func (p *Plan) guest(h *Host) {
 	}
 }
 
-// withoutVault loses the file with lease and promises; the identity is kept.
-func (p *Plan) withoutVault() {
+// withoutDurable loses the file with lease and promises; the identity is kept.
+func (p *Plan) withoutDurable() {
 	h := p.some(func(h *Host) bool { return h.Disk.Synced != nil && !h.leaving && !p.cloned(h) })
 	if h == nil || p.survivors(h) == 0 || p.wiped > 0 {
 		return
@@ -546,7 +546,7 @@ func (p *Plan) leave() {
 	}
 }
 
-// forget strikes out somebody who seems dead to the one it is said to.
+// forget strikes out a node that the chosen host considers dead.
 func (p *Plan) forget() {
 	w := p.w
 	h := p.some(running)

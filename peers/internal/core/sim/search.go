@@ -43,7 +43,7 @@ func Replay(seed uint64, nodes int, d *Damage, out io.Writer) Played {
 // Found is what a search has come to.
 type Found struct {
 	Schedules int
-	Seed      uint64 // the lowest failing one of those played
+	Seed      uint64 // the lowest failing one
 	Broken    string
 	Hash      uint64 // of all runs
 	Tally     Tally

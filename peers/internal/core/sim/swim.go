@@ -10,9 +10,9 @@ import (
 )
 
 // Gossip membership after SWIM, with memberlist's rules and the daemon's
-// settings: probes, suspicions that can be refuted, rumours told a few times to
-// a few members, whole states exchanged now and then, and a loop that looks for
-// those who are lost.
+// settings. There are probes, suspicions that can be refuted, rumours told a
+// few times to a few members, and whole states exchanged now and then. A loop
+// looks for lost members.
 const (
 	probeEvery    = time.Second
 	gossipEvery   = 100 * time.Millisecond
@@ -72,7 +72,7 @@ type swim struct {
 	news    []*rumour
 	telling bool
 	probing int
-	wrotes  map[record.NodeID]int // where somebody unknown wrote from
+	wrotes  map[record.NodeID]int // where a node that is no member wrote from
 
 	beginAt, probeAt, syncAt, joinAt time.Duration
 	suspects                         int
@@ -97,10 +97,10 @@ func (s *swim) beat() {
 	if now >= s.probeAt {
 		s.probeAt = now + probeEvery
 		s.probe()
-		s.watchTwins()
+		s.pingDuplicates()
 	}
 	if s.h.Core == nil {
-		return // it was the twin that stops
+		return // it was the duplicate that stops
 	}
 	if s.suspects > 0 {
 		s.buryDead()
@@ -171,7 +171,7 @@ func (s *swim) indirect(to *Host) bool {
 	return false
 }
 
-// buryDead declares those dead who were suspected for long enough.
+// buryDead declares members dead that were suspected for long enough.
 func (s *swim) buryDead() {
 	now := s.h.World.Now
 	for _, p := range s.peers {
@@ -265,10 +265,10 @@ func (s *swim) count(state swimState, by int) {
 	}
 }
 
-// hearOfSelf refutes what is wrong, and finds out about a twin.
+// hearOfSelf refutes what is wrong, and finds out about a duplicate.
 func (s *swim) hearOfSelf(p *peer) {
 	if p.gen != s.self.gen {
-		s.meetTwin(p)
+		s.meetDuplicate(p)
 		return
 	}
 	if p.state == swimAlive || p.inc < s.self.inc || s.h.leaving {
@@ -280,15 +280,15 @@ func (s *swim) hearOfSelf(p *peer) {
 	s.tell(&rumour{about: &told, key: "member " + string(told.id[:])})
 }
 
-// watchTwins pings others with our identity; to memberlist they are members of
-// their own, here only the latest start is one.
-func (s *swim) watchTwins() {
+// pingDuplicates pings others with our identity; to memberlist they are members
+// of their own, here only the latest start is one.
+func (s *swim) pingDuplicates() {
 	if s.h.World.tally[clones] == 0 {
 		return
 	}
 	for _, o := range s.h.World.Hosts {
 		if o != s.h && o.ID == s.h.ID && o.up && s.h.Core != nil {
-			s.meetTwin(&o.swim.self)
+			s.meetDuplicate(&o.swim.self)
 		}
 	}
 }
@@ -301,8 +301,8 @@ func (s *swim) moved() {
 	s.tell(&rumour{about: &told, key: "member " + string(told.id[:])})
 }
 
-// meetTwin: of two live hosts with one identity the newcomer stops.
-func (s *swim) meetTwin(p *peer) {
+// meetDuplicate: of two live hosts with one identity the newcomer stops.
+func (s *swim) meetDuplicate(p *peer) {
 	other := s.h.World.at(p.place)
 	if other == nil || other == s.h || other.ID != s.h.ID || other.swim.self.gen != p.gen || !s.h.connects(other) {
 		return
@@ -310,9 +310,9 @@ func (s *swim) meetTwin(p *peer) {
 	mine, theirs := s.settled(), other.swim.settled()
 	a, b := s.h.Core.StartNumber(), other.Core.StartNumber()
 	if mine != theirs && !mine || mine == theirs && (a < b || a == b && s.self.instance < other.swim.self.instance) {
-		s.h.stopAsTwin()
+		s.h.stopAsDuplicate()
 	} else {
-		other.stopAsTwin() // it finds out at the same time
+		other.stopAsDuplicate() // it finds out at the same time
 	}
 }
 
@@ -411,8 +411,8 @@ func (s *swim) tellSome() {
 	}
 }
 
-// listeners are a few members at random; the dead are told of their death for a
-// while, so that one that was only paused can object.
+// listeners are a few members at random. The dead are told of their death for a
+// while, so that a member that was only paused can object.
 func (s *swim) listeners() []*peer {
 	var some []*peer
 	n := len(s.peers)
@@ -475,8 +475,8 @@ func (s *swim) farewell() {
 // roll is one side of an exchange of whole states.
 type roll struct {
 	members   []peer
-	state     []byte // the whole of it in a join, else brief
-	networked bool   // one of those alive says that it is in a network
+	state     []byte // whole in a join, else brief
+	networked bool   // one live member is in a network
 }
 
 func (s *swim) roll(join bool) roll {
@@ -503,9 +503,9 @@ func (w *World) networked(p *peer) bool {
 
 func (r roll) size() int { return len(r.state) + 100*len(r.members) }
 
-// pushPull exchanges whole states with whoever is at an address, over a
-// connection. In a join, who is in no network takes nothing from those who know
-// of nobody in one.
+// pushPull exchanges whole states with the host at an address, over a
+// connection. In a join, a host in no network takes nothing from hosts that
+// know of no network.
 func (s *swim) pushPull(place int, join bool) {
 	h := s.h
 	to := h.World.at(place)
@@ -550,8 +550,8 @@ func (s *swim) unroll(from record.NodeID, r roll, join bool) {
 	}
 }
 
-// lookForOthers is the daemon's join loop: seeds, and a few of those who are
-// known and not up.
+// lookForOthers is the daemon's join loop: seeds, and a few known members that
+// are not up.
 func (h *Host) lookForOthers() {
 	if !h.up {
 		return

@@ -51,7 +51,7 @@ func (t *trace) message(w *World, h *Host, other record.NodeID, does string, msg
 	fmt.Fprintf(t.out, "%12.6f %-8s %s %s %s\n", w.Now.Seconds(), h.Config.Name, does, w.nameOf(other), describe(w, msg))
 }
 
-// member tells what gossip thinks of somebody.
+// member shows what gossip thinks of a member.
 func (t *trace) member(w *World, h *Host, p *peer) {
 	t.mix(uint64(w.Now), uint64(h.Index), p.gen, uint64(p.state))
 	if t.out == nil {
@@ -67,7 +67,7 @@ func (w *World) nameOf(id record.NodeID) string {
 		}
 	}
 	if id.IsZero() {
-		return "everybody"
+		return "all nodes"
 	}
 	return id.Short()
 }
@@ -122,7 +122,7 @@ func describeRecords(w *World, all [][]byte) string {
 			text += fmt.Sprintf(" [node %s start %d.%d]", w.nameOf(r.ID()), r.Start, r.Version)
 		case record.KindLease:
 			r := decoded[record.LeaseRecord](e.Payload)
-			holder := "nobody"
+			holder := "no node"
 			if !r.Holder.IsZero() {
 				holder = w.nameOf(r.Holder)
 			}
@@ -153,7 +153,7 @@ const (
 	longPauses
 	staleHandled
 	clones
-	twinsStopped
+	duplicatesStopped
 	cutsSplit
 	cutsOneWay
 	cutsBridge
@@ -173,7 +173,7 @@ const (
 	moves
 	allStopped
 	massStarts
-	vaultsWritten
+	savesWritten
 	probesFailed
 	falseDeaths
 	refutations
@@ -208,12 +208,12 @@ var tallyNames = [tallies]string{
 	crashesBefore: "crashes before a disk write", crashesBetween: "crashes between write and sync", crashesAfter: "crashes after the sync, before the answer",
 	restartsOlder: "restarts with an older disk", restartsWithout: "restarts without node table", restartsAmnesia: "restarts without vault", restartsWiped: "restarts without disk",
 	pauses: "pauses up to 30 s", longPauses: "pauses up to 600 s", staleHandled: "stale messages and timers handled after a pause",
-	clones: "clones started", twinsStopped: "twins that found each other",
+	clones: "clones started", duplicatesStopped: "twins that found each other",
 	cutsSplit: "cuts in two", cutsOneWay: "one-way cuts", cutsBridge: "cuts with one node between", cutsFlapping: "flapping links",
 	phasesLoss: "times of loss", phasesLate: "times of late datagrams", datagramsLost: "datagrams lost", datagramsDoubled: "datagrams doubled",
 	datagramsLate: "datagrams late, up to 30 s", datagramsCut: "datagrams cut off", disksFull: "full disks", writesFailed: "writes failed",
 	leaves: "leave", forgets: "forget", pinned: "starts with a pin", expiries: "waits for the lease TTL", moves: "address changes",
-	allStopped: "all stopped", massStarts: "all started at once", vaultsWritten: "vaults written",
+	allStopped: "all stopped", massStarts: "all started at once", savesWritten: "vaults written",
 	probesFailed: "probes failed", falseDeaths: "live nodes declared dead", refutations: "suspicions refuted", statesExchanged: "whole states exchanged",
 	checkedOverlap: "1 confirmations compared with all other leases", checkedWhole: "1 networks, whole for 40 s, searched for overlaps",
 	checkedKept: "2 leases confirmed again", checkedResumed: "2, 8 starts that had to resume their lease",

@@ -31,7 +31,8 @@ type World struct {
 	queue eventQueue
 	order uint64
 	Hosts []*Host
-	// places says who is at an address. Addresses are numbers here, from 1.
+	// places has the host at each address. Addresses are numbers here, from
+	// 1.
 	places []*Host
 	Links  links
 	checks checks
@@ -54,8 +55,8 @@ type World struct {
 }
 
 // Checksum stands in for Ed25519 in most schedules: a checksum over key and
-// message. Nobody forges records here, and a record that was damaged is refused
-// all the same.
+// message. Records are not forged here, and a damaged record is refused all the
+// same.
 type Checksum struct{}
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -89,7 +90,7 @@ func identityOf(i int) record.Identity {
 	return identities.made[i]
 }
 
-// New has n hosts, none of them started; the first one founds, the others
+// New makes a world of n hosts, none started. The first one founds, the others
 // have it as their seed.
 func New(t TB, seed uint64, n int, adjust func(i int, c *core.Config)) *World {
 	w := &World{t: t, rand: rand.New(rand.NewPCG(seed, 1)), slowDisk: 2 * time.Millisecond}
@@ -138,7 +139,7 @@ func (w *World) at(place int) *Host {
 	return w.places[place]
 }
 
-// newAddress moves a host to where nobody has ever been.
+// newAddress moves a host to an address that was never used.
 func (h *Host) newAddress() {
 	w := h.World
 	if h.place != 0 {
@@ -222,7 +223,7 @@ func (w *World) ConfirmedHosts() int {
 	return n
 }
 
-// live are the hosts whose daemon is in touch with the others.
+// live are the hosts that are in touch with the others.
 func (w *World) live() []*Host {
 	return slices.DeleteFunc(slices.Clone(w.Hosts), func(h *Host) bool { return !h.up })
 }
@@ -256,7 +257,7 @@ func (w *World) withoutSybils(t *record.Table, d *record.Digest) {
 	}
 }
 
-// Dump says what everybody thinks.
+// Dump is what all hosts think, in words.
 func (w *World) Dump() string {
 	var b strings.Builder
 	for _, h := range w.Hosts {
