@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -242,6 +244,28 @@ func TestEveryPackageHasAComment(t *testing.T) {
 		}
 		if !said {
 			t.Errorf("%s has no package comment", p.ImportPath)
+		}
+	}
+}
+
+// TestOnlyTestsLookInsideTheCore: core.Inside shows and changes what a core
+// thinks. The program must not depend on it.
+func TestOnlyTestsLookInsideTheCore(t *testing.T) {
+	for _, p := range list(t, "linux") {
+		if !within(p.ImportPath, []string{"peers"}) || within(p.ImportPath, []string{"peers/internal/core"}) {
+			continue // core is internal to peers
+		}
+		for _, name := range slices.Concat(p.GoFiles, p.TestGoFiles, p.XTestGoFiles) {
+			file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				if s, ok := n.(*ast.SelectorExpr); ok && s.Sel.Name == "Inside" {
+					t.Errorf("%s/%s looks inside of a core", p.ImportPath, name)
+				}
+				return true
+			})
 		}
 	}
 }

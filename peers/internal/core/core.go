@@ -42,7 +42,10 @@ type Config struct {
 	// SealKey is announced, for nodes that seal datagrams: 32 bytes, or
 	// none.
 	SealKey []byte
-	Caps    []record.Capability // announced; at most 16
+	// Caps are announced in the node record, each with its parameters. New
+	// refuses more than 16, and parameters of more than 32 bytes. The slice
+	// must not be changed afterwards.
+	Caps []record.Capability
 
 	// Signer makes and checks signatures; nil: Ed25519.
 	Signer record.Signer
@@ -98,6 +101,9 @@ var ErrNetworkParameters = errors.New("network parameters differ")
 // New makes a core from the durable state and the encoded table that its last
 // start left. Either may be nil.
 func New(cfg Config, encodedDurable, encodedTable []byte) (*Core, error) {
+	if err := record.CheckCaps(cfg.Caps); err != nil {
+		return nil, fmt.Errorf("core: %w", err)
+	}
 	c := &Core{
 		cfg:       cfg,
 		directory: newDirectory(cfg.Identity.ID(), cfg.LeaseTTL),

@@ -40,7 +40,9 @@ type View struct {
 
 // NodeView is one node: its record, its lease, its liveness.
 type NodeView struct {
-	ID     record.NodeID
+	ID record.NodeID
+	// Record is what the node announces; Caps and what it points to must not
+	// be changed.
 	Record record.NodeRecord
 	// Lease is the lease held, or has a zero Epoch.
 	Lease   record.LeaseRecord

@@ -16,18 +16,8 @@ type Endpoint struct {
 	Priority uint8
 }
 
-// Capability is something a node understands beyond plain datagrams: a number,
-// and parameters in the format that belongs to it.
-type Capability struct {
-	_      struct{} `cbor:",toarray"`
-	Number uint16
-	Param  []byte
-}
-
 const (
 	maxEndpoints = 8  // in each list of a node record
-	maxCaps      = 16 // in a node record
-	maxCapParam  = 32 // bytes
 	sealKeySize  = 32 // bytes: an X25519 public key (RFC 7748)
 )
 
@@ -48,18 +38,6 @@ func first4(list []Endpoint) netip.AddrPort {
 		}
 	}
 	return netip.AddrPort{}
-}
-
-func checkCaps(caps []Capability) error {
-	if len(caps) > maxCaps {
-		return fmt.Errorf("%d capabilities, at most %d", len(caps), maxCaps)
-	}
-	for _, c := range caps {
-		if len(c.Param) > maxCapParam {
-			return fmt.Errorf("capability %d with %d bytes of parameters, at most %d", c.Number, len(c.Param), maxCapParam)
-		}
-	}
-	return nil
 }
 
 // checkEndpoints checks one list of a node record.

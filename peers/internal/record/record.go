@@ -21,7 +21,9 @@ type NodeRecord struct {
 	Endpoints       []Endpoint `cbor:"6,keyasint"`
 	GossipEndpoints []Endpoint `cbor:"7,keyasint"`
 	MTU             uint16     `cbor:"8,keyasint"` // of its overlay device, bytes
-	// Caps is what the node understands beyond plain datagrams; at most 16.
+	// Caps is what the node understands beyond plain datagrams, at most 16
+	// entries. A format that only some nodes read is used between two nodes
+	// that both announce it.
 	Caps []Capability `cbor:"9,keyasint,omitempty"`
 	Left bool         `cbor:"10,keyasint"`
 	// SealKey is the public key for sealed datagrams: 32 bytes, or none.
@@ -108,7 +110,7 @@ func (r *NodeRecord) validate(t *Table) error {
 		BoundCounters(r.Start, r.Version),
 		t.checkEndpoints("endpoint", r.Endpoints),
 		t.checkEndpoints("gossip endpoint", r.GossipEndpoints),
-		checkCaps(r.Caps),
+		CheckCaps(r.Caps),
 	)
 }
 
