@@ -33,7 +33,7 @@ func (c *Core) driveAffirming() {
 	rec := mine.Rec
 	rec.Granted, rec.Epoch = rec.GrantEpoch(), record.Next(threat)
 	raw := c.cfg.Identity.Seal(c.cfg.Signer, c.table.NetID, record.KindLease, rec)
-	c.log(levelWarn, "another node has struck out this node's lease: affirming it", "subnet", c.Network().SubnetOf(k.slot), "epoch", rec.Epoch)
+	c.log(levelWarn, "affirming this node's lease, which another node struck out", "subnet", c.Network().SubnetOf(k.slot), "epoch", rec.Epoch)
 	c.durable.Lease = raw
 	c.saveIn(PhaseConfirmed, func() { c.afterAffirming(raw, rec.Epoch) })
 }
@@ -44,7 +44,7 @@ func (c *Core) afterAffirming(raw []byte, epoch uint64) {
 		return
 	}
 	if err := c.takeOwn(raw); err != nil {
-		c.log(levelError, "our own lease was refused", "err", err)
+		c.log(levelError, "own lease refused", "err", err)
 		return
 	}
 	c.claim.epoch = epoch
@@ -69,7 +69,7 @@ func (c *Core) reclaim() {
 	if l != nil && c.holds(&l.Rec) && l.Rec.Holder != c.id {
 		return
 	}
-	c.log(levelInfo, "no node holds the subnet that was lost: asking for it again", "subnet", c.Network().SubnetOf(c.durable.Slot))
+	c.log(levelInfo, "claiming the lost subnet again; no other node holds it", "subnet", c.Network().SubnetOf(c.durable.Slot))
 	c.claim.clear()
 	c.setPhase(PhaseNone)
 }

@@ -188,7 +188,7 @@ func (c *Core) countSlots() string {
 // restoreLease takes back a lease that the network remembers and this node does
 // not: its durable state was lost, its identity was not.
 func (c *Core) restoreLease(mine *record.Stored[record.LeaseRecord]) {
-	c.log(levelInfo, "taking back the lease that the network remembers", "subnet", c.Network().SubnetOf(mine.Rec.Slot))
+	c.log(levelInfo, "restoring the lease that the network remembers", "subnet", c.Network().SubnetOf(mine.Rec.Slot))
 	c.durable.Lease, c.durable.Slot, c.durable.Pending = mine.Raw, mine.Rec.Slot, false
 	c.claim.slot, c.claim.epoch, c.claim.grant = mine.Rec.Slot, mine.Rec.Epoch, record.LeaseRecord{}
 	c.setPhase(PhaseSaving)

@@ -497,7 +497,7 @@ func (c *Core) write(kind record.Kind, rec any) error {
 	raw := c.cfg.Identity.Seal(c.cfg.Signer, c.table.NetID, kind, rec)
 	err := c.takeOwn(raw)
 	if err != nil {
-		c.log(levelError, "a record of our own was refused", "err", err)
+		c.log(levelError, "own record refused", "err", err)
 	}
 	return err
 }

@@ -35,7 +35,7 @@ func (c *Core) announceGranted(raw []byte) {
 		return
 	}
 	if err := c.takeOwn(raw); err != nil {
-		c.log(levelError, "our own lease was refused", "err", err)
+		c.log(levelError, "own lease refused", "err", err)
 	}
 	if l := c.table.Leases[c.claim.slot]; l == nil || l.Rec.Holder != c.id {
 		c.revokeGrant()
