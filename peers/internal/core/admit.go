@@ -9,17 +9,16 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// What a holder promises to newcomers is bounded. Each must be there, at the
-// address that it announces, and one address gets only so many leases.
+// A holder bounds what it promises to newcomers. A newcomer must be reachable
+// at the address that it announces, and one address gets only so many leases.
 const (
 	// maxPerAddress is how many nodes at one underlay address get leases. A
 	// network on loopback is exempt: all of its nodes are on one host.
 	maxPerAddress = 8
-	// New leases that a holder promises: so many at once, which is a mass
-	// start, and then one each newEvery. maxUnsettled is how many unused
-	// promises a holder keeps for one node. A claimant has one claim at a
-	// time, and gives back what is left of earlier ones when it is
-	// reminded.
+	// New leases that a holder promises: a burst for a mass start, then one
+	// each newEvery. maxUnresolved is how many unused promises a holder
+	// keeps for one node. A claimant has one claim at a time, and gives
+	// back the rest of earlier ones when it is reminded.
 	maxUnresolved = 4
 	newBurst      = 2048
 	newEvery      = 5 * time.Second
@@ -27,7 +26,7 @@ const (
 	cookieLen = 16
 )
 
-// cookie is what proves that the sender of a question gets answers. It is
+// cookie proves that the sender of a question receives our answers. It is
 // derived, not stored: a stranger cannot make this node remember anything.
 func (c *Core) cookie(from record.NodeID) []byte {
 	mac := hmac.New(sha256.New, c.secret[:])
@@ -36,7 +35,7 @@ func (c *Core) cookie(from record.NodeID) []byte {
 }
 
 // proven reports whether the sender of a question is a member, or has shown
-// that it gets this node's answers at its node record's address.
+// that our answers reach it at the address in its node record.
 func (c *Core) proven(m record.Ask) bool {
 	if c.isUp(m.From) {
 		return true

@@ -13,11 +13,11 @@ import (
 // affirmAgain is how long a node waits before it affirms its lease once more.
 const affirmAgain = 10 * time.Second
 
-// reclaimAfter is how long a lost lease stays lost, so that it is seen to be.
+// reclaimAfter is how long a lost lease stays lost, so that an operator can see
+// it.
 const reclaimAfter = 2 * time.Second
 
-// driveAffirming affirms the lease that this node holds, when it has heard of a
-// record that was to end it.
+// driveAffirming affirms this node's lease after a record that tried to end it.
 func (c *Core) driveAffirming() {
 	k, threat := &c.claim, c.judge.threat
 	if k.phase != PhaseConfirmed || threat == 0 || c.now < k.retryAt {
@@ -51,8 +51,7 @@ func (c *Core) afterAffirming(raw []byte, epoch uint64) {
 	c.pushToAll()
 }
 
-// forgottenAs has this node, which is alive, outdo a record that strikes it
-// out.
+// forgottenAs raises this node's start above a record that strikes it out.
 func (c *Core) forgottenAs(start uint64) {
 	if start >= c.durable.Start && start <= c.durable.Start+MaxJump {
 		c.bumpStart(start)

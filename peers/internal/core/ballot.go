@@ -28,8 +28,8 @@ func (c *Core) ballot() *Ballot {
 	return &Ballot{c.Network().SubnetOf(k.slot), k.epoch, t.electors, t.needed(), c.grantors(), t.missing}
 }
 
-// hasPromised reports whether an elector has promised the slot of the claim; we
-// ourselves have, where we may vote.
+// hasPromised reports whether an elector has promised the slot of the claim.
+// This node has, if it may vote.
 func (c *Core) hasPromised(id record.NodeID) bool {
 	return c.claim.votes[id] == record.Promised || id == c.id && !c.amnesiac()
 }

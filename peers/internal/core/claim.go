@@ -16,14 +16,14 @@ const (
 	askAgainFirst = 150 * time.Millisecond
 	askAgainMost  = time.Second
 	lateAnswers   = 500 * time.Millisecond // wait for the rest once a majority is there
-	lateNews      = 100 * time.Millisecond // wait for those it has not heard of yet
+	lateNews      = 100 * time.Millisecond // wait for holders it has not heard of yet
 	newcomerFor   = 3 * time.Second        // after a join, until gossip has named all members
 	announceBound = time.Second
 	writeMost     = 10 * time.Second // for writing a lease, before its votes are too old
 	pausedFor     = 5 * time.Second  // without a tick: what was heard before is too old
 	retryFirst    = 20 * time.Millisecond
 	retryMost     = 2 * time.Second
-	avoidFor      = 3 * time.Second // or so, before a refused slot is a candidate again
+	avoidFor      = 3 * time.Second // about; then a refused slot is a candidate again
 	orphanWait    = 3 * time.Second // see claimWithoutElectors
 )
 
@@ -36,14 +36,14 @@ func (c *Core) setPhase(p Phase) {
 	c.effects.Changed = true
 }
 
-// setWaiting says in a line what the claim waits for; "" is nothing.
+// setWaiting sets the line that tells what the claim waits for; "" is nothing.
 func (c *Core) setWaiting(format string, args ...any) {
 	if c.claim.wait(fmt.Sprintf(format, args...)) {
 		c.effects.Changed = true
 	}
 }
 
-// pinned is the slot that must be held, where one must.
+// pinned is the slot that this node must hold, if there is one.
 func (c *Core) pinned() (record.Slot, bool) {
 	if !c.cfg.Pin.IsValid() {
 		return 0, false
@@ -51,7 +51,7 @@ func (c *Core) pinned() (record.Slot, bool) {
 	return c.Network().SlotOf(c.cfg.Pin)
 }
 
-// resumeLease takes up the lease that the last start had confirmed.
+// resumeLease confirms the lease that the last start had confirmed.
 func (c *Core) resumeLease() {
 	if len(c.durable.Lease) == 0 || c.claim.phase != PhaseNone {
 		return
@@ -88,7 +88,7 @@ func (c *Core) found() {
 	c.grantOwn(0, 0)
 }
 
-// driveClaim takes the claim a step further, where time alone can.
+// driveClaim takes the claim a step further where only time has to pass.
 func (c *Core) driveClaim() {
 	switch c.claim.phase {
 	case PhaseNone:
@@ -111,8 +111,8 @@ func (c *Core) driveClaim() {
 	}
 }
 
-// tryClaim begins a claim as soon as it may: joined, approved, and not just
-// refused.
+// tryClaim begins a claim as soon as the node has joined, the driver has
+// approved the network, and no refusal is recent.
 func (c *Core) tryClaim() {
 	switch {
 	case len(c.durable.Lease) > 0 && !c.resumed:
@@ -185,8 +185,8 @@ func (c *Core) countSlots() string {
 	return fmt.Sprintf("%d subnets, %d held by live nodes, %d by dead ones (`flanneld forget NODE` frees a dead one's)", high-low+1, live, dead)
 }
 
-// restoreLease takes back a lease that the network remembers and this node does
-// not: its durable state was lost, its identity was not.
+// restoreLease restores a lease that the network remembers and this node does
+// not: it lost its durable state, and kept its identity.
 func (c *Core) restoreLease(mine *record.Stored[record.LeaseRecord]) {
 	c.log(levelInfo, "restoring the lease that the network remembers", "subnet", c.Network().SubnetOf(mine.Rec.Slot))
 	c.durable.Lease, c.durable.Slot, c.durable.Pending = mine.Raw, mine.Rec.Slot, false
@@ -234,7 +234,7 @@ func (c *Core) claimWithoutElectors() bool {
 	return true
 }
 
-// nextEpoch is above all that is known for the slot.
+// nextEpoch is above every known epoch of the slot.
 func (c *Core) nextEpoch(s record.Slot) uint64 {
 	epoch := c.claim.floor[s]
 	if l := c.table.Leases[s]; l != nil {
@@ -299,9 +299,9 @@ func (c *Core) giveUp() {
 	c.claim.retryLater(c.now, c.cfg.Rand)
 }
 
-// stillWanted reports whether the claim that was given up is made again for the
-// same slot. That is a preferred slot, with no other node in its way. An epoch
-// that was too low is raised.
+// stillWanted reports whether the claim is made again for the same slot. It is
+// if the slot is a preferred one and no other node is in the way. An epoch that
+// was too low is raised.
 func (c *Core) stillWanted() bool {
 	l := c.table.Leases[c.claim.slot]
 	free := l == nil || !c.holds(&l.Rec) || l.Rec.Holder == c.id
@@ -328,8 +328,9 @@ func (c *Core) sendWithdraw(s record.Slot, claim record.ClaimID, to []record.Nod
 	}
 }
 
-// wants reports whether a promise of a slot is of use to us: for the claim
-// under way, or for the lease that one has become, be it on the disk only.
+// wants reports whether a promise of a slot is of use to this node: for the
+// claim under way, or for the lease that a claim has become, even if only on
+// disk.
 func (c *Core) wants(s record.Slot, claim record.ClaimID) bool {
 	if s == c.durable.Slot && (len(c.durable.Lease) > 0 || c.claim.phase == PhaseRevoking) {
 		return true
@@ -337,8 +338,8 @@ func (c *Core) wants(s record.Slot, claim record.ClaimID) bool {
 	return c.claim.isAsking() && claim == c.claim.id
 }
 
-// logRefusal says why a claim was refused. A pinned one is made again until it
-// is granted, so what stands in its way is what the node waits for.
+// logRefusal shows why a claim was refused. A pinned slot is claimed until it
+// is granted, so the node waits for the obstacle to go.
 func (c *Core) logRefusal() {
 	k := &c.claim
 	if k.refusal == "" {

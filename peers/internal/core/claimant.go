@@ -22,9 +22,9 @@ type claim struct {
 	pause      time.Duration // between asking again
 	majorityAt Time          // since when a majority has promised; -1: it has not
 	refused    bool
-	contested  bool                              // another node holds the slot, or is to have it
-	refusal    string                            // why, for people; "" where no holder said
-	possible   map[record.NodeID][]record.NodeID // see answer.PossibleHolders, by the node that said so
+	contested  bool                              // another node holds the slot, or will
+	refusal    string                            // the reason, for display; "" if no holder gave one
+	possible   map[record.NodeID][]record.NodeID // see Answer.PossibleHolders, by its sender
 	grant      record.LeaseRecord
 	acks       map[record.NodeID]bool
 	since      Time // of the present phase
@@ -55,8 +55,7 @@ func (k *claim) enter(p Phase, now Time) {
 	}
 }
 
-// clear drops all that the claim has gathered; the phase stays until the next
-// one is entered.
+// clear resets the claim. The phase stays until the next one is entered.
 func (k *claim) clear() { *k = claim{phase: k.phase, watch: k.watch} }
 
 // isOwner reports whether the claim has become a lease that other nodes may
@@ -68,7 +67,7 @@ func (k *claim) isOwner() bool {
 // isAsking reports whether holders are asked at the moment.
 func (k *claim) isAsking() bool { return k.phase == PhaseAsking }
 
-// begin takes up a claim for a slot.
+// begin starts a claim for a slot.
 func (k *claim) begin(id record.ClaimID, s record.Slot, epoch, ordinal uint64) {
 	k.id, k.slot, k.epoch, k.ordinal = id, s, epoch, ordinal
 	k.votes, k.possible, k.acks = map[record.NodeID]record.Verdict{}, map[record.NodeID][]record.NodeID{}, map[record.NodeID]bool{}
@@ -88,7 +87,7 @@ func (k *claim) noteAnswer(m record.Answer) {
 	k.votes[m.From], k.possible[m.From] = m.Verdict, m.PossibleHolders
 }
 
-// raiseFloor takes note that a slot's epoch was refused as stale.
+// raiseFloor records that a slot's epoch was refused as stale.
 func (k *claim) raiseFloor(s record.Slot, seen uint64) {
 	if k.floor == nil {
 		k.floor = map[record.Slot]uint64{}
@@ -105,8 +104,8 @@ func (k *claim) avoid(s record.Slot, until Time) {
 	k.avoided[s] = until
 }
 
-// noteWithdrawn takes note of a claim that gives its promises back. The
-// withdrawal is repeated when a lease is confirmed.
+// noteWithdrawn records a claim that gives its promises back. The withdrawal is
+// repeated when a lease is confirmed.
 func (k *claim) noteWithdrawn() {
 	if k.withdrawn == nil {
 		k.withdrawn = map[record.Slot]record.ClaimID{}
@@ -121,8 +120,8 @@ func (k *claim) retryLater(now Time, rand *rand.Rand) {
 	k.retryAt = now + time.Duration(rand.Int64N(int64(most))+1)
 }
 
-// wait sets the line that tells what the claim waits for, and reports whether
-// it is another one than before.
+// wait sets the line that tells what the claim waits for. It reports whether
+// the line has changed.
 func (k *claim) wait(text string) bool {
 	changed := text != k.waiting
 	k.waiting = text

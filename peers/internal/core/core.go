@@ -73,17 +73,17 @@ type Core struct {
 	start     uint64      // number of this start, before any change of address
 	claims    uint32      // made in this start
 	sent      uint64      // number of the last message of this start
-	judge     *judge      // which records of others are taken
+	judge     *judge      // decides which records of others are accepted
 	gate      record.Gate // the same, as the table sees it
 	replays   replays
 	secret    [32]byte                 // see cookie
-	cookies   map[record.NodeID][]byte // of holders that this node is no member for yet
+	cookies   map[record.NodeID][]byte // from holders that do not see this node as a member yet
 	newcomers tokens                   // promises to nodes without a lease
 	sync      syncState
 	lastState keptState
 	conflict  []Conflict
 	wishesAt  uint64 // changes of leases that dropWishes has seen
-	resumed   bool   // the start is durable, and the lease of the last one is taken up
+	resumed   bool   // the start is durable, and the last lease is restored
 	leaving   bool
 	retireAt  Time // see Retire; 0: never
 
@@ -94,8 +94,8 @@ type Core struct {
 	effects      Effects
 }
 
-// ErrNetworkParameters: the flags ask for another network than the one this
-// node is in or joins.
+// ErrNetworkParameters: the flags ask for a network other than the one that
+// this node is in or joins.
 var ErrNetworkParameters = errors.New("network parameters differ")
 
 // New makes a core from the durable state and the encoded table that its last
@@ -171,7 +171,7 @@ func (c *Core) enterKnownNetwork(encodedTable []byte) (err error) {
 		}
 	}
 	if encodedTable == nil {
-		c.cfg.Amnesia = true // it does not know the others
+		c.cfg.Amnesia = true // it does not know the other nodes
 	}
 	if c.durable.Pending {
 		c.durable.Lease, c.durable.Pending = nil, false
@@ -196,8 +196,8 @@ func (c *Core) newTable(n record.Network) *record.Table {
 // state.
 var ErrOtherTable = errors.New("core: node table of another network")
 
-// loadTable takes up the table of the last start. A record in it that does not
-// hold is left out: the network has it.
+// loadTable loads the table of the last start. It leaves out a record that is
+// not valid: the network has it.
 func (c *Core) loadTable(encoded []byte) error {
 	s, err := record.DecodeState(encoded)
 	if err != nil {
@@ -213,7 +213,7 @@ func (c *Core) loadTable(encoded []byte) error {
 	return nil
 }
 
-// loadRecords begins the table with what this node once knew.
+// loadRecords fills the table with what this node once knew.
 func (c *Core) loadRecords(s record.State) {
 	c.cfg.Amnesia = c.cfg.Amnesia || s.Amnesiac
 	for _, raw := range s.Former {
@@ -224,8 +224,8 @@ func (c *Core) loadRecords(s record.State) {
 	}
 }
 
-// prepareNetwork makes the network that Start will found, unless the driver
-// finds that it does not fit the host.
+// prepareNetwork makes the network that Start founds, unless the driver finds
+// that it does not fit the host.
 func (c *Core) prepareNetwork() error {
 	n, err := c.cfg.Want.WithDefaults()
 	if err != nil {
@@ -255,7 +255,7 @@ func (c *Core) checkPin(n record.Network) error {
 	return nil
 }
 
-// ID is this node's.
+// ID is this node's ID.
 func (c *Core) ID() record.NodeID { return c.id }
 
 // StartNumber is the number of this start. It is durable once the first Save
@@ -287,8 +287,8 @@ func (c *Core) Start(now Time) {
 	})
 }
 
-// Approve says that the network fits this host: from now on it may be founded
-// or a lease be claimed.
+// Approve says that the network fits this host. From now on the node may found
+// it, or claim a lease.
 func (c *Core) Approve(now Time) {
 	c.advance(now)
 	if c.approved || !c.Network().Prefix.IsValid() {
@@ -322,7 +322,7 @@ func (c *Core) Tick(now Time) {
 	c.driveSync()
 }
 
-// Joined says that state was exchanged with a node that is not this one.
+// Joined says that state was exchanged with another node.
 func (c *Core) Joined(now Time) {
 	c.advance(now)
 	if c.joinedAt < 0 {
@@ -331,7 +331,7 @@ func (c *Core) Joined(now Time) {
 	}
 }
 
-// Receive takes in a message. An error means that it was dropped whole.
+// Receive handles a message. After an error the message had no effect.
 func (c *Core) Receive(now Time, msg []byte) error {
 	c.advance(now)
 	if c.table == nil || c.founding {
@@ -380,8 +380,8 @@ func handle[M any, P interface {
 }
 
 // SetAddress changes the underlay address. It counts as a start, since gossip
-// needs a member of another name for it: StartNumber is another one, and may be
-// shown once the Save is answered. Then the address is announced.
+// needs a member of another name for it. StartNumber changes, and may be shown
+// once the Save is answered. Then the address is announced.
 func (c *Core) SetAddress(now Time, endpoint, gossip netip.AddrPort) {
 	c.advance(now)
 	c.cfg.Endpoint, c.cfg.Gossip = endpoint, gossip
@@ -395,8 +395,8 @@ func (c *Core) SetAddress(now Time, endpoint, gossip netip.AddrPort) {
 	})
 }
 
-// retireFor is how long a node that is about to leave has no say, unless it
-// says again that it is.
+// retireFor is how long a node that is about to leave has no vote. Another call
+// of Retire extends it.
 const retireFor = 5 * time.Second
 
 // Retire is for a node that is about to Leave: it promises nothing any more. It
@@ -474,7 +474,7 @@ func (c *Core) Forget(now Time, id record.NodeID) error {
 	return nil
 }
 
-// strikeOut frees what a node holds, and writes that it is no more.
+// strikeOut frees the slots of a node, and writes a forget record.
 func (c *Core) strikeOut(id record.NodeID) error {
 	for _, s := range slices.Clone(c.table.Held[id]) {
 		if err := c.writeFree(c.table.Leases[s].Rec); err != nil {
@@ -492,7 +492,7 @@ func (c *Core) strikeOut(id record.NodeID) error {
 // advance sets the clock; time never runs back.
 func (c *Core) advance(now Time) { c.now = max(c.now, now) }
 
-// write signs a record, merges it and gossips it. An error is logged, too.
+// write signs a record, merges it and gossips it. It logs an error, too.
 func (c *Core) write(kind record.Kind, rec any) error {
 	raw := c.cfg.Identity.Seal(c.cfg.Signer, c.table.NetID, kind, rec)
 	err := c.takeOwn(raw)
@@ -510,7 +510,8 @@ func (c *Core) takeOwn(raw []byte) error {
 }
 
 // writeFree hands a slot back, or takes it from a forgotten holder. The
-// vouchers of the lease that ends stay with it: they show that there was one.
+// vouchers of the lease that ends stay in the record: they prove that there was
+// one.
 func (c *Core) writeFree(l record.LeaseRecord) error {
 	free := record.LeaseRecord{Slot: l.Slot, Epoch: record.Next(l.Epoch), Freed: l.Holder, Pinned: l.Pinned, Ordinal: l.Ordinal,
 		Key: c.cfg.Identity.Public()}
@@ -518,7 +519,7 @@ func (c *Core) writeFree(l record.LeaseRecord) error {
 	return c.write(record.KindLease, free)
 }
 
-// announceSelf writes our node record anew.
+// announceSelf writes a new version of our node record.
 func (c *Core) announceSelf() {
 	c.version = record.Next(c.version)
 	_ = c.write(record.KindNode, record.NodeRecord{

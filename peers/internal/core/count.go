@@ -68,7 +68,7 @@ func (t count) patience() time.Duration {
 	return 0
 }
 
-// decide confirms or gives up the claim, when it can be told.
+// decide grants or gives up the claim, when the votes suffice for either.
 func (c *Core) decide() {
 	k := &c.claim
 	if !k.isAsking() {
@@ -108,7 +108,7 @@ func (c *Core) noticePause() {
 	c.tickedAt = c.now
 }
 
-// paused reports whether no time has passed here for a while, though it has.
+// paused reports whether this node was asleep: there was no tick for a while.
 func (c *Core) paused() bool { return c.now-c.tickedAt >= pausedFor }
 
 // waitForMajority shows which answers the claim waits for, once that takes

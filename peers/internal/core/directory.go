@@ -17,7 +17,7 @@ type directory struct {
 	now             Time
 	table           *record.Table // nil while in no network
 	members         membership
-	leased          map[record.Slot]Time // since when a slot's holder is known; the core's start where it says nothing
+	leased          map[record.Slot]Time // since when a slot's holder is known; no entry: since the core's start
 	electorateCache electorate
 }
 
@@ -25,12 +25,12 @@ func newDirectory(id record.NodeID, ttl time.Duration) directory {
 	return directory{id: id, ttl: ttl, members: newMembership(id), leased: map[record.Slot]Time{}}
 }
 
-// hasLeft reports whether the node has said farewell.
+// hasLeft reports whether the node has announced that it leaves.
 func (d *directory) hasLeft(id record.NodeID) bool {
 	return d.table != nil && d.table.Nodes[id] != nil && d.table.Nodes[id].Rec.Left
 }
 
-// nameOf is a node's name for people: the display name where it is known.
+// nameOf is a node's display name, or the short ID if there is none.
 func (d *directory) nameOf(id record.NodeID) string {
 	if d.table != nil {
 		if n := d.table.Nodes[id]; n != nil && n.Rec.Name != "" {
@@ -134,8 +134,8 @@ func (d *directory) isElector(id record.NodeID) bool {
 	return found
 }
 
-// addressOf is a node's underlay address: where gossip has found it, else what
-// it says; the zero address where neither is known.
+// addressOf is a node's underlay address: where gossip has found it, else the
+// announced one. It is zero if neither is known.
 func (d *directory) addressOf(id record.NodeID) netip.Addr {
 	if at := d.members.address(id); at.IsValid() {
 		return at
@@ -146,8 +146,8 @@ func (d *directory) addressOf(id record.NodeID) netip.Addr {
 	return netip.Addr{}
 }
 
-// missingName names a holder that does not answer, and, of one that is dead,
-// how to do without it: names alone can be ambiguous.
+// missingName names a holder that does not answer. For a dead one it adds how
+// to do without it. The ID is there because names can be ambiguous.
 func (d *directory) missingName(id record.NodeID) string {
 	text := d.nameOf(id)
 	if text != id.Short() {

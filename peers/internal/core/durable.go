@@ -8,8 +8,8 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// durable is what must never be lost: written durably before anything that
-// depends on it is said or done.
+// durable is the state that must never be lost. It is written and synced before
+// anything that depends on it is sent or done.
 type durable struct {
 	Network record.Network `cbor:"1,keyasint"`
 	Start   uint64         `cbor:"2,keyasint"`
@@ -32,13 +32,13 @@ type durable struct {
 	// Leases are the leases that were known when this was written, as
 	// promises. The node table on disk is older, or may be lost.
 	Leases []Promise `cbor:"10,keyasint,omitempty"`
-	// Wishes are what a reset has left of the network before it.
+	// Wishes are the subnets that a reset has left of the network before.
 	Wishes []wish `cbor:"12,keyasint,omitempty"`
 	// Format is durableFormat; see upgradeDurable.
 	Format uint8 `cbor:"13,keyasint,omitempty"`
 }
 
-// Remembered is what a driver wants to know of a durable state before it makes
+// Remembered is the part of a durable state that a driver reads before it makes
 // a core.
 type Remembered struct {
 	Start   uint64 // of the last start
@@ -47,7 +47,7 @@ type Remembered struct {
 	Lease   record.Slot // of the confirmed lease; 0: none
 }
 
-// Peek reads a durable state's contents that matter to a driver.
+// Peek reads the part of a durable state that matters to a driver.
 func Peek(encoded []byte) (Remembered, error) {
 	v, err := decodeDurable(encoded)
 	r := Remembered{Start: v.Start, Network: v.Network, Gossip: v.Gossip}

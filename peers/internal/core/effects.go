@@ -38,7 +38,7 @@ type Broadcast struct {
 	Msg []byte
 }
 
-// LogLine is a transition worth telling people.
+// LogLine is a transition worth logging.
 type LogLine struct {
 	Level slog.Level
 	Text  string
@@ -51,7 +51,7 @@ const (
 	levelError = slog.LevelError
 )
 
-// Effects hands over what has come together since the last call.
+// Effects returns the effects since the last call.
 func (c *Core) Effects() Effects {
 	e := c.effects
 	e.Save = c.saves.takePending()

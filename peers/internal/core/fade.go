@@ -6,10 +6,10 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// A node that holds no lease and is not up is of no use. After two minutes a
-// forget record strikes its record out, and says no more than that. Promises to
-// the node stand, and a lease of its own brings the record back. So a stranger
-// that makes up nodes fills no table for long.
+// A node without a lease that is not up is of no use. After two minutes a
+// forget record strikes out its record, and nothing else. Promises to the node
+// stand, and a lease brings the record back. So a stranger that makes up nodes
+// does not fill a table for long.
 const (
 	fadeAfter = 2 * time.Minute
 
@@ -38,14 +38,14 @@ func (j *judge) Node(old *record.Stored[record.NodeRecord], rec *record.NodeReco
 	return j.unheard.take(c.now, unheardBurst, unheardEvery)
 }
 
-// fades reports whether a node is to be struck out for being of no use.
+// fades reports whether a node is of no use and is to be struck out.
 func (c *Core) fades(id record.NodeID) bool {
 	n := c.table.Nodes[id]
 	return id != c.id && !n.Rec.Left && !n.Former && !c.isUp(id) && c.table.HeldBy(id) == nil &&
 		c.now-c.deadSince(id) >= fadeAfter+time.Duration(c.purgeRank(id))*purgeStagger
 }
 
-// fade strikes a node out, and leaves all else as it is.
+// fade strikes out a node's record, and nothing else.
 func (c *Core) fade(id record.NodeID) error {
 	c.makeRoomForForget()
 	return c.write(record.KindForget, record.ForgetRecord{Node: id, Start: c.table.Nodes[id].Rec.Start, Key: c.cfg.Identity.Public(), Faded: true})

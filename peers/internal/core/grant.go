@@ -7,7 +7,7 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// grantOwn makes the lease ours: written first, said afterwards.
+// grantOwn makes the lease ours. It is written first, and announced afterwards.
 func (c *Core) grantOwn(electors, promises int) {
 	k := &c.claim
 	_, pinned := c.pinned()
@@ -47,9 +47,9 @@ func (c *Core) announceGranted(raw []byte) {
 	c.countAcks()
 }
 
-// stillGranted reports whether the votes that were counted before the lease was
-// written still decide: writing may have taken long, and holders may have left,
-// and their promises with them.
+// stillGranted reports whether the counted votes still decide, now that the
+// lease is written. Writing may have taken long, and holders may have left with
+// their promises.
 func (c *Core) stillGranted() bool {
 	if c.claim.grant.Electors == 0 {
 		return len(c.electors()) == 0 // founding, or no holder left
@@ -104,8 +104,8 @@ func (c *Core) countAcks() {
 	}
 }
 
-// confirmLease ends a claim: the lease is confirmed, once that is durable, and
-// what was tried before and what was held before is given back.
+// confirmLease ends a claim. Once that is durable the lease is confirmed. Then
+// earlier claims are withdrawn again, and other slots of this node are freed.
 func (c *Core) confirmLease() {
 	k := c.claim
 	if l := c.table.Leases[k.slot]; l == nil || l.Rec.Holder != c.id {

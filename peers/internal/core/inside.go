@@ -68,7 +68,7 @@ func (i Inside) HoldersHash() uint64 { return i.c.holdersHash() }
 // this one.
 func (i Inside) PossibleHolders() []record.NodeID { return i.c.possibleHolders() }
 
-// Up reports whether the node takes another one for alive.
+// Up reports whether the node considers another one alive.
 func (i Inside) Up(id record.NodeID) bool { return i.c.isUp(id) }
 
 // NameOf is a node's name, or a part of its ID.
@@ -85,12 +85,12 @@ func (i Inside) PromiseOf(s record.Slot) (p Promise, ok bool) {
 	return Promise{}, false
 }
 
-// DropPromises has the node forget some of its promises.
+// DropPromises removes some promises from the node's ledger.
 func (i Inside) DropPromises(which func(Promise) bool) {
 	i.c.ledger.promises = slices.DeleteFunc(i.c.ledger.promises, which)
 }
 
-// SetSigner has signatures made and checked in another way.
+// SetSigner replaces the signer.
 func (i Inside) SetSigner(s record.Signer) {
 	i.c.cfg.Signer = s
 	if i.c.table != nil {
@@ -101,7 +101,7 @@ func (i Inside) SetSigner(s record.Signer) {
 // Judge is what decides about records of other nodes.
 func (i Inside) Judge() Judge { return Judge{i.c.judge, i.c.judge} }
 
-// SetGate has another one decide in the judge's place.
+// SetGate replaces the judge.
 func (i Inside) SetGate(g record.Gate) { i.c.gate = g }
 
 // Judge is a core's judge, with the rules that it is made of.

@@ -9,10 +9,10 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// Rates at which leases with too few vouchers to be believed at once are taken.
-// They count for each holder that vouches: leases of free slots, and of slots
-// that another node holds. Leases of free slots that no holder vouches for
-// count together.
+// Rates at which leases are accepted that have too few vouchers to be believed
+// at once. They count for each holder that vouches, apart for free slots and
+// for slots of another node. Leases of free slots without a known voucher count
+// together.
 const (
 	vouchBurst   = 16
 	vouchEvery   = 10 * time.Second
@@ -30,17 +30,16 @@ const (
 	refusedFor = 20 * time.Second
 )
 
-// judge decides which records of other nodes are taken; it is this node's gate.
-// It has the last word after signature and order: a record can be genuine,
-// greater, and a lie all the same.
+// judge decides which records of other nodes are accepted; it is this node's
+// gate. It comes after signature and order: a record can be genuine, greater,
+// and a lie all the same.
 type judge struct {
 	c *Core
 	// from is the sender of the message that is being handled: it stands
 	// for what it passes on. Zero: a rumour, which no node stands for.
 	from record.NodeID
-	// trusted says that records are taken as they are. They come from this
-	// node itself or its disk, or from the first node that a newcomer
-	// joins.
+	// trusted says that all records are accepted. They come from this node
+	// or its disk, or from the first node that a newcomer joins.
 	trusted bool
 	// asker is the sender of a question that has shown where it is, while
 	// its node record is taken in.
@@ -51,9 +50,9 @@ type judge struct {
 	freed               tokens // for the ends of leases that were not known
 
 	vouching, disputing map[record.NodeID]*tokens
-	hearsay             map[uint64]map[record.NodeID]bool // the nodes that stand for a record that was not taken, by its hash
-	refused             map[uint64]Time                   // since when a record of our slot has not been taken
-	threat              uint64                            // highest epoch of a record that was to end our own lease; see driveAffirming
+	hearsay             map[uint64]map[record.NodeID]bool // the nodes that stand for a refused record, by its hash
+	refused             map[uint64]Time                   // since when a record of our slot is refused
+	threat              uint64                            // highest epoch of a refused record that ends our lease; see driveAffirming
 }
 
 func newJudge(c *Core) *judge {
@@ -80,8 +79,8 @@ func (j *judge) Lease(old *record.Stored[record.LeaseRecord], rec *record.LeaseR
 	return taken
 }
 
-// isRefusedLong reports whether a record has not been taken for a while. After
-// a cut, the nodes that stand for it may not be known yet.
+// isRefusedLong reports whether a record has been refused for a while. After a
+// cut, the nodes that stand for it may not be known yet.
 func (j *judge) isRefusedLong(raw []byte) bool {
 	key := record.HashOf(raw)
 	since, refused := j.refused[key]
@@ -94,8 +93,8 @@ func (j *judge) isRefusedLong(raw []byte) bool {
 	return refused && j.c.now-since >= refusedFor
 }
 
-// isStrong reports whether a lease is proven by more than one holder, or the
-// longest-standing one. So is the founder's, and one from before there were
+// isStrong reports whether a lease is proven by more than one holder, or by the
+// longest-standing one. The founder's is strong, and one from before there were
 // vouchers.
 func (j *judge) isStrong(l *record.LeaseRecord) bool {
 	if l.Vouchers.Count() == 0 {
@@ -105,11 +104,11 @@ func (j *judge) isStrong(l *record.LeaseRecord) bool {
 	return len(standing) >= record.DisputeLeast || j.enough(standing)
 }
 
-// threaten notes a record that is to end our own lease, and is not believed.
+// threaten records that a refused record would end our own lease.
 func (j *judge) threaten(rec *record.LeaseRecord) { j.threat = max(j.threat, rec.Epoch) }
 
-// withinReach reports whether a lease's counters are within reach of what is
-// known.
+// withinReach reports whether a lease's counters are close enough to the known
+// ones.
 func (j *judge) withinReach(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord) bool {
 	known, jump := uint64(0), uint64(MaxJump)
 	if old != nil {
@@ -124,13 +123,13 @@ func (j *judge) withinReach(old *record.Stored[record.LeaseRecord], rec *record.
 	return rec.Epoch <= known+jump && rec.Ordinal <= j.c.table.MaxOrdinal()+MaxJump
 }
 
-// isCommon reports whether so many holders stand for a record that it is this
-// node that has missed something.
+// isCommon reports whether so many holders stand for a record that this node
+// must have missed something.
 func (j *judge) isCommon(about record.NodeID, raw []byte) bool {
 	return len(j.distinctAddresses(j.supporters(about, raw))) >= j.majority()
 }
 
-// believes decides about a lease, or the end of one, by what is there.
+// believes decides about a lease, or the end of one, by what this node knows.
 func (j *judge) believes(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord, raw []byte) bool {
 	c, claimant, writer := j.c, rec.Claimant(), record.NodeIDOf(rec.Key)
 	freed := rec.Holder.IsZero()
@@ -141,9 +140,9 @@ func (j *judge) believes(old *record.Stored[record.LeaseRecord], rec *record.Lea
 		return false
 	}
 	switch {
-	case old != nil && old.Rec.Holder == claimant: // it speaks of its own slot, or has been struck out
+	case old != nil && old.Rec.Holder == claimant: // about its own slot, or it was struck out
 		return freed || rec.Ordinal >= old.Rec.Ordinal || len(j.validVouchers(rec)) > 0
-	case claimant == c.id && writer == c.id && (old == nil || !c.holds(&old.Rec)): // what we said once
+	case claimant == c.id && writer == c.id && (old == nil || !c.holds(&old.Rec)): // our own word
 		return true
 	case !freed && c.ledger.of(rec.Slot).became(rec):
 		return true
@@ -155,21 +154,21 @@ func (j *judge) believes(old *record.Stored[record.LeaseRecord], rec *record.Lea
 	return j.takesFreeSlot(old, rec, raw)
 }
 
-// bothAlone reports whether two nodes have each begun without any holder: the
-// order of records alone decides between them.
+// bothAlone reports whether two nodes have each begun without any holder. Then
+// the order of records alone decides.
 func (j *judge) bothAlone(old, rec *record.LeaseRecord) bool {
 	return old.Electors == 0 && rec.Electors == 0 && !rec.Holder.IsZero() && !j.isStrong(old)
 }
 
-// contests reports whether a lease can be a newer one than another node's: what
+// contests reports whether a lease can be newer than another node's. One that
 // was granted earlier, and affirmed since, is not.
 func (j *judge) contests(old, rec *record.LeaseRecord) bool {
 	return rec.GrantEpoch() >= old.GrantEpoch() || !j.isStrong(old)
 }
 
-// mayForget reports whether a node's word that another is dead is taken. The
-// writer holds a lease, and this node does not see the other one alive. A node
-// that has left is struck out by any node that holds a lease.
+// mayForget reports whether a node's word that another is dead is accepted. The
+// writer must hold a lease, and this node must not see the other one alive. Any
+// holder may strike out a node that has left.
 func (j *judge) mayForget(writer, dead record.NodeID) bool {
 	c := j.c
 	return dead != c.id && j.hasSay(writer) && (!c.isUp(dead) || c.hasLeft(dead))
@@ -182,8 +181,8 @@ func (j *judge) hasSay(writer record.NodeID) bool {
 }
 
 // mayFree reports whether a node may say that another's lease has ended. It may
-// if it may forget that node, or if the lease is not the one that the node has.
-// Such a lease is left over from a start that was cut short, or not known here.
+// if it may forget that node, or if that node does not rely on the lease. Such
+// a lease is left over from a start that was cut short, or not known here.
 func (j *judge) mayFree(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord, writer record.NodeID) bool {
 	c := j.c
 	switch {
@@ -224,8 +223,8 @@ func (j *judge) Forget(rec *record.ForgetRecord, raw []byte) bool {
 }
 
 // takesFreeSlot decides about a lease of a slot that no node holds. A lease
-// with too few vouchers is taken if its node is up, or if two holders stand for
-// it. A holder has a say, and no node gets one by a single liar's word.
+// with too few vouchers is accepted if its node is up, or if two holders stand
+// for it. A holder has a vote, and no node gets one by a single liar's word.
 func (j *judge) takesFreeSlot(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord, raw []byte) bool {
 	c, freed := j.c, rec.Holder.IsZero()
 	if rec.Electors == 0 && !freed {
@@ -265,8 +264,8 @@ func (j *judge) overrules(old, rec *record.LeaseRecord, raw []byte) bool {
 	if j.enough(standing) {
 		return true
 	}
-	// Of a node that is dead, or just back, any holder could say before
-	// that it is to be forgotten.
+	// If a node is dead, or just back, any holder could have forgotten it
+	// before.
 	strict := j.isStable(old.Holder) && j.isStrong(old)
 	if len(standing) == 0 || len(standing) < record.DisputeLeast && strict {
 		return false
@@ -279,9 +278,9 @@ func (j *judge) overrules(old, rec *record.LeaseRecord, raw []byte) bool {
 	return true
 }
 
-// isStable reports whether a node has been up for a while. This node itself is
-// settled when it has been in touch with others for that long. It may have been
-// asleep, or cut off, until its lease expired.
+// isStable reports whether a node has been up for a while. For this node, it
+// has been in touch with others for that long: it may have been asleep, or cut
+// off, until its lease expired.
 func (j *judge) isStable(id record.NodeID) bool {
 	c := j.c
 	if id == c.id {
@@ -292,7 +291,7 @@ func (j *judge) isStable(id record.NodeID) bool {
 }
 
 // supporters returns the holders that have passed a record on to this node, in
-// ascending order. The sender of the present message counts, the node that the
+// ascending order. The sender of the present message counts. The node that the
 // record is about does not.
 func (j *judge) supporters(about record.NodeID, raw []byte) []record.NodeID {
 	key := record.HashOf(raw)
@@ -342,7 +341,7 @@ func (j *judge) mayVouch(by record.NodeID, g record.Grant) bool {
 	return l == nil || g.Ordinal >= l.Rec.Ordinal
 }
 
-// distinctAddresses leaves one node of each underlay address.
+// distinctAddresses keeps one node for each underlay address.
 func (j *judge) distinctAddresses(ids []record.NodeID) []record.NodeID {
 	seen := map[netip.Addr]bool{}
 	same := map[record.NodeID]bool{}
@@ -358,8 +357,8 @@ func (j *judge) distinctAddresses(ids []record.NodeID) []record.NodeID {
 	return kept
 }
 
-// enough reports whether the holders that stand for a lease suffice alone. They
-// are a majority of the holders known here, maxVouchers at most, or include the
+// enough reports whether the holders that stand for a lease suffice. They are a
+// majority of the known holders, MaxVouchers at most, or include the
 // longest-standing holder.
 func (j *judge) enough(standing []record.NodeID) bool {
 	senior := j.c.senior()

@@ -6,6 +6,6 @@ package core
 const MaxJump = 1 << 16
 
 // maxFreeJump is the same for a record by which a node strikes out another one.
-// Such a record is one above the lease that it ends, and the reader may have
-// missed some affirmations of that lease.
+// Such a record is one above the lease that it ends. The reader may have missed
+// some affirmations of that lease.
 const maxFreeJump = 64

@@ -12,9 +12,9 @@ const replayWindow = 64
 // maxReplays bounds how many senders are remembered.
 const maxReplays = 2 * record.MaxNodes
 
-// replays remembers which messages of each sender have come, so that a message
-// that a stranger has recorded makes this node work once at most. It guards the
-// messages that are answered with records; claims have numbers of their own.
+// replays remembers which messages of each sender have arrived, so that a
+// recorded message makes this node work once at most. It guards the messages
+// that are answered with records. Claims have numbers of their own.
 type replays map[record.NodeID]*replay
 
 type replay struct {

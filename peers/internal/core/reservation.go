@@ -38,8 +38,8 @@ func (c *Core) reservation(s record.Slot) *Reservation {
 }
 
 // knowsAddress reports whether a claimant's addresses are known here, where
-// they matter: for a reserved slot. Where they are not, the two compare tables,
-// and the claimant asks again within askAgainFirst.
+// they matter: for a reserved slot. If they are not, the two nodes compare
+// tables, and the claimant asks again within askAgainFirst.
 func (c *Core) knowsAddress(m record.Ask) bool {
 	if c.table.Nodes[m.From] != nil || c.reservation(m.Slot) == nil || !c.isUp(m.From) {
 		return true // one that is no member is asked for its record, see proven
@@ -75,8 +75,8 @@ func (c *Core) isAt(id record.NodeID, addr netip.Addr) bool {
 	return n != nil && n.Rec.Endpoint().Addr() == addr && n.Rec.Gossip().Addr() == addr
 }
 
-// refusal is the reason in an answer, for people; "" where it has none to give.
-// A claim that may try another subnet gives a reason for a static peer's only.
+// refusal is the reason in an answer, for display; "" without one. A claim that
+// may try another subnet gives only a static peer's reason.
 func (c *Core) refusal(m record.Answer) string {
 	subnet := c.Network().SubnetOf(m.Slot)
 	static, err := netip.ParseAddrPort(m.Static)

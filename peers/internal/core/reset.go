@@ -9,8 +9,8 @@ import (
 )
 
 // A reset gives up a damaged network. The node keeps its identity and the count
-// of its starts. As wishes it keeps which node held which subnet: in the
-// network that is founded next each subnet is for its former holder.
+// of its starts. It also keeps wishes: which node held which subnet. In the
+// next network each subnet is for its former holder.
 
 // wish is a subnet of a network that was given up, and its holder there.
 type wish struct {
@@ -18,9 +18,9 @@ type wish struct {
 	Node   record.NodeID `cbor:"2,keyasint"`
 }
 
-// wishFor is how long a lease holder keeps subnets for nodes that have not come
-// back yet, from each of its starts on. It is no longer than an operator needs
-// to start all hosts: the damage may have been holders that never existed.
+// wishFor is how long after each of its starts a lease holder keeps subnets for
+// nodes that have not come back yet. That is enough time to start all hosts,
+// and no more: the damage may have been holders that never existed.
 const wishFor = time.Hour
 
 // Given is what a reset gives up and keeps.
@@ -30,9 +30,9 @@ type Given struct {
 	Others  int            // nodes that have their subnets kept
 }
 
-// Reset makes, from what the last start of a node left, the durable state to
-// begin with after a reset. Either of the two may be nil, where it was lost. A
-// table that is damaged, or of another network, is passed over.
+// Reset makes the durable state to begin with after a reset, from what the last
+// start of a node left. Either part may be nil, if it was lost. A table that is
+// damaged, or of another network, is ignored.
 func Reset(id record.NodeID, encodedDurable, encodedTable []byte) (durableAfter []byte, given Given, err error) {
 	return reset(id, encodedDurable, encodedTable, record.Ed25519{})
 }
@@ -58,8 +58,8 @@ func reset(id record.NodeID, encodedDurable, encodedTable []byte, signer record.
 	return record.Encode(after), given, nil
 }
 
-// wishes are the subnets that are known to be held, one a node, and this node's
-// own first. Those of an earlier reset stand until they are known better.
+// wishes are the known held subnets, one for each node, this node's own first.
+// Wishes of an earlier reset stay until a lease replaces them.
 func (v *durable) wishes(id record.NodeID, table []record.LeaseRecord) []wish {
 	n := v.Network
 	if !n.Prefix.IsValid() {
@@ -108,8 +108,8 @@ func durableOf(id record.NodeID, encodedTable []byte, signer record.Signer) (v d
 	return v
 }
 
-// readTable is the table of a state; records in it that do not hold are left
-// out, as at a start.
+// readTable is the table of a state. Invalid records are left out, as at a
+// start.
 func readTable(s record.State, signer record.Signer) *record.Table {
 	t := record.NewTable(s.Network, true, signer)
 	for _, raw := range s.Former {
@@ -136,8 +136,8 @@ func (v *durable) tableLeases(encodedTable []byte, signer record.Signer) []recor
 	return leases
 }
 
-// keptFor is the node that a slot is kept for since a reset, zero without one
-// or where that is the claimant.
+// keptFor is the node that a slot is kept for since a reset. It is zero without
+// one, or if the node is the claimant.
 func (c *Core) keptFor(s record.Slot, claimant record.NodeID) record.NodeID {
 	if len(c.durable.Wishes) == 0 || c.now >= wishFor {
 		return record.NodeID{}

@@ -42,8 +42,8 @@ func (s *saves) takePending() *Save {
 	return p
 }
 
-// written runs what waits for a write, or for one before it. What is asked for
-// meanwhile waits for the next one.
+// written runs what waits for a write, or for an earlier one. Functions that
+// are added meanwhile wait for the next write.
 func (s *saves) written(token uint64) {
 	waiting := s.waiting
 	s.waiting = nil
@@ -56,9 +56,8 @@ func (s *saves) written(token uint64) {
 	}
 }
 
-// save asks for the durable state to be written; then, which may be nil, runs
-// once it is. A write that fails runs nothing: whatever depends on it is not
-// said.
+// save asks for the durable state to be written. Then the function, if there is
+// one, runs. A write that fails runs nothing: what depends on it is not sent.
 func (c *Core) save(then func()) {
 	c.durable.Leases, c.durable.Promises = c.tableLeases(), c.ledger.promises
 	c.saves.ask(record.Encode(c.durable))
@@ -67,8 +66,8 @@ func (c *Core) save(then func()) {
 	}
 }
 
-// saveIn asks for the durable state to be written; then runs once it is, if the
-// claim is in the phase still.
+// saveIn asks for the durable state to be written. Then the function runs, if
+// the claim is still in the phase.
 func (c *Core) saveIn(p Phase, then func()) {
 	c.save(func() {
 		if c.claim.phase == p {
@@ -77,9 +76,9 @@ func (c *Core) saveIn(p Phase, then func()) {
 	})
 }
 
-// Saved is the disk's answer. A token answers for all before it, since every
-// durable state is whole. After an error the driver writes again, the newest
-// one, when it sees fit; nothing that waits for it happens until then.
+// Saved is the disk's answer. A token answers for all earlier ones, since every
+// durable state is whole. After an error the driver writes the newest one again
+// when it sees fit. Until then nothing that waits for it happens.
 func (c *Core) Saved(now Time, token uint64, err error) {
 	c.advance(now)
 	if err == nil {

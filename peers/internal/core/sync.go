@@ -65,7 +65,7 @@ const (
 	serveEvery = 500 * time.Millisecond
 )
 
-// serves reports whether a node may have parts of the table now.
+// serves reports whether a node may get parts of the table now.
 func (c *Core) serves(id record.NodeID) bool {
 	return bucketFor(c.sync.served, id).take(c.now, serveBurst, serveEvery)
 }
@@ -110,9 +110,9 @@ func (c *Core) takeRecords(all [][]byte, spread bool) error {
 	return refused
 }
 
-// receiveRecords merges records. A single one, where nothing is asked, is a
-// lease just granted. It is passed on when it is news. A part of a table is
-// not.
+// receiveRecords merges records. A single record in a message that asks for
+// nothing is a lease that was just granted. If it is news it is passed on. A
+// part of a table is not.
 func (c *Core) receiveRecords(m record.Records) error {
 	refused := c.takeTable(m.Records, len(m.Records) == 1 && m.Mask == 0)
 	if l := c.table.Leases[m.AckSlot]; m.AckSlot != 0 && l != nil && l.Rec.Holder == m.From {
@@ -125,7 +125,8 @@ func (c *Core) receiveRecords(m record.Records) error {
 	return refused
 }
 
-// pushToAll tells some live members directly what this node has just written.
+// pushToAll sends what this node has just written to some live members
+// directly.
 func (c *Core) pushToAll() {
 	live := slices.Clone(c.members.live())
 	c.cfg.Rand.Shuffle(len(live), func(i, j int) { live[i], live[j] = live[j], live[i] })
@@ -134,9 +135,9 @@ func (c *Core) pushToAll() {
 	}
 }
 
-// State is the whole node table, encoded; nil while in no network. It is what
-// nodes exchange when they join, and what is kept on disk for the next start.
-// The bytes are not to be changed.
+// State is the whole node table, encoded; nil while in no network. Nodes
+// exchange it when they join, and it is kept on disk for the next start. The
+// bytes must not be changed.
 func (c *Core) State() []byte {
 	if c.table == nil || c.founding {
 		return nil
@@ -148,8 +149,8 @@ func (c *Core) State() []byte {
 	return c.lastState.encoded
 }
 
-// Brief says as much as a State does between nodes that have joined each other
-// already: the digest of the table. Merge takes either.
+// Brief is the digest of the table. Between nodes that have joined each other
+// already it does the work of a State. Merge takes either.
 func (c *Core) Brief() []byte {
 	if c.table == nil || c.founding {
 		return nil
@@ -157,17 +158,17 @@ func (c *Core) Brief() []byte {
 	return record.Encode(record.State{Network: c.Network(), Parts: c.table.Digest.Bytes()})
 }
 
-// keptState is what State gave last, and what was true then.
+// keptState is what State returned last, and what was true then.
 type keptState struct {
 	changes  uint64
 	amnesiac bool
 	encoded  []byte
 }
 
-// Merge takes in the State or Brief of another node, from. A node that is in no
-// network enters the other's, unless its flags ask for something else
-// (ErrNetworkParameters). A node that knows no lease yet takes the first state
-// as it is; later ones are judged like anything that a node says.
+// Merge merges the State or Brief of another node, from. A node that is in no
+// network enters the other's, unless its flags ask for another one
+// (ErrNetworkParameters). A node that knows no lease yet accepts the first
+// state as it is. Later ones are judged like any other record.
 func (c *Core) Merge(now Time, from record.NodeID, encoded []byte) error {
 	c.advance(now)
 	if c.table != nil && c.lastState.changes == c.table.Changes && bytes.Equal(encoded, c.lastState.encoded) {
@@ -213,7 +214,7 @@ func (c *Core) compare(from record.NodeID, parts []byte) error {
 	return nil
 }
 
-// enter makes a network ours that another node told us of.
+// enter makes another node's network ours.
 func (c *Core) enter(n record.Network) error {
 	if c.cfg.MayFound {
 		return record.ErrOtherNetwork // ours is about to be founded

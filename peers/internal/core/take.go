@@ -6,8 +6,8 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// takeRecord merges a record and does what follows from it. With spread, a
-// record that is news is gossiped on.
+// takeRecord merges a record and acts on it. With spread, a record that is news
+// is gossiped on.
 func (c *Core) takeRecord(raw []byte, spread bool) error {
 	ch, err := c.table.Take(raw, c.gate)
 	if err != nil || !ch.Any() {

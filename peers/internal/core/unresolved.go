@@ -40,8 +40,8 @@ func (c *Core) unknownHolders() []record.NodeID {
 	})
 }
 
-// hasLeftSince reports whether the claimant of a promise has said farewell in
-// the start that it was made in, or later: whatever it claimed is over.
+// hasLeftSince reports whether the claimant of a promise has left in the start
+// of the claim, or later. Then the claim is over.
 func (c *Core) hasLeftSince(p Promise) bool {
 	n := c.table.Nodes[p.Claimant]
 	return n != nil && n.Rec.Left && !p.Claim.IsZero() && p.Claim.Start <= n.Rec.Start

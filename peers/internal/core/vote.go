@@ -17,7 +17,7 @@ func (c *Core) amnesiac() bool {
 	return c.cfg.Amnesia && (c.joinedAt < 0 || c.now-c.joinedAt < amnesia)
 }
 
-// endAmnesia has the table written without the mark once it is over.
+// endAmnesia writes the table without the mark once amnesia is over.
 func (c *Core) endAmnesia() {
 	if c.cfg.Amnesia && !c.amnesiac() {
 		c.cfg.Amnesia = false
@@ -25,7 +25,7 @@ func (c *Core) endAmnesia() {
 	}
 }
 
-// receiveAsk answers a claimant: promise, or say why not.
+// receiveAsk answers a claimant with a promise or a refusal.
 func (c *Core) receiveAsk(m record.Ask) error {
 	if m.Slot == 0 || m.Slot >= c.Network().Slots() || m.Epoch == 0 || m.Claim.Validate() != nil || record.BoundCounters(m.Epoch, m.Ordinal) != nil {
 		return record.ErrMalformed
@@ -46,7 +46,7 @@ func (c *Core) receiveAsk(m record.Ask) error {
 	return nil
 }
 
-// learnAsker takes in the node record of an asker that has shown where it is.
+// learnAsker accepts the node record of an asker that has proven its address.
 func (c *Core) learnAsker(m record.Ask) {
 	if len(m.Node) == 0 || !hmac.Equal(m.Cookie, c.cookie(m.From)) {
 		return
@@ -58,8 +58,8 @@ func (c *Core) learnAsker(m record.Ask) {
 	}
 }
 
-// refuse fills in the answer and reports true if there is a reason not to
-// promise.
+// refuse reports whether there is a reason not to promise, and puts it into the
+// answer.
 func (c *Core) refuse(m record.Ask, a *record.Answer) bool {
 	l, p := c.table.Leases[m.Slot], c.ledger.of(m.Slot)
 	switch {
@@ -96,8 +96,7 @@ func (c *Core) refuse(m record.Ask, a *record.Answer) bool {
 	return true
 }
 
-// present is a record as it may be told to others: not one of the format
-// before.
+// present is a record as it may be sent to others; nil for the format before.
 func present(l *record.Stored[record.LeaseRecord]) []byte {
 	if l.Former {
 		return nil
@@ -118,7 +117,7 @@ func (c *Core) reach(s record.Slot) uint64 {
 }
 
 // tooOld reports whether a lease would be older than this node's own, or would
-// make another one the longest-standing holder in this one's place.
+// replace this node as the longest-standing holder.
 func (c *Core) tooOld(m record.Ask) bool {
 	mine := c.table.HeldBy(c.id).Rec.Ordinal
 	return m.Ordinal < mine || m.Ordinal == mine && c.senior() == c.id || m.Ordinal > c.table.MaxOrdinal()+MaxJump
@@ -168,7 +167,7 @@ func (c *Core) voidPromise(p *Promise) {
 	c.save(nil)
 }
 
-// resolvePromise takes note that a lease fulfils or overrules a promise.
+// resolvePromise handles a lease that fulfils or overrules a promise.
 func (c *Core) resolvePromise(l *record.LeaseRecord) {
 	p := c.ledger.of(l.Slot)
 	if p == nil || p.Epoch > l.Epoch {
@@ -252,7 +251,8 @@ func (c *Core) countPromise(m record.Answer) {
 	k.vouchers[m.From] = m.Voucher
 }
 
-// proveIdentity asks a holder again that does not know this node yet.
+// proveIdentity asks a holder again that does not know this node yet, with the
+// cookie of that holder.
 func (c *Core) proveIdentity(m record.Answer) {
 	if len(m.Cookie) != cookieLen || bytes.Equal(c.cookies[m.From], m.Cookie) {
 		return
