@@ -12,7 +12,7 @@ import (
 type Effects struct {
 	Sends      []Send
 	Broadcasts []Broadcast
-	Save       *Save
+	Save       *Save // to be written now; nil: nothing
 	// TableChanged asks for State to be written to disk, soon but not at
 	// once.
 	TableChanged bool

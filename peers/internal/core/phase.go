@@ -10,8 +10,8 @@ const (
 	PhaseRevoking                // granted, and too late; being struck from the disk
 	PhaseAnnouncing              // written; waiting until others know
 	PhaseKeeping                 // others know; being written as confirmed
-	PhaseConfirmed
-	PhaseLost // held once, and overruled
+	PhaseConfirmed               // held
+	PhaseLost                    // held once, and overruled
 )
 
 var phaseNames = [...]string{"none", "asking", "saving", "revoking", "announcing", "keeping", "confirmed", "lost"}

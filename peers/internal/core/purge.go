@@ -107,7 +107,7 @@ func (c *Core) makeRoomForForget() {
 // Fill is how full a table is.
 type Fill struct {
 	Table       string // "nodes", "leases", "forgotten", "promises", "members"
-	Used, Limit int
+	Used, Limit int    // entries; Limit 0: there is none
 }
 
 // fill is how full this node's tables are. There is no limit on members here:

@@ -12,12 +12,12 @@ import (
 type LeaseState uint8
 
 const (
-	LeaseNone       LeaseState = iota
-	LeaseJoining               // not yet in touch with the network
-	LeaseClaiming              // asking the holders
-	LeaseAnnouncing            // granted; waiting until others know
+	LeaseNone       LeaseState = iota // the node has left
+	LeaseJoining                      // not yet in touch with the network
+	LeaseClaiming                     // asking the holders
+	LeaseAnnouncing                   // granted; waiting until others know
 	LeaseConfirmed
-	LeaseLost
+	LeaseLost // overruled, and not released yet
 )
 
 // View is what the node knows, for status, routes and events.

@@ -49,11 +49,14 @@ func appendEncoded(b []byte, v any) []byte {
 	return buffer.Bytes()
 }
 
-// Decode decodes what mustEncode encoded, or what another node sent.
+// Decode decodes what Encode encoded, or what another node sent. It refuses
+// duplicate keys, indefinite lengths and tags, and bounds nesting and sizes.
 func Decode(b []byte, v any) error { return decoder.Unmarshal(b, v) }
 
+// Kind is which record an envelope has.
 type Kind uint8
 
+// The kinds of records. A reader leaves others alone.
 const (
 	KindNode   Kind = 1
 	KindLease  Kind = 2
@@ -69,7 +72,7 @@ const maxRecordLen = 1200
 type Envelope struct {
 	_       struct{} `cbor:",toarray"`
 	Kind    Kind
-	Payload []byte
+	Payload []byte // CBOR, as its writer signed it
 	Sig     []byte
 }
 
@@ -96,10 +99,13 @@ type Signer interface {
 	Verify(key ed25519.PublicKey, msg, sig []byte) bool
 }
 
+// Ed25519 is the signer of every network but the simulated ones.
 type Ed25519 struct{}
 
+// Sign implements Signer.
 func (Ed25519) Sign(key ed25519.PrivateKey, msg []byte) []byte { return ed25519.Sign(key, msg) }
 
+// Verify implements Signer.
 func (Ed25519) Verify(key ed25519.PublicKey, msg, sig []byte) bool {
 	return ed25519.Verify(key, msg, sig)
 }

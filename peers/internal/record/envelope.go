@@ -52,10 +52,11 @@ var (
 // Header says which node sent a message, and which one of the sender's it is.
 type Header struct {
 	From    NodeID
-	Start   uint64
-	Counter uint64
+	Start   uint64 // the sender's
+	Counter uint64 // counts the messages of that start
 }
 
+// SetHeader copies a header into the body of its message.
 func (h *Header) SetHeader(from Header) { *h = from }
 
 // Message is a message from one node to another, taken apart.
@@ -63,10 +64,10 @@ type Message struct {
 	Header
 	Version byte
 	Kind    MessageKind
-	Network NetworkID
-	To      NodeID
-	Key     []byte // the sender's public key; From is derived from it
-	Body    []byte // CBOR
+	Network NetworkID // that the message is for
+	To      NodeID    // the receiver
+	Key     []byte    // the sender's public key; From is derived from it
+	Body    []byte    // CBOR
 
 	signed, sig []byte
 }

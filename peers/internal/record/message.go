@@ -5,6 +5,7 @@ import "fmt"
 // MessageKind says what the body of a message is.
 type MessageKind uint8
 
+// The kinds of messages; the bodies have the same names.
 const (
 	MsgAsk MessageKind = iota + 1
 	MsgAnswer
@@ -31,8 +32,10 @@ type Ask struct {
 	Cookie []byte `cbor:"7,keyasint,omitempty"`
 }
 
+// Verdict is what a holder answers to a claim.
 type Verdict uint8
 
+// The verdicts. Only Promised is a vote for the claim.
 const (
 	Promised  Verdict = 1 // written down: no other claimant gets the slot
 	Held      Verdict = 2 // another node holds the slot; Lease says which
@@ -71,6 +74,7 @@ type Answer struct {
 	Static string `cbor:"13,keyasint,omitempty"`
 }
 
+// MaxReason bounds Answer.Reason, in bytes.
 const MaxReason = 200
 
 // Withdraw gives promises back: of the slot, up to and including the claim.

@@ -17,6 +17,8 @@ type State struct {
 	Parts []byte `cbor:"5,keyasint,omitempty"`
 }
 
+// DecodeState decodes a State. Its network is valid; the records are not looked
+// at. An error wraps ErrMalformed.
 func DecodeState(encoded []byte) (State, error) {
 	var s State
 	if err := Decode(encoded, &s); err != nil {

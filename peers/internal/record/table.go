@@ -22,44 +22,48 @@ const (
 )
 
 // Stored is a record with the bytes it came in, and what it does to the digest.
+// It belongs to its table: others only read it.
 type Stored[T any] struct {
 	Rec  T
-	Raw  []byte
-	Part int
-	Sum  uint64
-	// Former says that raw is of the format before this one. It is known
+	Raw  []byte // the encoded envelope
+	Part int    // of the digest
+	Sum  uint64 // in that part
+	// Former says that Raw is of the format before this one. It is known
 	// from this node's own disk only, kept there, and sent to no other
 	// node.
 	Former bool
 	Since  time.Duration // when a forget record, or the first record of a node, was taken in
 }
 
-// Table is the node table: the winning record for every key.
+// Table is the node table: the winning record for every key. Its fields are for
+// reading; methods change them.
 type Table struct {
 	Network Network
-	NetID   NetworkID
-	Signer  Signer
+	NetID   NetworkID // of Network
+	Signer  Signer    // checks signatures
 	// loopback says that the underlay is this machine's loopback, so that
 	// peers' endpoints may be there too.
 	loopback bool
 	Nodes    map[NodeID]*Stored[NodeRecord]
 	Leases   map[Slot]*Stored[LeaseRecord]
 	Forgets  map[NodeID]*Stored[ForgetRecord]
-	Held     map[NodeID][]Slot // the slots that leases names a node for
+	Held     map[NodeID][]Slot // the slots of each holder in Leases
 	// holders are the public keys of all nodes that have held a lease:
 	// their vouchers count, also after that.
 	holders map[NodeID][]byte
 	Digest  Digest
 	known   knownRecords
-	// Changes grows with every change, leaseChanges with every change of a
+	// Changes grows with every change, LeaseChanges with every change of a
 	// lease; they begin at 1.
 	Changes, LeaseChanges uint64
-	FormerLeases          int    // records of leases that are former
-	topOrdinal            uint64 // see maxOrdinal
+	FormerLeases          int    // leases of the format before this one
+	topOrdinal            uint64 // see MaxOrdinal
 	topGone               bool   // the lease that topOrdinal is from was dropped
 	Moves                 uint64 // grows when a node is new, or at another endpoint
 }
 
+// NewTable makes an empty table. Loopback says that the underlay is this
+// machine's loopback.
 func NewTable(n Network, loopback bool, s Signer) *Table {
 	return &Table{
 		Network:  n,
@@ -77,8 +81,9 @@ func NewTable(n Network, loopback bool, s Signer) *Table {
 	}
 }
 
-// Change is what taking in a record did. At most one of the pointers is set;
-// replaced is the lease that had been there.
+// Change is what a record did to a table. One of Node, Lease and Forgot is set,
+// or none if nothing changed. Replaced is the lease that Lease replaces, nil
+// without one.
 type Change struct {
 	Node     *NodeRecord
 	Lease    *LeaseRecord
@@ -86,8 +91,10 @@ type Change struct {
 	Forgot   NodeID
 }
 
+// Any reports whether the table changed.
 func (c Change) Any() bool { return c.Node != nil || c.Lease != nil || !c.Forgot.IsZero() }
 
+// ErrTableFull: a table has no room for the key of a record.
 var ErrTableFull = errors.New("node table is full")
 
 // Gate decides whether a record that is genuine and newer is taken now. What it
@@ -220,6 +227,7 @@ func (t *Table) takeLease(e Envelope, raw []byte, g Gate) (Change, error) {
 	return c, nil
 }
 
+// PutLease puts a lease in place of the slot's present one, without any check.
 func (t *Table) PutLease(s *Stored[LeaseRecord]) {
 	s.Part, s.Sum = partOf(KindLease, binary.BigEndian.AppendUint32(nil, uint32(s.Rec.Slot))), sumOf(s.Raw)
 	t.DropLease(s.Rec.Slot)
@@ -237,6 +245,7 @@ func (t *Table) PutLease(s *Stored[LeaseRecord]) {
 	t.enter(s.Part, s.Sum, s.Raw, s.Former)
 }
 
+// DropLease takes a slot's lease out of the table, if there is one.
 func (t *Table) DropLease(s Slot) {
 	t.LeaseChanges++
 	l := t.Leases[s]
@@ -344,12 +353,13 @@ func (t *Table) MaxOrdinal() uint64 {
 	return t.topOrdinal
 }
 
-// SortedNodes and sortedSlots give map keys in an order that does not vary
-// from run to run.
+// SortedNodes are the IDs of all nodes, in ascending order.
 func (t *Table) SortedNodes() []NodeID { return slices.SortedFunc(maps.Keys(t.Nodes), CompareIDs) }
 
+// SortedSlots are the slots of all leases, in ascending order.
 func (t *Table) SortedSlots() []Slot { return slices.Sorted(maps.Keys(t.Leases)) }
 
+// CompareIDs orders node IDs: -1, 0 or 1.
 func CompareIDs(a, b NodeID) int { return bytes.Compare(a[:], b[:]) }
 
 // Parts is the number of parts a digest divides the table into: two nodes

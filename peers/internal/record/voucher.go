@@ -19,6 +19,7 @@ const MaxVouchers = 8
 // a live node's: more than one, so that no single liar can.
 const DisputeLeast = 2
 
+// VoucherLen is the length of a voucher in a record, in bytes.
 const VoucherLen = 16 + ed25519.SignatureSize
 
 // Vouchers are the promises in a record: the elector's ID and its signature,
@@ -41,6 +42,7 @@ func GrantOf(r *LeaseRecord) Grant {
 	return Grant{r.Slot, r.GrantEpoch(), r.Claimant(), r.Claim, r.Ordinal, r.Pinned}
 }
 
+// Bytes is what a holder signs.
 func (g Grant) Bytes(net NetworkID) []byte {
 	b := make([]byte, 0, 96)
 	b = append(b, "flanneld promise 2\x00"...)
@@ -56,6 +58,7 @@ func (g Grant) Bytes(net NetworkID) []byte {
 	return append(b, 0)
 }
 
+// Count is how many vouchers there are.
 func (v Vouchers) Count() int { return len(v) / VoucherLen }
 
 // At is the i-th voucher.

@@ -51,6 +51,7 @@ func (d *Damage) booted(h *Host) {
 	}
 }
 
+// Damages are the broken protocols that the simulator must notice.
 var Damages = []Damage{
 	{Name: "no fsync: the disk answers before it is written", Within: 2000, noSync: true},
 	{Name: "no epoch rule: a holder promises a slot twice", Within: 2000, onMessage: forgetPromise},
@@ -80,11 +81,13 @@ var Damages = []Damage{
 // believer takes every signature for good.
 type believer struct{ record.Signer }
 
+// Verify implements record.Signer.
 func (believer) Verify(ed25519.PublicKey, []byte, []byte) bool { return true }
 
 // anyJump is a judge that lets counters rise as far as they like.
 type anyJump struct{ core.Judge }
 
+// Lease implements record.Gate.
 func (g anyJump) Lease(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord, raw []byte) bool {
 	return g.Trusts() || g.Believes(old, rec, raw)
 }
@@ -92,10 +95,12 @@ func (g anyJump) Lease(old *record.Stored[record.LeaseRecord], rec *record.Lease
 // anyForget is a judge that takes the word of a holder that a node is no more.
 type anyForget struct{ core.Judge }
 
+// Lease implements record.Gate.
 func (g anyForget) Lease(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord, raw []byte) bool {
 	return rec.Holder.IsZero() && g.HasSay(record.NodeIDOf(rec.Key)) || g.Gate.Lease(old, rec, raw)
 }
 
+// Forget implements record.Gate.
 func (g anyForget) Forget(rec *record.ForgetRecord, _ []byte) bool {
 	return g.HasSay(record.NodeIDOf(rec.Key))
 }
@@ -103,6 +108,7 @@ func (g anyForget) Forget(rec *record.ForgetRecord, _ []byte) bool {
 // anyLease is a judge that believes each node about its own lease.
 type anyLease struct{ core.Judge }
 
+// Lease implements record.Gate.
 func (g anyLease) Lease(old *record.Stored[record.LeaseRecord], rec *record.LeaseRecord, raw []byte) bool {
 	return g.Trusts() || !rec.Holder.IsZero() && g.Reaches(old, rec) || g.Gate.Lease(old, rec, raw)
 }

@@ -11,16 +11,16 @@ import (
 // kill -9. After a power failure the last one that was synced is there, or a
 // newer one. Either way it is whole: files are replaced by renaming.
 type Disk struct {
-	Durable []byte
-	Synced  []byte
+	Durable []byte // written last
+	Synced  []byte // the same, as of the last sync
 	token   uint64 // of the durable state that was synced last
-	Table   []byte
+	Table   []byte // the encoded node table
 	past    []backup
 
 	busy    bool
 	waiting *core.Save // the newest one that came while busy
-	Full    bool
-	tabling bool // the table is to be written within a second
+	Full    bool       // every write fails
+	tabling bool       // the table is to be written within a second
 }
 
 // backup is a copy of the state directory of some time ago.

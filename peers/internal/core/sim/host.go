@@ -14,12 +14,12 @@ import (
 // Host is a machine: an identity, a disk, and, while it runs, a daemon.
 type Host struct {
 	World    *World
-	Index    int
+	Index    int // in World.Hosts
 	Identity record.Identity
 	ID       record.NodeID
-	Config   core.Config
-	place    int // its address
-	Seeds    []*Host
+	Config   core.Config // of the next start
+	place    int         // its address
+	Seeds    []*Host     // to join
 	Disk     Disk
 
 	Core     *core.Core // nil: no daemon
@@ -38,8 +38,8 @@ type Host struct {
 	away    bool // not to be started again by chance: left, or stopped as a duplicate
 	amnesia bool // the next start knows that its durable state was lost
 	crashAt crashPoint
-	Fatal   error
-	Logs    []string
+	Fatal   error    // that ended the daemon; nil: none did
+	Logs    []string // of the core
 
 	seen  seen                                               // of its claim, by the checks
 	known map[record.Slot]*record.Stored[record.LeaseRecord] // see keepLeases
@@ -449,6 +449,7 @@ func (h *Host) Lease() (netip.Prefix, bool) {
 	return netip.Prefix{}, false
 }
 
+// Confirmed reports whether the host is up and holds a confirmed lease.
 func (h *Host) Confirmed() bool { _, ok := h.Holding(); return ok && h.up }
 
 // Clock is the time as the host's core counts it.

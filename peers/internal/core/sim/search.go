@@ -14,8 +14,8 @@ import (
 
 // Played is how a schedule came out.
 type Played struct {
-	Broken string
-	Hash   uint64
+	Broken string // the promise that was broken; "": none
+	Hash   uint64 // of all that happened
 	Tally  Tally
 	Steps  Steps
 	Dump   string // what all hosts think, in a replay that breaks a promise
@@ -25,7 +25,7 @@ type Played struct {
 // damage is what is broken on purpose, nil for nothing.
 func Play(seed uint64, nodes int, d *Damage) Played { return Replay(seed, nodes, d, nil) }
 
-// Replay is playSeed, and writes what happens to out, where that is not nil.
+// Replay is Play, and writes what happens to out, where that is not nil.
 func Replay(seed uint64, nodes int, d *Damage, out io.Writer) Played {
 	p := newPlan(seed, nodes)
 	p.w.trace.out = out
@@ -44,7 +44,7 @@ func Replay(seed uint64, nodes int, d *Damage, out io.Writer) Played {
 type Found struct {
 	Schedules int
 	Seed      uint64 // the lowest failing one
-	Broken    string
+	Broken    string // its broken promise; "": none
 	Hash      uint64 // of all runs
 	Tally     Tally
 	Steps     Steps
@@ -94,6 +94,7 @@ func (f *Found) add(seed uint64, r *Played) {
 	}
 }
 
+// ReplayCommand is the command that replays a schedule.
 func ReplayCommand(seed uint64, nodes int) string {
 	if nodes > 0 {
 		return fmt.Sprintf("make sim SEED=%d NODES=%d", seed, nodes)

@@ -27,7 +27,7 @@ type TB interface {
 type World struct {
 	t     TB // nil in a search: what is broken is noted in broken
 	rand  *rand.Rand
-	Now   time.Duration
+	Now   time.Duration // since the world began
 	queue eventQueue
 	order uint64
 	Hosts []*Host
@@ -67,10 +67,12 @@ func (Checksum) sum(key ed25519.PublicKey, msg []byte) []byte {
 	return sig[:]
 }
 
+// Sign implements record.Signer.
 func (s Checksum) Sign(key ed25519.PrivateKey, msg []byte) []byte {
 	return s.sum(ed25519.PublicKey(key[ed25519.SeedSize:]), msg) // RFC 8032: the second half is the public key
 }
 
+// Verify implements record.Signer.
 func (s Checksum) Verify(key ed25519.PublicKey, msg, sig []byte) bool {
 	return bytes.Equal(sig, s.sum(key, msg))
 }
@@ -213,6 +215,7 @@ func (w *World) BootInTurn(hosts []*Host) {
 	}
 }
 
+// ConfirmedHosts counts the hosts that hold a confirmed lease.
 func (w *World) ConfirmedHosts() int {
 	n := 0
 	for _, h := range w.Hosts {
