@@ -2,11 +2,8 @@ package record
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
-	"hash/maphash"
 	"maps"
 	"slices"
 	"time"
@@ -201,80 +198,6 @@ func (t *Table) isStruckOut(id NodeID, start uint64) bool {
 	return f != nil && start <= f.Rec.Start && !(f.Rec.Faded && t.HeldBy(id) != nil)
 }
 
-func (t *Table) takeLease(e Envelope, raw []byte, g Gate) (Change, error) {
-	s := &Stored[LeaseRecord]{Raw: raw}
-	if err := decoder.Unmarshal(e.Payload, &s.Rec); err != nil {
-		return Change{}, err
-	}
-	old := t.Leases[s.Rec.Slot]
-	switch {
-	case old != nil && compareLeases(s, old) <= 0:
-		return Change{}, nil
-	case old == nil && len(t.Leases) >= MaxLeases:
-		return Change{}, ErrTableFull
-	}
-	if err := errors.Join(s.Rec.validate(t.Network), e.verify(t.Signer, t.NetID, s.Rec.Key)); err != nil {
-		return Change{}, err
-	}
-	if g != nil && !g.Lease(old, &s.Rec, raw) {
-		return Change{}, nil
-	}
-	t.PutLease(s)
-	c := Change{Lease: &s.Rec}
-	if old != nil {
-		c.Replaced = &old.Rec
-	}
-	return c, nil
-}
-
-// PutLease puts a lease in place of the slot's present one, without any check.
-func (t *Table) PutLease(s *Stored[LeaseRecord]) {
-	s.Part, s.Sum = partOf(KindLease, binary.BigEndian.AppendUint32(nil, uint32(s.Rec.Slot))), sumOf(s.Raw)
-	t.DropLease(s.Rec.Slot)
-	t.Leases[s.Rec.Slot] = s
-	t.topOrdinal = max(t.topOrdinal, s.Rec.Ordinal)
-	if s.Former {
-		t.FormerLeases++
-	}
-	if id := s.Rec.Holder; !id.IsZero() {
-		t.Held[id] = append(t.Held[id], s.Rec.Slot)
-		if t.holders[id] != nil || len(t.holders) < MaxNodes {
-			t.holders[id] = s.Rec.Key
-		}
-	}
-	t.enter(s.Part, s.Sum, s.Raw, s.Former)
-}
-
-// DropLease takes a slot's lease out of the table, if there is one.
-func (t *Table) DropLease(s Slot) {
-	t.LeaseChanges++
-	l := t.Leases[s]
-	if l == nil {
-		return
-	}
-	t.strike(l.Part, l.Sum, l.Raw, l.Former)
-	delete(t.Leases, s)
-	t.topGone = t.topGone || l.Rec.Ordinal == t.topOrdinal
-	if l.Former {
-		t.FormerLeases--
-	}
-	if id := l.Rec.Holder; !id.IsZero() {
-		t.Held[id] = slices.DeleteFunc(t.Held[id], func(o Slot) bool { return o == s })
-		if len(t.Held[id]) == 0 {
-			delete(t.Held, id)
-		}
-	}
-}
-
-// KeyOf is the public key of a node that holds a lease or has held one; nil for
-// any other.
-func (t *Table) KeyOf(id NodeID) []byte {
-	if l := t.HeldBy(id); l != nil {
-		return l.Rec.Key
-	}
-	return t.holders[id]
-}
-
 func (t *Table) takeForget(e Envelope, raw []byte, g Gate) (Change, error) {
 	s := &Stored[ForgetRecord]{Raw: raw}
 	if err := decoder.Unmarshal(e.Payload, &s.Rec); err != nil {
@@ -315,44 +238,6 @@ func (t *Table) DropForget(id NodeID) {
 	}
 }
 
-// knownRecords finds the records of a table by their bytes: most of what comes
-// in has come before, and need not be decoded or verified again.
-type knownRecords map[uint64][]byte
-
-func (k knownRecords) has(raw []byte) bool { return bytes.Equal(k[HashOf(raw)], raw) }
-func (k knownRecords) add(raw []byte)      { k[HashOf(raw)] = raw }
-func (k knownRecords) drop(raw []byte)     { delete(k, HashOf(raw)) }
-
-var hashSeed = maphash.MakeSeed()
-
-// HashOf is a hash that other processes cannot foresee. It finds what is known
-// already, and decides nothing.
-func HashOf(b []byte) uint64 { return maphash.Bytes(hashSeed, b) }
-
-// HeldBy is the lease a node holds, or nil. Should the table name it as the
-// holder of more than one slot, the oldest grant counts, so that all agree.
-func (t *Table) HeldBy(id NodeID) *Stored[LeaseRecord] {
-	var found *Stored[LeaseRecord]
-	for _, s := range t.Held[id] {
-		l := t.Leases[s]
-		if found == nil || l.Rec.Ordinal < found.Rec.Ordinal || l.Rec.Ordinal == found.Rec.Ordinal && l.Rec.Slot < found.Rec.Slot {
-			found = l
-		}
-	}
-	return found
-}
-
-// MaxOrdinal is the greatest ordinal of any lease known.
-func (t *Table) MaxOrdinal() uint64 {
-	if t.topGone {
-		t.topOrdinal, t.topGone = 0, false
-		for _, l := range t.Leases {
-			t.topOrdinal = max(t.topOrdinal, l.Rec.Ordinal)
-		}
-	}
-	return t.topOrdinal
-}
-
 // SortedNodes are the IDs of all nodes, in ascending order.
 func (t *Table) SortedNodes() []NodeID { return slices.SortedFunc(maps.Keys(t.Nodes), CompareIDs) }
 
@@ -361,65 +246,6 @@ func (t *Table) SortedSlots() []Slot { return slices.Sorted(maps.Keys(t.Leases))
 
 // CompareIDs orders node IDs: -1, 0 or 1.
 func CompareIDs(a, b NodeID) int { return bytes.Compare(a[:], b[:]) }
-
-// Parts is the number of parts a digest divides the table into: two nodes
-// that differ in a few records exchange a few parts only.
-const Parts = 32
-
-// partOf assigns a record, by the hash of its key, to a part.
-func partOf(kind Kind, key []byte) int {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte{byte(kind)})
-	_, _ = h.Write(key)
-	return int(h.Sum64() % Parts)
-}
-
-// partOfNode is the part of a node's records, node and forget records alike.
-func partOfNode(id NodeID) int { return partOf(KindNode, id[:]) }
-
-// Digest is a hash of each part, kept up to date with every record.
-type Digest [Parts]uint64
-
-// Bytes is the digest as it travels.
-func (d *Digest) Bytes() []byte {
-	b := make([]byte, 0, 8*Parts)
-	for _, part := range d {
-		b = binary.BigEndian.AppendUint64(b, part)
-	}
-	return b
-}
-
-// Differing is the set of parts (bit i: part i) that are others than in a
-// digest that came as bytes; not ok when those are none.
-func (d *Digest) Differing(b []byte) (mask uint32, ok bool) {
-	if len(b) != 8*Parts {
-		return 0, false
-	}
-	for i, part := range d {
-		if part != binary.BigEndian.Uint64(b[8*i:]) {
-			mask |= 1 << i
-		}
-	}
-	return mask, true
-}
-
-// sumOf is what a record adds to its part by exclusive or: the order of records
-// does not matter.
-func sumOf(raw []byte) uint64 {
-	h := fnv.New64a()
-	_, _ = h.Write(raw)
-	return Mix(h.Sum64())
-}
-
-// Mix spreads a hash's bits (the finalizer of SplitMix64), so that the
-// exclusive or of related records does not cancel out.
-func Mix(x uint64) uint64 {
-	x ^= x >> 30
-	x *= 0xbf58476d1ce4e5b9
-	x ^= x >> 27
-	x *= 0x94d049bb133111eb
-	return x ^ x>>31
-}
 
 // Records returns the encoded records of the parts in mask (bit i: part i),
 // in an order that does not vary.
