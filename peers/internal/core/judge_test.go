@@ -11,8 +11,8 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// settledWorld has some holders that have known each other for a while.
-func settledWorld(t *testing.T, seed uint64, n int) *sim.World {
+// stableWorld has some holders that have known each other for a while.
+func stableWorld(t *testing.T, seed uint64, n int) *sim.World {
 	w := sim.New(t, seed, n+1, nil)
 	w.BootInTurn(w.Hosts[:n])
 	w.RunUntil(20*time.Second, "tables equal", w.TablesEqual)
@@ -32,7 +32,7 @@ func said(h *sim.Host, by record.Identity, kind record.Kind, rec any) (err error
 func TestNoCounterThatAStrangerWritesEndsOrBurnsALease(t *testing.T) {
 	stranger := sim.Identity(900)
 	for _, n := range []uint64{0, 1, 2, core.MaxJump - 1, core.MaxJump, core.MaxJump + 1, record.MaxCounter - 1, record.MaxCounter, record.MaxCounter + 1, 1<<63 - 1, 1<<64 - 2, 1<<64 - 1} {
-		w := settledWorld(t, 50, 3)
+		w := stableWorld(t, 50, 3)
 		h, v := w.Hosts[0], w.Hosts[1]
 		lease := h.Core.Inside().Table().HeldBy(v.ID).Rec
 		at := record.EndpointsOf(sim.Address(999, 8285))
@@ -65,7 +65,7 @@ func TestNoCounterThatAStrangerWritesEndsOrBurnsALease(t *testing.T) {
 }
 
 func TestAStrangersWordAboutAnotherNodeChangesNothing(t *testing.T) {
-	w := settledWorld(t, 51, 3)
+	w := stableWorld(t, 51, 3)
 	h, v, stranger := w.Hosts[0], w.Hosts[1], sim.Identity(900)
 	before := h.Core.Inside().Table().Digest
 	lease := h.Core.Inside().Table().HeldBy(v.ID).Rec
@@ -88,7 +88,7 @@ func TestAStrangersWordAboutAnotherNodeChangesNothing(t *testing.T) {
 // nothing. Of a dead node it is taken. That node keeps its subnet when it is
 // back before another node has it.
 func TestAHolderFreesOnlyWhatADeadNodeHolds(t *testing.T) {
-	w := settledWorld(t, 52, 4)
+	w := stableWorld(t, 52, 4)
 	h, v, liar := w.Hosts[0], w.Hosts[1], w.Hosts[3]
 	lease := h.Core.Inside().Table().HeldBy(v.ID).Rec
 	free := lease
@@ -114,7 +114,7 @@ func TestAHolderFreesOnlyWhatADeadNodeHolds(t *testing.T) {
 // A lease needs the promises of others. The ones that its holder makes up do
 // not count.
 func TestAGrabbedLeaseIsNotBelieved(t *testing.T) {
-	w := settledWorld(t, 53, 5)
+	w := stableWorld(t, 53, 5)
 	h, v, liar := w.Hosts[0], w.Hosts[1], w.Hosts[3]
 	lease := h.Core.Inside().Table().HeldBy(v.ID).Rec
 	grab := record.LeaseRecord{Slot: lease.Slot, Epoch: lease.Epoch + 1, Holder: liar.ID, Ordinal: lease.Ordinal, Pinned: true, Electors: 5, Promises: 5, Claim: record.ClaimIDOf(9), Key: liar.Identity.Public()}
@@ -134,7 +134,7 @@ func TestAGrabbedLeaseIsNotBelieved(t *testing.T) {
 }
 
 func TestNamesThatAreNotPrintableAreRefusedAtTheDoor(t *testing.T) {
-	w := settledWorld(t, 54, 1)
+	w := stableWorld(t, 54, 1)
 	h, id := w.Hosts[0], sim.Identity(900)
 	at := record.EndpointsOf(sim.Address(999, 8285))
 	for _, name := range []string{"a\nMAINPID=1", "a\x00", "\x1b[2J", "a\u2028b", "\xff\xfe", "a\u202eb", strings.Repeat("x", 254)} {

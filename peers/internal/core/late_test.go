@@ -168,7 +168,7 @@ func TestALeavingHolderWaitsForTheClaimsItHasPromised(t *testing.T) {
 	w.RunUntil(10*time.Second, "confirmed", h.Confirmed)
 	w.Run(time.Second)
 	if founder.Core.Retire(now()) {
-		t.Error("it waits though everything is settled")
+		t.Error("it waits though all is resolved")
 	}
 	w.Run(2 * core.RetireFor)
 	if founder.Core.Inside().Retiring() {

@@ -22,7 +22,7 @@ type ledger struct {
 	outlook
 	promises []Promise
 	// since is when a promise of this start was made, last asked for, or
-	// settled by a lease. A promise of an earlier start is not in it.
+	// resolved by a lease. A promise of an earlier start is not in it.
 	since map[record.Slot]Time
 }
 
@@ -108,12 +108,12 @@ func (l *ledger) isResolved(p Promise) bool {
 	return lease != nil && p.Epoch <= lease.Epoch
 }
 
-// resolvedFor is how long a settled promise stays, so that one write drops
+// resolvedFor is how long a resolved promise stays, so that one write drops
 // many.
 const resolvedFor = 10 * time.Second
 
-// dropResolved drops the promises that a lease has settled, and reports whether
-// there were any. See durable.Leases.
+// dropResolved drops the promises that a lease has resolved, and reports
+// whether there were any. See durable.Leases.
 func (l *ledger) dropResolved(now Time) bool {
 	before := len(l.promises)
 	l.promises = slices.DeleteFunc(l.promises, func(p Promise) bool {

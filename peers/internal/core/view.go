@@ -41,8 +41,8 @@ type View struct {
 // NodeView is one node: its record, its lease, its liveness.
 type NodeView struct {
 	ID record.NodeID
-	// Record is what the node announces; Caps and what it points to must not
-	// be changed.
+	// Record is what the node announces; Caps and what it points to must
+	// not be changed.
 	Record record.NodeRecord
 	// Lease is the lease held, or has a zero Epoch.
 	Lease   record.LeaseRecord

@@ -135,7 +135,7 @@ func (p *Plan) play() string {
 		}
 	}
 	w.Run(w.between(0, p.gap))
-	p.settle()
+	p.finish()
 	return w.broken
 }
 
@@ -159,8 +159,8 @@ func (p *Plan) begin() {
 	}
 }
 
-// settle heals everything, waits, and checks what must hold then.
-func (p *Plan) settle() {
+// finish heals everything, waits, and checks what must hold then.
+func (p *Plan) finish() {
 	w := p.w
 	p.heal()
 	keepDown := w.chance(0.2)

@@ -24,7 +24,7 @@ const (
 	tellDeadFor   = time.Minute
 	suspectShown  = 12 * time.Second
 	rejoinEvery   = 3 * time.Second
-	settledAfter  = 10 * time.Second
+	stableAfter   = 10 * time.Second
 	packetRoom    = 1350 // bytes of rumours in a datagram
 )
 
@@ -299,7 +299,7 @@ func (s *swim) meetDuplicate(p *peer) {
 	if other == nil || other == s.h || other.ID != s.h.ID || other.swim.self.gen != p.gen || !s.h.connects(other) {
 		return
 	}
-	mine, theirs := s.settled(), other.swim.settled()
+	mine, theirs := s.isStable(), other.swim.isStable()
 	a, b := s.h.Core.StartNumber(), other.Core.StartNumber()
 	if mine != theirs && !mine || mine == theirs && (a < b || a == b && s.self.instance < other.swim.self.instance) {
 		s.h.stopAsDuplicate()
@@ -317,7 +317,7 @@ func (s *swim) outlive() {
 	s.tell(&rumour{about: &told, key: "member " + string(told.id[:])})
 }
 
-func (s *swim) settled() bool { return s.h.World.Now-s.beginAt >= settledAfter }
+func (s *swim) isStable() bool { return s.h.World.Now-s.beginAt >= stableAfter }
 
 // show tells the core what is new of a member.
 func (s *swim) show(p *peer) {

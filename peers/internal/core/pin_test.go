@@ -1,0 +1,68 @@
+package core_test
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"flanneld/peers/internal/core"
+	"flanneld/peers/internal/core/sim"
+)
+
+func TestAPinIsHeldOrRefusedWithTheHoldersName(t *testing.T) {
+	pin := netip.MustParsePrefix("10.244.77.0/24")
+	w := sim.New(t, 4, 3, func(i int, c *core.Config) {
+		if i > 0 {
+			c.Pin = pin
+		}
+	})
+	w.Hosts[0].Boot()
+	w.RunUntil(2*time.Second, "founder confirmed", w.Hosts[0].Confirmed)
+	w.Hosts[1].Boot()
+	w.RunUntil(5*time.Second, "pinned lease confirmed", w.Hosts[1].Confirmed)
+	if s, _ := w.Hosts[1].Lease(); s != pin {
+		t.Fatalf("lease is %s, want the pin %s", s, pin)
+	}
+	w.Hosts[2].Boot()
+	w.RunUntil(5*time.Second, "refused", func() bool { return w.Hosts[2].Fatal != nil })
+	if err := w.Hosts[2].Fatal; !errors.Is(err, core.ErrSubnetHeld) || !strings.Contains(err.Error(), "host1") {
+		t.Errorf("error %q does not name the holder", err)
+	}
+}
+
+func TestANodeMovesToItsNewPinAndFreesWhatItHeld(t *testing.T) {
+	w := sim.New(t, 5, 3, nil)
+	w.BootInTurn(w.Hosts)
+	w.Hosts[2].Crash()
+	pin := netip.MustParsePrefix("10.244.99.0/24")
+	w.Hosts[2].Config.Pin = pin
+	w.Hosts[2].Boot()
+	w.RunUntil(5*time.Second, "moved", func() bool { s, ok := w.Hosts[2].Lease(); return ok && s == pin })
+	w.RunUntil(10*time.Second, "tables equal", w.TablesEqual)
+	held := 0
+	for _, l := range w.Hosts[0].Core.Inside().Table().Leases {
+		if l.Rec.Holder == w.Hosts[2].Identity.ID() {
+			held++
+		}
+	}
+	if held != 1 {
+		t.Errorf("the moved node holds %d subnets, want 1", held)
+	}
+}
+
+func TestALoneNodeMovesToItsNewPin(t *testing.T) {
+	w := sim.New(t, 21, 1, nil)
+	h := w.Hosts[0]
+	h.Boot()
+	w.RunUntil(2*time.Second, "founder confirmed", h.Confirmed)
+	w.Run(2 * time.Second)
+	h.Crash()
+	h.Config.Pin = netip.MustParsePrefix("10.244.99.0/24")
+	h.Boot()
+	w.RunUntil(5*time.Second, "moved", h.Confirmed)
+	if s, _ := h.Lease(); s != h.Config.Pin {
+		t.Errorf("holds %s, want the pin", s)
+	}
+}
