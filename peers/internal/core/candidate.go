@@ -19,7 +19,7 @@ func (c *Core) candidate() (record.Slot, bool) {
 		}
 	}
 	best, bestRank := record.Slot(0), 3
-	for s := range c.slotsInOrder() {
+	for s := range slotsInOrder(c.id, c.Network()) {
 		if r := c.rank(s); r < bestRank && c.claimable(s) {
 			best, bestRank = s, r
 			if r == 0 {
@@ -39,11 +39,11 @@ func (c *Core) claimable(s record.Slot) bool {
 
 // slotsInOrder walks over all eligible slots once: start and step come from
 // the node's ID, and a step without a common factor visits every slot.
-func (c *Core) slotsInOrder() iter.Seq[record.Slot] {
-	low, high := c.Network().Eligible()
+func slotsInOrder(id record.NodeID, network record.Network) iter.Seq[record.Slot] {
+	low, high := network.Eligible()
 	n := uint64(high-low) + 1
-	start := binary.BigEndian.Uint64(c.id[:8]) % n
-	step := binary.BigEndian.Uint64(c.id[8:])%n | 1
+	start := binary.BigEndian.Uint64(id[:8]) % n
+	step := binary.BigEndian.Uint64(id[8:])%n | 1
 	for gcd(step, n) != 1 {
 		step += 2
 	}

@@ -36,7 +36,7 @@ type Core struct {
 	newcomers tokens                   // promises to nodes without a lease
 	sync      syncState
 	lastState keptState
-	conflict  []Conflict
+	conflicts conflicts
 	wishesAt  uint64 // changes of leases that dropWishes has seen
 	resumed   bool   // the start is durable, and the last lease is restored
 	leaving   bool

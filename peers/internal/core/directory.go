@@ -158,3 +158,17 @@ func (d *directory) missingName(id record.NodeID) string {
 	}
 	return text
 }
+
+// isAt reports whether a node announces that address, for data and for gossip.
+// Answers go to the address for gossip, so a promise reaches that host alone.
+func (d *directory) isAt(id record.NodeID, addr netip.Addr) bool {
+	n := d.table.Nodes[id]
+	return n != nil && n.Rec.Endpoint().Addr() == addr && n.Rec.Gossip().Addr() == addr
+}
+
+// hasLeftSince reports whether the claimant of a promise has left in the start
+// of the claim, or later. Then the claim is over.
+func (d *directory) hasLeftSince(p Promise) bool {
+	n := d.table.Nodes[p.Claimant]
+	return n != nil && n.Rec.Left && !p.Claim.IsZero() && p.Claim.Start <= n.Rec.Start
+}

@@ -38,13 +38,6 @@ func (j *judge) Node(old *record.Stored[record.NodeRecord], rec *record.NodeReco
 	return j.unheard.take(c.now, unheardBurst, unheardEvery)
 }
 
-// fades reports whether a node is of no use and is to be struck out.
-func (c *Core) fades(id record.NodeID) bool {
-	n := c.table.Nodes[id]
-	return id != c.id && !n.Rec.Left && !n.Former && !c.isUp(id) && c.table.HeldBy(id) == nil &&
-		c.now-c.deadSince(id) >= fadeAfter+time.Duration(c.purgeRank(id))*purgeStagger
-}
-
 // fade strikes out a node's record, and nothing else.
 func (c *Core) fade(id record.NodeID) error {
 	c.makeRoomForForget()

@@ -320,7 +320,7 @@ func (j *judge) validVouchers(rec *record.LeaseRecord) []record.NodeID {
 	for _, first := range []bool{true, false} {
 		for i := range rec.Vouchers.Count() {
 			by, sig := rec.Vouchers.At(i)
-			if (by == senior) != first || by == g.Claimant || !j.mayVouch(by, g) || !c.vouched(g, by, sig) {
+			if (by == senior) != first || by == g.Claimant || !j.mayVouch(by, g) || !c.table.Vouched(g, by, sig) {
 				continue
 			}
 			if ids = append(ids, by); by == senior {

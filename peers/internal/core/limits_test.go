@@ -64,7 +64,7 @@ func TestConflictsAreListedOnlySoFar(t *testing.T) {
 	for i := range 2 * maxConflicts {
 		c.noteConflict(&record.LeaseRecord{Slot: record.Slot(i)}, &record.LeaseRecord{Slot: record.Slot(i), Holder: loser})
 	}
-	if n := len(c.conflict); n != maxConflicts {
+	if n := len(c.conflicts); n != maxConflicts {
 		t.Errorf("%d conflicts kept, want %d", n, maxConflicts)
 	}
 }

@@ -46,24 +46,24 @@ func (c *Core) purge() {
 }
 
 // gone reports whether a node is to be struck out now, and by this node.
-func (c *Core) gone(id record.NodeID) bool {
-	dead := c.now - c.deadSince(id)
-	if id == c.id || c.isUp(id) || dead < c.cfg.LeaseTTL {
+func (d *directory) gone(id record.NodeID) bool {
+	dead := d.now - d.deadSince(id)
+	if id == d.id || d.isUp(id) || dead < d.ttl {
 		return false
 	}
-	if c.table.HeldBy(id) != nil && !c.table.Nodes[id].Rec.Left && dead < keepExpired*c.cfg.LeaseTTL {
+	if d.table.HeldBy(id) != nil && !d.table.Nodes[id].Rec.Left && dead < keepExpired*d.ttl {
 		return false
 	}
-	rank := c.purgeRank(id)
-	return rank < purgeRanks && dead >= c.cfg.LeaseTTL+time.Duration(rank)*purgeStagger
+	rank := d.purgeRank(id)
+	return rank < purgeRanks && dead >= d.ttl+time.Duration(rank)*purgeStagger
 }
 
 // purgeRank is this node's place among the live holders that take turns in
 // striking out a node.
-func (c *Core) purgeRank(id record.NodeID) int {
-	own, rank := purgeHash(c.id, id), 0
-	for _, e := range c.electors() {
-		if e == c.id || !c.isUp(e) {
+func (d *directory) purgeRank(id record.NodeID) int {
+	own, rank := purgeHash(d.id, id), 0
+	for _, e := range d.electors() {
+		if e == d.id || !d.isUp(e) {
 			continue
 		}
 		if h := purgeHash(e, id); bytes.Compare(h[:], own[:]) < 0 {
@@ -71,6 +71,13 @@ func (c *Core) purgeRank(id record.NodeID) int {
 		}
 	}
 	return rank
+}
+
+// fades reports whether a node is of no use and is to be struck out.
+func (d *directory) fades(id record.NodeID) bool {
+	n := d.table.Nodes[id]
+	return id != d.id && !n.Rec.Left && !n.Former && !d.isUp(id) && d.table.HeldBy(id) == nil &&
+		d.now-d.deadSince(id) >= fadeAfter+time.Duration(d.purgeRank(id))*purgeStagger
 }
 
 func purgeHash(by, id record.NodeID) [32]byte { return sha256.Sum256(append(by[:], id[:]...)) }

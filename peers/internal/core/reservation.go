@@ -68,13 +68,6 @@ func (c *Core) refuseReserved(m record.Ask, a *record.Answer) bool {
 	return true
 }
 
-// isAt reports whether a node announces that address, for data and for gossip.
-// Answers go to the address for gossip, so a promise reaches that host alone.
-func (c *Core) isAt(id record.NodeID, addr netip.Addr) bool {
-	n := c.table.Nodes[id]
-	return n != nil && n.Rec.Endpoint().Addr() == addr && n.Rec.Gossip().Addr() == addr
-}
-
 // refusal is the reason in an answer, for display; "" without one. A claim that
 // may try another subnet gives only a static peer's reason.
 func (c *Core) refusal(m record.Answer) string {

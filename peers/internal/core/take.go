@@ -92,43 +92,11 @@ func (c *Core) onLease(l, replaced *record.LeaseRecord) {
 	if replaced != nil && !replaced.Holder.IsZero() && !l.Holder.IsZero() && replaced.Holder != l.Holder {
 		c.noteConflict(l, replaced)
 	}
-	c.clearConflicts(l.Holder)
+	c.conflicts.resolve(l.Holder)
 	if l.Holder != c.id {
 		c.checkOwnLease(l)
 		if !l.Holder.IsZero() {
 			c.log(levelInfo, "lease", "subnet", c.Network().SubnetOf(l.Slot), "node", c.nameOf(l.Holder), "epoch", l.Epoch)
 		}
 	}
-}
-
-// Conflict is a slot that two nodes held.
-type Conflict struct {
-	Slot          record.Slot
-	Winner, Loser record.NodeID
-	Since         Time
-}
-
-const maxConflicts = 64
-
-// noteConflict records that a live node's lease was overruled. A dead node's
-// lease may have expired, so that another node could claim it. Should the dead
-// node come back, it finds out.
-func (c *Core) noteConflict(winner, loser *record.LeaseRecord) {
-	if !c.isUp(loser.Holder) || len(c.conflict) >= maxConflicts {
-		return
-	}
-	c.conflict = append(c.conflict, Conflict{winner.Slot, winner.Holder, loser.Holder, c.now})
-	c.log(levelError, "two nodes hold one subnet", "subnet", c.Network().SubnetOf(winner.Slot),
-		"keeps", c.nameOf(winner.Holder), "loses", c.nameOf(loser.Holder))
-}
-
-// clearConflicts drops the conflicts of a loser that has a lease again.
-func (c *Core) clearConflicts(holder record.NodeID) {
-	kept := c.conflict[:0]
-	for _, k := range c.conflict {
-		if k.Loser != holder || holder.IsZero() {
-			kept = append(kept, k)
-		}
-	}
-	c.conflict = kept
 }

@@ -40,13 +40,6 @@ func (c *Core) unknownHolders() []record.NodeID {
 	})
 }
 
-// hasLeftSince reports whether the claimant of a promise has left in the start
-// of the claim, or later. Then the claim is over.
-func (c *Core) hasLeftSince(p Promise) bool {
-	n := c.table.Nodes[p.Claimant]
-	return n != nil && n.Rec.Left && !p.Claim.IsZero() && p.Claim.Start <= n.Rec.Start
-}
-
 // allPossibleHolders are the possible holders that this node knows of, by
 // itself or by an elector that it has asked; in ascending order.
 func (c *Core) allPossibleHolders() []record.NodeID {

@@ -63,7 +63,7 @@ type NodeView struct {
 
 // View is a copy; it stays as it is.
 func (c *Core) View() View {
-	v := View{Network: c.Network(), State: c.leaseState(), Waiting: c.claim.waiting, Conflicts: slices.Clone(c.conflict)}
+	v := View{Network: c.Network(), State: c.leaseState(), Waiting: c.claim.waiting, Conflicts: slices.Clone(c.conflicts)}
 	if c.table == nil {
 		return v
 	}

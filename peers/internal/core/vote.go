@@ -244,7 +244,7 @@ func (c *Core) receiveAnswer(m record.Answer) error {
 func (c *Core) countPromise(m record.Answer) {
 	k := &c.claim
 	_, pinned := c.pinned()
-	if !c.vouched(record.Grant{Slot: k.slot, Epoch: k.epoch, Claimant: c.id, Claim: k.id, Ordinal: k.ordinal, Pinned: pinned}, m.From, m.Voucher) {
+	if !c.table.Vouched(record.Grant{Slot: k.slot, Epoch: k.epoch, Claimant: c.id, Claim: k.id, Ordinal: k.ordinal, Pinned: pinned}, m.From, m.Voucher) {
 		return
 	}
 	k.noteAnswer(m)

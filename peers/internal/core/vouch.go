@@ -2,7 +2,6 @@ package core
 
 import (
 	"cmp"
-	"crypto/ed25519"
 	"slices"
 
 	"flanneld/peers/internal/record"
@@ -11,12 +10,6 @@ import (
 // vouch signs a promise.
 func (c *Core) vouch(g record.Grant) []byte {
 	return c.cfg.Signer.Sign(c.cfg.Identity.Key, g.Bytes(c.table.NetID))
-}
-
-// vouched checks a signed promise of a holder.
-func (c *Core) vouched(g record.Grant, by record.NodeID, sig []byte) bool {
-	key := c.table.KeyOf(by)
-	return len(sig) == ed25519.SignatureSize && len(key) == ed25519.PublicKeySize && c.cfg.Signer.Verify(key, g.Bytes(c.table.NetID), sig)
 }
 
 // collectVouchers selects the vouchers for the lease record: of the

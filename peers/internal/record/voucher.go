@@ -82,3 +82,10 @@ func (v Vouchers) validate() error {
 	}
 	return nil
 }
+
+// Vouched reports whether a signature is a holder's voucher of a grant. The
+// holder has to hold a lease in this table, or to have held one.
+func (t *Table) Vouched(g Grant, by NodeID, sig []byte) bool {
+	key := t.KeyOf(by)
+	return len(sig) == ed25519.SignatureSize && len(key) == ed25519.PublicKeySize && t.Signer.Verify(key, g.Bytes(t.NetID), sig)
+}

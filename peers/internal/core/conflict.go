@@ -1,0 +1,36 @@
+package core
+
+import (
+	"slices"
+
+	"flanneld/peers/internal/record"
+)
+
+// Conflict is a slot that two nodes held.
+type Conflict struct {
+	Slot          record.Slot
+	Winner, Loser record.NodeID
+	Since         Time
+}
+
+const maxConflicts = 64
+
+// conflicts are the conflicts that are not over.
+type conflicts []Conflict
+
+// noteConflict records that a live node's lease was overruled. A dead node's
+// lease may have expired, so that another node could claim it. Should the dead
+// node come back, it finds out.
+func (c *Core) noteConflict(winner, loser *record.LeaseRecord) {
+	if !c.isUp(loser.Holder) || len(c.conflicts) >= maxConflicts {
+		return
+	}
+	c.conflicts = append(c.conflicts, Conflict{winner.Slot, winner.Holder, loser.Holder, c.now})
+	c.log(levelError, "two nodes hold one subnet", "subnet", c.Network().SubnetOf(winner.Slot),
+		"keeps", c.nameOf(winner.Holder), "loses", c.nameOf(loser.Holder))
+}
+
+// resolve drops the conflicts of a loser that has a lease again.
+func (k *conflicts) resolve(holder record.NodeID) {
+	*k = slices.DeleteFunc(*k, func(c Conflict) bool { return c.Loser == holder && !holder.IsZero() })
+}
