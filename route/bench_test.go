@@ -77,7 +77,7 @@ func TestEgressAllocatesNothing(t *testing.T) {
 	}
 }
 
-// superpackets are a batch of them, and what else fits.
+// superpackets are one batch of superpackets, and of other packets that fit.
 func superpackets() (packets [][]byte) {
 	for range 3 {
 		packets = append(packets, tcpSpec("10.244.2.5", packet.FlagDF, packettest.Pattern(62000)).Build())

@@ -24,8 +24,9 @@ const (
 const budgetBurst = 20 * time.Millisecond
 
 // budget bounds the share of a core that a thread uses in some role. It is used
-// up once that is budgetBurst more than the share, and whole again once all of
-// it was made up for. The thread is never stopped; it loses its priority.
+// up once the thread has had budgetBurst more than the share, and whole again
+// once the thread has made up for all of that. The thread is never stopped; it
+// loses its priority.
 type budget struct {
 	share  time.Duration // percent of a core
 	excess time.Duration // CPU time beyond the share, 0 to budgetBurst
@@ -51,16 +52,16 @@ type work struct {
 	bulk    int // of bulk flows
 }
 
-// add counts more of it.
+// add adds more work.
 func (w *work) add(other work) {
 	w.all += other.all
 	w.refused += other.refused
 	w.bulk += other.bulk
 }
 
-// part is what n packets of w have of the time that w took. A thread that was
-// woken for nothing was so by something that even the kernel refused, such as a
-// datagram with a wrong checksum.
+// part is the share of n packets in the time that the work w took. Without any
+// packets it is all of that time: the thread was woken by something that the
+// kernel itself refused, such as a datagram with a wrong checksum.
 func (w work) part(n int, took time.Duration) time.Duration {
 	if w.all == 0 {
 		return took

@@ -21,7 +21,7 @@ type Direction struct {
 	Volume
 
 	// Drops has every reason of this direction, always in the same order, also
-	// those that have not occurred.
+	// reasons that have not occurred.
 	Drops []Drop `json:"drops"`
 }
 
@@ -31,7 +31,8 @@ type Drop struct {
 	Packets uint64 `json:"packets"`
 }
 
-// Answers is what became of ICMP messages that a dropped packet called for.
+// Answers is what happened to the ICMP messages that dropped packets called
+// for.
 type Answers struct {
 	Sent       uint64 `json:"sent"`
 	Suppressed uint64 `json:"suppressed"` // too many a second
@@ -48,8 +49,8 @@ func (t *traffic) add(v Volume) {
 
 func (t *traffic) volume() Volume { return Volume{t.packets.Load(), t.bytes.Load()} }
 
-// counters are those of one direction of a lane. Only the lane adds; anybody
-// may load.
+// counters are those of one direction of a lane. Only the lane adds; any
+// goroutine may load.
 type counters struct {
 	_          cacheLine
 	traffic    traffic

@@ -16,7 +16,7 @@
 // bulk flows from sparse ones, which have a lane of their own. So nothing a
 // lane does waits for another goroutine, and a table change waits for no lane.
 //
-// Routes come from above. The caller stores all of them in a Feed, which
+// Routes come from above. The caller stores the whole set in a Feed, which
 // reports each route that was added, changed or removed to its sinks:
 //
 //	Feed.Store(all routes) --- differences ---> Table, which the lanes read

@@ -11,7 +11,7 @@ import (
 )
 
 // egress is the way from the overlay to the underlay. Everything in it belongs
-// to the lane's goroutine, but for counters, which anybody may load.
+// to the lane's goroutine, but for counters, which any goroutine may load.
 type egress struct {
 	queue Queue
 	conn  Conn
@@ -185,7 +185,8 @@ func (e *egress) decide(b []byte) (packet.Packet, *NextHop, Reason) {
 	return p, hop, Forwarded
 }
 
-// refuse drops a packet and tells its sender, where that is called for.
+// refuse drops a packet, and answers it with an ICMP error if the reason calls
+// for one.
 func (e *egress) refuse(p packet.Packet, reason Reason, mtu int) {
 	if reason == NoRoute && e.taken != nil && p.Protocol() == packet.ICMP && e.taken(p) {
 		return
@@ -254,8 +255,8 @@ func (e *egress) finish(i int) {
 	e.count(&e.out, i)
 }
 
-// count counts what became of message i. Of a packet that the kernel refuses,
-// for want of an underlay route or by a firewall rule, the sender is told.
+// count counts the outcome of message i. If the kernel refuses a packet,
+// because it has no underlay route or by a firewall rule, the sender is told.
 func (e *egress) count(o *outbox, i int) {
 	t, m := &o.trains[i], &o.messages[i]
 	switch {
@@ -274,8 +275,8 @@ func (e *egress) count(o *outbox, i int) {
 	}
 }
 
-// fail counts a packet that could not be sent. Of a fragment there is nothing
-// to quote.
+// fail counts a packet that could not be sent. An answer could quote nothing of
+// a later fragment.
 func (e *egress) fail(header packet.Packet, _ []byte, whole bool) {
 	if whole || len(header) > header.HeaderLen() {
 		e.refuse(header, SendFailed, 0)

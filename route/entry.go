@@ -5,19 +5,19 @@ import (
 	"net/netip"
 )
 
-// Kind says what becomes of packets to a prefix.
+// Kind is what happens to packets to a prefix.
 type Kind uint8
 
 const (
 	// Via sends them to the peer.
 	Via Kind = iota + 1
 
-	// Local is this node's own lease. Packets that come out of the device for
-	// it have no better route on this host: host unreachable.
+	// Local is this node's own lease. If packets for it come out of the device,
+	// the host has no better route: host unreachable.
 	Local
 
-	// Unreachable is the lease of a peer that is dead: host unreachable. What
-	// the peer sends is still accepted; it may only have lost its gossip.
+	// Unreachable is the lease of a dead peer: host unreachable. Packets from
+	// the peer are still accepted, since it may have lost only its gossip.
 	Unreachable
 )
 
@@ -37,14 +37,14 @@ func (k Kind) String() string {
 // MarshalText returns String, for JSON.
 func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
-// Entry is one route: whose prefix this is and how to get there.
+// Entry is one route: the prefix, its holder, and the way to it.
 type Entry struct {
 	Prefix netip.Prefix
 	Kind   Kind
 	Peer   *Peer // the holder; nil for Local
 }
 
-// NextHop is what a lookup yields.
+// NextHop is the result of a lookup.
 type NextHop struct {
 	Entry
 
@@ -79,8 +79,8 @@ func endpointOf(p *Peer) netip.AddrPort {
 	return netip.AddrPortFrom(ep.Addr().Unmap(), ep.Port())
 }
 
-// is reports whether the next hop, which may be nil, is what the entry would
-// yield now.
+// is reports whether the next hop, which may be nil, equals what newNextHop
+// would make of the entry now.
 func (h *NextHop) is(e Entry) bool {
 	return h != nil && h.Entry == e && (e.Peer == nil || h.Endpoint == endpointOf(e.Peer))
 }

@@ -13,7 +13,7 @@ type Change struct {
 	New *NextHop // nil for a route that was removed
 }
 
-// Prefix is the prefix whose route changed.
+// Prefix is the prefix of the route that changed.
 func (c Change) Prefix() netip.Prefix {
 	if c.New != nil {
 		return c.New.Prefix
@@ -74,7 +74,7 @@ func (f *Feed) Remove(s Sink) {
 }
 
 // Store replaces all routes and reports the differences to every sink. entries
-// is not kept. If one of them cannot be used, the error names it, and no route
+// is not kept. If an entry cannot be used, the error names it, and no route
 // changes.
 //
 // Only changed routes cost more than a comparison. Store shares processors and

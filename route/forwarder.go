@@ -18,8 +18,8 @@ import (
 	"flanneld/tun"
 )
 
-// Limits of a batch. what a lane works on should stay in the second-level
-// cache.
+// Limits of a batch. The data that a lane works on should stay in the
+// second-level cache.
 const (
 	// batchSize is how many messages a lane sends at once.
 	batchSize = 64
@@ -35,9 +35,8 @@ const (
 	ingressTrains = 16
 )
 
-// overflowReading is how often the sockets' counters of overflows are read,
-// asked for or not. The kernel's have 32 bits, which a flood goes round in
-// minutes.
+// overflowReading is how often the sockets' overflow counters are read at
+// least. The kernel's have 32 bits, which a flood exhausts in minutes.
 const overflowReading = 10 * time.Second
 
 // Queue is what a lane needs of the overlay edge; *tun.Queue is one. Read does
@@ -77,9 +76,9 @@ type Lane struct {
 	Conn   Conn
 	Waiter Waiter
 
-	// Express says that the lane's Conn receives what peers send as express:
-	// sparse flows, which need not queue behind bulk traffic then. There is one
-	// such lane at most.
+	// Express marks the lane that receives what peers send as express: sparse
+	// flows, which then need not queue behind bulk traffic. At most one lane
+	// has it.
 	Express bool
 }
 
@@ -190,8 +189,8 @@ func (f *Forwarder) Run(ctx context.Context) error {
 	return f.await(ctx, ended)
 }
 
-// await closes the lanes once ctx ends or one of them does, waits for all, and
-// returns what was the matter.
+// await closes the lanes once ctx or a lane ends, waits for all lanes, and
+// returns the error of the first.
 func (f *Forwarder) await(ctx context.Context, ended <-chan error) error {
 	var failure error
 	stop := ctx.Done()

@@ -14,8 +14,8 @@ import (
 // icmpError is the type and code of an ICMP error message (RFC 792, RFC 1191).
 type icmpError struct{ typ, code byte }
 
-// answers says which drop reasons the sender is told about. The others are
-// nobody's honest mistake, or would go to the underlay, which gets no answers.
+// answers has the drop reasons that the sender is told about. Other packets are
+// no honest mistake, or came from the underlay, which gets no answers.
 var answers = [reasonCount]icmpError{
 	NoRoute:            {packet.ICMPUnreachable, 0},  // net unreachable
 	OwnLease:           {packet.ICMPUnreachable, 1},  // host unreachable
@@ -59,10 +59,10 @@ func newICMPLimiter() *icmpLimiter {
 // allow takes one answer off the allowance.
 func (l *icmpLimiter) allow(r Reason, now time.Time) bool { return l[r].allow(now) }
 
-// allowance is a rate.Limiter whose time only runs forward. Each lane has the
-// time at which its batch began, so that what one lane passes may lie before
-// what another has passed. A rate.Limiter goes back then, and allows twice what
-// that time is worth.
+// allowance is a rate.Limiter with a time that only runs forward. Each lane
+// passes the time at which its batch began, which may lie before a time that
+// another lane has passed. A rate.Limiter would then go back, and allow the
+// same time twice.
 type allowance struct {
 	mu      sync.Mutex
 	limiter *rate.Limiter

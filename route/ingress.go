@@ -12,7 +12,7 @@ import (
 )
 
 // ingress is the way from the underlay to the overlay. Everything in it belongs
-// to the lane's goroutine, but for counters, which anybody may load.
+// to the lane's goroutine, but for counters, which any goroutine may load.
 type ingress struct {
 	queue Queue
 	conn  Conn
@@ -24,7 +24,7 @@ type ingress struct {
 
 	notice    notice          // about what is too large
 	messages  []encap.Message // each of one buffer, as long as the longest train
-	room      int             // how many of them the next batch may fill
+	room      int             // how many messages the next batch may fill
 	coalescer *tun.Coalescer  // of what was admitted; writes to this
 	load      load
 	work      work
@@ -40,8 +40,8 @@ type ingress struct {
 	counters counters
 }
 
-// admitted is the outcome of the last lookup: the packets of a train mostly
-// have the same addresses.
+// admitted is the last packet that admit let in. The packets of a train mostly
+// have the same addresses, so one lookup serves the whole train.
 type admitted struct {
 	inner packet.Addresses
 	outer netip.Addr
@@ -86,8 +86,8 @@ func (g *ingress) step() (int, error) {
 	return n, g.err
 }
 
-// accept decides about the datagrams of one message and gives those that may
-// enter to the coalescer. Nothing is ever answered to the underlay.
+// accept decides about the datagrams of one message and gives the admitted
+// packets to the coalescer. The underlay never gets an answer.
 func (g *ingress) accept(m *encap.Message) {
 	if m.Truncated {
 		g.tally.drop(TooLarge)

@@ -6,17 +6,16 @@ import (
 	"time"
 )
 
-// load is what a lane has handled of bulk flows in one direction since its last
-// pause.
+// load is the traffic of bulk flows that a lane handled in one direction since
+// its last pause.
 type load struct {
 	packets int // or superpackets, or trains
 	bytes   int // of superpackets and trains
 }
 
-// lane is a Lane with its two directions. One thread serves both: most of what
-// it does in one direction calls for an answer in the other (TCP sends an
-// acknowledgment for every superpacket or two), and a thread that is awake need
-// not be woken.
+// lane is a Lane with its two directions. One thread serves both. Most traffic
+// in one direction causes some in the other: TCP sends an acknowledgment for
+// every superpacket or two. A thread that is awake need not be woken for it.
 type lane struct {
 	Lane
 	egress    *egress
@@ -114,25 +113,24 @@ func (l *lane) charge() {
 	l.sparse.charge(w.part(w.all-w.bulk, used), passed)
 }
 
-// overspent reports whether the lane must run as any other thread does. It
-// spends its time on what it drops, or on more sparse flows than there are
-// where none is made up. Both are floods. It goes on with its work, but takes
-// no core from others for it.
+// overspent reports whether the lane must run at PriorityPlain. It then spends
+// its time on packets that it drops, or on more sparse flows than real traffic
+// has. Both are floods. The lane continues its work, but takes no core from
+// other programs.
 func (l *lane) overspent() bool { return l.refused.used || l.sparse.used }
 
 // pause ends when there may be something to do.
 //
-// Amid bulk traffic it sleeps for a fixed time, and the lane runs as soon as
-// that is over, whoever has the core. What has come by then is a batch, and not
-// much more; were the lane to wait for its turn among the threads that send and
-// receive, they would meanwhile fill its queues.
+// Amid bulk traffic it sleeps for a fixed time. The lane runs as soon as that
+// is over, whichever thread has the core. By then there is a batch, and not
+// much more. If the lane waited for its turn among the threads that send and
+// receive, these would fill its queues meanwhile.
 //
 // The express lane is woken by each packet and runs before all others, as long
-// as no bulk flow has come its way. (The kernel gives a flow that it has seen
-// no answers of to any queue.)
+// as it meets no bulk flow. (The kernel gives a flow to any queue until it has
+// seen an answer.)
 //
-// Either has a budget for that. Beyond it a flood would have the core for
-// itself.
+// Both have a budget. Beyond it a flood would have the core for itself.
 func (l *lane) pause() error {
 	l.busyRounds = 0
 	l.charge()
@@ -168,9 +166,9 @@ func (l *lane) takeLoad() (bytes int) {
 	return bytes
 }
 
-// amidBulk reports whether there is bulk traffic, after a pause that ends so
-// many bytes of it. While the lane is prompt, any superpacket or train will do,
-// and a few pauses without.
+// amidBulk reports whether there is bulk traffic, given its bytes since the
+// last pause. At PriorityBatch any superpacket or train is enough, and a few
+// pauses may pass without one.
 func (l *lane) amidBulk(bytes int) bool {
 	return bytes > bulkBytes || l.priority == PriorityBatch && l.idleRounds <= maxIdleRounds
 }

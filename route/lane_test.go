@@ -51,7 +51,7 @@ func (s *script) setPriority(p Priority) bool {
 	return !s.refuse
 }
 
-// scriptedLane is a lane whose pauses follow s.
+// scriptedLane is a lane with pauses that follow s.
 func scriptedLane(tb testing.TB, s *script) (*lane, *tuntest.Queue, *encaptest.Conn) {
 	q, c := tuntest.NewQueueFunc(func([]byte) error { return nil }), encaptest.NewConn()
 	cfg := testConfig(tb, Lane{Queue: q, Conn: c, Waiter: s})
@@ -164,7 +164,7 @@ func TestLaneIsOrdinaryAfterAStreamAmidSmallPackets(t *testing.T) {
 	}
 }
 
-// Who never pauses must not keep a core to itself.
+// A lane that never pauses must not keep a core to itself.
 func TestLaneWithoutPauseIsUrgentNoMore(t *testing.T) {
 	s := new(script)
 	l, q, _ := scriptedLane(t, s)
@@ -234,7 +234,7 @@ func TestExpressLaneIsForemostForSparseFlows(t *testing.T) {
 }
 
 // A bulk flow that the kernel has given to the express lane's queue is not to
-// have the core before everybody else.
+// have the core before all other threads.
 func TestExpressLaneAmidBulkFlowsIsLikeOthers(t *testing.T) {
 	s := new(script)
 	l, q, c := expressLane(t, s)

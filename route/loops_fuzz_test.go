@@ -13,8 +13,8 @@ import (
 	"flanneld/tun/tuntest"
 )
 
-// fuzzLane is a lane whose loops are stepped by hand, with all routes of node
-// a.
+// fuzzLane is a lane with loops that a test steps by hand, with all routes of
+// node a.
 func fuzzLane(t *testing.T) (Config, *tuntest.Queue, *encaptest.Conn) {
 	q, c := tuntest.NewQueue(), encaptest.NewConn()
 	return testConfig(t, fakeLane(q, c)), q, c

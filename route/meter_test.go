@@ -10,7 +10,7 @@ import (
 )
 
 // stream counts packets of this size at this rate for a while, and returns how
-// many of them were of a sparse flow, and how many of a bulk one.
+// many were of a sparse flow, and how many of a bulk one.
 func stream(m *meter, size int, every, from, to time.Duration) (sparse, bulk int) {
 	for at := from; at < to; at += every {
 		if m.count(7, size, m.tick(m.start.Add(at))) {

@@ -20,15 +20,15 @@ const (
 	recentTrains = 8
 )
 
-// outbox collects the datagrams of one batch for one Send. Everything in it is
-// made once. What it points to must stay as it is until the messages are sent.
-// That is packets of the batch, what is in another outbox, headers in its own
-// arena, and packets in its own memory for joined ones.
+// outbox collects the datagrams of one batch for one Send. All its memory is
+// made once. It points to packets of the batch, to the contents of another
+// outbox, to headers in its own arena, and to joined packets in its own memory.
+// All of these must stay unchanged until the messages are sent.
 //
-// Packets for one peer that are of equal length and type of service form a
-// train, one message, whichever flows they are of; a shorter one ends it.
-// Trains leave from one source port. Packets for one peer from one port stay in
-// order, others need not.
+// Packets for one peer with equal length and type of service form a train, one
+// message, whatever their flows. A shorter packet ends it. Trains leave from
+// one source port. Packets for one peer from one port stay in order, others
+// need not.
 type outbox struct {
 	messages []encap.Message // the first n are in use
 	trains   []train         // of each message
@@ -55,7 +55,7 @@ type sourcePort struct {
 type train struct {
 	hop     *NextHop
 	from    sourcePort
-	tos     byte // of all of them, inside and outside (RFC 6040, section 4.1)
+	tos     byte // of all packets, inside and outside (RFC 6040, section 4.1)
 	packets int
 	size    int // length of each packet but the last
 	bytes   int
@@ -104,7 +104,7 @@ func (o *outbox) header() []byte { return o.arena[o.used : o.used+headerRoom] }
 // addPacket adds a whole packet. The outbox must not be full.
 func (o *outbox) addPacket(hop *NextHop, from sourcePort, p packet.Packet) { o.add(hop, from, p, nil) }
 
-// addPieces adds a packet in two pieces, whose header is in the memory that
+// addPieces adds a packet in two pieces. Its header is in the memory that
 // header gave. The outbox must not be full.
 func (o *outbox) addPieces(hop *NextHop, from sourcePort, header packet.Packet, payload []byte) {
 	o.used += len(header)

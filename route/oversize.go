@@ -20,8 +20,8 @@ func (e *egress) fragment(o *outbox, hop *NextHop, from sourcePort, header packe
 	}
 }
 
-// joinAndFragment cuts a packet in two pieces whose header goes on into that of
-// TCP or UDP, so that a fragment may end within it.
+// joinAndFragment cuts a packet that comes in two pieces. Its header continues
+// into the one of TCP or UDP, so a fragment may end within that.
 func (e *egress) joinAndFragment(o *outbox, hop *NextHop, from sourcePort, header packet.Packet, payload []byte, limit int) {
 	if !o.joins(len(header) + len(payload)) {
 		e.empty(o)

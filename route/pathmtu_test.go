@@ -248,8 +248,8 @@ func TestDeletedDeviceEndsIngress(t *testing.T) {
 	}
 }
 
-// What the kernel dropped before anybody could see it is counted, too, and does
-// not vanish with the socket.
+// Packets that the kernel dropped before flanneld could see them are counted,
+// too, and does not vanish with the socket.
 func TestOverflowsOfTheSocketAreDrops(t *testing.T) {
 	n := start(t)
 	n.conn.SetOverflows(5)

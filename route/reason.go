@@ -19,7 +19,7 @@ const (
 	ForeignSource                    // egress: inner source not in this node's lease; ingress: not in the sender's
 	ForeignDestination               // ingress: inner destination not in this node's lease
 	Multicast                        // egress: multicast or limited broadcast
-	NoRoute                          // egress: in nobody's lease; answered
+	NoRoute                          // egress: in no lease; answered
 	OwnLease                         // egress: in this node's lease, but the host has no route for it; answered
 	PeerUnreachable                  // egress: the lease's holder is dead; answered
 	TTLExpired                       // egress: answered

@@ -17,9 +17,9 @@ import (
 	"flanneld/tun/tuntest"
 )
 
-// narrowingConn is a Conn whose paths become narrower while it sends: before
-// each call of Send it takes the next change. If apart is set it sends the
-// datagrams of a train one by one, as after an EIO.
+// narrowingConn is a Conn with paths that become narrower while it sends:
+// before each call of Send it takes the next change. If apart is set it sends
+// the datagrams of a train one by one, as after an EIO.
 type narrowingConn struct {
 	*encaptest.Conn
 	changes []pathChange
@@ -152,7 +152,7 @@ func (s sentPacket) piece(t *rapid.T, d encaptest.Datagram) int {
 	return len(p.Payload())
 }
 
-// Paths become narrower within a batch, several of them, once or more often.
+// Several paths become narrower within a batch, once or more often.
 // Whatever is cut or sent again, each datagram holds a part of the packet whose
 // header it has and goes to that packet's peer. What is missing is counted.
 func TestWhatIsSentAgainIsWhatWasSent(t *testing.T) {

@@ -107,7 +107,7 @@ func BenchmarkLookup(b *testing.B) {
 	}
 }
 
-// BenchmarkChange is what one changed route costs whoever stores the table.
+// BenchmarkChange is what one changed route costs the caller of Store.
 func BenchmarkChange(b *testing.B) {
 	for _, n := range tableSizes {
 		b.Run(fmt.Sprintf("routes=%d", n), func(b *testing.B) {
@@ -122,9 +122,9 @@ func BenchmarkChange(b *testing.B) {
 }
 
 // BenchmarkStreamWhileRoutesChange is the cost of a packet of a stream, through
-// the egress loop, while somebody changes one of 1,000 routes 1,000 times a
-// second. Somebody who wakes as often to do nothing is what to compare with: on
-// processors that share a core he is a disturbance, too.
+// the egress loop, while another goroutine changes one of 1,000 routes 1,000
+// times a second. Compare it with a goroutine that wakes as often to do
+// nothing: on processors that share a core that disturbs, too.
 func BenchmarkStreamWhileRoutesChange(b *testing.B) {
 	for _, c := range []struct {
 		name string
@@ -155,7 +155,7 @@ func BenchmarkStreamWhileRoutesChange(b *testing.B) {
 	}
 }
 
-// changer stores a table again and again, one peer of which has moved.
+// changer stores routes again and again; each time another peer has moved.
 type changer struct {
 	tb      testing.TB
 	feed    Feed

@@ -34,7 +34,7 @@ func (t *Table) load() *snapshot {
 }
 
 // Apply changes the routes of some prefixes at once: the table then has New for
-// each of them, or no route if that is nil. It implements Sink.
+// each prefix, or no route if that is nil. It implements Sink.
 func (t *Table) Apply(changes []Change) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -46,7 +46,7 @@ func (t *Table) Apply(changes []Change) {
 }
 
 // Lookup returns the next hop of an overlay address, as the next batch would
-// use it: the longest prefix wins. It is for those who show routes.
+// use it: the longest prefix wins. It is for showing routes.
 func (t *Table) Lookup(addr netip.Addr) (NextHop, bool) {
 	hop, ok := t.load().hops.Lookup(addr.Unmap())
 	if !ok {

@@ -209,7 +209,7 @@ func TestTablesThatFollowEachOther(t *testing.T) {
 }
 
 // drawEntries draws routes to up to 40 subnets; now and then there are two for
-// one, or one to nobody.
+// one subnet, or one without a peer.
 func drawEntries(t *rapid.T, peers []*Peer) (entries []Entry) {
 	for i := range 40 {
 		e := Entry{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, byte(i), 0}), 24), Kind: Via}
@@ -246,7 +246,7 @@ func view(s *snapshot) string {
 	return b.String() + "\n"
 }
 
-// Readers see either the old state or the new one, and nobody waits.
+// Readers see either the old state or the new one, and no reader waits.
 func TestStoreWhileLookingUp(t *testing.T) {
 	peers := []*Peer{testPeer("0", "192.0.2.2:8285"), testPeer("1", "192.0.2.3:8285")}
 	table := newFedTable()

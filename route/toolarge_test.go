@@ -93,7 +93,7 @@ func TestNoticesAreLimited(t *testing.T) {
 	}
 }
 
-// The log names a peer whose packets are too large, once, and no stranger.
+// The log names a peer that sends too large packets, once, and no stranger.
 func TestPeersWithTooLargePacketsAreLogged(t *testing.T) {
 	var log bytes.Buffer
 	n := start(t, func(cfg *Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) })

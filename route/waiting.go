@@ -17,9 +17,9 @@ import "time"
 const (
 	// looks is how often a lane lets other threads run and looks again before
 	// it sleeps. Threads that want the core go on to make packets, and no
-	// wake-up is needed for these. If no thread wants the core, the looks are
-	// over in some tens of microseconds. The answer to a packet often comes
-	// within that time, and a core that is awake need not be woken.
+	// wake-up is needed. If no thread wants the core, the looks are over in
+	// some tens of microseconds. The answer to a packet often comes within that
+	// time, and a core that is awake need not be woken.
 	looks = 50
 
 	// shortWait is how long the raw wait behind the looks may take. Under load
@@ -30,10 +30,10 @@ const (
 	shortWait = 200 * time.Microsecond
 
 	// restWait is how long each raw wait of the express lane may take, and
-	// rests how many there are. A real-time thread does not look again: that
-	// would keep the threads it waits for off the core. Waits of shortWait cost
-	// 5 % of a core beside pings every 5 ms, since the watchdog then sees each
-	// of them.
+	// rests their number. A real-time thread does not look again: that would
+	// keep the threads it waits for off the core. Waits of shortWait cost 5 %
+	// of a core beside pings every 5 ms, since the watchdog then sees each
+	// wait.
 	restWait = 5 * time.Millisecond
 	rests    = 4
 
@@ -56,8 +56,8 @@ const (
 
 	// maxBusyRounds is for how many rounds without a pause a lane may keep a
 	// real-time thread. A lane that never has time to sleep must share its
-	// core: beside four streams another thread then gets 0.65 of it, and not
-	// 0.1 to 0.3.
+	// core: beside four streams another thread then gets 65 %, and not
+	// 10 to 30 %.
 	maxBusyRounds = 1024
 
 	// chargeRounds is after how many rounds without a pause the lane's budgets

@@ -56,7 +56,6 @@ var exceptions = map[string]limits{
 	"README.md":       {habit: 1.5, long: 3, wide: 73},
 	"internal":        {habit: 2.5, long: 3, wide: 56, banned: 14},
 	"peers":           {habit: 3.7, long: 3, wide: 325, banned: 4},
-	"route":           {habit: 2.5, long: 3, wide: 78, banned: 1},
 }
 
 // A tally is what was counted in one room.

@@ -30,7 +30,7 @@ func (s *Series) Next(header []byte, length int) Sum {
 	return s.sum.Uint32(changed)
 }
 
-// PutSum writes the checksum of an IP header, whose sum without it is given.
+// PutSum writes the checksum of an IP header, given the sum of its other words.
 func PutSum(header []byte, sum Sum) { binary.BigEndian.PutUint16(header[10:], ^sum.Fold()) }
 
 // Continues reports whether p can be packet n, counted from 0, of a series that
