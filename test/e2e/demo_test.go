@@ -62,7 +62,7 @@ func TestDemoShowsItAllAndLeavesNothingBehind(t *testing.T) {
 	if err != nil || time.Since(start) > 90*time.Second {
 		t.Errorf("the demonstration took %v: %v\n%s", time.Since(start), err, output.String())
 	}
-	mentions(t, "the demonstration", output.String(), "host1", "host2", "host3", "alive", "Gbit/s", "10.244.", "nothing is left behind")
+	mentions(t, "the demonstration", output.String(), "host1", "host2", "host3", "alive", "Gbit/s", "10.244.", "nothing is left")
 	if after := leftovers(t); after != before {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}
