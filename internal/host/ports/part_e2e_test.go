@@ -37,7 +37,9 @@ func TestGatewaysAreToldFromContainersBridges(t *testing.T) {
 		ip addr add 192.0.2.10/24 dev eth0
 		ip addr add 203.0.113.2/24 dev br0
 		ip addr add 172.17.0.1/16 dev docker0`)
-	t.Cleanup(func() { linktest.Script(t, "ip link delete br0\nip link delete docker0\nip link delete eth0\nip link delete port0\nip link delete port1") })
+	t.Cleanup(func() {
+		linktest.Script(t, "ip link delete br0\nip link delete docker0\nip link delete eth0\nip link delete port0\nip link delete port1")
+	})
 	expect := func(when string, want ...string) {
 		t.Helper()
 		if got := GatewayDevices(members, "eth0"); !slices.Equal(got, want) {
