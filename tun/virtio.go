@@ -54,8 +54,8 @@ func (h virtioHeader) put(b []byte) {
 	binary.NativeEndian.PutUint16(b[8:], h.checksumOffset)
 }
 
-// superpacket is the header for a superpacket to be written. The superpacket's
-// transport checksum covers the pseudo-header alone.
+// superpacketHeader is the header for a superpacket to be written. The
+// superpacket's transport checksum covers the pseudo-header alone.
 func superpacketHeader(l packet.Layout, segmentSize int) virtioHeader {
 	h := virtioHeader{
 		flags:          virtioNeedsChecksum,

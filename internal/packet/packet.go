@@ -46,9 +46,9 @@ var (
 	ErrChecksum = errors.New("wrong header checksum")
 )
 
-// Packet is one whole IP packet. Only Parse and New make one; the methods of
-// any other bytes may panic. A Packet shares the memory of the bytes that it
-// was made of.
+// Packet is one whole IP packet. Only Parse and Header.Put make one; the
+// methods of any other bytes may panic. A Packet shares the memory of the bytes
+// that it was made of.
 type Packet []byte
 
 // Parse checks that b is one IPv4 packet, whole and nothing else (RFC 1812,
