@@ -32,16 +32,23 @@ ZSHDIR      ?= $(PREFIX)/share/zsh/site-functions
 FISHDIR     ?= $(PREFIX)/share/fish/vendor_completions.d
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
-# Programs that `go run` fetches and builds, each in a fixed version. go.mod does
-# not name them: the program does not depend on them. Of nfpm, 2.46 and newer
-# need a module that the public module proxy does not serve.
 ARCHITECTURES ?= amd64 arm64
 RELEASE_DIR   ?= bin/release
-NFPM          := go run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
-CYCLONEDX     := go run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
-GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-GOVULNCHECK   := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
-ACTIONLINT    := go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
+# Programs of others, each in a fixed version, built once into a cache. go.mod
+# does not name them: the program does not depend on them. nfpm 2.46 and newer
+# need a module that the public module proxy does not serve.
+TOOLBIN := $(or $(XDG_CACHE_HOME),$(or $(HOME),/root)/.cache)/flanneld-lab/tools
+define TOOL
+$(1) := $(TOOLBIN)/$(notdir $(2))@$(3)/$(notdir $(2))
+$(TOOLBIN)/$(notdir $(2))@$(3)/$(notdir $(2)):
+	GOBIN=$$(@D) go install -trimpath $(2)@$(3)
+endef
+$(eval $(call TOOL,NFPM,github.com/goreleaser/nfpm/v2/cmd/nfpm,v2.45.2))
+$(eval $(call TOOL,CYCLONEDX,github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod,v1.10.0))
+$(eval $(call TOOL,GOLANGCI_LINT,github.com/golangci/golangci-lint/v2/cmd/golangci-lint,v2.15.0))
+$(eval $(call TOOL,ACTIONLINT,github.com/rhysd/actionlint/cmd/actionlint,v1.7.12))
+$(eval $(call TOOL,GOVULNCHECK,golang.org/x/vuln/cmd/govulncheck,v1.9.0))
 
 # What dates a release: the last commit, or without git the changelog.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
@@ -81,7 +88,7 @@ build: ## user, <1 | bin/flanneld, static
 
 check: format vet unit ## user, 1 | format, vet, import laws, and all tests without root and network
 
-lint: ## user, 2 | golangci-lint and actionlint, in fixed versions
+lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## user, 2 | golangci-lint and actionlint, in fixed versions
 	@echo "== golangci-lint"
 	$(GOLANGCI_LINT) run
 	@echo "== workflow files"
@@ -114,7 +121,7 @@ tools: ## root, 1 | install the programs that tests need (apt)
 	@command -v docker >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends docker-cli
 	@test -e /dev/net/tun || modprobe tun || { echo "deps: no /dev/net/tun" >&2; exit 1; }
 
-deps: tools ## root, 2 | the same, and fetch Debian systems, once a month
+deps: tools $(NFPM) $(CYCLONEDX) ## root, 2 | the same, and fetch Debian systems, once a month
 	@go run ./test/kernels -fetch bookworm
 	@dist/testdata/debian.sh >/dev/null
 
@@ -226,7 +233,7 @@ sim: ## user, any | simulated leases: RUNS=N search, SEED=N replay, NODES=N size
 	elif test $(or $(NODES),0) -ge 100; then $(SIM) -v -run '^TestFigures$$' -args -nodes $(NODES) | grep -v '^=== '; \
 	else $(SIM) -v -run '^TestReplay$$' -args -seed $(or $(SEED),1) -nodes $(or $(NODES),0) $(if $(LIARS),-liars) | grep -v '^=== '; fi
 
-vulnerabilities: ## user, 1 | govulncheck: known vulnerabilities (asks vuln.go.dev)
+vulnerabilities: $(GOVULNCHECK) ## user, 1 | govulncheck: known vulnerabilities (asks vuln.go.dev)
 	$(GOVULNCHECK) ./...
 
 ##@ Release and install
@@ -235,7 +242,7 @@ man: ## user, <1 | manual pages, in bin/man
 	@rm -rf $(MANPAGES)
 	go run -trimpath -ldflags "-X main.version=$(VERSION)" -tags man ./cmd/flanneld $(MANPAGES)
 
-release: ## user, 1 | tarballs, .deb, SBOM, checksums in bin/release
+release: $(NFPM) $(CYCLONEDX) ## user, 1 | tarballs, .deb, SBOM, checksums in bin/release
 	@VERSION="$(VERSION)" ARCHITECTURES="$(ARCHITECTURES)" NFPM="$(NFPM)" CYCLONEDX="$(CYCLONEDX)" dist/release.sh $(RELEASE_DIR)
 
 deb-test: ## root, 1 | install, upgrade, remove, purge the .deb in a booted Debian

@@ -8,7 +8,6 @@
 set -euo pipefail
 umask 022
 export TZ=UTC LC_ALL=C
-export GOFLAGS="${GOFLAGS-} -trimpath" # also for the tools: the SBOM has a hash of its maker
 
 out=$(realpath -m "$1")
 root=$(cd "$(dirname "$0")/.." && pwd)
