@@ -66,7 +66,8 @@ func (v *View) fillLive(out *control.Status) {
 
 // hostOf is what the configuration and the kernel say of this host.
 func hostOf(c config.Config) control.Host {
-	return control.Host{IPForward: ipForward(), Masquerade: c.IPMasq, SubnetFile: c.SubnetPath(), DockerFile: c.DockerPath()}
+	on, _ := link.ForwardingEnabled() // a switch that cannot be read counts as off
+	return control.Host{IPForward: on, Masquerade: c.IPMasq, SubnetFile: c.SubnetPath(), DockerFile: c.DockerPath()}
 }
 
 // deviceState looks at the device as it is now.
@@ -81,11 +82,6 @@ func deviceState(c link.Config) (state, note string) {
 		return control.DeviceBroken, strings.Join(wrong, "; ")
 	}
 	return control.DeviceUp, ""
-}
-
-func ipForward() bool {
-	content, err := os.ReadFile("/proc/sys/net/ipv4/ip_forward")
-	return err == nil && strings.TrimSpace(string(content)) == "1"
 }
 
 func security(sealed bool) control.Security {

@@ -1,0 +1,97 @@
+package ruleset
+
+import (
+	"encoding/binary"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// attribute is a string attribute as the kernel sends it.
+func attribute(kind uint16, text string) []byte {
+	b := binary.NativeEndian.AppendUint16(nil, uint16(4+len(text)+1))
+	b = binary.NativeEndian.AppendUint16(b, kind)
+	b = append(append(b, text...), 0)
+	return append(b, make([]byte, align(len(b))-len(b))...)
+}
+
+// message is one of nf_tables with attributes.
+func message(kind int, family Family, attrs ...[]byte) []byte {
+	b := make([]byte, unix.NLMSG_HDRLEN+headerLen)
+	binary.NativeEndian.PutUint16(b[4:], uint16(unix.NFNL_SUBSYS_NFTABLES<<8|kind))
+	b[unix.NLMSG_HDRLEN] = byte(family)
+	for _, a := range attrs {
+		b = append(b, a...)
+	}
+	binary.NativeEndian.PutUint32(b, uint32(len(b)))
+	return b
+}
+
+func TestTransactionsAreReadWithTheirProgram(t *testing.T) {
+	var c Change
+	c.add(append(
+		message(unix.NFT_MSG_NEWCHAIN, FamilyInet, attribute(1, "x"), attribute(unix.NFTA_CHAIN_NAME, "f")),
+		message(unix.NFT_MSG_NEWRULE, FamilyIPv4, attribute(1, "filter"), attribute(unix.NFTA_RULE_CHAIN, "FORWARD"))...))
+	if c.Program != "" {
+		t.Errorf("a program before the end of the transaction: %q", c.Program)
+	}
+	c.add(message(unix.NFT_MSG_NEWSET, FamilyInet, attribute(1, "x"), attribute(2, "set")))
+	c.add(message(unix.NFT_MSG_NEWGEN, 0, attribute(unix.NFTA_GEN_PROC_NAME, "nft")))
+	if c.Program != "nft" || c.All || len(c.Chains) != 3 {
+		t.Fatalf("got %+v", c)
+	}
+	for _, chain := range []Chain{{FamilyInet, "x", "f"}, {FamilyIPv4, "filter", "FORWARD"}, {FamilyInet, "x", ""}} {
+		if !c.Chains[chain] {
+			t.Errorf("%+v is missing in %+v", chain, c.Chains)
+		}
+	}
+}
+
+func TestOldKernelsNameNoProgram(t *testing.T) {
+	var c Change
+	c.add(message(unix.NFT_MSG_NEWGEN, 0))
+	if c.Program != "another program" {
+		t.Errorf("got %q", c.Program)
+	}
+}
+
+func TestMessagesOfOtherSubsystemsArePassedOver(t *testing.T) {
+	b := message(unix.NFT_MSG_NEWRULE, FamilyIPv4)
+	binary.NativeEndian.PutUint16(b[4:], unix.NFNL_SUBSYS_CTNETLINK<<8)
+	var c Change
+	if c.add(b); c.All || len(c.Chains) > 0 {
+		t.Errorf("got %+v", c)
+	}
+}
+
+// What cannot be read may have been anything.
+func TestDamagedMessagesAreAChangeOfEverything(t *testing.T) {
+	whole := message(unix.NFT_MSG_NEWRULE, FamilyIPv4, attribute(1, "filter"))
+	long := append([]byte(nil), whole...)
+	binary.NativeEndian.PutUint32(long, uint32(len(long)+1))
+	short := append([]byte(nil), whole...)
+	binary.NativeEndian.PutUint32(short, 4)
+	for name, b := range map[string][]byte{
+		"cut": whole[:len(whole)-2], "too long": long, "too short": short, "rest": append(append([]byte(nil), whole...), 1, 2),
+	} {
+		var c Change
+		if c.add(b); !c.All {
+			t.Errorf("%s: got %+v", name, c)
+		}
+	}
+}
+
+func TestTextOfDamagedAttributesIsEmpty(t *testing.T) {
+	good := attribute(3, "name")
+	for name, c := range map[string]struct {
+		b    []byte
+		want string
+	}{
+		"good": {good, "name"}, "second": {append(attribute(1, "x"), good...), "name"},
+		"other kind": {attribute(4, "name"), ""}, "cut": {good[:6], ""}, "nothing": {nil, ""}, "length 0": {make([]byte, 8), ""},
+	} {
+		if got := text(c.b, 3); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
