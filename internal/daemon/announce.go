@@ -78,8 +78,8 @@ func (d *daemon) tell(s *peers.Snapshot) {
 	d.notify.send("STATUS=" + view.StatusLine(s))
 }
 
-// reportState tells the list of problems of a state directory that cannot be
-// written to. With a confirmed lease traffic goes on, but other nodes get no
+// reportState puts a state directory that cannot be written to on the list of
+// problems. With a confirmed lease traffic goes on, but other nodes get no
 // promise from here, and a restart finds what was written last.
 func (d *daemon) reportState(s *peers.Snapshot) {
 	if s.Unwritten == "" {
@@ -92,8 +92,8 @@ func (d *daemon) reportState(s *peers.Snapshot) {
 	})
 }
 
-// withoutNumbers is what a line says when its figures and addresses are left
-// out: a claim goes from candidate to candidate, and waits for the same nodes.
+// withoutNumbers leaves figures and addresses out of a line: a claim goes from
+// candidate to candidate, and waits for the same nodes.
 func withoutNumbers(text string) string {
 	return strings.Map(func(r rune) rune {
 		if '0' <= r && r <= '9' {

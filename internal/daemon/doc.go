@@ -1,7 +1,7 @@
 // Package daemon is `flanneld run`: it puts the parts together, in order, and
 // keeps them together until it is told to stop.
 //
-//	privilege, underlay          what the kernel grants, and how datagrams leave
+//	privilege, underlay          what the kernel grants; the way out
 //	state directory              locked: a second daemon touches nothing
 //	data sockets, control socket a taken port is found before gossip begins
 //	peers                        gossip, and the lease; may take long

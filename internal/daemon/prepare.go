@@ -24,9 +24,9 @@ import (
 	"flanneld/tun"
 )
 
-// prepare finds out whether everything can work and takes what must be ours
-// alone: state directory, ports, control socket. Nothing on the host is changed
-// and nothing is told to other nodes yet; on failure everything is given back.
+// prepare checks that everything can work, and takes what this process must
+// have alone: state directory, ports, control socket. It changes nothing on the
+// host and sends nothing to other nodes; on failure it gives everything back.
 // It waits for an underlay that is not there yet, at most until ctx ends.
 func (d *daemon) prepare(ctx context.Context) (err error) {
 	if err := privilege.Check(); err != nil {
@@ -51,7 +51,7 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 	if err := envfile.CheckPlace(d.cfg.DockerPath(), "--docker-file"); err != nil {
 		return err
 	}
-	if d.cfg.KeyFile != "" { // said before an underlay is waited for
+	if d.cfg.KeyFile != "" { // checked before prepare waits for an underlay
 		if err := peers.CheckKey(d.cfg.KeyFile); err != nil {
 			return err
 		}
@@ -97,8 +97,8 @@ func (d *daemon) newView() *view.View {
 	})
 }
 
-// probeDevice finds out whether a daemon with another state directory uses our
-// device, before a lease is claimed for nothing.
+// probeDevice refuses a device that a daemon with another state directory uses,
+// before a lease is claimed for nothing.
 func probeDevice(name string) error {
 	device, err := tun.Open(tun.Config{Name: name})
 	if errors.Is(err, tun.ErrBusy) {

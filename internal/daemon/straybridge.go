@@ -8,8 +8,8 @@ import (
 	"flanneld/internal/view"
 )
 
-// reportBridges says which bridge has a subnet of the network that is not this
-// node's lease.
+// reportBridges names a bridge with a subnet of the network outside this node's
+// lease.
 func (d *daemon) reportBridges() {
 	p := d.planes.current()
 	if p == nil {
@@ -28,7 +28,7 @@ func (d *daemon) reportBridges() {
 	d.problems.Report(view.PartBridge, problem.Problem{Text: text, Advice: d.strayAdvice(text)})
 }
 
-// strayAdvice says how a bridge gets a subnet of the lease. dockerd with
+// strayAdvice is how a bridge gets a subnet of the lease. dockerd with
 // live-restore keeps docker0's old one as long as containers run.
 func (d *daemon) strayAdvice(stray string) string {
 	if strings.HasPrefix(stray, bridge.Docker+" ") {

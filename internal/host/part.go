@@ -13,8 +13,8 @@ import (
 )
 
 // A Part is one thing that flanneld keeps on the host. Its methods may be
-// called concurrently; they take turns. A Part that was not told yet how the
-// thing should be (no lease, no members) ensures and checks nothing, but
+// called concurrently; they take turns. While a Part does not know yet how
+// the thing should be (no lease, no members), it ensures and checks nothing. It
 // removes what an earlier process left.
 type Part interface {
 	// Name is one word or two, for the log and for the list of problems.

@@ -36,8 +36,8 @@ type Subnet struct {
 	IPMasq   bool         // FLANNEL_IPMASQ, whether flanneld masquerades
 }
 
-// FirstAddress returns what FLANNEL_SUBNET says of a lease: its first address
-// after the network's own, with the lease's length. 10.244.7.0/24 gives
+// FirstAddress returns the value of FLANNEL_SUBNET for a lease: its first
+// address after the network's own, with the lease's length. 10.244.7.0/24 gives
 // 10.244.7.1/24, which is what dockerd's --bip takes.
 func FirstAddress(lease netip.Prefix) netip.Prefix {
 	lease = lease.Masked()

@@ -3,7 +3,7 @@
 //
 // Which route a packet takes is decided by rules, tables and the longest prefix
 // together, and by every program that changes them. So nothing here computes a
-// decision: the kernel is asked (RTM_GETROUTE, rtnetlink(7)), from this host
+// decision: it asks the kernel (RTM_GETROUTE, rtnetlink(7)), from this host
 // and as for packets that a bridge forwards. The lists of routes and rules only
 // say for which addresses it is worth asking. Addresses of one prefix that no
 // list divides all have the same answer.
@@ -22,7 +22,8 @@ var ErrPlatform = errors.New("fib: the kernel's routes are read on Linux only")
 
 // Origin is where packets come from when the kernel decides about them.
 type Origin struct {
-	// Device is the bridge that they are forwarded from; "" for this host's own.
+	// Device is the bridge that they are forwarded from; "" for this host's
+	// own.
 	Device string
 	// Source is their source address; zero where the kernel is to choose it.
 	Source netip.Addr

@@ -27,7 +27,8 @@ func TestEveryPartIsAskedAboutAtAnAddressOfItsOwn(t *testing.T) {
 			dividers = append(dividers, Divider{Prefix: drawPrefix(t)})
 		}
 		ours := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, rapid.Byte().Draw(t, "ours"), 0}), 24)
-		// owner is the longest part that has an address: what may answer for it.
+		// owner is the longest part that has an address: what may answer for
+		// it.
 		owner := func(a netip.Addr) netip.Prefix {
 			best := network
 			for _, d := range dividers {

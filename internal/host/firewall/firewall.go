@@ -16,10 +16,10 @@
 // that can take effect. Docker leaves that chain alone when it restarts, so it
 // is used where FORWARD begins with it. Where FORWARD reaches it later, the
 // jump is in FORWARD, and flanneld's chain sends overlay traffic through
-// DOCKER-USER before it accepts it. So the operator's rules always decide first.
-// Every rule names the device, except for masquerading, so several overlays
-// on one host do not disturb one another, and a chain left behind by a device
-// that is gone matches nothing of another's.
+// DOCKER-USER before it accepts it. So the operator's rules always decide
+// first. Every rule names the device, except for masquerading, so several
+// overlays on one host do not disturb one another, and a chain left behind by a
+// device that is gone matches nothing of another's.
 package firewall
 
 import (
@@ -30,7 +30,7 @@ import (
 	"flanneld/internal/host/link"
 )
 
-// Errors that callers tell apart.
+// Errors that callers distinguish.
 var (
 	// ErrNoIPTables: no iptables command on this host, so nothing that it
 	// could have set up stands in the way either. Worth one line in the log.

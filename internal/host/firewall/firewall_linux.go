@@ -31,7 +31,7 @@ func New(c Config) (*Firewall, error) {
 	return &Firewall{config: c, printed: make(map[string][]rule)}, nil
 }
 
-// Ensure puts right what is not, and returns one sentence for each change;
+// Ensure corrects what is wrong, and returns one sentence for each change;
 // nothing when all was well, which costs eight runs of iptables -S.
 // Call it when rules have changed: it heals a flush, and finds its way when
 // Docker or firewalld start, restart or vanish. ErrNoIPTables means that there
@@ -252,8 +252,8 @@ func list(ctx context.Context, ipt *iptables, table, chain string) ([]rule, bool
 	if errors.Is(err, ErrHangs) || ctx.Err() != nil {
 		return nil, false, err
 	}
-	// Of a chain that is not there iptables-nft 1.8.9 says that it is
-	// "incompatible", so the words are not to be trusted: ask for the names.
+	// iptables-nft 1.8.9 calls a missing chain "incompatible", so its words
+	// cannot be trusted: list the names.
 	all, allErr := ipt.run(ctx, table, "-S")
 	if allErr != nil || declares(all, chain) {
 		return nil, false, wrap(table, chain, err)

@@ -90,7 +90,8 @@ func leading(rules []rule) (jumps, rest []rule) {
 	return rules[:i], rules[i:]
 }
 
-// jumpFirst reports whether the parent has the jump among the leading ones, once.
+// jumpFirst reports whether the parent has the jump once, among the leading
+// ones.
 func jumpFirst(parent []rule, jump rule) bool {
 	jumps, rest := leading(parent)
 	return count(jumps, jump) == 1 && count(rest, jump) == 0

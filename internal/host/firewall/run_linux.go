@@ -35,7 +35,7 @@ type iptables struct {
 	randomFully bool // --random-fully, 1.6.2
 }
 
-// commandError is what iptables said when it failed.
+// commandError is what iptables printed when it failed.
 type commandError struct {
 	args   []string
 	status int

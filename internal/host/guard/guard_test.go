@@ -212,7 +212,7 @@ func TestOnlyChangesThatConcernOurRulesAreAnswered(t *testing.T) {
 	}
 }
 
-// What cannot be read is no problem: nothing is said about it in status.
+// Rules that cannot be read are no problem of status.
 func TestRulesThatCannotBeJudgedAreNoProblem(t *testing.T) {
 	g, board := newGuard(t)
 	g.othersRound() // without a target

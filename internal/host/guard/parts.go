@@ -56,8 +56,7 @@ func (p *Parts) List() host.List {
 	return host.List{p.RunDir, p.Socket, p.Ports, p.Device, p.Forwarding, p.Firewall, p.Subnet, p.Docker, p.Others}
 }
 
-// Want sets how the parts of a data plane should be. Files are told by
-// themselves.
+// Want sets how the parts of a data plane should be, except for its files.
 func (p *Parts) Want(t Target) (*firewall.Firewall, error) {
 	rules, err := firewall.New(t.Rules)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// Errors that callers tell apart.
+// Errors that callers distinguish.
 var (
 	// ErrNoDevice: the overlay device does not exist.
 	ErrNoDevice = errors.New("no such device")
@@ -25,8 +25,8 @@ var (
 	ErrPlatform = errors.New("link: flanneld runs on Linux only")
 )
 
-// AliasPrefix begins the alias of every device that flanneld made; that is
-// how it is told from other programs' (ip link shows it).
+// AliasPrefix begins the alias of every device that flanneld made. It
+// distinguishes them from other programs' devices (ip link shows it).
 const AliasPrefix = "flanneld"
 
 // Config is how the overlay device should be.
@@ -59,7 +59,8 @@ func (c Config) Validate() error {
 
 // ValidName reports whether a device can have that name (at most 15 bytes,
 // dev_valid_name in the kernel) and no program reads it as something else.
-// iptables reads '+' as a wildcard and '!' as a negation, water '%' as a number.
+// iptables reads '+' as a wildcard and '!' as a negation; water reads '%' as a
+// number.
 func ValidName(name string) bool {
 	odd := func(r rune) bool {
 		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'

@@ -10,12 +10,12 @@ import (
 	"flanneld/internal/host/rtnl"
 )
 
-// Ensure makes the device as the configuration says and returns, one sentence
-// each, what had been off; nothing when it was right already, so it may be
-// called at any time. Addresses and routes of an older lease go. The error is
-// ErrNoDevice when the device is not there (open it again with tun.Open),
+// Ensure sets the device up as configured, and returns one sentence for each
+// change. It changes nothing when the device is right, so it may be called at
+// any time. Addresses and routes of an older lease are removed. The error is
+// ErrNoDevice when the device is missing (open it again with tun.Open),
 // ErrForeign when it is another program's, ErrRouteTaken when the network is
-// routed elsewhere; steps after a failed one are not done. Two calls for one
+// routed elsewhere. Ensure stops at the first failed step. Two calls for one
 // device must not overlap.
 func Ensure(c Config) ([]string, error) {
 	if err := c.Validate(); err != nil {

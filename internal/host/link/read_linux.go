@@ -103,7 +103,7 @@ func (s *state) readRoutes(l netlink.Link, network netip.Prefix) error {
 	return nil
 }
 
-// isTUN tells a TUN from a TAP and from everything else.
+// isTUN reports whether the link is a TUN, and no TAP.
 func isTUN(l netlink.Link) bool {
 	t, ok := l.(*netlink.Tuntap)
 	return ok && t.Mode == netlink.TUNTAP_MODE_TUN

@@ -32,8 +32,8 @@ func NewPart(device string, uid uint32) (*Part, error) {
 }
 
 // Want sets the members, with the ports to which only the daemon may send, and
-// the device that datagrams leave by. Without members the part ensures nothing: the
-// addresses of this host are not known yet.
+// the device that datagrams leave by. Without members the part ensures nothing:
+// the addresses of this host are not known yet.
 func (p *Part) Want(members []Member, underlay string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -43,7 +43,7 @@ func (p *Part) Want(members []Member, underlay string) {
 	}
 }
 
-// Wanted returns what Want was told last.
+// Wanted returns the arguments of the last Want.
 func (p *Part) Wanted() (members []Member, underlay string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

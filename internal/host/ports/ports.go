@@ -29,7 +29,7 @@ import (
 	"flanneld/internal/host/link"
 )
 
-// Errors that callers tell apart.
+// Errors that callers distinguish.
 var (
 	// ErrUnsupported: the kernel has no nf_tables, or not all that is needed.
 	ErrUnsupported = errors.New("ports: the kernel cannot do it with nf_tables")
@@ -51,7 +51,7 @@ type Member struct {
 	Self   bool       // this host
 }
 
-// Config is what the table says.
+// Config is what the table is about.
 type Config struct {
 	Device string // the overlay device; nothing that comes by it is let in
 	UID    uint32 // the daemon's user, which may send beside root

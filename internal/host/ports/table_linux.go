@@ -45,7 +45,7 @@ func (t *Table) Created() bool {
 	return t.created
 }
 
-// Ensure makes the table as the configuration says, in one transaction. It
+// Ensure makes the table as configured, in one transaction. It
 // returns one sentence for each thing that was not as Ensure had left it;
 // nothing for changes of the configuration. Where the kernel's rules did not
 // change since the last call it costs one netlink message. The error is
@@ -224,7 +224,7 @@ func (t *Table) list() (string, bool, error) {
 	return text.String(), exists, nil
 }
 
-// place says where a base chain is hooked, and what becomes of the rest.
+// place is where a base chain is hooked, and its policy.
 func place(c *nftables.Chain) string {
 	if c.Hooknum == nil || c.Priority == nil {
 		return ""
@@ -246,8 +246,8 @@ func printRule(exprs []expr.Any) string {
 	return strings.Join(words, " ")
 }
 
-// Check returns what Ensure would find changed; it changes nothing. A Table that
-// wrote nothing yet only checks that there is a table.
+// Check returns what Ensure would find changed; it changes nothing. A Table
+// that wrote nothing yet only checks that there is a table.
 func (t *Table) Check() (wrong []string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -358,7 +358,7 @@ func connect() (*nftables.Conn, error) {
 	return nftables.New(nftables.WithSockOptions(func(c *netlink.Conn) error { return c.SetWriteBuffer(sendBuffer) }))
 }
 
-// explain tells a kernel that cannot do it from everything else.
+// explain marks the errors of a kernel that lacks something.
 func explain(err error) error {
 	if err == nil {
 		return nil

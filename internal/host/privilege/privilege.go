@@ -1,5 +1,5 @@
-// Package privilege says before anything is set up whether this process may
-// do what flanneld does: configure the network, and open the TUN device.
+// Package privilege checks, before anything is set up, that this process may do
+// what flanneld does: configure the network, and open the TUN device.
 package privilege
 
 import "errors"

@@ -1,7 +1,7 @@
 //go:build linux
 
 // Package rtnl reads the kernel's lists of links, addresses and routes whole,
-// tells when they change, and converts between the netlink library's address
+// reports when they change, and converts between the netlink library's address
 // types and net/netip's.
 package rtnl
 
@@ -51,8 +51,8 @@ func Rules() ([]netlink.Rule, error) {
 	})
 }
 
-// attempts is how often a dump is repeated that the kernel says was
-// interrupted by a change (NLM_F_DUMP_INTR, Linux 3.1).
+// attempts bounds how often a dump is tried that a change interrupts
+// (NLM_F_DUMP_INTR, Linux 3.1).
 const attempts = 5
 
 func dump[T any](what string, list func() ([]T, error)) ([]T, error) {

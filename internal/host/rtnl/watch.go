@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Watch tells, on a channel of capacity one, that links, IPv4 addresses or IPv4
-// routes of this network namespace have changed. It ends with ctx.
+// Watch reports, on a channel of capacity one, that links, IPv4 addresses or
+// IPv4 routes of this network namespace have changed. It ends with ctx.
 func Watch(ctx context.Context) (<-chan struct{}, error) {
 	return WatchGroups(ctx, unix.NETLINK_ROUTE, unix.RTMGRP_LINK|unix.RTMGRP_IPV4_IFADDR|unix.RTMGRP_IPV4_ROUTE)
 }
@@ -37,7 +37,7 @@ func WatchGroups(ctx context.Context, protocol int, groups uint32) (<-chan struc
 		defer socket.Close()
 		buf := make([]byte, 8<<10) // longer messages are cut, which is all the same
 		for {
-			// ENOBUFS: so many changes that some were not told.
+			// ENOBUFS: so many changes that some were not reported.
 			if _, err := socket.Read(buf); err != nil && !errors.Is(err, unix.ENOBUFS) {
 				return
 			}

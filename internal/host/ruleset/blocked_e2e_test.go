@@ -150,7 +150,7 @@ func TestIPTablesRulesAreJudged(t *testing.T) {
 	}
 }
 
-// A change is told with the chains and the program, and the fingerprints move.
+// A change is reported with its chains and program, and fingerprints change.
 func TestChangesAreTold(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -20,7 +20,7 @@ var hookNames = map[nftables.ChainHook]string{
 // BlockedFlows returns the flows that a base chain of this network namespace
 // certainly drops. The chains are those of all tables of nf_tables, iptables'
 // among them, and of iptables-legacy. A chain is judged only where every rule
-// in the way can be answered. A rule that depends on more than a flow says may
+// in the way can be answered. A rule that depends on more than the flow may
 // let it pass. Tables with a name that begins with skip are passed over.
 func BlockedFlows(ctx context.Context, flows []Flow, skip string) ([]Blocked, error) {
 	all, err := blockedByNFTables(flows, skip)

@@ -17,7 +17,7 @@ type Chain struct {
 	Name   string
 }
 
-// maxChains is how many changed chains are told apart; more are a change of
+// maxChains bounds the changed chains that are noted; more are a change of
 // everything.
 const maxChains = 256
 

@@ -12,7 +12,8 @@ import (
 )
 
 // Watcher reports changes of nf_tables. Changed gets a token after each
-// transaction; Take returns what changed. Several transactions may make one token.
+// transaction; Take returns what changed. Several transactions may make one
+// token.
 type Watcher struct {
 	Changed <-chan struct{} // capacity one; never closed
 
@@ -22,7 +23,7 @@ type Watcher struct {
 
 // Watch reports changes in this network namespace until ctx ends
 // (NFNLGRP_NFTABLES, Linux 3.14; the program's name since 4.14). Legacy tables
-// tell nothing; see Legacy.
+// report nothing; see Legacy.
 func Watch(ctx context.Context) (*Watcher, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_NETFILTER)
 	if err != nil {

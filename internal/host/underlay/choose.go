@@ -18,7 +18,7 @@ type spot struct {
 // reacher asks the kernel for its route to an address.
 type reacher func(netip.Addr) (route, error)
 
-// choose is Choose over a snapshot; reach is asked only where CanReach is set.
+// choose is Choose over a snapshot; it calls reach only where CanReach is set.
 func choose(h host, o Options, reach reacher) (Underlay, error) {
 	s, err := pick(h, o, reach)
 	if err != nil {
@@ -108,8 +108,8 @@ func (h host) named(o Options) (found []spot, err error) {
 	return found, nil
 }
 
-// match finds the interfaces with a fitting name, then the addresses that fit. A
-// loopback interface is only taken by its name with --iface; an address on it
+// match finds the interfaces with a fitting name, then the addresses that fit.
+// A loopback interface is only taken by its name with --iface; an address on it
 // that is none of 127.0.0.0/8 is as good as any.
 func (h host) match(re *regexp.Regexp, device string) (found []spot) {
 	for _, f := range h.interfaces {

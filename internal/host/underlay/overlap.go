@@ -11,7 +11,7 @@ import (
 type Overlap struct {
 	// What names it: the address 10.1.2.3/8 of eth1.
 	What string
-	// Remedy says how it can be taken away.
+	// Remedy is how it can be taken away.
 	Remedy string
 	// Shadowed is a route through a router that the overlay's own beats,
 	// since it is wider or has a greater metric. Only what lies behind it

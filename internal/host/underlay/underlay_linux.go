@@ -46,8 +46,8 @@ func At(o Options, addr netip.Addr) (u Underlay, ok bool, err error) {
 	return u, ok, nil
 }
 
-// Watch tells, on a channel of capacity one, that something changed which Choose
-// looks at. It ends with ctx.
+// Watch reports, on a channel of capacity one, a change of what Choose looks
+// at. It ends with ctx.
 func Watch(ctx context.Context) (<-chan struct{}, error) { return rtnl.Watch(ctx) }
 
 // Overlaps lists what shares addresses with the overlay network: interfaces and
