@@ -7,7 +7,7 @@ import (
 
 func TestTheCoresClockGoesOnWhileTheHostIsSuspended(t *testing.T) {
 	slept := 3 * time.Minute
-	e := &engine{begin: time.Now(), asleepAtBegin: slept, asleep: func() time.Duration { return slept }}
+	e := &engine{origin: time.Now(), asleepAtBegin: slept, asleep: func() time.Duration { return slept }}
 	if now := e.now(); now >= time.Minute {
 		t.Fatalf("%v have passed, of which the host was suspended for none", now)
 	}

@@ -7,9 +7,11 @@ import (
 	"time"
 )
 
-// TestClaimTimes measures how long a new node waits for its lease among ten live ones: from the start of its process's part to
-// the confirmed lease, joining and all writes to the disk included. In real time, over this host's loopback; FLANNELD_SCALE makes
-// it measure enough to be a figure, and hold it against what is promised.
+// TestClaimTimes measures how long a new node waits for its lease among ten
+// live ones: from the start of its process's part to the confirmed lease,
+// joining and all writes to the disk included. In real time, over this host's
+// loopback; FLANNELD_SCALE makes it measure enough to be a figure, and hold it
+// against what is promised.
 func TestClaimTimes(t *testing.T) {
 	claims, measured := 5, os.Getenv("FLANNELD_SCALE") != ""
 	if measured {

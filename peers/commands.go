@@ -12,8 +12,9 @@ import (
 	"flanneld/peers/internal/statedir"
 )
 
-// Join adds seeds and tries each once, now. It returns those that answered as nodes of this network; err, where not nil, says for
-// each other one why not, a line each. All of them stay seeds until the process ends.
+// Join adds seeds and tries each once, now. It returns those that answered as
+// nodes of this network; err, where not nil, says for each other one why not, a
+// line each. All of them stay seeds until the process ends.
 func (n *Node) Join(ctx context.Context, addrs []string) (joined []string, err error) {
 	seeds, err := gossip.ParseSeeds(addrs)
 	if err != nil {
@@ -41,7 +42,7 @@ func (n *Node) Leave(ctx context.Context) error {
 	if e == nil {
 		return notRunning()
 	}
-	if err := n.retire(ctx, e); err != nil {
+	if err := n.awaitClaims(ctx, e); err != nil {
 		return err
 	}
 	if err := n.do(ctx, e, e.leave); err != nil {
@@ -55,8 +56,9 @@ func (n *Node) Leave(ctx context.Context) error {
 	}
 }
 
-// retire waits a while for claims under way that count on a promise of this node's.
-func (n *Node) retire(ctx context.Context, e *engine) error {
+// retire waits a while for claims under way that count on a promise of this
+// node's.
+func (n *Node) awaitClaims(ctx context.Context, e *engine) error {
 	for since := time.Now(); ; time.Sleep(leavePoll) {
 		owing := false
 		err := n.do(ctx, e, func() error {
@@ -69,8 +71,8 @@ func (n *Node) retire(ctx context.Context, e *engine) error {
 	}
 }
 
-// Forget strikes out a dead node, so that its subnet becomes free. node is a name, an ID, or the beginning of one ID, at
-// least 4 characters of it.
+// Forget strikes out a dead node, so that its subnet becomes free. node is a
+// name, an ID, or the beginning of one ID, at least 4 characters of it.
 func (n *Node) Forget(ctx context.Context, node string) (NodeInfo, error) {
 	e := n.engine.Load()
 	if e == nil {
@@ -84,8 +86,10 @@ func (n *Node) Forget(ctx context.Context, node string) (NodeInfo, error) {
 	return forgotten, err
 }
 
-// ReloadKey reads the key file again. A key it did not hold before becomes the one to seal with; all earlier ones stay accepted
-// until the process ends. On error nothing changes. A node that was started without a key stays without one.
+// ReloadKey reads the key file again. A key it did not hold before becomes the
+// one to seal with; all earlier ones stay accepted until the process ends. On
+// error nothing changes. A node that was started without a key stays without
+// one.
 func (n *Node) ReloadKey() error {
 	if n.keyring == nil {
 		return nil
@@ -125,12 +129,13 @@ const (
 	leaveDisk   = 5 * time.Second
 )
 
-// leave hands the lease back. Nobody hears of it before it is on disk: a node that is restarted half-way either still has its lease,
-// or everyone will know that it has none.
+// leave hands the lease back. Nobody hears of it before it is on disk: a node
+// that is restarted half-way either still has its lease, or everyone will know
+// that it has none.
 func (e *engine) leave() error {
 	e.core.Leave(e.now())
 	eff := e.core.Effects()
-	e.tell(eff.Log)
+	e.logLines(eff.Log)
 	if eff.Save != nil {
 		e.store.SaveLease(eff.Save.Token, eff.Save.Durable)
 		if !e.awaitSaved(eff.Save.Token) {

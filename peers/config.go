@@ -10,18 +10,22 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// Config is what a [Node] needs to know before it starts. The caller must not change it, nor what it
-// points to, after [Open].
+// Config is what a [Node] needs to know before it starts. The caller must not
+// change it, nor what it points to, after [Open].
 type Config struct {
-	// StateDir holds identity, lease and node table. It is made, mode 0700, where it is missing.
+	// StateDir holds identity, lease and node table. It is made, mode 0700,
+	// where it is missing.
 	StateDir string
 
-	// Network is the overlay network. Zero: a founding node takes [DefaultNetwork], any other learns it.
-	// A network that is not zero and not the one learned ends Run with [ErrNetworkMismatch].
+	// Network is the overlay network. Zero: a founding node takes
+	// [DefaultNetwork], any other learns it. A network that is not zero and not
+	// the one learned ends Run with [ErrNetworkMismatch].
 	Network netip.Prefix
-	// SubnetLen is the prefix length of a lease. Zero: 24, or two more than the network's where that is longer than 22.
+	// SubnetLen is the prefix length of a lease. Zero: 24, or two more than the
+	// network's where that is longer than 22.
 	SubnetLen int
-	// SubnetMin and SubnetMax are the first and last subnet handed out. Zero: all but the network's first subnet.
+	// SubnetMin and SubnetMax are the first and last subnet handed out. Zero:
+	// all but the network's first subnet.
 	SubnetMin, SubnetMax netip.Addr
 	// Subnet pins the lease: exactly this subnet or none. Zero: any.
 	Subnet netip.Prefix
@@ -34,14 +38,17 @@ type Config struct {
 	// are passed over. A lease of one is not pinned.
 	Prefer []netip.Prefix
 
-	// Join lists seeds, host[:port]; without a port, [DefaultGossipPort]. A node given one never founds a network.
+	// Join lists seeds, host[:port]; without a port, [DefaultGossipPort]. A
+	// node given one never founds a network.
 	Join []string
 
-	// Advertise is the underlay address told to others, for data and for gossip. IPv4.
+	// Advertise is the underlay address told to others, for data and for
+	// gossip. IPv4.
 	Advertise netip.Addr
 	// Bind is the local address gossip listens on. Zero: all of this host's.
 	Bind netip.Addr
-	// GossipPort is taken for TCP and for UDP. Zero: one that is free (for tests; a restart then moves).
+	// GossipPort is taken for TCP and for UDP. Zero: one that is free (for
+	// tests; a restart then moves).
 	GossipPort uint16
 	// DataPort is only announced here; the socket is not this package's.
 	DataPort uint16
@@ -54,10 +61,12 @@ type Config struct {
 	// most 32 bytes each.
 	Caps []Capability
 
-	// LeaseTTL is how long a dead node keeps its subnet, as counted and judged here. Zero: [DefaultLeaseTTL].
+	// LeaseTTL is how long a dead node keeps its subnet, as counted and judged
+	// here. Zero: [DefaultLeaseTTL].
 	LeaseTTL time.Duration
 
-	// KeyFile holds the cluster key, see [NewKey]. Empty: the gossip is not sealed.
+	// KeyFile holds the cluster key, see [NewKey]. Empty: the gossip is not
+	// sealed.
 	KeyFile string
 
 	// OnConflict is what to do after the lease was lost to another node.
@@ -68,8 +77,9 @@ type Config struct {
 	// error ends Run. It may take a moment, and must not call the Node.
 	// Nil: any network will do.
 	CheckNetwork func(network, lease netip.Prefix) error
-	// InUse says whether containers use this host's lease. It is asked from time to time after a lease was lost, and
-	// must not call the Node. Nil: never in use.
+	// InUse says whether containers use this host's lease. It is asked from
+	// time to time after a lease was lost, and must not call the Node. Nil:
+	// never in use.
 	InUse func() bool
 
 	// Logger gets transitions, never one line a packet. Nil: nothing is logged.
@@ -131,7 +141,8 @@ func (c *Config) complete() error {
 type OnConflict int
 
 const (
-	// Release hands the lost lease back and takes a new one as soon as no container uses the lost one.
+	// Release hands the lost lease back and takes a new one as soon as no
+	// container uses the lost one.
 	Release OnConflict = iota
 	// Wait takes no other lease until the node is started again. It takes
 	// the lost one back when no other node holds that any more.

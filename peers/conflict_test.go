@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// overruled makes a host whose lease was forgotten while it was away, and given to another; it is running again and joins.
+// overruled makes a host whose lease was forgotten while it was away, and given
+// to another; it is running again and joins.
 func overruled(t *testing.T, edit func(*Config)) (loser *host, subnet netip.Prefix) {
 	t.Helper()
 	first := newHost(t, nil)

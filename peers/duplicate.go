@@ -8,18 +8,19 @@ import (
 	"flanneld/peers/internal/gossip"
 )
 
-// findTwin looks for a twin before this node has said anything of itself but that it looks: where its last start was, if that is not
-// where it is now, and with the nodes it knows. A node that starts for the first time has none.
-func (e *engine) findTwin(ctx context.Context, start uint64, at netip.AddrPort) error {
+// findTwin looks for a twin before this node has said anything of itself but
+// that it looks: where its last start was, if that is not where it is now, and
+// with the nodes it knows. A node that starts for the first time has none.
+func (e *engine) findDuplicate(ctx context.Context, start uint64, at netip.AddrPort) error {
 	g := e.gossip
 	if start == 0 {
 		return nil
 	}
-	e.joiner.SetLost(e.known())
+	e.joiner.SetLost(e.endpointsKnown())
 	moved := at.IsValid() && at != g.Endpoint()
 	switch {
 	case moved && g.Answers(at):
-		return twinFailure(at)
+		return duplicateFailure(at)
 	case moved: // the node that is there now may know of a later start
 		e.joiner.Look(ctx, at)
 	default:
@@ -32,7 +33,7 @@ func (e *engine) findTwin(ctx context.Context, start uint64, at netip.AddrPort) 
 				continue // it has been asked
 			}
 			if g.Answers(s.Endpoint) { // and we are the newcomer: no node has heard of us yet
-				return twinFailure(s.Endpoint)
+				return duplicateFailure(s.Endpoint)
 			}
 		case s := <-g.States(): // it is asked for again when there is something to say
 			g.TakeState(s)
@@ -42,8 +43,9 @@ func (e *engine) findTwin(ctx context.Context, start uint64, at netip.AddrPort) 
 	}
 }
 
-// known is where the gossip of the other nodes in the table was, but for those that have left.
-func (e *engine) known() []netip.AddrPort {
+// known is where the gossip of the other nodes in the table was, but for those
+// that have left.
+func (e *engine) endpointsKnown() []netip.AddrPort {
 	var at []netip.AddrPort
 	for _, n := range e.core.View().Nodes {
 		if !n.Self && !n.Record.Left {
@@ -54,9 +56,9 @@ func (e *engine) known() []netip.AddrPort {
 }
 
 // meetTwin decides what to do about another live node with this identity.
-func (e *engine) meetTwin(s gossip.Duplicate) error {
+func (e *engine) meetDuplicate(s gossip.Duplicate) error {
 	if e.gossip.MustStop(e.core.StartNumber(), s) {
-		return twinFailure(s.Endpoint)
+		return duplicateFailure(s.Endpoint)
 	}
 	if e.gossip.NoticeDue("twin "+s.Endpoint.String(), time.Now()) {
 		e.log.Error("another node has this node's identity (a cloned disk, or a restored backup): stop it, and empty its state directory before it starts again",
@@ -65,6 +67,6 @@ func (e *engine) meetTwin(s gossip.Duplicate) error {
 	return nil
 }
 
-func twinFailure(at netip.AddrPort) error {
-	return failure(ErrTwin, "the node at %s has this node's identity (a cloned disk, or a restored backup) and is alive: stop that one; or, to make this host a node of its own, empty its state directory and start again", at)
+func duplicateFailure(at netip.AddrPort) error {
+	return failure(ErrDuplicateIdentity, "the node at %s has this node's identity (a cloned disk, or a restored backup) and is alive: stop that one; or, to make this host a node of its own, empty its state directory and start again", at)
 }

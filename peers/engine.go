@@ -23,7 +23,8 @@ const (
 	askInUse     = 5 * time.Second // whether containers use a lost lease
 )
 
-// engine owns the core: one goroutine, [engine.run], calls it and carries out what it decides.
+// engine owns the core: one goroutine, [engine.run], calls it and carries out
+// what it decides.
 type engine struct {
 	node   *Node
 	cfg    *Config
@@ -32,16 +33,16 @@ type engine struct {
 	gossip *gossip.Agent
 	store  *statedir.Store
 	joiner *gossip.Joiner
-	begin  time.Time // the core's time zero
+	origin time.Time // the core's time zero
 
 	asleep        func() time.Duration // see [asleep]
 	asleepAtBegin time.Duration
 
-	commands chan command
-	twins    chan gossip.Duplicate
-	life     context.Context // of all that goes on beside the engine
-	beside   sync.WaitGroup
-	dismiss  context.CancelFunc // ends what goes on beside the present member
+	commands   chan command
+	duplicates chan gossip.Duplicate
+	lifetime   context.Context // of all that goes on beside the engine
+	beside     sync.WaitGroup
+	stopBeside context.CancelFunc // ends what goes on beside the present member
 
 	missing    []missing // lease holders that are not up
 	lookedAt   time.Time // when some of them were last asked
@@ -67,9 +68,10 @@ var errLeft = errors.New("left")
 
 // now is the core's time: a claim that a suspended host was in the middle of is
 // old when the host wakes up.
-func (e *engine) now() core.Time { return time.Since(e.begin) + e.asleep() - e.asleepAtBegin }
+func (e *engine) now() core.Time { return time.Since(e.origin) + e.asleep() - e.asleepAtBegin }
 
-// run feeds the core until ctx ends (nil), the node has left (errLeft) or something is fatal.
+// run feeds the core until ctx ends (nil), the node has left (errLeft) or
+// something is fatal.
 func (e *engine) run(ctx context.Context) error {
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
@@ -95,11 +97,11 @@ func (e *engine) run(ctx context.Context) error {
 			e.gossip.TakeState(s)
 			err = e.merge(s)
 		case <-e.gossip.MembersChanged():
-			e.followRoster()
+			e.followMembers()
 		case <-e.store.Saved():
 			e.core.Saved(e.now(), e.store.Newest(), nil)
-		case s := <-e.twins:
-			err = e.meetTwin(s)
+		case s := <-e.duplicates:
+			err = e.meetDuplicate(s)
 		case c := <-e.commands:
 			c.done <- c.run()
 			err = e.ending
@@ -113,7 +115,7 @@ func (e *engine) run(ctx context.Context) error {
 // tick lets time pass, and does what was put off.
 func (e *engine) tick() {
 	e.core.Tick(e.now())
-	e.followRoster() // suspicions wear off, doubts end
+	e.followMembers() // suspicions wear off, doubts end
 	e.askInUse()
 	e.settle()
 	e.encode()
@@ -122,8 +124,8 @@ func (e *engine) tick() {
 	}
 }
 
-// receive hands the core a message. It drops and counts what is malformed or from
-// another network.
+// receive hands the core a message. It drops and counts what is malformed or
+// from another network.
 func (e *engine) receive(b []byte) {
 	msg, err := e.gossip.Open(b)
 	if err == nil {
@@ -172,7 +174,7 @@ func mismatch(err error) error {
 }
 
 // followRoster tells the core who came, went, or keeps silent.
-func (e *engine) followRoster() {
+func (e *engine) followMembers() {
 	now := time.Now()
 	e.gossip.Tick(now, e.core.HasLeft)
 	e.lookForMissing(now)
@@ -195,7 +197,7 @@ func (e *engine) carryOut() error {
 		return err
 	}
 	eff := e.core.Effects()
-	e.tell(eff.Log)
+	e.logLines(eff.Log)
 	if eff.Save != nil {
 		e.store.SaveLease(eff.Save.Token, eff.Save.Durable)
 	}
@@ -216,13 +218,14 @@ func (e *engine) carryOut() error {
 }
 
 // tell logs what the core has to say.
-func (e *engine) tell(lines []core.LogLine) {
+func (e *engine) logLines(lines []core.LogLine) {
 	for _, l := range lines {
 		e.log.Log(context.Background(), l.Level, l.Text, l.Args...)
 	}
 }
 
-// announce sends what the core wants sent, and lets the member say which network we are in.
+// announce sends what the core wants sent, and lets the member say which
+// network we are in.
 func (e *engine) announce(eff core.Effects) {
 	for _, s := range eff.Sends {
 		e.gossip.Send(s.To, s.At, s.Msg)
@@ -243,14 +246,15 @@ func (e *engine) updateMeta() {
 	e.encode()
 }
 
-// settle ends the search for duplicates, and lets this node be a newcomer no more
-// when it is time.
+// settle ends the search for duplicates, and lets this node be a newcomer no
+// more when it is time.
 func (e *engine) settle() {
 	been := !e.firstState.IsZero() && time.Since(e.firstState) >= gossip.SettleTime
 	e.gossip.Settle(been || e.joiner.Alone())
 }
 
-// approve has the program check the network against this host, once, before anything is done with it.
+// approve has the program check the network against this host, once, before
+// anything is done with it.
 func (e *engine) approve() error {
 	n := e.core.Network()
 	if e.approved || !n.Prefix.IsValid() {
@@ -280,7 +284,8 @@ func (e *engine) encode() {
 	}
 }
 
-// askInUse takes a new lease after one was lost, as soon as no container uses the old one and if that is wanted.
+// askInUse takes a new lease after one was lost, as soon as no container uses
+// the old one and if that is wanted.
 func (e *engine) askInUse() {
 	if _, lost := e.core.Lost(); !lost || e.cfg.OnConflict != Release || time.Now().Before(e.inUseAt) {
 		return

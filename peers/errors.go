@@ -9,24 +9,24 @@ import (
 	"flanneld/peers/internal/statedir"
 )
 
-// Errors a caller may tell apart with [errors.Is]. What is returned carries a longer text: one line
-// that names what is at fault and says what to do.
+// Errors a caller may tell apart with [errors.Is]. What is returned carries a
+// longer text: one line that names what is at fault and says what to do.
 var (
-	ErrStateLocked     = errors.New("peers: state directory in use")
-	ErrStateCorrupt    = errors.New("peers: state file corrupt")
-	ErrStateNewer      = errors.New("peers: state file of a newer version")
-	ErrState           = errors.New("peers: state directory unusable")
-	ErrKey             = errors.New("peers: cluster key unusable")
-	ErrTwin            = errors.New("peers: another node has this identity")
-	ErrSubnetHeld      = errors.New("peers: subnet held by another node")
-	ErrLeaseLost       = errors.New("peers: lease lost")
-	ErrNetworkMismatch = errors.New("peers: another network")
-	ErrPortTaken       = errors.New("peers: port taken")
-	ErrConfig          = errors.New("peers: bad configuration")
-	ErrUnknownNode     = errors.New("peers: unknown node")
-	ErrNodeAlive       = errors.New("peers: node is alive")
-	ErrNotHolder       = errors.New("peers: this node holds no lease")
-	ErrNotRunning      = errors.New("peers: not running")
+	ErrStateLocked       = errors.New("peers: state directory in use")
+	ErrStateCorrupt      = errors.New("peers: state file corrupt")
+	ErrStateNewer        = errors.New("peers: state file of a newer version")
+	ErrState             = errors.New("peers: state directory unusable")
+	ErrKey               = errors.New("peers: cluster key unusable")
+	ErrDuplicateIdentity = errors.New("peers: another node has this identity")
+	ErrSubnetHeld        = errors.New("peers: subnet held by another node")
+	ErrLeaseLost         = errors.New("peers: lease lost")
+	ErrNetworkMismatch   = errors.New("peers: another network")
+	ErrPortTaken         = errors.New("peers: port taken")
+	ErrConfig            = errors.New("peers: bad configuration")
+	ErrUnknownNode       = errors.New("peers: unknown node")
+	ErrNodeAlive         = errors.New("peers: node is alive")
+	ErrNotHolder         = errors.New("peers: this node holds no lease")
+	ErrNotRunning        = errors.New("peers: not running")
 )
 
 // kindError is an error of one of the kinds above with a text of its own.
@@ -76,7 +76,8 @@ func ofGossip(err error) error {
 	return failure(ErrConfig, "%v", e)
 }
 
-// failure makes an error of the given kind. The text starts with the package, as all of this package's errors do.
+// failure makes an error of the given kind. The text starts with the package,
+// as all of this package's errors do.
 func failure(kind error, format string, args ...any) error {
 	return &kindError{kind, "peers: " + fmt.Sprintf(format, args...)}
 }

@@ -23,8 +23,9 @@ import (
 	"flanneld/peers/internal/statedir"
 )
 
-// TestFigures measures what a network of some size does, in virtual time, and holds it against what is promised. FLANNELD_SCALE
-// says how many nodes, blanks between; `make scale` prints the figures.
+// TestFigures measures what a network of some size does, in virtual time, and
+// holds it against what is promised. FLANNELD_SCALE says how many nodes, blanks
+// between; `make scale` prints the figures.
 func TestFigures(t *testing.T) {
 	sizes := os.Getenv("FLANNELD_SCALE")
 	if sizes == "" {
@@ -84,8 +85,9 @@ func figuresOf(t *testing.T, n int) {
 	c.end()
 }
 
-// pushPullPeriod is how often a member of n exchanges its full state with another: memberlist does so the more rarely the more
-// there are, beyond 32 (v0.7.0). A network at rest is looked at for that long.
+// pushPullPeriod is how often a member of n exchanges its full state with
+// another: memberlist does so the more rarely the more there are, beyond 32
+// (v0.7.0). A network at rest is looked at for that long.
 func pushPullPeriod(n int) time.Duration {
 	return 30 * time.Second * time.Duration(max(1, 1+math.Ceil(math.Log2(float64(n)/32))))
 }
@@ -103,7 +105,8 @@ func share(all []time.Duration, percent int) time.Duration {
 	return all[(len(all)-1)*percent/100].Round(time.Millisecond)
 }
 
-// spread is how long changes took to get about: to each node, and to the last one.
+// spread is how long changes took to get about: to each node, and to the last
+// one.
 type spread struct{ each, all []time.Duration }
 
 // change is news of one node: the data port that it announces from now on.
@@ -114,7 +117,8 @@ type change struct {
 	waiting []*host
 }
 
-// changes has one node after another announce something new, and watches it get about.
+// changes has one node after another announce something new, and watches it get
+// about.
 func (c *cluster) changes() spread {
 	var took spread
 	var open []*change
@@ -166,8 +170,9 @@ func (ch *change) look(took *spread) {
 	}
 }
 
-// powerCut makes the machines of a network that had n nodes until a moment ago: each has its identity, its lease and the table on
-// its disk. Claiming n leases one by one is what TestMassStart does, and takes its time.
+// powerCut makes the machines of a network that had n nodes until a moment ago:
+// each has its identity, its lease and the table on its disk. Claiming n leases
+// one by one is what TestMassStart does, and takes its time.
 func powerCut(t *testing.T, n int) *cluster {
 	t.Helper()
 	c := &cluster{T: t, net: newVnet(uint64(n))}
@@ -200,7 +205,8 @@ func powerCut(t *testing.T, n int) *cluster {
 	return c
 }
 
-// madeCore is a core that has its way with nobody, to make state that a node can start from.
+// madeCore is a core that has its way with nobody, to make state that a node
+// can start from.
 type madeCore struct {
 	t     *testing.T
 	core  *core.Core
@@ -240,7 +246,8 @@ func (m *madeCore) settle(now core.Time) {
 	}
 }
 
-// claim takes in the state of a network where nobody holds a lease. There a node confirms its own, after a while.
+// claim takes in the state of a network where nobody holds a lease. There a
+// node confirms its own, after a while.
 func (m *madeCore) claim(state []byte) {
 	if err := m.core.Merge(0, record.NodeID{}, state); err != nil {
 		m.t.Fatal(err)

@@ -23,7 +23,8 @@ import (
 	"flanneld/peers/internal/gossip/wire"
 )
 
-// atOnce is how many tests run at a time: what they do is wait, for the most part.
+// atOnce is how many tests run at a time: what they do is wait, for the most
+// part.
 const atOnce = 24
 
 // The files of a state directory.
@@ -33,7 +34,8 @@ const (
 	tableFile    = "nodes"
 )
 
-// TestMain fails when a goroutine is left after the tests. memberlist's probe loop looks up only when its probe is over: it gets that long.
+// TestMain fails when a goroutine is left after the tests. memberlist's probe
+// loop looks up only when its probe is over: it gets that long.
 func TestMain(m *testing.M) {
 	_ = flag.Set("test.parallel", strconv.Itoa(atOnce))
 	code := m.Run() // parses the flags: -parallel goes before this
@@ -50,8 +52,9 @@ func TestMain(m *testing.M) {
 // waitAtMost is how long a test waits for what should come within seconds.
 const waitAtMost = 60 * time.Second
 
-// Each node of the test binary has a loopback address of its own: on Linux all of 127/8 is this host. Net and port are
-// random, so that two runs do not meet; the port is below those the kernel hands out.
+// Each node of the test binary has a loopback address of its own: on Linux all
+// of 127/8 is this host. Net and port are random, so that two runs do not meet;
+// the port is below those the kernel hands out.
 var (
 	hosts    atomic.Uint32
 	hostNet  = [2]byte{127, byte(64 + rand.IntN(128))}
@@ -86,7 +89,8 @@ func (l *logBuffer) String() string {
 	return l.buf.String()
 }
 
-// host is a machine of a test: a state directory and an address, and at most one node running.
+// host is a machine of a test: a state directory and an address, and at most
+// one node running.
 type host struct {
 	t        *testing.T
 	config   Config
@@ -148,7 +152,8 @@ func (h *host) start() {
 	h.run(node)
 }
 
-// replaceQuickly replaces a file without waiting for the disk: what is simulated is the network.
+// replaceQuickly replaces a file without waiting for the disk: what is
+// simulated is the network.
 func replaceQuickly(path string, content []byte) error {
 	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
 		return err
@@ -190,7 +195,8 @@ func (h *host) wait() error {
 	return nil
 }
 
-// until waits for a snapshot for which ok is true, and returns it. It wakes with the node's changes.
+// until waits for a snapshot for which ok is true, and returns it. It wakes
+// with the node's changes.
 func (h *host) until(what string, ok func(*Snapshot) bool) *Snapshot {
 	h.t.Helper()
 	late := time.After(waitAtMost)

@@ -8,9 +8,11 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// Move has the node go on at another underlay address: gossip listens at bind, on the same port, and everybody is told advertise (see
-// [Config]). Lease, identity and what is under way stay as they are. On error the node stays where it was,
-// and Move may be called again; moving to where it is does nothing.
+// Move has the node go on at another underlay address: gossip listens at bind,
+// on the same port, and everybody is told advertise (see [Config]). Lease,
+// identity and what is under way stay as they are. On error the node stays
+// where it was, and Move may be called again; moving to where it is does
+// nothing.
 func (n *Node) Move(ctx context.Context, advertise, bind netip.Addr) error {
 	e := n.engine.Load()
 	if e == nil {
@@ -19,9 +21,11 @@ func (n *Node) Move(ctx context.Context, advertise, bind netip.Addr) error {
 	return n.do(ctx, e, func() error { return e.move(advertise, bind) })
 }
 
-// move takes the port at the new address, has the core write it down, and puts a new member in the present one's place: memberlist
-// knows no way for a member to move, and others would refuse one of the same name at another address. So the new one has the
-// number of a new start, which has to be durable before anybody hears of it.
+// move takes the port at the new address, has the core write it down, and puts
+// a new member in the present one's place: memberlist knows no way for a member
+// to move, and others would refuse one of the same name at another address. So
+// the new one has the number of a new start, which has to be durable before
+// anybody hears of it.
 func (e *engine) move(advertise, bind netip.Addr) error {
 	if e.gossip.Local().Addr() == bind && e.cfg.Advertise == advertise {
 		return nil
@@ -51,7 +55,7 @@ func (e *engine) move(advertise, bind netip.Addr) error {
 func (e *engine) setAddress(data, gossip netip.AddrPort) bool {
 	e.core.SetAddress(e.now(), data, gossip)
 	eff := e.core.Effects()
-	e.tell(eff.Log)
+	e.logLines(eff.Log)
 	e.announce(eff)
 	e.tableNews, e.news = e.tableNews || eff.TableChanged, true
 	e.store.SaveLease(eff.Save.Token, eff.Save.Durable)
@@ -75,20 +79,21 @@ func (e *engine) checkMove(advertise, bind netip.Addr) error {
 	return nil
 }
 
-// replaceMember takes the present member down and puts one at another address in its place. Nodes that were up are taken to be until
-// they have had the time to be met again; then each is what the new member sees.
+// replaceMember takes the present member down and puts one at another address
+// in its place. Nodes that were up are taken to be until they have had the time
+// to be met again; then each is what the new member sees.
 func (e *engine) replaceMember(transport *gossip.Transport, endpoint netip.AddrPort) error {
 	old := e.gossip
 	g, up := old.Successor(transport, e.core.StartNumber(), endpoint)
-	e.tellHolders(e.core.View(), g)
-	e.dismiss()
+	e.setHolders(e.core.View(), g)
+	e.stopBeside()
 	old.Stop()
 	e.dropped += old.NotTaken()
 	if e.ending = ofGossip(g.Start()); e.ending != nil {
 		return e.ending
 	}
 	e.gossip = g
-	e.attend(e.life)
+	e.watchMember(e.lifetime)
 	e.core.Saved(e.now(), e.store.Newest(), nil) // announces where we are now
 	e.tableNews, e.news = true, true
 	e.encode()

@@ -103,7 +103,8 @@ func TestMoveThatFailsLeavesTheNodeWhereItWas(t *testing.T) {
 	first.sees(second, Alive)
 }
 
-// A move that the disk did not take is not made later, when the disk works again.
+// A move that the disk did not take is not made later, when the disk works
+// again.
 func TestMoveAfterAFailedWriteIsNeverAnnounced(t *testing.T) {
 	t.Parallel()
 	first := newHost(t, nil)

@@ -100,7 +100,8 @@ func TestLeaseSurvivesAnotherAddress(t *testing.T) {
 	})
 }
 
-// After a power cut nobody's seed need be there: the node tables name the others.
+// After a power cut nobody's seed need be there: the node tables name the
+// others.
 func TestNodesFindEachOtherAgainWithoutSeeds(t *testing.T) {
 	t.Parallel()
 	first := newHost(t, nil)
@@ -184,7 +185,8 @@ func TestLeaveFreesTheSubnet(t *testing.T) {
 	}
 }
 
-// The lease file of who granted a lease knows of it, when the node table is gone.
+// The lease file of who granted a lease knows of it, when the node table is
+// gone.
 func TestForgetOfANodeThatOnlyAPromiseNames(t *testing.T) {
 	t.Parallel()
 	first := newHost(t, nil)

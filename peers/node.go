@@ -14,7 +14,8 @@ import (
 	"flanneld/peers/internal/statedir"
 )
 
-// Node is this machine's membership in a network. All methods may be called from any goroutine.
+// Node is this machine's membership in a network. All methods may be called
+// from any goroutine.
 type Node struct {
 	config   Config
 	log      *slog.Logger
@@ -35,8 +36,9 @@ type Node struct {
 	ended   chan struct{}          // closed when Run returns
 }
 
-// Open locks and reads the state directory and makes the identity where there is none yet. Nothing is on
-// the network before Run. An opened Node is released by Run, or by Close where Run is never called.
+// Open locks and reads the state directory and makes the identity where there
+// is none yet. Nothing is on the network before Run. An opened Node is released
+// by Run, or by Close where Run is never called.
 func Open(config Config) (*Node, error) {
 	n := &Node{
 		config: config, log: config.Logger, resolver: net.DefaultResolver, sockets: gossip.Kernel{}, speaks: wire.OwnVersions,
@@ -82,7 +84,8 @@ func (n *Node) self(gossipPort uint16) NodeInfo {
 	}
 }
 
-// Close releases the state directory of a Node that was never run. After Run it does nothing.
+// Close releases the state directory of a Node that was never run. After Run it
+// does nothing.
 func (n *Node) Close() error {
 	if n.started.Swap(true) {
 		return nil
@@ -91,12 +94,14 @@ func (n *Node) Close() error {
 	return ofState(n.dir.Close())
 }
 
-// Run gossips, claims a lease and keeps it, until ctx ends or Leave is done, and then returns nil. Any error
-// is fatal. It may be called once. When it returns, no socket, lock or goroutine of it is left, but for a probe of memberlist's under
-// way, which ends by itself within seconds.
+// Run gossips, claims a lease and keeps it, until ctx ends or Leave is done,
+// and then returns nil. Any error is fatal. It may be called once. When it
+// returns, no socket, lock or goroutine of it is left, but for a probe of
+// memberlist's under way, which ends by itself within seconds.
 //
-// That ctx ended is not told to the others: they find this node dead within seconds, keep its lease and its route, and
-// hardly notice when it is back before that.
+// That ctx ended is not told to the others: they find this node dead within
+// seconds, keep its lease and its route, and hardly notice when it is back
+// before that.
 func (n *Node) Run(ctx context.Context) error {
 	if n.started.Swap(true) {
 		return failure(ErrNotRunning, "a node runs once, and is closed after that")
@@ -112,6 +117,7 @@ func (n *Node) Run(ctx context.Context) error {
 // Snapshot returns the newest view, never nil.
 func (n *Node) Snapshot() *Snapshot { return n.snapshot.Load() }
 
-// Changes tells that there is a newer Snapshot. It holds one token however many changes there were, is for one reader,
-// and is never closed. Round trip times and durations in a Snapshot move on without a token.
+// Changes tells that there is a newer Snapshot. It holds one token however many
+// changes there were, is for one reader, and is never closed. Round trip times
+// and durations in a Snapshot move on without a token.
 func (n *Node) Changes() <-chan struct{} { return n.changes }

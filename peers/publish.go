@@ -15,7 +15,7 @@ import (
 // publish makes a new Snapshot, and tells of it when there is news in it.
 func (e *engine) publish() {
 	v := e.core.View()
-	e.tellHolders(v, e.gossip)
+	e.setHolders(v, e.gossip)
 	s := &Snapshot{
 		Lease:   LeaseState(v.State), // the same states in the same order
 		Waiting: e.waiting(v), Unwritten: e.store.Problem(),
@@ -68,7 +68,7 @@ func (e *engine) publish() {
 }
 
 // tellHolders tells a gossip which nodes hold a lease, and where they are.
-func (e *engine) tellHolders(v core.View, g *gossip.Agent) {
+func (e *engine) setHolders(v core.View, g *gossip.Agent) {
 	holders, at := map[record.NodeID]bool{}, map[netip.AddrPort]bool{}
 	for i := range v.Nodes {
 		if n := &v.Nodes[i]; n.Subnet.IsValid() && !n.Self {
@@ -118,7 +118,8 @@ func stateOf(n *core.NodeView) State {
 	return Alive
 }
 
-// compareInfos orders by subnet, nodes without one last, then by name, then by ID.
+// compareInfos orders by subnet, nodes without one last, then by name, then by
+// ID.
 func compareInfos(a, b NodeInfo) int {
 	return cmp.Or(
 		comparePrefixes(a.Lease.Prefix, b.Lease.Prefix),
@@ -139,7 +140,8 @@ func comparePrefixes(a, b netip.Prefix) int {
 	return 0
 }
 
-// waiting says in a line what is being waited for: the disk comes before the network, the seeds explain the core's line.
+// waiting says in a line what is being waited for: the disk comes before the
+// network, the seeds explain the core's line.
 func (e *engine) waiting(v core.View) string {
 	if text := e.store.Problem(); text != "" {
 		return text

@@ -12,7 +12,8 @@ func sealed(path string) func(*Config) {
 	return func(c *Config) { c.KeyFile = path }
 }
 
-// refusedOnBothSides starts two hosts, the second of which joins the first, and wants both logs to say why they do not come together.
+// refusedOnBothSides starts two hosts, the second of which joins the first, and
+// wants both logs to say why they do not come together.
 func refusedOnBothSides(t *testing.T, first, second *host, says, said string) {
 	t.Helper()
 	first.start()
@@ -67,7 +68,8 @@ func TestKeyIsExchangedWithoutInterruption(t *testing.T) {
 	if err := os.WriteFile(path, key, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// Between the two reloads one node seals with a key that the other does not have yet; then both have both.
+	// Between the two reloads one node seals with a key that the other does not
+	// have yet; then both have both.
 	for _, h := range []*host{first, second} {
 		if err := h.node.ReloadKey(); err != nil {
 			t.Fatal(err)

@@ -36,7 +36,8 @@ func TestSeedIsFoundByName(t *testing.T) {
 	second.leased()
 }
 
-// seedThat listens where a seed is told to be, and does f with every connection.
+// seedThat listens where a seed is told to be, and does f with every
+// connection.
 func seedThat(t *testing.T, f func(net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp4", netip.AddrPortFrom(nextHost(), testPort).String())

@@ -7,24 +7,28 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// Snapshot is what a node knows at one moment. It is immutable: neither reader nor [Node] changes it.
+// Snapshot is what a node knows at one moment. It is immutable: neither reader
+// nor [Node] changes it.
 type Snapshot struct {
 	Network Network // zero Prefix: not yet known
 	Self    NodeInfo
 	Lease   LeaseState
-	// Waiting says in one line what the node is waiting for, "" when for nothing.
+	// Waiting says in one line what the node is waiting for, "" when for
+	// nothing.
 	Waiting string
-	// Unwritten says in one line why the state directory cannot be written to, ""
-	// while it can: until then the node promises and confirms nothing.
+	// Unwritten says in one line why the state directory cannot be written to,
+	// "" while it can: until then the node promises and confirms nothing.
 	Unwritten string
 	Claim     *Claim // under way; nil: none
-	// PromisedBy are the IDs of the lease holders that promised this node its lease; empty where it was granted before this start, or
-	// confirmed by the node itself because there was no holder to ask.
+	// PromisedBy are the IDs of the lease holders that promised this node its
+	// lease; empty where it was granted before this start, or confirmed by the
+	// node itself because there was no holder to ask.
 	PromisedBy []string
 	Nodes      []NodeInfo // all, this one included, by subnet, then name, then ID; without a subnet last
 	Conflicts  []Conflict
 	Sealed     bool // gossip is encrypted and authenticated with the cluster key
-	// Dropped counts gossip that was not taken in: malformed, of another network, or more than there was room for.
+	// Dropped counts gossip that was not taken in: malformed, of another
+	// network, or more than there was room for.
 	Dropped uint64
 	Fill    []Fill // how full the node table and its kin are
 }
@@ -35,7 +39,8 @@ type Fill struct {
 	Used, Limit int    // Limit 0: bounded elsewhere
 }
 
-// Network is the identity of a network and what its founding node fixed for all.
+// Network is the identity of a network and what its founding node fixed for
+// all.
 type Network struct {
 	ID                   string // 32 hexadecimal digits
 	Prefix               netip.Prefix
@@ -72,7 +77,8 @@ type Lease struct {
 	Prefix netip.Prefix
 	Epoch  uint64 // of the subnet: rises with each holder
 	Pinned bool
-	// Electors is how many lease holders were to decide, Promises how many agreed.
+	// Electors is how many lease holders were to decide, Promises how many
+	// agreed.
 	Electors, Promises int
 	Held               time.Duration // how long this holder of it has been known here
 }
@@ -111,8 +117,8 @@ func (s State) String() string { return stateNames[s] }
 // LeaseState is how far this node's own lease has come.
 type LeaseState int
 
-// The states of the own lease, in the order they are passed through. Only a Confirmed lease may be used; a Lost one
-// went to another node.
+// The states of the own lease, in the order they are passed through. Only a
+// Confirmed lease may be used; a Lost one went to another node.
 const (
 	None       LeaseState = iota // no lease, and none being claimed
 	Joining                      // has to join before it may claim

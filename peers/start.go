@@ -16,9 +16,10 @@ import (
 	"flanneld/peers/internal/statedir"
 )
 
-// run brings the node up step by step, lives, and takes it down in the reverse order. On the way up: the port, so that nobody else
-// has it; the start number, and a network founded just now, on disk before anyone hears of them; the gossip member; a
-// look for twins; and only then the others.
+// run brings the node up step by step, lives, and takes it down in the reverse
+// order. On the way up: the port, so that nobody else has it; the start number,
+// and a network founded just now, on disk before anyone hears of them; the
+// gossip member; a look for twins; and only then the others.
 func (n *Node) run(ctx context.Context) error {
 	transport, err := gossip.Listen(n.sockets, n.config.Bind, n.config.GossipPort)
 	if err != nil {
@@ -31,8 +32,8 @@ func (n *Node) run(ctx context.Context) error {
 		return err
 	}
 	e := &engine{
-		node: n, cfg: &n.config, log: n.log, core: c, begin: time.Now(), asleep: asleep, asleepAtBegin: asleep(), tableNews: true,
-		commands: make(chan command), twins: make(chan gossip.Duplicate),
+		node: n, cfg: &n.config, log: n.log, core: c, origin: time.Now(), asleep: asleep, asleepAtBegin: asleep(), tableNews: true,
+		commands: make(chan command), duplicates: make(chan gossip.Duplicate),
 	}
 	first, err := e.writeFirst()
 	if err != nil {
@@ -47,7 +48,7 @@ func (n *Node) run(ctx context.Context) error {
 		member.Network, member.Prefix = network.ID(), network.Prefix
 	}
 	e.gossip = gossip.New(transport, member)
-	e.tellHolders(e.core.View(), e.gossip)
+	e.setHolders(e.core.View(), e.gossip)
 	if err := e.gossip.Start(); err != nil {
 		return ofGossip(err)
 	}
@@ -55,7 +56,7 @@ func (n *Node) run(ctx context.Context) error {
 		n.log.Warn("gossip is not sealed: whoever reaches the gossip port can join; --key-file seals it", "port", cfg.Gossip.Port())
 	}
 	e.joiner = gossip.NewJoiner(e.gossip, n.seeds, n.resolver, n.log)
-	if err := e.findTwin(ctx, n.before.Start, n.before.Gossip); err != nil {
+	if err := e.findDuplicate(ctx, n.before.Start, n.before.Gossip); err != nil {
 		e.gossip.Stop()
 		return err
 	}
@@ -93,7 +94,8 @@ func randomUint64() uint64 {
 	return binary.LittleEndian.Uint64(b[:])
 }
 
-// newCore makes the core from what the last start left; a node table that it cannot read is set aside.
+// newCore makes the core from what the last start left; a node table that it
+// cannot read is set aside.
 func (n *Node) newCore(cfg core.Config) (*core.Core, error) {
 	c, err := core.New(cfg, n.last.Lease, n.last.Table)
 	if errors.Is(err, record.ErrMalformed) || errors.Is(err, core.ErrOtherTable) {
@@ -111,8 +113,9 @@ func (n *Node) newCore(cfg core.Config) (*core.Core, error) {
 	return c, nil
 }
 
-// writeFirst starts the core and writes what it wants written, here and now, until it wants no more. It returns the broadcasts that
-// wait for a member to make them.
+// writeFirst starts the core and writes what it wants written, here and now,
+// until it wants no more. It returns the broadcasts that wait for a member to
+// make them.
 func (e *engine) writeFirst() ([]core.Broadcast, error) {
 	e.core.Start(e.now())
 	if err := e.approve(); err != nil {
@@ -121,7 +124,7 @@ func (e *engine) writeFirst() ([]core.Broadcast, error) {
 	var waiting []core.Broadcast
 	for {
 		eff := e.core.Effects()
-		e.tell(eff.Log)
+		e.logLines(eff.Log)
 		if eff.Fatal != nil {
 			return nil, fatal(eff.Fatal)
 		}
@@ -136,13 +139,14 @@ func (e *engine) writeFirst() ([]core.Broadcast, error) {
 	}
 }
 
-// live runs the engine and all that goes on beside it, and returns when everything has ended.
+// live runs the engine and all that goes on beside it, and returns when
+// everything has ended.
 func (e *engine) live(ctx context.Context, first []core.Broadcast) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	e.store = statedir.NewStore(e.node.dir, e.log)
-	e.life = ctx
-	e.attend(ctx)
+	e.lifetime = ctx
+	e.watchMember(ctx)
 	for _, b := range first {
 		e.gossip.Broadcast(b.Key, b.Msg)
 	}
@@ -167,9 +171,10 @@ func (e *engine) live(ctx context.Context, first []core.Broadcast) error {
 	return err
 }
 
-// attend starts what goes on beside the member, until ctx ends or [engine.replaceMember] puts another in its place.
-func (e *engine) attend(ctx context.Context) {
+// attend starts what goes on beside the member, until ctx ends or
+// [engine.replaceMember] puts another in its place.
+func (e *engine) watchMember(ctx context.Context) {
 	g := e.gossip
-	ctx, e.dismiss = context.WithCancel(ctx)
-	e.beside.Go(func() { g.Run(ctx, e.twins) })
+	ctx, e.stopBeside = context.WithCancel(ctx)
+	e.beside.Go(func() { g.Run(ctx, e.duplicates) })
 }

@@ -12,7 +12,8 @@ import (
 	"flanneld/peers/internal/statedir"
 )
 
-// settledHost runs a founding node until it has its lease, and stops it: its state directory is as it should be.
+// settledHost runs a founding node until it has its lease, and stops it: its
+// state directory is as it should be.
 func settledHost(t *testing.T) (*host, netip.Prefix) {
 	t.Helper()
 	h := newHost(t, nil)
@@ -266,7 +267,8 @@ func TestUnusableStateDirectoryIsAnError(t *testing.T) {
 	}
 }
 
-// A state directory that stops working while the node runs: nobody gets a promise that is not on disk.
+// A state directory that stops working while the node runs: nobody gets a
+// promise that is not on disk.
 func TestNothingIsPromisedWhileTheDiskFails(t *testing.T) {
 	t.Parallel()
 	first := newHost(t, nil)

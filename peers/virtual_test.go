@@ -18,8 +18,9 @@ import (
 	"time"
 )
 
-// Real memberlist in virtual time: whole nodes, but for sockets and the wait for the disk. Not under the race detector: with it a
-// bubble of many goroutines crashes the runtime of Go 1.26.
+// Real memberlist in virtual time: whole nodes, but for sockets and the wait
+// for the disk. Not under the race detector: with it a bubble of many
+// goroutines crashes the runtime of Go 1.26.
 
 // virtually runs f in virtual time.
 func virtually(t *testing.T, f func(*testing.T)) {
@@ -33,8 +34,9 @@ func virtually(t *testing.T, f func(*testing.T)) {
 // lastGasps is more than any timer of memberlist's or of a stream's.
 const lastGasps = 5 * time.Minute
 
-// extent is how much is tried, from the environment (the longest cut in hours, the nodes of a mass start); less where nothing is said, so
-// that the tests stay quick.
+// extent is how much is tried, from the environment (the longest cut in hours,
+// the nodes of a mass start); less where nothing is said, so that the tests
+// stay quick.
 func extent(name string, otherwise int) int {
 	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
 		return n
@@ -107,7 +109,8 @@ func (h *host) table() map[string]row {
 	return rows
 }
 
-// alike says whether all of some hosts' tables are equal, and name that many live nodes.
+// alike says whether all of some hosts' tables are equal, and name that many
+// live nodes.
 func alike(hosts []*host, alive int) bool {
 	first := hosts[0].table()
 	n := 0
@@ -156,7 +159,8 @@ func (c *cluster) leases() map[string]netip.Prefix {
 	return all
 }
 
-// unchanged fails the test where a lease is another one than before, or two overlap.
+// unchanged fails the test where a lease is another one than before, or two
+// overlap.
 func (c *cluster) unchanged(before map[string]netip.Prefix) {
 	c.Helper()
 	now := c.leases()
@@ -203,7 +207,8 @@ func TestTablesAreEqualSoonAfterACutOfAnyLength(t *testing.T) {
 	}
 }
 
-// A part of the network that is cut off and the smaller one grants nothing; the other does.
+// A part of the network that is cut off and the smaller one grants nothing; the
+// other does.
 func TestOnlyTheLargerSideOfACutGrantsLeases(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T) {
@@ -250,7 +255,8 @@ func TestMassStart(t *testing.T) {
 	})
 }
 
-// With a fifth of all datagrams lost, nothing breaks, and nobody is given up for good.
+// With a fifth of all datagrams lost, nothing breaks, and nobody is given up
+// for good.
 func TestMassStartOverALossyNetwork(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T) {
@@ -316,7 +322,8 @@ func TestNodesMoveAboutWithoutLosingEachOther(t *testing.T) {
 	})
 }
 
-// A host that is installed anew has another identity, at the address and under the name of one that is dead.
+// A host that is installed anew has another identity, at the address and under
+// the name of one that is dead.
 func TestNameAndAddressAreUsedAgainByAnotherNode(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T) {
@@ -408,7 +415,8 @@ func (m *movingName) set(addr netip.Addr) {
 	m.addrs = []netip.Addr{addr}
 }
 
-// A seed's name is looked up at each attempt: before the first join, and when everybody has been lost.
+// A seed's name is looked up at each attempt: before the first join, and when
+// everybody has been lost.
 func TestSeedThatMovesIsFoundByItsName(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T) {
@@ -424,7 +432,8 @@ func TestSeedThatMovesIsFoundByItsName(t *testing.T) {
 		name.set(first.config.Advertise)
 		lease := second.leased()
 
-		// The seed goes, and comes back somewhere else while it has forgotten everybody.
+		// The seed goes, and comes back somewhere else while it has forgotten
+		// everybody.
 		first.stop()
 		if err := os.Remove(filepath.Join(first.config.StateDir, tableFile)); err != nil {
 			t.Fatal(err)

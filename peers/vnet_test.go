@@ -18,9 +18,10 @@ import (
 	"flanneld/peers/internal/gossip"
 )
 
-// vnet is an underlay without a kernel: sockets made of channels and timers, for nodes that run in virtual time. Datagrams are
-// delayed, lost and reordered; streams are delayed and, while their way is cut, wait as TCP's retransmissions do. A cut has a
-// direction.
+// vnet is an underlay without a kernel: sockets made of channels and timers,
+// for nodes that run in virtual time. Datagrams are delayed, lost and
+// reordered; streams are delayed and, while their way is cut, wait as TCP's
+// retransmissions do. A cut has a direction.
 type vnet struct {
 	latency, jitter time.Duration // one way: latency, and up to jitter more
 
@@ -301,8 +302,9 @@ func newVconn(n *vnet, local, away netip.AddrPort) *vconn {
 	return &vconn{net: n, local: local, away: away, wake: make(chan struct{}, 1), out: make(chan struct{}, 1), closed: make(chan struct{})}
 }
 
-// pump brings what was written to the other end, in order, until this end is closed and all of it has arrived. After that the
-// other end reads no more; one that is cut off for a minute gives up.
+// pump brings what was written to the other end, in order, until this end is
+// closed and all of it has arrived. After that the other end reads no more; one
+// that is cut off for a minute gives up.
 func (c *vconn) pump() {
 	for {
 		s, ok := c.next()

@@ -15,10 +15,14 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// Gossip timings, for a local network of 2 to 1,000 nodes. A node that stops is probed within a second or two, suspected a second later
-// (probeInterval), and declared dead after suspicionMult × max(1, log10 n) probe intervals once another one agrees: some 5 s after it stopped at
-// up to 10 nodes, suspicionMaxMult times the last term where nobody agrees. What it takes to be declared dead while alive: not to answer,
-// neither directly nor through three others nor over TCP, all that time. And then those that it does answer do not believe it: see doubt.go.
+// Gossip timings, for a local network of 2 to 1,000 nodes. A node that stops is
+// probed within a second or two, suspected a second later (probeInterval), and
+// declared dead after suspicionMult × max(1, log10 n) probe intervals once
+// another one agrees: some 5 s after it stopped at up to 10 nodes,
+// suspicionMaxMult times the last term where nobody agrees. What it takes to be
+// declared dead while alive: not to answer, neither directly nor through three
+// others nor over TCP, all that time. And then those that it does answer do not
+// believe it: see doubt.go.
 const (
 	probeInterval    = time.Second
 	probeTimeout     = 500 * time.Millisecond
@@ -27,7 +31,8 @@ const (
 	gossipInterval   = 50 * time.Millisecond
 	gossipNodes      = 4
 	retransmitMult   = 4 // how often one node tells a rumour: times the digits of the number of nodes
-	// gossipToDead is how long the dead are still told of their death, so that one that was only paused refutes it.
+	// gossipToDead is how long the dead are still told of their death, so that
+	// one that was only paused refutes it.
 	gossipToDead = time.Minute
 	// awareness turns memberlist's doubt of itself off. With it a node that
 	// misses acknowledgements probes up to eight times more rarely. When
@@ -38,7 +43,8 @@ const (
 	pushPullInterval = 30 * time.Second
 	streamTimeout    = 5 * time.Second
 	handoffQueue     = 4096 // datagrams taken in and not yet handled
-	// suspectFor is how long a failed probe of ours marks a member: the longest a suspicion lasts at 10 nodes.
+	// suspectFor is how long a failed probe of ours marks a member: the longest
+	// a suspicion lasts at 10 nodes.
 	suspectFor = suspicionMult * suspicionMaxMult * probeInterval
 )
 
@@ -61,7 +67,7 @@ type Agent struct {
 	log       *slog.Logger
 	transport *Transport
 	list      *memberlist.Memberlist
-	roster    *roster
+	members   *members
 	keyring   *wire.Keyring // nil: not sealed
 	identity  record.Identity
 	limits    limits
@@ -76,7 +82,7 @@ type Agent struct {
 	state atomic.Pointer[[]byte]    // what we say in a join
 	brief atomic.Pointer[[]byte]    // what we say in any other push/pull
 
-	rumours    *rumours
+	broadcasts *broadcastQueue
 	messages   chan []byte
 	states     chan wire.State
 	duplicates chan Duplicate
@@ -122,24 +128,25 @@ func New(t *Transport, c Config) *Agent {
 		Node: c.Identity.ID(), Speaks: c.Speaks, Start: c.Start, Instance: c.Instance, At: c.Endpoint,
 		Network: c.Network, Prefix: c.Prefix, Looking: true,
 	}
-	return newGossip(t, self, c.Identity, c.Keyring, c.Log)
+	return newAgent(t, self, c.Identity, c.Keyring, c.Log)
 }
 
 // Successor makes the agent that takes this one's place after a move to another
 // endpoint. Nodes that are up now are taken to be until the successor has had
-// the time to meet them again; up are these. Start is the number of a new start.
+// the time to meet them again; up are these. Start is the number of a new
+// start.
 func (g *Agent) Successor(t *Transport, start uint64, endpoint netip.AddrPort) (next *Agent, up []record.NodeID) {
-	up = g.roster.up()
+	up = g.members.up()
 	self := *g.about.Load()
 	self.Start, self.At = start, endpoint
-	next = newGossip(t, self, g.identity, g.keyring, g.log)
-	next.roster.expect(up, time.Now().Add(suspectFor))
+	next = newAgent(t, self, g.identity, g.keyring, g.log)
+	next.members.expect(up, time.Now().Add(suspectFor))
 	return next, up
 }
 
 // newGossip makes everything but the member itself, which Start does. It owns t
 // from then on.
-func newGossip(t *Transport, self wire.Meta, id record.Identity, keyring *wire.Keyring, logger *slog.Logger) *Agent {
+func newAgent(t *Transport, self wire.Meta, id record.Identity, keyring *wire.Keyring, logger *slog.Logger) *Agent {
 	endpoint := self.At
 	g := &Agent{
 		log: logger, transport: t, keyring: keyring, endpoint: endpoint,
@@ -159,11 +166,11 @@ func newGossip(t *Transport, self wire.Meta, id record.Identity, keyring *wire.K
 
 		messageRoom: newRoom(messageBytes), stateRoom: newRoom(stateBytes), reliableRoom: newRoom(reliableBytes),
 	}
-	g.roster = newRoster(self.Node, suspectFor)
+	g.members = newMembers(self.Node, suspectFor)
 	g.about.Store(&self)
 	g.SetState(nil, nil)
-	g.rumours = newRumours(func() int { return g.roster.size() + 1 })
-	t.begin(g)
+	g.broadcasts = newBroadcastQueue(func() int { return g.members.size() + 1 })
+	t.serve(g)
 	return g
 }
 
@@ -213,8 +220,8 @@ func (g *Agent) Local() netip.AddrPort { return g.transport.Local() }
 // Network is the network that the member is in, zero while it is in none.
 func (g *Agent) Network() record.NetworkID { return g.about.Load().Network }
 
-// Messages are the core's messages that have come in, each in its frame. Each is
-// to be handed to [Agent.Open].
+// Messages are the core's messages that have come in, each in its frame. Each
+// is to be handed to [Agent.Open].
 func (g *Agent) Messages() <-chan []byte { return g.messages }
 
 // Open takes what was received from [Agent.Messages] out of its frame. It
@@ -229,7 +236,7 @@ func (g *Agent) Open(b []byte) (msg []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, known := g.roster.of(f.From); !known && !f.From.IsZero() {
+	if _, known := g.members.of(f.From); !known && !f.From.IsZero() {
 		g.paths.learn(f, time.Now())
 	}
 	return f.Message, nil
@@ -247,7 +254,7 @@ func (g *Agent) TakeState(s wire.State) { g.stateRoom.give(s.Size) }
 // It also spreads what is new in this node's meta. It ends with ctx.
 func (g *Agent) Run(ctx context.Context, found chan<- Duplicate) {
 	var both sync.WaitGroup
-	both.Go(func() { g.watchTwins(ctx, found) })
+	both.Go(func() { g.watchDuplicates(ctx, found) })
 	both.Go(func() { g.spreadMeta(ctx) })
 	both.Wait()
 }
@@ -286,15 +293,16 @@ func (g *Agent) Leave() {
 	}
 }
 
-// Bounds of a farewell. What is not heard now, other nodes tell each other later.
+// Bounds of a farewell. What is not heard now, other nodes tell each other
+// later.
 const (
 	leaveSends  = time.Second
 	leaveGossip = time.Second
 )
 
-// Stop takes the member down without a word, as if it had been killed: its lease
-// stays, and so does its route. It ends all that the agent has started but for a
-// probe of memberlist's under way, which ends within seconds.
+// Stop takes the member down without a word, as if it had been killed: its
+// lease stays, and so does its route. It ends all that the agent has started
+// but for a probe of memberlist's under way, which ends within seconds.
 func (g *Agent) Stop() {
 	_ = g.list.Shutdown()
 	close(g.reliable)
@@ -308,14 +316,14 @@ func (g *Agent) Enter(network record.NetworkID, prefix netip.Prefix) {
 	about.Network, about.Prefix = network, prefix
 	about.Version++
 	g.about.Store(&about)
-	for _, a := range g.roster.leaveTo(network) {
-		g.tell(wire.TypeDead, a)
+	for _, a := range g.members.leaveTo(network) {
+		g.accuse(wire.TypeDead, a)
 	}
 	notify(g.metaNews)
 }
 
-// SetState sets what the next exchange says: our identity, and the core's state,
-// whole in a join and brief otherwise.
+// SetState sets what the next exchange says: our identity, and the core's
+// state, whole in a join and brief otherwise.
 func (g *Agent) SetState(state, brief []byte) {
 	whole := wire.EncodeState(*g.about.Load(), g.identity, state)
 	short := wire.EncodeState(*g.about.Load(), g.identity, brief)
@@ -324,16 +332,16 @@ func (g *Agent) SetState(state, brief []byte) {
 }
 
 // Send carries a message of the core's to a node that is a member, or has just
-// written to us. at is the node's endpoint, where the caller knows it. Send does
-// not wait. It drops and counts what there is no room for; to the core that is
-// the same as a loss in the network. One goroutine calls it.
+// written to us. at is the node's endpoint, where the caller knows it. Send
+// does not wait. It drops and counts what there is no room for; to the core
+// that is the same as a loss in the network. One goroutine calls it.
 func (g *Agent) Send(to record.NodeID, at netip.AddrPort, msg []byte) {
 	pad := 0
 	if time.Since(g.started) < newcomerFor {
 		pad = newcomerFrame
 	}
 	b := wire.EncodeDirect(g.about.Load().Node, g.endpoint, msg, pad)
-	m, ok := g.roster.of(to)
+	m, ok := g.members.of(to)
 	switch {
 	case !ok:
 		g.sendBack(to, at, b)
@@ -403,10 +411,10 @@ func (g *Agent) refuse(err error, from netip.Addr) {
 	g.notice(err, from, time.Now())
 }
 
-func (g *Agent) knows(addr netip.Addr) bool { return g.roster.isMemberAddr(addr) }
+func (g *Agent) knows(addr netip.Addr) bool { return g.members.isMemberAddr(addr) }
 
 func (g *Agent) ring() *wire.Keyring { return g.keyring }
 
 // Broadcast queues a message of the core's for all nodes, a few at a time. A
 // newer one with the same key takes its place.
-func (g *Agent) Broadcast(key string, msg []byte) { g.rumours.put(key, wire.EncodeBroadcast(msg)) }
+func (g *Agent) Broadcast(key string, msg []byte) { g.broadcasts.put(key, wire.EncodeBroadcast(msg)) }

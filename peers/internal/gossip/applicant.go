@@ -52,9 +52,9 @@ type admitted struct {
 
 // gone is a member that was up, and needs a proof to be up again.
 type gone struct {
-	member member
-	given  bool // gossip has given it up, too
-	at     time.Time
+	member   member
+	reported bool // gossip has given it up, too
+	at       time.Time
 }
 
 // verdict is what becomes of a member that gossip names.
@@ -69,7 +69,7 @@ const (
 
 // consider takes a member that gossip names; about is its verified meta.
 // trusted says that it is in the state of the node that was dialled to join.
-func (r *roster) consider(m wire.Member, about wire.Meta, trusted bool, now time.Time) verdict {
+func (r *members) consider(m wire.Member, about wire.Meta, trusted bool, now time.Time) verdict {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if in := r.members[m.Node]; in != nil {
@@ -94,7 +94,7 @@ func (r *roster) consider(m wire.Member, about wire.Meta, trusted bool, now time
 		a.until = now.Add(applyFor)
 		return waiting
 	}
-	if !r.known(about.Node) && (len(r.applicants) >= maxApplicants || !r.mayApply(about, now)) {
+	if !r.isKnown(about.Node) && (len(r.applicants) >= maxApplicants || !r.mayApply(about, now)) {
 		return refused
 	}
 	r.applicants[m.Node] = &applicant{m, about, now.Add(applyAgain), 2 * applyAgain, now.Add(applyFor)}
@@ -103,7 +103,7 @@ func (r *roster) consider(m wire.Member, about wire.Meta, trusted bool, now time
 
 // mayApply reports whether an identity without a lease may apply from its
 // address; r.mu is held.
-func (r *roster) mayApply(about wire.Meta, now time.Time) bool {
+func (r *members) mayApply(about wire.Meta, now time.Time) bool {
 	if about.At.Addr().IsLoopback() || r.goneOf[about.Node] > 0 {
 		return true
 	}
@@ -112,10 +112,10 @@ func (r *roster) mayApply(about wire.Meta, now time.Time) bool {
 
 // known reports whether a node holds a lease, or has another start that is up;
 // r.mu is held.
-func (r *roster) known(id record.NodeID) bool { return r.holders[id] || len(r.nodes[id]) > 0 }
+func (r *members) isKnown(id record.NodeID) bool { return r.holders[id] || len(r.nodes[id]) > 0 }
 
 // apply returns applicants to ask now, and drops those whose time is over.
-func (r *roster) apply(now time.Time, most int) []applicant {
+func (r *members) apply(now time.Time, most int) []applicant {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var due []applicant
@@ -132,7 +132,7 @@ func (r *roster) apply(now time.Time, most int) []applicant {
 }
 
 // metaOf returns the meta of a member, in or not, that was verified before.
-func (r *roster) metaOf(name string, encoded []byte) (wire.Meta, bool) {
+func (r *members) metaOf(name string, encoded []byte) (wire.Meta, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if m := r.members[name]; m != nil && bytes.Equal(m.node.Meta, encoded) {
@@ -148,7 +148,7 @@ func (r *roster) metaOf(name string, encoded []byte) (wire.Meta, bool) {
 }
 
 // allowed reports whether memberlist may have a member of that name.
-func (r *roster) allowed(name string) bool {
+func (r *members) allowed(name string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.admitted[name] != nil || r.members[name] != nil
@@ -163,7 +163,7 @@ type admission struct {
 
 // proved takes a proof in. A member's own doubt ends; an applicant is let in.
 // One that proves to be in another network than ours is put out.
-func (r *roster) proved(p wire.Proof, asked question, ours record.NetworkID, now time.Time) admission {
+func (r *members) proved(p wire.Proof, asked question, ours record.NetworkID, now time.Time) admission {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	name := p.Name()
@@ -180,7 +180,7 @@ func (r *roster) proved(p wire.Proof, asked question, ours record.NetworkID, now
 		}
 		m.rtt, m.proved = now.Sub(asked.sent), now
 		r.clear(m)
-		r.settle(m, now)
+		r.answered(m, now)
 		return admission{proof: true}
 	}
 	a := r.applicants[name]
@@ -197,28 +197,28 @@ func (r *roster) proved(p wire.Proof, asked question, ours record.NetworkID, now
 	delete(r.applicants, name)
 	r.admitted[name] = &admitted{now, a.member.Incarnation}
 	if g := r.gone[name]; g != nil {
-		r.comeBack(g, asked, now)
+		r.restore(g, asked, now)
 	}
 	return admission{a.member, out, true}
 }
 
 // comeBack marks a member that was dead here as up again. Where gossip has
 // given it up it stays in doubt until gossip says otherwise; r.mu is held.
-func (r *roster) comeBack(g *gone, asked question, now time.Time) {
+func (r *members) restore(g *gone, asked question, now time.Time) {
 	m := g.member
 	name := m.node.Name
-	r.unbury(name)
+	r.forgetGone(name)
 	m.rtt, m.proved, m.suspected = now.Sub(asked.sent), now, time.Time{}
 	r.enter(&m)
-	if g.given {
-		r.doubts[name] = &doubt{since: now, until: now.Add(answerHolds), ask: now.Add(askNext), answered: true, given: true}
+	if g.reported {
+		r.doubts[name] = &doubt{since: now, until: now.Add(answerHolds), ask: now.Add(askNext), answered: true, reported: true}
 	}
 }
 
 // makeRoom finds room for a node among the newcomers, if it takes any; r.mu is
 // held.
-func (r *roster) makeRoom(id record.NodeID, now time.Time) (out wire.Accusation, ok bool) {
-	if r.known(id) {
+func (r *members) makeRoom(id record.NodeID, now time.Time) (out wire.Accusation, ok bool) {
+	if r.isKnown(id) {
 		return out, true
 	}
 	count := 0
@@ -243,9 +243,9 @@ func (r *roster) makeRoom(id record.NodeID, now time.Time) (out wire.Accusation,
 	return r.putOut(oldest), true
 }
 
-// putOut removes a member, and returns the accusation that has memberlist remove
-// it as well; r.mu is held.
-func (r *roster) putOut(m *member) wire.Accusation {
+// putOut removes a member, and returns the accusation that has memberlist
+// remove it as well; r.mu is held.
+func (r *members) putOut(m *member) wire.Accusation {
 	r.remove(m, false)
 	return wire.Accusation{Incarnation: m.incarnation, Node: m.node.Name}
 }
@@ -253,7 +253,7 @@ func (r *roster) putOut(m *member) wire.Accusation {
 // leaveTo removes the members and applicants that are in another network than
 // ours. Those came in while this node was in none. It returns accusations for
 // memberlist.
-func (r *roster) leaveTo(ours record.NetworkID) []wire.Accusation {
+func (r *members) leaveTo(ours record.NetworkID) []wire.Accusation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for name, a := range r.applicants {
@@ -271,7 +271,7 @@ func (r *roster) leaveTo(ours record.NetworkID) []wire.Accusation {
 }
 
 // know tells the roster which nodes hold a lease, and where their gossip is.
-func (r *roster) know(holders map[record.NodeID]bool, at map[netip.AddrPort]bool) {
+func (r *members) setHolders(holders map[record.NodeID]bool, at map[netip.AddrPort]bool) {
 	addrs := make(map[netip.Addr]bool, len(at))
 	for ep := range at {
 		addrs[ep.Addr()] = true
@@ -282,7 +282,7 @@ func (r *roster) know(holders map[record.NodeID]bool, at map[netip.AddrPort]bool
 }
 
 // isHolder reports whether a node holds a lease.
-func (r *roster) isHolder(id record.NodeID) bool {
+func (r *members) isHolder(id record.NodeID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.holders[id]
@@ -298,7 +298,7 @@ const (
 )
 
 // standing says what is at an endpoint.
-func (r *roster) standing(at netip.AddrPort) standing {
+func (r *members) standing(at netip.AddrPort) standing {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -313,7 +313,7 @@ func (r *roster) standing(at netip.AddrPort) standing {
 }
 
 // isMemberAddr reports whether a member, or a lease holder, is at an address.
-func (r *roster) isMemberAddr(addr netip.Addr) bool {
+func (r *members) isMemberAddr(addr netip.Addr) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.holderAddrs[addr] || r.addrs[addr] > 0
@@ -321,14 +321,14 @@ func (r *roster) isMemberAddr(addr netip.Addr) bool {
 
 // found reports whether a lease holder that is no member has proven that it is
 // there.
-func (r *roster) found() bool {
+func (r *members) found() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.there) > 0
 }
 
 // takeFound returns where up to so many of these are, once.
-func (r *roster) takeFound(most int) []netip.AddrPort {
+func (r *members) takeFound(most int) []netip.AddrPort {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var at []netip.AddrPort
@@ -344,7 +344,7 @@ func (r *roster) takeFound(most int) []netip.AddrPort {
 }
 
 // tidy drops what has been there for too long.
-func (r *roster) tidy(now time.Time) {
+func (r *members) tidy(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for name, a := range r.admitted {
@@ -354,29 +354,29 @@ func (r *roster) tidy(now time.Time) {
 	}
 	for name, g := range r.gone {
 		if now.Sub(g.at) > goneFor {
-			r.unbury(name)
+			r.forgetGone(name)
 		}
 	}
 }
 
 // bury notes a member that is up no more; r.mu is held.
-func (r *roster) bury(m *member, given bool, now time.Time) {
+func (r *members) rememberGone(m *member, given bool, now time.Time) {
 	if len(r.gone) >= maxGone {
 		for name := range r.gone { // any of them
-			r.unbury(name)
+			r.forgetGone(name)
 			break
 		}
 	}
-	r.unbury(m.node.Name)
+	r.forgetGone(m.node.Name)
 	if r.goneOf[m.id] >= goneStarts {
-		r.unbury(r.oldestGone(m.id))
+		r.forgetGone(r.oldestGone(m.id))
 	}
 	r.gone[m.node.Name] = &gone{*m, given, now}
 	r.goneOf[m.id]++
 }
 
 // oldestGone is the earliest start of a node that is up no more; r.mu is held.
-func (r *roster) oldestGone(id record.NodeID) (name string) {
+func (r *members) oldestGone(id record.NodeID) (name string) {
 	for other, g := range r.gone {
 		if g.member.id == id && (name == "" || g.member.start < r.gone[name].member.start) {
 			name = other
@@ -386,7 +386,7 @@ func (r *roster) oldestGone(id record.NodeID) (name string) {
 }
 
 // unbury forgets a member that was up; r.mu is held.
-func (r *roster) unbury(name string) {
+func (r *members) forgetGone(name string) {
 	g := r.gone[name]
 	if g == nil {
 		return
@@ -400,8 +400,8 @@ func (r *roster) unbury(name string) {
 // met reports whether a node holds a lease, or is or was a member of late. Only
 // such a node is called when it is lost. A stranger can announce a node at any
 // address.
-func (r *roster) met(id record.NodeID) bool {
+func (r *members) wasMember(id record.NodeID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.known(id) || r.goneOf[id] > 0
+	return r.isKnown(id) || r.goneOf[id] > 0
 }

@@ -12,8 +12,9 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// delegate is what memberlist calls. It calls most of this with its lock held, so everything here copies, posts and returns;
-// nothing asks memberlist anything, nothing waits.
+// delegate is what memberlist calls. It calls most of this with its lock held,
+// so everything here copies, posts and returns; nothing asks memberlist
+// anything, nothing waits.
 type delegate struct{ g *Agent }
 
 // NodeMeta implements memberlist.Delegate.
@@ -35,11 +36,11 @@ func (d delegate) NotifyMsg(msg []byte) {
 
 // GetBroadcasts implements memberlist.Delegate.
 func (d delegate) GetBroadcasts(overhead, limit int) [][]byte {
-	return d.g.rumours.take(overhead, limit)
+	return d.g.broadcasts.take(overhead, limit)
 }
 
-// LocalState implements memberlist.Delegate: the whole node table in a join, its
-// digest between members.
+// LocalState implements memberlist.Delegate: the whole node table in a join,
+// its digest between members.
 func (d delegate) LocalState(join bool) []byte {
 	if join {
 		return *d.g.state.Load()
@@ -47,7 +48,8 @@ func (d delegate) LocalState(join bool) []byte {
 	return *d.g.brief.Load()
 }
 
-// MergeRemoteState implements memberlist.Delegate. The buffer is ours: memberlist made it for this call.
+// MergeRemoteState implements memberlist.Delegate. The buffer is ours:
+// memberlist made it for this call.
 func (d delegate) MergeRemoteState(buf []byte, _ bool) {
 	s, ok := wire.ParseState(buf)
 	if !ok || s.From == d.g.about.Load().Node {
@@ -66,18 +68,18 @@ func (d delegate) MergeRemoteState(buf []byte, _ bool) {
 }
 
 // NotifyJoin implements memberlist.EventDelegate.
-func (d delegate) NotifyJoin(n *memberlist.Node) { d.g.roster.put(n) }
+func (d delegate) NotifyJoin(n *memberlist.Node) { d.g.members.put(n) }
 
 // NotifyUpdate implements memberlist.EventDelegate.
-func (d delegate) NotifyUpdate(n *memberlist.Node) { d.g.roster.put(n) }
+func (d delegate) NotifyUpdate(n *memberlist.Node) { d.g.members.put(n) }
 
 // NotifyLeave implements memberlist.EventDelegate.
-func (d delegate) NotifyLeave(n *memberlist.Node) { d.g.roster.giveUp(n.Name, time.Now()) }
+func (d delegate) NotifyLeave(n *memberlist.Node) { d.g.members.reportedDead(n.Name, time.Now()) }
 
 // NotifyAlive implements memberlist.AliveDelegate: no member is in that has
 // not passed the gate, see [Agent.member].
 func (d delegate) NotifyAlive(n *memberlist.Node) error {
-	if n.Name == d.g.name || d.g.roster.allowed(n.Name) {
+	if n.Name == d.g.name || d.g.members.allowed(n.Name) {
 		return nil
 	}
 	return errUnproven
@@ -85,7 +87,8 @@ func (d delegate) NotifyAlive(n *memberlist.Node) error {
 
 var errUnproven = errors.New("it has not proven yet that it is there")
 
-// usableEndpoint refuses what another node's gossip cannot be at. Loopback is one's own, unless we are there too.
+// usableEndpoint refuses what another node's gossip cannot be at. Loopback is
+// one's own, unless we are there too.
 func usableEndpoint(at, ours netip.AddrPort) bool {
 	return at.Port() != 0 && checkSeedAddr(at.Addr()) == nil && at.Addr().IsLoopback() == ours.Addr().IsLoopback()
 }
@@ -110,8 +113,10 @@ var (
 	errNobodyFounds = errors.New("neither is in a network yet, and neither founds one: start one node without --join")
 )
 
-// NotifyMerge implements memberlist.MergeDelegate: it is asked on both sides of a join, with the other side's members. A node
-// without a network may join one that has one, and the other way round; of two without, neither could teach the other anything.
+// NotifyMerge implements memberlist.MergeDelegate: it is asked on both sides of
+// a join, with the other side's members. A node without a network may join one
+// that has one, and the other way round; of two without, neither could teach
+// the other anything.
 func (d delegate) NotifyMerge(members []*memberlist.Node) error {
 	ours := d.g.about.Load()
 	networked := !ours.Network.IsZero()
@@ -144,5 +149,5 @@ func (d delegate) AckPayload() []byte { return nil }
 
 // NotifyPingComplete implements memberlist.PingDelegate.
 func (d delegate) NotifyPingComplete(other *memberlist.Node, rtt time.Duration, _ []byte) {
-	d.g.roster.pinged(other.Name, rtt)
+	d.g.members.pinged(other.Name, rtt)
 }

@@ -24,7 +24,7 @@ const (
 	askAgain    = 200 * time.Millisecond  // while it does not answer
 	askNext     = time.Second             // after an answer, until gossip has it alive again
 	proofHolds  = time.Second             // for which an accusation is not looked into after an answer
-	tellAfter   = time.Second             // without an answer, before the others are told
+	reportAfter = time.Second             // without an answer, before the others are told
 	maxAsking   = 64                      // questions at a time; members that cannot be asked in time are dead
 )
 
@@ -34,18 +34,19 @@ type doubt struct {
 	until    time.Time // when the member is dead if it does not answer
 	ask      time.Time // when to ask it next
 	answered bool
-	given    bool // gossip has given the member up
-	told     bool // the others have been told
+	reported bool // gossip has given the member up
+	sent     bool // the others have been told
 }
 
-// giveUp has a member that gossip says is dead be in doubt. An earlier start of a node that is up ends without a question.
-func (r *roster) giveUp(name string, now time.Time) {
+// giveUp has a member that gossip says is dead be in doubt. An earlier start of
+// a node that is up ends without a question.
+func (r *members) reportedDead(name string, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m := r.members[name]
 	if m == nil {
 		if g := r.gone[name]; g != nil {
-			g.given = true
+			g.reported = true
 		}
 		return
 	}
@@ -61,28 +62,28 @@ func (r *roster) giveUp(name string, now time.Time) {
 	if until := now.Add(doubtFor); !d.answered && until.Before(d.until) {
 		d.until = until
 	}
-	d.given = true
+	d.reported = true
 	r.touch(m.id)
 }
 
 // refuted notes that gossip has a member alive that it had given up. A member
 // that has proven itself meanwhile is in doubt no more. Another one still has
-// to, in the time that an accusation gives it: a stranger can refute in its name.
-// r.mu is held.
-func (r *roster) refuted(name string) {
+// to, in the time that an accusation gives it: a stranger can refute in its
+// name. r.mu is held.
+func (r *members) refuted(name string) {
 	d := r.doubts[name]
 	switch {
-	case d == nil || !d.given:
+	case d == nil || !d.reported:
 	case d.answered:
 		delete(r.doubts, name)
 	default:
-		d.given, d.until = false, d.since.Add(accusedFor)
+		d.reported, d.until = false, d.since.Add(accusedFor)
 	}
 }
 
 // accused notes that another node says that a member is suspect or dead, and
 // reports whether there is such a member.
-func (r *roster) accused(name string, now time.Time) bool {
+func (r *members) accused(name string, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m := r.members[name]
@@ -94,7 +95,7 @@ func (r *roster) accused(name string, now time.Time) bool {
 
 // accuse puts a member in doubt, unless it is in doubt already or has just
 // proven itself; r.mu is held.
-func (r *roster) accuse(m *member, now time.Time) {
+func (r *members) accuse(m *member, now time.Time) {
 	name := m.node.Name
 	if r.doubts[name] == nil && now.Sub(m.proved) >= proofHolds {
 		r.doubts[name] = &doubt{since: now, until: now.Add(accusedFor), ask: now}
@@ -104,13 +105,13 @@ func (r *roster) accuse(m *member, now time.Time) {
 
 // toTell returns accusations of members that have not answered us for a while;
 // each comes once in a doubt.
-func (r *roster) toTell(now time.Time) []wire.Accusation {
+func (r *members) toReport(now time.Time) []wire.Accusation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var all []wire.Accusation
 	for name, d := range r.doubts {
-		if !d.given && !d.told && now.Sub(d.since) >= tellAfter {
-			d.told = true
+		if !d.reported && !d.sent && now.Sub(d.since) >= reportAfter {
+			d.sent = true
 			all = append(all, wire.Accusation{Incarnation: r.members[name].incarnation, Node: name})
 		}
 	}
@@ -118,7 +119,7 @@ func (r *roster) toTell(now time.Time) []wire.Accusation {
 }
 
 // believe ends the doubts about nodes that have left, as they say themselves.
-func (r *roster) believe(left func(record.NodeID) bool) {
+func (r *members) dropLeft(left func(record.NodeID) bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for name := range r.doubts {
@@ -129,16 +130,17 @@ func (r *roster) believe(left func(record.NodeID) bool) {
 }
 
 // inDoubt reports whether the member that counts for a node is.
-func (r *roster) inDoubt(id record.NodeID) bool {
+func (r *members) inDoubt(id record.NodeID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m, up := latest(r.nodes[id])
 	d := r.doubts[m.node.Name]
-	return up && d != nil && (d.given || d.told)
+	return up && d != nil && (d.reported || d.sent)
 }
 
-// questions returns up to so many members to ask now, and takes those out that have not answered in time.
-func (r *roster) questions(now time.Time, most int) []member {
+// questions returns up to so many members to ask now, and takes those out that
+// have not answered in time.
+func (r *members) questions(now time.Time, most int) []member {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var due []member
@@ -146,7 +148,7 @@ func (r *roster) questions(now time.Time, most int) []member {
 		m := r.members[name]
 		switch {
 		case !now.Before(d.until):
-			r.remove(m, d.given)
+			r.remove(m, d.reported)
 		case !now.Before(d.ask) && len(due) < most:
 			d.ask = now.Add(askAgain)
 			due = append(due, *m)
@@ -156,7 +158,7 @@ func (r *roster) questions(now time.Time, most int) []member {
 }
 
 // settle notes an answer of a member in doubt; r.mu is held.
-func (r *roster) settle(m *member, now time.Time) {
+func (r *members) answered(m *member, now time.Time) {
 	d := r.doubts[m.node.Name]
 	if d == nil {
 		return
@@ -164,7 +166,7 @@ func (r *roster) settle(m *member, now time.Time) {
 	if !d.answered {
 		r.touch(m.id)
 	}
-	if !d.given {
+	if !d.reported {
 		delete(r.doubts, m.node.Name)
 		return
 	}

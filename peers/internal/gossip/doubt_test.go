@@ -8,14 +8,15 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// doubtful is a roster with one member, that gossip has given up at some time zero.
-func doubtful() (r *roster, key record.Identity, id record.NodeID, name string, at func(time.Duration) time.Time) {
+// doubtful is a roster with one member, that gossip has given up at some time
+// zero.
+func doubtful() (r *members, key record.Identity, id record.NodeID, name string, at func(time.Duration) time.Time) {
 	key, zero := identityOf(2), time.Now()
 	id = key.ID()
-	r = newRoster(record.NodeID{1}, suspectFor)
+	r = newMembers(record.NodeID{1}, suspectFor)
 	r.put(startOf(key, 1, 1001))
 	r.news(zero)
-	r.giveUp(wire.MemberName(id, 1), zero)
+	r.reportedDead(wire.MemberName(id, 1), zero)
 	return r, key, id, wire.MemberName(id, 1), func(d time.Duration) time.Time { return zero.Add(d) }
 }
 
@@ -79,7 +80,7 @@ func TestRefutationEndsADoubtOfAMemberThatAnswers(t *testing.T) {
 func TestRefutationsKeepNoMemberUpThatDoesNotAnswer(t *testing.T) {
 	r, key, _, name, at := doubtful()
 	for now := time.Duration(0); now < accusedFor; now += 50 * time.Millisecond {
-		r.giveUp(name, at(now))
+		r.reportedDead(name, at(now))
 		r.put(startOf(key, 1, 1001))
 		if r.questions(at(now), 9); r.size() != 1 || len(r.endpoints()) != 1 {
 			t.Fatalf("dead after %v", now)
@@ -94,7 +95,7 @@ func TestEarlierStartIsNotAsked(t *testing.T) {
 	r, key, id, name, at := doubtful()
 	r.put(startOf(key, 1, 1001))
 	r.put(startOf(key, 2, 1002))
-	r.giveUp(name, at(0))
+	r.reportedDead(name, at(0))
 	if n := len(r.questions(at(0), 9)); n != 0 || r.inDoubt(id) {
 		t.Errorf("%d questions", n)
 	}
@@ -103,14 +104,15 @@ func TestEarlierStartIsNotAsked(t *testing.T) {
 	}
 }
 
-// Whoever cannot be asked in time is dead: half a network is not asked for longer than one member.
+// Whoever cannot be asked in time is dead: half a network is not asked for
+// longer than one member.
 func TestQuestionsAreLimitedAndDoubtsEndAllTheSame(t *testing.T) {
 	const members = 1000
-	r, now := newRoster(record.NodeID{1}, suspectFor), time.Now()
+	r, now := newMembers(record.NodeID{1}, suspectFor), time.Now()
 	for i := range uint16(members) {
 		key := identityOf(2, byte(i>>8), byte(i))
 		r.put(startOf(key, 1, 1000+i))
-		r.giveUp(wire.MemberName(key.ID(), 1), now)
+		r.reportedDead(wire.MemberName(key.ID(), 1), now)
 	}
 	for range members / maxAsking {
 		if n := len(r.questions(now, maxAsking)); n != maxAsking {
@@ -127,11 +129,11 @@ func TestQuestionsAreLimitedAndDoubtsEndAllTheSame(t *testing.T) {
 
 func TestNodeThatSaidFarewellIsBelieved(t *testing.T) {
 	r, _, id, _, at := doubtful()
-	r.believe(func(record.NodeID) bool { return false })
+	r.dropLeft(func(record.NodeID) bool { return false })
 	if !r.inDoubt(id) {
 		t.Error("no doubt about one that has said nothing")
 	}
-	r.believe(func(left record.NodeID) bool { return left == id })
+	r.dropLeft(func(left record.NodeID) bool { return left == id })
 	if l, ok := r.news(at(0))[id]; !ok || l.Up || r.size() != 0 {
 		t.Errorf("after its farewell: %+v, %v", l, ok)
 	}

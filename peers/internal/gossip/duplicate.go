@@ -8,21 +8,24 @@ import (
 	"flanneld/peers/internal/gossip/wire"
 )
 
-// A twin is another live machine with this node's identity: a cloned disk, a restored backup. Two of them would fight over one
-// lease for ever, so the newcomer has to find the other before it does any harm, and stop.
+// A twin is another live machine with this node's identity: a cloned disk, a
+// restored backup. Two of them would fight over one lease for ever, so the
+// newcomer has to find the other before it does any harm, and stop.
 //
-// It looks twice. Before anything else: is its last start still at work where that announced itself, if that was elsewhere? And do
-// those that it knows have a member with its node ID that answers? Then it stops. And for as long as it runs, whenever gossip names
-// such a member: does that one answer? Then, of the two, the one that has not been in the network for SettleTime stops; of two
+// It looks twice. Before anything else: is its last start still at work where
+// that announced itself, if that was elsewhere? And do those that it knows have
+// a member with its node ID that answers? Then it stops. And for as long as it
+// runs, whenever gossip names such a member: does that one answer? Then, of the
+// two, the one that has not been in the network for SettleTime stops; of two
 // newcomers the one with the lower start.
 
-// SettleTime is how long a node is a newcomer, from when it first exchanged state with another one. Where there is no
-// other to be known, it is none.
+// SettleTime is how long a node is a newcomer, from when it first exchanged
+// state with another one. Where there is no other to be known, it is none.
 const SettleTime = 10 * time.Second
 
 const (
-	twinPings = 2               // tries, probeTimeout each
-	twinAgain = 5 * time.Second // before the same member is pinged again
+	duplicatePings = 2               // tries, probeTimeout each
+	duplicateAgain = 5 * time.Second // before the same member is pinged again
 	// lookFor is how long a node that starts waits for the first of those
 	// it knows to take its connection. A live one does so within
 	// milliseconds; it is as long as that only where all of them are
@@ -43,7 +46,7 @@ type Duplicate struct {
 // meet notes a namesake; about is its verified meta. One at our own address is
 // an earlier start of ours: the port is ours now. One of our own instance is
 // ourselves, before a move.
-func (g *Agent) meet(about wire.Meta) {
+func (g *Agent) noteDuplicate(about wire.Meta) {
 	ours := g.about.Load()
 	if about.Node != ours.Node || about.At == g.endpoint || about.Instance == ours.Instance {
 		return
@@ -54,8 +57,8 @@ func (g *Agent) meet(about wire.Meta) {
 	}
 }
 
-// Duplicates are the members with our node ID that gossip has named, whether they
-// live or not. [Agent.Run] takes them while it runs.
+// Duplicates are the members with our node ID that gossip has named, whether
+// they live or not. [Agent.Run] takes them while it runs.
 func (g *Agent) Duplicates() <-chan Duplicate { return g.duplicates }
 
 // Answers reports whether another program with our own key is at an endpoint.
@@ -63,7 +66,7 @@ func (g *Agent) Duplicates() <-chan Duplicate { return g.duplicates }
 // nor a question that is passed on to us makes a twin.
 func (g *Agent) Answers(at netip.AddrPort) bool {
 	ours := g.about.Load()
-	for range twinPings {
+	for range duplicatePings {
 		answer := make(chan wire.Proof, 1)
 		g.question(ours.Node, at, answer, time.Now())
 		select {
@@ -77,8 +80,9 @@ func (g *Agent) Answers(at netip.AddrPort) bool {
 	return false
 }
 
-// watchTwins pings namesakes as they come up, and hands on those that live. It ends with ctx.
-func (g *Agent) watchTwins(ctx context.Context, found chan<- Duplicate) {
+// watchTwins pings namesakes as they come up, and hands on those that live. It
+// ends with ctx.
+func (g *Agent) watchDuplicates(ctx context.Context, found chan<- Duplicate) {
 	pinged := map[uint64]time.Time{} // by the number of the start
 	for {
 		var s Duplicate
@@ -87,7 +91,7 @@ func (g *Agent) watchTwins(ctx context.Context, found chan<- Duplicate) {
 		case <-ctx.Done():
 			return
 		}
-		if time.Since(pinged[s.Start]) < twinAgain {
+		if time.Since(pinged[s.Start]) < duplicateAgain {
 			continue
 		}
 		if len(pinged) > maxNotices {
@@ -106,8 +110,8 @@ func (g *Agent) watchTwins(ctx context.Context, found chan<- Duplicate) {
 	}
 }
 
-// MustStop decides which of two duplicates stops: this node, or the other. start
-// is the number of this node's start.
+// MustStop decides which of two duplicates stops: this node, or the other.
+// start is the number of this node's start.
 func (g *Agent) MustStop(start uint64, other Duplicate) bool {
 	return mustStop(*g.about.Load(), start, other)
 }

@@ -15,8 +15,8 @@ import (
 // takes messages apart, lets through what its sender may say, and writes anew
 // what it lets through. Nothing else reaches memberlist.
 //
-// A datagram's source endpoint says what sends it: a lease holder, a newcomer (a
-// member without a lease), or a stranger, at any other endpoint. A stranger
+// A datagram's source endpoint says what sends it: a lease holder, a newcomer
+// (a member without a lease), or a stranger, at any other endpoint. A stranger
 // may ask and answer questions, ping, announce itself as a member, and send
 // direct frames from the endpoint that it names. A newcomer may also pass on
 // what it has heard. To accuse others of being dead takes a lease.
@@ -60,7 +60,7 @@ func newLimits() limits {
 // datagram takes in what came from an endpoint; b is kept.
 func (g *Agent) datagram(b []byte, from netip.AddrPort) {
 	now := time.Now()
-	who := g.roster.standing(from)
+	who := g.members.standing(from)
 	if !g.mayCome(who, from.Addr(), now) {
 		g.limited.Add(1)
 		return
@@ -121,7 +121,7 @@ func (g *Agent) message(b []byte, from netip.AddrPort, who standing, now time.Ti
 	case wire.TypeQuestion:
 		return g.answer(b, from, now)
 	case wire.TypeProof:
-		g.settle(b, now)
+		g.takeProof(b, now)
 		return nil
 	case wire.TypePing:
 		var m wire.Ping
@@ -130,7 +130,7 @@ func (g *Agent) message(b []byte, from netip.AddrPort, who standing, now time.Ti
 		}
 	case wire.TypeIndirect:
 		var m wire.IndirectPing
-		if m, ok = wire.ReadIndirect(body); ok && who != stranger && g.mayAnswer(m.Source, from) && g.roster.standing(m.Target) != stranger {
+		if m, ok = wire.ReadIndirect(body); ok && who != stranger && g.mayAnswer(m.Source, from) && g.members.standing(m.Target) != stranger {
 			g.deliver(m.Encode(), from)
 		}
 	case wire.TypeAck, wire.TypeNack:
@@ -167,16 +167,17 @@ func (g *Agent) message(b []byte, from netip.AddrPort, who standing, now time.Ti
 	return nil
 }
 
-// mayAnswer reports whether an answer may go to an endpoint: back, or to a member.
+// mayAnswer reports whether an answer may go to an endpoint: back, or to a
+// member.
 func (g *Agent) mayAnswer(source, from netip.AddrPort) bool {
-	return !source.IsValid() || source == from || g.roster.standing(source) != stranger
+	return !source.IsValid() || source == from || g.members.standing(source) != stranger
 }
 
 // deliver hands memberlist a message.
 func (g *Agent) deliver(msg []byte, from netip.AddrPort) { g.transport.deliver(msg, from) }
 
 // tell has memberlist spread an accusation of ours.
-func (g *Agent) tell(kind byte, a wire.Accusation) {
+func (g *Agent) accuse(kind byte, a wire.Accusation) {
 	a.From = g.name
 	g.deliver(a.Encode(kind), g.endpoint)
 }
@@ -190,8 +191,8 @@ func (g *Agent) accusation(kind byte, m wire.Accusation, from netip.AddrPort, wh
 		}
 		return
 	}
-	farewell := kind == wire.TypeDead && m.Node == m.From && g.roster.endpointOf(m.Node) == from
-	if (who == holder || farewell) && g.roster.accused(m.Node, now) {
+	farewell := kind == wire.TypeDead && m.Node == m.From && g.members.endpointOf(m.Node) == from
+	if (who == holder || farewell) && g.members.accused(m.Node, now) {
 		g.deliver(m.Encode(kind), from)
 	}
 }
@@ -219,10 +220,10 @@ func (g *Agent) member(m wire.Member, trusted bool, now time.Time) (verdict, err
 		if m.Node == g.name && about.At == g.endpoint {
 			return accepted, nil // to be refuted, if it is not what we say
 		}
-		g.meet(about)
+		g.noteDuplicate(about)
 		return refused, nil
 	}
-	v := g.roster.consider(m, about, trusted, now)
+	v := g.members.consider(m, about, trusted, now)
 	if v == asked {
 		g.question(about.Node, about.At, nil, now)
 	}
@@ -231,7 +232,7 @@ func (g *Agent) member(m wire.Member, trusted bool, now time.Time) (verdict, err
 
 // checkMember reports what is wrong with a member, or returns its meta.
 func (g *Agent) checkMember(m wire.Member, trusted bool, now time.Time) (wire.Meta, error) {
-	about, known := g.roster.metaOf(m.Node, m.Meta)
+	about, known := g.members.metaOf(m.Node, m.Meta)
 	if !known {
 		var err error
 		if about, err = wire.ParseMeta(m.Meta); err != nil {
@@ -281,8 +282,8 @@ func (g *Agent) answer(b []byte, from netip.AddrPort, now time.Time) error {
 }
 
 // settle takes in what answers a question.
-func (g *Agent) settle(b []byte, now time.Time) {
-	p, asked, ok := g.questions.settle(b, now)
+func (g *Agent) takeProof(b []byte, now time.Time) {
+	p, asked, ok := g.questions.match(b, now)
 	if !ok {
 		return
 	}
@@ -293,12 +294,12 @@ func (g *Agent) settle(b []byte, now time.Time) {
 		}
 		return
 	}
-	a := g.roster.proved(p, asked, g.about.Load().Network, now)
+	a := g.members.proved(p, asked, g.about.Load().Network, now)
 	if a.in.Node != "" {
 		g.deliver(a.in.Encode(), g.endpoint)
 	}
 	if a.out.Node != "" {
-		g.tell(wire.TypeDead, a.out)
+		g.accuse(wire.TypeDead, a.out)
 	}
 }
 
@@ -323,7 +324,7 @@ func (g *Agent) exchange(b []byte, dialled bool, from netip.Addr) (head, state [
 	var why error   // the first of those that are not let in
 	for _, m := range x.Members {
 		if m.Node != g.name && m.State != 0 {
-			if g.roster.accused(m.Node, now) {
+			if g.members.accused(m.Node, now) {
 				kept = append(kept, m)
 			}
 			continue

@@ -61,7 +61,7 @@ func peakOf(f func()) int64 {
 func TestPhantomsCostLittle(t *testing.T) {
 	g := gateOf(t, nil)
 	liar := netip.AddrPortFrom(nextAddr(), 1)
-	g.roster.know(map[record.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{liar: true})
+	g.members.setHolders(map[record.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{liar: true})
 	const phantoms = 50_000
 	msgs := make([][]byte, phantoms)
 	for n := range msgs {
@@ -73,14 +73,14 @@ func TestPhantomsCostLittle(t *testing.T) {
 		for n, msg := range msgs {
 			g.datagram(msg, liar)
 			if n%100 == 0 {
-				g.attend(time.Now())
+				g.askDue(time.Now())
 			}
 		}
 		took = time.Since(start)
 	})
-	t.Logf("%d phantoms: %d applicants, %v, heap %+.1f MB", phantoms, len(g.roster.applicants), took, float64(grown)/1e6)
-	if len(g.roster.applicants) > maxApplicants || len(g.roster.members) != 0 || len(g.roster.identities.buckets) > 4*maxApplicants {
-		t.Errorf("%d applicants, %d members", len(g.roster.applicants), len(g.roster.members))
+	t.Logf("%d phantoms: %d applicants, %v, heap %+.1f MB", phantoms, len(g.members.applicants), took, float64(grown)/1e6)
+	if len(g.members.applicants) > maxApplicants || len(g.members.members) != 0 || len(g.members.identities.buckets) > 4*maxApplicants {
+		t.Errorf("%d applicants, %d members", len(g.members.applicants), len(g.members.members))
 	}
 	if grown > 32<<20 || took > 5*time.Second {
 		t.Errorf("that is too much: %d bytes, %v", grown, took)
@@ -206,7 +206,7 @@ func TestOnlyPlainMessagesPassTheGate(t *testing.T) {
 	for _, ring := range []*wire.Keyring{nil, ringOf(1)} {
 		g := gateOf(t, ring)
 		friend := netip.AddrPortFrom(nextAddr(), 1)
-		g.roster.know(map[record.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{friend: true})
+		g.members.setHolders(map[record.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{friend: true})
 		wrap := func(msg []byte) []byte {
 			if ring == nil {
 				return append(wire.Envelope(wire.ModePlain), msg...)
@@ -265,18 +265,19 @@ func TestOnlyPlainMessagesPassTheGate(t *testing.T) {
 	}
 }
 
-// A stranger may not say what a member may, and a newcomer not what a holder may.
+// A stranger may not say what a member may, and a newcomer not what a holder
+// may.
 func TestGatePassesWhatTheSenderMaySay(t *testing.T) {
 	t.Parallel()
 	g := gateOf(t, nil)
 	key, other := identityOf(2), identityOf(3)
 	in := metaOf(key, 1, 1001)
 	in.At = netip.AddrPortFrom(nextAddr(), 1)
-	r := g.roster
+	r := g.members
 	n := startOf(key, 1, 1)
 	n.Addr, n.Meta = in.At.Addr().AsSlice(), in.Encode(key)
 	hold := netip.AddrPortFrom(nextAddr(), 1)
-	r.know(map[record.NodeID]bool{other.ID(): true}, map[netip.AddrPort]bool{hold: true})
+	r.setHolders(map[record.NodeID]bool{other.ID(): true}, map[netip.AddrPort]bool{hold: true})
 	r.put(n)
 	strange := netip.AddrPortFrom(nextAddr(), 1)
 	third := netip.AddrPortFrom(nextAddr(), 1)
@@ -325,7 +326,8 @@ func TestGatePassesWhatTheSenderMaySay(t *testing.T) {
 	}
 }
 
-// Of each sender no more is looked at than its budget; strangers have one in all.
+// Of each sender no more is looked at than its budget; strangers have one in
+// all.
 func TestFloodsAreCutShort(t *testing.T) {
 	t.Parallel()
 	g := gateOf(t, nil)
@@ -350,7 +352,7 @@ func TestFloodsAreCutShort(t *testing.T) {
 		t.Errorf("of all strangers %d were looked at, at most %d", n, most)
 	}
 	friend := netip.AddrPortFrom(nextAddr(), 1)
-	g.roster.know(map[record.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{friend: true})
+	g.members.setHolders(map[record.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{friend: true})
 	ping := append(wire.Envelope(wire.ModePlain), wire.Ping{Seq: 7, Node: g.name}.Encode()...)
 	if got := g.passed(ping, friend); len(got) != 1 {
 		t.Error("a member is not heard amid a flood")
@@ -364,7 +366,7 @@ func TestFloodsAreCutShort(t *testing.T) {
 func TestNewcomersAreBounded(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	r := newRoster(record.NodeID{1}, suspectFor)
+	r := newMembers(record.NodeID{1}, suspectFor)
 	apply := func(n int, at netip.AddrPort, now time.Time) (record.Identity, verdict) {
 		key := identityOf(5, byte(n>>8), byte(n))
 		m := metaOf(key, 1, 1)
@@ -413,7 +415,7 @@ func TestNewcomersAreBounded(t *testing.T) {
 		t.Errorf("no room is made for one more after a while; %d are in", r.size())
 	}
 	key, _ = apply(5000, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 2, 0, 1}), 1), late)
-	r.know(map[record.NodeID]bool{key.ID(): true}, nil)
+	r.setHolders(map[record.NodeID]bool{key.ID(): true}, nil)
 	if !prove(key, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 2, 0, 1}), 1), late) || r.size() != maxNewcomers+1 {
 		t.Error("a lease holder has to wait for room")
 	}
@@ -447,9 +449,9 @@ func FuzzGate(f *testing.F) {
 	about := metaOf(identityOf(1), 1, 1)
 	g.about.Store(&about)
 	g.name = about.Name()
-	g.roster = newRoster(about.Node, suspectFor)
+	g.members = newMembers(about.Node, suspectFor)
 	from := netip.MustParseAddrPort("10.0.0.7:1")
-	g.roster.know(map[record.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{from: true})
+	g.members.setHolders(map[record.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{from: true})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for len(g.transport.packets) > 0 {
 			<-g.transport.packets
@@ -498,7 +500,7 @@ func (nowhere) Close() error                                               { ret
 // However many strangers apply, lease holders are let in.
 func TestLeaseHoldersAreLetInAmongAnyNumberOfApplicants(t *testing.T) {
 	t.Parallel()
-	r, now := newRoster(record.NodeID{1}, suspectFor), time.Now()
+	r, now := newMembers(record.NodeID{1}, suspectFor), time.Now()
 	apply := func(key record.Identity, at netip.AddrPort) verdict {
 		m := metaOf(key, 1, 1)
 		m.At = at
@@ -511,16 +513,17 @@ func TestLeaseHoldersAreLetInAmongAnyNumberOfApplicants(t *testing.T) {
 		}
 	}
 	holds := identityOf(6)
-	r.know(map[record.NodeID]bool{holds.ID(): true}, nil)
+	r.setHolders(map[record.NodeID]bool{holds.ID(): true}, nil)
 	if v := apply(holds, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, 1}), 1)); v != asked {
 		t.Errorf("a lease holder: %v", v)
 	}
 }
 
-// What a roster keeps of members that are gone has an end, in number and in time.
+// What a roster keeps of members that are gone has an end, in number and in
+// time.
 func TestRestartsOfOthersLeaveNothing(t *testing.T) {
 	t.Parallel()
-	r, now := newRoster(record.NodeID{1}, suspectFor), time.Now()
+	r, now := newMembers(record.NodeID{1}, suspectFor), time.Now()
 	const nodes, restarts = 20, 500
 	for start := range uint64(restarts) {
 		for n := range byte(nodes) {
@@ -529,7 +532,7 @@ func TestRestartsOfOthersLeaveNothing(t *testing.T) {
 			r.consider(wire.Member{Node: m.Name, At: metaOf(key, 1+start, uint16(n)+1).At, Meta: m.Meta, Vsn: make([]byte, 6)}, metaOf(key, 1+start, uint16(n)+1), true, now)
 			r.put(m)
 			if start > 0 {
-				r.giveUp(wire.MemberName(key.ID(), start), now)
+				r.reportedDead(wire.MemberName(key.ID(), start), now)
 			}
 		}
 		r.news(now)

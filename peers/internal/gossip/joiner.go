@@ -18,9 +18,10 @@ import (
 	"flanneld/peers/internal/gossip/wire"
 )
 
-// Timing of the join loop. It never ends: memberlist itself forgets the dead, and a cut that lasted longer than that would never
-// heal. In a cut network every node runs it, so each tries rarely enough that a round of all of them together makes about
-// triesPerRound calls.
+// Timing of the join loop. It never ends: memberlist itself forgets the dead,
+// and a cut that lasted longer than that would never heal. In a cut network
+// every node runs it, so each tries rarely enough that a round of all of them
+// together makes about triesPerRound calls.
 const (
 	joinFirst      = 500 * time.Millisecond // after the first round; doubled up to joinAlone
 	joinAlone      = 3 * time.Second        // while no other node is up
@@ -31,7 +32,8 @@ const (
 	seedAgain      = time.Minute // before a seed that answered, and is no member by that address, is asked again
 )
 
-// Joiner brings this node together with others: at the start through its seeds, later with nodes it has lost.
+// Joiner brings this node together with others: at the start through its seeds,
+// later with nodes it has lost.
 type Joiner struct {
 	gossip   atomic.Pointer[Agent] // the member that joins; another one after a move
 	log      *slog.Logger
@@ -82,7 +84,7 @@ func (j *Joiner) Run(ctx context.Context) {
 		}
 		j.round(ctx)
 		pause := joinAgain
-		if j.gossip.Load().roster.size() == 0 || !j.joined.Load() {
+		if j.gossip.Load().members.size() == 0 || !j.joined.Load() {
 			pause = alone
 			alone = min(2*alone, joinAlone)
 		} else {
@@ -95,8 +97,8 @@ func (j *Joiner) Run(ctx context.Context) {
 // Joined notes that another node's state has come in.
 func (j *Joiner) Joined() { j.joined.Store(true) }
 
-// HasJoined reports whether another node's state has come in since the start, or
-// since the last move.
+// HasJoined reports whether another node's state has come in since the start,
+// or since the last move.
 func (j *Joiner) HasJoined() bool { return j.joined.Load() }
 
 // SetLost sets where to look for nodes that are not up. The slice is the
@@ -132,9 +134,10 @@ func (j *Joiner) Move(g *Agent, up []netip.AddrPort) {
 // jitter spreads d by half of it either way.
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d) }
 
-// round tries every seed that is not known to be a live member, and a few nodes that were lost.
+// round tries every seed that is not known to be a live member, and a few nodes
+// that were lost.
 func (j *Joiner) round(ctx context.Context) {
-	r := j.gossip.Load().roster
+	r := j.gossip.Load().members
 	found := r.takeFound(rememberedMost)
 	up := r.size()
 	if len(found) == 0 && up > triesPerRound && rand.IntN(up) >= triesPerRound {
@@ -157,13 +160,14 @@ func (j *Joiner) round(ctx context.Context) {
 	j.summarize()
 }
 
-// live are the gossip endpoints of members that need not be called. Before anybody's state has come in, that is nobody: gossip may
-// have told of a member, or a founder may have answered before it had anything to say.
+// live are the gossip endpoints of members that need not be called. Before
+// anybody's state has come in, that is nobody: gossip may have told of a
+// member, or a founder may have answered before it had anything to say.
 func (j *Joiner) live() map[netip.AddrPort]bool {
 	if !j.joined.Load() {
 		return nil
 	}
-	return j.gossip.Load().roster.endpoints()
+	return j.gossip.Load().members.endpoints()
 }
 
 func (j *Joiner) list() []*seedState {
@@ -172,8 +176,8 @@ func (j *Joiner) list() []*seedState {
 	return append([]*seedState(nil), j.seeds...)
 }
 
-// someLost picks a few endpoints of nodes that are not up: those that were found
-// to be there, then others at random.
+// someLost picks a few endpoints of nodes that are not up: those that were
+// found to be there, then others at random.
 func (j *Joiner) someLost(live map[netip.AddrPort]bool, found []netip.AddrPort) []netip.AddrPort {
 	some := slices.Clone(found)
 	lost, self := *j.lost.Load(), j.gossip.Load().endpoint
@@ -195,7 +199,8 @@ func (j *Joiner) tryLost(at netip.AddrPort) {
 	}
 }
 
-// trySeed asks a seed, unless it is a live member, or is by another address and answered not long ago.
+// trySeed asks a seed, unless it is a live member, or is by another address and
+// answered not long ago.
 func (j *Joiner) trySeed(ctx context.Context, s *seedState, live map[netip.AddrPort]bool) {
 	if len(live) > 0 && !s.joinedAt.IsZero() && time.Since(s.joinedAt) < seedAgain {
 		return
@@ -230,7 +235,8 @@ func (j *Joiner) joinAny(endpoints []netip.AddrPort) (err error) {
 	return err
 }
 
-// join exchanges state with the node at one address. It returns nil only where that is another node, of our network.
+// join exchanges state with the node at one address. It returns nil only where
+// that is another node, of our network.
 func (j *Joiner) join(at netip.AddrPort) error {
 	g := j.gossip.Load()
 	if at == g.endpoint {
@@ -304,7 +310,8 @@ func (j *Joiner) answered(s *seedState) {
 	s.joinedAt = time.Now()
 }
 
-// A seed that keeps failing is told of at once, and again after pauses that double from warnFirst to warnMost, whatever it fails of.
+// A seed that keeps failing is told of at once, and again after pauses that
+// double from warnFirst to warnMost, whatever it fails of.
 const (
 	warnFirst = 15 * time.Second
 	warnMost  = time.Hour

@@ -15,7 +15,8 @@ import (
 
 var errSelf = errors.New("that is this node itself")
 
-// Fragments of memberlist's join errors (v0.7.0) and what they mean. They come from either side; the order matters.
+// Fragments of memberlist's join errors (v0.7.0) and what they mean. They come
+// from either side; the order matters.
 var joinMeanings = []struct{ fragment, meaning string }{
 	{wire.ErrNoNode.Error(), "what answers is no flanneld node"},
 	{"i/o timeout", "it takes the connection and says nothing: is that the gossip port?"},
@@ -24,7 +25,8 @@ var joinMeanings = []struct{ fragment, meaning string }{
 	{"EOF", "it closes the connection: is that the gossip port?"},
 }
 
-// saidMeanings are what it means that the gate refuses what the other side says.
+// saidMeanings are what it means that the gate refuses what the other side
+// says.
 var saidMeanings = []struct {
 	err     error
 	meaning string
@@ -40,7 +42,8 @@ var saidMeanings = []struct {
 	{errStreamTooLong, "what answers does not speak flanneld's gossip: is that the gossip port?"},
 }
 
-// explainJoin turns the error of a join into one that says what to do; nil stays nil.
+// explainJoin turns the error of a join into one that says what to do; nil
+// stays nil.
 func explainJoin(at netip.AddrPort, err error, try attempt) error {
 	if err == nil {
 		return nil

@@ -6,8 +6,10 @@ import (
 	"time"
 )
 
-// gossipLog takes memberlist's log, a line a call. Nearly all of it is for its developers and goes out at debug level; the few lines
-// that an operator has to act on are said again in words of his, with the address, and not over and over.
+// gossipLog takes memberlist's log, a line a call. Nearly all of it is for its
+// developers and goes out at debug level; the few lines that an operator has to
+// act on are said again in words of his, with the address, and not over and
+// over.
 type gossipLog struct{ g *Agent }
 
 // Write implements io.Writer.
@@ -15,7 +17,7 @@ func (l gossipLog) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(string(line))
 	l.g.log.Debug("gossip", "memberlist", strings.TrimPrefix(text, "memberlist: "))
 	if name, ok := suspected(text); ok {
-		l.g.roster.failed(name, time.Now())
+		l.g.members.failed(name, time.Now())
 	}
 	if said, host, ok := translate(text); ok && l.g.notices.due(said+host, time.Now()) {
 		l.g.log.Warn("gossip: "+said, "from", host)
@@ -23,8 +25,9 @@ func (l gossipLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// suspected reads the line by which memberlist says that a probe of its own failed. There is no other way to learn of it: the
-// State of the nodes it hands out is not kept up to date (v0.7.0).
+// suspected reads the line by which memberlist says that a probe of its own
+// failed. There is no other way to learn of it: the State of the nodes it hands
+// out is not kept up to date (v0.7.0).
 func suspected(line string) (name string, ok bool) {
 	_, rest, ok := strings.Cut(line, "memberlist: Suspect ")
 	if !ok {
@@ -36,7 +39,8 @@ func suspected(line string) (name string, ok bool) {
 // mergeRefused precedes our own refusal of a join, see [delegate.NotifyMerge].
 const mergeRefused = "Failed push/pull merge: "
 
-// translate says what a line means to an operator, and which host it is about; ok is false when nothing.
+// translate says what a line means to an operator, and which host it is about;
+// ok is false when nothing.
 func translate(line string) (meaning, host string, ok bool) {
 	rest, from, _ := strings.Cut(line, " from=")
 	host = hostOf(from)
@@ -57,7 +61,8 @@ func hostOf(addr string) string {
 	return addr
 }
 
-// tcpOnly reads the line by which memberlist says that a member answers by TCP only.
+// tcpOnly reads the line by which memberlist says that a member answers by TCP
+// only.
 func tcpOnly(line string) (name string, ok bool) {
 	_, rest, ok := strings.Cut(line, "Was able to connect to ")
 	if !ok {
@@ -81,12 +86,13 @@ type notices struct {
 
 func newNotices() *notices { return &notices{said: map[string]time.Time{}} }
 
-// NoticeDue reports whether a notice for the operator may be logged now, and if so
-// counts it as logged: each is due again after ten minutes.
+// NoticeDue reports whether a notice for the operator may be logged now, and if
+// so counts it as logged: each is due again after ten minutes.
 func (g *Agent) NoticeDue(notice string, now time.Time) bool { return g.notices.due(notice, now) }
 
-// due reports whether the notice may be given now, and if so counts it as given.
-// It refuses further notices when too many different ones were given of late.
+// due reports whether the notice may be given now, and if so counts it as
+// given. It refuses further notices when too many different ones were given of
+// late.
 func (n *notices) due(notice string, now time.Time) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()

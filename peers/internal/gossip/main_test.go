@@ -12,8 +12,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain fails when a goroutine is left after the tests. memberlist's probe loop
-// looks up only when its probe is over: it gets that long.
+// TestMain fails when a goroutine is left after the tests. memberlist's probe
+// loop looks up only when its probe is over: it gets that long.
 func TestMain(m *testing.M) {
 	code := m.Run()
 	err := goleak.Find()

@@ -1,90 +1,318 @@
 package gossip
 
 import (
+	"net"
 	"net/netip"
+	"slices"
+	"sync"
 	"time"
+
+	"github.com/hashicorp/memberlist"
 
 	"flanneld/peers/internal/gossip/wire"
 	"flanneld/peers/internal/record"
 )
 
-// Member is a node that is up, as gossip knows it.
-type Member struct {
-	Endpoint netip.AddrPort // where its gossip is
-	RTT      time.Duration  // of the last answered question or ping; zero: not measured
+// member is one start of a node, as gossip knows it.
+type member struct {
+	node  memberlist.Node // a copy: memberlist changes its own under its lock
+	id    record.NodeID
+	start uint64
+	meta  wire.Meta
+	rtt   time.Duration // of the last answered probe; zero: none yet
+	// suspected is when a probe of ours failed last; zero: none did since the
+	// last that was answered.
+	suspected   time.Time
+	proved      time.Time // when it last proved that it is there; zero: not yet
+	since       time.Time // when it came in
+	incarnation uint32    // the greatest that gossip has told of
 }
 
-// Liveness is how a node is doing.
-type Liveness struct {
-	Up      bool
-	Suspect bool // it is up, and has not answered of late
+// endpoint is where the member's gossip is.
+func (m *member) endpoint() netip.AddrPort { return addrPort(m.node.Addr, m.node.Port) }
+
+func addrPort(ip net.IP, port uint16) netip.AddrPort {
+	addr, _ := netip.AddrFromSlice(ip)
+	return netip.AddrPortFrom(addr.Unmap(), port)
 }
 
-// MembersChanged has one token when [Agent.News] has something to say.
-func (g *Agent) MembersChanged() <-chan struct{} { return g.roster.changed }
+// roster holds the live members of other nodes and says which nodes are up:
+// those of which any start is alive. The start that counts is the latest one,
+// so that an earlier one still waiting to be declared dead disturbs nothing.
+//
+// memberlist calls in with its lock held; nothing here calls back or waits.
+type members struct {
+	self    record.NodeID
+	changed chan struct{} // one token: there is news
+	suspect time.Duration // how long a failed probe counts
 
-// Tick ends doubts about nodes that have left, as hasLeft reports, and asks the
-// members whose turn it is. It is to be called about every 100 ms, before
-// [Agent.News], from the goroutine that calls [Agent.Send].
-func (g *Agent) Tick(now time.Time, hasLeft func(record.NodeID) bool) {
-	g.roster.believe(hasLeft)
-	g.attend(now)
+	mu      sync.Mutex
+	members map[string]*member                   // by member name
+	nodes   map[record.NodeID]map[string]*member // the same, by node
+	doubts  map[string]*doubt                    // of members that gossip has given up
+	dirty   map[record.NodeID]struct{}           // nodes there is news of
+	at      map[netip.AddrPort]*member           // members by their endpoint
+	addrs   map[netip.Addr]int                   // how many members an address has
+
+	applicants map[string]*applicant        // by member name
+	admitted   map[string]*admitted         // by member name
+	gone       map[string]*gone             // members that were up
+	goneOf     map[record.NodeID]int        // how many of them a node has
+	identities *allowance                   // of identities without a lease
+	there      map[netip.AddrPort]time.Time // where lease holders are that are no members, since when
+
+	// What the core knows of lease holders.
+	holders     map[record.NodeID]bool
+	holdersAt   map[netip.AddrPort]bool
+	holderAddrs map[netip.Addr]bool
+
+	// expected were up when this roster was begun in place of another: until
+	// due they are taken to be.
+	expected []record.NodeID
+	due      time.Time
 }
 
-// News returns the state of every node that something happened to since the last
-// call.
-func (g *Agent) News(now time.Time) map[record.NodeID]Liveness { return g.roster.news(now) }
+func newMembers(self record.NodeID, suspect time.Duration) *members {
+	return &members{
+		self:    self,
+		changed: make(chan struct{}, 1),
+		suspect: suspect,
+		members: map[string]*member{},
+		nodes:   map[record.NodeID]map[string]*member{},
+		doubts:  map[string]*doubt{},
+		dirty:   map[record.NodeID]struct{}{},
+		at:      map[netip.AddrPort]*member{},
+		addrs:   map[netip.Addr]int{},
 
-// Member returns a node that is up.
-func (g *Agent) Member(id record.NodeID) (m Member, ok bool) {
-	found, ok := g.roster.of(id)
-	if !ok {
-		return Member{}, false
+		applicants: map[string]*applicant{}, admitted: map[string]*admitted{}, gone: map[string]*gone{}, goneOf: map[record.NodeID]int{}, there: map[netip.AddrPort]time.Time{},
+		identities: newAllowance(newcomersPerAddr, newcomerRefill, 4*maxApplicants),
 	}
-	return Member{found.endpoint(), found.rtt}, true
 }
 
-// SetHolders tells the agent which other nodes hold a lease, and where their
-// gossip is. The maps are the agent's from then on.
-func (g *Agent) SetHolders(ids map[record.NodeID]bool, at map[netip.AddrPort]bool) {
-	g.roster.know(ids, at)
+// expect gives the nodes that were up before a move until due to be met again.
+func (r *members) expect(nodes []record.NodeID, due time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.expected, r.due = nodes, due
 }
 
-// IsHolder reports whether a node holds a lease, going by [Agent.SetHolders].
-func (g *Agent) IsHolder(id record.NodeID) bool { return g.roster.isHolder(id) }
-
-// Met reports whether a node holds a lease, or is or was a member of late. Only
-// such a node is worth a call when it is lost: a stranger can announce a node at
-// any address.
-func (g *Agent) Met(id record.NodeID) bool { return g.roster.met(id) }
-
-// InDoubt reports whether a node that is up was reported dead, or has not
-// answered for a while.
-func (g *Agent) InDoubt(id record.NodeID) bool { return g.roster.inDoubt(id) }
-
-// Ask asks a lease holder that is not up whether it is at an endpoint. An answer
-// makes [Agent.HolderFound] true.
-func (g *Agent) Ask(id record.NodeID, at netip.AddrPort, now time.Time) {
-	g.question(id, at, nil, now)
+// up lists the nodes that are, or are expected to be.
+func (r *members) up() []record.NodeID {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := slices.Clone(r.expected)
+	for id := range r.nodes {
+		all = append(all, id)
+	}
+	return all
 }
 
-// HolderFound reports whether a lease holder that is no member has answered. The
-// next round of the [Joiner] calls it.
-func (g *Agent) HolderFound() bool { return g.roster.found() }
-
-// Self is what this node's member says of itself now.
-func (g *Agent) Self() wire.Meta { return *g.about.Load() }
-
-// Counts are numbers of members, for tests.
-type Counts struct {
-	Members    int // other nodes' members here
-	Applicants int // members that have not proven themselves yet
-	Listed     int // members that memberlist has, this one included
+// put takes a live member in, or what is new of it. Anything that is no
+// flanneld node is left out.
+func (r *members) put(n *memberlist.Node) {
+	id, start, err := wire.ParseMemberName(n.Name)
+	if err != nil || id == r.self {
+		return
+	}
+	about, err := wire.ParseMeta(n.Meta)
+	if err != nil || about.Node != id {
+		return
+	}
+	now := time.Now()
+	m := &member{node: copyNode(n), id: id, start: start, meta: about, since: now}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if old := r.members[n.Name]; old != nil {
+		m.rtt, m.suspected, m.proved, m.since, m.incarnation = old.rtt, old.suspected, old.proved, old.since, old.incarnation
+	} else if a := r.admitted[n.Name]; a != nil {
+		m.incarnation = a.incarnation
+	}
+	r.refuted(n.Name)
+	r.enter(m)
+	r.supersede(m.id, now)
 }
 
-// Counts returns the present numbers.
-func (g *Agent) Counts() Counts {
-	g.roster.mu.Lock()
-	defer g.roster.mu.Unlock()
-	return Counts{len(g.roster.members), len(g.roster.applicants), g.list.NumMembers()}
+// supersede puts the earlier starts of a node in doubt, since a later one is
+// in. Most have ended, and memberlist alone would ping them one a second:
+// behind nodes that restart faster than that, it would keep more and more. r.mu
+// is held.
+func (r *members) supersede(id record.NodeID, now time.Time) {
+	last, _ := latest(r.nodes[id])
+	for name, m := range r.nodes[id] {
+		if m.start < last.start && r.doubts[name] == nil {
+			r.doubts[name] = &doubt{since: now, until: now.Add(accusedFor), ask: now}
+		}
+	}
+}
+
+// enter puts a member in, in the place of what there was of that name; r.mu is
+// held.
+func (r *members) enter(m *member) {
+	name := m.node.Name
+	if r.members[name] == nil {
+		r.addrs[m.endpoint().Addr()]++
+	}
+	r.members[name] = m
+	r.at[m.endpoint()] = m
+	if r.nodes[m.id] == nil {
+		r.nodes[m.id] = map[string]*member{}
+	}
+	r.nodes[m.id][name] = m
+	r.touch(m.id)
+}
+
+func copyNode(n *memberlist.Node) memberlist.Node {
+	c := *n
+	c.Addr = append(net.IP(nil), n.Addr...)
+	c.Meta = append([]byte(nil), n.Meta...)
+	return c
+}
+
+// touch notes news of a node; r.mu is held.
+func (r *members) touch(id record.NodeID) {
+	r.dirty[id] = struct{}{}
+	notify(r.changed)
+}
+
+// remove takes a member out; given says that gossip has given it up, too. r.mu
+// is held.
+func (r *members) remove(m *member, given bool) {
+	name := m.node.Name
+	at := m.endpoint()
+	delete(r.members, name)
+	delete(r.doubts, name)
+	delete(r.admitted, name)
+	if r.at[at] == m {
+		delete(r.at, at)
+	}
+	if r.addrs[at.Addr()]--; r.addrs[at.Addr()] == 0 {
+		delete(r.addrs, at.Addr())
+	}
+	delete(r.nodes[m.id], name)
+	if len(r.nodes[m.id]) == 0 {
+		delete(r.nodes, m.id)
+	}
+	r.rememberGone(m, given, time.Now())
+	r.touch(m.id)
+}
+
+// pinged notes the round trip of a ping of memberlist's. It proves nothing.
+func (r *members) pinged(name string, rtt time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m := r.members[name]; m != nil {
+		m.rtt = rtt
+	}
+}
+
+// clear lifts a suspicion; r.mu is held.
+func (r *members) clear(m *member) {
+	if !m.suspected.IsZero() {
+		m.suspected = time.Time{}
+		r.touch(m.id)
+	}
+}
+
+// failed notes a probe that was not answered, and puts the member in doubt.
+func (r *members) failed(name string, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m := r.members[name]; m != nil {
+		m.suspected = now
+		r.touch(m.id)
+		r.accuse(m, now)
+	}
+}
+
+// news returns the state of every node that something happened to since the
+// last call. Suspicions wear off, since a refutation may be lost; a suspect
+// node comes again until its has.
+func (r *members) news(now time.Time) map[record.NodeID]Liveness {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now.After(r.due) {
+		for _, id := range r.expected {
+			r.dirty[id] = struct{}{}
+		}
+		r.expected = nil
+	}
+	all := make(map[record.NodeID]Liveness, len(r.dirty))
+	for id := range r.dirty {
+		m, up := latest(r.nodes[id])
+		suspect := up && r.suspects(&m, now)
+		all[id] = Liveness{up, suspect}
+		if !suspect {
+			delete(r.dirty, id)
+		}
+	}
+	return all
+}
+
+// suspects reports whether a member that is up does not answer for the moment;
+// r.mu is held.
+func (r *members) suspects(m *member, now time.Time) bool {
+	if d := r.doubts[m.node.Name]; d != nil && !d.answered && (d.reported || now.Sub(d.since) >= doubtFor) {
+		return true
+	}
+	return !m.suspected.IsZero() && now.Sub(m.suspected) < r.suspect
+}
+
+// of returns a copy of the member that counts for a node.
+func (r *members) of(id record.NodeID) (member, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return latest(r.nodes[id])
+}
+
+// latest picks the latest start; one that still looks for its twin only where
+// there is no other, since it may have found it and stopped.
+func latest(starts map[string]*member) (member, bool) {
+	var found *member
+	for _, m := range starts {
+		if found == nil || found.meta.Looking && !m.meta.Looking || found.meta.Looking == m.meta.Looking && m.start > found.start {
+			found = m
+		}
+	}
+	if found == nil {
+		return member{}, false
+	}
+	return *found, true
+}
+
+// size is how many other nodes are up.
+func (r *members) size() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.nodes)
+}
+
+// endpoints is where the gossip of live members is that nobody has given up.
+func (r *members) endpoints() map[netip.AddrPort]bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make(map[netip.AddrPort]bool, len(r.members))
+	for name, m := range r.members {
+		if d := r.doubts[name]; d == nil || !d.reported {
+			all[m.endpoint()] = true
+		}
+	}
+	return all
+}
+
+// endpointOf is where a member is; not valid where there is none of that name.
+func (r *members) endpointOf(name string) netip.AddrPort {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m := r.members[name]; m != nil {
+		return m.endpoint()
+	}
+	return netip.AddrPort{}
+}
+
+// notify leaves a token in a channel that holds one.
+func notify(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
 }

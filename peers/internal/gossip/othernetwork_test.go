@@ -39,15 +39,15 @@ func TestMembersOfOtherNetworksArePutOut(t *testing.T) {
 				t.Fatal(err)
 			}
 			late := time.After(giveUpAfter)
-			for one.roster.size() > 0 || one.list.NumMembers() > 1 {
+			for one.members.size() > 0 || one.list.NumMembers() > 1 {
 				select {
 				case <-time.After(10 * time.Millisecond):
-					one.attend(time.Now())
+					one.askDue(time.Now())
 				case <-late:
-					t.Fatalf("%d nodes up, %d members of memberlist", one.roster.size(), one.list.NumMembers())
+					t.Fatalf("%d nodes up, %d members of memberlist", one.members.size(), one.list.NumMembers())
 				}
 			}
-			two.roster.know(map[record.NodeID]bool{identityOf(1).ID(): true}, map[netip.AddrPort]bool{one.endpoint: true})
+			two.members.setHolders(map[record.NodeID]bool{identityOf(1).ID(): true}, map[netip.AddrPort]bool{one.endpoint: true})
 			j := NewJoiner(two, nil, nil, two.log)
 			if err := j.join(one.endpoint); !errors.Is(err, errOtherNetwork) {
 				t.Errorf("the other side is told %v", err)
@@ -70,8 +70,8 @@ func TestHolderInAnotherNetworkIsNotFound(t *testing.T) {
 		{record.NetworkID{1}, true},
 		{record.NetworkID{9}, false},
 	} {
-		r := newRoster(record.NodeID{1}, suspectFor)
-		r.know(map[record.NodeID]bool{key.ID(): true}, map[netip.AddrPort]bool{at: true})
+		r := newMembers(record.NodeID{1}, suspectFor)
+		r.setHolders(map[record.NodeID]bool{key.ID(): true}, map[netip.AddrPort]bool{at: true})
 		p := wire.Proof{Node: key.ID(), Start: 1, Instance: 1, Network: c.network, At: at}
 		if r.proved(p, question{at: at, sent: now}, record.NetworkID{1}, now); r.found() != c.found {
 			t.Errorf("in network %v it counts as found: %v", c.network, r.found())

@@ -25,36 +25,36 @@ const (
 
 // attend asks what it is time to ask: members in their turn, members in doubt,
 // and applicants. Only the core's goroutine calls it, about every 100 ms.
-func (g *Agent) attend(now time.Time) {
+func (g *Agent) askDue(now time.Time) {
 	for name, sent := range g.prober.open {
-		if g.roster.provedSince(name, sent) {
+		if g.members.provedSince(name, sent) {
 			delete(g.prober.open, name)
 		} else if now.Sub(sent) >= probeAnswer {
 			delete(g.prober.open, name)
-			g.roster.failed(name, now)
+			g.members.failed(name, now)
 		}
 	}
 	if !now.Before(g.prober.at) {
 		g.prober.at = now.Add(probeEvery)
-		for _, m := range g.roster.turn(&g.prober) {
+		for _, m := range g.members.turn(&g.prober) {
 			g.prober.open[m.node.Name] = now
 			g.question(m.id, m.endpoint(), nil, now)
 		}
-		g.roster.tidy(now)
+		g.members.tidy(now)
 	}
-	for _, m := range g.roster.questions(now, maxAsking) {
+	for _, m := range g.members.questions(now, maxAsking) {
 		g.question(m.id, m.endpoint(), nil, now)
 	}
-	for _, a := range g.roster.apply(now, maxAsking) {
+	for _, a := range g.members.apply(now, maxAsking) {
 		g.question(a.about.Node, a.about.At, nil, now)
 	}
-	for _, a := range g.roster.toTell(now) {
-		g.tell(wire.TypeSuspect, a)
+	for _, a := range g.members.toReport(now) {
+		g.accuse(wire.TypeSuspect, a)
 	}
 }
 
 // turn returns the next holder and the next newcomer to ask.
-func (r *roster) turn(p *prober) []member {
+func (r *members) turn(p *prober) []member {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var due []member
@@ -83,7 +83,7 @@ func (r *roster) turn(p *prober) []member {
 
 // provedSince reports whether a member has proven itself after a moment, or is
 // none any more.
-func (r *roster) provedSince(name string, sent time.Time) bool {
+func (r *members) provedSince(name string, sent time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m := r.members[name]

@@ -67,7 +67,7 @@ func (q *questions) take(nonce [wire.NonceSize]byte) (question, bool) {
 
 // settle checks a proof against the question it answers. Of what answers no
 // question no signature is verified.
-func (q *questions) settle(b []byte, now time.Time) (wire.Proof, question, bool) {
+func (q *questions) match(b []byte, now time.Time) (wire.Proof, question, bool) {
 	nonce, p, ok := wire.ParseProof(b)
 	if !ok {
 		return wire.Proof{}, question{}, false

@@ -12,12 +12,14 @@ import (
 const (
 	maxReturnPaths = 1024
 	returnPathFor  = 10 * time.Second
-	// newcomerFrame is what a newcomer pads its frames to, in bytes: no answer is larger than what it answers.
+	// newcomerFrame is what a newcomer pads its frames to, in bytes: no answer
+	// is larger than what it answers.
 	newcomerFrame = 512
 )
 
-// returnPath leads to a node that wrote to us before gossip told us of it. The endpoint is only what the node says of itself, so
-// no more bytes go there than came.
+// returnPath leads to a node that wrote to us before gossip told us of it. The
+// endpoint is only what the node says of itself, so no more bytes go there than
+// came.
 type returnPath struct {
 	endpoint netip.AddrPort
 	budget   int

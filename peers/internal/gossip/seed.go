@@ -15,7 +15,8 @@ import (
 // taken by Docker Swarm.
 const DefaultPort = 8286
 
-// resolveTimeout bounds one look-up of a name: the resolver's own retries can take half a minute.
+// resolveTimeout bounds one look-up of a name: the resolver's own retries can
+// take half a minute.
 const resolveTimeout = 3 * time.Second
 
 // Seed is an address this node was told to join.
@@ -67,7 +68,8 @@ func ParseSeeds(texts []string) ([]Seed, error) {
 	return seeds, nil
 }
 
-// isHostName goes by RFC 1123 section 2.1, with underscores, which some networks use. A name whose last label is a number is a mistyped address.
+// isHostName goes by RFC 1123 section 2.1, with underscores, which some
+// networks use. A name whose last label is a number is a mistyped address.
 func isHostName(s string) bool {
 	s = strings.TrimSuffix(s, ".")
 	if s == "" || len(s) > 253 {

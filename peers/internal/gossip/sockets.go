@@ -7,11 +7,13 @@ import (
 	"time"
 )
 
-// Sockets is what gossip asks of the operating system; the tests in virtual time have another one.
+// Sockets is what gossip asks of the operating system; the tests in virtual
+// time have another one.
 type Sockets interface {
 	ListenTCP(at netip.AddrPort) (net.Listener, error)
 	ListenUDP(at netip.AddrPort) (Datagrams, error)
-	// dialTCP connects from an address of this host, or from any where that is unspecified. The error is also ctx's end, or that the time is over.
+	// dialTCP connects from an address of this host, or from any where that is
+	// unspecified. The error is also ctx's end, or that the time is over.
 	DialTCP(ctx context.Context, from netip.Addr, to string, timeout time.Duration) (net.Conn, error)
 }
 

@@ -73,7 +73,8 @@ func (t *Transport) overLimit() uint64 {
 	return t.refused
 }
 
-// isOwnStream reports whether a stream that came in lately has this other end: then we dialled ourselves.
+// isOwnStream reports whether a stream that came in lately has this other end:
+// then we dialled ourselves.
 func (t *Transport) isOwnStream(local netip.AddrPort) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -92,7 +93,8 @@ type attempt struct {
 	local netip.AddrPort // our end; zero: no connection
 }
 
-// watch names a dial to come; the name is to be given to memberlist as the node's.
+// watch names a dial to come; the name is to be given to memberlist as the
+// node's.
 func (t *Transport) watch(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -120,8 +122,8 @@ func (t *Transport) connected() bool {
 	return false
 }
 
-// stream is a TCP connection that is counted. Each side sends one frame; memberlist
-// reads what the gate has made of the other side's.
+// stream is a TCP connection that is counted. Each side sends one frame;
+// memberlist reads what the gate has made of the other side's.
 type stream struct {
 	net.Conn
 	transport *Transport
@@ -245,8 +247,8 @@ func (s *stream) grow(b []byte, n int) ([]byte, error) {
 	return grown, nil
 }
 
-// readEnvelope reads the other side's envelope. A sealed one gives the opener of
-// what follows.
+// readEnvelope reads the other side's envelope. A sealed one gives the opener
+// of what follows.
 func (s *stream) readEnvelope() (*wire.Opener, error) {
 	b := make([]byte, wire.EnvelopeSize)
 	if n, err := io.ReadFull(s.Conn, b); err != nil {
@@ -283,7 +285,7 @@ func (s *stream) readEnvelope() (*wire.Opener, error) {
 
 // Write sends one frame; memberlist writes a message at once.
 func (s *stream) Write(p []byte) (int, error) {
-	b := s.begin()
+	b := s.newEnvelope()
 	b = binary.BigEndian.AppendUint32(b, uint32(len(p)))
 	if ring := s.transport.gate.ring(); ring != nil {
 		context, bound := wire.ContextCaller, []byte(nil)
@@ -300,9 +302,9 @@ func (s *stream) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// begin returns our envelope, with a new salt where gossip is sealed: each frame
-// has an envelope and a key of its own.
-func (s *stream) begin() []byte {
+// begin returns our envelope, with a new salt where gossip is sealed: each
+// frame has an envelope and a key of its own.
+func (s *stream) newEnvelope() []byte {
 	if s.transport.gate.ring() == nil {
 		return wire.Envelope(wire.ModePlain)
 	}
@@ -316,7 +318,8 @@ func (s *stream) explain() {
 	_, _ = s.Write(wire.EncodeError("refused")) // a courtesy
 }
 
-// Close may be called more than once, and by Shutdown while the stream is in use.
+// Close may be called more than once, and by Shutdown while the stream is in
+// use.
 func (s *stream) Close() error {
 	t := s.transport
 	t.mu.Lock()

@@ -53,7 +53,8 @@ type Transport struct {
 type gatekeeper interface {
 	// datagram takes a datagram in; it keeps b.
 	datagram(b []byte, from netip.AddrPort)
-	// streamMessage decides about the message of a stream, see [Agent.streamMessage].
+	// streamMessage decides about the message of a stream, see
+	// [Agent.streamMessage].
 	streamMessage(b []byte, dialled bool, from netip.Addr) (head, tail []byte, err error)
 	// mayCall reports whether a stranger may open another stream now.
 	mayCall(from netip.Addr) bool
@@ -117,7 +118,7 @@ func listenOn(s Sockets, at netip.AddrPort) (*Transport, error) {
 func (t *Transport) Local() netip.AddrPort { return t.local }
 
 // begin takes traffic in from now on; it is called once.
-func (t *Transport) begin(gate gatekeeper) {
+func (t *Transport) serve(gate gatekeeper) {
 	t.gate = gate
 	t.loops.Go(t.acceptLoop)
 	t.loops.Go(t.readLoop)
@@ -153,8 +154,8 @@ func (t *Transport) acceptLoop() {
 	}
 }
 
-// receive reads the message of a stream that came in, and hands it to memberlist
-// when it passes the gate.
+// receive reads the message of a stream that came in, and hands it to
+// memberlist when it passes the gate.
 func (t *Transport) receive(s *stream) {
 	if s.stranger && !t.gate.mayCall(s.host) {
 		_ = s.Close()
@@ -218,7 +219,8 @@ func (t *Transport) write(msg []byte, to netip.AddrPort) (time.Time, error) {
 	return time.Now(), err
 }
 
-// pause waits a little after an error of a socket, so that a lasting one does not spin, and reports whether to go on.
+// pause waits a little after an error of a socket, so that a lasting one does
+// not spin, and reports whether to go on.
 func (t *Transport) pause(err error) bool {
 	if errors.Is(err, net.ErrClosed) {
 		return false
@@ -231,7 +233,8 @@ func (t *Transport) pause(err error) bool {
 	}
 }
 
-// FinalAdvertiseAddr implements memberlist.Transport: the address was chosen long before.
+// FinalAdvertiseAddr implements memberlist.Transport: the address was chosen
+// long before.
 func (t *Transport) FinalAdvertiseAddr(ip string, port int) (net.IP, int, error) {
 	addr, err := netip.ParseAddr(ip)
 	if err != nil {
@@ -259,7 +262,8 @@ func (t *Transport) DialTimeout(addr string, timeout time.Duration) (net.Conn, e
 	return t.DialAddressTimeout(memberlist.Address{Addr: addr}, timeout)
 }
 
-// DialAddressTimeout implements memberlist.NodeAwareTransport. The name may be that of an attempt, which then learns how it went.
+// DialAddressTimeout implements memberlist.NodeAwareTransport. The name may be
+// that of an attempt, which then learns how it went.
 func (t *Transport) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (net.Conn, error) {
 	conn, err := t.sockets.DialTCP(t.ctx, t.local.Addr(), a.Addr, timeout)
 	t.mu.Lock()
@@ -303,7 +307,8 @@ func (t *Transport) PacketCh() <-chan *memberlist.Packet { return t.packets }
 // StreamCh implements memberlist.Transport.
 func (t *Transport) StreamCh() <-chan net.Conn { return t.streams }
 
-// Shutdown implements memberlist.Transport: it closes both sockets and all streams, and ends dials under way.
+// Shutdown implements memberlist.Transport: it closes both sockets and all
+// streams, and ends dials under way.
 func (t *Transport) Shutdown() error {
 	t.cancel()
 	_ = t.tcp.Close()

@@ -25,7 +25,7 @@ func gateOf(t *testing.T, ring *wire.Keyring) *Agent {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = tr.Shutdown() })
-	return newGossip(tr, aboutOf(identityOf(1), tr), identityOf(1), ring, slog.New(slog.DiscardHandler))
+	return newAgent(tr, aboutOf(identityOf(1), tr), identityOf(1), ring, slog.New(slog.DiscardHandler))
 }
 
 // aboutOf is the meta of a member at a transport.
@@ -91,7 +91,7 @@ func TestStrangersLeaveRoomForTheStreamsOfMembers(t *testing.T) {
 	t.Parallel()
 	g := gateOf(t, nil)
 	tr, friend := g.transport, nextAddr()
-	g.roster.know(map[record.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{netip.AddrPortFrom(friend, 1): true})
+	g.members.setHolders(map[record.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{netip.AddrPortFrom(friend, 1): true})
 	for range maxStrangers / maxStreamsPerHost {
 		from := nextAddr()
 		for range maxStreamsPerHost {
@@ -183,7 +183,7 @@ func testGossip(t *testing.T, id record.Identity) *Agent {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := newGossip(tr, aboutOf(id, tr), id, nil, slog.New(slog.DiscardHandler))
+	g := newAgent(tr, aboutOf(id, tr), id, nil, slog.New(slog.DiscardHandler))
 	if err := g.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -191,20 +191,21 @@ func testGossip(t *testing.T, id record.Identity) *Agent {
 	return g
 }
 
-// meeting waits until two members have proven to each other that they are there.
+// meeting waits until two members have proven to each other that they are
+// there.
 func meeting(t *testing.T, one, two *Agent) {
 	t.Helper()
 	late := time.After(giveUpAfter)
 	for {
-		_, first := one.roster.of(two.about.Load().Node)
-		_, second := two.roster.of(one.about.Load().Node)
+		_, first := one.members.of(two.about.Load().Node)
+		_, second := two.members.of(one.about.Load().Node)
 		if first && second {
 			return
 		}
 		select {
 		case <-time.After(10 * time.Millisecond):
-			one.attend(time.Now())
-			two.attend(time.Now())
+			one.askDue(time.Now())
+			two.askDue(time.Now())
 		case <-late:
 			t.Fatal("they never met")
 		}

@@ -89,8 +89,8 @@ func (f File) decode(b []byte) ([]byte, error) {
 	return content[stateHeaderSize:], nil
 }
 
-// Read returns the content of the file in d, nil without an error where there is
-// no such file. The error says in what way the file cannot be read or is
+// Read returns the content of the file in d, nil without an error where there
+// is no such file. The error says in what way the file cannot be read or is
 // corrupt.
 func (f File) Read(d *Dir) ([]byte, error) {
 	b, err := readFile(d.file(f.name), f.limit+stateOverhead)

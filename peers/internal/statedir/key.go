@@ -30,8 +30,8 @@ func (Key) LogValue() slog.Value { return slog.StringValue("redacted") }
 // Format implements [fmt.Formatter] and hides the key from any verb.
 func (Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "redacted") }
 
-// NewKey returns a new cluster key as text: 32 random bytes in base64, without a
-// line end.
+// NewKey returns a new cluster key as text: 32 random bytes in base64, without
+// a line end.
 func NewKey() (string, error) {
 	var key Key
 	if _, err := rand.Read(key[:]); err != nil {
@@ -61,7 +61,8 @@ func ReadKey(path string) (Key, error) {
 	return key, nil
 }
 
-// parseKey reads base64 of 32 bytes. Blanks and line ends around it are allowed.
+// parseKey reads base64 of 32 bytes. Blanks and line ends around it are
+// allowed.
 func parseKey(b []byte) (Key, error) {
 	text := bytes.TrimSpace(b)
 	if len(text) == 0 {

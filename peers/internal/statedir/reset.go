@@ -60,8 +60,8 @@ func (d *Dir) Reset(renew func(node record.NodeID, lease, table []byte) ([]byte,
 	return r, nil
 }
 
-// readForReset reads a state file, nil where there is none. A corrupt one is set
-// aside.
+// readForReset reads a state file, nil where there is none. A corrupt one is
+// set aside.
 func (d *Dir) readForReset(f File, r *AfterReset) ([]byte, error) {
 	content, err := f.Read(d)
 	switch {

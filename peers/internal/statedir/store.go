@@ -13,10 +13,10 @@ const (
 )
 
 // Store writes the state directory from a goroutine of its own, so that a slow
-// disk does not hold up the core. The lease file goes first, and at once; writes
-// of the node table are at least a second apart. Where several contents of the
-// lease file are waiting, only the newest is written: it includes the others.
-// The methods may be called from any goroutine.
+// disk does not hold up the core. The lease file goes first, and at once;
+// writes of the node table are at least a second apart. Where several contents
+// of the lease file are waiting, only the newest is written: it includes the
+// others. The methods may be called from any goroutine.
 type Store struct {
 	dir   *Dir
 	log   *slog.Logger
@@ -41,8 +41,8 @@ type save struct {
 	content []byte
 }
 
-// NewStore starts the goroutine; [Store.Close] ends it. d stays the caller's, and
-// must be closed after the Store.
+// NewStore starts the goroutine; [Store.Close] ends it. d stays the caller's,
+// and must be closed after the Store.
 func NewStore(d *Dir, log *slog.Logger) *Store {
 	s := &Store{
 		dir: d, log: log,

@@ -11,8 +11,8 @@ import (
 //
 //	0   1  kind: broadcast or direct
 //
-// A broadcast is a message of the core's for all nodes. A direct frame goes from
-// one node to another:
+// A broadcast is a message of the core's for all nodes. A direct frame goes
+// from one node to another:
 //
 //	1   16 node ID of the sender
 //	17  6  its gossip endpoint, IPv4 address and port

@@ -144,11 +144,12 @@ func VerifyMeta(b []byte, m Meta) bool {
 // Name is what memberlist has to call the member.
 func (m Meta) Name() string { return MemberName(m.Node, m.Start) }
 
-// NetworkName is a network as people are told of it: prefix and the beginning of the ID.
+// NetworkName is a network as people are told of it: prefix and the beginning
+// of the ID.
 func (m Meta) NetworkName() string { return fmt.Sprintf("%s (%s)", m.Prefix, m.Network.Short()) }
 
-// MemberName is what memberlist calls one start of a node. Rumours are about names, so that one about an earlier start
-// cannot hit a later one.
+// MemberName is what memberlist calls one start of a node. Rumours are about
+// names, so that one about an earlier start cannot hit a later one.
 func MemberName(id record.NodeID, start uint64) string {
 	return id.String() + "-" + strconv.FormatUint(start, 10)
 }

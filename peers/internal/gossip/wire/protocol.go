@@ -63,8 +63,8 @@ const (
 	PacketSize   = 1400 // bytes: what a datagram of ours may hold, envelope and all
 )
 
-// Envelope returns the beginning of a datagram, or of one direction of a stream,
-// with room for the rest of a datagram behind it.
+// Envelope returns the beginning of a datagram, or of one direction of a
+// stream, with room for the rest of a datagram behind it.
 func Envelope(mode byte) []byte {
 	b := make([]byte, 0, PacketSize)
 	b = append(b, labelMark, byte(len(label)))
@@ -79,8 +79,8 @@ func EncodeOldPing() []byte {
 	return append(b, Ping{Seq: 1}.Encode()...)
 }
 
-// CheckLabel looks at the first [EnvelopeSize] bytes of a datagram or stream, or
-// at as many as there are. Its errors are [ErrOldFormat] and [ErrForeign].
+// CheckLabel looks at the first [EnvelopeSize] bytes of a datagram or stream,
+// or at as many as there are. Its errors are [ErrOldFormat] and [ErrForeign].
 func CheckLabel(b []byte) error {
 	own := Envelope(0)[:EnvelopeSize-1]
 	if len(b) >= EnvelopeSize && string(b[:len(own)]) == string(own) {

@@ -67,8 +67,8 @@ func SealDatagram(b []byte, ring *Keyring, msg []byte) []byte {
 	return cipherOf(ring.primary(), contextDatagram, salt, nil).Seal(b, nonceOf(0), msg, nil)
 }
 
-// OpenDatagram opens what [SealDatagram] appended, with any key of the ring. Its
-// error is [ErrOtherKey].
+// OpenDatagram opens what [SealDatagram] appended, with any key of the ring.
+// Its error is [ErrOtherKey].
 func OpenDatagram(ring *Keyring, b []byte) ([]byte, error) {
 	if len(b) < SealSize {
 		return nil, ErrOtherKey
@@ -114,8 +114,8 @@ type Opener struct {
 	piece      uint64
 }
 
-// NewOpener opens what a [NewSealer] of the same arguments seals, with any key of
-// the ring.
+// NewOpener opens what a [NewSealer] of the same arguments seals, with any key
+// of the ring.
 func NewOpener(ring *Keyring, context string, salt, bound []byte) *Opener {
 	o := &Opener{}
 	for _, key := range ring.all() {

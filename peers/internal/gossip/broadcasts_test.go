@@ -8,13 +8,13 @@ import (
 	"testing"
 )
 
-// Messages of equal length, room for some of them only, arrivals at any time: each is told as often as it should be, whatever happens
-// to the others.
+// Messages of equal length, room for some of them only, arrivals at any time:
+// each is told as often as it should be, whatever happens to the others.
 func TestRumoursAreToldAsOftenAsTheyShould(t *testing.T) {
 	for seed := range uint64(50) {
 		random := rand.New(rand.NewPCG(seed, seed))
 		nodes := 1 + random.IntN(2000)
-		q := newRumours(func() int { return nodes })
+		q := newBroadcastQueue(func() int { return nodes })
 		put, told := map[string]bool{}, map[string]int{}
 		for round := 0; round < 200 || len(q.byKey) > 0; round++ {
 			if round > 100000 {
@@ -50,7 +50,7 @@ func TestRumoursAreToldAsOftenAsTheyShould(t *testing.T) {
 }
 
 func TestNewerRumourTakesThePlaceOfTheOlder(t *testing.T) {
-	q := newRumours(func() int { return 9 })
+	q := newBroadcastQueue(func() int { return 9 })
 	old, other, newer := bytes.Repeat([]byte{1}, 100), bytes.Repeat([]byte{2}, 100), bytes.Repeat([]byte{3}, 100)
 	q.put("key", old)
 	q.put("other", other)
@@ -71,15 +71,15 @@ func TestNewerRumourTakesThePlaceOfTheOlder(t *testing.T) {
 }
 
 func TestRumoursAreBounded(t *testing.T) {
-	q := newRumours(func() int { return 9 })
-	for i := range maxRumours {
+	q := newBroadcastQueue(func() int { return 9 })
+	for i := range maxBroadcasts {
 		q.put(fmt.Sprint(i), make([]byte, 100))
 	}
 	q.take(0, 500) // the first five have been told once
 	for i := range 10 {
 		q.put(fmt.Sprint("new ", i), make([]byte, 100))
 	}
-	if len(q.byKey) != maxRumours {
+	if len(q.byKey) != maxBroadcasts {
 		t.Errorf("%d wait", len(q.byKey))
 	}
 	for i := range 5 {
@@ -93,9 +93,9 @@ func TestRumoursAreBounded(t *testing.T) {
 }
 
 func TestRumoursAreBoundedInBytes(t *testing.T) {
-	q := newRumours(func() int { return 9 })
+	q := newBroadcastQueue(func() int { return 9 })
 	const size = 1 << 20
-	for i := range 3 * maxRumourBytes / size {
+	for i := range 3 * maxBroadcastBytes / size {
 		q.put(fmt.Sprint(i), make([]byte, size))
 		q.put("again", make([]byte, size/2)) // takes its own place
 	}
@@ -103,8 +103,8 @@ func TestRumoursAreBoundedInBytes(t *testing.T) {
 	for _, r := range q.byKey {
 		sum += len(r.msg)
 	}
-	if sum != q.bytes || sum > maxRumourBytes {
-		t.Errorf("%d bytes wait, %d are counted, at most %d", sum, q.bytes, maxRumourBytes)
+	if sum != q.bytes || sum > maxBroadcastBytes {
+		t.Errorf("%d bytes wait, %d are counted, at most %d", sum, q.bytes, maxBroadcastBytes)
 	}
 	for len(q.byKey) > 0 {
 		q.take(0, 2*size)

@@ -33,7 +33,7 @@ func startOf(id record.Identity, start uint64, port uint16) *memberlist.Node {
 }
 
 // prove has a member prove that it is there.
-func (r *roster) prove(id record.Identity, start uint64, port uint16, rtt time.Duration, now time.Time) admission {
+func (r *members) prove(id record.Identity, start uint64, port uint16, rtt time.Duration, now time.Time) admission {
 	m := metaOf(id, start, port)
 	return r.proved(wire.Proof{Node: m.Node, Start: start, Instance: m.Instance, At: m.At}, question{at: m.At, sent: now.Add(-rtt)}, record.NetworkID{}, now)
 }
@@ -41,7 +41,7 @@ func (r *roster) prove(id record.Identity, start uint64, port uint16, rtt time.D
 func TestLatestLiveStartOfANodeCounts(t *testing.T) {
 	self, key, now := identityOf(1), identityOf(2), time.Now()
 	id := key.ID()
-	r := newRoster(self.ID(), suspectFor)
+	r := newMembers(self.ID(), suspectFor)
 	up := func(want bool, port uint16) {
 		t.Helper()
 		m, ok := r.of(id)
@@ -56,14 +56,14 @@ func TestLatestLiveStartOfANodeCounts(t *testing.T) {
 	up(true, 1001)
 	r.put(startOf(key, 2, 1002))
 	up(true, 1002)
-	r.giveUp(wire.MemberName(id, 1), now) // a rumour about the earlier start
+	r.reportedDead(wire.MemberName(id, 1), now) // a rumour about the earlier start
 	up(true, 1002)
 	r.put(startOf(key, 1, 1001)) // and another
 	up(true, 1002)
-	r.giveUp(wire.MemberName(id, 2), now)
+	r.reportedDead(wire.MemberName(id, 2), now)
 	r.questions(now.Add(doubtFor), 1)
 	up(true, 1001)
-	r.giveUp(wire.MemberName(id, 1), now)
+	r.reportedDead(wire.MemberName(id, 1), now)
 	up(true, 1001) // until it has had the time to answer
 	r.questions(now.Add(doubtFor), 1)
 	up(false, 0)
@@ -78,7 +78,7 @@ func TestLatestLiveStartOfANodeCounts(t *testing.T) {
 func TestStartThatStillLooksForItsTwinDoesNotCountBesideIt(t *testing.T) {
 	key := identityOf(2)
 	id := key.ID()
-	r := newRoster(record.NodeID{1}, suspectFor)
+	r := newMembers(record.NodeID{1}, suspectFor)
 	looks, about := startOf(key, 2, 1002), metaOf(key, 2, 1002)
 	about.Looking = true
 	looks.Meta = about.Encode(key)
@@ -100,7 +100,7 @@ func TestSuspicionEndsWithAnAnswerOrWearsOff(t *testing.T) {
 	key, now := identityOf(2), time.Now()
 	id := key.ID()
 	name := wire.MemberName(id, 1)
-	r := newRoster(record.NodeID{1}, suspectFor)
+	r := newMembers(record.NodeID{1}, suspectFor)
 	r.put(startOf(key, 1, 1001))
 	if r.news(now)[id].Suspect {
 		t.Error("suspect from the start")
@@ -136,7 +136,7 @@ func TestSuspicionEndsWithAnAnswerOrWearsOff(t *testing.T) {
 func TestEarlierStartIsAskedWhenALaterOneIsIn(t *testing.T) {
 	key := identityOf(2)
 	for _, answers := range []bool{false, true} {
-		r := newRoster(record.NodeID{}, suspectFor)
+		r := newMembers(record.NodeID{}, suspectFor)
 		r.put(startOf(key, 1, 1001))
 		looking := metaOf(key, 2, 1002)
 		looking.Looking = true
@@ -154,7 +154,7 @@ func TestEarlierStartIsAskedWhenALaterOneIsIn(t *testing.T) {
 		if answers {
 			r.prove(key, 1, 1001, time.Millisecond, time.Now())
 		}
-		told := r.toTell(time.Now().Add(tellAfter))
+		told := r.toReport(time.Now().Add(reportAfter))
 		r.questions(time.Now().Add(accusedFor), 9)
 		if left := len(r.members); answers && (left != 2 || len(told) != 0) || !answers && (left != 1 || len(told) != 1) {
 			t.Errorf("it answers: %v; %d starts are up, %d told of", answers, left, len(told))

@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// clone makes a host with a copy of another's identity and lease, which may be running.
-func clone(t *testing.T, of *host) *host {
+// clone makes a host with a copy of another's identity and lease, which may be
+// running.
+func copyOf(t *testing.T, of *host) *host {
 	t.Helper()
 	h := newHost(t, nil)
 	if err := os.MkdirAll(h.config.StateDir, 0o700); err != nil {
@@ -30,9 +31,9 @@ func TestCloneOfALiveNodeStops(t *testing.T) {
 	first := newHost(t, nil)
 	first.start()
 	lease := first.leased()
-	twin := clone(t, first)
+	twin := copyOf(t, first)
 	twin.start()
-	if err := twin.wait(); !errors.Is(err, ErrTwin) {
+	if err := twin.wait(); !errors.Is(err, ErrDuplicateIdentity) {
 		t.Fatalf("Run of the clone: %v", err)
 	}
 	if s := first.node.Snapshot(); s.Lease != Confirmed || s.Self.Lease.Prefix != lease {
@@ -40,21 +41,22 @@ func TestCloneOfALiveNodeStops(t *testing.T) {
 	}
 }
 
-// The clone is older than the node's last start, so the name it knows its twin by is gone.
+// The clone is older than the node's last start, so the name it knows its twin
+// by is gone.
 func TestCloneOfANodeRestartedSinceStops(t *testing.T) {
 	t.Parallel()
 	first := newHost(t, nil)
 	first.start()
 	first.leased()
 	first.stop()
-	twin := clone(t, first)
+	twin := copyOf(t, first)
 	first.start()
 	first.leased()
 	first.stop()
 	first.start()
 	lease := first.leased()
 	twin.start()
-	if err := twin.wait(); !errors.Is(err, ErrTwin) {
+	if err := twin.wait(); !errors.Is(err, ErrDuplicateIdentity) {
 		t.Fatalf("Run of the clone: %v", err)
 	}
 	if s := first.node.Snapshot(); s.Lease != Confirmed || s.Self.Lease.Prefix != lease {
@@ -72,13 +74,13 @@ func TestCloneWithTheSameStartNumberStops(t *testing.T) {
 	second.start()
 	second.leased()
 	second.stop()
-	twin := clone(t, second)
+	twin := copyOf(t, second)
 	joining(first)(&twin.config)
 	second.start()
 	lease := second.leased()
 	first.sees(second, Alive)
 	twin.start()
-	if err := twin.wait(); !errors.Is(err, ErrTwin) {
+	if err := twin.wait(); !errors.Is(err, ErrDuplicateIdentity) {
 		t.Fatalf("Run of the clone: %v", err)
 	}
 	if s := second.node.Snapshot(); s.Lease != Confirmed || s.Self.Lease.Prefix != lease {
@@ -86,8 +88,8 @@ func TestCloneWithTheSameStartNumberStops(t *testing.T) {
 	}
 }
 
-// The copy has taken over, as after a move to new hardware, and the original comes back where it was: those it knows tell it before it
-// has served anybody.
+// The copy has taken over, as after a move to new hardware, and the original
+// comes back where it was: those it knows tell it before it has served anybody.
 func TestOriginalOfALiveCloneStops(t *testing.T) {
 	t.Parallel()
 	founder := newHost(t, nil)
@@ -99,7 +101,7 @@ func TestOriginalOfALiveCloneStops(t *testing.T) {
 	joiner.sees(founder, Alive)
 	founder.sees(joiner, Alive)
 	joiner.stop()
-	twin := clone(t, joiner)
+	twin := copyOf(t, joiner)
 	joining(founder)(&twin.config)
 	twin.start()
 	if got := twin.leased(); got != lease {
@@ -110,7 +112,7 @@ func TestOriginalOfALiveCloneStops(t *testing.T) {
 
 	lease = founder.leased()
 	founder.stop()
-	second := clone(t, founder)
+	second := copyOf(t, founder)
 	joining(twin)(&second.config)
 	second.start()
 	if got := second.leased(); got != lease {
@@ -120,11 +122,12 @@ func TestOriginalOfALiveCloneStops(t *testing.T) {
 	stopsUnseen(t, founder) // it has nobody to join, but a node table
 }
 
-// stopsUnseen starts a host that has a twin, and wants it to end without having had a lease for a moment.
+// stopsUnseen starts a host that has a twin, and wants it to end without having
+// had a lease for a moment.
 func stopsUnseen(t *testing.T, h *host) {
 	t.Helper()
 	h.start()
-	if err := h.wait(); !errors.Is(err, ErrTwin) {
+	if err := h.wait(); !errors.Is(err, ErrDuplicateIdentity) {
 		t.Fatalf("Run of the original: %v", err)
 	}
 	if s := h.node.Snapshot(); s.Lease == Confirmed {

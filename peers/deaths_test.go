@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// In a cut network somebody who cannot see a node says that it is dead, and is heard by those who can. They must not stop
-// talking to it for that.
+// In a cut network somebody who cannot see a node says that it is dead, and is
+// heard by those who can. They must not stop talking to it for that.
 
 // rumourTime is how long a node may count as dead for one that reaches it.
 const rumourTime = 100 * time.Millisecond
@@ -28,8 +28,9 @@ func (c *cluster) sever(cut ways) {
 	c.net.sever(func(from, to netip.Addr) bool { return cut(number[from], number[to]) })
 }
 
-// watch looks, for a while, how long nodes that reach each other both ways by this cut are dead to each other, and returns the
-// longest time in one piece and all of it.
+// watch looks, for a while, how long nodes that reach each other both ways by
+// this cut are dead to each other, and returns the longest time in one piece
+// and all of it.
 func (c *cluster) watch(length time.Duration, cut ways) (longest, sum time.Duration) {
 	const look = 10 * time.Millisecond
 	type pair struct{ from, to int }
@@ -106,7 +107,8 @@ func TestNobodyBelievesThatANodeHeReachesIsDead(t *testing.T) {
 	}
 }
 
-// knowDead waits until all of some hosts see the others dead and no one else, at most so long from a moment, and returns how long that took.
+// knowDead waits until all of some hosts see the others dead and no one else,
+// at most so long from a moment, and returns how long that took.
 func knowDead(t *testing.T, since time.Time, atMost time.Duration, hosts []*host, gone ...*host) time.Duration {
 	t.Helper()
 	for !alike(hosts, len(hosts)) || !seenDead(hosts[0], gone) {
@@ -128,7 +130,8 @@ func seenDead(h *host, gone []*host) bool {
 	return true
 }
 
-// Of ten nodes one dies, again and again. When it is probed for the first time is a matter of chance, and so is who agrees.
+// Of ten nodes one dies, again and again. When it is probed for the first time
+// is a matter of chance, and so is who agrees.
 func TestDeathIsKnownToAllOfTenInTime(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T) {
@@ -158,7 +161,8 @@ func TestDeathIsKnownToAllOfTenInTime(t *testing.T) {
 	})
 }
 
-// Two nodes hear from the others, who do not hear them, that they are dead: each goes on with the other until that dies.
+// Two nodes hear from the others, who do not hear them, that they are dead:
+// each goes on with the other until that dies.
 func TestNodeInDoubtIsDeadWhenItAnswersNoMore(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T) {
@@ -189,7 +193,8 @@ func TestNodeInDoubtIsDeadWhenItAnswersNoMore(t *testing.T) {
 // massDeath is how long it may take until half a network is missed.
 const massDeath = 40 * time.Second
 
-// When half a network loses its power, nobody waits for answers one after the other.
+// When half a network loses its power, nobody waits for answers one after the
+// other.
 func TestManyDeathsAtOnceAreKnownInTime(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T) {
