@@ -12,9 +12,9 @@ import (
 	"flanneld/peers/internal/statedir"
 )
 
-// Join adds seeds and tries each once, now. It returns those that answered as
-// nodes of this network; err, where not nil, says for each other one why not, a
-// line each. All of them stay seeds until the process ends.
+// Join adds seeds and tries each once, now. It returns the ones that answered
+// as nodes of this network. err, where not nil, has a line for each other one
+// that says why not. All stay seeds until the process ends.
 func (n *Node) Join(ctx context.Context, addrs []string) (joined []string, err error) {
 	seeds, err := gossip.ParseSeeds(addrs)
 	if err != nil {
@@ -56,8 +56,8 @@ func (n *Node) Leave(ctx context.Context) error {
 	}
 }
 
-// retire waits a while for claims under way that count on a promise of this
-// node's.
+// awaitClaims waits a while for claims under way that count on a promise of
+// this node's.
 func (n *Node) awaitClaims(ctx context.Context, e *engine) error {
 	for since := time.Now(); ; time.Sleep(leavePoll) {
 		owing := false
@@ -71,8 +71,8 @@ func (n *Node) awaitClaims(ctx context.Context, e *engine) error {
 	}
 }
 
-// Forget strikes out a dead node, so that its subnet becomes free. node is a
-// name, an ID, or the beginning of one ID, at least 4 characters of it.
+// Forget removes a dead node, so that its subnet becomes free. node is a name,
+// an ID, or the beginning of one ID, at least 4 characters long.
 func (n *Node) Forget(ctx context.Context, node string) (NodeInfo, error) {
 	e := n.engine.Load()
 	if e == nil {
@@ -104,7 +104,7 @@ func (n *Node) ReloadKey() error {
 
 func notRunning() error { return failure(ErrNotRunning, "the node is not running (yet, or any more)") }
 
-// do has the core's goroutine run f.
+// do runs f on the core's goroutine.
 func (n *Node) do(ctx context.Context, e *engine, f func() error) error {
 	c := command{f, make(chan error, 1)}
 	select {
@@ -129,9 +129,9 @@ const (
 	leaveDisk   = 5 * time.Second
 )
 
-// leave hands the lease back. Nobody hears of it before it is on disk: a node
-// that is restarted half-way either still has its lease, or everyone will know
-// that it has none.
+// leave hands the lease back. Other nodes hear about it only when it is on
+// disk. So a node that is restarted half-way either still has its lease, or all
+// nodes will know that it has none.
 func (e *engine) leave() error {
 	e.core.Leave(e.now())
 	eff := e.core.Effects()
@@ -151,7 +151,7 @@ func (e *engine) leave() error {
 	return nil
 }
 
-// awaitSaved waits for the disk, and reports whether it came round in time.
+// awaitSaved waits for the disk, and reports whether it was in time.
 func (e *engine) awaitSaved(token uint64) bool {
 	late := time.After(leaveDisk)
 	for e.store.Newest() < token {
@@ -167,7 +167,7 @@ func (e *engine) awaitSaved(token uint64) bool {
 // minNodePrefix is how much of an ID names a node.
 const minNodePrefix = 4
 
-// forget strikes out a dead node.
+// forget removes a dead node.
 func (e *engine) forget(text string) (NodeInfo, error) {
 	v := e.core.View()
 	for _, id := range v.PossibleHolders {
@@ -191,7 +191,8 @@ func (e *engine) forget(text string) (NodeInfo, error) {
 	return info, nil
 }
 
-// findNode finds the one node of that name or ID, or whose ID begins so.
+// findNode returns the one node with that name or ID, or with an ID that begins
+// like that.
 func findNode(nodes []core.NodeView, text string) (*core.NodeView, error) {
 	var found []*core.NodeView
 	wanted := strings.ToLower(text)

@@ -30,12 +30,12 @@ type Config struct {
 	// Subnet pins the lease: exactly this subnet or none. Zero: any.
 	Subnet netip.Prefix
 	// Reserved are subnets of other hosts that take no part in the gossip.
-	// This node claims none of them. It promises one only to a node that
+	// This node does not claim these. It promises one only to a node that
 	// announces the underlay address of the host: it is that host.
 	Reserved []Reservation
 	// Prefer are subnets to claim first where they are free, the best one
-	// first. Those that are none of the network's, or are not handed out,
-	// are passed over. A lease of one is not pinned.
+	// first. Subnets outside the network, or that are not handed out, are
+	// passed over. A lease of one is not pinned.
 	Prefer []netip.Prefix
 
 	// Join lists seeds, host[:port]; without a port, [DefaultGossipPort]. A
@@ -77,7 +77,7 @@ type Config struct {
 	// error ends Run. It may take a moment, and must not call the Node.
 	// Nil: any network will do.
 	CheckNetwork func(network, lease netip.Prefix) error
-	// InUse says whether containers use this host's lease. It is asked from
+	// InUse reports whether containers use this host's lease. It is asked from
 	// time to time after a lease was lost, and must not call the Node. Nil:
 	// never in use.
 	InUse func() bool

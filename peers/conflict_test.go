@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// overruled makes a host whose lease was forgotten while it was away, and given
+// overruled makes a host. Its lease was forgotten while it was away, and given
 // to another; it is running again and joins.
 func overruled(t *testing.T, edit func(*Config)) (loser *host, subnet netip.Prefix) {
 	t.Helper()

@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// In a cut network somebody who cannot see a node says that it is dead, and is
-// heard by those who can. They must not stop talking to it for that.
+// In a cut network a node that cannot see another one reports it dead, and
+// nodes that can see it hear that. They must not stop talking to it for that.
 
-// rumourTime is how long a node may count as dead for one that reaches it.
-const rumourTime = 100 * time.Millisecond
+// mistakenFor is how long a node may count as dead for one that reaches it.
+const mistakenFor = 100 * time.Millisecond
 
 // ways is a cut by the numbers of hosts: what is lost.
 type ways func(from, to int) bool
@@ -29,8 +29,8 @@ func (c *cluster) sever(cut ways) {
 }
 
 // watch looks, for a while, how long nodes that reach each other both ways by
-// this cut are dead to each other, and returns the longest time in one piece
-// and all of it.
+// this cut are dead to each other. It returns the longest time in one piece,
+// and the sum.
 func (c *cluster) watch(length time.Duration, cut ways) (longest, sum time.Duration) {
 	const look = 10 * time.Millisecond
 	type pair struct{ from, to int }
@@ -68,7 +68,7 @@ func (c *cluster) flap(length time.Duration, seed uint64, cut ways) {
 	}
 }
 
-func TestNobodyBelievesThatANodeHeReachesIsDead(t *testing.T) {
+func TestReachableNodeCountsAsDeadForAMomentAtMost(t *testing.T) {
 	t.Parallel()
 	for _, k := range []struct {
 		name  string
@@ -96,7 +96,7 @@ func TestNobodyBelievesThatANodeHeReachesIsDead(t *testing.T) {
 					c.net.heal()
 					t.Logf("seed %d: nodes that reach each other were dead to each other for %v, %v in one piece; tables equal after %v",
 						seed, sum, longest, c.converge(healTime).Round(100*time.Millisecond))
-					if longest > rumourTime {
+					if longest > mistakenFor {
 						t.Errorf("seed %d: %v is too long", seed, longest)
 					}
 					c.unchanged(before)
@@ -131,7 +131,7 @@ func seenDead(h *host, gone []*host) bool {
 }
 
 // Of ten nodes one dies, again and again. When it is probed for the first time
-// is a matter of chance, and so is who agrees.
+// is a matter of chance, and so is which node agrees.
 func TestDeathIsKnownToAllOfTenInTime(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T) {
@@ -161,9 +161,9 @@ func TestDeathIsKnownToAllOfTenInTime(t *testing.T) {
 	})
 }
 
-// Two nodes hear from the others, who do not hear them, that they are dead:
-// each goes on with the other until that dies.
-func TestNodeInDoubtIsDeadWhenItAnswersNoMore(t *testing.T) {
+// Two nodes hear that they are dead, from others that do not hear them. Each
+// goes on with the other until that dies.
+func TestNodeInDoubtIsDeadWhenItStopsAnswering(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T) {
 		c := newCluster(t, 2, 8)
@@ -181,7 +181,7 @@ func TestNodeInDoubtIsDeadWhenItAnswersNoMore(t *testing.T) {
 			t.Error("a node that answers is dead")
 		}
 		victim.stop()
-		last.sees(victim, Dead) // late: it has few to probe, and doubts itself, since hardly anybody answers it
+		last.sees(victim, Dead) // late: it has few to probe, and doubts itself, since hardly any node answers it
 		victim.start()
 		c.net.heal()
 		c.converge(healTime)
@@ -193,7 +193,7 @@ func TestNodeInDoubtIsDeadWhenItAnswersNoMore(t *testing.T) {
 // massDeath is how long it may take until half a network is missed.
 const massDeath = 40 * time.Second
 
-// When half a network loses its power, nobody waits for answers one after the
+// When half a network loses its power, no node waits for answers one after the
 // other.
 func TestManyDeathsAtOnceAreKnownInTime(t *testing.T) {
 	t.Parallel()

@@ -1,18 +1,32 @@
-// Package peers knows who is in the network and which subnet each node holds.
+// Package peers knows which nodes are in the network and which subnet each node
+// holds.
 //
-// A [Node] is this machine's part in it: an identity kept in a state directory,
-// a gossip member (hashicorp/memberlist), the node table every node holds
-// whole, and the lease this node claims, keeps and hands back. What is decided,
-// and when, is a state machine without I/O in peers/internal/core; this package
-// gives it a network, a disk and a clock.
+// The daemon is its caller, through a [Node]: this machine's part in the
+// network. A node has an identity in a state directory, a member in gossip, the
+// whole node table, and a lease that it claims, keeps and hands back. A
+// [Snapshot] is what it knows at one moment.
 //
-// Words: a node has a node ID, made once from its key. A member is what
-// memberlist knows of one start of a node: its name is the node ID and the
-// start number, so that rumours about an earlier start never hit a later one. A
-// seed is an address a node was told to join.
+// The work is done in packages below it:
 //
-// Threads: one goroutine owns the core and is the only one that touches it.
-// Everything else posts to its inbox: memberlist's callbacks (which copy, post
-// and return, because memberlist holds its lock), the disk writer, the join
-// loop, the exported methods.
+//   - peers/internal/core decides about claims and leases, without I/O.
+//   - peers/internal/record is what nodes sign, send and keep.
+//   - peers/internal/gossip knows which nodes are up and carries messages.
+//   - peers/internal/statedir keeps files.
+//
+// This package is the engine that joins them: it feeds messages, news about
+// members, saved files and time to the core, and does what the core decides.
+//
+// # Words
+//
+// A node has a node ID, made once from its key. A member is what memberlist
+// knows about one start of a node: its name is the node ID and the number of
+// the start. So news about an earlier start cannot hit a later one. A seed is
+// an address that a node was told to join.
+//
+// # Goroutines
+//
+// One goroutine, that of [Node.Run], owns the core and is the only one that
+// touches it. Beside it run the writer of the state directory, the join loop,
+// the watch for duplicates, and gossip's own. They hand over what they have
+// through channels, and so do the exported methods.
 package peers

@@ -8,9 +8,10 @@ import (
 	"flanneld/peers/internal/gossip"
 )
 
-// findTwin looks for a twin before this node has said anything of itself but
-// that it looks: where its last start was, if that is not where it is now, and
-// with the nodes it knows. A node that starts for the first time has none.
+// findDuplicate looks for a duplicate before this node has announced anything
+// but that it looks. It asks where its last start was, if that is not where it
+// is now, and asks the nodes it knows. A node that starts for the first time
+// has no duplicate.
 func (e *engine) findDuplicate(ctx context.Context, start uint64, at netip.AddrPort) error {
 	g := e.gossip
 	if start == 0 {
@@ -43,8 +44,8 @@ func (e *engine) findDuplicate(ctx context.Context, start uint64, at netip.AddrP
 	}
 }
 
-// known is where the gossip of the other nodes in the table was, but for those
-// that have left.
+// endpointsKnown returns where the gossip of the other nodes in the table was,
+// without nodes that have left.
 func (e *engine) endpointsKnown() []netip.AddrPort {
 	var at []netip.AddrPort
 	for _, n := range e.core.View().Nodes {
@@ -55,12 +56,12 @@ func (e *engine) endpointsKnown() []netip.AddrPort {
 	return at
 }
 
-// meetTwin decides what to do about another live node with this identity.
+// meetDuplicate decides what to do about another live node with this identity.
 func (e *engine) meetDuplicate(s gossip.Duplicate) error {
 	if e.gossip.MustStop(e.core.StartNumber(), s) {
 		return duplicateFailure(s.Endpoint)
 	}
-	if e.gossip.NoticeDue("twin "+s.Endpoint.String(), time.Now()) {
+	if e.gossip.NoticeDue("duplicate "+s.Endpoint.String(), time.Now()) {
 		e.log.Error("another node has this node's identity (a cloned disk, or a restored backup): stop it, and empty its state directory before it starts again",
 			"at", s.Endpoint)
 	}

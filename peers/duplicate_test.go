@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// clone makes a host with a copy of another's identity and lease, which may be
+// copyOf makes a host with a copy of another's identity and lease, which may be
 // running.
 func copyOf(t *testing.T, of *host) *host {
 	t.Helper()
@@ -89,7 +89,7 @@ func TestCloneWithTheSameStartNumberStops(t *testing.T) {
 }
 
 // The copy has taken over, as after a move to new hardware, and the original
-// comes back where it was: those it knows tell it before it has served anybody.
+// comes back where it was. The nodes it knows tell it before it has a lease.
 func TestOriginalOfALiveCloneStops(t *testing.T) {
 	t.Parallel()
 	founder := newHost(t, nil)
@@ -119,11 +119,11 @@ func TestOriginalOfALiveCloneStops(t *testing.T) {
 		t.Fatalf("the founder's clone has %v, it was %v", got, lease)
 	}
 	second.sees(twin, Alive)
-	stopsUnseen(t, founder) // it has nobody to join, but a node table
+	stopsUnseen(t, founder) // it has no node to join, but a node table
 }
 
-// stopsUnseen starts a host that has a twin, and wants it to end without having
-// had a lease for a moment.
+// stopsUnseen starts a host that has a duplicate, and expects it to end without
+// having had a lease for a moment.
 func stopsUnseen(t *testing.T, h *host) {
 	t.Helper()
 	h.start()

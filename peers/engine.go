@@ -40,12 +40,12 @@ type engine struct {
 
 	commands   chan command
 	duplicates chan gossip.Duplicate
-	lifetime   context.Context // of all that goes on beside the engine
+	lifetime   context.Context // of the goroutines beside the engine
 	beside     sync.WaitGroup
-	stopBeside context.CancelFunc // ends what goes on beside the present member
+	stopBeside context.CancelFunc // ends the goroutines of the present member
 
 	missing    []missing // lease holders that are not up
-	lookedAt   time.Time // when some of them were last asked
+	lookedAt   time.Time // when some were last asked
 	approved   bool
 	tableNews  bool      // the table is to be written and encoded
 	encodedAt  time.Time // when it last was
@@ -112,7 +112,7 @@ func (e *engine) run(ctx context.Context) error {
 	}
 }
 
-// tick lets time pass, and does what was put off.
+// tick lets time pass, and does what was postponed.
 func (e *engine) tick() {
 	e.core.Tick(e.now())
 	e.followMembers() // suspicions wear off, doubts end
@@ -140,10 +140,10 @@ func (e *engine) receive(b []byte) {
 // merge hands the core another node's state.
 func (e *engine) merge(s wire.State) error {
 	if len(s.State) == 0 {
-		return nil // it is in no network, and has nothing to tell
+		return nil // the other node is in no network
 	}
 	if !s.Dialled && !e.core.Network().Prefix.IsValid() {
-		return nil // which network this node joins is for its seeds to say
+		return nil // the seeds decide which network this node joins
 	}
 	switch err := e.core.Merge(e.now(), s.From, s.State); {
 	case errors.Is(err, core.ErrNetworkParameters):
@@ -173,7 +173,7 @@ func mismatch(err error) error {
 	return failure(ErrNetworkMismatch, "%s", detail(err, core.ErrNetworkParameters))
 }
 
-// followRoster tells the core who came, went, or keeps silent.
+// followMembers tells the core which nodes are up, are gone, or do not answer.
 func (e *engine) followMembers() {
 	now := time.Now()
 	e.gossip.Tick(now, e.core.HasLeft)
@@ -217,15 +217,14 @@ func (e *engine) carryOut() error {
 	return fatal(eff.Fatal)
 }
 
-// tell logs what the core has to say.
+// logLines logs what the core reports.
 func (e *engine) logLines(lines []core.LogLine) {
 	for _, l := range lines {
 		e.log.Log(context.Background(), l.Level, l.Text, l.Args...)
 	}
 }
 
-// announce sends what the core wants sent, and lets the member say which
-// network we are in.
+// announce sends what the core wants sent, and updates the member.
 func (e *engine) announce(eff core.Effects) {
 	for _, s := range eff.Sends {
 		e.gossip.Send(s.To, s.At, s.Msg)
@@ -236,7 +235,7 @@ func (e *engine) announce(eff core.Effects) {
 	e.updateMeta()
 }
 
-// updateMeta has the member's meta follow the core's network.
+// updateMeta puts the member into the core's network, once there is one.
 func (e *engine) updateMeta() {
 	if !e.gossip.Network().IsZero() || !e.approved {
 		return
@@ -246,15 +245,15 @@ func (e *engine) updateMeta() {
 	e.encode()
 }
 
-// settle ends the search for duplicates, and lets this node be a newcomer no
-// more when it is time.
+// settle ends the search for duplicates, and ends this node's time as a
+// newcomer.
 func (e *engine) settle() {
 	been := !e.firstState.IsZero() && time.Since(e.firstState) >= gossip.SettleTime
 	e.gossip.Settle(been || e.joiner.Alone())
 }
 
-// approve has the program check the network against this host, once, before
-// anything is done with it.
+// approve lets the program check the network against this host, once, before
+// the network is used.
 func (e *engine) approve() error {
 	n := e.core.Network()
 	if e.approved || !n.Prefix.IsValid() {
@@ -271,7 +270,8 @@ func (e *engine) approve() error {
 	return nil
 }
 
-// encode refreshes what push/pulls say, and has the table written.
+// encode refreshes the state that exchanges carry, and queues the table for the
+// disk.
 func (e *engine) encode() {
 	if !e.tableNews {
 		return
@@ -284,8 +284,8 @@ func (e *engine) encode() {
 	}
 }
 
-// askInUse takes a new lease after one was lost, as soon as no container uses
-// the old one and if that is wanted.
+// askInUse takes a new lease after one was lost, if that is wanted, as soon as
+// no container uses the old one.
 func (e *engine) askInUse() {
 	if _, lost := e.core.Lost(); !lost || e.cfg.OnConflict != Release || time.Now().Before(e.inUseAt) {
 		return
@@ -298,7 +298,7 @@ func (e *engine) askInUse() {
 	e.core.Release(e.now())
 }
 
-// fatal puts a fatal decision of the core into this package's words.
+// fatal turns a fatal decision of the core into an error of this package.
 func fatal(err error) error {
 	switch {
 	case err == nil:

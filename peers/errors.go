@@ -9,8 +9,9 @@ import (
 	"flanneld/peers/internal/statedir"
 )
 
-// Errors a caller may tell apart with [errors.Is]. What is returned carries a
-// longer text: one line that names what is at fault and says what to do.
+// Errors that a caller can distinguish with [errors.Is]. An error that is
+// returned has a longer text: one line that names what is at fault and says
+// what to do.
 var (
 	ErrStateLocked       = errors.New("peers: state directory in use")
 	ErrStateCorrupt      = errors.New("peers: state file corrupt")
@@ -43,7 +44,7 @@ func detail(err, kind error) string {
 	return strings.TrimPrefix(err.Error(), kind.Error()+": ")
 }
 
-// kinds of the state directory's errors, as callers of this package know them.
+// kinds are this package's errors for the kinds of the state directory's.
 var kinds = map[statedir.Kind]error{
 	statedir.Unusable: ErrState,
 	statedir.Locked:   ErrStateLocked,
@@ -52,8 +53,8 @@ var kinds = map[statedir.Kind]error{
 	statedir.BadKey:   ErrKey,
 }
 
-// ofState makes an error of the state directory one of this package; nil stays
-// nil.
+// ofState turns an error of the state directory into one of this package. nil
+// stays nil.
 func ofState(err error) error {
 	var e *statedir.Error
 	if errors.As(err, &e) {
@@ -62,7 +63,7 @@ func ofState(err error) error {
 	return err
 }
 
-// ofGossip makes an error of gossip one of this package; nil stays nil.
+// ofGossip turns an error of gossip into one of this package. nil stays nil.
 func ofGossip(err error) error {
 	var e *gossip.Error
 	switch {

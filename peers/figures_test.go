@@ -62,7 +62,7 @@ func figuresOf(t *testing.T, n int) {
 	c.converge(5 * time.Minute)
 	t.Logf("%d nodes: all started after a power cut, tables equal and all alive after %v", n, time.Since(start).Round(100*time.Millisecond))
 
-	time.Sleep(time.Minute) // the rumours of the start have died down
+	time.Sleep(time.Minute) // the broadcasts of the start have ended
 	memory := (heap() - before) / uint64(n)
 	sent := c.net.traffic()
 	period := pushPullPeriod(n)
@@ -154,7 +154,8 @@ func (c *cluster) change(h *host, port uint16) *change {
 	return ch
 }
 
-// look notes who has learned of the change, or of a later one of the same node.
+// look notes which nodes have learned about the change, or about
+// a later one of the same node.
 func (ch *change) look(took *spread) {
 	ch.waiting = slices.DeleteFunc(ch.waiting, func(h *host) bool {
 		for _, n := range h.node.Snapshot().Nodes {
@@ -205,7 +206,7 @@ func powerCut(t *testing.T, n int) *cluster {
 	return c
 }
 
-// madeCore is a core that has its way with nobody, to make state that a node
+// madeCore is a core without others, to make state that a node
 // can start from.
 type madeCore struct {
 	t     *testing.T
@@ -246,7 +247,7 @@ func (m *madeCore) settle(now core.Time) {
 	}
 }
 
-// claim takes in the state of a network where nobody holds a lease. There a
+// claim takes in the state of a network where no node holds a lease. There a
 // node confirms its own, after a while.
 func (m *madeCore) claim(state []byte) {
 	if err := m.core.Merge(0, record.NodeID{}, state); err != nil {

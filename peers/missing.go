@@ -14,16 +14,16 @@ type missing struct {
 	at netip.AddrPort // of its gossip
 }
 
-// Lease holders that are not up are asked whether they are there, some of them
-// at a time, at random. A question costs one datagram, an exchange of state a
-// stream and two tables; so the join loop calls those first that have answered.
+// Lease holders that are not up are asked whether they are there, a few at a
+// time, at random. A question costs one datagram. An exchange of state costs a
+// stream and two tables. So the join loop first calls the ones that answered.
 const (
 	lookEvery = 500 * time.Millisecond
 	lookMost  = 32
 )
 
-// lookForMissing asks some lease holders that are not up, and has the join loop
-// call those that have answered.
+// lookForMissing asks some lease holders that are not up, and lets the join
+// loop call the ones that have answered.
 func (e *engine) lookForMissing(now time.Time) {
 	if e.gossip.HolderFound() {
 		e.joiner.Hurry()

@@ -8,11 +8,11 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// Move has the node go on at another underlay address: gossip listens at bind,
-// on the same port, and everybody is told advertise (see [Config]). Lease,
-// identity and what is under way stay as they are. On error the node stays
-// where it was, and Move may be called again; moving to where it is does
-// nothing.
+// Move moves the node to another underlay address. Gossip listens at bind, on
+// the same port, and advertise is announced to all (see [Config]). Lease and
+// identity stay as they are, and so does what is under way. On error the node
+// stays where it was, and Move may be called again. A move to the present
+// address does nothing.
 func (n *Node) Move(ctx context.Context, advertise, bind netip.Addr) error {
 	e := n.engine.Load()
 	if e == nil {
@@ -21,11 +21,11 @@ func (n *Node) Move(ctx context.Context, advertise, bind netip.Addr) error {
 	return n.do(ctx, e, func() error { return e.move(advertise, bind) })
 }
 
-// move takes the port at the new address, has the core write it down, and puts
-// a new member in the present one's place: memberlist knows no way for a member
-// to move, and others would refuse one of the same name at another address. So
-// the new one has the number of a new start, which has to be durable before
-// anybody hears of it.
+// move takes the port at the new address, and puts a new member in the place of
+// the present one. memberlist knows no way for a member to move, and others
+// would refuse one of the same name at another address. So the new member has
+// the number of a new start, which has to be durable before others hear about
+// it.
 func (e *engine) move(advertise, bind netip.Addr) error {
 	if e.gossip.Local().Addr() == bind && e.cfg.Advertise == advertise {
 		return nil
@@ -50,8 +50,7 @@ func (e *engine) move(advertise, bind netip.Addr) error {
 	return e.replaceMember(transport, gossip)
 }
 
-// setAddress has the core change its address, and reports whether that is
-// durable.
+// setAddress changes the core's address, and reports whether that is durable.
 func (e *engine) setAddress(data, gossip netip.AddrPort) bool {
 	e.core.SetAddress(e.now(), data, gossip)
 	eff := e.core.Effects()
@@ -79,9 +78,9 @@ func (e *engine) checkMove(advertise, bind netip.Addr) error {
 	return nil
 }
 
-// replaceMember takes the present member down and puts one at another address
-// in its place. Nodes that were up are taken to be until they have had the time
-// to be met again; then each is what the new member sees.
+// replaceMember stops the present member and starts one at another address.
+// Nodes that were up count as up until they have had the time to be met again.
+// Then the new member decides.
 func (e *engine) replaceMember(transport *gossip.Transport, endpoint netip.AddrPort) error {
 	old := e.gossip
 	g, up := old.Successor(transport, e.core.StartNumber(), endpoint)
@@ -101,7 +100,7 @@ func (e *engine) replaceMember(transport *gossip.Transport, endpoint netip.AddrP
 	return nil
 }
 
-// gossipOf is where nodes' gossip is, as far as the table says.
+// gossipOf returns where the gossip of nodes is, as far as the table says.
 func (e *engine) gossipOf(nodes []record.NodeID) []netip.AddrPort {
 	wanted := map[record.NodeID]bool{}
 	for _, id := range nodes {

@@ -37,7 +37,7 @@ func TestMoveKeepsTheLeaseAndIsToldToEverybody(t *testing.T) {
 		h.leased()
 	}
 	third.sees(second, Alive)
-	second.sees(third, Alive) // or it has nobody to keep alive over the move
+	second.sees(third, Alive) // or it has no node to keep alive over the move
 	lease, id, start := second.leased(), second.node.Snapshot().Self.ID, second.node.Snapshot().Self.Start
 	for range 2 { // there and on
 		addr := nextHost()
@@ -59,7 +59,7 @@ func TestMoveKeepsTheLeaseAndIsToldToEverybody(t *testing.T) {
 	second.stop()
 	for _, h := range []*host{first, second, third} {
 		if log := h.log.String(); strings.Contains(log, "identity") || strings.Contains(log, "lease lost") {
-			t.Errorf("a move was taken for a twin, or cost a lease:\n%s", log)
+			t.Errorf("a move was mistaken for a duplicate, or cost a lease:\n%s", log)
 		}
 	}
 	second.start()

@@ -100,8 +100,7 @@ func TestLeaseSurvivesAnotherAddress(t *testing.T) {
 	})
 }
 
-// After a power cut nobody's seed need be there: the node tables name the
-// others.
+// After a power cut no node needs its seeds: the node tables name the others.
 func TestNodesFindEachOtherAgainWithoutSeeds(t *testing.T) {
 	t.Parallel()
 	first := newHost(t, nil)
@@ -113,7 +112,7 @@ func TestNodesFindEachOtherAgainWithoutSeeds(t *testing.T) {
 	first.sees(second, Alive)
 	first.stop()
 	second.stop()
-	second.config.Join = []string{"127.41.0.1"} // nobody
+	second.config.Join = []string{"127.41.0.1"} // no node is there
 	second.start()
 	if again := second.leased(); again != two {
 		t.Errorf("lease %s, then %s while alone", two, again)
@@ -185,8 +184,8 @@ func TestLeaveFreesTheSubnet(t *testing.T) {
 	}
 }
 
-// The lease file of who granted a lease knows of it, when the node table is
-// gone.
+// The lease file of a node names a lease that it granted, when the node table
+// is gone.
 func TestForgetOfANodeThatOnlyAPromiseNames(t *testing.T) {
 	t.Parallel()
 	first := newHost(t, nil)

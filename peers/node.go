@@ -75,7 +75,7 @@ func Open(config Config) (*Node, error) {
 	return n, nil
 }
 
-// self is what this node knows of itself before the core knows more.
+// self is what this node knows about itself before the core knows more.
 func (n *Node) self(gossipPort uint16) NodeInfo {
 	c := &n.config
 	return NodeInfo{
@@ -96,11 +96,11 @@ func (n *Node) Close() error {
 
 // Run gossips, claims a lease and keeps it, until ctx ends or Leave is done,
 // and then returns nil. Any error is fatal. It may be called once. When it
-// returns, no socket, lock or goroutine of it is left, but for a probe of
-// memberlist's under way, which ends by itself within seconds.
+// returns it leaves no socket, lock or goroutine behind. Only a probe of
+// memberlist under way ends by itself within seconds.
 //
-// That ctx ended is not told to the others: they find this node dead within
-// seconds, keep its lease and its route, and hardly notice when it is back
+// When ctx ends, the others are not told. They find this node dead within
+// seconds, and keep its lease and its route. They hardly notice if it is back
 // before that.
 func (n *Node) Run(ctx context.Context) error {
 	if n.started.Swap(true) {
@@ -117,7 +117,7 @@ func (n *Node) Run(ctx context.Context) error {
 // Snapshot returns the newest view, never nil.
 func (n *Node) Snapshot() *Snapshot { return n.snapshot.Load() }
 
-// Changes tells that there is a newer Snapshot. It holds one token however many
-// changes there were, is for one reader, and is never closed. Round trip times
-// and durations in a Snapshot move on without a token.
+// Changes reports that there is a newer Snapshot. It holds one token however
+// many changes there were, is for one reader, and is never closed. Round trip
+// times and durations in a Snapshot move on without a token.
 func (n *Node) Changes() <-chan struct{} { return n.changes }

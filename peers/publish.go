@@ -12,7 +12,7 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// publish makes a new Snapshot, and tells of it when there is news in it.
+// publish makes a new Snapshot, and leaves a token where there is news in it.
 func (e *engine) publish() {
 	v := e.core.View()
 	e.setHolders(v, e.gossip)
@@ -67,7 +67,7 @@ func (e *engine) publish() {
 	}
 }
 
-// tellHolders tells a gossip which nodes hold a lease, and where they are.
+// setHolders tells an agent which nodes hold a lease, and where they are.
 func (e *engine) setHolders(v core.View, g *gossip.Agent) {
 	holders, at := map[record.NodeID]bool{}, map[netip.AddrPort]bool{}
 	for i := range v.Nodes {
@@ -78,7 +78,7 @@ func (e *engine) setHolders(v core.View, g *gossip.Agent) {
 	g.SetHolders(holders, at)
 }
 
-// info is a node of the core's view as others get to see it.
+// info is a node of the core's view as a [Snapshot] has it.
 func (e *engine) info(n *core.NodeView) NodeInfo {
 	info := NodeInfo{
 		ID: n.ID.String(), Name: n.Record.Name, State: stateOf(n), Self: n.Self,
@@ -140,8 +140,8 @@ func comparePrefixes(a, b netip.Prefix) int {
 	return 0
 }
 
-// waiting says in a line what is being waited for: the disk comes before the
-// network, the seeds explain the core's line.
+// waiting says in one line what this node waits for. The disk comes before the
+// network, and the seeds explain the core's line.
 func (e *engine) waiting(v core.View) string {
 	if text := e.store.Problem(); text != "" {
 		return text

@@ -16,7 +16,7 @@ type Reset struct {
 	Network   string       // ID of the network that was given up; "" where the node was in none
 	Prefix    netip.Prefix // of that network
 	Subnet    netip.Prefix // asked for at the next start; zero: none is remembered
-	Others    int          // nodes whose subnets this one keeps for them, for an hour
+	Others    int          // nodes for which this one keeps their subnets, for an hour
 	SetAside  []string     // files that could not be read, by their new names
 	WasInside bool         // there was a network or a node table to give up
 }

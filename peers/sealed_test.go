@@ -12,8 +12,8 @@ func sealed(path string) func(*Config) {
 	return func(c *Config) { c.KeyFile = path }
 }
 
-// refusedOnBothSides starts two hosts, the second of which joins the first, and
-// wants both logs to say why they do not come together.
+// refusedOnBothSides starts a host and one that joins it, and
+// expects both logs to say why they do not come together.
 func refusedOnBothSides(t *testing.T, first, second *host, says, said string) {
 	t.Helper()
 	first.start()

@@ -30,7 +30,7 @@ type Snapshot struct {
 	// Dropped counts gossip that was not taken in: malformed, of another
 	// network, or more than there was room for.
 	Dropped uint64
-	Fill    []Fill // how full the node table and its kin are
+	Fill    []Fill // how full the node table and its like are
 }
 
 // Fill is how full a table is.
@@ -80,15 +80,15 @@ type Lease struct {
 	// Electors is how many lease holders were to decide, Promises how many
 	// agreed.
 	Electors, Promises int
-	Held               time.Duration // how long this holder of it has been known here
+	Held               time.Duration // how long this holder has been known here
 }
 
 // Claim is this node's asking for a subnet.
 type Claim struct {
 	Prefix            netip.Prefix
 	Epoch             uint64
-	Electors, Needed  int      // how many lease holders decide, and how many of them have to promise
-	Promised, Missing []string // node IDs of those who have, and of those who have not answered
+	Electors, Needed  int      // how many lease holders decide, and how many have to promise
+	Promised, Missing []string // IDs of the nodes that have promised, and of the ones that have not answered
 }
 
 // Conflict is a subnet that two nodes claim.
@@ -98,7 +98,7 @@ type Conflict struct {
 	Since         time.Duration
 }
 
-// State is how a node is doing, as gossip tells it.
+// State is how a node is doing, as gossip reports it.
 type State int
 
 // The states of a node. Left: it handed its lease back and went.

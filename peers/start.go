@@ -16,10 +16,11 @@ import (
 	"flanneld/peers/internal/statedir"
 )
 
-// run brings the node up step by step, lives, and takes it down in the reverse
-// order. On the way up: the port, so that nobody else has it; the start number,
-// and a network founded just now, on disk before anyone hears of them; the
-// gossip member; a look for twins; and only then the others.
+// run brings the node up step by step, runs it, and takes it down in the
+// reverse order. The way up has five steps. The first is the port, so that no
+// other program has it. The second puts the number of the start, and a network
+// founded just now, on disk before others hear about them. Then come the
+// member, the search for duplicates, and only then the other nodes.
 func (n *Node) run(ctx context.Context) error {
 	transport, err := gossip.Listen(n.sockets, n.config.Bind, n.config.GossipPort)
 	if err != nil {
@@ -53,7 +54,7 @@ func (n *Node) run(ctx context.Context) error {
 		return ofGossip(err)
 	}
 	if n.keyring == nil {
-		n.log.Warn("gossip is not sealed: whoever reaches the gossip port can join; --key-file seals it", "port", cfg.Gossip.Port())
+		n.log.Warn("gossip is not sealed: any host that reaches the gossip port can join; --key-file seals it", "port", cfg.Gossip.Port())
 	}
 	e.joiner = gossip.NewJoiner(e.gossip, n.seeds, n.resolver, n.log)
 	if err := e.findDuplicate(ctx, n.before.Start, n.before.Gossip); err != nil {
@@ -139,8 +140,8 @@ func (e *engine) writeFirst() ([]core.Broadcast, error) {
 	}
 }
 
-// live runs the engine and all that goes on beside it, and returns when
-// everything has ended.
+// live runs the engine and the goroutines beside it, and returns when all have
+// ended.
 func (e *engine) live(ctx context.Context, first []core.Broadcast) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -171,7 +172,7 @@ func (e *engine) live(ctx context.Context, first []core.Broadcast) error {
 	return err
 }
 
-// attend starts what goes on beside the member, until ctx ends or
+// watchMember starts the goroutines of the member. They run until ctx ends or
 // [engine.replaceMember] puts another in its place.
 func (e *engine) watchMember(ctx context.Context) {
 	g := e.gossip

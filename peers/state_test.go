@@ -267,7 +267,7 @@ func TestUnusableStateDirectoryIsAnError(t *testing.T) {
 	}
 }
 
-// A state directory that stops working while the node runs: nobody gets a
+// A state directory that stops working while the node runs: no node gets a
 // promise that is not on disk.
 func TestNothingIsPromisedWhileTheDiskFails(t *testing.T) {
 	t.Parallel()

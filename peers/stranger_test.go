@@ -141,7 +141,7 @@ func TestForgedLifeHidesNoDeath(t *testing.T) {
 }
 
 // Accusations, with the greatest numbers there are, cost a live node nothing.
-func TestForgedDeathKillsNobody(t *testing.T) {
+func TestForgedDeathKillsNoNode(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T) {
 		c := newCluster(t, 12, 4)
@@ -221,8 +221,8 @@ func TestPhantomsAreKeptOut(t *testing.T) {
 }
 
 // What a node said at another address, and questions passed on to it, make no
-// twin, neither while it runs nor when it starts again.
-func TestForgedTwinStopsNobody(t *testing.T) {
+// duplicate, neither while it runs nor when it starts again.
+func TestForgedDuplicateStopsNoNode(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T) {
 		c := newCluster(t, 14, 3)
@@ -296,7 +296,7 @@ func TestForgedTwinStopsNobody(t *testing.T) {
 		}
 		for _, h := range c.hosts {
 			if strings.Contains(h.log.String(), "this node's identity") {
-				t.Errorf("%s believes in a twin:\n%s", h.config.Name, h.log)
+				t.Errorf("%s found a duplicate:\n%s", h.config.Name, h.log)
 			}
 		}
 		_ = relay.Close()
@@ -304,8 +304,8 @@ func TestForgedTwinStopsNobody(t *testing.T) {
 	})
 }
 
-// A node that is in no network learns of one from those that it dials, whatever
-// others send it.
+// A node that is in no network learns about one from the nodes that it dials,
+// whatever others send it.
 func TestStrangerDrawsNoNewcomerIntoItsNetwork(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T) {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// oldNodes are the hosts of testdata/v01: a network of version 0.1 whose fifth
-// node had left, and whose fourth was forgotten while it was down.
+// oldNodes are the hosts of testdata/v01: a network of version 0.1. Its fifth
+// node had left, and its fourth was forgotten while it was down.
 var oldNodes = []struct {
 	name, id string
 	subnet   netip.Prefix

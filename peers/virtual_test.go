@@ -109,7 +109,7 @@ func (h *host) table() map[string]row {
 	return rows
 }
 
-// alike says whether all of some hosts' tables are equal, and name that many
+// alike reports whether all of some hosts' tables are equal, and name that many
 // live nodes.
 func alike(hosts []*host, alive int) bool {
 	first := hosts[0].table()
@@ -146,7 +146,7 @@ func (c *cluster) converge(limit time.Duration) time.Duration {
 	return time.Since(start)
 }
 
-// leases is who holds what, by each node's own word.
+// leases are the leases that nodes hold, as each says itself.
 func (c *cluster) leases() map[string]netip.Prefix {
 	all := map[string]netip.Prefix{}
 	for _, h := range c.hosts {
@@ -215,7 +215,7 @@ func TestOnlyTheLargerSideOfACutGrantsLeases(t *testing.T) {
 		c := newCluster(t, 2, 5)
 		c.begin()
 		smaller := c.add(nil)                                 // joins the founder, on the smaller side
-		larger := c.add(func(cfg *Config) { cfg.Join = nil }) // and this one somebody on the larger
+		larger := c.add(func(cfg *Config) { cfg.Join = nil }) // and this one a node on the larger
 		larger.config.Join = []string{c.hosts[3].gossip()}
 		c.net.sever(between([]*host{c.hosts[0], c.hosts[1], smaller}))
 		time.Sleep(30 * time.Second)
@@ -255,8 +255,8 @@ func TestMassStart(t *testing.T) {
 	})
 }
 
-// With a fifth of all datagrams lost, nothing breaks, and nobody is given up
-// for good.
+// With a fifth of all datagrams lost, nothing breaks, and no node counts as
+// dead for good.
 func TestMassStartOverALossyNetwork(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T) {
@@ -378,7 +378,7 @@ func TestAllStoppedAndStartedInAnyOrderWithoutASeed(t *testing.T) {
 	}
 }
 
-// Whoever died while a node moved is found dead from the new place, too.
+// A node that died while another moved is found dead from the new place, too.
 func TestNodeThatIsGoneAfterAMoveIsFoundDead(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T) {
@@ -397,7 +397,7 @@ func TestNodeThatIsGoneAfterAMoveIsFoundDead(t *testing.T) {
 	})
 }
 
-// movingName is a name that somebody changes.
+// movingName is a name that changes.
 type movingName struct {
 	mu    sync.Mutex
 	addrs []netip.Addr
@@ -416,7 +416,7 @@ func (m *movingName) set(addr netip.Addr) {
 }
 
 // A seed's name is looked up at each attempt: before the first join, and when
-// everybody has been lost.
+// all others have been lost.
 func TestSeedThatMovesIsFoundByItsName(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T) {
@@ -424,7 +424,7 @@ func TestSeedThatMovesIsFoundByItsName(t *testing.T) {
 		first, second := c.hosts[0], c.hosts[1]
 		first.start()
 		first.leased()
-		name := &movingName{addrs: []netip.Addr{nextHost()}} // nobody
+		name := &movingName{addrs: []netip.Addr{nextHost()}} // no node is there
 		second.config.Join = []string{fmt.Sprintf("first.example:%d", testPort)}
 		second.resolver = name
 		second.start()
@@ -432,15 +432,15 @@ func TestSeedThatMovesIsFoundByItsName(t *testing.T) {
 		name.set(first.config.Advertise)
 		lease := second.leased()
 
-		// The seed goes, and comes back somewhere else while it has forgotten
-		// everybody.
+		// The seed goes, and comes back somewhere else after it has
+		// forgotten all others.
 		first.stop()
 		if err := os.Remove(filepath.Join(first.config.StateDir, tableFile)); err != nil {
 			t.Fatal(err)
 		}
 		addr := nextHost()
 		first.config.Advertise, first.config.Bind = addr, addr
-		first.config.Join = []string{nextHost().String()} // nobody
+		first.config.Join = []string{nextHost().String()} // no node is there
 		second.sees(first, Dead)
 		name.set(addr)
 		first.start()

@@ -223,7 +223,7 @@ func (l *vlistener) Close() error {
 	return nil
 }
 
-// dialTCP tries again every second, as SYNs do, until there is a way both ways.
+// DialTCP tries again every second, as SYNs do, until there is a way both ways.
 func (n *vnet) DialTCP(ctx context.Context, from netip.Addr, to string, timeout time.Duration) (net.Conn, error) {
 	at, err := netip.ParseAddrPort(to)
 	if err != nil {
@@ -303,8 +303,8 @@ func newVconn(n *vnet, local, away netip.AddrPort) *vconn {
 }
 
 // pump brings what was written to the other end, in order, until this end is
-// closed and all of it has arrived. After that the other end reads no more; one
-// that is cut off for a minute gives up.
+// closed and everything has arrived. After that the other end reads no more;
+// one that is cut off for a minute gives up.
 func (c *vconn) pump() {
 	for {
 		s, ok := c.next()
@@ -345,7 +345,7 @@ func (c *vconn) next() (vsegment, bool) {
 			if over {
 				return vsegment{}, false
 			}
-		case <-c.peer.closed: // nobody reads
+		case <-c.peer.closed: // no reader
 			return vsegment{}, false
 		}
 	}

@@ -16,13 +16,15 @@ import (
 )
 
 // Gossip timings, for a local network of 2 to 1,000 nodes. A node that stops is
-// probed within a second or two, suspected a second later (probeInterval), and
-// declared dead after suspicionMult × max(1, log10 n) probe intervals once
-// another one agrees: some 5 s after it stopped at up to 10 nodes,
-// suspicionMaxMult times the last term where nobody agrees. What it takes to be
-// declared dead while alive: not to answer, neither directly nor through three
-// others nor over TCP, all that time. And then those that it does answer do not
-// believe it: see doubt.go.
+// probed within a second or two, and suspected a second later (probeInterval).
+// It is declared dead after suspicionMult × max(1, log10 n) probe intervals
+// once another node agrees. That is some 5 s after it stopped at up to 10
+// nodes. Where no node agrees, the last term takes suspicionMaxMult times as
+// long.
+//
+// A live node is declared dead only if it does not answer in all that time: not
+// directly, not through three others, and not over TCP. Nodes that it does
+// answer keep it even then, see doubt.go.
 const (
 	probeInterval    = time.Second
 	probeTimeout     = 500 * time.Millisecond
@@ -30,19 +32,19 @@ const (
 	suspicionMaxMult = 3
 	gossipInterval   = 50 * time.Millisecond
 	gossipNodes      = 4
-	retransmitMult   = 4 // how often one node tells a rumour: times the digits of the number of nodes
-	// gossipToDead is how long the dead are still told of their death, so that
-	// one that was only paused refutes it.
+	retransmitMult   = 4 // how often one node sends a broadcast: times the digits of the number of nodes
+	// gossipToDead is how long a dead member still gets gossip, so that one
+	// that was only paused refutes its death.
 	gossipToDead = time.Minute
-	// awareness turns memberlist's doubt of itself off. With it a node that
-	// misses acknowledgements probes up to eight times more rarely. When
-	// half of a network loses its power, the other half would notice after
-	// 20 to 50 s. What it protects from, a node that is slow itself and
-	// takes others for dead, doubt.go does better: it asks them.
+	// awareness turns memberlist's awareness off. With it, a node that misses
+	// acknowledgements probes up to eight times less often. When half of a
+	// network loses its power, the other half would notice after 20 to 50 s.
+	// Awareness keeps a slow node from declaring others dead. doubt.go does
+	// that better: it asks them.
 	awareness        = 1
 	pushPullInterval = 30 * time.Second
 	streamTimeout    = 5 * time.Second
-	handoffQueue     = 4096 // datagrams taken in and not yet handled
+	handoffQueue     = 4096 // datagrams received and not yet handled
 	// suspectFor is how long a failed probe of ours marks a member: the longest
 	// a suspicion lasts at 10 nodes.
 	suspectFor = suspicionMult * suspicionMaxMult * probeInterval
@@ -56,7 +58,7 @@ const (
 	stateQueue      = 64
 	reliableQueue   = 256
 	reliableWorkers = 4
-	// What the queues may hold in bytes. A state of 8,192 nodes has 8 MB.
+	// Bytes that the queues may hold. A state of 8,192 nodes has 8 MB.
 	messageBytes  = 8 << 20
 	stateBytes    = 16 << 20
 	reliableBytes = 16 << 20
@@ -88,13 +90,13 @@ type Agent struct {
 	duplicates chan Duplicate
 	metaNews   chan struct{} // one token: our meta has changed
 	dropped    atomic.Uint64 // messages and states for which there was no room
-	// What messages, states and reliable hold, in bytes.
+	// Bytes that messages, states and reliable may still hold.
 	messageRoom, stateRoom, reliableRoom room
 	reliable                             chan reliableSend
 	workers                              sync.WaitGroup
 	unsent                               sync.WaitGroup // reliable sends queued or under way
 
-	// The core's goroutine has these.
+	// These belong to the goroutine that calls Send, Open and Tick.
 	started time.Time
 	paths   *returnPaths
 	prober  prober
@@ -132,9 +134,9 @@ func New(t *Transport, c Config) *Agent {
 }
 
 // Successor makes the agent that takes this one's place after a move to another
-// endpoint. Nodes that are up now are taken to be until the successor has had
-// the time to meet them again; up are these. Start is the number of a new
-// start.
+// endpoint. start is the number of a new start. The nodes that are up now,
+// which it returns as well, count as up until the successor has had the time to
+// meet them again.
 func (g *Agent) Successor(t *Transport, start uint64, endpoint netip.AddrPort) (next *Agent, up []record.NodeID) {
 	up = g.members.up()
 	self := *g.about.Load()
@@ -144,7 +146,7 @@ func (g *Agent) Successor(t *Transport, start uint64, endpoint netip.AddrPort) (
 	return next, up
 }
 
-// newGossip makes everything but the member itself, which Start does. It owns t
+// newAgent makes everything but the member itself, which Start does. It owns t
 // from then on.
 func newAgent(t *Transport, self wire.Meta, id record.Identity, keyring *wire.Keyring, logger *slog.Logger) *Agent {
 	endpoint := self.At
@@ -250,7 +252,7 @@ func (g *Agent) States() <-chan wire.State { return g.states }
 // for others.
 func (g *Agent) TakeState(s wire.State) { g.stateRoom.give(s.Size) }
 
-// Run watches for duplicates of this node, and hands those that live to found.
+// Run watches for duplicates of this node, and hands the live ones to found.
 // It also spreads what is new in this node's meta. It ends with ctx.
 func (g *Agent) Run(ctx context.Context, found chan<- Duplicate) {
 	var both sync.WaitGroup
@@ -300,9 +302,10 @@ const (
 	leaveGossip = time.Second
 )
 
-// Stop takes the member down without a word, as if it had been killed: its
-// lease stays, and so does its route. It ends all that the agent has started
-// but for a probe of memberlist's under way, which ends within seconds.
+// Stop takes the member down without a word, as if the process had been killed:
+// its lease stays, and so does its route. It ends all that the agent has
+// started, except for a probe of memberlist under way, which ends within
+// seconds.
 func (g *Agent) Stop() {
 	_ = g.list.Shutdown()
 	close(g.reliable)
@@ -369,7 +372,7 @@ func (g *Agent) sendBack(to record.NodeID, at netip.AddrPort, b []byte) {
 	}
 }
 
-// sendLong has a message sent as a stream.
+// sendLong queues a message for a stream.
 func (g *Agent) sendLong(m member, b []byte) {
 	if !g.reliableRoom.take(len(b)) {
 		g.dropped.Add(1)
@@ -385,7 +388,7 @@ func (g *Agent) sendLong(m member, b []byte) {
 	}
 }
 
-// sendReliably sends long messages until stop.
+// sendReliably sends long messages until Stop.
 func (g *Agent) sendReliably() {
 	for s := range g.reliable {
 		if err := g.list.SendReliable(&s.to, s.msg); err != nil {
@@ -404,7 +407,7 @@ func (g *Agent) NotTaken() uint64 {
 // mayCall reports whether a stranger may open another stream now.
 func (g *Agent) mayCall(from netip.Addr) bool { return g.limits.calls.take(from, time.Now()) }
 
-// refuse notes that a stream of a host was refused.
+// refuse counts a refused stream of a host, and logs it.
 func (g *Agent) refuse(err error, from netip.Addr) {
 	g.refused.Add(1)
 	g.log.Debug("gossip: stream refused", "from", from, "err", err)

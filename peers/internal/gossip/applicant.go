@@ -11,14 +11,15 @@ import (
 
 // A member that gossip names is an applicant first. It is let in when it has
 // proven, from the endpoint that it announces, that it has the key of its node
-// ID (see question.go). So no member is up here on others' word. The exception
-// are members that a node finds when it joins for the first time.
+// ID (see question.go). So no member is up here because others say so. There is
+// one exception: the members that a node finds when it joins for the first
+// time.
 //
-// A lease holder is let in at any time. Of other nodes, the newcomers, a
-// bounded number is in at a time. When that is reached, the oldest of them
-// makes room if it has been without a lease for newcomerAge. An underlay
-// address has newcomersPerAddr identities without a lease, and one more each
-// minute. Loopback, where all nodes of a test are, has no such bound.
+// A lease holder is let in at any time. All other nodes are newcomers, and a
+// bounded number is in at a time. At that bound the oldest newcomer makes room,
+// if it has been without a lease for newcomerAge. An underlay address has
+// newcomersPerAddr identities without a lease, and one more each minute.
+// Loopback, where all nodes of a test are, has no such bound.
 const (
 	maxApplicants    = 1024
 	maxNewcomers     = 256
@@ -31,13 +32,13 @@ const (
 	applyFor    = 20 * time.Second // after which an applicant is dropped
 	maxGone     = 2048
 	goneFor     = 10 * time.Minute
-	goneStarts  = 4           // of one node: it is its last ones that may come back
+	goneStarts  = 4           // of one node: only its last ones can come back
 	admittedFor = time.Minute // for which an admitted member may take to join
 )
 
 // applicant is a member that has not proven itself yet.
 type applicant struct {
-	member wire.Member // the newest that gossip has of it
+	member wire.Member // the newest that gossip has named
 	about  wire.Meta
 	ask    time.Time     // when to ask next
 	pause  time.Duration // before the question after that
@@ -47,13 +48,13 @@ type applicant struct {
 // admitted is a member that memberlist may have.
 type admitted struct {
 	at          time.Time
-	incarnation uint32 // the greatest that gossip has told of before it was in
+	incarnation uint32 // the greatest that gossip named before it was in
 }
 
 // gone is a member that was up, and needs a proof to be up again.
 type gone struct {
 	member   member
-	reported bool // gossip has given it up, too
+	reported bool // memberlist has reported it dead, too
 	at       time.Time
 }
 
@@ -64,11 +65,12 @@ const (
 	refused  verdict = iota
 	asked            // it is an applicant, to be asked now
 	waiting          // it is one, and has been asked
-	accepted         // it is in, and memberlist may hear of it
+	accepted         // it is in, and memberlist may have it
 )
 
-// consider takes a member that gossip names; about is its verified meta.
-// trusted says that it is in the state of the node that was dialled to join.
+// consider decides about a member that gossip names; about is its verified
+// meta. trusted means that it is in the state of the node that was dialled to
+// join.
 func (r *members) consider(m wire.Member, about wire.Meta, trusted bool, now time.Time) verdict {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -110,11 +112,11 @@ func (r *members) mayApply(about wire.Meta, now time.Time) bool {
 	return r.identities.take(about.At.Addr(), now)
 }
 
-// known reports whether a node holds a lease, or has another start that is up;
-// r.mu is held.
+// isKnown reports whether a node holds a lease, or has another start that is
+// up; r.mu is held.
 func (r *members) isKnown(id record.NodeID) bool { return r.holders[id] || len(r.nodes[id]) > 0 }
 
-// apply returns applicants to ask now, and drops those whose time is over.
+// apply returns applicants to ask now, and drops the ones that took too long.
 func (r *members) apply(now time.Time, most int) []applicant {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -161,8 +163,9 @@ type admission struct {
 	proof bool            // it proved what was asked
 }
 
-// proved takes a proof in. A member's own doubt ends; an applicant is let in.
-// One that proves to be in another network than ours is put out.
+// proved takes in a proof. It ends the doubt about a member, and lets an
+// applicant in. A member that proves to be in another network than ours is
+// removed.
 func (r *members) proved(p wire.Proof, asked question, ours record.NetworkID, now time.Time) admission {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -202,8 +205,9 @@ func (r *members) proved(p wire.Proof, asked question, ours record.NetworkID, no
 	return admission{a.member, out, true}
 }
 
-// comeBack marks a member that was dead here as up again. Where gossip has
-// given it up it stays in doubt until gossip says otherwise; r.mu is held.
+// restore marks a member that was dead here as up again. If memberlist has
+// reported it dead, it stays in doubt until memberlist says otherwise; r.mu is
+// held.
 func (r *members) restore(g *gone, asked question, now time.Time) {
 	m := g.member
 	name := m.node.Name
@@ -243,7 +247,7 @@ func (r *members) makeRoom(id record.NodeID, now time.Time) (out wire.Accusation
 	return r.putOut(oldest), true
 }
 
-// putOut removes a member, and returns the accusation that has memberlist
+// putOut removes a member, and returns the accusation that makes memberlist
 // remove it as well; r.mu is held.
 func (r *members) putOut(m *member) wire.Accusation {
 	r.remove(m, false)
@@ -270,7 +274,7 @@ func (r *members) leaveTo(ours record.NetworkID) []wire.Accusation {
 	return all
 }
 
-// know tells the roster which nodes hold a lease, and where their gossip is.
+// setHolders sets which nodes hold a lease, and where their gossip is.
 func (r *members) setHolders(holders map[record.NodeID]bool, at map[netip.AddrPort]bool) {
 	addrs := make(map[netip.Addr]bool, len(at))
 	for ep := range at {
@@ -297,7 +301,7 @@ const (
 	holder            // a lease holder, whether it is up or not
 )
 
-// standing says what is at an endpoint.
+// standing returns what is at an endpoint.
 func (r *members) standing(at netip.AddrPort) standing {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -327,7 +331,7 @@ func (r *members) found() bool {
 	return len(r.there) > 0
 }
 
-// takeFound returns where up to so many of these are, once.
+// takeFound returns up to so many of their endpoints, each once.
 func (r *members) takeFound(most int) []netip.AddrPort {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -359,10 +363,10 @@ func (r *members) tidy(now time.Time) {
 	}
 }
 
-// bury notes a member that is up no more; r.mu is held.
+// rememberGone notes a member that is up no more; r.mu is held.
 func (r *members) rememberGone(m *member, given bool, now time.Time) {
 	if len(r.gone) >= maxGone {
-		for name := range r.gone { // any of them
+		for name := range r.gone { // any one
 			r.forgetGone(name)
 			break
 		}
@@ -385,7 +389,7 @@ func (r *members) oldestGone(id record.NodeID) (name string) {
 	return name
 }
 
-// unbury forgets a member that was up; r.mu is held.
+// forgetGone forgets a member that was up; r.mu is held.
 func (r *members) forgetGone(name string) {
 	g := r.gone[name]
 	if g == nil {
@@ -397,9 +401,9 @@ func (r *members) forgetGone(name string) {
 	}
 }
 
-// met reports whether a node holds a lease, or is or was a member of late. Only
-// such a node is called when it is lost. A stranger can announce a node at any
-// address.
+// wasMember reports whether a node holds a lease, or is or was a member of
+// late. Only such a node is called when it is lost. A stranger can announce a
+// node at any address.
 func (r *members) wasMember(id record.NodeID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

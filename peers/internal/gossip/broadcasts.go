@@ -5,27 +5,27 @@ import (
 	"sync"
 )
 
-// Limits of rumours.
+// Limits of the broadcast queue.
 const (
-	// Waiting; beyond either those go that were told most often.
+	// Waiting. Beyond either, the ones sent most often are dropped.
 	maxBroadcasts     = 8192
 	maxBroadcastBytes = 8 << 20
-	// minRumour is less than any has, in bytes: a signature and a key. Less
+	// minBroadcast is less than any has, in bytes: a signature and a key. Less
 	// room than that is not worth a look.
 	minBroadcast = 96
-	// maxTold bounds how often one is told: retransmitMult times the digits of
-	// a number of nodes beyond all that is meant.
+	// maxTold bounds how often one is sent: retransmitMult times the digits of
+	// a number of nodes beyond any real one.
 	maxTold = retransmitMult * 6
 )
 
-// rumours are the messages that gossip is to tell everyone, each a number of
-// times that grows with the logarithm of the nodes. Those told least come
-// first; a newer one takes the place of an older one with its key.
+// broadcastQueue holds the messages for all nodes. Each is sent a number of
+// times that grows with the logarithm of the number of nodes. The ones sent
+// least come first; a newer one takes the place of an older one with its key.
 //
 // memberlist has a queue for that, TransmitLimitedQueue. It loses messages
-// (v0.7.0): it tells them apart by length, by how often they were sent, and by
-// a number that starts again whenever the queue is empty for a moment, be it
-// while an item is being replaced.
+// (v0.7.0). It distinguishes them by length, by how often they were sent, and
+// by a number. That number starts again whenever the queue is empty for a
+// moment, even while an item is being replaced.
 type broadcastQueue struct {
 	nodes func() int // how many there are
 
@@ -44,12 +44,12 @@ func newBroadcastQueue(nodes func() int) *broadcastQueue {
 	return &broadcastQueue{nodes: nodes, byKey: map[string]*broadcast{}}
 }
 
-// times is how often a rumour is told in a network of n nodes.
+// times is how often a broadcast is sent in a network of n nodes.
 func times(n int) int {
 	return min(retransmitMult*int(math.Ceil(math.Log10(float64(n+1)))), maxTold)
 }
 
-// put takes a rumour in. It keeps msg.
+// put adds a broadcast. It keeps msg.
 func (q *broadcastQueue) put(key string, msg []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -63,7 +63,7 @@ func (q *broadcastQueue) put(key string, msg []byte) {
 	}
 }
 
-// forget takes out what there is under a key; q.mu is held.
+// forget removes the broadcast under a key; q.mu is held.
 func (q *broadcastQueue) forget(key string) {
 	if r := q.byKey[key]; r != nil {
 		q.bytes -= len(r.msg)
@@ -71,7 +71,7 @@ func (q *broadcastQueue) forget(key string) {
 	}
 }
 
-// dropOne gives up the oldest of those told most often; q.mu is held.
+// dropOne drops the oldest of the broadcasts sent most often; q.mu is held.
 func (q *broadcastQueue) dropOne() {
 	for i := len(q.told) - 1; i >= 0; i-- {
 		for len(q.told[i]) > 0 {
@@ -85,8 +85,8 @@ func (q *broadcastQueue) dropOne() {
 	}
 }
 
-// take returns what fits into room bytes, where each costs overhead bytes more
-// than its length, and counts it as told once more.
+// take returns what fits into room bytes, where each broadcast costs overhead
+// bytes more than its length. It counts each as sent once more.
 func (q *broadcastQueue) take(overhead, room int) [][]byte {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -95,7 +95,7 @@ func (q *broadcastQueue) take(overhead, room int) [][]byte {
 	}
 	most := times(q.nodes())
 	var msgs [][]byte
-	var again [maxTold + 1][]*broadcast // goes where it belongs only after all were looked at, so that none is told twice
+	var again [maxTold + 1][]*broadcast // sorted in only after all were looked at, so that none is sent twice
 	for i := range q.told {
 		var left []*broadcast
 		for at, r := range q.told[i] {

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// Messages of equal length, room for some of them only, arrivals at any time:
-// each is told as often as it should be, whatever happens to the others.
-func TestRumoursAreToldAsOftenAsTheyShould(t *testing.T) {
+// Messages of equal length, room for some only, arrivals at any time:
+// each is sent as often as it should be, whatever happens to the others.
+func TestBroadcastsAreSentAsOftenAsTheyShould(t *testing.T) {
 	for seed := range uint64(50) {
 		random := rand.New(rand.NewPCG(seed, seed))
 		nodes := 1 + random.IntN(2000)
@@ -18,7 +18,7 @@ func TestRumoursAreToldAsOftenAsTheyShould(t *testing.T) {
 		put, told := map[string]bool{}, map[string]int{}
 		for round := 0; round < 200 || len(q.byKey) > 0; round++ {
 			if round > 100000 {
-				t.Fatalf("seed %d: %d rumours are never told", seed, len(q.byKey))
+				t.Fatalf("seed %d: %d broadcasts are never sent", seed, len(q.byKey))
 			}
 			for range random.IntN(3) {
 				if round >= 200 {
@@ -49,7 +49,7 @@ func TestRumoursAreToldAsOftenAsTheyShould(t *testing.T) {
 	}
 }
 
-func TestNewerRumourTakesThePlaceOfTheOlder(t *testing.T) {
+func TestNewerBroadcastReplacesTheOlder(t *testing.T) {
 	q := newBroadcastQueue(func() int { return 9 })
 	old, other, newer := bytes.Repeat([]byte{1}, 100), bytes.Repeat([]byte{2}, 100), bytes.Repeat([]byte{3}, 100)
 	q.put("key", old)
@@ -70,7 +70,7 @@ func TestNewerRumourTakesThePlaceOfTheOlder(t *testing.T) {
 	}
 }
 
-func TestRumoursAreBounded(t *testing.T) {
+func TestBroadcastsAreBounded(t *testing.T) {
 	q := newBroadcastQueue(func() int { return 9 })
 	for i := range maxBroadcasts {
 		q.put(fmt.Sprint(i), make([]byte, 100))
@@ -92,7 +92,7 @@ func TestRumoursAreBounded(t *testing.T) {
 	}
 }
 
-func TestRumoursAreBoundedInBytes(t *testing.T) {
+func TestBroadcastsAreBoundedInBytes(t *testing.T) {
 	q := newBroadcastQueue(func() int { return 9 })
 	const size = 1 << 20
 	for i := range 3 * maxBroadcastBytes / size {

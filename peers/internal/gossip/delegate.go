@@ -12,9 +12,9 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// delegate is what memberlist calls. It calls most of this with its lock held,
-// so everything here copies, posts and returns; nothing asks memberlist
-// anything, nothing waits.
+// delegate is what memberlist calls. Most calls come with its lock held, so
+// everything here copies, queues and returns. Nothing calls memberlist, and
+// nothing waits.
 type delegate struct{ g *Agent }
 
 // NodeMeta implements memberlist.Delegate.
@@ -76,8 +76,8 @@ func (d delegate) NotifyUpdate(n *memberlist.Node) { d.g.members.put(n) }
 // NotifyLeave implements memberlist.EventDelegate.
 func (d delegate) NotifyLeave(n *memberlist.Node) { d.g.members.reportedDead(n.Name, time.Now()) }
 
-// NotifyAlive implements memberlist.AliveDelegate: no member is in that has
-// not passed the gate, see [Agent.member].
+// NotifyAlive implements memberlist.AliveDelegate: a member is in only if it
+// has passed the gate, see [Agent.member].
 func (d delegate) NotifyAlive(n *memberlist.Node) error {
 	if n.Name == d.g.name || d.g.members.allowed(n.Name) {
 		return nil
@@ -87,8 +87,8 @@ func (d delegate) NotifyAlive(n *memberlist.Node) error {
 
 var errUnproven = errors.New("it has not proven yet that it is there")
 
-// usableEndpoint refuses what another node's gossip cannot be at. Loopback is
-// one's own, unless we are there too.
+// usableEndpoint reports whether another node's gossip can be at an endpoint.
+// Loopback is usable only when we are there, too.
 func usableEndpoint(at, ours netip.AddrPort) bool {
 	return at.Port() != 0 && checkSeedAddr(at.Addr()) == nil && at.Addr().IsLoopback() == ours.Addr().IsLoopback()
 }
@@ -101,22 +101,22 @@ func otherNetwork(ours *wire.Meta, theirs wire.Meta) error {
 	return fmt.Errorf("%w: it is in network %s, this node in %s", errOtherNetwork, theirs.NetworkName(), ours.NetworkName())
 }
 
-// differ reports whether two nodes are in different networks; one that is in
-// none yet may come into either.
+// differ reports whether two nodes are in different networks. A node that is in
+// none yet can join either.
 func differ(one, other record.NetworkID) bool {
 	return !one.IsZero() && !other.IsZero() && one != other
 }
 
-// What a merge is refused for; the texts are for people on both sides.
+// Why a merge is refused; the texts are for people on both sides.
 var (
 	errOtherNetwork = errors.New("another network")
 	errNobodyFounds = errors.New("neither is in a network yet, and neither founds one: start one node without --join")
 )
 
-// NotifyMerge implements memberlist.MergeDelegate: it is asked on both sides of
-// a join, with the other side's members. A node without a network may join one
-// that has one, and the other way round; of two without, neither could teach
-// the other anything.
+// NotifyMerge implements memberlist.MergeDelegate. memberlist calls it on both
+// sides of a join, with the other side's members. A node without a network can
+// join one that has one, and the other way round. Of two nodes without a
+// network, neither could teach the other anything.
 func (d delegate) NotifyMerge(members []*memberlist.Node) error {
 	ours := d.g.about.Load()
 	networked := !ours.Network.IsZero()

@@ -7,24 +7,26 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// A member is up for as long as it proves that it is there; what others say of
-// it only has this node ask. It is in doubt when gossip accuses it or has given
-// it up. It is also in doubt when it does not answer one of the questions that
-// every member is asked in turn (see probe.go). In doubt it is asked again and
-// again, and is dead when it does not answer for the time of the doubt. A
-// network may be cut in one direction, or some nodes may see both sides. Then
-// nodes that cannot see a member tell those that can that it is dead. Its
-// refutation may take the same wrong way as the answers that they missed. And
+// A member is up for as long as it proves that it is there. What others say
+// about it only makes this node ask. A member is in doubt when gossip accuses
+// it, or when memberlist has reported it dead. It is also in doubt when it does
+// not answer one of the questions that every member is asked in turn (see
+// probe.go). In doubt it is asked again and again, and is dead when it does not
+// answer for the time of the doubt.
+//
+// A network can be cut in one direction, and some nodes can see both sides of a
+// cut. Then nodes that cannot see a member tell others that it is dead. Its
+// refutation can take the same wrong way as the answers that they missed. And
 // any program can send memberlist's messages in another's name, accusations and
 // refutations alike.
 const (
 	accusedFor  = 3500 * time.Millisecond // before a member that is accused and does not answer is dead
-	doubtFor    = 500 * time.Millisecond  // the same, when gossip has given it up after a suspicion of its own
+	doubtFor    = 500 * time.Millisecond  // the same, when memberlist has reported it dead after a suspicion
 	answerHolds = 3 * time.Second         // the same, after it has answered
 	askAgain    = 200 * time.Millisecond  // while it does not answer
-	askNext     = time.Second             // after an answer, until gossip has it alive again
-	proofHolds  = time.Second             // for which an accusation is not looked into after an answer
-	reportAfter = time.Second             // without an answer, before the others are told
+	askNext     = time.Second             // after an answer, until memberlist reports it alive
+	proofHolds  = time.Second             // after an answer: an accusation starts no doubt
+	reportAfter = time.Second             // without an answer, before other nodes are told
 	maxAsking   = 64                      // questions at a time; members that cannot be asked in time are dead
 )
 
@@ -34,12 +36,12 @@ type doubt struct {
 	until    time.Time // when the member is dead if it does not answer
 	ask      time.Time // when to ask it next
 	answered bool
-	reported bool // gossip has given the member up
-	sent     bool // the others have been told
+	reported bool // memberlist has reported the member dead
+	sent     bool // other nodes have been told
 }
 
-// giveUp has a member that gossip says is dead be in doubt. An earlier start of
-// a node that is up ends without a question.
+// reportedDead puts a member in doubt that memberlist reports dead. An earlier
+// start of a node that is up ends without a question.
 func (r *members) reportedDead(name string, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,9 +68,9 @@ func (r *members) reportedDead(name string, now time.Time) {
 	r.touch(m.id)
 }
 
-// refuted notes that gossip has a member alive that it had given up. A member
-// that has proven itself meanwhile is in doubt no more. Another one still has
-// to, in the time that an accusation gives it: a stranger can refute in its
+// refuted notes that memberlist reports a member alive that it had reported
+// dead. The doubt ends if the member has proven itself meanwhile. Otherwise it
+// still has to, in the time after an accusation: a stranger can refute in its
 // name. r.mu is held.
 func (r *members) refuted(name string) {
 	d := r.doubts[name]
@@ -81,8 +83,8 @@ func (r *members) refuted(name string) {
 	}
 }
 
-// accused notes that another node says that a member is suspect or dead, and
-// reports whether there is such a member.
+// accused notes that another node calls a member suspect or dead, and reports
+// whether there is such a member.
 func (r *members) accused(name string, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -103,8 +105,8 @@ func (r *members) accuse(m *member, now time.Time) {
 	}
 }
 
-// toTell returns accusations of members that have not answered us for a while;
-// each comes once in a doubt.
+// toReport returns accusations of members that have not answered us for a
+// while. Each comes once in a doubt.
 func (r *members) toReport(now time.Time) []wire.Accusation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -118,7 +120,8 @@ func (r *members) toReport(now time.Time) []wire.Accusation {
 	return all
 }
 
-// believe ends the doubts about nodes that have left, as they say themselves.
+// dropLeft removes the members in doubt whose nodes have left, as these say
+// themselves.
 func (r *members) dropLeft(left func(record.NodeID) bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -129,7 +132,7 @@ func (r *members) dropLeft(left func(record.NodeID) bool) {
 	}
 }
 
-// inDoubt reports whether the member that counts for a node is.
+// inDoubt reports whether the member that counts for a node is in doubt.
 func (r *members) inDoubt(id record.NodeID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -138,7 +141,7 @@ func (r *members) inDoubt(id record.NodeID) bool {
 	return up && d != nil && (d.reported || d.sent)
 }
 
-// questions returns up to so many members to ask now, and takes those out that
+// questions returns up to so many members to ask now, and removes the ones that
 // have not answered in time.
 func (r *members) questions(now time.Time, most int) []member {
 	r.mu.Lock()
@@ -157,7 +160,7 @@ func (r *members) questions(now time.Time, most int) []member {
 	return due
 }
 
-// settle notes an answer of a member in doubt; r.mu is held.
+// answered notes an answer of a member in doubt; r.mu is held.
 func (r *members) answered(m *member, now time.Time) {
 	d := r.doubts[m.node.Name]
 	if d == nil {

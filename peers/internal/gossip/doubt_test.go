@@ -8,7 +8,7 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// doubtful is a roster with one member, that gossip has given up at some time
+// doubtful has one member, that gossip has given up at some time
 // zero.
 func doubtful() (r *members, key record.Identity, id record.NodeID, name string, at func(time.Duration) time.Time) {
 	key, zero := identityOf(2), time.Now()
@@ -104,8 +104,8 @@ func TestEarlierStartIsNotAsked(t *testing.T) {
 	}
 }
 
-// Whoever cannot be asked in time is dead: half a network is not asked for
-// longer than one member.
+// A member that cannot be asked in time is dead: half a network is not asked
+// for longer than one member.
 func TestQuestionsAreLimitedAndDoubtsEndAllTheSame(t *testing.T) {
 	const members = 1000
 	r, now := newMembers(record.NodeID{1}, suspectFor), time.Now()

@@ -8,31 +8,30 @@ import (
 	"flanneld/peers/internal/gossip/wire"
 )
 
-// A twin is another live machine with this node's identity: a cloned disk, a
-// restored backup. Two of them would fight over one lease for ever, so the
-// newcomer has to find the other before it does any harm, and stop.
+// A duplicate is another live machine with this node's identity: from a cloned
+// disk, or from a restored backup. The two would fight over one lease for ever.
+// So the newcomer has to find the other before it does any harm, and stop.
 //
-// It looks twice. Before anything else: is its last start still at work where
-// that announced itself, if that was elsewhere? And do those that it knows have
-// a member with its node ID that answers? Then it stops. And for as long as it
-// runs, whenever gossip names such a member: does that one answer? Then, of the
-// two, the one that has not been in the network for SettleTime stops; of two
-// newcomers the one with the lower start.
+// It looks twice. First, before anything else, it asks two things. Is its last
+// start still alive at the endpoint that it announced, if that was another one?
+// Do the nodes that it knows have a member with its node ID that answers? If
+// so, it stops. Second, for as long as it runs, it asks every such member that
+// gossip names. If one answers, the one that has not been in the network for
+// SettleTime stops. Of two newcomers it is the one with the lower start.
 
-// SettleTime is how long a node is a newcomer, from when it first exchanged
-// state with another one. Where there is no other to be known, it is none.
+// SettleTime is how long a node is a newcomer, from its first exchange of state
+// with another node. A node that knows of no other is no newcomer.
 const SettleTime = 10 * time.Second
 
 const (
 	duplicatePings = 2               // tries, probeTimeout each
 	duplicateAgain = 5 * time.Second // before the same member is pinged again
-	// lookFor is how long a node that starts waits for the first of those
-	// it knows to take its connection. A live one does so within
-	// milliseconds; it is as long as that only where all of them are
-	// switched off.
+	// lookFor is how long a node that starts waits until the first node that it
+	// knows takes its connection. A live one does so within milliseconds. The
+	// wait is that long only where all are switched off.
 	lookFor = probeTimeout
-	// lookAnswer is how long it waits for one that has taken the
-	// connection: a busy host, or one that is stopped.
+	// lookAnswer is how long it waits for a node that has taken the connection:
+	// its host is busy, or it is stopped.
 	lookAnswer = 2 * time.Second
 )
 
@@ -43,9 +42,9 @@ type Duplicate struct {
 	about    wire.Meta
 }
 
-// meet notes a namesake; about is its verified meta. One at our own address is
-// an earlier start of ours: the port is ours now. One of our own instance is
-// ourselves, before a move.
+// noteDuplicate notes a member with our node ID; about is its verified meta.
+// One at our own endpoint is an earlier start of ours: the port is ours now.
+// One of our own instance is ourselves, before a move.
 func (g *Agent) noteDuplicate(about wire.Meta) {
 	ours := g.about.Load()
 	if about.Node != ours.Node || about.At == g.endpoint || about.Instance == ours.Instance {
@@ -53,7 +52,7 @@ func (g *Agent) noteDuplicate(about wire.Meta) {
 	}
 	select {
 	case g.duplicates <- Duplicate{about.At, about.Start, about}:
-	default: // it will be met again
+	default: // gossip will name it again
 	}
 }
 
@@ -63,7 +62,7 @@ func (g *Agent) Duplicates() <-chan Duplicate { return g.duplicates }
 
 // Answers reports whether another program with our own key is at an endpoint.
 // Its proof names another instance and that endpoint. So neither an old meta
-// nor a question that is passed on to us makes a twin.
+// nor a question that is passed on to us makes a duplicate.
 func (g *Agent) Answers(at netip.AddrPort) bool {
 	ours := g.about.Load()
 	for range duplicatePings {
@@ -80,8 +79,8 @@ func (g *Agent) Answers(at netip.AddrPort) bool {
 	return false
 }
 
-// watchTwins pings namesakes as they come up, and hands on those that live. It
-// ends with ctx.
+// watchDuplicates asks duplicates as gossip names them, and hands on the ones
+// that answer. It ends with ctx.
 func (g *Agent) watchDuplicates(ctx context.Context, found chan<- Duplicate) {
 	pinged := map[uint64]time.Time{} // by the number of the start
 	for {
@@ -129,9 +128,9 @@ func mustStop(ours wire.Meta, start uint64, theirs Duplicate) bool {
 	return ours.Instance < theirs.about.Instance
 }
 
-// Settle announces that this node looks for duplicates no more, and whether it
-// has been in the network for long enough to be no newcomer. Once it is settled
-// it stays so.
+// Settle announces that this node no longer looks for duplicates, and whether
+// it has been in the network for long enough to be no newcomer. Once it is
+// settled it stays so.
 func (g *Agent) Settle(settled bool) {
 	about := *g.about.Load()
 	if about.Settled || !about.Looking && !settled {

@@ -6,7 +6,7 @@ import (
 	"flanneld/peers/internal/gossip/wire"
 )
 
-func TestNewcomerOfTwoTwinsStops(t *testing.T) {
+func TestNewcomerOfTwoDuplicatesStops(t *testing.T) {
 	settled, fresh, looking := wire.Meta{Settled: true, Instance: 1}, wire.Meta{Instance: 2}, wire.Meta{Looking: true, Instance: 3}
 	for _, c := range []struct {
 		what  string

@@ -15,11 +15,11 @@ import (
 // takes messages apart, lets through what its sender may say, and writes anew
 // what it lets through. Nothing else reaches memberlist.
 //
-// A datagram's source endpoint says what sends it: a lease holder, a newcomer
-// (a member without a lease), or a stranger, at any other endpoint. A stranger
-// may ask and answer questions, ping, announce itself as a member, and send
-// direct frames from the endpoint that it names. A newcomer may also pass on
-// what it has heard. To accuse others of being dead takes a lease.
+// A datagram's source endpoint decides what its sender is: a lease holder, a
+// newcomer (a member without a lease), or a stranger, at any other endpoint. A
+// stranger may ask and answer questions, ping, announce itself as a member, and
+// send direct frames from the endpoint that it names. A newcomer may also pass
+// on what it has heard. Only a lease holder may accuse others of being dead.
 const maxPacket = 1472 // bytes of a datagram on an Ethernet without fragments
 
 // Limits on what senders can make this node do, in messages and in messages a
@@ -60,25 +60,25 @@ func newLimits() limits {
 // datagram takes in what came from an endpoint; b is kept.
 func (g *Agent) datagram(b []byte, from netip.AddrPort) {
 	now := time.Now()
-	who := g.members.standing(from)
-	if !g.mayCome(who, from.Addr(), now) {
+	sender := g.members.standing(from)
+	if !g.mayCome(sender, from.Addr(), now) {
 		g.limited.Add(1)
 		return
 	}
-	if err := g.takeDatagram(b, from, who, now); err != nil {
+	if err := g.takeDatagram(b, from, sender, now); err != nil {
 		g.refused.Add(1)
 		g.notice(err, from.Addr(), now)
 	}
 }
 
-func (g *Agent) mayCome(who standing, from netip.Addr, now time.Time) bool {
-	if who != stranger {
+func (g *Agent) mayCome(sender standing, from netip.Addr, now time.Time) bool {
+	if sender != stranger {
 		return g.limits.members.take(from, now)
 	}
 	return g.limits.strangers.take(from, now) && g.limits.allStrangers.take(now)
 }
 
-func (g *Agent) takeDatagram(b []byte, from netip.AddrPort, who standing, now time.Time) error {
+func (g *Agent) takeDatagram(b []byte, from netip.AddrPort, sender standing, now time.Time) error {
 	if len(b) > maxPacket {
 		return errMessage
 	}
@@ -98,7 +98,7 @@ func (g *Agent) takeDatagram(b []byte, from netip.AddrPort, who standing, now ti
 		}
 	}
 	if len(msg) == 0 || msg[0] != wire.TypeCompound {
-		return g.message(msg, from, who, now)
+		return g.message(msg, from, sender, now)
 	}
 	parts, ok := wire.SplitCompound(msg[1:])
 	if !ok {
@@ -106,13 +106,13 @@ func (g *Agent) takeDatagram(b []byte, from netip.AddrPort, who standing, now ti
 	}
 	var err error
 	for _, part := range parts {
-		err = errors.Join(err, g.message(part, from, who, now))
+		err = errors.Join(err, g.message(part, from, sender, now))
 	}
 	return err
 }
 
 // message takes one message of a datagram.
-func (g *Agent) message(b []byte, from netip.AddrPort, who standing, now time.Time) error {
+func (g *Agent) message(b []byte, from netip.AddrPort, sender standing, now time.Time) error {
 	if len(b) < 2 {
 		return errMessage
 	}
@@ -130,31 +130,31 @@ func (g *Agent) message(b []byte, from netip.AddrPort, who standing, now time.Ti
 		}
 	case wire.TypeIndirect:
 		var m wire.IndirectPing
-		if m, ok = wire.ReadIndirect(body); ok && who != stranger && g.mayAnswer(m.Source, from) && g.members.standing(m.Target) != stranger {
+		if m, ok = wire.ReadIndirect(body); ok && sender != stranger && g.mayAnswer(m.Source, from) && g.members.standing(m.Target) != stranger {
 			g.deliver(m.Encode(), from)
 		}
 	case wire.TypeAck, wire.TypeNack:
 		var seq uint32
-		if seq, ok = wire.ReadAck(body); ok && who != stranger {
+		if seq, ok = wire.ReadAck(body); ok && sender != stranger {
 			g.deliver(wire.EncodeAck(b[0], seq), from)
 		}
 	case wire.TypeSuspect, wire.TypeDead:
 		var m wire.Accusation
 		if m, ok = wire.ReadAccusation(body); ok {
-			g.accusation(b[0], m, from, who, now)
+			g.accusation(b[0], m, from, sender, now)
 		}
 	case wire.TypeAlive:
 		var m wire.Member
 		var rest []byte
 		if m, rest, ok = wire.ReadMember(body, false); ok && len(rest) == 0 {
-			return g.alive(m, from, who, now)
+			return g.alive(m, from, sender, now)
 		}
 	case wire.TypeUser:
 		var f wire.Frame
 		var err error
 		if f, err = wire.ParseFrame(body); err == nil {
 			ok = true
-			if who != stranger || f.Endpoint == from {
+			if sender != stranger || f.Endpoint == from {
 				g.deliver(b, from)
 			}
 		}
@@ -176,30 +176,30 @@ func (g *Agent) mayAnswer(source, from netip.AddrPort) bool {
 // deliver hands memberlist a message.
 func (g *Agent) deliver(msg []byte, from netip.AddrPort) { g.transport.deliver(msg, from) }
 
-// tell has memberlist spread an accusation of ours.
+// accuse makes memberlist spread an accusation of ours.
 func (g *Agent) accuse(kind byte, a wire.Accusation) {
 	a.From = g.name
 	g.deliver(a.Encode(kind), g.endpoint)
 }
 
-// accusation looks into what a holder says of a member, and what a member says
-// of itself.
-func (g *Agent) accusation(kind byte, m wire.Accusation, from netip.AddrPort, who standing, now time.Time) {
+// accusation decides about what a lease holder says about a member, and what a
+// member says about itself.
+func (g *Agent) accusation(kind byte, m wire.Accusation, from netip.AddrPort, sender standing, now time.Time) {
 	if m.Node == g.name {
-		if who != stranger && g.limits.refutations.take(now) {
+		if sender != stranger && g.limits.refutations.take(now) {
 			g.deliver(m.Encode(kind), from)
 		}
 		return
 	}
-	farewell := kind == wire.TypeDead && m.Node == m.From && g.members.endpointOf(m.Node) == from
-	if (who == holder || farewell) && g.members.accused(m.Node, now) {
+	leaving := kind == wire.TypeDead && m.Node == m.From && g.members.endpointOf(m.Node) == from
+	if (sender == holder || leaving) && g.members.accused(m.Node, now) {
 		g.deliver(m.Encode(kind), from)
 	}
 }
 
 // alive takes an alive message of a datagram.
-func (g *Agent) alive(m wire.Member, from netip.AddrPort, who standing, now time.Time) error {
-	if who == stranger && m.At != from {
+func (g *Agent) alive(m wire.Member, from netip.AddrPort, sender standing, now time.Time) error {
+	if sender == stranger && m.At != from {
 		return nil
 	}
 	v, err := g.member(m, false, now)
@@ -262,7 +262,7 @@ func (g *Agent) checkMember(m wire.Member, trusted bool, now time.Time) (wire.Me
 }
 
 // question asks a node whether it is there. The answer goes to a channel, if
-// there is one, else to the roster.
+// there is one, else to the members.
 func (g *Agent) question(to record.NodeID, at netip.AddrPort, answer chan<- wire.Proof, now time.Time) {
 	if nonce, ok := g.questions.put(to, at, answer, now); ok {
 		g.transport.send(wire.EncodeQuestion(nonce, to), at)
@@ -281,7 +281,7 @@ func (g *Agent) answer(b []byte, from netip.AddrPort, now time.Time) error {
 	return nil
 }
 
-// settle takes in what answers a question.
+// takeProof takes in the answer to a question.
 func (g *Agent) takeProof(b []byte, now time.Time) {
 	p, asked, ok := g.questions.match(b, now)
 	if !ok {
@@ -303,7 +303,7 @@ func (g *Agent) takeProof(b []byte, now time.Time) {
 	}
 }
 
-// notice tells the operator why a sender was refused, not over and over.
+// notice logs why a sender was refused, not over and over.
 func (g *Agent) notice(err error, from netip.Addr, now time.Time) {
 	if said := refusal(err); said != "" && g.notices.due(said+from.String(), now) {
 		g.log.Warn("gossip: "+said, "from", from)
@@ -321,7 +321,7 @@ func (g *Agent) exchange(b []byte, dialled bool, from netip.Addr) (head, state [
 	trusted := dialled && g.about.Load().Network.IsZero()
 	kept := x.Members[:0]
 	others := false // some are let in, beside this node itself
-	var why error   // the first of those that are not let in
+	var why error   // why the first one is not let in
 	for _, m := range x.Members {
 		if m.Node != g.name && m.State != 0 {
 			if g.members.accused(m.Node, now) {

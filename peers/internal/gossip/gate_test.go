@@ -301,8 +301,8 @@ func TestGatePassesWhatTheSenderMaySay(t *testing.T) {
 		{"indirect ping of a third party", func(netip.AddrPort) []byte {
 			return wire.IndirectPing{Ping: wire.Ping{Seq: 1, Node: in.Name()}, Target: third, Nack: true}.Encode()
 		}, false, false, false},
-		{"rumour", func(netip.AddrPort) []byte {
-			return append([]byte{wire.TypeUser}, wire.EncodeBroadcast([]byte("rumour"))...)
+		{"broadcast", func(netip.AddrPort) []byte {
+			return append([]byte{wire.TypeUser}, wire.EncodeBroadcast([]byte("broadcast"))...)
 		}, true, true, true},
 		{"direct frame", direct, true, true, true},
 		{"direct frame to be answered elsewhere", func(netip.AddrPort) []byte { return direct(third) }, false, true, true},
@@ -315,7 +315,7 @@ func TestGatePassesWhatTheSenderMaySay(t *testing.T) {
 			return wire.Accusation{Incarnation: 1, Node: g.name, From: "x"}.Encode(wire.TypeDead)
 		}, false, true, true},
 	} {
-		if c.what == "rumour" {
+		if c.what == "broadcast" {
 			c.stranger = false
 		}
 		for from, want := range map[netip.AddrPort]bool{strange: c.stranger, in.At: c.newcomer, hold: c.holds} {
@@ -432,7 +432,7 @@ func FuzzGate(f *testing.F) {
 		ping, m.Encode(), compoundOf(ping, m.Encode()),
 		wire.IndirectPing{Ping: wire.Ping{Seq: 1, Node: "a"}, Target: m.At, Nack: true}.Encode(),
 		wire.Accusation{Incarnation: 1, Node: m.Node, From: "x"}.Encode(wire.TypeSuspect), wire.EncodeAck(wire.TypeAck, 1<<31), wire.EncodeAck(wire.TypeNack, 200),
-		append([]byte{wire.TypeUser}, wire.EncodeBroadcast([]byte("rumour"))...),
+		append([]byte{wire.TypeUser}, wire.EncodeBroadcast([]byte("broadcast"))...),
 		append(x.Encode(5), "state"...), append(wire.EncodeUser(3), "abc"...), wire.EncodeError("why"),
 		wire.EncodeQuestion([wire.NonceSize]byte{1}, key.ID()), wire.EncodeProof([wire.NonceSize]byte{1}, metaOf(key, 1, 9), key),
 		{wire.TypeCompressed, 0x82}, {0xde, 0xff, 0xff}, {wire.TypePushPull, 0x81, 0xa5, 'N', 'o', 'd', 'e', 's', 0xcf, 1, 2, 3, 4, 5, 6, 7, 8},
@@ -457,7 +457,7 @@ func FuzzGate(f *testing.F) {
 			<-g.transport.packets
 		}
 		_ = g.takeDatagram(append(wire.Envelope(wire.ModePlain), b...), from, holder, time.Now())
-		// All that one datagram lets through, before any of it is read again.
+		// All that one datagram lets through, before that is read again.
 		var passed []*memberlist.Packet
 		for len(g.transport.packets) > 0 {
 			passed = append(passed, <-g.transport.packets)
@@ -519,7 +519,7 @@ func TestLeaseHoldersAreLetInAmongAnyNumberOfApplicants(t *testing.T) {
 	}
 }
 
-// What a roster keeps of members that are gone has an end, in number and in
+// What is kept of members that are gone has an end, in number and in
 // time.
 func TestRestartsOfOthersLeaveNothing(t *testing.T) {
 	t.Parallel()

@@ -18,10 +18,10 @@ import (
 	"flanneld/peers/internal/gossip/wire"
 )
 
-// Timing of the join loop. It never ends: memberlist itself forgets the dead,
-// and a cut that lasted longer than that would never heal. In a cut network
-// every node runs it, so each tries rarely enough that a round of all of them
-// together makes about triesPerRound calls.
+// Timing of the join loop. The loop never ends: memberlist itself forgets the
+// dead, and a longer cut would never heal. In a cut network every node runs the
+// loop. So each tries rarely enough that a round of all nodes together makes
+// about triesPerRound calls.
 const (
 	joinFirst      = 500 * time.Millisecond // after the first round; doubled up to joinAlone
 	joinAlone      = 3 * time.Second        // while no other node is up
@@ -48,7 +48,8 @@ type Joiner struct {
 	seeds []*seedState
 }
 
-// seedState is how a seed has been doing; a round's own while that runs.
+// seedState is how a seed has been doing. While a round runs, it belongs to the
+// round.
 type seedState struct {
 	Seed
 	joinedAt time.Time // when it last answered
@@ -131,7 +132,7 @@ func (j *Joiner) Move(g *Agent, up []netip.AddrPort) {
 	notify(j.again)
 }
 
-// jitter spreads d by half of it either way.
+// jitter spreads d by half its length either way.
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d) }
 
 // round tries every seed that is not known to be a live member, and a few nodes
@@ -160,9 +161,9 @@ func (j *Joiner) round(ctx context.Context) {
 	j.summarize()
 }
 
-// live are the gossip endpoints of members that need not be called. Before
-// anybody's state has come in, that is nobody: gossip may have told of a
-// member, or a founder may have answered before it had anything to say.
+// live returns the gossip endpoints of members that need no call. There is none
+// before another node's state has come in: gossip may have named a member
+// already, or a founder may have answered before it had anything to say.
 func (j *Joiner) live() map[netip.AddrPort]bool {
 	if !j.joined.Load() {
 		return nil
@@ -176,8 +177,8 @@ func (j *Joiner) list() []*seedState {
 	return append([]*seedState(nil), j.seeds...)
 }
 
-// someLost picks a few endpoints of nodes that are not up: those that were
-// found to be there, then others at random.
+// someLost picks a few endpoints of nodes that are not up: first the ones found
+// to be there, then others at random.
 func (j *Joiner) someLost(live map[netip.AddrPort]bool, found []netip.AddrPort) []netip.AddrPort {
 	some := slices.Clone(found)
 	lost, self := *j.lost.Load(), j.gossip.Load().endpoint
@@ -189,8 +190,8 @@ func (j *Joiner) someLost(live map[netip.AddrPort]bool, found []netip.AddrPort) 
 	return some
 }
 
-// tryLost asks a node that is not up. Another network at its address is worth a
-// line: the node was reset, or founded a network of its own.
+// tryLost calls a node that is not up. It logs where another network answers at
+// its address: the node was reset, or founded a network of its own.
 func (j *Joiner) tryLost(at netip.AddrPort) {
 	err := j.join(at)
 	if errors.Is(err, errOtherNetwork) && j.gossip.Load().notices.due("lost "+at.String(), time.Now()) {
@@ -199,8 +200,8 @@ func (j *Joiner) tryLost(at netip.AddrPort) {
 	}
 }
 
-// trySeed asks a seed, unless it is a live member, or is by another address and
-// answered not long ago.
+// trySeed calls a seed. It passes over a live member, and a seed that is a
+// member by another address and answered not long ago.
 func (j *Joiner) trySeed(ctx context.Context, s *seedState, live map[netip.AddrPort]bool) {
 	if len(live) > 0 && !s.joinedAt.IsZero() && time.Since(s.joinedAt) < seedAgain {
 		return
@@ -225,7 +226,8 @@ func (j *Joiner) trySeed(ctx context.Context, s *seedState, live map[netip.AddrP
 	j.answered(s)
 }
 
-// joinAny tries the endpoints of one seed in turn; the error is the last one's.
+// joinAny tries the endpoints of one seed in turn. The error is that of the
+// last one.
 func (j *Joiner) joinAny(endpoints []netip.AddrPort) (err error) {
 	for _, at := range endpoints {
 		if err = j.join(at); err == nil {
@@ -235,7 +237,7 @@ func (j *Joiner) joinAny(endpoints []netip.AddrPort) (err error) {
 	return err
 }
 
-// join exchanges state with the node at one address. It returns nil only where
+// join exchanges state with the node at one address. It returns nil only if
 // that is another node, of our network.
 func (j *Joiner) join(at netip.AddrPort) error {
 	g := j.gossip.Load()
@@ -255,16 +257,15 @@ func (j *Joiner) join(at netip.AddrPort) error {
 	return explainJoin(at, err, try)
 }
 
-// isHangup reports whether the other side has ended a stream without a word.
+// isHangup reports whether the other side has ended a stream without a message.
 func isHangup(said error) bool {
 	return said == nil || errors.Is(said, io.EOF) || errors.Is(said, syscall.ECONNRESET) || errors.Is(said, syscall.EPIPE)
 }
 
-// Look exchanges state with the seeds, a few known nodes and others that are
-// named. It returns with the first that answers, when all have failed, after
-// lookFor while none has taken the connection, and after lookAnswer at the
-// latest. What is then under way ends by itself, at the latest with the
-// transport.
+// Look exchanges state with the seeds, with a few known nodes and with others
+// that are named. It returns when the first answers, or when all have failed.
+// It waits lookFor while none has taken the connection, and lookAnswer at most.
+// What is under way then ends by itself, at the latest with the transport.
 func (j *Joiner) Look(ctx context.Context, also ...netip.AddrPort) {
 	ctx, cancel := context.WithTimeout(ctx, lookAnswer)
 	defer cancel()
@@ -301,7 +302,7 @@ func (j *Joiner) Look(ctx context.Context, also ...netip.AddrPort) {
 	}
 }
 
-// answered notes that a seed is there.
+// answered notes that a seed has answered.
 func (j *Joiner) answered(s *seedState) {
 	if s.failing {
 		j.log.Info("seed answers", "seed", s.String())
@@ -310,14 +311,14 @@ func (j *Joiner) answered(s *seedState) {
 	s.joinedAt = time.Now()
 }
 
-// A seed that keeps failing is told of at once, and again after pauses that
-// double from warnFirst to warnMost, whatever it fails of.
+// A seed that keeps failing is logged at once, and again after pauses that
+// double from warnFirst to warnMost, whatever the reason.
 const (
 	warnFirst = 15 * time.Second
 	warnMost  = time.Hour
 )
 
-// failed tells of a seed's failure, when that is due.
+// failed notes the failure of a seed, and logs it when that is due.
 func (j *Joiner) failed(s *seedState, err error) {
 	now, reason := time.Now(), err.Error()
 	due := !s.failing || !now.Before(s.warnAt)
@@ -330,7 +331,7 @@ func (j *Joiner) failed(s *seedState, err error) {
 	j.log.Warn("seed cannot be joined; trying again", "seed", s.String(), "reason", reason)
 }
 
-// summarize says in a line why this node has not been able to join.
+// summarize sets the line that says why this node has not been able to join.
 func (j *Joiner) summarize() {
 	var failing []string
 	seeds := j.list()
@@ -350,8 +351,8 @@ func (j *Joiner) summarize() {
 	j.status.Store(&text)
 }
 
-// Add takes more seeds and tries each once, now. It returns those that answered
-// and, for each other one, why not. ctx ends the wait, not the seeds.
+// Add takes more seeds and tries each once, now. It returns the ones that
+// answered and, for each other one, why not. ctx ends the wait; the seeds stay.
 func (j *Joiner) Add(ctx context.Context, seeds []Seed) (joined []string, failures []error) {
 	j.remember(seeds)
 	for _, s := range seeds {
@@ -368,7 +369,7 @@ func (j *Joiner) Add(ctx context.Context, seeds []Seed) (joined []string, failur
 	return joined, failures
 }
 
-// remember adds seeds to the list, once each.
+// remember adds seeds to the list, each once.
 func (j *Joiner) remember(seeds []Seed) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

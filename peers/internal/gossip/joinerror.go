@@ -25,8 +25,8 @@ var joinMeanings = []struct{ fragment, meaning string }{
 	{"EOF", "it closes the connection: is that the gossip port?"},
 }
 
-// saidMeanings are what it means that the gate refuses what the other side
-// says.
+// saidMeanings are the reasons for which the gate refuses what the other side
+// says, as users read them.
 var saidMeanings = []struct {
 	err     error
 	meaning string
@@ -42,7 +42,7 @@ var saidMeanings = []struct {
 	{errStreamTooLong, "what answers does not speak flanneld's gossip: is that the gossip port?"},
 }
 
-// explainJoin turns the error of a join into one that says what to do; nil
+// explainJoin turns the error of a join into one that says what to do. nil
 // stays nil.
 func explainJoin(at netip.AddrPort, err error, try attempt) error {
 	if err == nil {
@@ -59,7 +59,7 @@ func explainJoin(at netip.AddrPort, err error, try attempt) error {
 	if errors.Is(try.said, errOtherNetwork) || errors.Is(try.said, wire.ErrOtherVersions) {
 		return try.said
 	}
-	text := printable(err.Error()) // part of it may be the other side's
+	text := printable(err.Error()) // a part may be the other side's
 	if _, why, ok := strings.Cut(text, errOtherNetwork.Error()+": "); ok {
 		return fmt.Errorf("%w: %s", errOtherNetwork, firstLine(why))
 	}
@@ -77,7 +77,7 @@ func explainJoin(at netip.AddrPort, err error, try attempt) error {
 	return errors.New(firstLine(text))
 }
 
-// explainDial does so for a connection that did not come about.
+// explainDial does so for a connection that was not made.
 func explainDial(at netip.AddrPort, err error) error {
 	var timeout net.Error
 	switch {

@@ -24,8 +24,8 @@ type Liveness struct {
 func (g *Agent) MembersChanged() <-chan struct{} { return g.members.changed }
 
 // Tick ends doubts about nodes that have left, as hasLeft reports, and asks the
-// members whose turn it is. It is to be called about every 100 ms, before
-// [Agent.News], from the goroutine that calls [Agent.Send].
+// members that are due. The goroutine that calls [Agent.Send] calls it
+// about every 100 ms, before [Agent.News].
 func (g *Agent) Tick(now time.Time, hasLeft func(record.NodeID) bool) {
 	g.members.dropLeft(hasLeft)
 	g.askDue(now)

@@ -6,10 +6,9 @@ import (
 	"time"
 )
 
-// gossipLog takes memberlist's log, a line a call. Nearly all of it is for its
-// developers and goes out at debug level; the few lines that an operator has to
-// act on are said again in words of his, with the address, and not over and
-// over.
+// gossipLog receives memberlist's log, one line a call. Most lines are for its
+// developers and go out at debug level. The few that an operator has to act on
+// are logged in plain words as well, with the address, and not over and over.
 type gossipLog struct{ g *Agent }
 
 // Write implements io.Writer.
@@ -26,8 +25,8 @@ func (l gossipLog) Write(line []byte) (int, error) {
 }
 
 // suspected reads the line by which memberlist says that a probe of its own
-// failed. There is no other way to learn of it: the State of the nodes it hands
-// out is not kept up to date (v0.7.0).
+// failed. That is the only sign: the State of the nodes it hands out is not
+// kept up to date (v0.7.0).
 func suspected(line string) (name string, ok bool) {
 	_, rest, ok := strings.Cut(line, "memberlist: Suspect ")
 	if !ok {
@@ -39,8 +38,8 @@ func suspected(line string) (name string, ok bool) {
 // mergeRefused precedes our own refusal of a join, see [delegate.NotifyMerge].
 const mergeRefused = "Failed push/pull merge: "
 
-// translate says what a line means to an operator, and which host it is about;
-// ok is false when nothing.
+// translate returns what a line means to an operator, and which host it is
+// about; ok is false where it means nothing.
 func translate(line string) (meaning, host string, ok bool) {
 	rest, from, _ := strings.Cut(line, " from=")
 	host = hostOf(from)
@@ -78,7 +77,8 @@ const (
 	maxNotices  = 256
 )
 
-// notices remembers what was said when, so that it is not said again too soon.
+// notices remembers what was logged when, so that it is not logged again too
+// soon.
 type notices struct {
 	mu   sync.Mutex
 	said map[string]time.Time
@@ -90,9 +90,9 @@ func newNotices() *notices { return &notices{said: map[string]time.Time{}} }
 // so counts it as logged: each is due again after ten minutes.
 func (g *Agent) NoticeDue(notice string, now time.Time) bool { return g.notices.due(notice, now) }
 
-// due reports whether the notice may be given now, and if so counts it as
-// given. It refuses further notices when too many different ones were given of
-// late.
+// due reports whether the notice may be logged now, and if so counts it as
+// logged. It refuses further notices when too many different ones were logged
+// of late.
 func (n *notices) due(notice string, now time.Time) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -25,7 +25,7 @@ type member struct {
 	suspected   time.Time
 	proved      time.Time // when it last proved that it is there; zero: not yet
 	since       time.Time // when it came in
-	incarnation uint32    // the greatest that gossip has told of
+	incarnation uint32    // the greatest that gossip named
 }
 
 // endpoint is where the member's gossip is.
@@ -36,9 +36,9 @@ func addrPort(ip net.IP, port uint16) netip.AddrPort {
 	return netip.AddrPortFrom(addr.Unmap(), port)
 }
 
-// roster holds the live members of other nodes and says which nodes are up:
-// those of which any start is alive. The start that counts is the latest one,
-// so that an earlier one still waiting to be declared dead disturbs nothing.
+// members holds the live members of other nodes. A node is up if any of its
+// starts is alive. The start that counts is the latest one, so that an earlier
+// one still waiting to be declared dead disturbs nothing.
 //
 // memberlist calls in with its lock held; nothing here calls back or waits.
 type members struct {
@@ -49,15 +49,15 @@ type members struct {
 	mu      sync.Mutex
 	members map[string]*member                   // by member name
 	nodes   map[record.NodeID]map[string]*member // the same, by node
-	doubts  map[string]*doubt                    // of members that gossip has given up
-	dirty   map[record.NodeID]struct{}           // nodes there is news of
+	doubts  map[string]*doubt                    // by member name; see doubt.go
+	dirty   map[record.NodeID]struct{}           // nodes with news
 	at      map[netip.AddrPort]*member           // members by their endpoint
 	addrs   map[netip.Addr]int                   // how many members an address has
 
 	applicants map[string]*applicant        // by member name
 	admitted   map[string]*admitted         // by member name
 	gone       map[string]*gone             // members that were up
-	goneOf     map[record.NodeID]int        // how many of them a node has
+	goneOf     map[record.NodeID]int        // how many a node has in gone
 	identities *allowance                   // of identities without a lease
 	there      map[netip.AddrPort]time.Time // where lease holders are that are no members, since when
 
@@ -66,8 +66,8 @@ type members struct {
 	holdersAt   map[netip.AddrPort]bool
 	holderAddrs map[netip.Addr]bool
 
-	// expected were up when this roster was begun in place of another: until
-	// due they are taken to be.
+	// expected were up when these members took the place of others. Until due
+	// they count as up.
 	expected []record.NodeID
 	due      time.Time
 }
@@ -96,7 +96,7 @@ func (r *members) expect(nodes []record.NodeID, due time.Time) {
 	r.expected, r.due = nodes, due
 }
 
-// up lists the nodes that are, or are expected to be.
+// up lists the nodes that are up, or are expected to be.
 func (r *members) up() []record.NodeID {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -107,8 +107,8 @@ func (r *members) up() []record.NodeID {
 	return all
 }
 
-// put takes a live member in, or what is new of it. Anything that is no
-// flanneld node is left out.
+// put adds a live member, or updates it. Anything that is no flanneld node is
+// left out.
 func (r *members) put(n *memberlist.Node) {
 	id, start, err := wire.ParseMemberName(n.Name)
 	if err != nil || id == r.self {
@@ -145,7 +145,7 @@ func (r *members) supersede(id record.NodeID, now time.Time) {
 	}
 }
 
-// enter puts a member in, in the place of what there was of that name; r.mu is
+// enter adds a member, in the place of an earlier one of its name; r.mu is
 // held.
 func (r *members) enter(m *member) {
 	name := m.node.Name
@@ -168,15 +168,15 @@ func copyNode(n *memberlist.Node) memberlist.Node {
 	return c
 }
 
-// touch notes news of a node; r.mu is held.
+// touch marks a node as one with news; r.mu is held.
 func (r *members) touch(id record.NodeID) {
 	r.dirty[id] = struct{}{}
 	notify(r.changed)
 }
 
-// remove takes a member out; given says that gossip has given it up, too. r.mu
-// is held.
-func (r *members) remove(m *member, given bool) {
+// remove removes a member. reported means that memberlist has reported it dead,
+// too. r.mu is held.
+func (r *members) remove(m *member, reported bool) {
 	name := m.node.Name
 	at := m.endpoint()
 	delete(r.members, name)
@@ -192,7 +192,7 @@ func (r *members) remove(m *member, given bool) {
 	if len(r.nodes[m.id]) == 0 {
 		delete(r.nodes, m.id)
 	}
-	r.rememberGone(m, given, time.Now())
+	r.rememberGone(m, reported, time.Now())
 	r.touch(m.id)
 }
 
@@ -225,8 +225,8 @@ func (r *members) failed(name string, now time.Time) {
 }
 
 // news returns the state of every node that something happened to since the
-// last call. Suspicions wear off, since a refutation may be lost; a suspect
-// node comes again until its has.
+// last call. Suspicions wear off, since a refutation can be lost. A suspect
+// node is in each call until its suspicion has worn off.
 func (r *members) news(now time.Time) map[record.NodeID]Liveness {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -248,7 +248,7 @@ func (r *members) news(now time.Time) map[record.NodeID]Liveness {
 	return all
 }
 
-// suspects reports whether a member that is up does not answer for the moment;
+// suspects reports whether a member that is up does not answer at the moment;
 // r.mu is held.
 func (r *members) suspects(m *member, now time.Time) bool {
 	if d := r.doubts[m.node.Name]; d != nil && !d.answered && (d.reported || now.Sub(d.since) >= doubtFor) {
@@ -264,8 +264,8 @@ func (r *members) of(id record.NodeID) (member, bool) {
 	return latest(r.nodes[id])
 }
 
-// latest picks the latest start; one that still looks for its twin only where
-// there is no other, since it may have found it and stopped.
+// latest picks the latest start. One that still looks for duplicates counts
+// only where there is no other: it may have found one and stopped.
 func latest(starts map[string]*member) (member, bool) {
 	var found *member
 	for _, m := range starts {
@@ -286,7 +286,8 @@ func (r *members) size() int {
 	return len(r.nodes)
 }
 
-// endpoints is where the gossip of live members is that nobody has given up.
+// endpoints returns where the gossip of live members is, without members that
+// memberlist has reported dead.
 func (r *members) endpoints() map[netip.AddrPort]bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -299,7 +300,8 @@ func (r *members) endpoints() map[netip.AddrPort]bool {
 	return all
 }
 
-// endpointOf is where a member is; not valid where there is none of that name.
+// endpointOf returns where a member is; not valid where there is none of that
+// name.
 func (r *members) endpointOf(name string) netip.AddrPort {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -56,7 +56,7 @@ func TestLatestLiveStartOfANodeCounts(t *testing.T) {
 	up(true, 1001)
 	r.put(startOf(key, 2, 1002))
 	up(true, 1002)
-	r.reportedDead(wire.MemberName(id, 1), now) // a rumour about the earlier start
+	r.reportedDead(wire.MemberName(id, 1), now) // about the earlier start
 	up(true, 1002)
 	r.put(startOf(key, 1, 1001)) // and another
 	up(true, 1002)
@@ -75,7 +75,7 @@ func TestLatestLiveStartOfANodeCounts(t *testing.T) {
 	}
 }
 
-func TestStartThatStillLooksForItsTwinDoesNotCountBesideIt(t *testing.T) {
+func TestStartThatStillLooksForDuplicatesDoesNotCountBesideIt(t *testing.T) {
 	key := identityOf(2)
 	id := key.ID()
 	r := newMembers(record.NodeID{1}, suspectFor)

@@ -11,7 +11,7 @@ import (
 )
 
 // A node lets members of any network in while it is in none. When it is in one
-// they are put out, at once; those that it has let in meanwhile prove to be
+// they are put out, at once. Members that it has let in meanwhile prove to be
 // elsewhere when they are asked.
 func TestMembersOfOtherNetworksArePutOut(t *testing.T) {
 	t.Parallel()

@@ -9,13 +9,13 @@ import (
 )
 
 // prober asks all members in turn, one lease holder and one newcomer each
-// second, whatever else gossip has among its members. Together all nodes ask
-// each one about once a second. It belongs to the core's goroutine.
+// second, however many newcomers there are. Together all nodes ask each one
+// about once a second. It belongs to the goroutine that calls [Agent.Tick].
 type prober struct {
 	at      time.Time // of the next question
-	holders []string  // names of those still to be asked in this turn
+	holders []string  // names still to be asked in this turn
 	others  []string
-	open    map[string]time.Time // asked and not heard of since, by name
+	open    map[string]time.Time // asked and not heard since, by name
 }
 
 const (
@@ -23,8 +23,8 @@ const (
 	probeAnswer = 600 * time.Millisecond // after which a member that has not answered is in doubt
 )
 
-// attend asks what it is time to ask: members in their turn, members in doubt,
-// and applicants. Only the core's goroutine calls it, about every 100 ms.
+// askDue asks what is due: members in their turn, members in doubt, and
+// applicants.
 func (g *Agent) askDue(now time.Time) {
 	for name, sent := range g.prober.open {
 		if g.members.provedSince(name, sent) {
@@ -82,7 +82,7 @@ func (r *members) turn(p *prober) []member {
 }
 
 // provedSince reports whether a member has proven itself after a moment, or is
-// none any more.
+// no member any more.
 func (r *members) provedSince(name string, sent time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -21,15 +21,15 @@ type question struct {
 	to     record.NodeID
 	at     netip.AddrPort
 	sent   time.Time
-	answer chan<- wire.Proof // nil: the roster is told
+	answer chan<- wire.Proof // nil: it goes to the members
 }
 
-// questions are those that a node has put and that wait for an answer. They are
-// safe for concurrent use.
+// questions are the ones that this node has asked and that wait for an answer.
+// They are safe for concurrent use.
 type questions struct {
 	mu    sync.Mutex
 	open  map[[wire.NonceSize]byte]question
-	order [][wire.NonceSize]byte // of those in open, oldest first, and of answered ones
+	order [][wire.NonceSize]byte // oldest first, answered ones included
 }
 
 func newQuestions() *questions { return &questions{open: map[[wire.NonceSize]byte]question{}} }
@@ -65,8 +65,8 @@ func (q *questions) take(nonce [wire.NonceSize]byte) (question, bool) {
 	return asked, ok
 }
 
-// settle checks a proof against the question it answers. Of what answers no
-// question no signature is verified.
+// match checks a proof against the question it answers. Without such a question
+// it verifies no signature.
 func (q *questions) match(b []byte, now time.Time) (wire.Proof, question, bool) {
 	nonce, p, ok := wire.ParseProof(b)
 	if !ok {

@@ -6,8 +6,8 @@ import (
 	"flanneld/peers/internal/gossip/wire"
 )
 
-// What a datagram or a stream is refused for. Errors of joins use the words of
-// joinMeanings, the log those of refusals.
+// Why a datagram or a stream is refused. Errors of joins use the words of
+// joinMeanings, the log uses refusals.
 var (
 	errNoKeyThere = errors.New("the other side has no cluster key")
 	errKeyThere   = errors.New("the other side has a cluster key")
@@ -16,7 +16,7 @@ var (
 	errPacked     = errors.New("compressed gossip message")
 )
 
-// refusals are what refused traffic means to an operator.
+// refusals are the reasons for refused traffic, as an operator reads them.
 var refusals = []struct {
 	err     error
 	meaning string
@@ -28,11 +28,11 @@ var refusals = []struct {
 	{wire.ErrForeign, "dropped traffic that is not flanneld's"},
 	{errPacked, "dropped compressed traffic, which no flanneld sends"},
 	{errMessage, "dropped traffic that is not flanneld's"},
-	{errOtherNetwork, ""}, // says it all itself
+	{errOtherNetwork, ""}, // the error says it all
 	{wire.ErrOtherVersions, ""},
 }
 
-// refusal is what to tell an operator about an error; "" for nothing.
+// refusal returns what to log about an error, "" for nothing.
 func refusal(err error) string {
 	for _, r := range refusals {
 		if errors.Is(err, r.err) {

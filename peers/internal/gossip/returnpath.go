@@ -12,21 +12,21 @@ import (
 const (
 	maxReturnPaths = 1024
 	returnPathFor  = 10 * time.Second
-	// newcomerFrame is what a newcomer pads its frames to, in bytes: no answer
-	// is larger than what it answers.
+	// newcomerFrame is the length in bytes to which a newcomer pads its frames:
+	// no answer is larger than what it answers.
 	newcomerFrame = 512
 )
 
-// returnPath leads to a node that wrote to us before gossip told us of it. The
-// endpoint is only what the node says of itself, so no more bytes go there than
-// came.
+// returnPath leads to a node that wrote to us before gossip named it. The
+// endpoint is only what the node says about itself, so no more bytes go there
+// than came.
 type returnPath struct {
 	endpoint netip.AddrPort
 	budget   int
 	until    time.Time
 }
 
-// returnPaths belong to the core's goroutine.
+// returnPaths belong to the goroutine that calls [Agent.Open] and [Agent.Send].
 type returnPaths struct {
 	ours  netip.AddrPort
 	paths map[record.NodeID]returnPath
@@ -36,7 +36,8 @@ func newReturnPaths(ours netip.AddrPort) *returnPaths {
 	return &returnPaths{ours, map[record.NodeID]returnPath{}}
 }
 
-// learn notes where a frame of a node that is no member says it came from.
+// learn notes where a frame says that it came from, when its sender is no
+// member.
 func (r *returnPaths) learn(f wire.Frame, now time.Time) {
 	if !usableEndpoint(f.Endpoint, r.ours) || f.Endpoint == r.ours {
 		return

@@ -19,7 +19,7 @@ const DefaultPort = 8286
 // take half a minute.
 const resolveTimeout = 3 * time.Second
 
-// Seed is an address this node was told to join.
+// Seed is an address that this node was told to join.
 type Seed struct {
 	host string // an IPv4 address or a name
 	port uint16
@@ -50,7 +50,7 @@ func parseSeed(text string) (Seed, error) {
 	return Seed{strings.ToLower(host), port}, nil
 }
 
-// ParseSeeds reads a list of seeds, host[:port], without those that come twice.
+// ParseSeeds reads a list of seeds, host[:port], without repetitions.
 // Its errors are an [*Error].
 func ParseSeeds(texts []string) ([]Seed, error) {
 	var seeds []Seed
@@ -68,8 +68,8 @@ func ParseSeeds(texts []string) ([]Seed, error) {
 	return seeds, nil
 }
 
-// isHostName goes by RFC 1123 section 2.1, with underscores, which some
-// networks use. A name whose last label is a number is a mistyped address.
+// isHostName follows RFC 1123 section 2.1, and allows underscores, which some
+// networks use. A name that ends in a number is a mistyped address.
 func isHostName(s string) bool {
 	s = strings.TrimSuffix(s, ".")
 	if s == "" || len(s) > 253 {

@@ -7,13 +7,16 @@ import (
 	"time"
 )
 
-// Sockets is what gossip asks of the operating system; the tests in virtual
-// time have another one.
+// Sockets is what gossip needs from the operating system. Tests in virtual time
+// have their own.
 type Sockets interface {
+	// ListenTCP listens on one port. The error is syscall.EADDRINUSE or
+	// EADDRNOTAVAIL where that is the reason.
 	ListenTCP(at netip.AddrPort) (net.Listener, error)
+	// ListenUDP binds a UDP socket, with errors as ListenTCP.
 	ListenUDP(at netip.AddrPort) (Datagrams, error)
-	// dialTCP connects from an address of this host, or from any where that is
-	// unspecified. The error is also ctx's end, or that the time is over.
+	// DialTCP connects from an address of this host, or from any if from is
+	// unspecified. It fails when ctx ends or the time is over.
 	DialTCP(ctx context.Context, from netip.Addr, to string, timeout time.Duration) (net.Conn, error)
 }
 
@@ -24,13 +27,15 @@ type Datagrams interface {
 	Close() error
 }
 
-// Kernel has the sockets of this host.
+// Kernel is the [Sockets] of this host.
 type Kernel struct{}
 
+// ListenTCP implements [Sockets].
 func (Kernel) ListenTCP(at netip.AddrPort) (net.Listener, error) {
 	return net.ListenTCP("tcp4", net.TCPAddrFromAddrPort(at))
 }
 
+// ListenUDP implements [Sockets].
 func (Kernel) ListenUDP(at netip.AddrPort) (Datagrams, error) {
 	udp, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(at))
 	if err != nil {
@@ -40,6 +45,7 @@ func (Kernel) ListenUDP(at netip.AddrPort) (Datagrams, error) {
 	return udp, nil
 }
 
+// DialTCP implements [Sockets].
 func (Kernel) DialTCP(ctx context.Context, from netip.Addr, to string, timeout time.Duration) (net.Conn, error) {
 	d := net.Dialer{Timeout: timeout}
 	if !from.IsUnspecified() {

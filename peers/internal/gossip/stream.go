@@ -86,7 +86,7 @@ func (t *Transport) isOwnStream(local netip.AddrPort) bool {
 	return false
 }
 
-// attempt is how dialling one address went.
+// attempt is the result of dialling one address.
 type attempt struct {
 	err   error          // of the dial
 	said  error          // why what the other side said was refused
@@ -136,7 +136,7 @@ type stream struct {
 	tail *bytes.Reader // second piece
 	salt []byte        // ours, of a sealed one
 	peer []byte        // theirs
-	try  *attempt      // of a join: is told why nothing can be read
+	try  *attempt      // of a join: learns why nothing can be read
 
 	mu    sync.Mutex
 	taken int // bytes of room
@@ -170,7 +170,7 @@ func (s *stream) Read(p []byte) (int, error) {
 	return 0, io.EOF
 }
 
-// receive reads the other side's frame and has the gate decide about it.
+// receive reads the other side's frame, and the gate decides about it.
 func (s *stream) receive() error {
 	b, err := s.readFrame()
 	if err != nil {
@@ -302,8 +302,8 @@ func (s *stream) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// begin returns our envelope, with a new salt where gossip is sealed: each
-// frame has an envelope and a key of its own.
+// newEnvelope returns our envelope, with a new salt where gossip is sealed:
+// each frame has an envelope and a key of its own.
 func (s *stream) newEnvelope() []byte {
 	if s.transport.gate.ring() == nil {
 		return wire.Envelope(wire.ModePlain)
@@ -312,7 +312,8 @@ func (s *stream) newEnvelope() []byte {
 	return append(wire.Envelope(wire.ModeSealed), s.salt...)
 }
 
-// explain sends our format to the other side, whose bytes we do not understand.
+// explain sends our format to the other side when we do not understand its
+// bytes.
 func (s *stream) explain() {
 	_ = s.Conn.SetWriteDeadline(time.Now().Add(time.Second))
 	_, _ = s.Write(wire.EncodeError("refused")) // a courtesy

@@ -26,7 +26,7 @@ const (
 // distinct, streams are limited, what comes in passes the gate first, and
 // Shutdown ends everything.
 type Transport struct {
-	gate    gatekeeper // set by begin
+	gate    gatekeeper // set by serve
 	sockets Sockets
 	udp     Datagrams
 	tcp     net.Listener
@@ -39,8 +39,8 @@ type Transport struct {
 
 	mu        sync.Mutex
 	open      map[*stream]struct{}
-	incoming  int // of these, those others dialled
-	strangers int // of these, those from addresses of no member
+	incoming  int // of these, the ones that others dialled
+	strangers int // of these, the ones from addresses of no member
 	perHost   map[netip.Addr]int
 	accepted  []netip.AddrPort    // where the last accepted streams came from, as a ring
 	dials     map[string]*attempt // by the name a join gave it
@@ -49,7 +49,7 @@ type Transport struct {
 	strangerRoom, memberRoom room // bytes of streams
 }
 
-// gatekeeper decides about what comes in; it is a gossip.
+// gatekeeper decides about what comes in; it is an [Agent].
 type gatekeeper interface {
 	// datagram takes a datagram in; it keeps b.
 	datagram(b []byte, from netip.AddrPort)
@@ -117,7 +117,7 @@ func listenOn(s Sockets, at netip.AddrPort) (*Transport, error) {
 // Local is what the transport is bound to.
 func (t *Transport) Local() netip.AddrPort { return t.local }
 
-// begin takes traffic in from now on; it is called once.
+// serve takes traffic in from now on; it is called once.
 func (t *Transport) serve(gate gatekeeper) {
 	t.gate = gate
 	t.loops.Go(t.acceptLoop)
@@ -204,8 +204,7 @@ func (t *Transport) deliver(msg []byte, from netip.AddrPort) {
 	}
 }
 
-// send sends a message in a datagram. What cannot be sent is lost, as what the
-// network loses is.
+// send sends a message in a datagram. An error counts as a loss in the network.
 func (t *Transport) send(msg []byte, to netip.AddrPort) { _, _ = t.write(msg, to) }
 
 func (t *Transport) write(msg []byte, to netip.AddrPort) (time.Time, error) {
@@ -284,8 +283,8 @@ func (t *Transport) DialAddressTimeout(a memberlist.Address, timeout time.Durati
 }
 
 // speaksOld reports whether flanneld 0.1 is at an endpoint that closes our
-// streams without a word. It answers a ping of its own format; where it has a
-// cluster key, it answers with an error.
+// streams without a message. It answers a ping of its own format. Where it has
+// a cluster key, it answers with an error.
 func (t *Transport) speaksOld(at netip.AddrPort) bool {
 	conn, err := t.sockets.DialTCP(t.ctx, t.local.Addr(), at.String(), streamTimeout)
 	if err != nil {

@@ -234,14 +234,14 @@ func TestMessagesOfAllLengthsArrive(t *testing.T) {
 		}
 	}
 	one.Broadcast("key", []byte("old"))
-	one.Broadcast("key", []byte("rumour"))
+	one.Broadcast("key", []byte("broadcast"))
 	select {
 	case b := <-two.messages:
-		if f, err := wire.ParseFrame(b); err != nil || string(f.Message) != "rumour" {
-			t.Errorf("rumour: %q, %v", f.Message, err)
+		if f, err := wire.ParseFrame(b); err != nil || string(f.Message) != "broadcast" {
+			t.Errorf("broadcast: %q, %v", f.Message, err)
 		}
 	case <-time.After(giveUpAfter):
-		t.Fatal("the rumour never arrived")
+		t.Fatal("the broadcast never arrived")
 	}
 }
 

@@ -265,8 +265,7 @@ type Exchange struct {
 // a signed meta alone take more.
 const minMemberBytes = 128
 
-// ReadExchange reads one side of a push/pull, all of it. The state is part of
-// b.
+// ReadExchange reads one whole side of a push/pull. The state is part of b.
 func ReadExchange(b []byte) (x Exchange, ok bool) {
 	f, b, ok := readMap(b)
 	if !ok {

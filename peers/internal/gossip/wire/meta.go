@@ -52,11 +52,11 @@ type Meta struct {
 	At       netip.AddrPort
 	Network  record.NetworkID // zero: in no network yet
 	Prefix   netip.Prefix     // of the network, for people
-	Settled  bool             // has been in the network for a while: see twin.go
-	Looking  bool             // has just been started and still looks for its twin
+	Settled  bool             // has been in the network for a while
+	Looking  bool             // has just been started and still looks for duplicates
 }
 
-// Encode makes the meta of the node whose identity it is given.
+// Encode makes the meta of a node, signed with its identity.
 func (m Meta) Encode(id record.Identity) []byte {
 	b := make([]byte, 0, 256)
 	b = append(b, metaVersion, m.Speaks.Min, m.Speaks.Max)
@@ -87,7 +87,8 @@ func (m Meta) Encode(id record.Identity) []byte {
 	return append(b, id.SignStatement(metaDomain, b)...)
 }
 
-// ParseMeta reads a meta; [verifyMeta] reports whether its node signed it.
+// ParseMeta reads a meta; [VerifyMeta] reports whether its node signed it. The
+// error is [ErrNoNode].
 func ParseMeta(b []byte) (Meta, error) {
 	if len(b) < metaHead+ed25519.SignatureSize || len(b) > maxMetaSize || b[0] < metaVersion {
 		return Meta{}, ErrNoNode
@@ -144,12 +145,12 @@ func VerifyMeta(b []byte, m Meta) bool {
 // Name is what memberlist has to call the member.
 func (m Meta) Name() string { return MemberName(m.Node, m.Start) }
 
-// NetworkName is a network as people are told of it: prefix and the beginning
-// of the ID.
+// NetworkName names the network for people: its prefix and the beginning of its
+// ID.
 func (m Meta) NetworkName() string { return fmt.Sprintf("%s (%s)", m.Prefix, m.Network.Short()) }
 
-// MemberName is what memberlist calls one start of a node. Rumours are about
-// names, so that one about an earlier start cannot hit a later one.
+// MemberName is what memberlist calls one start of a node. Gossip names
+// members, so news about an earlier start cannot hit a later one.
 func MemberName(id record.NodeID, start uint64) string {
 	return id.String() + "-" + strconv.FormatUint(start, 10)
 }

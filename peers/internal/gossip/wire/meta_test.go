@@ -50,7 +50,7 @@ func TestMetaIsReadBack(t *testing.T) {
 	}
 }
 
-// Each bit of a meta is signed by the node whose ID it has.
+// Each bit of a meta is signed by the node with its ID.
 func TestMetaIsWrittenByItsNodeAlone(t *testing.T) {
 	keys, all := metas()
 	for i, m := range all {

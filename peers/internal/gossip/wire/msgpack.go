@@ -119,7 +119,7 @@ func readNumber(b []byte, size int) (n uint64, rest []byte, ok bool) {
 	return n, b[size:], true
 }
 
-// readBytes reads a string whose length comes first, in so many bytes, or is
+// readBytes reads a string. Its length comes first, in so many bytes, or is
 // known.
 func readBytes(b []byte, lengthSize, known int) (v value, rest []byte, ok bool) {
 	n := uint64(known)

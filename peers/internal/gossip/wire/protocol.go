@@ -3,7 +3,7 @@ package wire
 import "fmt"
 
 // label stands in front of every datagram and stream. It is not that of
-// flanneld 0.1, whose format differs in everything behind it.
+// flanneld 0.1: the format differs in everything behind it.
 const (
 	label    = "flanneld 2"
 	oldLabel = "flanneld" // of 0.1
@@ -51,8 +51,8 @@ func (v Versions) String() string {
 // memberlist's own label, checksum, encryption and compression are not used.
 //
 // A plain stream goes on with frames: length of 4 bytes, content. A sealed one
-// goes on with a salt and with frames whose content is cut into pieces of up to
-// 16 KiB, each sealed. Each side sends one frame, which is one message of
+// goes on with a salt and with frames. Their content is cut into pieces of up
+// to 16 KiB, each sealed. Each side sends one frame, which is one message of
 // memberlist's.
 const (
 	labelMark  = 244
