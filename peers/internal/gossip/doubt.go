@@ -120,8 +120,7 @@ func (r *members) toReport(now time.Time) []wire.Accusation {
 	return all
 }
 
-// dropLeft removes the members in doubt whose nodes have left, as these say
-// themselves.
+// dropLeft removes the members in doubt that have left, as their nodes say.
 func (r *members) dropLeft(left func(record.NodeID) bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
