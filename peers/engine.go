@@ -170,7 +170,7 @@ func (e *engine) merge(s wire.State) error {
 }
 
 func mismatch(err error) error {
-	return failure(ErrNetworkMismatch, "%s", detail(err, core.ErrNetworkParameters))
+	return failure(ErrNetworkMismatch, "%v", err)
 }
 
 // followMembers tells the core which nodes are up, are gone, or do not answer.
@@ -304,7 +304,7 @@ func fatal(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, core.ErrSubnetHeld):
-		return failure(ErrSubnetHeld, "%s", detail(err, core.ErrSubnetHeld))
+		return failure(ErrSubnetHeld, "%v", err)
 	case errors.Is(err, core.ErrNetworkParameters):
 		return mismatch(err)
 	}

@@ -3,7 +3,6 @@ package peers
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"flanneld/peers/internal/gossip"
 	"flanneld/peers/internal/statedir"
@@ -38,11 +37,6 @@ type kindError struct {
 
 func (e *kindError) Error() string { return e.text }
 func (e *kindError) Unwrap() error { return e.kind }
-
-// detail is the text of an error of the core without the kind it begins with.
-func detail(err, kind error) string {
-	return strings.TrimPrefix(err.Error(), kind.Error()+": ")
-}
 
 // kinds are this package's errors for the kinds of the state directory's.
 var kinds = map[statedir.Kind]error{

@@ -17,7 +17,7 @@ func (e *engine) publish() {
 	v := e.core.View()
 	e.setHolders(v, e.gossip)
 	s := &Snapshot{
-		Lease:   LeaseState(v.State), // the same states in the same order
+		Lease: v.State, Fill: v.Fill,
 		Waiting: e.waiting(v), Unwritten: e.store.Problem(),
 		Sealed:  e.node.keyring != nil,
 		Self:    e.node.self(e.gossip.Endpoint().Port()),
@@ -40,9 +40,6 @@ func (e *engine) publish() {
 			}
 		}
 		s.Nodes = append(s.Nodes, info)
-	}
-	for _, f := range v.Fill {
-		s.Fill = append(s.Fill, Fill(f))
 	}
 	slices.SortFunc(s.Nodes, compareInfos)
 	s.PromisedBy = idsOf(v.Grantors)
@@ -147,7 +144,7 @@ func (e *engine) waiting(v core.View) string {
 		return text
 	}
 	seeds := e.joiner.Status()
-	if v.State != core.LeaseJoining || seeds == "" {
+	if v.State != Joining || seeds == "" {
 		return v.Waiting
 	}
 	return "no seed can be joined (trying again): " + seeds

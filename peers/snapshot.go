@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"flanneld/peers/internal/core"
 	"flanneld/peers/internal/record"
 )
 
@@ -33,11 +34,9 @@ type Snapshot struct {
 	Fill    []Fill // how full the node table and its like are
 }
 
-// Fill is how full a table is.
-type Fill struct {
-	Table       string // "nodes", "leases", "forgotten", "promises" or "members"
-	Used, Limit int    // Limit 0: bounded elsewhere
-}
+// Fill is how full a table is: "nodes", "leases", "forgotten", "promises" or
+// "members". Limit 0: bounded elsewhere.
+type Fill = core.Fill
 
 // Network is the identity of a network and what its founding node fixed for
 // all.
@@ -115,22 +114,15 @@ var stateNames = [...]string{Dead: "dead", Suspect: "suspect", Alive: "alive", L
 func (s State) String() string { return stateNames[s] }
 
 // LeaseState is how far this node's own lease has come.
-type LeaseState int
+type LeaseState = core.LeaseState
 
 // The states of the own lease, in the order they are passed through. Only a
 // Confirmed lease may be used; a Lost one went to another node.
 const (
-	None       LeaseState = iota // no lease, and none being claimed
-	Joining                      // has to join before it may claim
-	Claiming                     // asking the lease holders
-	Announcing                   // decided and on disk, being told to the others
-	Confirmed
-	Lost
+	None       = core.LeaseNone       // no lease, and none being claimed
+	Joining    = core.LeaseJoining    // has to join before it may claim
+	Claiming   = core.LeaseClaiming   // asking the lease holders
+	Announcing = core.LeaseAnnouncing // decided and on disk, being told to the others
+	Confirmed  = core.LeaseConfirmed
+	Lost       = core.LeaseLost
 )
-
-var leaseStateNames = [...]string{
-	None: "none", Joining: "joining", Claiming: "claiming", Announcing: "announcing", Confirmed: "confirmed", Lost: "lost",
-}
-
-// String returns the state's name in lower case.
-func (s LeaseState) String() string { return leaseStateNames[s] }

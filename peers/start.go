@@ -7,7 +7,6 @@ import (
 	"errors"
 	mathrand "math/rand/v2"
 	"net/netip"
-	"strings"
 	"time"
 
 	"flanneld/peers/internal/core"
@@ -109,7 +108,7 @@ func (n *Node) newCore(cfg core.Config) (*core.Core, error) {
 	case errors.Is(err, core.ErrNetworkParameters):
 		return nil, mismatch(err)
 	case err != nil:
-		return nil, failure(ErrConfig, "%s", strings.TrimPrefix(err.Error(), "core: "))
+		return nil, failure(ErrConfig, "%v", err)
 	}
 	return c, nil
 }
