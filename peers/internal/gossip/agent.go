@@ -102,11 +102,6 @@ type Agent struct {
 	prober  prober
 }
 
-type reliableSend struct {
-	to  memberlist.Node
-	msg []byte
-}
-
 // Config is what an agent needs to know before it starts.
 type Config struct {
 	Identity record.Identity
@@ -222,36 +217,6 @@ func (g *Agent) Local() netip.AddrPort { return g.transport.Local() }
 // Network is the network that the member is in, zero while it is in none.
 func (g *Agent) Network() record.NetworkID { return g.about.Load().Network }
 
-// Messages are the core's messages that have come in, each in its frame. Each
-// is to be handed to [Agent.Open].
-func (g *Agent) Messages() <-chan []byte { return g.messages }
-
-// Open takes what was received from [Agent.Messages] out of its frame. It
-// returns an error where the frame names another sender than the message.
-// Where the sender is no member, [Agent.Send] can answer it from then on.
-func (g *Agent) Open(b []byte) (msg []byte, err error) {
-	g.messageRoom.give(len(b))
-	f, err := wire.ParseFrame(b)
-	if err == nil && f.From != record.Sender(f.Message) {
-		err = wire.ErrFrame
-	}
-	if err != nil {
-		return nil, err
-	}
-	if _, known := g.members.of(f.From); !known && !f.From.IsZero() {
-		g.paths.learn(f, time.Now())
-	}
-	return f.Message, nil
-}
-
-// States are other nodes' states that have come in. Each is to be handed to
-// [Agent.TakeState].
-func (g *Agent) States() <-chan wire.State { return g.states }
-
-// TakeState notes that a state was received from [Agent.States]: there is room
-// for others.
-func (g *Agent) TakeState(s wire.State) { g.stateRoom.give(s.Size) }
-
 // Run watches for duplicates of this node, and hands the live ones to found.
 // It also spreads what is new in this node's meta. It ends with ctx.
 func (g *Agent) Run(ctx context.Context, found chan<- Duplicate) {
@@ -334,76 +299,6 @@ func (g *Agent) SetState(state, brief []byte) {
 	g.brief.Store(&short)
 }
 
-// Send carries a message of the core's to a node that is a member, or has just
-// written to us. at is the node's endpoint, where the caller knows it. Send
-// does not wait. It drops and counts what there is no room for; to the core
-// that is the same as a loss in the network. One goroutine calls it.
-func (g *Agent) Send(to record.NodeID, at netip.AddrPort, msg []byte) {
-	pad := 0
-	if time.Since(g.started) < newcomerFor {
-		pad = newcomerFrame
-	}
-	b := wire.EncodeDirect(g.about.Load().Node, g.endpoint, msg, pad)
-	m, ok := g.members.of(to)
-	switch {
-	case !ok:
-		g.sendBack(to, at, b)
-	case len(b) <= maxDatagram:
-		if err := g.list.SendBestEffort(&m.node, b); err != nil {
-			g.log.Debug("gossip: datagram not sent", "to", m.endpoint(), "err", err)
-		}
-	default:
-		g.sendLong(m, b)
-	}
-}
-
-// sendBack answers a node that gossip has not named to us yet. It answers at
-// the endpoint in the node record, where that is known, else at the one that
-// the frame names.
-func (g *Agent) sendBack(to record.NodeID, at netip.AddrPort, b []byte) {
-	from, ok := g.paths.take(to, len(b), time.Now())
-	if !at.IsValid() {
-		at = from
-	}
-	if ok && len(b) <= maxDatagram {
-		if err := g.list.SendToAddress(memberlist.Address{Addr: at.String()}, b); err != nil {
-			g.log.Debug("gossip: datagram not sent", "to", at, "err", err)
-		}
-	}
-}
-
-// sendLong queues a message for a stream.
-func (g *Agent) sendLong(m member, b []byte) {
-	if !g.reliableRoom.take(len(b)) {
-		g.dropped.Add(1)
-		return
-	}
-	g.unsent.Add(1)
-	select {
-	case g.reliable <- reliableSend{m.node, b}:
-	default:
-		g.unsent.Done()
-		g.reliableRoom.give(len(b))
-		g.dropped.Add(1)
-	}
-}
-
-// sendReliably sends long messages until Stop.
-func (g *Agent) sendReliably() {
-	for s := range g.reliable {
-		if err := g.list.SendReliable(&s.to, s.msg); err != nil {
-			g.log.Debug("gossip: stream not sent", "to", s.to.Address(), "err", err)
-		}
-		g.reliableRoom.give(len(s.msg))
-		g.unsent.Done()
-	}
-}
-
-// NotTaken is how many messages, datagrams and streams were not taken in.
-func (g *Agent) NotTaken() uint64 {
-	return g.dropped.Load() + g.limited.Load() + g.refused.Load() + g.transport.overLimit()
-}
-
 // mayCall reports whether a stranger may open another stream now.
 func (g *Agent) mayCall(from netip.Addr) bool { return g.limits.calls.take(from, time.Now()) }
 
@@ -417,7 +312,3 @@ func (g *Agent) refuse(err error, from netip.Addr) {
 func (g *Agent) knows(addr netip.Addr) bool { return g.members.isMemberAddr(addr) }
 
 func (g *Agent) ring() *wire.Keyring { return g.keyring }
-
-// Broadcast queues a message of the core's for all nodes, a few at a time. A
-// newer one with the same key takes its place.
-func (g *Agent) Broadcast(key string, msg []byte) { g.broadcasts.put(key, wire.EncodeBroadcast(msg)) }

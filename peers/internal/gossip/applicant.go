@@ -2,7 +2,6 @@ package gossip
 
 import (
 	"bytes"
-	"net/netip"
 	"time"
 
 	"flanneld/peers/internal/gossip/wire"
@@ -49,13 +48,6 @@ type applicant struct {
 type admitted struct {
 	at          time.Time
 	incarnation uint32 // the greatest that gossip named before it was in
-}
-
-// gone is a member that was up, and needs a proof to be up again.
-type gone struct {
-	member   member
-	reported bool // memberlist has reported it dead, too
-	at       time.Time
 }
 
 // verdict is what becomes of a member that gossip names.
@@ -111,10 +103,6 @@ func (r *members) mayApply(about wire.Meta, now time.Time) bool {
 	}
 	return r.identities.take(about.At.Addr(), now)
 }
-
-// isKnown reports whether a node holds a lease, or has another start that is
-// up; r.mu is held.
-func (r *members) isKnown(id record.NodeID) bool { return r.holders[id] || len(r.nodes[id]) > 0 }
 
 // apply returns applicants to ask now, and drops the ones that took too long.
 func (r *members) apply(now time.Time, most int) []applicant {
@@ -205,20 +193,6 @@ func (r *members) proved(p wire.Proof, asked question, ours record.NetworkID, no
 	return admission{a.member, out, true}
 }
 
-// restore marks a member that was dead here as up again. If memberlist has
-// reported it dead, it stays in doubt until memberlist says otherwise; r.mu is
-// held.
-func (r *members) restore(g *gone, asked question, now time.Time) {
-	m := g.member
-	name := m.node.Name
-	r.forgetGone(name)
-	m.rtt, m.proved, m.suspected = now.Sub(asked.sent), now, time.Time{}
-	r.enter(&m)
-	if g.reported {
-		r.doubts[name] = &doubt{since: now, until: now.Add(answerHolds), ask: now.Add(askNext), answered: true, reported: true}
-	}
-}
-
 // makeRoom finds room for a node among the newcomers, if it takes any; r.mu is
 // held.
 func (r *members) makeRoom(id record.NodeID, now time.Time) (out wire.Accusation, ok bool) {
@@ -274,79 +248,6 @@ func (r *members) leaveTo(ours record.NetworkID) []wire.Accusation {
 	return all
 }
 
-// setHolders sets which nodes hold a lease, and where their gossip is.
-func (r *members) setHolders(holders map[record.NodeID]bool, at map[netip.AddrPort]bool) {
-	addrs := make(map[netip.Addr]bool, len(at))
-	for ep := range at {
-		addrs[ep.Addr()] = true
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.holders, r.holdersAt, r.holderAddrs = holders, at, addrs
-}
-
-// isHolder reports whether a node holds a lease.
-func (r *members) isHolder(id record.NodeID) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.holders[id]
-}
-
-// standing is what is known of a sender from its endpoint.
-type standing int
-
-const (
-	stranger standing = iota
-	newcomer          // a member that holds no lease
-	holder            // a lease holder, whether it is up or not
-)
-
-// standing returns what is at an endpoint.
-func (r *members) standing(at netip.AddrPort) standing {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch {
-	case r.holdersAt[at]:
-		return holder
-	case r.at[at] == nil:
-		return stranger
-	case len(r.holders) == 0 || r.holders[r.at[at].id]:
-		return holder
-	}
-	return newcomer
-}
-
-// isMemberAddr reports whether a member, or a lease holder, is at an address.
-func (r *members) isMemberAddr(addr netip.Addr) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.holderAddrs[addr] || r.addrs[addr] > 0
-}
-
-// found reports whether a lease holder that is no member has proven that it is
-// there.
-func (r *members) found() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.there) > 0
-}
-
-// takeFound returns up to so many of their endpoints, each once.
-func (r *members) takeFound(most int) []netip.AddrPort {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var at []netip.AddrPort
-	for ep := range r.there {
-		if len(at) == most {
-			break
-		}
-		if delete(r.there, ep); r.at[ep] == nil {
-			at = append(at, ep)
-		}
-	}
-	return at
-}
-
 // tidy drops what has been there for too long.
 func (r *members) tidy(now time.Time) {
 	r.mu.Lock()
@@ -361,51 +262,4 @@ func (r *members) tidy(now time.Time) {
 			r.forgetGone(name)
 		}
 	}
-}
-
-// rememberGone notes a member that is up no more; r.mu is held.
-func (r *members) rememberGone(m *member, given bool, now time.Time) {
-	if len(r.gone) >= maxGone {
-		for name := range r.gone { // any one
-			r.forgetGone(name)
-			break
-		}
-	}
-	r.forgetGone(m.node.Name)
-	if r.goneOf[m.id] >= goneStarts {
-		r.forgetGone(r.oldestGone(m.id))
-	}
-	r.gone[m.node.Name] = &gone{*m, given, now}
-	r.goneOf[m.id]++
-}
-
-// oldestGone is the earliest start of a node that is up no more; r.mu is held.
-func (r *members) oldestGone(id record.NodeID) (name string) {
-	for other, g := range r.gone {
-		if g.member.id == id && (name == "" || g.member.start < r.gone[name].member.start) {
-			name = other
-		}
-	}
-	return name
-}
-
-// forgetGone forgets a member that was up; r.mu is held.
-func (r *members) forgetGone(name string) {
-	g := r.gone[name]
-	if g == nil {
-		return
-	}
-	delete(r.gone, name)
-	if r.goneOf[g.member.id]--; r.goneOf[g.member.id] == 0 {
-		delete(r.goneOf, g.member.id)
-	}
-}
-
-// wasMember reports whether a node holds a lease, or is or was a member of
-// late. Only such a node is called when it is lost. A stranger can announce a
-// node at any address.
-func (r *members) wasMember(id record.NodeID) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.isKnown(id) || r.goneOf[id] > 0
 }
