@@ -102,7 +102,7 @@ func (n *Node) ReloadKey() error {
 	return nil
 }
 
-func notRunning() error { return failure(ErrNotRunning, "the node is not running (yet, or any more)") }
+func notRunning() error { return failure(ErrNotRunning, "the node is not running yet, or no longer") }
 
 // do runs f on the core's goroutine.
 func (n *Node) do(ctx context.Context, e *engine, f func() error) error {
@@ -139,7 +139,7 @@ func (e *engine) leave() error {
 	if eff.Save != nil {
 		e.store.SaveLease(eff.Save.Token, eff.Save.Durable)
 		if !e.awaitSaved(eff.Save.Token) {
-			e.ending = failure(ErrState, "leave: the lease could not be handed back, since %s cannot be written; it is kept", e.node.dir.Path())
+			e.ending = failure(ErrState, "cannot hand the lease back: %s cannot be written; the lease is kept", e.node.dir.Path())
 			return e.ending
 		}
 	}
@@ -208,7 +208,7 @@ func findNode(nodes []core.NodeView, text string) (*core.NodeView, error) {
 	}
 	switch len(found) {
 	case 0:
-		return nil, failure(ErrUnknownNode, "no node is called %q, nor has an ID that begins so: `flanneld nodes` lists them", text)
+		return nil, failure(ErrUnknownNode, "no node has the name %q, or an ID that begins with it: `flanneld nodes` lists them", text)
 	case 1:
 		return found[0], nil
 	}

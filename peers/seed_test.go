@@ -75,7 +75,7 @@ func TestSeedThatIsNotFlanneldIsNamedAndNothingIsFounded(t *testing.T) {
 		{"a length that lies", seedThat(t, answer("\xf4\x0aflanneld 2\x00\xff\xff\xff\xff")), "does not speak flanneld's gossip"},
 		{"zeros", seedThat(t, answer(strings.Repeat("\x00", 64))), "does not speak flanneld's gossip"},
 		{"closes", seedThat(t, func(net.Conn) {}), "it closes the connection"},
-		{"says nothing", seedThat(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }), "says nothing"},
+		{"says nothing", seedThat(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }), "sends nothing"},
 		{"nobody", refused, "connection refused"},
 	} {
 		t.Run(c.what, func(t *testing.T) {

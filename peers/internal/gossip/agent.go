@@ -52,16 +52,16 @@ const (
 
 // Limits between gossip's goroutines and the core's.
 const (
-	maxDatagram     = 1232 // bytes of a frame: 1,280 with all headers; a longer one goes by stream
-	newcomerFor     = 30 * time.Second
-	messageQueue    = 4096
-	stateQueue      = 64
-	reliableQueue   = 256
-	reliableWorkers = 4
+	maxDatagram  = 1232 // bytes of a frame: 1,280 with all headers; a longer one goes by stream
+	newcomerFor  = 30 * time.Second
+	messageQueue = 4096
+	stateQueue   = 64
+	longQueue    = 256
+	longSenders  = 4
 	// Bytes that the queues may hold. A state of 8,192 nodes has 8 MB.
-	messageBytes  = 8 << 20
-	stateBytes    = 16 << 20
-	reliableBytes = 16 << 20
+	messageBytes = 8 << 20
+	stateBytes   = 16 << 20
+	longBytes    = 16 << 20
 )
 
 // Agent is this node's member in memberlist, and all that memberlist calls.
@@ -90,11 +90,11 @@ type Agent struct {
 	duplicates chan Duplicate
 	metaNews   chan struct{} // one token: our meta has changed
 	dropped    atomic.Uint64 // messages and states for which there was no room
-	// Bytes that messages, states and reliable may still hold.
-	messageRoom, stateRoom, reliableRoom room
-	reliable                             chan reliableSend
-	workers                              sync.WaitGroup
-	unsent                               sync.WaitGroup // reliable sends queued or under way
+	// Bytes that messages, states and long may still hold.
+	messageRoom, stateRoom, longRoom room
+	long                             chan longMessage
+	workers                          sync.WaitGroup
+	unsent                           sync.WaitGroup // long messages queued or under way
 
 	// These belong to the goroutine that calls Send, Open and Tick.
 	started time.Time
@@ -153,7 +153,7 @@ func newAgent(t *Transport, self wire.Meta, id record.Identity, keyring *wire.Ke
 		states:     make(chan wire.State, stateQueue),
 		duplicates: make(chan Duplicate, 16),
 		metaNews:   make(chan struct{}, 1),
-		reliable:   make(chan reliableSend, reliableQueue),
+		long:       make(chan longMessage, longQueue),
 		identity:   id,
 		limits:     newLimits(),
 		questions:  newQuestions(),
@@ -161,7 +161,7 @@ func newAgent(t *Transport, self wire.Meta, id record.Identity, keyring *wire.Ke
 		started:    time.Now(),
 		paths:      newReturnPaths(endpoint),
 
-		messageRoom: newRoom(messageBytes), stateRoom: newRoom(stateBytes), reliableRoom: newRoom(reliableBytes),
+		messageRoom: newRoom(messageBytes), stateRoom: newRoom(stateBytes), longRoom: newRoom(longBytes),
 	}
 	g.members = newMembers(self.Node, suspectFor)
 	g.about.Store(&self)
@@ -177,11 +177,11 @@ func (g *Agent) Start() error {
 	list, err := memberlist.Create(g.config())
 	if err != nil {
 		_ = g.transport.Shutdown()
-		return bad(BadConfig, "start gossip: %v", err)
+		return newError(BadConfig, "start gossip: %v", err)
 	}
 	g.list = list
-	for range reliableWorkers {
-		g.workers.Go(g.sendReliably)
+	for range longSenders {
+		g.workers.Go(g.sendLongs)
 	}
 	return nil
 }
@@ -273,7 +273,7 @@ const (
 // seconds.
 func (g *Agent) Stop() {
 	_ = g.list.Shutdown()
-	close(g.reliable)
+	close(g.long)
 	g.workers.Wait()
 }
 

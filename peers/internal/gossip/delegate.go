@@ -110,7 +110,7 @@ func differ(one, other record.NetworkID) bool {
 // Why a merge is refused; the texts are for people on both sides.
 var (
 	errOtherNetwork = errors.New("another network")
-	errNobodyFounds = errors.New("neither is in a network yet, and neither founds one: start one node without --join")
+	errNoFounder    = errors.New("neither is in a network yet, and neither founds one: start one node without --join")
 )
 
 // NotifyMerge implements memberlist.MergeDelegate. memberlist calls it on both
@@ -134,7 +134,7 @@ func (d delegate) NotifyMerge(members []*memberlist.Node) error {
 		networked = networked || about.Node != ours.Node && !about.Network.IsZero()
 	}
 	if !networked && !onlySelf(members, d.g.name) {
-		return errNobodyFounds
+		return errNoFounder
 	}
 	return nil
 }

@@ -20,6 +20,6 @@ type Error struct {
 // Error returns one line that says what to do.
 func (e *Error) Error() string { return e.text }
 
-func bad(kind ErrorKind, format string, args ...any) error {
+func newError(kind ErrorKind, format string, args ...any) error {
 	return &Error{kind, fmt.Sprintf(format, args...)}
 }

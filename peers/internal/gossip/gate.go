@@ -159,7 +159,7 @@ func (g *Agent) message(b []byte, from netip.AddrPort, sender standing, now time
 			}
 		}
 	case wire.TypeCompressed:
-		return errPacked
+		return errCompressed
 	}
 	if !ok {
 		return errMessage
@@ -382,7 +382,7 @@ func (g *Agent) streamMessage(b []byte, dialled bool, from netip.Addr) (head, ta
 			return wire.EncodeError(text), nil, nil
 		}
 	case kind == wire.TypeCompressed:
-		return nil, nil, errPacked
+		return nil, nil, errCompressed
 	}
 	return nil, nil, errMessage
 }

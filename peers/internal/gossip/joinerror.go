@@ -18,8 +18,8 @@ var errSelf = errors.New("that is this node itself")
 // Fragments of memberlist's join errors (v0.7.0) and what they mean. They come
 // from either side; the order matters.
 var joinMeanings = []struct{ fragment, meaning string }{
-	{wire.ErrNoNode.Error(), "what answers is no flanneld node"},
-	{"i/o timeout", "it takes the connection and says nothing: is that the gossip port?"},
+	{wire.ErrNoNode.Error(), "the program there is no flanneld node"},
+	{"i/o timeout", "it accepts the connection and sends nothing: is that the gossip port?"},
 	{"connection reset", "it closes the connection: is that the gossip port?"},
 	{"broken pipe", "it closes the connection: is that the gossip port?"},
 	{"EOF", "it closes the connection: is that the gossip port?"},
@@ -35,11 +35,11 @@ var saidMeanings = []struct {
 	{errKeyThere, "its network is sealed: give this node its --key-file"},
 	{errNoKeyThere, "it has no cluster key, and this node has: give all nodes the same --key-file, or none"},
 	{wire.ErrOldFormat, "it runs flanneld 0.1, which speaks another format: upgrade it"},
-	{errNoRoom, "too much is under way here to hear it out; trying again helps"},
-	{wire.ErrForeign, "what answers does not speak flanneld's gossip: is that the gossip port?"},
-	{errMessage, "what answers does not speak flanneld's gossip: is that the gossip port?"},
-	{errPacked, "what answers does not speak flanneld's gossip: is that the gossip port?"},
-	{errStreamTooLong, "what answers does not speak flanneld's gossip: is that the gossip port?"},
+	{errNoRoom, "this node has no room for its answer now; trying again helps"},
+	{wire.ErrForeign, "the program there does not speak flanneld's gossip: is that the gossip port?"},
+	{errMessage, "the program there does not speak flanneld's gossip: is that the gossip port?"},
+	{errCompressed, "the program there does not speak flanneld's gossip: is that the gossip port?"},
+	{errStreamTooLong, "the program there does not speak flanneld's gossip: is that the gossip port?"},
 }
 
 // explainJoin turns the error of a join into one that says what to do. nil
@@ -63,8 +63,8 @@ func explainJoin(at netip.AddrPort, err error, try attempt) error {
 	if _, why, ok := strings.Cut(text, errOtherNetwork.Error()+": "); ok {
 		return fmt.Errorf("%w: %s", errOtherNetwork, firstLine(why))
 	}
-	if strings.Contains(text, errNobodyFounds.Error()) {
-		return errNobodyFounds
+	if strings.Contains(text, errNoFounder.Error()) {
+		return errNoFounder
 	}
 	for _, m := range joinMeanings {
 		if strings.Contains(text, m.fragment) {

@@ -43,7 +43,7 @@ func TestRefusalsAreInWordsForOperators(t *testing.T) {
 		errNoKeyThere:     "has no cluster key",
 		errKeyThere:       "not sealed",
 		wire.ErrOldFormat: "upgrade it",
-		errPacked:         "compressed",
+		errCompressed:     "compressed",
 		fmt.Errorf("%w: it is in network A, this node in B", errOtherNetwork): "another network: it is in network A, this node in B",
 		errors.Join(nil, wire.ErrOtherKey):                                    "another cluster key",
 		errNoRoom:                                                             "",

@@ -13,7 +13,7 @@ var (
 	errKeyThere   = errors.New("the other side has a cluster key")
 	errNoRoom     = errors.New("more bytes are under way than there is room for")
 	errMessage    = errors.New("malformed gossip message")
-	errPacked     = errors.New("compressed gossip message")
+	errCompressed = errors.New("compressed gossip message")
 )
 
 // refusals are the reasons for refused traffic, as an operator reads them.
@@ -26,7 +26,7 @@ var refusals = []struct {
 	{errKeyThere, "refused a node that has a cluster key: this network is not sealed; give all nodes the same --key-file, or none"},
 	{wire.ErrOtherKey, "refused a node that has another cluster key: give all nodes the same --key-file"},
 	{wire.ErrForeign, "dropped traffic that is not flanneld's"},
-	{errPacked, "dropped compressed traffic, which no flanneld sends"},
+	{errCompressed, "dropped compressed traffic, which no flanneld sends"},
 	{errMessage, "dropped traffic that is not flanneld's"},
 	{errOtherNetwork, ""}, // the error says it all
 	{wire.ErrOtherVersions, ""},

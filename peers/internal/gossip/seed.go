@@ -34,18 +34,18 @@ func parseSeed(text string) (Seed, error) {
 	if i := strings.LastIndexByte(text, ':'); i >= 0 {
 		n, err := strconv.ParseUint(text[i+1:], 10, 16)
 		if err != nil || n == 0 {
-			return Seed{}, bad(BadConfig, "seed %q: %q is not a port: want host[:port], IPv4 or a name", text, text[i+1:])
+			return Seed{}, newError(BadConfig, "seed %q: %q is not a port: want host[:port], IPv4 or a name", text, text[i+1:])
 		}
 		host, port = text[:i], uint16(n)
 	}
 	if addr, err := netip.ParseAddr(host); err == nil {
 		if err := checkSeedAddr(addr); err != nil {
-			return Seed{}, bad(BadConfig, "seed %q: %v", text, err)
+			return Seed{}, newError(BadConfig, "seed %q: %v", text, err)
 		}
 		return Seed{addr.String(), port}, nil
 	}
 	if !isHostName(host) {
-		return Seed{}, bad(BadConfig, "seed %q: want host[:port], IPv4 or a name", text)
+		return Seed{}, newError(BadConfig, "seed %q: want host[:port], IPv4 or a name", text)
 	}
 	return Seed{strings.ToLower(host), port}, nil
 }

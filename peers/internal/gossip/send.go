@@ -10,7 +10,7 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-type reliableSend struct {
+type longMessage struct {
 	to  memberlist.Node
 	msg []byte
 }
@@ -55,27 +55,27 @@ func (g *Agent) sendBack(to record.NodeID, at netip.AddrPort, b []byte) {
 
 // sendLong queues a message for a stream.
 func (g *Agent) sendLong(m member, b []byte) {
-	if !g.reliableRoom.take(len(b)) {
+	if !g.longRoom.take(len(b)) {
 		g.dropped.Add(1)
 		return
 	}
 	g.unsent.Add(1)
 	select {
-	case g.reliable <- reliableSend{m.node, b}:
+	case g.long <- longMessage{m.node, b}:
 	default:
 		g.unsent.Done()
-		g.reliableRoom.give(len(b))
+		g.longRoom.give(len(b))
 		g.dropped.Add(1)
 	}
 }
 
-// sendReliably sends long messages until Stop.
-func (g *Agent) sendReliably() {
-	for s := range g.reliable {
+// sendLongs sends long messages until Stop.
+func (g *Agent) sendLongs() {
+	for s := range g.long {
 		if err := g.list.SendReliable(&s.to, s.msg); err != nil {
 			g.log.Debug("gossip: stream not sent", "to", s.to.Address(), "err", err)
 		}
-		g.reliableRoom.give(len(s.msg))
+		g.longRoom.give(len(s.msg))
 		g.unsent.Done()
 	}
 }

@@ -28,8 +28,8 @@ const (
 	firstBuffer   = 16 << 10 // and doubled as the bytes come in
 )
 
-// admit counts a stream, or returns nil when there are too many.
-func (t *Transport) admit(conn net.Conn) *stream {
+// countStream counts a stream, or returns nil when there are too many.
+func (t *Transport) countStream(conn net.Conn) *stream {
 	from := tcpAddrPort(conn.RemoteAddr())
 	known := t.gate != nil && t.gate.knows(from.Addr())
 	t.mu.Lock()
@@ -142,7 +142,7 @@ type stream struct {
 	taken int // bytes of room
 }
 
-var errStreamTooLong = errors.New("more than a node has to say")
+var errStreamTooLong = errors.New("longer than any state")
 
 // dialled reports whether this node has dialled.
 func (s *stream) dialled() bool { return !s.host.IsValid() }

@@ -127,10 +127,10 @@ func (t *Transport) serve(gate gatekeeper) {
 func listenFailure(protocol string, at netip.AddrPort, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return bad(PortTaken, "gossip port %d is taken (%s on %s): stop the program that has it, or choose another with --gossip-port",
+		return newError(PortTaken, "gossip port %d is taken (%s on %s): stop the program that has it, or choose another with --gossip-port",
 			at.Port(), protocol, at.Addr())
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return bad(BadConfig, "gossip cannot listen on %s: it is not an address of this host", at.Addr())
+		return newError(BadConfig, "gossip cannot listen on %s: it is not an address of this host", at.Addr())
 	}
 	return fmt.Errorf("listen for gossip (%s, --gossip-port %d): %w", protocol, at.Port(), err)
 }
@@ -145,7 +145,7 @@ func (t *Transport) acceptLoop() {
 			}
 			continue
 		}
-		s := t.admit(conn)
+		s := t.countStream(conn)
 		if s == nil {
 			_ = conn.Close()
 			continue

@@ -72,7 +72,7 @@ func (f File) decode(b []byte) ([]byte, error) {
 		return nil, fmt.Errorf("truncated to %d bytes", len(b))
 	}
 	if !bytes.Equal(b[:8], f.magic[:]) {
-		return nil, errors.New("not a file of flanneld's")
+		return nil, errors.New("not a flanneld file")
 	}
 	if v := binary.BigEndian.Uint32(b[8:]); v > stateVersion {
 		return nil, newerError{v}

@@ -84,7 +84,7 @@ func decodeIdentity(b []byte) (ed25519.PrivateKey, error) {
 		return nil, errors.New("its key is not an Ed25519 key")
 	}
 	if id := (record.Identity{Key: key}).ID().String(); block.Headers[identityHeader] != id {
-		return nil, errors.New("its key is not the one of its " + identityHeader)
+		return nil, errors.New("its key does not match its " + identityHeader)
 	}
 	return key, nil
 }

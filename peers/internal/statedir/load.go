@@ -53,10 +53,10 @@ func (d *Dir) loadLease(r *Remembered, joining bool, check func(lease []byte) er
 		r.Amnesia = true
 		return d.keepAside(leaseName, err, "the lease is asked for again")
 	case err != nil:
-		return failure(Corrupt, file, "%s is corrupt (%v): restore it, or name a node of the network with --join to learn from it; to begin anew, remove the file",
+		return failure(Corrupt, file, "%s is corrupt (%v): restore it, or name a node of the network with --join to learn from it; to start over, remove the file",
 			file, err)
 	case lease == nil && r.Table != nil && !joining:
-		return failure(Corrupt, file, "%s is missing, though there is a node table beside it: restore it, or name a node of the network with --join; to begin anew, remove %s",
+		return failure(Corrupt, file, "%s is missing, though there is a node table beside it: restore it, or name a node of the network with --join; to start over, remove %s",
 			file, d.file(tableName))
 	}
 	r.Lease = lease
