@@ -25,9 +25,9 @@ func (v *View) detours() map[string][]string {
 	return nil
 }
 
-// pathCounts counts data paths by state.
-func (v *View) pathCounts() (c control.Paths) {
-	for _, r := range v.paths() {
+// countPaths counts data paths by state.
+func countPaths(results map[string]probe.Result) (c control.Paths) {
+	for _, r := range results {
 		switch r.State {
 		case probe.Works:
 			c.Works++

@@ -34,7 +34,7 @@ func (v *View) Status() control.Status {
 		Lanes:    v.cfg().Lanes, Offloads: []control.Offload{},
 		Members:   members(s, v.cfg().StaticPeers),
 		Conflicts: conflicts(s, v.cfg().StaticPeers),
-		Paths:     v.pathCounts(),
+		Paths:     countPaths(v.paths()),
 		Process:   process(),
 	}
 	v.fillLive(&out)
