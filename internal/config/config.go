@@ -1,5 +1,5 @@
 // Package config holds the settings of `flanneld run`: what they are called,
-// what they mean when nobody sets them, and which combinations make sense.
+// what they mean where they are not set, and which combinations make sense.
 //
 // It is pure: it reads no file, no environment and no network of its own. The
 // command hands in what stood on the command line and a way to look up
@@ -117,7 +117,7 @@ func (c Config) DockerPath() string {
 // SocketPath is where the daemon's control socket is.
 func (c Config) SocketPath() string { return filepath.Join(c.RunDir, "flanneld.sock") }
 
-// Founds says whether a node configured like this may found a network: one
+// Founds reports whether a node configured like this may found a network: one
 // that was told to join never does.
 func (c Config) Founds() bool { return len(c.Join) == 0 }
 

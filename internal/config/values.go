@@ -15,7 +15,7 @@ import (
 )
 
 // The functions here turn the text of one setting into its field. They return
-// the reason alone; who calls them knows the flag and the value.
+// the reason alone: the caller knows the flag and the value.
 
 type addr = netip.Addr
 

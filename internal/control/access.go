@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// caller is who connected, as the kernel says.
+// caller is the user that connected, as the kernel reports it.
 type caller struct {
 	pid, uid int
 	gids     []int // primary and supplementary
 }
 
-// socketOwner is whom the socket belongs to at the moment; an administrator may
+// socketOwner is the owner of the socket at the moment; an administrator may
 // give it to a group of his choice while the daemon runs.
 type socketOwner struct{ uid, gid int }
 

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// callerOf asks the kernel who is at the other end of a connection: the
+// callerOf asks the kernel which user is at the other end of a connection: the
 // credentials at the time of connect(2), SO_PEERCRED and SO_PEERGROUPS (Linux
 // 4.13).
 func callerOf(conn *net.UnixConn) (caller, error) {
@@ -35,7 +35,7 @@ func callerOf(conn *net.UnixConn) (caller, error) {
 }
 
 // peerGroups returns the supplementary groups, none where the kernel does not
-// tell. A process can have 65,536 of them; whoever needs more than the first
+// tell. A process can have 65,536 groups; a user that needs more than the first
 // 1,024 here is refused.
 func peerGroups(fd int) []int {
 	var gids [1024]uint32
@@ -52,7 +52,7 @@ func peerGroups(fd int) []int {
 	return out
 }
 
-// ownerOf says whom the socket at path belongs to.
+// ownerOf returns the owner of the socket at path.
 func ownerOf(path string) (socketOwner, error) {
 	info, err := os.Lstat(path)
 	if err != nil {

@@ -70,7 +70,7 @@ func (c *Client) Leave(ctx context.Context) (l Left, err error) {
 	return l, c.post(ctx, "/v1/leave", struct{}{}, &l)
 }
 
-// Forget has a dead node struck out; it returns what was known of it.
+// Forget strikes out a dead node, and returns what was known about it.
 func (c *Client) Forget(ctx context.Context, node string) (n Node, err error) {
 	return n, c.post(ctx, "/v1/forget", ForgetRequest{Node: node}, &n)
 }

@@ -77,7 +77,7 @@ func TestOversizedRequestsAreCutOff(t *testing.T) {
 }
 
 // Callers that connect and say nothing hold every slot; they lose it after
-// readTime, and who waits is served then.
+// readTime, and the next caller is served then.
 func TestSilentCallersDoNotKeepOthersOut(t *testing.T) {
 	path, _ := serve(t, &fake{})
 	for range maxConns {

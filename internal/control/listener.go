@@ -69,7 +69,7 @@ func listen(path string) (*listener, error) {
 	return &listener{UnixListener: l, path: path, made: made, slots: make(chan struct{}, maxConns)}, nil
 }
 
-// clearStale removes a socket nobody listens on any more.
+// clearStale removes a socket that no process listens on any more.
 func clearStale(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -90,8 +90,8 @@ func clearStale(path string) error {
 	return nil
 }
 
-// Answers says whether some process listens on the socket at path. Where that
-// cannot be told (no permission to connect, a full queue) it says yes.
+// Answers reports whether some process listens on the socket at path. Where
+// that cannot be told (no permission to connect, a full queue) it says yes.
 func Answers(path string) bool {
 	c, err := net.DialTimeout("unix", path, probeTime)
 	if err == nil {

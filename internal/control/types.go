@@ -107,7 +107,7 @@ type Lease struct {
 	Claim      *Claim     `json:"claim"`       // under way; null: none
 }
 
-// Claim is a subnet being asked for: a majority of the electors, who are the
+// Claim is a subnet being asked for: a majority of the electors, which are the
 // nodes that hold leases, has to promise it.
 type Claim struct {
 	Subnet     netip.Prefix `json:"subnet"`
@@ -116,7 +116,7 @@ type Claim struct {
 	Needed     int          `json:"needed"`   // promises
 	Answered   int          `json:"answered"` // electors, whatever they said
 	PromisedBy []NodeName   `json:"promised_by"`
-	Missing    []Missing    `json:"missing"` // who has not answered
+	Missing    []Missing    `json:"missing"` // electors that have not answered
 }
 
 // Missing is a node whose answer is missing.
@@ -192,7 +192,7 @@ type Host struct {
 	Masquerade       bool    `json:"masquerade"`
 	SubnetFile       string  `json:"subnet_file"`
 	DockerFile       string  `json:"docker_file"`
-	DeviceRepairs    uint64  `json:"device_repairs"` // how often somebody took the device, its address or route away
+	DeviceRepairs    uint64  `json:"device_repairs"` // how often the device, its address or route had to be restored
 	ReadyAfter       Seconds `json:"ready_after_seconds"`
 	StrayBridge      string  `json:"stray_bridge"` // a bridge whose subnet is not the lease; ""
 }
@@ -219,8 +219,9 @@ type Nodes struct {
 	Nodes []Node `json:"nodes"`
 }
 
-// StateStatic is the state of a node that was given with --static-peer: nobody
-// knows how it does. The other states are alive, suspect, dead and left.
+// StateStatic is the state of a node that was given with --static-peer: gossip
+// does not know whether it lives. The other states are alive, suspect, dead and
+// left.
 const StateStatic = "static"
 
 // Node is one line of the node table.
@@ -256,7 +257,7 @@ const (
 	RouteVia         = "via"         // sent to another node
 	RouteLocal       = "local"       // in this node's own lease
 	RouteUnreachable = "unreachable" // the node that has it is dead: ICMP host unreachable
-	RouteNone        = "none"        // nobody has it: ICMP net unreachable
+	RouteNone        = "none"        // no node has it: ICMP net unreachable
 	RouteOutside     = "outside"     // not in the network: not flanneld's to route
 )
 
@@ -281,8 +282,8 @@ type JoinRequest struct {
 	Addresses []string `json:"addresses"`
 }
 
-// Joined says which of them are nodes of this network. All stay remembered and
-// are tried again for as long as the daemon runs.
+// Joined says which addresses are nodes of this network. All stay remembered
+// and are tried again for as long as the daemon runs.
 type Joined struct {
 	Joined []string `json:"joined"`
 	Failed string   `json:"failed"` // why not, for the others

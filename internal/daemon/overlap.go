@@ -44,9 +44,9 @@ func (d *daemon) overlaps(network, lease netip.Prefix) (found []underlay.Overlap
 	return found, held, err
 }
 
-// judgeOverlaps says which overlaps end the start: those of a host that holds
-// no lease yet, which may still choose. A host whose containers run goes on,
-// and says what is in the way.
+// judgeOverlaps decides which overlaps end the start. A host without a lease
+// can still choose another network. A host with running containers goes on, and
+// reports what is in the way.
 func (d *daemon) judgeOverlaps(network netip.Prefix, found []underlay.Overlap, held bool) error {
 	var problems []problem.Problem
 	for _, o := range found {

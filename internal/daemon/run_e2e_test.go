@@ -20,8 +20,6 @@ import (
 	"flanneld/internal/host/link/linktest"
 )
 
-func TestMain(m *testing.M) { linktest.Main(m) }
-
 // started is a daemon that runs in this process.
 type started struct {
 	*control.Client

@@ -1,4 +1,4 @@
-// Package plan turns what a node knows into who is reached, and how.
+// Package plan turns what a node knows into which nodes are reached, and how.
 //
 // Its input is a snapshot of the node table, the static peers, and what this
 // node can do. Its output says for each prefix: the holder, the endpoint, the

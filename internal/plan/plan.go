@@ -28,7 +28,7 @@ type Input struct {
 	Unseen func(id string) bool
 }
 
-// Plan says who is reached, and how.
+// Plan says which nodes are reached, and how.
 type Plan struct {
 	// Routes are ordered by prefix. No two have the same one.
 	Routes []Route
