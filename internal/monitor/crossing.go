@@ -53,7 +53,7 @@ func (m *Monitor) watchRules(ctx context.Context) {
 			return
 		case <-rules.Changed:
 			rules.Take()
-			m.crossing.Hurry()
+			m.crossing.TrySoon()
 		}
 	}
 }

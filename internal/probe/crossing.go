@@ -57,7 +57,7 @@ type Crossing struct {
 	cfg     CrossingConfig
 	token   token
 	answers chan reply
-	hurry   chan struct{}
+	soon    chan struct{}
 
 	mu     sync.Mutex
 	state  CrossingState
@@ -66,7 +66,7 @@ type Crossing struct {
 
 // NewCrossing makes one.
 func NewCrossing(cfg CrossingConfig) *Crossing {
-	c := &Crossing{cfg: cfg, answers: make(chan reply, 4), hurry: make(chan struct{}, 1)}
+	c := &Crossing{cfg: cfg, answers: make(chan reply, 4), soon: make(chan struct{}, 1)}
 	var random [2 + cookieLen]byte
 	_, _ = rand.Read(random[:]) // never fails (Go 1.24)
 	c.token.id = uint16(random[0])<<8 | uint16(random[1])
@@ -87,10 +87,10 @@ func (c *Crossing) Answer(packet []byte) bool {
 	return true
 }
 
-// Hurry has Run try soon, because rules have changed.
-func (c *Crossing) Hurry() {
+// TrySoon makes Run try again soon, because rules have changed.
+func (c *Crossing) TrySoon() {
 	select {
-	case c.hurry <- struct{}{}:
+	case c.soon <- struct{}{}:
 	default:
 	}
 }
@@ -171,8 +171,8 @@ func (c *Crossing) try(ctx context.Context, address netip.Addr, sequence uint16)
 	}
 }
 
-// rest waits for d, or, once rules have changed, for settle.
-func (c *Crossing) rest(ctx context.Context, d, settle time.Duration) {
+// rest waits for d, or, once rules have changed, for quiet.
+func (c *Crossing) rest(ctx context.Context, d, quiet time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -180,12 +180,11 @@ func (c *Crossing) rest(ctx context.Context, d, settle time.Duration) {
 		return
 	case <-timer.C:
 		return
-	case <-c.hurry:
+	case <-c.soon:
 	}
-	settled := time.NewTimer(min(d, settle))
-	defer settled.Stop()
+	timer.Reset(min(d, quiet))
 	select {
 	case <-ctx.Done():
-	case <-settled.C:
+	case <-timer.C:
 	}
 }

@@ -83,7 +83,7 @@ func TestCrossingTellsWhatFiltersDo(t *testing.T) {
 			} {
 				g.set(step.change)
 				if step.hurry {
-					g.c.Hurry()
+					g.c.TrySoon()
 				}
 				time.Sleep(step.after)
 				synctest.Wait()
