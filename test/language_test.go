@@ -54,7 +54,6 @@ var goal = limits{habit: 0.5, long: 3}
 var exceptions = map[string]limits{
 	"ARCHITECTURE.md": {habit: 2.6, long: 8.2, wide: 84, banned: 1},
 	"internal":        {habit: 2.5, long: 3, wide: 56, banned: 14},
-	"peers":           {habit: 3.7, long: 3, wide: 325, banned: 4},
 }
 
 // A tally is what was counted in one room.
