@@ -61,7 +61,7 @@ func Errors(err error) []error {
 	if err == nil {
 		return nil
 	}
-	several, ok := err.(joined)
+	several, ok := err.(joined) //nolint:errorlint // what was wrapped since has words of its own
 	if !ok {
 		return []error{err}
 	}

@@ -55,7 +55,7 @@ broken" >&2; exit 3;; esac`)
 	if cause := Cause(err); strings.HasPrefix(cause.Error(), "firewall rules cannot") {
 		t.Errorf("cause %q", cause)
 	}
-	if plain := errors.New("x"); Cause(plain) != plain {
+	if plain := errors.New("x"); Cause(plain).Error() != "x" || !errors.Is(Cause(plain), plain) {
 		t.Error("the cause of a plain error is another")
 	}
 	if _, err := p.Check(t.Context()); err == nil {

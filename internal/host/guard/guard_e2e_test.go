@@ -206,3 +206,65 @@ func TestPartsOfAStoppedDaemonAreRemoved(t *testing.T) {
 		t.Errorf("%d differences after everything was removed", wrong)
 	}
 }
+
+func TestProgramThatTakesRulesAwayAgainAndAgainIsNamed(t *testing.T) {
+	r := start(t)
+	r.eventually("a fight", func() string {
+		linktest.Try("iptables -w -F FLANNELD-flannel0")
+		for _, p := range r.board.All() {
+			if p.Part == "firewall" && strings.Contains(p.Text, "again and again by") && p.Advice != "" {
+				return ""
+			}
+		}
+		return fmt.Sprintf("problems %+v, %+v", r.board.All(), r.State())
+	})
+	if n := r.State().FirewallRepairs; n < fightRepairs {
+		t.Errorf("%d repairs", n)
+	}
+}
+
+// Where there is no iptables the rules are the operator's, until it is
+// installed.
+func TestIPTablesThatIsInstalledLaterIsUsed(t *testing.T) {
+	r := start(t)
+	path := os.Getenv("PATH")
+	t.Setenv("PATH", t.TempDir())
+	host.Poke(r.rulesWake)
+	r.eventually("left to the operator", func() string {
+		if s := r.State(); s.Firewall != RulesLeft || s.FirewallNote == "" {
+			return fmt.Sprintf("%+v", s)
+		}
+		return ""
+	})
+	if all := r.board.All(); len(all) > 0 {
+		t.Errorf("problems: %+v", all)
+	}
+	t.Setenv("PATH", path)
+	r.eventually("in place", func() string {
+		if s := r.State(); s.Firewall != RulesInPlace || s.FirewallNote != "" {
+			return fmt.Sprintf("%+v", s)
+		}
+		return ""
+	})
+}
+
+// A switch of another device may be meant: it is named, and left alone.
+func TestBridgeThatDoesNotForwardIsNamed(t *testing.T) {
+	r := start(t)
+	linktest.Script(t, `
+		ip link add docker0 type bridge
+		ip addr add 10.244.7.1/24 dev docker0
+		sysctl -qw net.ipv4.conf.docker0.forwarding=0`)
+	t.Cleanup(func() { linktest.Try("ip link delete docker0") })
+	r.eventually("named", func() string {
+		for _, p := range r.board.All() {
+			if p.Part == "forwarding" && strings.Contains(p.Text, "docker0") && strings.HasPrefix(p.Advice, "sysctl -w") {
+				return ""
+			}
+		}
+		return fmt.Sprintf("problems %+v", r.board.All())
+	})
+	if got := linktest.Run(t, "sysctl -n net.ipv4.conf.docker0.forwarding"); got != "0\n" {
+		t.Errorf("forwarding of the bridge became %s", got)
+	}
+}
