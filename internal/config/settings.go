@@ -13,7 +13,7 @@ type Setting struct {
 	Help    string
 	List    bool // may be given several times
 
-	split bool // a list whose values may also be separated by commas
+	split bool // a list; commas may separate its values, too
 	set   func(*Config, string) error
 }
 

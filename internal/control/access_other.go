@@ -8,7 +8,7 @@ import (
 	"runtime"
 )
 
-// Who is at the other end of a socket is asked in Linux's way only.
+// Only Linux's way to identify the other end of a socket is implemented.
 
 func callerOf(*net.UnixConn) (caller, error) {
 	return caller{}, fmt.Errorf("caller of a socket: not supported on %s", runtime.GOOS)

@@ -5,7 +5,7 @@ type Health struct {
 	// OK is true only while nothing is wrong: Status.Problems is empty. What it
 	// stands on was proven by packets or asked of the kernel.
 	OK bool `json:"ok"`
-	// Summary is "ok", or how many problems there are and the first of them.
+	// Summary is "ok", or the number of problems and the first one.
 	Summary string `json:"summary"`
 }
 
@@ -25,7 +25,7 @@ type Path struct {
 	Since Seconds `json:"since_seconds"` // in this state
 	RTT   Seconds `json:"rtt_seconds"`   // of the last probe that was answered; 0: none was
 	Sent  uint64  `json:"sent"`          // probes so far
-	Lost  uint64  `json:"lost"`          // of those, not answered in time
+	Lost  uint64  `json:"lost"`          // not answered in time
 	Size  int     `json:"size"`          // of the largest packet that was answered, bytes
 	Note  string  `json:"note"`          // why it does not work, or works in part
 }

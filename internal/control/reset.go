@@ -12,7 +12,7 @@ type Reset struct {
 	Network  ResetNetwork `json:"network"`
 	// Subnet is what the next start asks for first; empty where none is known.
 	Subnet netip.Prefix `json:"subnet"`
-	// KeptFor counts other nodes whose subnets this node keeps for them.
+	// KeptFor counts the other nodes for which this node reserves subnets.
 	KeptFor int `json:"kept_for"`
 	// SetAside are damaged files, by their new names.
 	SetAside []string `json:"set_aside"`

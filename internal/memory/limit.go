@@ -34,10 +34,9 @@ func ObeyCgroup() int64 {
 	return limit
 }
 
-// granted is the least limit of the cgroup that a file in the format of
-// /proc/PID/cgroup names, and of those above it; 0 for none. A process that has
-// a cgroup namespace of its own sees "/", and its own limits in the root of the
-// file system.
+// granted is the least limit of a cgroup and its ancestors; 0 for none. A file
+// in the format of /proc/PID/cgroup names the cgroup. A process with its own
+// cgroup namespace sees "/", and its own limits in the root of the file system.
 func granted(self, root string) int64 {
 	b, err := os.ReadFile(self)
 	if err != nil {

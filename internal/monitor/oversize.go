@@ -42,7 +42,8 @@ func (o *oversize) look(counts map[string]uint64, now time.Time) map[string]bool
 	return recent
 }
 
-// watchSizes reports peers whose packets are too large until ctx ends.
+// watchSizes reports peers that send packets which are too large, until ctx
+// ends.
 func (m *Monitor) watchSizes(ctx context.Context) {
 	tick := time.NewTicker(oversizeLook)
 	defer tick.Stop()

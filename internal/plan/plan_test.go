@@ -225,7 +225,7 @@ func anyInput(random *rand.Rand) Input {
 		s.Nodes = append(s.Nodes, n)
 	}
 	in := Input{Snapshot: s, Loopback: random.IntN(4) == 0, Unseen: func(id string) bool { return unseen[id] }}
-	for i := range random.IntN(10) { // config refuses those that overlap
+	for i := range random.IntN(10) { // config refuses overlapping ones
 		host := netip.AddrFrom4([4]byte{192, 0, 2, byte(2 + random.IntN(25))})
 		in.Static = append(in.Static, config.StaticPeer{
 			Subnet:   netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, byte(20 + i), 0}), 24),

@@ -11,10 +11,10 @@ import (
 const SeenTime = 30 * time.Second
 
 // Seen knows which nodes gossip has seen alive since this start. The others are
-// in the node table from an earlier start, and shown as dead because nothing
-// was heard of them yet. But most of them live. Packets to them must not be
-// answered with errors at every restart, nor at all while gossip reaches no
-// node. The zero value has seen none. It is not safe for concurrent use.
+// in the node table from an earlier start, and shown as dead because gossip has
+// not seen them yet. But most are alive. Packets to them must not be answered
+// with errors at every restart, nor at all while gossip reaches no node. The
+// zero value has seen none. It is not safe for concurrent use.
 type Seen struct {
 	nodes  map[string]bool // by ID
 	closed bool            // every node that was not seen is dead

@@ -20,7 +20,7 @@ const (
 	crossingAgain  = time.Second            // while something is wrong
 	crossingIdle   = 5 * time.Second        // while there is nothing to cross to
 	crossingSettle = 300 * time.Millisecond // after a change of rules
-	crossingApart  = 5 * time.Second        // between tries on a host whose rules change all the time
+	crossingApart  = 5 * time.Second        // between tries on a host with permanently changing rules
 	crossingMisses = 2                      // in a row, each at another address
 )
 
@@ -49,10 +49,11 @@ type CrossingConfig struct {
 }
 
 // Crossing proves that this host's kernel forwards packets from the overlay to
-// a bridge, whatever rules of whatever programs it asks. It sends an echo
-// request to an address behind the bridge. Where a container has the address,
-// it answers; where none has, the kernel, having looked for it in vain, answers
-// "host unreachable". Either has passed all filters. No answer has not.
+// a bridge, past the rules of all programs. It sends an echo request to an
+// address behind the bridge. If a container has the address, it answers. If
+// none has, the kernel looks for it in vain and answers "host unreachable".
+// Either answer has passed all filters. Without an answer the packet was
+// filtered.
 type Crossing struct {
 	cfg     CrossingConfig
 	token   token
@@ -150,7 +151,7 @@ const hostUnreachable = 1
 // try sends one packet, waits for the answer, and returns what it says.
 func (c *Crossing) try(ctx context.Context, address netip.Addr, sequence uint16) CrossingState {
 	request := request{source: c.cfg.Source, destination: address, sequence: sequence, ttl: plainTTL, size: smallSize}
-	_ = c.cfg.Send(c.token.build(request)) // nothing comes of it then
+	_ = c.cfg.Send(c.token.build(request)) // without an effect
 	late := time.NewTimer(crossingTime)
 	defer late.Stop()
 	for {

@@ -18,8 +18,8 @@ func drawPrefix(t *rapid.T) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, third, fourth}), bits).Masked()
 }
 
-// Every part that has addresses of its own is asked about at one of them, and
-// so is the rest of the network. Nothing is asked twice.
+// For every part with addresses of its own there is a question at one address,
+// and one for the rest of the network. No question is asked twice.
 func TestEveryPartIsAskedAboutAtAnAddressOfItsOwn(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var dividers []Divider

@@ -5,8 +5,8 @@ import (
 	"net/netip"
 )
 
-// Flow is a new connection, or a datagram, that must pass. What is not known of
-// it is left out.
+// Flow is a new connection, or a datagram, that must pass. Unknown fields are
+// left out.
 type Flow struct {
 	Name string // for messages, such as "from other hosts to containers"
 	// Hooks that it passes, by the names that nft uses.

@@ -73,7 +73,7 @@ type value struct {
 	known []byte       // the same for all packets of the flow
 	open  int          // but for so many bytes at its beginning
 	addrs netip.Prefix // or addresses
-	mask  []byte       // of which only these bits are kept; nil: all
+	mask  []byte       // only these bits are kept; nil: all
 }
 
 // registers answers one rule of nf_tables for a flow.

@@ -59,11 +59,11 @@ func (h host) deviceName(index int) string {
 	return "no device"
 }
 
-// best is the address to use among an interface's: prefer where it is one of
-// them. Else global comes before link-local (RFC 3927), and that before
-// loopback. A subnet's comes before a single one that may move to another host,
-// and primary before secondary. Last, the kernel's order decides. Not ok
-// without an address.
+// best is the address to use among an interface's: prefer, if the interface has
+// it. Otherwise global comes before link-local (RFC 3927), and that before
+// loopback. An address with a subnet comes before a single one, which may move
+// to another host, and primary before secondary. Last, the kernel's order
+// decides. Not ok without an address.
 func (f iface) best(prefer netip.Addr) (addr netip.Addr, ok bool) {
 	rank := func(a ifaceAddr) int {
 		r := 0

@@ -72,9 +72,9 @@ func collides(network, prefix netip.Prefix, ours []netip.Prefix) bool {
 	})
 }
 
-// leasesOn returns the leases that the overlay device, kept over a restart,
-// still tells of: it carries LEASE.0/32, so every bridge whose subnet begins
-// with that address is the one our containers are on.
+// leasesOn returns the leases that an overlay device kept over a restart still
+// shows. The device has LEASE.0/32. So a bridge is our containers' bridge if
+// its subnet begins with that address.
 func leasesOn(h host, device string) []netip.Prefix {
 	var bases []netip.Addr
 	for _, f := range h.interfaces {

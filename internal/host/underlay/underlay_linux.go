@@ -107,8 +107,8 @@ func readLink(l netlink.Link, addrs []netlink.Addr) iface {
 	return f
 }
 
-// unusable are the flags of a route or next hop whose link is dead or has no
-// carrier (Linux 4.2).
+// unusable are the flags of a route or next hop with a link that is dead or has
+// no carrier (Linux 4.2).
 const unusable = unix.RTNH_F_DEAD | unix.RTNH_F_LINKDOWN
 
 // readRoute gives one entry a next hop.
