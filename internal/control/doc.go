@@ -14,10 +14,10 @@
 //
 // The types below are also what `-o json` prints. They are stable: fields are
 // added, never renamed, removed, or given another meaning. Fields are always
-// there; what is not known is "", 0, null or an empty list. Durations are in
+// there; an unknown value is "", 0, null or an empty list. Durations are in
 // seconds, sizes in bytes, addresses and prefixes as people write them.
 //
-// Whoever may connect (root, the daemon's own user, members of the socket's
+// A user that may connect (root, the daemon's own user, members of the socket's
 // group) may do everything. Connections, sizes and times are limited all the
-// same, so that a caller that misbehaves costs the daemon nothing.
+// same, so that a misbehaving caller costs the daemon nothing.
 package control

@@ -52,7 +52,7 @@ func (d *daemon) judgeOverlaps(network netip.Prefix, found []underlay.Overlap, h
 	for _, o := range found {
 		switch {
 		case o.Shadowed:
-			d.log.Warn("a route of this host covers the network, whose own route goes first", "network", network, "covered by", o.What)
+			d.log.Warn("a route of this host covers the network; the network's own route has precedence", "network", network, "covered by", o.What)
 		case d.cfg.AllowOverlap:
 			d.log.Warn("the network overlaps what this host has, and --allow-overlap is given", "network", network, "overlaps", o.What)
 		case held:

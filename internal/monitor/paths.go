@@ -94,7 +94,7 @@ func pathProblems(troubles []pathTrouble, probed int, self netip.Addr, port uint
 	silent := func(t pathTrouble) bool { return t.State == probe.Failed && !t.Arriving && t.Refused == nil }
 	if len(troubles) == probed && probed > 1 && !slices.ContainsFunc(troubles, func(t pathTrouble) bool { return !silent(t) }) {
 		return []problem.Problem{{
-			Text:   "no peer is reached: none answers, and nothing comes from any of them",
+			Text:   "no peer is reached: none answers, and nothing arrives from any peer",
 			Advice: fmt.Sprintf("open UDP port %d of %s on this host, and on the way to it (nft list ruleset; ufw status; firewall-cmd --list-all)", port, self),
 		}}
 	}

@@ -4,9 +4,9 @@
 //
 //   - an ICMP echo request (RFC 792) to the first address of the peer's lease,
 //     small, and from time to time as large as the path should take;
-//   - where that is not answered, also one to another address of the lease whose
-//     time to live is over at the peer: a kernel that forwards answers with
-//     "time exceeded", also where it ignores echo requests.
+//   - if that is not answered, also one to another address of the lease, with a
+//     time to live that ends at the peer: a forwarding kernel answers with "time
+//     exceeded", even if it ignores echo requests.
 //
 // So a probe passes this node's data socket, the underlay with all its filters,
 // the peer's data socket and its checks, the peer's device and its kernel. The
