@@ -10,8 +10,8 @@ import (
 	"flanneld/internal/packet/packettest"
 )
 
-// What answers this program's own packets is taken out of the way; all else
-// goes on as if there were no such thing.
+// Answers to this program's own packets are taken out. All other packets
+// continue as without this feature.
 func TestAnswersAreTakenAndNothingElse(t *testing.T) {
 	const host = "10.244.1.0" // the lease's first address
 	mine := []byte("mine....")
@@ -49,7 +49,8 @@ func TestAnswersAreTakenAndNothingElse(t *testing.T) {
 	}
 }
 
-// An answer from a sender that is no peer, or not the right one, is none.
+// An answer from a sender that is not a peer, or the wrong peer, does not
+// count.
 func TestAnswersComeFromPeersOnly(t *testing.T) {
 	taken := 0
 	n := start(t, func(cfg *Config) { cfg.Answers = func([]byte) bool { taken++; return true } })
@@ -82,8 +83,8 @@ func TestAnswersOfThisHostAreTakenBeforeTheyAreRefused(t *testing.T) {
 	}
 }
 
-// A packet that is too large is counted for the peer that it is from, and for
-// no peer if it is from another address.
+// A packet that is too large is counted for its peer, and for no peer if it
+// comes from another address.
 func TestTooLargePacketsAreCountedForTheirPeer(t *testing.T) {
 	n := start(t)
 	large := packettest.Spec{Src: "10.244.2.5", Dst: "10.244.1.5", Payload: packettest.Pattern(1500)}.Build()

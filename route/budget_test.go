@@ -59,8 +59,8 @@ func TestWorkIsSharedOut(t *testing.T) {
 	}
 }
 
-// flooded is a lane that something comes to in each pause, and that has used
-// all of the time since by then.
+// flooded is a lane that gets packets in each pause, and has used all of the
+// time since the last one.
 func flooded(t *testing.T, express bool, rounds int, come func(*tuntest.Queue, *encaptest.Conn)) *script {
 	s := new(script)
 	l, q, c := scriptedLane(t, s)
@@ -83,8 +83,8 @@ func flooded(t *testing.T, express bool, rounds int, come func(*tuntest.Queue, *
 	return s
 }
 
-// Whatever a flood consists of: the lane has no preference for long. One that
-// is the ordinary lanes' own work goes on as it does.
+// Whatever a flood consists of, the lane loses its priority soon. A flood of
+// the ordinary lanes' own work continues unchanged.
 func TestFloodsTakeNoCore(t *testing.T) {
 	n := uint16(0)
 	peer := encaptest.Datagram{Addr: testPeer("b", "192.0.2.2:8285").Endpoint()}
@@ -144,7 +144,7 @@ func TestFloodsTakeNoCore(t *testing.T) {
 	}
 }
 
-// Once a flood is over, the lane is what it was.
+// Once a flood is over, the lane is as before.
 func TestUrgencyComesBackAfterAFlood(t *testing.T) {
 	s := new(script)
 	l, q, c := expressLane(t, s)

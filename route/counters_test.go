@@ -7,8 +7,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// However packets of different peers follow each other, each peer and the sum
-// get what is theirs.
+// Each peer and the sum get their counts, however packets of different peers
+// follow each other.
 func TestRunsAddUp(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		peers := make([]traffic, 3)

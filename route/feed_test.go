@@ -11,8 +11,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// mirror is a sink that keeps what it is told. It holds that each change
-// continues from what the sink has.
+// mirror is a sink that keeps all changes. It checks that each change continues
+// from the sink's state.
 type mirror struct {
 	t     *rapid.T
 	hops  map[netip.Prefix]*NextHop
@@ -61,8 +61,8 @@ func (s shuffler) Apply(changes []Change) {
 	}
 }
 
-// Whatever differences a sink has taken, in however many calls, and whenever it
-// was added: it has what one call of Store would have given it.
+// A sink has the same routes as after one call of Store, whatever differences
+// it has taken, in however many calls, and whenever it was added.
 func TestDifferencesMakeTheWhole(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		peers := make([]*Peer, 5)
@@ -109,8 +109,7 @@ func TestDifferencesMakeTheWhole(t *testing.T) {
 	})
 }
 
-// A sink that was removed hears nothing more; a sink that is added hears
-// everything.
+// A removed sink gets no more changes; an added sink gets everything.
 func TestSinksComeAndGo(t *testing.T) {
 	b := testPeer("b", "192.0.2.2:8285")
 	var feed Feed

@@ -24,7 +24,7 @@ func ports(source, destination uint16) []byte {
 	return b
 }
 
-// Whatever a batch is made of, each flow leaves from one port and in its order.
+// Whatever a batch contains, each flow leaves from one port and in its order.
 func TestFlowsKeepTheirSourceAndOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const sources = 4

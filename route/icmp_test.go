@@ -174,7 +174,7 @@ func FuzzAnswer(f *testing.F) {
 }
 
 // Lanes pass times that lie before each other's. However they alternate, no
-// more answers go out than a burst and what the time is worth.
+// more answers go out than a burst and the rate over that time.
 func TestAnswerLimitDoesNotGoBack(t *testing.T) {
 	l, start := newICMPLimiter(), time.Now()
 	const passed = 100 * time.Millisecond

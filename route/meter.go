@@ -5,42 +5,44 @@ import (
 	"time"
 )
 
-// A flow is sparse (RFC 8290 has the word) while it stays below sparseRate, but
-// for a burst, and bulk from then on until it has been well below for a while.
+// A flow is sparse (the word is from RFC 8290) while it stays below sparseRate,
+// except for a burst. Above that it is bulk, until it has been well below for a
+// while.
 const (
 	sparseRate  = 1_000_000 // bytes a second
 	sparseBurst = 32 << 10  // bytes: one long superpacket is above it
 
-	// bulkMemory is the most that is remembered of a flow, in bytes: after
+	// bulkMemory is the most that is remembered about a flow, in bytes. After
 	// bulkMemory/sparseRate seconds of silence, 0.2, any flow is sparse again.
-	// Until then what it had in queues is gone, and nothing overtakes it.
+	// By then its packets have left all queues, and no packet overtakes them.
 	bulkMemory = 200 << 10
 
-	// packetCost is what a packet counts in addition to its bytes: those that
-	// are small cost as much to forward.
+	// packetCost is what a packet counts in addition to its bytes: small
+	// packets cost as much to forward as large ones.
 	packetCost = 500
 
-	// meterSize is how many flows are told apart, a power of two. Flows that
-	// fall together count together.
+	// meterSize is how many flows are distinguished, a power of two. Flows that
+	// collide count together.
 	meterSize = 1 << 12
 )
 
-// meter tells sparse flows from bulk ones. It counts both directions of a flow
-// together, so that both are of one kind, here and at the peer: the kernel
-// gives what leaves to the queue that the answers were written through.
+// meter distinguishes sparse flows from bulk ones. It counts both directions of
+// a flow together, so that both are of one kind, here and at the peer. The
+// kernel gives outgoing packets to the queue through which the answers were
+// written.
 //
-// All lanes share it. Each has the time at which its batch began. So a flow may
-// be counted at a time before the one that it was counted at last. A flow's
-// time only runs forward: it does not become sparse by such a step back.
+// All lanes share it. Each passes the time at which its batch began. So a flow
+// may be counted at an earlier time than before. A flow's time only runs
+// forward: it does not become sparse by such a step back.
 type meter struct {
 	start time.Time
 	flows [meterSize]atomic.Uint64 // meterState
 }
 
-// meterState is what is known of a flow. From the top, it has 18 bits for the
-// bytes in excess of sparseRate, at most bulkMemory, and one that says that the
-// flow is bulk. The other 45 say when that was so, in milliseconds since the
-// start: a thousand years.
+// meterState is the state of a flow. From the top, it has 18 bits for the bytes
+// in excess of sparseRate, at most bulkMemory, and one bit for a bulk flow. The
+// other 45 bits are the time of that state, in milliseconds since the start: a
+// thousand years.
 type meterState uint64
 
 const (
@@ -67,8 +69,8 @@ func (m *meter) count(flow, bytes int, tick int64) bool {
 	}
 }
 
-// after is what becomes of the state by one more packet. A tick before the
-// state's own counts as that one.
+// after is the state after one more packet. A tick before the state's own
+// counts as the state's own.
 func (s meterState) after(bytes int, tick int64) meterState {
 	const perTick = sparseRate / 1000
 	last := int64(s & meterTime)

@@ -10,8 +10,8 @@ import (
 	"flanneld/internal/packet"
 )
 
-// pathMTULifetime is how long a learned path MTU is believed, as in Linux
-// (net.ipv4.route.mtu_expires). Then a larger packet tries anew.
+// pathMTULifetime is how long a learned path MTU is valid, as in Linux
+// (net.ipv4.route.mtu_expires). Then a larger packet tries again.
 const pathMTULifetime = 10 * time.Minute
 
 // cacheLine separates fields that different lanes write.
@@ -64,7 +64,7 @@ func (p *Peer) Update(endpoint netip.AddrPort, mtu int) {
 // Name is the name given to NewPeer.
 func (p *Peer) Name() string { return p.name }
 
-// Endpoint is what was last given to NewPeer or Update.
+// Endpoint is the last endpoint given to NewPeer or Update.
 func (p *Peer) Endpoint() netip.AddrPort { return *p.endpoint.Load() }
 
 // PathMTU is the length of the longest overlay packet that the path to the peer
@@ -76,25 +76,25 @@ func (p *Peer) PathMTU() int {
 	return 0
 }
 
-// Overhead is what the underlay adds to each overlay packet on the way to the
+// Overhead is what encapsulation adds to each overlay packet on the way to the
 // peer, in bytes. It is the same for all peers as long as there is one format
 // of datagrams.
 func (p *Peer) Overhead() int { return encap.Overhead(p.Endpoint().Addr()) }
 
-// Traffic is what went to the peer and what came from it since NewPeer.
+// Traffic is the traffic to the peer and from it since NewPeer.
 func (p *Peer) Traffic() (egress, ingress Volume) { return p.egress.volume(), p.ingress.volume() }
 
-// TooLarge is how many packets came from the peer, since NewPeer, that were
-// dropped because they are larger than the device's MTU.
+// TooLarge is how many packets from the peer were dropped since NewPeer because
+// they are larger than the device's MTU.
 func (p *Peer) TooLarge() uint64 { return p.tooLarge.Load() }
 
 // Limit is the length of the longest overlay packet to send to the peer, in
-// bytes. It is what the path takes, and what the peer's device takes, as far as
-// either is known. It is 65535 where neither is.
+// bytes. It is the smaller limit of the path and of the peer's device, as far
+// as they are known, and 65535 if neither is.
 func (p *Peer) Limit() int { return p.limit(time.Now()) }
 
-// limit is the length of the longest overlay packet to send to the peer: what
-// the path takes, and what the peer's device takes, as far as either is known.
+// limit is the length of the longest overlay packet to send to the peer: the
+// smaller limit of the path and of the peer's device, as far as they are known.
 func (p *Peer) limit(now time.Time) int {
 	limit := packet.MaxLen
 	if mtu := int(p.mtu.Load()); mtu != 0 {

@@ -2,11 +2,11 @@ package route
 
 import "flanneld/internal/packet"
 
-// Reason says why a packet was dropped. Every dropped packet is counted under
-// exactly one.
+// Reason is why a packet was dropped. Every dropped packet is counted under
+// exactly one reason.
 type Reason uint8
 
-// The reasons. The comment says in which direction a packet is dropped for it.
+// The reasons. Each comment has the direction in which a packet is dropped.
 const (
 	Forwarded          Reason = iota // not dropped
 	TooShort                         // both: shorter than an IPv4 header
@@ -81,9 +81,9 @@ var reasonNames = [reasonCount]string{
 	WriteFailed:        "write-failed",
 }
 
-// refusal reports whether a packet that is dropped for this reason should not
-// have come at all. The others are dropped because of the state of the paths or
-// the host.
+// refusal reports whether a packet dropped for this reason should not have come
+// at all. Other packets are dropped because of the state of the paths or the
+// host.
 func (r Reason) refusal() bool {
 	switch r {
 	case Forwarded, NeedsFragmentation, SendFailed, SendBufferFull, Congestion, ReceiveOverflow, DeviceDown, WriteFailed:

@@ -26,7 +26,7 @@ func tcpSpec(dst string, flags uint16, payload []byte) packettest.Spec {
 	return packettest.Spec{Dst: dst, Protocol: 6, ID: 100, Flags: flags, Payload: append(header, payload...)}
 }
 
-// segmentsOf is what becomes of a superpacket on its way through a router.
+// segmentsOf is a superpacket's packets behind a router.
 func segmentsOf(t *testing.T, p packet.Packet, size int) (packets [][]byte) {
 	t.Helper()
 	s, ok := tun.NewSegmenter(tun.Packet{Data: packettest.Forwarded(p), SegmentSize: size})
@@ -119,8 +119,8 @@ func TestSmallPacketsOfAllFlowsFormTrains(t *testing.T) {
 	}
 }
 
-// What is decided about a superpacket is counted for each of its segments, and
-// answered once.
+// A decision about a superpacket is counted for each segment, and answered
+// once.
 func TestSuperpacketsThatCannotGo(t *testing.T) {
 	for name, test := range map[string]struct {
 		spec   packettest.Spec
@@ -160,7 +160,7 @@ func TestSuperpacketsThatCannotGo(t *testing.T) {
 	}
 }
 
-// A path too narrow for the segments, known or found out, with DF and without.
+// A path too narrow for the segments, known or detected, with DF and without.
 func TestSuperpacketsOnNarrowPaths(t *testing.T) {
 	for _, segments := range []int{1, 64} {
 		for _, flags := range []uint16{packet.FlagDF, 0} {
@@ -200,7 +200,7 @@ func TestSuperpacketsOnNarrowPaths(t *testing.T) {
 	}
 }
 
-// A train that is received goes in packet by packet, or as superpackets; what
+// A received train goes in packet by packet, or as superpackets. A packet that
 // must not enter is dropped alone.
 func TestTrainsAreAdmittedPacketByPacket(t *testing.T) {
 	for _, o := range []tun.Offloads{{}, {Checksum: true, TCP: true, UDP: true}} {
@@ -233,8 +233,8 @@ func TestTrainsAreAdmittedPacketByPacket(t *testing.T) {
 	}
 }
 
-// From container to container through two nodes: what comes out is what the
-// kernel would have made of the superpackets, whatever is switched off.
+// From container to container through two nodes: the output is what the kernel
+// would have made from the superpackets, whatever is switched off.
 func TestSuperpacketsAcrossTwoNodes(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		trains := rapid.SampledFrom([]int{1, 64}).Draw(rt, "trains")
@@ -284,8 +284,8 @@ func TestSuperpacketsAcrossTwoNodes(t *testing.T) {
 	})
 }
 
-// Whatever the kernel says about superpackets and trains: nothing gets lost
-// unseen.
+// Whatever the kernel's errors about superpackets and trains, no packet is lost
+// uncounted.
 func TestTrainThatLosesSome(t *testing.T) {
 	c := encaptest.NewConnFunc(func(m *encap.Message) error {
 		m.Lost = 2

@@ -13,9 +13,9 @@ type tableBuilder struct {
 	own bool // the tables are copies and can be changed in place
 }
 
-// fewChanges is the part of a table's routes, one in so many, up to which the
-// builder makes changes one by one, each with a copy of the path to its node in
-// the table. For more changes it copies the whole table first.
+// fewChanges is the share of a table's routes, one in so many, up to which the
+// builder makes changes one by one. Each copies the path to its node in the
+// table. For more changes it copies the whole table first.
 const fewChanges = 16
 
 // builder starts a tableBuilder for about so many changes.

@@ -8,10 +8,10 @@ import (
 	"flanneld/internal/packet"
 )
 
-// notice is how the ingress of a lane tells a peer's container about a packet
-// that is larger than this node's device takes. A peer with gossip knows the
-// device's MTU and does not send such packets. A static one may not know it,
-// and the container would lose them unseen.
+// notice sends a peer's container an ICMP message about a packet that is larger
+// than this node's device permits. It belongs to the ingress of a lane. A peer
+// with gossip knows the device's MTU and does not send such packets. A static
+// one may not know it, and the container would lose them silently.
 type notice struct {
 	responder icmpResponder
 	limit     *icmpLimiter
@@ -24,10 +24,10 @@ func newNotice(cfg *Config, limit *icmpLimiter) notice {
 	return notice{responder: newICMPResponder(cfg.Lease, cfg.MTU), limit: limit, log: cfg.Logger}
 }
 
-// tooLarge counts such a packet for its peer and logs, once, that a peer sends
-// such packets. If the packet must not be fragmented, it also sends the
-// container an ICMP message (RFC 1191) through that peer. It does nothing for a
-// packet that the peer does not vouch for.
+// tooLarge counts such a packet for its peer and logs, once, that the peer
+// sends such packets. If the packet must not be fragmented, it also sends the
+// container an ICMP message (RFC 1191) through that peer. It ignores a packet
+// whose source is not in the peer's lease.
 func (g *ingress) tooLarge(datagram []byte, outer netip.Addr) {
 	p, err := packet.Parse(datagram)
 	if err != nil {

@@ -28,8 +28,8 @@ func raisePriority(log *slog.Logger) {
 // priorities among these, or an ordinary one again with the nice value it had.
 // It is false without the right to do so (CAP_SYS_NICE).
 //
-// With PriorityPlain the thread has SCHED_BATCH and the nice value zero: when it
-// is woken it takes the core from no other program's thread (sched(7)). From
+// With PriorityPlain the thread has SCHED_BATCH and the nice value zero: when
+// it is woken it takes the core from no other program's thread (sched(7)). From
 // there it gets laneNice back first, if it may have it.
 func setPriority(p route.Priority) bool {
 	if p == route.PriorityPlain {

@@ -11,12 +11,12 @@ import (
 // closedBit marks a descriptor as closed; the bits below it count its users.
 const closedBit = math.MinInt64
 
-// Descriptor is a non-blocking file descriptor together with a way to wake who
-// waits for it. It counts its users, so that its number is not given back, and
-// perhaps used for another file, under a system call in flight.
+// Descriptor is a non-blocking file descriptor together with a way to wake its
+// waiters. It counts its users. So its number is not released, and perhaps used
+// for another file, during a system call.
 //
-// The system calls are the user's, and raw: with O_NONBLOCK they come back
-// soon, and a loop that is busy never enters the Go scheduler. All methods may
+// The users make the system calls, and make them raw. With O_NONBLOCK they
+// return soon, and a busy loop never enters the Go scheduler. All methods may
 // be called from any goroutine.
 type Descriptor struct {
 	fd   int
@@ -37,8 +37,8 @@ func NewDescriptor(fd int) (*Descriptor, error) {
 	return d, nil
 }
 
-// Disown undoes NewDescriptor, before anybody has used the Descriptor: its
-// owner has the file descriptor again.
+// Disown undoes NewDescriptor before the first use of the Descriptor: its owner
+// has the file descriptor again.
 func (d *Descriptor) Disown() { unix.Close(d.wake) }
 
 // FD is the descriptor's number. Use it between Acquire and Release only.
@@ -70,7 +70,7 @@ func (d *Descriptor) Release() {
 // closed reports whether Close was called.
 func (d *Descriptor) closed() bool { return d.refs.Load() < 0 }
 
-// Close wakes who waits, and returns once every user has left and the
+// Close wakes blocked waiters, and returns once every user has left and the
 // descriptor is closed. A second call returns fs.ErrClosed, at once.
 func (d *Descriptor) Close() error {
 	if d.refs.Or(closedBit) < 0 {

@@ -28,11 +28,11 @@ func NewWaiter(ds ...*Descriptor) *Waiter {
 }
 
 // Wait blocks until one of the descriptors is ready or has an error pending,
-// for as long as it takes. Once one of them is closed it returns fs.ErrClosed.
+// for as long as it takes. Once a descriptor is closed it returns fs.ErrClosed.
 //
 // It looks that many times, and lets other threads run before each look. Then
 // it sleeps for a short time without the Go scheduler's knowledge. Then it
-// sleeps by the ordinary way, so that a stop-the-world need not wait for it.
+// sleeps in the ordinary way, so that a stop-the-world need not wait for it.
 func (w *Waiter) Wait(looks int, short time.Duration) error {
 	if err := w.acquire(); err != nil {
 		return err
@@ -50,9 +50,9 @@ func (w *Waiter) Wait(looks int, short time.Duration) error {
 	return w.sleep()
 }
 
-// Rest is Wait for a thread that keeps others off its core, so that they gain
-// nothing by its looking again. It sleeps at once: several times without the Go
-// scheduler's knowledge, for the given time each, and then by the ordinary way.
+// Rest is Wait for a thread that keeps others off its core, so that repeated
+// looks would not help them. It sleeps at once: several times without the Go
+// scheduler's knowledge, for the given time each, and then in the ordinary way.
 func (w *Waiter) Rest(each time.Duration, times int) error {
 	if err := w.acquire(); err != nil {
 		return err
@@ -88,7 +88,7 @@ func (w *Waiter) sleep() error {
 }
 
 // Sleep returns after d, or sooner if a signal comes. The Go scheduler does not
-// know of it: d should be well below a millisecond.
+// know about it: d should be well below a millisecond.
 func (w *Waiter) Sleep(d time.Duration) {
 	w.time = unix.NsecToTimespec(int64(d))
 	unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&w.time)), 0, 0)

@@ -24,8 +24,8 @@ const (
 	// busyRate is how many packets a second in one direction are traffic. Fewer
 	// may be the probes of the peer, or this host's answers to them.
 	busyRate = 4
-	// arrivingTime is how long ago the last packet may have come from a peer
-	// whose packets count as arriving.
+	// arrivingTime is how long ago a peer's last packet may be for its packets
+	// to count as arriving.
 	arrivingTime = 10 * time.Second
 )
 

@@ -41,8 +41,8 @@ type Result struct {
 	Tried int    // bytes of the last large probe
 	// Arriving reports whether packets come from the peer, answers or others.
 	Arriving bool
-	// ForwardsOnly reports that the peer answers no echo requests, but for
-	// those that end on their way through it.
+	// ForwardsOnly reports that the peer answers no echo requests, except those
+	// whose time to live ends there.
 	ForwardsOnly bool
 	// Refused is why this host's kernel does not send to the target; nil: it
 	// does.

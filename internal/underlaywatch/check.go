@@ -77,8 +77,8 @@ func (w *Watcher) Check() error {
 }
 
 // holds reports whether the host has an address, on an interface that is up. It
-// does where the host cannot be asked. What has changed about the address in use
-// is noted.
+// does where the host cannot be asked. What has changed about the address in
+// use is noted.
 func (w *Watcher) holds(addr netip.Addr) bool {
 	now, held, err := w.host.At(w.cfg.Options, addr)
 	if here := w.Here(); held && addr == here.Addr && now != here {

@@ -27,15 +27,15 @@ type situation struct {
 // decide decides what to do.
 //
 // An address that the host has lost is left at once for another of the same
-// interface. For an address of another interface it is left once that choice has
-// stood, because the lost one may be back by then. For a link-local address
+// interface. For an address of another interface it is left once that choice
+// has stood, because the lost one may be back by then. For a link-local address
 // (RFC 3927) it is left only if members answer there: DHCP clients configure
 // one until the lease comes back.
 //
 // An address that the host has is left only if no member answers there, for one
-// where a member is known to answer. The exception is the address that this node
-// came from. A choice that changes is no reason: VPNs and virtual links bring
-// default routes that reach no member.
+// where a member is known to answer. The exception is the address that this
+// node came from. A choice that changes is no reason: VPNs and virtual links
+// bring default routes that reach no member.
 func decide(s situation) verdict {
 	elsewhere := s.choice.Addr.IsValid() && s.choice.Addr != s.here.Addr
 	worse := s.choice.Addr.IsLinkLocalUnicast() && !s.here.Addr.IsLinkLocalUnicast()

@@ -111,7 +111,8 @@ func TestALostAddressIsLeftForAnotherOfTheInterface(t *testing.T) {
 	if next != Again || !strings.Contains(s.log.String(), "moved to another underlay address") || len(s.problems.All()) != 0 {
 		t.Errorf("next check in %v, problems %v, logged %s", next, s.problems.All(), s.log.String())
 	}
-	// The first address is back. It is home: the node goes there, but not at once.
+	// The first address is back. It is home: the node goes there, but not at
+	// once.
 	s.choice, s.addresses = at(first), []string{first, second}
 	if s.check(t); len(s.moves) != 2 {
 		t.Fatalf("moved back at once: %v", s.moves)

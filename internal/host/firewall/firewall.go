@@ -2,10 +2,10 @@
 // Docker's own.
 //
 // Docker drops what it did not expect: FORWARD's policy is DROP, since Docker
-// 28 every container has a rule in raw PREROUTING that drops packets to it
-// from anywhere but its bridge, and containers' packets are masqueraded
-// wherever they leave the bridge. One chain a table, named after the device,
-// holds the exceptions, and a jump leads to it:
+// 28 every container has a rule in raw PREROUTING that drops packets to it from
+// anywhere but its bridge, and containers' packets are masqueraded wherever
+// they leave the bridge. One chain a table, named after the device, holds the
+// exceptions, and a jump leads to it:
 //
 //	raw    PREROUTING              what comes in by the device, to the lease
 //	filter DOCKER-USER or FORWARD  what the device and the lease exchange
