@@ -167,9 +167,9 @@ func (h host) leaving(f iface, src netip.Addr, o Options) spot {
 	return spot{iface: f}
 }
 
-// byDefaultRoute takes the default route of the lowest metric. One that gives a
-// link-local address, or none, is taken where there is no other, and so is one
-// whose link has no carrier.
+// byDefaultRoute uses the default route of the lowest metric. A route that
+// gives a link-local address, or none, is only used if there is no other. So is
+// one whose link has no carrier.
 func byDefaultRoute(h host, o Options) (spot, error) {
 	ways := h.ways(o)
 	if len(ways) == 0 {
