@@ -13,7 +13,8 @@ import (
 	"flanneld/tun/tuntest"
 )
 
-// The loops over fakes that allocate nothing themselves: what is left is ours.
+// The loops over fakes that allocate nothing themselves: the remaining
+// allocations are ours.
 
 // fullLoops returns both loops of a lane with the routes of node a.
 func fullLoops(tb testing.TB) (e *egress, g *ingress, q *tuntest.Queue, c *encaptest.Conn) {
@@ -35,8 +36,7 @@ func loops(tb testing.TB, q *tuntest.Queue, c *encaptest.Conn) (*egress, *ingres
 	return newEgress(cfg.Lanes[0], &cfg, newICMPLimiter(), newMeter()), newIngress(cfg.Lanes[0], &cfg, newICMPLimiter(), newMeter())
 }
 
-// mixedPackets is a batch with something of everything that a container may
-// send.
+// mixedPackets is a batch with every kind of packet that a container may send.
 func mixedPackets() [][]byte {
 	packets := [][]byte{
 		packettest.Spec{Payload: packettest.Pattern(100)}.Build(),
@@ -122,7 +122,7 @@ func TestSuperpacketsAllocateNothing(t *testing.T) {
 	}
 }
 
-// mixedDatagrams is a batch with something of everything that may arrive.
+// mixedDatagrams is a batch with every kind of datagram that may arrive.
 func mixedDatagrams() []encaptest.Datagram {
 	b := netip.MustParseAddrPort("192.0.2.2:8285")
 	good := packettest.Spec{Src: "10.244.2.5", Dst: "10.244.1.5", Payload: packettest.Pattern(1000)}.Build()

@@ -10,13 +10,13 @@ const (
 	batchShare = 90
 
 	// expressShare is for sparse flows on the express lane. A hundred thousand
-	// datagrams a second, each a wake-up of its own, take as much; a flood
-	// takes more. sparseShare is for those on other lanes, such as a plain
-	// flannel host's.
+	// datagrams a second, each with its own wake-up, take as much; a flood
+	// takes more. sparseShare is for sparse flows on other lanes, such as a
+	// plain flannel host's.
 	expressShare = 25
 	sparseShare  = 50
 
-	// refusedShare is for what a lane drops because nothing is right about it.
+	// refusedShare is for packets that a lane drops because they are invalid.
 	refusedShare = 10
 )
 

@@ -2,14 +2,15 @@ package route
 
 import "sync/atomic"
 
-// Volume is an amount of traffic. Bytes are those of the overlay packets, IP
-// headers included, outer headers not.
+// Volume is an amount of traffic. Bytes count the overlay packets, with IP
+// headers and without outer headers.
 type Volume struct {
 	Packets uint64 `json:"packets"`
 	Bytes   uint64 `json:"bytes"`
 }
 
-// Counters is what the forwarder did since it was made. The numbers only grow.
+// Counters is what the forwarder has done since it was made. The numbers only
+// grow.
 type Counters struct {
 	Egress  Direction `json:"egress"`
 	Ingress Direction `json:"ingress"`

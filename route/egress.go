@@ -107,7 +107,7 @@ func (e *egress) forward(b *tun.Packet) {
 }
 
 // forwardSuperpacket does with all segments of a superpacket what forward does
-// with a packet. They have one decision in common, and one answer.
+// with a packet. They share one decision, and one answer.
 func (e *egress) forwardSuperpacket(b *tun.Packet) {
 	segments, ok := tun.NewSegmenter(*b)
 	if !ok {
@@ -147,8 +147,8 @@ func (e *egress) forwardSuperpacket(b *tun.Packet) {
 	}
 }
 
-// sourcePort chooses where a packet or superpacket of so many segments leaves.
-// A flow keeps its port as long as it stays sparse or bulk.
+// sourcePort selects the source port of a packet or superpacket of so many
+// segments. A flow keeps its port as long as it stays sparse or bulk.
 func (e *egress) sourcePort(p packet.Packet, segments int) sourcePort {
 	flow := p.Flow()
 	bulk := e.meter.count(flow, len(p), e.tick)
@@ -207,16 +207,16 @@ func (e *egress) refuse(p packet.Packet, reason Reason, mtu int) {
 	e.tally.answered++
 }
 
-// makeRoom sends what is in o if there is no room for one more. That happens
-// only when fragments made more of a batch than it was.
+// makeRoom sends the content of o if there is no room for one more. That
+// happens only when fragmentation has made a batch larger.
 func (e *egress) makeRoom(o *outbox) {
 	if o.full() {
 		e.empty(o)
 	}
 }
 
-// empty sends what is in o. It writes to the other outbox only, so that a
-// header in memory that o.header gave stays as it is.
+// empty sends the content of o. It writes to the other outbox only, so that a
+// header in memory from o.header stays unchanged.
 func (e *egress) empty(o *outbox) {
 	if o == &e.again {
 		e.flushAgain()
@@ -225,8 +225,8 @@ func (e *egress) empty(o *outbox) {
 	}
 }
 
-// flush sends what is in the outbox. What turns out to be too long for its path
-// is cut, or refused, and what was cut is sent as well.
+// flush sends the content of the outbox. A packet that turns out to be too long
+// for its path is fragmented, or refused, and the fragments are sent as well.
 func (e *egress) flush() {
 	e.send(&e.out)
 	for i := range e.out.pending() {

@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// Change is what happened to the route of one prefix.
+// Change is a change of the route of one prefix.
 type Change struct {
 	Old *NextHop // nil for a route that was added
 	New *NextHop // nil for a route that was removed

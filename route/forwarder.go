@@ -25,7 +25,7 @@ const (
 	batchSize = 64
 
 	// egressBatch is how many packets a lane takes from its queue at once, and
-	// egressSlab how many bytes: three superpackets and a bit.
+	// egressSlab how many bytes: somewhat more than three superpackets.
 	egressBatch = 128
 	egressSlab  = 256 << 10
 
@@ -69,8 +69,8 @@ type Waiter interface {
 	Sleep(time.Duration)
 }
 
-// Lane is one queue and one socket, and what to wait for both with. A flow
-// stays in its lane, as long as it stays sparse or bulk.
+// Lane is one queue and one socket, and a Waiter for both. A flow stays in its
+// lane, as long as it stays sparse or bulk.
 type Lane struct {
 	Queue  Queue
 	Conn   Conn
@@ -93,7 +93,7 @@ const (
 	PriorityExpress                     // before threads of PriorityBatch, too
 )
 
-// Config says what a Forwarder forwards.
+// Config is the configuration of a Forwarder.
 type Config struct {
 	// Lanes to forward on, at least one. Run closes them.
 	Lanes []Lane
@@ -110,7 +110,7 @@ type Config struct {
 	// dropped.
 	MTU int
 
-	// Logger is told of transitions, never of single packets.
+	// Logger gets transitions, never single packets.
 	Logger *slog.Logger
 
 	// OnThread, unless nil, is called on each lane's operating system thread
@@ -123,12 +123,11 @@ type Config struct {
 	// priority again nor for a higher one.
 	SetPriority func(Priority) bool
 
-	// Answers, unless nil, is given ICMP packets that may answer what this
-	// program itself sent. These are packets that a peer sends to the
-	// lease's first address, and packets from the lease that no route has.
-	// If it returns true the packet is taken, and neither forwarded nor
-	// counted. It is called on the lanes' threads, must not wait, and must
-	// keep nothing of the packet.
+	// Answers, unless nil, gets ICMP packets that may answer packets of this
+	// program. These are packets that a peer sends to the lease's first
+	// address, and packets from the lease that no route has. If it returns true
+	// the packet is taken, and neither forwarded nor counted. It is called on
+	// the lanes' threads, must not wait, and must keep no part of the packet.
 	Answers func(packet []byte) bool
 
 	// CPUTime, unless nil, is the CPU time that the calling thread has used

@@ -35,15 +35,15 @@ const (
 	answerTOS = 0xc0 // precedence 6, internetwork control (RFC 1812, section 4.3.2.5)
 )
 
-// How many ICMP messages of each reason this node sends, whatever the number of
-// lanes: as many as Linux allows itself (net.ipv4.icmp_msgs_per_sec).
+// How many ICMP messages of each reason this node sends, with any number of
+// lanes: as many as Linux (net.ipv4.icmp_msgs_per_sec).
 const (
 	answersPerSecond = 1000
 	answerBurst      = 100
 )
 
 // icmpLimiter bounds the answers of all lanes, each reason for itself, so that
-// packets to nowhere cannot suppress what a path MTU is learned from.
+// packets to nowhere cannot suppress answers that teach a path MTU.
 type icmpLimiter [reasonCount]*allowance
 
 func newICMPLimiter() *icmpLimiter {
@@ -107,14 +107,13 @@ func lastAddr(p netip.Prefix) netip.Addr {
 }
 
 // mayAnswer reports whether an ICMP error message about p may be sent at all
-// (RFC 1812, section 4.3.2.7). That p's source is in the lease, and so neither
-// loopback nor multicast nor unspecified, has been checked before.
+// (RFC 1812, section 4.3.2.7). p's source is in the lease, as checked before,
+// and so neither loopback nor multicast nor unspecified.
 func (a *icmpResponder) mayAnswer(p packet.Packet) bool {
 	return !p.LaterFragment() && !p.Multicast() && p.Source() != a.broadcast && !p.ICMPError()
 }
 
-// answer makes the message. mtu is told where the message is about
-// fragmentation and has no meaning otherwise.
+// answer makes the message. mtu is used if the message is about fragmentation.
 func (a *icmpResponder) answer(about packet.Packet, kind icmpError, mtu int) packet.Packet {
 	const headers = packet.HeaderLen + packet.ICMPHeaderLen
 	quoted := about[:min(len(about), a.limit-headers)]

@@ -121,14 +121,14 @@ func (g *ingress) accept(m *encap.Message) {
 	}
 }
 
-// answers reports whether a packet that was admitted is the answer to something
-// this program sent, and needs no way into the overlay.
+// answers reports whether an admitted packet is the answer to a packet of this
+// program. It then does not enter the overlay.
 func (g *ingress) answers(p packet.Packet) bool {
 	return g.taken != nil && p.Destination() == g.lease.Addr() && !p.Fragment() && g.taken(p)
 }
 
-// count counts a message for the flow of its first packet: mostly there is no
-// other in it.
+// count counts a message for the flow of its first packet: usually it has no
+// other.
 func (g *ingress) count(p packet.Packet, m *encap.Message) {
 	if !g.meter.count(p.Flow(), m.N, g.tick) {
 		return
@@ -166,10 +166,9 @@ func (g *ingress) admit(datagram []byte, outer netip.Addr) (packet.Packet, Reaso
 // source.
 //
 // The outer source must be a peer, and the inner source in that peer's lease.
-// Both follow from one lookup of the inner source: the peer whose lease it is
-// in must have the outer source for its address. (Its port does not matter;
-// senders may vary it to spread their flows.) Several peers may so share an
-// address.
+// One lookup of the inner source decides both: the peer that holds its lease
+// must have the outer source as its address. (Its port does not matter; senders
+// may vary it to spread their flows.) So several peers may share an address.
 func (g *ingress) vouch(p packet.Packet, outer netip.Addr) (*NextHop, Reason) {
 	hop := g.routes.lookup(p.Source())
 	switch {

@@ -39,8 +39,7 @@ type lane struct {
 	charged time.Time
 }
 
-// newLane makes a lane with its buffers. limit and flows are what all lanes
-// share.
+// newLane makes a lane with its buffers. All lanes share limit and flows.
 func newLane(l Lane, cfg *Config, limit *icmpLimiter, flows *meter) *lane {
 	share := time.Duration(sparseShare)
 	if l.Express {

@@ -13,8 +13,8 @@ import (
 	"flanneld/tun/tuntest"
 )
 
-// script is what comes during a lane's pauses, one after the other, and a log
-// of the pauses and of what was asked for on the lane's behalf.
+// script is the traffic during a lane's pauses, one after the other. It has a
+// log of the pauses and of the lane's requests.
 type script struct {
 	stages []func()
 	log    []string
@@ -143,8 +143,8 @@ func TestLaneStaysUrgentThroughShortLulls(t *testing.T) {
 	}
 }
 
-// A request and its response, however often, are no stream: each would wait for
-// the end of a sleep.
+// Requests and responses, however many, are no stream: each would wait for the
+// end of a sleep.
 func TestLaneIsOrdinaryAfterAStreamAmidSmallPackets(t *testing.T) {
 	s := new(script)
 	l, q, _ := scriptedLane(t, s)

@@ -28,8 +28,8 @@ func (c *counters) dropped() (n uint64) {
 	return n
 }
 
-// Whatever a container sends: what leaves is a packet from this node's lease to
-// the peer that holds the destination, and each packet leaves or is counted.
+// Whatever a container sends, a packet leaves only from this node's lease to
+// the peer that holds the destination. Each packet leaves or is counted.
 func FuzzEgress(f *testing.F) {
 	f.Add([]byte(packettest.Spec{Payload: packettest.Pattern(30)}.Build()), 1500)
 	f.Add([]byte(packettest.Spec{Dst: "10.244.3.5", Payload: packettest.Pattern(600)}.Build()), 200)
@@ -70,8 +70,8 @@ func FuzzEgress(f *testing.F) {
 	})
 }
 
-// Whatever arrives, from whomever: what gets in is a whole packet from the
-// sender's lease to ours, and nothing is answered.
+// Whatever arrives from any sender, only a whole packet from the sender's lease
+// to ours gets in, and nothing is answered.
 func FuzzIngress(f *testing.F) {
 	good := []byte(packettest.Spec{Src: "10.244.2.5", Dst: "10.244.1.5", Payload: packettest.Pattern(30)}.Build())
 	f.Add(good, uint32(0xc0000202))                                                                  // 192.0.2.2, a peer
@@ -107,8 +107,8 @@ func FuzzIngress(f *testing.F) {
 	})
 }
 
-// Whatever a train is made of, and wherever it is cut: each of its datagrams is
-// written or counted, in trains as well as by itself, with the same outcome.
+// Whatever a train contains, and wherever it is cut, each datagram is written
+// or counted, with the same outcome as without a train.
 func FuzzTrain(f *testing.F) {
 	good := []byte(packettest.Spec{Src: "10.244.2.5", Dst: "10.244.1.5", Payload: packettest.Pattern(30)}.Build())
 	other := []byte(packettest.Spec{Src: "10.244.3.5", Dst: "10.244.1.5", Payload: packettest.Pattern(30)}.Build())

@@ -47,8 +47,8 @@ func TestMeterTellsSparseFlowsFromBulk(t *testing.T) {
 	}
 }
 
-// A burst is let pass; what comes back to life is sparse again once what it had
-// in queues is gone, and not before.
+// A burst passes. A flow that resumes is sparse again once its packets have
+// left the queues, and not before.
 func TestMeterForgets(t *testing.T) {
 	m := newMeter()
 	count := func(bytes int, at time.Duration) bool { return m.count(7, bytes, m.tick(m.start.Add(at))) }
@@ -66,7 +66,7 @@ func TestMeterForgets(t *testing.T) {
 	if count(10, time.Second) {
 		t.Error("still bulk after most of a second")
 	}
-	// A clock of 32 bits would have gone round, or be about to.
+	// A clock of 32 bits would have wrapped, or be about to.
 	for _, days := range []time.Duration{24, 25, 49, 50, 100, 36500} {
 		for range 100 {
 			count(64<<10, 24*time.Hour*days)
@@ -80,9 +80,9 @@ func TestMeterForgets(t *testing.T) {
 	}
 }
 
-// A lane that was kept from running for a while counts its batch with the time
-// at which the batch began. However far that is behind the time of another
-// lane, a bulk flow does not become sparse sooner.
+// A lane that could not run for a while counts its batch with the time at which
+// the batch began. However far that is behind the time of another lane, a bulk
+// flow does not become sparse sooner.
 func TestMeterDoesNotGoBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newMeter()

@@ -16,7 +16,7 @@ const (
 	// segments that are common, and then some.
 	headerArena = 32 << 10
 
-	// recentTrains is how far back a train is looked for that may go on.
+	// recentTrains is how far back add searches for a train that can continue.
 	recentTrains = 8
 )
 
@@ -51,7 +51,7 @@ type sourcePort struct {
 	express bool // from the express source, whichever number the other has
 }
 
-// train is what one message carries.
+// train is the content of one message.
 type train struct {
 	hop     *NextHop
 	from    sourcePort
@@ -129,8 +129,8 @@ func (o *outbox) add(hop *NextHop, from sourcePort, header packet.Packet, payloa
 }
 
 // find returns the train that a packet of this size may join, or -1. Only the
-// newest to the same peer from the same port comes into question: behind it,
-// it would overtake.
+// newest train to the same peer from the same port is possible. In an older
+// one, the packet would overtake.
 func (o *outbox) find(hop *NextHop, from sourcePort, tos byte, size int) int {
 	for i := o.n - 1; i >= max(0, o.n-recentTrains); i-- {
 		if t := &o.trains[i]; t.hop == hop && t.from == from {

@@ -31,11 +31,11 @@ func (e *egress) joinAndFragment(o *outbox, hop *NextHop, from sourcePort, heade
 	e.fragment(o, hop, from, p.Header(), p.Payload(), limit)
 }
 
-// shorten does with the packets of message i what forward would have done, had
-// it known the path MTU. If the kernel's path MTU does not explain why the
-// message was too long, a packet is dropped, and a train is taken apart.
+// shorten does with the packets of message i what forward would have done with
+// the known path MTU. If the kernel's path MTU does not explain why the message
+// was too long, a packet is dropped, and a train is taken apart.
 //
-// Of a train that went datagram by datagram some are on their way.
+// Some packets of a train that went datagram by datagram are on their way.
 func (e *egress) shorten(i int) {
 	t, m := &e.out.trains[i], &e.out.messages[i]
 	apart := m.Lost > 0

@@ -31,8 +31,8 @@ func payloads(datagrams []encaptest.Datagram) (packets []packet.Packet) {
 	return packets
 }
 
-// The packet that finds out about a narrow path is not lost: it is cut, and so
-// is the next, now without asking.
+// The packet that detects a narrow path is not lost: it is fragmented, and so
+// is the next, now without a question to the kernel.
 func TestPacketThatIsTooLongIsCut(t *testing.T) {
 	n := start(t)
 	n.conn.SetPathMTU(addrB, 1000)
@@ -65,7 +65,7 @@ func TestPacketThatMustNotBeCutIsAnswered(t *testing.T) {
 	n := start(t)
 	n.conn.SetPathMTU(addrB, 1000)
 	p := packettest.Spec{Flags: packet.FlagDF, Payload: packettest.Pattern(1400)}.Build()
-	// The first finds out; its TTL has been taken off by then.
+	// The first packet detects it; its TTL has been decremented by then.
 	for i, about := range [][]byte{packettest.Forwarded(p), p} {
 		n.queue.Feed(p)
 		answer, err := packet.Parse(n.queue.Written(1)[0])
@@ -86,7 +86,7 @@ func TestPacketThatMustNotBeCutIsAnswered(t *testing.T) {
 	}
 }
 
-// A peer with a smaller device would drop what is too large for it.
+// A peer with a smaller device would drop packets that are too large for it.
 func TestPeersDeviceMTUCounts(t *testing.T) {
 	n := start(t)
 	small := NewPeer("small", netip.MustParseAddrPort("192.0.2.9:8285"), 600)
@@ -103,7 +103,7 @@ func TestPeersDeviceMTUCounts(t *testing.T) {
 }
 
 // A batch of long packets on a very narrow path becomes more fragments than fit
-// one outbox, whether the path is known to be narrow or found to be.
+// one outbox, whether the path MTU is known or detected.
 func TestMoreFragmentsThanABatch(t *testing.T) {
 	n := start(t, func(c *Config) { c.MTU = 9000 })
 	n.conn.SetPathMTU(addrB, packet.MinMTU+28)
@@ -131,8 +131,8 @@ func TestMoreFragmentsThanABatch(t *testing.T) {
 	}
 }
 
-// Whatever paths, lengths and flags: each packet arrives whole, or its sender
-// is told, or the drop is counted.
+// With any paths, lengths and flags, each packet arrives whole, or its sender
+// gets an answer, or the drop is counted.
 func TestNoPacketIsLostUnseen(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q, c := tuntest.NewQueue(), encaptest.NewConn()
@@ -273,8 +273,8 @@ func (c *askedConn) Overflows() uint64 {
 	return c.Conn.Overflows()
 }
 
-// A counter of the kernel's that goes round must be read, also while no program
-// asks for the result.
+// A kernel counter that wraps must be read, also while no program asks for the
+// result.
 func TestOverflowsAreReadUnasked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &askedConn{Conn: encaptest.NewConn()}

@@ -80,7 +80,7 @@ var resendPeers = []struct {
 	{"10.244.6.5", netip.MustParseAddr("192.0.2.6")},
 }
 
-// sentPacket is a packet that was given to egress: what is to arrive, and
+// sentPacket is a packet that was given to egress: the expected arrivals, and
 // where.
 type sentPacket struct {
 	whole packet.Packet

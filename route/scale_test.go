@@ -13,7 +13,7 @@ import (
 	"flanneld/internal/packet/packettest"
 )
 
-// What a large table and a restless one cost the loops.
+// The cost to the loops of a large table, and of a changing one.
 
 // manyRoutes are n of 16 addresses each, each of a peer of its own.
 func manyRoutes(n int) []Entry {
@@ -32,9 +32,9 @@ func addrOf(n int) netip.Addr {
 var tableSizes = []int{1, 1000, 100_000}
 
 // BenchmarkRoutes is the cost of a small packet in the egress loop by the
-// number of routes: on a stream, where all packets of a batch go one way, on
-// eight flows at once, and with each packet going somewhere else, which no
-// cache helps with.
+// number of routes. The traffic is a stream, where all packets of a batch go
+// one way, or eight flows at once, or each packet goes elsewhere, where no
+// cache helps.
 func BenchmarkRoutes(b *testing.B) {
 	for _, flows := range []int{1, 8, 1 << 16} {
 		for _, n := range tableSizes {

@@ -137,7 +137,7 @@ func TestEndpointCountsFromTheNextStore(t *testing.T) {
 	}
 }
 
-// The table against the slow and obvious one: try every entry.
+// The table compared with a slow and obvious one, which tries every entry.
 func TestLongestPrefixWins(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		peer := testPeer("b", "192.0.2.2:8285")
@@ -168,8 +168,8 @@ func TestLongestPrefixWins(t *testing.T) {
 	})
 }
 
-// However tables follow each other, each is what it would be if it were the
-// first, and what a loop still reads of an earlier one stays as it was.
+// However tables follow each other, each is as if it were the first, and an
+// earlier table that a loop still reads stays unchanged.
 func TestTablesThatFollowEachOther(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		peers := make([]*Peer, 5)
@@ -234,7 +234,7 @@ func drawEntries(t *rapid.T, peers []*Peer) (entries []Entry) {
 	return entries
 }
 
-// view is all that lookups in a snapshot show.
+// view is the result of all lookups in a snapshot.
 func view(s *snapshot) string {
 	var b strings.Builder
 	for prefix, hop := range s.hops.AllSorted() {

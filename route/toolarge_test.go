@@ -13,9 +13,9 @@ import (
 	"flanneld/internal/packet/packettest"
 )
 
-// The sender of a packet that is larger than the device takes learns so,
-// through its own node, where it asked not to be fragmented. Nothing else is
-// sent.
+// The sender of a packet that is larger than the device's MTU gets an ICMP
+// message through its own node, if the packet must not be fragmented. Nothing
+// else is sent.
 func TestSenderOfATooLargePacketIsTold(t *testing.T) {
 	large := func(change func(*packettest.Spec)) []byte {
 		s := packettest.Spec{Src: "10.244.2.5", Dst: "10.244.1.5", Flags: packet.FlagDF, Payload: packettest.Pattern(1453)}
