@@ -33,7 +33,7 @@ const (
 	minLeaseTTL = time.Second
 )
 
-// parsePrefix takes an IPv4 prefix whose host bits are zero.
+// parsePrefix parses an IPv4 prefix. Its host bits have to be zero.
 func parsePrefix(text string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)
 	if err != nil {
@@ -249,7 +249,7 @@ func Offloads() []string {
 	return []string{TUNChecksum, TUNTCP, TUNUDP, UDPSend, UDPReceive}
 }
 
-// setOffload: auto is all of them, as far as the kernel has them.
+// setOffload sets the permitted offloads: auto permits all that the kernel has.
 func setOffload(c *Config, text string) error {
 	switch text {
 	case "auto":

@@ -103,7 +103,7 @@ type Lease struct {
 	Promises int          `json:"promises"` // and how many agreed
 	// PromisedBy names them, where the lease was granted since this start.
 	PromisedBy []NodeName `json:"promised_by"`
-	Age        Seconds    `json:"age_seconds"` // how long this daemon has known of it
+	Age        Seconds    `json:"age_seconds"` // how long this daemon has known
 	Claim      *Claim     `json:"claim"`       // under way; null: none
 }
 
@@ -119,7 +119,7 @@ type Claim struct {
 	Missing    []Missing    `json:"missing"` // electors that have not answered
 }
 
-// Missing is a node whose answer is missing.
+// Missing is a node that has not answered.
 type Missing struct {
 	NodeName
 	State string  `json:"state"` // as in Node
@@ -236,7 +236,7 @@ type Node struct {
 	Pinned   bool           `json:"pinned"`
 	Electors int            `json:"electors"`          // how many nodes were asked for its lease
 	Promises int            `json:"promises"`          // and how many agreed
-	LeaseAge Seconds        `json:"lease_age_seconds"` // how long this daemon has known of it
+	LeaseAge Seconds        `json:"lease_age_seconds"` // how long this daemon has known
 	Conflict string         `json:"conflict"`          // what it holds or claims besides another; "": nothing
 	Endpoint netip.AddrPort `json:"endpoint"`
 	Gossip   netip.AddrPort `json:"gossip"`

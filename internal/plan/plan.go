@@ -16,7 +16,7 @@ type Input struct {
 	// Snapshot is what peers knows. It is only read.
 	Snapshot *peers.Snapshot
 
-	// Static are the static peers; none of them is this host.
+	// Static are the static peers, without this host.
 	Static []config.StaticPeer
 
 	// Loopback reports that the underlay is the loopback interface. Only
@@ -63,7 +63,7 @@ type Note struct {
 	Text string
 
 	// Expected marks what is no fault: a node that is routed from the table on
-	// disk, or a static peer's host that moved into the network or out of it.
+	// disk, or a static peer's host that joined or left the network.
 	Expected bool
 }
 
