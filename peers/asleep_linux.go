@@ -14,7 +14,7 @@ const (
 )
 
 // asleep is how long this host has been suspended since it booted. Go's clock
-// stands still in that time; leases and promises of other nodes go on ageing.
+// stands still in that time; leases and promises of other nodes go on aging.
 func asleep() time.Duration {
 	// Whatever is between the two readings looks like sleep: the order makes it
 	// too little, never too much.

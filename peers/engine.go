@@ -142,7 +142,7 @@ func (e *engine) merge(s wire.State) error {
 	if len(s.State) == 0 {
 		return nil // the other node is in no network
 	}
-	if !s.Dialled && !e.core.Network().Prefix.IsValid() {
+	if !s.Dialed && !e.core.Network().Prefix.IsValid() {
 		return nil // the seeds decide which network this node joins
 	}
 	switch err := e.core.Merge(e.now(), s.From, s.State); {
@@ -155,7 +155,7 @@ func (e *engine) merge(s wire.State) error {
 	case err != nil: // single records; the rest was taken
 		e.log.Debug("gossip: records dropped", "from", s.From.Short(), "err", err)
 	}
-	if !s.Dialled && !e.gossip.IsHolder(s.From) {
+	if !s.Dialed && !e.gossip.IsHolder(s.From) {
 		return nil // any program can send a table with nothing in it
 	}
 	e.core.Joined(e.now())

@@ -471,7 +471,7 @@ func TestVirtualStreamCarriesWhatIsWritten(t *testing.T) {
 		}
 		_ = far.Close()
 		if _, err := n.DialTCP(t.Context(), netip.MustParseAddr("127.0.0.2"), at.String(), 5*time.Second); !os.IsTimeout(err) {
-			t.Errorf("dialled through a cut: %v", err)
+			t.Errorf("dialed through a cut: %v", err)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package packet_test
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -17,7 +18,7 @@ func ExampleParse() {
 	fmt.Println(p.Source(), "to", p.Destination(), len(p.Payload()), err)
 
 	_, err = packet.Parse(b[:60])
-	fmt.Println(err == packet.ErrLength)
+	fmt.Println(errors.Is(err, packet.ErrLength))
 	// Output:
 	// 10.244.1.5 to 10.244.2.7 100 <nil>
 	// true

@@ -27,7 +27,7 @@ const (
 	orphanWait    = 3 * time.Second // see claimWithoutElectors
 )
 
-// ErrSubnetHeld: the pinned subnet belongs to another node.
+// ErrSubnetHeld means that the pinned subnet belongs to another node.
 var ErrSubnetHeld = errors.New("subnet is held by another node")
 
 // setPhase puts the claim into a phase.

@@ -49,8 +49,8 @@ type Core struct {
 	effects      Effects
 }
 
-// ErrNetworkParameters: the flags ask for a network other than the one that
-// this node is in or joins.
+// ErrNetworkParameters means that the flags ask for a network other than the
+// one that this node is in or joins.
 var ErrNetworkParameters = errors.New("network parameters differ")
 
 // New makes a core from the durable state and the encoded table that its last
@@ -188,7 +188,7 @@ func (c *Core) Receive(now Time, msg []byte) error {
 	if err := c.checkVersion(msg); err != nil {
 		return err
 	}
-	if record.MessageKind(msg[1]) == record.MsgRumour {
+	if record.MessageKind(msg[1]) == record.MsgRumor {
 		return c.takeRecord(msg[2:], true)
 	}
 	d, err := c.open(msg)

@@ -38,7 +38,7 @@ func seedMessages(c *Core) [][]byte {
 		messageFrom(from, c, record.MsgRecords, record.Records{Records: raw, Mask: 5, AckSlot: 7}),
 		messageFrom(from, c, record.MsgAck, record.Ack{Slot: 7, Epoch: 1}),
 		messageFrom(from, c, record.MsgDigest, record.DigestMessage{Parts: c.table.Digest.Bytes()}),
-		record.EncodeRumour(raw[0]),
+		record.EncodeRumor(raw[0]),
 	}
 }
 

@@ -36,7 +36,7 @@ const (
 type judge struct {
 	c *Core
 	// from is the sender of the message that is being handled: it stands
-	// for what it passes on. Zero: a rumour, which no node stands for.
+	// for what it passes on. Zero: a rumor, which no node stands for.
 	from record.NodeID
 	// trusted says that all records are accepted. They come from this node
 	// or its disk, or from the first node that a newcomer joins.

@@ -20,10 +20,10 @@ func stableWorld(t *testing.T, seed uint64, n int) *sim.World {
 	return w
 }
 
-// said hands a host a record, signed by an identity, as a rumour.
+// said hands a host a record, signed by an identity, as a rumor.
 func said(h *sim.Host, by record.Identity, kind record.Kind, rec any) (err error) {
 	raw := by.Seal(sim.Checksum{}, h.Core.Inside().Table().NetID, kind, rec)
-	h.Do(func(now core.Time) { err = h.Core.Receive(now, record.EncodeRumour(raw)) })
+	h.Do(func(now core.Time) { err = h.Core.Receive(now, record.EncodeRumor(raw)) })
 	return err
 }
 

@@ -51,8 +51,8 @@ func (c *Core) newTable(n record.Network) *record.Table {
 	return record.NewTable(n, c.cfg.Endpoint.Addr().IsLoopback(), c.cfg.Signer)
 }
 
-// ErrOtherTable: the encoded table is of another network than the durable
-// state.
+// ErrOtherTable means that the encoded table is of another network than the
+// durable state.
 var ErrOtherTable = errors.New("core: node table of another network")
 
 // loadTable loads the table of the last start. It leaves out a record that is

@@ -7,7 +7,7 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// ErrNoNetwork: the node is in no network yet.
+// ErrNoNetwork means that the node is in no network yet.
 var ErrNoNetwork = errors.New("core: not in a network yet")
 
 // seal encodes and signs a message to a node.

@@ -3,6 +3,7 @@ package core
 // Phase is how far this node's own lease has come.
 type Phase uint8
 
+// The phases of a claim.
 const (
 	PhaseNone       Phase = iota // no lease, and no claim under way
 	PhaseAsking                  // a slot is asked for

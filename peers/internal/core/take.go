@@ -17,7 +17,7 @@ func (c *Core) takeRecord(raw []byte, spread bool) error {
 	if spread {
 		c.effects.Broadcasts = append(c.effects.Broadcasts, Broadcast{
 			Key: broadcastKey(ch),
-			Msg: record.EncodeRumour(raw),
+			Msg: record.EncodeRumor(raw),
 		})
 	}
 	switch {

@@ -23,7 +23,7 @@ func TestNodesOfTheNextVersionAndOfThisOneAreOneNetwork(t *testing.T) {
 		used := map[byte]int{}
 		w.OnSend = func(from, to *sim.Host, msg []byte) {
 			both := min(max(from.Config.MaxVersion, record.MessageVersionMax), max(to.Config.MaxVersion, record.MessageVersionMax))
-			if record.MessageKind(msg[1]) == record.MsgRumour {
+			if record.MessageKind(msg[1]) == record.MsgRumor {
 				return
 			}
 			if msg[0] > both {
@@ -47,13 +47,13 @@ func TestRecordsOfTheNextVersionPassThroughThisOne(t *testing.T) {
 	id := sim.Identity(900)
 	type later struct {
 		record.NodeRecord
-		Colour string `cbor:"99,keyasint"`
+		Color string `cbor:"99,keyasint"`
 	}
 	at := record.EndpointsOf(sim.Address(999, 8285))
 	rec := later{record.NodeRecord{Key: id.Public(), Start: 1, Endpoints: at, GossipEndpoints: at, ProtocolMin: 2, ProtocolMax: 3}, "green"}
 	raw := id.Seal(sim.Checksum{}, w.Hosts[0].Core.Inside().Table().NetID, record.KindNode, rec)
 	w.Hosts[0].Do(func(now core.Time) {
-		if err := w.Hosts[0].Core.Receive(now, record.EncodeRumour(raw)); err != nil {
+		if err := w.Hosts[0].Core.Receive(now, record.EncodeRumor(raw)); err != nil {
 			t.Fatal(err)
 		}
 	})

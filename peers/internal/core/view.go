@@ -11,6 +11,7 @@ import (
 // LeaseState is how far a node's own lease has come, for people.
 type LeaseState uint8
 
+// The states of a lease.
 const (
 	LeaseNone       LeaseState = iota // the node has left
 	LeaseJoining                      // not yet in touch with the network

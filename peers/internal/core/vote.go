@@ -167,7 +167,7 @@ func (c *Core) voidPromise(p *Promise) {
 	c.save(nil)
 }
 
-// resolvePromise handles a lease that fulfils or overrules a promise.
+// resolvePromise handles a lease that fulfills or overrules a promise.
 func (c *Core) resolvePromise(l *record.LeaseRecord) {
 	p := c.ledger.of(l.Slot)
 	if p == nil || p.Epoch > l.Epoch {

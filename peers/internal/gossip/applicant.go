@@ -61,7 +61,7 @@ const (
 )
 
 // consider decides about a member that gossip names; about is its verified
-// meta. trusted means that it is in the state of the node that was dialled to
+// meta. trusted means that it is in the state of the node that was dialed to
 // join.
 func (r *members) consider(m wire.Member, about wire.Meta, trusted bool, now time.Time) verdict {
 	r.mu.Lock()

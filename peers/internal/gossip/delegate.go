@@ -139,7 +139,7 @@ func (d delegate) NotifyMerge(members []*memberlist.Node) error {
 	return nil
 }
 
-// onlySelf reports whether these are our own members: we dialled ourselves.
+// onlySelf reports whether these are our own members: we dialed ourselves.
 func onlySelf(members []*memberlist.Node, name string) bool {
 	return len(members) == 1 && members[0].Name == name
 }

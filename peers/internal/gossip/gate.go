@@ -312,13 +312,13 @@ func (g *Agent) notice(err error, from netip.Addr, now time.Time) {
 
 // exchange decides about one side of a push/pull. What it lets through comes in
 // two pieces; the second is part of b.
-func (g *Agent) exchange(b []byte, dialled bool, from netip.Addr) (head, state []byte, err error) {
+func (g *Agent) exchange(b []byte, dialed bool, from netip.Addr) (head, state []byte, err error) {
 	x, ok := wire.ReadExchange(b)
 	if !ok {
 		return nil, nil, errMessage
 	}
 	now := time.Now()
-	trusted := dialled && g.about.Load().Network.IsZero()
+	trusted := dialed && g.about.Load().Network.IsZero()
 	kept := x.Members[:0]
 	others := false // some are let in, beside this node itself
 	var why error   // why the first one is not let in
@@ -336,47 +336,47 @@ func (g *Agent) exchange(b []byte, dialled bool, from netip.Addr) (head, state [
 			others = others || m.Node != g.name
 		case err != nil && why == nil && !errors.Is(err, errNoRoom):
 			why = err
-			if !dialled && m.At.Addr() == from {
+			if !dialed && m.At.Addr() == from {
 				g.notice(err, from, now)
 			}
 		}
 	}
-	if dialled && !others && why != nil {
+	if dialed && !others && why != nil {
 		return nil, nil, why
 	}
 	x.Members = kept
-	dialledBy := byte(wire.TheyDialled)
-	if dialled {
-		dialledBy = wire.WeDialled
+	dialedBy := byte(wire.TheyDialed)
+	if dialed {
+		dialedBy = wire.WeDialed
 	}
-	return append(x.Encode(len(x.State)+1), dialledBy), x.State, nil
+	return append(x.Encode(len(x.State)+1), dialedBy), x.State, nil
 }
 
 // streamMessage decides about the message of a stream. What it lets through
 // comes in two pieces; the second is part of b. Without either it is refused.
-func (g *Agent) streamMessage(b []byte, dialled bool, from netip.Addr) (head, tail []byte, err error) {
+func (g *Agent) streamMessage(b []byte, dialed bool, from netip.Addr) (head, tail []byte, err error) {
 	if len(b) < 2 {
 		return nil, nil, errMessage
 	}
 	body, ok := b[1:], false
 	switch kind := b[0]; {
 	case kind == wire.TypePushPull:
-		return g.exchange(body, dialled, from)
-	case kind == wire.TypeUser && !dialled:
+		return g.exchange(body, dialed, from)
+	case kind == wire.TypeUser && !dialed:
 		if tail, ok = wire.ReadUser(body); ok {
 			return wire.EncodeUser(len(tail)), tail, nil
 		}
-	case kind == wire.TypePing && !dialled:
+	case kind == wire.TypePing && !dialed:
 		var m wire.Ping
 		if m, ok = wire.ReadPing(body); ok {
 			return m.Encode(), nil, nil
 		}
-	case kind == wire.TypeAck && dialled:
+	case kind == wire.TypeAck && dialed:
 		var seq uint32
 		if seq, ok = wire.ReadAck(body); ok {
 			return wire.EncodeAck(kind, seq), nil, nil
 		}
-	case kind == wire.TypeError && dialled:
+	case kind == wire.TypeError && dialed:
 		var text string
 		if text, ok = wire.ReadError(body); ok {
 			return wire.EncodeError(text), nil, nil

@@ -479,8 +479,8 @@ func FuzzGate(f *testing.F) {
 				}
 			}
 		}
-		for _, dialled := range []bool{false, true} {
-			head, tail, err := g.streamMessage(b, dialled, from.Addr())
+		for _, dialed := range []bool{false, true} {
+			head, tail, err := g.streamMessage(b, dialed, from.Addr())
 			if err == nil && len(head) == 0 || err != nil && len(head)+len(tail) > 0 {
 				t.Fatalf("%q, %q, %v", head, tail, err)
 			}

@@ -22,7 +22,7 @@ const (
 	rememberedStreams = 256
 
 	// Bytes of all streams that are under way: of strangers; of members, and
-	// streams that this node has dialled.
+	// streams that this node has dialed.
 	strangerBytes = 4 << 20
 	memberBytes   = 24 << 20
 	firstBuffer   = 16 << 10 // and doubled as the bytes come in
@@ -74,7 +74,7 @@ func (t *Transport) overLimit() uint64 {
 }
 
 // isOwnStream reports whether a stream that came in lately has this other end:
-// then we dialled ourselves.
+// then we dialed ourselves.
 func (t *Transport) isOwnStream(local netip.AddrPort) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -86,7 +86,7 @@ func (t *Transport) isOwnStream(local netip.AddrPort) bool {
 	return false
 }
 
-// attempt is the result of dialling one address.
+// attempt is the result of dialing one address.
 type attempt struct {
 	err   error          // of the dial
 	said  error          // why what the other side said was refused
@@ -144,13 +144,13 @@ type stream struct {
 
 var errStreamTooLong = errors.New("longer than any state")
 
-// dialled reports whether this node has dialled.
-func (s *stream) dialled() bool { return !s.host.IsValid() }
+// dialed reports whether this node has dialed.
+func (s *stream) dialed() bool { return !s.host.IsValid() }
 
-// Read gives what the gate has let through. Of a stream that we have dialled it
+// Read gives what the gate has let through. Of a stream that we have dialed it
 // reads the answer first.
 func (s *stream) Read(p []byte) (int, error) {
-	if s.in == nil && s.said == nil && s.dialled() {
+	if s.in == nil && s.said == nil && s.dialed() {
 		s.said = s.receive()
 		if s.try != nil && s.said != nil {
 			s.transport.mu.Lock()
@@ -177,10 +177,10 @@ func (s *stream) receive() error {
 		return err
 	}
 	from := s.host
-	if s.dialled() {
+	if s.dialed() {
 		from = tcpAddrPort(s.Conn.RemoteAddr()).Addr()
 	}
-	head, tail, err := s.transport.gate.streamMessage(b, s.dialled(), from)
+	head, tail, err := s.transport.gate.streamMessage(b, s.dialed(), from)
 	if err != nil {
 		return err
 	}
@@ -277,7 +277,7 @@ func (s *stream) readEnvelope() (*wire.Opener, error) {
 	if _, err := io.ReadFull(s.Conn, s.peer); err != nil {
 		return nil, err
 	}
-	if s.dialled() {
+	if s.dialed() {
 		return wire.NewOpener(ring, wire.ContextAnswer, s.peer, s.salt), nil
 	}
 	return wire.NewOpener(ring, wire.ContextCaller, s.peer, nil), nil
@@ -289,7 +289,7 @@ func (s *stream) Write(p []byte) (int, error) {
 	b = binary.BigEndian.AppendUint32(b, uint32(len(p)))
 	if ring := s.transport.gate.ring(); ring != nil {
 		context, bound := wire.ContextCaller, []byte(nil)
-		if !s.dialled() {
+		if !s.dialed() {
 			context, bound = wire.ContextAnswer, s.peer
 		}
 		b = wire.NewSealer(ring, context, s.salt, bound).Seal(b, p)

@@ -39,7 +39,7 @@ type Transport struct {
 
 	mu        sync.Mutex
 	open      map[*stream]struct{}
-	incoming  int // of these, the ones that others dialled
+	incoming  int // of these, the ones that others dialed
 	strangers int // of these, the ones from addresses of no member
 	perHost   map[netip.Addr]int
 	accepted  []netip.AddrPort    // where the last accepted streams came from, as a ring
@@ -55,7 +55,7 @@ type gatekeeper interface {
 	datagram(b []byte, from netip.AddrPort)
 	// streamMessage decides about the message of a stream, see
 	// [Agent.streamMessage].
-	streamMessage(b []byte, dialled bool, from netip.Addr) (head, tail []byte, err error)
+	streamMessage(b []byte, dialed bool, from netip.Addr) (head, tail []byte, err error)
 	// mayCall reports whether a stranger may open another stream now.
 	mayCall(from netip.Addr) bool
 	// refuse notes that a stream of a host was refused.

@@ -146,7 +146,7 @@ func TestShutdownEndsStreamsAndDials(t *testing.T) {
 		t.Errorf("write to a stream: %v", err)
 	}
 	if _, err := tr.DialTimeout(tr.local.String(), time.Minute); err == nil {
-		t.Error("dialled after Shutdown")
+		t.Error("dialed after Shutdown")
 	}
 	if _, err := tr.WriteTo([]byte{1}, tr.local.String()); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("write: %v", err)

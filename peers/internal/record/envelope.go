@@ -19,8 +19,8 @@ import (
 //	82   .. body (CBOR)
 //	-64  64 signature over the domain string and all before it
 //
-// The sender's ID is derived from its key, nowhere else. A rumour is
-// [version][msgRumour][record]: a record is signed by itself, and which node
+// The sender's ID is derived from its key, nowhere else. A rumor is
+// [version][msgRumor][record]: a record is signed by itself, and which node
 // passes it on does not matter.
 const (
 	directHead = 1 + 1 + 16 + 16 + ed25519.PublicKeySize + 8 + 8
@@ -73,9 +73,9 @@ type Message struct {
 }
 
 // Sender is the node that a message says it is from, or zero where it is a
-// rumour or malformed. The signature is not checked.
+// rumor or malformed. The signature is not checked.
 func Sender(msg []byte) NodeID {
-	if len(msg) < directMin || MessageKind(msg[1]) == MsgRumour {
+	if len(msg) < directMin || MessageKind(msg[1]) == MsgRumor {
 		return NodeID{}
 	}
 	return NodeIDOf(msg[34 : 34+ed25519.PublicKeySize])

@@ -13,7 +13,7 @@ const (
 	MsgRecords
 	MsgAck
 	MsgDigest
-	MsgRumour // one record, for all nodes; see envelope.go
+	MsgRumor // one record, for all nodes; see envelope.go
 )
 
 // Ask asks a lease holder to promise a slot. Claim numbers the sender's claims;
@@ -107,9 +107,9 @@ type DigestMessage struct {
 	Parts  []byte `cbor:"1,keyasint"` // 8 bytes each, most significant first
 }
 
-// EncodeRumour makes the message that announces a record to all nodes.
-func EncodeRumour(raw []byte) []byte {
-	return append([]byte{MessageVersion, byte(MsgRumour)}, raw...)
+// EncodeRumor makes the message that announces a record to all nodes.
+func EncodeRumor(raw []byte) []byte {
+	return append([]byte{MessageVersion, byte(MsgRumor)}, raw...)
 }
 
 // DecodeBody decodes a message's body.

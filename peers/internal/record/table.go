@@ -91,7 +91,7 @@ type Change struct {
 // Any reports whether the table changed.
 func (c Change) Any() bool { return c.Node != nil || c.Lease != nil || !c.Forgot.IsZero() }
 
-// ErrTableFull: a table has no room for the key of a record.
+// ErrTableFull means that a table has no room for the key of a record.
 var ErrTableFull = errors.New("node table is full")
 
 // Gate decides whether a record that is genuine and newer is taken now. What it

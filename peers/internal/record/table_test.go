@@ -85,7 +85,7 @@ func TestFieldsOfALaterVersionAreCarried(t *testing.T) {
 	id := testIdentity(1)
 	type later struct {
 		NodeRecord
-		Colour string `cbor:"99,keyasint"`
+		Color string `cbor:"99,keyasint"`
 	}
 	e := netip.MustParseAddrPort("192.0.2.1:8285")
 	raw := id.Seal(Ed25519{}, n.ID(), KindNode, later{NodeRecord{Key: id.Public(), Start: 1, Endpoints: EndpointsOf(e), GossipEndpoints: EndpointsOf(e), ProtocolMin: 2, ProtocolMax: 2}, "green"})

@@ -19,10 +19,10 @@ import (
 //	20  n  content (CBOR, encoded by the core)
 //	..  32 SHA-256 of all before it
 //
-// The checksum finds torn and rotten files. It is no defence against a program
+// The checksum finds torn and rotten files. It is no defense against a program
 // that can write to the directory.
 //
-// Version 1 is flanneld 0.1's. The core recognises and converts its content.
+// Version 1 is flanneld 0.1's. The core recognizes and converts its content.
 const (
 	stateVersion    = 2
 	stateVersionMin = 1

@@ -35,7 +35,7 @@ func TestFigures(t *testing.T) {
 	fmt.Printf("tables equal %s after the start\n", seconds(w.Now-time.Second))
 	fmt.Printf("a whole state has %d kB\n", len(w.Hosts[0].Core.State())/1000)
 	fmt.Printf("memory a node at rest %.1f MB\n", float64(heap()-before)/float64(n)/1e6)
-	w.Run(time.Minute) // rumours of the start are told to the end
+	w.Run(time.Minute) // rumors of the start are told to the end
 	// Whole states are exchanged every 30 s, and above 32 nodes more
 	// rarely: the window has to be longer than that.
 	w.Run(time.Duration(w.Hosts[0].swim.syncScale()) * pushPullEvery)

@@ -7,17 +7,17 @@ import (
 	"flanneld/peers/internal/record"
 )
 
-// rumour is one piece of news: about a member, or a message of the core's.
-type rumour struct {
+// rumor is one piece of news: about a member, or a message of the core's.
+type rumor struct {
 	about *peer // a copy
 	key   string
 	msg   []byte
 	sends int
 }
 
-// tell queues a rumour; a newer one with its key takes its place.
-func (s *swim) tell(r *rumour) {
-	s.news = slices.DeleteFunc(s.news, func(o *rumour) bool { return o.key == r.key })
+// tell queues a rumor; a newer one with its key takes its place.
+func (s *swim) tell(r *rumor) {
+	s.news = slices.DeleteFunc(s.news, func(o *rumor) bool { return o.key == r.key })
 	s.news = append(s.news, r)
 	if !s.telling {
 		s.telling = true
@@ -80,8 +80,8 @@ func (s *swim) listeners() []*peer {
 }
 
 // pack takes the news that was told least often, as much as fits.
-func (s *swim) pack(limit int) (packet []*rumour, size int) {
-	slices.SortStableFunc(s.news, func(a, b *rumour) int { return a.sends - b.sends })
+func (s *swim) pack(limit int) (packet []*rumor, size int) {
+	slices.SortStableFunc(s.news, func(a, b *rumor) int { return a.sends - b.sends })
 	kept := s.news[:0]
 	for _, r := range s.news {
 		if size+r.size() <= packetRoom {
@@ -97,8 +97,8 @@ func (s *swim) pack(limit int) (packet []*rumour, size int) {
 	return packet, size
 }
 
-// take handles a packet of rumours.
-func (s *swim) take(packet []*rumour) {
+// take handles a packet of rumors.
+func (s *swim) take(packet []*rumor) {
 	boot := s.h.boots
 	for _, r := range packet {
 		if s.h.boots != boot {
@@ -117,7 +117,7 @@ func (s *swim) take(packet []*rumour) {
 func (s *swim) farewell() {
 	s.self.state = swimLeft
 	told := s.self
-	s.tell(&rumour{about: &told, key: "member " + string(told.id[:])})
+	s.tell(&rumor{about: &told, key: "member " + string(told.id[:])})
 	if s.h.up {
 		s.tellSome()
 	}

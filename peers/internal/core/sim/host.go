@@ -232,7 +232,7 @@ func (h *Host) announce(e core.Effects) {
 		h.send(s.To, s.Msg)
 	}
 	for _, b := range e.Broadcasts {
-		h.swim.tell(&rumour{key: b.Key, msg: b.Msg})
+		h.swim.tell(&rumor{key: b.Key, msg: b.Msg})
 	}
 }
 

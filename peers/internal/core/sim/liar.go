@@ -119,8 +119,8 @@ func (l *liar) tell(to *Host, msg []byte) {
 	})
 }
 
-// rumour announces a record to all hosts.
-func (l *liar) rumour(kind record.Kind, rec any, by record.Identity) {
+// rumor announces a record to all hosts.
+func (l *liar) rumor(kind record.Kind, rec any, by record.Identity) {
 	t := l.network()
 	if t == nil {
 		return
@@ -128,7 +128,7 @@ func (l *liar) rumour(kind record.Kind, rec any, by record.Identity) {
 	raw := by.Seal(l.w.Hosts[0].signer(), t.NetID, kind, rec)
 	for _, h := range l.w.Hosts {
 		if h.up && h != l.host && h.Core.Inside().Table() != nil {
-			l.tell(h, record.EncodeRumour(raw))
+			l.tell(h, record.EncodeRumor(raw))
 			if l.host != nil { // as a part of its table, which it stands for
 				l.tell(h, l.message(h, l.by, record.MsgRecords, record.Records{Records: [][]byte{raw}}))
 			}
@@ -201,13 +201,13 @@ func (l *liar) free(*Host) {
 	if l.w.chance(0.3) {
 		free.Key = v.Identity.Public()
 	}
-	l.rumour(record.KindLease, free, l.by)
+	l.rumor(record.KindLease, free, l.by)
 }
 
 // forget strikes out a live node.
 func (l *liar) forget(*Host) {
 	if v, _ := l.victim(); v != nil {
-		l.rumour(record.KindForget, record.ForgetRecord{
+		l.rumor(record.KindForget, record.ForgetRecord{
 			Node: v.ID, Start: v.Core.StartNumber() + pick(l.w, highCounters...) - 1, Key: l.by.Public(), Faded: l.w.chance(0.3),
 		}, l.by)
 	}
@@ -313,7 +313,7 @@ func (l *liar) claim(s record.Slot, epoch, ordinal uint64, free bool) {
 	if l.host == nil {
 		r.Vouchers = r.Vouchers[record.VoucherLen:] // its own is among the sybils
 	}
-	l.rumour(record.KindLease, r, as)
+	l.rumor(record.KindLease, r, as)
 }
 
 // burn makes a slot that no node holds useless, by an epoch that none is above.
@@ -329,7 +329,7 @@ func (l *liar) burn(to *Host) {
 func (l *liar) makeUp(*Host) {
 	at := record.EndpointsOf(Address(60000+l.w.rand.IntN(5000), 8285))
 	as := pick(l.w, l.sybils...)
-	l.rumour(record.KindNode, record.NodeRecord{
+	l.rumor(record.KindNode, record.NodeRecord{
 		Key: as.Public(), Start: pick(l.w, highCounters...), Version: 1, Name: pick(l.w, "made up", "a\nMAINPID=1"), Endpoints: at, GossipEndpoints: at,
 		Left: l.w.chance(0.2), ProtocolMin: 2, ProtocolMax: 2,
 	}, as)

@@ -40,8 +40,8 @@ func messageOf(as record.Identity, net record.NetworkID, to record.NodeID, start
 
 // Split takes a message apart without any check but of its length.
 func Split(msg []byte) (record.MessageKind, []byte, error) {
-	if len(msg) > 2 && record.MessageKind(msg[1]) == record.MsgRumour {
-		return record.MsgRumour, msg[2:], nil
+	if len(msg) > 2 && record.MessageKind(msg[1]) == record.MsgRumor {
+		return record.MsgRumor, msg[2:], nil
 	}
 	m, err := record.OpenMessage(msg)
 	return m.Kind, m.Body, err

@@ -10,7 +10,7 @@ import (
 )
 
 // Gossip membership after SWIM, with memberlist's rules and the daemon's
-// settings. There are probes, suspicions that can be refuted, rumours told a
+// settings. There are probes, suspicions that can be refuted, rumors told a
 // few times to a few members, and whole states exchanged now and then. A loop
 // looks for lost members.
 const (
@@ -25,7 +25,7 @@ const (
 	suspectShown  = 12 * time.Second
 	rejoinEvery   = 3 * time.Second
 	stableAfter   = 10 * time.Second
-	packetRoom    = 1350 // bytes of rumours in a datagram
+	packetRoom    = 1350 // bytes of rumors in a datagram
 )
 
 type swimState uint8
@@ -54,14 +54,14 @@ type peer struct {
 // liveness is what a core is told of a member.
 type liveness struct{ up, suspect bool }
 
-func (r *rumour) size() int { return len(r.msg) + 60 }
+func (r *rumor) size() int { return len(r.msg) + 60 }
 
 type swim struct {
 	h       *Host
 	self    peer
 	peers   []*peer
 	byID    map[record.NodeID]*peer
-	news    []*rumour
+	news    []*rumor
 	telling bool
 	probing int
 	wrotes  map[record.NodeID]int // where a node that is no member wrote from
@@ -247,7 +247,7 @@ func (s *swim) hear(p *peer) {
 	old.gen, old.inc, old.place, old.instance, old.state, old.since = p.gen, p.inc, p.place, p.instance, p.state, s.h.World.Now
 	s.count(old.state, 1)
 	told := *p
-	s.tell(&rumour{about: &told, key: "member " + string(p.id[:])})
+	s.tell(&rumor{about: &told, key: "member " + string(p.id[:])})
 	s.show(old)
 }
 
@@ -269,7 +269,7 @@ func (s *swim) hearOfSelf(p *peer) {
 	s.h.World.tally[refutations]++
 	s.self.inc = p.inc + 1
 	told := s.self
-	s.tell(&rumour{about: &told, key: "member " + string(told.id[:])})
+	s.tell(&rumor{about: &told, key: "member " + string(told.id[:])})
 }
 
 // pingDuplicates pings others with our identity; to memberlist they are members
@@ -290,7 +290,7 @@ func (s *swim) moved() {
 	s.self.place = s.h.place
 	s.self.inc++
 	told := s.self
-	s.tell(&rumour{about: &told, key: "member " + string(told.id[:])})
+	s.tell(&rumor{about: &told, key: "member " + string(told.id[:])})
 }
 
 // meetDuplicate: of two live hosts with one identity the newcomer stops.
@@ -314,7 +314,7 @@ func (s *swim) outlive() {
 	s.h.World.boots++
 	s.self.gen = s.h.World.boots
 	told := s.self
-	s.tell(&rumour{about: &told, key: "member " + string(told.id[:])})
+	s.tell(&rumor{about: &told, key: "member " + string(told.id[:])})
 }
 
 func (s *swim) isStable() bool { return s.h.World.Now-s.beginAt >= stableAfter }

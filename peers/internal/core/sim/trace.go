@@ -95,8 +95,8 @@ func describe(w *World, msg []byte) string {
 	case record.MsgRecords:
 		m := decoded[record.Records](body)
 		return fmt.Sprintf("records%s, wants parts %#x, ack of slot %d", describeRecords(w, m.Records), m.Mask, m.AckSlot)
-	case record.MsgRumour:
-		return "rumour" + describeRecords(w, [][]byte{body})
+	case record.MsgRumor:
+		return "rumor" + describeRecords(w, [][]byte{body})
 	case record.MsgAck:
 		m := decoded[record.Ack](body)
 		return fmt.Sprintf("ack slot %d epoch %d", m.Slot, m.Epoch)

@@ -29,7 +29,7 @@ func overrule(h *Host) error {
 	rec := record.LeaseRecord{Slot: k.Slot, Epoch: k.Epoch + 1, Holder: other.ID(), Ordinal: 1, Key: other.Public()}
 	raw := other.Seal(Checksum{}, inside.Table().NetID, record.KindLease, rec)
 	var err error
-	h.Do(func(now core.Time) { err = h.Core.Receive(now, record.EncodeRumour(raw)) })
+	h.Do(func(now core.Time) { err = h.Core.Receive(now, record.EncodeRumor(raw)) })
 	return err
 }
 

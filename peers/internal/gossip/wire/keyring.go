@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// keySize is the length of a cluster key in bytes: AES-256.
+// KeySize is the length of a cluster key in bytes: AES-256.
 const KeySize = 32
 
 // Keyring holds the cluster keys of this node. It is safe for concurrent use. A

@@ -10,7 +10,7 @@ import (
 )
 
 // Gossip is sealed here and not by memberlist, so that a stranger's bytes are
-// recognised before memberlist sees them. memberlist reads up to 20 MB of a
+// recognized before memberlist sees them. memberlist reads up to 20 MB of a
 // stream before it looks at the key. It also decompresses what stands inside a
 // sealed message.
 //
@@ -88,7 +88,7 @@ type Sealer struct {
 }
 
 // NewSealer seals with the ring's first key. The context is [ContextCaller] for
-// the side that dialled and [ContextAnswer] for the other. salt begins the
+// the side that dialed and [ContextAnswer] for the other. salt begins the
 // direction; bound is the caller's salt in an answer, nil otherwise.
 func NewSealer(ring *Keyring, context string, salt, bound []byte) *Sealer {
 	return &Sealer{aead: cipherOf(ring.primary(), context, salt, bound)}

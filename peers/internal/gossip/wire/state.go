@@ -23,18 +23,18 @@ const (
 )
 
 // The first byte of a push/pull's user state, which the receiver puts there,
-// says which side dialled.
+// says which side dialed.
 const (
-	TheyDialled = 0
-	WeDialled   = 1
+	TheyDialed = 0
+	WeDialed   = 1
 )
 
 // State is what another node said in a push/pull.
 type State struct {
-	From    record.NodeID
-	Dialled bool   // by this node
-	State   []byte // the core's, part of what was read; empty: the node is in no network
-	Size    int    // of the whole, bytes
+	From   record.NodeID
+	Dialed bool   // by this node
+	State  []byte // the core's, part of what was read; empty: the node is in no network
+	Size   int    // of the whole, bytes
 }
 
 // EncodeState makes the user state of a push/pull, signed by id.
@@ -55,5 +55,5 @@ func ParseState(b []byte) (s State, ok bool) {
 	n := stateHeaderLen - ed25519.SignatureSize
 	sum := sha256.Sum256(state)
 	from, ok := record.VerifyStatement(head[1:33], stateDomain, append(slices.Clone(head[:n]), sum[:]...), head[n:])
-	return State{From: from, Dialled: b[0] == WeDialled, State: state, Size: len(b)}, ok
+	return State{From: from, Dialed: b[0] == WeDialed, State: state, Size: len(b)}, ok
 }
