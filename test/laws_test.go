@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-
 // Package test holds the laws of the project's layout: which package may import
 // which, and why. ARCHITECTURE.md draws the layout.
 package test
@@ -69,7 +67,7 @@ var laws = []law{{
 	why: "the underlay watcher decides; what is started, bound or moved is the daemon's, which it asks through an interface",
 	who: []string{"internal/underlaywatch"}, mayNot: []string{module + "/internal", module + "/route", module + "/tun"},
 	unless: []string{module + "/internal/underlaywatch", module + "/internal/config", module + "/internal/host/underlay",
-		module + "/internal/problem", module + "/internal/plan/plantest"}, alsoTests: true,
+		module + "/internal/problem", module + "/internal/plan/plantest", module + "/internal/host/link/linktest"}, alsoTests: true,
 }, {
 	why: "a data plane knows routes and edges; what proves it, shows it or keeps the host for it stands above",
 	who: []string{"internal/dataplane"}, mayNot: []string{module + "/internal/control", module + "/internal/monitor", module + "/internal/view",

@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-
 package tun
 
 // Headroom is the room kept in front of every packet of a Batch, in bytes.

@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-
 package tun
 
 // Offloads are the kinds of work that the device leaves to its user, or takes

@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-
 package dataplane
 
 import (
@@ -82,5 +80,44 @@ func TestNotesAreLoggedOnce(t *testing.T) {
 	out := text.String()
 	if strings.Count(out, "\n") != 2 || !strings.Contains(out, "level=WARN") || !strings.Contains(out, "endpoint is wrong") || !strings.Contains(out, "level=INFO") || !strings.Contains(out, "entry=d") {
 		t.Errorf("logged:\n%s", out)
+	}
+}
+
+// A plan that the forwarder cannot take changes no route.
+func TestAPlanThatCannotBeUsedChangesNoRoute(t *testing.T) {
+	r := NewRoutes()
+	log := slog.New(slog.DiscardHandler)
+	s := plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2))
+	good := plan.Make(plan.Input{Snapshot: s})
+	if err := r.Store(good, s, log); err != nil {
+		t.Fatal(err)
+	}
+	bad := good
+	bad.Routes = append(append([]plan.Route(nil), good.Routes...), good.Routes[1])
+	if err := r.Store(bad, s, log); err == nil {
+		t.Error("took two routes to one prefix")
+	}
+	next, _, ok := r.Lookup(netip.MustParseAddr("10.244.2.9"))
+	if !ok || next.Kind != route.Via || next.Endpoint != netip.MustParseAddrPort("192.0.2.2:8285") {
+		t.Errorf("afterwards: %+v, %t", next, ok)
+	}
+}
+
+// What the lanes forward by, what is shown and what is probed is one plan.
+func TestLookupAndPlanAgree(t *testing.T) {
+	r := NewRoutes()
+	log := slog.New(slog.DiscardHandler)
+	s := plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2), plantest.Node("c", peers.Dead, 3), plantest.Node("d", peers.Suspect, 4))
+	if err := r.Store(plan.Make(plan.Input{Snapshot: s}), s, log); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range r.Plan().Routes {
+		next, planned, ok := r.Lookup(want.Prefix.Addr().Next())
+		if !ok || planned != want || next.Kind != want.Kind || next.Prefix != want.Prefix {
+			t.Errorf("%s: next hop %+v, plan %+v", want.Prefix, next, planned)
+		}
+		if peer := r.Peer(want.ID); (peer != nil) != (want.Kind != route.Local) || peer != nil && peer.Name() != want.Name {
+			t.Errorf("%s: peer object %v", want.ID, peer)
+		}
 	}
 }

@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-
 package monitor
 
 import (
@@ -66,8 +64,14 @@ type pathTrouble struct {
 // suspects to be dead are no news.
 func (m *Monitor) reportPaths() {
 	results := m.prober.Results()
+	troubles := m.troubles(results)
+	m.troubled.Store(len(troubles) > 0)
+	m.cfg.Problems.Report(partPath, pathProblems(troubles, len(results), m.cfg.Here(), m.cfg.Port, m.cfg.Plane.Link().MTU)...)
+}
+
+// troubles lists the data paths that do not work as they should.
+func (m *Monitor) troubles(results map[string]probe.Result) (troubles []pathTrouble) {
 	nodes := nodesByID(m.cfg.Snapshot())
-	var troubles []pathTrouble
 	for _, planned := range m.cfg.Routes.Plan().Routes {
 		r, probed := results[planned.ID]
 		if !probed || r.State != probe.Failed && r.State != probe.SmallOnly {
@@ -83,8 +87,7 @@ func (m *Monitor) reportPaths() {
 		}
 		troubles = append(troubles, t)
 	}
-	m.troubled.Store(len(troubles) > 0)
-	m.cfg.Problems.Report(partPath, pathProblems(troubles, len(results), m.cfg.Here(), m.cfg.Port, m.cfg.Plane.Link().MTU)...)
+	return troubles
 }
 
 // pathsNamed is how many data paths are named one by one.

@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-
 package monitor
 
 import (
@@ -8,7 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	"flanneld/internal/config"
+	"flanneld/internal/plan"
+	"flanneld/internal/plan/plantest"
 	"flanneld/internal/probe"
+	"flanneld/peers"
 )
 
 func TestPathProblemsSayWhereToLook(t *testing.T) {
@@ -48,5 +50,57 @@ func TestPathProblemsSayWhereToLook(t *testing.T) {
 				t.Errorf("%s: no %q in %s", name, word, text.String())
 			}
 		}
+	}
+}
+
+// What gossip suspects is no news, and neither is a peer without a route.
+func TestOnlyPathsToLivePeersAreTrouble(t *testing.T) {
+	st := newStage(t, plantest.Snapshot(peers.Confirmed,
+		plantest.Node("works", peers.Alive, 2), plantest.Node("failed00", peers.Alive, 3), plantest.Node("suspect", peers.Suspect, 4),
+		plantest.Node("dead", peers.Dead, 5), plantest.Node("small000", peers.Alive, 6), plantest.Node("young", peers.Alive, 7)))
+	results := map[string]probe.Result{
+		"works": {State: probe.Works}, "failed00": {State: probe.Failed, Arriving: true}, "suspect": {State: probe.Failed},
+		"dead": {State: probe.Failed}, "small000": {State: probe.SmallOnly, Tried: 1472}, "young": {State: probe.Unproven},
+		"gone": {State: probe.Failed},
+	}
+	troubles := st.troubles(results)
+	if len(troubles) != 2 {
+		t.Fatalf("got %+v", troubles)
+	}
+	for i, want := range []struct {
+		name, endpoint string
+		state          probe.State
+	}{
+		{"host-failed00 (failed00)", "192.0.2.3:8285", probe.Failed}, {"host-small000 (small000)", "192.0.2.6:8285", probe.SmallOnly},
+	} {
+		got := troubles[i]
+		if got.name != want.name || got.endpoint.String() != want.endpoint || got.State != want.state || got.static {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	}
+	if st.troubles(nil) != nil {
+		t.Error("trouble without a probe")
+	}
+}
+
+// A static peer is named by its address, and the advice is another one.
+func TestTroubleWithAStaticPeerIsNamedByItsAddress(t *testing.T) {
+	s := plantest.Snapshot(peers.Confirmed)
+	st := newStage(t, s)
+	static, err := config.ParseStaticPeer("10.244.9.0/24=192.0.2.9:8285")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := plan.Make(plan.Input{Snapshot: s, Static: []config.StaticPeer{static}})
+	if err := st.cfg.Routes.Store(p, s, st.cfg.Log); err != nil {
+		t.Fatal(err)
+	}
+	troubles := st.troubles(map[string]probe.Result{static.String(): {State: probe.SmallOnly, Tried: 1472}})
+	if len(troubles) != 1 || !troubles[0].static || troubles[0].name != "192.0.2.9" {
+		t.Errorf("got %+v", troubles)
+	}
+	targets := st.targets()
+	if len(targets) != 1 || targets[0].ID != static.String() || targets[0].Endpoint != static.Endpoint {
+		t.Errorf("targets %+v", targets)
 	}
 }

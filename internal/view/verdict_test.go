@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-
 package view
 
 import (
@@ -9,6 +7,7 @@ import (
 	"testing"
 
 	"flanneld/internal/control"
+	"flanneld/internal/host/link"
 	"flanneld/internal/plan/plantest"
 	"flanneld/internal/problem"
 	"flanneld/peers"
@@ -129,6 +128,45 @@ func TestCausesComeBeforeTheirEffects(t *testing.T) {
 			}
 			board.Report(effect)
 			board.Report(cause)
+		}
+	}
+}
+
+// A device that the kernel has no more is absent, whatever was set up.
+func TestADeviceThatIsGoneIsAbsent(t *testing.T) {
+	state, note := deviceState(link.Config{Name: "flannel-none", MTU: 1472})
+	if state == control.DeviceUp || note == "" {
+		t.Errorf("got %s, %q", state, note)
+	}
+}
+
+// Advice for a conflict is another one where only this node knows of it.
+func TestConflictAdviceSaysWhichSideToMend(t *testing.T) {
+	nodes := control.Conflict{Winner: control.NodeName{ID: "aaaaaaaaaa", Name: "a"}, Loser: control.NodeName{ID: "bbbbbbbbbb", Name: "b"}}
+	if got := conflictAdvice(nodes); got != "run `flanneld leave` on b (bbbbbbbb), and start it again" {
+		t.Errorf("got %q", got)
+	}
+	nodes.Note = "given with --static-peer x"
+	if got := conflictAdvice(nodes); got != "correct --static-peer: given with --static-peer x" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestTheVerdictCountsProblemsAndNewPaths(t *testing.T) {
+	one := []control.Problem{{Text: "first"}}
+	for _, c := range []struct {
+		problems []control.Problem
+		paths    control.Paths
+		ok       bool
+		summary  string
+	}{
+		{nil, control.Paths{}, true, "ok"},
+		{nil, control.Paths{Unproven: 2}, true, "ok, with 2 new data paths not proven yet"},
+		{one, control.Paths{Unproven: 2}, false, "1 problem: first"},
+		{append(one, control.Problem{Text: "second"}), control.Paths{}, false, "2 problems, the first: first"},
+	} {
+		if got := healthOf(c.problems, c.paths); got.OK != c.ok || got.Summary != c.summary {
+			t.Errorf("%+v, %+v: %+v", c.problems, c.paths, got)
 		}
 	}
 }

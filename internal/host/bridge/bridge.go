@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-
 // Package bridge reads the bridges of this host, and judges how their addresses
 // relate to the overlay network: containers are attached to them.
 package bridge

@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-
 // Package firewall keeps the iptables rules that let overlay traffic past
 // Docker's own.
 //

@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-
 // Package packettest makes packets for tests.
 package packettest
 

@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-
 // Package plantest makes node tables for tests.
 package plantest
 

@@ -1,5 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-
 // Package wire is the format of gossip: what stands in datagrams and streams
 // between two members.
 //
