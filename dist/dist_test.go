@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package dist holds what is installed beside the program: the systemd unit,
 // its settings, and the drop-in for docker.service. There is no code here but
 // the tests that keep them true.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package encap is the underlay edge: the UDP sockets that carry overlay
 // packets between nodes, a batch of datagrams per system call.
 //

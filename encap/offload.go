@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package encap
 
 // Offloads are the ways to hand many datagrams to the kernel, or take them, as

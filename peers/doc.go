@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package peers knows which nodes are in the network and which subnet each node
 // holds.
 //

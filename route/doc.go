@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package route forwards packets: it finds the next hop of each and runs the
 // lanes between the overlay edge (tun) and the underlay edge (encap).
 //

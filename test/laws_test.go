@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package test holds the laws of the project's layout: which package may import
 // which, and why. ARCHITECTURE.md draws the layout.
 package test

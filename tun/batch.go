@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package tun
 
 // Headroom is the room kept in front of every packet of a Batch, in bytes.

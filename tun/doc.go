@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package tun is the overlay edge: the TUN device and its queues.
 //
 // The kernel routes every packet for the overlay network into the device. Each

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package tun
 
 // Offloads are the kinds of work that the device leaves to its user, or takes

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package tun
 
 // Offsets in a TCP and in a UDP header.

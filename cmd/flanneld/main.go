@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build !man
 
 // Command flanneld joins the containers of many Linux hosts into one IP

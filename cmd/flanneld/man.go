@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build man
 
 // With the build tag man this package is the program that writes the manual

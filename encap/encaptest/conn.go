@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package encaptest is an underlay without a kernel: what a test delivers to a
 // Conn is received, what is sent through it is kept.
 package encaptest

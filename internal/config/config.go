@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package config holds the settings of `flanneld run`: what they are called,
 // what they mean where they are not set, and which combinations make sense.
 //

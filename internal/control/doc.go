@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package control is how the commands talk to the running daemon: JSON over
 // HTTP on a Unix socket in the run directory.
 //

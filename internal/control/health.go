@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package control
 
 // Health is the verdict on this node, the first line of `status` and `nodes`.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package daemon is `flanneld run`: it puts the parts together, in order, and
 // keeps them together until it is told to stop.
 //

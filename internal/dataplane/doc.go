@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package dataplane carries the packets of one lease: the overlay device, the
 // data sockets, the lanes between the two, and the forwarder that drives them.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package host is the list of things that flanneld keeps on this host, and the
 // loops that keep them.
 //

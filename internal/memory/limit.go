@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package memory keeps the Go heap below what the host grants this process.
 package memory
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package monitor proves that the data plane of this host carries packets, and
 // reports what is in the way.
 //

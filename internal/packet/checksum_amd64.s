@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 #include "textflag.h"
 
 // Four lanes of 64 bits are added at a time, without looking at carries. What

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package packet reads and writes one IP packet: headers, checksums, fragments,
 // congestion marks, and what makes packets one flow. It is pure: it has no
 // state, allocates nothing, and imports no other package of the module.

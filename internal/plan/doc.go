@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package plan turns what a node knows into which nodes are reached, and how.
 //
 // Its input is a snapshot of the node table, the static peers, and what this

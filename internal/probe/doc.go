@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package probe proves data paths by packets. A Prober sends to each peer, in
 // the way and the format of container traffic, packets that the peer's kernel
 // answers, whatever version or program runs there:

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package problem keeps what is wrong on this host right now. Every part that
 // looks at something reports it in this one place. The log, `status` and its
 // exit status all read the same list.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package underlaywatch watches the underlay address of this node and decides
 // when to move to another.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package view shows what this node knows and does, in control's types. It only
 // reads: commands are the daemon's.
 package view

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package attack attacks running daemons as a stranger does: it uses the
 // formats of memberlist and flanneld without being a node. It has its own
 // encoders for both, because flanneld's encoders refuse to write what an

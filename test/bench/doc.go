@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command bench measures flanneld beside plain routing, kernel VXLAN and the
 // other overlays it finds, in one run on one machine: two hosts on a bridge
 // with a pod each, once for every path. The paths take turns for several

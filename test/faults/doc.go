@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package faults holds the tests that break things: real daemons on hosts made
 // of namespaces (package lab) that are cut off from each other, killed, paused,
 // and robbed of their disks. What each must not lose is its lease. They need

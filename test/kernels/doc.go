@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command kernels runs flanneld's tests on the kernels of Debian's releases. It
 // makes a small system of each release, boots it in qemu without hardware
 // support, and runs test programs in it that were built beforehand.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package main
 
 // Scenarios of test/e2e that run on every kernel, by the names of their tests:

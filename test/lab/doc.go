@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package lab builds small networks of hosts on one machine and runs the real
 // flanneld in them. The end-to-end tests, the demonstration and the benchmark
 // all stand on it.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package tuntest is a TUN queue without a kernel. A test feeds it with packets
 // to read, and it keeps the packets that are written.
 package tuntest

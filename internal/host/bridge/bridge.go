@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package bridge reads the bridges of this host, and judges how their addresses
 // relate to the overlay network: containers are attached to them.
 package bridge

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package docker turns a subnet.env into the options that dockerd is started
 // with, as flannel's mk-docker-opts.sh does, byte for byte. Other programs
 // source the result in a shell, so it never holds what a shell would expand.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package envfile reads and writes subnet.env, through which the flannel CNI
 // plugin and scripts learn the subnet of this host.
 //

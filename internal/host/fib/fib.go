@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package fib asks the kernel where it sends packets of the overlay network,
 // and finds what is in their way.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package firewall keeps the iptables rules that let overlay traffic past
 // Docker's own.
 //

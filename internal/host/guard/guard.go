@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package guard puts back what other programs take away from this host: the
 // parts that flanneld keeps (see package host).
 //

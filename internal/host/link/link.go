@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package link keeps the overlay device as the host's routing needs it: up,
 // with LEASE.0/32, the MTU, and the route of the whole network to it.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package ports keeps an nftables table in front of the members' ports.
 //
 // A member accepts a datagram by the address it comes from. So every program

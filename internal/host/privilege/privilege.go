@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package privilege checks, before anything is set up, that this process may do
 // what flanneld does: configure the network, and open the TUN device.
 package privilege

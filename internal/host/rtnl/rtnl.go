@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build linux
 
 // Package rtnl reads the kernel's lists of links, addresses and routes whole,

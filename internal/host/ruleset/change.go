@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package ruleset
 
 // Family is a protocol family of nf_tables (NFPROTO_*).

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package ruleset looks at the packet filter rules of this network namespace
 // without running a command. It reports whether they changed, which program
 // changed them, and what stands in the way of overlay traffic.

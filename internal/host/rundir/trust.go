@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package rundir makes the run directory, and finds out whether a directory
 // can be trusted.
 package rundir

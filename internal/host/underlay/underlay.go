@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package underlay finds the address under which other nodes reach this one,
 // and checks that the overlay network stays clear of what the host has already.
 //

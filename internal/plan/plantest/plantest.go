@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package plantest makes node tables for tests.
 package plantest
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package core decides which nodes are in the network and which subnet each
 // holds.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package core
 
 // MaxJump is how far above the known value an epoch, an ordinal or a start may

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package gossip is this node's member among the others: it knows which nodes
 // are up, carries the core's messages, and finds the other nodes.
 //

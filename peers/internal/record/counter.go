@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package record
 
 // MaxCounter bounds every counter that comes from outside: epochs, starts,

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package record is what flanneld nodes exchange and keep: signed records, the
 // node table that they make up, and messages. It says what the bytes are, and
 // which of two records wins. It decides nothing else, does no I/O and knows no

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package statedir keeps what a node remembers between two starts: its
 // identity, the lease file and the node table. It also reads the cluster key.
 //

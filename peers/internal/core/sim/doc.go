@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package sim runs networks of real cores under virtual time: one goroutine for
 // a network, one seed, no wall clock. Around each core stands a model of what
 // the daemon puts there: a disk, gossip membership in the manner of SWIM, and

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package wire is the format of gossip: what stands in datagrams and streams
 // between two members.
 //
