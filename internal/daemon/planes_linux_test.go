@@ -149,7 +149,7 @@ func TestAPlaneIsPostponedWhileTheAddressIsAway(t *testing.T) {
 		t.Errorf("logged %s", log.String())
 	}
 	final := errors.New("no rights")
-	if err := d.postpone(final); err != final {
+	if err := d.postpone(final); !errors.Is(err, final) {
 		t.Errorf("got %v", err)
 	}
 	if err := d.postpone(nil); err != nil {
