@@ -133,8 +133,9 @@ func readAddr(b []byte) (addr netip.Addr, rest []byte, ok bool) {
 	if len(b) == 0 || len(b) < 1+int(b[0]) {
 		return addr, nil, false
 	}
-	addr, ok = netip.AddrFromSlice(b[1 : 1+b[0]])
-	return addr, b[1+b[0]:], ok && !addr.Is4In6()
+	end := 1 + int(b[0])
+	addr, ok = netip.AddrFromSlice(b[1:end])
+	return addr, b[end:], ok && !addr.Is4In6()
 }
 
 // VerifyMeta reports whether a parsed meta is signed by its node.
