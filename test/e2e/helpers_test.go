@@ -141,6 +141,20 @@ func duo(t *testing.T, args ...string) (l *lab.Lab, h1, h2 *lab.Host) {
 	return l, h1, h2
 }
 
+// unheld is an address in a subnet of 10.244.0.0/16 that none of the hosts
+// holds.
+func unheld(hosts ...*lab.Host) netip.Addr {
+	held := map[netip.Prefix]bool{}
+	for _, h := range hosts {
+		held[h.Lease()] = true
+	}
+	for n := byte(255); ; n-- {
+		if p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, n, 0}), 24); !held[p] {
+			return p.Addr().Next()
+		}
+	}
+}
+
 // extremes runs a scenario of the data path twice: with every offload that this
 // kernel has, and with none. The scenario gives the setting to its daemons.
 func extremes(t *testing.T, scenario func(t *testing.T, offload string)) {

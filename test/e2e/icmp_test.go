@@ -5,7 +5,6 @@
 package e2e
 
 import (
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,7 +33,7 @@ func TestSubnetWithoutHolderIsNetUnreachable(t *testing.T) {
 func subnetWithoutHolderIsNetUnreachable(t *testing.T, offload string) {
 	_, h := founder(t, "--offload", offload)
 	pod := h.Pod()
-	nowhere := netip.MustParseAddr("10.244.254.9")
+	nowhere := unheld(h)
 	answered(t, "a ping to nowhere", pod.Ping(t, lab.Echo{To: nowhere}), h, ipv4.ICMPTypeDestinationUnreachable, lab.NetUnreachable)
 	answered(t, "a host's ping to nowhere", h.Ping(t, lab.Echo{To: nowhere}), h, ipv4.ICMPTypeDestinationUnreachable, lab.NetUnreachable)
 	start := time.Now()
@@ -98,7 +97,7 @@ func TestErrorsAreRateLimited(t *testing.T) {
 func errorsAreRateLimited(t *testing.T, offload string) {
 	_, h := founder(t, "--offload", offload)
 	pod := h.Pod()
-	nowhere := at(netip.MustParseAddr("10.244.254.9"), 9)
+	nowhere := at(unheld(h), 9)
 	socket := pod.ListenUDP(t, at(pod.Addr, 0))
 	defer socket.Close()
 	const sent = 50000

@@ -5,7 +5,6 @@
 package e2e
 
 import (
-	"net/netip"
 	"testing"
 	"time"
 
@@ -127,6 +126,6 @@ func TestStrictReversePathFilterDropsNothing(t *testing.T) {
 	p1.Reachable(t, lab.OutsideAddress, ready) // and to the outside, masqueraded
 	h1.Reachable(t, h2.Lease().Addr(), ready)  // host to host
 	lab.SendTCP(t, p2.Namespace, p1.Namespace, at(p1.Addr, 7000), 1<<20)
-	nowhere := netip.MustParseAddr("10.244.254.9")
+	nowhere := unheld(h1, h2)
 	answered(t, "a ping to a subnet that no node has", p1.Ping(t, lab.Echo{To: nowhere}), h1, ipv4.ICMPTypeDestinationUnreachable, lab.NetUnreachable)
 }

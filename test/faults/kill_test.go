@@ -253,7 +253,7 @@ func (v *victim) check(leaving bool) error {
 		return fmt.Errorf("the start number fell from %d to %d", v.start, file.Start)
 	}
 	v.start = file.Start
-	switch lost := len(file.Lease) == 0; {
+	switch lost := len(file.Lease) == 0 || file.Pending; {
 	case leaving:
 	case !lost:
 		return v.hold(subnet(file.Slot))

@@ -24,6 +24,7 @@ type LeaseFile struct {
 	Start   uint64          `cbor:"2,keyasint"`
 	Lease   []byte          `cbor:"3,keyasint"` // the signed record, empty without one
 	Slot    uint32          `cbor:"4,keyasint"` // the subnet's number
+	Pending bool            `cbor:"9,keyasint"` // granted, and given up by the next start: not confirmed yet
 }
 
 // ReadLeaseFile reads the lease file of a state directory without a running
