@@ -37,7 +37,6 @@ var steps = []step{
 	{Name: "ruleset", Package: "internal/host/ruleset"},
 	{Name: "firewall", Package: "internal/host/firewall", Short: true, Tests: shortFirewall},
 	{Name: "bridge", Package: "internal/host/bridge"},
-	{Name: "guard", Package: "internal/host/guard"},
 	{Name: "daemon", Package: "internal/daemon"},
 	{Name: "more-firewall", Package: "internal/host/firewall"},
 	{Name: "route", Package: "route"},
