@@ -99,10 +99,15 @@ func ReadPing(b []byte) (m Ping, ok bool) {
 	if !ok || len(rest) > 0 {
 		return m, false
 	}
+	return readPing(&f)
+}
+
+// readPing reads the fields that both kinds of ping have.
+func readPing(f *fields) (m Ping, ok bool) {
 	seq, ok1 := f.number("SeqNo", math.MaxUint32)
-	node, ok2 := readName(&f, "Node")
-	by, ok3 := readName(&f, "SourceNode")
-	source, ok4 := readEndpoint(&f, "SourceAddr", "SourcePort")
+	node, ok2 := readName(f, "Node")
+	by, ok3 := readName(f, "SourceNode")
+	source, ok4 := readEndpoint(f, "SourceAddr", "SourcePort")
 	return Ping{uint32(seq), node, source, by}, ok1 && ok2 && ok3 && ok4 && node != ""
 }
 
@@ -112,14 +117,10 @@ func ReadIndirect(b []byte) (m IndirectPing, ok bool) {
 	if !ok || len(rest) > 0 {
 		return m, false
 	}
-	seq, ok1 := f.number("SeqNo", math.MaxUint32)
-	node, ok2 := readName(&f, "Node")
-	by, ok3 := readName(&f, "SourceNode")
-	source, ok4 := readEndpoint(&f, "SourceAddr", "SourcePort")
-	target, ok5 := readEndpoint(&f, "Target", "Port")
-	nack, ok6 := f.number("Nack", 1)
-	m = IndirectPing{Ping{uint32(seq), node, source, by}, target, nack == 1}
-	return m, ok1 && ok2 && ok3 && ok4 && ok5 && ok6 && node != "" && target.IsValid()
+	ping, ok1 := readPing(&f)
+	target, ok2 := readEndpoint(&f, "Target", "Port")
+	nack, ok3 := f.number("Nack", 1)
+	return IndirectPing{ping, target, nack == 1}, ok1 && ok2 && ok3 && target.IsValid()
 }
 
 // ReadAccusation reads a suspect or a dead message.
