@@ -21,9 +21,7 @@ func TestClaimTimes(t *testing.T) {
 	} else {
 		t.Parallel()
 	}
-	first := newHost(t, nil)
-	first.start()
-	first.leased()
+	first, _ := founderHost(t)
 	for range 9 {
 		h := newHost(t, joining(first))
 		h.start()

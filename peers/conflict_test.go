@@ -13,9 +13,7 @@ import (
 // to another; it is running again and joins.
 func overruled(t *testing.T, edit func(*Config)) (loser *host, subnet netip.Prefix) {
 	t.Helper()
-	first := newHost(t, nil)
-	first.start()
-	first.leased()
+	first, _ := founderHost(t)
 	loser = newHost(t, joining(first))
 	edit(&loser.config)
 	loser.start()

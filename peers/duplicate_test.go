@@ -4,6 +4,7 @@ package peers
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"testing"
 )
@@ -28,28 +29,31 @@ func copyOf(t *testing.T, of *host) *host {
 	return h
 }
 
+// stopsAndLeaves starts a copy, and expects it to end and the node that it was
+// made of to keep its lease.
+func (h *host) stopsAndLeaves(original *host, lease netip.Prefix) {
+	h.t.Helper()
+	h.start()
+	if err := h.wait(); !errors.Is(err, ErrDuplicateIdentity) {
+		h.t.Fatalf("Run of the clone: %v", err)
+	}
+	if s := original.node.Snapshot(); s.Lease != Confirmed || s.Self.Lease.Prefix != lease {
+		h.t.Errorf("the node itself: %v %v", s.Lease, s.Self.Lease)
+	}
+}
+
 func TestCloneOfALiveNodeStops(t *testing.T) {
 	t.Parallel()
-	first := newHost(t, nil)
-	first.start()
-	lease := first.leased()
+	first, lease := founderHost(t)
 	twin := copyOf(t, first)
-	twin.start()
-	if err := twin.wait(); !errors.Is(err, ErrDuplicateIdentity) {
-		t.Fatalf("Run of the clone: %v", err)
-	}
-	if s := first.node.Snapshot(); s.Lease != Confirmed || s.Self.Lease.Prefix != lease {
-		t.Errorf("the node itself: %v %v", s.Lease, s.Self.Lease)
-	}
+	twin.stopsAndLeaves(first, lease)
 }
 
 // The clone is older than the node's last start, so the name it knows its twin
 // by is gone.
 func TestCloneOfANodeRestartedSinceStops(t *testing.T) {
 	t.Parallel()
-	first := newHost(t, nil)
-	first.start()
-	first.leased()
+	first, _ := founderHost(t)
 	first.stop()
 	twin := copyOf(t, first)
 	first.start()
@@ -57,49 +61,29 @@ func TestCloneOfANodeRestartedSinceStops(t *testing.T) {
 	first.stop()
 	first.start()
 	lease := first.leased()
-	twin.start()
-	if err := twin.wait(); !errors.Is(err, ErrDuplicateIdentity) {
-		t.Fatalf("Run of the clone: %v", err)
-	}
-	if s := first.node.Snapshot(); s.Lease != Confirmed || s.Self.Lease.Prefix != lease {
-		t.Errorf("the node itself: %v %v", s.Lease, s.Self.Lease)
-	}
+	twin.stopsAndLeaves(first, lease)
 }
 
 // Both count the same starts, so both have one member name.
 func TestCloneWithTheSameStartNumberStops(t *testing.T) {
 	t.Parallel()
-	first := newHost(t, nil)
-	first.start()
-	first.leased()
-	second := newHost(t, joining(first))
-	second.start()
-	second.leased()
+	first, _ := founderHost(t)
+	second, _ := joinedHost(t, first)
 	second.stop()
 	twin := copyOf(t, second)
 	joining(first)(&twin.config)
 	second.start()
 	lease := second.leased()
 	first.sees(second, Alive)
-	twin.start()
-	if err := twin.wait(); !errors.Is(err, ErrDuplicateIdentity) {
-		t.Fatalf("Run of the clone: %v", err)
-	}
-	if s := second.node.Snapshot(); s.Lease != Confirmed || s.Self.Lease.Prefix != lease {
-		t.Errorf("the node itself: %v %v", s.Lease, s.Self.Lease)
-	}
+	twin.stopsAndLeaves(second, lease)
 }
 
 // The copy has taken over, as after a move to new hardware, and the original
 // comes back where it was. The nodes it knows tell it before it has a lease.
 func TestOriginalOfALiveCloneStops(t *testing.T) {
 	t.Parallel()
-	founder := newHost(t, nil)
-	founder.start()
-	founder.leased()
-	joiner := newHost(t, joining(founder))
-	joiner.start()
-	lease := joiner.leased()
+	founder, _ := founderHost(t)
+	joiner, lease := joinedHost(t, founder)
 	joiner.sees(founder, Alive)
 	founder.sees(joiner, Alive)
 	joiner.stop()

@@ -135,6 +135,22 @@ func joining(others ...*host) func(*Config) {
 	}
 }
 
+// founderHost runs a node that founds a network, until it has its lease.
+func founderHost(t *testing.T) (*host, netip.Prefix) {
+	t.Helper()
+	h := newHost(t, nil)
+	h.start()
+	return h, h.leased()
+}
+
+// joinedHost runs a node that joins others, until it has its lease.
+func joinedHost(t *testing.T, others ...*host) (*host, netip.Prefix) {
+	t.Helper()
+	h := newHost(t, joining(others...))
+	h.start()
+	return h, h.leased()
+}
+
 // start opens and runs the node; the test's end stops it.
 func (h *host) start() {
 	h.t.Helper()

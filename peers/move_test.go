@@ -30,9 +30,7 @@ func (h *host) seesAt(id string, addr netip.Addr) NodeInfo {
 
 func TestMoveKeepsTheLeaseAndIsToldToEverybody(t *testing.T) {
 	t.Parallel()
-	first := newHost(t, nil)
-	first.start()
-	first.leased()
+	first, _ := founderHost(t)
 	second, third := newHost(t, joining(first)), newHost(t, joining(first))
 	for _, h := range []*host{second, third} {
 		h.start()
@@ -73,12 +71,8 @@ func TestMoveKeepsTheLeaseAndIsToldToEverybody(t *testing.T) {
 // What cannot be moved to leaves everything as it was.
 func TestMoveThatFailsLeavesTheNodeWhereItWas(t *testing.T) {
 	t.Parallel()
-	first := newHost(t, nil)
-	first.start()
-	first.leased()
-	second := newHost(t, joining(first))
-	second.start()
-	second.leased()
+	first, _ := founderHost(t)
+	second, _ := joinedHost(t, first)
 	own, there := second.config.Advertise, nextHost()
 	for _, c := range []struct {
 		what            string
@@ -109,9 +103,7 @@ func TestMoveThatFailsLeavesTheNodeWhereItWas(t *testing.T) {
 // again.
 func TestMoveAfterAFailedWriteIsNeverAnnounced(t *testing.T) {
 	t.Parallel()
-	first := newHost(t, nil)
-	first.start()
-	first.leased()
+	first, _ := founderHost(t)
 	second := newHost(t, joining(first))
 	node, err := Open(second.config)
 	if err != nil {

@@ -17,12 +17,8 @@ import (
 
 func TestFirstNodeFoundsAndNextOneJoins(t *testing.T) {
 	t.Parallel()
-	first := newHost(t, nil)
-	first.start()
-	one := first.leased()
-	second := newHost(t, joining(first))
-	second.start()
-	two := second.leased()
+	first, one := founderHost(t)
+	second, two := joinedHost(t, first)
 	if one == two || one.Overlaps(two) {
 		t.Errorf("leases %s and %s", one, two)
 	}
@@ -54,12 +50,8 @@ func TestNodesJoiningTogetherGetDifferentLeases(t *testing.T) {
 
 func TestRestartKeepsTheLease(t *testing.T) {
 	t.Parallel()
-	first := newHost(t, nil)
-	first.start()
-	first.leased()
-	second := newHost(t, joining(first))
-	second.start()
-	lease := second.leased()
+	first, _ := founderHost(t)
+	second, lease := joinedHost(t, first)
 	id := second.node.Snapshot().Self.ID
 	second.stop()
 	second.start()
@@ -79,12 +71,8 @@ func TestRestartKeepsTheLease(t *testing.T) {
 
 func TestLeaseSurvivesAnotherAddress(t *testing.T) {
 	t.Parallel()
-	first := newHost(t, nil)
-	first.start()
-	first.leased()
-	second := newHost(t, joining(first))
-	second.start()
-	lease := second.leased()
+	first, _ := founderHost(t)
+	second, lease := joinedHost(t, first)
 	second.stop()
 	addr := nextHost()
 	second.config.Advertise, second.config.Bind = addr, addr
@@ -105,12 +93,8 @@ func TestLeaseSurvivesAnotherAddress(t *testing.T) {
 // After a power cut no node needs its seeds: the node tables name the others.
 func TestNodesFindEachOtherAgainWithoutSeeds(t *testing.T) {
 	t.Parallel()
-	first := newHost(t, nil)
-	first.start()
-	one := first.leased()
-	second := newHost(t, joining(first))
-	second.start()
-	two := second.leased()
+	first, one := founderHost(t)
+	second, two := joinedHost(t, first)
 	first.sees(second, Alive)
 	first.stop()
 	second.stop()
@@ -129,12 +113,8 @@ func TestNodesFindEachOtherAgainWithoutSeeds(t *testing.T) {
 
 func TestDeadNodeIsSeenWithinSecondsAndKeepsItsLease(t *testing.T) {
 	t.Parallel()
-	first := newHost(t, nil)
-	first.start()
-	first.leased()
-	second := newHost(t, joining(first))
-	second.start()
-	lease := second.leased()
+	first, _ := founderHost(t)
+	second, lease := joinedHost(t, first)
 	first.seesHolding(second, lease)
 	stopped := time.Now()
 	second.stop()
@@ -150,12 +130,8 @@ func TestDeadNodeIsSeenWithinSecondsAndKeepsItsLease(t *testing.T) {
 
 func TestLeaveFreesTheSubnet(t *testing.T) {
 	t.Parallel()
-	first := newHost(t, nil)
-	first.start()
-	first.leased()
-	second := newHost(t, joining(first))
-	second.start()
-	second.leased()
+	first, _ := founderHost(t)
+	second, _ := joinedHost(t, first)
 	first.sees(second, Alive)
 	id := second.node.Snapshot().Self.ID
 	ctx, cancel := context.WithTimeout(t.Context(), waitAtMost)
@@ -190,9 +166,7 @@ func TestLeaveFreesTheSubnet(t *testing.T) {
 // is gone.
 func TestForgetOfANodeThatOnlyAPromiseNames(t *testing.T) {
 	t.Parallel()
-	first := newHost(t, nil)
-	first.start()
-	first.leased()
+	first, _ := founderHost(t)
 	second := newHost(t, joining(first))
 	second.start()
 	first.seesHolding(second, second.leased())
@@ -214,12 +188,8 @@ func TestForgetOfANodeThatOnlyAPromiseNames(t *testing.T) {
 
 func TestForgetFreesADeadNodesSubnet(t *testing.T) {
 	t.Parallel()
-	first := newHost(t, nil)
-	first.start()
-	first.leased()
-	second := newHost(t, joining(first))
-	second.start()
-	lease := second.leased()
+	first, _ := founderHost(t)
+	second, lease := joinedHost(t, first)
 	first.seesHolding(second, lease)
 	id, name := second.node.Snapshot().Self.ID, second.config.Name
 	for _, alive := range []string{name, id, id[:6]} {
@@ -272,9 +242,7 @@ func TestNodesThatOnlyJoinEachOtherFoundNothing(t *testing.T) {
 	two.start()
 	one.logs("neither is in a network yet, and neither founds one")
 	two.logs("neither is in a network yet, and neither founds one")
-	third := newHost(t, nil)
-	third.start()
-	third.leased()
+	third, _ := founderHost(t)
 	if got := one.node.Snapshot(); got.Network.Prefix.IsValid() || got.Lease != Joining {
 		t.Errorf("one is in %v", got.Network)
 	}
@@ -288,12 +256,8 @@ func TestNodesThatOnlyJoinEachOtherFoundNothing(t *testing.T) {
 
 func TestJoinSaysForEachAddressWhyNot(t *testing.T) {
 	t.Parallel()
-	h := newHost(t, nil)
-	h.start()
-	h.leased()
-	other := newHost(t, nil)
-	other.start()
-	other.leased()
+	h, _ := founderHost(t)
+	other, _ := founderHost(t)
 	addrs := []string{h.gossip(), other.gossip(), "127.41.0.2:1"}
 	joined, err := h.node.Join(t.Context(), addrs)
 	if len(joined) != 0 {
@@ -330,9 +294,7 @@ func TestOtherNetworkIsRefusedOnBothSides(t *testing.T) {
 
 func TestOtherNetworkThanTheFlagEndsRun(t *testing.T) {
 	t.Parallel()
-	one := newHost(t, nil)
-	one.start()
-	one.leased()
+	one, _ := founderHost(t)
 	two := newHost(t, func(c *Config) { joining(one)(c); c.Network = netip.MustParsePrefix("10.2.0.0/16") })
 	two.start()
 	if err := two.wait(); !errors.Is(err, ErrNetworkMismatch) || !strings.Contains(err.Error(), "--network 10.2.0.0/16") {
@@ -354,9 +316,7 @@ func TestNetworkIsCheckedBeforeItIsUsed(t *testing.T) {
 	if err := founder.wait(); !errors.Is(err, unfit) {
 		t.Errorf("founder: %v", err)
 	}
-	one := newHost(t, nil)
-	one.start()
-	one.leased()
+	one, _ := founderHost(t)
 	joiner := newHost(t, func(c *Config) { joining(one)(c); c.CheckNetwork = check })
 	joiner.start()
 	if err := joiner.wait(); !errors.Is(err, unfit) {
@@ -387,9 +347,7 @@ func TestNetworkIsCheckedAgainWithTheLeaseHeld(t *testing.T) {
 
 func TestTakenPortIsAnErrorThatNamesIt(t *testing.T) {
 	t.Parallel()
-	one := newHost(t, nil)
-	one.start()
-	one.leased()
+	one, _ := founderHost(t)
 	two := newHost(t, func(c *Config) { c.Bind = one.config.Bind })
 	two.start()
 	err := two.wait()

@@ -266,12 +266,8 @@ func TestHostsThatAreAllResetHaveTheirSubnetsAgain(t *testing.T) {
 // TestAHostThatAloneIsResetJoinsItsNetworkAgain: with the subnet it had.
 func TestAHostThatAloneIsResetJoinsItsNetworkAgain(t *testing.T) {
 	t.Parallel()
-	first := newHost(t, nil)
-	first.start()
-	first.leased()
-	second := newHost(t, joining(first))
-	second.start()
-	lease := second.leased()
+	first, _ := founderHost(t)
+	second, lease := joinedHost(t, first)
 	second.stop()
 	if _, err := ResetState(second.config.StateDir, nil); err != nil {
 		t.Fatal(err)
@@ -291,12 +287,8 @@ func TestAHostThatAloneIsResetJoinsItsNetworkAgain(t *testing.T) {
 // network answers where it was, and keep their leases.
 func TestAHostThatIsResetAndFoundsAloneIsApart(t *testing.T) {
 	t.Parallel()
-	first := newHost(t, nil)
-	first.start()
-	first.leased()
-	second := newHost(t, joining(first))
-	second.start()
-	lease := second.leased()
+	first, _ := founderHost(t)
+	second, lease := joinedHost(t, first)
 	first.seesHolding(second, lease)
 	first.stop()
 	if _, err := ResetState(first.config.StateDir, nil); err != nil {

@@ -24,9 +24,7 @@ func (n names) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, err
 
 func TestSeedIsFoundByName(t *testing.T) {
 	t.Parallel()
-	first := newHost(t, nil)
-	first.start()
-	first.leased()
+	first, _ := founderHost(t)
 	second := newHost(t, nil)
 	second.config.Join = []string{fmt.Sprintf("first.example:%d", testPort)}
 	node, err := Open(second.config)

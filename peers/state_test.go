@@ -18,9 +18,7 @@ import (
 // state directory is as it should be.
 func settledHost(t *testing.T) (*host, netip.Prefix) {
 	t.Helper()
-	h := newHost(t, nil)
-	h.start()
-	lease := h.leased()
+	h, lease := founderHost(t)
 	h.stop()
 	return h, lease
 }
@@ -59,9 +57,7 @@ func openError(t *testing.T, h *host) error {
 
 func TestSecondFlanneldOnOneStateDirectoryIsRefused(t *testing.T) {
 	t.Parallel()
-	h := newHost(t, nil)
-	h.start()
-	h.leased()
+	h, _ := founderHost(t)
 	err := openError(t, h)
 	if !errors.Is(err, ErrStateLocked) || !strings.Contains(err.Error(), h.config.StateDir) || !strings.Contains(err.Error(), "(process ") {
 		t.Error(err)
@@ -89,12 +85,8 @@ func TestCorruptLeaseIsAnErrorAndLeftInPlaceWithoutSeeds(t *testing.T) {
 
 func TestCorruptLeaseIsKeptAsideAndLearnedAgainWithSeeds(t *testing.T) {
 	t.Parallel()
-	first := newHost(t, nil)
-	first.start()
-	first.leased()
-	second := newHost(t, joining(first))
-	second.start()
-	lease := second.leased()
+	first, _ := founderHost(t)
+	second, lease := joinedHost(t, first)
 	second.stop()
 	second.spoil(leaseFile, flip)
 	spoiled, _ := os.ReadFile(second.stateFile(leaseFile))
@@ -273,9 +265,7 @@ func TestUnusableStateDirectoryIsAnError(t *testing.T) {
 // promise that is not on disk.
 func TestNothingIsPromisedWhileTheDiskFails(t *testing.T) {
 	t.Parallel()
-	first := newHost(t, nil)
-	first.start()
-	first.leased()
+	first, _ := founderHost(t)
 	away := first.config.StateDir + ".away"
 	if err := os.Rename(first.config.StateDir, away); err != nil {
 		t.Fatal(err)

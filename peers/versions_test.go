@@ -17,18 +17,14 @@ import (
 // A node of the next version works beside one of this.
 func TestNextVersionWorksBesideThisOne(t *testing.T) {
 	t.Parallel()
-	first := newHost(t, nil)
-	first.start()
-	first.leased()
+	first, _ := founderHost(t)
 	next := newHost(t, joining(first))
 	next.speaks = wire.Versions{Min: wire.ProtocolMax, Max: wire.ProtocolMax + 1}
 	next.start()
 	lease := next.leased()
 	first.seesHolding(next, lease)
 	next.sees(first, Alive)
-	third := newHost(t, joining(next))
-	third.start()
-	third.leased()
+	third, _ := joinedHost(t, next)
 	next.sees(third, Alive)
 	first.sees(third, Alive)
 }
@@ -36,9 +32,7 @@ func TestNextVersionWorksBesideThisOne(t *testing.T) {
 // A node that does not speak this version is refused by name on both sides.
 func TestVersionThatIsNotSpokenIsRefusedOnBothSides(t *testing.T) {
 	t.Parallel()
-	first := newHost(t, nil)
-	first.start()
-	first.leased()
+	first, _ := founderHost(t)
 	later := newHost(t, joining(first))
 	later.speaks = wire.Versions{Min: wire.ProtocolMax + 1, Max: wire.ProtocolMax + 2}
 	later.start()
