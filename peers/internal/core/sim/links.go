@@ -46,13 +46,18 @@ func (w *World) delay() time.Duration {
 	return d
 }
 
+// countSent counts a message of so many bytes.
+func (h *Host) countSent(size int) {
+	h.World.Links.messages++
+	h.World.Links.sentBytes += int64(size)
+	h.sent += int64(size)
+	h.sentMessages++
+}
+
 // datagram sends something to an address: it may be lost, doubled, late.
 func (h *Host) datagram(place, size int, deliver func(to *Host)) {
 	w := h.World
-	w.Links.messages++
-	w.Links.sentBytes += int64(size)
-	h.sent += int64(size)
-	h.sentMessages++
+	h.countSent(size)
 	copies := 1
 	if w.chance(w.Links.Double) {
 		w.tally[datagramsDoubled]++
@@ -70,10 +75,7 @@ func (h *Host) datagram(place, size int, deliver func(to *Host)) {
 // stream sends something over a connection: it arrives, unless there is a cut.
 func (h *Host) stream(place, size int, deliver func(to *Host)) {
 	w := h.World
-	w.Links.messages++
-	w.Links.sentBytes += int64(size)
-	h.sent += int64(size)
-	h.sentMessages++
+	h.countSent(size)
 	to := w.at(place)
 	if to == nil || w.Links.cutBetween(to.Index, h.Index) {
 		return // no answer to the SYN
