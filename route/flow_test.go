@@ -18,14 +18,6 @@ import (
 	"flanneld/tun/tuntest"
 )
 
-// ports is a UDP or TCP payload that begins with these ports.
-func ports(source, destination uint16) []byte {
-	b := packettest.Pattern(20)
-	binary.BigEndian.PutUint16(b, source)
-	binary.BigEndian.PutUint16(b[2:], destination)
-	return b
-}
-
 // Whatever a batch contains, each flow leaves from one port and in its order.
 func TestFlowsKeepTheirSourceAndOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -39,7 +31,7 @@ func TestFlowsKeepTheirSourceAndOrder(t *testing.T) {
 		n := rapid.IntRange(1, batchSize).Draw(t, "packets")
 		for i := range n {
 			flow := rapid.IntRange(0, 20).Draw(t, "flow")
-			payload := append(ports(uint16(flow), 80), make([]byte, rapid.SampledFrom([]int{0, 0, 0, 10, 100}).Draw(t, "more"))...)
+			payload := append(packettest.Ports(uint16(flow), 80), make([]byte, rapid.SampledFrom([]int{0, 0, 0, 10, 100}).Draw(t, "more"))...)
 			p := packettest.Spec{Payload: payload, ID: uint16(i)}.Build()
 			out.addPacket(hops[flow%len(hops)], sourcePort{source: p.Flow() % sources, express: flow%5 == 0}, p)
 		}

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"flanneld/internal/packet"
+	"flanneld/internal/packet/packettest"
 )
 
 // collector is a Sink that keeps the packets of all runs, as the kernel would
@@ -359,7 +360,7 @@ func acceptable(p []byte) bool {
 		return false
 	}
 	hl := int(p[0]&15) * 4
-	return hl >= 20 && hl <= len(p) && slowSum(p[:hl], 0) == 0xffff
+	return hl >= 20 && hl <= len(p) && packettest.SlowSum(p[:hl], 0) == 0xffff
 }
 
 func BenchmarkCoalesce(b *testing.B) {

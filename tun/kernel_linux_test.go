@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"flanneld/internal/packet"
+	"flanneld/internal/packet/packettest"
 )
 
 // These tests hold what Segmenter and Coalescer do against what the kernel does
@@ -112,7 +113,7 @@ func routed(p []byte) []byte {
 	p = slices.Clone(p)
 	p[8]--
 	binary.BigEndian.PutUint16(p[10:], 0)
-	binary.BigEndian.PutUint16(p[10:], ^uint16(slowSum(p[:int(p[0]&15)*4], 0)))
+	binary.BigEndian.PutUint16(p[10:], ^packettest.SlowSum(p[:int(p[0]&15)*4], 0))
 	return p
 }
 

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"flanneld/internal/packet"
+	"flanneld/internal/packet/packettest"
 )
 
 // pattern is n bytes, few like their neighbors.
@@ -22,24 +23,11 @@ func pattern(n, seed int) []byte {
 	return b
 }
 
-// slowSum is RFC 1071, literally.
-func slowSum(b []byte, s uint32) uint32 {
-	for i, v := range b {
-		if i%2 == 0 {
-			s += uint32(v) << 8
-		} else {
-			s += uint32(v)
-		}
-		s = s>>16 + s&0xffff
-	}
-	return s
-}
-
 // slowValid verifies both checksums of a packet, a UDP checksum of zero, too.
 func slowValid(p []byte) bool {
 	ip, transport := p[:int(p[0]&15)*4], p[int(p[0]&15)*4:]
 	head := []byte{0, p[9], byte(len(transport) >> 8), byte(len(transport))}
-	return slowSum(ip, 0) == 0xffff && slowSum(transport, slowSum(head, slowSum(p[12:20], 0))) == 0xffff
+	return packettest.SlowSum(ip, 0) == 0xffff && packettest.SlowSum(transport, packettest.SlowSum(head, packettest.SlowSum(p[12:20], 0))) == 0xffff
 }
 
 // packetSpec describes a packet of a test. Zero fields get sensible values.
@@ -104,7 +92,7 @@ func (s packetSpec) build() []byte {
 func repairChecksums(p []byte) {
 	hl := int(p[0]&15) * 4
 	binary.BigEndian.PutUint16(p[10:], 0)
-	binary.BigEndian.PutUint16(p[10:], ^uint16(slowSum(p[:hl], 0)))
+	binary.BigEndian.PutUint16(p[10:], ^packettest.SlowSum(p[:hl], 0))
 	at := hl + tcpChecksum
 	if p[9] == packet.UDP {
 		at = hl + udpChecksum
@@ -112,7 +100,7 @@ func repairChecksums(p []byte) {
 	length := len(p) - hl
 	head := []byte{0, p[9], byte(length >> 8), byte(length)}
 	binary.BigEndian.PutUint16(p[at:], 0)
-	c := ^uint16(slowSum(p[hl:], slowSum(head, slowSum(p[12:20], 0))))
+	c := ^packettest.SlowSum(p[hl:], packettest.SlowSum(head, packettest.SlowSum(p[12:20], 0)))
 	if c == 0 && p[9] == packet.UDP {
 		c = 0xffff
 	}

@@ -7,22 +7,10 @@ import (
 	"reflect"
 	"testing"
 
-	"flanneld/internal/config"
 	"flanneld/internal/host/bridge"
 	"flanneld/internal/host/underlay"
+	"flanneld/internal/plan/plantest"
 )
-
-func staticPeers(t *testing.T, texts ...string) (all []config.StaticPeer) {
-	t.Helper()
-	for _, text := range texts {
-		p, err := config.ParseStaticPeer(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, p)
-	}
-	return all
-}
 
 func TestOwnEndpointsAreToldFromOthers(t *testing.T) {
 	u := underlay.Underlay{Addr: netip.MustParseAddr("192.0.2.1"), PublicAddr: netip.MustParseAddr("198.51.100.1")}
@@ -41,7 +29,7 @@ func TestOwnEndpointsAreToldFromOthers(t *testing.T) {
 
 func TestTheSubnetsOfThisHostArePreferredInOrder(t *testing.T) {
 	found := []bridge.Bridge{onBridge("idle0", false, "10.244.4.1/24"), onBridge("docker0", true, "10.244.2.1/24")}
-	got := preference(netip.MustParsePrefix("10.244.1.0/24"), found, staticPeers(t, "10.244.3.0/24=192.0.2.1:8285"))
+	got := preference(netip.MustParsePrefix("10.244.1.0/24"), found, plantest.StaticPeers(t, "10.244.3.0/24=192.0.2.1:8285"))
 	var want []netip.Prefix
 	for _, text := range []string{"10.244.1.0/24", "10.244.2.0/24", "10.244.3.0/24", "10.244.4.0/24"} {
 		want = append(want, netip.MustParsePrefix(text))

@@ -49,19 +49,6 @@ func (l *lockedText) String() string {
 	return l.text.String()
 }
 
-// underlayLink makes an interface with an address and a default route.
-func underlayLink(t *testing.T) {
-	t.Helper()
-	linktest.Script(t, `
-		ip link add eth0 type veth peer name eth1
-		ip address add 192.168.7.1/24 dev eth0
-		ip address add 192.168.7.2/24 dev eth0
-		ip link set eth0 up
-		ip link set eth1 up
-		ip route add default via 192.168.7.254`)
-	t.Cleanup(func() { linktest.Try("ip link delete eth0") })
-}
-
 // start runs a daemon until the test ends. dir keeps its files.
 func start(t *testing.T, dir string, flags map[string][]string) *started {
 	t.Helper()
@@ -123,7 +110,7 @@ func (s *started) stop(t *testing.T) {
 	}
 }
 
-// shortDir is a directory for a socket, whose path has to be short.
+// shortDir is a directory with a short path, as a socket needs.
 func shortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/run", "d")
@@ -140,7 +127,7 @@ func exists(path string) bool {
 }
 
 func TestADaemonStartsAgainWithItsLeaseAndLeaves(t *testing.T) {
-	underlayLink(t)
+	linktest.Underlay(t)
 	dir := shortDir(t)
 	flags := map[string][]string{"static-peer": {"10.244.200.0/24=192.168.7.9:8285,10.244.201.0/24=192.168.7.1:8285"}}
 	d := start(t, dir, flags)
@@ -190,7 +177,7 @@ func TestADaemonStartsAgainWithItsLeaseAndLeaves(t *testing.T) {
 }
 
 func TestADeletedDeviceIsMadeAgain(t *testing.T) {
-	underlayLink(t)
+	linktest.Underlay(t)
 	d := start(t, shortDir(t), nil)
 	before := d.wait(t, "start", ready)
 	linktest.Run(t, "ip link delete flannel0")
@@ -206,7 +193,7 @@ func TestADeletedDeviceIsMadeAgain(t *testing.T) {
 
 // The host loses the address in use, and has another on the same interface.
 func TestADaemonMovesToAnotherAddress(t *testing.T) {
-	underlayLink(t)
+	linktest.Underlay(t)
 	linktest.Run(t, "sysctl -q -w net.ipv4.conf.eth0.promote_secondaries=1")
 	d := start(t, shortDir(t), nil)
 	d.wait(t, "start", ready)
@@ -223,7 +210,7 @@ func TestADaemonMovesToAnotherAddress(t *testing.T) {
 
 // What cannot work is found before anything on the host is changed.
 func TestAStartThatCannotWorkChangesNothing(t *testing.T) {
-	underlayLink(t)
+	linktest.Underlay(t)
 	linktest.Script(t, "ip link add other type veth peer name other1\nip address add 10.244.7.1/24 dev other\nip link set other up\nip link set other1 up")
 	defer linktest.Try("ip link delete other")
 	for name, c := range map[string]struct {

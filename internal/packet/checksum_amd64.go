@@ -16,8 +16,8 @@ func wideThreshold() int {
 	return math.MaxInt
 }
 
-// sumWide is the sum of b, whose length is a multiple of wideBlock and below
-// 16 GB. It takes AVX2.
+// sumWide is the sum of b. Its length is a multiple of wideBlock and below
+// 16 GB. The processor has AVX2.
 //
 //go:noescape
 func sumWide(b []byte) uint64

@@ -3,7 +3,6 @@
 package packet_test
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"testing"
@@ -12,33 +11,25 @@ import (
 	"flanneld/internal/packet/packettest"
 )
 
-// ports is a UDP or TCP payload that begins with these ports.
-func ports(source, destination uint16) []byte {
-	b := packettest.Pattern(20)
-	binary.BigEndian.PutUint16(b, source)
-	binary.BigEndian.PutUint16(b[2:], destination)
-	return b
-}
-
 func TestFlowIsOfAddressesProtocolAndPorts(t *testing.T) {
-	base := packettest.Spec{Payload: ports(1000, 53)}
+	base := packettest.Spec{Payload: packettest.Ports(1000, 53)}
 	flow := base.Build().Flow()
 	for name, same := range map[string]packettest.Spec{
-		"another packet":     {Payload: append(ports(1000, 53), 1, 2, 3), ID: 9, TTL: 3, Flags: packet.FlagDF},
-		"one with options":   {Payload: ports(1000, 53), Options: []byte{1, 1, 1, 1}},
-		"its beginning only": {Payload: ports(1000, 53)[:4]},
-		"an answer":          {Src: "10.244.2.5", Dst: "10.244.1.5", Payload: ports(53, 1000)},
+		"another packet":     {Payload: append(packettest.Ports(1000, 53), 1, 2, 3), ID: 9, TTL: 3, Flags: packet.FlagDF},
+		"one with options":   {Payload: packettest.Ports(1000, 53), Options: []byte{1, 1, 1, 1}},
+		"its beginning only": {Payload: packettest.Ports(1000, 53)[:4]},
+		"an answer":          {Src: "10.244.2.5", Dst: "10.244.1.5", Payload: packettest.Ports(53, 1000)},
 	} {
 		if got := same.Build().Flow(); got != flow {
 			t.Errorf("%s: %#x, want %#x", name, got, flow)
 		}
 	}
 	for name, other := range map[string]packettest.Spec{
-		"other source":           {Src: "10.244.1.6", Payload: ports(1000, 53)},
-		"other destination":      {Dst: "10.244.2.6", Payload: ports(1000, 53)},
-		"TCP":                    {Protocol: packet.TCP, Payload: ports(1000, 53)},
-		"other source port":      {Payload: ports(1001, 53)},
-		"other destination port": {Payload: ports(1000, 54)},
+		"other source":           {Src: "10.244.1.6", Payload: packettest.Ports(1000, 53)},
+		"other destination":      {Dst: "10.244.2.6", Payload: packettest.Ports(1000, 53)},
+		"TCP":                    {Protocol: packet.TCP, Payload: packettest.Ports(1000, 53)},
+		"other source port":      {Payload: packettest.Ports(1001, 53)},
+		"other destination port": {Payload: packettest.Ports(1000, 54)},
 	} {
 		if got := other.Build().Flow(); got == flow {
 			t.Errorf("%s: %#x, the same", name, got)
@@ -48,11 +39,11 @@ func TestFlowIsOfAddressesProtocolAndPorts(t *testing.T) {
 
 // Only the first of a packet's fragments has the ports, so none may go by them.
 func TestFragmentsStayTogether(t *testing.T) {
-	want := packettest.Spec{Payload: ports(1000, 53), Flags: packet.FlagMF}.Build().Flow()
+	want := packettest.Spec{Payload: packettest.Ports(1000, 53), Flags: packet.FlagMF}.Build().Flow()
 	for name, fragment := range map[string]packettest.Spec{
 		"middle":             {Payload: packettest.Pattern(64), Flags: packet.FlagMF | 3},
 		"last":               {Payload: packettest.Pattern(3), Flags: 11},
-		"first of another":   {Payload: ports(1001, 54), Flags: packet.FlagMF, ID: 77},
+		"first of another":   {Payload: packettest.Ports(1001, 54), Flags: packet.FlagMF, ID: 77},
 		"first, header only": {Flags: packet.FlagMF},
 	} {
 		if got := fragment.Build().Flow(); got != want {
@@ -73,10 +64,14 @@ func TestFragmentsStayTogether(t *testing.T) {
 // Flows that differ little go to different sources all the same.
 func TestFlowsSpread(t *testing.T) {
 	for name, flow := range map[string]func(i int) packet.Packet{
-		"source ports":      func(i int) packet.Packet { return packettest.Spec{Payload: ports(uint16(40000+i), 80)}.Build() },
-		"even source ports": func(i int) packet.Packet { return packettest.Spec{Payload: ports(uint16(40000+2*i), 80)}.Build() },
+		"source ports": func(i int) packet.Packet {
+			return packettest.Spec{Payload: packettest.Ports(uint16(40000+i), 80)}.Build()
+		},
+		"even source ports": func(i int) packet.Packet {
+			return packettest.Spec{Payload: packettest.Ports(uint16(40000+2*i), 80)}.Build()
+		},
 		"hosts": func(i int) packet.Packet {
-			return packettest.Spec{Src: fmt.Sprintf("10.244.1.%d", i), Payload: ports(4000, 80)}.Build()
+			return packettest.Spec{Src: fmt.Sprintf("10.244.1.%d", i), Payload: packettest.Ports(4000, 80)}.Build()
 		},
 		"pings": func(i int) packet.Packet {
 			return packettest.Spec{Dst: fmt.Sprintf("10.244.2.%d", i), Protocol: packet.ICMP}.Build()

@@ -20,15 +20,8 @@ func TestMain(m *testing.M) { linktest.Main(m) }
 // watch is a Watcher of the real host, with a scene that moves.
 func watch(t *testing.T) *scene {
 	t.Helper()
-	linktest.Script(t, `
-		ip link add eth0 type veth peer name eth1
-		ip address add 192.168.7.1/24 dev eth0
-		ip address add 192.168.7.2/24 dev eth0
-		ip link set eth0 up
-		ip link set eth1 up
-		ip route add default via 192.168.7.254
-		sysctl -q -w net.ipv4.conf.eth0.promote_secondaries=1`)
-	t.Cleanup(func() { linktest.Try("ip link delete eth0") })
+	linktest.Underlay(t)
+	linktest.Script(t, "sysctl -q -w net.ipv4.conf.eth0.promote_secondaries=1")
 	here, err := underlay.Choose(underlay.Options{Device: "flannel0"})
 	if err != nil || here.Addr.String() != "192.168.7.1" {
 		t.Fatalf("chose %v, %v", here, err)

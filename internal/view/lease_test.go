@@ -8,23 +8,10 @@ import (
 	"strings"
 	"testing"
 
-	"flanneld/internal/config"
 	"flanneld/internal/control"
 	"flanneld/internal/plan/plantest"
 	"flanneld/peers"
 )
-
-func staticPeers(t *testing.T, texts ...string) (all []config.StaticPeer) {
-	t.Helper()
-	for _, text := range texts {
-		p, err := config.ParseStaticPeer(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, p)
-	}
-	return all
-}
 
 func TestStatusLineSaysWhatCounts(t *testing.T) {
 	for want, s := range map[string]*peers.Snapshot{
@@ -41,7 +28,7 @@ func TestStatusLineSaysWhatCounts(t *testing.T) {
 func TestMembersAndConflictsAreShown(t *testing.T) {
 	s := plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2), plantest.Node("c", peers.Suspect, 3), plantest.Node("d", peers.Dead, 4), plantest.Node("e", peers.Left, 5))
 	s.Conflicts = []peers.Conflict{{Prefix: netip.MustParsePrefix("10.244.2.0/24"), Winner: "b", Loser: "c"}}
-	list := staticPeers(t, "10.244.4.0/24=192.0.2.9:8285")
+	list := plantest.StaticPeers(t, "10.244.4.0/24=192.0.2.9:8285")
 	if got, want := members(s, list), (control.Members{Alive: 2, Suspect: 1, Dead: 1, Left: 1, Static: 1}); got != want {
 		t.Errorf("members: got %+v, want %+v", got, want)
 	}
@@ -74,7 +61,7 @@ func TestStatusSaysWhoPromisedAndWhoIsMissing(t *testing.T) {
 
 // A host that is moved from flannel is in no conflict with itself.
 func TestAStaticPeerIsInNoConflictWithItsOwnHost(t *testing.T) {
-	static := staticPeers(t, "10.244.2.0/24=192.0.2.2:8285")
+	static := plantest.StaticPeers(t, "10.244.2.0/24=192.0.2.2:8285")
 	for _, state := range []peers.State{peers.Alive, peers.Suspect, peers.Dead, peers.Left} {
 		if got := conflicts(plantest.Snapshot(peers.Confirmed, plantest.Node("b", state, 2)), static); len(got) != 0 {
 			t.Errorf("%s: a conflict of the host with itself: %+v", state, got)

@@ -28,7 +28,7 @@ func newView(t *testing.T, s *peers.Snapshot, static ...string) *View {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	v := New(Config{
-		Config:  config.Config{Device: "flannel-none", RunDir: "/run/flannel", Port: 8285, GossipPort: 8286, Lanes: 2, StaticPeers: staticPeers(t, static...)},
+		Config:  config.Config{Device: "flannel-none", RunDir: "/run/flannel", Port: 8285, GossipPort: 8286, Lanes: 2, StaticPeers: plantest.StaticPeers(t, static...)},
 		Version: "1.2.3", Started: time.Now().Add(-time.Minute), MTU: 1472,
 		Snapshot: func() *peers.Snapshot { return s },
 		Here: func() underlay.Underlay {

@@ -81,6 +81,14 @@ func Pattern(n int) []byte {
 	return b
 }
 
+// Ports is the payload of a UDP or TCP packet that begins with these ports.
+func Ports(source, destination uint16) []byte {
+	b := Pattern(20)
+	binary.BigEndian.PutUint16(b, source)
+	binary.BigEndian.PutUint16(b[2:], destination)
+	return b
+}
+
 // The IP options that have no length (RFC 791, section 3.1).
 const (
 	optionEnd = 0

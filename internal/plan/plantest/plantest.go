@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package plantest makes node tables for tests.
+// Package plantest makes node tables and static peers for tests.
 package plantest
 
 import (
 	"net/netip"
+	"testing"
 
+	"flanneld/internal/config"
 	"flanneld/peers"
 )
 
@@ -30,4 +32,17 @@ func Snapshot(lease peers.LeaseState, others ...peers.NodeInfo) *peers.Snapshot 
 	return &peers.Snapshot{
 		Network: peers.Network{Prefix: Network}, Self: me, Lease: lease, Nodes: append([]peers.NodeInfo{me}, others...),
 	}
+}
+
+// StaticPeers reads static peers as --static-peer gives them.
+func StaticPeers(t *testing.T, texts ...string) (all []config.StaticPeer) {
+	t.Helper()
+	for _, text := range texts {
+		p, err := config.ParseStaticPeer(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	return all
 }

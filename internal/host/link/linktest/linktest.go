@@ -97,6 +97,20 @@ func Script(t testing.TB, lines string) {
 	}
 }
 
+// Underlay makes an interface eth0 with the addresses 192.168.7.1 and
+// 192.168.7.2 and a default route, until the test ends.
+func Underlay(t testing.TB) {
+	t.Helper()
+	Script(t, `
+		ip link add eth0 type veth peer name eth1
+		ip address add 192.168.7.1/24 dev eth0
+		ip address add 192.168.7.2/24 dev eth0
+		ip link set eth0 up
+		ip link set eth1 up
+		ip route add default via 192.168.7.254`)
+	t.Cleanup(func() { Try("ip link delete eth0") })
+}
+
 // In runs f on a thread in the named network namespace (ip netns); the thread
 // ends with f.
 func In(t testing.TB, name string, f func() error) {
