@@ -61,7 +61,7 @@ TOOLS := ip:iproute2 ethtool:ethtool iptables:iptables nft:nftables ping:iputils
          gcc:gcc systemd-analyze:systemd pgrep:procps nsenter:util-linux setpriv:util-linux tar:tar \
          dpkg-deb:dpkg xz:xz-utils
 
-# A target's comment is: who, how long | what. The groups are the lines with ##@.
+# A target's comment is: user or root, minutes | what. The groups are the lines with ##@.
 # "root" targets install what they need with apt.
 .DEFAULT_GOAL := help
 .PHONY: help build tools deps demo check test vet format lint vulnerabilities cross unit race fuzz units e2e deb-test kernel \
@@ -150,7 +150,7 @@ race: ## user, >2 | the same under the race detector
 	CGO_ENABLED=1 go test -race ./...
 
 # When the time of -fuzztime is over, Go's coordinator now and then takes its own
-# deadline for a failure (it looks at a context whose parent has just ended).
+# deadline for a failure (it looks at a context after the end of its parent).
 # Then nothing else is said, and no failing input is named: that counts as found
 # nothing.
 fuzz: ## user, 4 | every fuzz target for FUZZTIME

@@ -198,7 +198,7 @@ func TestClosedPortDoesNotDisturb(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		msgs := append(texts(gone.LocalAddr(), "to nobody"), texts(b.LocalAddr(), "to b")...)
+		msgs := append(texts(gone.LocalAddr(), "to no socket"), texts(b.LocalAddr(), "to b")...)
 		if n, err := a.Send(msgs); n != 2 || err != nil {
 			t.Fatalf("Send = %d, %v; want 2 messages", n, err)
 		}

@@ -115,7 +115,7 @@ func TestSourcesReceiveNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n, err := b.Send(texts(at, "hello", "is anybody there")); n != 2 || err != nil {
+		if n, err := b.Send(texts(at, "hello", "is it there")); n != 2 || err != nil {
 			t.Fatalf("Send = %d, %v", n, err)
 		}
 		// Over loopback a datagram is queued or dropped before Send returns.

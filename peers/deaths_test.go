@@ -115,7 +115,7 @@ func knowDead(t *testing.T, since time.Time, atMost time.Duration, hosts []*host
 	t.Helper()
 	for !alike(hosts, len(hosts)) || !seenDead(hosts[0], gone) {
 		if time.Since(since) > atMost {
-			t.Fatalf("after %v not everybody knows", time.Since(since))
+			t.Fatalf("after %v not all nodes know", time.Since(since))
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

@@ -366,9 +366,9 @@ func TestAllStoppedAndStartedInAnyOrderWithoutASeed(t *testing.T) {
 				for _, i := range random.Perm(len(c.hosts)) {
 					c.hosts[i].stop()
 				}
-				nobody := nextHost().String()
+				absent := nextHost().String()
 				for _, i := range random.Perm(len(c.hosts)) {
-					c.hosts[i].config.Join = []string{nobody}
+					c.hosts[i].config.Join = []string{absent}
 					c.hosts[i].start()
 					time.Sleep(time.Duration(random.Int64N(int64(5 * time.Second))))
 				}

@@ -155,8 +155,9 @@ func (s sentPacket) piece(t *rapid.T, d encaptest.Datagram) int {
 }
 
 // Several paths become narrower within a batch, once or more often.
-// Whatever is cut or sent again, each datagram holds a part of the packet whose
-// header it has and goes to that packet's peer. What is missing is counted.
+// Each datagram holds a part of the packet that its header belongs to, and goes
+// to the peer of that packet, also when it was cut or sent again. What is
+// missing is counted.
 func TestWhatIsSentAgainIsWhatWasSent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q, c := tuntest.NewQueue(), &narrowingConn{Conn: encaptest.NewConn()}

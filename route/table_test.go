@@ -185,7 +185,7 @@ func TestTablesThatFollowEachOther(t *testing.T) {
 		}
 		var states []state
 		for range rapid.IntRange(1, 10).Draw(t, "tables") {
-			p := rapid.SampledFrom(peers).Draw(t, "who moves")
+			p := rapid.SampledFrom(peers).Draw(t, "the one that moves")
 			p.Update(netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, rapid.ByteMax(3).Draw(t, "to")}), 8285), 0)
 			entries := drawEntries(t, peers)
 			fresh := newFedTable()

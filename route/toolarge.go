@@ -29,7 +29,7 @@ func newNotice(cfg *Config, limit *icmpLimiter) notice {
 // tooLarge counts such a packet for its peer and logs, once, that the peer
 // sends such packets. If the packet must not be fragmented, it also sends the
 // container an ICMP message (RFC 1191) through that peer. It ignores a packet
-// whose source is not in the peer's lease.
+// with a source outside the peer's lease.
 func (g *ingress) tooLarge(datagram []byte, outer netip.Addr) {
 	p, err := packet.Parse(datagram)
 	if err != nil {

@@ -32,7 +32,7 @@ type pkg struct {
 // law says that packages in a place must not import something.
 type law struct {
 	why       string
-	who       []string // places of the module; "" is the whole module
+	places    []string // places of the module; "" is the whole module
 	except    []string
 	mayNot    []string // places of the module, or paths of other modules
 	unless    []string // of mayNot, these are allowed
@@ -40,133 +40,133 @@ type law struct {
 }
 
 var laws = []law{{
-	why: "packet is the ground floor: one IP packet, pure, so that it can be tested on any system and used everywhere",
-	who: []string{"internal/packet"}, mayNot: []string{module, "net", "os", "syscall", "time", "sync", "golang.org/x/sys/unix"},
+	why:    "packet is the ground floor: one IP packet, pure, so that it can be tested on any system and used everywhere",
+	places: []string{"internal/packet"}, mayNot: []string{module, "net", "os", "syscall", "time", "sync", "golang.org/x/sys/unix"},
 	unless: []string{module + "/internal/packet"}, alsoTests: true,
 }, {
-	why: "poll is the ground floor: it waits for descriptors, whatever they are of",
-	who: []string{"internal/poll"}, mayNot: []string{module}, unless: []string{module + "/internal/poll"}, alsoTests: true,
+	why:    "poll is the ground floor: it waits for descriptors, whatever they are of",
+	places: []string{"internal/poll"}, mayNot: []string{module}, unless: []string{module + "/internal/poll"}, alsoTests: true,
 }, {
-	why: "tun is one edge of the data path and knows nothing of the other, of routes or of peers: each can be read, tested and replaced alone",
-	who: []string{"tun"}, mayNot: []string{module}, unless: []string{module + "/tun", module + "/internal/packet", module + "/internal/poll"}, alsoTests: true,
+	why:    "tun is one edge of the data path and knows nothing of the other, of routes or of peers: each can be read, tested and replaced alone",
+	places: []string{"tun"}, mayNot: []string{module}, unless: []string{module + "/tun", module + "/internal/packet", module + "/internal/poll"}, alsoTests: true,
 }, {
-	why: "encap is the other edge, for the same reason",
-	who: []string{"encap"}, mayNot: []string{module}, unless: []string{module + "/encap", module + "/internal/poll"}, alsoTests: true,
+	why:    "encap is the other edge, for the same reason",
+	places: []string{"encap"}, mayNot: []string{module}, unless: []string{module + "/encap", module + "/internal/poll"}, alsoTests: true,
 }, {
-	why: "peers decides who has which subnet without knowing what packets do with it; netip types are the common language",
-	who: []string{"peers"}, mayNot: []string{module}, unless: []string{module + "/peers"}, alsoTests: true,
+	why:    "peers decides which node has which subnet without knowing what packets do with it; netip types are the common language",
+	places: []string{"peers"}, mayNot: []string{module}, unless: []string{module + "/peers"}, alsoTests: true,
 }, {
-	why: "route joins the two edges and gets its destinations from others: lease events become routes in one place above it",
-	who: []string{"route"}, mayNot: []string{module}, unless: []string{module + "/route", module + "/tun", module + "/encap", module + "/internal/packet"}, alsoTests: true,
+	why:    "route joins the two edges and gets its destinations from others: lease events become routes in one place above it",
+	places: []string{"route"}, mayNot: []string{module}, unless: []string{module + "/route", module + "/tun", module + "/encap", module + "/internal/packet"}, alsoTests: true,
 }, {
-	why: "the plan is pure: it turns what is known into peers and paths, so that tables of cases can test it",
-	who: []string{"internal/plan"}, mayNot: []string{module, "net", "os", "os/exec", "syscall", "context", "log/slog", "golang.org/x/sys"},
+	why:    "the plan is pure: it turns what is known into peers and paths, so that tables of cases can test it",
+	places: []string{"internal/plan"}, mayNot: []string{module, "net", "os", "os/exec", "syscall", "context", "log/slog", "golang.org/x/sys"},
 	unless: []string{module + "/internal/plan", module + "/internal/config", module + "/peers", module + "/route"}, alsoTests: true,
 }, {
-	why: "what users are promised cannot depend on an inner type: the socket and its JSON types stand alone",
-	who: []string{"internal/control"}, mayNot: []string{module}, unless: []string{module + "/internal/control"}, alsoTests: true,
+	why:    "what users are promised cannot depend on an inner type: the socket and its JSON types stand alone",
+	places: []string{"internal/control"}, mayNot: []string{module}, unless: []string{module + "/internal/control"}, alsoTests: true,
 }, {
-	why: "the underlay watcher decides; what is started, bound or moved is the daemon's, which it asks through an interface",
-	who: []string{"internal/underlaywatch"}, mayNot: []string{module + "/internal", module + "/route", module + "/tun"},
+	why:    "the underlay watcher decides; what is started, bound or moved is the daemon's, which it asks through an interface",
+	places: []string{"internal/underlaywatch"}, mayNot: []string{module + "/internal", module + "/route", module + "/tun"},
 	unless: []string{module + "/internal/underlaywatch", module + "/internal/config", module + "/internal/host/underlay",
 		module + "/internal/problem", module + "/internal/plan/plantest", module + "/internal/host/link/linktest"}, alsoTests: true,
 }, {
-	why: "a data plane knows routes and edges; what proves it, shows it or keeps the host for it stands above",
-	who: []string{"internal/dataplane"}, mayNot: []string{module + "/internal/control", module + "/internal/monitor", module + "/internal/view",
+	why:    "a data plane knows routes and edges; what proves it, shows it or keeps the host for it stands above",
+	places: []string{"internal/dataplane"}, mayNot: []string{module + "/internal/control", module + "/internal/monitor", module + "/internal/view",
 		module + "/internal/underlaywatch", module + "/internal/probe"}, alsoTests: true,
 }, {
-	why: "monitors report problems and show nothing: a face may be replaced without them",
-	who: []string{"internal/monitor"}, mayNot: []string{module + "/internal/view", module + "/internal/underlaywatch"}, alsoTests: true,
+	why:    "monitors report problems and show nothing: a face may be replaced without them",
+	places: []string{"internal/monitor"}, mayNot: []string{module + "/internal/view", module + "/internal/underlaywatch"}, alsoTests: true,
 }, {
-	why: "the daemon wires everything below cmd, and is the only place that sees all",
-	who: []string{""}, except: []string{"internal/daemon", "cmd"}, mayNot: []string{module + "/internal/daemon"}, alsoTests: true,
+	why:    "the daemon wires everything below cmd, and is the only place that sees all",
+	places: []string{""}, except: []string{"internal/daemon", "cmd"}, mayNot: []string{module + "/internal/daemon"}, alsoTests: true,
 }, {
-	why: "internal serves the program and is not part of it: what it needs is handed to it",
-	who: []string{"internal"}, mayNot: []string{module + "/cmd"}, alsoTests: true,
+	why:    "internal serves the program and is not part of it: what it needs is handed to it",
+	places: []string{"internal"}, mayNot: []string{module + "/cmd"}, alsoTests: true,
 }, {
-	why: "test is for tests: the program must not carry a laboratory",
-	who: []string{""}, except: []string{"test"}, mayNot: []string{module + "/test"}, alsoTests: true,
+	why:    "test is for tests: the program must not carry a laboratory",
+	places: []string{""}, except: []string{"test"}, mayNot: []string{module + "/test"}, alsoTests: true,
 }, {
-	why: "cmd is the outermost layer; its wiring is tested through the built binary",
-	who: []string{""}, except: []string{"cmd"}, mayNot: []string{module + "/cmd"}, alsoTests: true,
+	why:    "cmd is the outermost layer; its wiring is tested through the built binary",
+	places: []string{""}, except: []string{"cmd"}, mayNot: []string{module + "/cmd"}, alsoTests: true,
 }, {
-	why: "one package makes the TUN device, so its library can be replaced there",
-	who: []string{""}, except: []string{"tun"}, mayNot: []string{"github.com/songgao/water"},
+	why:    "one package makes the TUN device, so its library can be replaced there",
+	places: []string{""}, except: []string{"tun"}, mayNot: []string{"github.com/songgao/water"},
 }, {
-	why: "one package gossips; the library's callbacks and locks are that package's business",
-	who: []string{""}, except: []string{"peers/internal/gossip"}, mayNot: []string{"github.com/hashicorp/memberlist"},
+	why:    "one package gossips; the library's callbacks and locks are that package's business",
+	places: []string{""}, except: []string{"peers/internal/gossip"}, mayNot: []string{"github.com/hashicorp/memberlist"},
 }, {
-	why: "the wire format stands alone: what is signed, sent and kept can be read and tested without knowing what is decided by it",
-	who: []string{"peers/internal/record"}, mayNot: []string{module, "net", "net/http", "os", "os/exec", "io/ioutil", "syscall", "log", "log/slog", "sync",
+	why:    "the wire format stands alone: what is signed, sent and kept can be read and tested without knowing what is decided by it",
+	places: []string{"peers/internal/record"}, mayNot: []string{module, "net", "net/http", "os", "os/exec", "io/ioutil", "syscall", "log", "log/slog", "sync",
 		"github.com/hashicorp/memberlist", "golang.org/x/sys"},
 	unless: []string{module + "/peers/internal/record"}, alsoTests: true,
 }, {
-	why: "decisions know records and nothing else of ours; only tests of core know the simulator",
-	who: []string{"peers/internal/core"}, except: []string{"peers/internal/core/sim"}, mayNot: []string{module},
+	why:    "decisions know records and nothing else of ours; only tests of core know the simulator",
+	places: []string{"peers/internal/core"}, except: []string{"peers/internal/core/sim"}, mayNot: []string{module},
 	unless: []string{module + "/peers/internal/core", module + "/peers/internal/record"},
 }, {
-	why: "the simulator runs cores and nothing else: what stands around them is a model",
-	who: []string{"peers/internal/core/sim"}, mayNot: []string{module, "net", "net/http", "os", "os/exec", "syscall", "testing", "flag"},
+	why:    "the simulator runs cores and nothing else: what stands around them is a model",
+	places: []string{"peers/internal/core/sim"}, mayNot: []string{module, "net", "net/http", "os", "os/exec", "syscall", "testing", "flag"},
 	unless: []string{module + "/peers/internal/core", module + "/peers/internal/record"},
 }, {
-	why: "the simulator is for tests: the program must not carry it",
-	who: []string{""}, except: []string{"peers/internal/core/sim"}, mayNot: []string{module + "/peers/internal/core/sim"},
+	why:    "the simulator is for tests: the program must not carry it",
+	places: []string{""}, except: []string{"peers/internal/core/sim"}, mayNot: []string{module + "/peers/internal/core/sim"},
 }, {
-	why: "the decisions about leases are a state machine without I/O: a simulator has to be able to run them",
-	who: []string{"peers/internal/core"}, except: []string{"peers/internal/core/sim"}, mayNot: []string{"net", "net/http", "os", "os/exec", "io/ioutil", "syscall", "log", "sync",
+	why:    "the decisions about leases are a state machine without I/O: a simulator has to be able to run them",
+	places: []string{"peers/internal/core"}, except: []string{"peers/internal/core/sim"}, mayNot: []string{"net", "net/http", "os", "os/exec", "io/ioutil", "syscall", "log", "sync",
 		"github.com/hashicorp/memberlist", "golang.org/x/sys"},
 }, {
-	why: "files are read and written without knowing what is decided or said: the core hands over bytes, and can change what is in them",
-	who: []string{"peers/internal/statedir"}, mayNot: []string{module, "net", "github.com/hashicorp/memberlist"},
+	why:    "files are read and written without knowing what is decided or said: the core hands over bytes, and can change what is in them",
+	places: []string{"peers/internal/statedir"}, mayNot: []string{module, "net", "github.com/hashicorp/memberlist"},
 	unless: []string{module + "/peers/internal/statedir", module + "/peers/internal/record"},
 }, {
-	why: "gossip knows records, not what is decided by them, and no files: it can be replaced without touching either",
-	who: []string{"peers/internal/gossip"}, mayNot: []string{module, "os"},
+	why:    "gossip knows records, not what is decided by them, and no files: it can be replaced without touching either",
+	places: []string{"peers/internal/gossip"}, mayNot: []string{module, "os"},
 	unless: []string{module + "/peers/internal/gossip", module + "/peers/internal/record"},
 }, {
-	why: "formats of gossip are read and written without I/O: whatever a stranger sends can be tried on them",
-	who: []string{"peers/internal/gossip/wire"}, mayNot: []string{module, "net", "os", "log/slog", "github.com/hashicorp/memberlist"},
+	why:    "formats of gossip are read and written without I/O: whatever a stranger sends can be tried on them",
+	places: []string{"peers/internal/gossip/wire"}, mayNot: []string{module, "net", "os", "log/slog", "github.com/hashicorp/memberlist"},
 	unless: []string{module + "/peers/internal/gossip/wire", module + "/peers/internal/record"},
 }, {
-	why: "probes prove any kind of path: sockets, devices, routes and nodes are handed to the prober, so that it runs in virtual time in its tests",
-	who: []string{"internal/probe"}, mayNot: []string{module, "net", "os", "syscall", "golang.org/x/sys", "github.com/vishvananda/netlink"},
+	why:    "probes prove any kind of path: sockets, devices, routes and nodes are handed to the prober, so that it runs in virtual time in its tests",
+	places: []string{"internal/probe"}, mayNot: []string{module, "net", "os", "syscall", "golang.org/x/sys", "github.com/vishvananda/netlink"},
 	unless: []string{module + "/internal/probe", module + "/internal/packet"},
 }, {
-	why: "the command line is the program's face; nothing below it knows about flags",
-	who: []string{""}, except: []string{"cmd"}, mayNot: []string{"github.com/spf13/cobra", "github.com/spf13/pflag"},
+	why:    "the command line is the program's face; nothing below it knows about flags",
+	places: []string{""}, except: []string{"cmd"}, mayNot: []string{"github.com/spf13/cobra", "github.com/spf13/pflag"},
 }, {
-	why: "flags are for programs; the demonstration and the benchmark are two of their own",
-	who: []string{""}, except: []string{"cmd", "test"}, mayNot: []string{"flag"},
+	why:    "flags are for programs; the demonstration and the benchmark are two of their own",
+	places: []string{""}, except: []string{"cmd", "test"}, mayNot: []string{"flag"},
 }, {
-	why: "what touches the host decides nothing: what should be there is handed to it, by a daemon or by a command without one",
-	who: []string{"internal/host"}, mayNot: []string{module}, unless: []string{module + "/internal/host", module + "/internal/problem"}, alsoTests: true,
+	why:    "what touches the host decides nothing: what should be there is handed to it, by a daemon or by a command without one",
+	places: []string{"internal/host"}, mayNot: []string{module}, unless: []string{module + "/internal/host", module + "/internal/problem"}, alsoTests: true,
 }, {
-	why: "the host is configured in one place; everything else moves packets and decides",
-	who: []string{""}, except: []string{"internal/host", "internal/backend", "test"},
+	why:    "the host is configured in one place; everything else moves packets and decides",
+	places: []string{""}, except: []string{"internal/host", "internal/backend", "test"},
 	mayNot: []string{"github.com/vishvananda/netlink", "github.com/google/nftables", "github.com/mdlayher/netlink"},
 }, {
-	why: "tun opens a device with four messages of its own, and leaves addresses and routes to others: a netlink library would be most of what a user of tun compiles",
-	who: []string{"tun"}, mayNot: []string{"github.com/vishvananda/netlink", "github.com/mdlayher/netlink"}, alsoTests: true,
+	why:    "tun opens a device with four messages of its own, and leaves addresses and routes to others: a netlink library would be most of what a user of tun compiles",
+	places: []string{"tun"}, mayNot: []string{"github.com/vishvananda/netlink", "github.com/mdlayher/netlink"}, alsoTests: true,
 }, {
-	why: "subnet.env is read where no daemon runs, too: what knows its format knows neither kernel nor log",
-	who: []string{"internal/host/envfile", "internal/host/docker"}, mayNot: []string{module, "net", "os/exec", "log/slog", "golang.org/x/sys"},
+	why:    "subnet.env is read where no daemon runs, too: what knows its format knows neither kernel nor log",
+	places: []string{"internal/host/envfile", "internal/host/docker"}, mayNot: []string{module, "net", "os/exec", "log/slog", "golang.org/x/sys"},
 	unless: []string{module + "/internal/host", module + "/internal/problem"},
 }, {
-	why: "rules of nf_tables are written in one place and judged in another; everything else asks these two",
-	who: []string{"internal"}, except: []string{"internal/host/ports", "internal/host/ruleset", "internal/backend"}, mayNot: []string{"github.com/google/nftables", "github.com/mdlayher/netlink"},
+	why:    "rules of nf_tables are written in one place and judged in another; everything else asks these two",
+	places: []string{"internal"}, except: []string{"internal/host/ports", "internal/host/ruleset", "internal/backend"}, mayNot: []string{"github.com/google/nftables", "github.com/mdlayher/netlink"},
 }, {
-	why: "system calls stay at the two edges, in what is the program's alone, and in tests",
-	who: []string{""}, except: []string{"tun", "encap", "internal", "test"}, mayNot: []string{"golang.org/x/sys/unix"},
+	why:    "system calls stay at the two edges, in what is the program's alone, and in tests",
+	places: []string{""}, except: []string{"tun", "encap", "internal", "test"}, mayNot: []string{"golang.org/x/sys/unix"},
 }, {
-	why: "the log is a slog.Logger that is passed in; only memberlist wants one of the older kind",
-	who: []string{""}, except: []string{"peers/internal/gossip"}, mayNot: []string{"log"},
+	why:    "the log is a slog.Logger that is passed in; only memberlist wants one of the older kind",
+	places: []string{""}, except: []string{"peers/internal/gossip"}, mayNot: []string{"log"},
 }}
 
 func TestImportsPointOneWay(t *testing.T) {
 	packages := list(t, "linux")
 	for _, l := range laws {
 		for _, p := range packages {
-			if !within(p.ImportPath, l.who) || within(p.ImportPath, l.except) {
+			if !within(p.ImportPath, l.places) || within(p.ImportPath, l.except) {
 				continue
 			}
 			imports := p.Imports
@@ -350,7 +350,7 @@ func TestLawsBite(t *testing.T) {
 		}
 	}
 	for _, l := range laws {
-		if l.why == "" || len(l.mayNot) == 0 || len(l.who) == 0 {
+		if l.why == "" || len(l.mayNot) == 0 || len(l.places) == 0 {
 			t.Errorf("a law without a reason or an object: %s", fmt.Sprint(l))
 		}
 	}

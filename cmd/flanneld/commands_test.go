@@ -116,7 +116,7 @@ func TestCommandsTellTheDaemonAndSayWhatItDid(t *testing.T) {
 		err    string
 	}{
 		{[]string{"join", "host1", "host2:9"}, 0, "joined host1, host2:9\n", ""},
-		{[]string{"join", "host1", "bad1", "bad2"}, 1, "joined host1\n", "flanneld: bad1: nobody answers; bad2: nobody answers\n"},
+		{[]string{"join", "host1", "bad1", "bad2"}, 1, "joined host1\n", "flanneld: bad1: no node answers; bad2: no node answers\n"},
 		{[]string{"forget", "gamma"}, 0, "forgot gamma (gk2puir6): 10.244.3.0/24 is free\n", ""},
 		{[]string{"forget", "beta"}, 1, "", "flanneld: node beta is alive: run `flanneld leave` there\n"},
 		{[]string{"leave"}, 0, "left: 10.244.7.0/24 is handed back\n", ""},

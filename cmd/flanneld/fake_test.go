@@ -181,7 +181,7 @@ func (f *fake) Join(_ context.Context, addresses []string) (control.Joined, erro
 	j := control.Joined{Joined: []string{}}
 	for _, a := range addresses {
 		if strings.HasPrefix(a, "bad") {
-			j.Failed += a + ": nobody answers\n"
+			j.Failed += a + ": no node answers\n"
 		} else {
 			j.Joined = append(j.Joined, a)
 		}

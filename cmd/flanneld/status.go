@@ -144,7 +144,7 @@ func someOf(names []string) string {
 	if more := len(names) - namesShown; more > 0 {
 		names = append(names[:namesShown:namesShown], fmt.Sprintf("and %d more", more))
 	}
-	return listOr(names, "nobody")
+	return listOr(names, "no node")
 }
 
 // claimText shows the state of a claim: which holders have promised, and which

@@ -175,7 +175,7 @@ func TestShutdownLetsALeaveFinish(t *testing.T) {
 func TestWhoMayCall(t *testing.T) {
 	owner := socketOwner{uid: 0, gid: 50}
 	for _, c := range []struct {
-		who  caller
+		from caller
 		self int
 		ok   bool
 	}{
@@ -186,8 +186,8 @@ func TestWhoMayCall(t *testing.T) {
 		{caller{uid: 1000, gids: []int{1000, 50}}, 0, true},
 		{caller{uid: 1000, gids: []int{50}}, 0, true},
 	} {
-		if err := c.who.admit(c.self, owner); (err == nil) != c.ok {
-			t.Errorf("%+v, daemon %d: got %v, want admitted %v", c.who, c.self, err, c.ok)
+		if err := c.from.admit(c.self, owner); (err == nil) != c.ok {
+			t.Errorf("%+v, daemon %d: got %v, want admitted %v", c.from, c.self, err, c.ok)
 		}
 	}
 }

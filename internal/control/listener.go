@@ -115,7 +115,7 @@ func (l *listener) Accept() (net.Conn, error) {
 }
 
 func (l *listener) judge(c *net.UnixConn) error {
-	who, err := callerOf(c)
+	process, err := callerOf(c)
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func (l *listener) judge(c *net.UnixConn) error {
 	if err != nil {
 		return err
 	}
-	return who.admit(os.Getuid(), owner)
+	return process.admit(os.Getuid(), owner)
 }
 
 // Close gives the slot back.

@@ -196,7 +196,7 @@ type Host struct {
 	DockerFile       string  `json:"docker_file"`
 	DeviceRepairs    uint64  `json:"device_repairs"` // how often the device, its address or route had to be restored
 	ReadyAfter       Seconds `json:"ready_after_seconds"`
-	StrayBridge      string  `json:"stray_bridge"` // a bridge whose subnet is not the lease; ""
+	StrayBridge      string  `json:"stray_bridge"` // a bridge with another subnet than the lease; ""
 }
 
 // Conflict is a subnet that two nodes claim.

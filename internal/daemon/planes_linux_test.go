@@ -40,7 +40,7 @@ func freePort(t *testing.T) string {
 	return strconv.Itoa(c.LocalAddr().(*net.UDPAddr).Port)
 }
 
-// idle is a daemon on loopback whose node does not run: nothing of it needs
+// idle is a daemon on loopback with a node that does not run. It needs no
 // rights.
 func idle(t *testing.T, log *strings.Builder, flags map[string][]string) *daemon {
 	t.Helper()

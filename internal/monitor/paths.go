@@ -20,8 +20,7 @@ func (m *Monitor) newProber() *probe.Prober {
 	return probe.New(probe.Config{Source: m.cfg.Plane.Lease().Addr(), Send: m.cfg.Plane.Send, Changed: m.reportPaths})
 }
 
-// targets lists the peers whose data paths are probed: the ones that gossip
-// says are there, and static ones.
+// targets lists the peers to probe: live ones and static ones.
 func (m *Monitor) targets() []probe.Target {
 	mtu := m.cfg.Plane.Link().MTU
 	var all []probe.Target

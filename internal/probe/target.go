@@ -43,8 +43,8 @@ type Result struct {
 	Tried int    // bytes of the last large probe
 	// Arriving reports whether packets come from the peer, answers or others.
 	Arriving bool
-	// ForwardsOnly reports that the peer answers no echo requests, except those
-	// whose time to live ends there.
+	// ForwardsOnly reports that the peer answers an echo request only if its
+	// time to live ends there.
 	ForwardsOnly bool
 	// Refused is why this host's kernel does not send to the target; nil: it
 	// does.

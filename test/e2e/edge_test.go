@@ -122,7 +122,7 @@ func pathMTUIsLearnedForEachPeer(t *testing.T, offload string) {
 		return lab.Expect(a.Code == lab.FragmentationNeeded && a.MTU == 1300-28, "%v", a)
 	})
 	if a := p1.Ping(t, lab.Echo{To: p3.Addr, Size: 1472}); a.Type != ipv4.ICMPTypeEchoReply || a.From != p3.Addr {
-		t.Errorf("the longest packet to host3, whose path takes it: %v", a)
+		t.Errorf("the longest packet that the path to host3 takes: %v", a)
 	}
 	if a := p1.Ping(t, lab.Echo{To: p2.Addr, Size: 1300 - 28}); a.Type != ipv4.ICMPTypeEchoReply || a.From != p2.Addr {
 		t.Errorf("the longest packet that the path to host2 takes: %v", a)

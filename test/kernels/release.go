@@ -36,7 +36,7 @@ func (r release) key() string {
 	return r.Name + "-" + hex.EncodeToString(sum[:4])
 }
 
-// choose returns the releases whose kernel or name is among the words; without
+// choose returns the releases that words name, by kernel or name; without
 // words, all releases.
 func choose(words []string) ([]release, error) {
 	if len(words) == 0 {

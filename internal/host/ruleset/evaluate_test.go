@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// inMemory is a table whose chains are written down.
+// inMemory is a table with its chains written down.
 func inMemory(chains map[string][]evalRule) evalTable {
 	return evalTable{load: func(name string) ([]evalRule, bool) {
 		rules, ok := chains[name]

@@ -171,7 +171,7 @@ func (h host) leaving(f iface, src netip.Addr, o Options) spot {
 
 // byDefaultRoute uses the default route of the lowest metric. A route that
 // gives a link-local address, or none, is only used if there is no other. So is
-// one whose link has no carrier.
+// one with a link without carrier.
 func byDefaultRoute(h host, o Options) (spot, error) {
 	ways := h.ways(o)
 	if len(ways) == 0 {

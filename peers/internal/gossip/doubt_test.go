@@ -57,7 +57,7 @@ func TestMemberThatAnswersIsUpForAsLongAsItDoes(t *testing.T) {
 		}
 	}
 	if !r.inDoubt(id) || len(r.endpoints()) != 0 {
-		t.Error("nobody looks for it, so that it would be in doubt for ever")
+		t.Error("no node looks for it, so it would be in doubt for ever")
 	}
 	last -= askNext
 	if r.questions(at(last+answerHolds-1), 9); r.size() != 1 {
@@ -122,7 +122,7 @@ func TestQuestionsAreLimitedAndDoubtsEndAllTheSame(t *testing.T) {
 		}
 	}
 	if n := len(r.questions(now, maxAsking)); n != members%maxAsking {
-		t.Fatalf("%d questions in the end: somebody is asked twice", n)
+		t.Fatalf("%d questions in the end: a member is asked twice", n)
 	}
 	if r.questions(now.Add(doubtFor), 0); r.size() != 0 || len(r.doubts) != 0 {
 		t.Errorf("%d members are left, %d doubts", r.size(), len(r.doubts))

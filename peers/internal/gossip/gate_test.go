@@ -237,7 +237,7 @@ func TestOnlyPlainMessagesPassTheGate(t *testing.T) {
 			"cut compound":           compoundOf(ping, ping)[:30],
 			"compound with a tail":   append(compoundOf(ping), 1),
 			"empty part":             compoundOf(nil),
-			"ping for nobody":        wire.Ping{Seq: 7}.Encode(),
+			"ping for no node":       wire.Ping{Seq: 7}.Encode(),
 			"long name":              wire.Ping{Seq: 7, Node: string(make([]byte, 65))}.Encode(),
 			"great incarnation":      wire.Accusation{Incarnation: wire.MaxIncarnation + 1, Node: g.name, From: "x"}.Encode(wire.TypeDead),
 		} {

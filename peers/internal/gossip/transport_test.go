@@ -251,7 +251,7 @@ func TestNewcomerIsAnsweredBeforeItIsAMember(t *testing.T) {
 	t.Parallel()
 	first, second := identityOf(1), identityOf(2)
 	one, two := testGossip(t, first), testGossip(t, second)
-	two.Send(first.ID(), netip.AddrPort{}, []byte("nobody knows where"))
+	two.Send(first.ID(), netip.AddrPort{}, []byte("no node knows where"))
 	two.paths.learn(wire.Frame{From: first.ID(), Endpoint: one.endpoint, Size: newcomerFrame}, time.Now())
 	two.Send(first.ID(), netip.AddrPort{}, []byte("answer"))
 	select {
