@@ -88,9 +88,7 @@ func New(cfg Config, encodedDurable, encodedTable []byte) (*Core, error) {
 	}
 	c.cfg.Reserved = slices.Clone(cfg.Reserved)
 	c.ledger.promises = c.durable.Promises
-	if c.durable.Network.Prefix.IsValid() || c.durable.Format != durableFormat {
-		c.upgradeDurable()
-	}
+	c.upgradeDurable()
 	c.durable.Start = record.Next(c.durable.Start)
 	c.durable.Endpoint, c.durable.Gossip = cfg.Endpoint, cfg.Gossip
 	if err := c.enterKnownNetwork(encodedTable); err != nil {

@@ -77,11 +77,16 @@ func (c *Core) loadTable(encoded []byte) error {
 // loadRecords fills the table with what this node once knew.
 func (c *Core) loadRecords(s record.State) {
 	c.cfg.Amnesia = c.cfg.Amnesia || s.Amnesiac
+	fill(c.table, s)
+}
+
+// fill takes the records of a state into a table. Invalid ones are left out.
+func fill(t *record.Table, s record.State) {
 	for _, raw := range s.Former {
-		c.table.TakeFormer(raw)
+		t.TakeFormer(raw)
 	}
 	for _, raw := range s.Records {
-		_, _ = c.table.Take(raw, nil)
+		_, _ = t.Take(raw, nil)
 	}
 }
 

@@ -114,12 +114,7 @@ func durableOf(id record.NodeID, encodedTable []byte, signer record.Signer) (v d
 // start.
 func readTable(s record.State, signer record.Signer) *record.Table {
 	t := record.NewTable(s.Network, true, signer)
-	for _, raw := range s.Former {
-		t.TakeFormer(raw)
-	}
-	for _, raw := range s.Records {
-		_, _ = t.Take(raw, nil)
-	}
+	fill(t, s)
 	return t
 }
 

@@ -74,27 +74,20 @@ func (c *Core) View() View {
 	if v.State == LeaseConfirmed {
 		v.Grantors = slices.Clone(c.grantedBy)
 	}
-	leases := map[record.NodeID]*record.LeaseRecord{}
-	for _, s := range c.table.SortedSlots() {
-		l := &c.table.Leases[s].Rec
-		if old := leases[l.Holder]; !l.Holder.IsZero() && (old == nil || l.Ordinal < old.Ordinal) {
-			leases[l.Holder] = l
-		}
-	}
 	v.PossibleHolders = slices.DeleteFunc(c.allPossibleHolders(), func(id record.NodeID) bool { return c.table.Nodes[id] != nil })
 	for _, id := range c.table.SortedNodes() {
-		v.Nodes = append(v.Nodes, c.viewNode(id, leases[id]))
+		v.Nodes = append(v.Nodes, c.viewNode(id))
 	}
 	return v
 }
 
-func (c *Core) viewNode(id record.NodeID, l *record.LeaseRecord) NodeView {
+func (c *Core) viewNode(id record.NodeID) NodeView {
 	m := c.members.of(id)
 	n := NodeView{ID: id, Record: c.table.Nodes[id].Rec, Up: m.up, Suspect: m.suspect, Self: id == c.id, Since: c.now - m.since,
 		Replaced: c.electorate().replaced[id], Former: c.table.Nodes[id].Former}
 	// Our own lease counts only once it is confirmed.
-	if l != nil && (id != c.id || c.leaseState() == LeaseConfirmed || c.leaseState() == LeaseAnnouncing) {
-		n.Lease, n.Subnet, n.Held = *l, c.Network().SubnetOf(l.Slot), c.now-c.leased[l.Slot]
+	if l := c.table.HeldBy(id); l != nil && (id != c.id || c.leaseState() == LeaseConfirmed || c.leaseState() == LeaseAnnouncing) {
+		n.Lease, n.Subnet, n.Held = l.Rec, c.Network().SubnetOf(l.Rec.Slot), c.now-c.leased[l.Rec.Slot]
 	}
 	return n
 }

@@ -114,22 +114,6 @@ func (n Network) validate6() error {
 	return nil
 }
 
-// SubnetOf6 is the IPv6 prefix of a slot; zero where the network has none.
-func (n Network) SubnetOf6(s Slot) netip.Prefix {
-	if !n.Prefix6.IsValid() {
-		return netip.Prefix{}
-	}
-	addr := n.Prefix6.Addr().As16()
-	shift := 128 - int(n.SubnetLen6)
-	for i := range 64 { // bit i of the slot is bit shift+i of the address
-		if uint64(s)>>i&1 != 0 {
-			bit := shift + i
-			addr[15-bit/8] |= 1 << (bit % 8)
-		}
-	}
-	return netip.PrefixFrom(netip.AddrFrom16(addr), int(n.SubnetLen6))
-}
-
 // ID is the network's identity.
 func (n Network) ID() NetworkID {
 	if !n.Prefix.IsValid() {
