@@ -228,6 +228,15 @@ func (j *Joiner) trySeed(ctx context.Context, s *seedState, live map[netip.AddrP
 	j.answered(s)
 }
 
+// joinSeed resolves a seed and tries its endpoints.
+func (j *Joiner) joinSeed(ctx context.Context, s Seed) error {
+	endpoints, err := s.resolve(ctx, j.resolver)
+	if err != nil {
+		return err
+	}
+	return j.joinAny(endpoints)
+}
+
 // joinAny tries the endpoints of one seed in turn. The error is that of the
 // last one.
 func (j *Joiner) joinAny(endpoints []netip.AddrPort) (err error) {
@@ -275,11 +284,7 @@ func (j *Joiner) Look(ctx context.Context, also ...netip.AddrPort) {
 	results := make(chan error, len(seeds)+len(nodes))
 	for _, s := range seeds {
 		go func() {
-			endpoints, err := s.resolve(ctx, j.resolver)
-			if err == nil {
-				err = j.joinAny(endpoints)
-			}
-			results <- err
+			results <- j.joinSeed(ctx, s.Seed)
 		}()
 	}
 	for _, at := range nodes {
@@ -358,11 +363,7 @@ func (j *Joiner) summarize() {
 func (j *Joiner) Add(ctx context.Context, seeds []Seed) (joined []string, failures []error) {
 	j.remember(seeds)
 	for _, s := range seeds {
-		endpoints, err := s.resolve(ctx, j.resolver)
-		if err == nil {
-			err = j.joinAny(endpoints)
-		}
-		if err != nil {
+		if err := j.joinSeed(ctx, s); err != nil {
 			failures = append(failures, fmt.Errorf("join %s: %w", s, err))
 			continue
 		}
