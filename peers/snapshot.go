@@ -128,3 +128,12 @@ const (
 	Confirmed  = core.LeaseConfirmed
 	Lost       = core.LeaseLost
 )
+
+// NodesByID finds the nodes of the snapshot by their IDs.
+func (s *Snapshot) NodesByID() map[string]NodeInfo {
+	nodes := make(map[string]NodeInfo, len(s.Nodes))
+	for _, n := range s.Nodes {
+		nodes[n.ID] = n
+	}
+	return nodes
+}

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"flanneld/internal/host/bridge"
+	"flanneld/internal/host/fib"
 	"flanneld/internal/probe"
 	"flanneld/internal/problem"
 )
@@ -71,7 +72,7 @@ func beyond(found []bridge.Bridge, lease netip.Prefix, try int) (netip.Addr, str
 				continue
 			}
 			half := 1<<(32-own.Bits())/2 - 2
-			a := lastAddress(own).Prev()
+			a := fib.Last(own).Prev()
 			for range try % half {
 				a = a.Prev()
 			}
@@ -81,15 +82,6 @@ func beyond(found []bridge.Bridge, lease netip.Prefix, try int) (netip.Addr, str
 		}
 	}
 	return netip.Addr{}, ""
-}
-
-// lastAddress is the last address of an IPv4 prefix.
-func lastAddress(p netip.Prefix) netip.Addr {
-	b := p.Masked().Addr().As4()
-	for i := p.Bits(); i < 32; i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	return netip.AddrFrom4(b)
 }
 
 func (m *Monitor) reportCrossing() {

@@ -14,7 +14,7 @@ import (
 
 // reportDetours reports the detours that cut nodes off to the board.
 func (m *Monitor) reportDetours() {
-	nodes, planned := nodesByID(m.cfg.Snapshot()), m.cfg.Routes.Plan()
+	nodes, planned := m.cfg.Snapshot().NodesByID(), m.cfg.Routes.Plan()
 	var problems []problem.Problem
 	for _, detour := range m.surveyor.current() {
 		var cut []string

@@ -41,15 +41,6 @@ func (m *Monitor) targets() []probe.Target {
 	return all
 }
 
-// nodesByID finds nodes by their IDs.
-func nodesByID(s *peers.Snapshot) map[string]peers.NodeInfo {
-	nodes := make(map[string]peers.NodeInfo, len(s.Nodes))
-	for _, n := range s.Nodes {
-		nodes[n.ID] = n
-	}
-	return nodes
-}
-
 // nameOf names a node so that it is told from others of the same name.
 func nameOf(n peers.NodeInfo) string { return control.NodeName{ID: n.ID, Name: n.Name}.Text() }
 
@@ -72,7 +63,7 @@ func (m *Monitor) reportPaths() {
 
 // troubles lists the data paths that do not work as they should.
 func (m *Monitor) troubles(results map[string]probe.Result) (troubles []pathTrouble) {
-	nodes := nodesByID(m.cfg.Snapshot())
+	nodes := m.cfg.Snapshot().NodesByID()
 	for _, planned := range m.cfg.Routes.Plan().Routes {
 		r, probed := results[planned.ID]
 		if !probed || r.State != probe.Failed && r.State != probe.SmallOnly {

@@ -13,7 +13,7 @@ import (
 
 // leaseOf is this node's own lease and, while it asks for one, its claim.
 func leaseOf(s *peers.Snapshot) control.Lease {
-	own, known := s.Self.Lease, nodesOf(s)
+	own, known := s.Self.Lease, nodesByID(s.NodesByID())
 	l := control.Lease{
 		State: s.Lease.String(), Waiting: s.Waiting, Subnet: own.Prefix, Epoch: own.Epoch, Pinned: own.Pinned,
 		Electors: own.Electors, Promises: own.Promises, PromisedBy: known.names(s.PromisedBy), Age: control.SecondsOf(own.Held),
@@ -29,14 +29,6 @@ func leaseOf(s *peers.Snapshot) control.Lease {
 
 // nodesByID finds nodes by their IDs.
 type nodesByID map[string]peers.NodeInfo
-
-func nodesOf(s *peers.Snapshot) nodesByID {
-	r := make(nodesByID, len(s.Nodes))
-	for _, n := range s.Nodes {
-		r[n.ID] = n
-	}
-	return r
-}
 
 func (r nodesByID) name(id string) control.NodeName {
 	return control.NodeName{ID: id, Name: r[id].Name}
@@ -78,7 +70,7 @@ func members(s *peers.Snapshot, static []config.StaticPeer) control.Members {
 // conflicts lists those between nodes, and those between a node and a static
 // peer, which only this node knows of.
 func conflicts(s *peers.Snapshot, static []config.StaticPeer) []control.Conflict {
-	name := nodesOf(s).name
+	name := nodesByID(s.NodesByID()).name
 	out := []control.Conflict{}
 	for _, c := range s.Conflicts {
 		out = append(out, control.Conflict{Subnet: c.Prefix, Winner: name(c.Winner), Loser: name(c.Loser), Since: control.SecondsOf(c.Since)})

@@ -134,15 +134,15 @@ func free(prefix netip.Prefix, taken []netip.Prefix) (netip.Addr, bool) {
 		if i < 0 {
 			return a, true
 		}
-		if a = last(taken[i]).Next(); !a.IsValid() {
+		if a = Last(taken[i]).Next(); !a.IsValid() {
 			break
 		}
 	}
 	return netip.Addr{}, false
 }
 
-// last is the last address of an IPv4 prefix.
-func last(p netip.Prefix) netip.Addr {
+// Last is the last address of an IPv4 prefix.
+func Last(p netip.Prefix) netip.Addr {
 	b := p.Masked().Addr().As4()
 	for i := p.Bits(); i < 32; i++ {
 		b[i/8] |= 0x80 >> (i % 8)

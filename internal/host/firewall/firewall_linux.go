@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"flanneld/internal/host"
 	"flanneld/internal/host/ruleset"
 )
 
@@ -60,7 +61,7 @@ func (f *Firewall) Ensure(ctx context.Context) (changed []string, err error) {
 			break
 		}
 	}
-	return changed, oneLine(errs)
+	return changed, host.Join(errs...)
 }
 
 // Concerns reports whether a change of nf_tables may have taken away what
@@ -102,7 +103,7 @@ func Remove(ctx context.Context, device string) error {
 			break
 		}
 	}
-	return oneLine(errs)
+	return host.Join(errs...)
 }
 
 // ensureTable: the chain comes before the jump, so that a jump never leads to
@@ -280,31 +281,4 @@ func wrap(table, chain string, err error) error {
 		return nil
 	}
 	return fmt.Errorf("firewall: %s %s: %w", table, chain, err)
-}
-
-// problems is several errors on one line.
-type problems []error
-
-func (p problems) Error() string {
-	texts := make([]string, len(p))
-	for i, err := range p {
-		texts[i] = err.Error()
-	}
-	return strings.Join(texts, "; ")
-}
-
-func (p problems) Unwrap() []error { return p }
-
-// oneLine joins the tables' errors, which often are one and the same cause.
-func oneLine(errs []error) error {
-	var all problems
-	for _, err := range errs {
-		if err != nil {
-			all = append(all, err)
-		}
-	}
-	if all == nil {
-		return nil
-	}
-	return all
 }
