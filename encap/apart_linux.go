@@ -60,9 +60,11 @@ func (c *Conn) takeDatagram(m *Message, rest [][]byte, at int) (_ [][]byte, _ in
 			c.apart.pieces = append(c.apart.pieces, piece)
 		}
 	}
-	c.apart.one[0] = Message{Addr: m.Addr, Buffers: c.apart.pieces, Source: m.Source, TOS: m.TOS}
-	c.apart.load(c.apart.one[:])
-	c.apart.setName(0, m.Addr)
+	one := &c.apart.one[0]
+	*one = *m
+	one.Buffers, one.SegmentSize = c.apart.pieces, 0
+	c.apart.begin(c.apart.one[:])
+	c.apart.addOut(one)
 	return rest, at, len(c.apart.pieces) > 0
 }
 

@@ -122,15 +122,7 @@ func (c *Conn) loadOut(msgs []Message, source int) {
 		if c.sourceIndex(m) != source {
 			continue
 		}
-		at := c.out.add(m.Buffers)
-		c.out.which[at] = i
-		c.out.setName(at, m.Addr)
-		if m.SegmentSize > 0 {
-			c.out.setSegmentSize(at, m.SegmentSize)
-		}
-		if m.TOS != 0 {
-			c.out.setTOS(at, m.TOS)
-		}
+		c.out.which[c.out.addOut(m)] = i
 	}
 }
 

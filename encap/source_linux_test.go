@@ -91,19 +91,35 @@ func TestOneBadMessageDoesNotKeepThoseOfOtherSources(t *testing.T) {
 	}
 }
 
-// A train that goes datagram by datagram keeps its source.
+// A train that goes datagram by datagram keeps its source and its type of
+// service.
 func TestTrainApartKeepsItsSource(t *testing.T) {
-	a, b := listen(t, Config{Sources: 4, Offloads: allOffloads})[0], listen(t, Config{})[0]
-	m := Message{Addr: b.LocalAddr(), Source: 3, SegmentSize: 1, Buffers: [][]byte{[]byte("abc")}}
-	if n := a.sendAnyway(&m, unix.EIO); n != 1 || m.Err != nil {
-		t.Fatalf("%d sent, %v", n, m.Err)
-	}
-	at, err := localAddr(a.sources[3])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := senders(t, b, 3); fmt.Sprint(got[at]) != "[a b c]" {
-		t.Errorf("received %v, want all from %s", got, at)
+	const sources, ef = 4, 0xb8
+	a := listen(t, Config{Sources: sources, Express: true, Offloads: allOffloads})[0]
+	b := listen(t, Config{})[0]
+	for _, express := range []bool{false, true} {
+		m := Message{Addr: b.LocalAddr(), Source: 3, Express: express, TOS: ef, SegmentSize: 1, Buffers: [][]byte{[]byte("abc")}}
+		if n := a.sendAnyway(&m, unix.EIO); n != 1 || m.Err != nil {
+			t.Fatalf("%d sent, %v", n, m.Err)
+		}
+		from := a.sources[3]
+		if express {
+			from = a.sources[sources]
+		}
+		at, err := localAddr(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		msgs := NewMessages(3, 100)
+		for _, want := range []string{"a", "b", "c"} {
+			if n, err := receiveSome(b, msgs[:1]); n != 1 || err != nil {
+				t.Fatalf("Receive = %d, %v", n, err)
+			}
+			if got := string(msgs[0].Buffers[0][:msgs[0].N]); got != want || msgs[0].Addr != at || msgs[0].TOS != ef {
+				t.Errorf("express %v: received %q from %s with type of service %#x, want %q from %s with %#x",
+					express, got, msgs[0].Addr, msgs[0].TOS, want, at, ef)
+			}
+		}
 	}
 }
 

@@ -46,17 +46,29 @@ func newVector(n int) vector {
 	}
 }
 
-// load describes as many of msgs as fit, and returns how many these are.
-func (v *vector) load(msgs []Message) int {
-	msgs = msgs[:min(len(msgs), len(v.headers))]
+// load describes room for msgs, which must not be more than there are headers.
+func (v *vector) load(msgs []Message) {
 	v.begin(msgs)
 	for i := range msgs {
 		v.add(msgs[i].Buffers)
 	}
-	return len(msgs)
 }
 
-// add describes one more message, and returns which it is.
+// addOut describes one more message to send, all of it but its source, and
+// returns which it is.
+func (v *vector) addOut(m *Message) int {
+	i := v.add(m.Buffers)
+	v.setName(i, m.Addr)
+	if m.SegmentSize > 0 {
+		v.setSegmentSize(i, m.SegmentSize)
+	}
+	if m.TOS != 0 {
+		v.setTOS(i, m.TOS)
+	}
+	return i
+}
+
+// add describes the buffers of one more message, and returns which it is.
 func (v *vector) add(buffers [][]byte) int {
 	first := v.used
 	for _, b := range buffers {
