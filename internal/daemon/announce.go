@@ -85,10 +85,10 @@ func (d *daemon) tell(s *peers.Snapshot) {
 // promise from here, and a restart finds what was written last.
 func (d *daemon) reportState(s *peers.Snapshot) {
 	if s.Unwritten == "" {
-		d.problems.Report("state")
+		d.problems.Report(problem.PartState)
 		return
 	}
-	d.problems.Report("state", problem.Problem{
+	d.problems.Report(problem.PartState, problem.Problem{
 		Text:   s.Unwritten,
 		Advice: "until then this node grants no lease to others (df " + d.cfg.StateDir + "; mount); it is tried again",
 	})

@@ -117,5 +117,5 @@ func (d *daemon) reportOwnSubnet(lease netip.Prefix) {
 			})
 		}
 	}
-	d.problems.Report("static peers", found...)
+	d.problems.Report(problem.PartStaticPeers, found...)
 }

@@ -11,9 +11,6 @@ import (
 	"flanneld/internal/problem"
 )
 
-// partOverlap reports what of this host shares addresses with the network.
-const partOverlap = "overlap"
-
 // checkNetwork decides whether peers may use a network, before it does. lease
 // is what this node held in it when it stopped, zero where it held none.
 func (d *daemon) checkNetwork(network, lease netip.Prefix) error {
@@ -66,7 +63,7 @@ func (d *daemon) judgeOverlaps(network netip.Prefix, found []underlay.Overlap, h
 			return d.refusal(network, o)
 		}
 	}
-	d.problems.Report(partOverlap, problems...)
+	d.problems.Report(problem.PartOverlap, problems...)
 	return nil
 }
 

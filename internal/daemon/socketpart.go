@@ -10,6 +10,7 @@ import (
 
 	"flanneld/internal/control"
 	"flanneld/internal/host"
+	"flanneld/internal/problem"
 )
 
 // socketPart is the control socket as a part of the host. server is nil for a
@@ -20,7 +21,7 @@ type socketPart struct {
 }
 
 // Name is "control".
-func (socketPart) Name() string { return "control" }
+func (socketPart) Name() string { return problem.PartControl }
 
 // Ensure makes the socket again where it was removed.
 func (p socketPart) Ensure(context.Context) ([]string, error) {

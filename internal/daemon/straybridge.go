@@ -7,7 +7,6 @@ import (
 
 	"flanneld/internal/host/bridge"
 	"flanneld/internal/problem"
-	"flanneld/internal/view"
 )
 
 // reportBridges names a bridge with a subnet of the network outside this node's
@@ -23,11 +22,11 @@ func (d *daemon) reportBridges() {
 	}
 	stray := bridge.Stray(found, p.Network(), p.Lease())
 	if stray == "" {
-		d.problems.Report(view.PartBridge)
+		d.problems.Report(problem.PartBridge)
 		return
 	}
 	text, _, _ := strings.Cut(stray, ": ")
-	d.problems.Report(view.PartBridge, problem.Problem{Text: text, Advice: d.strayAdvice(text)})
+	d.problems.Report(problem.PartBridge, problem.Problem{Text: text, Advice: d.strayAdvice(text)})
 }
 
 // strayAdvice is how a bridge gets a subnet of the lease. dockerd with

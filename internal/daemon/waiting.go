@@ -47,7 +47,7 @@ func (d *daemon) awaitUnderlay(ctx context.Context) (underlay.Underlay, error) {
 		u, err = underlay.Choose(d.underlayOptions())
 	}
 	if err == nil {
-		d.problems.Report(underlaywatch.Part)
+		d.problems.Report(problem.PartUnderlay)
 		d.log.Info("the underlay is there", "after", time.Since(started).Round(time.Millisecond))
 	}
 	return u, err
@@ -72,7 +72,7 @@ func (d *daemon) waitFor(waiting *view.Waiting, reason error) {
 	text := "waiting for the underlay: " + oneLine(reason)
 	d.notify.send("STATUS=" + text)
 	waiting.For(text)
-	d.problems.Report(underlaywatch.Part, problem.Problem{
+	d.problems.Report(problem.PartUnderlay, problem.Problem{
 		Text:   "the underlay is not there yet: " + oneLine(reason),
 		Advice: "bring up the interface, its address and a route, or name another with --iface",
 	})

@@ -86,7 +86,7 @@ func beyond(found []bridge.Bridge, lease netip.Prefix, try int) (netip.Addr, str
 
 func (m *Monitor) reportCrossing() {
 	state, bridge := m.crossing.State()
-	m.cfg.Problems.Report(partCrossing, m.crossingProblems(state, bridge)...)
+	m.cfg.Problems.Report(problem.PartCrossing, m.crossingProblems(state, bridge)...)
 	m.cfg.Crossed()
 }
 

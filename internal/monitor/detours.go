@@ -29,7 +29,7 @@ func (m *Monitor) reportDetours() {
 			problems = append(problems, detourProblem(detour, m.surveyor.device, m.surveyor.network, cut))
 		}
 	}
-	m.cfg.Problems.Report(partRoute, problems...)
+	m.cfg.Problems.Report(problem.PartRoute, problems...)
 }
 
 // cutNamed is how many nodes are named that a detour cuts off.

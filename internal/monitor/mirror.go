@@ -50,5 +50,5 @@ func (m *Monitor) reportMirror(r probe.Result) {
 			Advice: fmt.Sprintf("look for rules that drop packets of %s, in every table (nft list ruleset; iptables-save; iptables-legacy-save), and at rp_filter", name),
 		})
 	}
-	m.cfg.Problems.Report(partMirror, problems...)
+	m.cfg.Problems.Report(problem.PartMirror, problems...)
 }

@@ -60,15 +60,7 @@ type Monitor struct {
 }
 
 // parts are the names under which a Monitor reports problems.
-var parts = []string{partPath, partMirror, partCrossing, partRoute, partSize}
-
-const (
-	partPath     = "path"
-	partMirror   = "mirror"
-	partCrossing = "crossing"
-	partRoute    = "route"
-	partSize     = "mtu"
-)
+var parts = []string{problem.PartPath, problem.PartMirror, problem.PartCrossing, problem.PartRoute, problem.PartSize}
 
 // New makes a Monitor. It probes nothing yet; see Run.
 func New(cfg Config) *Monitor {

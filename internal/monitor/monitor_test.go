@@ -121,7 +121,7 @@ func TestAMirrorWithoutAnswersIsAProblem(t *testing.T) {
 	st := newStage(t, plantest.Snapshot(peers.Confirmed))
 	for state, word := range map[probe.State]string{probe.Failed: "packets from peers", probe.SmallOnly: "large packets from peers"} {
 		st.reportMirror(probe.Result{State: state})
-		if p := st.only(t, partMirror); !strings.HasPrefix(p.Text, word) || !strings.Contains(p.Advice, "rules that drop packets of flannel-none") {
+		if p := st.only(t, problem.PartMirror); !strings.HasPrefix(p.Text, word) || !strings.Contains(p.Advice, "rules that drop packets of flannel-none") {
 			t.Errorf("%v: %+v", state, p)
 		}
 	}
@@ -154,7 +154,7 @@ func TestADetourNamesTheNodesThatItCutsOff(t *testing.T) {
 		Answer: fib.Answer{Device: "eth1", Text: "dev eth1"},
 	}}
 	st.Update()
-	p := st.only(t, partRoute)
+	p := st.only(t, problem.PartRoute)
 	if !strings.Contains(p.Text, "packets of this host to 10.244.2.0/23 do not go to flannel-none: dev eth1") ||
 		!strings.Contains(p.Text, "cuts off host-bbbbbbbbbb (bbbbbbbb), host-cccccccccc (cccccccc)") || p.Advice != "ip route del 10.244.2.0/23" {
 		t.Errorf("got %+v", p)

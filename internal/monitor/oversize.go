@@ -55,7 +55,7 @@ func (m *Monitor) watchSizes(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			m.cfg.Problems.Report(partSize, m.oversized(&o, now)...)
+			m.cfg.Problems.Report(problem.PartSize, m.oversized(&o, now)...)
 		}
 	}
 }

@@ -58,7 +58,7 @@ func (m *Monitor) reportPaths() {
 	results := m.prober.Results()
 	troubles := m.troubles(results)
 	m.troubled.Store(len(troubles) > 0)
-	m.cfg.Problems.Report(partPath, pathProblems(troubles, len(results), m.cfg.Here(), m.cfg.Port, m.cfg.Plane.Link().MTU)...)
+	m.cfg.Problems.Report(problem.PartPath, pathProblems(troubles, len(results), m.cfg.Here(), m.cfg.Port, m.cfg.Plane.Link().MTU)...)
 }
 
 // troubles lists the data paths that do not work as they should.

@@ -69,7 +69,7 @@ func TestWhatChangesAboutTheInterfaceIsNoted(t *testing.T) {
 	for deadline := time.Now().Add(30 * time.Second); s.Here().MTU != 1400 && time.Now().Before(deadline); {
 		s.followKernel(t)
 	}
-	if all := s.problems.All(); len(all) != 1 || all[0].Part != Part {
+	if all := s.problems.All(); len(all) != 1 || all[0].Part != problem.PartUnderlay {
 		t.Errorf("problems %+v", all)
 	}
 	linktest.Run(t, "ip address flush dev eth0")

@@ -9,9 +9,6 @@ import (
 	"flanneld/internal/problem"
 )
 
-// Part is the name under which the underlay's problems are reported.
-const Part = "underlay"
-
 // report reports what is wrong with the underlay: held is whether the host has
 // the address in use, choosing why there is no other.
 func (w *Watcher) report(held bool, choosing error) {
@@ -37,5 +34,5 @@ func (w *Watcher) report(held bool, choosing error) {
 			Advice: "sysctl -w " + setting + "=0",
 		})
 	}
-	w.cfg.Problems.Report(Part, problems...)
+	w.cfg.Problems.Report(problem.PartUnderlay, problems...)
 }

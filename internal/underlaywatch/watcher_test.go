@@ -154,7 +154,7 @@ func TestAHostWithoutAnAddressIsAProblem(t *testing.T) {
 		t.Errorf("next check in %v, moves %v", next, s.moves)
 	}
 	found := s.problems.All()
-	if len(found) != 1 || found[0].Part != Part || !strings.Contains(found[0].Text, first+" is on no interface") || !strings.Contains(found[0].Text, "no default route at all") {
+	if len(found) != 1 || found[0].Part != problem.PartUnderlay || !strings.Contains(found[0].Text, first+" is on no interface") || !strings.Contains(found[0].Text, "no default route at all") {
 		t.Errorf("problems %+v", found)
 	}
 	s.choosing, s.choice, s.addresses = nil, at(first), []string{first}

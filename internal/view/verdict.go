@@ -10,25 +10,21 @@ import (
 
 	"flanneld/internal/control"
 	"flanneld/internal/problem"
-	"flanneld/internal/underlaywatch"
 	"flanneld/peers"
 )
 
 // effects are the parts that only see that packets do not arrive. Where another
 // part has found why, that comes first: it says what to type.
-var effects = []string{"path", "crossing", "mirror"}
-
-// PartBridge is the name under which bridges of containers are reported that
-// are not in the lease.
-const PartBridge = "bridge"
+var effects = []string{problem.PartPath, problem.PartCrossing, problem.PartMirror}
 
 // rank orders problems: causes on this host, then effects, then what hinders no
 // packet.
 func rank(p control.Problem) int {
 	switch p.Part {
-	case "lease":
+	case problem.PartLease:
 		return 0
-	case "conflict", underlaywatch.Part, "device", "forwarding", PartBridge, "route", "rules", "firewall":
+	case problem.PartConflict, problem.PartUnderlay, problem.PartDevice, problem.PartForwarding, problem.PartBridge,
+		problem.PartRoute, problem.PartRules, problem.PartFirewall:
 		return 1
 	}
 	if slices.Contains(effects, p.Part) {
@@ -80,28 +76,28 @@ func problemsOf(s control.Status) []control.Problem {
 	}
 	confirmed := s.Lease.State == peers.Confirmed.String()
 	if !confirmed {
-		add("lease", leaseProblem(s.Lease), claimAdvice(s.Lease.Claim))
+		add(problem.PartLease, leaseProblem(s.Lease), claimAdvice(s.Lease.Claim))
 	}
 	if confirmed && s.Device.State != control.DeviceUp {
 		text := fmt.Sprintf("device %s is %s", s.Device.Name, s.Device.State)
 		if s.Device.Note != "" {
 			text += ": " + s.Device.Note
 		}
-		add("device", text, "")
+		add(problem.PartDevice, text, "")
 	}
 	if confirmed && !s.Host.IPForward {
-		add("forwarding", "net.ipv4.ip_forward is off: containers reach no other host", "sysctl -w net.ipv4.ip_forward=1")
+		add(problem.PartForwarding, "net.ipv4.ip_forward is off: containers reach no other host", "sysctl -w net.ipv4.ip_forward=1")
 	}
 	if s.Host.Firewall == control.FirewallFailed {
-		add("firewall", "firewall rules could not be put in place: "+s.Host.FirewallNote, "")
+		add(problem.PartFirewall, "firewall rules could not be put in place: "+s.Host.FirewallNote, "")
 	}
 	if s.Host.StrayBridge != "" {
 		text, advice, _ := strings.Cut(s.Host.StrayBridge, ": ")
-		add(PartBridge, text, advice)
+		add(problem.PartBridge, text, advice)
 	}
 	for _, c := range s.Conflicts {
 		problems = append(problems, control.Problem{
-			Part: "conflict", Text: fmt.Sprintf("%s is held by %s and claimed by %s", c.Subnet, c.Winner.Text(), c.Loser.Text()),
+			Part: problem.PartConflict, Text: fmt.Sprintf("%s is held by %s and claimed by %s", c.Subnet, c.Winner.Text(), c.Loser.Text()),
 			Advice: conflictAdvice(c), Since: c.Since,
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"flanneld/internal/host"
+	"flanneld/internal/problem"
 )
 
 // LockAdvice is what to do about an iptables that does not end.
@@ -41,7 +42,7 @@ func (p *Part) wanted() *Firewall {
 }
 
 // Name is "firewall".
-func (*Part) Name() string { return "firewall" }
+func (*Part) Name() string { return problem.PartFirewall }
 
 // Ensure puts the rules in place. A host without iptables is ErrNoIPTables: its
 // rules are the operator's.

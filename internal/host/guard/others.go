@@ -14,6 +14,7 @@ import (
 	"flanneld/internal/host/bridge"
 	"flanneld/internal/host/ports"
 	"flanneld/internal/host/ruleset"
+	"flanneld/internal/problem"
 )
 
 // ownTables begins the names of all flannelds' tables, which judge nothing but
@@ -43,7 +44,7 @@ func (o *Others) Want(network, lease netip.Prefix) {
 }
 
 // Name is "rules".
-func (*Others) Name() string { return "rules" }
+func (*Others) Name() string { return problem.PartRules }
 
 // Ensure changes nothing. Its error names each rule that drops what must pass,
 // with advice. Rules that cannot be read are errJudge.

@@ -11,6 +11,7 @@ import (
 	"flanneld/internal/host/link"
 	"flanneld/internal/host/ports"
 	"flanneld/internal/host/rundir"
+	"flanneld/internal/problem"
 )
 
 // Places is where on the host the parts are.
@@ -47,7 +48,7 @@ func NewParts(p Places) (*Parts, error) {
 	return &Parts{
 		RunDir: rundir.NewPart(p.RunDir), Socket: p.Socket, Ports: table,
 		Device: link.NewDevice(p.Device), Forwarding: link.NewForwarding(p.Device), Firewall: firewall.NewPart(p.Device),
-		Subnet: envfile.NewFile("subnet file", p.SubnetFile), Docker: envfile.NewFile("docker file", p.DockerFile),
+		Subnet: envfile.NewFile(problem.PartSubnetFile, p.SubnetFile), Docker: envfile.NewFile(problem.PartDockerFile, p.DockerFile),
 		Others: &Others{device: p.Device, ports: table.Wanted},
 	}, nil
 }

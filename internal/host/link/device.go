@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"flanneld/internal/host"
+	"flanneld/internal/problem"
 )
 
 // Device is the overlay device as a part of the host.
@@ -31,7 +32,7 @@ func (d *Device) Want(c *Config) {
 }
 
 // Name is "device".
-func (*Device) Name() string { return "device" }
+func (*Device) Name() string { return problem.PartDevice }
 
 // Ensure corrects the device. A missing device is host.ErrPending: the
 // forwarder notices that and makes it again.

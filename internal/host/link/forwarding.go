@@ -11,6 +11,7 @@ import (
 
 	"flanneld/internal/host"
 	"flanneld/internal/host/bridge"
+	"flanneld/internal/problem"
 )
 
 // Forwarding keeps packets going between the overlay device and the containers'
@@ -43,7 +44,7 @@ func (f *Forwarding) WasOff() bool {
 }
 
 // Name is "forwarding".
-func (*Forwarding) Name() string { return "forwarding" }
+func (*Forwarding) Name() string { return problem.PartForwarding }
 
 // Ensure turns forwarding on, for the host and for the device. A bridge that
 // does not forward is an error, and is left alone: that may be meant.

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"flanneld/internal/host"
+	"flanneld/internal/problem"
 )
 
 // Part is the table in front of the ports as a part of the host.
@@ -92,7 +93,7 @@ func (p *Part) config() Config {
 func (p *Part) Device() string { return p.device }
 
 // Name is "ports".
-func (*Part) Name() string { return "ports" }
+func (*Part) Name() string { return problem.PartPorts }
 
 // Ensure puts the table in place. Without it, other programs could send as this
 // host, so that a failure is a problem.

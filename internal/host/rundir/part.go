@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"flanneld/internal/problem"
 )
 
 // Part is the run directory as a part of the host.
@@ -17,7 +19,7 @@ type Part struct{ path string }
 func NewPart(path string) Part { return Part{path} }
 
 // Name is "run directory".
-func (Part) Name() string { return "run directory" }
+func (Part) Name() string { return problem.PartRunDir }
 
 // Ensure makes the directory where it is missing.
 func (p Part) Ensure(context.Context) ([]string, error) {

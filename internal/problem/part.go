@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package problem
+
+// Names of the parts that report problems. They are the "part" of a problem in
+// the JSON of `status`, and so a contract.
+//
+// Parts that are kept on the host.
+const (
+	PartRunDir     = "run directory"
+	PartControl    = "control"
+	PartPorts      = "ports"
+	PartDevice     = "device"
+	PartForwarding = "forwarding"
+	PartFirewall   = "firewall"
+	PartSubnetFile = "subnet file"
+	PartDockerFile = "docker file"
+	PartBridge     = "bridge" // of containers, and not in the lease
+	PartRules      = "rules"  // of other programs
+)
+
+// Parts that are monitored on the data plane.
+const (
+	PartPath     = "path"
+	PartMirror   = "mirror"
+	PartCrossing = "crossing"
+	PartRoute    = "route"
+	PartSize     = "mtu"
+)
+
+// Parts of the network, and how this node is attached to it.
+const (
+	PartLease       = "lease"
+	PartConflict    = "conflict"
+	PartState       = "state"
+	PartUnderlay    = "underlay"
+	PartOverlap     = "overlap"
+	PartStaticPeers = "static peers"
+)
