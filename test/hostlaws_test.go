@@ -14,7 +14,7 @@ var hostArrows = map[string][]string{
 	"envfile":  {"host"},                            // a file is a part
 	"rundir":   {"host"},                            // so is the run directory
 	"docker":   {"envfile"},                         // reads what envfile wrote
-	"bridge":   {"envfile", "rtnl"},                 // knows a bridge of containers by its address
+	"bridge":   {"host", "envfile", "rtnl"},         // knows a bridge of containers by its address
 	"link":     {"host", "rtnl", "bridge"},          // forwards between device and bridges
 	"fib":      {"rtnl"},                            //
 	"underlay": {"rtnl"},                            //

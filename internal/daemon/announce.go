@@ -28,7 +28,6 @@ func (d *daemon) announce(s *peers.Snapshot) error {
 	if err := d.writeFiles(p); err != nil {
 		return err
 	}
-	d.reportBridges()
 	if after := time.Since(d.started); d.ready.CompareAndSwap(0, int64(after)) {
 		d.log.Info("ready", "lease", p.Lease(), "after", after.Round(time.Millisecond))
 	}

@@ -151,7 +151,6 @@ func (d *daemon) work(ctx context.Context, serving <-chan error) error {
 			d.watch.Soon()
 		case <-d.watch.Due():
 			err = d.watch.Check()
-			d.reportBridges()
 		case t := <-d.watch.Trials():
 			err = d.watch.Finish(t)
 		}

@@ -81,7 +81,6 @@ func TestWithoutAPlaneNothingIsReady(t *testing.T) {
 	var log strings.Builder
 	d := idle(t, &log, nil)
 	d.closePlane() // there is none
-	d.reportBridges()
 	if err := (mover{d}).Moved(); err != nil {
 		t.Errorf("moved: %v", err)
 	}

@@ -10,8 +10,9 @@ import (
 	"flanneld/internal/host/link"
 )
 
-// deviceLoop keeps the overlay device, forwarding, socket and files. It asks
-// the kernel by netlink and /proc only, and so never waits long.
+// deviceLoop keeps the overlay device, forwarding, socket and files, and names
+// stray bridges. It asks the kernel by netlink and /proc only, and so never
+// waits long.
 func (g *Guard) deviceLoop(ctx context.Context) {
 	host.Loop{
 		Every: interval, Pace: pace, Wake: g.deviceWake, Links: g.watchLinks(ctx), Round: g.deviceRound,
@@ -23,7 +24,7 @@ func (g *Guard) deviceRound(ctx context.Context) {
 	p := g.parts
 	g.keeper.Keep(ctx, slog.LevelWarn, p.RunDir, p.Socket, p.Device)
 	g.keeper.Keep(ctx, slog.LevelInfo, p.Forwarding)
-	g.keeper.Keep(ctx, slog.LevelWarn, p.Subnet, p.Docker)
+	g.keeper.Keep(ctx, slog.LevelWarn, p.Subnet, p.Docker, p.Bridge)
 }
 
 // watchLinks reports changes of links, addresses and routes. The channel is nil

@@ -311,7 +311,7 @@ func TestListHasEveryPartOnceInTheOrderOfSetUp(t *testing.T) {
 	for _, p := range g.parts.List() {
 		names = append(names, p.Name())
 	}
-	want := "run directory, control, ports, device, forwarding, firewall, subnet file, docker file, rules"
+	want := "run directory, control, ports, device, forwarding, firewall, subnet file, docker file, bridge, rules"
 	if got := strings.Join(names, ", "); got != want {
 		t.Errorf("got %s", got)
 	}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"flanneld/internal/host"
+	"flanneld/internal/host/bridge"
 	"flanneld/internal/host/envfile"
 	"flanneld/internal/host/firewall"
 	"flanneld/internal/host/link"
@@ -35,6 +36,7 @@ type Parts struct {
 	Firewall   *firewall.Part
 	Subnet     *envfile.File
 	Docker     *envfile.File
+	Bridge     *bridge.Part
 	Others     *Others
 }
 
@@ -49,14 +51,14 @@ func NewParts(p Places) (*Parts, error) {
 		RunDir: rundir.NewPart(p.RunDir), Socket: p.Socket, Ports: table,
 		Device: link.NewDevice(p.Device), Forwarding: link.NewForwarding(p.Device), Firewall: firewall.NewPart(p.Device),
 		Subnet: envfile.NewFile(problem.PartSubnetFile, p.SubnetFile), Docker: envfile.NewFile(problem.PartDockerFile, p.DockerFile),
-		Others: &Others{device: p.Device, ports: table.Wanted},
+		Bridge: bridge.NewPart(p.DockerFile), Others: &Others{device: p.Device, ports: table.Wanted},
 	}, nil
 }
 
 // List is the one list of parts, in the order in which they are set up. Status
 // and doctor check it, leaving and cleaning up remove it.
 func (p *Parts) List() host.List {
-	return host.List{p.RunDir, p.Socket, p.Ports, p.Device, p.Forwarding, p.Firewall, p.Subnet, p.Docker, p.Others}
+	return host.List{p.RunDir, p.Socket, p.Ports, p.Device, p.Forwarding, p.Firewall, p.Subnet, p.Docker, p.Bridge, p.Others}
 }
 
 // Want sets how the parts of a data plane should be, except for its files.
@@ -68,6 +70,7 @@ func (p *Parts) Want(t Target) (*firewall.Firewall, error) {
 	p.Device.Want(&t.Device)
 	p.Forwarding.Want(t.Rules.Lease)
 	p.Firewall.Want(rules)
+	p.Bridge.Want(t.Rules.Network, t.Rules.Lease)
 	p.Others.Want(t.Rules.Network, t.Rules.Lease)
 	return rules, nil
 }
@@ -80,5 +83,6 @@ func (p *Parts) forget() {
 	p.Firewall.Want(nil)
 	p.Subnet.Want(nil)
 	p.Docker.Want(nil)
+	p.Bridge.Want(netip.Prefix{}, netip.Prefix{})
 	p.Others.Want(netip.Prefix{}, netip.Prefix{})
 }
