@@ -28,6 +28,9 @@ func (c *Config) check() error {
 	if c.DockerPath() == c.SubnetPath() {
 		return c.fault("docker-file", c.DockerPath(), "is the file of --subnet-file as well; give them different ones")
 	}
+	if err := c.checkBackend(); err != nil {
+		return err
+	}
 	network, known := c.knownNetwork()
 	if known {
 		if err := c.checkNetwork(network); err != nil {
@@ -49,6 +52,21 @@ func (c *Config) check() error {
 	}
 	// Loopback endpoints are held against the underlay once it is chosen.
 	return c.CheckStaticPeers(network, netip.Prefix{}, true)
+}
+
+// checkBackend holds the settings of kernel paths against the others. A path
+// that is not used disturbs nothing.
+func (c *Config) checkBackend() error {
+	port := strconv.Itoa(int(c.VXLANPort))
+	switch {
+	case c.Uses(PathVXLAN) && c.VXLANPort == c.Port:
+		return c.fault("vxlan-port", port, "is the data port (--port) as well; both are UDP, give them different ones")
+	case c.Uses(PathVXLAN) && c.VXLANPort == c.GossipPort:
+		return c.fault("vxlan-port", port, "is the gossip port (--gossip-port) as well; both are UDP, give them different ones")
+	case c.Uses(PathVXLAN) && c.Device == c.VXLANDevice(), c.Uses(PathIPIP) && c.Device == IPIPDevice:
+		return c.fault("device", c.Device, "is the name of a device of --backend %s; give the overlay device another one", c.Backend)
+	}
+	return nil
 }
 
 // knownNetwork is the network this node will be in as far as the settings tell:

@@ -36,6 +36,19 @@ func TestSettingsThatMakeNoSenseAreRefusedByName(t *testing.T) {
 		{"subnet=10.244.7.0/24 subnet-max=10.244.6.0", "", `--subnet 10.244.7.0/24: lies above --subnet-max 10.244.6.0`},
 		{"join=a subnet=10.9.7.0/31", "", `--subnet 10.9.7.0/31: is too small; give a /30 or larger`},
 		{"port=8286", "", `--gossip-port 8286: is the data port (--port) as well; both are UDP, give them different ones`},
+		{"backend=wireguard", "", `--backend wireguard: "wireguard" is neither auto nor one of udp, host-gw, vxlan, ipip`},
+		{"backend=vxlan,direct", "", `--backend vxlan,direct: direct is called host-gw here, as flannel calls it`},
+		{"", "FLANNELD_BACKEND=vxlan,auto", `FLANNELD_BACKEND=vxlan,auto: auto stands alone: it is host-gw,vxlan,udp`},
+		{"backend=vxlan,,udp", "", `--backend vxlan,,udp: has an empty name; write it like vxlan or host-gw,vxlan,udp`},
+		{"backend=", "", `--backend "": has an empty name; write it like vxlan or host-gw,vxlan,udp`},
+		{"backend=vxlan,udp,vxlan", "", `--backend vxlan,udp,vxlan: has vxlan twice`},
+		{"vxlan-vni=0", "", `--vxlan-vni 0: not a number from 1 to 16777215`},
+		{"vxlan-vni=16777216", "", `--vxlan-vni 16777216: not a number from 1 to 16777215`},
+		{"vxlan-port=65536", "", `--vxlan-port 65536: not a port: not a number from 1 to 65535`},
+		{"backend=auto vxlan-port=8285", "", `--vxlan-port 8285: is the data port (--port) as well; both are UDP, give them different ones`},
+		{"backend=vxlan gossip-port=8472", "", `--vxlan-port 8472: is the gossip port (--gossip-port) as well; both are UDP, give them different ones`},
+		{"backend=vxlan vxlan-vni=7 device=flannel.7", "", `--device flannel.7: is the name of a device of --backend vxlan; give the overlay device another one`},
+		{"backend=ipip,udp", "FLANNELD_DEVICE=flannel.ipip", `FLANNELD_DEVICE=flannel.ipip: is the name of a device of --backend ipip,udp; give the overlay device another one`},
 		{"port=0", "", `--port 0: not a port: not a number from 1 to 65535`},
 		{"join=", "", `--join "": empty; give a node as HOST or HOST:PORT`},
 		{"join=host1:x", "", `--join host1:x: its port is not a number from 1 to 65535`},
@@ -102,6 +115,8 @@ func TestSettingsThatFitAreTaken(t *testing.T) {
 		"static-peer=10.244.9.128/25=192.0.2.8:8285 static-peer=10.244.9.0/25=192.0.2.9:1",
 		"static-peer=10.244.9.0/24=127.0.0.1:8285", // the underlay may be loopback
 		"mtu=65507 lanes=64",
+		"backend=host-gw port=8472", // a path that is not used disturbs nothing
+		"device=flannel.1",
 	} {
 		if _, err := load(t, strings.Fields(flags), nil); err != nil {
 			t.Errorf("%s: %v", flags, err)

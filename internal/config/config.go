@@ -26,6 +26,8 @@ const (
 	DefaultDevice     = "flannel0"
 	DefaultDockerKey  = "DOCKER_OPTS" // mk-docker-opts.sh's
 	DefaultPort       = 8285          // flannel's udp backend
+	DefaultVXLANPort  = 8472          // flannel's vxlan backend: what Linux took before RFC 7348
+	DefaultVNI        = 1             // flannel's, too
 	DefaultGossipPort = peers.DefaultGossipPort
 	DefaultLeaseTTL   = peers.DefaultLeaseTTL
 )
@@ -75,6 +77,10 @@ type Config struct {
 	IfaceCanReach netip.Addr
 	PublicIP      netip.Addr
 
+	Backend   Backend // at least one path, the best first
+	VXLANPort uint16
+	VNI       uint32 // of VXLAN, 24 bits
+
 	Port, GossipPort uint16
 	NodeName         string // "": the host's name
 	StateDir         string
@@ -83,7 +89,7 @@ type Config struct {
 	DockerFile       string // "": see DockerPath
 	DockerKey        string // the variable with all options for dockerd
 	Device           string
-	MTU              int // of the overlay device; 0: the underlay's less the overhead
+	MTU              int // of the overlay device; 0: the underlay's less the largest overhead of Backend
 	IPMasq           bool
 	LeaseTTL         time.Duration
 	KeyFile          string

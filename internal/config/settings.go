@@ -66,6 +66,13 @@ var settings = []Setting{
 	{Name: "public-ip", Value: "IP", set: setPublicIP,
 		Help: "address announced to the other nodes (default the interface's)"},
 
+	{Name: "backend", Value: "auto|NAME|LIST", Default: string(PathUDP), set: setBackend,
+		Help: "how packets travel to other hosts: udp, host-gw, vxlan, ipip, or several, the best first; auto is host-gw,vxlan,udp"},
+	{Name: "vxlan-port", Value: "PORT", Default: strconv.Itoa(DefaultVXLANPort), set: setPort(func(c *Config) *uint16 { return &c.VXLANPort }),
+		Help: "of VXLAN, UDP; each node announces its own"},
+	{Name: "vxlan-vni", Value: "NUMBER", Default: strconv.Itoa(DefaultVNI), set: setVNI,
+		Help: "network identifier of VXLAN, the same on all nodes; the device is flannel.NUMBER"},
+
 	{Name: "port", Value: "PORT", Default: strconv.Itoa(DefaultPort), set: setPort(func(c *Config) *uint16 { return &c.Port }),
 		Help: "data, UDP; each node announces its own"},
 	{Name: "gossip-port", Value: "PORT", Default: strconv.Itoa(DefaultGossipPort), set: setPort(func(c *Config) *uint16 { return &c.GossipPort }),
@@ -85,7 +92,7 @@ var settings = []Setting{
 	{Name: "device", Value: "NAME", Default: DefaultDevice, set: setDevice,
 		Help: "overlay device"},
 	{Name: "mtu", Value: "BYTES", set: setMTU,
-		Help: "of the overlay device (default the underlay's less 28)"},
+		Help: "of the overlay device (default the underlay's less the largest overhead in --backend: udp 28, vxlan 50, ipip 20, host-gw 0)"},
 	{Name: "ip-masq", Default: "false", set: setSwitch(func(c *Config) *bool { return &c.IPMasq }),
 		Help: "masquerade overlay traffic that leaves the network"},
 	{Name: "lease-ttl", Value: "DURATION", Default: "24h", set: setLeaseTTL,

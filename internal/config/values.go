@@ -28,6 +28,8 @@ const (
 	maxLanes = 64
 	// maxDeviceName is IFNAMSIZ less the terminating zero.
 	maxDeviceName = 15
+	// maxVNI is the largest VXLAN network identifier (RFC 7348, 24 bits).
+	maxVNI = 1<<24 - 1
 	// maxNodeName is what fits a line of a table; a node record takes 253
 	// bytes.
 	maxNodeName = 64
@@ -139,6 +141,17 @@ func setPort(field func(*Config) *uint16) func(*Config, string) error {
 		*field(c) = uint16(n)
 		return nil
 	}
+}
+
+func setBackend(c *Config, text string) (err error) {
+	c.Backend, err = ParseBackend(text)
+	return err
+}
+
+func setVNI(c *Config, text string) error {
+	n, err := parseInt(text, 1, maxVNI)
+	c.VNI = uint32(n)
+	return err
 }
 
 func setNodeName(c *Config, text string) error {

@@ -5,6 +5,7 @@ package dataplane
 import (
 	"log/slog"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -115,7 +116,7 @@ func TestLookupAndPlanAgree(t *testing.T) {
 	}
 	for _, want := range r.Plan().Routes {
 		next, planned, ok := r.Lookup(want.Prefix.Addr().Next())
-		if !ok || planned != want || next.Kind != want.Kind || next.Prefix != want.Prefix {
+		if !ok || !reflect.DeepEqual(planned, want) || next.Kind != want.Kind || next.Prefix != want.Prefix {
 			t.Errorf("%s: next hop %+v, plan %+v", want.Prefix, next, planned)
 		}
 		if peer := r.Peer(want.ID); (peer != nil) != (want.Kind != route.Local) || peer != nil && peer.Name() != want.Name {

@@ -28,6 +28,26 @@ type Input struct {
 	// Unseen reports whether gossip has not seen a node alive since this start;
 	// see [Seen]. Nil: it has seen all.
 	Unseen func(id string) bool
+
+	// Backend lists the paths that this node uses, the best one first. Empty:
+	// PathUDP alone.
+	Backend []Path
+
+	// VNI is this node's VXLAN network identifier.
+	VNI uint32
+
+	// Unavailable says in one line why this host has not a kernel path, ""
+	// where it has. Nil: it has them all.
+	Unavailable func(Path) string
+
+	// Near says by which device this host reaches an underlay address without
+	// a router, and the neighbor's MAC there. why says in one line why not; it
+	// is "" when both are known. It must not wait. Nil: no address is near.
+	Near func(netip.Addr) (device string, mac config.MAC, why string)
+
+	// Proof is what probes say of a kernel path to a node or static peer, by
+	// its ID in Route. Nil: all are unproven.
+	Proof func(id string, p Path) Proof
 }
 
 // Plan says which nodes are reached, and how.
@@ -56,7 +76,12 @@ type Route struct {
 	MTU      int            // of the holder's device, in bytes; 0: not known
 	Live     bool           // gossip reports the holder alive, or it is static
 
-	// Why says in one line what the route stands on.
+	// Candidates are the paths of the backend list, in its order, with what
+	// speaks for and against each. A Kind other than Via may have some, too.
+	// Then none is used.
+	Candidates []Candidate
+
+	// Why says in one line what the route stands on, and why it has this path.
 	Why string
 }
 

@@ -286,7 +286,7 @@ func TestEveryPlanIsSound(t *testing.T) {
 			if r.Kind == route.Local && in.Snapshot.Lease != peers.Confirmed {
 				t.Fatalf("round %d: %+v without a confirmed lease", round, r)
 			}
-			if found, ok := p.Find(r.Prefix); !ok || found != r {
+			if found, ok := p.Find(r.Prefix); !ok || !reflect.DeepEqual(found, r) {
 				t.Fatalf("round %d: found %+v, want %+v", round, found, r)
 			}
 			e := route.Entry{Prefix: r.Prefix, Kind: r.Kind}
