@@ -5,14 +5,40 @@ package firewall
 import (
 	"context"
 	"fmt"
+
+	"flanneld/internal/host"
+	"flanneld/internal/host/ruleset"
 )
+
+// finding is what a look at the rules found.
+type finding struct {
+	stamp string // of the rules that were looked at; "": there was no look
+	wrong []string
+	err   error
+}
 
 // Check returns which chains and jumps Ensure would put in place, one sentence
 // each. It changes nothing. ErrNoIPTables means that there is nothing to check
-// with.
+// with. While Ensure is at work, the error is host.ErrPending. iptables only
+// runs where the rules of this host have changed since the last look.
 func (f *Firewall) Check(ctx context.Context) (wrong []string, err error) {
-	f.mu.Lock()
+	if !f.mu.TryLock() {
+		return nil, host.ErrPending
+	}
 	defer f.mu.Unlock()
+	stamp := ruleset.Stamp()
+	if stamp != "" && stamp == f.found.stamp {
+		return f.found.wrong, f.found.err
+	}
+	wrong, err = f.check(ctx)
+	if ctx.Err() == nil {
+		f.found = finding{stamp: stamp, wrong: wrong, err: err}
+	}
+	return wrong, err
+}
+
+// check is Check with a look at the rules.
+func (f *Firewall) check(ctx context.Context) (wrong []string, err error) {
 	ipt, err := open(ctx)
 	if err != nil {
 		return nil, err

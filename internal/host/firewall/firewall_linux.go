@@ -23,6 +23,7 @@ type Firewall struct {
 	mu      sync.Mutex
 	ipt     *iptables         // nil until the command was found
 	printed map[string][]rule // by table: how iptables -S printed what was written last
+	found   finding           // at the last look
 }
 
 // New returns a Firewall for the configuration. Nothing is changed before
@@ -44,6 +45,15 @@ func New(c Config) (*Firewall, error) {
 func (f *Firewall) Ensure(ctx context.Context) (changed []string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	changed, err = f.ensure(ctx)
+	if f.found = (finding{}); err != nil && ctx.Err() == nil {
+		f.found = finding{stamp: ruleset.Stamp(), err: err}
+	}
+	return changed, err
+}
+
+// ensure is Ensure without a note of what it found.
+func (f *Firewall) ensure(ctx context.Context) (changed []string, err error) {
 	if f.ipt, err = open(ctx); err != nil { // each time: update-alternatives changes it
 		return nil, err
 	}

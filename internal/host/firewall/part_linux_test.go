@@ -3,11 +3,15 @@
 package firewall
 
 import (
+	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"flanneld/internal/host"
+	"flanneld/internal/host/ruleset"
 )
 
 func TestPartWithoutIPTablesIsNoProblem(t *testing.T) {
@@ -65,5 +69,46 @@ broken" >&2; exit 3;; esac`)
 	}
 	if err := p.Remove(t.Context()); err == nil {
 		t.Error("Remove does not report it")
+	}
+}
+
+// Status may ask often: iptables runs once for the same rules, and not beside
+// an Ensure.
+func TestRulesAreLookedAtOnceForManyReaders(t *testing.T) {
+	if ruleset.Stamp() == "" {
+		t.Log("the kernel does not report changes of rules: each look runs iptables")
+	}
+	dir := fakeIPTables(t, `echo run >>"$0.runs"
+case "$1" in --version) echo "iptables v1.8.9 (nf_tables)";; *) echo "-P $5 ACCEPT";; esac`)
+	f, err := New(testConfig("flannel0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs := func() int {
+		content, _ := os.ReadFile(filepath.Join(dir, "iptables.runs"))
+		return strings.Count(string(content), "\n")
+	}
+	before := 0
+	for i := range 3 {
+		wrong, err := f.Check(t.Context())
+		if err != nil || len(wrong) != 6 { // the rules and the jump of three tables
+			t.Fatalf("found %q, %v", wrong, err)
+		}
+		if n := runs(); i > 0 && ruleset.Stamp() != "" && n != before {
+			t.Errorf("look %d: %d runs of iptables", i, n-before)
+		}
+		before = runs()
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := f.Ensure(ctx); err == nil {
+		t.Error("no error after the end")
+	}
+	if _, err := f.Check(t.Context()); err != nil || ruleset.Stamp() != "" && runs() == before {
+		t.Errorf("no look after an Ensure: %v", err)
+	}
+	f.mu.Lock()
+	if wrong, err := f.Check(t.Context()); !errors.Is(err, host.ErrPending) || len(wrong) > 0 {
+		t.Errorf("while Ensure is at work: %q, %v", wrong, err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -229,6 +230,39 @@ func TestRulesThatCannotBeJudgedAreNoProblem(t *testing.T) {
 	}
 	if wrong, err := (&Others{}).Check(t.Context()); err != nil || len(wrong) > 0 {
 		t.Errorf("without a lease: %q, %v", wrong, err)
+	}
+}
+
+// Status may ask often: rules are read when they or the flows have changed, and
+// at the pace of the guard.
+func TestWhatWasJudgedHoldsForTheSameRulesAndFlows(t *testing.T) {
+	o := &Others{device: "flannel0", ports: func() ([]ports.Member, string) { return nil, "" }}
+	flows := o.flows(testRules.Network, testRules.Lease)
+	fewer, long := flows[:1], time.Now().Add(-time.Hour)
+	for name, c := range map[string]struct {
+		last judgement
+		want bool
+	}{
+		"no look":           {judgement{}, false},
+		"just now":          {judgement{flows: flows, ended: time.Now()}, true},
+		"other flows":       {judgement{flows: fewer, ended: time.Now()}, false},
+		"long ago":          {judgement{flows: flows, ended: long}, false},
+		"other rules":       {judgement{stamp: "other", flows: flows, ended: long}, false},
+		"the same rules":    {judgement{stamp: ruleset.Stamp(), flows: flows, ended: long}, ruleset.Stamp() != ""},
+		"other flows, same": {judgement{stamp: ruleset.Stamp(), flows: fewer, ended: long}, false},
+	} {
+		if got := c.last.holds(flows); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	o.Want(testRules.Network, testRules.Lease)
+	o.last = judgement{flows: flows, err: host.Join(errors.New("dropped")), ended: time.Now()}
+	if wrong, err := o.Check(t.Context()); err != nil || !slices.Equal(wrong, []string{"dropped"}) {
+		t.Errorf("found %q, %v", wrong, err)
+	}
+	o.looking.Lock()
+	if wrong, err := o.Check(t.Context()); !errors.Is(err, host.ErrPending) || len(wrong) > 0 {
+		t.Errorf("while the guard looks: %q, %v", wrong, err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"sync"
 	"time"
 
@@ -34,6 +35,26 @@ type Others struct {
 	mu      sync.Mutex
 	network netip.Prefix // zero: nothing has to pass yet
 	lease   netip.Prefix
+
+	looking sync.Mutex // held while rules are read, which may take seconds
+	last    judgement
+}
+
+// judgement is what a look at the rules found.
+type judgement struct {
+	stamp string         // of the rules that were looked at; "": not known
+	flows []ruleset.Flow // that were judged; nil: there was no look
+	err   error
+	ended time.Time
+	took  time.Duration
+}
+
+// holds reports whether another look would find the same, or comes too soon.
+func (j judgement) holds(flows []ruleset.Flow) bool {
+	if j.flows == nil || !reflect.DeepEqual(j.flows, flows) {
+		return false
+	}
+	return j.stamp != "" && j.stamp == ruleset.Stamp() || time.Since(j.ended) < judgePace.Pause(j.took)
 }
 
 // Want sets between which addresses traffic must pass; zero for none.
@@ -49,13 +70,25 @@ func (*Others) Name() string { return problem.PartRules }
 // Ensure changes nothing. Its error names each rule that drops what must pass,
 // with advice. Rules that cannot be read are errJudge.
 func (o *Others) Ensure(ctx context.Context) ([]string, error) {
-	o.mu.Lock()
-	network, lease := o.network, o.lease
-	o.mu.Unlock()
+	network, lease := o.wanted()
 	if !network.IsValid() {
 		return nil, nil
 	}
-	blocked, err := ruleset.BlockedFlows(ctx, o.flows(network, lease), ownTables)
+	o.looking.Lock()
+	defer o.looking.Unlock()
+	return nil, o.judge(ctx, network, o.flows(network, lease))
+}
+
+func (o *Others) wanted() (network, lease netip.Prefix) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.network, o.lease
+}
+
+// judge looks at the rules, and remembers what it found. o.looking is held.
+func (o *Others) judge(ctx context.Context, network netip.Prefix, flows []ruleset.Flow) error {
+	stamp, began := ruleset.Stamp(), time.Now()
+	blocked, err := ruleset.BlockedFlows(ctx, flows, ownTables)
 	if err != nil {
 		err = fmt.Errorf("%w: %w: %w", host.ErrPending, errJudge, err)
 	}
@@ -63,15 +96,33 @@ func (o *Others) Ensure(ctx context.Context) ([]string, error) {
 	for _, b := range blocked {
 		all = append(all, host.Advise(errors.New(describe(b)), adviceFor(b, network)))
 	}
-	return nil, host.Join(all...)
+	err = host.Join(all...)
+	if ctx.Err() == nil {
+		o.last = judgement{stamp: stamp, flows: flows, err: err, ended: time.Now(), took: time.Since(began)}
+	}
+	return err
 }
 
 // errJudge: some rules could not be read.
 var errJudge = errors.New("cannot judge other programs' rules")
 
-// Check returns which rules drop what must pass.
+// Check returns which rules drop what must pass. It looks at rules that have
+// changed, at the pace of the guard. While the guard looks, the error is
+// host.ErrPending.
 func (o *Others) Check(ctx context.Context) (wrong []string, err error) {
-	_, err = o.Ensure(ctx)
+	network, lease := o.wanted()
+	if !network.IsValid() {
+		return nil, nil
+	}
+	if !o.looking.TryLock() {
+		return nil, host.ErrPending
+	}
+	defer o.looking.Unlock()
+	if flows := o.flows(network, lease); o.last.holds(flows) {
+		err = o.last.err
+	} else {
+		err = o.judge(ctx, network, flows)
+	}
 	for _, p := range host.Problems(err) {
 		wrong = append(wrong, p.Text)
 	}
