@@ -11,6 +11,7 @@ import (
 
 	"flanneld/internal/config"
 	"flanneld/internal/control"
+	"flanneld/internal/host"
 	"flanneld/internal/host/guard"
 	"flanneld/internal/host/link"
 	"flanneld/internal/host/ruleset"
@@ -74,6 +75,16 @@ func (d *daemon) withdrawPorts() {
 	if err := d.parts.Ports.Remove(context.Background()); err != nil {
 		d.log.Error("not removed", "error", err)
 	}
+}
+
+// checkTime bounds how long status waits for the check of all parts.
+const checkTime = 2 * time.Second
+
+// checkHost checks every part on the host.
+func (d *daemon) checkHost() []host.Finding {
+	ctx, cancel := context.WithTimeout(context.Background(), checkTime)
+	defer cancel()
+	return d.parts.List().Check(ctx)
 }
 
 // removeTime bounds how long the removal of all parts may take.

@@ -88,7 +88,7 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 func (d *daemon) newView() *view.View {
 	return view.New(view.Config{
 		Config: d.cfg, Version: d.version, Started: d.started, MTU: d.mtu, Snapshot: d.node.Snapshot, Here: d.watch.Here,
-		Routes: d.planes.routes, Totals: &d.planes.totals, Problems: d.problems, Live: d.planes.live,
+		Routes: d.planes.routes, Totals: &d.planes.totals, Problems: d.problems, Live: d.planes.live, Check: d.checkHost,
 		Host: func() view.Host {
 			g := d.guard.State()
 			return view.Host{

@@ -19,8 +19,8 @@ type Finding struct {
 	Err   error    // the part could not be checked
 }
 
-// Check checks all parts, in order. A failure does not keep the next part from
-// its turn. The result has one Finding for each part.
+// Check checks all parts, in order, for status. A failure does not keep the
+// next part from its turn. The result has one Finding for each part.
 func (l List) Check(ctx context.Context) []Finding {
 	found := make([]Finding, len(l))
 	for i, p := range l {

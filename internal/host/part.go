@@ -4,8 +4,8 @@
 // loops that keep them.
 //
 // Each thing is a Part. The guard ensures the parts every few seconds and when
-// the kernel reports a change. Status and doctor check them. Leaving a network
-// and cleaning up remove them, the last part first. The packages below this one
+// the kernel reports a change. Status checks them. Leaving a network and
+// cleaning up remove them, the last part first. The packages below this one
 // implement the parts; they touch the kernel and decide nothing.
 package host
 
@@ -26,7 +26,8 @@ type Part interface {
 	// error may join several problems, each with advice (see Advise).
 	Ensure(ctx context.Context) (changes []string, err error)
 	// Check returns one sentence for each difference that it finds. It changes
-	// nothing.
+	// nothing, and may be called often. Its error is ErrPending while an Ensure
+	// is at work that may take long.
 	Check(ctx context.Context) (wrong []string, err error)
 	// Remove takes the thing away. Without any it does nothing.
 	Remove(ctx context.Context) error
@@ -40,5 +41,6 @@ type Leftover interface {
 }
 
 // ErrPending is the error of an Ensure that has nothing to work on: another
-// part of the program is about to make the thing. It is no problem.
+// part of the program is about to make the thing. It is also the error of a
+// Check that would have to wait for an Ensure. It is no problem.
 var ErrPending = errors.New("not made yet")

@@ -14,10 +14,11 @@ import (
 
 // Nodes returns the node table, the static peers at its end.
 func (v *View) Nodes() control.Nodes {
-	out := control.Nodes{Health: v.Status().Health, Nodes: []control.Node{}}
-	s := v.Snapshot()
-	paths, detours, notes := v.paths(), v.detours(), v.Routes.Plan().Notes
-	disputes, doubles := disputes(conflicts(s, v.cfg().StaticPeers)), namesakes(s)
+	s, paths := v.Snapshot(), v.paths()
+	judged := v.judged(s, paths)
+	out := control.Nodes{Health: judged.Health, Nodes: []control.Node{}}
+	detours, notes := v.detours(), v.Routes.Plan().Notes
+	disputes, doubles := disputes(judged.Conflicts), namesakes(s)
 	add := func(node control.Node, id string, more ...string) {
 		node.Note = joinNotes(append(slices.Clone(detours[id]), more...)...)
 		if r, probed := paths[id]; probed {

@@ -3,87 +3,75 @@
 package view
 
 import (
-	"errors"
 	"net/netip"
 	"os"
 	"runtime"
-	"strings"
 	"time"
 
 	"flanneld/internal/config"
 	"flanneld/internal/control"
-	"flanneld/internal/host/bridge"
 	"flanneld/internal/host/link"
+	"flanneld/internal/probe"
+	"flanneld/internal/problem"
+	"flanneld/peers"
 )
 
 // Status describes this node.
 func (v *View) Status() control.Status {
 	s, u := v.Snapshot(), v.Here()
-	out := control.Status{
-		Version: v.Version, PID: os.Getpid(), Uptime: control.SecondsOf(time.Since(v.Started)),
-		Node: control.NodeName{ID: s.Self.ID, Name: s.Self.Name},
-		Network: control.Network{
-			ID: s.Network.ID, Prefix: s.Network.Prefix, SubnetLen: s.Network.SubnetLen,
-			SubnetMin: s.Network.SubnetMin, SubnetMax: s.Network.SubnetMax,
-		},
-		Lease: leaseOf(s),
-		Underlay: control.Underlay{
-			Interface: u.Interface, Address: u.Addr, PublicAddress: u.PublicAddr, MTU: u.MTU,
-		},
-		Endpoint: netip.AddrPortFrom(u.PublicAddr, v.cfg().Port),
-		Gossip:   netip.AddrPortFrom(u.PublicAddr, v.cfg().GossipPort),
-		Security: security(s.Sealed),
-		Lanes:    v.cfg().Lanes, Offloads: []control.Offload{},
-		Members:   members(s, v.cfg().StaticPeers),
-		Conflicts: conflicts(s, v.cfg().StaticPeers),
-		Paths:     countPaths(v.paths()),
-		Process:   process(),
+	out := v.judged(s, v.paths())
+	out.Version, out.PID, out.Uptime = v.Version, os.Getpid(), control.SecondsOf(time.Since(v.Started))
+	out.Node = control.NodeName{ID: s.Self.ID, Name: s.Self.Name}
+	out.Network = control.Network{
+		ID: s.Network.ID, Prefix: s.Network.Prefix, SubnetLen: s.Network.SubnetLen,
+		SubnetMin: s.Network.SubnetMin, SubnetMax: s.Network.SubnetMax,
 	}
-	v.fillLive(&out)
-	v.judge(&out)
+	out.Underlay = control.Underlay{Interface: u.Interface, Address: u.Addr, PublicAddress: u.PublicAddr, MTU: u.MTU}
+	out.Endpoint = netip.AddrPortFrom(u.PublicAddr, v.cfg().Port)
+	out.Gossip = netip.AddrPortFrom(u.PublicAddr, v.cfg().GossipPort)
+	out.Security = security(s.Sealed)
+	out.Lanes, out.Offloads = v.cfg().Lanes, v.offloads()
+	out.Members = members(s, v.cfg().StaticPeers)
+	sum := v.Totals.Sum()
+	out.Egress, out.Ingress, out.Drops = control.Traffic(sum.Egress), control.Traffic(sum.Ingress), sum.Drops
+	out.Process = process()
 	return out
 }
 
-// fillLive adds what changes with the plane.
-func (v *View) fillLive(out *control.Status) {
-	p, sum, h := v.Live().Plane, v.Totals.Sum(), v.Host()
-	out.Egress, out.Ingress, out.Drops = control.Traffic(sum.Egress), control.Traffic(sum.Ingress), sum.Drops
+// judged returns a status with the verdict, and with what that stands on: the
+// lease, the conflicts, the data paths, and what is kept on the host.
+func (v *View) judged(s *peers.Snapshot, paths map[string]probe.Result) control.Status {
+	out := control.Status{Lease: leaseOf(s), Conflicts: conflicts(s, v.cfg().StaticPeers), Paths: countPaths(paths)}
+	found := findings(v.Check())
+	p, h := v.Live().Plane, v.Host()
 	out.Device = control.Device{Name: v.cfg().Device, State: control.DeviceAbsent, MTU: v.MTU}
 	out.Host = hostOf(v.cfg())
 	out.Host.IPForwardChanged, out.Host.FirewallRepairs, out.Host.DeviceRepairs = h.ForwardingChanged, h.FirewallRepairs, h.DeviceRepairs
-	out.Host.ReadyAfter = control.SecondsOf(h.ReadyAfter)
-	if p == nil {
-		return
+	out.Host.ReadyAfter, out.Host.StrayBridge = control.SecondsOf(h.ReadyAfter), found.text(problem.PartBridge)
+	if p != nil {
+		out.Host.Firewall, out.Host.FirewallNote = h.Firewall, h.FirewallNote
+		out.Device.Address = p.Link().Addr
+		out.Device.State, out.Device.Note = found.device()
 	}
-	out.Host.Firewall, out.Host.FirewallNote = h.Firewall, h.FirewallNote
-	if found, err := bridge.List(); err == nil {
-		out.Host.StrayBridge = bridge.Stray(found, p.Network(), p.Lease())
+	judge(&out, found, v.Problems)
+	return out
+}
+
+// offloads lists what could be left to the kernel; empty without a plane.
+func (v *View) offloads() []control.Offload {
+	all := []control.Offload{}
+	if p := v.Live().Plane; p != nil {
+		for _, o := range p.Offloads() {
+			all = append(all, control.Offload(o))
+		}
 	}
-	for _, o := range p.Offloads() {
-		out.Offloads = append(out.Offloads, control.Offload(o))
-	}
-	out.Device.Address = p.Link().Addr
-	out.Device.State, out.Device.Note = deviceState(p.Link())
+	return all
 }
 
 // hostOf is what the configuration and the kernel say of this host.
 func hostOf(c config.Config) control.Host {
 	on, _ := link.ForwardingEnabled() // a switch that cannot be read counts as off
 	return control.Host{IPForward: on, Masquerade: c.IPMasq, SubnetFile: c.SubnetPath(), DockerFile: c.DockerPath()}
-}
-
-// deviceState looks at the device as it is now.
-func deviceState(c link.Config) (state, note string) {
-	wrong, err := link.Check(c)
-	switch {
-	case errors.Is(err, link.ErrNoDevice):
-		return control.DeviceAbsent, "deleted by another program"
-	case err != nil:
-		return control.DeviceBroken, err.Error()
-	case len(wrong) > 0:
-		return control.DeviceBroken, strings.Join(wrong, "; ")
-	}
-	return control.DeviceUp, ""
 }
 
 func security(sealed bool) control.Security {

@@ -34,18 +34,13 @@ func rank(p control.Problem) int {
 }
 
 // judge adds to a status everything that is wrong, causes first, and the
-// verdict. A part's own report says more than what the status shows about it.
-func (v *View) judge(out *control.Status) {
-	judge(out, v.Problems)
-}
-
-// judge is View.judge without a View.
-func judge(out *control.Status, board *problem.Board) {
+// verdict. A part's own report says more than what was found about it.
+func judge(out *control.Status, found findings, board *problem.Board) {
 	reported := board.All()
 	byItself := func(p control.Problem) bool {
 		return slices.ContainsFunc(reported, func(r problem.Reported) bool { return r.Part == p.Part })
 	}
-	out.Problems = slices.DeleteFunc(problemsOf(*out), byItself)
+	out.Problems = slices.DeleteFunc(append(problemsOf(*out), found.problems()...), byItself)
 	for _, r := range reported {
 		out.Problems = append(out.Problems, control.Problem{
 			Part: r.Part, Text: r.Text, Advice: r.Advice, Since: control.SecondsOf(time.Since(r.Since)),
@@ -84,16 +79,6 @@ func problemsOf(s control.Status) []control.Problem {
 			text += ": " + s.Device.Note
 		}
 		add(problem.PartDevice, text, "")
-	}
-	if confirmed && !s.Host.IPForward {
-		add(problem.PartForwarding, "net.ipv4.ip_forward is off: containers reach no other host", "sysctl -w net.ipv4.ip_forward=1")
-	}
-	if s.Host.Firewall == control.FirewallFailed {
-		add(problem.PartFirewall, "firewall rules could not be put in place: "+s.Host.FirewallNote, "")
-	}
-	if s.Host.StrayBridge != "" {
-		text, advice, _ := strings.Cut(s.Host.StrayBridge, ": ")
-		add(problem.PartBridge, text, advice)
 	}
 	for _, c := range s.Conflicts {
 		problems = append(problems, control.Problem{

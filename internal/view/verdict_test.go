@@ -3,12 +3,16 @@
 package view
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"strings"
 	"testing"
 
 	"flanneld/internal/control"
+	"flanneld/internal/host"
 	"flanneld/internal/host/link"
 	"flanneld/internal/plan/plantest"
 	"flanneld/internal/problem"
@@ -29,28 +33,25 @@ func wellStatus() control.Status {
 func TestOneThingThatIsWrongMakesTheVerdict(t *testing.T) {
 	board := problem.NewBoard(slog.New(slog.DiscardHandler))
 	s := wellStatus()
-	if judge(&s, board); !s.OK || s.Summary != "ok" || len(s.Problems) != 0 || s.Problems == nil {
+	if judge(&s, nil, board); !s.OK || s.Summary != "ok" || len(s.Problems) != 0 || s.Problems == nil {
 		t.Fatalf("a node that is well: %+v, %+v", s.Health, s.Problems)
 	}
 	for name, c := range map[string]struct {
 		spoil func(*control.Status)
 		words []string
 	}{
-		"no lease":   {func(s *control.Status) { s.Lease = control.Lease{State: "joining", Waiting: "no seed answers"} }, []string{"no seed answers"}},
-		"claiming":   {func(s *control.Status) { s.Lease.State = "claiming" }, []string{"no lease yet"}},
-		"lost":       {func(s *control.Status) { s.Lease.State = "lost" }, []string{"lost"}},
-		"device":     {func(s *control.Status) { s.Device.State, s.Device.Note = control.DeviceBroken, "it is down" }, []string{"flannel0", "it is down"}},
-		"no device":  {func(s *control.Status) { s.Device.State = control.DeviceAbsent }, []string{"flannel0", "absent"}},
-		"forwarding": {func(s *control.Status) { s.Host.IPForward = false }, []string{"ip_forward", "sysctl -w"}},
-		"firewall":   {func(s *control.Status) { s.Host.Firewall, s.Host.FirewallNote = control.FirewallFailed, "locked" }, []string{"firewall", "locked"}},
-		"bridge":     {func(s *control.Status) { s.Host.StrayBridge = "br-1 has 10.244.9.1/24: docker network rm 1" }, []string{"br-1", "docker network rm"}},
+		"no lease":  {func(s *control.Status) { s.Lease = control.Lease{State: "joining", Waiting: "no seed answers"} }, []string{"no seed answers"}},
+		"claiming":  {func(s *control.Status) { s.Lease.State = "claiming" }, []string{"no lease yet"}},
+		"lost":      {func(s *control.Status) { s.Lease.State = "lost" }, []string{"lost"}},
+		"device":    {func(s *control.Status) { s.Device.State, s.Device.Note = control.DeviceBroken, "it is down" }, []string{"flannel0", "it is down"}},
+		"no device": {func(s *control.Status) { s.Device.State = control.DeviceAbsent }, []string{"flannel0", "absent"}},
 		"conflict": {func(s *control.Status) {
 			s.Conflicts = []control.Conflict{{Subnet: netip.MustParsePrefix("10.244.9.0/24"), Winner: control.NodeName{ID: "aaaaaaaaaa", Name: "a"}, Loser: control.NodeName{ID: "bbbbbbbbbb", Name: "a"}}}
 		}, []string{"a (aaaaaaaa)", "a (bbbbbbbb)", "flanneld leave"}},
 	} {
 		s := wellStatus()
 		c.spoil(&s)
-		judge(&s, board)
+		judge(&s, nil, board)
 		if s.OK || len(s.Problems) != 1 || !strings.HasPrefix(s.Summary, "1 problem: ") {
 			t.Errorf("%s: %+v, %+v", name, s.Health, s.Problems)
 			continue
@@ -69,8 +70,8 @@ func TestWhatPartsReportIsInTheVerdict(t *testing.T) {
 	board.Report("firewall", problem.Problem{Text: "chain x drops", Advice: "nft delete"})
 	board.Report("path", problem.Problem{Text: "data path to b does not work"})
 	s := wellStatus()
-	s.Host.Firewall = control.FirewallFailed
-	judge(&s, board)
+	found := findings{{Part: "firewall", Wrong: []string{"chain is missing"}}}
+	judge(&s, found, board)
 	if len(s.Problems) != 2 || s.OK || s.Summary != "2 problems, the first: chain x drops" || s.Problems[0].Advice != "nft delete" {
 		t.Errorf("%+v, %+v", s.Health, s.Problems)
 	}
@@ -78,7 +79,7 @@ func TestWhatPartsReportIsInTheVerdict(t *testing.T) {
 	board.Report("path")
 	s = wellStatus()
 	s.Paths.Unproven = 1
-	if judge(&s, board); !s.OK || s.Summary == "ok" || !strings.Contains(s.Summary, "1 new") {
+	if judge(&s, nil, board); !s.OK || s.Summary == "ok" || !strings.Contains(s.Summary, "1 new") {
 		t.Errorf("with a path that is not proven yet: %+v", s.Health)
 	}
 }
@@ -120,7 +121,7 @@ func TestCausesComeBeforeTheirEffects(t *testing.T) {
 			board.Report(effect, problem.Problem{Text: effect})
 			board.Report(cause, problem.Problem{Text: cause})
 			s := wellStatus()
-			judge(&s, board)
+			judge(&s, nil, board)
 			var order []string
 			for _, p := range s.Problems {
 				order = append(order, p.Part)
@@ -134,11 +135,45 @@ func TestCausesComeBeforeTheirEffects(t *testing.T) {
 	}
 }
 
-// A device that the kernel has no more is absent, whatever was set up.
-func TestADeviceThatIsGoneIsAbsent(t *testing.T) {
-	state, note := deviceState(link.Config{Name: "flannel-none", MTU: 1472})
-	if state == control.DeviceUp || note == "" {
-		t.Errorf("got %s, %q", state, note)
+// What a check found is a problem at once, unless the part is being repaired.
+func TestWhatACheckFoundIsInTheVerdict(t *testing.T) {
+	board := problem.NewBoard(slog.New(slog.DiscardHandler))
+	for name, c := range map[string]struct {
+		found host.Finding
+		text  string // "": no problem
+	}{
+		"well":       {host.Finding{Part: "ports"}, ""},
+		"wrong":      {host.Finding{Part: "ports", Wrong: []string{"table is missing", "sets were changed"}}, "table is missing; sets were changed"},
+		"unreadable": {host.Finding{Part: "ports", Err: errors.New("no netlink")}, "cannot be checked: no netlink"},
+		"repaired":   {host.Finding{Part: "firewall", Err: fmt.Errorf("%w: x", host.ErrPending)}, ""},
+		"slow":       {host.Finding{Part: "firewall", Err: fmt.Errorf("x: %w", context.DeadlineExceeded)}, ""},
+		"device":     {host.Finding{Part: "device", Wrong: []string{"it is down"}}, ""}, // the status says it
+	} {
+		s := wellStatus()
+		judge(&s, findings{c.found}, board)
+		switch {
+		case c.text == "" && (!s.OK || len(s.Problems) != 0):
+			t.Errorf("%s: %+v, %+v", name, s.Health, s.Problems)
+		case c.text != "" && (s.OK || len(s.Problems) != 1 || s.Problems[0].Part != c.found.Part || s.Problems[0].Text != c.text):
+			t.Errorf("%s: %+v, %+v", name, s.Health, s.Problems)
+		}
+	}
+}
+
+func TestDeviceIsAsTheCheckFoundIt(t *testing.T) {
+	for _, c := range []struct {
+		found       host.Finding
+		state, note string
+	}{
+		{host.Finding{Part: "device"}, control.DeviceUp, ""},
+		{host.Finding{Part: "ports", Wrong: []string{"x"}}, control.DeviceUp, ""},
+		{host.Finding{Part: "device", Err: fmt.Errorf("link: %w: flannel0", link.ErrNoDevice)}, control.DeviceAbsent, "deleted by another program"},
+		{host.Finding{Part: "device", Err: errors.New("no netlink")}, control.DeviceBroken, "no netlink"},
+		{host.Finding{Part: "device", Wrong: []string{"it is down", "no route"}}, control.DeviceBroken, "it is down; no route"},
+	} {
+		if state, note := (findings{c.found}).device(); state != c.state || note != c.note {
+			t.Errorf("%+v: %s, %q", c.found, state, note)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"flanneld/internal/config"
 	"flanneld/internal/dataplane"
+	"flanneld/internal/host"
 	"flanneld/internal/host/underlay"
 	"flanneld/internal/monitor"
 	"flanneld/internal/problem"
@@ -28,6 +29,8 @@ type Config struct {
 	Problems *problem.Board
 	Live     func() Live
 	Host     func() Host
+	// Check checks the parts that are kept on this host.
+	Check func() []host.Finding
 }
 
 // Live is the data plane and its monitor; both are nil while there is none.

@@ -14,6 +14,7 @@ import (
 	"flanneld/internal/config"
 	"flanneld/internal/control"
 	"flanneld/internal/dataplane"
+	"flanneld/internal/host"
 	"flanneld/internal/host/underlay"
 	"flanneld/internal/plan"
 	"flanneld/internal/plan/plantest"
@@ -37,6 +38,9 @@ func newView(t *testing.T, s *peers.Snapshot, static ...string) *View {
 		Routes: dataplane.NewRoutes(), Totals: new(dataplane.Totals), Problems: problem.NewBoard(log),
 		Live: func() Live { return Live{} },
 		Host: func() Host { return Host{Firewall: control.FirewallOK, DeviceRepairs: 2, ReadyAfter: 3 * time.Second} },
+		Check: func() []host.Finding {
+			return []host.Finding{{Part: "bridge", Wrong: []string{"br-1 has 10.244.9.1/24: docker network rm 1"}}}
+		},
 	})
 	p := plan.Make(plan.Input{Snapshot: s, Static: v.cfg().StaticPeers, Unseen: func(id string) bool { return id == "unseen" }})
 	if err := v.Routes.Store(p, s, log); err != nil {
@@ -67,7 +71,10 @@ func TestStatusShowsTheNodeAndItsHost(t *testing.T) {
 	if s.Device.State != control.DeviceAbsent || s.Device.MTU != 1472 || s.Host.Firewall != "" || s.Host.DeviceRepairs != 2 || s.Host.ReadyAfter != 3 {
 		t.Errorf("device %+v, host %+v", s.Device, s.Host)
 	}
-	if s.OK || !strings.Contains(s.Summary, "flannel-none is absent") {
+	if s.Host.StrayBridge != "br-1 has 10.244.9.1/24: docker network rm 1" {
+		t.Errorf("stray bridge %q", s.Host.StrayBridge)
+	}
+	if s.OK || !strings.Contains(s.Summary, "flannel-none is absent") || v.Nodes().Health != s.Health {
 		t.Errorf("verdict %+v", s.Health)
 	}
 	if s.Process.Goroutines == 0 || s.Security.DataSealed || s.Security.Note == "" {

@@ -53,7 +53,7 @@ func (w *Waiting) Status() control.Status {
 		Host:      hostOf(c),
 		Conflicts: []control.Conflict{}, Process: process(),
 	}
-	judge(&out, w.problems)
+	judge(&out, nil, w.problems)
 	return out
 }
 
