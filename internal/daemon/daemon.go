@@ -172,9 +172,11 @@ func (d *daemon) update() error {
 		if err := d.postpone(d.replacePlane(s)); err != nil {
 			return err
 		}
+	} else if err := d.route(s); err != nil {
+		return err
 	}
 	d.protectPorts(s)
-	return errors.Join(d.route(s), d.announce(s))
+	return d.announce(s)
 }
 
 // route gives the forwarder the routes of a snapshot.

@@ -71,8 +71,8 @@ func (p *planes) settled() <-chan struct{} {
 	return nil
 }
 
-// replacePlane makes the data plane for the lease in s. One for another lease
-// is taken down first.
+// replacePlane makes the data plane for the lease in s, with its routes. One
+// for another lease is taken down first.
 func (d *daemon) replacePlane(s *peers.Snapshot) error {
 	lease, network := s.Self.Lease.Prefix, s.Network.Prefix
 	if err := d.cfg.CheckStaticPeers(network, netip.Prefix{}, d.loopback); err != nil {
