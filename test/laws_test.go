@@ -44,6 +44,10 @@ var laws = []law{{
 	places: []string{"internal/packet"}, mayNot: []string{module, "net", "os", "syscall", "time", "sync", "golang.org/x/sys/unix"},
 	unless: []string{module + "/internal/packet"}, alsoTests: true,
 }, {
+	why:    "valid is the ground floor: what a name may be depends on no machine, and settings and their users agree on it",
+	places: []string{"internal/valid"}, mayNot: []string{module, "net", "os", "syscall", "golang.org/x/sys/unix"},
+	unless: []string{module + "/internal/valid"}, alsoTests: true,
+}, {
 	why:    "poll is the ground floor: it waits for descriptors, whatever they are of",
 	places: []string{"internal/poll"}, mayNot: []string{module}, unless: []string{module + "/internal/poll"}, alsoTests: true,
 }, {
@@ -139,7 +143,8 @@ var laws = []law{{
 	places: []string{""}, except: []string{"cmd", "test"}, mayNot: []string{"flag"},
 }, {
 	why:    "what touches the host decides nothing: what should be there is handed to it, by a daemon or by a command without one",
-	places: []string{"internal/host"}, mayNot: []string{module}, unless: []string{module + "/internal/host", module + "/internal/problem"}, alsoTests: true,
+	places: []string{"internal/host"}, mayNot: []string{module}, unless: []string{module + "/internal/host", module + "/internal/packet", module + "/internal/problem",
+		module + "/internal/valid"}, alsoTests: true,
 }, {
 	why:    "the host is configured in one place; everything else moves packets and decides",
 	places: []string{""}, except: []string{"internal/host", "internal/backend", "test"},
@@ -150,7 +155,7 @@ var laws = []law{{
 }, {
 	why:    "subnet.env is read where no daemon runs, too: what knows its format knows neither kernel nor log",
 	places: []string{"internal/host/envfile", "internal/host/docker"}, mayNot: []string{module, "net", "os/exec", "log/slog", "golang.org/x/sys"},
-	unless: []string{module + "/internal/host", module + "/internal/problem"},
+	unless: []string{module + "/internal/host", module + "/internal/problem", module + "/internal/valid"},
 }, {
 	why:    "rules of nf_tables are written in one place and judged in another; everything else asks these two",
 	places: []string{"internal"}, except: []string{"internal/host/ports", "internal/host/ruleset", "internal/backend"}, mayNot: []string{"github.com/google/nftables", "github.com/mdlayher/netlink"},

@@ -82,7 +82,9 @@ func (c *Config) knownNetwork() (netip.Prefix, bool) {
 	return netip.Prefix{}, false
 }
 
-func (c *Config) subnetLen(network netip.Prefix) int {
+// SubnetLenOf is the prefix length of the subnets of a network: what was given,
+// or what the network is cut into by itself. It is 0 where neither is known.
+func (c *Config) SubnetLenOf(network netip.Prefix) int {
 	if c.SubnetLen != 0 || !network.IsValid() {
 		return c.SubnetLen
 	}
@@ -106,7 +108,7 @@ func (c *Config) checkNetwork(network netip.Prefix) error {
 
 // checkRange holds --subnet-min and --subnet-max against the network.
 func (c *Config) checkRange(network netip.Prefix) error {
-	bits := c.subnetLen(network)
+	bits := c.SubnetLenOf(network)
 	for _, end := range []struct {
 		name string
 		addr netip.Addr
@@ -135,7 +137,7 @@ func (c *Config) checkPin(network netip.Prefix) error {
 	if !c.Subnet.IsValid() {
 		return nil
 	}
-	pin, bits := c.Subnet, c.subnetLen(network)
+	pin, bits := c.Subnet, c.SubnetLenOf(network)
 	switch {
 	case pin.Bits() > maxSubnetLen:
 		return c.fault("subnet", "", "is too small; give a /%d or larger", maxSubnetLen)

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"flanneld/internal/host/docker"
 	"flanneld/peers"
 )
 
@@ -24,10 +25,10 @@ const (
 	DefaultRunDir     = "/run/flannel"
 	DefaultStateDir   = "/var/lib/flanneld"
 	DefaultDevice     = "flannel0"
-	DefaultDockerKey  = "DOCKER_OPTS" // mk-docker-opts.sh's
-	DefaultPort       = 8285          // flannel's udp backend
-	DefaultVXLANPort  = 8472          // flannel's vxlan backend: what Linux took before RFC 7348
-	DefaultVNI        = 1             // flannel's, too
+	DefaultDockerKey  = docker.DefaultKey
+	DefaultPort       = 8285 // flannel's udp backend
+	DefaultVXLANPort  = 8472 // flannel's vxlan backend: what Linux took before RFC 7348
+	DefaultVNI        = 1    // flannel's, too
 	DefaultGossipPort = peers.DefaultGossipPort
 	DefaultLeaseTTL   = peers.DefaultLeaseTTL
 )

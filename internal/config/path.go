@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"flanneld/encap"
+	"flanneld/internal/valid"
 )
 
 // A Path is how packets travel to a peer. Its text is what people see: in
@@ -146,7 +147,7 @@ const (
 // VXLANDevice is the name of the VXLAN device. A VNI of eight digits does not
 // fit into a device name, and stands there in hexadecimal.
 func (c Config) VXLANDevice() string {
-	if name := fmt.Sprint(deviceStem, c.VNI); len(name) <= maxDeviceName {
+	if name := fmt.Sprint(deviceStem, c.VNI); len(name) <= valid.MaxDevice {
 		return name
 	}
 	return fmt.Sprintf("%sx%06x", deviceStem, c.VNI)

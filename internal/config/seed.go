@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"flanneld/internal/valid"
 )
 
 // CheckSeed says what is wrong with the address of a node to join: a name or
@@ -77,7 +79,7 @@ func checkSeedAddr(a netip.Addr) error {
 	switch {
 	case !a.Is4():
 		return errOnlyIPv4
-	case a.IsUnspecified(), a.IsMulticast(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+	case !valid.Host(a):
 		return errors.New("no host has such an address")
 	}
 	return nil

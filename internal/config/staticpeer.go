@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"flanneld/internal/valid"
 )
 
 // StaticPeer is a host that speaks flannel's udp format and no gossip: this
@@ -40,7 +42,7 @@ func ParseStaticPeer(text string) (StaticPeer, error) {
 	if !e.Addr().Is4() {
 		return StaticPeer{}, fmt.Errorf("endpoint %s: not an IPv4 address", endpoint)
 	}
-	if a := e.Addr(); a.IsUnspecified() || a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+	if !valid.Host(e.Addr()) {
 		return StaticPeer{}, fmt.Errorf("endpoint %s: no host has such an address", endpoint)
 	}
 	if p.Contains(e.Addr()) {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"flanneld/encap"
+	"flanneld/internal/control"
+	"flanneld/internal/valid"
 )
 
 // The functions here turn the text of one setting into its field. They return
@@ -26,13 +28,8 @@ const (
 	minMTU = 576
 	// maxLanes keeps a typing error from asking for a thousand threads.
 	maxLanes = 64
-	// maxDeviceName is IFNAMSIZ less the terminating zero.
-	maxDeviceName = 15
 	// maxVNI is the largest VXLAN network identifier (RFC 7348, 24 bits).
 	maxVNI = 1<<24 - 1
-	// maxNodeName is what fits a line of a table; a node record takes 253
-	// bytes.
-	maxNodeName = 64
 	// minLeaseTTL: below it a restart would cost a node its subnet.
 	minLeaseTTL = time.Second
 )
@@ -98,7 +95,7 @@ func setPublicIP(c *Config, text string) error {
 	if err != nil {
 		return err
 	}
-	if a.IsUnspecified() || a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+	if !valid.Host(a) {
 		return errors.New("no host has such an address; give the one the other nodes reach this host at")
 	}
 	c.PublicIP = a
@@ -155,11 +152,8 @@ func setVNI(c *Config, text string) error {
 }
 
 func setNodeName(c *Config, text string) error {
-	if len(text) > maxNodeName {
-		return fmt.Errorf("longer than %d bytes", maxNodeName)
-	}
-	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		return errors.New("has blanks or control characters; use letters, digits, dots and dashes")
+	if err := control.CheckNodeName(text); err != nil {
+		return fmt.Errorf("%w; use up to %d letters, digits, dots and dashes", err, control.MaxNodeName)
 	}
 	c.NodeName = text
 	return nil
@@ -176,14 +170,11 @@ func setPath(field func(*Config) *string) func(*Config, string) error {
 }
 
 func setDockerKey(c *Config, text string) error {
-	for i, r := range text {
-		letter := r == '_' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z'
-		if !letter && (i == 0 || r < '0' || r > '9') {
-			return errors.New("not a variable's name; use letters, digits and underscores, and no digit first")
-		}
-	}
 	if text == "" {
 		return errors.New("empty; write it like " + DefaultDockerKey)
+	}
+	if !valid.Variable(text) {
+		return errors.New("not a variable's name; use letters, digits and underscores, and no digit first")
 	}
 	c.DockerKey = text
 	return nil
@@ -197,14 +188,10 @@ func setDevice(c *Config, text string) error {
 	return nil
 }
 
-// CheckDevice says what is wrong with a device name: the kernel's rules, and
-// nothing that iptables or a shell would take for something else.
+// CheckDevice says what is wrong with a device name.
 func CheckDevice(name string) error {
-	odd := func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == '_')
-	}
-	if name == "" || len(name) > maxDeviceName || name[0] == '.' || name[0] == '-' || strings.ContainsFunc(name, odd) {
-		return fmt.Errorf("not a device name; use up to %d letters, digits, dots, dashes and underscores", maxDeviceName)
+	if !valid.Device(name) {
+		return fmt.Errorf("not a device name; use up to %d letters, digits, dots, dashes and underscores", valid.MaxDevice)
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ func FuzzDecodeForget(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		r, err := decodeForget(body)
-		if err == nil && (r.Node == "" || len(r.Node) > maxNodeName) {
+		if err == nil && (r.Node == "" || len(r.Node) > MaxNodeName) {
 			t.Errorf("%q: node %q accepted", body, r.Node)
 		}
 	})

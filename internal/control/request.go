@@ -15,8 +15,11 @@ import (
 const (
 	maxBody      = 16 << 10 // bytes of a request
 	maxAddresses = 64       // in one join; 64 names of 253 bytes fit into maxBody
-	maxNodeName  = 64       // bytes: what --node-name takes, and a host name has; an ID has 26
 )
+
+// MaxNodeName is the longest name of a node, in bytes: it fits a line of a
+// table. A node record takes 253 bytes; an ID has 26.
+const MaxNodeName = 64
 
 // decodeJoin reads and checks a JoinRequest. check says what is wrong with an
 // address. The error is for the caller.
@@ -50,13 +53,23 @@ func decodeForget(body []byte) (ForgetRequest, error) {
 
 // CheckNode says what is wrong with the name or ID of a node to forget.
 func CheckNode(node string) error {
-	switch {
-	case node == "":
+	if node == "" {
 		return errors.New("no node named")
-	case len(node) > maxNodeName:
-		return fmt.Errorf("node %.20q...: longer than %d bytes", node, maxNodeName)
-	case strings.ContainsFunc(node, func(r rune) bool { return r <= ' ' || r == 0x7f }):
-		return fmt.Errorf("node %q: has blanks or control characters", node)
+	}
+	if err := CheckNodeName(node); err != nil {
+		return fmt.Errorf("node %.64q: %w", node, err)
+	}
+	return nil
+}
+
+// CheckNodeName says what is wrong with the name of a node; an empty one is
+// none.
+func CheckNodeName(name string) error {
+	switch {
+	case len(name) > MaxNodeName:
+		return fmt.Errorf("longer than %d bytes", MaxNodeName)
+	case strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }):
+		return errors.New("has blanks or control characters")
 	}
 	return nil
 }

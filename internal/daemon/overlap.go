@@ -37,7 +37,7 @@ func (d *daemon) overlaps(network, lease netip.Prefix) (found []underlay.Overlap
 		}
 	}
 	if bridges, err := bridge.List(); err == nil { // otherwise Overlaps says it
-		ours = append(ours, bridge.Subnets(bridges, network, d.subnetLen(network))...)
+		ours = append(ours, bridge.Subnets(bridges, network, d.cfg.SubnetLenOf(network))...)
 	}
 	found, err = underlay.Overlaps(network, d.cfg.Device, ours...)
 	return found, held, err

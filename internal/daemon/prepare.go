@@ -202,13 +202,6 @@ func nodeName(given string) string {
 	return name
 }
 
-func (d *daemon) subnetLen(network netip.Prefix) int {
-	if d.cfg.SubnetLen != 0 {
-		return d.cfg.SubnetLen
-	}
-	return peers.SubnetLenFor(network)
-}
-
 // containersUseLease is called by peers after a lease was lost. When the host
 // cannot be read, the answer is yes: no container loses its address on a guess.
 func (d *daemon) containersUseLease() bool {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"flanneld/internal/host/envfile"
+	"flanneld/internal/valid"
 )
 
 // DefaultKey is the name of the variable with all options in one.
@@ -41,7 +42,7 @@ func Opts(env []byte, o Options) ([]byte, error) {
 	if key == "" {
 		key = DefaultKey
 	}
-	if !envfile.ValidName(key) {
+	if !valid.Variable(key) {
 		return nil, fmt.Errorf("docker: %q cannot be a variable's name", key)
 	}
 	if strings.ContainsAny(o.Existing, "\"\n\\$`") {

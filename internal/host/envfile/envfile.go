@@ -19,6 +19,8 @@ import (
 	"strings"
 
 	"github.com/google/renameio/v2"
+
+	"flanneld/internal/valid"
 )
 
 // Mode is the permission of every file written here: world-readable, because
@@ -163,7 +165,7 @@ func Variables(content []byte) (map[string]string, error) {
 			continue
 		}
 		key, value, ok := strings.Cut(line, "=")
-		if !ok || !ValidName(key) {
+		if !ok || !valid.Variable(key) {
 			return nil, fmt.Errorf("envfile: line %d is not NAME=VALUE: %.40q", n, line)
 		}
 		if !strings.HasPrefix(key, "FLANNEL_") {
@@ -183,15 +185,4 @@ func unquote(value string) string {
 		return value[1 : n-1]
 	}
 	return value
-}
-
-// ValidName reports whether s can be the name of a shell variable.
-func ValidName(s string) bool {
-	for i, c := range s {
-		letter := c == '_' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
-		if !letter && (i == 0 || c < '0' || c > '9') {
-			return false
-		}
-	}
-	return s != ""
 }

@@ -29,7 +29,7 @@ import (
 	"fmt"
 	"net/netip"
 
-	"flanneld/internal/host/link"
+	"flanneld/internal/valid"
 )
 
 // Errors that callers distinguish.
@@ -63,7 +63,7 @@ func (c Config) Validate() error {
 }
 
 func validDevice(name string) error {
-	if !link.ValidName(name) {
+	if !valid.Device(name) {
 		return fmt.Errorf("firewall: %q cannot be the overlay device's name: up to 15 letters, digits, dots, dashes and underscores", name)
 	}
 	return nil

@@ -20,6 +20,7 @@ import (
 	"flanneld/internal/host/link"
 	"flanneld/internal/host/ports"
 	"flanneld/internal/host/ruleset"
+	"flanneld/internal/packet"
 	"flanneld/internal/problem"
 )
 
@@ -382,8 +383,8 @@ func TestWhatMustPassIsEveryPortOfThisHost(t *testing.T) {
 }
 
 func TestAdviceIsInTheWordsOfTheProgram(t *testing.T) {
-	forward := ruleset.Flow{Name: "x", From: testRules.Lease, To: testRules.Network, Proto: protoTCP}
-	port := ruleset.Flow{Name: "to the data port", Proto: protoUDP, Port: 8285}
+	forward := ruleset.Flow{Name: "x", From: testRules.Lease, To: testRules.Network, Proto: packet.TCP}
+	port := ruleset.Flow{Name: "to the data port", Proto: packet.UDP, Port: 8285}
 	chain := func(family ruleset.Family, table, name string) ruleset.Chain {
 		return ruleset.Chain{Family: family, Table: table, Name: name}
 	}

@@ -15,12 +15,9 @@ import (
 	"flanneld/internal/host/bridge"
 	"flanneld/internal/host/ports"
 	"flanneld/internal/host/ruleset"
+	"flanneld/internal/packet"
 	"flanneld/internal/problem"
 )
-
-// ownTables begins the names of all flannelds' tables, which judge nothing but
-// traffic to the ports.
-const ownTables = "flanneld-"
 
 // judgePace is for what is only named, and not put back: that can wait longer.
 // What is read is all rules in the way, so that the pause grows with the cost.
@@ -88,7 +85,8 @@ func (o *Others) wanted() (network, lease netip.Prefix) {
 // judge looks at the rules, and remembers what it found. o.looking is held.
 func (o *Others) judge(ctx context.Context, network netip.Prefix, flows []ruleset.Flow) error {
 	stamp, began := ruleset.Stamp(), time.Now()
-	blocked, err := ruleset.BlockedFlows(ctx, flows, ownTables)
+	// flannelds' own tables judge nothing but traffic to the ports.
+	blocked, err := ruleset.BlockedFlows(ctx, flows, ports.TablePrefix)
 	if err != nil {
 		err = fmt.Errorf("%w: %w: %w", host.ErrPending, errJudge, err)
 	}
@@ -141,9 +139,9 @@ func (o *Others) flows(network, lease netip.Prefix) []ruleset.Flow {
 	containers := bridge.OfLease(lease)
 	flows := []ruleset.Flow{
 		{Name: "by TCP from other hosts' containers to this host's", Hooks: forward,
-			In: o.device, Out: containers, From: network, To: lease, Proto: protoTCP},
+			In: o.device, Out: containers, From: network, To: lease, Proto: packet.TCP},
 		{Name: "by TCP from this host's containers to other hosts'", Hooks: forward,
-			In: containers, Out: o.device, From: lease, To: network, Proto: protoTCP},
+			In: containers, Out: o.device, From: lease, To: network, Proto: packet.TCP},
 	}
 	members, underlay := o.ports()
 	for _, m := range members {
@@ -154,13 +152,7 @@ func (o *Others) flows(network, lease netip.Prefix) []ruleset.Flow {
 	return flows
 }
 
-// Protocol numbers, IANA.
-const (
-	protoTCP = 6
-	protoUDP = 17
-)
-
-var protoNames = map[byte]string{protoTCP: "tcp", protoUDP: "udp"}
+var protoNames = map[byte]string{packet.TCP: "tcp", packet.UDP: "udp"}
 
 // portFlows is what must reach this host's own ports.
 func portFlows(m ports.Member, underlay string) (flows []ruleset.Flow) {
@@ -169,7 +161,7 @@ func portFlows(m ports.Member, underlay string) (flows []ruleset.Flow) {
 		name   string
 		proto  byte
 		number uint16
-	}{{"data port (UDP", protoUDP, m.Data}, {"gossip port (TCP", protoTCP, m.Gossip}, {"gossip port (UDP", protoUDP, m.Gossip}} {
+	}{{"data port (UDP", packet.UDP, m.Data}, {"gossip port (TCP", packet.TCP, m.Gossip}, {"gossip port (UDP", packet.UDP, m.Gossip}} {
 		if port.number == 0 {
 			continue
 		}

@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"flanneld/internal/valid"
 )
 
 // Errors that callers distinguish.
@@ -45,7 +47,7 @@ type Config struct {
 // it with less clear words.
 func (c Config) Validate() error {
 	switch {
-	case !ValidName(c.Name):
+	case !valid.Device(c.Name):
 		return fmt.Errorf("link: %q cannot be the overlay device's name: up to 15 letters, digits, dots, dashes and underscores", c.Name)
 	case !strings.HasPrefix(c.Alias, AliasPrefix) || len(c.Alias) > 255:
 		return fmt.Errorf("link: alias %q of %s does not begin with %q or is longer than 255 bytes", c.Alias, c.Name, AliasPrefix)
@@ -57,18 +59,6 @@ func (c Config) Validate() error {
 		return fmt.Errorf("link: MTU %d of %s is below 68, the least that IPv4 allows", c.MTU, c.Name)
 	}
 	return nil
-}
-
-// ValidName reports whether a device can have that name (at most 15 bytes,
-// dev_valid_name in the kernel) and no program reads it as something else.
-// iptables reads '+' as a wildcard and '!' as a negation; water reads '%' as a
-// number.
-func ValidName(name string) bool {
-	odd := func(r rune) bool {
-		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
-		return !letter && r != '.' && r != '-' && r != '_'
-	}
-	return name != "" && len(name) <= 15 && name[0] != '.' && name[0] != '-' && !strings.ContainsFunc(name, odd)
 }
 
 // Owner is what a device belongs to.

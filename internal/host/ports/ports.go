@@ -28,7 +28,8 @@ import (
 	"net/netip"
 	"slices"
 
-	"flanneld/internal/host/link"
+	"flanneld/internal/packet"
+	"flanneld/internal/valid"
 )
 
 // Errors that callers distinguish.
@@ -39,11 +40,11 @@ var (
 	ErrPlatform = errors.New("ports: flanneld runs on Linux only")
 )
 
-// tablePrefix begins the name of every flanneld's table.
-const tablePrefix = "flanneld-"
+// TablePrefix begins the name of every flanneld's table.
+const TablePrefix = "flanneld-"
 
 // TableName is the name of the device's table, of family ip.
-func TableName(device string) string { return tablePrefix + device }
+func TableName(device string) string { return TablePrefix + device }
 
 // Member is a host with protected ports.
 type Member struct {
@@ -68,14 +69,14 @@ const maxMembers = 1 << 16
 
 // Validate reports what is wrong with a configuration.
 func (c Config) Validate() error {
-	if !link.ValidName(c.Device) {
+	if !valid.Device(c.Device) {
 		return fmt.Errorf("ports: %q cannot be the overlay device's name", c.Device)
 	}
 	if len(c.Members) > maxMembers {
 		return fmt.Errorf("ports: %d members are more than %d", len(c.Members), maxMembers)
 	}
 	for _, name := range c.Underlay {
-		if name == "" || len(name) > 15 {
+		if name == "" || len(name) > valid.MaxDevice {
 			return fmt.Errorf("ports: %q cannot be a device's name", name)
 		}
 	}
@@ -105,12 +106,6 @@ const (
 // hosts.
 var containerKinds = []string{"bridge", "veth", "openvswitch", "netkit", "ipvlan"}
 
-// Protocol numbers, IANA.
-const (
-	protoTCP = 6
-	protoUDP = 17
-)
-
 // contents turns a configuration into the sets' keys.
 func (c Config) contents() elements {
 	e := elements{setData: {}, setGossip: {}, setMembers: {}, setUnderlay: {}, setKinds: {}}
@@ -128,7 +123,7 @@ func (c Config) contents() elements {
 			e[setData][addrKey(m.Addr)+portKey(m.Data)] = true
 		}
 		if m.Gossip != 0 {
-			for _, proto := range []byte{protoTCP, protoUDP} {
+			for _, proto := range []byte{packet.TCP, packet.UDP} {
 				e[setGossip][addrKey(m.Addr)+string([]byte{proto, 0, 0, 0})+portKey(m.Gossip)] = true
 			}
 		}

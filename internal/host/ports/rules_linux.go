@@ -6,6 +6,8 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
+
+	"flanneld/internal/packet"
 )
 
 // metaIIFKind is NFT_META_IIFKIND (Linux 5.1), which the library has no name
@@ -77,8 +79,8 @@ func outputRules(c Config, sets map[string]*nftables.Set) [][]expr.Any {
 	}
 	return append(rules,
 		join(toData(sets), drop()),
-		join(protocol(protoUDP), toGossip(sets), drop()),
-		join(protocol(protoTCP), beginsConnection(), toGossip(sets), drop()),
+		join(protocol(packet.UDP), toGossip(sets), drop()),
+		join(protocol(packet.TCP), beginsConnection(), toGossip(sets), drop()),
 	)
 }
 
@@ -136,7 +138,7 @@ func reachedByInput() []expr.Any {
 
 // toData matches UDP to an address and port in the set of data ports.
 func toData(sets map[string]*nftables.Set) []expr.Any {
-	return join(protocol(protoUDP), []expr.Any{
+	return join(protocol(packet.UDP), []expr.Any{
 		load(expr.PayloadBaseNetworkHeader, offsetDaddr, 4, reg),
 		load(expr.PayloadBaseTransportHeader, offsetDport, 2, reg01),
 	}, in(sets[setData]))

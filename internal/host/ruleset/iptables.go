@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"flanneld/internal/packet"
 )
 
 // textTable is one table as `iptables -S` prints it.
@@ -168,7 +170,7 @@ func deviceIs(device, pattern string) answer {
 }
 
 func protocolIs(proto byte, name string) answer {
-	numbers := map[string]byte{"tcp": 6, "udp": 17, "icmp": 1, "sctp": 132, "esp": 50, "ah": 51, "gre": 47}
+	numbers := map[string]byte{"tcp": packet.TCP, "udp": packet.UDP, "icmp": packet.ICMP, "sctp": 132, "esp": 50, "ah": 51, "gre": 47}
 	want, ok := numbers[name]
 	if n, err := strconv.ParseUint(name, 10, 8); err == nil {
 		want, ok = byte(n), true

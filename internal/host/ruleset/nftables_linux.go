@@ -13,6 +13,8 @@ import (
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/xt"
 	"golang.org/x/sys/unix"
+
+	"flanneld/internal/packet"
 )
 
 // reader reads rules of nf_tables as they are asked for, each chain once.
@@ -361,12 +363,6 @@ func (g *registers) lookup(e *expr.Lookup) (answer, action, string) {
 	return a, actContinue, ""
 }
 
-// Protocol numbers, IANA.
-const (
-	protoTCP = 6
-	protoUDP = 17
-)
-
 // portsMatch answers the matches tcp and udp; simple: there is nothing to
 // answer but the ports. Of source ports nothing is known.
 func (g *registers) portsMatch(proto byte, dst, src [2]uint16, simple bool) answer {
@@ -401,9 +397,9 @@ func verdictOf(b []byte) *expr.Verdict {
 func (g *registers) xtMatch(m *expr.Match) answer {
 	switch info := m.Info.(type) {
 	case *xt.Udp:
-		return g.portsMatch(protoUDP, info.DstPorts, info.SrcPorts, info.InvFlags == 0)
+		return g.portsMatch(packet.UDP, info.DstPorts, info.SrcPorts, info.InvFlags == 0)
 	case *xt.Tcp:
-		return g.portsMatch(protoTCP, info.DstPorts, info.SrcPorts, info.InvFlags == 0 && info.FlagsMask == 0 && info.Option == 0)
+		return g.portsMatch(packet.TCP, info.DstPorts, info.SrcPorts, info.InvFlags == 0 && info.FlagsMask == 0 && info.Option == 0)
 	}
 	if m.Name == "comment" {
 		return yes

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"regexp"
 	"slices"
+
+	"flanneld/internal/valid"
 )
 
 // spot is an interface and an address, which may be another interface's; the
@@ -217,11 +219,10 @@ func (h host) ways(o Options) []spot {
 // checkPublic refuses addresses that no other node could send to.
 func checkPublic(u Underlay, loopback bool) error {
 	a := u.PublicAddr
-	limitedBroadcast := netip.AddrFrom4([4]byte{255, 255, 255, 255})
 	switch {
 	case !a.Is4():
 		return fmt.Errorf("underlay: --public-ip %s is no IPv4 address", a)
-	case a.IsUnspecified(), a.IsMulticast(), a == limitedBroadcast:
+	case !valid.Host(a):
 		return fmt.Errorf("underlay: --public-ip %s is no address of a host", a)
 	case a.IsLoopback() && !loopback:
 		return fmt.Errorf("underlay: --public-ip %s is a loopback address, which other hosts cannot reach", a)
