@@ -50,6 +50,11 @@ func (c *Config) check() error {
 			}
 		}
 	}
+	for i, p := range c.StaticPeers {
+		if p.Path == PathVXLAN && p.Endpoint.Port() == 0 {
+			c.StaticPeers[i].Endpoint = netip.AddrPortFrom(p.Endpoint.Addr(), c.VXLANPort)
+		}
+	}
 	// Loopback endpoints are held against the underlay once it is chosen.
 	return c.CheckStaticPeers(network, netip.Prefix{}, true)
 }

@@ -88,6 +88,20 @@ func TestSettingsThatMakeNoSenseAreRefusedByName(t *testing.T) {
 		{"log-level=loud", "", `--log-level loud: not one of debug, info, warn, error`},
 		{"static-peer=10.245.9.0/24=192.0.2.9:8285", "", `--static-peer 10.245.9.0/24=192.0.2.9:8285: subnet is no part of the network 10.244.0.0/16`},
 		{"static-peer=10.244.0.0/16=192.0.2.9:8285", "", `--static-peer 10.244.0.0/16=192.0.2.9:8285: subnet is no part of the network 10.244.0.0/16`},
+		{"static-peer=10.244.9.0/24", "", `--static-peer 10.244.9.0/24: not SUBNET=ADDR:PORT; write it like 10.244.9.0/24=192.168.1.9:8285`},
+		{"static-peer=10.244.9.0/24=192.0.2.9", "", `--static-peer 10.244.9.0/24=192.0.2.9: endpoint 192.0.2.9: not ADDR:PORT; write it like 192.168.1.9:8285, or one of SUBNET=ADDR:PORT, SUBNET=host-gw:ADDR, SUBNET=ipip:ADDR or SUBNET=vxlan:ADDR[:PORT]/MAC`},
+		{"static-peer=10.244.9.0/24=udp:192.0.2.9:8285", "", `--static-peer 10.244.9.0/24=udp:192.0.2.9:8285: endpoint udp:192.0.2.9:8285: udp has no name there; write it like 192.168.1.9:8285`},
+		{"backend=ipip static-peer=10.244.9.0/24=ipip:host9", "", `--static-peer 10.244.9.0/24=ipip:host9: endpoint ipip:host9: not an address; write it like ipip:192.168.1.9`},
+		{"backend=host-gw static-peer=10.244.9.0/24=host-gw:192.0.2.9:1", "", `--static-peer 10.244.9.0/24=host-gw:192.0.2.9:1: endpoint host-gw:192.0.2.9:1: not an address; write it like host-gw:192.168.1.9`},
+		{"backend=host-gw static-peer=10.244.9.0/24=host-gw:224.0.0.1", "", `--static-peer 10.244.9.0/24=host-gw:224.0.0.1: endpoint 224.0.0.1: no host has such an address`},
+		{"backend=vxlan static-peer=10.244.9.0/24=vxlan:192.0.2.9", "", `--static-peer 10.244.9.0/24=vxlan:192.0.2.9: endpoint vxlan:192.0.2.9: not a MAC of six bytes behind the /; write it like vxlan:192.168.1.9/0e:5d:7b:a1:02:33 (cat /sys/class/net/flannel.1/address on that host)`},
+		{"backend=vxlan static-peer=10.244.9.0/24=vxlan:192.0.2.9/00:00:00:00:00:00", "", `--static-peer 10.244.9.0/24=vxlan:192.0.2.9/00:00:00:00:00:00: endpoint vxlan:192.0.2.9/00:00:00:00:00:00: no device has such a MAC; write it like vxlan:192.168.1.9/0e:5d:7b:a1:02:33 (cat /sys/class/net/flannel.1/address on that host)`},
+		{"backend=vxlan static-peer=10.244.9.0/24=vxlan:192.0.2.9:0/02:00:00:00:00:09", "", `--static-peer 10.244.9.0/24=vxlan:192.0.2.9:0/02:00:00:00:00:09: endpoint vxlan:192.0.2.9:0/02:00:00:00:00:09: not ADDR[:PORT]/MAC; write it like vxlan:192.168.1.9/0e:5d:7b:a1:02:33 (cat /sys/class/net/flannel.1/address on that host)`},
+		{"static-peer=10.244.9.0/24=vxlan:192.0.2.9/02:00:00:00:00:09", "", `--static-peer 10.244.9.0/24=vxlan:192.0.2.9:8472/02:00:00:00:00:09: is reached by a path that --backend udp does not have; give --backend udp,vxlan`},
+		{"backend=auto static-peer=10.244.9.0/24=ipip:192.0.2.9", "", `--static-peer 10.244.9.0/24=ipip:192.0.2.9: is reached by a path that --backend host-gw,vxlan,udp does not have; give --backend host-gw,vxlan,udp,ipip`},
+		{"backend=vxlan static-peer=10.244.9.0/24=vxlan:192.0.2.9/02:00:00:00:00:09 static-peer=10.244.8.0/24=vxlan:192.0.2.8/02-00-00-00-00-09", "",
+			`--static-peer 10.244.8.0/24=vxlan:192.0.2.8:8472/02:00:00:00:00:09: has the MAC of static peer 10.244.9.0/24=vxlan:192.0.2.9:8472/02:00:00:00:00:09; every device has its own`},
+		{"backend=host-gw static-peer=10.244.9.0/24=host-gw:10.244.1.9", "", `--static-peer 10.244.9.0/24=host-gw:10.244.1.9: endpoint lies inside the network 10.244.0.0/16; give the host's underlay address`},
 		{"subnet=10.244.9.0/24 static-peer=10.244.9.0/25=192.0.2.9:8285", "", `--static-peer 10.244.9.0/25=192.0.2.9:8285: is the subnet this node is to hold (--subnet 10.244.9.0/24); every subnet has one host`},
 		{"", "FLANNELD_STATIC_PEER=10.244.9.0/24=10.244.1.9:8285", `FLANNELD_STATIC_PEER=10.244.9.0/24=10.244.1.9:8285: endpoint lies inside the network 10.244.0.0/16; give the host's underlay address`},
 		{"static-peer=10.244.9.0/24=192.0.2.9:8285 static-peer=10.244.9.128/25=192.0.2.8:8285", "", `--static-peer 10.244.9.128/25=192.0.2.8:8285: overlaps static peer 10.244.9.0/24=192.0.2.9:8285; every subnet has one host`},
@@ -117,10 +131,20 @@ func TestSettingsThatFitAreTaken(t *testing.T) {
 		"mtu=65507 lanes=64",
 		"backend=host-gw port=8472", // a path that is not used disturbs nothing
 		"device=flannel.1",
+		"backend=vxlan,udp static-peer=10.244.9.0/24=vxlan:192.0.2.9/0e:5d:7b:a1:02:33 static-peer=10.244.8.0/24=192.0.2.8:8285",
+		"backend=udp,host-gw,ipip static-peer=10.244.9.0/24=host-gw:192.0.2.9 static-peer=10.244.8.0/24=ipip:192.0.2.8",
 	} {
 		if _, err := load(t, strings.Fields(flags), nil); err != nil {
 			t.Errorf("%s: %v", flags, err)
 		}
+	}
+}
+
+// The port of a static peer's VXLAN is this node's where its entry has none.
+func TestStaticPeersByVXLANHaveThePortOfTheSetting(t *testing.T) {
+	c, err := load(t, []string{"backend=vxlan", "vxlan-port=4789", "static-peer=10.244.9.0/24=vxlan:192.0.2.9/02:00:00:00:00:09,10.244.8.0/24=vxlan:192.0.2.8:8472/02:00:00:00:00:08"}, nil)
+	if err != nil || c.StaticPeers[0].Endpoint.Port() != 4789 || c.StaticPeers[1].Endpoint.Port() != 8472 {
+		t.Errorf("%v, %v", c.StaticPeers, err)
 	}
 }
 

@@ -4,12 +4,17 @@ package config
 
 import (
 	"net/netip"
+	"reflect"
+	"slices"
 	"testing"
 )
 
 // What is accepted is usable as it stands and prints as what it was read from.
 func FuzzParseStaticPeer(f *testing.F) {
-	for _, seed := range []string{"10.244.9.0/24=192.168.1.9:8285", "10.244.9.0/24", "=", "10.0.0.0/8=10.1.1.1:1", "::/0=[::1]:1", "10.244.9.0/24=1.2.3.4:0", "010.1.1.0/24=1.2.3.4:5"} {
+	for _, seed := range []string{"10.244.9.0/24=192.168.1.9:8285", "10.244.9.0/24", "=", "10.0.0.0/8=10.1.1.1:1", "::/0=[::1]:1", "10.244.9.0/24=1.2.3.4:0", "010.1.1.0/24=1.2.3.4:5",
+		"10.244.9.0/24=host-gw:192.168.1.9", "10.244.9.0/24=ipip:192.168.1.9", "10.244.9.0/24=vxlan:192.168.1.9/0e:5d:7b:a1:02:33",
+		"10.244.9.0/24=vxlan:192.168.1.9:8472/0e-5d-7b-a1-02-33", "10.244.9.0/24=vxlan:1.2.3.4:0/02:00:00:00:00:01", "10.244.9.0/24=vxlan:1.2.3.4/01:00:5e:00:00:01",
+		"10.244.9.0/24=udp:1.2.3.4:5", "10.244.9.0/24=ipip:[1.2.3.4]", "10.244.9.0/24=host-gw:1.2.3.4:5", "10.244.9.0/24=vxlan:/"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -18,11 +23,29 @@ func FuzzParseStaticPeer(f *testing.F) {
 			return
 		}
 		again, err := ParseStaticPeer(p.String())
-		if err != nil || again != p {
+		if err != nil || !reflect.DeepEqual(again, p) {
 			t.Errorf("%q: %v, printed and read again %v (%v)", text, p, again, err)
 		}
-		if p.Subnet != p.Subnet.Masked() || !p.Endpoint.Addr().Is4() || p.Endpoint.Port() == 0 || p.Subnet.Contains(p.Endpoint.Addr()) {
+		if p.Subnet != p.Subnet.Masked() || !p.Endpoint.Addr().Is4() || p.Subnet.Contains(p.Endpoint.Addr()) ||
+			p.Path == PathUDP && p.Endpoint.Port() == 0 || (p.Path == PathVXLAN) != (len(p.MAC) == 6) {
 			t.Errorf("%q: accepted %v", text, p)
+		}
+	})
+}
+
+// An accepted list has no path twice, and prints as what it was read from.
+func FuzzParseBackend(f *testing.F) {
+	for _, seed := range []string{"udp", "auto", "host-gw", "vxlan,ipip", "host-gw, udp", "", ",", "direct", "vxlan,vxlan", "auto,udp", "wireguard"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		list, err := ParseBackend(text)
+		if err != nil {
+			return
+		}
+		again, err := ParseBackend(list.String())
+		if err != nil || !reflect.DeepEqual(again, list) || len(list) == 0 || len(list) > len(Paths()) || len(list) > 1 && !slices.Contains(list, PathUDP) {
+			t.Errorf("%q: %v, printed and read again %v (%v)", text, list, again, err)
 		}
 	})
 }

@@ -70,7 +70,7 @@ func TestEverySettingIsParsed(t *testing.T) {
 		IfaceRegex: []string{"^eth[0-9]{1,2}$"}, IfaceCanReach: netip.MustParseAddr("192.0.2.9"),
 		PublicIP: netip.MustParseAddr("198.51.100.4"), Backend: Backend{PathVXLAN, PathDirect, PathUDP}, VXLANPort: 4789, VNI: 16777215, Port: 1, GossipPort: 65535, NodeName: "alpha", StateDir: "/s", RunDir: "/r",
 		SubnetFile: "/f", DockerFile: "/d", DockerKey: "DOCKER_NETWORK_OPTIONS", Device: "fl1", MTU: 1400, IPMasq: true, LeaseTTL: 90 * time.Minute, KeyFile: "/k", Insecure: true,
-		StaticPeers: []StaticPeer{{netip.MustParsePrefix("10.9.0.0/24"), netip.MustParseAddrPort("192.0.2.9:8285")}},
+		StaticPeers: []StaticPeer{{Subnet: netip.MustParsePrefix("10.9.0.0/24"), Path: PathUDP, Endpoint: netip.MustParseAddrPort("192.0.2.9:8285")}},
 		Lanes:       4, Realtime: "off", OnConflict: "wait", LogLevel: slog.LevelDebug, LogFormat: "json",
 	}
 	if !reflect.DeepEqual(c, want) {

@@ -104,7 +104,7 @@ var settings = []Setting{
 	{Name: "allow-overlap", Default: "false", set: setSwitch(func(c *Config) *bool { return &c.AllowOverlap }),
 		Help: "start although the network overlaps addresses or routes of this host"},
 	{Name: "static-peer", Value: "SUBNET=ADDR:PORT", List: true, split: true, set: setStaticPeer,
-		Help: "a host that speaks flannel's udp format and no gossip, repeatable or comma separated"},
+		Help: "a host that runs flannel and no gossip, repeatable or comma separated; by other backends: SUBNET=host-gw:ADDR, SUBNET=ipip:ADDR, SUBNET=vxlan:ADDR[:PORT]/MAC"},
 	{Name: "lanes", Value: "auto|N", Default: "auto", set: setLanes,
 		Help: "packet lanes: queues of the device, each with its socket and thread (auto is one); small flows have one more"},
 	{Name: "realtime", Value: "auto|off", Default: RealtimeAuto, set: setChoice(func(c *Config) *string { return &c.Realtime }, RealtimeAuto, RealtimeOff),

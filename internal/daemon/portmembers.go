@@ -16,7 +16,7 @@ import (
 const firstFreePort = 1024
 
 // portMembers lists the hosts with ports that this host protects: itself, nodes
-// that live or hold a subnet, and static peers.
+// that live or hold a subnet, and static peers that take datagrams.
 func portMembers(s *peers.Snapshot, static []config.StaticPeer, bound netip.Addr, data, gossip uint16) []ports.Member {
 	own := ports.Member{Addr: bound, Data: data, Gossip: gossip, Self: true}
 	members := []ports.Member{own}
@@ -46,6 +46,9 @@ func portMembers(s *peers.Snapshot, static []config.StaticPeer, bound netip.Addr
 		}
 	}
 	for _, p := range static {
+		if p.Way().Kernel() {
+			continue // the kernel's own packets go there, which are of no user
+		}
 		add(ports.Member{Addr: p.Endpoint.Addr(), Data: p.Endpoint.Port()})
 	}
 	return members

@@ -28,7 +28,8 @@ func TestPortsOfMembersAreProtected(t *testing.T) {
 		{ID: "names a resolver", Endpoint: at("9.9.9.9:53"), Gossip: at("9.9.9.9:443"), Lease: lease("10.244.7.0/24")},
 		{ID: "no endpoint", Lease: lease("10.244.8.0/24")},
 	}}
-	static := []config.StaticPeer{{Subnet: netip.MustParsePrefix("10.244.9.0/24"), Endpoint: at("192.168.50.19:8285")}}
+	static := []config.StaticPeer{{Subnet: netip.MustParsePrefix("10.244.9.0/24"), Endpoint: at("192.168.50.19:8285")},
+		{Subnet: netip.MustParsePrefix("10.244.10.0/24"), Path: config.PathVXLAN, Endpoint: at("192.168.50.20:8472")}}
 	got := portMembers(s, static, netip.MustParseAddr("192.168.50.11"), 8285, 8286)
 	addr := netip.MustParseAddr
 	want := []ports.Member{

@@ -63,7 +63,7 @@ func (r *Routes) bind(p plan.Plan, s *peers.Snapshot) []route.Entry {
 	}
 	entries := make([]route.Entry, 0, len(p.Routes))
 	for _, planned := range p.Routes {
-		e := route.Entry{Prefix: planned.Prefix, Kind: planned.Kind}
+		e := route.Entry{Prefix: planned.Prefix, Kind: planned.Lanes()}
 		if planned.Kind != route.Local {
 			e.Peer = r.bindPeer(planned)
 			keep[planned.ID] = true

@@ -16,18 +16,25 @@ type endpointRules struct {
 
 // refuse says why no datagram may be sent to an endpoint, "" when it may.
 func (r endpointRules) refuse(e netip.AddrPort) string {
-	a := e.Addr()
 	switch {
-	case !a.Is4() || e.Port() == 0:
+	case !e.Addr().Is4() || e.Port() == 0:
 		return "announces no usable endpoint"
-	case r.network.Contains(a):
-		return fmt.Sprintf("endpoint %s lies inside the network", e)
-	case a.IsLoopback() && !r.loopback:
-		return fmt.Sprintf("endpoint %s is a loopback address", e)
-	case a.IsUnspecified(), a.IsMulticast(), a.As4()[0] == 0, a.As4()[0] >= 240: // 240/4 and limited broadcast
-		return fmt.Sprintf("endpoint %s is no address of a host", e)
 	case e == r.self:
 		return fmt.Sprintf("endpoint %s is this node's own", e)
+	}
+	return r.refuseHost(e.Addr(), e.String())
+}
+
+// refuseHost says why no packet may be sent to an underlay address, "" when it
+// may. endpoint is what it stands in.
+func (r endpointRules) refuseHost(a netip.Addr, endpoint string) string {
+	switch {
+	case r.network.Contains(a):
+		return fmt.Sprintf("endpoint %s lies inside the network", endpoint)
+	case a.IsLoopback() && !r.loopback:
+		return fmt.Sprintf("endpoint %s is a loopback address", endpoint)
+	case a.IsUnspecified(), a.IsMulticast(), a.As4()[0] == 0, a.As4()[0] >= 240: // 240/4 and limited broadcast
+		return fmt.Sprintf("endpoint %s is no address of a host", endpoint)
 	}
 	return ""
 }

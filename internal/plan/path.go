@@ -3,7 +3,7 @@
 package plan
 
 import (
-	"net/netip"
+	"crypto/sha256"
 
 	"flanneld/internal/config"
 )
@@ -46,20 +46,17 @@ type Proof struct {
 	Why   string // "": nothing to add
 }
 
-// Candidate is a path to a peer that the backend list has.
-type Candidate struct {
-	Path     Path
-	Endpoint netip.Addr // where packets go on the underlay
-	// Port is where the peer takes VXLAN or datagrams. 0: the path has none.
-	Port uint16
-	// MAC is the peer's VXLAN device's or, for PathDirect, the neighbor's. Nil:
-	// the path has none, or the neighbor is not known.
-	MAC config.MAC
-
-	// Possible reports whether this host and the peer both have the path. Only
-	// then it is worth a probe.
-	Possible bool
-	State    ProofState // Unproven where it is not possible
-	Used     bool       // at most one is
-	Why      string     // one line: why it is not possible, or what its proof says
+// MACOf is the MAC of a node's VXLAN device: it follows from the node ID, so
+// that no node has to announce it.
+func MACOf(id string) config.MAC {
+	sum := sha256.Sum256(append([]byte("flanneld vxlan"), id...))
+	mac := config.MAC(sum[:6])
+	mac[0] = mac[0]&^multicast | locallyAdministered
+	return mac
 }
+
+// Bits of the first byte of a MAC (IEEE 802).
+const (
+	multicast           = 1 << 0
+	locallyAdministered = 1 << 1
+)

@@ -110,6 +110,7 @@ func Make(in Input) Plan {
 	rules := endpointRules{
 		network: in.Snapshot.Network.Prefix, self: in.Snapshot.Self.Endpoint, loopback: in.Loopback,
 	}
+	paths := newCandidates(in)
 	static := slices.SortedFunc(slices.Values(in.Static), compareStatic)
 	taken := map[netip.Prefix]string{}
 	for _, n := range slices.SortedFunc(slices.Values(in.Snapshot.Nodes), compareNodes) {
@@ -126,10 +127,13 @@ func Make(in Input) Plan {
 			continue
 		}
 		taken[r.Prefix] = r.Name
+		if r.Kind == route.Via {
+			p.choosePath(&r, paths.toNode(n, r.ID), false)
+		}
 		p.Routes = append(p.Routes, r)
 	}
 	for _, s := range static {
-		p.addStatic(in.Snapshot, s, rules)
+		p.addStatic(in.Snapshot, s, rules, paths)
 	}
 	slices.SortStableFunc(p.Routes, func(a, b Route) int { return a.Prefix.Compare(b.Prefix) })
 	return p
@@ -144,7 +148,7 @@ func compareNodes(a, b peers.NodeInfo) int {
 // counts.
 func (p *Plan) node(in Input, n peers.NodeInfo, rules endpointRules) (r Route, ok bool) {
 	r = Route{
-		Prefix: n.Lease.Prefix, Kind: route.Via, Path: choosePath(n.Caps), ID: n.ID, Name: n.Name, State: n.State,
+		Prefix: n.Lease.Prefix, Kind: route.Via, ID: n.ID, Name: n.Name, State: n.State,
 		Endpoint: n.Endpoint, MTU: n.MTU, Live: n.State == peers.Alive || n.State == peers.Suspect,
 		Why: "the node holds the lease and is " + n.State.String(),
 	}
@@ -152,7 +156,7 @@ func (p *Plan) node(in Input, n peers.NodeInfo, rules endpointRules) (r Route, o
 		return r, false
 	}
 	if n.Self {
-		r.Kind, r.Path = route.Local, ""
+		r.Kind = route.Local
 		r.Why = "in this node's own lease: the host's own routing decides (docker0)"
 		return r, in.Snapshot.Lease == peers.Confirmed
 	}
@@ -161,14 +165,14 @@ func (p *Plan) node(in Input, n peers.NodeInfo, rules endpointRules) (r Route, o
 		p.Notes[n.ID] = Note{Text: FromDisk, Expected: true}
 		r.Why = "the node holds the lease and was " + FromDisk
 	case n.State == peers.Dead:
-		r.Kind, r.Path = route.Unreachable, ""
+		r.Kind = route.Unreachable
 		r.Why += answered + " until it is back"
 	}
 	if reason := rules.refuse(n.Endpoint); reason != "" {
 		p.Notes[n.ID] = Note{Text: reason}
 		// The addresses are the node's own all the same. They are unreachable,
 		// and no other node answers for them.
-		r.Kind, r.Path, r.Endpoint = route.Unreachable, "", netip.AddrPort{}
+		r.Kind, r.Endpoint = route.Unreachable, netip.AddrPort{}
 		r.Why = "the node holds the lease, but " + reason + answered
 	}
 	return r, true

@@ -26,7 +26,7 @@ func compareStatic(a, b config.StaticPeer) int {
 }
 
 // addStatic plans the route to a static peer, after those to all nodes.
-func (p *Plan) addStatic(snapshot *peers.Snapshot, s config.StaticPeer, rules endpointRules) {
+func (p *Plan) addStatic(snapshot *peers.Snapshot, s config.StaticPeer, rules endpointRules, paths *candidates) {
 	if name, in := p.movedIn(snapshot, s); in {
 		p.Notes[s.String()] = Note{Text: "not used: a member now, " + name, Expected: true}
 		return
@@ -35,10 +35,12 @@ func (p *Plan) addStatic(snapshot *peers.Snapshot, s config.StaticPeer, rules en
 		p.Notes[s.String()] = Note{Text: reason}
 		return
 	}
-	p.Routes = append(p.Routes, Route{
-		Prefix: s.Subnet, Kind: route.Via, Path: choosePath(nil), ID: s.String(), Name: StaticName(s), Static: true,
+	r := Route{
+		Prefix: s.Subnet, Kind: route.Via, ID: s.String(), Name: StaticName(s), Static: true,
 		Endpoint: s.Endpoint, Live: true, Why: "given with --static-peer",
-	})
+	}
+	p.choosePath(&r, paths.toStatic(s, r.ID), true)
+	p.Routes = append(p.Routes, r)
 }
 
 // movedIn finds the routed node that a static peer's host has become.
@@ -57,6 +59,9 @@ func (p *Plan) misfit(s config.StaticPeer, rules endpointRules) string {
 		if r.Prefix.Overlaps(s.Subnet) {
 			return fmt.Sprintf("not used: %s holds %s", r.Name, r.Prefix)
 		}
+	}
+	if s.Way().Kernel() {
+		return rules.refuseHost(s.Endpoint.Addr(), s.Endpoint.Addr().String())
 	}
 	return rules.refuse(s.Endpoint)
 }

@@ -109,7 +109,7 @@ func TestAnswersHaveNoNulls(t *testing.T) {
 
 func TestNodesShowsWhatIsWrongWithEach(t *testing.T) {
 	b, lost := plantest.Node("b", peers.Alive, 2), plantest.Node("lost", peers.Alive, 2)
-	b.Caps = plan.Announced()
+	b.Caps = plan.Announced(nil, 0, 0, nil)
 	liar := plantest.Node("liar", peers.Alive, 5)
 	liar.Endpoint = netip.MustParseAddrPort("127.0.0.1:1")
 	s := plantest.Snapshot(peers.Confirmed, b, lost, plantest.Node("unseen", peers.Dead, 4), liar)
