@@ -9,8 +9,8 @@ import (
 
 // caller is the user that connected, as the kernel reports it.
 type caller struct {
-	pid, uid int
-	gids     []int // primary and supplementary
+	uid  int
+	gids []int // primary and supplementary
 }
 
 // socketOwner is the owner of the socket at the moment; an administrator may

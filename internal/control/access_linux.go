@@ -29,7 +29,7 @@ func callerOf(conn *net.UnixConn) (caller, error) {
 			failed = fmt.Errorf("SO_PEERCRED: %w", err)
 			return
 		}
-		c = caller{pid: int(cred.Pid), uid: int(cred.Uid), gids: []int{int(cred.Gid)}}
+		c = caller{uid: int(cred.Uid), gids: []int{int(cred.Gid)}}
 		// Without the supplementary groups only fewer callers are let in.
 		c.gids = append(c.gids, peerGroups(int(fd))...)
 	})

@@ -41,7 +41,6 @@ type plane struct {
 	monitored chan struct{}   // closed when the monitor has ended
 	settled   <-chan struct{} // closed by the guard after its first look at the rules; nil once that was seen
 	announced bool            // the files are written and READY=1 was sent
-	failed    <-chan error    // why forwarding ended; nil once that was read
 }
 
 // current is the present plane, nil without one.
@@ -58,7 +57,7 @@ func (p *planes) live() view.Live {
 // failed is where the end of forwarding is reported, nil without a plane.
 func (p *planes) failed() <-chan error {
 	if now := p.current(); now != nil {
-		return now.failed
+		return now.Done()
 	}
 	return nil
 }
@@ -106,7 +105,7 @@ func (d *daemon) openPlane(lease, network netip.Prefix) error {
 	if err != nil {
 		return err
 	}
-	p := &plane{Plane: opened, failed: opened.Done(), monitored: make(chan struct{})}
+	p := &plane{Plane: opened, monitored: make(chan struct{})}
 	p.monitor = monitor.New(monitor.Config{
 		Plane: opened, Routes: d.planes.routes, Snapshot: d.node.Snapshot, Port: d.cfg.Port, Problems: d.problems, Log: d.log,
 		Here:    func() netip.Addr { return d.watch.Here().Addr },

@@ -123,7 +123,7 @@ func TestRulesAreAddedOnceAndRemovedWhole(t *testing.T) {
 			t.Errorf("first Ensure: %q", changed)
 		}
 		for range 2 {
-			if err := f.Remove(t.Context()); err != nil {
+			if err := Remove(t.Context(), "flannel0"); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -235,7 +235,7 @@ func TestTwoDevicesDoNotFight(t *testing.T) {
 				t.Errorf("one pushes the other away: %q", changed)
 			}
 		}
-		if err := b.Remove(t.Context()); err != nil {
+		if err := Remove(t.Context(), "flannel1"); err != nil {
 			t.Fatal(err)
 		}
 		if got := allRules(t); got != only {

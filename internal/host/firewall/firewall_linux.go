@@ -21,7 +21,6 @@ type Firewall struct {
 	config Config
 
 	mu      sync.Mutex
-	ipt     *iptables         // nil until the command was found
 	printed map[string][]rule // by table: how iptables -S printed what was written last
 	found   finding           // at the last look
 }
@@ -54,17 +53,18 @@ func (f *Firewall) Ensure(ctx context.Context) (changed []string, err error) {
 
 // ensure is Ensure without a note of what it found.
 func (f *Firewall) ensure(ctx context.Context) (changed []string, err error) {
-	if f.ipt, err = open(ctx); err != nil { // each time: update-alternatives changes it
+	ipt, err := open(ctx) // each time: update-alternatives changes it
+	if err != nil {
 		return nil, err
 	}
-	forward, _, err := list(ctx, f.ipt, "filter", "FORWARD")
+	forward, _, err := list(ctx, ipt, "filter", "FORWARD")
 	if errors.Is(err, ErrHangs) || ctx.Err() != nil {
 		return nil, err
 	}
 	askUser := !beginsWithDocker(forward) && reachesDocker(forward)
 	errs := []error{err}
-	for _, t := range tables(f.config, f.ipt.randomFully, askUser) {
-		done, err := f.ensureTable(ctx, t, forward)
+	for _, t := range tables(f.config, ipt.randomFully, askUser) {
+		done, err := f.ensureTable(ctx, ipt, t, forward)
 		changed = append(changed, done...)
 		errs = append(errs, err)
 		if errors.Is(err, ErrHangs) || ctx.Err() != nil {
@@ -84,17 +84,8 @@ func (f *Firewall) Concerns(c ruleset.Change) bool {
 	})
 }
 
-// Remove takes the rules and chains away; without any it does nothing.
-func (f *Firewall) Remove(ctx context.Context) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	clear(f.printed)
-	return Remove(ctx, f.config.Device)
-}
-
-// Remove takes away what any flanneld set up for the device. To be called for
-// a daemon that is gone, or through Firewall.Remove. Without iptables there is
-// nothing to remove, and no error.
+// Remove takes away what any flanneld set up for the device. Without iptables
+// there is nothing to remove, and no error.
 func Remove(ctx context.Context, device string) error {
 	if err := validDevice(device); err != nil {
 		return err
@@ -119,14 +110,14 @@ func Remove(ctx context.Context, device string) error {
 // ensureTable: the chain comes before the jump, so that a jump never leads to
 // half a chain. A jump in the wrong parent goes first where the chain leads to
 // that parent: iptables refuses a loop.
-func (f *Firewall) ensureTable(ctx context.Context, t table, forward []rule) (changed []string, err error) {
+func (f *Firewall) ensureTable(ctx context.Context, ipt *iptables, t table, forward []rule) (changed []string, err error) {
 	chain := chainName(f.config.Device)
 	parent, other := place(t, forward)
 	takeAway := func() error {
 		if other == "" {
 			return nil
 		}
-		removed, err := removeJumps(ctx, f.ipt, t.name, other, chain)
+		removed, err := removeJumps(ctx, ipt, t.name, other, chain)
 		if removed {
 			changed = append(changed, fmt.Sprintf("%s %s: jump to %s removed, it is in %s", t.name, other, chain, parent))
 		}
@@ -137,11 +128,11 @@ func (f *Firewall) ensureTable(ctx context.Context, t table, forward []rule) (ch
 			return changed, err
 		}
 	}
-	rewritten, err := f.ensureChain(ctx, t, chain)
+	rewritten, err := f.ensureChain(ctx, ipt, t, chain)
 	if changed = append(changed, rewritten...); err != nil {
 		return changed, err
 	}
-	moved, err := ensureJump(ctx, f.ipt, t.name, parent, chain)
+	moved, err := ensureJump(ctx, ipt, t.name, parent, chain)
 	if moved {
 		changed = append(changed, fmt.Sprintf("%s %s: jump to %s put in place", t.name, parent, chain))
 	}
@@ -167,8 +158,8 @@ func place(t table, forward []rule) (parent, other string) {
 // ensureChain writes flanneld's chain unless it is as it should be. Some
 // iptables may print a rule otherwise than it is written here; what it printed
 // after the last write is therefore right as well.
-func (f *Firewall) ensureChain(ctx context.Context, t table, chain string) ([]string, error) {
-	have, exists, err := list(ctx, f.ipt, t.name, chain)
+func (f *Firewall) ensureChain(ctx context.Context, ipt *iptables, t table, chain string) ([]string, error) {
+	have, exists, err := list(ctx, ipt, t.name, chain)
 	if err != nil {
 		return nil, err
 	}
@@ -176,19 +167,19 @@ func (f *Firewall) ensureChain(ctx context.Context, t table, chain string) ([]st
 		return nil, nil
 	}
 	if exists {
-		_, err = f.ipt.run(ctx, t.name, "-F", chain)
+		_, err = ipt.run(ctx, t.name, "-F", chain)
 	} else {
-		_, err = f.ipt.run(ctx, t.name, "-N", chain)
+		_, err = ipt.run(ctx, t.name, "-N", chain)
 	}
 	if err != nil {
 		return nil, wrap(t.name, chain, err)
 	}
 	for _, r := range t.rules {
-		if _, err := f.ipt.run(ctx, t.name, append([]string{"-A", chain}, r.args()...)...); err != nil {
+		if _, err := ipt.run(ctx, t.name, append([]string{"-A", chain}, r.args()...)...); err != nil {
 			return nil, wrap(t.name, chain, err)
 		}
 	}
-	if f.printed[t.name], _, err = list(ctx, f.ipt, t.name, chain); err != nil {
+	if f.printed[t.name], _, err = list(ctx, ipt, t.name, chain); err != nil {
 		return nil, err
 	}
 	what := "rules put right"

@@ -23,9 +23,6 @@ func (*Firewall) Ensure(context.Context) ([]string, error) { return nil, ErrPlat
 func (*Firewall) Check(context.Context) ([]string, error) { return nil, ErrPlatform }
 
 // Remove returns ErrPlatform.
-func (*Firewall) Remove(context.Context) error { return ErrPlatform }
-
-// Remove returns ErrPlatform.
 func Remove(context.Context, string) error { return ErrPlatform }
 
 // Concerns returns false.

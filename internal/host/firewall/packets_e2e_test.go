@@ -144,7 +144,7 @@ func TestDocker28LetsTheOverlayPassAndNothingElse(t *testing.T) {
 		if src := send(t, "outside", "10.244.9.3", "container", "10.244.7.2:53", "53", mustNotBy); src.IsValid() {
 			t.Errorf("a packet from outside with an overlay source reached the container")
 		}
-		if err := f.Remove(t.Context()); err != nil {
+		if err := Remove(t.Context(), "flannel0"); err != nil {
 			t.Fatal(err)
 		}
 		if toContainer("remote", mustNotBy).IsValid() {

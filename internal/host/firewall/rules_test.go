@@ -144,7 +144,7 @@ func TestHostWithoutIPTablesIsTold(t *testing.T) {
 	if changed, err := f.Ensure(t.Context()); !errors.Is(err, ErrNoIPTables) || changed != nil {
 		t.Errorf("Ensure: %q, %v", changed, err)
 	}
-	if err := f.Remove(t.Context()); err != nil {
+	if err := Remove(t.Context(), "flannel0"); err != nil {
 		t.Errorf("Remove: %v", err)
 	}
 }

@@ -33,7 +33,6 @@ const (
 // here rather than by go-iptables, which can neither bound nor kill a run.
 type iptables struct {
 	path        string
-	legacy      bool // rules go into the legacy tables, not into nf_tables
 	randomFully bool // --random-fully, 1.6.2
 }
 
@@ -59,7 +58,6 @@ func open(ctx context.Context) (*iptables, error) {
 	if err != nil {
 		return nil, fmt.Errorf("firewall: %w", err)
 	}
-	i.legacy = !strings.Contains(said, "nf_tables")
 	i.randomFully = atLeast(said, 1, 6, 2)
 	return i, nil
 }

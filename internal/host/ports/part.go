@@ -18,10 +18,11 @@ type Part struct {
 	device string
 	table  *Table
 
-	mu      sync.Mutex // guards what follows; held while links are read
-	want    Config
-	stale   bool // gateways have to be read again
-	gateway []string
+	mu       sync.Mutex // guards what follows; held while links are read
+	members  []Member   // none: not known yet
+	underlay string     // "": not known
+	stale    bool       // gateways have to be read again
+	gateway  []string
 }
 
 // NewPart makes the part for an overlay device. uid is the user that may send
@@ -40,20 +41,14 @@ func NewPart(device string, uid uint32) (*Part, error) {
 func (p *Part) Want(members []Member, underlay string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.want.Members, p.want.Underlay, p.stale = members, []string{underlay}, true
-	if underlay == "" {
-		p.want.Underlay = nil
-	}
+	p.members, p.underlay, p.stale = members, underlay, true
 }
 
 // Wanted returns the arguments of the last Want.
 func (p *Part) Wanted() (members []Member, underlay string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.want.Underlay) > 0 {
-		underlay = p.want.Underlay[0]
-	}
-	return p.want.Members, underlay
+	return p.members, p.underlay
 }
 
 // LinksChanged makes the next Ensure look for gateways again.
@@ -70,20 +65,16 @@ func (p *Part) Created() bool { return p.table.Created() }
 func (p *Part) config() Config {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c := p.want
-	if len(c.Members) == 0 {
-		return c
+	if len(p.members) == 0 {
+		return Config{}
 	}
 	if p.stale {
-		underlay := ""
-		if len(c.Underlay) > 0 {
-			underlay = c.Underlay[0]
-		}
-		p.gateway, p.stale = GatewayDevices(c.Members, underlay), false
+		p.gateway, p.stale = GatewayDevices(p.members, p.underlay), false
 	}
-	for _, name := range p.gateway {
-		if !slices.Contains(c.Underlay, name) {
-			c.Underlay = append(slices.Clone(c.Underlay), name)
+	c := Config{Members: p.members}
+	for _, name := range append([]string{p.underlay}, p.gateway...) {
+		if name != "" && !slices.Contains(c.Underlay, name) {
+			c.Underlay = append(c.Underlay, name)
 		}
 	}
 	return c
