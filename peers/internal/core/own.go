@@ -41,3 +41,17 @@ func (c *Core) announceSelf() {
 		ProtocolMin: record.MessageVersionMin, ProtocolMax: c.cfg.MaxVersion,
 	})
 }
+
+// SetCaps announces other capabilities than before. It refuses what New does.
+// The slice must not be changed afterwards.
+func (c *Core) SetCaps(now Time, caps []record.Capability) error {
+	if err := record.CheckCaps(caps); err != nil {
+		return err
+	}
+	c.advance(now)
+	c.cfg.Caps = caps
+	if c.table != nil {
+		c.announceSelf()
+	}
+	return nil
+}
