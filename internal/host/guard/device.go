@@ -10,21 +10,26 @@ import (
 	"flanneld/internal/host/link"
 )
 
-// deviceLoop keeps the overlay device, forwarding, socket and files, and names
-// stray bridges. It asks the kernel by netlink and /proc only, and so never
-// waits long.
+// deviceLoop keeps every part that has no loop of its own: the overlay device,
+// forwarding, socket, files. They ask the kernel by netlink and /proc only, and
+// so never wait long.
 func (g *Guard) deviceLoop(ctx context.Context) {
 	host.Loop{
 		Every: interval, Pace: pace, Wake: g.deviceWake, Links: g.watchLinks(ctx), Round: g.deviceRound,
 	}.Run(ctx)
 }
 
-// deviceRound looks at everything once. Where nothing is wrong it only reads.
+// deviceRound looks at these parts once. Where nothing is wrong it only reads.
 func (g *Guard) deviceRound(ctx context.Context) {
-	p := g.parts
-	g.keeper.Keep(ctx, slog.LevelWarn, p.RunDir, p.Socket, p.Device)
-	g.keeper.Keep(ctx, slog.LevelInfo, p.Forwarding)
-	g.keeper.Keep(ctx, slog.LevelWarn, p.Subnet, p.Docker, p.Bridge)
+	for _, p := range g.parts.List() {
+		switch p {
+		case g.parts.Ports, g.parts.Firewall, g.parts.Others: // see their loops
+		case g.parts.Forwarding: // off on most hosts at first
+			g.keeper.Keep(ctx, slog.LevelInfo, p)
+		default:
+			g.keeper.Keep(ctx, slog.LevelWarn, p)
+		}
+	}
 }
 
 // watchLinks reports changes of links, addresses and routes. The channel is nil

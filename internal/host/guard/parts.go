@@ -56,8 +56,7 @@ func NewParts(p Places) (*Parts, error) {
 }
 
 // List is the one list of parts, in the order in which they are set up. The
-// guard ensures it in several loops. Status checks it, leaving and cleaning up
-// remove it.
+// guard ensures it, status checks it, leaving and cleaning up remove it.
 func (p *Parts) List() host.List {
 	return host.List{p.RunDir, p.Socket, p.Ports, p.Device, p.Forwarding, p.Firewall, p.Subnet, p.Docker, p.Bridge, p.Others}
 }
