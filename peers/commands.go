@@ -173,13 +173,12 @@ const minNodePrefix = 4
 func (e *engine) forget(text string) (NodeInfo, error) {
 	v := e.core.View()
 	for _, id := range v.PossibleHolders {
-		v.Nodes = append(v.Nodes, core.NodeView{ID: id})
+		v.Nodes = append(v.Nodes, NodeInfo{ID: id})
 	}
 	found, err := findNode(v.Nodes, text)
 	if err != nil {
 		return NodeInfo{}, err
 	}
-	info := e.info(found)
 	switch err := e.core.Forget(e.now(), found.ID); {
 	case errors.Is(err, core.ErrForgetNoLease):
 		return NodeInfo{}, failure(ErrNotHolder, "forget %s: %v", text, err)
@@ -190,37 +189,32 @@ func (e *engine) forget(text string) (NodeInfo, error) {
 	case err != nil:
 		return NodeInfo{}, failure(ErrState, "forget %s: %v", text, err)
 	}
-	return info, nil
+	return e.withRTT(found), nil
 }
 
 // findNode returns the one node with that name or ID, or with an ID that begins
 // like that.
-func findNode(nodes []core.NodeView, text string) (*core.NodeView, error) {
-	var found []*core.NodeView
+func findNode(nodes []NodeInfo, text string) (NodeInfo, error) {
+	var found []NodeInfo
 	wanted := strings.ToLower(text)
-	for i := range nodes {
-		n := &nodes[i]
+	for _, n := range nodes {
 		id := n.ID.String()
 		if id == wanted {
 			return n, nil
 		}
-		if n.Record.Name == text || len(wanted) >= minNodePrefix && strings.HasPrefix(id, wanted) {
+		if n.Name == text || len(wanted) >= minNodePrefix && strings.HasPrefix(id, wanted) {
 			found = append(found, n)
 		}
 	}
 	switch len(found) {
 	case 0:
-		return nil, failure(ErrUnknownNode, "no node has the name %q, or an ID that begins with it: `flanneld nodes` lists them", text)
+		return NodeInfo{}, failure(ErrUnknownNode, "no node has the name %q, or an ID that begins with it: `flanneld nodes` lists them", text)
 	case 1:
 		return found[0], nil
 	}
 	var ids []string
 	for _, n := range found {
-		state := Dead
-		if n.Up {
-			state = Alive
-		}
-		ids = append(ids, fmt.Sprintf("%s is %s", n.ID, state))
+		ids = append(ids, fmt.Sprintf("%s is %s", n.ID, n.State))
 	}
-	return nil, failure(ErrUnknownNode, "%q means %d nodes: give the ID of one (%s)", text, len(found), strings.Join(ids, ", "))
+	return NodeInfo{}, failure(ErrUnknownNode, "%q means %d nodes: give the ID of one (%s)", text, len(found), strings.Join(ids, ", "))
 }

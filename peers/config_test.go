@@ -61,7 +61,7 @@ func TestNodeThatDoesNotRunAnswersRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := node.Snapshot(); s.Lease != Joining || !s.Self.Self || s.Self.ID == "" {
+	if s := node.Snapshot(); s.Lease != Joining || !s.Self.Self || s.Self.ID.IsZero() {
 		t.Errorf("%+v", s)
 	}
 	if _, err := node.Join(t.Context(), []string{"10.0.0.1"}); !errors.Is(err, ErrNotRunning) {

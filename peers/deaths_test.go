@@ -39,7 +39,7 @@ func (c *cluster) watch(length time.Duration, cut ways) (longest, sum time.Durat
 	since := map[pair]time.Duration{}
 	for start := time.Now(); time.Since(start) < length; time.Sleep(look) {
 		for i, h := range c.hosts {
-			dead := map[string]bool{}
+			dead := map[NodeID]bool{}
 			for _, n := range h.node.Snapshot().Nodes {
 				dead[n.ID] = n.State == Dead
 			}

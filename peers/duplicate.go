@@ -51,8 +51,8 @@ func (e *engine) findDuplicate(ctx context.Context, start uint64, at netip.AddrP
 func (e *engine) endpointsKnown() []netip.AddrPort {
 	var at []netip.AddrPort
 	for _, n := range e.core.View().Nodes {
-		if !n.Self && !n.Record.Left {
-			at = append(at, n.Record.Gossip())
+		if !n.Self && n.State != Left {
+			at = append(at, n.Gossip)
 		}
 	}
 	return at

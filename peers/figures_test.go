@@ -113,7 +113,7 @@ type spread struct{ each, all []time.Duration }
 
 // change is news of one node: the data port that it announces from now on.
 type change struct {
-	id      string
+	id      NodeID
 	port    uint16
 	made    time.Time
 	waiting []*host
@@ -144,7 +144,7 @@ func (c *cluster) changes() spread {
 
 func (c *cluster) change(h *host, port uint16) *change {
 	e := h.node.engine.Load()
-	ch := &change{id: e.core.ID().String(), port: port, made: time.Now(), waiting: slices.Clone(c.hosts)}
+	ch := &change{id: e.core.ID(), port: port, made: time.Now(), waiting: slices.Clone(c.hosts)}
 	err := h.node.do(c.Context(), e, func() error {
 		at := e.gossip.Endpoint()
 		e.core.SetAddress(e.now(), netip.AddrPortFrom(at.Addr(), port), at)

@@ -111,7 +111,7 @@ func (e *engine) gossipOf(nodes []record.NodeID) []netip.AddrPort {
 	var endpoints []netip.AddrPort
 	for _, n := range e.core.View().Nodes {
 		if wanted[n.ID] {
-			endpoints = append(endpoints, n.Record.Gossip())
+			endpoints = append(endpoints, n.Gossip)
 		}
 	}
 	return endpoints

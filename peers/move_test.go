@@ -14,7 +14,7 @@ import (
 )
 
 // seesAt waits until another node is alive here at an address.
-func (h *host) seesAt(id string, addr netip.Addr) NodeInfo {
+func (h *host) seesAt(id NodeID, addr netip.Addr) NodeInfo {
 	h.t.Helper()
 	var found NodeInfo
 	h.until("it is seen at "+addr.String(), func(s *Snapshot) bool {

@@ -178,10 +178,10 @@ func TestForgetOfANodeThatOnlyAPromiseNames(t *testing.T) {
 	}
 	first.start()
 	first.leased()
-	if n, err := first.node.Forget(t.Context(), id[:8]); err != nil || n.ID != id {
+	if n, err := first.node.Forget(t.Context(), id.Short()); err != nil || n.ID != id {
 		t.Fatalf("forget: %+v, %v", n, err)
 	}
-	if _, err := first.node.Forget(t.Context(), id); !errors.Is(err, ErrUnknownNode) {
+	if _, err := first.node.Forget(t.Context(), id.String()); !errors.Is(err, ErrUnknownNode) {
 		t.Errorf("forget once more: %v", err)
 	}
 }
@@ -192,7 +192,7 @@ func TestForgetFreesADeadNodesSubnet(t *testing.T) {
 	second, lease := joinedHost(t, first)
 	first.seesHolding(second, lease)
 	id, name := second.node.Snapshot().Self.ID, second.config.Name
-	for _, alive := range []string{name, id, id[:6]} {
+	for _, alive := range []string{name, id.String(), id.String()[:6]} {
 		if _, err := first.node.Forget(t.Context(), alive); !errors.Is(err, ErrNodeAlive) {
 			t.Errorf("forget %s while it lives: %v", alive, err)
 		}

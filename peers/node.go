@@ -73,7 +73,7 @@ func Open(config Config) (*Node, error) {
 	if err != nil {
 		return nil, errors.Join(ofState(err), ofState(n.dir.Close()))
 	}
-	n.snapshot.Store(&Snapshot{Self: n.self(n.config.GossipPort), Sealed: n.keyring != nil, Lease: Joining, Waiting: "starting"})
+	n.snapshot.Store(&Snapshot{View: View{Lease: Joining, Waiting: "starting"}, Self: n.self(n.config.GossipPort), Sealed: n.keyring != nil})
 	return n, nil
 }
 
@@ -81,7 +81,7 @@ func Open(config Config) (*Node, error) {
 func (n *Node) self(gossipPort uint16) NodeInfo {
 	c := &n.config
 	return NodeInfo{
-		ID: n.last.Identity.ID().String(), Name: c.Name, State: Alive, Self: true, MTU: c.MTU, Caps: c.Caps,
+		ID: n.last.Identity.ID(), Name: c.Name, State: Alive, Self: true, MTU: c.MTU, Caps: c.Caps,
 		Endpoint: netip.AddrPortFrom(c.Advertise, c.DataPort), Gossip: netip.AddrPortFrom(c.Advertise, gossipPort),
 	}
 }

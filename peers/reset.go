@@ -14,8 +14,8 @@ import (
 
 // Reset is what [ResetState] has given up, and what it keeps.
 type Reset struct {
-	Node      string       // ID of the identity that is kept; "" where there was no state
-	Network   string       // ID of the network that was given up; "" where the node was in none
+	Node      NodeID       // the identity that is kept; zero where there was no state
+	Network   NetworkID    // that was given up; zero where the node was in none
 	Prefix    netip.Prefix // of that network
 	Subnet    netip.Prefix // asked for at the next start; zero: none is remembered
 	Others    int          // nodes for which this one keeps their subnets, for an hour
@@ -55,16 +55,11 @@ func reset(d *statedir.Dir) (Reset, error) {
 		after, given, err = core.Reset(node, lease, table)
 		return after, err
 	})
-	r := Reset{SetAside: kept.SetAside}
-	if !kept.Node.IsZero() {
-		r.Node = kept.Node.String()
-	}
+	r := Reset{Node: kept.Node, SetAside: kept.SetAside}
 	if err != nil {
 		return r, ofState(err)
 	}
-	r.Subnet, r.Others, r.WasInside = given.Subnet, given.Others, given.Network.Prefix.IsValid() || kept.HadTable
-	if n := given.Network; n.Prefix.IsValid() {
-		r.Network, r.Prefix = n.ID().String(), n.Prefix
-	}
+	r.Network, r.Prefix, r.Subnet, r.Others = given.Network.ID(), given.Network.Prefix, given.Subnet, given.Others
+	r.WasInside = r.Prefix.IsValid() || kept.HadTable
 	return r, nil
 }

@@ -73,8 +73,8 @@ func TestResetOfTheLastVersionsDirectoryKeepsIdentityAndSubnet(t *testing.T) {
 		t.Errorf("the next start holds %s, want %s", got, subnetOf01)
 	}
 	s := h.node.Snapshot()
-	if s.Self.ID != r.Node || s.Network.ID == r.Network || len(s.Nodes) != 1 {
-		t.Errorf("node %s in network %s with %d nodes; reset said %+v", s.Self.ID, s.Network.ID, len(s.Nodes), r)
+	if s.Self.ID != r.Node || s.Network.ID() == r.Network || len(s.Nodes) != 1 {
+		t.Errorf("node %s in network %s with %d nodes; reset said %+v", s.Self.ID, s.Network.ID(), len(s.Nodes), r)
 	}
 	h.stop()
 }
@@ -218,7 +218,7 @@ func TestResetWithoutStateDoesNothing(t *testing.T) {
 	t.Parallel()
 	empty, none := t.TempDir(), filepath.Join(t.TempDir(), "none")
 	for _, dir := range []string{empty, none} {
-		if r, err := ResetState(dir, nil); err != nil || r.Node != "" {
+		if r, err := ResetState(dir, nil); err != nil || !r.Node.IsZero() {
 			t.Errorf("%+v, %v", r, err)
 		}
 	}
@@ -240,7 +240,7 @@ func TestHostsThatAreAllResetHaveTheirSubnetsAgain(t *testing.T) {
 	for _, h := range all[1:] {
 		first.sees(h, Alive)
 	}
-	old := first.node.Snapshot().Network.ID
+	old := first.node.Snapshot().Network.ID()
 	for i, h := range all {
 		h.stop()
 		if r, err := ResetState(h.config.StateDir, nil); err != nil || r.Subnet != leases[i] {
@@ -254,7 +254,7 @@ func TestHostsThatAreAllResetHaveTheirSubnetsAgain(t *testing.T) {
 		if got := h.leased(); got != leases[i] {
 			t.Errorf("host %d has %s, had %s", i, got, leases[i])
 		}
-		if h.node.Snapshot().Network.ID == old {
+		if h.node.Snapshot().Network.ID() == old {
 			t.Error("it is the network that was given up")
 		}
 	}
@@ -276,7 +276,7 @@ func TestAHostThatAloneIsResetJoinsItsNetworkAgain(t *testing.T) {
 	if got := second.leased(); got != lease {
 		t.Errorf("it has %s, had %s", got, lease)
 	}
-	if a, b := first.node.Snapshot().Network.ID, second.node.Snapshot().Network.ID; a != b {
+	if a, b := first.node.Snapshot().Network.ID(), second.node.Snapshot().Network.ID(); a != b {
 		t.Errorf("networks %s and %s", a, b)
 	}
 	second.stop()

@@ -3,9 +3,6 @@
 package peers
 
 import (
-	"net/netip"
-	"time"
-
 	"flanneld/peers/internal/core"
 	"flanneld/peers/internal/record"
 )
@@ -13,110 +10,62 @@ import (
 // Snapshot is what a node knows at one moment. It is immutable: neither reader
 // nor [Node] changes it.
 type Snapshot struct {
-	Network Network // zero Prefix: not yet known
-	Self    NodeInfo
-	Lease   LeaseState
-	// Waiting says in one line what the node is waiting for, "" when for
-	// nothing.
-	Waiting string
+	// View is what the core knows. Its nodes are ordered by subnet, then
+	// name, then ID, the ones without a subnet last.
+	View
+	Self NodeInfo
 	// Unwritten says in one line why the state directory cannot be written to,
 	// "" while it can: until then the node promises and confirms nothing.
 	Unwritten string
-	Claim     *Claim // under way; nil: none
-	// PromisedBy are the IDs of the lease holders that promised this node its
-	// lease; empty where it was granted before this start, or confirmed by the
-	// node itself because there was no holder to ask.
-	PromisedBy []string
-	Nodes      []NodeInfo // all, this one included, by subnet, then name, then ID; without a subnet last
-	Conflicts  []Conflict
-	Sealed     bool // gossip is encrypted and authenticated with the cluster key
+	Sealed    bool // gossip is encrypted and authenticated with the cluster key
 	// Dropped counts gossip that was not taken in: malformed, of another
 	// network, or more than there was room for.
 	Dropped uint64
-	Fill    []Fill // how full the node table and its like are
 }
 
-// Fill is how full a table is: "nodes", "leases", "forgotten", "promises" or
-// "members". Limit 0: bounded elsewhere.
-type Fill = core.Fill
+// A lease has one model from claim to snapshot, the core's.
+type (
+	// View is what the core of a node knows.
+	View = core.View
+	// NodeInfo is one node as this one sees it.
+	NodeInfo = core.NodeInfo
+	// Lease is a node's hold on a subnet.
+	Lease = core.Lease
+	// Ballot is this node's asking for a subnet.
+	Ballot = core.Ballot
+	// Conflict is a subnet that two nodes held.
+	Conflict = core.Conflict
+	// Fill is how full a table is: "nodes", "leases", "forgotten",
+	// "promises" or "members". Limit 0: bounded elsewhere.
+	Fill = core.Fill
+	// State is how a node is doing, as gossip reports it.
+	State = core.NodeState
+	// LeaseState is how far this node's own lease has come.
+	LeaseState = core.LeaseState
+)
 
-// Network is the identity of a network and what its founding node fixed for
-// all.
-type Network struct {
-	ID                   string // 32 hexadecimal digits
-	Prefix               netip.Prefix
-	SubnetLen            int
-	SubnetMin, SubnetMax netip.Addr
-}
-
-// NodeInfo is one node as this one sees it.
-type NodeInfo struct {
-	ID, Name string // ID: 26 characters, lower-case base32
-	State    State
-	Self     bool
-	Lease    Lease          // zero Prefix: none
-	Endpoint netip.AddrPort // of the data socket
-	Gossip   netip.AddrPort
-	MTU      int           // of its overlay device, bytes
-	Caps     []Capability  // what the node announces that it understands
-	RTT      time.Duration // of the last gossip probe; zero: not measured
-	Start    uint64        // how often it has been started, or has moved to another underlay address
-	Since    time.Duration // how long it has been in State, for this observer
-	// ReplacedBy is the ID of the node that has this dead one's endpoint
-	// and got its lease later: the host was set up anew. "": none.
-	ReplacedBy string
-	Old        bool // known from version 0.1 only: it has not been upgraded, and takes no part
-}
-
-// Capability is something that a node announces to understand: a number, and
-// parameters in the format that belongs to it. What the numbers mean is not
-// this package's business.
-type Capability = record.Capability
-
-// Lease is a node's claim on a subnet.
-type Lease struct {
-	Prefix netip.Prefix
-	Epoch  uint64 // of the subnet: rises with each holder
-	Pinned bool
-	// Electors is how many lease holders were to decide, Promises how many
-	// agreed.
-	Electors, Promises int
-	Held               time.Duration // how long this holder has been known here
-}
-
-// Claim is this node's asking for a subnet.
-type Claim struct {
-	Prefix            netip.Prefix
-	Epoch             uint64
-	Electors, Needed  int      // how many lease holders decide, and how many have to promise
-	Promised, Missing []string // IDs of the nodes that have promised, and of the ones that have not answered
-}
-
-// Conflict is a subnet that two nodes claim.
-type Conflict struct {
-	Prefix        netip.Prefix
-	Winner, Loser string // node IDs
-	Since         time.Duration
-}
-
-// State is how a node is doing, as gossip reports it.
-type State int
+// What the core knows is made of parts of records.
+type (
+	// NodeID names a node for good. Zero: no node.
+	NodeID = record.NodeID
+	// NetworkID names a network for good. Zero: no network.
+	NetworkID = record.NetworkID
+	// Network is the identity of a network and what its founding node fixed
+	// for all.
+	Network = record.Network
+	// Capability is something that a node announces to understand: a number,
+	// and parameters in the format that belongs to it. What the numbers mean
+	// is not this package's business.
+	Capability = record.Capability
+)
 
 // The states of a node. Left: it handed its lease back and went.
 const (
-	Dead State = iota
-	Suspect
-	Alive
-	Left
+	Dead    = core.NodeDead
+	Suspect = core.NodeSuspect
+	Alive   = core.NodeAlive
+	Left    = core.NodeLeft
 )
-
-var stateNames = [...]string{Dead: "dead", Suspect: "suspect", Alive: "alive", Left: "left"}
-
-// String returns "alive", "suspect", "dead" or "left".
-func (s State) String() string { return stateNames[s] }
-
-// LeaseState is how far this node's own lease has come.
-type LeaseState = core.LeaseState
 
 // The states of the own lease, in the order they are passed through. Only a
 // Confirmed lease may be used; a Lost one went to another node.
@@ -130,8 +79,8 @@ const (
 )
 
 // NodesByID finds the nodes of the snapshot by their IDs.
-func (s *Snapshot) NodesByID() map[string]NodeInfo {
-	nodes := make(map[string]NodeInfo, len(s.Nodes))
+func (s *Snapshot) NodesByID() map[NodeID]NodeInfo {
+	nodes := make(map[NodeID]NodeInfo, len(s.Nodes))
 	for _, n := range s.Nodes {
 		nodes[n.ID] = n
 	}

@@ -39,8 +39,8 @@ func (h *host) keepsAll(i int) {
 	want := oldNodes[i]
 	lease := h.leased()
 	s := h.node.Snapshot()
-	if lease != want.subnet || s.Self.ID != want.id || s.Network.ID != oldNetwork {
-		h.t.Errorf("%s: subnet %s, ID %s, network %s; want %s, %s, %s", want.name, lease, s.Self.ID, s.Network.ID, want.subnet, want.id, oldNetwork)
+	if lease != want.subnet || s.Self.ID.String() != want.id || s.Network.ID().String() != oldNetwork {
+		h.t.Errorf("%s: subnet %s, ID %s, network %s; want %s, %s, %s", want.name, lease, s.Self.ID, s.Network.ID(), want.subnet, want.id, oldNetwork)
 	}
 }
 

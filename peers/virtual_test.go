@@ -102,8 +102,8 @@ type row struct {
 	start    uint64
 }
 
-func (h *host) table() map[string]row {
-	rows := map[string]row{}
+func (h *host) table() map[NodeID]row {
+	rows := map[NodeID]row{}
 	for _, n := range h.node.Snapshot().Nodes {
 		n.Lease.Held = 0 // each counts for itself
 		rows[n.ID] = row{n.State, n.Lease, n.Endpoint, n.Start}
@@ -149,8 +149,8 @@ func (c *cluster) converge(limit time.Duration) time.Duration {
 }
 
 // leases are the leases that nodes hold, as each says itself.
-func (c *cluster) leases() map[string]netip.Prefix {
-	all := map[string]netip.Prefix{}
+func (c *cluster) leases() map[NodeID]netip.Prefix {
+	all := map[NodeID]netip.Prefix{}
 	for _, h := range c.hosts {
 		s := h.node.Snapshot()
 		if s.Lease != Confirmed {
@@ -163,7 +163,7 @@ func (c *cluster) leases() map[string]netip.Prefix {
 
 // unchanged fails the test where a lease is another one than before, or two
 // overlap.
-func (c *cluster) unchanged(before map[string]netip.Prefix) {
+func (c *cluster) unchanged(before map[NodeID]netip.Prefix) {
 	c.Helper()
 	now := c.leases()
 	if !maps.Equal(before, now) {

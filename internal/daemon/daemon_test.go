@@ -86,12 +86,12 @@ func TestEverySettingReachesPeers(t *testing.T) {
 func TestStatusLineNamesTheDeadThatAreWaitedFor(t *testing.T) {
 	s := plantest.Snapshot(peers.Claiming, plantest.Node("dead-id", peers.Dead, 2), plantest.Node("other", peers.Alive, 3))
 	s.Waiting = "no answer from host-dead-id"
-	s.Claim = &peers.Claim{Electors: 2, Needed: 2, Missing: []string{"dead-id", "other"}}
+	s.Ballot = &peers.Ballot{Electors: 2, Needed: 2, Missing: []peers.NodeID{plantest.ID("dead-id"), plantest.ID("other")}}
 	var log strings.Builder
 	d := &daemon{log: slog.New(slog.NewTextHandler(&log, nil)), problems: problem.NewBoard(slog.New(slog.DiscardHandler))}
 	d.tell(s)
 	for _, text := range []string{view.StatusLine(s), log.String()} {
-		if !strings.Contains(text, "flanneld forget dead-id") || strings.Contains(text, "forget other") || strings.Count(strings.TrimSpace(text), "\n") > 0 {
+		if !strings.Contains(text, "flanneld forget "+plantest.Key("dead-id")) || strings.Contains(text, "forget "+plantest.Key("other")) || strings.Count(strings.TrimSpace(text), "\n") > 0 {
 			t.Errorf("got %q", text)
 		}
 	}
@@ -102,13 +102,13 @@ func TestWhatIsWaitedForIsLoggedOnce(t *testing.T) {
 	var log strings.Builder
 	d := &daemon{log: slog.New(slog.NewTextHandler(&log, nil)), problems: problem.NewBoard(slog.New(slog.DiscardHandler))}
 	for _, waiting := range []string{"1 of 5 promised 10.0.1.0/24; no answer from c", "", "2 of 5 promised 10.0.44.0/24; no answer from c", "no answer from d", "1 of 5 promised 10.0.2.0/24; no answer from c"} {
-		d.tell(&peers.Snapshot{Lease: peers.Claiming, Waiting: waiting})
+		d.tell(&peers.Snapshot{View: peers.View{Lease: peers.Claiming, Waiting: waiting}})
 	}
 	if n := strings.Count(log.String(), "msg=waiting"); n != 2 {
 		t.Errorf("logged %d times:\n%s", n, log.String())
 	}
 	d.tell(plantest.Snapshot(peers.Confirmed))
-	d.tell(&peers.Snapshot{Lease: peers.Lost, Waiting: "no answer from d"})
+	d.tell(&peers.Snapshot{View: peers.View{Lease: peers.Lost, Waiting: "no answer from d"}})
 	if n := strings.Count(log.String(), "msg=waiting"); n != 3 {
 		t.Errorf("after a lease it was logged %d times:\n%s", n, log.String())
 	}
@@ -141,13 +141,13 @@ func TestStateThatCannotBeWrittenIsAProblem(t *testing.T) {
 	d := &daemon{problems: problem.NewBoard(slog.New(slog.DiscardHandler))}
 	d.cfg.StateDir = "/var/lib/flanneld"
 	for _, why := range []string{"no space left on device", "read-only file system"} {
-		d.reportState(&peers.Snapshot{Lease: peers.Confirmed, Unwritten: "state directory /var/lib/flanneld: " + why})
+		d.reportState(&peers.Snapshot{View: peers.View{Lease: peers.Confirmed}, Unwritten: "state directory /var/lib/flanneld: " + why})
 		found := d.problems.All()
 		if len(found) != 1 || found[0].Part != "state" || !strings.Contains(found[0].Text, why) || !strings.Contains(found[0].Advice, "df /var/lib/flanneld") {
 			t.Errorf("%s: %+v", why, found)
 		}
 	}
-	d.reportState(&peers.Snapshot{Lease: peers.Confirmed})
+	d.reportState(&peers.Snapshot{View: peers.View{Lease: peers.Confirmed}})
 	if found := d.problems.All(); len(found) != 0 {
 		t.Errorf("afterwards: %+v", found)
 	}

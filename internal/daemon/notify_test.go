@@ -44,7 +44,7 @@ func TestTheServiceManagerGetsOnlyItsAssignments(t *testing.T) {
 		"\x1b[2Jx", "\xff\xfe\nREADY=1", "\u202egnp", strings.Repeat("ä", 5000) + "\nREADY=1",
 	} {
 		var n notifier
-		n.send("STATUS=" + view.StatusLine(&peers.Snapshot{Lease: peers.Claiming, Waiting: "no answer from " + hostile}))
+		n.send("STATUS=" + view.StatusLine(&peers.Snapshot{View: peers.View{Lease: peers.Claiming, Waiting: "no answer from " + hostile}}))
 		got := received(t, listener)
 		if !strings.HasPrefix(got, "STATUS=waiting: no answer from ") || strings.ContainsAny(got, "\n\r\x00\x1b\u2028\u0085\u202e") || !utf8.ValidString(got) || len(got) > 600 {
 			t.Errorf("%.40q: the manager got %.80q (%d bytes)", hostile, got, len(got))

@@ -98,7 +98,7 @@ func (d *daemon) openPlane(lease, network netip.Prefix) error {
 	opened, err := dataplane.Open(dataplane.Config{
 		Settings: d.planes.settings, Lease: lease, Routes: d.planes.routes, Listen: d.takeSockets,
 		Link: link.Config{
-			Name: d.cfg.Device, Alias: link.AliasPrefix + " " + d.node.Snapshot().Self.ID, Addr: lease.Addr(),
+			Name: d.cfg.Device, Alias: link.AliasPrefix + " " + d.node.Snapshot().Self.ID.String(), Addr: lease.Addr(),
 			MTU: d.mtu, Network: network, TxQueueLen: txQueueLen,
 		},
 	})

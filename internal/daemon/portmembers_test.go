@@ -17,17 +17,17 @@ import (
 func TestPortsOfMembersAreProtected(t *testing.T) {
 	at := netip.MustParseAddrPort
 	lease := func(s string) peers.Lease { return peers.Lease{Prefix: netip.MustParsePrefix(s)} }
-	s := &peers.Snapshot{Nodes: []peers.NodeInfo{
-		{ID: "self", Self: true, Endpoint: at("203.0.113.1:8285"), Lease: lease("10.244.1.0/24")},
-		{ID: "alive", Endpoint: at("192.168.50.12:8285"), Gossip: at("192.168.50.12:8286"), Lease: lease("10.244.2.0/24")},
-		{ID: "dead", State: peers.Dead, Endpoint: at("192.168.50.13:9000"), Gossip: at("192.168.50.13:9001"), Lease: lease("10.244.3.0/24")},
-		{ID: "left", State: peers.Left, Endpoint: at("192.168.50.14:8285"), Gossip: at("192.168.50.14:8286"), Lease: lease("10.244.4.0/24")},
-		{ID: "dead without lease", State: peers.Dead, Endpoint: at("192.168.50.17:8285"), Gossip: at("192.168.50.17:8286")},
-		{ID: "no lease yet", State: peers.Alive, Endpoint: at("192.168.50.15:8285"), Gossip: at("192.168.50.15:8286")},
-		{ID: "two addresses", Endpoint: at("192.168.50.16:8285"), Gossip: at("192.168.60.16:8286"), Lease: lease("10.244.6.0/24")},
-		{ID: "names a resolver", Endpoint: at("9.9.9.9:53"), Gossip: at("9.9.9.9:443"), Lease: lease("10.244.7.0/24")},
-		{ID: "no endpoint", Lease: lease("10.244.8.0/24")},
-	}}
+	s := &peers.Snapshot{View: peers.View{Nodes: []peers.NodeInfo{
+		{Name: "self", Self: true, Endpoint: at("203.0.113.1:8285"), Lease: lease("10.244.1.0/24")},
+		{Name: "alive", Endpoint: at("192.168.50.12:8285"), Gossip: at("192.168.50.12:8286"), Lease: lease("10.244.2.0/24")},
+		{Name: "dead", State: peers.Dead, Endpoint: at("192.168.50.13:9000"), Gossip: at("192.168.50.13:9001"), Lease: lease("10.244.3.0/24")},
+		{Name: "left", State: peers.Left, Endpoint: at("192.168.50.14:8285"), Gossip: at("192.168.50.14:8286"), Lease: lease("10.244.4.0/24")},
+		{Name: "dead without lease", State: peers.Dead, Endpoint: at("192.168.50.17:8285"), Gossip: at("192.168.50.17:8286")},
+		{Name: "no lease yet", State: peers.Alive, Endpoint: at("192.168.50.15:8285"), Gossip: at("192.168.50.15:8286")},
+		{Name: "two addresses", Endpoint: at("192.168.50.16:8285"), Gossip: at("192.168.60.16:8286"), Lease: lease("10.244.6.0/24")},
+		{Name: "names a resolver", Endpoint: at("9.9.9.9:53"), Gossip: at("9.9.9.9:443"), Lease: lease("10.244.7.0/24")},
+		{Name: "no endpoint", Lease: lease("10.244.8.0/24")},
+	}}}
 	static := []config.StaticPeer{{Subnet: netip.MustParsePrefix("10.244.9.0/24"), Endpoint: at("192.168.50.19:8285")},
 		{Subnet: netip.MustParsePrefix("10.244.10.0/24"), Path: config.PathVXLAN, Endpoint: at("192.168.50.20:8472")}}
 	got := portMembers(s, static, netip.MustParseAddr("192.168.50.11"), 8285, 8286)

@@ -19,8 +19,13 @@ func Reset(c config.Config, log *slog.Logger) (control.Reset, error) {
 		return out, fmt.Errorf("a flanneld is running and answers on %s: stop it first", c.SocketPath())
 	}
 	r, err := peers.ResetState(c.StateDir, log)
-	out.Node, out.Subnet, out.KeptFor = r.Node, r.Subnet, r.Others
-	out.Network = control.ResetNetwork{ID: r.Network, Prefix: r.Prefix}
+	out.Subnet, out.KeptFor, out.Network.Prefix = r.Subnet, r.Others, r.Prefix
+	if !r.Node.IsZero() {
+		out.Node = r.Node.String()
+	}
+	if !r.Network.IsZero() {
+		out.Network.ID = r.Network.String()
+	}
 	out.SetAside = append(out.SetAside, r.SetAside...)
 	return out, err
 }

@@ -21,7 +21,7 @@ type Routes struct {
 	table route.Table // what the lanes forward by: the feed's first taker
 
 	mu    sync.Mutex
-	peers map[string]*route.Peer // by node ID or static peer
+	peers map[string]*route.Peer // by plan.Route.ID
 	plan  plan.Plan              // the newest
 }
 
@@ -59,7 +59,7 @@ func (r *Routes) Store(p plan.Plan, s *peers.Snapshot, log *slog.Logger) error {
 func (r *Routes) bind(p plan.Plan, s *peers.Snapshot) []route.Entry {
 	keep := make(map[string]bool, len(s.Nodes))
 	for _, n := range s.Nodes {
-		keep[n.ID] = true
+		keep[n.ID.String()] = true
 	}
 	entries := make([]route.Entry, 0, len(p.Routes))
 	for _, planned := range p.Routes {
@@ -106,11 +106,11 @@ func (r *Routes) Plan() plan.Plan {
 	return r.plan
 }
 
-// Peer finds a peer object; nil where there is none.
-func (r *Routes) Peer(id string) *route.Peer {
+// Peer finds the peer object of a [plan.Route.ID]; nil where there is none.
+func (r *Routes) Peer(key string) *route.Peer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.peers[id]
+	return r.peers[key]
 }
 
 // TooLarge counts, by node ID or static peer, the packets that were larger than

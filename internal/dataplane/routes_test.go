@@ -21,7 +21,7 @@ func TestPeerObjectsOutliveChangesOfRoutes(t *testing.T) {
 		if err := r.Store(plan.Make(plan.Input{Snapshot: s}), s, slog.New(slog.DiscardHandler)); err != nil {
 			t.Fatal(err)
 		}
-		return r.Peer("b")
+		return r.Peer(plantest.Key("b"))
 	}
 	moved := plantest.Node("b", peers.Alive, 2)
 	moved.Endpoint = netip.MustParseAddrPort("192.0.2.77:9")
@@ -55,7 +55,7 @@ func TestALookupKnowsItsPlan(t *testing.T) {
 		t.Fatal(err)
 	}
 	next, planned, ok := r.Lookup(netip.MustParseAddr("10.244.2.9"))
-	if !ok || next.Kind != route.Via || planned.ID != "b" || next.Peer != r.Peer("b") {
+	if !ok || next.Kind != route.Via || planned.Node != plantest.ID("b") || next.Peer != r.Peer(plantest.Key("b")) {
 		t.Errorf("got %+v, %+v, %t", next, planned, ok)
 	}
 	if _, _, ok := r.Lookup(netip.MustParseAddr("10.244.9.9")); ok {

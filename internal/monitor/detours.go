@@ -20,7 +20,7 @@ func (m *Monitor) reportDetours() {
 		var cut []string
 		for _, r := range planned.CutOff(detour.Prefix) {
 			name := r.Name
-			if n, node := nodes[r.ID]; node {
+			if n, node := nodes[r.Node]; node {
 				name = nameOf(n)
 			}
 			cut = append(cut, name)

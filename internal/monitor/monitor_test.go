@@ -99,7 +99,7 @@ func TestPathsAreProbedWhereGossipReportsLife(t *testing.T) {
 			t.Errorf("%s: traffic %d, %d", target.ID, egress, ingress)
 		}
 	}
-	if got := strings.Join(ids, " "); got != "b c" {
+	if got := strings.Join(ids, " "); got != plantest.Key("b")+" "+plantest.Key("c") {
 		t.Errorf("probes %q", got)
 	}
 }
@@ -147,7 +147,7 @@ func TestARuleInTheWayOfTheCrossingIsAProblem(t *testing.T) {
 }
 
 func TestADetourNamesTheNodesThatItCutsOff(t *testing.T) {
-	s := plantest.Snapshot(peers.Confirmed, plantest.Node("bbbbbbbbbb", peers.Alive, 2), plantest.Node("cccccccccc", peers.Dead, 3))
+	s := plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2), plantest.Node("c", peers.Dead, 3))
 	st := newStage(t, s)
 	st.surveyor.detours = []fib.Detour{{
 		Prefix: netip.MustParsePrefix("10.244.2.0/23"), From: []fib.Origin{{}}, Remove: "ip route del 10.244.2.0/23",
@@ -156,11 +156,11 @@ func TestADetourNamesTheNodesThatItCutsOff(t *testing.T) {
 	st.Update()
 	p := st.only(t, problem.PartRoute)
 	if !strings.Contains(p.Text, "packets of this host to 10.244.2.0/23 do not go to flannel-none: dev eth1") ||
-		!strings.Contains(p.Text, "cuts off host-bbbbbbbbbb (bbbbbbbb), host-cccccccccc (cccccccc)") || p.Advice != "ip route del 10.244.2.0/23" {
+		!strings.Contains(p.Text, "cuts off host-b ("+plantest.ID("b").Short()+"), host-c ("+plantest.ID("c").Short()+")") || p.Advice != "ip route del 10.244.2.0/23" {
 		t.Errorf("got %+v", p)
 	}
 	notes := st.Detours()
-	if len(notes) != 2 || len(notes["bbbbbbbbbb"]) != 1 || !strings.Contains(notes["bbbbbbbbbb"][0], "do not go to flannel-none: dev eth1") {
+	if len(notes) != 2 || len(notes[plantest.Key("b")]) != 1 || !strings.Contains(notes[plantest.Key("b")][0], "do not go to flannel-none: dev eth1") {
 		t.Errorf("notes %v", notes)
 	}
 	// It cuts no node off any more.
@@ -173,7 +173,7 @@ func TestADetourNamesTheNodesThatItCutsOff(t *testing.T) {
 func TestPeersWithALargerDeviceAreNamed(t *testing.T) {
 	st := newStage(t, plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2)))
 	now := time.Now()
-	o := &oversize{counts: map[string]uint64{}, last: map[string]time.Time{"b": now}}
+	o := &oversize{counts: map[string]uint64{}, last: map[string]time.Time{plantest.Key("b"): now}}
 	found := st.oversized(o, now)
 	if len(found) != 1 || !strings.Contains(found[0].Text, "packets of host-b are larger than 1472 bytes, the MTU of flannel-none") || !strings.Contains(found[0].Advice, "--mtu 1472") {
 		t.Errorf("got %+v", found)
@@ -212,7 +212,7 @@ func TestAMonitorProbesUntilItEnds(t *testing.T) {
 	if all := st.board.All(); len(all) != 0 {
 		t.Errorf("problems of a plane that is gone: %+v", all)
 	}
-	if _, known := st.Paths()["b"]; !known {
+	if _, known := st.Paths()[plantest.Key("b")]; !known {
 		t.Errorf("paths %+v", st.Paths())
 	}
 }

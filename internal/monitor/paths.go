@@ -42,7 +42,7 @@ func (m *Monitor) targets() []probe.Target {
 }
 
 // nameOf names a node so that it is told from others of the same name.
-func nameOf(n peers.NodeInfo) string { return control.NodeName{ID: n.ID, Name: n.Name}.Text() }
+func nameOf(n peers.NodeInfo) string { return control.NodeName{ID: n.ID.String(), Name: n.Name}.Text() }
 
 // pathTrouble is a data path that does not work as it should.
 type pathTrouble struct {
@@ -69,7 +69,7 @@ func (m *Monitor) troubles(results map[string]probe.Result) (troubles []pathTrou
 		if !probed || r.State != probe.Failed && r.State != probe.SmallOnly {
 			continue
 		}
-		n, node := nodes[planned.ID]
+		n, node := nodes[planned.Node]
 		if node && n.State != peers.Alive {
 			continue
 		}

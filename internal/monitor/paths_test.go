@@ -58,12 +58,12 @@ func TestPathProblemsSayWhereToLook(t *testing.T) {
 // What gossip suspects is no news, and neither is a peer without a route.
 func TestOnlyPathsToLivePeersAreTrouble(t *testing.T) {
 	st := newStage(t, plantest.Snapshot(peers.Confirmed,
-		plantest.Node("works", peers.Alive, 2), plantest.Node("failed00", peers.Alive, 3), plantest.Node("suspect", peers.Suspect, 4),
-		plantest.Node("dead", peers.Dead, 5), plantest.Node("small000", peers.Alive, 6), plantest.Node("young", peers.Alive, 7)))
+		plantest.Node("works", peers.Alive, 2), plantest.Node("failed", peers.Alive, 3), plantest.Node("suspect", peers.Suspect, 4),
+		plantest.Node("dead", peers.Dead, 5), plantest.Node("small", peers.Alive, 6), plantest.Node("young", peers.Alive, 7)))
 	results := map[string]probe.Result{
-		"works": {State: probe.Works}, "failed00": {State: probe.Failed, Arriving: true}, "suspect": {State: probe.Failed},
-		"dead": {State: probe.Failed}, "small000": {State: probe.SmallOnly, Tried: 1472}, "young": {State: probe.Unproven},
-		"gone": {State: probe.Failed},
+		plantest.Key("works"): {State: probe.Works}, plantest.Key("failed"): {State: probe.Failed, Arriving: true}, plantest.Key("suspect"): {State: probe.Failed},
+		plantest.Key("dead"): {State: probe.Failed}, plantest.Key("small"): {State: probe.SmallOnly, Tried: 1472}, plantest.Key("young"): {State: probe.Unproven},
+		plantest.Key("gone"): {State: probe.Failed},
 	}
 	troubles := st.troubles(results)
 	if len(troubles) != 2 {
@@ -73,7 +73,7 @@ func TestOnlyPathsToLivePeersAreTrouble(t *testing.T) {
 		name, endpoint string
 		state          probe.State
 	}{
-		{"host-failed00 (failed00)", "192.0.2.3:8285", probe.Failed}, {"host-small000 (small000)", "192.0.2.6:8285", probe.SmallOnly},
+		{"host-failed (" + plantest.ID("failed").Short() + ")", "192.0.2.3:8285", probe.Failed}, {"host-small (" + plantest.ID("small").Short() + ")", "192.0.2.6:8285", probe.SmallOnly},
 	} {
 		got := troubles[i]
 		if got.name != want.name || got.endpoint.String() != want.endpoint || got.State != want.state || got.static {

@@ -92,7 +92,7 @@ func TestThePathIsTheFirstThatIsProven(t *testing.T) {
 		{"on this host", with(taking(b, everything...), endpoint("192.0.2.1:9")), []Path{PathVXLAN, PathUDP}, nil, PathUDP, route.Via, "not vxlan (the peer is on this host)"},
 		{"dead", taking(plantest.Node("b", peers.Dead, 2), everything...), everything, nil, "", route.Unreachable, "and is dead: packets are answered with ICMP host unreachable until it is back"},
 		{"dead, but not met yet", taking(plantest.Node("b", peers.Dead, 2), everything...), everything, func(in *Input) {
-			in.Unseen = func(id string) bool { return true }
+			in.Unseen = func(id peers.NodeID) bool { return true }
 		}, PathDirect, route.Via, "routed by the table on disk; by direct"},
 	} {
 		r := routeTo(t, c.n, func(in *Input) {
@@ -279,7 +279,7 @@ func TestEveryChoiceIsTheBest(t *testing.T) {
 					t.Fatalf("round %d: %+v", round, c)
 				case better && c.Possible && (c.State == Proven || c.Path == PathUDP):
 					t.Fatalf("round %d: %s is passed over: %+v", round, c.Path, r)
-				case c.Used && c.State == Failed && c.Path.Kernel() && !r.Static:
+				case c.Used && c.State == Failed && c.Path.Kernel() && !r.Node.IsZero():
 					t.Fatalf("round %d: failed, and used: %+v", round, r)
 				case c.Path.Kernel() && c.Possible && (c.Path != PathIPIP && len(c.MAC) != 6 || c.Path == PathVXLAN && c.Port == 0 || !c.Endpoint.Is4()):
 					t.Fatalf("round %d: %+v cannot be sent to", round, c)

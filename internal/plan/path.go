@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 
 	"flanneld/internal/config"
+	"flanneld/peers"
 )
 
 // A Path is how packets travel to a peer.
@@ -48,8 +49,8 @@ type Proof struct {
 
 // MACOf is the MAC of a node's VXLAN device: it follows from the node ID, so
 // that no node has to announce it.
-func MACOf(id string) config.MAC {
-	sum := sha256.Sum256(append([]byte("flanneld vxlan"), id...))
+func MACOf(id peers.NodeID) config.MAC {
+	sum := sha256.Sum256(append([]byte("flanneld vxlan"), id.String()...))
 	mac := config.MAC(sum[:6])
 	mac[0] = mac[0]&^multicast | locallyAdministered
 	return mac

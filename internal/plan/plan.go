@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"net/netip"
@@ -27,7 +28,7 @@ type Input struct {
 
 	// Unseen reports whether gossip has not seen a node alive since this start;
 	// see [Seen]. Nil: it has seen all.
-	Unseen func(id string) bool
+	Unseen func(id peers.NodeID) bool
 
 	// Backend lists the paths that this node uses, the best one first. Empty:
 	// PathUDP alone.
@@ -55,8 +56,8 @@ type Plan struct {
 	// Routes are ordered by prefix. No two have the same one.
 	Routes []Route
 
-	// Notes says, by node ID or static peer, why one is not reached as it
-	// asks for.
+	// Notes says, by Route.ID, why a node or static peer is not reached as
+	// it asks for.
 	Notes map[string]Note
 }
 
@@ -65,11 +66,13 @@ type Route struct {
 	Prefix netip.Prefix
 	Kind   route.Kind
 
+	// Node is the holder. Zero: a static peer.
+	Node  peers.NodeID
+	State peers.State // of a node
+
 	// ID and Name are the holder's. A static peer has no node ID: its ID is
 	// the value of its flag, its name is its address.
 	ID, Name string
-	Static   bool
-	State    peers.State // of a node
 
 	Path     Path           // "" for a Kind other than Via
 	Endpoint netip.AddrPort // where datagrams go; zero: nowhere
@@ -119,11 +122,11 @@ func Make(in Input) Plan {
 			continue
 		}
 		if s, back := backAsStatic(n, static); back {
-			p.Notes[n.ID] = Note{Text: "routed as static peer " + s.String(), Expected: true}
+			p.Notes[r.ID] = Note{Text: "routed as static peer " + s.String(), Expected: true}
 			continue
 		}
 		if other, twice := taken[r.Prefix]; twice {
-			p.Notes[n.ID] = Note{Text: fmt.Sprintf("%s is routed to %s", r.Prefix, other)}
+			p.Notes[r.ID] = Note{Text: fmt.Sprintf("%s is routed to %s", r.Prefix, other)}
 			continue
 		}
 		taken[r.Prefix] = r.Name
@@ -141,14 +144,14 @@ func Make(in Input) Plan {
 
 // compareNodes orders as the node table is shown: by lease, name, then ID.
 func compareNodes(a, b peers.NodeInfo) int {
-	return cmp.Or(a.Lease.Prefix.Compare(b.Lease.Prefix), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	return cmp.Or(a.Lease.Prefix.Compare(b.Lease.Prefix), cmp.Compare(a.Name, b.Name), bytes.Compare(a.ID[:], b.ID[:]))
 }
 
 // node plans the route to a node. It is not ok for a node without a lease that
 // counts.
 func (p *Plan) node(in Input, n peers.NodeInfo, rules endpointRules) (r Route, ok bool) {
 	r = Route{
-		Prefix: n.Lease.Prefix, Kind: route.Via, ID: n.ID, Name: n.Name, State: n.State,
+		Prefix: n.Lease.Prefix, Kind: route.Via, Node: n.ID, ID: n.ID.String(), Name: n.Name, State: n.State,
 		Endpoint: n.Endpoint, MTU: n.MTU, Live: n.State == peers.Alive || n.State == peers.Suspect,
 		Why: "the node holds the lease and is " + n.State.String(),
 	}
@@ -162,14 +165,14 @@ func (p *Plan) node(in Input, n peers.NodeInfo, rules endpointRules) (r Route, o
 	}
 	switch {
 	case n.State == peers.Dead && in.Unseen != nil && in.Unseen(n.ID):
-		p.Notes[n.ID] = Note{Text: FromDisk, Expected: true}
+		p.Notes[r.ID] = Note{Text: FromDisk, Expected: true}
 		r.Why = "the node holds the lease and was " + FromDisk
 	case n.State == peers.Dead:
 		r.Kind = route.Unreachable
 		r.Why += answered + " until it is back"
 	}
 	if reason := rules.refuse(n.Endpoint); reason != "" {
-		p.Notes[n.ID] = Note{Text: reason}
+		p.Notes[r.ID] = Note{Text: reason}
 		// The addresses are the node's own all the same. They are unreachable,
 		// and no other node answers for them.
 		r.Kind, r.Endpoint = route.Unreachable, netip.AddrPort{}

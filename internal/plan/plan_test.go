@@ -58,7 +58,7 @@ const own = "10.244.1.0/24 local"
 
 func TestRoutesFollowTheNodeTable(t *testing.T) {
 	conflicting := plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2), with(plantest.Node("c", peers.Alive, 2), endpoint("192.0.2.3:8285")))
-	conflicting.Conflicts = []peers.Conflict{{Prefix: netip.MustParsePrefix("10.244.2.0/24"), Winner: "c", Loser: "b"}}
+	conflicting.Conflicts = []peers.Conflict{{Prefix: netip.MustParsePrefix("10.244.2.0/24"), Winner: plantest.ID("c"), Loser: plantest.ID("b")}}
 	for _, c := range []struct {
 		name  string
 		s     *peers.Snapshot
@@ -92,7 +92,7 @@ func TestRoutesFollowTheNodeTable(t *testing.T) {
 			t.Errorf("%s: notes %v, want some on %v", c.name, p.Notes, c.noted)
 		}
 		for _, id := range c.noted {
-			if p.Notes[id].Text == "" || p.Notes[id].Expected {
+			if note := p.Notes[plantest.Key(id)]; note.Text == "" || note.Expected {
 				t.Errorf("%s: notes %v, want one on %s", c.name, p.Notes, id)
 			}
 		}
@@ -105,7 +105,7 @@ func TestARouteSaysItsPathAndReason(t *testing.T) {
 		Snapshot: plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2), plantest.Node("c", peers.Dead, 3),
 			with(plantest.Node("d", peers.Suspect, 4), endpoint("127.0.0.1:1")), plantest.Node("e", peers.Dead, 5)),
 		Static: static(t, "10.244.9.0/24=192.0.2.9:8285"),
-		Unseen: func(id string) bool { return id == "e" },
+		Unseen: func(id peers.NodeID) bool { return id == plantest.ID("e") },
 	})
 	for prefix, want := range map[string]struct {
 		path Path
@@ -193,11 +193,11 @@ func TestAStaticPeerGivesWayToItsHostWhileThatIsALiveMember(t *testing.T) {
 func TestAPrefixCutsOffTheRoutesThatItHasAddressesOf(t *testing.T) {
 	p := Make(Input{Snapshot: plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2), plantest.Node("c", peers.Dead, 200))})
 	for prefix, want := range map[string]string{
-		"10.244.0.0/16": "b c", "10.244.128.0/17": "c", "10.244.2.7/32": "b", "10.244.3.0/24": "", "10.244.1.0/25": "",
+		"10.244.0.0/16": "host-b host-c", "10.244.128.0/17": "host-c", "10.244.2.7/32": "host-b", "10.244.3.0/24": "", "10.244.1.0/25": "",
 	} {
 		var got []string
 		for _, r := range p.CutOff(netip.MustParsePrefix(prefix)) {
-			got = append(got, r.ID)
+			got = append(got, r.Name)
 		}
 		if strings.Join(got, " ") != want {
 			t.Errorf("%s cuts off %v, want %q", prefix, got, want)
@@ -208,7 +208,7 @@ func TestAPrefixCutsOffTheRoutesThatItHasAddressesOf(t *testing.T) {
 // anyInput makes an input with every kind of trouble in it.
 func anyInput(random *rand.Rand) Input {
 	s := plantest.Snapshot(peers.LeaseState(random.IntN(6)))
-	unseen := map[string]bool{}
+	unseen := map[peers.NodeID]bool{}
 	for i := range random.IntN(30) {
 		n := plantest.Node(fmt.Sprintf("n%02d", i), peers.State(random.IntN(4)), byte(2+random.IntN(25)))
 		switch random.IntN(8) {
@@ -221,12 +221,12 @@ func anyInput(random *rand.Rand) Input {
 		case 3:
 			n.Name = "twin"
 		case 4:
-			s.Conflicts = append(s.Conflicts, peers.Conflict{Prefix: n.Lease.Prefix, Winner: "n00", Loser: n.ID})
+			s.Conflicts = append(s.Conflicts, peers.Conflict{Prefix: n.Lease.Prefix, Winner: plantest.ID("n00"), Loser: n.ID})
 		}
 		unseen[n.ID] = random.IntN(2) == 0
 		s.Nodes = append(s.Nodes, n)
 	}
-	in := Input{Snapshot: s, Loopback: random.IntN(4) == 0, Unseen: func(id string) bool { return unseen[id] }}
+	in := Input{Snapshot: s, Loopback: random.IntN(4) == 0, Unseen: func(id peers.NodeID) bool { return unseen[id] }}
 	for i := range random.IntN(10) { // config refuses overlapping ones
 		host := netip.AddrFrom4([4]byte{192, 0, 2, byte(2 + random.IntN(25))})
 		in.Static = append(in.Static, config.StaticPeer{

@@ -18,8 +18,8 @@ const SeenTime = 30 * time.Second
 // with errors at every restart, nor at all while gossip reaches no node. The
 // zero value has seen none. It is not safe for concurrent use.
 type Seen struct {
-	nodes  map[string]bool // by ID
-	closed bool            // every node that was not seen is dead
+	nodes  map[peers.NodeID]bool
+	closed bool // every node that was not seen is dead
 }
 
 // Add notes the nodes that are alive in a snapshot. It reports whether they are
@@ -30,7 +30,7 @@ func (s *Seen) Add(snapshot *peers.Snapshot) (first bool) {
 			continue
 		}
 		if s.nodes == nil {
-			s.nodes, first = map[string]bool{}, true
+			s.nodes, first = map[peers.NodeID]bool{}, true
 		}
 		s.nodes[n.ID] = true
 	}
@@ -41,4 +41,4 @@ func (s *Seen) Add(snapshot *peers.Snapshot) (first bool) {
 func (s *Seen) Close() { s.closed = true }
 
 // Unseen reports whether the state of a node is only remembered.
-func (s *Seen) Unseen(id string) bool { return !s.closed && !s.nodes[id] }
+func (s *Seen) Unseen(id peers.NodeID) bool { return !s.closed && !s.nodes[id] }

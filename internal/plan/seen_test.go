@@ -42,10 +42,10 @@ func TestNodesOnDiskAreRoutedUntilGossipKnowsBetter(t *testing.T) {
 		if p.Routes[1].Kind != step.wantB || p.Routes[2].Kind != step.wantC {
 			t.Errorf("%s: %v", step.name, brief(p))
 		}
-		if seen.Unseen("b") != step.unseenB {
+		if seen.Unseen(plantest.ID("b")) != step.unseenB {
 			t.Errorf("%s: unseen is %t", step.name, !step.unseenB)
 		}
-		if note, noted := p.Notes["c"]; noted != !step.closed || noted && (note.Text != FromDisk || !note.Expected) {
+		if note, noted := p.Notes[plantest.Key("c")]; noted != !step.closed || noted && (note.Text != FromDisk || !note.Expected) {
 			t.Errorf("%s: notes %v", step.name, p.Notes)
 		}
 	}
@@ -56,7 +56,7 @@ func TestThisNodeAndTheDeadAreNotSeen(t *testing.T) {
 	if seen.Add(plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Dead, 2), plantest.Node("c", peers.Left, 3))) {
 		t.Error("the time to see others runs before one was seen")
 	}
-	if !seen.Unseen("a") || !seen.Unseen("b") || !seen.Unseen("c") {
+	if !seen.Unseen(plantest.ID("a")) || !seen.Unseen(plantest.ID("b")) || !seen.Unseen(plantest.ID("c")) {
 		t.Error("seen without a sign of life")
 	}
 }

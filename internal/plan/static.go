@@ -36,7 +36,7 @@ func (p *Plan) addStatic(snapshot *peers.Snapshot, s config.StaticPeer, rules en
 		return
 	}
 	r := Route{
-		Prefix: s.Subnet, Kind: route.Via, ID: s.String(), Name: StaticName(s), Static: true,
+		Prefix: s.Subnet, Kind: route.Via, ID: s.String(), Name: StaticName(s),
 		Endpoint: s.Endpoint, Live: true, Why: "given with --static-peer",
 	}
 	p.choosePath(&r, paths.toStatic(s, r.ID), true)
@@ -46,7 +46,7 @@ func (p *Plan) addStatic(snapshot *peers.Snapshot, s config.StaticPeer, rules en
 // movedIn finds the routed node that a static peer's host has become.
 func (p *Plan) movedIn(snapshot *peers.Snapshot, s config.StaticPeer) (name string, in bool) {
 	for _, n := range snapshot.Nodes {
-		if !n.Self && SameHost(n, s) && slices.ContainsFunc(p.Routes, func(r Route) bool { return r.ID == n.ID }) {
+		if !n.Self && SameHost(n, s) && slices.ContainsFunc(p.Routes, func(r Route) bool { return r.Node == n.ID }) {
 			return n.Name, true
 		}
 	}

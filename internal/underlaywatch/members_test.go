@@ -34,7 +34,7 @@ func TestSilenceIsNoMemberAliveForAWhile(t *testing.T) {
 	if hear(plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Dead, 2), plantest.Node("c", peers.Alive, 3)), time.Second) {
 		t.Error("silent with a member alive")
 	}
-	joining := &peers.Snapshot{Lease: peers.Joining}
+	joining := &peers.Snapshot{View: peers.View{Lease: peers.Joining}}
 	if hear(joining, 0) || !hear(joining, silentAfter) {
 		t.Error("seeds that do not answer are no silence")
 	}

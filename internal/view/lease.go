@@ -18,7 +18,7 @@ func leaseOf(s *peers.Snapshot) control.Lease {
 		State: s.Lease.String(), Waiting: s.Waiting, Subnet: own.Prefix, Epoch: own.Epoch, Pinned: own.Pinned,
 		Electors: own.Electors, Promises: own.Promises, PromisedBy: known.names(s.PromisedBy), Age: control.SecondsOf(own.Held),
 	}
-	if c := s.Claim; c != nil {
+	if c := s.Ballot; c != nil {
 		l.Claim = &control.Claim{
 			Subnet: c.Prefix, Epoch: c.Epoch, Electors: c.Electors, Needed: c.Needed, Answered: c.Electors - len(c.Missing),
 			PromisedBy: known.names(c.Promised), Missing: known.missing(c.Missing),
@@ -28,13 +28,13 @@ func leaseOf(s *peers.Snapshot) control.Lease {
 }
 
 // nodesByID finds nodes by their IDs.
-type nodesByID map[string]peers.NodeInfo
+type nodesByID map[peers.NodeID]peers.NodeInfo
 
-func (r nodesByID) name(id string) control.NodeName {
-	return control.NodeName{ID: id, Name: r[id].Name}
+func (r nodesByID) name(id peers.NodeID) control.NodeName {
+	return control.NodeName{ID: id.String(), Name: r[id].Name}
 }
 
-func (r nodesByID) names(ids []string) []control.NodeName {
+func (r nodesByID) names(ids []peers.NodeID) []control.NodeName {
 	names := make([]control.NodeName, len(ids))
 	for i, id := range ids {
 		names[i] = r.name(id)
@@ -42,7 +42,7 @@ func (r nodesByID) names(ids []string) []control.NodeName {
 	return names
 }
 
-func (r nodesByID) missing(ids []string) []control.Missing {
+func (r nodesByID) missing(ids []peers.NodeID) []control.Missing {
 	all := make([]control.Missing, len(ids))
 	for i, id := range ids {
 		all[i] = control.Missing{NodeName: r.name(id), State: r[id].State.String(), Since: control.SecondsOf(r[id].Since)}

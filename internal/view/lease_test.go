@@ -16,8 +16,8 @@ import (
 func TestStatusLineSaysWhatCounts(t *testing.T) {
 	for want, s := range map[string]*peers.Snapshot{
 		"lease 10.244.1.0/24, 2 of 3 nodes alive": plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2), plantest.Node("c", peers.Dead, 3)),
-		"waiting: no seed answers":                {Lease: peers.Joining, Waiting: "no seed answers"},
-		"lease: claiming":                         {Lease: peers.Claiming},
+		"waiting: no seed answers":                {View: peers.View{Lease: peers.Joining, Waiting: "no seed answers"}},
+		"lease: claiming":                         {View: peers.View{Lease: peers.Claiming}},
 	} {
 		if got := StatusLine(s); got != want {
 			t.Errorf("got %q, want %q", got, want)
@@ -27,7 +27,7 @@ func TestStatusLineSaysWhatCounts(t *testing.T) {
 
 func TestMembersAndConflictsAreShown(t *testing.T) {
 	s := plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2), plantest.Node("c", peers.Suspect, 3), plantest.Node("d", peers.Dead, 4), plantest.Node("e", peers.Left, 5))
-	s.Conflicts = []peers.Conflict{{Prefix: netip.MustParsePrefix("10.244.2.0/24"), Winner: "b", Loser: "c"}}
+	s.Conflicts = []peers.Conflict{{Prefix: netip.MustParsePrefix("10.244.2.0/24"), Winner: plantest.ID("b"), Loser: plantest.ID("c")}}
 	list := plantest.StaticPeers(t, "10.244.4.0/24=192.0.2.9:8285")
 	if got, want := members(s, list), (control.Members{Alive: 2, Suspect: 1, Dead: 1, Left: 1, Static: 1}); got != want {
 		t.Errorf("members: got %+v, want %+v", got, want)
@@ -43,17 +43,17 @@ func TestMembersAndConflictsAreShown(t *testing.T) {
 
 func TestStatusSaysWhoPromisedAndWhoIsMissing(t *testing.T) {
 	s := plantest.Snapshot(peers.Claiming, plantest.Node("b", peers.Alive, 2), plantest.Node("c", peers.Dead, 3))
-	s.Claim = &peers.Claim{Prefix: netip.MustParsePrefix("10.244.9.0/24"), Epoch: 2, Electors: 4, Needed: 3, Promised: []string{"b"}, Missing: []string{"c", "unknown"}}
+	s.Ballot = &peers.Ballot{Prefix: netip.MustParsePrefix("10.244.9.0/24"), Epoch: 2, Electors: 4, Needed: 3, Promised: []peers.NodeID{plantest.ID("b")}, Missing: []peers.NodeID{plantest.ID("c"), plantest.ID("unknown")}}
 	l := leaseOf(s)
 	want := control.Claim{
-		Subnet: s.Claim.Prefix, Epoch: 2, Electors: 4, Needed: 3, Answered: 2, PromisedBy: []control.NodeName{{ID: "b", Name: "host-b"}},
-		Missing: []control.Missing{{NodeName: control.NodeName{ID: "c", Name: "host-c"}, State: "dead"}, {NodeName: control.NodeName{ID: "unknown"}, State: "dead"}},
+		Subnet: s.Ballot.Prefix, Epoch: 2, Electors: 4, Needed: 3, Answered: 2, PromisedBy: []control.NodeName{{ID: plantest.Key("b"), Name: "host-b"}},
+		Missing: []control.Missing{{NodeName: control.NodeName{ID: plantest.Key("c"), Name: "host-c"}, State: "dead"}, {NodeName: control.NodeName{ID: plantest.Key("unknown")}, State: "dead"}},
 	}
 	if l.Claim == nil || !reflect.DeepEqual(*l.Claim, want) {
 		t.Errorf("got %+v, want %+v", l.Claim, want)
 	}
 	s = plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2))
-	s.PromisedBy = []string{"b"}
+	s.PromisedBy = []peers.NodeID{plantest.ID("b")}
 	if l := leaseOf(s); l.Claim != nil || len(l.PromisedBy) != 1 || l.PromisedBy[0].Name != "host-b" {
 		t.Errorf("after the grant: %+v", l)
 	}

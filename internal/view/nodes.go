@@ -19,18 +19,18 @@ func (v *View) Nodes() control.Nodes {
 	out := control.Nodes{Health: judged.Health, Nodes: []control.Node{}}
 	detours, notes := v.detours(), v.Routes.Plan().Notes
 	disputes, doubles := disputes(judged.Conflicts), namesakes(s)
-	add := func(node control.Node, id string, more ...string) {
-		node.Note = joinNotes(append(slices.Clone(detours[id]), more...)...)
-		if r, probed := paths[id]; probed {
+	add := func(node control.Node, key string, more ...string) {
+		node.Note = joinNotes(append(slices.Clone(detours[key]), more...)...)
+		if r, probed := paths[key]; probed {
 			node.Path = pathOf(r)
 		}
-		v.fillTraffic(&node, id)
+		v.fillTraffic(&node, key)
 		out.Nodes = append(out.Nodes, node)
 	}
 	for _, n := range s.Nodes {
 		node := NodeOf(n)
-		node.Conflict = disputes[n.ID]
-		add(node, n.ID, notes[n.ID].Text, doubles[n.ID])
+		node.Conflict = disputes[node.ID]
+		add(node, node.ID, notes[node.ID].Text, doubles[n.ID])
 	}
 	for _, p := range v.cfg().StaticPeers {
 		add(control.Node{
@@ -42,15 +42,15 @@ func (v *View) Nodes() control.Nodes {
 
 // namesakes says, by the IDs of dead nodes that share their name with another
 // node, how to strike them out. The name alone does not tell them apart.
-func namesakes(s *peers.Snapshot) map[string]string {
+func namesakes(s *peers.Snapshot) map[peers.NodeID]string {
 	count := map[string]int{}
 	for _, n := range s.Nodes {
 		count[n.Name]++
 	}
-	all := map[string]string{}
+	all := map[peers.NodeID]string{}
 	for _, n := range s.Nodes {
 		if n.State == peers.Dead && count[n.Name] > 1 {
-			all[n.ID] = fmt.Sprintf("another node has this name, too: flanneld forget %s strikes this one out", control.NodeName{ID: n.ID}.Text())
+			all[n.ID] = fmt.Sprintf("another node has this name, too: flanneld forget %s strikes this one out", control.NodeName{ID: n.ID.String()}.Text())
 		}
 	}
 	return all
@@ -76,7 +76,7 @@ func disputes(conflicts []control.Conflict) map[string]string {
 // NodeOf is a node as `nodes` shows it, as far as the node table knows it.
 func NodeOf(n peers.NodeInfo) control.Node {
 	return control.Node{
-		ID: n.ID, Name: n.Name, State: n.State.String(), Since: control.SecondsOf(n.Since), Self: n.Self,
+		ID: n.ID.String(), Name: n.Name, State: n.State.String(), Since: control.SecondsOf(n.Since), Self: n.Self,
 		Subnet: n.Lease.Prefix, Epoch: n.Lease.Epoch, Pinned: n.Lease.Pinned, Electors: n.Lease.Electors, Promises: n.Lease.Promises,
 		LeaseAge: control.SecondsOf(n.Lease.Held), Endpoint: n.Endpoint, Gossip: n.Gossip,
 		MTU: n.MTU, RTT: control.SecondsOf(n.RTT), Start: n.Start, Capabilities: capabilities(n.Caps),
@@ -92,8 +92,8 @@ func capabilities(caps []peers.Capability) []string {
 }
 
 // fillTraffic adds what the forwarder knows of a node.
-func (v *View) fillTraffic(n *control.Node, id string) {
-	p := v.Routes.Peer(id)
+func (v *View) fillTraffic(n *control.Node, key string) {
+	p := v.Routes.Peer(key)
 	if p == nil {
 		return
 	}

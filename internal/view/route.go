@@ -51,7 +51,7 @@ func (v *View) nextHop(a netip.Addr) control.Route {
 func (v *View) explain(out *control.Route, next route.NextHop, planned plan.Route) {
 	out.Prefix, out.Kind, out.Endpoint, out.MTU = next.Prefix, next.Kind.String(), next.Endpoint, v.MTU
 	out.Node, out.State, out.Reason = control.NodeName{ID: planned.ID, Name: planned.Name}, planned.State.String(), planned.Why
-	if planned.Static {
+	if planned.Node.IsZero() {
 		out.Node.ID, out.State = "", control.StateStatic
 	}
 	if next.Kind == route.Local {

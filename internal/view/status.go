@@ -21,10 +21,11 @@ func (v *View) Status() control.Status {
 	s, u := v.Snapshot(), v.Here()
 	out := v.judged(s, v.paths())
 	out.Version, out.PID, out.Uptime = v.Version, os.Getpid(), control.SecondsOf(time.Since(v.Started))
-	out.Node = control.NodeName{ID: s.Self.ID, Name: s.Self.Name}
-	out.Network = control.Network{
-		ID: s.Network.ID, Prefix: s.Network.Prefix, SubnetLen: s.Network.SubnetLen,
-		SubnetMin: s.Network.SubnetMin, SubnetMax: s.Network.SubnetMax,
+	out.Node = control.NodeName{ID: s.Self.ID.String(), Name: s.Self.Name}
+	if n := s.Network; n.Prefix.IsValid() {
+		out.Network = control.Network{
+			ID: n.ID().String(), Prefix: n.Prefix, SubnetLen: int(n.SubnetLen), SubnetMin: n.SubnetMin, SubnetMax: n.SubnetMax,
+		}
 	}
 	out.Underlay = control.Underlay{Interface: u.Interface, Address: u.Addr, PublicAddress: u.PublicAddr, MTU: u.MTU}
 	out.Endpoint = netip.AddrPortFrom(u.PublicAddr, v.cfg().Port)

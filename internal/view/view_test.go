@@ -42,7 +42,7 @@ func newView(t *testing.T, s *peers.Snapshot, static ...string) *View {
 			return []host.Finding{{Part: "bridge", Wrong: []string{"br-1 has 10.244.9.1/24: docker network rm 1"}}}
 		},
 	})
-	p := plan.Make(plan.Input{Snapshot: s, Static: v.cfg().StaticPeers, Unseen: func(id string) bool { return id == "unseen" }})
+	p := plan.Make(plan.Input{Snapshot: s, Static: v.cfg().StaticPeers, Unseen: func(id peers.NodeID) bool { return id == plantest.ID("unseen") }})
 	if err := v.Routes.Store(p, s, log); err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestStatusShowsTheNodeAndItsHost(t *testing.T) {
 		return route.Counters{Egress: route.Direction{Volume: route.Volume{Packets: 3, Bytes: 300}, Drops: []route.Drop{{Reason: route.NoRoute, Packets: 5}}}}
 	})
 	s := v.Status()
-	if s.Version != "1.2.3" || s.Node.ID != "a" || s.Lanes != 2 || s.Uptime < 60 || s.PID == 0 {
+	if s.Version != "1.2.3" || s.Node.ID != plantest.Key("a") || s.Lanes != 2 || s.Uptime < 60 || s.PID == 0 {
 		t.Errorf("the node: %+v", s)
 	}
 	if s.Underlay.Address.String() != "192.0.2.1" || s.Endpoint.String() != "198.51.100.1:8285" || s.Gossip.String() != "198.51.100.1:8286" {
@@ -113,7 +113,7 @@ func TestNodesShowsWhatIsWrongWithEach(t *testing.T) {
 	liar := plantest.Node("liar", peers.Alive, 5)
 	liar.Endpoint = netip.MustParseAddrPort("127.0.0.1:1")
 	s := plantest.Snapshot(peers.Confirmed, b, lost, plantest.Node("unseen", peers.Dead, 4), liar)
-	s.Conflicts = []peers.Conflict{{Prefix: b.Lease.Prefix, Winner: "b", Loser: "lost"}}
+	s.Conflicts = []peers.Conflict{{Prefix: b.Lease.Prefix, Winner: plantest.ID("b"), Loser: plantest.ID("lost")}}
 	v := newView(t, s, "10.244.9.0/24=192.0.2.9:8285", "10.244.5.0/24=192.0.2.8:8285")
 	nodes := map[string]control.Node{}
 	for _, n := range v.Nodes().Nodes {
@@ -163,7 +163,7 @@ func TestRouteSaysWhichNextHopAndWhy(t *testing.T) {
 	if r := v.Route(netip.MustParseAddr("10.244.9.7")); r.Node.ID != "" || r.Endpoint.String() != "192.0.2.9:8285" {
 		t.Errorf("static: %+v", r)
 	}
-	unknown := newView(t, &peers.Snapshot{Waiting: "no seed answers"})
+	unknown := newView(t, &peers.Snapshot{View: peers.View{Waiting: "no seed answers"}})
 	if r := unknown.Route(netip.MustParseAddr("10.244.1.1")); r.Kind != control.RouteOutside || !strings.Contains(r.Reason, "not known yet: no seed answers") {
 		t.Errorf("without a network: %+v", r)
 	}
@@ -217,8 +217,8 @@ func TestWhatIsWaitedForNamesWhatToDo(t *testing.T) {
 	if got := WaitingFor(s); got != "" {
 		t.Errorf("waits for nothing: %q", got)
 	}
-	s.Waiting, s.Claim = "no answer from host-dead-id", &peers.Claim{Missing: []string{"dead-id"}}
-	if got := WaitingFor(s); !strings.HasPrefix(got, s.Waiting+"; ") || !strings.Contains(got, "flanneld forget dead-id") {
+	s.Waiting, s.Ballot = "no answer from host-dead-id", &peers.Ballot{Missing: []peers.NodeID{plantest.ID("dead-id")}}
+	if got := WaitingFor(s); !strings.HasPrefix(got, s.Waiting+"; ") || !strings.Contains(got, "flanneld forget "+plantest.Key("dead-id")) {
 		t.Errorf("got %q", got)
 	}
 }

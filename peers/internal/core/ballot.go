@@ -11,7 +11,7 @@ import (
 // Ballot is a claim under way, for display: which holders have promised, and
 // which ones the node waits for.
 type Ballot struct {
-	Subnet   netip.Prefix
+	Prefix   netip.Prefix
 	Epoch    uint64
 	Electors int // the lease holders, which decide
 	Needed   int // promises that the grant takes

@@ -3,21 +3,24 @@
 package core
 
 import (
+	"net/netip"
 	"slices"
+	"time"
 
 	"flanneld/peers/internal/record"
 )
 
-// Conflict is a slot that two nodes held.
+// Conflict is a subnet that two nodes held.
 type Conflict struct {
-	Slot          record.Slot
+	Prefix        netip.Prefix
 	Winner, Loser record.NodeID
-	Since         Time
+	Since         time.Duration // how long ago it was found
 }
 
 const maxConflicts = 64
 
-// conflicts are the conflicts that are not over.
+// conflicts are the conflicts that are not over. Since is the core's time when
+// each was found.
 type conflicts []Conflict
 
 // noteConflict records that a live node's lease was overruled. A dead node's
@@ -27,8 +30,9 @@ func (c *Core) noteConflict(winner, loser *record.LeaseRecord) {
 	if !c.isUp(loser.Holder) || len(c.conflicts) >= maxConflicts {
 		return
 	}
-	c.conflicts = append(c.conflicts, Conflict{winner.Slot, winner.Holder, loser.Holder, c.now})
-	c.log(levelError, "two nodes hold one subnet", "subnet", c.Network().SubnetOf(winner.Slot),
+	subnet := c.Network().SubnetOf(winner.Slot)
+	c.conflicts = append(c.conflicts, Conflict{subnet, winner.Holder, loser.Holder, c.now})
+	c.log(levelError, "two nodes hold one subnet", "subnet", subnet,
 		"keeps", c.nameOf(winner.Holder), "loses", c.nameOf(loser.Holder))
 }
 

@@ -21,7 +21,7 @@ func TestTheFounderConfirmsItsOwnLeaseAndOthersAreGrantedTheirs(t *testing.T) {
 	for i, h := range w.Hosts[1:] {
 		v := h.Core.View()
 		for _, n := range v.Nodes {
-			if n.Self && int(n.Lease.Electors) != i+1 {
+			if n.Self && n.Lease.Electors != i+1 {
 				t.Errorf("host %d was granted its lease by %d electors, want %d", h.Index, n.Lease.Electors, i+1)
 			}
 		}

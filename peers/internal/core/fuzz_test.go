@@ -53,7 +53,7 @@ func FuzzReceive(f *testing.F) {
 		c := fuzzCore(t)
 		_ = c.Receive(1, msg)
 		c.Tick(2)
-		if c.View().State != LeaseConfirmed {
+		if c.View().Lease != LeaseConfirmed {
 			t.Fatal("an unsigned message took our lease away")
 		}
 	})

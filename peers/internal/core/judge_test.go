@@ -203,8 +203,8 @@ func TestAHostThatIsSetUpAnewReplacesItsDeadSelves(t *testing.T) {
 	}
 	for _, n := range c.View().Nodes {
 		for _, id := range dead {
-			if n.ID == id && (n.Replaced != now || !n.Subnet.IsValid()) {
-				t.Errorf("%s: replaced by %s, subnet %s; want %s, and that it keeps its subnet", id.Short(), n.Replaced.Short(), n.Subnet, now.Short())
+			if n.ID == id && (n.ReplacedBy != now || !n.Lease.Prefix.IsValid()) {
+				t.Errorf("%s: replaced by %s, subnet %s; want %s, and that it keeps its subnet", id.Short(), n.ReplacedBy.Short(), n.Lease.Prefix, now.Short())
 			}
 		}
 	}

@@ -18,17 +18,6 @@ const (
 	maxCapParam = 32 // bytes
 )
 
-// Capability is what the node announces under a number. The parameters must not
-// be changed.
-func (r *NodeRecord) Capability(number uint16) (param []byte, ok bool) {
-	for _, c := range r.Caps {
-		if c.Number == number {
-			return c.Param, true
-		}
-	}
-	return nil, false
-}
-
 // CheckCaps refuses a list that does not fit into a node record.
 func CheckCaps(caps []Capability) error {
 	if len(caps) > maxCaps {

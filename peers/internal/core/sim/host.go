@@ -290,12 +290,12 @@ func (h *Host) Lease() (netip.Prefix, bool) {
 		return netip.Prefix{}, false
 	}
 	v := h.Core.View()
-	if v.State != core.LeaseConfirmed {
+	if v.Lease != core.LeaseConfirmed {
 		return netip.Prefix{}, false
 	}
 	for _, n := range v.Nodes {
 		if n.Self {
-			return n.Subnet, true
+			return n.Lease.Prefix, true
 		}
 	}
 	return netip.Prefix{}, false

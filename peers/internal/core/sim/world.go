@@ -271,11 +271,10 @@ func (w *World) Dump() string {
 			continue
 		}
 		v := h.Core.View()
-		fmt.Fprintf(&b, "%s (%s): up %v paused %v state %d slot %d epoch %d: %s\n",
-			h.Config.Name, h.ID.Short(), h.up, h.paused, v.State, h.Core.Inside().Claim().Slot, h.Core.Inside().Claim().Epoch, v.Waiting)
+		fmt.Fprintf(&b, "%s (%s): up %v paused %v %s slot %d epoch %d: %s\n",
+			h.Config.Name, h.ID.Short(), h.up, h.paused, v.Lease, h.Core.Inside().Claim().Slot, h.Core.Inside().Claim().Epoch, v.Waiting)
 		for _, n := range v.Nodes {
-			fmt.Fprintf(&b, "    %s start %d up %v suspect %v left %v slot %d epoch %d\n",
-				n.Record.Name, n.Record.Start, n.Up, n.Suspect, n.Record.Left, n.Lease.Slot, n.Lease.Epoch)
+			fmt.Fprintf(&b, "    %s start %d %s, %s epoch %d\n", n.Name, n.Start, n.State, n.Lease.Prefix, n.Lease.Epoch)
 		}
 		if h.Core.Inside().Table() != nil {
 			for _, s := range h.Core.Inside().Table().SortedSlots() {
