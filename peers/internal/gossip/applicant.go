@@ -156,11 +156,11 @@ type admission struct {
 // proved takes in a proof. It ends the doubt about a member, and lets an
 // applicant in. A member that proves to be in another network than ours is
 // removed.
-func (r *members) proved(p wire.Proof, asked question, ours record.NetworkID, now time.Time) admission {
+func (r *members) proved(p wire.Proof, asked question, now time.Time) admission {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	name := p.Name()
-	if differ(p.Network, ours) {
+	if differ(p.Network, r.network) {
 		delete(r.applicants, name)
 		if m := r.members[name]; m != nil && m.endpoint() == p.At {
 			return admission{out: r.putOut(m)}
@@ -230,12 +230,13 @@ func (r *members) putOut(m *member) wire.Accusation {
 	return wire.Accusation{Incarnation: m.incarnation, Node: m.node.Name}
 }
 
-// leaveTo removes the members and applicants that are in another network than
-// ours. Those came in while this node was in none. It returns accusations for
-// memberlist.
+// leaveTo sets our network. It removes the members and applicants that are in
+// another one. Those came in while this node was in none. It returns
+// accusations for memberlist.
 func (r *members) leaveTo(ours record.NetworkID) []wire.Accusation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.network = ours
 	for name, a := range r.applicants {
 		if differ(a.about.Network, ours) {
 			delete(r.applicants, name)

@@ -296,7 +296,7 @@ func (g *Agent) takeProof(b []byte, now time.Time) {
 		}
 		return
 	}
-	a := g.members.proved(p, asked, g.about.Load().Network, now)
+	a := g.members.proved(p, asked, now)
 	if a.in.Node != "" {
 		g.deliver(a.in.Encode(), g.endpoint)
 	}

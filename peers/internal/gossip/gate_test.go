@@ -368,7 +368,7 @@ func TestFloodsAreCutShort(t *testing.T) {
 func TestNewcomersAreBounded(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	r := newMembers(record.NodeID{1}, suspectFor)
+	r := newMembers(record.NodeID{1}, record.NetworkID{}, suspectFor)
 	apply := func(n int, at netip.AddrPort, now time.Time) (record.Identity, verdict) {
 		key := identityOf(5, byte(n>>8), byte(n))
 		m := metaOf(key, 1, 1)
@@ -376,7 +376,7 @@ func TestNewcomersAreBounded(t *testing.T) {
 		return key, r.consider(wire.Member{Node: m.Name(), At: m.At, Meta: m.Encode(key), Vsn: make([]byte, 6)}, m, false, now)
 	}
 	prove := func(key record.Identity, at netip.AddrPort, now time.Time) bool {
-		a := r.proved(wire.Proof{Node: key.ID(), Start: 1, Instance: 1, At: at}, question{at: at, sent: now}, record.NetworkID{}, now)
+		a := r.proved(wire.Proof{Node: key.ID(), Start: 1, Instance: 1, At: at}, question{at: at, sent: now}, now)
 		if a.in.Node != "" {
 			r.put(&memberlist.Node{Name: a.in.Node, Addr: a.in.At.Addr().AsSlice(), Port: a.in.At.Port(), Meta: a.in.Meta})
 		}
@@ -451,7 +451,7 @@ func FuzzGate(f *testing.F) {
 	about := metaOf(identityOf(1), 1, 1)
 	g.about.Store(&about)
 	g.name = about.Name()
-	g.members = newMembers(about.Node, suspectFor)
+	g.members = newMembers(about.Node, record.NetworkID{}, suspectFor)
 	from := netip.MustParseAddrPort("10.0.0.7:1")
 	g.members.setHolders(map[record.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{from: true})
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -502,7 +502,7 @@ func (nowhere) Close() error                                               { ret
 // However many strangers apply, lease holders are let in.
 func TestLeaseHoldersAreLetInAmongAnyNumberOfApplicants(t *testing.T) {
 	t.Parallel()
-	r, now := newMembers(record.NodeID{1}, suspectFor), time.Now()
+	r, now := newMembers(record.NodeID{1}, record.NetworkID{}, suspectFor), time.Now()
 	apply := func(key record.Identity, at netip.AddrPort) verdict {
 		m := metaOf(key, 1, 1)
 		m.At = at
@@ -525,7 +525,7 @@ func TestLeaseHoldersAreLetInAmongAnyNumberOfApplicants(t *testing.T) {
 // time.
 func TestRestartsOfOthersLeaveNothing(t *testing.T) {
 	t.Parallel()
-	r, now := newMembers(record.NodeID{1}, suspectFor), time.Now()
+	r, now := newMembers(record.NodeID{1}, record.NetworkID{}, suspectFor), time.Now()
 	const nodes, restarts = 20, 500
 	for start := range uint64(restarts) {
 		for n := range byte(nodes) {

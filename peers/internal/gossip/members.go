@@ -49,6 +49,7 @@ type members struct {
 	suspect time.Duration // how long a failed probe counts
 
 	mu      sync.Mutex
+	network record.NetworkID                     // ours; zero: in none yet
 	members map[string]*member                   // by member name
 	nodes   map[record.NodeID]map[string]*member // the same, by node
 	doubts  map[string]*doubt                    // by member name; see doubt.go
@@ -74,9 +75,10 @@ type members struct {
 	due      time.Time
 }
 
-func newMembers(self record.NodeID, suspect time.Duration) *members {
+func newMembers(self record.NodeID, network record.NetworkID, suspect time.Duration) *members {
 	return &members{
 		self:    self,
+		network: network,
 		changed: make(chan struct{}, 1),
 		suspect: suspect,
 		members: map[string]*member{},

@@ -37,13 +37,13 @@ func startOf(id record.Identity, start uint64, port uint16) *memberlist.Node {
 // prove has a member prove that it is there.
 func (r *members) prove(id record.Identity, start uint64, port uint16, rtt time.Duration, now time.Time) admission {
 	m := metaOf(id, start, port)
-	return r.proved(wire.Proof{Node: m.Node, Start: start, Instance: m.Instance, At: m.At}, question{at: m.At, sent: now.Add(-rtt)}, record.NetworkID{}, now)
+	return r.proved(wire.Proof{Node: m.Node, Start: start, Instance: m.Instance, At: m.At}, question{at: m.At, sent: now.Add(-rtt)}, now)
 }
 
 func TestLatestLiveStartOfANodeCounts(t *testing.T) {
 	self, key, now := identityOf(1), identityOf(2), time.Now()
 	id := key.ID()
-	r := newMembers(self.ID(), suspectFor)
+	r := newMembers(self.ID(), record.NetworkID{}, suspectFor)
 	up := func(want bool, port uint16) {
 		t.Helper()
 		m, ok := r.of(id)
@@ -80,7 +80,7 @@ func TestLatestLiveStartOfANodeCounts(t *testing.T) {
 func TestStartThatStillLooksForDuplicatesDoesNotCountBesideIt(t *testing.T) {
 	key := identityOf(2)
 	id := key.ID()
-	r := newMembers(record.NodeID{1}, suspectFor)
+	r := newMembers(record.NodeID{1}, record.NetworkID{}, suspectFor)
 	looks, about := startOf(key, 2, 1002), metaOf(key, 2, 1002)
 	about.Looking = true
 	looks.Meta = about.Encode(key)
@@ -102,7 +102,7 @@ func TestSuspicionEndsWithAnAnswerOrWearsOff(t *testing.T) {
 	key, now := identityOf(2), time.Now()
 	id := key.ID()
 	name := wire.MemberName(id, 1)
-	r := newMembers(record.NodeID{1}, suspectFor)
+	r := newMembers(record.NodeID{1}, record.NetworkID{}, suspectFor)
 	r.put(startOf(key, 1, 1001))
 	if r.news(now)[id].Suspect {
 		t.Error("suspect from the start")
@@ -138,7 +138,7 @@ func TestSuspicionEndsWithAnAnswerOrWearsOff(t *testing.T) {
 func TestEarlierStartIsAskedWhenALaterOneIsIn(t *testing.T) {
 	key := identityOf(2)
 	for _, answers := range []bool{false, true} {
-		r := newMembers(record.NodeID{}, suspectFor)
+		r := newMembers(record.NodeID{}, record.NetworkID{}, suspectFor)
 		r.put(startOf(key, 1, 1001))
 		looking := metaOf(key, 2, 1002)
 		looking.Looking = true

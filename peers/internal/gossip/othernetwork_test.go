@@ -26,6 +26,9 @@ func TestMembersOfOtherNetworksArePutOut(t *testing.T) {
 			about := *g.about.Load()
 			about.Network, about.Prefix = id, testNetwork
 			g.about.Store(&about)
+			g.members.mu.Lock()
+			defer g.members.mu.Unlock()
+			g.members.network = id
 		}},
 	} {
 		t.Run(c.what, func(t *testing.T) {
@@ -72,11 +75,27 @@ func TestHolderInAnotherNetworkIsNotFound(t *testing.T) {
 		{record.NetworkID{1}, true},
 		{record.NetworkID{9}, false},
 	} {
-		r := newMembers(record.NodeID{1}, suspectFor)
+		r := newMembers(record.NodeID{1}, record.NetworkID{1}, suspectFor)
 		r.setHolders(map[record.NodeID]bool{key.ID(): true}, map[netip.AddrPort]bool{at: true})
 		p := wire.Proof{Node: key.ID(), Start: 1, Instance: 1, Network: c.network, At: at}
-		if r.proved(p, question{at: at, sent: now}, record.NetworkID{1}, now); r.found() != c.found {
+		if r.proved(p, question{at: at, sent: now}, now); r.found() != c.found {
 			t.Errorf("in network %v it counts as found: %v", c.network, r.found())
 		}
+	}
+}
+
+// A proof counts for the network that this node is in when it is taken in, not
+// when it came. Between the two, the node may have entered another one.
+func TestProofIsJudgedByTheNetworkOfItsMoment(t *testing.T) {
+	t.Parallel()
+	r, key, now := newMembers(record.NodeID{1}, record.NetworkID{}, suspectFor), identityOf(2), time.Now()
+	m := metaOf(key, 1, 1)
+	if v := r.consider(wire.Member{Node: m.Name(), At: m.At, Meta: m.Encode(key)}, m, false, now); v != asked {
+		t.Fatalf("the applicant: %v", v)
+	}
+	r.leaveTo(record.NetworkID{1}) // the applicant is in no network, as far as its meta says
+	a := r.proved(wire.Proof{Node: key.ID(), Start: 1, Instance: 1, Network: record.NetworkID{9}, At: m.At}, question{at: m.At, sent: now}, now)
+	if a.proof || a.in.Node != "" || len(r.applicants) != 0 {
+		t.Errorf("a node of another network is let in: %+v, %d applicants", a, len(r.applicants))
 	}
 }
