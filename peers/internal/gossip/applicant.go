@@ -46,7 +46,7 @@ type applicant struct {
 	until  time.Time     // when it is dropped
 }
 
-// admitted is a member that memberlist may have.
+// admitted is a member that memberlist may have, until memberlist has it.
 type admitted struct {
 	at          time.Time
 	incarnation uint32 // the greatest that gossip named before it was in
@@ -188,9 +188,10 @@ func (r *members) proved(p wire.Proof, asked question, now time.Time) admission 
 		return admission{proof: true}
 	}
 	delete(r.applicants, name)
-	r.admitted[name] = &admitted{now, a.member.Incarnation}
 	if g := r.gone[name]; g != nil {
-		r.restore(g, asked, now)
+		r.restore(g, a.member.Incarnation, asked, now)
+	} else {
+		r.admitted[name] = &admitted{now, a.member.Incarnation}
 	}
 	return admission{a.member, out, true}
 }
@@ -256,7 +257,7 @@ func (r *members) tidy(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for name, a := range r.admitted {
-		if r.members[name] == nil && now.Sub(a.at) > admittedFor {
+		if now.Sub(a.at) > admittedFor {
 			delete(r.admitted, name)
 		}
 	}

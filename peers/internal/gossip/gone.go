@@ -15,14 +15,15 @@ type gone struct {
 	at       time.Time
 }
 
-// restore marks a member that was dead here as up again. If memberlist has
-// reported it dead, it stays in doubt until memberlist says otherwise; r.mu is
-// held.
-func (r *members) restore(g *gone, asked question, now time.Time) {
+// restore marks a member that was dead here as up again, under the greatest
+// incarnation that gossip has named. If memberlist has reported it dead, it
+// stays in doubt until memberlist says otherwise; r.mu is held.
+func (r *members) restore(g *gone, incarnation uint32, asked question, now time.Time) {
 	m := g.member
 	name := m.node.Name
 	r.forgetGone(name)
 	m.rtt, m.proved, m.suspected = now.Sub(asked.sent), now, time.Time{}
+	m.incarnation = max(m.incarnation, incarnation)
 	r.enter(&m)
 	if g.reported {
 		r.doubts[name] = &doubt{since: now, until: now.Add(answerHolds), ask: now.Add(askNext), answered: true, reported: true}

@@ -131,6 +131,7 @@ func (r *members) put(n *memberlist.Node) {
 	} else if a := r.admitted[n.Name]; a != nil {
 		m.incarnation = a.incarnation
 	}
+	delete(r.admitted, n.Name)
 	r.refuted(n.Name)
 	r.enter(m)
 	r.supersede(m.id, now)
@@ -185,7 +186,6 @@ func (r *members) remove(m *member, reported bool) {
 	at := m.endpoint()
 	delete(r.members, name)
 	delete(r.doubts, name)
-	delete(r.admitted, name)
 	if r.at[at] == m {
 		delete(r.at, at)
 	}

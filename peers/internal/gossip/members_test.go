@@ -163,3 +163,30 @@ func TestEarlierStartIsAskedWhenALaterOneIsIn(t *testing.T) {
 		}
 	}
 }
+
+// What admits a member to memberlist ends when memberlist has it. Then the
+// member's own incarnation counts, the greatest that gossip has named.
+func TestAdmissionEndsWhenAMemberIsIn(t *testing.T) {
+	r, key, now := newMembers(record.NodeID{1}, record.NetworkID{}, suspectFor), identityOf(2), time.Now()
+	m := metaOf(key, 1, 1001)
+	named := func(incarnation uint32) verdict {
+		return r.consider(wire.Member{Incarnation: incarnation, Node: m.Name(), At: m.At, Meta: m.Encode(key)}, m, false, now)
+	}
+	named(3)
+	if a := r.prove(key, 1, 1001, 0, now); a.in.Incarnation != 3 || !r.allowed(m.Name()) {
+		t.Fatalf("not admitted: %+v", a)
+	}
+	r.put(startOf(key, 1, 1001))
+	if len(r.admitted) != 0 || r.members[m.Name()].incarnation != 3 {
+		t.Errorf("%d admitted, incarnation %d, want 3", len(r.admitted), r.members[m.Name()].incarnation)
+	}
+	// It is dead here, and proves to be there under a greater incarnation.
+	r.remove(r.members[m.Name()], false)
+	if v := named(7); v != asked {
+		t.Fatalf("once it is gone: %v", v)
+	}
+	r.prove(key, 1, 1001, 0, now)
+	if in := r.members[m.Name()]; in == nil || in.incarnation != 7 || len(r.admitted) != 0 {
+		t.Errorf("restored %+v, %d admitted", in, len(r.admitted))
+	}
+}
