@@ -40,13 +40,14 @@ func Reset(id record.NodeID, encodedDurable, encodedTable []byte) (durableAfter 
 }
 
 func reset(id record.NodeID, encodedDurable, encodedTable []byte, signer record.Signer) (durableAfter []byte, given Given, err error) {
-	v := durableOf(id, encodedTable, signer)
-	if encodedDurable != nil {
-		if v, err = decodeDurable(encodedDurable); err != nil {
-			return nil, Given{}, err
-		}
+	var v durable
+	table := readTable(encodedTable, signer)
+	if encodedDurable == nil {
+		v = durableOf(id, table)
+	} else if v, err = decodeDurable(encodedDurable); err != nil {
+		return nil, Given{}, err
 	}
-	after := durable{Format: durableFormat, Start: min(v.Start, record.MaxCounter-1), Endpoint: v.Endpoint, Gossip: v.Gossip, Wishes: v.wishes(id, v.tableLeases(encodedTable, signer))}
+	after := durable{Format: durableFormat, Start: min(v.Start, record.MaxCounter-1), Endpoint: v.Endpoint, Gossip: v.Gossip, Wishes: v.wishes(id, table)}
 	if given.Network = v.Network; !v.Network.Prefix.IsValid() {
 		after.Slot = v.Slot // it has left
 	}
@@ -62,7 +63,7 @@ func reset(id record.NodeID, encodedDurable, encodedTable []byte, signer record.
 
 // wishes are the known held subnets, one for each node, this node's own first.
 // Wishes of an earlier reset stay until a lease replaces them.
-func (v *durable) wishes(id record.NodeID, table []record.LeaseRecord) []wish {
+func (v *durable) wishes(id record.NodeID, table *record.Table) []wish {
 	n := v.Network
 	if !n.Prefix.IsValid() {
 		return v.Wishes
@@ -78,8 +79,10 @@ func (v *durable) wishes(id record.NodeID, table []record.LeaseRecord) []wish {
 		}
 	}
 	add(v.Slot, id)
-	for _, l := range table {
-		add(l.Slot, l.Holder)
+	if table != nil && table.NetID == n.ID() {
+		for _, slot := range table.SortedSlots() {
+			add(slot, table.Leases[slot].Rec.Holder)
+		}
 	}
 	for _, l := range v.Leases {
 		add(l.Slot, l.Claimant)
@@ -92,15 +95,13 @@ func (v *durable) wishes(id record.NodeID, table []record.LeaseRecord) []wish {
 	return all
 }
 
-// durableOf is what the node table knows of a lost durable state: network,
-// start number and subnet.
-func durableOf(id record.NodeID, encodedTable []byte, signer record.Signer) (v durable) {
-	s, err := record.DecodeState(encodedTable)
-	if err != nil {
+// durableOf is what the node table, nil where there is none, knows of a lost
+// durable state: network, start number and subnet.
+func durableOf(id record.NodeID, t *record.Table) (v durable) {
+	if t == nil {
 		return v
 	}
-	v.Network = s.Network
-	t := readTable(s, signer)
+	v.Network = t.Network
 	if n := t.Nodes[id]; n != nil {
 		v.Start, v.Endpoint, v.Gossip = n.Rec.Start, n.Rec.Endpoint(), n.Rec.Gossip()
 	}
@@ -110,27 +111,16 @@ func durableOf(id record.NodeID, encodedTable []byte, signer record.Signer) (v d
 	return v
 }
 
-// readTable is the table of a state. Invalid records are left out, as at a
-// start.
-func readTable(s record.State, signer record.Signer) *record.Table {
+// readTable is the table of an encoded state, nil where that cannot be read.
+// Invalid records are left out, as at a start.
+func readTable(encoded []byte, signer record.Signer) *record.Table {
+	s, err := record.DecodeState(encoded)
+	if err != nil {
+		return nil
+	}
 	t := record.NewTable(s.Network, true, signer)
 	fill(t, s)
 	return t
-}
-
-// tableLeases are the leases of a node table, in ascending order of slots;
-// empty where the table cannot be read or is of another network.
-func (v *durable) tableLeases(encodedTable []byte, signer record.Signer) []record.LeaseRecord {
-	s, err := record.DecodeState(encodedTable)
-	if err != nil || s.Network.ID() != v.Network.ID() {
-		return nil
-	}
-	t := readTable(s, signer)
-	var leases []record.LeaseRecord
-	for _, slot := range t.SortedSlots() {
-		leases = append(leases, t.Leases[slot].Rec)
-	}
-	return leases
 }
 
 // keptFor is the node that a slot is kept for since a reset. It is zero without
