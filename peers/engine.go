@@ -289,7 +289,7 @@ func (e *engine) encode() {
 // askInUse takes a new lease after one was lost, if that is wanted, as soon as
 // no container uses the old one.
 func (e *engine) askInUse() {
-	if _, lost := e.core.Lost(); !lost || e.cfg.OnConflict != Release || time.Now().Before(e.inUseAt) {
+	if !e.core.Lost() || e.cfg.OnConflict != Release || time.Now().Before(e.inUseAt) {
 		return
 	}
 	e.inUseAt = time.Now().Add(askInUse)

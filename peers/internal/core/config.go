@@ -38,9 +38,6 @@ type Config struct {
 	// which other nodes hold a lease.
 	Amnesia bool
 	Rand    *rand.Rand
-	// SealKey is announced, for nodes that seal datagrams: 32 bytes, or
-	// none.
-	SealKey []byte
 	// Caps are announced in the node record, each with its parameters. New
 	// refuses more than 16, and parameters of more than 32 bytes. The slice
 	// must not be changed afterwards.

@@ -145,7 +145,7 @@ func TestADeadNodesSubnetIsClaimedOnlyAfterTheLeaseTTL(t *testing.T) {
 		t.Fatalf("reclaimed %s, want %s", s, dead)
 	}
 	w.Hosts[2].Boot() // it comes back: its lease is another's now
-	w.RunUntil(5*time.Second, "loss noticed", func() bool { _, lost := w.Hosts[2].Core.Lost(); return lost })
+	w.RunUntil(5*time.Second, "loss noticed", w.Hosts[2].Core.Lost)
 }
 
 func TestAConfirmedLeaseIsBackAtOnceWithNobodyThere(t *testing.T) {

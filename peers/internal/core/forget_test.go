@@ -69,7 +69,7 @@ func TestAForgottenNodeThatReturnsKnowsThatAnotherHasItsSubnet(t *testing.T) {
 	w.Hosts[3].Boot()
 	w.RunUntil(10*time.Second, "granted to another", w.Hosts[3].Confirmed)
 	h.Boot()
-	w.RunUntil(10*time.Second, "loss noticed", func() bool { _, lost := h.Core.Lost(); return lost })
+	w.RunUntil(10*time.Second, "loss noticed", h.Core.Lost)
 	h.Do(func(now core.Time) { h.Core.Release(now) })
 	w.RunUntil(10*time.Second, "leased again", h.Confirmed)
 	w.RunUntil(20*time.Second, "tables equal", w.TablesEqual)

@@ -2,11 +2,7 @@
 
 package core
 
-import (
-	"net/netip"
-
-	"flanneld/peers/internal/record"
-)
+import "flanneld/peers/internal/record"
 
 // freeOtherSlots hands back every slot of ours but the one of the claim: none
 // should be left but after a move to a pinned subnet, or on leaving.
@@ -49,11 +45,5 @@ func (c *Core) Release(now Time) {
 	}
 }
 
-// Lost reports whether the lease was lost and not yet released, and which it
-// was.
-func (c *Core) Lost() (subnet netip.Prefix, lost bool) {
-	if c.claim.phase != PhaseLost {
-		return netip.Prefix{}, false
-	}
-	return c.Network().SubnetOf(c.durable.Slot), true
-}
+// Lost reports whether the lease was lost and not yet released.
+func (c *Core) Lost() bool { return c.claim.phase == PhaseLost }
