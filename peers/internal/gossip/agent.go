@@ -165,7 +165,7 @@ func newAgent(t *Transport, self wire.Meta, id record.Identity, keyring *wire.Ke
 
 		messageRoom: newRoom(messageBytes), stateRoom: newRoom(stateBytes), longRoom: newRoom(longBytes),
 	}
-	g.members = newMembers(self.Node, self.Network, suspectFor)
+	g.members = newMembers(self.Node, self.Network)
 	g.about.Store(&self)
 	g.SetState(nil, nil)
 	g.broadcasts = newBroadcastQueue(func() int { return g.members.size() + 1 })

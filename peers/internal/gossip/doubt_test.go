@@ -15,7 +15,7 @@ import (
 func doubtful() (r *members, key record.Identity, id record.NodeID, name string, at func(time.Duration) time.Time) {
 	key, zero := identityOf(2), time.Now()
 	id = key.ID()
-	r = newMembers(record.NodeID{1}, record.NetworkID{}, suspectFor)
+	r = newMembers(record.NodeID{1}, record.NetworkID{})
 	r.put(startOf(key, 1, 1001))
 	r.news(zero)
 	r.reportedDead(wire.MemberName(id, 1), zero)
@@ -110,7 +110,7 @@ func TestEarlierStartIsNotAsked(t *testing.T) {
 // for longer than one member.
 func TestQuestionsAreLimitedAndDoubtsEndAllTheSame(t *testing.T) {
 	const members = 1000
-	r, now := newMembers(record.NodeID{1}, record.NetworkID{}, suspectFor), time.Now()
+	r, now := newMembers(record.NodeID{1}, record.NetworkID{}), time.Now()
 	for i := range uint16(members) {
 		key := identityOf(2, byte(i>>8), byte(i))
 		r.put(startOf(key, 1, 1000+i))

@@ -368,7 +368,7 @@ func TestFloodsAreCutShort(t *testing.T) {
 func TestNewcomersAreBounded(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	r := newMembers(record.NodeID{1}, record.NetworkID{}, suspectFor)
+	r := newMembers(record.NodeID{1}, record.NetworkID{})
 	apply := func(n int, at netip.AddrPort, now time.Time) (record.Identity, verdict) {
 		key := identityOf(5, byte(n>>8), byte(n))
 		m := metaOf(key, 1, 1)
@@ -451,7 +451,7 @@ func FuzzGate(f *testing.F) {
 	about := metaOf(identityOf(1), 1, 1)
 	g.about.Store(&about)
 	g.name = about.Name()
-	g.members = newMembers(about.Node, record.NetworkID{}, suspectFor)
+	g.members = newMembers(about.Node, record.NetworkID{})
 	from := netip.MustParseAddrPort("10.0.0.7:1")
 	g.members.setHolders(map[record.NodeID]bool{{9}: true}, map[netip.AddrPort]bool{from: true})
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -502,7 +502,7 @@ func (nowhere) Close() error                                               { ret
 // However many strangers apply, lease holders are let in.
 func TestLeaseHoldersAreLetInAmongAnyNumberOfApplicants(t *testing.T) {
 	t.Parallel()
-	r, now := newMembers(record.NodeID{1}, record.NetworkID{}, suspectFor), time.Now()
+	r, now := newMembers(record.NodeID{1}, record.NetworkID{}), time.Now()
 	apply := func(key record.Identity, at netip.AddrPort) verdict {
 		m := metaOf(key, 1, 1)
 		m.At = at
@@ -525,7 +525,7 @@ func TestLeaseHoldersAreLetInAmongAnyNumberOfApplicants(t *testing.T) {
 // time.
 func TestRestartsOfOthersLeaveNothing(t *testing.T) {
 	t.Parallel()
-	r, now := newMembers(record.NodeID{1}, record.NetworkID{}, suspectFor), time.Now()
+	r, now := newMembers(record.NodeID{1}, record.NetworkID{}), time.Now()
 	const nodes, restarts = 20, 500
 	for start := range uint64(restarts) {
 		for n := range byte(nodes) {

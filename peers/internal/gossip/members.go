@@ -46,7 +46,6 @@ func addrPort(ip net.IP, port uint16) netip.AddrPort {
 type members struct {
 	self    record.NodeID
 	changed chan struct{} // one token: there is news
-	suspect time.Duration // how long a failed probe counts
 
 	mu      sync.Mutex
 	network record.NetworkID                     // ours; zero: in none yet
@@ -75,12 +74,11 @@ type members struct {
 	due      time.Time
 }
 
-func newMembers(self record.NodeID, network record.NetworkID, suspect time.Duration) *members {
+func newMembers(self record.NodeID, network record.NetworkID) *members {
 	return &members{
 		self:    self,
 		network: network,
 		changed: make(chan struct{}, 1),
-		suspect: suspect,
 		members: map[string]*member{},
 		nodes:   map[record.NodeID]map[string]*member{},
 		doubts:  map[string]*doubt{},
@@ -258,7 +256,7 @@ func (r *members) suspects(m *member, now time.Time) bool {
 	if d := r.doubts[m.node.Name]; d != nil && !d.answered && (d.reported || now.Sub(d.since) >= doubtFor) {
 		return true
 	}
-	return !m.suspected.IsZero() && now.Sub(m.suspected) < r.suspect
+	return !m.suspected.IsZero() && now.Sub(m.suspected) < suspectFor
 }
 
 // of returns a copy of the member that counts for a node.

@@ -43,7 +43,7 @@ func (r *members) prove(id record.Identity, start uint64, port uint16, rtt time.
 func TestLatestLiveStartOfANodeCounts(t *testing.T) {
 	self, key, now := identityOf(1), identityOf(2), time.Now()
 	id := key.ID()
-	r := newMembers(self.ID(), record.NetworkID{}, suspectFor)
+	r := newMembers(self.ID(), record.NetworkID{})
 	up := func(want bool, port uint16) {
 		t.Helper()
 		m, ok := r.of(id)
@@ -80,7 +80,7 @@ func TestLatestLiveStartOfANodeCounts(t *testing.T) {
 func TestStartThatStillLooksForDuplicatesDoesNotCountBesideIt(t *testing.T) {
 	key := identityOf(2)
 	id := key.ID()
-	r := newMembers(record.NodeID{1}, record.NetworkID{}, suspectFor)
+	r := newMembers(record.NodeID{1}, record.NetworkID{})
 	looks, about := startOf(key, 2, 1002), metaOf(key, 2, 1002)
 	about.Looking = true
 	looks.Meta = about.Encode(key)
@@ -102,7 +102,7 @@ func TestSuspicionEndsWithAnAnswerOrWearsOff(t *testing.T) {
 	key, now := identityOf(2), time.Now()
 	id := key.ID()
 	name := wire.MemberName(id, 1)
-	r := newMembers(record.NodeID{1}, record.NetworkID{}, suspectFor)
+	r := newMembers(record.NodeID{1}, record.NetworkID{})
 	r.put(startOf(key, 1, 1001))
 	if r.news(now)[id].Suspect {
 		t.Error("suspect from the start")
@@ -138,7 +138,7 @@ func TestSuspicionEndsWithAnAnswerOrWearsOff(t *testing.T) {
 func TestEarlierStartIsAskedWhenALaterOneIsIn(t *testing.T) {
 	key := identityOf(2)
 	for _, answers := range []bool{false, true} {
-		r := newMembers(record.NodeID{}, record.NetworkID{}, suspectFor)
+		r := newMembers(record.NodeID{}, record.NetworkID{})
 		r.put(startOf(key, 1, 1001))
 		looking := metaOf(key, 2, 1002)
 		looking.Looking = true
@@ -167,7 +167,7 @@ func TestEarlierStartIsAskedWhenALaterOneIsIn(t *testing.T) {
 // What admits a member to memberlist ends when memberlist has it. Then the
 // member's own incarnation counts, the greatest that gossip has named.
 func TestAdmissionEndsWhenAMemberIsIn(t *testing.T) {
-	r, key, now := newMembers(record.NodeID{1}, record.NetworkID{}, suspectFor), identityOf(2), time.Now()
+	r, key, now := newMembers(record.NodeID{1}, record.NetworkID{}), identityOf(2), time.Now()
 	m := metaOf(key, 1, 1001)
 	named := func(incarnation uint32) verdict {
 		return r.consider(wire.Member{Incarnation: incarnation, Node: m.Name(), At: m.At, Meta: m.Encode(key)}, m, false, now)

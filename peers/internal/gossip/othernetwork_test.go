@@ -75,7 +75,7 @@ func TestHolderInAnotherNetworkIsNotFound(t *testing.T) {
 		{record.NetworkID{1}, true},
 		{record.NetworkID{9}, false},
 	} {
-		r := newMembers(record.NodeID{1}, record.NetworkID{1}, suspectFor)
+		r := newMembers(record.NodeID{1}, record.NetworkID{1})
 		r.setHolders(map[record.NodeID]bool{key.ID(): true}, map[netip.AddrPort]bool{at: true})
 		p := wire.Proof{Node: key.ID(), Start: 1, Instance: 1, Network: c.network, At: at}
 		if r.proved(p, question{at: at, sent: now}, now); r.found() != c.found {
@@ -88,7 +88,7 @@ func TestHolderInAnotherNetworkIsNotFound(t *testing.T) {
 // when it came. Between the two, the node may have entered another one.
 func TestProofIsJudgedByTheNetworkOfItsMoment(t *testing.T) {
 	t.Parallel()
-	r, key, now := newMembers(record.NodeID{1}, record.NetworkID{}, suspectFor), identityOf(2), time.Now()
+	r, key, now := newMembers(record.NodeID{1}, record.NetworkID{}), identityOf(2), time.Now()
 	m := metaOf(key, 1, 1)
 	if v := r.consider(wire.Member{Node: m.Name(), At: m.At, Meta: m.Encode(key)}, m, false, now); v != asked {
 		t.Fatalf("the applicant: %v", v)
