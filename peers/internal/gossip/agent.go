@@ -77,7 +77,7 @@ type Agent struct {
 	limits    limits
 	questions *questions
 	limited   atomic.Uint64  // datagrams over a limit
-	refused   atomic.Uint64  // datagrams that made no sense or were not for us
+	refused   atomic.Uint64  // datagrams, streams and states that made no sense or were not for us
 	name      string         // our member name
 	endpoint  netip.AddrPort // where others reach us
 	notices   *notices

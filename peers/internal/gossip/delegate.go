@@ -54,7 +54,13 @@ func (d delegate) LocalState(join bool) []byte {
 // memberlist made it for this call.
 func (d delegate) MergeRemoteState(buf []byte, _ bool) {
 	s, ok := wire.ParseState(buf)
-	if !ok || s.From == d.g.about.Load().Node {
+	ours := d.g.about.Load()
+	if !ok || s.From == ours.Node {
+		return
+	}
+	if differ(ours.Network, s.Network) {
+		d.g.refused.Add(1)
+		d.g.log.Debug("gossip: state of another network refused", "from", s.From.Short(), "network", s.Network.Short())
 		return
 	}
 	if !d.g.stateRoom.take(len(buf)) {

@@ -99,3 +99,21 @@ func TestProofIsJudgedByTheNetworkOfItsMoment(t *testing.T) {
 		t.Errorf("a node of another network is let in: %+v, %d applicants", a, len(r.applicants))
 	}
 }
+
+// What a node of another network says in an exchange goes no further. One that
+// is in no network yet may be told, and may tell.
+func TestStateOfAnotherNetworkIsRefused(t *testing.T) {
+	t.Parallel()
+	g, key := testGossip(t, identityOf(1)), identityOf(2)
+	for network, taken := range map[record.NetworkID]int{{1}: 1, {}: 1, {9}: 0} {
+		b := append([]byte{wire.TheyDialed}, wire.EncodeState(wire.Meta{Network: network}, key, []byte("state"))...)
+		before := g.NotTaken()
+		delegate{g}.MergeRemoteState(b, true)
+		if len(g.states) != taken || g.NotTaken() != before+uint64(1-taken) {
+			t.Errorf("of network %s: %d states taken, %d not", network, len(g.states), g.NotTaken()-before)
+		}
+		for len(g.states) > 0 {
+			g.TakeState(<-g.states)
+		}
+	}
+}

@@ -116,7 +116,7 @@ func TestStateIsReadBackAndSigned(t *testing.T) {
 	key := identity(1)
 	b := append([]byte{WeDialed}, EncodeState(Meta{Network: record.NetworkID{5}}, key, []byte("state"))...)
 	s, ok := ParseState(b)
-	if !ok || s.From != key.ID() || !s.Dialed || string(s.State) != "state" || s.Size != len(b) {
+	if !ok || s.From != key.ID() || s.Network != (record.NetworkID{5}) || !s.Dialed || string(s.State) != "state" || s.Size != len(b) {
 		t.Errorf("%+v, %v", s, ok)
 	}
 	for i := 1; i < len(b); i++ {

@@ -33,10 +33,11 @@ const (
 
 // State is what another node said in a push/pull.
 type State struct {
-	From   record.NodeID
-	Dialed bool   // by this node
-	State  []byte // the core's, part of what was read; empty: the node is in no network
-	Size   int    // of the whole, bytes
+	From    record.NodeID
+	Network record.NetworkID // the node's; zero: it was in none yet
+	Dialed  bool             // by this node
+	State   []byte           // the core's, part of what was read; empty: the node is in no network
+	Size    int              // of the whole, bytes
 }
 
 // EncodeState makes the user state of a push/pull, signed by id.
@@ -57,5 +58,5 @@ func ParseState(b []byte) (s State, ok bool) {
 	n := stateHeaderLen - ed25519.SignatureSize
 	sum := sha256.Sum256(state)
 	from, ok := record.VerifyStatement(head[1:33], stateDomain, append(slices.Clone(head[:n]), sum[:]...), head[n:])
-	return State{From: from, Dialed: b[0] == WeDialed, State: state, Size: len(b)}, ok
+	return State{From: from, Network: record.NetworkID(head[33:49]), Dialed: b[0] == WeDialed, State: state, Size: len(b)}, ok
 }
