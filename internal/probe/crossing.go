@@ -4,7 +4,6 @@ package probe
 
 import (
 	"context"
-	"crypto/rand"
 	"net/netip"
 	"sync"
 	"time"
@@ -69,12 +68,7 @@ type Crossing struct {
 
 // NewCrossing makes one.
 func NewCrossing(cfg CrossingConfig) *Crossing {
-	c := &Crossing{cfg: cfg, answers: make(chan reply, 4), soon: make(chan struct{}, 1)}
-	var random [2 + cookieLen]byte
-	_, _ = rand.Read(random[:]) // never fails (Go 1.24)
-	c.token.id = uint16(random[0])<<8 | uint16(random[1])
-	c.token.cookie = [cookieLen]byte(random[2:])
-	return c
+	return &Crossing{cfg: cfg, token: newToken(), answers: make(chan reply, 4), soon: make(chan struct{}, 1)}
 }
 
 // Answer is as Prober.Answer.

@@ -3,6 +3,7 @@
 package probe
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"net/netip"
 
@@ -24,6 +25,14 @@ const (
 type token struct {
 	id     uint16
 	cookie [cookieLen]byte
+}
+
+func newToken() (t token) {
+	var id [2]byte
+	_, _ = rand.Read(id[:]) // never fails (Go 1.24)
+	_, _ = rand.Read(t.cookie[:])
+	t.id = binary.BigEndian.Uint16(id[:])
+	return t
 }
 
 // request describes a probe.

@@ -4,8 +4,7 @@ package probe
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
+	"math/rand/v2"
 	"net/netip"
 	"sync"
 	"time"
@@ -60,16 +59,10 @@ const waiting = 256
 
 // New makes a prober without targets.
 func New(cfg Config) *Prober {
-	var random [2 + cookieLen + 2]byte
-	_, _ = rand.Read(random[:]) // never fails (Go 1.24)
-	p := &Prober{
-		cfg: cfg, answers: make(chan answer, waiting), poke: make(chan struct{}, 1),
-		paths: map[string]*path{}, flights: map[uint16]*flight{},
-		sequence: binary.BigEndian.Uint16(random[2+cookieLen:]),
+	return &Prober{
+		cfg: cfg, token: newToken(), answers: make(chan answer, waiting), poke: make(chan struct{}, 1),
+		paths: map[string]*path{}, flights: map[uint16]*flight{}, sequence: uint16(rand.Uint32()),
 	}
-	p.token.id = binary.BigEndian.Uint16(random[:])
-	p.token.cookie = [cookieLen]byte(random[2:])
-	return p
 }
 
 // Answer takes an ICMP packet that came for Source, and reports whether it is
@@ -263,10 +256,7 @@ func (p *Prober) probe(t *path, c pace, now time.Time) {
 // spread varies a time by a tenth, so that nodes which started together do not
 // probe together for ever.
 func spread(d time.Duration) time.Duration {
-	var b [2]byte
-	_, _ = rand.Read(b[:])
-	tenth := int64(d / 10)
-	return d - time.Duration(tenth) + time.Duration(2*tenth*int64(binary.BigEndian.Uint16(b[:]))/(1<<16))
+	return d - d/10 + rand.N(d/5+1)
 }
 
 // send sends one probe. One that is longer than the kernel knows the path to
