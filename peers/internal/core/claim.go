@@ -159,7 +159,7 @@ func (c *Core) restoreLease(mine *record.Stored[record.LeaseRecord]) {
 	c.durable.Lease, c.durable.Slot, c.durable.Pending = mine.Raw, mine.Rec.Slot, false
 	c.claim.slot, c.claim.epoch, c.claim.grant = mine.Rec.Slot, mine.Rec.Epoch, record.LeaseRecord{}
 	c.setPhase(PhaseSaving)
-	c.save(c.confirmLease)
+	c.saveIn(PhaseSaving, c.confirmLease)
 }
 
 // handedBack reports whether a lease is one that this node gave up when it left

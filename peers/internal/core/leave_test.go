@@ -95,3 +95,25 @@ func TestWhoComesBackAtOnceIsSaidToBeAliveAgain(t *testing.T) {
 		}
 	}
 }
+
+// A node that leaves while it writes a lease that the network remembers gives
+// it back, and loses it to no node.
+func TestLeavingWhileARememberedLeaseIsWrittenLosesNothing(t *testing.T) {
+	w := sim.New(t, 19, 3, nil)
+	w.BootInTurn(w.Hosts)
+	w.RunUntil(10*time.Second, "tables equal", w.TablesEqual)
+	h := w.Hosts[1]
+	h.Crash()
+	h.LoseDurable()
+	h.Boot()
+	for h.Core == nil || h.Core.Inside().Claim().Phase != core.PhaseSaving {
+		if w.Run(50 * time.Microsecond); h.Confirmed() {
+			t.Fatal("never saw it write the lease")
+		}
+	}
+	h.Do(h.Core.Leave)
+	w.Run(time.Second)
+	if phase := h.Core.Inside().Claim().Phase; phase != core.PhaseNone {
+		t.Errorf("after it has left, its lease is %s", phase)
+	}
+}
