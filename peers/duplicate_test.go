@@ -93,7 +93,7 @@ func TestOriginalOfALiveCloneStops(t *testing.T) {
 	if got := twin.leased(); got != lease {
 		t.Fatalf("the clone has %v, it was %v", got, lease)
 	}
-	twin.sees(founder, Alive)
+	founder.meets(twin)
 	stopsUnseen(t, joiner)
 
 	lease = founder.leased()
@@ -104,8 +104,18 @@ func TestOriginalOfALiveCloneStops(t *testing.T) {
 	if got := second.leased(); got != lease {
 		t.Fatalf("the founder's clone has %v, it was %v", got, lease)
 	}
-	second.sees(twin, Alive)
+	twin.meets(second)
 	stopsUnseen(t, founder) // it has no node to join, but a node table
+}
+
+// meets waits until another host's member is in here, at its endpoint.
+func (h *host) meets(other *host) {
+	h.t.Helper()
+	self := other.node.Snapshot().Self
+	h.until("it has met "+self.Gossip.String(), func(*Snapshot) bool {
+		m, up := h.node.engine.Load().gossip.Member(self.ID)
+		return up && m.Endpoint == self.Gossip
+	})
 }
 
 // stopsUnseen starts a host that has a duplicate, and expects it to end without

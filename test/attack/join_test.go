@@ -15,7 +15,7 @@ import (
 )
 
 // proofSize is the length of a question, and of the proof that answers it.
-const proofSize = 84 + ed25519.SignatureSize
+const proofSize = 101 + ed25519.SignatureSize
 
 // ping is memberlist's question whether a member lives.
 type ping struct {
@@ -67,7 +67,7 @@ func (s *Stranger) proof(nonce []byte) []byte {
 	b = append(append(b, byte(len(s.addr.AsSlice()))), make([]byte, 16)...)
 	copy(b[66:82], s.addr.AsSlice())
 	b = binary.BigEndian.AppendUint16(b, gossipPort)
-	b = append(b, make([]byte, 16)...) // in no network
+	b = append(b, make([]byte, 16+1)...) // in no network, neither settled nor looking
 	return append(b, statement(s.Key, "proof of life", b)...)
 }
 

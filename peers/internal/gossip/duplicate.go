@@ -41,7 +41,7 @@ const (
 type Duplicate struct {
 	Endpoint netip.AddrPort // of its gossip
 	Start    uint64         // number of its start
-	about    wire.Meta
+	proof    wire.Proof     // of one that Run has found alive
 }
 
 // noteDuplicate notes a member with our node ID; about is its verified meta.
@@ -53,7 +53,7 @@ func (g *Agent) noteDuplicate(about wire.Meta) {
 		return
 	}
 	select {
-	case g.duplicates <- Duplicate{about.At, about.Start, about}:
+	case g.duplicates <- Duplicate{Endpoint: about.At, Start: about.Start}:
 	default: // gossip will name it again
 	}
 }
@@ -63,22 +63,28 @@ func (g *Agent) noteDuplicate(about wire.Meta) {
 func (g *Agent) Duplicates() <-chan Duplicate { return g.duplicates }
 
 // Answers reports whether another program with our own key is at an endpoint.
-// Its proof names another instance and that endpoint. So neither an old meta
-// nor a question that is passed on to us makes a duplicate.
 func (g *Agent) Answers(at netip.AddrPort) bool {
+	_, lives := g.proofOf(at)
+	return lives
+}
+
+// proofOf is the proof of another program with our own key at an endpoint. It
+// names another instance and that endpoint. So neither an old meta nor a
+// question that is passed on to us makes a duplicate.
+func (g *Agent) proofOf(at netip.AddrPort) (p wire.Proof, lives bool) {
 	ours := g.about.Load()
 	for range duplicatePings {
 		answer := make(chan wire.Proof, 1)
 		g.question(ours.Node, at, answer, time.Now())
 		select {
-		case p := <-answer:
+		case p = <-answer:
 			if p.At == at && p.Instance != ours.Instance {
-				return true
+				return p, true
 			}
 		case <-time.After(probeTimeout):
 		}
 	}
-	return false
+	return wire.Proof{}, false
 }
 
 // watchDuplicates asks duplicates as gossip names them, and hands on the ones
@@ -98,7 +104,8 @@ func (g *Agent) watchDuplicates(ctx context.Context, found chan<- Duplicate) {
 		if len(pinged) > maxNotices {
 			clear(pinged)
 		}
-		lives := g.Answers(s.Endpoint)
+		var lives bool
+		s.proof, lives = g.proofOf(s.Endpoint)
 		pinged[s.Start] = time.Now()
 		if !lives {
 			continue
@@ -111,23 +118,24 @@ func (g *Agent) watchDuplicates(ctx context.Context, found chan<- Duplicate) {
 	}
 }
 
-// MustStop decides which of two duplicates stops: this node, or the other.
-// start is the number of this node's start.
+// MustStop decides which of two duplicates stops: this node, or the other,
+// which [Agent.Run] has found. start is the number of this node's start.
 func (g *Agent) MustStop(start uint64, other Duplicate) bool {
-	return mustStop(*g.about.Load(), start, other)
+	return mustStop(*g.about.Load(), start, other.proof)
 }
 
-// mustStop decides by what the two say of themselves.
-func mustStop(ours wire.Meta, start uint64, theirs Duplicate) bool {
+// mustStop decides by what the two say of themselves now. Gossip can be late:
+// where both have one member name, other nodes keep what they heard first.
+func mustStop(ours wire.Meta, start uint64, theirs wire.Proof) bool {
 	switch {
-	case ours.Settled, theirs.about.Looking: // it is about to find us
+	case ours.Settled, theirs.Looking: // it is about to find us
 		return false
-	case theirs.about.Settled:
+	case theirs.Settled:
 		return true
 	case start != theirs.Start:
 		return start < theirs.Start
 	}
-	return ours.Instance < theirs.about.Instance
+	return ours.Instance < theirs.Instance
 }
 
 // Settle announces that this node no longer looks for duplicates, and whether

@@ -36,8 +36,8 @@ import (
 const (
 	metaVersion = 2
 	metaHead    = 1 + 2 + ed25519.PublicKeySize + 8 + 8 + 8 + 16 + 1
-	metaSettled = 1 << 0
-	metaLooking = 1 << 1
+	flagSettled = 1 << 0
+	flagLooking = 1 << 1
 	maxMetaSize = 512 // memberlist.MetaMaxSize
 	metaDomain  = "member meta"
 	maxStart    = 1 << 40
@@ -67,14 +67,7 @@ func (m Meta) Encode(id record.Identity) []byte {
 	b = binary.BigEndian.AppendUint64(b, m.Version)
 	b = binary.BigEndian.AppendUint64(b, m.Instance)
 	b = append(b, m.Network[:]...)
-	var flags byte
-	if m.Settled {
-		flags |= metaSettled
-	}
-	if m.Looking {
-		flags |= metaLooking
-	}
-	b = append(b, flags)
+	b = append(b, m.flags())
 	addr := m.At.Addr().AsSlice()
 	b = append(append(b, byte(len(addr))), addr...)
 	b = binary.BigEndian.AppendUint16(b, m.At.Port())
@@ -89,6 +82,17 @@ func (m Meta) Encode(id record.Identity) []byte {
 	return append(b, id.SignStatement(metaDomain, b)...)
 }
 
+// flags are the bits of Settled and Looking.
+func (m Meta) flags() (flags byte) {
+	if m.Settled {
+		flags |= flagSettled
+	}
+	if m.Looking {
+		flags |= flagLooking
+	}
+	return flags
+}
+
 // ParseMeta reads a meta; [VerifyMeta] reports whether its node signed it. The
 // error is [ErrNoNode].
 func ParseMeta(b []byte) (Meta, error) {
@@ -98,7 +102,7 @@ func ParseMeta(b []byte) (Meta, error) {
 	m := Meta{
 		Speaks: Versions{b[1], b[2]}, Key: [32]byte(b[3:35]),
 		Start: binary.BigEndian.Uint64(b[35:]), Version: binary.BigEndian.Uint64(b[43:]), Instance: binary.BigEndian.Uint64(b[51:]),
-		Network: record.NetworkID(b[59:75]), Settled: b[75]&metaSettled != 0, Looking: b[75]&metaLooking != 0,
+		Network: record.NetworkID(b[59:75]), Settled: b[75]&flagSettled != 0, Looking: b[75]&flagLooking != 0,
 	}
 	m.Node = record.NodeIDOf(m.Key[:])
 	rest := b[metaHead : len(b)-ed25519.SignatureSize]

@@ -12,9 +12,9 @@ import (
 
 // A node is taken to be alive because of what it has signed. A question has a
 // random nonce, and the answer proves that the node is there now. The answer is
-// the node's signature of the nonce, the start, the instance, the network and
-// the endpoint it answers for. memberlist's own pings prove nothing: a program
-// that guesses a number can acknowledge one.
+// the node's signature of the nonce, the start, the instance, the network, the
+// endpoint it answers for, and its flags of the moment. memberlist's own pings
+// prove nothing: a program that guesses a number can acknowledge one.
 //
 // A question, big endian. It is as long as its proof, so that a node sends no
 // more than was sent to it:
@@ -35,10 +35,12 @@ import (
 //	66  16 address of the endpoint, zeros behind 4
 //	82  2  port
 //	84  16 network ID, zero while in none
-//	100 64 signature of all before it
+//	100 1  flags: bit 0, settled; bit 1, looking
+//	101 64 signature of all before it
 const (
-	ProofSize   = 100 + ed25519.SignatureSize // bytes, of a question as well
-	NonceSize   = 16                          // bytes
+	ProofSize   = proofHead + ed25519.SignatureSize // bytes, of a question as well
+	NonceSize   = 16                                // bytes
+	proofHead   = 101
 	proofDomain = "proof of life"
 )
 
@@ -49,6 +51,8 @@ type Proof struct {
 	Instance uint64
 	Network  record.NetworkID // zero: it is in none yet
 	At       netip.AddrPort   // endpoint that the node answers for
+	Settled  bool             // see [Meta]
+	Looking  bool
 }
 
 // Name is the member name of the start that answers.
@@ -73,7 +77,7 @@ func ParseQuestion(b []byte) (nonce [NonceSize]byte, to record.NodeID, ok bool) 
 
 // EncodeProof answers a question in the name of self, signed by id.
 func EncodeProof(nonce [NonceSize]byte, self Meta, id record.Identity) []byte {
-	b := make([]byte, 100, ProofSize)
+	b := make([]byte, proofHead, ProofSize)
 	b[0] = TypeProof
 	copy(b[1:], nonce[:])
 	copy(b[17:], id.Public())
@@ -84,6 +88,7 @@ func EncodeProof(nonce [NonceSize]byte, self Meta, id record.Identity) []byte {
 	copy(b[66:82], addr)
 	binary.BigEndian.PutUint16(b[82:], self.At.Port())
 	copy(b[84:100], self.Network[:])
+	b[100] = self.flags()
 	return append(b, id.SignStatement(proofDomain, b)...)
 }
 
@@ -97,7 +102,7 @@ func ParseProof(b []byte) (nonce [NonceSize]byte, p Proof, ok bool) {
 		Node:  record.NodeIDOf(b[17:49]),
 		Start: binary.BigEndian.Uint64(b[49:]), Instance: binary.BigEndian.Uint64(b[57:]),
 		At:      netip.AddrPortFrom(addr, binary.BigEndian.Uint16(b[82:])),
-		Network: record.NetworkID(b[84:100]),
+		Network: record.NetworkID(b[84:100]), Settled: b[100]&flagSettled != 0, Looking: b[100]&flagLooking != 0,
 	}
 	return [NonceSize]byte(b[1:17]), p, ok && p.Start <= maxStart && !addr.Is4In6()
 }

@@ -92,10 +92,10 @@ func parsed[T any](v T, err error) (T, bool) { return v, err == nil }
 func TestProofIsReadBackAndSigned(t *testing.T) {
 	key := identity(1)
 	nonce := [NonceSize]byte{9}
-	self := Meta{Start: 3, Instance: 4, At: here, Network: record.NetworkID{5}}
+	self := Meta{Start: 3, Instance: 4, At: here, Network: record.NetworkID{5}, Settled: true, Looking: true}
 	b := EncodeProof(nonce, self, key)
 	n, p, ok := ParseProof(b)
-	want := Proof{Node: key.ID(), Start: 3, Instance: 4, Network: self.Network, At: here}
+	want := Proof{Node: key.ID(), Start: 3, Instance: 4, Network: self.Network, At: here, Settled: true, Looking: true}
 	if !ok || n != nonce || p != want || !VerifyProof(b) || p.Name() != MemberName(key.ID(), 3) {
 		t.Errorf("%+v, want %+v", p, want)
 	}
