@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package packetsocket
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"golang.org/x/net/bpf"
+)
+
+// answers is the filter of packets that may answer a packet of a Sender: whole
+// ICMP messages of the kinds echo reply, unreachable and time exceeded, and TCP
+// resets, for one address. It sees packets from the IP header on.
+func answers(to netip.Addr) []bpf.Instruction {
+	address := to.As4()
+	const (
+		whole        = 0xffff
+		moreOrOffset = 0x3fff // more fragments, or a fragment offset
+		reset        = 0x04
+	)
+	return []bpf.Instruction{
+		/* 0 */ bpf.LoadAbsolute{Off: 16, Size: 4},
+		/* 1 */ bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: binary.BigEndian.Uint32(address[:]), SkipTrue: 14},
+		/* 2 */ bpf.LoadAbsolute{Off: 6, Size: 2},
+		/* 3 */ bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: moreOrOffset, SkipTrue: 12},
+		/* 4 */ bpf.LoadMemShift{Off: 0},
+		/* 5 */ bpf.LoadAbsolute{Off: 9, Size: 1},
+		/* 6 */ bpf.JumpIf{Cond: bpf.JumpEqual, Val: protocolTCP, SkipTrue: 6},
+		/* 7 */ bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: 1, SkipTrue: 8},
+		/* 8 */ bpf.LoadIndirect{Off: 0, Size: 1},
+		/* 9 */ bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipTrue: 5},
+		/* 10 */ bpf.JumpIf{Cond: bpf.JumpEqual, Val: 3, SkipTrue: 4},
+		/* 11 */ bpf.JumpIf{Cond: bpf.JumpEqual, Val: 11, SkipTrue: 3},
+		/* 12 */ bpf.RetConstant{Val: 0},
+		/* 13 */ bpf.LoadIndirect{Off: 13, Size: 1},
+		/* 14 */ bpf.JumpIf{Cond: bpf.JumpBitsNotSet, Val: reset, SkipTrue: 1},
+		/* 15 */ bpf.RetConstant{Val: whole},
+		/* 16 */ bpf.RetConstant{Val: 0},
+	}
+}
