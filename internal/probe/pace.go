@@ -23,9 +23,21 @@ const (
 	newSmall, newSmallEach   = 300 * time.Millisecond, 5 * time.Millisecond
 	lostSmall, lostSmallEach = 2 * time.Second, 50 * time.Millisecond
 
+	// A chosen path has large probes and probes of checksums. Under traffic,
+	// three lost ones are noticed within 5 s.
+	chosenLargeEach = 6 * time.Second
+	promptLarge     = 1200 * time.Millisecond
+	trialSmall      = time.Second
+
+	reserveSmall, reserveSmallEach = time.Minute, 200 * time.Millisecond
+	reserveLarge, reserveLargeEach = 5 * time.Minute, 12 * time.Second
+
 	// busyRate is how many packets a second in one direction are traffic. Fewer
 	// may be the probes of the peer, or this host's answers to them.
 	busyRate = 4
+	// chosenBusyRate is so for a chosen path. There, up to 8 packets a second
+	// are probes and answers.
+	chosenBusyRate = 10
 	// arrivingTime is how long ago a peer's last packet may be for its packets
 	// to count as arriving.
 	arrivingTime = 10 * time.Second
@@ -42,8 +54,12 @@ func atLeast(least, each time.Duration, sharing int) time.Duration {
 // small is the time to the next small probe.
 func (c pace) small(p *path) time.Duration {
 	switch {
+	case p.State == Unproven && p.Role == Trial:
+		return atLeast(trialSmall, newSmallEach, c.all)
 	case p.State == Unproven:
 		return atLeast(newSmall, newSmallEach, c.all)
+	case p.Role == Reserve && p.smallMisses == 0:
+		return atLeast(reserveSmall, reserveSmallEach, c.all)
 	case p.State == Failed:
 		return atLeast(lostSmall, lostSmallEach, c.all)
 	case p.smallMisses > 0:
@@ -54,13 +70,19 @@ func (c pace) small(p *path) time.Duration {
 	return atLeast(idleSmall, idleSmallEach, c.all)
 }
 
-// large is the time to the next large probe.
+// large is the time to the next large probe, and to the next of checksums.
 func (c pace) large(p *path) time.Duration {
 	switch {
+	case p.Role == Reserve:
+		return atLeast(reserveLarge, reserveLargeEach, c.all)
 	case p.State == SmallOnly:
 		return atLeast(busyLarge, idleLargeEach, c.all)
+	case p.busy && p.Role != Only:
+		return atLeast(promptLarge, busyLargeEach, c.busy)
 	case p.busy:
 		return atLeast(busyLarge, busyLargeEach, c.busy)
+	case p.Role != Only:
+		return atLeast(idleLarge, chosenLargeEach, c.all)
 	}
 	return atLeast(idleLarge, idleLargeEach, c.all)
 }

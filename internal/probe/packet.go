@@ -41,10 +41,16 @@ type request struct {
 	sequence            uint16
 	ttl                 byte
 	size                int // bytes of the whole packet, smallSize to 65535
+
+	tcp     bool // a TCP segment, no echo request
+	offload Offload
 }
 
 // build writes a probe. Its memory is new.
 func (t token) build(r request) []byte {
+	if r.tcp {
+		return t.segment(r)
+	}
 	b := make([]byte, max(r.size, smallSize))
 	icmp := b[packet.HeaderLen:]
 	icmp[0] = packet.ICMPEcho
@@ -65,13 +71,17 @@ type reply struct {
 	sequence uint16
 	kind     byte // ICMP type
 	code     byte
-	size     int // bytes of the packet
+	size     int  // bytes of the packet
+	tcp      bool // a reset; kind and code are 0
 }
 
 // parse reports whether a packet answers a probe of this token. Everything
 // behind its IP header may be anything.
 func (t token) parse(b []byte) (reply, bool) {
 	p, err := packet.Parse(b)
+	if err == nil && p.Protocol() == packet.TCP {
+		return t.parseReset(p)
+	}
 	if err != nil || p.Protocol() != packet.ICMP || len(p.Payload()) < icmpHeader {
 		return reply{}, false
 	}

@@ -25,10 +25,10 @@ func TestAnswersAreRecognised(t *testing.T) {
 		want   reply
 		ok     bool
 	}{
-		"echo reply":        {testPeer.answer(testToken.build(testRequest)), reply{testPeer.lease.Addr(), 77, packet.ICMPEchoReply, 0, 1472}, true},
-		"small echo reply":  {testPeer.answer(testToken.build(small)), reply{testPeer.lease.Addr(), 77, packet.ICMPEchoReply, 0, smallSize}, true},
-		"time exceeded":     {testPeer.answer(testToken.build(ended)), reply{testPeer.lease.Addr(), 77, packet.ICMPTimeExceeded, 0, 576}, true},
-		"prohibited":        {icmpError(testPeer.lease.Addr(), packet.ICMPUnreachable, 13, testToken.build(small)), reply{testPeer.lease.Addr(), 77, packet.ICMPUnreachable, 13, 28 + smallSize}, true},
+		"echo reply":        {testPeer.answer(testToken.build(testRequest)), reply{testPeer.lease.Addr(), 77, packet.ICMPEchoReply, 0, 1472, false}, true},
+		"small echo reply":  {testPeer.answer(testToken.build(small)), reply{testPeer.lease.Addr(), 77, packet.ICMPEchoReply, 0, smallSize, false}, true},
+		"time exceeded":     {testPeer.answer(testToken.build(ended)), reply{testPeer.lease.Addr(), 77, packet.ICMPTimeExceeded, 0, 576, false}, true},
+		"prohibited":        {icmpError(testPeer.lease.Addr(), packet.ICMPUnreachable, 13, testToken.build(small)), reply{testPeer.lease.Addr(), 77, packet.ICMPUnreachable, 13, 28 + smallSize, false}, true},
 		"the request":       {testToken.build(testRequest), reply{}, false},
 		"of another cookie": {testPeer.answer(token{id: 0x1234}.build(testRequest)), reply{}, false},
 		"of another ID":     {testPeer.answer(token{id: 1, cookie: testToken.cookie}.build(testRequest)), reply{}, false},

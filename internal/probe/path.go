@@ -15,6 +15,7 @@ type path struct {
 	echoMisses               int       // small echo requests lost since the last that was answered
 	answered                 time.Time // when the newest small probe that was answered was sent
 	largeSize                int       // of the last large probe
+	tally                    sumsTally
 
 	busy            bool
 	egress, ingress uint64 // at the last look
@@ -30,10 +31,15 @@ func (p *path) look(now time.Time) {
 	egress, ingress := p.Traffic()
 	if !p.looked.IsZero() {
 		seconds := now.Sub(p.looked).Seconds()
-		busy := float64(max(egress-p.egress, ingress-p.ingress))/seconds >= busyRate
+		rate := float64(busyRate)
+		if p.Role != Only {
+			rate = chosenBusyRate
+		}
+		busy := float64(max(egress-p.egress, ingress-p.ingress))/seconds >= rate
 		if busy && !p.busy { // do not wait for the end of a long pause
 			p.smallDue = earlier(p.smallDue, now.Add(busySmall))
 			p.largeDue = earlier(p.largeDue, now.Add(busyLarge))
+			p.tally.due = earlier(p.tally.due, now.Add(busyLarge))
 		}
 		p.busy = busy
 		if ingress != p.ingress {
@@ -54,13 +60,17 @@ func earlier(a, b time.Time) time.Time {
 // take counts an answer.
 func (p *path) take(f *flight, r reply, now time.Time) {
 	p.RTT = now.Sub(f.sent)
+	p.ingressMoved = now
+	if f.tcp {
+		p.takeSums(f)
+		return
+	}
 	if f.lost {
 		p.Lost--
 	}
 	p.Size = max(p.Size, f.size)
-	p.ingressMoved = now
 	if f.large {
-		p.largeMisses = 0
+		p.largeMisses, p.Full = 0, true
 		if p.State == SmallOnly {
 			p.become(Works, now)
 		}
@@ -77,14 +87,18 @@ func (p *path) take(f *flight, r reply, now time.Time) {
 	}
 	if p.State == Unproven || p.State == Failed {
 		p.become(Works, now)
-		p.largeDue, p.largeMisses = now, 0
+		p.largeDue, p.largeMisses, p.Full, p.tally = now, 0, false, sumsTally{}
 	}
 }
 
 // miss counts a probe that was not answered in time.
 func (p *path) miss(f *flight, now time.Time) {
-	p.Lost++
 	f.lost = true
+	if f.tcp { // no packet was lost, perhaps: filters drop such
+		p.missSums(f, now)
+		return
+	}
+	p.Lost++
 	switch {
 	case f.large:
 		p.smallDue = now // are all packets lost, or the large ones?
@@ -94,6 +108,7 @@ func (p *path) miss(f *flight, now time.Time) {
 		p.largeDue = now
 		if p.largeMisses++; p.largeMisses >= misses {
 			p.become(SmallOnly, now)
+			p.Full = false
 		}
 	case f.ttl:
 	default:
@@ -109,7 +124,7 @@ func (p *path) missSmall(now time.Time) {
 	if p.State == Works || p.State == SmallOnly {
 		p.smallDue = now
 	}
-	young := p.State == Unproven && now.Sub(p.since) < grace
+	young := p.State == Unproven && p.Role != Trial && now.Sub(p.since) < grace
 	if p.smallMisses >= misses && !young && p.State != Failed {
 		p.become(Failed, now)
 	}

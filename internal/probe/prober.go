@@ -51,6 +51,8 @@ type flight struct {
 	sent       time.Time
 	size       int
 	large, ttl bool
+	tcp        bool
+	offload    Offload
 	lost       bool // given up; a late answer still counts
 }
 
@@ -81,7 +83,7 @@ func (p *Prober) Answer(packet []byte) bool {
 }
 
 // Aim replaces all targets. What was found out about one stays while it is a
-// target with the same ID at the same endpoint and lease.
+// target with the same ID at the same endpoint and lease, by the same way.
 func (p *Prober) Aim(targets []Target) {
 	now := time.Now()
 	p.mu.Lock()
@@ -90,7 +92,11 @@ func (p *Prober) Aim(targets []Target) {
 	p.paths = make(map[string]*path, len(targets))
 	for i, t := range targets {
 		old, known := before[t.ID]
-		if known && old.Endpoint == t.Endpoint && old.Lease == t.Lease {
+		if known && old.Endpoint == t.Endpoint && old.Lease == t.Lease && old.Way == t.Way {
+			if old.Role == Reserve && t.Role != Reserve { // it is needed now
+				old.smallDue = earlier(old.smallDue, now.Add(time.Duration(i)*newSmallEach/4))
+				old.largeDue = old.smallDue
+			}
 			old.Target = t
 			p.paths[t.ID] = old
 			continue
@@ -161,12 +167,12 @@ func (p *Prober) tell() {
 }
 
 // take finds the probe that an answer is to. An answer counts only if it comes
-// from the lease that the probe went to.
+// from the peer that the probe went to.
 func (p *Prober) take(a answer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f, ok := p.flights[a.sequence]
-	if !ok || f.ttl != (a.kind == packet.ICMPTimeExceeded) || a.kind == packet.ICMPUnreachable || !f.path.Lease.Contains(a.from) {
+	if !ok || f.tcp != a.tcp || f.ttl != (a.kind == packet.ICMPTimeExceeded) || a.kind == packet.ICMPUnreachable || !f.path.speaks(a.from) {
 		return
 	}
 	delete(p.flights, a.sequence)
@@ -177,11 +183,12 @@ func (p *Prober) take(a answer) {
 func (p *Prober) watching(t *path, f func()) {
 	type state struct {
 		State
-		arriving, forwards bool
-		refused            string
+		arriving, forwards, full bool
+		sums                     Sums
+		refused                  string
 	}
 	of := func() state {
-		s := state{State: t.State, arriving: t.State == Failed && t.Arriving, forwards: t.ForwardsOnly}
+		s := state{State: t.State, arriving: t.State == Failed && t.Arriving, forwards: t.ForwardsOnly, full: t.Full, sums: t.Sums}
 		if t.Refused != nil {
 			s.refused = t.Refused.Error()
 		}
@@ -219,6 +226,9 @@ func (p *Prober) step(now time.Time) time.Duration {
 		if t.State == Works || t.State == SmallOnly {
 			next = earlier(next, t.largeDue)
 		}
+		if t.sumsReady() {
+			next = earlier(next, t.tally.due)
+		}
 	}
 	for _, f := range p.flights {
 		if !f.lost {
@@ -249,8 +259,11 @@ func (p *Prober) probe(t *path, c pace, now time.Time) {
 		t.largeSize, t.Tried = r.size, r.size
 		if r.size > smallSize {
 			p.send(t, r, now)
+		} else {
+			t.Full = true
 		}
 	}
+	p.probeSums(t, c, now)
 }
 
 // spread varies a time by a tenth, so that nodes which started together do not
@@ -266,17 +279,31 @@ func (p *Prober) send(t *path, r request, now time.Time) {
 		p.sequence++
 	}
 	r.source, r.sequence = p.cfg.Source, p.sequence
-	fits, err := p.cfg.Send(t.Endpoint, p.token.build(r))
-	if fits > smallSize && fits < r.size {
+	fits, err := p.hand(t, r)
+	if fits > smallSize && fits < r.size && !r.tcp {
 		r.size = fits
-		_, err = p.cfg.Send(t.Endpoint, p.token.build(r))
+		_, err = p.hand(t, r)
 	}
-	t.Sent++
+	if r.tcp && err != nil { // this host cannot leave it to the device: that says nothing of the path
+		t.Sums, t.tally = SumsUnclear, sumsTally{due: t.tally.due}
+		return
+	}
+	if !r.tcp {
+		t.Sent++
+	}
 	if r.size == smallSize {
 		t.Refused = err
 	}
 	p.flights[p.sequence] = &flight{
-		path: t, sent: now, size: r.size, large: r.size > smallSize, ttl: r.ttl == 1,
+		path: t, sent: now, size: r.size, large: r.size > smallSize && !r.tcp, ttl: r.ttl == 1, tcp: r.tcp, offload: r.offload,
 	}
 	p.sequence++
+}
+
+// hand hands a probe to what sends it.
+func (p *Prober) hand(t *path, r request) (fits int, err error) {
+	if t.Send != nil {
+		return t.Send(p.token.build(r), r.offload)
+	}
+	return p.cfg.Send(t.Endpoint, p.token.build(r))
 }
