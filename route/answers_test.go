@@ -17,6 +17,7 @@ import (
 func TestAnswersAreTakenAndNothingElse(t *testing.T) {
 	const host = "10.244.1.0" // the lease's first address
 	mine := []byte("mine....")
+	tcp := func(flags byte) []byte { return []byte{0: 0x9c, 13: flags, 19: 0} }
 	in := func(p packettest.Spec) packettest.Spec { p.Src = "10.244.2.0"; return p }
 	for name, c := range map[string]struct {
 		packet packettest.Spec
@@ -25,12 +26,18 @@ func TestAnswersAreTakenAndNothingElse(t *testing.T) {
 		"an answer":                 {in(packettest.Spec{Dst: host, Protocol: packet.ICMP, Payload: mine}), true},
 		"a ping of a user":          {in(packettest.Spec{Dst: host, Protocol: packet.ICMP, Payload: packettest.Pattern(64)}), false},
 		"for a container":           {in(packettest.Spec{Dst: "10.244.1.5", Protocol: packet.ICMP, Payload: mine}), false},
+		"a reset":                   {in(packettest.Spec{Dst: host, Protocol: packet.TCP, Payload: tcp(0x14)}), true},
+		"a reset for a container":   {in(packettest.Spec{Dst: "10.244.1.5", Protocol: packet.TCP, Payload: tcp(0x14)}), false},
+		"a segment of a connection": {in(packettest.Spec{Dst: host, Protocol: packet.TCP, Payload: tcp(0x10)}), false},
+		"the beginning of a reset":  {in(packettest.Spec{Dst: host, Protocol: packet.TCP, Payload: tcp(0x14)[:14]}), false},
 		"another protocol":          {in(packettest.Spec{Dst: host, Payload: mine}), false},
 		"the beginning of a packet": {in(packettest.Spec{Dst: host, Protocol: packet.ICMP, Flags: packet.FlagMF, Payload: mine}), false},
 		"the end of a packet":       {in(packettest.Spec{Dst: host, Protocol: packet.ICMP, Flags: 1, Payload: mine}), false},
 	} {
 		n := start(t, func(cfg *Config) {
-			cfg.Answers = func(p []byte) bool { return slices.Equal(p[packet.HeaderLen:], mine) }
+			cfg.Answers = func(p []byte) bool {
+				return slices.Equal(p[packet.HeaderLen:], mine) || p[9] == packet.TCP
+			}
 		})
 		last := in(packettest.Spec{Dst: "10.244.1.9"}).Build()
 		for _, p := range []packet.Packet{c.packet.Build(), last} {

@@ -125,11 +125,12 @@ type Config struct {
 	// priority again nor for a higher one.
 	SetPriority func(Priority) bool
 
-	// Answers, unless nil, gets ICMP packets that may answer packets of this
-	// program. These are packets that a peer sends to the lease's first
-	// address, and packets from the lease that no route has. If it returns true
-	// the packet is taken, and neither forwarded nor counted. It is called on
-	// the lanes' threads, must not wait, and must keep no part of the packet.
+	// Answers, unless nil, gets packets that may answer packets of this
+	// program: ICMP messages and TCP resets that a peer sends to the lease's
+	// first address, and ICMP messages from the lease that no route has. If it
+	// returns true the packet is taken, and neither forwarded nor counted. It
+	// is called on the lanes' threads, must not wait, and must keep no part of
+	// the packet.
 	Answers func(packet []byte) bool
 
 	// CPUTime, unless nil, is the CPU time that the calling thread has used

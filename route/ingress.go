@@ -110,7 +110,7 @@ func (g *ingress) accept(m *encap.Message) {
 			g.tally.drop(reason)
 		case !p.DecapsulateECN(m.TOS):
 			g.tally.drop(Congestion)
-		case p.Protocol() == packet.ICMP && g.answers(p):
+		case mayBeAnswer(p) && g.answers(p):
 		default:
 			if first {
 				g.count(p, m)
@@ -121,6 +121,20 @@ func (g *ingress) accept(m *encap.Message) {
 			return
 		}
 	}
+}
+
+// mayBeAnswer reports whether a packet is of a kind that answers packets of
+// this program: ICMP, or a TCP reset. It is quick to say no.
+func mayBeAnswer(p packet.Packet) bool {
+	switch p.Protocol() {
+	case packet.ICMP:
+		return true
+	case packet.TCP:
+		const flags, reset = 13, 0x04
+		tcp := p.Payload()
+		return len(tcp) >= packet.TCPHeaderLen && tcp[flags]&reset != 0
+	}
+	return false
 }
 
 // answers reports whether an admitted packet is the answer to a packet of this

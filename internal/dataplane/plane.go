@@ -96,9 +96,9 @@ func (p *Plane) lanes() []route.Lane {
 	return lanes
 }
 
-// Start begins to forward. answers reports whether an ICMP packet for the
-// device's own address answers one of this host's probes; it is called from the
-// lanes.
+// Start begins to forward. answers reports whether an ICMP message or a TCP
+// reset for the device's own address answers one of this host's probes; it is
+// called from the lanes.
 func (p *Plane) Start(answers func(packet []byte) bool) {
 	p.answers = answers
 	ctx, cancel := context.WithCancel(context.Background())

@@ -20,6 +20,7 @@ import (
 	"flanneld/internal/dataplane"
 	"flanneld/internal/host/link"
 	"flanneld/internal/host/ruleset"
+	"flanneld/internal/plan"
 	"flanneld/internal/probe"
 	"flanneld/internal/problem"
 	"flanneld/peers"
@@ -46,13 +47,19 @@ type Config struct {
 	// Crossed is called after the crossing has changed: a rule came or went,
 	// and perhaps without a report of the kernel.
 	Crossed func()
-	Log     *slog.Logger
+	// Kernel is what kernel paths are proven with; nil: none is.
+	Kernel *Kernel
+	// Replan is called after what Proof says has changed. It must not wait, nor
+	// call the Monitor. Nil: nothing is called.
+	Replan func()
+	Log    *slog.Logger
 }
 
 // Monitor watches one data plane. Its methods may be called concurrently.
 type Monitor struct {
 	cfg      Config
-	prober   *probe.Prober   // of the paths to peers
+	proofs   *proofs         // of the paths to peers
+	pings    pings           // by hand
 	mirror   *probe.Prober   // of this host's own device
 	crossing *probe.Crossing // from the device to the bridge of containers
 	surveyor *surveyor
@@ -65,7 +72,8 @@ var parts = []string{problem.PartPath, problem.PartMirror, problem.PartCrossing,
 // New makes a Monitor. It probes nothing yet; see Run.
 func New(cfg Config) *Monitor {
 	m := &Monitor{cfg: cfg}
-	m.prober, m.mirror, m.crossing = m.newProber(), m.newMirror(), m.newCrossing()
+	m.proofs = newProofs(&m.cfg, m.Answers, m.reportPaths)
+	m.mirror, m.crossing = m.newMirror(), m.newCrossing()
 	m.surveyor = &surveyor{
 		log: cfg.Log, network: cfg.Plane.Network(), lease: cfg.Plane.Lease(), device: cfg.Plane.Link().Name, changed: m.reportDetours,
 	}
@@ -78,7 +86,7 @@ func New(cfg Config) *Monitor {
 func (m *Monitor) Run(ctx context.Context) {
 	var all sync.WaitGroup
 	all.Go(func() { m.watchSizes(ctx) })
-	all.Go(func() { m.prober.Run(ctx) })
+	all.Go(func() { m.proofs.run(ctx) })
 	all.Go(func() { m.mirror.Run(ctx) })
 	all.Go(func() { m.cross(ctx) })
 	all.Go(func() { m.surveyor.run(ctx) })
@@ -88,9 +96,10 @@ func (m *Monitor) Run(ctx context.Context) {
 	}
 }
 
-// Answers reports whether an ICMP packet answers one of the probes.
+// Answers reports whether an ICMP message or a TCP reset answers one of the
+// probes.
 func (m *Monitor) Answers(packet []byte) bool {
-	return m.prober.Answer(packet) || m.mirror.Answer(packet) || m.crossing.Answer(packet)
+	return m.proofs.answer(packet) || m.pings.answer(packet) || m.mirror.Answer(packet) || m.crossing.Answer(packet)
 }
 
 // Update follows a change of routes or of the node table.
@@ -106,12 +115,46 @@ func (m *Monitor) Update() {
 
 // aim tells the probers what to probe.
 func (m *Monitor) aim() {
-	m.prober.Aim(m.targets())
+	m.proofs.aim()
 	m.mirror.Aim(m.mirrorTarget())
 }
 
-// Paths returns what is known of the data paths, by node ID or static peer.
-func (m *Monitor) Paths() map[string]probe.Result { return m.prober.Results() }
+// Proof is what probes say of a path to a node or static peer.
+func (m *Monitor) Proof(id string, p plan.Path) plan.Proof { return m.proofs.proof(id, p) }
+
+// Result is what is known of one path to a node or static peer. It may be from
+// a time when the path was probed.
+func (m *Monitor) Result(id string, p plan.Path) (r probe.Result, known bool) {
+	return m.proofs.result(id, p)
+}
+
+// Paths returns, by node ID or static peer, what is known of the path that
+// packets take to it. Where they take none, it is the most preferred one.
+func (m *Monitor) Paths() map[string]probe.Result {
+	all := map[string]probe.Result{}
+	for _, r := range m.cfg.Routes.Plan().Routes {
+		if !probed(r) {
+			continue
+		}
+		if known, ok := m.proofs.result(r.ID, pathOf(r)); ok {
+			all[r.ID] = known
+		}
+	}
+	return all
+}
+
+// pathOf is the path that packets take, or would.
+func pathOf(r plan.Route) plan.Path {
+	if r.Path != "" {
+		return r.Path
+	}
+	for _, c := range r.Candidates {
+		if c.Possible {
+			return c.Path
+		}
+	}
+	return plan.PathUDP
+}
 
 // strangerSource is an overlay address that no node has, from which this host's
 // kernel gets probes. Their answers come back here.

@@ -8,38 +8,12 @@ import (
 	"slices"
 
 	"flanneld/internal/control"
+	"flanneld/internal/plan"
 	"flanneld/internal/probe"
 	"flanneld/internal/problem"
 	"flanneld/peers"
 	"flanneld/route"
 )
-
-// newProber makes the prober of the paths to peers. It sends from the plane's
-// own data sockets.
-func (m *Monitor) newProber() *probe.Prober {
-	return probe.New(probe.Config{Source: m.cfg.Plane.Lease().Addr(), Send: m.cfg.Plane.Send, Changed: m.reportPaths})
-}
-
-// targets lists the peers to probe: live ones and static ones.
-func (m *Monitor) targets() []probe.Target {
-	mtu := m.cfg.Plane.Link().MTU
-	var all []probe.Target
-	for _, r := range m.cfg.Routes.Plan().Routes {
-		peer := m.cfg.Routes.Peer(r.ID)
-		if r.Kind != route.Via || !r.Live || peer == nil {
-			continue
-		}
-		all = append(all, probe.Target{
-			ID: r.ID, Endpoint: r.Endpoint, Lease: r.Prefix,
-			Longest: func() int { return min(mtu, peer.Limit()) },
-			Traffic: func() (egress, ingress uint64) {
-				out, in := peer.Traffic()
-				return out.Packets, in.Packets
-			},
-		})
-	}
-	return all
-}
 
 // nameOf names a node so that it is told from others of the same name.
 func nameOf(n peers.NodeInfo) string { return control.NodeName{ID: n.ID.String(), Name: n.Name}.Text() }
@@ -47,6 +21,8 @@ func nameOf(n peers.NodeInfo) string { return control.NodeName{ID: n.ID.String()
 // pathTrouble is a data path that does not work as it should.
 type pathTrouble struct {
 	probe.Result
+	path     plan.Path
+	why      string // why no path is left; "": it is about one path
 	name     string // of the node
 	static   bool
 	endpoint netip.AddrPort
@@ -55,7 +31,7 @@ type pathTrouble struct {
 // reportPaths reports which data paths do not work. Paths to nodes that gossip
 // suspects to be dead are no news.
 func (m *Monitor) reportPaths() {
-	results := m.prober.Results()
+	results := m.Paths()
 	troubles := m.troubles(results)
 	m.troubled.Store(len(troubles) > 0)
 	m.cfg.Problems.Report(problem.PartPath, pathProblems(troubles, len(results), m.cfg.Here(), m.cfg.Port, m.cfg.Plane.Link().MTU)...)
@@ -64,22 +40,37 @@ func (m *Monitor) reportPaths() {
 // troubles lists the data paths that do not work as they should.
 func (m *Monitor) troubles(results map[string]probe.Result) (troubles []pathTrouble) {
 	nodes := m.cfg.Snapshot().NodesByID()
-	for _, planned := range m.cfg.Routes.Plan().Routes {
+	all := m.cfg.Routes.Plan()
+	for _, planned := range all.Routes {
 		r, probed := results[planned.ID]
-		if !probed || r.State != probe.Failed && r.State != probe.SmallOnly {
+		why := cutOff(planned, all)
+		if why == "" && (!probed || r.State != probe.Failed && r.State != probe.SmallOnly) {
 			continue
 		}
 		n, node := nodes[planned.Node]
 		if node && n.State != peers.Alive {
 			continue
 		}
-		t := pathTrouble{Result: r, name: planned.Name, static: !node, endpoint: planned.Endpoint}
+		t := pathTrouble{Result: r, path: pathOf(planned), why: why, name: planned.Name, static: !node, endpoint: planned.Endpoint}
 		if node {
 			t.name = nameOf(n)
+		}
+		for _, c := range planned.Candidates {
+			if c.Path == t.path && c.Endpoint.IsValid() {
+				t.endpoint = netip.AddrPortFrom(c.Endpoint, c.Port)
+			}
 		}
 		troubles = append(troubles, t)
 	}
 	return troubles
+}
+
+// cutOff says why a live peer has no path at all, "" where it has one.
+func cutOff(r plan.Route, all plan.Plan) string {
+	if r.Kind != route.Unreachable || !r.Live || len(r.Candidates) == 0 {
+		return ""
+	}
+	return all.Notes[r.ID].Text
 }
 
 // pathsNamed is how many data paths are named one by one.
@@ -88,7 +79,9 @@ const pathsNamed = 5
 // pathProblems says what does not work, and what to do. probed is how many
 // peers there are.
 func pathProblems(troubles []pathTrouble, probed int, self netip.Addr, port uint16, mtu int) []problem.Problem {
-	silent := func(t pathTrouble) bool { return t.State == probe.Failed && !t.Arriving && t.Refused == nil }
+	silent := func(t pathTrouble) bool {
+		return t.State == probe.Failed && !t.Arriving && t.Refused == nil && t.why == "" && !t.path.Kernel()
+	}
 	if len(troubles) == probed && probed > 1 && !slices.ContainsFunc(troubles, func(t pathTrouble) bool { return !silent(t) }) {
 		return []problem.Problem{{
 			Text:   "no peer is reached: none answers, and nothing arrives from any peer",
@@ -110,6 +103,16 @@ func (t pathTrouble) problem(self netip.Addr, port uint16, mtu int) problem.Prob
 	to := fmt.Sprintf("data path to %s at %s", t.name, t.endpoint)
 	there := fmt.Sprintf("open UDP port %d on %s for %s", t.endpoint.Port(), t.name, self)
 	switch {
+	case t.why != "":
+		return problem.Problem{
+			Text:   fmt.Sprintf("%s at %s is not reached: %s", t.name, t.endpoint.Addr(), t.why),
+			Advice: fmt.Sprintf("%s, or give --backend another path beside it", t.open(self)),
+		}
+	case t.path.Kernel():
+		return problem.Problem{
+			Text:   fmt.Sprintf("%s path to %s at %s does not work", t.path, t.name, t.endpoint.Addr()),
+			Advice: t.open(self) + fmt.Sprintf(" (flanneld ping %s)", t.name),
+		}
 	case t.State == probe.SmallOnly && t.static:
 		return problem.Problem{
 			Text:   fmt.Sprintf("%s takes small packets only: those of %d bytes are lost", to, t.Tried),
@@ -130,4 +133,17 @@ func (t pathTrouble) problem(self netip.Addr, port uint16, mtu int) problem.Prob
 		Text:   to + " does not work: it does not answer, and nothing comes from it",
 		Advice: fmt.Sprintf("%s; and UDP port %d of this host for it", there, port),
 	}
+}
+
+// open says what has to pass between the hosts for packets to take the path.
+func (t pathTrouble) open(self netip.Addr) string {
+	switch t.path {
+	case plan.PathVXLAN:
+		return fmt.Sprintf("let VXLAN (UDP port %d) pass between %s and %s", t.endpoint.Port(), self, t.endpoint.Addr())
+	case plan.PathIPIP:
+		return fmt.Sprintf("let IP protocol 4 pass between %s and %s", self, t.endpoint.Addr())
+	case plan.PathDirect:
+		return fmt.Sprintf("%s and %s have to be on one segment that lets foreign addresses pass", self, t.endpoint.Addr())
+	}
+	return fmt.Sprintf("let UDP port %d pass between %s and %s", t.endpoint.Port(), self, t.endpoint.Addr())
 }

@@ -18,7 +18,7 @@ import (
 func TestPathProblemsSayWhereToLook(t *testing.T) {
 	here := netip.MustParseAddr("192.0.2.1")
 	trouble := func(name string, static bool, r probe.Result) pathTrouble {
-		return pathTrouble{Result: r, name: name, static: static, endpoint: netip.MustParseAddrPort("192.0.2.2:8285")}
+		return pathTrouble{Result: r, path: plan.PathUDP, name: name, static: static, endpoint: netip.MustParseAddrPort("192.0.2.2:8285")}
 	}
 	silent, arriving := probe.Result{State: probe.Failed}, probe.Result{State: probe.Failed, Arriving: true}
 	small := probe.Result{State: probe.SmallOnly, Tried: 1472}
@@ -101,7 +101,8 @@ func TestTroubleWithAStaticPeerIsNamedByItsAddress(t *testing.T) {
 	if len(troubles) != 1 || !troubles[0].static || troubles[0].name != "192.0.2.9" {
 		t.Errorf("got %+v", troubles)
 	}
-	targets := st.targets()
+	st.Update()
+	targets := st.proofs.targets()[plan.PathUDP]
 	if len(targets) != 1 || targets[0].ID != static.String() || targets[0].Endpoint != static.Endpoint {
 		t.Errorf("targets %+v", targets)
 	}

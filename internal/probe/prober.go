@@ -137,6 +137,16 @@ func (p *Prober) Results() map[string]Result {
 	return all
 }
 
+// Result returns what was found about one target; not ok: it is none.
+func (p *Prober) Result(id string) (r Result, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t := p.paths[id]; t != nil {
+		return t.Result, true
+	}
+	return r, false
+}
+
 // Run probes until ctx ends.
 func (p *Prober) Run(ctx context.Context) {
 	timer := time.NewTimer(0)

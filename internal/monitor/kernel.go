@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package monitor
+
+import (
+	"context"
+	"net"
+	"net/netip"
+
+	"flanneld/internal/host/packetsocket"
+	"flanneld/internal/plan"
+)
+
+// Kernel is what kernel paths are proven with. The functions may be called
+// concurrently, and must not wait.
+type Kernel struct {
+	// VXLAN and IPIP are this node's tunnel devices; "": it has none.
+	VXLAN, IPIP string
+	// Underlay returns the device that direct packets leave by; "" while it is
+	// not known. Nil: PathDirect is not used.
+	Underlay func() string
+	// Wire sends probes and receives answers; nil: packet sockets do.
+	Wire Wire
+	// SetChecksumOffload has a tunnel device leave checksums to the next device
+	// or not. It is called with off where a path breaks checksums that are left
+	// to it. Nil: such a path is left.
+	SetChecksumOffload func(path plan.Path, on bool) error
+	// Traffic counts the packets that have come from each lease by each kernel
+	// path. It is called about once a second, from one goroutine, which may
+	// wait. Nil: the paths are probed as if no traffic took them.
+	Traffic func() map[TrafficKey]uint64
+}
+
+// TrafficKey is a lease and a path.
+type TrafficKey struct {
+	Path  plan.Path
+	Lease netip.Prefix
+}
+
+// Wire sends single packets and receives answers; see packetsocket.
+type Wire interface {
+	Send(device string, to net.HardwareAddr, packet []byte, o packetsocket.Offload) error
+	SendIPIP(local, remote netip.Addr, packet []byte) error
+	// Receive is as packetsocket.Receive.
+	Receive(ctx context.Context, device string, to netip.Addr, take func(packet []byte)) error
+	Close() error
+}
+
+// sockets is the Wire of the host.
+type sockets struct{ packetsocket.Sender }
+
+func (*sockets) Receive(ctx context.Context, device string, to netip.Addr, take func(packet []byte)) error {
+	return packetsocket.Receive(ctx, device, to, take)
+}
+
+// device returns what the packets of a kernel path leave by; "" for none.
+func (k *Kernel) device(p plan.Path) string {
+	switch {
+	case p == plan.PathVXLAN:
+		return k.VXLAN
+	case p == plan.PathIPIP:
+		return k.IPIP
+	case p == plan.PathDirect && k.Underlay != nil:
+		return k.Underlay()
+	}
+	return ""
+}
+
+// kernelPaths are the paths that a Kernel may prove.
+var kernelPaths = []plan.Path{plan.PathDirect, plan.PathVXLAN, plan.PathIPIP}
+
+// checksums reports whether the probes of a path can leave checksums to the
+// device. A raw socket, by which IPIP is sent, cannot.
+func checksums(p plan.Path) bool { return p == plan.PathDirect || p == plan.PathVXLAN }

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package monitor
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"flanneld/internal/plan"
+	"flanneld/internal/probe"
+	"flanneld/internal/proof"
+)
+
+// proofs has a prober for each path, and the book that says what they probe.
+type proofs struct {
+	cfg     *Config
+	kernel  *Kernel // nil: only the user path is probed
+	wire    Wire
+	probers map[plan.Path]*probe.Prober
+	answers func([]byte) bool // of all that probes
+	changed func()            // after a result has changed
+	poke    chan struct{}     // the book's next time may be another one
+	traffic atomic.Pointer[map[TrafficKey]uint64]
+
+	mu       sync.Mutex // held over book and Aim, so that results fit
+	book     *proof.Book
+	withheld map[plan.Path]bool // whose device does not leave checksums to the next one any more
+}
+
+func newProofs(cfg *Config, answers func([]byte) bool, changed func()) *proofs {
+	s := &proofs{
+		cfg: cfg, kernel: cfg.Kernel, answers: answers, changed: changed, probers: map[plan.Path]*probe.Prober{}, poke: make(chan struct{}, 1),
+		book: proof.NewBook(rand.Float64), withheld: map[plan.Path]bool{},
+	}
+	paths := []plan.Path{plan.PathUDP}
+	if s.kernel != nil {
+		paths = append(paths, kernelPaths...)
+		if s.wire = s.kernel.Wire; s.wire == nil {
+			s.wire = &sockets{}
+		}
+	}
+	for _, p := range paths {
+		s.probers[p] = probe.New(probe.Config{Source: cfg.Plane.Lease().Addr(), Send: cfg.Plane.Send, Changed: func() { s.observe(p) }})
+	}
+	return s
+}
+
+// run probes until ctx ends.
+func (s *proofs) run(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, p := range s.probers {
+		all.Go(func() { p.Run(ctx) })
+	}
+	all.Go(func() { s.keep(ctx) })
+	if s.kernel != nil {
+		for _, p := range kernelPaths {
+			all.Go(func() { s.listen(ctx, p) })
+		}
+		if s.kernel.Traffic != nil {
+			all.Go(func() { s.count(ctx) })
+		}
+	}
+	all.Wait()
+	if s.wire != nil {
+		_ = s.wire.Close()
+	}
+}
+
+// answer reports whether a packet answers a probe. It counts by whatever way it
+// came.
+func (s *proofs) answer(packet []byte) bool {
+	for _, p := range s.probers {
+		if p.Answer(packet) {
+			return true
+		}
+	}
+	return false
+}
+
+// aim follows a change of the plan.
+func (s *proofs) aim() {
+	s.mu.Lock()
+	changed := s.book.Update(time.Now(), s.peers())
+	s.aimAll()
+	s.mu.Unlock()
+	s.tell(changed)
+}
+
+// observe takes what the probes of a path have found.
+func (s *proofs) observe(p plan.Path) {
+	s.mu.Lock()
+	results := s.probers[p].Results()
+	s.withhold(p, results)
+	changed := s.book.Observe(time.Now(), p, results)
+	if changed.Roles {
+		s.aimAll()
+	}
+	s.mu.Unlock()
+	s.tell(changed)
+	s.changed()
+}
+
+// withhold has a tunnel device make checksums itself where they arrive broken
+// otherwise, and has them tried again. All peers behind the device gain and
+// lose by it: it is slower.
+func (s *proofs) withhold(p plan.Path, results map[string]probe.Result) {
+	broken := ""
+	for id, r := range results {
+		if r.Sums == probe.SumsBroken {
+			broken = id
+		}
+	}
+	if broken == "" || p == plan.PathDirect || s.withheld[p] || s.kernel.SetChecksumOffload == nil {
+		return
+	}
+	s.withheld[p] = true
+	err := s.kernel.SetChecksumOffload(p, false)
+	if err != nil {
+		s.cfg.Log.Warn("cannot switch off checksum offload", "device", s.kernel.device(p), "error", err)
+		return
+	}
+	s.cfg.Log.Warn("checksums that are left to the device arrive broken; checksum offload is switched off",
+		"device", s.kernel.device(p), "node", broken)
+	s.probers[p].TrySums()
+	for id, r := range results {
+		r.Sums = probe.SumsNotTried
+		results[id] = r
+	}
+}
+
+// tell has the plan made anew where proofs have changed.
+func (s *proofs) tell(changed proof.Changes) {
+	select {
+	case s.poke <- struct{}{}:
+	default:
+	}
+	if changed.Proofs && s.cfg.Replan != nil {
+		s.cfg.Replan()
+	}
+}
+
+// keep wakes the book when its time has come.
+func (s *proofs) keep(ctx context.Context) {
+	const rest = time.Minute
+	timer := time.NewTimer(rest)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.poke:
+		case <-timer.C:
+			s.tick()
+		}
+		timer.Reset(s.rest(rest))
+	}
+}
+
+func (s *proofs) tick() {
+	s.mu.Lock()
+	changed := s.book.Tick(time.Now())
+	if changed.Roles {
+		s.aimAll()
+	}
+	s.mu.Unlock()
+	s.tell(changed)
+}
+
+// rest is how long the book has nothing to do.
+func (s *proofs) rest(longest time.Duration) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if next := s.book.Next(); !next.IsZero() {
+		return min(max(time.Until(next), time.Millisecond), longest)
+	}
+	return longest
+}
+
+// count reads the counters of traffic until ctx ends.
+func (s *proofs) count(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		counts := s.kernel.Traffic()
+		s.traffic.Store(&counts)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// listen takes answers that come by a kernel path's device until ctx ends.
+func (s *proofs) listen(ctx context.Context, p plan.Path) {
+	const again = time.Second // after a failure, and between looks for another device
+	trouble := ""
+	tick := time.NewTicker(again)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		device := s.kernel.device(p)
+		if device != "" {
+			err := s.receive(ctx, p, device)
+			if text := fmt.Sprint(err); err != nil && text != trouble {
+				trouble = text
+				s.cfg.Log.Debug("answers to probes are not received", "path", p, "error", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+}
+
+// receive takes answers from one device as long as it is the path's.
+func (s *proofs) receive(ctx context.Context, p plan.Path, device string) error {
+	const look = 5 * time.Second
+	own, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- s.wire.Receive(own, device, s.cfg.Plane.Lease().Addr(), func(packet []byte) { s.answers(packet) })
+	}()
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case <-tick.C:
+			if s.kernel.device(p) != device {
+				cancel()
+			}
+		}
+	}
+}
+
+// proof is what the plan is to know of a path.
+func (s *proofs) proof(id string, p plan.Path) plan.Proof {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.book.Proof(id, p)
+}
+
+// result is what is known of a path now: also of one that is not probed now.
+func (s *proofs) result(id string, p plan.Path) (r probe.Result, known bool) {
+	if prober := s.probers[p]; prober != nil {
+		if r, known = prober.Result(id); known {
+			return r, true
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.book.Result(id, p)
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package monitor
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"flanneld/internal/host/packetsocket"
+	"flanneld/internal/plan"
+	"flanneld/internal/probe"
+	"flanneld/internal/proof"
+	"flanneld/route"
+)
+
+// probed reports whether a route leads to a peer that may answer: one that is
+// alive, also while no path leads to it.
+func probed(r plan.Route) bool { return r.Kind != route.Local && r.Live && r.Endpoint.Addr().IsValid() }
+
+// ways lists the candidates of a route that are worth a try.
+func (s *proofs) ways(r plan.Route) (all []plan.Candidate) {
+	for _, c := range r.Candidates {
+		if c.Possible && (!c.Path.Kernel() || s.kernel != nil && s.kernel.device(c.Path) != "") {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// peers lists the peers with the paths that are worth a try.
+func (s *proofs) peers() []proof.Peer {
+	var all []proof.Peer
+	for _, r := range s.cfg.Routes.Plan().Routes {
+		if !probed(r) {
+			continue
+		}
+		p := proof.Peer{ID: r.ID}
+		for _, c := range s.ways(r) {
+			p.Ways = append(p.Ways, proof.Way{Path: c.Path, Key: s.key(r, c), Checksums: checksums(c.Path)})
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// key is what a path stands on.
+func (s *proofs) key(r plan.Route, c plan.Candidate) string {
+	if !c.Path.Kernel() {
+		return fmt.Sprint(r.Endpoint, r.Prefix)
+	}
+	return fmt.Sprint(s.kernel.device(c.Path), s.cfg.Here(), netip.AddrPortFrom(c.Endpoint, c.Port), c.MAC, r.Prefix)
+}
+
+// aimAll tells each prober what the book says.
+func (s *proofs) aimAll() {
+	targets := s.targets()
+	for p, prober := range s.probers {
+		prober.Aim(targets[p])
+	}
+}
+
+// targets lists what the book says is to be probed, by path.
+func (s *proofs) targets() map[plan.Path][]probe.Target {
+	targets := map[plan.Path][]probe.Target{}
+	for _, r := range s.cfg.Routes.Plan().Routes {
+		if !probed(r) {
+			continue
+		}
+		for _, c := range s.ways(r) {
+			role, wanted := s.book.Role(r.ID, c.Path)
+			if !wanted {
+				continue
+			}
+			if t, ok := s.target(r, c); ok {
+				t.Role = role
+				targets[c.Path] = append(targets[c.Path], t)
+			}
+		}
+	}
+	return targets
+}
+
+// target makes what is probed to prove a path to a peer.
+func (s *proofs) target(r plan.Route, c plan.Candidate) (t probe.Target, ok bool) {
+	t = probe.Target{ID: r.ID, Endpoint: r.Endpoint, Lease: r.Prefix, Way: s.key(r, c)}
+	mtu := s.cfg.Plane.Link().MTU
+	if !c.Path.Kernel() {
+		peer := s.cfg.Routes.Peer(r.ID)
+		if peer == nil {
+			return t, false
+		}
+		t.Longest = func() int { return min(mtu, peer.Limit()) }
+		t.Traffic = func() (egress, ingress uint64) {
+			out, in := peer.Traffic()
+			return out.Packets, in.Packets
+		}
+		return t, true
+	}
+	if r.MTU > 0 {
+		mtu = min(mtu, r.MTU)
+	}
+	t.Endpoint = netip.AddrPortFrom(c.Endpoint, c.Port)
+	t.Longest = func() int { return mtu }
+	t.Checksums = checksums(c.Path)
+	t.Send = s.sender(c)
+	if s.kernel.Traffic != nil {
+		key := TrafficKey{c.Path, r.Prefix}
+		t.Traffic = func() (egress, ingress uint64) {
+			if counts := s.traffic.Load(); counts != nil {
+				ingress = (*counts)[key]
+			}
+			return 0, ingress
+		}
+	}
+	return t, true
+}
+
+// sender sends packets to a peer by a kernel path, whether a route leads over
+// it or not.
+func (s *proofs) sender(c plan.Candidate) func(packet []byte, o probe.Offload) (int, error) {
+	if c.Path == plan.PathIPIP {
+		return func(packet []byte, o probe.Offload) (int, error) {
+			if o != (probe.Offload{}) {
+				return 0, errors.ErrUnsupported
+			}
+			return 0, s.wire.SendIPIP(s.cfg.Here(), c.Endpoint, packet)
+		}
+	}
+	return func(packet []byte, o probe.Offload) (int, error) {
+		return 0, s.wire.Send(s.kernel.device(c.Path), c.MAC, packet, packetsocket.Offload(o))
+	}
+}
