@@ -136,6 +136,10 @@ var laws = []law{{
 	places: []string{"internal/probe"}, mayNot: []string{module, "net", "os", "syscall", "golang.org/x/sys", "github.com/vishvananda/netlink"},
 	unless: []string{module + "/internal/probe", module + "/internal/packet"},
 }, {
+	why:    "what is believed of a path is decided without a clock or a socket, so that two hours of a bad network pass in a test at once",
+	places: []string{"internal/proof"}, mayNot: []string{module, "net", "os", "sync", "syscall", "context", "log/slog", "golang.org/x/sys"},
+	unless: []string{module + "/internal/proof", module + "/internal/plan", module + "/internal/probe"}, alsoTests: true,
+}, {
 	why:    "the command line is the program's face; nothing below it knows about flags",
 	places: []string{""}, except: []string{"cmd"}, mayNot: []string{"github.com/spf13/cobra", "github.com/spf13/pflag"},
 }, {

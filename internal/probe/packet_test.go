@@ -48,10 +48,11 @@ func TestAnswersAreRecognised(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(testPeer.answer(testToken.build(testRequest)))
 	f.Add(icmpError(testPeer.lease.Addr(), packet.ICMPTimeExceeded, 0, testToken.build(testRequest)))
+	f.Add(reset(testToken.build(request{source: self, destination: testPeer.lease.Addr(), ttl: plainTTL, tcp: true, size: 1450})))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, ok := testToken.parse(b)
-		if ok && (r.size != len(b) || len(b) < smallSize) {
+		if ok && (r.size != len(b) || len(b) < min(smallSize, tcpHeaders)) {
 			t.Errorf("%x: %+v", b, r)
 		}
 	})

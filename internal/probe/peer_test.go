@@ -44,6 +44,8 @@ type world struct {
 	peers  map[netip.AddrPort]*peer
 	prober *Prober
 	change int
+
+	answers func(packet []byte) bool // takes answers
 }
 
 // begin makes a prober that probes the peers until the test ends. It is to be
@@ -51,6 +53,7 @@ type world struct {
 func begin(t *testing.T, peers ...*peer) *world {
 	w := &world{peers: map[netip.AddrPort]*peer{}}
 	w.prober = New(Config{Source: self, Send: w.send, Changed: func() { w.change++ }})
+	w.answers = w.prober.Answer
 	var targets []Target
 	for i, p := range peers {
 		p.lease = netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(100 + i/256), byte(i), 0}), 24)
@@ -98,7 +101,7 @@ func (w *world) send(to netip.AddrPort, packet []byte) (int, error) {
 		return 0, nil
 	}
 	if answer := p.answer(packet); answer != nil {
-		time.AfterFunc(p.delay, func() { w.prober.Answer(answer) })
+		time.AfterFunc(p.delay, func() { w.answers(answer) })
 	}
 	return 0, nil
 }
