@@ -161,8 +161,9 @@ var laws = []law{{
 	places: []string{"internal/host/envfile", "internal/host/docker"}, mayNot: []string{module, "net", "os/exec", "log/slog", "golang.org/x/sys"},
 	unless: []string{module + "/internal/host", module + "/internal/problem", module + "/internal/valid"},
 }, {
-	why:    "rules of nf_tables are written in one place and judged in another; everything else asks these two",
-	places: []string{"internal"}, except: []string{"internal/host/ports", "internal/host/ruleset", "internal/backend"}, mayNot: []string{"github.com/google/nftables", "github.com/mdlayher/netlink"},
+	why:    "rules of nf_tables are written in the two tables of the host and judged in one place; everything else asks these",
+	places: []string{"internal"}, except: []string{"internal/host/nftable", "internal/host/pathrules", "internal/host/ports", "internal/host/ruleset", "internal/backend"},
+	mayNot: []string{"github.com/google/nftables", "github.com/mdlayher/netlink"},
 }, {
 	why:    "system calls stay at the two edges, in what is the program's alone, and in tests",
 	places: []string{""}, except: []string{"tun", "encap", "internal", "test"}, mayNot: []string{"golang.org/x/sys/unix"},

@@ -10,6 +10,7 @@ const (
 	PartRunDir     = "run directory"
 	PartControl    = "control"
 	PartPorts      = "ports"
+	PartPathRules  = "path rules"
 	PartDevice     = "device"
 	PartForwarding = "forwarding"
 	PartFirewall   = "firewall"

@@ -34,6 +34,7 @@ var steps = []step{
 	{Name: "link", Package: "internal/host/link", Short: true},
 	{Name: "underlay", Package: "internal/host/underlay", Short: true},
 	{Name: "ports", Package: "internal/host/ports", Short: true},
+	{Name: "pathrules", Package: "internal/host/pathrules", Short: true},
 	{Name: "ruleset", Package: "internal/host/ruleset"},
 	{Name: "firewall", Package: "internal/host/firewall", Short: true, Tests: shortFirewall},
 	{Name: "bridge", Package: "internal/host/bridge"},

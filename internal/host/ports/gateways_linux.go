@@ -21,7 +21,7 @@ func GatewayDevices(members []Member, underlay string) []string {
 	}
 	candidates := map[int]string{}
 	for _, l := range links {
-		if slices.Contains(containerKinds, l.Type()) && l.Attrs().MasterIndex == 0 {
+		if slices.Contains(rtnl.ContainerKinds, l.Type()) && l.Attrs().MasterIndex == 0 {
 			candidates[l.Attrs().Index] = l.Attrs().Name
 		}
 	}

@@ -28,6 +28,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"flanneld/internal/host/rtnl"
 	"flanneld/internal/packet"
 	"flanneld/internal/valid"
 )
@@ -101,15 +102,10 @@ const (
 	setKinds    = "kinds"    // of devices that containers are attached to
 )
 
-// containerKinds are the kinds of devices that containers are attached to.
-// Devices of another kind (network cards, bonds, VLANs, tunnels) lead to other
-// hosts.
-var containerKinds = []string{"bridge", "veth", "openvswitch", "netkit", "ipvlan"}
-
 // contents turns a configuration into the sets' keys.
 func (c Config) contents() elements {
 	e := elements{setData: {}, setGossip: {}, setMembers: {}, setUnderlay: {}, setKinds: {}}
-	for _, kind := range containerKinds {
+	for _, kind := range rtnl.ContainerKinds {
 		e[setKinds][nameKey(kind)] = true
 	}
 	for _, name := range c.Underlay {

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pathrules
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"flanneld/internal/host"
+	"flanneld/internal/problem"
+)
+
+// Part is the checks of kernel paths as a part of the host.
+type Part struct {
+	device string
+	table  *table
+
+	mu    sync.Mutex // guards what follows
+	want  *Config    // nil: not known yet
+	peers []Peer
+	why   string // the last Ensure failed so; "" it did not
+}
+
+// NewPart makes the part for an overlay device. uid is the daemon's user, which
+// may send beside root. Nothing is changed before Ensure.
+func NewPart(device string, uid uint32) *Part {
+	return &Part{device: device, table: newTable(TableName(device), uid)}
+}
+
+// Want sets which paths are in use; nil: not known. The next Ensure does it. A
+// configuration without any path takes the table away.
+func (p *Part) Want(c *Config) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c == nil {
+		p.want = nil
+		return
+	}
+	want := *c
+	p.want = &want
+}
+
+// Wanted returns the configuration of the last Want; nil: not known.
+func (p *Part) Wanted() *Config {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.want == nil {
+		return nil
+	}
+	c := *p.want
+	return &c
+}
+
+// SetPeers sets whose packets pass. The next Ensure does it, and changes only
+// the keys that differ. The peers are not to be changed afterwards.
+func (p *Part) SetPeers(peers []Peer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.peers = slices.Clone(peers)
+}
+
+// Unavailable says why this host cannot check what comes by kernel paths, so
+// that it must not take part in one; "" after an Ensure without an error.
+func (p *Part) Unavailable() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.why
+}
+
+func (p *Part) wanted() (*Config, []Peer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.want, p.peers
+}
+
+// Device is the overlay device that NewPart was given.
+func (p *Part) Device() string { return p.device }
+
+// Name is "path rules".
+func (*Part) Name() string { return problem.PartPathRules }
+
+// Ensure puts the table in place, in one transaction. Without it every host of
+// the underlay could send into the overlay, so that a failure is a problem.
+func (p *Part) Ensure(context.Context) ([]string, error) {
+	c, peers := p.wanted()
+	if c == nil {
+		return nil, nil
+	}
+	changes, err := p.ensure(*c, peers)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.why = ""
+	if err != nil {
+		p.why = err.Error()
+		return changes, host.Advise(
+			fmt.Errorf("other hosts of the underlay can send into the overlay by kernel paths: %w", err), advice(err))
+	}
+	return changes, nil
+}
+
+func (p *Part) ensure(c Config, peers []Peer) ([]string, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	if !c.Wants() {
+		removed, err := p.table.remove()
+		if !removed {
+			return nil, err
+		}
+		return []string{fmt.Sprintf("table ip %s removed", TableName(p.device))}, nil
+	}
+	if err := c.validate(peers); err != nil {
+		return nil, err
+	}
+	return p.table.ensure(c, peers)
+}
+
+// Check returns what another program has changed. A process that did not write
+// the table only checks that it exists.
+func (p *Part) Check(context.Context) ([]string, error) {
+	c, _ := p.wanted()
+	if c == nil || !c.Wants() {
+		return nil, nil
+	}
+	return p.table.check()
+}
+
+// Remove deletes the table.
+func (p *Part) Remove(context.Context) error {
+	_, err := p.table.remove()
+	return err
+}
+
+// Present names the table, if there is one.
+func (p *Part) Present() []string {
+	if !p.table.exists() {
+		return nil
+	}
+	return []string{"table ip " + TableName(p.device)}
+}
+
+// Traffic returns what has arrived from each peer by each path, since the peer
+// is in the table. It is nil where the table cannot be read. It reads all
+// keys: some milliseconds for 1,000 peers.
+func (p *Part) Traffic() map[Key]Count {
+	c, peers := p.wanted()
+	if c == nil {
+		return nil
+	}
+	arrived, _ := p.table.counts(*c, peers)
+	return arrived
+}
+
+// Refused returns what was dropped, by path and for Sent. It is nil where the
+// table cannot be read.
+func (p *Part) Refused() map[string]Count {
+	c, _ := p.wanted()
+	if c == nil {
+		return nil
+	}
+	_, refused := p.table.counts(*c, nil)
+	return refused
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package pathrules keeps an nftables table that checks what comes by kernel
+// paths.
+//
+// The kernel's VXLAN and IPIP devices take packets from any host, and a direct
+// path takes whatever comes by the underlay device. The table lets a packet
+// pass that a member sent with a source in its own lease. It drops the others
+// and counts them:
+//
+//	input       VXLAN of our VNI, and IPIP of the network's addresses: the outer
+//	            source and the inner source must belong to one member; nothing
+//	            comes by a container's device
+//	prerouting  by the underlay device from the network: the MAC address and the
+//	            source must belong to one member; then the packet is marked
+//	forward     what another namespace sends to a member's tunnel is dropped
+//	output      what another user than root and the daemon sends to a member's
+//	            VXLAN port is dropped, unless our device sends it
+//	postrouting what our VXLAN device is about to send is marked, for output
+//
+// The checks of tunnels stand where packets for this host are whole again:
+// fragments hide nothing, and a packet to any address of this host is seen. The
+// check of direct packets stands before iptables' raw table, where Docker drops
+// what does not come by its bridge; flanneld's own rules among Docker's look
+// for the mark.
+//
+// Members know one another by their addresses. So forward and output keep the
+// containers and users of a member from passing for it, as package ports does
+// for the ports of the daemon. A peer that does not announce a path has no such
+// table, and must not be let in by that path.
+//
+// A drop in any base chain is final in nf_tables, so no rule of another table
+// can let such a packet pass. Each member and path has a counter. The table is
+// written by netlink in one transaction and stays when the daemon stops; the
+// counts survive a restart. It needs Linux 5.7 (counters of a set's keys).
+package pathrules
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"flanneld/internal/valid"
+)
+
+// ErrPlatform: not Linux.
+var ErrPlatform = errors.New("pathrules: flanneld runs on Linux only")
+
+// Mark is the bit that the table sets in the mark of a direct packet that
+// belongs to a member, and of a packet that our VXLAN device is about to send.
+// No other program is known to use it: Kubernetes has 0x4000, 0x8000 and
+// (portmap) 0x2000, Calico, Weave and Tailscale have bits of 0xffff0000, Cilium
+// has 0x0f00, the VPC plugin of AWS has 0x80, and operators number their own
+// routing tables from 1. Rules of routing are not touched by it, unless one has
+// a mask with this bit.
+const Mark = 0x1000
+
+// Names of paths, as internal/plan has them.
+const (
+	Direct = "direct"
+	VXLAN  = "vxlan"
+	IPIP   = "ipip"
+)
+
+// Sent, in what Refused returns, is what containers and users of this host
+// tried to send to a tunnel of another one.
+const Sent = "sent"
+
+// paths in the order of the table.
+var paths = []string{VXLAN, IPIP, Direct}
+
+// Config is which paths are in use here.
+type Config struct {
+	Network  netip.Prefix // the overlay network, IPv4
+	Local    netip.Addr   // this host's address on the underlay
+	Underlay string       // the device that has it
+
+	VXLAN       bool
+	VXLANDevice string
+	VXLANPort   uint16 // UDP
+	VNI         uint32
+
+	IPIP       bool
+	IPIPDevice string
+
+	Direct bool
+}
+
+// Peer is a host whose packets pass. Prefixes of peers do not overlap. A peer
+// may send by the paths that it announces.
+type Peer struct {
+	Prefix   netip.Prefix     // sources of its packets
+	Endpoint netip.Addr       // its address on the underlay
+	MAC      net.HardwareAddr // the neighbour's, for direct; nil: not known, nothing passes
+	Port     uint16           // UDP, of its VXLAN device
+	VXLAN    bool
+	IPIP     bool
+	Direct   bool
+}
+
+// Key is what a Count is about: packets of a peer by one path.
+type Key struct {
+	Prefix netip.Prefix
+	Path   string // one of Direct, VXLAN, IPIP
+}
+
+// Count is what has arrived. A train of packets that the kernel has put
+// together counts once. Bytes are those of the packet as it came, with the
+// tunnel's headers, from the IPv4 header on.
+type Count struct{ Packets, Bytes uint64 }
+
+// tablePrefix begins the name of the table of every flanneld.
+const tablePrefix = "flanneld-paths-"
+
+// TableName is the name of the device's table, of family ip.
+func TableName(device string) string { return tablePrefix + device }
+
+// maxPeers bounds the sets. It is far above what a network holds.
+const maxPeers = 1 << 16
+
+// Wants reports whether any path is in use.
+func (c Config) Wants() bool { return c.VXLAN || c.IPIP || c.Direct }
+
+// Validate reports what is wrong with a configuration.
+func (c Config) Validate() error {
+	switch {
+	case !c.Wants():
+		return nil
+	case !c.Network.IsValid() || !c.Network.Addr().Is4() || c.Network != c.Network.Masked():
+		return fmt.Errorf("pathrules: network %s is no IPv4 network", c.Network)
+	case !c.Local.Is4():
+		return fmt.Errorf("pathrules: the underlay address %s is no IPv4 address", c.Local)
+	case !valid.Device(c.Underlay):
+		return fmt.Errorf("pathrules: rules cannot name the underlay device %q", c.Underlay)
+	case c.VXLAN && (c.VXLANPort == 0 || c.VNI == 0 || c.VNI >= 1<<24):
+		return fmt.Errorf("pathrules: VXLAN cannot have VNI %d and port %d", c.VNI, c.VXLANPort)
+	case c.VXLAN && !valid.Device(c.VXLANDevice):
+		return fmt.Errorf("pathrules: %q cannot be a device's name", c.VXLANDevice)
+	case c.IPIP && !valid.Device(c.IPIPDevice):
+		return fmt.Errorf("pathrules: %q cannot be a device's name", c.IPIPDevice)
+	case c.Direct && c.Network.Contains(c.Local):
+		return fmt.Errorf("pathrules: the underlay address %s is in the network %s", c.Local, c.Network)
+	}
+	return nil
+}
+
+// validate reports which peer the table cannot have.
+func (c Config) validate(peers []Peer) error {
+	if len(peers) > maxPeers {
+		return fmt.Errorf("pathrules: %d peers are more than %d", len(peers), maxPeers)
+	}
+	for _, p := range peers {
+		switch {
+		case !p.Prefix.IsValid() || p.Prefix != p.Prefix.Masked() || p.Prefix.Bits() < c.Network.Bits() || !c.Network.Contains(p.Prefix.Addr()):
+			return fmt.Errorf("pathrules: %s of a peer is no subnet of the network %s", p.Prefix, c.Network)
+		case !p.Endpoint.Is4():
+			return fmt.Errorf("pathrules: endpoint %s of %s is no IPv4 address", p.Endpoint, p.Prefix)
+		}
+	}
+	return nil
+}
+
+// elements are the keys of the table's sets, by path and by length of the
+// prefixes: one length is one set and one rule, since a rule looks for a source
+// under one mask.
+type elements map[setID]map[string]netip.Prefix
+
+// setID names a set.
+type setID struct {
+	path string
+	bits int
+}
+
+func (id setID) name() string { return fmt.Sprintf("%s-%d", id.path, id.bits) }
+
+// contents turns peers into the keys of sets.
+func (c Config) contents(peers []Peer) elements {
+	e := elements{}
+	add := func(path string, p Peer, from string) {
+		id := setID{path, p.Prefix.Bits()}
+		if e[id] == nil {
+			e[id] = map[string]netip.Prefix{}
+		}
+		e[id][from+addrKey(p.Prefix.Addr())] = p.Prefix
+	}
+	for _, p := range peers {
+		if c.VXLAN && p.VXLAN {
+			add(VXLAN, p, addrKey(p.Endpoint))
+		}
+		if c.IPIP && p.IPIP {
+			add(IPIP, p, addrKey(p.Endpoint))
+		}
+		if c.Direct && p.Direct && len(p.MAC) == macLen {
+			add(Direct, p, string(p.MAC)+"\x00\x00") // filled up to a register of 4 bytes
+		}
+	}
+	return e
+}
+
+// macLen is the length of an Ethernet address.
+const macLen = 6
+
+func addrKey(a netip.Addr) string {
+	b := a.As4()
+	return string(b[:])
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pathrules
+
+import (
+	"errors"
+	"io/fs"
+	"sync/atomic"
+
+	"flanneld/internal/host/nftable"
+)
+
+// table is the kernel's side.
+type table struct {
+	name string
+	uid  uint32
+	nft  *nftable.Table
+	// noFIB: the kernel cannot look a source up (nft_fib_ipv4 is missing).
+	noFIB atomic.Bool
+}
+
+func newTable(name string, uid uint32) *table {
+	return &table{name: name, uid: uid, nft: nftable.New(name)}
+}
+
+func (t *table) ensure(c Config, peers []Peer) ([]string, error) {
+	changed, err := t.nft.Ensure(c.content(peers, t.uid, !t.noFIB.Load()))
+	if errors.Is(err, fs.ErrNotExist) && t.noFIB.CompareAndSwap(false, true) {
+		return t.nft.Ensure(c.content(peers, t.uid, false))
+	}
+	return changed, err
+}
+
+func (t *table) check() ([]string, error) { return t.nft.Check() }
+
+func (t *table) remove() (bool, error) { return t.nft.Remove() }
+
+func (t *table) exists() bool {
+	exists, err := nftable.Exists(t.name)
+	return err == nil && exists
+}
+
+// counts returns what the counters say. Only peers that are given have a count.
+func (t *table) counts(c Config, peers []Peer) (arrived map[Key]Count, dropped map[string]Count) {
+	sets, counters, err := t.nft.Counts()
+	if err != nil || sets == nil {
+		return nil, nil
+	}
+	arrived = map[Key]Count{}
+	for id, prefixes := range c.contents(peers) {
+		counts := sets[id.name()]
+		for key, prefix := range prefixes {
+			k, n := Key{prefix, id.path}, counts[key]
+			arrived[k] = Count{arrived[k].Packets + n.Packets, arrived[k].Bytes + n.Bytes}
+		}
+	}
+	dropped = map[string]Count{}
+	for _, path := range append([]string{Sent}, paths...) {
+		if n, ok := counters[refused(path)]; ok {
+			dropped[path] = Count(n)
+		}
+	}
+	return arrived, dropped
+}
+
+// advice is what to do about a table that cannot be written.
+func advice(err error) string {
+	if errors.Is(err, nftable.ErrUnsupported) {
+		return "load the kernel's nf_tables (modprobe nf_tables), of Linux 5.7 or newer, or use --backend udp"
+	}
+	return "see `nft list ruleset`; the table is tried again"
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !linux
+
+package pathrules
+
+// table does nothing here.
+type table struct{}
+
+func newTable(string, uint32) *table { return &table{} }
+
+func (*table) ensure(Config, []Peer) ([]string, error) { return nil, ErrPlatform }
+
+func (*table) check() ([]string, error) { return nil, ErrPlatform }
+
+func (*table) remove() (bool, error) { return false, ErrPlatform }
+
+func (*table) exists() bool { return false }
+
+func (*table) counts(Config, []Peer) (map[Key]Count, map[string]Count) { return nil, nil }
+
+func advice(error) string { return "use Linux" }
