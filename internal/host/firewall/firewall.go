@@ -13,6 +13,10 @@
 //	filter DOCKER-USER or FORWARD  what the device and the lease exchange
 //	nat    POSTROUTING             overlay traffic keeps its source address
 //
+// The devices of kernel paths have the same rules. So has the underlay device
+// where peers are reached by it directly: but there only packets with the mark
+// of package pathrules are let in.
+//
 // In PREROUTING, POSTROUTING and FORWARD the jump is kept before all other
 // rules. DOCKER-USER is the operator's: there the jump is kept after all rules
 // that can take effect. Docker leaves that chain alone when it restarts, so it
@@ -49,6 +53,9 @@ type Config struct {
 	Lease      netip.Prefix // this node's part of the network
 	Device     string       // the overlay device
 	Masquerade bool         // masquerade what leaves the overlay (--ip-masq)
+
+	Tunnels []string // devices of kernel paths, as flannel.1; they need not exist
+	Direct  string   // the underlay device where peers are reached by it directly; "": none
 }
 
 // Validate reports what is wrong with a configuration.
@@ -58,6 +65,14 @@ func (c Config) Validate() error {
 		return fmt.Errorf("firewall: network %s is no IPv4 network", c.Network)
 	case !c.Lease.IsValid() || c.Lease != c.Lease.Masked() || c.Lease.Bits() < c.Network.Bits() || !c.Network.Contains(c.Lease.Addr()):
 		return fmt.Errorf("firewall: lease %s is no subnet of the network %s", c.Lease, c.Network)
+	}
+	for _, name := range c.Tunnels {
+		if err := validDevice(name); err != nil {
+			return err
+		}
+	}
+	if c.Direct != "" && !valid.Device(c.Direct) {
+		return fmt.Errorf("firewall: rules cannot name the underlay device %q", c.Direct)
 	}
 	return validDevice(c.Device)
 }

@@ -3,8 +3,11 @@
 package firewall
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+
+	"flanneld/internal/host/pathrules"
 )
 
 // A rule is what follows "-A CHAIN" in the words and the order in which
@@ -22,19 +25,42 @@ type table struct {
 	rules   []rule   // of flanneld's chain
 }
 
+// way is one way in and out of this host for overlay packets, as conditions of
+// rules.
+type way struct{ in, out string }
+
+// ways are the overlay device, the tunnels, and the direct path. Of direct
+// packets only the marked ones are let in: the mark says that a member sent
+// them (see package pathrules).
+func (c Config) ways() []way {
+	lease, network := c.Lease.String(), c.Network.String()
+	in, out := "-s "+network+" -d "+lease+" -i ", "-s "+lease+" -d "+network+" -o "
+	var all []way
+	for _, device := range append([]string{c.Device}, c.Tunnels...) {
+		all = append(all, way{in + device, out + device})
+	}
+	if c.Direct != "" {
+		all = append(all, way{fmt.Sprintf("%s%s -m mark --mark %#x/%#[3]x", in, c.Direct, pathrules.Mark), out + c.Direct})
+	}
+	return all
+}
+
 // tables returns what should be there. With randomFully, masquerading can
 // choose ports at random (iptables 1.6.2). Otherwise two flows may get the same
 // port and lose a packet. askUser sends overlay traffic through
 // DOCKER-USER before it is accepted.
 func tables(c Config, randomFully, askUser bool) []table {
-	dev, lease, network := c.Device, c.Lease.String(), c.Network.String()
-	in, out := "-s "+network+" -d "+lease+" -i "+dev, "-s "+lease+" -d "+network+" -o "+dev
-	filter := []rule{rule(in + " -j ACCEPT"), rule(out + " -j ACCEPT")}
+	var raw, ask, filter []rule
+	for _, w := range c.ways() {
+		raw = append(raw, rule(w.in+" -j ACCEPT"))
+		ask = append(ask, rule(w.in+" -j "+dockerUser), rule(w.out+" -j "+dockerUser))
+		filter = append(filter, rule(w.in+" -j ACCEPT"), rule(w.out+" -j ACCEPT"))
+	}
 	if askUser {
-		filter = append([]rule{rule(in + " -j " + dockerUser), rule(out + " -j " + dockerUser)}, filter...)
+		filter = append(ask, filter...)
 	}
 	return []table{
-		{name: "raw", parents: []string{"PREROUTING"}, rules: []rule{rule(in + " -j ACCEPT")}},
+		{name: "raw", parents: []string{"PREROUTING"}, rules: raw},
 		{name: "filter", parents: []string{dockerUser, "FORWARD"}, rules: filter},
 		{name: "nat", parents: []string{"POSTROUTING"}, rules: natRules(c, randomFully)},
 	}
@@ -45,22 +71,34 @@ func tables(c Config, randomFully, askUser bool) []table {
 // container that calls its own published port needs Docker's masquerading
 // within the lease.
 func natRules(c Config, randomFully bool) []rule {
-	dev, lease, network := c.Device, c.Lease.String(), c.Network.String()
-	rules := []rule{rule("-s " + lease + " -d " + network + " -o " + dev + " -j ACCEPT")}
+	lease, network := c.Lease.String(), c.Network.String()
+	var rules []rule
+	for _, w := range c.ways() {
+		rules = append(rules, rule(w.out+" -j ACCEPT"))
+	}
 	if !c.Masquerade {
 		return rules
 	}
-	masquerade := " -j MASQUERADE"
+	random := ""
 	if randomFully {
-		masquerade += " --random-fully"
+		random = " --random-fully"
 	}
-	return append(rules,
+	rules = append(rules,
 		rule("-s "+lease+" -d 224.0.0.0/4 -j RETURN"),
-		rule("-s "+lease+" ! -d "+network+masquerade),
-		// From this host's other networks into the overlay: such a source
-		// would be refused on the way out, as LEASE.0 it is not.
-		rule("! -s "+network+" -o "+dev+masquerade),
+		rule("-s "+lease+" ! -d "+network+" -j MASQUERADE"+random),
 	)
+	// From this host's other networks into the overlay: such a source would be
+	// refused on the way out, as LEASE.0 it is not. The address is given, and
+	// not the device's (MASQUERADE): a connection that changes its path keeps
+	// it, where the kernel ends one that is masqueraded by another device.
+	into := " -j SNAT --to-source " + c.Lease.Addr().String() + random
+	for _, device := range append([]string{c.Device}, c.Tunnels...) {
+		rules = append(rules, rule("! -s "+network+" -o "+device+into))
+	}
+	if c.Direct != "" {
+		rules = append(rules, rule("! -s "+network+" -d "+network+" -o "+c.Direct+into))
+	}
+	return rules
 }
 
 // dockerUser is the chain that Docker makes for the operator's rules and does

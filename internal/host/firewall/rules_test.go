@@ -34,6 +34,10 @@ func TestConfigIsRefusedWhenTheRulesWouldMeanSomethingElse(t *testing.T) {
 		"device too long":      func(c *Config) { c.Device = "flannel012345678" },
 		"device without name":  func(c *Config) { c.Device = "" },
 		"device with newlines": func(c *Config) { c.Device = "a\nb" },
+		"tunnel wildcard":      func(c *Config) { c.Tunnels = []string{"flannel.+"} },
+		"underlay wildcard":    func(c *Config) { c.Direct = "eth+" },
+		"underlay negated":     func(c *Config) { c.Direct = "!eth0" },
+		"underlay blank":       func(c *Config) { c.Direct = "eth 0" },
 	} {
 		c := testConfig("flannel0")
 		change(&c)
@@ -75,10 +79,45 @@ func TestMasqueradingSparesTheOverlay(t *testing.T) {
 		"-s 10.244.7.0/24 -d 10.244.0.0/16 -o flannel0 -j ACCEPT",
 		"-s 10.244.7.0/24 -d 224.0.0.0/4 -j RETURN",
 		"-s 10.244.7.0/24 ! -d 10.244.0.0/16 -j MASQUERADE",
-		"! -s 10.244.0.0/16 -o flannel0 -j MASQUERADE",
+		"! -s 10.244.0.0/16 -o flannel0 -j SNAT --to-source 10.244.7.0",
 	}
 	if got := natRules(c, false); !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestKernelPathsHaveTheRulesOfTheDevice(t *testing.T) {
+	c := testConfig("flannel0")
+	c.Tunnels, c.Direct, c.Masquerade = []string{"flannel.1", "flannel.ipip"}, "eth0", true
+	const in, out = "-s 10.244.0.0/16 -d 10.244.7.0/24 -i ", "-s 10.244.7.0/24 -d 10.244.0.0/16 -o "
+	want := map[string][]rule{
+		"raw": {
+			in + "flannel0 -j ACCEPT", in + "flannel.1 -j ACCEPT", in + "flannel.ipip -j ACCEPT",
+			in + "eth0 -m mark --mark 0x1000/0x1000 -j ACCEPT",
+		},
+		"filter": {
+			in + "flannel0 -j ACCEPT", out + "flannel0 -j ACCEPT", in + "flannel.1 -j ACCEPT", out + "flannel.1 -j ACCEPT",
+			in + "flannel.ipip -j ACCEPT", out + "flannel.ipip -j ACCEPT",
+			in + "eth0 -m mark --mark 0x1000/0x1000 -j ACCEPT", out + "eth0 -j ACCEPT",
+		},
+		"nat": {
+			out + "flannel0 -j ACCEPT", out + "flannel.1 -j ACCEPT", out + "flannel.ipip -j ACCEPT", out + "eth0 -j ACCEPT",
+			"-s 10.244.7.0/24 -d 224.0.0.0/4 -j RETURN",
+			"-s 10.244.7.0/24 ! -d 10.244.0.0/16 -j MASQUERADE --random-fully",
+			"! -s 10.244.0.0/16 -o flannel0 -j SNAT --to-source 10.244.7.0 --random-fully",
+			"! -s 10.244.0.0/16 -o flannel.1 -j SNAT --to-source 10.244.7.0 --random-fully",
+			"! -s 10.244.0.0/16 -o flannel.ipip -j SNAT --to-source 10.244.7.0 --random-fully",
+			"! -s 10.244.0.0/16 -d 10.244.0.0/16 -o eth0 -j SNAT --to-source 10.244.7.0 --random-fully",
+		},
+	}
+	for _, table := range tables(c, true, false) {
+		if !slices.Equal(table.rules, want[table.name]) {
+			t.Errorf("%s: %q", table.name, table.rules)
+		}
+	}
+	asked := tables(c, true, true)[1].rules
+	if len(asked) != 16 || !strings.Contains(string(asked[6]), "--mark") || !strings.HasSuffix(string(asked[7]), "-j DOCKER-USER") {
+		t.Errorf("by DOCKER-USER: %q", asked)
 	}
 }
 
