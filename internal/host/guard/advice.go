@@ -33,6 +33,9 @@ func adviceFor(b ruleset.Blocked, network netip.Prefix) string {
 	if b.Flow.Port != 0 {
 		return portAdvice(b)
 	}
+	if b.Flow.Proto == protoIPIP {
+		return protocolAdvice(b)
+	}
 	switch {
 	case b.Chain.Table == "firewalld":
 		return fmt.Sprintf("firewall-cmd --permanent --zone=trusted --add-source=%s && firewall-cmd --reload", network)
@@ -58,6 +61,20 @@ func portAdvice(b ruleset.Blocked) string {
 		return fmt.Sprintf("iptables-legacy -I INPUT -p %s --dport %d -j ACCEPT", proto, b.Flow.Port)
 	}
 	return fmt.Sprintf("nft insert rule %s %s %s %s dport %d accept", family(b), b.Chain.Table, b.Chain.Name, proto, b.Flow.Port)
+}
+
+// protocolAdvice is the same for a flow without ports to this host. ufw has no
+// word for IPIP.
+func protocolAdvice(b ruleset.Blocked) string {
+	switch {
+	case b.Chain.Table == "firewalld":
+		return "firewall-cmd --permanent --add-protocol=ipip && firewall-cmd --reload"
+	case strings.Contains(b.Why, "ufw"), b.Hook == "input" && usesUFW():
+		return "add -A ufw-before-input -p 4 -j ACCEPT to /etc/ufw/before.rules, and ufw reload"
+	case b.Legacy:
+		return fmt.Sprintf("iptables-legacy -I INPUT -p %d -j ACCEPT", b.Flow.Proto)
+	}
+	return fmt.Sprintf("nft insert rule %s %s %s meta l4proto %d accept", family(b), b.Chain.Table, b.Chain.Name, b.Flow.Proto)
 }
 
 // ufwConfig is where ufw keeps its switch.

@@ -6,7 +6,8 @@
 // It has one list of parts, for a running daemon and for a stopped one. A
 // running daemon keeps them: the device, forwarding, run directory, socket and
 // files in one goroutine, and the firewall rules, the table in front of the
-// ports, and the judgement of other programs' rules in one goroutine each.
+// ports, the one that checks kernel paths, and the judgement of other programs'
+// rules in one goroutine each.
 // iptables can take long, and nothing of the data plane waits for a loop.
 package guard
 
@@ -19,6 +20,7 @@ import (
 	"flanneld/internal/host"
 	"flanneld/internal/host/firewall"
 	"flanneld/internal/host/link"
+	"flanneld/internal/host/pathrules"
 	"flanneld/internal/host/ports"
 	"flanneld/internal/host/ruleset"
 	"flanneld/internal/problem"
@@ -45,6 +47,8 @@ type Guard struct {
 	portsWake  chan struct{} // other members, or another underlay
 	othersWake chan struct{} // another target, or other links
 	deviceWake chan struct{}
+	// pathRulesWake: other kernel paths, or peers that may send by them.
+	pathRulesWake chan struct{}
 
 	mu     sync.Mutex
 	state  State
@@ -94,6 +98,7 @@ func New(parts *Parts, hub *ruleset.Hub, board *problem.Board, log *slog.Logger)
 	g := &Guard{
 		log: log, parts: parts, hub: hub,
 		rulesWake: wake(), portsWake: wake(), othersWake: wake(), deviceWake: wake(),
+		pathRulesWake: wake(),
 	}
 	g.keeper = host.Keeper{Log: log, Board: board, Changed: g.changed}
 	return g
@@ -102,7 +107,7 @@ func New(parts *Parts, hub *ruleset.Hub, board *problem.Board, log *slog.Logger)
 // Run keeps the parts until ctx ends.
 func (g *Guard) Run(ctx context.Context) {
 	var all sync.WaitGroup
-	for _, loop := range []func(context.Context){g.deviceLoop, g.rulesLoop, g.portsLoop, g.othersLoop} {
+	for _, loop := range []func(context.Context){g.deviceLoop, g.rulesLoop, g.portsLoop, g.pathRulesLoop, g.othersLoop} {
 		all.Go(func() { loop(ctx) })
 	}
 	all.Wait()
@@ -152,6 +157,15 @@ func (g *Guard) Release() {
 func (g *Guard) Protect(members []ports.Member, underlay string) {
 	g.parts.Ports.Want(members, underlay)
 	host.Poke(g.portsWake)
+}
+
+// ProtectPaths sets which kernel paths are in use, and which peers may send by
+// them; nil: not known yet.
+func (g *Guard) ProtectPaths(c *pathrules.Config, peers []pathrules.Peer) {
+	g.parts.PathRules.Want(c)
+	g.parts.PathRules.SetPeers(peers)
+	host.Poke(g.pathRulesWake)
+	host.Poke(g.othersWake)
 }
 
 // JudgeSoon makes the guard look at other programs' rules: one came or went,

@@ -5,6 +5,7 @@ package guard
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"flanneld/internal/host"
 	"flanneld/internal/host/firewall"
 	"flanneld/internal/host/link"
+	"flanneld/internal/host/pathrules"
 	"flanneld/internal/host/ports"
 	"flanneld/internal/host/ruleset"
 	"flanneld/internal/packet"
@@ -237,8 +239,8 @@ func TestRulesThatCannotBeJudgedAreNoProblem(t *testing.T) {
 // Status may ask often: rules are read when they or the flows have changed, and
 // at the pace of the guard.
 func TestWhatWasJudgedHoldsForTheSameRulesAndFlows(t *testing.T) {
-	o := &Others{device: "flannel0", ports: func() ([]ports.Member, string) { return nil, "" }}
-	flows := o.flows(testRules.Network, testRules.Lease)
+	o := newOthers(nil, "")
+	flows := o.flows(testRules)
 	fewer, long := flows[:1], time.Now().Add(-time.Hour)
 	for name, c := range map[string]struct {
 		last judgement
@@ -256,7 +258,7 @@ func TestWhatWasJudgedHoldsForTheSameRulesAndFlows(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	o.Want(testRules.Network, testRules.Lease)
+	o.Want(testRules)
 	o.last = judgement{flows: flows, err: host.Join(errors.New("dropped")), ended: time.Now()}
 	if wrong, err := o.Check(t.Context()); err != nil || !slices.Equal(wrong, []string{"dropped"}) {
 		t.Errorf("found %q, %v", wrong, err)
@@ -346,7 +348,7 @@ func TestListHasEveryPartOnceInTheOrderOfSetUp(t *testing.T) {
 	for _, p := range g.parts.List() {
 		names = append(names, p.Name())
 	}
-	want := "run directory, control, ports, device, forwarding, firewall, subnet file, docker file, bridge, rules"
+	want := "run directory, control, ports, path rules, device, forwarding, firewall, subnet file, docker file, bridge, rules"
 	if got := strings.Join(names, ", "); got != want {
 		t.Errorf("got %s", got)
 	}
@@ -355,17 +357,50 @@ func TestListHasEveryPartOnceInTheOrderOfSetUp(t *testing.T) {
 	}
 }
 
+// newOthers judges what passes by flannel0, and what reaches these members.
+func newOthers(members []ports.Member, underlay string) *Others {
+	return &Others{
+		ports: func() ([]ports.Member, string) { return members, underlay },
+		paths: func() *pathrules.Config { return nil },
+	}
+}
+
+// With kernel paths, every device that packets pass by is judged, and what has
+// to reach the tunnels.
+func TestWhatMustPassByKernelPaths(t *testing.T) {
+	o := newOthers(nil, "eth0")
+	o.paths = func() *pathrules.Config {
+		return &pathrules.Config{Local: netip.MustParseAddr("192.0.2.1"), Underlay: "eth0", VXLAN: true, VXLANPort: 8472, IPIP: true, Direct: true}
+	}
+	rules := testRules
+	rules.Tunnels, rules.Direct = []string{"flannel.1", "flannel.ipip"}, "eth0"
+	var got []string
+	for _, f := range o.flows(rules)[2:] {
+		got = append(got, fmt.Sprintf("%s: %s>%s %s>%s %d:%d", f.Name, f.In, f.Out, f.From, f.To, f.Proto, f.Port))
+	}
+	in, out := "by TCP from other hosts' containers to this host's, ", "by TCP from this host's containers to other hosts', "
+	const there, back = " 10.244.0.0/16>10.244.7.0/24 6:0", " 10.244.7.0/24>10.244.0.0/16 6:0"
+	want := []string{
+		in + "by flannel.1: flannel.1>" + there, out + "by flannel.1: >flannel.1" + back,
+		in + "by flannel.ipip: flannel.ipip>" + there, out + "by flannel.ipip: >flannel.ipip" + back,
+		in + "directly by eth0: eth0>" + there, out + "directly by eth0: >eth0" + back,
+		"to the VXLAN port (UDP 8472): eth0> invalid Prefix>192.0.2.1/32 17:8472",
+		"by IPIP (IP protocol 4): eth0> invalid Prefix>192.0.2.1/32 4:0",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestWhatMustPassIsEveryPortOfThisHost(t *testing.T) {
-	o := &Others{device: "flannel0", ports: func() ([]ports.Member, string) {
-		return []ports.Member{
-			{Addr: netip.MustParseAddr("192.0.2.1"), Data: 8285, Gossip: 8286, Self: true},
-			{Addr: netip.MustParseAddr("192.0.2.2"), Data: 8285},
-		}, "eth0"
-	}}
+	o := newOthers([]ports.Member{
+		{Addr: netip.MustParseAddr("192.0.2.1"), Data: 8285, Gossip: 8286, Self: true},
+		{Addr: netip.MustParseAddr("192.0.2.2"), Data: 8285},
+	}, "eth0")
 	if changes, err := o.Ensure(t.Context()); err != nil || changes != nil {
 		t.Errorf("before there is a lease: %q, %v", changes, err)
 	}
-	flows := o.flows(testRules.Network, testRules.Lease)
+	flows := o.flows(testRules)
 	var names []string
 	for _, f := range flows {
 		names = append(names, f.Name)
@@ -377,7 +412,7 @@ func TestWhatMustPassIsEveryPortOfThisHost(t *testing.T) {
 		t.Errorf("got %+v", f)
 	}
 	o.ports = func() ([]ports.Member, string) { return nil, "" }
-	if got := len(o.flows(testRules.Network, testRules.Lease)); got != 2 {
+	if got := len(o.flows(testRules)); got != 2 {
 		t.Errorf("%d flows without members", got)
 	}
 }
@@ -385,6 +420,7 @@ func TestWhatMustPassIsEveryPortOfThisHost(t *testing.T) {
 func TestAdviceIsInTheWordsOfTheProgram(t *testing.T) {
 	forward := ruleset.Flow{Name: "x", From: testRules.Lease, To: testRules.Network, Proto: packet.TCP}
 	port := ruleset.Flow{Name: "to the data port", Proto: packet.UDP, Port: 8285}
+	ipip := ruleset.Flow{Name: "by IPIP", Proto: protoIPIP}
 	chain := func(family ruleset.Family, table, name string) ruleset.Chain {
 		return ruleset.Chain{Family: family, Table: table, Name: name}
 	}
@@ -406,6 +442,14 @@ func TestAdviceIsInTheWordsOfTheProgram(t *testing.T) {
 			"policy DROP", "iptables-legacy -P FORWARD ACCEPT"},
 		{ruleset.Blocked{Flow: forward, Chain: chain(0, "mangle", "FORWARD"), Legacy: true, Why: "rule 1"},
 			"table mangle", "iptables-legacy -t mangle -I FORWARD -s 10.244.7.0/24 -d 10.244.0.0/16 -j ACCEPT"},
+		{ruleset.Blocked{Flow: ipip, Chain: chain(ruleset.FamilyInet, "firewalld", "i"), Hook: "input"},
+			"traffic by IPIP is dropped", "--add-protocol=ipip"},
+		{ruleset.Blocked{Flow: ipip, Chain: chain(ruleset.FamilyIPv4, "filter", "INPUT"), Why: "rule of chain ufw-x"},
+			"table ip filter", "add -A ufw-before-input -p 4 -j ACCEPT to /etc/ufw/before.rules"},
+		{ruleset.Blocked{Flow: ipip, Chain: chain(0, "filter", "INPUT"), Legacy: true},
+			"iptables-legacy's table filter", "iptables-legacy -I INPUT -p 4 -j ACCEPT"},
+		{ruleset.Blocked{Flow: ipip, Chain: chain(ruleset.FamilyInet, "x", "i")},
+			"table inet x", "nft insert rule inet x i meta l4proto 4 accept"},
 		{ruleset.Blocked{Flow: port, Chain: chain(ruleset.FamilyInet, "x", "p"), Hook: "prerouting"},
 			"table inet x", "nft insert rule inet x p udp dport 8285 accept"},
 		{ruleset.Blocked{Flow: forward, Chain: chain(ruleset.FamilyIPv4, "x", "f")},

@@ -13,6 +13,8 @@ import (
 
 	"flanneld/internal/host"
 	"flanneld/internal/host/bridge"
+	"flanneld/internal/host/firewall"
+	"flanneld/internal/host/pathrules"
 	"flanneld/internal/host/ports"
 	"flanneld/internal/host/ruleset"
 	"flanneld/internal/packet"
@@ -26,12 +28,11 @@ var judgePace = host.Pace{Delay: pace.Delay, Min: time.Second, Max: rareInterval
 // Others finds rules of other programs that drop what must pass, as a part of
 // the host. It changes nothing: such rules may be meant.
 type Others struct {
-	device string
-	ports  func() (members []ports.Member, underlay string)
+	ports func() (members []ports.Member, underlay string)
+	paths func() *pathrules.Config // nil: no kernel paths
 
-	mu      sync.Mutex
-	network netip.Prefix // zero: nothing has to pass yet
-	lease   netip.Prefix
+	mu   sync.Mutex
+	want firewall.Config // without a network nothing has to pass yet
 
 	looking sync.Mutex // held while rules are read, which may take seconds
 	last    judgement
@@ -54,11 +55,12 @@ func (j judgement) holds(flows []ruleset.Flow) bool {
 	return j.stamp != "" && j.stamp == ruleset.Stamp() || time.Since(j.ended) < judgePace.Pause(j.took)
 }
 
-// Want sets between which addresses traffic must pass; zero for none.
-func (o *Others) Want(network, lease netip.Prefix) {
+// Want sets between which addresses, and by which devices traffic must pass;
+// zero for none.
+func (o *Others) Want(c firewall.Config) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.network, o.lease = network, lease
+	o.want = c
 }
 
 // Name is "rules".
@@ -67,25 +69,25 @@ func (*Others) Name() string { return problem.PartRules }
 // Ensure changes nothing. Its error names each rule that drops what must pass,
 // with advice. Rules that cannot be read are errJudge.
 func (o *Others) Ensure(ctx context.Context) ([]string, error) {
-	network, lease := o.wanted()
-	if !network.IsValid() {
+	want := o.wanted()
+	if !want.Network.IsValid() {
 		return nil, nil
 	}
 	o.looking.Lock()
 	defer o.looking.Unlock()
-	return nil, o.judge(ctx, network, o.flows(network, lease))
+	return nil, o.judge(ctx, want.Network, o.flows(want))
 }
 
-func (o *Others) wanted() (network, lease netip.Prefix) {
+func (o *Others) wanted() firewall.Config {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.network, o.lease
+	return o.want
 }
 
 // judge looks at the rules, and remembers what it found. o.looking is held.
 func (o *Others) judge(ctx context.Context, network netip.Prefix, flows []ruleset.Flow) error {
 	stamp, began := ruleset.Stamp(), time.Now()
-	// flannelds' own tables judge nothing but traffic to the ports.
+	// flannelds' own tables drop what must not pass.
 	blocked, err := ruleset.BlockedFlows(ctx, flows, ports.TablePrefix)
 	if err != nil {
 		err = fmt.Errorf("%w: %w: %w", host.ErrPending, errJudge, err)
@@ -108,18 +110,18 @@ var errJudge = errors.New("cannot judge other programs' rules")
 // changed, at the pace of the guard. While the guard looks, the error is
 // host.ErrPending.
 func (o *Others) Check(ctx context.Context) (wrong []string, err error) {
-	network, lease := o.wanted()
-	if !network.IsValid() {
+	want := o.wanted()
+	if !want.Network.IsValid() {
 		return nil, nil
 	}
 	if !o.looking.TryLock() {
 		return nil, host.ErrPending
 	}
 	defer o.looking.Unlock()
-	if flows := o.flows(network, lease); o.last.holds(flows) {
+	if flows := o.flows(want); o.last.holds(flows) {
 		err = o.last.err
 	} else {
-		err = o.judge(ctx, network, flows)
+		err = o.judge(ctx, want.Network, flows)
 	}
 	for _, p := range host.Problems(err) {
 		wrong = append(wrong, p.Text)
@@ -134,23 +136,57 @@ func (o *Others) Check(ctx context.Context) (wrong []string, err error) {
 func (*Others) Remove(context.Context) error { return nil }
 
 // flows is what must pass on this host.
-func (o *Others) flows(network, lease netip.Prefix) []ruleset.Flow {
-	forward := []string{"prerouting", "forward", "postrouting"}
-	containers := bridge.OfLease(lease)
-	flows := []ruleset.Flow{
-		{Name: "by TCP from other hosts' containers to this host's", Hooks: forward,
-			In: o.device, Out: containers, From: network, To: lease, Proto: packet.TCP},
-		{Name: "by TCP from this host's containers to other hosts'", Hooks: forward,
-			In: containers, Out: o.device, From: lease, To: network, Proto: packet.TCP},
+func (o *Others) flows(want firewall.Config) []ruleset.Flow {
+	containers := bridge.OfLease(want.Lease)
+	flows := containerFlows(want, want.Device, containers, "")
+	for _, device := range want.Tunnels {
+		flows = append(flows, containerFlows(want, device, containers, ", by "+device)...)
+	}
+	if want.Direct != "" {
+		flows = append(flows, containerFlows(want, want.Direct, containers, ", directly by "+want.Direct)...)
 	}
 	members, underlay := o.ports()
 	for _, m := range members {
 		if m.Self { // the address that is bound; the announced one may be a router's
-			return append(flows, portFlows(m, underlay)...)
+			flows = append(flows, portFlows(m, underlay)...)
+			break
 		}
+	}
+	if c := o.paths(); c != nil {
+		flows = append(flows, tunnelFlows(*c)...)
 	}
 	return flows
 }
+
+// containerFlows is what passes between a device and this host's containers.
+func containerFlows(want firewall.Config, device, containers, by string) []ruleset.Flow {
+	forward := []string{"prerouting", "forward", "postrouting"}
+	return []ruleset.Flow{
+		{Name: "by TCP from other hosts' containers to this host's" + by, Hooks: forward,
+			In: device, Out: containers, From: want.Network, To: want.Lease, Proto: packet.TCP},
+		{Name: "by TCP from this host's containers to other hosts'" + by, Hooks: forward,
+			In: containers, Out: device, From: want.Lease, To: want.Network, Proto: packet.TCP},
+	}
+}
+
+// tunnelFlows is what must reach this host's tunnels.
+func tunnelFlows(c pathrules.Config) (flows []ruleset.Flow) {
+	outer := ruleset.Flow{Hooks: []string{"prerouting", "input"}, In: c.Underlay, To: netip.PrefixFrom(c.Local, c.Local.BitLen())}
+	if c.VXLAN {
+		f := outer
+		f.Name, f.Proto, f.Port = fmt.Sprintf("to the VXLAN port (UDP %d)", c.VXLANPort), packet.UDP, c.VXLANPort
+		flows = append(flows, f)
+	}
+	if c.IPIP {
+		f := outer
+		f.Name, f.Proto = "by IPIP (IP protocol 4)", protoIPIP
+		flows = append(flows, f)
+	}
+	return flows
+}
+
+// protoIPIP is IANA's number of IPv4 in IPv4.
+const protoIPIP = 4
 
 var protoNames = map[byte]string{packet.TCP: "tcp", packet.UDP: "udp"}
 

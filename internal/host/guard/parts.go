@@ -10,6 +10,7 @@ import (
 	"flanneld/internal/host/envfile"
 	"flanneld/internal/host/firewall"
 	"flanneld/internal/host/link"
+	"flanneld/internal/host/pathrules"
 	"flanneld/internal/host/ports"
 	"flanneld/internal/host/rundir"
 	"flanneld/internal/problem"
@@ -31,6 +32,7 @@ type Parts struct {
 	RunDir     rundir.Part
 	Socket     host.Part
 	Ports      *ports.Part
+	PathRules  *pathrules.Part
 	Device     *link.Device
 	Forwarding *link.Forwarding
 	Firewall   *firewall.Part
@@ -47,18 +49,19 @@ func NewParts(p Places) (*Parts, error) {
 	if err != nil {
 		return nil, err
 	}
+	paths := pathrules.NewPart(p.Device, p.UID)
 	return &Parts{
-		RunDir: rundir.NewPart(p.RunDir), Socket: p.Socket, Ports: table,
+		RunDir: rundir.NewPart(p.RunDir), Socket: p.Socket, Ports: table, PathRules: paths,
 		Device: link.NewDevice(p.Device), Forwarding: link.NewForwarding(p.Device), Firewall: firewall.NewPart(p.Device),
 		Subnet: envfile.NewFile(problem.PartSubnetFile, p.SubnetFile), Docker: envfile.NewFile(problem.PartDockerFile, p.DockerFile),
-		Bridge: bridge.NewPart(p.DockerFile), Others: &Others{device: p.Device, ports: table.Wanted},
+		Bridge: bridge.NewPart(p.DockerFile), Others: &Others{ports: table.Wanted, paths: paths.Wanted},
 	}, nil
 }
 
 // List is the one list of parts, in the order in which they are set up. The
 // guard ensures it, status checks it, leaving and cleaning up remove it.
 func (p *Parts) List() host.List {
-	return host.List{p.RunDir, p.Socket, p.Ports, p.Device, p.Forwarding, p.Firewall, p.Subnet, p.Docker, p.Bridge, p.Others}
+	return host.List{p.RunDir, p.Socket, p.Ports, p.PathRules, p.Device, p.Forwarding, p.Firewall, p.Subnet, p.Docker, p.Bridge, p.Others}
 }
 
 // Want sets how the parts of a data plane should be, except for its files.
@@ -71,7 +74,7 @@ func (p *Parts) Want(t Target) (*firewall.Firewall, error) {
 	p.Forwarding.Want(t.Rules.Lease)
 	p.Firewall.Want(rules)
 	p.Bridge.Want(t.Rules.Network, t.Rules.Lease)
-	p.Others.Want(t.Rules.Network, t.Rules.Lease)
+	p.Others.Want(t.Rules)
 	return rules, nil
 }
 
@@ -84,5 +87,5 @@ func (p *Parts) forget() {
 	p.Subnet.Want(nil)
 	p.Docker.Want(nil)
 	p.Bridge.Want(netip.Prefix{}, netip.Prefix{})
-	p.Others.Want(netip.Prefix{}, netip.Prefix{})
+	p.Others.Want(firewall.Config{})
 }

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"context"
+
+	"flanneld/internal/host"
+	"flanneld/internal/host/pathrules"
+	"flanneld/internal/host/ports"
+	"flanneld/internal/host/ruleset"
+)
+
+// tableLoop keeps one of our tables of nf_tables. Where nothing has changed, a
+// round is one netlink message.
+type tableLoop struct {
+	part  host.Part
+	table string // its name
+	said  string // in the log, after a change
+	wake  <-chan struct{}
+	links <-chan struct{} // nil: links do not matter
+	// linksChanged is called after each report of links.
+	linksChanged func()
+}
+
+// portsLoop keeps the table in front of the members' ports.
+func (g *Guard) portsLoop(ctx context.Context) {
+	g.keepTable(ctx, tableLoop{
+		part: g.parts.Ports, table: ports.TableName(g.parts.Ports.Device()), said: "table in front of the ports put in place",
+		wake: g.portsWake, links: g.watchLinks(ctx), linksChanged: g.parts.Ports.LinksChanged,
+	})
+}
+
+// pathRulesLoop keeps the table that checks what comes by kernel paths.
+func (g *Guard) pathRulesLoop(ctx context.Context) {
+	g.keepTable(ctx, tableLoop{
+		part: g.parts.PathRules, table: pathrules.TableName(g.parts.PathRules.Device()), said: "checks of kernel paths put in place",
+		wake: g.pathRulesWake,
+	})
+}
+
+func (g *Guard) keepTable(ctx context.Context, l tableLoop) {
+	rules := g.hub.Subscribe()
+	defer rules.Close()
+	program := "" // that made the last change
+	host.Loop{
+		Every: interval, Pace: pace, Wake: l.wake, Links: l.links, Rules: rules.Changed,
+		OnWake: func(s *host.Schedule) {
+			if s.Looked() {
+				s.Soon()
+			} else {
+				s.Now()
+			}
+		},
+		OnLinks: func(s *host.Schedule) {
+			l.linksChanged()
+			s.Soon()
+		},
+		OnRules: func(s *host.Schedule) {
+			change := rules.Take()
+			if change.Touches(func(c ruleset.Chain) bool { return c.Table == l.table }) {
+				program = change.Program
+				s.Soon()
+			}
+		},
+		Round: func(ctx context.Context) {
+			changes, err := l.part.Ensure(ctx)
+			if len(changes) > 0 {
+				g.log.Info(l.said, "changes", changes, "changed_by", program)
+			}
+			g.keeper.Report(l.part, err)
+			program = ""
+		},
+	}.Run(ctx)
+}
