@@ -50,6 +50,40 @@ func TestWhatAClaimWaitsForIsGolden(t *testing.T) {
 	}
 }
 
+// The exit status of ping is that of the path in use, or of the one asked for.
+func TestPingShowsEachPath(t *testing.T) {
+	ill, well := serve(t, &fake{}), serve(t, &fake{well: true})
+	for _, format := range []string{"table", "json"} {
+		r := flanneld(t, nil, "ping", "beta", "--run-dir", well, "-o", format)
+		golden(t, "ping."+format, r.out)
+		if r.status != statusOK || r.err != "" {
+			t.Errorf("status %d, %s", r.status, r.err)
+		}
+	}
+	for _, c := range []struct {
+		dir  string
+		args string
+		want int
+		text string // in the output, or the error
+	}{
+		{ill, "beta", 1, "vxlan   yes   -        -        -        3 of 3  -"},
+		{well, "beta --path udp --count 7 --size 1000", 0, "1 of 7  1000 of 1450"},
+		{well, "beta --path host-gw", 1, "direct  -     -    -        -    -     -        behind router"},
+		{well, "beta --path ipip", 1, "3 of 3"},
+		{well, "gamma", 1, "flanneld: gamma (gk2puir6) is not reached: the node holds the lease and is dead\n"},
+		{well, "beta --path wireguard", 2, "flanneld: --path wireguard: not one of udp, direct, vxlan, ipip\n"},
+		{well, "beta --count 0", 2, "flanneld: ping: count 0: not from 1 to 20\n"},
+		{well, "beta --size 9", 2, "flanneld: ping: size 9: not from 64 to 65507 bytes\n"},
+		{well, "beta --count x", 2, "flanneld: --count x: "},
+		{well, "", 2, "flanneld: ping: NODE is missing: see flanneld ping --help\n"},
+	} {
+		r := flanneld(t, nil, append([]string{"ping", "--run-dir", c.dir}, strings.Fields(c.args)...)...)
+		if r.status != c.want || !strings.Contains(r.out+r.err, c.text) {
+			t.Errorf("%s: status %d, want %d with %q:\n%s%s", c.args, r.status, c.want, c.text, r.out, r.err)
+		}
+	}
+}
+
 // The exit status of status is for scripts: 0 only if nothing is wrong.
 func TestStatusExitsWithZeroOnlyWhenAllIsWell(t *testing.T) {
 	ill, well, claiming := serve(t, &fake{}), serve(t, &fake{well: true}), serve(t, &fake{claiming: true})
@@ -134,7 +168,7 @@ func TestCommandsTellTheDaemonAndSayWhatItDid(t *testing.T) {
 func TestNoDaemonIsAnErrorThatSaysHowToStartOne(t *testing.T) {
 	dir := t.TempDir()
 	want := "flanneld: no flanneld answers on " + dir + "/flanneld.sock: start it with `systemctl start flanneld` or `flanneld run`\n"
-	for _, args := range [][]string{{"status"}, {"nodes"}, {"route", "get", "10.1.1.1"}, {"join", "a"}, {"leave"}, {"forget", "a"}} {
+	for _, args := range [][]string{{"status"}, {"nodes"}, {"route", "get", "10.1.1.1"}, {"join", "a"}, {"leave"}, {"forget", "a"}, {"ping", "a"}} {
 		r := flanneld(t, nil, append(args, "--run-dir", dir)...)
 		if r != (result{1, "", want}) {
 			t.Errorf("%v: got %+v", args, r)

@@ -138,7 +138,10 @@ func confirmed() control.Status {
 		Security: control.Security{GossipSealed: true, Note: "packets travel in the clear"},
 		Lanes:    2, Offloads: []control.Offload{{Name: "tun-csum", Used: true}, {Name: "udp-gso", Note: "switched off"}},
 		Members: control.Members{Alive: 2, Dead: 1, Static: 1},
-		Egress:  control.Traffic{Packets: 1234567, Bytes: 1_850_000_000}, Ingress: control.Traffic{Packets: 12, Bytes: 999},
+		Backend: control.Backend{Names: []string{"host-gw", "vxlan", "ipip", "udp"}, Paths: []control.BackendPath{
+			{Path: "direct", Peers: 1}, {Path: "vxlan"}, {Path: "ipip", Unavailable: "the kernel has no module ipip"}, {Path: "udp", Peers: 1},
+		}},
+		Egress: control.Traffic{Packets: 1234567, Bytes: 1_850_000_000}, Ingress: control.Traffic{Packets: 12, Bytes: 999},
 		Drops: map[string]uint64{"egress-no-route": 3, "ingress-unknown-sender": 40, "ingress-too-short": 3},
 		Host: control.Host{IPForward: true, IPForwardChanged: true, Firewall: control.FirewallOK, FirewallRepairs: 1, DeviceRepairs: 1,
 			SubnetFile: "/run/flannel/subnet.env", DockerFile: "/run/flannel/docker", ReadyAfter: 0.25},
@@ -149,26 +152,40 @@ func confirmed() control.Status {
 
 func (f *fake) Nodes() control.Nodes {
 	return control.Nodes{Health: f.Status().Health, Nodes: []control.Node{
-		{ID: idAlpha, Name: "alpha", State: "alive", Self: true, Since: 100, Subnet: prefix("10.244.7.0/24"), Epoch: 2, Pinned: true, LeaseAge: 3700,
+		{ID: idAlpha, Name: "alpha", State: "alive", Self: true, Since: 100, Paths: []control.NodePath{}, Subnet: prefix("10.244.7.0/24"), Epoch: 2, Pinned: true, LeaseAge: 3700,
 			Endpoint: addrPort("198.51.100.1:8285"), Gossip: addrPort("198.51.100.1:8286"), MTU: 1472, Capabilities: []string{"udp/1"}, Start: 3},
 		{ID: idBeta, Name: "beta", State: "alive", Since: 90, Subnet: prefix("10.244.9.0/24"), Epoch: 1, LeaseAge: 90, Electors: 3, Promises: 2,
 			Conflict: "10.244.9.0/24 is claimed by gamma, too", Endpoint: addrPort("192.168.1.2:8285"),
 			Gossip: addrPort("192.168.1.2:8286"), MTU: 1472, PathMTU: 1372, RTT: 0.000345, Capabilities: []string{"udp/1", "77/0a"}, Start: 1,
+			Paths: []control.NodePath{
+				{Path: "direct", State: control.PathImpossible, Why: "behind router 192.168.1.254"},
+				{Path: "vxlan", State: control.PathFailed, Why: "probes are not answered", Sent: 12, Lost: 3, MTU: 1450},
+				{Path: "udp", State: control.PathFailed, Used: true, RTT: 0.0004, Sent: 100, Lost: 20, Size: 1372, MTU: 1372},
+			},
 			Path:   control.Path{State: control.PathFailed, Since: 75, RTT: 0.0004, Sent: 100, Lost: 20, Size: 1372, Note: "packets come from it, but it does not answer"},
 			Egress: control.Traffic{Packets: 10, Bytes: 15000}, Ingress: control.Traffic{Packets: 9, Bytes: 999}},
 		// A name that would clear the screen.
-		{ID: idGamma, Name: "gamma\x1b[2J", State: "dead", Since: 7300, Endpoint: addrPort("192.168.1.3:8285"), Capabilities: []string{}},
+		{ID: idGamma, Name: "gamma\x1b[2J", State: "dead", Since: 7300, Endpoint: addrPort("192.168.1.3:8285"), Capabilities: []string{}, Paths: []control.NodePath{}},
 		{Name: "192.168.1.9", State: control.StateStatic, Subnet: prefix("10.244.200.0/24"), Endpoint: addrPort("192.168.1.9:8285"), Capabilities: []string{},
-			Path: control.Path{State: control.PathWorks, RTT: 0.00051, Sent: 7, Size: 1472}, Note: "not used: beta holds 10.244.200.0/24"},
+			Path: control.Path{State: control.PathWorks, RTT: 0.00051, Sent: 7, Size: 1472}, Note: "not used: beta holds 10.244.200.0/24",
+			Paths: []control.NodePath{{Path: "udp", State: control.PathWorks, Used: true, RTT: 0.00051, Sent: 7, Size: 1472, MTU: 1472}}},
+		{Name: "192.168.1.8", State: control.StateStatic, Subnet: prefix("10.244.201.0/24"), Endpoint: addrPort("192.168.1.8:0"), Capabilities: []string{},
+			Note:  "no path leads to it: direct (behind router 192.168.1.254)",
+			Paths: []control.NodePath{{Path: "direct", State: control.PathImpossible, Why: "behind router 192.168.1.254", MTU: 1472}}},
 	}}
 }
 
 func (f *fake) Route(a netip.Addr) control.Route {
 	if a == addr("10.244.250.1") {
-		return control.Route{Address: a, Kind: control.RouteNone, Reason: "no node holds a subnet with this address", Kernel: []control.KernelRoute{}}
+		return control.Route{Address: a, Kind: control.RouteNone, Reason: "no node holds a subnet with this address", Paths: []control.NodePath{}, Kernel: []control.KernelRoute{}}
 	}
 	return control.Route{Address: a, Kind: control.RouteVia, Prefix: prefix("10.244.9.0/24"), Node: control.NodeName{ID: idBeta, Name: "beta"},
-		State: "alive", Endpoint: addrPort("192.168.1.2:8285"), MTU: 1372, Reason: "the node holds the lease and is alive",
+		State: "alive", Endpoint: addrPort("192.168.1.2:8285"), Path: "vxlan", MTU: 1372, Reason: "the node holds the lease and is alive; by vxlan; not direct (behind router 192.168.1.254)",
+		Paths: []control.NodePath{
+			{Path: "direct", State: control.PathImpossible, Why: "behind router 192.168.1.254"},
+			{Path: "vxlan", State: control.PathWorks, Used: true, RTT: 0.0002, Sent: 12, Size: 1372, MTU: 1372},
+			{Path: "udp", State: control.PathWorks, RTT: 0.0004, Sent: 100, Size: 1372, MTU: 1372},
+		},
 		Kernel: []control.KernelRoute{
 			{From: "host", Device: "flannel0", Text: "dev flannel0, by 10.244.0.0/16 in table main"},
 			{From: "docker0", Device: "eth1", Text: "dev eth1, by 10.244.9.0/24 in table 100, rule 1000", InTheWay: true},
@@ -199,6 +216,29 @@ func (f *fake) Forget(_ context.Context, node string) (control.Node, error) {
 		return control.Node{}, errors.New("node " + node + " is alive: run `flanneld leave` there")
 	}
 	return control.Node{ID: idGamma, Name: "gamma", Subnet: prefix("10.244.3.0/24")}, nil
+}
+
+func (f *fake) Ping(_ context.Context, node, path string, count, size int) (control.Pinged, error) {
+	if node == "gamma" {
+		return control.Pinged{}, errors.New("gamma (gk2puir6) is not reached: the node holds the lease and is dead")
+	}
+	all := []control.PingedPath{
+		{Path: "direct", Why: "behind router 192.168.1.254", MTU: 1450},
+		{Path: "vxlan", Used: true, Sent: count, Received: count, Min: 0.00011, Avg: 0.000154, Max: 0.0003, Largest: 1450, MTU: 1450},
+		{Path: "udp", Why: "vxlan is preferred", Sent: count, Received: count - 1, Min: 0.0002, Avg: 0.0002, Max: 0.0002, Largest: max(64, size), MTU: 1450},
+		{Path: "ipip", Why: "probes are not answered", Sent: count, MTU: 1450},
+	}
+	p := control.Pinged{Node: control.NodeName{ID: idBeta, Name: "beta"}, State: "alive", Subnet: prefix("10.244.9.0/24"), Reason: "the node holds the lease and is alive; by vxlan"}
+	for _, one := range all {
+		if path == "" || one.Path == path {
+			if f.well || !one.Used {
+				p.Paths = append(p.Paths, one)
+			} else {
+				p.Paths = append(p.Paths, control.PingedPath{Path: one.Path, Used: true, Sent: count, MTU: one.MTU})
+			}
+		}
+	}
+	return p, nil
 }
 
 func controlSeconds(s float64) control.Seconds { return control.Seconds(s) }

@@ -40,6 +40,29 @@ func drawProblem(t *table, p control.Problem) {
 	}
 }
 
+// backendText counts the peers of each path, and says what this host has not.
+func backendText(b control.Backend) string {
+	var counts, missing []string
+	for _, p := range b.Paths {
+		if p.Peers > 0 {
+			counts = append(counts, fmt.Sprintf("%d by %s", p.Peers, p.Path))
+		}
+		if p.Unavailable != "" {
+			missing = append(missing, fmt.Sprintf("; %s is not available here: %s", p.Path, p.Unavailable))
+		}
+	}
+	return dashed(strings.Join(b.Names, ",")) + ": " + listOr(counts, "no peer") + strings.Join(missing, "")
+}
+
+func backendColor(b control.Backend) string {
+	for _, p := range b.Paths {
+		if p.Unavailable != "" {
+			return yellow
+		}
+	}
+	return plain
+}
+
 // pathsText counts the data paths to peers by what probes have found.
 func pathsText(p control.Paths) string {
 	var parts []string

@@ -15,7 +15,12 @@ func nodesCommand(e env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "nodes",
 		Short: "Show the node table",
-		Args:  exactly(),
+		Long: `Show the node table: this node (with a star), the other nodes, and the static peers.
+
+PATH is how packets travel to a node: direct, vxlan, ipip or udp. A ! behind it says that a path
+that this node prefers does not work; NOTE says which, and flanneld ping tries them all. DATA PATH
+is what probes have found on that path. ROUND TRIP is that of gossip.`,
+		Args: exactly(),
 	}
 	at, as := addTarget(c), addFormat(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -35,7 +40,7 @@ func nodesCommand(e env) *cobra.Command {
 // drawNodes marks this node with a star.
 func drawNodes(t *table, nodes control.Nodes) {
 	drawHealth(t, nodes.Health, false)
-	t.line(plain, "NODE", "ID", "STATE", "SUBNET", "EPOCH", "HELD", "GRANT", "ENDPOINT", "ROUND TRIP", "DATA PATH", "EGRESS", "INGRESS", "NOTE")
+	t.line(plain, "NODE", "ID", "STATE", "SUBNET", "EPOCH", "HELD", "GRANT", "ENDPOINT", "ROUND TRIP", "PATH", "DATA PATH", "EGRESS", "INGRESS", "NOTE")
 	for _, n := range nodes.Nodes {
 		name, state := dashed(n.Name), n.State
 		if n.Self {
@@ -49,8 +54,8 @@ func drawNodes(t *table, nodes control.Nodes) {
 			subnet += " pinned"
 		}
 		epoch, held, grant := leaseCells(n)
-		t.line(rowColor(n), name, dashed(shortID(n.ID)), state, subnet, epoch, held, grant, dash(n.Endpoint),
-			roundTrip(n.RTT), pathText(n.Path), traffic(n.Egress), traffic(n.Ingress), noteText(n))
+		t.line(rowColor(n), name, dashed(shortID(n.ID)), state, subnet, epoch, held, grant, endpointText(n.Endpoint),
+			roundTrip(n.RTT), pathName(n.Paths), pathText(n.Path), traffic(n.Egress), traffic(n.Ingress), noteText(n))
 	}
 }
 
@@ -66,12 +71,48 @@ func leaseCells(n control.Node) (epoch, held, grant string) {
 	return fmt.Sprint(n.Epoch), since(n.LeaseAge), grant
 }
 
-// noteText puts a conflict first, then what is wrong with the data path.
+// pathName is the path in use, with a mark where a better one does not work.
+func pathName(paths []control.NodePath) string {
+	mark := ""
+	for _, p := range paths {
+		if p.Used {
+			return p.Path + mark
+		}
+		if broken(p) {
+			mark = "!"
+		}
+	}
+	if len(paths) > 0 {
+		return "none"
+	}
+	return "-"
+}
+
+// broken reports whether a path is there and does not carry packets.
+func broken(p control.NodePath) bool {
+	return p.State == control.PathFailed || p.State == control.PathSmallOnly
+}
+
+// betterPaths says why paths are not used that are preferred to the one in use.
+func betterPaths(paths []control.NodePath) (notes []string) {
+	for _, p := range paths {
+		if p.Used {
+			return notes
+		}
+		if broken(p) {
+			notes = append(notes, "not "+p.Path+": "+p.Why)
+		}
+	}
+	return nil // none is used, and the node's note says why
+}
+
+// noteText puts a conflict first, then what is wrong with the data paths.
 func noteText(n control.Node) string {
 	var notes []string
 	if n.Conflict != "" {
 		notes = append(notes, "CONFLICT: "+n.Conflict)
 	}
+	notes = append(notes, betterPaths(n.Paths)...)
 	for _, note := range []string{n.Path.Note, n.Note} {
 		if note != "" {
 			notes = append(notes, note)

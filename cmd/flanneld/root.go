@@ -69,7 +69,7 @@ func newRoot(e env) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		runCommand(e), joinCommand(e), leaveCommand(e), forgetCommand(e),
-		statusCommand(e), nodesCommand(e), routeCommand(e),
+		statusCommand(e), nodesCommand(e), routeCommand(e), pingCommand(e),
 		dockerOptsCommand(e), keygenCommand(e), cleanupCommand(e), resetCommand(e), versionCommand(e),
 	)
 	root.SetHelpCommand(helpCommand(root))

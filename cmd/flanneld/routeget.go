@@ -46,7 +46,7 @@ func drawRoute(t *table, r control.Route) {
 	color, text := plain, r.Kind
 	switch r.Kind {
 	case control.RouteVia:
-		text = fmt.Sprintf("via %s at %s", named(r.Node), dash(r.Endpoint))
+		text = fmt.Sprintf("via %s at %s", named(r.Node), endpointText(r.Endpoint))
 	case control.RouteUnreachable:
 		color, text = red, fmt.Sprintf("unreachable, %s has it", named(r.Node))
 	case control.RouteNone:
@@ -55,6 +55,9 @@ func drawRoute(t *table, r control.Route) {
 	t.line(color, r.Address.String(), text)
 	if r.Prefix.IsValid() {
 		t.line(plain, "subnet", r.Prefix.String())
+	}
+	if r.Path != "" {
+		t.line(plain, "path", r.Path)
 	}
 	if r.MTU > 0 {
 		t.linef(plain, "MTU", "%d", r.MTU)

@@ -64,6 +64,7 @@ func drawStatus(t *table, s control.Status) {
 	t.linef(plain, "lanes", "%d", s.Lanes)
 	t.line(plain, "offloads", offloadsText(s.Offloads))
 	t.line(membersColor(s.Members), "members", membersText(s.Members))
+	t.line(backendColor(s.Backend), "backend", backendText(s.Backend))
 	t.line(pathsColor(s.Paths), "paths", pathsText(s.Paths))
 	t.linef(plain, "egress", "%d packets, %s", s.Egress.Packets, size(s.Egress.Bytes))
 	t.linef(plain, "ingress", "%d packets, %s", s.Ingress.Packets, size(s.Ingress.Bytes))

@@ -66,6 +66,14 @@ func dash[T interface{ IsValid() bool }](value T) string {
 	return fmt.Sprint(value)
 }
 
+// endpointText leaves out the port of a static peer that has none.
+func endpointText(e netip.AddrPort) string {
+	if e.IsValid() && e.Port() == 0 {
+		return e.Addr().String()
+	}
+	return dash(e)
+}
+
 // address shows a public address only where it differs from the local one.
 func address(local, public netip.Addr) string {
 	if public == local || !public.IsValid() {

@@ -77,6 +77,12 @@ func (c *Client) Forget(ctx context.Context, node string) (n Node, err error) {
 	return n, c.post(ctx, "/v1/forget", ForgetRequest{Node: node}, &n)
 }
 
+// Ping has the daemon send probes to a node, and waits for what becomes of
+// them.
+func (c *Client) Ping(ctx context.Context, r PingRequest) (p Pinged, err error) {
+	return p, c.post(ctx, "/v1/ping", r, &p)
+}
+
 func (c *Client) get(ctx context.Context, path string, answer any) error {
 	return c.do(ctx, http.MethodGet, path, nil, answer)
 }

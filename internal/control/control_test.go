@@ -43,6 +43,14 @@ func TestEveryRequestIsAnswered(t *testing.T) {
 	if n, err := c.Forget(ctx, "beta"); err != nil || n.Name != "beta" {
 		t.Errorf("forget: %+v, %v", n, err)
 	}
+	request := PingRequest{Node: "beta", Path: "vxlan", Count: 3, Size: 1450}
+	if p, err := c.Ping(ctx, request); err != nil || p.Node.Name != "beta" || !reflect.DeepEqual(p.Paths, []PingedPath{{Path: "vxlan", Sent: 3, Largest: 1450}}) {
+		t.Errorf("ping: %+v, %v", p, err)
+	}
+	request.Count = 21
+	if _, err := c.Ping(ctx, request); err == nil || err.Error() != "count 21: not from 1 to 20" {
+		t.Errorf("ping: %v", err)
+	}
 }
 
 func TestARefusalArrivesAsOneLine(t *testing.T) {

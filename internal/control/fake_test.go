@@ -57,6 +57,10 @@ func (f *fake) Forget(_ context.Context, node string) (Node, error) {
 	return Node{Name: node}, f.refuse
 }
 
+func (f *fake) Ping(_ context.Context, node, path string, count, size int) (Pinged, error) {
+	return Pinged{Node: NodeName{Name: node}, Paths: []PingedPath{{Path: path, Sent: count, Largest: size}}}, f.refuse
+}
+
 func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
 // serve runs a server over a socket of its own until the test ends.

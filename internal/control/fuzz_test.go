@@ -4,6 +4,7 @@ package control
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -44,6 +45,24 @@ func FuzzDecodeForget(f *testing.F) {
 		r, err := decodeForget(body)
 		if err == nil && (r.Node == "" || len(r.Node) > MaxNodeName) {
 			t.Errorf("%q: node %q accepted", body, r.Node)
+		}
+	})
+}
+
+func FuzzDecodePing(f *testing.F) {
+	for _, seed := range []string{
+		`{"node":"beta","count":3}`, `{"node":"beta","path":"vxlan","count":20,"size":1450}`, `{"node":"","count":1}`,
+		`{"node":"b","count":0}`, `{"node":"b","count":21}`, `{"node":"b","count":1,"size":63}`, `{"node":"b","count":1,"path":"host-gw"}`, `{"node":"b","count":1e3}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r, err := decodePing(body)
+		if err != nil {
+			return
+		}
+		if r.Node == "" || r.Count < 1 || r.Count > MaxPings || r.Size < 0 || r.Size > MaxPingSize || r.Path != "" && !slices.Contains(PathNames, r.Path) {
+			t.Errorf("%q: %+v accepted", body, r)
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -51,7 +52,29 @@ func decodeForget(body []byte) (ForgetRequest, error) {
 	return r, CheckNode(r.Node)
 }
 
-// CheckNode says what is wrong with the name or ID of a node to forget.
+// decodePing reads and checks a PingRequest.
+func decodePing(body []byte) (PingRequest, error) {
+	var r PingRequest
+	if err := decode(body, &r); err != nil {
+		return r, err
+	}
+	return r, r.Check()
+}
+
+// Check says what is wrong with a request.
+func (r PingRequest) Check() error {
+	switch {
+	case r.Count < 1 || r.Count > MaxPings:
+		return fmt.Errorf("count %d: not from 1 to %d", r.Count, MaxPings)
+	case r.Size != 0 && (r.Size < MinPingSize || r.Size > MaxPingSize):
+		return fmt.Errorf("size %d: not from %d to %d bytes", r.Size, MinPingSize, MaxPingSize)
+	case r.Path != "" && !slices.Contains(PathNames, r.Path):
+		return fmt.Errorf("path %.20q: not one of %s", r.Path, strings.Join(PathNames, ", "))
+	}
+	return CheckNode(r.Node)
+}
+
+// CheckNode says what is wrong with the name or ID of a node.
 func CheckNode(node string) error {
 	if node == "" {
 		return errors.New("no node named")

@@ -29,6 +29,8 @@ type Daemon interface {
 	Join(context.Context, []string) (Joined, error)
 	Leave(context.Context) (Left, error)
 	Forget(context.Context, string) (Node, error)
+	// Ping sends probes to a node; see PingRequest.
+	Ping(ctx context.Context, node, path string, count, size int) (Pinged, error)
 }
 
 // Times a caller may take. All are short: every caller is on this host.
@@ -146,6 +148,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /v1/join", s.join)
 	mux.HandleFunc("POST /v1/leave", s.leave)
 	mux.HandleFunc("POST /v1/forget", s.forget)
+	mux.HandleFunc("POST /v1/ping", s.ping)
 	return s.guard(mux)
 }
 
@@ -200,6 +203,12 @@ func (s *Server) join(w http.ResponseWriter, r *http.Request) {
 func (s *Server) forget(w http.ResponseWriter, r *http.Request) {
 	act(w, r, decodeForget, func(ctx context.Context, req ForgetRequest) (Node, error) {
 		return s.daemon.Forget(ctx, req.Node)
+	})
+}
+
+func (s *Server) ping(w http.ResponseWriter, r *http.Request) {
+	act(w, r, decodePing, func(ctx context.Context, req PingRequest) (Pinged, error) {
+		return s.daemon.Ping(ctx, req.Node, req.Path, req.Count, req.Size)
 	})
 }
 

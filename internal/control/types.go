@@ -36,6 +36,7 @@ type Status struct {
 	Offloads []Offload `json:"offloads"` // all there are, always in the same order
 
 	Members Members `json:"members"`
+	Backend Backend `json:"backend"`
 	Paths   Paths   `json:"paths"`
 	Egress  Traffic `json:"egress"`  // overlay to underlay
 	Ingress Traffic `json:"ingress"` // underlay to overlay
@@ -250,8 +251,12 @@ type Node struct {
 	Start        uint64   `json:"start"` // how often it has been started, or has moved to another underlay address
 	Egress       Traffic  `json:"egress"`
 	Ingress      Traffic  `json:"ingress"`
-	Path         Path     `json:"path"` // the data path to it
-	Note         string   `json:"note"`
+	Path         Path     `json:"path"` // the data path to it, by the path in use
+	// Paths are the paths of this node's --backend, the preferred one first;
+	// empty where packets need none: for this node itself, and for one without
+	// a lease, or that is dead.
+	Paths []NodePath `json:"paths"`
+	Note  string     `json:"note"`
 }
 
 // Kinds of next hop.
@@ -271,8 +276,11 @@ type Route struct {
 	Node     NodeName       `json:"node"`
 	State    string         `json:"state"` // of that node
 	Endpoint netip.AddrPort `json:"endpoint"`
-	MTU      int            `json:"mtu"` // largest packet that gets there whole
+	Path     string         `json:"path"` // in use: udp, direct, vxlan, ipip; "" for none
+	MTU      int            `json:"mtu"`  // largest packet that gets there whole
 	Reason   string         `json:"reason"`
+	// Paths are those of the node; see Node.
+	Paths []NodePath `json:"paths"`
 	// Kernel is what the kernel of this host does with packets to the
 	// address. The host's own come first, then those of each bridge that
 	// has addresses of this node's lease. Empty where it cannot be asked.

@@ -50,7 +50,7 @@ type Proof struct {
 // MACOf is the MAC of a node's VXLAN device: it follows from the node ID, so
 // that no node has to announce it.
 func MACOf(id peers.NodeID) config.MAC {
-	sum := sha256.Sum256(append([]byte("flanneld vxlan"), id.String()...))
+	sum := sha256.Sum256(append([]byte("flanneld vxlan"), id[:]...))
 	mac := config.MAC(sum[:6])
 	mac[0] = mac[0]&^multicast | locallyAdministered
 	return mac

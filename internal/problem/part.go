@@ -37,4 +37,5 @@ const (
 	PartUnderlay    = "underlay"
 	PartOverlap     = "overlap"
 	PartStaticPeers = "static peers"
+	PartBackend     = "backend" // a peer that no path leads to
 )

@@ -17,14 +17,15 @@ func (v *View) Nodes() control.Nodes {
 	s, paths := v.Snapshot(), v.paths()
 	judged := v.judged(s, paths)
 	out := control.Nodes{Health: judged.Health, Nodes: []control.Node{}}
-	detours, notes := v.detours(), v.Routes.Plan().Notes
+	planned := v.Routes.Plan()
+	detours, notes, routes := v.detours(), planned.Notes, routesByID(planned)
 	disputes, doubles := disputes(judged.Conflicts), namesakes(s)
-	add := func(node control.Node, key string, more ...string) {
-		node.Note = joinNotes(append(slices.Clone(detours[key]), more...)...)
-		if r, probed := paths[key]; probed {
-			node.Path = pathOf(r)
+	add := func(node control.Node, id string, more ...string) {
+		node.Note = joinNotes(append(slices.Clone(detours[id]), more...)...)
+		if r, ok := routes[id]; ok {
+			node.Path, node.Paths = pathInUse(r, paths), v.nodePaths(r)
 		}
-		v.fillTraffic(&node, key)
+		v.fillTraffic(&node, id)
 		out.Nodes = append(out.Nodes, node)
 	}
 	for _, n := range s.Nodes {
@@ -34,7 +35,7 @@ func (v *View) Nodes() control.Nodes {
 	}
 	for _, p := range v.cfg().StaticPeers {
 		add(control.Node{
-			Name: plan.StaticName(p), State: control.StateStatic, Capabilities: []string{}, Subnet: p.Subnet, Endpoint: p.Endpoint,
+			Name: plan.StaticName(p), State: control.StateStatic, Capabilities: []string{}, Paths: []control.NodePath{}, Subnet: p.Subnet, Endpoint: p.Endpoint,
 		}, p.String(), notes[p.String()].Text)
 	}
 	return out
@@ -79,7 +80,7 @@ func NodeOf(n peers.NodeInfo) control.Node {
 		ID: n.ID.String(), Name: n.Name, State: n.State.String(), Since: control.SecondsOf(n.Since), Self: n.Self,
 		Subnet: n.Lease.Prefix, Epoch: n.Lease.Epoch, Pinned: n.Lease.Pinned, Electors: n.Lease.Electors, Promises: n.Lease.Promises,
 		LeaseAge: control.SecondsOf(n.Lease.Held), Endpoint: n.Endpoint, Gossip: n.Gossip,
-		MTU: n.MTU, RTT: control.SecondsOf(n.RTT), Start: n.Start, Capabilities: capabilities(n.Caps),
+		MTU: n.MTU, RTT: control.SecondsOf(n.RTT), Start: n.Start, Capabilities: capabilities(n.Caps), Paths: []control.NodePath{},
 	}
 }
 

@@ -28,8 +28,8 @@ func (v *View) detours() map[string][]string {
 }
 
 // countPaths counts data paths by state.
-func countPaths(results map[string]probe.Result) (c control.Paths) {
-	for _, r := range results {
+func countPaths(found map[string]probe.Result) (c control.Paths) {
+	for _, r := range found {
 		switch r.State {
 		case probe.Works:
 			c.Works++

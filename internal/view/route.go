@@ -17,58 +17,50 @@ import (
 // Route returns the next hop of an address as the next batch would use it, and
 // where the kernel sends packets to it.
 func (v *View) Route(a netip.Addr) control.Route {
-	out := v.nextHop(a)
-	out.Kernel = []control.KernelRoute{}
+	out, planned := v.nextHop(a)
+	out.Paths, out.Kernel = v.nodePaths(planned), []control.KernelRoute{}
 	if a.Is4() {
-		out.Kernel = v.kernelRoutes(a, out.Kind != control.RouteOutside && out.Kind != control.RouteLocal)
+		out.Kernel = v.kernelRoutes(a, out.Kind != control.RouteOutside && out.Kind != control.RouteLocal, planned)
 	}
 	return out
 }
 
-// nextHop is Route without the kernel's answers.
-func (v *View) nextHop(a netip.Addr) control.Route {
+// nextHop is Route without the kernel's answers. planned is zero where there is
+// no next hop.
+func (v *View) nextHop(a netip.Addr) (out control.Route, planned plan.Route) {
 	s := v.Snapshot()
-	out := control.Route{Address: a, Kind: control.RouteOutside}
+	out = control.Route{Address: a, Kind: control.RouteOutside}
 	switch {
 	case !s.Network.Prefix.IsValid():
 		out.Reason = "the network is not known yet: " + s.Waiting
-		return out
+		return out, planned
 	case !s.Network.Prefix.Contains(a):
 		out.Reason = fmt.Sprintf("not in the network %s: the host's own routing decides", s.Network.Prefix)
-		return out
+		return out, planned
 	}
-	next, planned, ok := v.Routes.Lookup(a)
+	_, planned, ok := v.Routes.Lookup(a)
 	if !ok {
 		out.Kind = control.RouteNone
 		out.Reason = "no node holds a subnet with this address: packets are answered with ICMP net unreachable"
-		return out
+		return out, planned
 	}
-	v.explain(&out, next, planned)
-	return out
+	v.explain(&out, planned)
+	return out, planned
 }
 
 // explain says why the table has a next hop.
-func (v *View) explain(out *control.Route, next route.NextHop, planned plan.Route) {
-	out.Prefix, out.Kind, out.Endpoint, out.MTU = next.Prefix, next.Kind.String(), next.Endpoint, v.MTU
-	out.Node, out.State, out.Reason = control.NodeName{ID: planned.ID, Name: planned.Name}, planned.State.String(), planned.Why
-	if planned.Node.IsZero() {
-		out.Node.ID, out.State = "", control.StateStatic
-	}
-	if next.Kind == route.Local {
-		return
-	}
-	if planned.MTU > 0 {
-		out.MTU = min(out.MTU, planned.MTU)
-	}
-	if path := next.Peer.PathMTU(); path > 0 {
-		out.MTU = min(out.MTU, path)
+func (v *View) explain(out *control.Route, planned plan.Route) {
+	out.Prefix, out.Kind, out.Path, out.Endpoint = planned.Prefix, planned.Kind.String(), string(planned.Path), planned.Endpoint
+	out.Node, out.State, out.Reason, out.MTU = nameOf(planned), stateOf(planned), planned.Why, v.MTU
+	if planned.Kind != route.Local {
+		out.MTU = v.largest(planned, planned.Path)
 	}
 }
 
 // kernelRoutes asks the kernel where packets to an address go, also with the
-// marks that its rules ask for. wanted says that they ought to go to the
-// device.
-func (v *View) kernelRoutes(a netip.Addr, wanted bool) []control.KernelRoute {
+// marks that its rules ask for. wanted says that they ought to go to the device
+// or along the planned kernel path.
+func (v *View) kernelRoutes(a netip.Addr, wanted bool, planned plan.Route) []control.KernelRoute {
 	p := v.Live().Plane
 	all := []control.KernelRoute{}
 	if p == nil {
@@ -91,9 +83,8 @@ func (v *View) kernelRoutes(a netip.Addr, wanted bool) []control.KernelRoute {
 		if err != nil {
 			continue
 		}
-		all = append(all, control.KernelRoute{
-			From: o.String(), Device: answer.Device, Text: answer.Text, InTheWay: wanted && answer.Device != p.Link().Name,
-		})
+		ours := answer.Device == p.Link().Name || planned.Path.Kernel() && answer.Prefix == planned.Prefix
+		all = append(all, control.KernelRoute{From: o.String(), Device: answer.Device, Text: answer.Text, InTheWay: wanted && !ours})
 	}
 	return all
 }

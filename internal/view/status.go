@@ -32,7 +32,7 @@ func (v *View) Status() control.Status {
 	out.Gossip = netip.AddrPortFrom(u.PublicAddr, v.cfg().GossipPort)
 	out.Security = security(s.Sealed)
 	out.Lanes, out.Offloads = v.cfg().Lanes, v.offloads()
-	out.Members = members(s, v.cfg().StaticPeers)
+	out.Members, out.Backend = members(s, v.cfg().StaticPeers), v.backend()
 	sum := v.Totals.Sum()
 	out.Egress, out.Ingress, out.Drops = control.Traffic(sum.Egress), control.Traffic(sum.Ingress), sum.Drops
 	out.Process = process()
@@ -54,7 +54,7 @@ func (v *View) judged(s *peers.Snapshot, paths map[string]probe.Result) control.
 		out.Device.Address = p.Link().Addr
 		out.Device.State, out.Device.Note = found.device()
 	}
-	judge(&out, found, v.Problems)
+	judge(&out, found, v.Problems, v.noPath()...)
 	return out
 }
 

@@ -24,7 +24,7 @@ func rank(p control.Problem) int {
 	case problem.PartLease:
 		return 0
 	case problem.PartConflict, problem.PartUnderlay, problem.PartDevice, problem.PartForwarding, problem.PartBridge,
-		problem.PartRoute, problem.PartRules, problem.PartFirewall:
+		problem.PartRoute, problem.PartRules, problem.PartFirewall, problem.PartBackend:
 		return 1
 	}
 	if slices.Contains(effects, p.Part) {
@@ -34,8 +34,9 @@ func rank(p control.Problem) int {
 }
 
 // judge adds to a status everything that is wrong, causes first, and the
-// verdict. A part's own report says more than what was found about it.
-func judge(out *control.Status, found findings, board *problem.Board) {
+// verdict. A part's own report says more than what was found about it. more are
+// problems that no part reports.
+func judge(out *control.Status, found findings, board *problem.Board, more ...control.Problem) {
 	reported := board.All()
 	byItself := func(p control.Problem) bool {
 		return slices.ContainsFunc(reported, func(r problem.Reported) bool { return r.Part == p.Part })
@@ -46,6 +47,7 @@ func judge(out *control.Status, found findings, board *problem.Board) {
 			Part: r.Part, Text: r.Text, Advice: r.Advice, Since: control.SecondsOf(time.Since(r.Since)),
 		})
 	}
+	out.Problems = append(out.Problems, more...)
 	slices.SortStableFunc(out.Problems, func(a, b control.Problem) int { return rank(a) - rank(b) })
 	out.Health = healthOf(out.Problems, out.Paths)
 }

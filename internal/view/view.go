@@ -12,6 +12,7 @@ import (
 	"flanneld/internal/host"
 	"flanneld/internal/host/underlay"
 	"flanneld/internal/monitor"
+	"flanneld/internal/plan"
 	"flanneld/internal/problem"
 	"flanneld/peers"
 )
@@ -31,6 +32,9 @@ type Config struct {
 	Host     func() Host
 	// Check checks the parts that are kept on this host.
 	Check func() []host.Finding
+	// Unavailable says why this host has not a kernel path, "" where it has.
+	// Nil: it has them all.
+	Unavailable func(plan.Path) string
 }
 
 // Live is the data plane and its monitor; both are nil while there is none.
@@ -51,10 +55,13 @@ type Host struct {
 
 // View answers what the control socket asks. Its methods may be called
 // concurrently.
-type View struct{ Config }
+type View struct {
+	Config
+	prober prober // nil: the present monitor
+}
 
 // cfg is what the user has set.
 func (v *View) cfg() config.Config { return v.Config.Config }
 
 // New makes a View.
-func New(c Config) *View { return &View{c} }
+func New(c Config) *View { return &View{Config: c} }

@@ -51,6 +51,7 @@ func (w *Waiting) Status() control.Status {
 		Security: security(c.KeyFile != ""),
 		Lanes:    c.Lanes, Offloads: []control.Offload{}, Drops: map[string]uint64{},
 		Host:      hostOf(c),
+		Backend:   control.Backend{Names: []string{}, Paths: []control.BackendPath{}},
 		Conflicts: []control.Conflict{}, Process: process(),
 	}
 	judge(&out, nil, w.problems)
@@ -64,7 +65,7 @@ func (w *Waiting) Nodes() control.Nodes {
 
 // Route says why there is none.
 func (w *Waiting) Route(a netip.Addr) control.Route {
-	return control.Route{Address: a, Kind: control.RouteNone, Reason: *w.reason.Load(), Kernel: []control.KernelRoute{}}
+	return control.Route{Address: a, Kind: control.RouteNone, Reason: *w.reason.Load(), Paths: []control.NodePath{}, Kernel: []control.KernelRoute{}}
 }
 
 // CheckAddress says what is wrong with the address of a node to join.
@@ -83,4 +84,9 @@ func (w *Waiting) Leave(context.Context) (control.Left, error) {
 // Forget is refused.
 func (w *Waiting) Forget(context.Context, string) (control.Node, error) {
 	return control.Node{}, w.refuse()
+}
+
+// Ping is refused.
+func (w *Waiting) Ping(context.Context, string, string, int, int) (control.Pinged, error) {
+	return control.Pinged{}, w.refuse()
 }
