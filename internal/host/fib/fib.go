@@ -47,7 +47,7 @@ func (o Origin) String() string {
 
 // Answer is the kernel's decision about one address.
 type Answer struct {
-	Device string       // where packets leave; "": nowhere
+	Device string       // where packets leave, "eth0, eth1" for several; "": nowhere
 	Prefix netip.Prefix // of the route that decided; zero where the kernel does not say
 	Table  int          // of that route; 0 where the kernel does not say
 	Text   string       // in words

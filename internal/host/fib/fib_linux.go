@@ -138,9 +138,13 @@ func ruleText(r netlink.Rule) string {
 	if r.Mask != nil {
 		mask = fmt.Sprintf("/%#x", *r.Mask)
 	}
+	not := ""
+	if r.Invert {
+		not = "not "
+	}
 	ports := fmt.Sprint(r.Dport, r.Sport, r.UIDRange)
-	return fmt.Sprintf("rule %d: %s type %d mark %#x%s tos %d goto %d iif %q oif %q suppress %d proto %d ports %s", r.Priority, r.String(), r.Type,
-		r.Mark, mask, r.Tos, r.Goto, r.IifName, r.OifName, r.SuppressPrefixlen, r.IPProto, ports)
+	return fmt.Sprintf("rule %d: %s%s type %d mark %#x%s tos %d goto %d iif %q oif %q suppress %d group %d proto %d ports %s", r.Priority, not, r.String(), r.Type,
+		r.Mark, mask, r.Tos, r.Goto, r.IifName, r.OifName, r.SuppressPrefixlen, r.SuppressIfgroup, r.IPProto, ports)
 }
 
 // Ask asks the kernel about one address.
@@ -167,13 +171,28 @@ func Ask(address netip.Addr, from Origin) (Answer, error) {
 			names[index] = l.Attrs().Name
 		}
 	}
-	a := Answer{Device: names[indexes[len(indexes)-1]], Prefix: rtnl.Destination(r), Table: r.Table}
+	a := Answer{Device: devices(r, names), Prefix: rtnl.Destination(r), Table: r.Table}
 	way := wayText(r, names)
 	if name := typeNames[r.Type]; name != "" {
 		way = slices.Insert(way, 0, name)
 	}
 	a.Text = fmt.Sprintf("%s, by %s in table %s", strings.Join(way, " "), a.Prefix, tableName(r.Table))
 	return a, nil
+}
+
+// devices names the devices that a route leads to, in the order of its next
+// hops.
+func devices(r netlink.Route, names map[int]string) string {
+	if len(r.MultiPath) == 0 {
+		return names[r.LinkIndex]
+	}
+	var all []string
+	for _, hop := range r.MultiPath {
+		if name := names[hop.LinkIndex]; !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 // refusal is the answer that an error number is: the kernel's way to report
