@@ -3,8 +3,10 @@
 package fib
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -75,5 +77,101 @@ func TestDetoursOfOneBridgeAreOne(t *testing.T) {
 	}
 	if text := (Origin{Device: "docker0", Mark: 16}).String(); text != "docker0 with mark 0x10" {
 		t.Error(text)
+	}
+}
+
+// The question for a part is asked where only that part can answer.
+func TestQuestionsAreAskedOnlyWhereNoOtherPartAnswers(t *testing.T) {
+	ours := prefix("10.244.7.0/24")
+	for name, c := range map[string]struct {
+		ours     netip.Prefix
+		dividers []string
+		want     string // PREFIX@ADDRESS, in order
+	}{
+		"nothing divides":         {ours, nil, "10.244.0.0/16@10.244.0.1"},
+		"no lease yet":            {netip.Prefix{}, nil, "10.244.0.0/16@10.244.0.1"},
+		"outside the network":     {ours, []string{"192.0.2.0/24"}, "10.244.0.0/16@10.244.0.1"},
+		"in our own lease":        {ours, []string{"10.244.7.0/24", "10.244.7.9/32"}, "10.244.0.0/16@10.244.0.1"},
+		"around our own lease":    {ours, []string{"10.244.6.0/23"}, "10.244.6.0/23@10.244.6.1 10.244.0.0/16@10.244.0.1"},
+		"the same part twice":     {ours, []string{"10.244.9.0/24", "10.244.9.0/24"}, "10.244.9.0/24@10.244.9.1 10.244.0.0/16@10.244.0.1"},
+		"the first of a part":     {ours, []string{"10.244.0.0/24"}, "10.244.0.0/24@10.244.0.1 10.244.0.0/16@10.244.1.0"},
+		"a single address":        {ours, []string{"10.244.0.1/32"}, "10.244.0.1/32@10.244.0.1 10.244.0.0/16@10.244.0.2"},
+		"two addresses":           {ours, []string{"10.244.0.0/31"}, "10.244.0.0/31@10.244.0.0 10.244.0.0/16@10.244.0.2"},
+		"the whole network":       {ours, []string{"10.244.0.0/16"}, "10.244.0.0/16@10.244.0.1"},
+		"more than the network":   {ours, []string{"10.0.0.0/8"}, "10.244.0.0/16@10.244.0.1"},
+		"halves cover the whole":  {ours, []string{"10.244.0.0/17", "10.244.128.0/17"}, "10.244.0.0/17@10.244.0.1 10.244.128.0/17@10.244.128.1"},
+		"a part covered by parts": {ours, []string{"10.244.8.0/23", "10.244.8.0/24", "10.244.9.0/24"}, "10.244.8.0/24@10.244.8.1 10.244.9.0/24@10.244.9.1 10.244.0.0/16@10.244.0.1"},
+		"the network is ours":     {network, []string{"10.244.9.0/24"}, ""},
+	} {
+		var dividers []Divider
+		for _, p := range c.dividers {
+			dividers = append(dividers, Divider{Prefix: prefix(p), Text: fmt.Sprint(len(dividers))})
+		}
+		var got []string
+		for _, q := range questions(network, dividers, c.ours) {
+			got = append(got, fmt.Sprintf("%s@%s", q.prefix, q.address))
+			if q.divider != nil && q.divider.Text != fmt.Sprint(slices.IndexFunc(dividers, func(d Divider) bool { return d.Prefix == q.divider.Prefix })) {
+				t.Errorf("%s: %s is asked about for the divider %+v", name, q.prefix, *q.divider)
+			}
+		}
+		if text := strings.Join(got, " "); text != c.want {
+			t.Errorf("%s: got %s, want %s", name, text, c.want)
+		}
+	}
+}
+
+func TestAddressSpaceEndsWithoutAFreeAddress(t *testing.T) {
+	if a, ok := free(prefix("255.255.255.254/31"), []netip.Prefix{prefix("255.255.255.254/31")}); ok {
+		t.Errorf("got %s", a)
+	}
+	if a, ok := free(prefix("255.255.255.254/31"), []netip.Prefix{prefix("255.255.255.254/32")}); !ok || a.String() != "255.255.255.255" {
+		t.Errorf("got %s, %t", a, ok)
+	}
+}
+
+func TestLastAddressOfAPrefix(t *testing.T) {
+	for p, want := range map[string]string{
+		"0.0.0.0/0": "255.255.255.255", "10.244.7.9/32": "10.244.7.9", "10.244.7.9/24": "10.244.7.255",
+		"10.244.0.0/16": "10.244.255.255", "10.244.7.8/31": "10.244.7.9", "10.244.0.0/15": "10.245.255.255",
+	} {
+		if got := Last(prefix(p)); got.String() != want {
+			t.Errorf("%s ends at %s, want %s", p, got, want)
+		}
+	}
+}
+
+// What is said about a wider detour says nothing about a part that goes another
+// way, or goes so for other origins.
+func TestDetoursThatDifferAreKept(t *testing.T) {
+	host, pod := Origin{}, Origin{Device: "docker0", Source: netip.MustParseAddr("10.244.7.2")}
+	wide := Detour{Prefix: prefix("10.244.8.0/23"), From: []Origin{host}, Answer: Answer{Device: "eth1", Text: "dev eth1"}}
+	for name, c := range map[string]struct {
+		other Detour
+		kept  bool
+	}{
+		"another device":      {Detour{Prefix: prefix("10.244.9.0/24"), From: []Origin{host}, Answer: Answer{Device: "eth2", Text: "dev eth2"}}, true},
+		"nowhere":             {Detour{Prefix: prefix("10.244.9.0/24"), From: []Origin{host}, Answer: Answer{Text: "no route"}}, true},
+		"another origin":      {Detour{Prefix: prefix("10.244.9.0/24"), From: []Origin{pod}, Answer: Answer{Device: "eth1", Text: "dev eth1"}}, true},
+		"another mark":        {Detour{Prefix: prefix("10.244.9.0/24"), From: []Origin{{Mark: 1}}, Answer: Answer{Device: "eth1", Text: "dev eth1"}}, true},
+		"beside it":           {Detour{Prefix: prefix("10.244.10.0/24"), From: []Origin{host}, Answer: Answer{Device: "eth1", Text: "dev eth1"}}, true},
+		"the same, otherwise": {Detour{Prefix: prefix("10.244.8.0/23"), From: []Origin{host}, Answer: Answer{Device: "eth1", Text: "via 192.0.2.1"}}, true},
+		"inside it":           {Detour{Prefix: prefix("10.244.9.0/24"), From: []Origin{host}, Answer: Answer{Device: "eth1", Text: "via 192.0.2.1"}}, false},
+	} {
+		for _, order := range [][]Detour{{wide, c.other}, {c.other, wide}} {
+			if got := merge(order); len(got) == 2 != c.kept {
+				t.Errorf("%s: got %+v", name, got)
+			}
+		}
+	}
+	if got := merge(nil); len(got) != 0 {
+		t.Errorf("of nothing: %+v", got)
+	}
+}
+
+func TestOriginsHaveNames(t *testing.T) {
+	for want, o := range map[string]Origin{"host": {}, "docker0": {Device: "docker0"}, "host with mark 0xca6c": {Mark: 51820}} {
+		if got := o.String(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }
