@@ -110,6 +110,9 @@ func TestRulesOfOtherProgramsAreJudged(t *testing.T) {
 		"ports":           {base("chain i { type filter hook input priority 0; policy drop; udp dport 8285 accept; tcp dport { 22, 80 } accept; }"), "gossip"},
 		"ports in a range": {base("chain i { type filter hook input priority 0; policy drop; ip protocol tcp accept; udp dport 8000-8285 accept; }"),
 			""},
+		"dropped ports in a range": {base("chain i { type filter hook input priority 0; udp dport 8000-8285 drop; }"), "data"},
+		"a socket of a proxy": {base("chain p { type filter hook prerouting priority -150; policy drop; meta l4proto udp socket wildcard 0 accept; " +
+			"meta l4proto tcp accept; }"), ""},
 		"prerouting": {base("chain p { type filter hook prerouting priority -300; udp dport 8285 drop; }"), "data"},
 		"firewalld":  {strings.NewReplacer("EXTRA", "", "FORWARD\n", "\n").Replace(firewalld), "in out"},
 		"firewalld with its advice": {strings.NewReplacer("EXTRA", "udp dport 8285 accept; tcp dport 8286 accept", "FORWARD\n", "ip saddr 10.244.0.0/16 goto filter_FWD_trusted\n").

@@ -97,6 +97,14 @@ func register(n uint32) uint32 {
 	return n
 }
 
+// take returns what a register holds, once: the library leaves out expressions
+// that it does not know, and such a one may have loaded what is compared next.
+func (g *registers) take(n uint32) value {
+	v := g.regs[register(n)]
+	delete(g.regs, register(n))
+	return v
+}
+
 func (g *registers) rule(exprs []expr.Any) evalRule {
 	r := evalRule{match: yes}
 	g.regs = map[uint32]value{}
@@ -132,6 +140,8 @@ func (g *registers) step(e expr.Any) (answer, action, string) {
 		return verdict(e)
 	case *expr.Reject:
 		return yes, actDrop, ""
+	case *expr.Queue, *expr.SynProxy: // another program, or the kernel, answers
+		return yes, actUnknown, ""
 	case *expr.Target:
 		act, target := namedAction(false, e.Name)
 		if act == actJump { // a target that is not known, no chain
@@ -159,7 +169,11 @@ func (g *registers) step(e expr.Any) (answer, action, string) {
 		g.regs[register(e.DestRegister)] = bitwise(g.regs[register(e.SourceRegister)], e)
 		return yes, actContinue, ""
 	case *expr.Cmp:
-		return compare(g.regs[register(e.Register)], e.Op, e.Data), actContinue, ""
+		v := g.regs[register(e.Register)]
+		if e.Op == expr.CmpOpEq || e.Op == expr.CmpOpNeq { // the ends of a range are compared one after the other
+			v = g.take(e.Register)
+		}
+		return compare(v, e.Op, e.Data), actContinue, ""
 	case *expr.Lookup:
 		return g.lookup(e)
 	case *expr.Immediate:
@@ -333,7 +347,7 @@ func prefixOf(data, mask []byte) (netip.Prefix, bool) {
 
 // lookup answers a set without intervals, or a verdict map of one.
 func (g *registers) lookup(e *expr.Lookup) (answer, action, string) {
-	v := g.regs[register(e.SourceRegister)]
+	v := g.take(e.SourceRegister)
 	all, ok := g.reader.elements(g.table, e.SetName)
 	a := maybe
 	if ok && v.known != nil && v.open == 0 {
