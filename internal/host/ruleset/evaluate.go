@@ -100,68 +100,87 @@ const (
 	mayReturn
 )
 
-// maxDepth is how deep jumps may lead; the kernel allows 16.
-const maxDepth = 16
+// outcome is what a chain may do with a flow, and the rule that dropped last.
+type outcome struct {
+	may int
+	why string
+}
 
-// run returns the possible outcomes of a chain, and the rule that dropped last.
-func (t evalTable) run(chain string, depth int) (outcome int, why string) {
-	rules, ok := t.load(chain)
-	if !ok || depth > maxDepth {
-		return mayAccept | mayReturn, ""
+// run is the way of one flow through a table. Chains may lead to one chain a
+// thousand times, sixteen deep; each is followed once.
+type run struct {
+	evalTable
+	done map[string]outcome
+}
+
+// chain returns the possible outcomes of a chain. One that is not there, or
+// leads to itself, which the kernel refuses, may do anything but drop.
+func (r run) chain(name string) outcome {
+	if o, ok := r.done[name]; ok {
+		return o
 	}
-	for i, r := range rules {
-		if r.match == no {
+	rules, ok := r.load(name)
+	r.done[name] = outcome{may: mayAccept | mayReturn}
+	if ok {
+		r.done[name] = r.follow(name, rules)
+	}
+	return r.done[name]
+}
+
+func (r run) follow(name string, rules []evalRule) (all outcome) {
+	for i, rule := range rules {
+		if rule.match == no {
 			continue
 		}
-		result, by := t.apply(r, depth)
-		if by != "" {
-			why = by
-		} else if r.action == actDrop {
-			why = fmt.Sprintf("rule %d of chain %s: %s", i+1, chain, r.text)
+		o := r.apply(rule)
+		if o.why != "" {
+			all.why = o.why
+		} else if rule.action == actDrop {
+			all.why = fmt.Sprintf("rule %d of chain %s: %s", i+1, name, rule.text)
 		}
-		ends := r.match == yes && result&mayGoOn == 0
-		outcome |= result &^ mayGoOn
-		if ends {
-			return outcome, why
+		all.may |= o.may &^ mayGoOn
+		if rule.match == yes && o.may&mayGoOn == 0 {
+			return all
 		}
 	}
-	return outcome | mayReturn, why
+	all.may |= mayReturn
+	return all
 }
 
 // mayGoOn is an outcome of a rule: the next one is looked at.
 const mayGoOn = 1 << 8
 
 // apply returns the possible outcomes of a rule that matches.
-func (t evalTable) apply(r evalRule, depth int) (int, string) {
-	switch r.action {
+func (r run) apply(rule evalRule) outcome {
+	switch rule.action {
 	case actAccept:
-		return mayAccept, ""
+		return outcome{may: mayAccept}
 	case actDrop:
-		return mayDrop, ""
+		return outcome{may: mayDrop}
 	case actReturn:
-		return mayReturn, ""
+		return outcome{may: mayReturn}
 	case actUnknown:
-		return mayAccept | mayGoOn, ""
+		return outcome{may: mayAccept | mayGoOn}
 	case actGoto:
-		return t.run(r.target, depth+1)
+		return r.chain(rule.target)
 	case actJump:
-		outcome, why := t.run(r.target, depth+1)
-		if outcome&mayReturn != 0 {
-			outcome = outcome&^mayReturn | mayGoOn
+		o := r.chain(rule.target)
+		if o.may&mayReturn != 0 {
+			o.may = o.may&^mayReturn | mayGoOn
 		}
-		return outcome, why
+		return o
 	}
-	return mayGoOn, ""
+	return outcome{may: mayGoOn}
 }
 
 // drops reports whether a base chain certainly drops the flow, and by what.
 func (t evalTable) drops(base string, policyDrops bool) (string, bool) {
-	outcome, why := t.run(base, 0)
-	if outcome&mayReturn != 0 && policyDrops {
-		outcome = outcome&^mayReturn | mayDrop
-		if why == "" || outcome == mayDrop {
-			why = "policy drop of chain " + base
+	o := run{t, map[string]outcome{}}.chain(base)
+	if o.may&mayReturn != 0 && policyDrops {
+		o.may = o.may&^mayReturn | mayDrop
+		if o.why == "" || o.may == mayDrop {
+			o.why = "policy drop of chain " + base
 		}
 	}
-	return why, outcome == mayDrop
+	return o.why, o.may == mayDrop
 }

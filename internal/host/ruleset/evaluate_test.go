@@ -3,6 +3,7 @@
 package ruleset
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -49,6 +50,12 @@ func TestOnlyCertainDropsCount(t *testing.T) {
 		"jump saves":             {[]evalRule{rule(yes, actJump, "x")}, true, map[string][]evalRule{"x": {rule(yes, actAccept)}}, ""},
 		"goto does not return":   {[]evalRule{rule(yes, actGoto, "x"), rule(yes, actAccept)}, true, map[string][]evalRule{"x": {}}, "policy drop"},
 		"no such chain":          {[]evalRule{rule(yes, actJump, "x")}, true, nil, ""},
+		"endless in a round":     {[]evalRule{rule(yes, actJump, "a"), rule(yes, actDrop)}, true, map[string][]evalRule{"a": {rule(yes, actGoto, "b")}, "b": {rule(yes, actJump, "a")}}, ""},
+		"a shared chain drops":   {[]evalRule{rule(no, actJump, "x"), rule(maybe, actJump, "x"), rule(yes, actGoto, "x")}, false, map[string][]evalRule{"x": {rule(yes, actDrop)}}, "rule 1 of chain x"},
+		"a shared chain returns": {[]evalRule{rule(yes, actJump, "x"), rule(yes, actGoto, "x"), rule(yes, actAccept)}, true, map[string][]evalRule{"x": {rule(yes, actReturn)}}, "policy drop"},
+		"may drop, then accepts": {[]evalRule{rule(maybe, actDrop), rule(yes, actAccept)}, true, nil, ""},
+		"may return":             {[]evalRule{rule(maybe, actReturn), rule(yes, actDrop)}, false, nil, ""},
+		"may jump to a drop":     {[]evalRule{rule(maybe, actJump, "x")}, false, map[string][]evalRule{"x": {rule(yes, actDrop)}}, ""},
 		"endless":                {[]evalRule{rule(yes, actJump, "x")}, true, deep, ""},
 	} {
 		chains := map[string][]evalRule{"base": c.base}
@@ -59,6 +66,34 @@ func TestOnlyCertainDropsCount(t *testing.T) {
 		if drops != (c.want != "") || drops && !strings.Contains(why, c.want) {
 			t.Errorf("%s: dropped %t by %q, want %q", name, drops, why, c.want)
 		}
+	}
+}
+
+// Zones of a firewall jump to shared chains again and again: sixteen floors of
+// forty jumps are 40^16 ways.
+func TestSharedChainsAreFollowedOnce(t *testing.T) {
+	chains := map[string][]evalRule{"16": {rule(yes, actReturn)}}
+	for floor := range 16 {
+		rules := make([]evalRule, 40)
+		for i := range rules {
+			rules[i] = rule(maybe, actJump, fmt.Sprint(floor+1))
+		}
+		chains[fmt.Sprint(floor)] = rules
+	}
+	loads := 0
+	table := evalTable{load: func(name string) ([]evalRule, bool) {
+		if loads++; loads > 100 {
+			t.Fatal("chains are read again and again")
+		}
+		return chains[name], true
+	}}
+	if why, drops := table.drops("0", true); !drops || why != "policy drop of chain 0" {
+		t.Errorf("dropped %t by %q", drops, why)
+	}
+	chains["16"] = []evalRule{rule(maybe, actAccept)}
+	loads = 0
+	if why, drops := table.drops("0", true); drops {
+		t.Errorf("dropped by %q, though the last floor may accept", why)
 	}
 }
 

@@ -224,20 +224,24 @@ func namedAction(isGoto bool, target string) (action, string) {
 	return actJump, target
 }
 
-// iptablesHooks are the built-in chains of the tables that filter.
-var iptablesHooks = map[string]string{"PREROUTING": "prerouting", "INPUT": "input", "FORWARD": "forward", "OUTPUT": "output", "POSTROUTING": "postrouting"}
+// iptablesHooks are the built-in chains of the tables that filter, with nft's
+// names, in the order in which packets meet them.
+var iptablesHooks = []struct{ chain, hook string }{
+	{"PREROUTING", "prerouting"}, {"INPUT", "input"}, {"FORWARD", "forward"}, {"OUTPUT", "output"}, {"POSTROUTING", "postrouting"},
+}
 
 // blockedByText returns which of the flows a table certainly drops, given as
 // `iptables -S` prints it.
 func blockedByText(table, text string, flows []Flow) (all []Blocked) {
 	t := parseTable(text)
 	for _, f := range flows {
-		for chain, hook := range iptablesHooks {
-			if _, exists := t.policies[chain]; !exists || !slices.Contains(f.Hooks, hook) {
+		for _, h := range iptablesHooks {
+			policy, exists := t.policies[h.chain]
+			if !exists || !slices.Contains(f.Hooks, h.hook) {
 				continue
 			}
-			if why, drops := t.forFlow(f).drops(chain, t.policies[chain] == "DROP"); drops {
-				all = append(all, Blocked{Flow: f, Chain: Chain{FamilyIPv4, table, chain}, Hook: hook, Why: why, Legacy: true})
+			if why, drops := t.forFlow(f).drops(h.chain, policy == "DROP"); drops {
+				all = append(all, Blocked{Flow: f, Chain: Chain{FamilyIPv4, table, h.chain}, Hook: h.hook, Why: why, Legacy: true})
 			}
 		}
 	}

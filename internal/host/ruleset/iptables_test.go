@@ -99,6 +99,120 @@ func TestRulesThatCertainlyDropAreNamed(t *testing.T) {
 	}
 }
 
+// Two readings of one table say the same in the same order: else a report would
+// change without a reason.
+func TestBlockedFlowsAreInOrder(t *testing.T) {
+	const rules = "-P FORWARD DROP\n-P PREROUTING ACCEPT\n-P INPUT ACCEPT\n-A PREROUTING -p tcp -j DROP\n"
+	for range 20 {
+		var got []string
+		for _, b := range blockedByText("mangle", rules, testFlows) {
+			if !b.Legacy || b.Chain.Family != FamilyIPv4 || b.Chain.Table != "mangle" {
+				t.Fatalf("got %+v", b)
+			}
+			got = append(got, b.Flow.Name+":"+b.Chain.Name+":"+b.Hook)
+		}
+		if want := "in:PREROUTING:prerouting in:FORWARD:forward out:PREROUTING:prerouting out:FORWARD:forward gossip:PREROUTING:prerouting"; strings.Join(got, " ") != want {
+			t.Fatalf("got %s, want %s", strings.Join(got, " "), want)
+		}
+	}
+}
+
+// Each option of a rule, as `iptables -S` prints it, for the flow "data": UDP
+// from anywhere by eth0 to 192.168.50.11, port 8285.
+func TestOptionsOfARuleAreAnswered(t *testing.T) {
+	for options, want := range map[string]answer{
+		"":                                    yes,
+		"-p udp":                              yes,
+		"-p 17":                               yes,
+		"-p all":                              yes,
+		"-p 0":                                yes,
+		"-p tcp":                              no,
+		"! -p tcp":                            yes,
+		"! -p udp":                            no,
+		"-p tomorrow":                         maybe,
+		"-p 256":                              maybe,
+		"-i eth0":                             yes,
+		"-i eth+":                             yes,
+		"-i +":                                yes,
+		"-i wlan+":                            no,
+		"! -i eth0":                           no,
+		"! -i wlan0":                          yes,
+		"-o eth0":                             maybe, // it is delivered
+		"-o +":                                yes,
+		"-d 192.168.50.11/32":                 yes,
+		"-d 192.168.50.11":                    yes,
+		"-d 192.168.0.0/16":                   yes,
+		"-d 192.168.50.12/32":                 no,
+		"! -d 192.168.50.11/32":               no,
+		"-s 192.168.50.0/24":                  maybe,
+		"! -s 192.168.50.0/24":                maybe,
+		"-d 192.168.50.11/255.0.255.255":      maybe, // a mask with a hole
+		"-d ::1":                              no,
+		"-m udp --dport 8285":                 yes,
+		"-m udp --dport 8000:8285":            yes,
+		"-m udp --dport 8286:9000":            no,
+		"-m udp ! --dport 8285":               no,
+		"-m udp --dport http":                 maybe,
+		"-m udp --dport 99999":                maybe,
+		"-m udp --dport 1:":                   maybe,
+		"-m udp --sport 67":                   maybe,
+		"-m udp --sport 67 --dport 68":        no,
+		"-m multiport --dports 8285,22":       maybe,
+		"-m multiport --dports 22 -p tcp":     no,
+		"-m conntrack --ctstate NEW":          yes,
+		"-m conntrack --ctstate INVALID,NEW":  yes,
+		"-m conntrack --ctstate RELATED":      no,
+		"-m conntrack ! --ctstate NEW":        no,
+		"-m state --state ESTABLISHED":        no,
+		"-m mark --mark 0x1/0xff":             maybe,
+		"-m mark ! --mark 0x1/0xff":           maybe,
+		"-m comment --comment \"-p tcp\"":     yes,
+		"-m comment --comment \"a b\" -p tcp": no,
+		"-f":                                  maybe,
+		"-f -p tcp":                           no,
+		"!":                                   yes,
+		"-d":                                  maybe,
+	} {
+		for _, target := range []string{"", " -j DROP"} {
+			if target != "" && (options == "!" || options == "-d") {
+				continue // cut off
+			}
+			words := splitWords(options + target)
+			if got := textRule(words, testFlows[2]); got.match != want || (got.action == actDrop) != (target != "") {
+				t.Errorf("%q: match %d, action %d, want match %d", options+target, got.match, got.action, want)
+			}
+		}
+	}
+}
+
+func TestTargetsOfRulesAreKnown(t *testing.T) {
+	for text, want := range map[string]action{
+		"-j ACCEPT": actAccept, "-j DROP": actDrop, "-j REJECT --reject-with tcp-reset": actDrop, "-j RETURN": actReturn,
+		"-j LOG --log-prefix \"-j DROP\"": actContinue, "-j MARK --set-xmark 0x1/0x1": actContinue, "-j TRACE": actContinue,
+		"-j NFQUEUE --queue-num 1": actUnknown, "-j DNAT --to-destination 1.2.3.4": actUnknown, "-j MASQUERADE": actUnknown, "-j": actUnknown,
+		"-j mine": actJump, "-g mine": actGoto, "": actContinue, "-p udp": actContinue,
+	} {
+		got := textRule(splitWords(text), testFlows[2])
+		if got.action != want || (got.target == "mine") != (want == actJump || want == actGoto) {
+			t.Errorf("%q: action %d to %q, want %d", text, got.action, got.target, want)
+		}
+	}
+}
+
+// Output that is cut, or in other words, is read as far as it is known.
+func TestLinesThatAreNotKnownAreLeftOut(t *testing.T) {
+	table := parseTable("# comment\n\n-P FORWARD\n-P INPUT DROP [0:0]\n-N\n-N A\n-A\n-A A -j DROP\nCOMMIT\n-X A\n-A B -j ACCEPT")
+	if want := map[string]string{"INPUT": "DROP"}; !reflect.DeepEqual(table.policies, want) {
+		t.Errorf("policies %v", table.policies)
+	}
+	if len(table.chains["A"]) != 1 || len(table.chains["B"]) != 1 || table.chains["INPUT"] != nil {
+		t.Errorf("chains %v", table.chains)
+	}
+	if got := blockedByText("filter", "-P INPUT DROP\n-P FORWARD\n", testFlows); len(got) != 2 {
+		t.Errorf("a policy that is not known drops: %+v", got)
+	}
+}
+
 func TestWordsInQuotesStayTogether(t *testing.T) {
 	got := splitWords(`-A X -m comment --comment "a \"b\" c" -j DROP ` + "\n")
 	want := []string{"-A", "X", "-m", "comment", "--comment", `a "b" c`, "-j", "DROP"}
@@ -107,9 +221,31 @@ func TestWordsInQuotesStayTogether(t *testing.T) {
 	}
 }
 
+func TestEmptyWordsInQuotesAreWords(t *testing.T) {
+	got := splitWords(`-m comment --comment "" -j DROP`)
+	if want := []string{"-m", "comment", "--comment", "", "-j", "DROP"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q", got)
+	}
+	if r := textRule(got, testFlows[0]); r.action != actDrop || r.match != yes {
+		t.Errorf("got %+v", r)
+	}
+}
+
+// A connection between containers has any port.
+func TestPortsOfAnyConnectionAreNotKnown(t *testing.T) {
+	for options, want := range map[string]answer{
+		"-p tcp -m tcp --dport 22": maybe, "-p tcp -m tcp ! --dport 22": maybe, "-p udp -m udp --dport 22": no,
+	} {
+		if got := textRule(splitWords(options), testFlows[0]); got.match != want {
+			t.Errorf("%q: match %d, want %d", options, got.match, want)
+		}
+	}
+}
+
 func FuzzRules(f *testing.F) {
 	f.Add(ufw)
 	f.Add("-P FORWARD DROP\n-A FORWARD ! -i docker0 -p 17 --dport 1:2 -g X\n-N X\n-A X -j X\n")
+	f.Add("-P FORWARD DROP\n-N A\n-A FORWARD -j A\n" + strings.Repeat("-A A -m set -j A\n", 20))
 	f.Add("-A\n-P\n-A X !\n-A X -s\n-A X -s ::/0 -j DROP\n\"")
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, b := range blockedByText("filter", text, testFlows) {
