@@ -108,3 +108,38 @@ func TestChangesOfNFTablesArePassedOn(t *testing.T) {
 		<-ended
 	})
 }
+
+// A Hub of a kernel without events wakes no subscriber in vain, and a legacy
+// table that cannot be read for a while is no change.
+func TestLegacyTablesThatCannotBeReadAreNoChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		looks := []struct {
+			print string
+			err   error
+			told  bool
+		}{{"a", nil, false}, {"", errors.New("not now"), false}, {"a", nil, false}, {"", errors.New("not now"), false}, {"b", nil, true}, {"b", nil, false}}
+		h := NewHub()
+		h.watch = func(context.Context) (*Watcher, error) { return &Watcher{}, nil }
+		look := 0
+		h.legacy = func() (string, error) {
+			defer func() { look++ }()
+			return looks[look].print, looks[look].err
+		}
+		s := h.Subscribe()
+		ctx, cancel := context.WithCancel(t.Context())
+		ended, err := h.Start(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		for i := range looks[1:] {
+			time.Sleep(legacyInterval)
+			synctest.Wait()
+			if told := hasToken(s); told != looks[i+1].told {
+				t.Errorf("look %d: told %t", i+1, told)
+			}
+		}
+		cancel()
+		<-ended
+	})
+}

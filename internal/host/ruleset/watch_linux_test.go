@@ -4,7 +4,10 @@ package ruleset
 
 import (
 	"encoding/binary"
+	"os"
+	"reflect"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -96,4 +99,104 @@ func TestTextOfDamagedAttributesIsEmpty(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
+}
+
+// A change is told when its transaction has ended, with all that it changed.
+func TestTransactionIsToldWhenItHasEnded(t *testing.T) {
+	events, kernel, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens := make(chan struct{}, 1)
+	w := &Watcher{Changed: tokens}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		w.read(events, tokens)
+	}()
+	write := func(b []byte) {
+		t.Helper()
+		if _, err := kernel.Write(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wait := func() Change {
+		t.Helper()
+		select {
+		case <-w.Changed:
+		case <-time.After(10 * time.Second):
+			t.Fatal("a transaction that has ended is not told")
+		}
+		return w.Take()
+	}
+	rule := func(chain string) []byte {
+		return message(unix.NFT_MSG_NEWRULE, FamilyIPv4, attribute(1, "filter"), attribute(unix.NFTA_RULE_CHAIN, chain))
+	}
+	write(rule("INPUT"))
+	for read := false; !read; time.Sleep(time.Millisecond) { // the reader has it
+		w.mu.Lock()
+		read = len(w.change.Chains) == 1
+		w.mu.Unlock()
+	}
+	select {
+	case <-w.Changed:
+		t.Error("told before the end")
+	default:
+	}
+	write(append(rule("FORWARD"), message(unix.NFT_MSG_NEWGEN, 0, attribute(unix.NFTA_GEN_PROC_NAME, "dockerd"))...))
+	want := Change{Program: "dockerd", Chains: map[Chain]bool{{FamilyIPv4, "filter", "INPUT"}: true, {FamilyIPv4, "filter", "FORWARD"}: true}}
+	if c := wait(); !reflect.DeepEqual(c, want) {
+		t.Errorf("told %+v, want %+v", c, want)
+	}
+	write([]byte("damaged"))
+	if c := wait(); !c.All || c.Program != "" {
+		t.Errorf("told %+v", c)
+	}
+	_ = kernel.Close()
+	<-ended
+	if c := w.Take(); !reflect.DeepEqual(c, Change{}) {
+		t.Errorf("taken again: %+v", c)
+	}
+}
+
+func TestChainsThatAreDeletedAreNoted(t *testing.T) {
+	for kind, attr := range map[int]uint16{
+		unix.NFT_MSG_DELCHAIN: unix.NFTA_CHAIN_NAME, unix.NFT_MSG_DELRULE: unix.NFTA_RULE_CHAIN, unix.NFT_MSG_NEWCHAIN: unix.NFTA_CHAIN_NAME,
+	} {
+		var c Change
+		c.add(message(kind, FamilyInet, attribute(1, "x"), attribute(attr, "f")))
+		if !c.Touches(func(chain Chain) bool { return chain == Chain{FamilyInet, "x", "f"} }) || c.All {
+			t.Errorf("message %d: %+v", kind, c)
+		}
+	}
+	var c Change
+	c.add(message(unix.NFT_MSG_DELTABLE, FamilyInet, attribute(1, "x")))
+	if !c.Chains[Chain{FamilyInet, "x", ""}] || c.Touches(func(chain Chain) bool { return chain.Name == "f" }) {
+		t.Errorf("a table: %+v", c)
+	}
+}
+
+// Whatever a program names its tables and chains, what is read stays bounded,
+// and what cannot be read is a change of everything.
+func FuzzMessages(f *testing.F) {
+	whole := append(message(unix.NFT_MSG_NEWRULE, FamilyIPv4, attribute(1, "filter"), attribute(unix.NFTA_RULE_CHAIN, "FORWARD")),
+		message(unix.NFT_MSG_NEWGEN, 0, attribute(unix.NFTA_GEN_PROC_NAME, "nft"))...)
+	f.Add(whole)
+	f.Add(whole[:len(whole)-3])
+	f.Add(message(unix.NFT_MSG_DELTABLE, FamilyInet, []byte{3, 0, 1, 0}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var c, twice Change
+		c.add(b)
+		if len(c.Chains) > 1+len(b)/(unix.NLMSG_HDRLEN+headerLen) {
+			t.Errorf("%d chains in %d bytes", len(c.Chains), len(b))
+		}
+		if len(b) > 0 && !c.All && len(b) < unix.NLMSG_HDRLEN+headerLen {
+			t.Errorf("%x is a change of nothing", b)
+		}
+		twice.add(b)
+		twice.add(b)
+		if c.All != twice.All || c.Program != twice.Program || len(c.Chains) != len(twice.Chains) {
+			t.Errorf("once %+v, twice %+v", c, twice)
+		}
+	})
 }
