@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -103,6 +104,62 @@ func TestTableIsPutBack(t *testing.T) {
 	linktest.Run(t, "nft add table ip other")
 	ensure(t, table, c, 0)
 	linktest.Run(t, "nft delete table ip other")
+}
+
+// Another program may have taken all chains away: the table is ours still.
+func TestTableWithoutChainsIsRemoved(t *testing.T) {
+	ensure(t, newTable(t), network(3), 1)
+	for _, chain := range []string{"forward", "input", "output", "container", "data-forward"} {
+		linktest.Run(t, "nft delete chain ip flanneld-flannel0 "+chain)
+	}
+	if err := Remove("flannel0"); err != nil {
+		t.Fatal(err)
+	}
+	if left := linktest.Run(t, "nft list tables"); strings.Contains(left, "flanneld-flannel0") {
+		t.Errorf("left behind: %s", left)
+	}
+}
+
+// Tables of other devices and families are not ours to remove.
+func TestOtherTablesStay(t *testing.T) {
+	ensure(t, newTable(t), network(3), 1)
+	linktest.Script(t, "nft add table ip flanneld-flannel01\nnft add table inet flanneld-flannel0\nnft add table ip other")
+	if err := Remove("flannel0"); err != nil {
+		t.Fatal(err)
+	}
+	left := linktest.Run(t, "nft list tables")
+	if want := "table inet flanneld-flannel0\ntable ip flanneld-flannel01\ntable ip other\n"; sorted(left) != want {
+		t.Errorf("left %q, want %q", sorted(left), want)
+	}
+	linktest.Script(t, "nft delete table ip flanneld-flannel01\nnft delete table inet flanneld-flannel0\nnft delete table ip other")
+}
+
+func sorted(text string) string {
+	lines := slices.Sorted(strings.Lines(text))
+	return strings.Join(lines, "")
+}
+
+// Members come and go while the table is in place: only what differs is sent,
+// and counters go on.
+func TestChangeOfMembersKeepsTheCounters(t *testing.T) {
+	table := newTable(t)
+	ensure(t, table, network(3), 1)
+	handle := func() string {
+		return linktest.Run(t, "nft -a list chain ip flanneld-flannel0 output")
+	}
+	before := handle()
+	for _, n := range []int{5, 2, 2500, 1, 3} {
+		ensure(t, table, network(n), 0)
+	}
+	if after := handle(); after != before {
+		t.Errorf("the chain was made anew:\n%s\n%s", before, after)
+	}
+	c := network(3)
+	c.Underlay = nil
+	ensure(t, table, c, 0)
+	if text := linktest.Run(t, "nft list set ip flanneld-flannel0 underlay"); strings.Contains(text, "eth0") {
+		t.Errorf("the underlay is there still: %s", text)
+	}
 }
 
 func TestTableOfAThousandMembers(t *testing.T) {

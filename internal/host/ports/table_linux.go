@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"sync"
 
@@ -293,16 +294,16 @@ func Remove(device string) error {
 	if err != nil {
 		return err
 	}
-	_, exists, err := t.list()
-	if err = explain(err); err != nil || !exists {
-		if errors.Is(err, ErrUnsupported) {
-			return nil
-		}
-		return err
-	}
 	conn, err := connect()
 	if err != nil {
 		return explain(err)
+	}
+	all, err := conn.ListTablesOfFamily(nftables.TableFamilyIPv4)
+	if err = explain(err); errors.Is(err, ErrUnsupported) {
+		return nil
+	}
+	if err != nil || !slices.ContainsFunc(all, func(other *nftables.Table) bool { return other.Name == TableName(device) }) {
+		return err
 	}
 	conn.DelTable(t.table())
 	return explain(conn.Flush())
