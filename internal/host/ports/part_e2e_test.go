@@ -58,6 +58,20 @@ func TestGatewaysAreToldFromContainersBridges(t *testing.T) {
 	expect("route to a member", "docker0")
 	linktest.Run(t, "ip route replace 198.51.100.0/24 dev docker0")
 	expect("without a gateway")
+	linktest.Run(t, "ip route del 198.51.100.0/24")
+	linktest.Run(t, "ip route add 192.0.2.99/32 via 172.17.0.9")
+	expect("route to a newcomer on the underlay", "docker0")
+	linktest.Run(t, "ip addr del 192.0.2.10/24 dev eth0")
+	expect("the underlay has lost its address") // so that its subnet is not known
+	linktest.Run(t, "ip addr add 192.0.2.10/24 dev eth0")
+	if got := GatewayDevices(members, "eth9"); len(got) > 0 {
+		t.Errorf("an underlay that is not there: %q", got)
+	}
+	linktest.Run(t, "ip route del 192.0.2.99/32")
+	linktest.Run(t, "ip route add 10.99.0.0/16 via 172.17.0.9")
+	expect("a network behind a container")
+	linktest.Script(t, "ip addr add 203.0.113.66/26 dev port0\nip route add default via 203.0.113.65 dev port0 onlink")
+	expect("a port of a bridge") // what comes by it comes by the bridge
 }
 
 func TestPartKeepsTheTable(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	"flanneld/internal/host"
@@ -49,5 +51,64 @@ func TestPartWaitsForItsMembers(t *testing.T) {
 	}
 	if _, err := NewPart("a/b", 0); err == nil {
 		t.Error("a device with a slash was taken")
+	}
+}
+
+// The advice names what helps: not the kernel where the members are to blame.
+func TestPartSaysWhatIsAtRisk(t *testing.T) {
+	p, err := NewPart("flannel0", 0)
+	if errors.Is(err, ErrPlatform) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Want([]Member{{Addr: netip.MustParseAddr("fd00::1"), Data: 8285}}, "")
+	changes, err := p.Ensure(t.Context())
+	problems := host.Problems(err)
+	if len(changes) > 0 || len(problems) != 1 {
+		t.Fatalf("changes %q, problems %+v, %v", changes, problems, err)
+	}
+	if got := problems[0]; !strings.Contains(got.Text, "can send into the overlay as this host") || !strings.Contains(got.Text, "fd00::1") ||
+		!strings.Contains(got.Advice, "nft list ruleset") {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// The monitor of links and the watcher of members work at the same time. What
+// config returns is not changed under its reader.
+func TestPartIsUsedByManyAtATime(t *testing.T) {
+	p, err := NewPart("flannel0", 0)
+	if errors.Is(err, ErrPlatform) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for i := range 4 {
+		all.Go(func() {
+			for n := range 50 {
+				members := []Member{{Addr: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), Data: uint16(n + 1), Self: true}}
+				p.Want(members, "eth-none")
+				p.LinksChanged()
+				p.mu.Lock()
+				p.gateway, p.stale = []string{"br-none"}, false
+				p.mu.Unlock()
+				if c := p.config(); len(c.Members) != 1 || c.Underlay[0] != "eth-none" {
+					t.Errorf("config %+v", c)
+				}
+				if members, underlay := p.Wanted(); len(members) != 1 || underlay != "eth-none" {
+					t.Errorf("wanted %+v, %s", members, underlay)
+				}
+			}
+		})
+	}
+	all.Wait()
+	p.gateway, p.stale = []string{"br-none"}, false
+	for range 2 { // what was wanted does not grow
+		if c := p.config(); !slices.Equal(c.Underlay, []string{"eth-none", "br-none"}) {
+			t.Errorf("underlay %q", c.Underlay)
+		}
 	}
 }

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ports
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+)
+
+// testPacket is one that meets the table.
+type testPacket struct {
+	iif, kind string // device that it comes by, and its kind
+	from, to  string
+	proto     byte
+	port      uint16
+	flags     byte  // TCP
+	user      int64 // of the sending socket; -1: it has none
+	reached   bool  // the host's routing leads to its source by iif
+}
+
+// machine runs rules as the kernel does, on registers of 4 bytes. It fails on
+// an expression that it does not know.
+type machine struct {
+	t      *testing.T
+	chains map[string][][]expr.Any
+	sets   elements
+	p      testPacket
+	regs   [80]byte
+}
+
+// at is where a register begins: 1 to 4 are of 16 bytes, 8 and up of 4.
+func at(register uint32) int {
+	if register < 8 {
+		return int(register-1) * 16
+	}
+	return int(register-8) * 4
+}
+
+// store fills up with zeros to full registers, as the kernel does.
+func (m *machine) store(register uint32, data []byte) {
+	copy(m.regs[at(register):], append(slices.Clone(data), make([]byte, (4-len(data)%4)%4)...))
+}
+
+// run returns the verdict of a chain: accept, drop, or continue for its end.
+func (m *machine) run(chain string) expr.VerdictKind {
+	rules, ok := m.chains[chain]
+	if !ok {
+		m.t.Fatalf("no chain %s", chain)
+	}
+	for _, rule := range rules {
+		if v := m.rule(rule); v != expr.VerdictContinue {
+			return v
+		}
+	}
+	return expr.VerdictContinue
+}
+
+func (m *machine) rule(exprs []expr.Any) expr.VerdictKind {
+	for _, e := range exprs {
+		switch e := e.(type) {
+		case *expr.Counter:
+		case *expr.Verdict:
+			if e.Kind != expr.VerdictJump {
+				return e.Kind
+			}
+			return m.run(e.Chain)
+		default:
+			if !m.matches(e) {
+				return expr.VerdictContinue
+			}
+		}
+	}
+	return expr.VerdictContinue
+}
+
+func (m *machine) matches(e expr.Any) bool {
+	switch e := e.(type) {
+	case *expr.Meta:
+		return m.meta(e)
+	case *expr.Payload:
+		m.store(e.DestRegister, m.header(e.Base)[e.Offset:e.Offset+e.Len])
+	case *expr.Fib:
+		m.store(e.Register, binary.NativeEndian.AppendUint32(nil, map[bool]uint32{true: 7}[m.p.reached]))
+	case *expr.Bitwise:
+		data := make([]byte, e.Len)
+		for i := range data {
+			data[i] = m.regs[at(e.SourceRegister)+i]&e.Mask[i] ^ e.Xor[i]
+		}
+		m.store(e.DestRegister, data)
+	case *expr.Cmp:
+		equal := bytes.Equal(m.regs[at(e.Register):at(e.Register)+len(e.Data)], e.Data)
+		return equal == (e.Op == expr.CmpOpEq)
+	case *expr.Lookup:
+		for key := range m.sets[e.SetName] {
+			if string(m.regs[at(e.SourceRegister):at(e.SourceRegister)+len(key)]) == key {
+				return true
+			}
+		}
+		return false
+	default:
+		m.t.Fatalf("unknown expression %T", e)
+	}
+	return true
+}
+
+func (m *machine) meta(e *expr.Meta) bool {
+	switch e.Key {
+	case expr.MetaKeyIIFNAME:
+		m.store(e.Register, []byte(nameKey(m.p.iif)))
+	case metaIIFKind:
+		m.store(e.Register, []byte(nameKey(m.p.kind)))
+	case expr.MetaKeyL4PROTO:
+		m.store(e.Register, []byte{m.p.proto})
+	case expr.MetaKeySKUID:
+		m.store(e.Register, binary.NativeEndian.AppendUint32(nil, uint32(m.p.user)))
+		return m.p.user >= 0
+	default:
+		m.t.Fatalf("unknown meta key %d", e.Key)
+	}
+	return true
+}
+
+// header is the packet's IPv4 header, or its first 16 bytes of UDP or TCP.
+func (m *machine) header(base expr.PayloadBase) []byte {
+	b := make([]byte, 20)
+	if base == expr.PayloadBaseTransportHeader {
+		binary.BigEndian.PutUint16(b, 40000)
+		binary.BigEndian.PutUint16(b[2:], m.p.port)
+		b[13] = m.p.flags
+		return b
+	}
+	b[9] = m.p.proto
+	copy(b[12:], netip.MustParseAddr(m.p.from).AsSlice())
+	copy(b[16:], netip.MustParseAddr(m.p.to).AsSlice())
+	return b
+}
+
+// dropped runs a packet through a hook of the table of a configuration.
+func dropped(t *testing.T, c Config, a abilities, hook string, p testPacket) bool {
+	t.Helper()
+	m := &machine{t: t, chains: map[string][][]expr.Any{}, sets: c.contents(), p: p}
+	for _, spec := range chains(c, a, setsOf(&nftables.Table{Name: "t"})) {
+		m.chains[spec.name] = spec.rules
+	}
+	return m.run(hook) == expr.VerdictDrop
+}
+
+const (
+	fin, syn, rst, ack = 1, 2, 4, 16
+
+	us, them, static, stranger, pod = "192.168.50.11", "192.168.50.12", "192.168.50.13", "198.51.100.9", "172.17.0.2"
+)
+
+// ourConfig: us and them announce data and gossip, static only data.
+func ourConfig() Config {
+	return Config{Device: "flannel0", UID: 900, Underlay: []string{"eth0", "br0"}, Members: []Member{
+		member(11, 8285, 8286, true), member(12, 8285, 8286, false), member(13, 9000, 0, false),
+	}}
+}
+
+func TestTableDropsWhatCouldPassForAMember(t *testing.T) {
+	for name, c := range map[string]struct {
+		hook string
+		p    testPacket
+		drop bool
+	}{
+		// forward: what other namespaces send.
+		"container to a member's data port":   {"forward", testPacket{iif: "docker0", kind: "bridge", from: pod, to: them, proto: 17, port: 8285}, true},
+		"container to a static peer":          {"forward", testPacket{iif: "docker0", kind: "bridge", from: pod, to: static, proto: 17, port: 9000}, true},
+		"container to a member's gossip":      {"forward", testPacket{iif: "docker0", kind: "bridge", from: pod, to: them, proto: 17, port: 8286}, true},
+		"container to gossip by TCP":          {"forward", testPacket{iif: "veth1", kind: "veth", from: pod, to: them, proto: 6, port: 8286, flags: syn}, true},
+		"container's connection goes on":      {"forward", testPacket{iif: "veth1", kind: "veth", from: pod, to: them, proto: 6, port: 8286, flags: ack}, true},
+		"from the overlay":                    {"forward", testPacket{iif: "flannel0", kind: "tun", from: "10.244.9.2", to: them, proto: 17, port: 8286}, true},
+		"container to a member's other port":  {"forward", testPacket{iif: "docker0", kind: "bridge", from: pod, to: them, proto: 17, port: 53}, false},
+		"container to data by TCP":            {"forward", testPacket{iif: "docker0", kind: "bridge", from: pod, to: them, proto: 6, port: 8285}, false},
+		"container to a static peer's gossip": {"forward", testPacket{iif: "docker0", kind: "bridge", from: pod, to: static, proto: 17, port: 8286}, false},
+		"container to another host":           {"forward", testPacket{iif: "docker0", kind: "bridge", from: pod, to: stranger, proto: 17, port: 8285}, false},
+		"ping to a member":                    {"forward", testPacket{iif: "docker0", kind: "bridge", from: pod, to: them, proto: 1}, false},
+		"a host routed through us":            {"forward", testPacket{iif: "eth0", kind: "veth", from: stranger, to: them, proto: 17, port: 8286}, false},
+		"data of a host routed through us":    {"forward", testPacket{iif: "eth0", kind: "veth", from: stranger, to: them, proto: 17, port: 8285}, true},
+		"data of a member through us":         {"forward", testPacket{iif: "eth1", from: static, to: them, proto: 17, port: 8285, reached: true}, false},
+		"data with a member's forged source":  {"forward", testPacket{iif: "docker0", kind: "bridge", from: static, to: them, proto: 17, port: 8285}, true},
+		"data with our own source":            {"forward", testPacket{iif: "docker0", kind: "bridge", from: us, to: them, proto: 17, port: 8285, reached: true}, true},
+		"gossip of a member in a container":   {"forward", testPacket{iif: "docker0", kind: "bridge", from: static, to: them, proto: 17, port: 8286, reached: true}, false},
+		"gossip by a tunnel":                  {"forward", testPacket{iif: "wg0", kind: "wireguard", from: stranger, to: them, proto: 17, port: 8286}, false},
+
+		// input: what comes to this host's own ports.
+		"container to our data port":          {"input", testPacket{iif: "docker0", kind: "bridge", from: pod, to: us, proto: 17, port: 8285}, true},
+		"container to our gossip":             {"input", testPacket{iif: "docker0", kind: "bridge", from: pod, to: us, proto: 6, port: 8286, flags: syn}, true},
+		"container of another kind":           {"input", testPacket{iif: "nk0", kind: "netkit", from: pod, to: us, proto: 17, port: 8285}, true},
+		"overlay to our data port":            {"input", testPacket{iif: "flannel0", kind: "tun", from: "10.244.9.2", to: us, proto: 17, port: 8285}, true},
+		"overlay with a member's source":      {"input", testPacket{iif: "flannel0", kind: "tun", from: them, to: us, proto: 17, port: 8285}, true},
+		"a member by the underlay":            {"input", testPacket{iif: "eth0", from: them, to: us, proto: 17, port: 8285}, false},
+		"a stranger by the underlay":          {"input", testPacket{iif: "eth0", from: stranger, to: us, proto: 17, port: 8286}, false},
+		"the underlay is a bridge":            {"input", testPacket{iif: "br0", kind: "bridge", from: stranger, to: us, proto: 17, port: 8286}, false},
+		"another network card":                {"input", testPacket{iif: "eth1", from: stranger, to: us, proto: 17, port: 8286}, false},
+		"a card with a longer name":           {"input", testPacket{iif: "docker01", kind: "bridge", from: pod, to: us, proto: 17, port: 8285}, true},
+		"ourselves":                           {"input", testPacket{iif: "lo", from: us, to: us, proto: 17, port: 8285}, false},
+		"container to our other port":         {"input", testPacket{iif: "docker0", kind: "bridge", from: pod, to: us, proto: 6, port: 80, flags: syn}, false},
+		"a member behind our own bridge":      {"input", testPacket{iif: "br1", kind: "bridge", from: them, to: us, proto: 17, port: 8285, reached: true}, false},
+		"a forged member behind a bridge":     {"input", testPacket{iif: "docker0", kind: "bridge", from: them, to: us, proto: 17, port: 8285}, true},
+		"container to a port of another host": {"input", testPacket{iif: "docker0", kind: "bridge", from: pod, to: "172.17.0.1", proto: 17, port: 8285}, false},
+
+		// output: what programs of this host send.
+		"the daemon":                      {"output", testPacket{from: us, to: them, proto: 17, port: 8285, user: 900}, false},
+		"root":                            {"output", testPacket{from: us, to: them, proto: 6, port: 8286, flags: syn, user: 0}, false},
+		"a user to data":                  {"output", testPacket{from: us, to: them, proto: 17, port: 8285, user: 1000}, true},
+		"a user to our own data port":     {"output", testPacket{from: us, to: us, proto: 17, port: 8285, user: 1000}, true},
+		"a user to gossip":                {"output", testPacket{from: us, to: them, proto: 17, port: 8286, user: 1000}, true},
+		"a user connects to gossip":       {"output", testPacket{from: us, to: them, proto: 6, port: 8286, flags: syn, user: 1000}, true},
+		"a user connects with more flags": {"output", testPacket{from: us, to: them, proto: 6, port: 8286, flags: syn | 0xc0, user: 1000}, true}, // ECN
+		"an answer to a connection":       {"output", testPacket{from: us, to: them, proto: 6, port: 8286, flags: syn | ack, user: 1000}, false},
+		"the kernel ends a connection":    {"output", testPacket{from: us, to: them, proto: 6, port: 8286, flags: fin | ack, user: -1}, false},
+		"the kernel resets a connection":  {"output", testPacket{from: us, to: them, proto: 6, port: 8286, flags: rst, user: -1}, false},
+		"a connection without a user":     {"output", testPacket{from: us, to: them, proto: 6, port: 8286, flags: syn, user: -1}, true},
+		"a datagram without a user":       {"output", testPacket{from: us, to: them, proto: 17, port: 8285, user: -1}, true},
+		"the last of all users":           {"output", testPacket{from: us, to: them, proto: 17, port: 8285, user: 0xffffffff}, true},
+		"a user to another port":          {"output", testPacket{from: us, to: them, proto: 17, port: 53, user: 1000}, false},
+		"a user to a port of no member":   {"output", testPacket{from: us, to: static, proto: 17, port: 8286, user: 1000}, false},
+	} {
+		if got := dropped(t, ourConfig(), abilities{fib: true}, c.hook, c.p); got != c.drop {
+			t.Errorf("%s: dropped %t", name, got)
+		}
+	}
+}
+
+// Without nft_fib_ipv4 a member's source proves nothing: what comes by a
+// container's device is dropped, whatever its source.
+func TestWithoutFibASourceProvesNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		hook string
+		p    testPacket
+		drop bool
+	}{
+		"data of a member through us": {"forward", testPacket{iif: "eth1", from: static, to: them, proto: 17, port: 8285, reached: true}, true},
+		"a member behind a bridge":    {"input", testPacket{iif: "br1", kind: "bridge", from: them, to: us, proto: 17, port: 8285, reached: true}, true},
+		"a member by the underlay":    {"input", testPacket{iif: "eth0", from: them, to: us, proto: 17, port: 8285}, false},
+	} {
+		if got := dropped(t, ourConfig(), abilities{}, c.hook, c.p); got != c.drop {
+			t.Errorf("%s: dropped %t", name, got)
+		}
+	}
+}
+
+// A daemon of root has no user of its own beside root.
+func TestDaemonOfRootAddsNoUser(t *testing.T) {
+	c := ourConfig()
+	c.UID = 0
+	for user, drop := range map[int64]bool{0: false, 900: true} {
+		if got := dropped(t, c, abilities{fib: true}, "output", testPacket{from: us, to: them, proto: 17, port: 8285, user: user}); got != drop {
+			t.Errorf("user %d: dropped %t", user, got)
+		}
+	}
+	if with, without := len(outputRules(ourConfig(), setsOf(nil))), len(outputRules(c, setsOf(nil))); with != without+1 {
+		t.Errorf("%d rules with a user, %d without", with, without)
+	}
+}
+
+// A jump is to a chain that stands before it: the kernel makes them in order.
+func TestChainsComeBeforeTheirJumps(t *testing.T) {
+	made := map[string]bool{}
+	for _, spec := range chains(ourConfig(), abilities{fib: true}, setsOf(&nftables.Table{})) {
+		for _, rule := range spec.rules {
+			for _, e := range rule {
+				if v, ok := e.(*expr.Verdict); ok && v.Kind == expr.VerdictJump && !made[v.Chain] {
+					t.Errorf("%s jumps to %s, which is made later", spec.name, v.Chain)
+				}
+			}
+		}
+		made[spec.name] = true
+	}
+}
+
+// Keys have the length that the kernel reckons with from the types of a set.
+func TestKeysHaveTheLengthOfTheirSet(t *testing.T) {
+	sets := setsOf(&nftables.Table{})
+	for name, keys := range ourConfig().contents() {
+		set, ok := sets[name]
+		if !ok || !slices.Contains(setNames, name) {
+			t.Errorf("%s is not made", name)
+			continue
+		}
+		for key := range keys {
+			if len(key) != int(set.KeyType.Bytes) {
+				t.Errorf("%s: key %q has not %d bytes", name, key, set.KeyType.Bytes)
+			}
+		}
+	}
+	if len(setNames) != len(sets) {
+		t.Errorf("%d sets, %d are made", len(sets), len(setNames))
+	}
+}
