@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 
 	"flanneld/internal/host"
@@ -65,7 +66,7 @@ func (f *Forwarding) Ensure(context.Context) ([]string, error) {
 	if errors.Is(deviceErr, ErrNoDevice) {
 		deviceErr = nil // it is made again
 	}
-	deviceErr = host.Advise(deviceErr, fmt.Sprintf("sysctl -w net.ipv4.conf.%s.forwarding=1", f.device))
+	deviceErr = host.Advise(deviceErr, fmt.Sprintf("sysctl -w %s=1", sysctl(f.device, "forwarding")))
 	return append(changes, corrected...), host.Join(err, deviceErr, host.Join(bridgesOff(f.lease)...))
 }
 
@@ -79,11 +80,17 @@ func bridgesOff(lease netip.Prefix) (off []error) {
 	for _, b := range all {
 		if on, err := Forwards(b.Name); b.In(lease) && err == nil && !on {
 			off = append(off, host.Advise(
-				fmt.Errorf("net.ipv4.conf.%s.forwarding is 0: packets of the containers on %[1]s are not forwarded", b.Name),
-				fmt.Sprintf("sysctl -w net.ipv4.conf.%s.forwarding=1", b.Name)))
+				fmt.Errorf("%s is 0: packets of the containers on %s are not forwarded", sysctl(b.Name, "forwarding"), b.Name),
+				fmt.Sprintf("sysctl -w %s=1", sysctl(b.Name, "forwarding"))))
 		}
 	}
 	return off
+}
+
+// sysctl names a device's IPv4 setting as sysctl(8) takes it: a dot in the
+// device's name is a slash there.
+func sysctl(device, key string) string {
+	return "net.ipv4.conf." + strings.ReplaceAll(device, ".", "/") + "." + key
 }
 
 // Check returns which switches are off.

@@ -93,3 +93,53 @@ func TestForwardingIsAPart(t *testing.T) {
 		t.Error("net.ipv4.ip_forward was reset")
 	}
 }
+
+// The advice for a bridge with a dot in its name is a command that works.
+func TestAdviceForABridgeWithADotWorks(t *testing.T) {
+	overlay(t)
+	linktest.Script(t, `
+		ip link set flannel0 up
+		ip link add br.100 type bridge
+		ip addr add 10.244.7.1/24 dev br.100
+		sysctl -qw net.ipv4.ip_forward=1
+		sysctl -qw net.ipv4.conf.br/100.forwarding=0`)
+	t.Cleanup(func() { linktest.Try("ip link delete br.100") })
+	f := NewForwarding("flannel0")
+	f.Want(netip.MustParsePrefix("10.244.7.0/24"))
+	_, err := f.Ensure(t.Context())
+	problems := host.Problems(err)
+	if len(problems) != 1 || !strings.Contains(problems[0].Text, "containers on br.100 ") {
+		t.Fatalf("problems %+v", problems)
+	}
+	linktest.Run(t, problems[0].Advice)
+	if changes, err := f.Ensure(t.Context()); err != nil || len(changes) > 0 {
+		t.Errorf("after %s: %q, %v", problems[0].Advice, changes, err)
+	}
+}
+
+// A lease that is gone needs no switches any more.
+func TestForwardingOfAnOlderLeaseIsForgotten(t *testing.T) {
+	overlay(t)
+	linktest.Script(t, `
+		ip link add docker0 type bridge
+		ip addr add 10.244.7.1/24 dev docker0
+		sysctl -qw net.ipv4.ip_forward=1
+		sysctl -qw net.ipv4.conf.docker0.forwarding=0`)
+	t.Cleanup(func() { linktest.Try("ip link delete docker0") })
+	f := NewForwarding("flannel0")
+	for lease, want := range map[string]int{"10.244.7.0/24": 1, "10.244.9.0/24": 0} {
+		f.Want(netip.MustParsePrefix(lease))
+		_, err := f.Ensure(t.Context())
+		if problems := host.Problems(err); len(problems) != want {
+			t.Errorf("%s: problems %+v", lease, problems)
+		}
+	}
+	linktest.Run(t, "ip link delete flannel0")
+	f.Want(netip.MustParsePrefix("10.244.9.0/24"))
+	if changes, err := f.Ensure(t.Context()); err != nil || len(changes) > 0 {
+		t.Errorf("without a device: %q, %v", changes, err)
+	}
+	if _, err := f.Check(t.Context()); !errors.Is(err, ErrNoDevice) {
+		t.Errorf("Check without a device: %v", err)
+	}
+}

@@ -57,13 +57,13 @@ func EnsureForwarding(name string) (changed []string, err error) {
 	}
 	if forwarding != "1" {
 		if err := set(name, devconfForwarding, 1); err != nil {
-			return nil, fmt.Errorf("link: net.ipv4.conf.%s.forwarding is %s and cannot be set: %w", name, forwarding, err)
+			return nil, fmt.Errorf("link: %s is %s and cannot be set: %w", sysctl(name, "forwarding"), forwarding, err)
 		}
 		changed = append(changed, wasForwarding(name, forwarding))
 	}
 	if strict {
 		if err := set(name, devconfRPFilter, rpLoose); err != nil {
-			return changed, fmt.Errorf("link: net.ipv4.conf.%s.rp_filter cannot be set: %w", name, err)
+			return changed, fmt.Errorf("link: %s cannot be set: %w", sysctl(name, "rp_filter"), err)
 		}
 		changed = append(changed, wasStrict(name))
 	}
@@ -86,10 +86,10 @@ func CheckForwarding(name string) (wrong []string, err error) {
 }
 
 func wasForwarding(name, value string) string {
-	return fmt.Sprintf("net.ipv4.conf.%s.forwarding was %s", name, value)
+	return fmt.Sprintf("%s was %s", sysctl(name, "forwarding"), value)
 }
 
-func wasStrict(name string) string { return fmt.Sprintf("net.ipv4.conf.%s.rp_filter was strict", name) }
+func wasStrict(name string) string { return sysctl(name, "rp_filter") + " was strict" }
 
 // deviceSettings reads the device's forwarding switch, and whether the kernel
 // filters source addresses strictly.
@@ -117,7 +117,7 @@ func setting(name, key string) (string, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("link: %w: %s", ErrNoDevice, name)
 	} else if err != nil {
-		return "", fmt.Errorf("link: read net.ipv4.conf.%s.%s: %w", name, key, err)
+		return "", fmt.Errorf("link: read %s: %w", sysctl(name, key), err)
 	}
 	return strings.TrimSpace(string(value)), nil
 }
