@@ -142,6 +142,40 @@ func TestRouteOfAnotherDeviceIsNotTakenAway(t *testing.T) {
 	}
 }
 
+// A route that leads nowhere has no device to name.
+func TestNetworkThatIsRoutedNowhereIsTaken(t *testing.T) {
+	overlay(t)
+	linktest.Run(t, "ip route add blackhole 10.244.0.0/16")
+	t.Cleanup(func() { linktest.Try("ip route del blackhole 10.244.0.0/16") })
+	changed, err := Ensure(testConfig())
+	if !errors.Is(err, ErrRouteTaken) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v", err)
+	}
+	if !slices.Contains(changed, "device is down") {
+		t.Errorf("what was done before is not told: %q", changed)
+	}
+	linktest.Run(t, "ip route del blackhole 10.244.0.0/16")
+	linktest.Run(t, "ip route add 10.244.0.0/16 dev lo metric 5") // another metric is another route
+	t.Cleanup(func() { linktest.Try("ip route del 10.244.0.0/16 dev lo") })
+	ensure(t, testConfig())
+}
+
+// A device may have a dot in its name, which is none in /proc/sys.
+func TestDeviceWithADotInItsName(t *testing.T) {
+	linktest.Script(t, "ip tuntap add dev flannel.1 mode tun\nip link set flannel.1 alias flanneld")
+	t.Cleanup(func() { linktest.Try("ip link delete flannel.1") })
+	c := testConfig()
+	c.Name = "flannel.1"
+	ensure(t, c)
+	linktest.Run(t, "sysctl -qw net.ipv4.conf.flannel/1.forwarding=0")
+	if changed, err := EnsureForwarding("flannel.1"); err != nil || len(changed) != 1 || !strings.HasPrefix(changed[0], "net.ipv4.conf.flannel/1.") {
+		t.Errorf("changed %q, %v", changed, err)
+	}
+	if got := linktest.Run(t, "sysctl -n net.ipv4.conf.flannel/1.forwarding"); got != "1\n" {
+		t.Errorf("forwarding is %s", got)
+	}
+}
+
 func TestDeletedDeviceIsReported(t *testing.T) {
 	for name, call := range map[string]func(Config) ([]string, error){"Ensure": Ensure, "Check": Check} {
 		if _, err := call(testConfig()); !errors.Is(err, ErrNoDevice) {
