@@ -57,7 +57,11 @@ func detourProblem(d fib.Detour, device string, network netip.Prefix, cut []stri
 // askLike is the command that asks the kernel what was asked: a rule may be
 // about the packets of one bridge, source or mark alone.
 func askLike(d fib.Detour) string {
-	words := "ip route get " + d.Prefix.Addr().Next().String()
+	address := d.Prefix.Addr()
+	if d.Prefix.Bits() < 31 { // the first is often a device's own
+		address = address.Next()
+	}
+	words := "ip route get " + address.String()
 	if len(d.From) == 0 {
 		return words
 	}

@@ -87,6 +87,71 @@ func TestDetoursAreAskedForAsTheyWereFound(t *testing.T) {
 	}
 }
 
+// A single address is asked for itself, not the one after it.
+func TestDetourOfASingleAddressIsAskedForIt(t *testing.T) {
+	for prefix, want := range map[string]string{
+		"10.244.9.255/32": "ip route get 10.244.9.255)", "10.244.9.254/31": "ip route get 10.244.9.254)", "10.244.9.252/30": "ip route get 10.244.9.253)",
+	} {
+		p := netip.MustParsePrefix(prefix)
+		if got := detourProblem(fib.Detour{Prefix: p}, "flannel0", p, []string{"host2"}).Advice; !strings.HasSuffix(got, want) {
+			t.Errorf("%s: %q, want %q", prefix, got, want)
+		}
+	}
+}
+
+// What is cut off is named in full up to a few, and the list that it came from
+// is left as it was.
+func TestFewAreNamedOfManyThatAreCutOff(t *testing.T) {
+	all := []string{"a", "b", "c", "d", "e", "f"}
+	for n, want := range map[int]string{1: "cuts off a", 4: "cuts off a, b, c, d", 5: "cuts off a, b, c, d, 1 more", 6: "cuts off a, b, c, d, 2 more"} {
+		p := netip.MustParsePrefix("10.244.0.0/16")
+		got := detourProblem(fib.Detour{Prefix: p, From: []fib.Origin{{}}}, "flannel0", p, all[:n])
+		if !strings.HasSuffix(got.Text, want) {
+			t.Errorf("%d: %q, want %q", n, got.Text, want)
+		}
+	}
+	if strings.Join(all, "") != "abcdef" {
+		t.Errorf("the list became %q", all)
+	}
+}
+
+func TestOriginsAreNamedForPeople(t *testing.T) {
+	for want, from := range map[string][]fib.Origin{
+		"":                                    nil,
+		"this host":                           {{}},
+		"docker0":                             {{Device: "docker0"}},
+		"this host and docker0 with mark 0x1": {{}, {Device: "docker0", Mark: 1}},
+	} {
+		if got := fromText(from); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// A bridge of a length that leaves no room has nothing behind it, and one that
+// holds every address in question is passed over.
+func TestBeyondSmallAndFullBridges(t *testing.T) {
+	lease := netip.MustParsePrefix("10.244.7.0/24")
+	upper := func(own ...string) (string, string) {
+		a, name := beyond([]bridge.Bridge{onBridge("docker0", true, own...)}, lease, 1)
+		if name == "" {
+			return "", ""
+		}
+		return a.String(), name
+	}
+	for own, want := range map[string]string{
+		"10.244.7.1/29": "10.244.7.5", "10.244.7.1/30": "", "10.244.7.1/31": "", "10.244.7.1/32": "", "10.244.7.129/25": "10.244.7.253",
+		"10.244.8.1/24": "", "10.244.7.1/24": "10.244.7.253", "10.244.7.1/23": "",
+	} {
+		if a, _ := upper(own); a != want {
+			t.Errorf("%s: %s, want %s", own, a, want)
+		}
+	}
+	if a, name := upper("10.244.7.253/24"); a != "" {
+		t.Errorf("its own address %s is behind %s", a, name)
+	}
+}
+
 // onBridge is a bridge with addresses.
 func onBridge(name string, used bool, addrs ...string) bridge.Bridge {
 	b := bridge.Bridge{Name: name, Used: used}
