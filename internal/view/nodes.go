@@ -62,13 +62,13 @@ func joinNotes(notes ...string) string {
 	return strings.Join(slices.DeleteFunc(notes, func(note string) bool { return note == "" }), "; ")
 }
 
-// disputes says, by node ID, which subnet a node has a conflict about.
+// disputes says, by node ID, which subnets a node has conflicts about.
 func disputes(conflicts []control.Conflict) map[string]string {
 	all := map[string]string{}
 	for _, c := range conflicts {
-		all[c.Winner.ID] = fmt.Sprintf("%s is claimed by %s, too", c.Subnet, c.Loser.Name)
+		all[c.Winner.ID] = joinNotes(all[c.Winner.ID], fmt.Sprintf("%s is claimed by %s, too", c.Subnet, c.Loser.Name))
 		if c.Loser.ID != "" {
-			all[c.Loser.ID] = fmt.Sprintf("%s is %s's", c.Subnet, c.Winner.Name)
+			all[c.Loser.ID] = joinNotes(all[c.Loser.ID], fmt.Sprintf("%s is %s's", c.Subnet, c.Winner.Name))
 		}
 	}
 	return all
