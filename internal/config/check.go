@@ -5,6 +5,7 @@ package config
 import (
 	"encoding/binary"
 	"net/netip"
+	"path/filepath"
 	"strconv"
 
 	"flanneld/peers"
@@ -25,8 +26,8 @@ func (c *Config) check() error {
 	if c.Port == c.GossipPort {
 		return c.fault("gossip-port", strconv.Itoa(int(c.GossipPort)), "is the data port (--port) as well; both are UDP, give them different ones")
 	}
-	if c.DockerPath() == c.SubnetPath() {
-		return c.fault("docker-file", c.DockerPath(), "is the file of --subnet-file as well; give them different ones")
+	if err := c.checkFiles(); err != nil {
+		return err
 	}
 	if err := c.checkBackend(); err != nil {
 		return err
@@ -39,6 +40,9 @@ func (c *Config) check() error {
 		if err := c.checkRange(network); err != nil {
 			return err
 		}
+	}
+	if c.SubnetMin.IsValid() && c.SubnetMax.IsValid() && c.SubnetMax.Less(c.SubnetMin) {
+		return c.fault("subnet-max", "", "lies below --subnet-min %s", c.SubnetMin)
 	}
 	if err := c.checkPin(network); err != nil {
 		return err
@@ -57,6 +61,20 @@ func (c *Config) check() error {
 	}
 	// Loopback endpoints are held against the underlay once it is chosen.
 	return c.CheckStaticPeers(network, netip.Prefix{}, true)
+}
+
+// checkFiles refuses two files in one place.
+func (c *Config) checkFiles() error {
+	subnet, docker, socket := filepath.Clean(c.SubnetPath()), filepath.Clean(c.DockerPath()), filepath.Clean(c.SocketPath())
+	switch {
+	case docker == subnet:
+		return c.fault("docker-file", c.DockerPath(), "is the file of --subnet-file as well; give them different ones")
+	case subnet == socket:
+		return c.fault("subnet-file", c.SubnetPath(), "is the control socket in --run-dir; give another file")
+	case docker == socket:
+		return c.fault("docker-file", c.DockerPath(), "is the control socket in --run-dir; give another file")
+	}
+	return nil
 }
 
 // checkBackend holds the settings of kernel paths against the others. A path
@@ -130,9 +148,6 @@ func (c *Config) checkRange(network netip.Prefix) error {
 		case end.addr == network.Addr():
 			return c.fault(end.name, "", "is the first subnet, which is not handed out; the lowest is %s", nextSubnet(network.Addr(), bits))
 		}
-	}
-	if c.SubnetMin.IsValid() && c.SubnetMax.IsValid() && c.SubnetMax.Less(c.SubnetMin) {
-		return c.fault("subnet-max", "", "lies below --subnet-min %s", c.SubnetMin)
 	}
 	return nil
 }

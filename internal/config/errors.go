@@ -2,7 +2,11 @@
 
 package config
 
-import "fmt"
+import (
+	"fmt"
+
+	"flanneld/internal/problem"
+)
 
 // Error is a setting that cannot be used: one line that names the flag or the
 // variable, its value, and what to do about it. The command line was wrong,
@@ -22,7 +26,7 @@ func (e *Error) Error() string {
 	if len(e.Source) > 0 && e.Source[0] != '-' {
 		separator = "=" // as one writes a variable
 	}
-	return fmt.Sprintf("%s%s%s: %s", e.Source, separator, value, e.Reason)
+	return problem.OneLine(fmt.Sprintf("%s%s%s: %s", e.Source, separator, value, e.Reason))
 }
 
 // fault reports that the value of a setting does not go with the rest. A
