@@ -13,6 +13,7 @@ const (
 	PartPathRules  = "path rules"
 	PartDevice     = "device"
 	PartForwarding = "forwarding"
+	PartPaths      = "kernel paths"
 	PartFirewall   = "firewall"
 	PartSubnetFile = "subnet file"
 	PartDockerFile = "docker file"

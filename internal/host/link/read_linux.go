@@ -41,7 +41,7 @@ func stateOf(l netlink.Link) state {
 		up:      attrs.Flags&net.FlagUp != 0,
 		mtu:     attrs.MTU,
 		txQueue: attrs.TxQLen,
-		ip6auto: generatesIP6(attrs.Name),
+		ip6auto: GeneratesIP6(attrs.Name),
 	}
 }
 
@@ -122,9 +122,10 @@ func kind(l netlink.Link) string {
 	return "network"
 }
 
-// generatesIP6 reads the sysctl, since the kernel's link messages carry the
+// GeneratesIP6 reports whether the kernel makes up an IPv6 link-local address
+// for the device. It reads the sysctl, since the kernel's link messages carry the
 // mode but the library drops it. Without the file there is no IPv6.
-func generatesIP6(name string) bool {
+func GeneratesIP6(name string) bool {
 	mode, err := os.ReadFile("/proc/sys/net/ipv6/conf/" + name + "/addr_gen_mode")
 	return err == nil && strings.TrimSpace(string(mode)) != fmt.Sprint(addrGenModeNone)
 }

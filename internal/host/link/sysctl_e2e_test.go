@@ -57,7 +57,7 @@ func TestForwardingOfTheDeviceIsKeptOn(t *testing.T) {
 			if on, err := Forwards("fwd0"); err != nil || !on {
 				t.Errorf("forwards %t, %v", on, err)
 			}
-			if strict, err := filtersStrictly("fwd0"); err != nil || strict {
+			if strict, err := FiltersStrictly("fwd0"); err != nil || strict {
 				t.Errorf("strict %t, %v", strict, err)
 			}
 		}

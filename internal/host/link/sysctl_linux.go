@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/vishvananda/netlink/nl"
@@ -97,12 +98,34 @@ func deviceSettings(name string) (forwarding string, strict bool, err error) {
 	if forwarding, err = setting(name, "forwarding"); err != nil {
 		return "", false, err
 	}
-	strict, err = filtersStrictly(name)
+	strict, err = FiltersStrictly(name)
 	return forwarding, strict, err
 }
 
-// filtersStrictly: the greater value of the device and of all devices counts.
-func filtersStrictly(name string) (bool, error) {
+// Settings reads the device's own forwarding switch and rp_filter.
+func Settings(name string) (forwarding bool, rpFilter int, err error) {
+	switched, err := setting(name, "forwarding")
+	if err != nil {
+		return false, 0, err
+	}
+	filter, err := setting(name, "rp_filter")
+	if err != nil {
+		return false, 0, err
+	}
+	rpFilter, err = strconv.Atoi(filter)
+	return switched == "1", rpFilter, err
+}
+
+// SetForwarding makes the kernel forward what comes in by the device.
+func SetForwarding(name string) error { return set(name, devconfForwarding, 1) }
+
+// SetLoose sets the device's own rp_filter to loose.
+func SetLoose(name string) error { return set(name, devconfRPFilter, rpLoose) }
+
+// FiltersStrictly reports whether the kernel drops what comes in by the device
+// if the route to its source leaves by another. The greater value of the
+// device and of all devices counts.
+func FiltersStrictly(name string) (bool, error) {
 	all, err := setting("all", "rp_filter")
 	if err != nil {
 		return false, err

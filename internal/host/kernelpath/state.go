@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernelpath
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+)
+
+// hwaddr is a MAC address that can be compared.
+type hwaddr [6]byte
+
+func (h hwaddr) String() string { return net.HardwareAddr(h[:]).String() }
+
+// toHWAddr converts an address; all zero where it has another length.
+func toHWAddr(mac net.HardwareAddr) (h hwaddr) {
+	if len(mac) == len(h) {
+		copy(h[:], mac)
+	}
+	return h
+}
+
+// Kinds of tunnel devices, as the kernel calls them.
+const (
+	kindVXLAN = "vxlan"
+	kindIPIP  = "ipip"
+)
+
+// device is a tunnel device. The first group cannot be changed once the device
+// is made.
+type device struct {
+	name  string
+	kind  string
+	vni   uint32     // vxlan
+	port  uint16     // vxlan
+	local netip.Addr // both
+	plain bool       // nothing is set that no flanneld sets: learning, a group, a remote end
+
+	index      int
+	alias      string
+	mac        hwaddr // vxlan
+	mtu        int
+	up         bool
+	ip6auto    bool // the kernel makes up an IPv6 link-local address
+	forwarding bool
+	rpFilter   int
+	checksums  bool           // left to the device (tx-checksum-ip-generic)
+	addrs      []netip.Prefix // IPv4
+}
+
+// same reports whether two devices differ in nothing but what can be changed.
+func (d device) same(other device) bool {
+	return d.name == other.name && d.kind == other.kind && d.vni == other.vni && d.port == other.port &&
+		d.local == other.local && d.plain == other.plain
+}
+
+// describe names a foreign device in an error.
+func (d device) describe() string {
+	if d.alias == "" {
+		return fmt.Sprintf("a %s device without flanneld's alias", d.kind)
+	}
+	return fmt.Sprintf("a %s device with the alias %q", d.kind, d.alias)
+}
+
+// remote is where the device sends what is for a MAC address.
+type remote struct {
+	addr netip.Addr
+	port uint16 // 0: the device's own
+}
+
+// neighbour is an entry of the vxlan device.
+type neighbour struct {
+	mac       hwaddr
+	permanent bool
+}
+
+// route leads to one peer.
+type route struct {
+	dst    netip.Prefix
+	via    netip.Addr
+	dev    string
+	src    netip.Addr
+	mtu    int
+	onlink bool
+}
+
+// entries are what belongs to peers.
+type entries struct {
+	neighbours map[netip.Addr]neighbour
+	fdb        map[hwaddr]remote
+	routes     map[netip.Prefix]route
+	// taken are other programs' routes in the place of ours, in words. It is
+	// only read.
+	taken map[netip.Prefix]string
+}
+
+func newEntries() entries {
+	return entries{
+		neighbours: map[netip.Addr]neighbour{}, fdb: map[hwaddr]remote{}, routes: map[netip.Prefix]route{},
+		taken: map[netip.Prefix]string{},
+	}
+}

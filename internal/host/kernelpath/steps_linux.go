@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernelpath
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"flanneld/internal/host/link"
+	"flanneld/internal/host/rtnl"
+)
+
+// tunnelTTL is the time to live of outer packets of ipip.
+const tunnelTTL = 64
+
+// addrGenModeNone is IN6_ADDR_GEN_MODE_NONE (linux/if_link.h).
+const addrGenModeNone = 1
+
+// do takes one step.
+func (k *netlinkKernel) do(vxlan string, s step) error {
+	switch s.do {
+	case addDevice:
+		return k.addDevice(s.dev)
+	case delDevice:
+		clear(k.indexes)
+		return ignoreGone(netlink.LinkDel(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: s.dev.index}, LinkType: s.dev.kind}))
+	case setForwarding:
+		return link.SetForwarding(s.dev.name)
+	case setLoose:
+		return link.SetLoose(s.dev.name)
+	case setChecksums:
+		return leaveChecksums(s.dev.name, s.dev.checksums)
+	case setAlias, setMAC, setMTU, setIP6None, addAddr, setUp, delAddr:
+		return k.changeDevice(s)
+	case setNeighbour, delNeighbour, setFDB, delFDB:
+		return k.changeEntry(vxlan, s)
+	case addRoute, replaceRoute, delRoute:
+		return k.changeRoute(s)
+	}
+	panic(fmt.Sprintf("kernelpath: unknown action %d", s.do))
+}
+
+// addDevice makes a device. The MAC address comes with it: systemd-udevd gives
+// another one to a device that is made without.
+func (k *netlinkKernel) addDevice(d device) error {
+	clear(k.indexes)
+	a := netlink.NewLinkAttrs()
+	a.Name, a.MTU = d.name, d.mtu
+	var l netlink.Link
+	if d.kind == kindVXLAN {
+		a.HardwareAddr = d.mac[:]
+		l = &netlink.Vxlan{LinkAttrs: a, VxlanId: int(d.vni), SrcAddr: d.local.AsSlice(), Port: int(d.port)}
+	} else {
+		l = &netlink.Iptun{LinkAttrs: a, Local: d.local.AsSlice(), Ttl: tunnelTTL}
+	}
+	err := netlink.LinkAdd(l)
+	switch {
+	case errors.Is(err, unix.EOPNOTSUPP):
+		return errNoModule
+	case errors.Is(err, unix.EEXIST) && d.kind == kindIPIP:
+		return errTunnelTaken
+	case errors.Is(err, unix.EEXIST):
+		return errVNITaken
+	}
+	return err
+}
+
+func (k *netlinkKernel) changeDevice(s step) error {
+	index, err := k.index(s.dev.name)
+	if err != nil {
+		return err
+	}
+	l := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: index, Name: s.dev.name}, LinkType: s.dev.kind}
+	switch s.do {
+	case setAlias:
+		return netlink.LinkSetAlias(l, s.dev.alias)
+	case setMAC:
+		return netlink.LinkSetHardwareAddr(l, s.dev.mac[:])
+	case setMTU:
+		return netlink.LinkSetMTU(l, s.dev.mtu)
+	case setIP6None:
+		return netlink.LinkSetIP6AddrGenMode(l, addrGenModeNone)
+	case addAddr:
+		return ignore(netlink.AddrAdd(l, &netlink.Addr{IPNet: rtnl.IPNet(s.addr)}), unix.EEXIST)
+	case delAddr:
+		return ignore(netlink.AddrDel(l, &netlink.Addr{IPNet: rtnl.IPNet(s.addr)}), unix.EADDRNOTAVAIL)
+	}
+	err = netlink.LinkSetUp(l)
+	if errors.Is(err, unix.EADDRINUSE) {
+		return errPortTaken
+	}
+	return err
+}
+
+func (k *netlinkKernel) changeEntry(vxlan string, s step) error {
+	index, err := k.index(vxlan)
+	if err != nil {
+		return err
+	}
+	n := &netlink.Neigh{LinkIndex: index, Family: unix.AF_INET, State: netlink.NUD_PERMANENT, IP: s.addr.Addr().AsSlice()}
+	switch s.do {
+	case setNeighbour:
+		n.HardwareAddr = s.mac[:]
+		return netlink.NeighSet(n)
+	case delNeighbour:
+		return ignore(netlink.NeighDel(n), unix.ENOENT)
+	case setFDB:
+		return rtnl.SetFDB(index, rtnl.FDBEntry{MAC: s.mac[:], Addr: s.far.addr, Port: s.far.port})
+	}
+	return ignore(rtnl.DelFDB(index, s.mac[:]), unix.ENOENT)
+}
+
+func (k *netlinkKernel) changeRoute(s step) error {
+	r := &netlink.Route{
+		Dst: rtnl.IPNet(s.route.dst), Gw: s.route.via.AsSlice(), Src: s.route.src.AsSlice(), MTU: s.route.mtu, Protocol: Protocol,
+	}
+	if s.do == delRoute {
+		// The destination and the protocol are enough. The device may be gone.
+		return ignore(netlink.RouteDel(&netlink.Route{Dst: r.Dst, Protocol: Protocol, Src: r.Src, Scope: netlink.SCOPE_NOWHERE}), unix.ESRCH)
+	}
+	index, err := k.index(s.route.dev)
+	if gone(err) {
+		return errNotYet
+	} else if err != nil {
+		return err
+	}
+	r.LinkIndex = index
+	r.SetFlag(netlink.FLAG_ONLINK)
+	if s.do == replaceRoute {
+		err = netlink.RouteReplace(r)
+	} else {
+		err = netlink.RouteAdd(r)
+	}
+	switch {
+	case errors.Is(err, unix.EEXIST):
+		return errTaken
+	case errors.Is(err, unix.ENETDOWN), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENETUNREACH),
+		errors.Is(err, unix.EINVAL) && !isLocal(s.route.src):
+		return errNotYet
+	}
+	return err
+}
+
+// isLocal reports whether this host has an address.
+func isLocal(a netip.Addr) bool {
+	addrs, err := rtnl.Addrs(nil)
+	if err != nil {
+		return true
+	}
+	for _, have := range addrs {
+		if rtnl.Addr(have.IP) == a {
+			return true
+		}
+	}
+	return false
+}
+
+// ignore turns the one error that means "already so" into none.
+func ignore(err error, harmless unix.Errno) error {
+	if errors.Is(err, harmless) {
+		return nil
+	}
+	return err
+}
+
+func ignoreGone(err error) error {
+	if gone(err) {
+		return nil
+	}
+	return err
+}
