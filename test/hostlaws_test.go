@@ -23,7 +23,7 @@ var hostArrows = map[string][]string{
 	"ports":      {"host", "link", "rtnl", "ruleset"}, // knows which devices are gateways
 	"nftable":    {"ruleset"},                         // whether rules have changed is known there
 	"pathrules":  {"host", "nftable", "rtnl"},         // its table is a part; knows containers' devices
-	"guard": {"host", "bridge", "envfile", "firewall", "link", "pathrules", "ports", "ruleset", // keeps them all
+	"guard": {"host", "bridge", "envfile", "firewall", "kernelpath", "link", "pathrules", "ports", "ruleset", // keeps them all
 		"rundir"},
 }
 

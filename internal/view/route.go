@@ -83,7 +83,7 @@ func (v *View) kernelRoutes(a netip.Addr, wanted bool, planned plan.Route) []con
 		if err != nil {
 			continue
 		}
-		ours := answer.Device == p.Link().Name || planned.Path.Kernel() && answer.Prefix == planned.Prefix
+		ours := answer.Device == p.Link().Name || planned.Path.Kernel() && answer.KernelPath && answer.Prefix == planned.Prefix
 		all = append(all, control.KernelRoute{From: o.String(), Device: answer.Device, Text: answer.Text, InTheWay: wanted && !ours})
 	}
 	return all

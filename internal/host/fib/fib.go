@@ -50,7 +50,10 @@ type Answer struct {
 	Device string       // where packets leave, "eth0, eth1" for several; "": nowhere
 	Prefix netip.Prefix // of the route that decided; zero where the kernel does not say
 	Table  int          // of that route; 0 where the kernel does not say
-	Text   string       // in words
+	// KernelPath: that route is flanneld's own, to a single peer. Packets are to
+	// go that way.
+	KernelPath bool
+	Text       string // in words
 }
 
 // Divider is something that can give a part of the network another way: a
@@ -64,7 +67,10 @@ type Divider struct {
 // Host is what divides the network on this host, from one reading of its lists.
 type Host struct {
 	Dividers []Divider
-	Marks    []uint32 // that rules ask for
+	// KernelPaths are what flanneld's own routes to single peers lead to. They
+	// come and go, and divide nothing that is asked about.
+	KernelPaths []netip.Prefix
+	Marks       []uint32 // that rules ask for
 	// Signature is equal for two readings that would lead to the same answers.
 	Signature string
 }
@@ -87,8 +93,10 @@ type question struct {
 // questions returns what to ask to find every way that packets of the network
 // go. There is one question for each divider, at an address that no divider
 // inside it has, and one for the rest of the network. ours is left out: what is
-// in our own lease is routed by this host.
-func questions(network netip.Prefix, dividers []Divider, ours netip.Prefix) []question {
+// in our own lease is routed by this host. Where there is a choice, an address
+// is not that of a kernel path.
+func questions(network netip.Prefix, h Host, ours netip.Prefix) []question {
+	dividers := h.Dividers
 	inside := slices.DeleteFunc(slices.Clone(dividers), func(d Divider) bool {
 		return !d.Prefix.Overlaps(network) || ours.IsValid() && ours.Overlaps(d.Prefix) && ours.Bits() <= d.Prefix.Bits()
 	})
@@ -109,17 +117,32 @@ func questions(network netip.Prefix, dividers []Divider, ours netip.Prefix) []qu
 			continue
 		}
 		asked[part] = true
-		if a, ok := free(part, taken); ok {
+		if a, ok := choose(part, taken, h.KernelPaths); ok {
 			all = append(all, question{prefix: part, address: a, divider: d})
 		}
 		taken = append(taken, part)
 	}
 	if !asked[network] {
-		if a, ok := free(network, taken); ok {
+		if a, ok := choose(network, taken, h.KernelPaths); ok {
 			all = append(all, question{prefix: network, address: a})
 		}
 	}
 	return all
+}
+
+// choose finds an address that neither taken prefixes nor longer kernel paths
+// have, or else one that no taken prefix has.
+func choose(prefix netip.Prefix, taken, paths []netip.Prefix) (netip.Addr, bool) {
+	avoid := slices.Clone(taken)
+	for _, p := range paths {
+		if p.Bits() >= prefix.Bits() && prefix.Contains(p.Addr()) {
+			avoid = append(avoid, p)
+		}
+	}
+	if a, ok := free(prefix, avoid); ok {
+		return a, true
+	}
+	return free(prefix, taken)
 }
 
 // free finds an address of a prefix that no taken one has. It skips the first

@@ -24,7 +24,7 @@ func Watch(ctx context.Context) (<-chan struct{}, error) {
 }
 
 // Read reads what divides the network: routes of all tables, and rules. The
-// device's own routes are left out.
+// device's own routes are left out, and those of kernel paths are apart.
 func Read(network netip.Prefix, device string) (Host, error) {
 	links, err := rtnl.Links()
 	if err != nil {
@@ -47,6 +47,10 @@ func Read(network netip.Prefix, device string) (Host, error) {
 	for _, r := range routes {
 		dst := rtnl.Destination(r)
 		if !dst.Overlaps(network) {
+			continue
+		}
+		if rtnl.KernelPath(r) {
+			h.KernelPaths = append(h.KernelPaths, dst)
 			continue
 		}
 		text := routeText(r, names)
@@ -171,7 +175,7 @@ func Ask(address netip.Addr, from Origin) (Answer, error) {
 			names[index] = l.Attrs().Name
 		}
 	}
-	a := Answer{Device: devices(r, names), Prefix: rtnl.Destination(r), Table: r.Table}
+	a := Answer{Device: devices(r, names), Prefix: rtnl.Destination(r), Table: r.Table, KernelPath: rtnl.KernelPath(r)}
 	way := wayText(r, names)
 	if name := typeNames[r.Type]; name != "" {
 		way = slices.Insert(way, 0, name)

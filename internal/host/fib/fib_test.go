@@ -30,6 +30,10 @@ func TestEveryPartIsAskedAboutAtAnAddressOfItsOwn(t *testing.T) {
 		for range rapid.IntRange(0, 12).Draw(t, "dividers") {
 			dividers = append(dividers, Divider{Prefix: drawPrefix(t)})
 		}
+		var paths []netip.Prefix
+		for range rapid.IntRange(0, 12).Draw(t, "kernel paths") {
+			paths = append(paths, drawPrefix(t))
+		}
 		ours := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, rapid.Byte().Draw(t, "ours"), 0}), 24)
 		// owner is the longest part that has an address: what may answer for
 		// it.
@@ -43,7 +47,7 @@ func TestEveryPartIsAskedAboutAtAnAddressOfItsOwn(t *testing.T) {
 			return best
 		}
 		asked := map[netip.Prefix]bool{}
-		for _, q := range questions(network, dividers, ours) {
+		for _, q := range questions(network, Host{Dividers: dividers, KernelPaths: paths}, ours) {
 			if asked[q.prefix] {
 				t.Fatalf("%s is asked about twice", q.prefix)
 			}
@@ -108,7 +112,7 @@ func TestQuestionsAreAskedOnlyWhereNoOtherPartAnswers(t *testing.T) {
 			dividers = append(dividers, Divider{Prefix: prefix(p), Text: fmt.Sprint(len(dividers))})
 		}
 		var got []string
-		for _, q := range questions(network, dividers, c.ours) {
+		for _, q := range questions(network, Host{Dividers: dividers}, c.ours) {
 			got = append(got, fmt.Sprintf("%s@%s", q.prefix, q.address))
 			if q.divider != nil && q.divider.Text != fmt.Sprint(slices.IndexFunc(dividers, func(d Divider) bool { return d.Prefix == q.divider.Prefix })) {
 				t.Errorf("%s: %s is asked about for the divider %+v", name, q.prefix, *q.divider)
@@ -172,6 +176,23 @@ func TestOriginsHaveNames(t *testing.T) {
 	for want, o := range map[string]Origin{"host": {}, "docker0": {Device: "docker0"}, "host with mark 0xca6c": {Mark: 51820}} {
 		if got := o.String(); got != want {
 			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// An address that a kernel path has says nothing about the rest of a part.
+func TestQuestionsAvoidKernelPaths(t *testing.T) {
+	h := Host{
+		Dividers:    []Divider{{Prefix: prefix("10.244.8.0/23")}, {Prefix: prefix("10.244.9.0/24")}, {Prefix: prefix("10.244.12.0/25")}},
+		KernelPaths: []netip.Prefix{prefix("10.244.0.0/24"), prefix("10.244.8.0/25"), prefix("10.244.9.0/24"), prefix("10.244.12.0/24")},
+	}
+	want := map[string]string{
+		"10.244.8.0/23": "10.244.8.128", "10.244.9.0/24": "10.244.9.1", // another table may have a route to all of this path
+		"10.244.12.0/25": "10.244.12.1", "10.244.0.0/16": "10.244.1.0",
+	}
+	for _, q := range questions(network, h, netip.Prefix{}) {
+		if got := q.address.String(); want[q.prefix.String()] != got {
+			t.Errorf("%s is asked about at %s", q.prefix, got)
 		}
 	}
 }

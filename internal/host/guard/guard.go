@@ -5,9 +5,9 @@
 //
 // It has one list of parts, for a running daemon and for a stopped one. A
 // running daemon keeps them: the device, forwarding, run directory, socket and
-// files in one goroutine, and the firewall rules, the table in front of the
-// ports, the one that checks kernel paths, and the judgement of other programs'
-// rules in one goroutine each.
+// files in one goroutine, and the kernel paths, the firewall rules, the table
+// in front of the ports, the one that checks kernel paths, and the judgement of
+// other programs' rules in one goroutine each.
 // iptables can take long, and nothing of the data plane waits for a loop.
 package guard
 
@@ -19,6 +19,7 @@ import (
 
 	"flanneld/internal/host"
 	"flanneld/internal/host/firewall"
+	"flanneld/internal/host/kernelpath"
 	"flanneld/internal/host/link"
 	"flanneld/internal/host/pathrules"
 	"flanneld/internal/host/ports"
@@ -49,6 +50,7 @@ type Guard struct {
 	deviceWake chan struct{}
 	// pathRulesWake: other kernel paths, or peers that may send by them.
 	pathRulesWake chan struct{}
+	pathsWake     chan struct{} // another configuration, or peers that could not be set
 
 	mu     sync.Mutex
 	state  State
@@ -98,7 +100,7 @@ func New(parts *Parts, hub *ruleset.Hub, board *problem.Board, log *slog.Logger)
 	g := &Guard{
 		log: log, parts: parts, hub: hub,
 		rulesWake: wake(), portsWake: wake(), othersWake: wake(), deviceWake: wake(),
-		pathRulesWake: wake(),
+		pathRulesWake: wake(), pathsWake: wake(),
 	}
 	g.keeper = host.Keeper{Log: log, Board: board, Changed: g.changed}
 	return g
@@ -107,7 +109,10 @@ func New(parts *Parts, hub *ruleset.Hub, board *problem.Board, log *slog.Logger)
 // Run keeps the parts until ctx ends.
 func (g *Guard) Run(ctx context.Context) {
 	var all sync.WaitGroup
-	for _, loop := range []func(context.Context){g.deviceLoop, g.rulesLoop, g.portsLoop, g.pathRulesLoop, g.othersLoop} {
+	loops := []func(context.Context){
+		g.deviceLoop, g.pathsLoop, g.parts.Paths.Follow, g.rulesLoop, g.portsLoop, g.pathRulesLoop, g.othersLoop,
+	}
+	for _, loop := range loops {
 		all.Go(func() { loop(ctx) })
 	}
 	all.Wait()
@@ -166,6 +171,21 @@ func (g *Guard) ProtectPaths(c *pathrules.Config, peers []pathrules.Peer) {
 	g.parts.PathRules.SetPeers(peers)
 	host.Poke(g.pathRulesWake)
 	host.Poke(g.othersWake)
+}
+
+// KeepPaths makes the guard look after the kernel paths, until Release. The
+// peers are set by Reach.
+func (g *Guard) KeepPaths(c kernelpath.Config) {
+	g.parts.Paths.Want(&c)
+	host.Poke(g.pathsWake)
+}
+
+// Reach sets the peers of the kernel paths. When it returns, packets take the
+// ways that could be changed at once.
+func (g *Guard) Reach(peers []kernelpath.Peer) {
+	if due := g.parts.Paths.SetPeers(peers); due {
+		host.Poke(g.pathsWake)
+	}
 }
 
 // JudgeSoon makes the guard look at other programs' rules: one came or went,

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"flanneld/internal/host"
+	"flanneld/internal/host/kernelpath"
 	"flanneld/internal/host/link"
 	"flanneld/internal/host/link/linktest"
 	"flanneld/internal/host/ports"
@@ -268,5 +270,60 @@ func TestBridgeThatDoesNotForwardIsNamed(t *testing.T) {
 	})
 	if got := linktest.Run(t, "sysctl -n net.ipv4.conf.docker0.forwarding"); got != "0\n" {
 		t.Errorf("forwarding of the bridge became %s", got)
+	}
+}
+
+// What other programs take away of the kernel paths is back within a second.
+func TestKernelPathsArePutBack(t *testing.T) {
+	linktest.Underlay(t)
+	r := start(t)
+	r.KeepPaths(kernelpath.Config{
+		Network: testRules.Network, Lease: netip.MustParsePrefix("10.244.7.0/24"), Underlay: "eth0",
+		Local: netip.MustParseAddr("192.168.7.1"), MTU: 1450, Alias: link.AliasPrefix + " test",
+		VXLAN: &kernelpath.VXLAN{Name: "flannel.1", VNI: 1, Port: 8472, MAC: net.HardwareAddr{2, 0, 0, 0, 0, 7}},
+	})
+	peer := func(n byte, path string) kernelpath.Peer {
+		return kernelpath.Peer{
+			Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, n, 0}), 24), Endpoint: netip.AddrFrom4([4]byte{192, 168, 7, n}),
+			VXLAN: true, MAC: net.HardwareAddr{2, 0, 0, 0, 0, n}, Path: path,
+		}
+	}
+	r.Reach([]kernelpath.Peer{peer(8, kernelpath.Vxlan), peer(9, kernelpath.Direct)})
+	whole := func() bool {
+		routes, _ := linktest.Try("ip route show proto 85")
+		neighbours, _ := linktest.Try("ip neigh show dev flannel.1")
+		fdb, _ := linktest.Try("bridge fdb show dev flannel.1")
+		return strings.Count(routes, "onlink") == 2 && strings.Count(neighbours, "PERMANENT") == 2 &&
+			strings.Count(fdb, "permanent") == 2 && strings.Contains(fdb, "02:00:00:00:00:08 dst 192.168.7.8")
+	}
+	within := func(when string, limit time.Duration) {
+		t.Helper()
+		began := time.Now()
+		for !whole() {
+			if time.Since(began) > limit {
+				t.Fatalf("%s: not back within %v", when, limit)
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		t.Logf("%s: back after %v", when, time.Since(began).Round(time.Millisecond))
+	}
+	within("the start", 5*time.Second)
+	for _, line := range []string{
+		"ip route del 10.244.8.0/24", "ip route flush proto 85", "ip neigh flush dev flannel.1 nud permanent",
+		"bridge fdb del 02:00:00:00:00:08 dev flannel.1", "ip link set flannel.1 down", "ip link delete flannel.1",
+		"ip link set flannel.1 address 02:aa:aa:aa:aa:aa",
+	} {
+		time.Sleep(time.Second) // the pause after the last look
+		linktest.Run(t, line)
+		within(line, time.Second)
+	}
+	r.Release()
+	linktest.Run(t, "ip route flush proto 85")
+	time.Sleep(2 * time.Second)
+	if got := linktest.Run(t, "ip route show proto 85"); got != "" {
+		t.Errorf("kept after the release: %s", got)
+	}
+	if err := r.parts.Paths.Remove(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

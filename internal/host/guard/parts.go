@@ -9,6 +9,7 @@ import (
 	"flanneld/internal/host/bridge"
 	"flanneld/internal/host/envfile"
 	"flanneld/internal/host/firewall"
+	"flanneld/internal/host/kernelpath"
 	"flanneld/internal/host/link"
 	"flanneld/internal/host/pathrules"
 	"flanneld/internal/host/ports"
@@ -35,6 +36,7 @@ type Parts struct {
 	PathRules  *pathrules.Part
 	Device     *link.Device
 	Forwarding *link.Forwarding
+	Paths      *kernelpath.Part
 	Firewall   *firewall.Part
 	Subnet     *envfile.File
 	Docker     *envfile.File
@@ -52,7 +54,8 @@ func NewParts(p Places) (*Parts, error) {
 	paths := pathrules.NewPart(p.Device, p.UID)
 	return &Parts{
 		RunDir: rundir.NewPart(p.RunDir), Socket: p.Socket, Ports: table, PathRules: paths,
-		Device: link.NewDevice(p.Device), Forwarding: link.NewForwarding(p.Device), Firewall: firewall.NewPart(p.Device),
+		Device: link.NewDevice(p.Device), Forwarding: link.NewForwarding(p.Device),
+		Paths: kernelpath.NewPart(p.Device), Firewall: firewall.NewPart(p.Device),
 		Subnet: envfile.NewFile(problem.PartSubnetFile, p.SubnetFile), Docker: envfile.NewFile(problem.PartDockerFile, p.DockerFile),
 		Bridge: bridge.NewPart(p.DockerFile), Others: &Others{ports: table.Wanted, paths: paths.Wanted},
 	}, nil
@@ -61,7 +64,8 @@ func NewParts(p Places) (*Parts, error) {
 // List is the one list of parts, in the order in which they are set up. The
 // guard ensures it, status checks it, leaving and cleaning up remove it.
 func (p *Parts) List() host.List {
-	return host.List{p.RunDir, p.Socket, p.Ports, p.PathRules, p.Device, p.Forwarding, p.Firewall, p.Subnet, p.Docker, p.Bridge, p.Others}
+	return host.List{p.RunDir, p.Socket, p.Ports, p.PathRules, p.Device, p.Forwarding, p.Paths, p.Firewall, p.Subnet, p.Docker, p.Bridge,
+		p.Others}
 }
 
 // Want sets how the parts of a data plane should be, except for its files.
@@ -83,6 +87,7 @@ func (p *Parts) Want(t Target) (*firewall.Firewall, error) {
 func (p *Parts) forget() {
 	p.Device.Want(nil)
 	p.Forwarding.Want(netip.Prefix{})
+	p.Paths.Want(nil)
 	p.Firewall.Want(nil)
 	p.Subnet.Want(nil)
 	p.Docker.Want(nil)

@@ -119,7 +119,7 @@ func (e entries) readDevice(index int) error {
 		return err
 	}
 	for _, n := range neighbours {
-		e.neighbours[rtnl.Addr(n.IP)] = neighbour{mac: toHWAddr(n.HardwareAddr), permanent: n.State == netlink.NUD_PERMANENT}
+		e.neighbours[n.Addr] = neighbour{mac: toHWAddr(n.MAC), permanent: n.State == netlink.NUD_PERMANENT}
 	}
 	fdb, err := rtnl.FDB(index)
 	for _, f := range fdb {
@@ -149,7 +149,7 @@ func (e entries) readRoutes(q query) error {
 			continue
 		}
 		dst, src := rtnl.Destination(r), rtnl.Addr(r.Src)
-		if int(r.Protocol) == Protocol && !slices.Contains(foreign, src) {
+		if rtnl.KernelPath(r) && !slices.Contains(foreign, src) {
 			e.routes[dst] = route{
 				dst: dst, via: rtnl.Addr(r.Gw), dev: names[r.LinkIndex], src: src, mtu: r.MTU, onlink: r.Flags&unix.RTNH_F_ONLINK != 0,
 			}

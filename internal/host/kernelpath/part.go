@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"flanneld/internal/host"
 	"flanneld/internal/problem"
@@ -42,7 +43,9 @@ type Part struct {
 	device string // the overlay's
 	open   func() (kernel, error)
 	// changed signals that what Near or Unavailable answer has changed.
-	changed chan struct{}
+	changed  chan struct{}
+	follower *follower
+	tunnel   atomic.Int64 // the index of the vxlan device; 0: none
 
 	mu         sync.Mutex // held while the kernel is worked on: milliseconds
 	config     *Config    // nil: not known yet
@@ -67,7 +70,10 @@ type lack struct {
 // NewPart makes the part for the overlay device of that name. Nothing on the
 // host is changed.
 func NewPart(device string) *Part {
-	return &Part{device: device, open: openKernel, changed: make(chan struct{}, 1), checksums: true, unavailable: map[string]lack{}}
+	return &Part{
+		device: device, open: openKernel, changed: make(chan struct{}, 1), follower: newFollower(openSegment()),
+		checksums: true, unavailable: map[string]lack{},
+	}
 }
 
 // Want sets the configuration, nil for not known. Without one, nothing on the
@@ -78,6 +84,9 @@ func (p *Part) Want(c *Config) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.config, p.ready = c.clone(), false
+	if c != nil {
+		p.follower.want(c.Underlay)
+	}
 	p.plan()
 }
 
@@ -438,6 +447,10 @@ func (p *Part) ensureEntries(k kernel) ([]string, error) {
 		return nil, err
 	}
 	p.ready = true
+	p.tunnel.Store(0)
+	if d := look.find(p.vxlanName()); d != nil {
+		p.tunnel.Store(int64(d.index))
+	}
 	done, err := p.run(k, p.planPeers(p.have))
 	return texts(done), host.Join(err, p.refusals())
 }

@@ -101,17 +101,17 @@ func (k *netlinkKernel) changeEntry(vxlan string, s step) error {
 	if err != nil {
 		return err
 	}
-	n := &netlink.Neigh{LinkIndex: index, Family: unix.AF_INET, State: netlink.NUD_PERMANENT, IP: s.addr.Addr().AsSlice()}
-	switch s.do {
-	case setNeighbour:
-		n.HardwareAddr = s.mac[:]
-		return netlink.NeighSet(n)
-	case delNeighbour:
-		return ignore(netlink.NeighDel(n), unix.ENOENT)
-	case setFDB:
-		return rtnl.SetFDB(index, rtnl.FDBEntry{MAC: s.mac[:], Addr: s.far.addr, Port: s.far.port})
+	n := rtnl.Neighbour{Index: index, Family: unix.AF_INET, Addr: s.addr.Addr()}
+	if s.do == setFDB || s.do == delFDB {
+		n.Family, n.Addr, n.Port = unix.AF_BRIDGE, s.far.addr, s.far.port
 	}
-	return ignore(rtnl.DelFDB(index, s.mac[:]), unix.ENOENT)
+	if s.do != delNeighbour {
+		n.MAC = s.mac[:]
+	}
+	if s.do == setNeighbour || s.do == setFDB {
+		return rtnl.SetNeighbour(n)
+	}
+	return ignore(rtnl.DelNeighbour(n), unix.ENOENT)
 }
 
 func (k *netlinkKernel) changeRoute(s step) error {

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"flanneld/internal/host/rtnl"
 	"flanneld/internal/valid"
 )
 
@@ -29,9 +30,8 @@ var (
 	ErrPlatform = errors.New("link: flanneld runs on Linux only")
 )
 
-// AliasPrefix begins the alias of every device that flanneld made. It
-// distinguishes them from other programs' devices (ip link shows it).
-const AliasPrefix = "flanneld"
+// AliasPrefix begins the alias of every device that flanneld made.
+const AliasPrefix = rtnl.AliasPrefix
 
 // Config is how the overlay device should be.
 type Config struct {

@@ -14,80 +14,112 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Neighbours lists the IPv4 neighbours of one interface, by its index.
-func Neighbours(index int) ([]netlink.Neigh, error) {
-	return dump("neighbours", func() ([]netlink.Neigh, error) {
-		return netlink.NeighList(index, unix.AF_INET)
-	})
+// Neighbour is a neighbour of an interface, or an entry of the forwarding
+// database (FDB) of a VXLAN device.
+type Neighbour struct {
+	Index  int // of the interface
+	Family int // AF_BRIDGE for an FDB entry
+	State  int // netlink.NUD_*
+	MAC    net.HardwareAddr
+	// Addr is the neighbour's address. In an FDB entry it is where the device
+	// sends what is for the MAC address. Zero: it is not an IPv4 address.
+	Addr netip.Addr
+	Port uint16 // of an FDB entry, UDP; 0: the device's own
 }
 
-// FDBEntry is where a VXLAN device sends what is for a MAC address.
-type FDBEntry struct {
-	MAC  net.HardwareAddr
-	Addr netip.Addr // zero: it is not an IPv4 address
-	Port uint16     // UDP; 0: the device's own
+// Neighbours lists the IPv4 neighbours of one interface.
+func Neighbours(index int) ([]Neighbour, error) {
+	return dump("neighbours", func() ([]Neighbour, error) { return neighbours(unix.AF_INET, index) })
 }
 
-// FDB lists the forwarding database of one VXLAN device, by its index.
-func FDB(index int) ([]FDBEntry, error) {
-	return dump("forwarding database", func() ([]FDBEntry, error) {
-		request := nl.NewNetlinkRequest(unix.RTM_GETNEIGH, unix.NLM_F_DUMP)
-		request.AddData(&netlink.Ndmsg{Family: unix.AF_BRIDGE, Index: uint32(index)})
-		messages, err := request.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWNEIGH)
-		var all []FDBEntry
-		for _, m := range messages {
-			if e, of := parseFDB(m); of == index {
-				all = append(all, e)
-			}
-		}
-		return all, err
-	})
+// FDB lists the forwarding database of one VXLAN device.
+func FDB(index int) ([]Neighbour, error) {
+	return dump("forwarding database", func() ([]Neighbour, error) { return neighbours(unix.AF_BRIDGE, index) })
 }
 
-// parseFDB reads one entry and the index of its interface; 0 for a message that
-// is none.
-func parseFDB(m []byte) (e FDBEntry, index int) {
-	const header = unix.SizeofNdMsg
-	if len(m) < header || m[0] != unix.AF_BRIDGE {
-		return FDBEntry{}, 0
-	}
-	attributes, err := nl.ParseRouteAttr(m[header:])
-	if err != nil {
-		return FDBEntry{}, 0
-	}
-	for _, a := range attributes {
-		switch {
-		case a.Attr.Type == netlink.NDA_LLADDR:
-			e.MAC = net.HardwareAddr(a.Value)
-		case a.Attr.Type == netlink.NDA_DST && len(a.Value) == 4:
-			e.Addr = Addr(a.Value)
-		case a.Attr.Type == netlink.NDA_PORT && len(a.Value) == 2:
-			e.Port = binary.BigEndian.Uint16(a.Value)
+func neighbours(family, index int) ([]Neighbour, error) {
+	request := nl.NewNetlinkRequest(unix.RTM_GETNEIGH, unix.NLM_F_DUMP)
+	request.AddData(&netlink.Ndmsg{Family: uint8(family), Index: uint32(index)})
+	messages, err := request.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWNEIGH)
+	var all []Neighbour
+	for _, m := range messages {
+		if n, ok := ParseNeighbour(m); ok && n.Index == index && n.Family == family {
+			all = append(all, n)
 		}
 	}
-	return e, int(int32(binary.NativeEndian.Uint32(m[4:])))
+	return all, err
 }
 
-// SetFDB makes or changes the entry of a MAC address.
-func SetFDB(index int, e FDBEntry) error {
-	request := fdbRequest(unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, index, e.MAC)
-	request.AddData(nl.NewRtAttr(netlink.NDA_DST, e.Addr.AsSlice()))
-	if e.Port != 0 {
-		request.AddData(nl.NewRtAttr(netlink.NDA_PORT, binary.BigEndian.AppendUint16(nil, e.Port)))
+// ParseNeighbour reads the body of a message about a neighbour or an FDB entry;
+// not ok for one that is too short.
+func ParseNeighbour(body []byte) (n Neighbour, ok bool) {
+	if len(body) < unix.SizeofNdMsg {
+		return Neighbour{}, false
+	}
+	n = Neighbour{
+		Family: int(body[0]), Index: int(int32(binary.NativeEndian.Uint32(body[4:]))), State: int(binary.NativeEndian.Uint16(body[8:])),
+	}
+	for rest := body[unix.SizeofNdMsg:]; len(rest) >= unix.SizeofRtAttr; {
+		size := int(binary.NativeEndian.Uint16(rest))
+		if size < unix.SizeofRtAttr || size > len(rest) {
+			return Neighbour{}, false
+		}
+		n.set(binary.NativeEndian.Uint16(rest[2:])&^unix.NLA_F_NESTED, rest[unix.SizeofRtAttr:size])
+		rest = rest[min((size+unix.RTA_ALIGNTO-1)&^(unix.RTA_ALIGNTO-1), len(rest)):]
+	}
+	return n, true
+}
+
+// set takes over one attribute.
+func (n *Neighbour) set(kind uint16, value []byte) {
+	switch {
+	case kind == netlink.NDA_LLADDR:
+		n.MAC = net.HardwareAddr(value)
+	case kind == netlink.NDA_DST && len(value) == 4:
+		n.Addr = Addr(value)
+	case kind == netlink.NDA_PORT && len(value) == 2:
+		n.Port = binary.BigEndian.Uint16(value)
+	}
+}
+
+// SetNeighbour makes or changes a permanent neighbour, by its address, or an
+// FDB entry, by its MAC address.
+func SetNeighbour(n Neighbour) error {
+	n.State = netlink.NUD_PERMANENT
+	return n.send(unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, 0)
+}
+
+// DelNeighbour deletes a neighbour, by its address, or an FDB entry, by its MAC
+// address. One that is not there is unix.ENOENT.
+func DelNeighbour(n Neighbour) error {
+	if n.Family == unix.AF_BRIDGE {
+		n.Addr = netip.Addr{} // whatever it is
+	}
+	return n.send(unix.RTM_DELNEIGH, 0, 0)
+}
+
+// Resolve makes the kernel ask for a neighbour, as for a packet to it, and does
+// not wait for the answer.
+func Resolve(index int, a netip.Addr) error {
+	return Neighbour{Index: index, Family: unix.AF_INET, Addr: a}.send(unix.RTM_NEWNEIGH, unix.NLM_F_CREATE, netlink.NTF_USE)
+}
+
+func (n Neighbour) send(kind, flags int, use uint8) error {
+	message := &netlink.Ndmsg{Family: uint8(n.Family), Index: uint32(n.Index), State: uint16(n.State), Flags: use}
+	if n.Family == unix.AF_BRIDGE {
+		message.Flags |= netlink.NTF_SELF
+	}
+	request := nl.NewNetlinkRequest(kind, flags|unix.NLM_F_ACK)
+	request.AddData(message)
+	if n.Addr.IsValid() {
+		request.AddData(nl.NewRtAttr(netlink.NDA_DST, n.Addr.AsSlice()))
+	}
+	if len(n.MAC) > 0 {
+		request.AddData(nl.NewRtAttr(netlink.NDA_LLADDR, n.MAC))
+	}
+	if n.Port != 0 {
+		request.AddData(nl.NewRtAttr(netlink.NDA_PORT, binary.BigEndian.AppendUint16(nil, n.Port)))
 	}
 	_, err := request.Execute(unix.NETLINK_ROUTE, 0)
 	return err
-}
-
-// DelFDB deletes the entry of a MAC address.
-func DelFDB(index int, mac net.HardwareAddr) error {
-	_, err := fdbRequest(unix.RTM_DELNEIGH, 0, index, mac).Execute(unix.NETLINK_ROUTE, 0)
-	return err
-}
-
-func fdbRequest(kind, flags, index int, mac net.HardwareAddr) *nl.NetlinkRequest {
-	request := nl.NewNetlinkRequest(kind, flags|unix.NLM_F_ACK)
-	request.AddData(&netlink.Ndmsg{Family: unix.AF_BRIDGE, Index: uint32(index), State: netlink.NUD_PERMANENT, Flags: netlink.NTF_SELF})
-	request.AddData(nl.NewRtAttr(netlink.NDA_LLADDR, mac))
-	return request
 }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -67,6 +68,15 @@ func dump[T any](what string, list func() ([]T, error)) ([]T, error) {
 			return nil, fmt.Errorf("list the host's %s: %w", what, err)
 		}
 	}
+}
+
+// KernelPath reports whether a route is flanneld's own, to a single peer.
+func KernelPath(r netlink.Route) bool { return int(r.Protocol) == Protocol }
+
+// Tunnel reports whether an interface is a tunnel device that flanneld made.
+func Tunnel(l netlink.Link) bool {
+	kind := l.Type()
+	return (kind == "vxlan" || kind == "ipip") && strings.HasPrefix(l.Attrs().Alias, AliasPrefix)
 }
 
 // Prefix converts n and keeps its host part; not ok for nil and for anything

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,6 +23,12 @@ func Watch(ctx context.Context) (<-chan struct{}, error) {
 // is a bit mask. It does not look at what changed: callers read the whole list
 // anyway.
 func WatchGroups(ctx context.Context, protocol int, groups uint32) (<-chan struct{}, error) {
+	return WatchMessages(ctx, protocol, groups, func(uint16, []byte) bool { return true })
+}
+
+// WatchMessages does so for messages that matter: the function gets the type
+// and the body of each. Messages that were lost matter.
+func WatchMessages(ctx context.Context, protocol int, groups uint32, matters func(kind uint16, body []byte) bool) (<-chan struct{}, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
@@ -37,11 +44,15 @@ func WatchGroups(ctx context.Context, protocol int, groups uint32) (<-chan struc
 	go func() {
 		defer stop()
 		defer socket.Close()
-		buf := make([]byte, 8<<10) // longer messages are cut, which is all the same
+		buf := make([]byte, 8<<10) // longer messages are cut, and matter
 		for {
 			// ENOBUFS: so many changes that some were not reported.
-			if _, err := socket.Read(buf); err != nil && !errors.Is(err, unix.ENOBUFS) {
+			n, err := socket.Read(buf)
+			if err != nil && !errors.Is(err, unix.ENOBUFS) {
 				return
+			}
+			if err == nil && !anyMatters(buf[:n], matters) {
+				continue
 			}
 			select {
 			case changes <- struct{}{}:
@@ -50,4 +61,19 @@ func WatchGroups(ctx context.Context, protocol int, groups uint32) (<-chan struc
 		}
 	}()
 	return changes, nil
+}
+
+// anyMatters reports whether a datagram has a message that matters. What cannot
+// be read does.
+func anyMatters(datagram []byte, matters func(kind uint16, body []byte) bool) bool {
+	messages, err := syscall.ParseNetlinkMessage(datagram)
+	if err != nil {
+		return true
+	}
+	for _, m := range messages {
+		if matters(m.Header.Type, m.Data) {
+			return true
+		}
+	}
+	return len(messages) == 0
 }

@@ -98,6 +98,16 @@ func TestOverlapIsSeenOnTheRealHost(t *testing.T) {
 		ip addr add 10.244.7.1/24 dev docker0`)
 	t.Cleanup(func() { linktest.Script(t, "ip link delete flannel0\nip link delete docker0") })
 	expect("")
+
+	// Its kernel paths are the overlay's, too.
+	linktest.Script(t, `
+		ip link add flannel.1 type vxlan id 1 dstport 8472
+		ip link set flannel.1 alias flanneld up
+		ip addr add 10.244.7.0/32 dev flannel.1
+		ip route add 10.244.30.0/24 via 10.244.30.0 dev flannel.1 onlink proto 85
+		ip route add 10.244.31.0/24 via 10.0.2.2 dev eth0 onlink proto 85`)
+	t.Cleanup(func() { linktest.Script(t, "ip link delete flannel.1\nip route flush proto 85") })
+	expect("")
 	linktest.Run(t, "ip addr add 10.244.8.1/24 dev docker0")
 	expect("docker0")
 	if found, err := Overlaps(network, "flannel0", netip.MustParsePrefix("10.244.8.0/24")); err != nil || len(found) > 0 {

@@ -65,7 +65,8 @@ func Overlaps(network netip.Prefix, device string, ours ...netip.Prefix) ([]Over
 	return overlaps(h, network.Masked(), device, ours), nil
 }
 
-// readHost takes the snapshot.
+// readHost takes the snapshot, without kernel paths: their devices and routes
+// are the overlay's.
 func readHost() (host, error) {
 	links, err := rtnl.Links()
 	if err != nil {
@@ -81,10 +82,14 @@ func readHost() (host, error) {
 	}
 	var h host
 	for _, l := range links {
-		h.interfaces = append(h.interfaces, readLink(l, addrs))
+		if !rtnl.Tunnel(l) {
+			h.interfaces = append(h.interfaces, readLink(l, addrs))
+		}
 	}
 	for _, r := range routes {
-		h.routes = append(h.routes, readRoute(r)...)
+		if !rtnl.KernelPath(r) {
+			h.routes = append(h.routes, readRoute(r)...)
+		}
 	}
 	return h, nil
 }

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"flanneld/internal/host"
+)
+
+// pathsPace is for kernel paths. What another program takes away is back within
+// a second: until then packets are lost, where a tunnel device has no neighbour.
+var pathsPace = host.Pace{Delay: 100 * time.Millisecond, Min: 500 * time.Millisecond, Max: 8 * time.Second, Factor: 20}
+
+// pathsLoop keeps the kernel paths. It asks the kernel by netlink and /proc
+// only.
+func (g *Guard) pathsLoop(ctx context.Context) {
+	changes, err := g.parts.Paths.Watch(ctx)
+	if err != nil {
+		g.log.Debug("kernel does not report changes of routes and neighbors", "error", err)
+	}
+	host.Loop{
+		Every: interval, Pace: pathsPace, Wake: g.pathsWake, Links: changes,
+		Round: func(ctx context.Context) { g.keeper.Keep(ctx, slog.LevelInfo, g.parts.Paths) },
+	}.Run(ctx)
+}

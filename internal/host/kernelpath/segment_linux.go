@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernelpath
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"flanneld/internal/host/rtnl"
+)
+
+// nudValid are the states in which the kernel sends to a neighbour's MAC address.
+const nudValid = netlink.NUD_PERMANENT | netlink.NUD_NOARP | netlink.NUD_REACHABLE | netlink.NUD_PROBE | netlink.NUD_STALE | netlink.NUD_DELAY
+
+// netlinkSegment is the kernel's knowledge, asked by netlink.
+type netlinkSegment struct{}
+
+func openSegment() segment { return netlinkSegment{} }
+
+// watchSegment reports changes of ways to other hosts, and of neighbours that
+// are news. A channel is nil where the kernel does not report them.
+func watchSegment(ctx context.Context, news func(netip.Addr, station) bool) (ways, neighbours <-chan struct{}) {
+	const rules = 1 << (unix.RTNLGRP_IPV4_RULE - 1)
+	ways, err := rtnl.WatchGroups(ctx, unix.NETLINK_ROUTE, unix.RTMGRP_LINK|unix.RTMGRP_IPV4_IFADDR|unix.RTMGRP_IPV4_ROUTE|rules)
+	if err != nil {
+		ways = nil
+	}
+	neighbours, err = rtnl.WatchMessages(ctx, unix.NETLINK_ROUTE, unix.RTMGRP_NEIGH, func(kind uint16, body []byte) bool {
+		n, ok := rtnl.ParseNeighbour(body)
+		s := toStation(n)
+		s.valid = s.valid && kind == unix.RTM_NEWNEIGH
+		return !ok || n.Family == unix.AF_INET && news(n.Addr, s)
+	})
+	if err != nil {
+		neighbours = nil
+	}
+	return ways, neighbours
+}
+
+// way asks the kernel for its route.
+func (netlinkSegment) way(endpoint netip.Addr) (way, error) {
+	found, err := netlink.RouteGet(endpoint.AsSlice())
+	switch {
+	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.ESRCH),
+		errors.Is(err, unix.EINVAL), errors.Is(err, unix.EACCES): // none, or one that leads nowhere
+		return way{}, nil
+	case err != nil:
+		return way{}, fmt.Errorf("kernelpath: ask for the route to %s: %w", endpoint, err)
+	case len(found) == 0:
+		return way{}, nil
+	}
+	r := found[0]
+	l, err := netlink.LinkByIndex(r.LinkIndex)
+	if err != nil {
+		return way{}, fmt.Errorf("kernelpath: %w", err)
+	}
+	a := l.Attrs()
+	return way{
+		device: a.Name, gateway: rtnl.Addr(r.Gw), local: r.Type == unix.RTN_LOCAL,
+		broadcast: a.Flags&net.FlagBroadcast != 0 && a.RawFlags&unix.IFF_NOARP == 0 && len(a.HardwareAddr) == len(hwaddr{}),
+	}, nil
+}
+
+// stations lists the neighbours on a device.
+func (netlinkSegment) stations(device string) (all map[netip.Addr]station, own hwaddr, err error) {
+	l, err := netlink.LinkByName(device)
+	if err != nil {
+		return nil, own, fmt.Errorf("kernelpath: %w", err)
+	}
+	found, err := rtnl.Neighbours(l.Attrs().Index)
+	if err != nil {
+		return nil, own, fmt.Errorf("kernelpath: %w", err)
+	}
+	all = map[netip.Addr]station{}
+	for _, n := range found {
+		all[n.Addr] = toStation(n)
+	}
+	return all, toHWAddr(l.Attrs().HardwareAddr), nil
+}
+
+func toStation(n rtnl.Neighbour) station {
+	return station{mac: toHWAddr(n.MAC), valid: n.State&nudValid != 0, failed: n.State&netlink.NUD_FAILED != 0}
+}
+
+// resolve makes the kernel ask for a neighbour as for a packet to it (NTF_USE).
+func (netlinkSegment) resolve(device string, endpoint netip.Addr) error {
+	l, err := netlink.LinkByName(device)
+	if err != nil {
+		return err
+	}
+	return rtnl.Resolve(l.Attrs().Index, endpoint)
+}

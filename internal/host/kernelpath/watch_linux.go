@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernelpath
+
+import (
+	"context"
+
+	"golang.org/x/sys/unix"
+
+	"flanneld/internal/host/rtnl"
+)
+
+// rtmgrpNetconf is the group that reports settings of devices,
+// RTNLGRP_IPV4_NETCONF, as a bit.
+const rtmgrpNetconf = 1 << (unix.RTNLGRP_IPV4_NETCONF - 1)
+
+// Watch reports, on a channel of capacity one, that something has changed that
+// Ensure looks at: links, addresses, routes, settings of devices, or neighbours
+// and FDB entries of the vxlan device. It ends with ctx.
+func (p *Part) Watch(ctx context.Context) (<-chan struct{}, error) {
+	const groups = unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_NEIGH | rtmgrpNetconf
+	return rtnl.WatchMessages(ctx, unix.NETLINK_ROUTE, groups, func(kind uint16, body []byte) bool {
+		if kind != unix.RTM_NEWNEIGH && kind != unix.RTM_DELNEIGH {
+			return true
+		}
+		n, ok := rtnl.ParseNeighbour(body)
+		return !ok || int64(n.Index) == p.tunnel.Load()
+	})
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package rtnl
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// fdbMessage is the body of a message about an FDB entry.
+var fdbMessage = []byte{
+	unix.AF_BRIDGE, 0, 0, 0, 9, 0, 0, 0, netlink.NUD_PERMANENT, 0, netlink.NTF_SELF, 0,
+	10, 0, netlink.NDA_LLADDR, 0, 2, 0, 0, 0, 0, 8, 0, 0,
+	8, 0, netlink.NDA_DST, 0, 192, 168, 7, 8,
+	6, 0, netlink.NDA_PORT, 0, 0x12, 0xb5, 0, 0,
+}
+
+func TestNeighboursAreRead(t *testing.T) {
+	n, ok := ParseNeighbour(fdbMessage)
+	want := Neighbour{Index: 9, Family: unix.AF_BRIDGE, State: netlink.NUD_PERMANENT, Addr: netip.MustParseAddr("192.168.7.8"), Port: 4789}
+	if mac := n.MAC.String(); !ok || mac != "02:00:00:00:00:08" {
+		t.Errorf("MAC address %s, %t", mac, ok)
+	}
+	if n.MAC = nil; fmt.Sprint(n) != fmt.Sprint(want) {
+		t.Errorf("got %+v", n)
+	}
+	for _, size := range []int{0, 11, 20, len(fdbMessage) - 4} {
+		if _, ok := ParseNeighbour(fdbMessage[:size]); ok {
+			t.Errorf("%d bytes of a message are one", size)
+		}
+	}
+}
+
+func FuzzNeighbours(f *testing.F) {
+	f.Add(fdbMessage)
+	f.Add(fdbMessage[:20])
+	f.Add([]byte{unix.AF_INET, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 1, 0})
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if n, ok := ParseNeighbour(body); ok && n.Addr.IsValid() && !n.Addr.Is4() {
+			t.Errorf("address %s", n.Addr)
+		}
+	})
+}
+
+func TestMessagesThatCannotBeReadMatter(t *testing.T) {
+	none := func(uint16, []byte) bool { return false }
+	whole := append([]byte{20, 0, 0, 0, unix.RTM_NEWNEIGH, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 1, 2, 3, 4)
+	for name, c := range map[string]struct {
+		datagram []byte
+		want     bool
+	}{
+		"whole": {whole, false}, "nothing": {nil, true}, "cut": {whole[:18], true}, "two, one cut": {append(append([]byte{}, whole...), whole[:17]...), true},
+	} {
+		if got := anyMatters(c.datagram, none); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+	if !anyMatters(whole, func(kind uint16, body []byte) bool { return kind == unix.RTM_NEWNEIGH && len(body) == 4 }) {
+		t.Error("a message that matters does not")
+	}
+}
