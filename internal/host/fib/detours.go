@@ -8,8 +8,8 @@ import (
 )
 
 // Detours asks the kernel where every part of the network goes, from each
-// origin. It returns the parts that leave neither by the overlay device nor by a
-// kernel path. ours is this node's own lease, which is not asked about.
+// origin. It returns the parts that leave neither by the overlay device nor by
+// a kernel path. ours is this node's own lease, which is not asked about.
 func Detours(h Host, network, ours netip.Prefix, device string, origins []Origin) ([]Detour, error) {
 	var all []Detour
 	for _, q := range questions(network, h, ours) {

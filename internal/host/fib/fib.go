@@ -50,8 +50,8 @@ type Answer struct {
 	Device string       // where packets leave, "eth0, eth1" for several; "": nowhere
 	Prefix netip.Prefix // of the route that decided; zero where the kernel does not say
 	Table  int          // of that route; 0 where the kernel does not say
-	// KernelPath: that route is flanneld's own, to a single peer. Packets are to
-	// go that way.
+	// KernelPath: that route is flanneld's own, to a single peer. Packets are
+	// to go that way.
 	KernelPath bool
 	Text       string // in words
 }

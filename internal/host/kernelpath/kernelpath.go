@@ -78,8 +78,8 @@ type Peer struct {
 	Endpoint netip.Addr   // its address on the underlay
 	MTU      int          // of its overlay; 0: not known
 
-	// VXLAN: the peer takes VXLAN. Its neighbour and FDB entry are kept, route or
-	// not, so that it can be probed.
+	// VXLAN: the peer takes VXLAN. Its neighbour and FDB entry are kept, route
+	// or not, so that it can be probed.
 	VXLAN bool
 	MAC   net.HardwareAddr // of its VXLAN device
 	Port  uint16           // of its VXLAN device; 0: as ours

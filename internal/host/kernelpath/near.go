@@ -276,10 +276,10 @@ func (f *follower) whyMAC(e *endpoint, a netip.Addr, own hwaddr, holders map[hwa
 var nearPace = host.Pace{Delay: 100 * time.Millisecond, Min: 500 * time.Millisecond, Max: 8 * time.Second, Factor: 50}
 
 // Near reports how an endpoint is reached without a router: by which device,
-// and which MAC address it has there. why is why it is not, or not yet; "" where
-// it is. Near never waits: it answers from what Follow keeps, and makes an
-// endpoint that it was never asked about one to follow. Changed signals other
-// answers.
+// and which MAC address it has there. why is why it is not, or not yet; ""
+// where it is. Near never waits: it answers from what Follow keeps, and makes
+// an endpoint that it was never asked about one to follow. Changed signals
+// other answers.
 func (p *Part) Near(endpoint netip.Addr) (device string, mac net.HardwareAddr, why string) {
 	return p.follower.near(endpoint)
 }

@@ -67,8 +67,8 @@ func planStale(have []device, want []device, overlay string) []step {
 	return steps
 }
 
-// ours reports whether a device is flanneld's. One without an alias is, where it
-// was only just made as wanted: the process that made it died there.
+// ours reports whether a device is flanneld's. One without an alias is, where
+// it was only just made as wanted: the process that made it died there.
 func ours(h device, want []device, overlay string) bool {
 	if h.kind != kindVXLAN && h.kind != kindIPIP {
 		return false

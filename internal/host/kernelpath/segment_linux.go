@@ -15,7 +15,8 @@ import (
 	"flanneld/internal/host/rtnl"
 )
 
-// nudValid are the states in which the kernel sends to a neighbour's MAC address.
+// nudValid are the states in which the kernel sends to a neighbour's MAC
+// address.
 const nudValid = netlink.NUD_PERMANENT | netlink.NUD_NOARP | netlink.NUD_REACHABLE | netlink.NUD_PROBE | netlink.NUD_STALE | netlink.NUD_DELAY
 
 // netlinkSegment is the kernel's knowledge, asked by netlink.

@@ -123,8 +123,8 @@ func kind(l netlink.Link) string {
 }
 
 // GeneratesIP6 reports whether the kernel makes up an IPv6 link-local address
-// for the device. It reads the sysctl, since the kernel's link messages carry the
-// mode but the library drops it. Without the file there is no IPv6.
+// for the device. It reads the sysctl, since the kernel's link messages carry
+// the mode but the library drops it. Without the file there is no IPv6.
 func GeneratesIP6(name string) bool {
 	mode, err := os.ReadFile("/proc/sys/net/ipv6/conf/" + name + "/addr_gen_mode")
 	return err == nil && strings.TrimSpace(string(mode)) != fmt.Sprint(addrGenModeNone)
