@@ -110,7 +110,7 @@ const (
 // Reservation is the subnet of a host that takes no part in the gossip.
 type Reservation struct {
 	Subnet   netip.Prefix
-	Endpoint netip.AddrPort // where the host takes datagrams
+	Endpoint netip.AddrPort // where the host takes packets; port 0: it has none
 }
 
 // complete fills in what was left open, and checks what the core does not.

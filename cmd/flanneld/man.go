@@ -98,7 +98,7 @@ var sections = []struct {
 	}},
 	{"EXIT STATUS", [][2]string{
 		{"0", "success; for **run**: it was asked to stop"},
-		{"1", "failure; for **status**: something is wrong"},
+		{"1", "failure; for **status**: something is wrong; for **ping**: no answer by the path in use"},
 		{"2", "the command line or a setting is wrong"},
 	}},
 }

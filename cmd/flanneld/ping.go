@@ -29,9 +29,9 @@ The exit status is 0 only if the path in use answered or, with --path, that path
 		Args: exactly("NODE"),
 	}
 	flags := c.Flags()
-	flags.StringVar(&through, "path", "", "one path alone: udp, direct (host-gw), vxlan or ipip (default all)")
-	flags.IntVar(&request.Count, "count", 3, fmt.Sprintf("probes over each path, 1 to %d", control.MaxPings))
-	flags.IntVar(&request.Size, "size", 0, fmt.Sprintf("`BYTES` of each probe, %d to %d (default the shortest)", control.MinPingSize, control.MaxPingSize))
+	flags.StringVar(&through, "path", "", "one `PATH` alone: udp, direct (host-gw), vxlan or ipip (default all)")
+	flags.IntVar(&request.Count, "count", 3, fmt.Sprintf("`N` probes over each path, 1 to %d", control.MaxPings))
+	flags.IntVar(&request.Size, "size", 0, fmt.Sprintf("length of each probe in `BYTES`, %d to %d (default the shortest)", control.MinPingSize, control.MaxPingSize))
 	at, as := addTarget(c), addFormat(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		request.Node = args[0]

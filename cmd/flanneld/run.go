@@ -56,6 +56,9 @@ func runCommand(e env) *cobra.Command {
 		Long: `Run the daemon in the foreground: found a network or join one, lease a subnet, set up the
 overlay device, forward packets, and write subnet.env and the file for dockerd.
 
+--backend says how packets travel to other hosts. A path other than udp is used for a host only after
+packets have passed it both ways, and left when they do not. flanneld ping shows why.
+
 Each flag is also an environment variable, FLANNELD_ and the flag's name in capitals with
 underscores (FLANNELD_SUBNET_LEN for --subnet-len). A flag wins over its variable.
 
@@ -63,6 +66,7 @@ SIGTERM and SIGINT stop it in order within 5 s. The device, its addresses and ro
 next start. A second signal stops it at once. SIGHUP reads the key file again.`,
 		Example: `  flanneld run --network 10.244.0.0/16
   flanneld run --join host1 --join host2:9286 --key-file /etc/flanneld/key
+  flanneld run --join host1 --backend auto
   FLANNELD_JOIN=host1,host2 flanneld run`,
 		Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {

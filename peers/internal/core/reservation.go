@@ -15,7 +15,7 @@ import (
 // the network.
 type Reservation struct {
 	Subnet   netip.Prefix
-	Endpoint netip.AddrPort // where the host takes datagrams
+	Endpoint netip.AddrPort // where the host takes packets; port 0: it has none
 
 	loggedAt Time // when a refusal was last logged; 0: never
 }
@@ -65,7 +65,7 @@ func (c *Core) refuseReserved(m record.Ask, a *record.Answer) bool {
 	if r.loggedAt == 0 || c.now-r.loggedAt >= logAgain {
 		r.loggedAt = max(c.now, 1)
 		c.log(levelWarn, "refused a claim of a static peer's subnet; remove the --static-peer or correct its address if the node is that host",
-			"node", c.nameOf(m.From), "subnet", c.Network().SubnetOf(m.Slot), "static peer", r.Endpoint)
+			"node", c.nameOf(m.From), "subnet", c.Network().SubnetOf(m.Slot), "static peer", endpointText(r.Endpoint))
 	}
 	return true
 }
@@ -80,7 +80,7 @@ func (c *Core) refusal(m record.Answer) string {
 	case m.Verdict != record.Taken:
 		return ""
 	case m.Static != "" && err == nil:
-		return "node " + c.nameOf(m.From) + " has " + subnet.String() + " as --static-peer at " + static.String() +
+		return "node " + c.nameOf(m.From) + " has " + subnet.String() + " as --static-peer at " + endpointText(static) +
 			": start it without, or with this host's address there"
 	case !pinned || pin != m.Slot:
 		return ""
@@ -88,6 +88,14 @@ func (c *Core) refusal(m record.Answer) string {
 		return "node " + c.nameOf(m.From) + " asks for " + subnet.String() + " itself"
 	}
 	return subnet.String() + " is promised to, or kept for, node " + c.nameOf(m.By)
+}
+
+// endpointText leaves out the port of a host that has none.
+func endpointText(e netip.AddrPort) string {
+	if e.Port() == 0 {
+		return e.Addr().String()
+	}
+	return e.String()
 }
 
 // preferred are the slots to claim before any other. First come the driver's

@@ -53,6 +53,7 @@ func TestAClaimOfAStaticPeersSubnetFromElsewhereIsRefusedWithTheReason(t *testin
 	at := sim.Address(900, 8285)
 	for name, place := range map[string]func(claimant *core.Config, r *core.Reservation){
 		"other host":                      func(_ *core.Config, r *core.Reservation) { r.Endpoint = at },
+		"other host, without a port":      func(_ *core.Config, r *core.Reservation) { r.Endpoint = netip.AddrPortFrom(at.Addr(), 0) },
 		"data alone is at that address":   func(c *core.Config, r *core.Reservation) { c.Endpoint, r.Endpoint = at, at },
 		"gossip alone is at that address": func(c *core.Config, r *core.Reservation) { r.Endpoint, c.Endpoint = c.Endpoint, at },
 	} {
@@ -66,7 +67,7 @@ func TestAClaimOfAStaticPeersSubnetFromElsewhereIsRefusedWithTheReason(t *testin
 		}
 		w.BootInTurn(w.Hosts[:2])
 		w.Hosts[2].Boot()
-		want := "node host0 has 10.244.77.0/24 as --static-peer at " + reserved.Endpoint.String()
+		want := "node host0 has 10.244.77.0/24 as --static-peer at " + strings.TrimSuffix(reserved.Endpoint.String(), ":0")
 		alt := strings.Replace(want, "host0", "host1", 1)
 		says := func() bool {
 			waiting := w.Hosts[2].Core.View().Waiting
