@@ -90,6 +90,38 @@ func TestWhatWasPutOffIsPutRight(t *testing.T) {
 	}
 }
 
+// Before Linux 5.14 each address of a bridge makes a route for broadcasts to
+// the lowest address of its subnet. The kernel takes the route that came first.
+// The test adds the route where the kernel does not.
+func TestAddressIsNoBroadcastAddressOfAnEarlierBridge(t *testing.T) {
+	linktest.Script(t, `
+		ip link add docker0 type bridge
+		ip addr add 10.244.7.1/24 dev docker0
+		ip link set docker0 up
+		ip route replace broadcast 10.244.7.0 dev docker0 table local proto kernel scope link src 10.244.7.1`)
+	t.Cleanup(func() { linktest.Try("ip link delete docker0") })
+	isLocal := func(when string) {
+		t.Helper()
+		if got := linktest.Run(t, "ip route get 10.244.7.0"); !strings.HasPrefix(got, "local ") {
+			t.Errorf("%s: %s", when, got)
+		}
+	}
+	overlay(t)
+	ensure(t, testConfig())
+	isLocal("a new device")
+	linktest.Run(t, "ip addr del 10.244.7.0/32 dev flannel0")
+	linktest.Run(t, "ip route replace broadcast 10.244.7.0 dev docker0 table local proto kernel scope link src 10.244.7.1")
+	linktest.Run(t, "ip addr add 10.244.7.0/32 dev flannel0")
+	if changed := ensure(t, testConfig()); !slices.Contains(changed, "docker0 has 10.244.7.0 as a broadcast address") {
+		t.Errorf("changed %q", changed)
+	}
+	isLocal("an address that is set again")
+	linktest.Run(t, "ip route append broadcast 10.244.7.0 dev docker0 table local proto kernel scope link src 10.244.7.1")
+	if off, err := Check(testConfig()); err != nil || len(off) > 0 {
+		t.Errorf("a route that came later: %q, %v", off, err)
+	}
+}
+
 func TestRenamedDeviceGetsItsNameBack(t *testing.T) {
 	overlay(t)
 	c := testConfig()

@@ -5,6 +5,7 @@ package link
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -106,6 +107,11 @@ func do(l netlink.Link, c Config, s step) error {
 		return netlink.LinkSetTxQLen(l, c.TxQueueLen)
 	case setUp:
 		return netlink.LinkSetUp(l)
+	case delBroadcast:
+		return ignore(netlink.RouteDel(&netlink.Route{
+			LinkIndex: s.other.index, Dst: rtnl.IPNet(netip.PrefixFrom(c.Addr, 32)),
+			Type: unix.RTN_BROADCAST, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_LINK,
+		}), unix.ESRCH)
 	case addAddr:
 		return ignore(netlink.AddrAdd(l, &netlink.Addr{IPNet: rtnl.IPNet(s.addr)}), unix.EEXIST)
 	case delAddr:

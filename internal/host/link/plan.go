@@ -21,6 +21,17 @@ type state struct {
 	addrs    []netip.Prefix // IPv4 and IPv6
 	routes   []route        // IPv4 in the main table, to this device
 	routedBy string         // another device that has Config.Network's route
+	earlier  broadcast      // zero: none
+}
+
+// broadcast is a route that makes Config.Addr a broadcast address of another
+// device. Before Linux 5.14 each subnet of a device makes one to its lowest
+// address. The kernel takes the route that came first. If that is not the
+// device's own, the kernel answers nothing at Config.Addr, and refuses routes
+// that prefer it as the source.
+type broadcast struct {
+	device string
+	index  int
 }
 
 // route is one of the device's routes.
@@ -48,6 +59,7 @@ const (
 	setAlias
 	setMTU
 	setTxQueue
+	delBroadcast
 	addAddr
 	setUp
 	addRoute     // fails when the route is there
@@ -62,6 +74,7 @@ type step struct {
 	text  string
 	addr  netip.Prefix
 	route route
+	other broadcast
 }
 
 // wantRoute is the network's route. The preferred source makes the host's own
@@ -77,6 +90,9 @@ func (c Config) wantRoute() route {
 func plan(s state, c Config) []step {
 	steps := planName(&s, c)
 	steps = append(steps, planDevice(s, c)...)
+	if s.earlier.device != "" {
+		steps = append(steps, step{do: delBroadcast, text: fmt.Sprintf("%s has %s as a broadcast address", s.earlier.device, c.Addr), other: s.earlier})
+	}
 	steps = append(steps, planAddrs(s, c)...)
 	if !s.up {
 		steps = append(steps, step{do: setUp, text: "device is down"})

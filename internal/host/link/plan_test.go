@@ -56,6 +56,9 @@ func TestPlanCorrectsWhatIsOff(t *testing.T) {
 		"older network":     {func(s *state, _ *Config) { s.routes[0].dst = netip.MustParsePrefix("10.99.0.0/16") }, []action{addRoute, delRoute}},
 		"older lease":       {func(s *state, _ *Config) { s.addrs[0], s.routes[0].src = stale, stale.Addr() }, []action{addAddr, replaceRoute, delAddr}},
 		"two leases":        {func(s *state, _ *Config) { s.addrs = append(s.addrs, stale) }, []action{delAddr}},
+		"broadcast address": {func(s *state, _ *Config) {
+			s.earlier, s.routes = broadcast{"docker0", 7}, nil
+		}, []action{delBroadcast, addRoute}},
 		"operator's route": {func(s *state, _ *Config) {
 			s.routes = append(s.routes, route{dst: netip.MustParsePrefix("10.50.0.0/16"), protocol: 3})
 		}, nil},

@@ -83,7 +83,18 @@ func read(c Config) (netlink.Link, state, error) {
 			s.addrs = append(s.addrs, p)
 		}
 	}
+	s.earlier = broadcastTo(c.Addr)
 	return l, s, s.readRoutes(l, c.Network)
+}
+
+// broadcastTo asks the kernel whether an address is for broadcasts. No answer
+// means that there is no route to it.
+func broadcastTo(addr netip.Addr) broadcast {
+	found, err := netlink.RouteGet(addr.AsSlice())
+	if err != nil || len(found) == 0 || found[0].Type != unix.RTN_BROADCAST {
+		return broadcast{}
+	}
+	return broadcast{device: linkName(found[0].LinkIndex), index: found[0].LinkIndex}
 }
 
 // readRoutes reads the main table's routes to the device, and which other
