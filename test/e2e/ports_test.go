@@ -197,7 +197,7 @@ func TestTableInFrontOfThePortsIsKept(t *testing.T) {
 	})
 	for _, damage := range []string{
 		"nft flush ruleset", "nft delete table ip flanneld-flannel0", "nft flush chain ip flanneld-flannel0 output",
-		"nft flush set ip flanneld-flannel0 data", "nft insert rule ip flanneld-flannel0 forward accept",
+		"nft flush set ip flanneld-flannel0 data", "nft insert rule ip flanneld-flannel0 output accept",
 	} {
 		h1.Exec(t, "sh", "-c", damage)
 		start := time.Now()

@@ -12,6 +12,9 @@
 //	input    what comes by a bridge or a container's device to this host's
 //	         own ports is dropped
 //
+// Kernels such as 5.10 can tell a forged source in the hook prerouting only.
+// There, one chain at that hook does the work of forward and input.
+//
 // A drop in any base chain is final in nf_tables, so no rule of another table
 // can let such a packet pass. The hooks see a packet after destination NAT and
 // before source NAT. Root, also root in a container with the host's network,

@@ -65,7 +65,7 @@ func TestTableHoldsWhatMembersAnnounce(t *testing.T) {
 	ensure(t, table, network(3), 1)
 	text := linktest.Run(t, "nft list table ip flanneld-flannel0")
 	for _, want := range []string{
-		"192.168.0.2 . 8285", "192.168.0.2 . tcp . 8286", "192.168.0.2 . udp . 8286", "hook forward", "hook output", "hook input",
+		"192.168.0.2 . 8285", "192.168.0.2 . tcp . 8286", "192.168.0.2 . udp . 8286", "hook output",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
@@ -89,10 +89,10 @@ func TestTableIsPutBack(t *testing.T) {
 		"nft flush table ip flanneld-flannel0",
 		"nft flush chain ip flanneld-flannel0 output",
 		"nft flush set ip flanneld-flannel0 data",
-		"nft insert rule ip flanneld-flannel0 forward accept",
+		"nft insert rule ip flanneld-flannel0 output accept",
 		"nft add element ip flanneld-flannel0 underlay { evil0 }",
 		"nft delete element ip flanneld-flannel0 gossip { 192.168.0.2 . tcp . 8286 }",
-		"nft add chain ip flanneld-flannel0 forward { policy drop ; }",
+		"nft add chain ip flanneld-flannel0 output { policy drop ; }",
 		"nft add chain ip flanneld-flannel0 more",
 	} {
 		linktest.Run(t, damage)

@@ -3,9 +3,12 @@
 package ports
 
 import (
+	"slices"
+
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
 
 	"flanneld/internal/packet"
 )
@@ -33,38 +36,63 @@ type chainSpec struct {
 	rules [][]expr.Any
 }
 
-// abilities are expressions that a kernel may lack.
-type abilities struct {
-	fib bool // nft_fib_ipv4: is a source reached by the device it came by
-}
+// sourceCheck is where the kernel can compare the device that a packet came by
+// with the route to the packet's source (nft_fib_ipv4).
+type sourceCheck int
+
+// What kernels can do, the best last.
+const (
+	nowhere      sourceCheck = iota // without nft_fib_ipv4
+	inPrerouting                    // kernels such as 5.10 refuse it in other hooks
+	inAnyHook
+)
 
 // chains returns what the table holds. Chains that are jumped to come first.
-func chains(c Config, a abilities, sets map[string]*nftables.Set) []chainSpec {
+func chains(c Config, check sourceCheck, sets map[string]*nftables.Set) []chainSpec {
 	fromMember := func() [][]expr.Any {
-		if !a.fib {
+		if check == nowhere {
 			return nil
 		}
 		return [][]expr.Any{join(saddr(), in(sets[setMembers]), reachedByInput(), accept())}
 	}
-	byContainer := [][]expr.Any{
-		join(iifname(), in(sets[setUnderlay]), accept()),
-		join(iifname(), equal([]byte(nameKey(c.Device))), drop()),
-		join(meta(metaIIFKind), in(sets[setKinds]), drop()),
+	specs := []chainSpec{
+		{name: "data-forward", rules: append(fromMember(), drop())},
+		{name: "container", rules: slices.Concat(
+			[][]expr.Any{join(iifname(), in(sets[setUnderlay]), accept())},
+			fromMember(),
+			[][]expr.Any{
+				join(iifname(), equal([]byte(nameKey(c.Device))), drop()),
+				join(meta(metaIIFKind), in(sets[setKinds]), drop()),
+			})},
+	}
+	specs = append(specs, incoming(check, sets)...)
+	return append(specs, chainSpec{name: "output", hook: nftables.ChainHookOutput, rules: outputRules(c, sets)})
+}
+
+// incoming returns the base chains for packets of other hosts and of
+// containers. A packet in prerouting is not routed yet, so the kind of its
+// destination decides which of the two it would pass.
+func incoming(check sourceCheck, sets map[string]*nftables.Set) []chainSpec {
+	fromItself := join(iifname(), equal([]byte(nameKey("lo"))), accept())
+	if check == inPrerouting {
+		return []chainSpec{{name: "prerouting", hook: nftables.ChainHookPrerouting, rules: [][]expr.Any{
+			fromItself,
+			join(toData(sets), toThisHost(expr.CmpOpEq), jump("container")),
+			join(toData(sets), toThisHost(expr.CmpOpNeq), jump("data-forward")),
+			join(toGossip(sets), jump("container")),
+		}}}
 	}
 	return []chainSpec{
-		{name: "data-forward", rules: append(fromMember(), drop())},
-		{name: "container", rules: append(fromMember(), byContainer...)},
 		{name: "forward", hook: nftables.ChainHookForward, rules: [][]expr.Any{
 			join(toData(sets), jump("data-forward")),
 			join(toGossip(sets), jump("container")),
 		}},
 		{name: "input", hook: nftables.ChainHookInput, rules: [][]expr.Any{
 			join(iifname(), in(sets[setUnderlay]), accept()),
-			join(iifname(), equal([]byte(nameKey("lo"))), accept()),
+			fromItself,
 			join(toData(sets), jump("container")),
 			join(toGossip(sets), jump("container")),
 		}},
-		{name: "output", hook: nftables.ChainHookOutput, rules: outputRules(c, sets)},
 	}
 }
 
@@ -133,6 +161,14 @@ func reachedByInput() []expr.Any {
 	return []expr.Any{
 		&expr.Fib{Register: reg, FlagSADDR: true, FlagIIF: true, ResultOIF: true},
 		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg, Data: []byte{0, 0, 0, 0}},
+	}
+}
+
+// toThisHost compares the kind of the destination with an address of this host.
+func toThisHost(op expr.CmpOp) []expr.Any {
+	return []expr.Any{
+		&expr.Fib{Register: reg, FlagDADDR: true, ResultADDRTYPE: true},
+		&expr.Cmp{Op: op, Register: reg, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
 )
 
 // testPacket is one that meets the table.
@@ -22,6 +23,7 @@ type testPacket struct {
 	flags     byte  // TCP
 	user      int64 // of the sending socket; -1: it has none
 	reached   bool  // the host's routing leads to its source by iif
+	local     bool  // its destination is an address of this host
 }
 
 // machine runs rules as the kernel does, on registers of 4 bytes. It fails on
@@ -86,7 +88,7 @@ func (m *machine) matches(e expr.Any) bool {
 	case *expr.Payload:
 		m.store(e.DestRegister, m.header(e.Base)[e.Offset:e.Offset+e.Len])
 	case *expr.Fib:
-		m.store(e.Register, binary.NativeEndian.AppendUint32(nil, map[bool]uint32{true: 7}[m.p.reached]))
+		m.store(e.Register, binary.NativeEndian.AppendUint32(nil, m.fib(e)))
 	case *expr.Bitwise:
 		data := make([]byte, e.Len)
 		for i := range data {
@@ -107,6 +109,19 @@ func (m *machine) matches(e expr.Any) bool {
 		m.t.Fatalf("unknown expression %T", e)
 	}
 	return true
+}
+
+// fib is the kernel's answer: a kind of destination, or a device.
+func (m *machine) fib(e *expr.Fib) uint32 {
+	switch {
+	case e.ResultADDRTYPE && m.p.local:
+		return unix.RTN_LOCAL
+	case e.ResultADDRTYPE:
+		return unix.RTN_UNICAST
+	case m.p.reached:
+		return 7
+	}
+	return 0
 }
 
 func (m *machine) meta(e *expr.Meta) bool {
@@ -142,10 +157,10 @@ func (m *machine) header(base expr.PayloadBase) []byte {
 }
 
 // dropped runs a packet through a hook of the table of a configuration.
-func dropped(t *testing.T, c Config, a abilities, hook string, p testPacket) bool {
+func dropped(t *testing.T, c Config, check sourceCheck, hook string, p testPacket) bool {
 	t.Helper()
 	m := &machine{t: t, chains: map[string][][]expr.Any{}, sets: c.contents(), p: p}
-	for _, spec := range chains(c, a, setsOf(&nftables.Table{Name: "t"})) {
+	for _, spec := range chains(c, check, setsOf(&nftables.Table{Name: "t"})) {
 		m.chains[spec.name] = spec.rules
 	}
 	return m.run(hook) == expr.VerdictDrop
@@ -224,8 +239,15 @@ func TestTableDropsWhatCouldPassForAMember(t *testing.T) {
 		"a user to another port":          {"output", testPacket{from: us, to: them, proto: 17, port: 53, user: 1000}, false},
 		"a user to a port of no member":   {"output", testPacket{from: us, to: static, proto: 17, port: 8286, user: 1000}, false},
 	} {
-		if got := dropped(t, ourConfig(), abilities{fib: true}, c.hook, c.p); got != c.drop {
+		if got := dropped(t, ourConfig(), inAnyHook, c.hook, c.p); got != c.drop {
 			t.Errorf("%s: dropped %t", name, got)
+		}
+		// Where sources are checked in prerouting the outcome is the same.
+		if c.p.local = c.hook == "input"; c.hook != "output" {
+			c.hook = "prerouting"
+		}
+		if got := dropped(t, ourConfig(), inPrerouting, c.hook, c.p); got != c.drop {
+			t.Errorf("%s, in prerouting: dropped %t", name, got)
 		}
 	}
 }
@@ -242,7 +264,7 @@ func TestWithoutFibASourceProvesNothing(t *testing.T) {
 		"a member behind a bridge":    {"input", testPacket{iif: "br1", kind: "bridge", from: them, to: us, proto: 17, port: 8285, reached: true}, true},
 		"a member by the underlay":    {"input", testPacket{iif: "eth0", from: them, to: us, proto: 17, port: 8285}, false},
 	} {
-		if got := dropped(t, ourConfig(), abilities{}, c.hook, c.p); got != c.drop {
+		if got := dropped(t, ourConfig(), nowhere, c.hook, c.p); got != c.drop {
 			t.Errorf("%s: dropped %t", name, got)
 		}
 	}
@@ -253,7 +275,7 @@ func TestDaemonOfRootAddsNoUser(t *testing.T) {
 	c := ourConfig()
 	c.UID = 0
 	for user, drop := range map[int64]bool{0: false, 900: true} {
-		if got := dropped(t, c, abilities{fib: true}, "output", testPacket{from: us, to: them, proto: 17, port: 8285, user: user}); got != drop {
+		if got := dropped(t, c, inAnyHook, "output", testPacket{from: us, to: them, proto: 17, port: 8285, user: user}); got != drop {
 			t.Errorf("user %d: dropped %t", user, got)
 		}
 	}
@@ -264,16 +286,16 @@ func TestDaemonOfRootAddsNoUser(t *testing.T) {
 
 // A jump is to a chain that stands before it: the kernel makes them in order.
 func TestChainsComeBeforeTheirJumps(t *testing.T) {
-	made := map[string]bool{}
-	for _, spec := range chains(ourConfig(), abilities{fib: true}, setsOf(&nftables.Table{})) {
-		for _, rule := range spec.rules {
-			for _, e := range rule {
+	for _, check := range []sourceCheck{nowhere, inPrerouting, inAnyHook} {
+		made := map[string]bool{}
+		for _, spec := range chains(ourConfig(), check, setsOf(&nftables.Table{})) {
+			for _, e := range slices.Concat(spec.rules...) {
 				if v, ok := e.(*expr.Verdict); ok && v.Kind == expr.VerdictJump && !made[v.Chain] {
 					t.Errorf("%s jumps to %s, which is made later", spec.name, v.Chain)
 				}
 			}
+			made[spec.name] = true
 		}
-		made[spec.name] = true
 	}
 }
 

@@ -24,12 +24,12 @@ type Table struct {
 	device string
 	uid    uint32
 
-	mu        sync.Mutex
-	abilities abilities
-	applied   elements // what the sets hold; nil: not written by this Table yet
-	printed   string   // the chains as the kernel listed them after they were written
-	verified  uint32   // generation of the kernel's rules at which all was right
-	created   bool     // there was no table before
+	mu       sync.Mutex
+	check    sourceCheck // the best that the kernel has not refused
+	applied  elements    // what the sets hold; nil: not written by this Table yet
+	printed  string      // the chains as the kernel listed them after they were written
+	verified uint32      // generation of the kernel's rules at which all was right
+	created  bool        // there was no table before
 }
 
 // New returns a Table for a device; uid is the user that may send beside root.
@@ -38,7 +38,7 @@ func New(device string, uid uint32) (*Table, error) {
 	if err := (Config{Device: device}).Validate(); err != nil {
 		return nil, err
 	}
-	return &Table{device: device, uid: uid, abilities: abilities{fib: true}}, nil
+	return &Table{device: device, uid: uid, check: inAnyHook}, nil
 }
 
 // Created reports whether Ensure made a table where none was.
@@ -106,12 +106,7 @@ func (t *Table) write(c Config) ([]string, error) {
 	if err != nil {
 		return nil, explain(err)
 	}
-	err = t.replace(c)
-	if errors.Is(err, fs.ErrNotExist) && t.abilities.fib { // nft_fib_ipv4 is missing
-		t.abilities.fib = false
-		err = t.replace(c)
-	}
-	if err != nil {
+	if err := t.install(c); err != nil {
 		return nil, explain(err)
 	}
 	again := t.applied != nil
@@ -134,8 +129,25 @@ func (t *Table) write(c Config) ([]string, error) {
 	return nil, nil
 }
 
+// install makes the table with the best check of sources that the kernel has.
+// ENOENT is the kernel's word for a module that is missing. EOPNOTSUPP is its
+// word for an expression that it refuses in a hook.
+func (t *Table) install(c Config) (err error) {
+	for check := t.check; check >= nowhere; check-- {
+		err = t.replace(c, check)
+		if err == nil {
+			t.check = check
+			return nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EOPNOTSUPP) {
+			break
+		}
+	}
+	return err
+}
+
 // replace deletes a table of that name and makes it, as one transaction.
-func (t *Table) replace(c Config) error {
+func (t *Table) replace(c Config, check sourceCheck) error {
 	conn, err := connect()
 	if err != nil {
 		return err
@@ -153,7 +165,7 @@ func (t *Table) replace(c Config) error {
 	if err := queueChanges(conn, sets, elements{}, c.contents()); err != nil {
 		return err
 	}
-	for _, spec := range chains(c, t.abilities, sets) {
+	for _, spec := range chains(c, check, sets) {
 		chain := conn.AddChain(chainOf(table, spec))
 		for _, exprs := range spec.rules {
 			conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: exprs})
@@ -164,7 +176,7 @@ func (t *Table) replace(c Config) error {
 
 // lines is how many lines list prints for an intact table.
 func (t *Table) lines(c Config) (n int) {
-	for _, spec := range chains(c, t.abilities, setsOf(t.table())) {
+	for _, spec := range chains(c, t.check, setsOf(t.table())) {
 		n += 1 + len(spec.rules)
 	}
 	return n
