@@ -16,7 +16,9 @@ import (
 )
 
 // The host is the test's own namespace; a pair of devices stands in for the
-// overlay, since rules see nothing of a device but its name:
+// overlay, since rules see nothing of a device but its name. It is there before
+// docker0: kernels before 5.14 answer no ARP for an address that an earlier
+// device has for broadcasts.
 //
 //	container 10.244.7.2 -- docker0 10.244.7.1 [host] flannel0 10.244.7.0 -- remote 10.244.9.2
 //	                                              eth0 192.0.2.1 -- outside 192.0.2.9, which knows no way back to 10.244.0.0/16
@@ -25,6 +27,11 @@ const topology = `
 	ip netns add remote
 	ip netns add outside
 	sysctl -qw net.ipv4.ip_forward=1
+
+	ip link add flannel0 type veth peer name eth0 netns remote
+	ip addr add 10.244.7.0/32 dev flannel0
+	ip link set flannel0 up
+	ip route add 10.244.0.0/16 dev flannel0
 
 	ip link add docker0 type bridge
 	ip addr add 10.244.7.1/24 dev docker0
@@ -38,10 +45,6 @@ const topology = `
 	ip -n container link set lo up
 	ip -n container route add default via 10.244.7.1
 
-	ip link add flannel0 type veth peer name eth0 netns remote
-	ip addr add 10.244.7.0/32 dev flannel0
-	ip link set flannel0 up
-	ip route add 10.244.0.0/16 dev flannel0
 	ip -n remote addr add 10.244.9.2/32 dev eth0
 	ip -n remote link set eth0 up
 	ip -n remote route add 10.244.7.0/32 dev eth0

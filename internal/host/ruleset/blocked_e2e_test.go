@@ -47,7 +47,8 @@ func blockedNow(t *testing.T) (flows string, all []Blocked) {
 	return strings.Join(names, " "), all
 }
 
-// firewalld's chains as far as they decide, as firewalld 1.3 makes them.
+// firewalld's chains as far as they decide, as firewalld 1.3 makes them. The
+// word "type" is for the nft of Debian 11.
 const firewalld = `table inet firewalld {
 	chain filter_INPUT { type filter hook input priority filter + 10; policy accept;
 		ct state { established, related } accept
@@ -55,16 +56,16 @@ const firewalld = `table inet firewalld {
 		iifname "lo" accept
 		ct state invalid drop
 		jump filter_INPUT_ZONES
-		reject with icmpx admin-prohibited
+		reject with icmpx type admin-prohibited
 	}
 	chain filter_FORWARD { type filter hook forward priority filter + 10; policy accept;
 		ct state { established, related } accept
 		ct status dnat accept
 		iifname "lo" accept
 		ct state invalid drop
-		ip6 daddr { ::/96, 2002:a9fe::/32 } reject with icmpv6 addr-unreachable
+		ip6 daddr { ::/96, 2002:a9fe::/32 } reject with icmpv6 type addr-unreachable
 		jump filter_FORWARD_ZONES
-		reject with icmpx admin-prohibited
+		reject with icmpx type admin-prohibited
 	}
 	chain filter_INPUT_ZONES {
 		ip saddr 172.16.0.0/12 goto filter_IN_trusted
