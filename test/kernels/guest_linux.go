@@ -159,7 +159,7 @@ func (s step) run(out io.Writer) int {
 			return -1
 		}
 	}
-	cmd := exec.Command(filepath.Join(disk, s.program()), "-test.v", "-test.parallel=1", "-test.timeout=15m", "-test.run="+s.pattern())
+	cmd := exec.Command(filepath.Join(disk, s.program()), "-test.v", "-test.parallel=1", "-test.timeout=30m", "-test.run="+s.pattern())
 	cmd.Dir = filepath.Join(disk, "src", s.Package)
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {

@@ -34,7 +34,7 @@ func main() {
 func host() error {
 	short := flag.Bool("short", false, "only the steps and scenarios of continuous integration")
 	only := flag.String("steps", "", "names of steps, separated by commas, instead of all: "+strings.Join(names(steps), " "))
-	limit := flag.Duration("limit", 30*time.Minute, "how long each machine may run")
+	limit := flag.Duration("limit", time.Hour, "how long each machine may run")
 	fetch := flag.Bool("fetch", false, "make the systems only")
 	flag.Usage = func() {
 		fmt.Fprintf(os.Stderr, "usage: go run ./test/kernels [flags] [kernel...]\nkernels: %v\n", releases)
