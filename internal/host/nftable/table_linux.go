@@ -16,7 +16,8 @@ import (
 	"flanneld/internal/host/ruleset"
 )
 
-// ErrUnsupported: the kernel has no nf_tables, or not all that is needed.
+// ErrUnsupported means that the kernel has no nf_tables, or not all that is
+// needed.
 var ErrUnsupported = errors.New("the kernel cannot do it with nf_tables")
 
 // Table keeps one table of family ip. Its methods may be called from several

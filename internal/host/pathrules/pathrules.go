@@ -44,7 +44,7 @@ import (
 	"flanneld/internal/valid"
 )
 
-// ErrPlatform: not Linux.
+// ErrPlatform is the error on other systems than Linux.
 var ErrPlatform = errors.New("pathrules: flanneld runs on Linux only")
 
 // Mark is the bit that the table sets in the mark of a direct packet that
@@ -63,7 +63,7 @@ const (
 	IPIP   = "ipip"
 )
 
-// Sent, in what Refused returns, is what containers and users of this host
+// Sent names, in what Refused returns, what containers and users of this host
 // tried to send to a tunnel of another one.
 const Sent = "sent"
 
