@@ -18,8 +18,9 @@ import (
 // start still alive at the endpoint that it announced, if that was another one?
 // Do the nodes that it knows have a member with its node ID that answers? If
 // so, it stops. Second, for as long as it runs, it asks every such member that
-// gossip names. If one answers, the one that has not been in the network for
-// SettleTime stops. Of two newcomers it is the one with the lower start.
+// gossip names, and asks again while one answers. Then the one stops that has
+// not been in the network for SettleTime. Of two newcomers it is the one with
+// the lower start.
 
 // SettleTime is how long a node is a newcomer, from its first exchange of state
 // with another node. A node that knows of no other is no newcomer.
@@ -88,13 +89,18 @@ func (g *Agent) proofOf(at netip.AddrPort) (p wire.Proof, lives bool) {
 }
 
 // watchDuplicates asks duplicates as gossip names them, and hands on the ones
-// that answer. It ends with ctx.
+// that answer. The last of these it asks again: gossip may not name it any
+// more. It ends with ctx.
 func (g *Agent) watchDuplicates(ctx context.Context, found chan<- Duplicate) {
 	pinged := map[uint64]time.Time{} // by the number of the start
+	var last Duplicate
+	var again <-chan time.Time
 	for {
 		var s Duplicate
 		select {
 		case s = <-g.duplicates:
+		case <-again:
+			s, again = last, nil
 		case <-ctx.Done():
 			return
 		}
@@ -110,6 +116,7 @@ func (g *Agent) watchDuplicates(ctx context.Context, found chan<- Duplicate) {
 		if !lives {
 			continue
 		}
+		last, again = s, time.After(duplicateAgain)
 		select {
 		case found <- s:
 		case <-ctx.Done():

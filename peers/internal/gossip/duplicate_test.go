@@ -4,6 +4,7 @@ package gossip
 
 import (
 	"testing"
+	"time"
 
 	"flanneld/peers/internal/gossip/wire"
 )
@@ -46,5 +47,30 @@ func TestDuplicateIsJudgedByWhatItProves(t *testing.T) {
 	one.noteDuplicate(old)
 	if d := <-found; d.Endpoint != two.endpoint || !one.MustStop(1, d) {
 		t.Errorf("found %+v: it is taken to look still", d)
+	}
+}
+
+// Gossip names a duplicate once, while neither has settled. It is asked again
+// without that: it may have settled since.
+func TestLiveDuplicateIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	one, two := testGossip(t, identityOf(1)), testGossip(t, identityOf(1))
+	ours, theirs := *one.about.Load(), *two.about.Load()
+	ours.Instance = 9
+	one.about.Store(&ours)
+	found := make(chan Duplicate)
+	go one.Run(t.Context(), found)
+	one.noteDuplicate(theirs)
+	if d := <-found; one.MustStop(1, d) {
+		t.Fatal("the newcomer of the higher instance stops")
+	}
+	two.Settle(true)
+	select {
+	case d := <-found:
+		if !one.MustStop(1, d) {
+			t.Errorf("found %+v, which is not taken to have settled", d)
+		}
+	case <-time.After(giveUpAfter):
+		t.Error("not asked again")
 	}
 }
