@@ -3,7 +3,9 @@
 package core_test
 
 import (
+	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -29,6 +31,49 @@ func TestCapabilitiesReachTheOtherNodesWithTheirParameters(t *testing.T) {
 		if !reflect.DeepEqual(n.Caps, want) {
 			t.Errorf("%s announces %v, want %v", n.Name, n.Caps, want)
 		}
+	}
+}
+
+// What a node can do may change. That is no new start.
+func TestCapabilitiesAreAnnouncedAnew(t *testing.T) {
+	w := sim.New(t, 91, 3, func(_ int, c *core.Config) { c.Caps = []record.Capability{{Number: 1, Param: []byte{1}}} })
+	w.BootInTurn(w.Hosts)
+	h := w.Hosts[1]
+	announces := func(numbers ...uint16) func() bool {
+		return func() bool {
+			for _, other := range w.Hosts {
+				for _, n := range other.Core.View().Nodes {
+					var got []uint16
+					for _, c := range n.Caps {
+						got = append(got, c.Number)
+					}
+					if n.ID == h.ID && (!slices.Equal(got, numbers) || n.State != core.NodeAlive) {
+						return false
+					}
+				}
+			}
+			return true
+		}
+	}
+	w.RunUntil(20*time.Second, "its capability is known", announces(1))
+	start := h.Core.StartNumber()
+	for _, numbers := range [][]uint16{{1, 2, 3}, {}, {2}} {
+		var caps []record.Capability
+		for _, n := range numbers {
+			caps = append(caps, record.Capability{Number: n})
+		}
+		h.Do(func(now core.Time) {
+			if err := h.Core.SetCaps(now, caps); err != nil {
+				t.Error(err)
+			}
+			if err := h.Core.SetCaps(now, make([]record.Capability, 17)); err == nil {
+				t.Error("17 capabilities are accepted")
+			}
+		})
+		w.RunUntil(20*time.Second, fmt.Sprint(numbers, " are known"), announces(numbers...))
+	}
+	if got := h.Core.StartNumber(); got != start || !h.Confirmed() {
+		t.Errorf("start %d became %d, confirmed %t", start, got, h.Confirmed())
 	}
 }
 
