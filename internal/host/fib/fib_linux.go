@@ -17,10 +17,12 @@ import (
 )
 
 // Watch reports, on a channel of capacity one, that links, IPv4 addresses,
-// routes or rules of this network namespace have changed. It ends with ctx.
+// routes or rules of this network namespace have changed. Kernel paths do not
+// count. It ends with ctx.
 func Watch(ctx context.Context) (<-chan struct{}, error) {
 	const rules = 1 << (unix.RTNLGRP_IPV4_RULE - 1)
-	return rtnl.WatchGroups(ctx, unix.NETLINK_ROUTE, unix.RTMGRP_LINK|unix.RTMGRP_IPV4_IFADDR|unix.RTMGRP_IPV4_ROUTE|rules)
+	const groups = unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV4_ROUTE | rules
+	return rtnl.WatchMessages(ctx, unix.NETLINK_ROUTE, groups, rtnl.NotKernelPath)
 }
 
 // Read reads what divides the network: routes of all tables, and rules. The

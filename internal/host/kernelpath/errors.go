@@ -66,3 +66,18 @@ func few(all []error) error {
 	}
 	return host.Join(all...)
 }
+
+// settle leaves out what is only pending where there are other errors: they are
+// problems now.
+func settle(err error) error {
+	var rest []error
+	for _, one := range host.Errors(err) {
+		if !errors.Is(one, host.ErrPending) {
+			rest = append(rest, one)
+		}
+	}
+	if len(rest) == 0 {
+		return err
+	}
+	return host.Join(rest...)
+}

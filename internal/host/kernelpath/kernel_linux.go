@@ -54,7 +54,7 @@ func readDevice(l netlink.Link) (d device, err error) {
 	a := l.Attrs()
 	d = device{
 		name: a.Name, kind: l.Type(), index: a.Index, alias: a.Alias, mtu: a.MTU, up: a.Flags&net.FlagUp != 0,
-		ip6auto: link.GeneratesIP6(a.Name), checksums: true,
+		ip6auto: link.GeneratesIP6(a.Name), enslaved: a.MasterIndex != 0, checksums: true,
 	}
 	switch t := l.(type) {
 	case *netlink.Vxlan:
@@ -196,8 +196,14 @@ func taken(r netlink.Route, dst netip.Prefix, names map[int]string) string {
 	return strings.Join(words, " ")
 }
 
-// strict reports whether the device filters source addresses strictly.
-func (*netlinkKernel) strict(device string) (bool, error) { return link.FiltersStrictly(device) }
+// underlay reads the settings of the device that leads to other hosts.
+func (*netlinkKernel) underlay(device string) (forwards, strict bool, err error) {
+	if forwards, err = link.Forwards(device); err != nil {
+		return false, false, err
+	}
+	strict, err = link.FiltersStrictly(device)
+	return forwards, strict, err
+}
 
 // index is the index of a device.
 func (k *netlinkKernel) index(name string) (int, error) {

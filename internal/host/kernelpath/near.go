@@ -46,8 +46,9 @@ type station struct {
 
 // segment is the kernel's knowledge about other hosts on the underlay.
 type segment interface {
-	// way asks where packets to an endpoint go.
-	way(endpoint netip.Addr) (way, error)
+	// ways asks where packets to endpoints go. An endpoint about which there is
+	// no answer is left out.
+	ways(endpoints []netip.Addr) map[netip.Addr]way
 	// stations lists the neighbours on a device, and the device's own address.
 	stations(device string) (all map[netip.Addr]station, own hwaddr, err error)
 	// resolve makes the kernel ask for a neighbour, and does not wait.
@@ -151,13 +152,7 @@ func (f *follower) look() (changed, more bool) {
 	if underlay == "" || idle {
 		return false, false
 	}
-	ways := map[netip.Addr]way{}
-	for _, a := range unknown {
-		w, err := f.segment.way(a)
-		if err == nil { // no route is an answer, too
-			ways[a] = w
-		}
-	}
+	ways := f.segment.ways(unknown)
 	stations, own, err := f.segment.stations(underlay)
 	if err != nil {
 		return false, false

@@ -24,9 +24,10 @@ type kernel interface {
 	entries(q query) (entries, error)
 	// do takes one step. vxlan is the device of neighbours and FDB entries.
 	do(vxlan string, s step) error
-	// strict reports whether the device drops packets that come by another way
-	// than their answers take.
-	strict(device string) (bool, error)
+	// underlay reports whether packets that come by the device are forwarded,
+	// and whether they are dropped where they come by another way than their
+	// answers take.
+	underlay(device string) (forwards, strict bool, err error)
 	close()
 }
 
@@ -185,12 +186,22 @@ func (p *Part) Ensure(context.Context) ([]string, error) {
 		return nil, err
 	}
 	defer k.close()
-	if err := p.config.Validate(); err != nil {
+	if err := p.validate(); err != nil {
 		return nil, err
 	}
 	changes, deviceErr := p.ensureDevices(k)
 	more, entryErr := p.ensureEntries(k)
-	return append(changes, more...), host.Join(deviceErr, entryErr)
+	return append(changes, more...), settle(host.Join(deviceErr, entryErr))
+}
+
+// validate reports what is wrong with the configuration.
+func (p *Part) validate() error {
+	for _, w := range p.config.wantedDevices(p.device, p.checksums) {
+		if w.name == p.device {
+			return fmt.Errorf("kernelpath: %s cannot be the overlay device and the device of %s", w.name, w.kind)
+		}
+	}
+	return p.config.Validate()
 }
 
 // Check returns what Ensure would change.
@@ -388,10 +399,12 @@ func (p *Part) lackDirect(k kernel) string {
 	if p.config.Underlay == "" {
 		return "it is not wanted"
 	}
-	strict, err := k.strict(p.config.Underlay)
+	forwards, strict, err := k.underlay(p.config.Underlay)
 	switch {
 	case err != nil:
 		return err.Error()
+	case !forwards:
+		return fmt.Sprintf("net.ipv4.conf.%s.forwarding is 0: packets that come by it are not forwarded", p.config.Underlay)
 	case strict:
 		return fmt.Sprintf("rp_filter of %s is strict: packets that come by another way than their answers are dropped", p.config.Underlay)
 	}

@@ -30,6 +30,7 @@ func TestMain(m *testing.M) { linktest.Main(m) }
 func overlay(t *testing.T) {
 	t.Helper()
 	linktest.Script(t, `
+		sysctl -qw net.ipv4.ip_forward=1
 		ip tuntap add dev flannel0 mode tun
 		ip link set flannel0 alias flanneld up
 		ip addr add 10.244.7.0/32 dev flannel0
@@ -115,11 +116,13 @@ func TestWhatOthersChangeIsPutBack(t *testing.T) {
 	linktest.Underlay(t)
 	overlay(t)
 	p := started(t, testConfig(), testPeer(8, Vxlan), testPeer(9, Direct))
+	t.Cleanup(func() { linktest.Try("ip link delete br7") })
 	for _, breakage := range []string{
 		"ip link set flannel.1 down",
 		"ip link set flannel.1 mtu 1300",
 		"ip link set flannel.1 address 02:aa:aa:aa:aa:aa",
 		"ip link set flannel.1 addrgenmode eui64",
+		"ip link add br7 type bridge;ip link set flannel.1 master br7",
 		"ip link delete flannel.1",
 		"ip addr flush dev flannel.1",
 		"ip addr add 10.244.9.0/32 dev flannel.1",
@@ -468,18 +471,22 @@ func TestOverlayDeviceThatIsNotThereYet(t *testing.T) {
 	ensure(t, p)
 }
 
-func TestStrictUnderlayHasNoDirectPath(t *testing.T) {
+func TestUnderlayThatCannotTakePackets(t *testing.T) {
 	linktest.Underlay(t)
 	overlay(t)
 	p := started(t, testConfig())
-	linktest.Run(t, "sysctl -qw net.ipv4.conf.eth0.rp_filter=1")
-	<-p.Changed()
-	ensure(t, p)
-	if why := p.Unavailable(Direct); !strings.Contains(why, "rp_filter of eth0 is strict") {
-		t.Errorf("direct: %q", why)
+	expect := func(lines, words string) {
+		t.Helper()
+		<-p.Changed()
+		linktest.Script(t, lines)
+		ensure(t, p)
+		if why := p.Unavailable(Direct); words == "" && why != "" || !strings.Contains(why, words) {
+			t.Errorf("direct: %q", why)
+		}
 	}
-	<-p.Changed()
-	linktest.Run(t, "sysctl -qw net.ipv4.conf.eth0.rp_filter=0")
+	expect("sysctl -qw net.ipv4.conf.eth0.rp_filter=1", "rp_filter of eth0 is strict")
+	expect("sysctl -qw net.ipv4.conf.eth0.forwarding=0", "net.ipv4.conf.eth0.forwarding is 0")
+	expect("sysctl -qw net.ipv4.conf.eth0.forwarding=1\nsysctl -qw net.ipv4.conf.eth0.rp_filter=0", "")
 }
 
 func TestChecksumsAreTakenFromTheDevice(t *testing.T) {

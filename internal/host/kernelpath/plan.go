@@ -18,6 +18,7 @@ const (
 	setAlias
 	setMAC
 	setMTU
+	setAlone // take it out of a bridge
 	setIP6None
 	setForwarding
 	setLoose
@@ -97,6 +98,9 @@ func planDevice(have *device, w device) []step {
 	}
 	if h.mtu != w.mtu {
 		add(setMTU, "has MTU %d, not %d", h.mtu, w.mtu)
+	}
+	if h.enslaved {
+		add(setAlone, "is a part of another device")
 	}
 	if h.ip6auto {
 		add(setIP6None, "makes IPv6 link-local addresses")

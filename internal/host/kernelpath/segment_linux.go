@@ -28,7 +28,8 @@ func openSegment() segment { return netlinkSegment{} }
 // are news. A channel is nil where the kernel does not report them.
 func watchSegment(ctx context.Context, news func(netip.Addr, station) bool) (ways, neighbours <-chan struct{}) {
 	const rules = 1 << (unix.RTNLGRP_IPV4_RULE - 1)
-	ways, err := rtnl.WatchGroups(ctx, unix.NETLINK_ROUTE, unix.RTMGRP_LINK|unix.RTMGRP_IPV4_IFADDR|unix.RTMGRP_IPV4_ROUTE|rules)
+	const groups = unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV4_ROUTE | rules
+	ways, err := rtnl.WatchMessages(ctx, unix.NETLINK_ROUTE, groups, rtnl.NotKernelPath)
 	if err != nil {
 		ways = nil
 	}
@@ -44,28 +45,42 @@ func watchSegment(ctx context.Context, news func(netip.Addr, station) bool) (way
 	return ways, neighbours
 }
 
-// way asks the kernel for its route.
-func (netlinkSegment) way(endpoint netip.Addr) (way, error) {
+// ways asks the kernel for its routes.
+func (netlinkSegment) ways(endpoints []netip.Addr) map[netip.Addr]way {
+	all, devices := map[netip.Addr]way{}, map[int]way{}
+	for _, a := range endpoints {
+		if w, ok := askWay(a, devices); ok {
+			all[a] = w
+		}
+	}
+	return all
+}
+
+// askWay asks about one endpoint. devices keeps what is known of them.
+func askWay(endpoint netip.Addr, devices map[int]way) (w way, ok bool) {
 	found, err := netlink.RouteGet(endpoint.AsSlice())
 	switch {
 	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.ESRCH),
-		errors.Is(err, unix.EINVAL), errors.Is(err, unix.EACCES): // none, or one that leads nowhere
-		return way{}, nil
-	case err != nil:
-		return way{}, fmt.Errorf("kernelpath: ask for the route to %s: %w", endpoint, err)
-	case len(found) == 0:
-		return way{}, nil
+		errors.Is(err, unix.EINVAL), errors.Is(err, unix.EACCES): // no route is an answer, and so is one that leads nowhere
+		return way{}, true
+	case err != nil || len(found) == 0:
+		return way{}, false
 	}
 	r := found[0]
-	l, err := netlink.LinkByIndex(r.LinkIndex)
-	if err != nil {
-		return way{}, fmt.Errorf("kernelpath: %w", err)
+	if w, ok = devices[r.LinkIndex]; !ok {
+		l, err := netlink.LinkByIndex(r.LinkIndex)
+		if err != nil {
+			return way{}, false
+		}
+		a := l.Attrs()
+		w = way{
+			device:    a.Name,
+			broadcast: a.Flags&net.FlagBroadcast != 0 && a.RawFlags&unix.IFF_NOARP == 0 && len(a.HardwareAddr) == len(hwaddr{}),
+		}
+		devices[r.LinkIndex] = w
 	}
-	a := l.Attrs()
-	return way{
-		device: a.Name, gateway: rtnl.Addr(r.Gw), local: r.Type == unix.RTN_LOCAL,
-		broadcast: a.Flags&net.FlagBroadcast != 0 && a.RawFlags&unix.IFF_NOARP == 0 && len(a.HardwareAddr) == len(hwaddr{}),
-	}, nil
+	w.gateway, w.local = rtnl.Addr(r.Gw), r.Type == unix.RTN_LOCAL
+	return w, true
 }
 
 // stations lists the neighbours on a device.

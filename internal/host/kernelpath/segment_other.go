@@ -18,7 +18,7 @@ func watchSegment(context.Context, func(netip.Addr, station) bool) (ways, neighb
 	return nil, nil
 }
 
-func (noSegment) way(netip.Addr) (way, error) { return way{}, ErrPlatform }
+func (noSegment) ways([]netip.Addr) map[netip.Addr]way { return nil }
 
 func (noSegment) stations(string) (map[netip.Addr]station, hwaddr, error) {
 	return nil, hwaddr{}, ErrPlatform

@@ -42,6 +42,7 @@ type device struct {
 	mac        hwaddr // vxlan
 	mtu        int
 	up         bool
+	enslaved   bool // a part of a bridge, bond or VRF
 	ip6auto    bool // the kernel makes up an IPv6 link-local address
 	forwarding bool
 	rpFilter   int

@@ -34,7 +34,7 @@ func (k *netlinkKernel) do(vxlan string, s step) error {
 		return link.SetLoose(s.dev.name)
 	case setChecksums:
 		return leaveChecksums(s.dev.name, s.dev.checksums)
-	case setAlias, setMAC, setMTU, setIP6None, addAddr, setUp, delAddr:
+	case setAlias, setMAC, setMTU, setAlone, setIP6None, addAddr, setUp, delAddr:
 		return k.changeDevice(s)
 	case setNeighbour, delNeighbour, setFDB, delFDB:
 		return k.changeEntry(vxlan, s)
@@ -82,6 +82,8 @@ func (k *netlinkKernel) changeDevice(s step) error {
 		return netlink.LinkSetHardwareAddr(l, s.dev.mac[:])
 	case setMTU:
 		return netlink.LinkSetMTU(l, s.dev.mtu)
+	case setAlone:
+		return netlink.LinkSetNoMaster(l)
 	case setIP6None:
 		return netlink.LinkSetIP6AddrGenMode(l, addrGenModeNone)
 	case addAddr:

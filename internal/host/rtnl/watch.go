@@ -63,6 +63,13 @@ func WatchMessages(ctx context.Context, protocol int, groups uint32, matters fun
 	return changes, nil
 }
 
+// NotKernelPath reports whether a message is about something else than a route
+// of flanneld to a single peer, for WatchMessages.
+func NotKernelPath(kind uint16, body []byte) bool {
+	route := kind == unix.RTM_NEWROUTE || kind == unix.RTM_DELROUTE
+	return !route || len(body) < unix.SizeofRtMsg || body[5] != Protocol // struct rtmsg, rtm_protocol
+}
+
 // anyMatters reports whether a datagram has a message that matters. What cannot
 // be read does.
 func anyMatters(datagram []byte, matters func(kind uint16, body []byte) bool) bool {
