@@ -281,8 +281,13 @@ func (p *Part) Near(endpoint netip.Addr) (device string, mac net.HardwareAddr, w
 
 // Follow keeps what Near answers until ctx ends.
 func (p *Part) Follow(ctx context.Context) {
+	ways, neighbours := watchSegment(ctx, p.follower.news)
+	p.follow(ctx, ways, neighbours)
+}
+
+// follow is Follow with the reports of the kernel.
+func (p *Part) follow(ctx context.Context, ways, neighbours <-chan struct{}) {
 	f := p.follower
-	ways, neighbours := watchSegment(ctx, f.news)
 	var forwarding sync.WaitGroup
 	forwarding.Go(func() { forward(ctx, neighbours, f.wake) })
 	defer forwarding.Wait()
