@@ -73,7 +73,7 @@ func Listen(path string, d Daemon, log *slog.Logger) (*Server, error) {
 	return s, nil
 }
 
-// Serve answers until Shutdown or Close, and then returns nil.
+// Serve answers until Shutdown, and then returns nil.
 func (s *Server) Serve() error {
 	for {
 		l := s.current()
@@ -122,19 +122,10 @@ func (s *Server) Renew() error {
 // ends, and closes what is left.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
-	s.closed = true
+	s.closed = true // the listener stays as it is
 	s.mu.Unlock()
-	err := s.http.Shutdown(ctx)
-	return errors.Join(err, s.close())
-}
-
-// close also closes a listener that was never served.
-func (s *Server) close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	err := s.http.Close()
-	if lerr := s.listener.Close(); lerr != nil && !errors.Is(lerr, net.ErrClosed) {
+	err := errors.Join(s.http.Shutdown(ctx), s.http.Close())
+	if lerr := s.listener.Close(); lerr != nil && !errors.Is(lerr, net.ErrClosed) { // it was never served
 		err = errors.Join(err, lerr)
 	}
 	return err
