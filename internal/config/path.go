@@ -50,8 +50,9 @@ func (p Path) Backend() string {
 	return string(p)
 }
 
-// Kernel reports whether packets travel without the lanes.
-func (p Path) Kernel() bool { return p != PathUDP }
+// Kernel reports whether packets travel without the lanes. The empty path is no
+// path.
+func (p Path) Kernel() bool { return p != PathUDP && p != "" }
 
 // What kernel paths add to a packet over IPv4, in bytes.
 const (

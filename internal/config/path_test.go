@@ -40,6 +40,9 @@ func TestPathsCostWhatTheirHeadersTake(t *testing.T) {
 			t.Errorf("%s: carried by the kernel: %t", path, path.Kernel())
 		}
 	}
+	if Path("").Kernel() {
+		t.Error("no path is a kernel path")
+	}
 	for text, want := range map[string]int{"udp": 28, "auto": 50, "host-gw": 0, "host-gw,ipip": 28, "ipip": 20} {
 		if list, err := ParseBackend(text); err != nil || Overhead(list) != want {
 			t.Errorf("%s: %d bytes, %v, want %d", text, Overhead(list), err, want)
