@@ -28,13 +28,15 @@ type proofs struct {
 
 	mu       sync.Mutex // held over book and Aim, so that results fit
 	book     *proof.Book
+	news     map[plan.Path]bool // of whose probes the book has not been told
+	told     time.Time          // when it was told last
 	withheld map[plan.Path]bool // whose device does not leave checksums to the next one any more
 }
 
 func newProofs(cfg *Config, answers func([]byte) bool, changed func()) *proofs {
 	s := &proofs{
 		cfg: cfg, kernel: cfg.Kernel, answers: answers, changed: changed, probers: map[plan.Path]*probe.Prober{}, poke: make(chan struct{}, 1),
-		book: proof.NewBook(rand.Float64), withheld: map[plan.Path]bool{},
+		book: proof.NewBook(rand.Float64), news: map[plan.Path]bool{}, withheld: map[plan.Path]bool{},
 	}
 	paths := []plan.Path{plan.PathUDP}
 	if s.kernel != nil {
@@ -44,7 +46,7 @@ func newProofs(cfg *Config, answers func([]byte) bool, changed func()) *proofs {
 		}
 	}
 	for _, p := range paths {
-		s.probers[p] = probe.New(probe.Config{Source: cfg.Plane.Lease().Addr(), Send: cfg.Plane.Send, Changed: func() { s.observe(p) }})
+		s.probers[p] = probe.New(probe.Config{Source: cfg.Plane.Lease().Addr(), Send: cfg.Plane.Send, Changed: func() { s.notice(p) }})
 	}
 	return s
 }
@@ -90,18 +92,19 @@ func (s *proofs) aim() {
 	s.tell(changed)
 }
 
-// observe takes what the probes of a path have found.
-func (s *proofs) observe(p plan.Path) {
+// notice remembers that the probes of a path have found something.
+func (s *proofs) notice(p plan.Path) {
 	s.mu.Lock()
-	results := s.probers[p].Results()
-	s.withhold(p, results)
-	changed := s.book.Observe(time.Now(), p, results)
-	if changed.Roles {
-		s.aimAll()
-	}
+	s.news[p] = true
 	s.mu.Unlock()
-	s.tell(changed)
-	s.changed()
+	s.wake()
+}
+
+func (s *proofs) wake() {
+	select {
+	case s.poke <- struct{}{}:
+	default:
+	}
 }
 
 // withhold has a tunnel device make checksums itself where they arrive broken
@@ -134,19 +137,19 @@ func (s *proofs) withhold(p plan.Path, results map[string]probe.Result) {
 
 // tell has the plan made anew where proofs have changed.
 func (s *proofs) tell(changed proof.Changes) {
-	select {
-	case s.poke <- struct{}{}:
-	default:
-	}
+	s.wake()
 	if changed.Proofs && s.cfg.Replan != nil {
 		s.cfg.Replan()
 	}
 }
 
-// keep wakes the book when its time has come.
+// apart is the least time between two rounds: when a thousand peers answer at
+// once, not each answer is a round.
+const apart = 50 * time.Millisecond
+
+// keep gives the book what it waits for, until ctx ends.
 func (s *proofs) keep(ctx context.Context) {
-	const rest = time.Minute
-	timer := time.NewTimer(rest)
+	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
@@ -154,30 +157,42 @@ func (s *proofs) keep(ctx context.Context) {
 			return
 		case <-s.poke:
 		case <-timer.C:
-			s.tick()
 		}
-		timer.Reset(s.rest(rest))
+		timer.Reset(s.round(time.Now()))
 	}
 }
 
-func (s *proofs) tick() {
+// round tells the book what is new, and returns how long it has nothing to do.
+func (s *proofs) round(now time.Time) time.Duration {
 	s.mu.Lock()
-	changed := s.book.Tick(time.Now())
+	if early := s.told.Add(apart).Sub(now); early > 0 {
+		s.mu.Unlock()
+		return early
+	}
+	s.told = now
+	changed := s.book.Tick(now)
+	found := len(s.news) > 0
+	for p := range s.news {
+		results := s.probers[p].Results()
+		s.withhold(p, results)
+		changed.Add(s.book.Observe(now, p, results))
+	}
+	clear(s.news)
 	if changed.Roles {
 		s.aimAll()
 	}
-	s.mu.Unlock()
-	s.tell(changed)
-}
-
-// rest is how long the book has nothing to do.
-func (s *proofs) rest(longest time.Duration) time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	rest := time.Minute
 	if next := s.book.Next(); !next.IsZero() {
-		return min(max(time.Until(next), time.Millisecond), longest)
+		rest = min(max(next.Sub(now), apart), rest)
 	}
-	return longest
+	s.mu.Unlock()
+	if changed.Proofs && s.cfg.Replan != nil {
+		s.cfg.Replan()
+	}
+	if found {
+		s.changed()
+	}
+	return rest
 }
 
 // count reads the counters of traffic until ctx ends.

@@ -4,7 +4,6 @@ package monitor
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 
 	"flanneld/internal/host/packetsocket"
@@ -44,12 +43,15 @@ func (s *proofs) peers() []proof.Peer {
 	return all
 }
 
-// key is what a path stands on.
+// key is what a path stands on. It is compared, not read.
 func (s *proofs) key(r plan.Route, c plan.Candidate) string {
+	b := r.Prefix.AppendTo(make([]byte, 0, 128))
 	if !c.Path.Kernel() {
-		return fmt.Sprint(r.Endpoint, r.Prefix)
+		return string(r.Endpoint.AppendTo(b))
 	}
-	return fmt.Sprint(s.kernel.device(c.Path), s.cfg.Here(), netip.AddrPortFrom(c.Endpoint, c.Port), c.MAC, r.Prefix)
+	b = s.cfg.Here().AppendTo(append(b, s.kernel.device(c.Path)...))
+	b = netip.AddrPortFrom(c.Endpoint, c.Port).AppendTo(append(b, ' '))
+	return string(append(b, c.MAC...))
 }
 
 // aimAll tells each prober what the book says.

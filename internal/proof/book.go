@@ -31,7 +31,8 @@ type Changes struct {
 	Proofs bool // what the plan stands on
 }
 
-func (c *Changes) add(other Changes) {
+// Add adds what another call has changed.
+func (c *Changes) Add(other Changes) {
 	c.Roles, c.Proofs = c.Roles || other.Roles, c.Proofs || other.Proofs
 }
 
@@ -64,12 +65,12 @@ func (b *Book) Update(now time.Time, peers []Peer) (changed Changes) {
 			p = &peer{entries: map[plan.Path]*entry{}}
 		}
 		b.peers[wanted.ID] = p
-		changed.add(p.want(wanted.Ways))
+		changed.Add(p.want(wanted.Ways))
 	}
 	for id := range before {
 		changed.Roles = changed.Roles || b.peers[id] == nil
 	}
-	changed.add(b.Tick(now))
+	changed.Add(b.Tick(now))
 	return changed
 }
 
@@ -77,9 +78,9 @@ func (b *Book) Update(now time.Time, peers []Peer) (changed Changes) {
 func (b *Book) Tick(now time.Time) (changed Changes) {
 	for _, p := range b.peers {
 		for _, e := range p.entries {
-			changed.add(b.expire(e, now))
+			changed.Add(b.expire(e, now))
 		}
-		changed.add(p.settle(now))
+		changed.Add(p.settle(now))
 	}
 	return changed
 }
@@ -108,8 +109,8 @@ func (b *Book) Observe(now time.Time, path plan.Path, results map[string]probe.R
 		if e == nil {
 			continue
 		}
-		changed.add(b.judge(e, path, r, now))
-		changed.add(p.settle(now))
+		changed.Add(b.judge(e, path, r, now))
+		changed.Add(p.settle(now))
 	}
 	return changed
 }

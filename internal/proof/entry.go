@@ -87,7 +87,7 @@ func (b *Book) judge(e *entry, path plan.Path, r probe.Result, now time.Time) (c
 	}
 	switch why := verdict(r); {
 	case why != "":
-		changed.add(b.leave(e, why, now))
+		changed.Add(b.leave(e, why, now))
 	case e.state == proving && e.complete(r):
 		e.become(proven, now)
 		e.failed, e.why = false, ""

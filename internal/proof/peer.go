@@ -36,18 +36,18 @@ func (p *peer) settle(now time.Time) (changed Changes) {
 		e := p.entries[w.Path]
 		e.open = !covered
 		if !w.Path.Kernel() {
-			changed.add(e.play(true, userRole(covered)))
+			changed.Add(e.play(true, userRole(covered)))
 			covered = true
 			continue
 		}
-		changed.add(e.advance(covered, now))
+		changed.Add(e.advance(covered, now))
 		covered = covered || e.state == proven
 	}
 	for _, e := range p.entries {
 		if !e.wanted {
 			e.open = false
-			changed.add(e.advance(true, now))
-			changed.add(e.play(false, probe.Only))
+			changed.Add(e.advance(true, now))
+			changed.Add(e.play(false, probe.Only))
 		}
 	}
 	return changed
@@ -75,7 +75,7 @@ func (e *entry) advance(covered bool, now time.Time) (changed Changes) {
 	if e.failed {
 		role = probe.Trial
 	}
-	changed.add(e.play(e.state == proving || e.state == proven, role))
+	changed.Add(e.play(e.state == proving || e.state == proven, role))
 	return changed
 }
 
