@@ -143,9 +143,12 @@ func (s *proofs) tell(changed proof.Changes) {
 	}
 }
 
-// apart is the least time between two rounds: when a thousand peers answer at
-// once, not each answer is a round.
-const apart = 50 * time.Millisecond
+// apart is the least time between two rounds, and apartEach is added for each
+// peer: when a thousand peers answer at once, not each answer is a round.
+const (
+	apart     = 50 * time.Millisecond
+	apartEach = 200 * time.Microsecond
+)
 
 // keep gives the book what it waits for, until ctx ends.
 func (s *proofs) keep(ctx context.Context) {
@@ -165,6 +168,7 @@ func (s *proofs) keep(ctx context.Context) {
 // round tells the book what is new, and returns how long it has nothing to do.
 func (s *proofs) round(now time.Time) time.Duration {
 	s.mu.Lock()
+	apart := apart + time.Duration(s.book.Len())*apartEach
 	if early := s.told.Add(apart).Sub(now); early > 0 {
 		s.mu.Unlock()
 		return early

@@ -9,10 +9,11 @@ import "time"
 // probe and its answer are 128 bytes on the underlay, a large one and its
 // answer 3,000.
 const (
-	answerTime = time.Second // a probe that takes longer is lost
-	misses     = 3           // in a row end the belief in a path
-	grace      = 10 * time.Second
-	lookTime   = time.Second // between looks at the traffic
+	answerTime  = time.Second // a probe that takes longer is lost
+	misses      = 3           // in a row end the belief in a path
+	trialMisses = 2           // in a row end a Trial
+	grace       = 10 * time.Second
+	lookTime    = time.Second // between looks at the traffic
 	// forgetTime is how long a late answer still counts.
 	forgetTime = 5 * time.Second
 

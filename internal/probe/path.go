@@ -23,11 +23,22 @@ type path struct {
 	ingressMoved    time.Time // when packets were last seen to have come from the peer
 }
 
+// due is when the next probe is to be sent.
+func (p *path) due() time.Time {
+	next := p.smallDue
+	if p.State == Works || p.State == SmallOnly {
+		next = earlier(next, p.largeDue)
+	}
+	if p.sumsReady() {
+		next = earlier(next, p.tally.due)
+	}
+	return next
+}
+
+func (p *path) lookDue(now time.Time) bool { return p.Traffic != nil && now.Sub(p.looked) >= lookTime }
+
 // look finds out how much traffic there is.
 func (p *path) look(now time.Time) {
-	if p.Traffic == nil || now.Sub(p.looked) < lookTime {
-		return
-	}
 	egress, ingress := p.Traffic()
 	if !p.looked.IsZero() {
 		seconds := now.Sub(p.looked).Seconds()
@@ -124,8 +135,9 @@ func (p *path) missSmall(now time.Time) {
 	if p.State == Works || p.State == SmallOnly {
 		p.smallDue = now
 	}
-	young := p.State == Unproven && p.Role != Trial && now.Sub(p.since) < grace
-	if p.smallMisses >= misses && !young && p.State != Failed {
+	trial := p.State == Unproven && p.Role == Trial
+	young := p.State == Unproven && !trial && now.Sub(p.since) < grace
+	if (p.smallMisses >= misses || trial && p.smallMisses >= trialMisses) && !young && p.State != Failed {
 		p.become(Failed, now)
 	}
 }

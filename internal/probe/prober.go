@@ -36,6 +36,7 @@ type Prober struct {
 	paths    map[string]*path
 	flights  map[uint16]*flight
 	sequence uint16
+	due      time.Time // nothing is before
 	changed  bool
 }
 
@@ -120,6 +121,7 @@ func (p *Prober) Aim(targets []Target) {
 
 // wake has Run look at once.
 func (p *Prober) wake() {
+	p.due = time.Time{}
 	select {
 	case p.poke <- struct{}{}:
 	default:
@@ -187,6 +189,7 @@ func (p *Prober) take(a answer) {
 	}
 	delete(p.flights, a.sequence)
 	p.watching(f.path, func() { f.path.take(f, a.reply, a.at) })
+	p.due = earlier(p.due, f.path.due())
 }
 
 // watching notes whether what f does to a path is news.
@@ -213,6 +216,9 @@ func (p *Prober) watching(t *path, f func()) {
 func (p *Prober) step(now time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if now.Before(p.due) {
+		return p.due.Sub(now)
+	}
 	for sequence, f := range p.flights {
 		age := now.Sub(f.sent)
 		if age >= answerTime && !f.lost {
@@ -224,28 +230,27 @@ func (p *Prober) step(now time.Time) time.Duration {
 	}
 	c := pace{all: len(p.paths)}
 	for _, t := range p.paths {
-		p.watching(t, func() { t.look(now) })
+		if t.lookDue(now) {
+			p.watching(t, func() { t.look(now) })
+		}
 		if t.busy {
 			c.busy++
 		}
 	}
 	next := now.Add(lookTime)
 	for _, t := range p.paths {
-		p.watching(t, func() { p.probe(t, c, now) })
-		next = earlier(next, t.smallDue)
-		if t.State == Works || t.State == SmallOnly {
-			next = earlier(next, t.largeDue)
+		if !now.Before(t.due()) {
+			p.watching(t, func() { p.probe(t, c, now) })
 		}
-		if t.sumsReady() {
-			next = earlier(next, t.tally.due)
-		}
+		next = earlier(next, t.due())
 	}
 	for _, f := range p.flights {
 		if !f.lost {
 			next = earlier(next, f.sent.Add(answerTime))
 		}
 	}
-	return max(next.Sub(now), time.Millisecond)
+	p.due = now.Add(max(next.Sub(now), time.Millisecond))
+	return p.due.Sub(now)
 }
 
 // probe sends what is due to a target.

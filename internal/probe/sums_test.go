@@ -186,9 +186,9 @@ func TestRolesDecideWhatProbesCost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &host{cut: true}
 		beginHost(t, h, Trial)
-		time.Sleep(3500 * time.Millisecond)
+		time.Sleep(2500 * time.Millisecond)
 		h.set(func() {
-			if h.echoes > 8 || h.result().State != Failed {
+			if h.echoes > 5 || h.result().State != Failed {
 				t.Errorf("a trial: %d probes, %+v", h.echoes, h.result())
 			}
 		})

@@ -54,6 +54,9 @@ func NewBook(random func() float64) *Book {
 	return &Book{random: random, peers: map[string]*peer{}}
 }
 
+// Len is how many peers there are.
+func (b *Book) Len() int { return len(b.peers) }
+
 // Update replaces all peers. What is known of a peer and path stays, also while
 // the path is not worth a try.
 func (b *Book) Update(now time.Time, peers []Peer) (changed Changes) {

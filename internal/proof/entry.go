@@ -12,8 +12,9 @@ import (
 
 // How long things take.
 const (
-	firstRest = 30 * time.Second // after the first failure, doubled with each
-	longRest  = 10 * time.Minute // at most
+	firstRest = 30 * time.Second      // after the first failure, doubled with each
+	restEach  = 50 * time.Millisecond // for each peer, added to firstRest
+	longRest  = 10 * time.Minute      // at most
 	// goodTime is how long a path has to work before its failures are
 	// forgotten.
 	goodTime = 10 * time.Minute
@@ -103,7 +104,7 @@ func (b *Book) leave(e *entry, why string, now time.Time) Changes {
 	}
 	rest := longRest
 	if e.failures < 8 {
-		rest = min(rest, firstRest<<e.failures)
+		rest = min(rest, (firstRest+restEach*time.Duration(len(b.peers)-1))<<e.failures)
 	}
 	e.failures++
 	const jitter = 0.2
