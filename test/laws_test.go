@@ -162,7 +162,7 @@ var laws = []law{{
 	unless: []string{module + "/internal/host", module + "/internal/problem", module + "/internal/valid"},
 }, {
 	why:    "rules of nf_tables are written in the two tables of the host and judged in one place; everything else asks these",
-	places: []string{"internal"}, except: []string{"internal/host/nftable", "internal/host/pathrules", "internal/host/ports", "internal/host/ruleset", "internal/backend"},
+	places: []string{"internal"}, except: []string{"internal/host/nft", "internal/host/pathrules", "internal/host/ports", "internal/host/ruleset", "internal/backend"},
 	mayNot: []string{"github.com/google/nftables", "github.com/mdlayher/netlink"},
 }, {
 	why:    "system calls stay at the two edges, in what is the program's alone, and in tests",

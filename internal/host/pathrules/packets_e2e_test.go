@@ -72,6 +72,13 @@ func hosts(t *testing.T) {
 	for _, n := range []string{"2", "3", "9"} {
 		linktest.Script(t, strings.ReplaceAll(peerTopology, "N", n))
 	}
+	for _, n := range []string{"2", "3", "9"} { // bridges take their time
+		for end := time.Now().Add(arrives); time.Now().Before(end); {
+			if _, err := linktest.Try("ip netns exec peer" + n + " ping -q -n -c 1 -W 0.2 192.0.2.1"); err == nil {
+				break
+			}
+		}
+	}
 	t.Cleanup(func() {
 		for _, line := range []string{
 			"ip link delete flannel.1", "ip link delete eth0", "ip addr delete 10.244.1.7/32 dev lo",
@@ -163,10 +170,6 @@ func (s service) got(t *testing.T, wait time.Duration) netip.Addr {
 	return netip.Addr{}
 }
 
-func addr(text string) netip.Addr { return netip.MustParseAddr(text) }
-
-func mac(kind, n byte) net.HardwareAddr { return net.HardwareAddr{kind, 0, 0, 0, 0, n} }
-
 // datagram sends one through a peer's own devices.
 func datagram(t *testing.T, ns, from, to string) {
 	t.Helper()
@@ -229,8 +232,8 @@ func TestVXLANOfMembersPasses(t *testing.T) {
 	}
 }
 
-// packet is a hand-made packet in a tunnel, or none.
-type packet struct {
+// crafted is a hand-made packet in a tunnel, or none.
+type crafted struct {
 	name     string
 	outer    string // source
 	to       string // destination of the outer packet; "": 192.0.2.1
@@ -243,7 +246,7 @@ type packet struct {
 	uncounts bool // it is not refused either
 }
 
-func (p packet) frames() [][]byte {
+func (p crafted) frames() [][]byte {
 	if p.to == "" {
 		p.to = "192.0.2.1"
 	}
@@ -268,7 +271,7 @@ func TestForgedVXLANIsDroppedAndCounted(t *testing.T) {
 	s := listen(t, "udp4", ":7000")
 	w := newWire(t, "peer9", "eth0")
 	nop := []byte{1, 1, 1, 1}
-	all := []packet{
+	all := []crafted{
 		{name: "a member's", outer: "192.0.2.2", inner: "10.244.2.7", vni: 1, passes: true},
 		{name: "the first address", outer: "192.0.2.3", inner: "10.244.3.0", vni: 1, passes: true},
 		{name: "the last address", outer: "192.0.2.3", inner: "10.244.3.255", vni: 1, passes: true},

@@ -4,45 +4,37 @@ package pathrules
 
 import (
 	"errors"
-	"io/fs"
-	"sync/atomic"
 
-	"flanneld/internal/host/nftable"
+	"flanneld/internal/host/nft"
 )
 
 // table is the kernel's side.
 type table struct {
 	name string
 	uid  uint32
-	nft  *nftable.Table
-	// noFIB: the kernel cannot look a source up (nft_fib_ipv4 is missing).
-	noFIB atomic.Bool
+	kept *nft.Table
 }
 
 func newTable(name string, uid uint32) *table {
-	return &table{name: name, uid: uid, nft: nftable.New(name)}
+	return &table{name: name, uid: uid, kept: nft.New(name)}
 }
 
 func (t *table) ensure(c Config, peers []Peer) ([]string, error) {
-	changed, err := t.nft.Ensure(c.content(peers, t.uid, !t.noFIB.Load()))
-	if errors.Is(err, fs.ErrNotExist) && t.noFIB.CompareAndSwap(false, true) {
-		return t.nft.Ensure(c.content(peers, t.uid, false))
-	}
-	return changed, err
+	return t.kept.Ensure(func(check nft.SourceCheck) nft.Content { return c.content(peers, t.uid, check == nft.InAnyHook) })
 }
 
-func (t *table) check() ([]string, error) { return t.nft.Check() }
+func (t *table) check() ([]string, error) { return t.kept.Check() }
 
-func (t *table) remove() (bool, error) { return t.nft.Remove() }
+func (t *table) remove() (bool, error) { return t.kept.Remove() }
 
 func (t *table) exists() bool {
-	exists, err := nftable.Exists(t.name)
+	exists, err := nft.Exists(t.name)
 	return err == nil && exists
 }
 
 // counts returns what the counters say. Only peers that are given have a count.
 func (t *table) counts(c Config, peers []Peer) (arrived map[Key]Count, dropped map[string]Count) {
-	sets, counters, err := t.nft.Counts()
+	sets, counters, err := t.kept.Counts()
 	if err != nil || sets == nil {
 		return nil, nil
 	}
@@ -65,7 +57,7 @@ func (t *table) counts(c Config, peers []Peer) (arrived map[Key]Count, dropped m
 
 // advice is what to do about a table that cannot be written.
 func advice(err error) string {
-	if errors.Is(err, nftable.ErrUnsupported) {
+	if errors.Is(err, nft.ErrUnsupported) {
 		return "load the kernel's nf_tables (modprobe nf_tables), of Linux 5.7 or newer, or use --backend udp"
 	}
 	return "see `nft list ruleset`; the table is tried again"

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"flanneld/internal/host/link/linktest"
+	"flanneld/internal/host/nft"
 )
 
 // The test's own namespace is a host that is also the router of a member:
@@ -88,12 +89,12 @@ func TestWhoPassesTheTable(t *testing.T) {
 		{Addr: netip.MustParseAddr(near), Data: 8285, Gossip: 8286},
 		{Addr: netip.MustParseAddr(behind), Data: 8285, Gossip: 8286},
 	}}
-	for name, best := range map[string]sourceCheck{"in any hook": inAnyHook, "in prerouting": inPrerouting, "nowhere": nowhere} {
+	for name, best := range map[string]nft.SourceCheck{"in any hook": nft.InAnyHook, "in prerouting": nft.InPrerouting, "nowhere": nft.Nowhere} {
 		t.Run(name, func(t *testing.T) {
 			table := newTable(t)
-			table.check = best
+			table.kept.Limit(best)
 			ensure(t, table, c, 1)
-			routes := table.check != nowhere // what members behind this host depend on
+			routes := table.kept.SourceCheck() != nft.Nowhere // what members behind this host depend on
 			for _, p := range []struct {
 				in, source, to, port string
 				passes               bool

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"flanneld/internal/host"
+	"flanneld/internal/host/nft"
 	"flanneld/internal/problem"
 )
 
@@ -98,7 +99,7 @@ func (p *Part) Ensure(context.Context) ([]string, error) {
 		return changes, nil
 	}
 	advice := "see `nft list ruleset`; the table is tried again"
-	if errors.Is(err, ErrUnsupported) {
+	if errors.Is(err, nft.ErrUnsupported) {
 		advice = "load the kernel's nf_tables (modprobe nf_tables nft_fib_ipv4), of Linux 5.1 or newer"
 	}
 	return changes, host.Advise(

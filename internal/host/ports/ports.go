@@ -25,24 +25,17 @@
 package ports
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"flanneld/internal/host/rtnl"
 	"flanneld/internal/packet"
 	"flanneld/internal/valid"
 )
 
-// Errors that callers distinguish.
-var (
-	// ErrUnsupported: the kernel has no nf_tables, or not all that is needed.
-	ErrUnsupported = errors.New("ports: the kernel cannot do it with nf_tables")
-	// ErrPlatform: not Linux.
-	ErrPlatform = errors.New("ports: flanneld runs on Linux only")
-)
+// ErrPlatform is the error on other systems than Linux.
+var ErrPlatform = errors.New("ports: flanneld runs on Linux only")
 
 // TablePrefix begins the name of every flanneld's table.
 const TablePrefix = "flanneld-"
@@ -143,27 +136,4 @@ func nameKey(name string) string {
 	var b [16]byte
 	copy(b[:], name)
 	return string(b[:])
-}
-
-// minus returns the keys that other lacks, in order, so that equal changes
-// make equal transactions.
-func minus(keys, other map[string]bool) []string {
-	var missing []string
-	for k := range keys {
-		if !other[k] {
-			missing = append(missing, k)
-		}
-	}
-	slices.SortFunc(missing, cmp.Compare[string])
-	return missing
-}
-
-// equal reports whether two tables' sets hold the same keys.
-func (e elements) equal(other elements) bool {
-	for name, keys := range e {
-		if len(keys) != len(other[name]) || len(minus(keys, other[name])) > 0 {
-			return false
-		}
-	}
-	return true
 }

@@ -8,91 +8,84 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
-	"golang.org/x/sys/unix"
 
+	"flanneld/internal/host/nft"
 	"flanneld/internal/packet"
-)
-
-// metaIIFKind is NFT_META_IIFKIND (Linux 5.1), which the library has no name
-// for: the kind of the input device, as `ip -d link` shows it.
-const metaIIFKind expr.MetaKey = 26
-
-// 32-bit registers. Register 1 is the first four registers; a concatenated key
-// takes consecutive ones (linux/netfilter/nf_tables.h).
-const (
-	reg   = 1
-	reg01 = 9
-	reg02 = 10
 )
 
 // priority of the base chains: after destination NAT (-100), before iptables'
 // filter (0), so that its counters do not count what is dropped here.
 const priority = -10
 
-// chainSpec is a chain and its rules.
-type chainSpec struct {
-	name  string
-	hook  *nftables.ChainHook // nil: jumped to
-	rules [][]expr.Any
+// content is the table for a configuration.
+func (c Config) content(check nft.SourceCheck) nft.Content {
+	keys := c.contents()
+	concat := nftables.MustConcatSetType
+	return nft.Content{
+		Sets: []nft.Set{
+			{Name: setData, Key: concat(nftables.TypeIPAddr, nftables.TypeInetService), Order: binaryutil.BigEndian, Keys: keys[setData]},
+			{Name: setGossip, Key: concat(nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService),
+				Order: binaryutil.BigEndian, Keys: keys[setGossip]},
+			{Name: setMembers, Key: nftables.TypeIPAddr, Order: binaryutil.BigEndian, Keys: keys[setMembers]},
+			{Name: setUnderlay, Key: nftables.TypeIFName, Order: binaryutil.NativeEndian, Keys: keys[setUnderlay]},
+			{Name: setKinds, Key: nftables.TypeIFName, Order: binaryutil.NativeEndian, Keys: keys[setKinds]},
+		},
+		Chains: c.chains(check),
+	}
 }
 
-// sourceCheck is where the kernel can compare the device that a packet came by
-// with the route to the packet's source (nft_fib_ipv4).
-type sourceCheck int
-
-// What kernels can do, the best last.
-const (
-	nowhere      sourceCheck = iota // without nft_fib_ipv4
-	inPrerouting                    // kernels such as 5.10 refuse it in other hooks
-	inAnyHook
-)
-
 // chains returns what the table holds. Chains that are jumped to come first.
-func chains(c Config, check sourceCheck, sets map[string]*nftables.Set) []chainSpec {
+func (c Config) chains(check nft.SourceCheck) []nft.Chain {
 	fromMember := func() [][]expr.Any {
-		if check == nowhere {
+		if check == nft.Nowhere {
 			return nil
 		}
-		return [][]expr.Any{join(saddr(), in(sets[setMembers]), reachedByInput(), accept())}
+		return [][]expr.Any{nft.Join(nft.Source(nft.Reg), nft.In(setMembers), nft.ReachedByInput(true), nft.Accept())}
 	}
-	specs := []chainSpec{
-		{name: "data-forward", rules: append(fromMember(), drop())},
-		{name: "container", rules: slices.Concat(
-			[][]expr.Any{join(iifname(), in(sets[setUnderlay]), accept())},
+	chains := []nft.Chain{
+		{Name: "data-forward", Rules: append(fromMember(), nft.Drop())},
+		{Name: "container", Rules: slices.Concat(
+			[][]expr.Any{byUnderlay()},
 			fromMember(),
 			[][]expr.Any{
-				join(iifname(), equal([]byte(nameKey(c.Device))), drop()),
-				join(meta(metaIIFKind), in(sets[setKinds]), drop()),
+				nft.Join(nft.InputDevice(c.Device), nft.Drop()),
+				nft.Join(nft.Meta(nft.MetaIIFKind), nft.In(setKinds), nft.Drop()),
 			})},
 	}
-	specs = append(specs, incoming(check, sets)...)
-	return append(specs, chainSpec{name: "output", hook: nftables.ChainHookOutput, rules: outputRules(c, sets)})
+	chains = append(chains, incoming(check)...)
+	return append(chains, base("output", nftables.ChainHookOutput, c.outputRules()...))
+}
+
+// byUnderlay lets pass what comes by a device that leads to other hosts.
+func byUnderlay() []expr.Any {
+	return nft.Join(nft.Meta(expr.MetaKeyIIFNAME), nft.In(setUnderlay), nft.Accept())
+}
+
+func base(name string, hook *nftables.ChainHook, rules ...[]expr.Any) nft.Chain {
+	return nft.Chain{Name: name, Hook: hook, Priority: priority, Rules: rules}
 }
 
 // incoming returns the base chains for packets of other hosts and of
 // containers. A packet in prerouting is not routed yet, so the kind of its
 // destination decides which of the two it would pass.
-func incoming(check sourceCheck, sets map[string]*nftables.Set) []chainSpec {
-	fromItself := join(iifname(), equal([]byte(nameKey("lo"))), accept())
-	if check == inPrerouting {
-		return []chainSpec{{name: "prerouting", hook: nftables.ChainHookPrerouting, rules: [][]expr.Any{
+func incoming(check nft.SourceCheck) []nft.Chain {
+	fromItself := nft.Join(nft.InputDevice("lo"), nft.Accept())
+	if check == nft.InPrerouting {
+		return []nft.Chain{base("prerouting", nftables.ChainHookPrerouting,
 			fromItself,
-			join(toData(sets), toThisHost(expr.CmpOpEq), jump("container")),
-			join(toData(sets), toThisHost(expr.CmpOpNeq), jump("data-forward")),
-			join(toGossip(sets), jump("container")),
-		}}}
+			nft.Join(toData(), nft.ToThisHost(true), nft.Jump("container")),
+			nft.Join(toData(), nft.ToThisHost(false), nft.Jump("data-forward")),
+			nft.Join(toGossip(), nft.Jump("container")))}
 	}
-	return []chainSpec{
-		{name: "forward", hook: nftables.ChainHookForward, rules: [][]expr.Any{
-			join(toData(sets), jump("data-forward")),
-			join(toGossip(sets), jump("container")),
-		}},
-		{name: "input", hook: nftables.ChainHookInput, rules: [][]expr.Any{
-			join(iifname(), in(sets[setUnderlay]), accept()),
+	return []nft.Chain{
+		base("forward", nftables.ChainHookForward,
+			nft.Join(toData(), nft.Jump("data-forward")),
+			nft.Join(toGossip(), nft.Jump("container"))),
+		base("input", nftables.ChainHookInput,
+			byUnderlay(),
 			fromItself,
-			join(toData(sets), jump("container")),
-			join(toGossip(sets), jump("container")),
-		}},
+			nft.Join(toData(), nft.Jump("container")),
+			nft.Join(toGossip(), nft.Jump("container"))),
 	}
 }
 
@@ -100,128 +93,36 @@ func incoming(check sourceCheck, sets map[string]*nftables.Set) []chainSpec {
 // listed rather than what may not. The kernel itself sends parts of a
 // connection after its socket was closed; hence only the first packet of a
 // connection is looked at.
-func outputRules(c Config, sets map[string]*nftables.Set) [][]expr.Any {
-	rules := [][]expr.Any{join(skuid(0), accept())}
+func (c Config) outputRules() [][]expr.Any {
+	rules := [][]expr.Any{nft.Join(nft.User(0), nft.Accept())}
 	if c.UID != 0 {
-		rules = append(rules, join(skuid(c.UID), accept()))
+		rules = append(rules, nft.Join(nft.User(c.UID), nft.Accept()))
 	}
 	return append(rules,
-		join(toData(sets), drop()),
-		join(protocol(packet.UDP), toGossip(sets), drop()),
-		join(protocol(packet.TCP), beginsConnection(), toGossip(sets), drop()),
+		nft.Join(toData(), nft.Drop()),
+		nft.Join(nft.Protocol(packet.UDP), toGossip(), nft.Drop()),
+		nft.Join(nft.Protocol(packet.TCP), beginsConnection(), toGossip(), nft.Drop()),
 	)
 }
 
-func join(parts ...[]expr.Any) []expr.Any {
-	var all []expr.Any
-	for _, p := range parts {
-		all = append(all, p...)
-	}
-	return all
-}
-
-func meta(key expr.MetaKey) []expr.Any { return []expr.Any{&expr.Meta{Key: key, Register: reg}} }
-
-func iifname() []expr.Any { return meta(expr.MetaKeyIIFNAME) }
-
-func equal(value []byte) []expr.Any {
-	return []expr.Any{&expr.Cmp{Op: expr.CmpOpEq, Register: reg, Data: value}}
-}
-
-func in(s *nftables.Set) []expr.Any {
-	return []expr.Any{&expr.Lookup{SourceRegister: reg, SetName: s.Name, SetID: s.ID}}
-}
-
-func protocol(proto byte) []expr.Any { return join(meta(expr.MetaKeyL4PROTO), equal([]byte{proto})) }
-
-// skuid matches the user that opened the sending socket.
-func skuid(uid uint32) []expr.Any {
-	return join(meta(expr.MetaKeySKUID), equal(binaryutil.NativeEndian.PutUint32(uid)))
-}
-
-// Offsets in the IPv4 and in the UDP and TCP headers (RFC 791, 768, 9293).
-const (
-	offsetSaddr = 12
-	offsetDaddr = 16
-	offsetDport = 2
-	offsetFlags = 13
-)
-
-func load(base expr.PayloadBase, offset, length, register uint32) expr.Any {
-	return &expr.Payload{DestRegister: register, Base: base, Offset: offset, Len: length}
-}
-
-func saddr() []expr.Any {
-	return []expr.Any{load(expr.PayloadBaseNetworkHeader, offsetSaddr, 4, reg)}
-}
-
-// reachedByInput matches where the host's own routing leads to the source by
-// the device that the packet came by. So a forged source does not count.
-func reachedByInput() []expr.Any {
-	return []expr.Any{
-		&expr.Fib{Register: reg, FlagSADDR: true, FlagIIF: true, ResultOIF: true},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg, Data: []byte{0, 0, 0, 0}},
-	}
-}
-
-// toThisHost compares the kind of the destination with an address of this host.
-func toThisHost(op expr.CmpOp) []expr.Any {
-	return []expr.Any{
-		&expr.Fib{Register: reg, FlagDADDR: true, ResultADDRTYPE: true},
-		&expr.Cmp{Op: op, Register: reg, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
-	}
-}
-
 // toData matches UDP to an address and port in the set of data ports.
-func toData(sets map[string]*nftables.Set) []expr.Any {
-	return join(protocol(packet.UDP), []expr.Any{
-		load(expr.PayloadBaseNetworkHeader, offsetDaddr, 4, reg),
-		load(expr.PayloadBaseTransportHeader, offsetDport, 2, reg01),
-	}, in(sets[setData]))
+func toData() []expr.Any {
+	return nft.Join(nft.Protocol(packet.UDP), nft.Dest(nft.Reg), nft.DestPort(nft.Reg1), nft.In(setData))
 }
 
 // toGossip matches UDP and TCP to an address and port in the set of gossip
 // ports.
-func toGossip(sets map[string]*nftables.Set) []expr.Any {
-	return join([]expr.Any{
-		load(expr.PayloadBaseNetworkHeader, offsetDaddr, 4, reg),
-		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg01},
-		load(expr.PayloadBaseTransportHeader, offsetDport, 2, reg02),
-	}, in(sets[setGossip]))
+func toGossip() []expr.Any {
+	return nft.Join(nft.Dest(nft.Reg), []expr.Any{&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: nft.Reg1}},
+		nft.DestPort(nft.Reg2), nft.In(setGossip))
 }
+
+// offsetFlags is where TCP has its flags, in bytes (RFC 9293).
+const offsetFlags = 13
 
 // beginsConnection matches SYN without ACK, FIN and RST.
 func beginsConnection() []expr.Any {
 	const fin, syn, rst, ack = 1, 2, 4, 16
-	return []expr.Any{
-		load(expr.PayloadBaseTransportHeader, offsetFlags, 1, reg),
-		&expr.Bitwise{SourceRegister: reg, DestRegister: reg, Len: 1, Mask: []byte{fin | syn | rst | ack}, Xor: []byte{0}},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: reg, Data: []byte{syn}},
-	}
-}
-
-func accept() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}} }
-
-// drop counts what it drops, for `nft list table ip flanneld-DEVICE`.
-func drop() []expr.Any {
-	return []expr.Any{&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop}}
-}
-
-func jump(chain string) []expr.Any {
-	return []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: chain}}
-}
-
-// setsOf makes the table's sets, without elements.
-func setsOf(t *nftables.Table) map[string]*nftables.Set {
-	concat := func(types ...nftables.SetDatatype) nftables.SetDatatype {
-		return nftables.MustConcatSetType(types...)
-	}
-	return map[string]*nftables.Set{
-		setData: {Table: t, Name: setData, KeyType: concat(nftables.TypeIPAddr, nftables.TypeInetService), KeyByteOrder: binaryutil.BigEndian},
-		setGossip: {Table: t, Name: setGossip, KeyType: concat(nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService),
-			KeyByteOrder: binaryutil.BigEndian},
-		setMembers:  {Table: t, Name: setMembers, KeyType: nftables.TypeIPAddr, KeyByteOrder: binaryutil.BigEndian},
-		setUnderlay: {Table: t, Name: setUnderlay, KeyType: nftables.TypeIFName, KeyByteOrder: binaryutil.NativeEndian},
-		setKinds:    {Table: t, Name: setKinds, KeyType: nftables.TypeIFName, KeyByteOrder: binaryutil.NativeEndian},
-	}
+	return nft.Join(nft.Load(expr.PayloadBaseTransportHeader, offsetFlags, 1, nft.Reg),
+		nft.Masked(nft.Reg, []byte{fin | syn | rst | ack}, []byte{0}), nft.Equal([]byte{syn}))
 }

@@ -3,15 +3,14 @@
 package ports
 
 import (
-	"bytes"
 	"encoding/binary"
 	"net/netip"
-	"slices"
 	"testing"
 
-	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
-	"golang.org/x/sys/unix"
+
+	"flanneld/internal/host/nft"
+	"flanneld/internal/host/nft/nfttest"
 )
 
 // testPacket is one that meets the table.
@@ -26,144 +25,22 @@ type testPacket struct {
 	local     bool  // its destination is an address of this host
 }
 
-// machine runs rules as the kernel does, on registers of 4 bytes. It fails on
-// an expression that it does not know.
-type machine struct {
-	t      *testing.T
-	chains map[string][][]expr.Any
-	sets   elements
-	p      testPacket
-	regs   [80]byte
-}
-
-// at is where a register begins: 1 to 4 are of 16 bytes, 8 and up of 4.
-func at(register uint32) int {
-	if register < 8 {
-		return int(register-1) * 16
-	}
-	return int(register-8) * 4
-}
-
-// store fills up with zeros to full registers, as the kernel does.
-func (m *machine) store(register uint32, data []byte) {
-	copy(m.regs[at(register):], append(slices.Clone(data), make([]byte, (4-len(data)%4)%4)...))
-}
-
-// run returns the verdict of a chain: accept, drop, or continue for its end.
-func (m *machine) run(chain string) expr.VerdictKind {
-	rules, ok := m.chains[chain]
-	if !ok {
-		m.t.Fatalf("no chain %s", chain)
-	}
-	for _, rule := range rules {
-		if v := m.rule(rule); v != expr.VerdictContinue {
-			return v
-		}
-	}
-	return expr.VerdictContinue
-}
-
-func (m *machine) rule(exprs []expr.Any) expr.VerdictKind {
-	for _, e := range exprs {
-		switch e := e.(type) {
-		case *expr.Counter:
-		case *expr.Verdict:
-			if e.Kind != expr.VerdictJump {
-				return e.Kind
-			}
-			return m.run(e.Chain)
-		default:
-			if !m.matches(e) {
-				return expr.VerdictContinue
-			}
-		}
-	}
-	return expr.VerdictContinue
-}
-
-func (m *machine) matches(e expr.Any) bool {
-	switch e := e.(type) {
-	case *expr.Meta:
-		return m.meta(e)
-	case *expr.Payload:
-		m.store(e.DestRegister, m.header(e.Base)[e.Offset:e.Offset+e.Len])
-	case *expr.Fib:
-		m.store(e.Register, binary.NativeEndian.AppendUint32(nil, m.fib(e)))
-	case *expr.Bitwise:
-		data := make([]byte, e.Len)
-		for i := range data {
-			data[i] = m.regs[at(e.SourceRegister)+i]&e.Mask[i] ^ e.Xor[i]
-		}
-		m.store(e.DestRegister, data)
-	case *expr.Cmp:
-		equal := bytes.Equal(m.regs[at(e.Register):at(e.Register)+len(e.Data)], e.Data)
-		return equal == (e.Op == expr.CmpOpEq)
-	case *expr.Lookup:
-		for key := range m.sets[e.SetName] {
-			if string(m.regs[at(e.SourceRegister):at(e.SourceRegister)+len(key)]) == key {
-				return true
-			}
-		}
-		return false
-	default:
-		m.t.Fatalf("unknown expression %T", e)
-	}
-	return true
-}
-
-// fib is the kernel's answer: a kind of destination, or a device.
-func (m *machine) fib(e *expr.Fib) uint32 {
-	switch {
-	case e.ResultADDRTYPE && m.p.local:
-		return unix.RTN_LOCAL
-	case e.ResultADDRTYPE:
-		return unix.RTN_UNICAST
-	case m.p.reached:
-		return 7
-	}
-	return 0
-}
-
-func (m *machine) meta(e *expr.Meta) bool {
-	switch e.Key {
-	case expr.MetaKeyIIFNAME:
-		m.store(e.Register, []byte(nameKey(m.p.iif)))
-	case metaIIFKind:
-		m.store(e.Register, []byte(nameKey(m.p.kind)))
-	case expr.MetaKeyL4PROTO:
-		m.store(e.Register, []byte{m.p.proto})
-	case expr.MetaKeySKUID:
-		m.store(e.Register, binary.NativeEndian.AppendUint32(nil, uint32(m.p.user)))
-		return m.p.user >= 0
-	default:
-		m.t.Fatalf("unknown meta key %d", e.Key)
-	}
-	return true
-}
-
-// header is the packet's IPv4 header, or its first 16 bytes of UDP or TCP.
-func (m *machine) header(base expr.PayloadBase) []byte {
-	b := make([]byte, 20)
-	if base == expr.PayloadBaseTransportHeader {
-		binary.BigEndian.PutUint16(b, 40000)
-		binary.BigEndian.PutUint16(b[2:], m.p.port)
-		b[13] = m.p.flags
-		return b
-	}
-	b[9] = m.p.proto
-	copy(b[12:], netip.MustParseAddr(m.p.from).AsSlice())
-	copy(b[16:], netip.MustParseAddr(m.p.to).AsSlice())
-	return b
+// packet is it with its headers.
+func (p testPacket) packet() *nfttest.Packet {
+	network, transport := make([]byte, 20), make([]byte, 20)
+	network[9] = p.proto
+	copy(network[12:], netip.MustParseAddr(p.from).AsSlice())
+	copy(network[16:], netip.MustParseAddr(p.to).AsSlice())
+	binary.BigEndian.PutUint16(transport, 40000)
+	binary.BigEndian.PutUint16(transport[2:], p.port)
+	transport[13] = p.flags
+	return &nfttest.Packet{In: p.iif, Kind: p.kind, Network: network, Transport: transport, User: p.user, Reached: p.reached, Local: p.local}
 }
 
 // dropped runs a packet through a hook of the table of a configuration.
-func dropped(t *testing.T, c Config, check sourceCheck, hook string, p testPacket) bool {
+func dropped(t *testing.T, c Config, check nft.SourceCheck, hook string, p testPacket) bool {
 	t.Helper()
-	m := &machine{t: t, chains: map[string][][]expr.Any{}, sets: c.contents(), p: p}
-	for _, spec := range chains(c, check, setsOf(&nftables.Table{Name: "t"})) {
-		m.chains[spec.name] = spec.rules
-	}
-	return m.run(hook) == expr.VerdictDrop
+	return nfttest.Run(t, c.content(check), hook, p.packet()) == expr.VerdictDrop
 }
 
 const (
@@ -239,14 +116,14 @@ func TestTableDropsWhatCouldPassForAMember(t *testing.T) {
 		"a user to another port":          {"output", testPacket{from: us, to: them, proto: 17, port: 53, user: 1000}, false},
 		"a user to a port of no member":   {"output", testPacket{from: us, to: static, proto: 17, port: 8286, user: 1000}, false},
 	} {
-		if got := dropped(t, ourConfig(), inAnyHook, c.hook, c.p); got != c.drop {
+		if got := dropped(t, ourConfig(), nft.InAnyHook, c.hook, c.p); got != c.drop {
 			t.Errorf("%s: dropped %t", name, got)
 		}
 		// Where sources are checked in prerouting the outcome is the same.
 		if c.p.local = c.hook == "input"; c.hook != "output" {
 			c.hook = "prerouting"
 		}
-		if got := dropped(t, ourConfig(), inPrerouting, c.hook, c.p); got != c.drop {
+		if got := dropped(t, ourConfig(), nft.InPrerouting, c.hook, c.p); got != c.drop {
 			t.Errorf("%s, in prerouting: dropped %t", name, got)
 		}
 	}
@@ -264,7 +141,7 @@ func TestWithoutFibASourceProvesNothing(t *testing.T) {
 		"a member behind a bridge":    {"input", testPacket{iif: "br1", kind: "bridge", from: them, to: us, proto: 17, port: 8285, reached: true}, true},
 		"a member by the underlay":    {"input", testPacket{iif: "eth0", from: them, to: us, proto: 17, port: 8285}, false},
 	} {
-		if got := dropped(t, ourConfig(), nowhere, c.hook, c.p); got != c.drop {
+		if got := dropped(t, ourConfig(), nft.Nowhere, c.hook, c.p); got != c.drop {
 			t.Errorf("%s: dropped %t", name, got)
 		}
 	}
@@ -275,46 +152,17 @@ func TestDaemonOfRootAddsNoUser(t *testing.T) {
 	c := ourConfig()
 	c.UID = 0
 	for user, drop := range map[int64]bool{0: false, 900: true} {
-		if got := dropped(t, c, inAnyHook, "output", testPacket{from: us, to: them, proto: 17, port: 8285, user: user}); got != drop {
+		if got := dropped(t, c, nft.InAnyHook, "output", testPacket{from: us, to: them, proto: 17, port: 8285, user: user}); got != drop {
 			t.Errorf("user %d: dropped %t", user, got)
 		}
 	}
-	if with, without := len(outputRules(ourConfig(), setsOf(nil))), len(outputRules(c, setsOf(nil))); with != without+1 {
+	if with, without := len(ourConfig().outputRules()), len(c.outputRules()); with != without+1 {
 		t.Errorf("%d rules with a user, %d without", with, without)
 	}
 }
 
-// A jump is to a chain that stands before it: the kernel makes them in order.
-func TestChainsComeBeforeTheirJumps(t *testing.T) {
-	for _, check := range []sourceCheck{nowhere, inPrerouting, inAnyHook} {
-		made := map[string]bool{}
-		for _, spec := range chains(ourConfig(), check, setsOf(&nftables.Table{})) {
-			for _, e := range slices.Concat(spec.rules...) {
-				if v, ok := e.(*expr.Verdict); ok && v.Kind == expr.VerdictJump && !made[v.Chain] {
-					t.Errorf("%s jumps to %s, which is made later", spec.name, v.Chain)
-				}
-			}
-			made[spec.name] = true
-		}
-	}
-}
-
-// Keys have the length that the kernel reckons with from the types of a set.
-func TestKeysHaveTheLengthOfTheirSet(t *testing.T) {
-	sets := setsOf(&nftables.Table{})
-	for name, keys := range ourConfig().contents() {
-		set, ok := sets[name]
-		if !ok || !slices.Contains(setNames, name) {
-			t.Errorf("%s is not made", name)
-			continue
-		}
-		for key := range keys {
-			if len(key) != int(set.KeyType.Bytes) {
-				t.Errorf("%s: key %q has not %d bytes", name, key, set.KeyType.Bytes)
-			}
-		}
-	}
-	if len(setNames) != len(sets) {
-		t.Errorf("%d sets, %d are made", len(sets), len(setNames))
+func TestTableIsMadeInOrder(t *testing.T) {
+	for _, check := range []nft.SourceCheck{nft.Nowhere, nft.InPrerouting, nft.InAnyHook} {
+		nfttest.CheckOrder(t, ourConfig().content(check))
 	}
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package nftable
+package nft
 
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"sync"
@@ -16,26 +17,37 @@ import (
 	"flanneld/internal/host/ruleset"
 )
 
-// ErrUnsupported means that the kernel has no nf_tables, or not all that is
-// needed.
-var ErrUnsupported = errors.New("the kernel cannot do it with nf_tables")
-
 // Table keeps one table of family ip. Its methods may be called from several
 // goroutines; they take turns.
 type Table struct {
 	name string
 
 	mu        sync.Mutex
-	applied   keys   // what the sets hold; nil: not written by this Table yet
-	sets      []Set  // as they were written
-	structure string // of what was written
-	printed   string // the chains as the kernel listed them after they were written
-	verified  uint32 // generation of the kernel's rules at which all was right
-	created   bool   // there was no table before
+	applied   keys        // what the sets hold; nil: not written by this Table yet
+	sets      []Set       // as they were written
+	structure string      // of what was written
+	printed   string      // the chains as the kernel listed them after they were written
+	verified  uint32      // generation of the kernel's rules at which all was right
+	created   bool        // there was no table before
+	check     SourceCheck // the best that the kernel has not refused
 }
 
 // New returns a Table. Nothing is changed before Ensure.
-func New(name string) *Table { return &Table{name: name} }
+func New(name string) *Table { return &Table{name: name, check: InAnyHook} }
+
+// Limit makes the Table do with less than this kernel has, as on an older one.
+func (t *Table) Limit(check SourceCheck) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.check = check
+}
+
+// SourceCheck is the best that the kernel has not refused yet.
+func (t *Table) SourceCheck() SourceCheck {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.check
+}
 
 // Created reports whether Ensure made a table where none was.
 func (t *Table) Created() bool {
@@ -50,10 +62,27 @@ func (t *Table) Created() bool {
 // each thing that was not as Ensure had left it, and none for changes of what
 // is wanted. Where the kernel's rules did not change since the last call it
 // costs one netlink message. The error is ErrUnsupported where the kernel lacks
-// what is needed.
-func (t *Table) Ensure(want Content) (changed []string, err error) {
+// what is needed. content is called for the best check of sources first, and
+// again for less where the kernel refuses that.
+func (t *Table) Ensure(content func(SourceCheck) Content) (changed []string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	for check := t.check; check >= Nowhere; check-- {
+		changed, err = t.ensure(content(check))
+		if err == nil {
+			t.check = check
+			return changed, nil
+		}
+		// ENOENT is the kernel's word for a module that is missing. EOPNOTSUPP
+		// is its word for an expression that it refuses in a hook.
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EOPNOTSUPP) {
+			break
+		}
+	}
+	return changed, err
+}
+
+func (t *Table) ensure(want Content) (changed []string, err error) {
 	generation, err := ruleset.Generation()
 	if err != nil {
 		return nil, explain(err)
@@ -371,5 +400,5 @@ func explain(err error) error {
 			return fmt.Errorf("%w: %w", ErrUnsupported, err)
 		}
 	}
-	return fmt.Errorf("table of nf_tables: %w", err)
+	return fmt.Errorf("nft: table of nf_tables: %w", err)
 }

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package nftable keeps one table of nf_tables as a program wants it. It writes
-// every change as one transaction, leaves the counts of sets and counters alone
-// while it can, and notices what other programs change. It needs no nft
-// command.
-package nftable
+package nft
 
 import (
 	"fmt"

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package nft keeps one table of nf_tables as a program wants it, and has the
+// words for rules. It writes every change as one transaction, leaves the counts
+// of sets and counters alone while it can, and notices what other programs
+// change. It needs no nft command.
+package nft
+
+import "errors"
+
+// ErrUnsupported means that the kernel has no nf_tables, or not all that is
+// needed.
+var ErrUnsupported = errors.New("the kernel cannot do it with nf_tables")
