@@ -29,21 +29,20 @@ type Candidate struct {
 	Why      string     // one line: why it is not possible, or what its proof says
 }
 
-// candidates collects what may lead to each peer.
+// candidates makes the list of paths to each peer.
 type candidates struct {
 	in      Input
 	backend []Path
 	own     netip.Addr
-	macs    map[string]string     // of VXLAN devices, with what has it
-	alive   map[netip.Addr]string // nodes by the address of their endpoint
-	shared  map[netip.Addr]bool   // endpoints of several live nodes
+	macs    map[string]string   // of VXLAN devices, with what has it
+	shared  map[netip.Addr]bool // endpoints of several live nodes
 }
 
 func newCandidates(in Input) *candidates {
 	c := &candidates{
 		in: in, backend: in.Backend, own: in.Snapshot.Self.Endpoint.Addr(),
-		macs:  map[string]string{MACOf(in.Snapshot.Self.ID).String(): "this node"},
-		alive: map[netip.Addr]string{}, shared: map[netip.Addr]bool{},
+		macs:   map[string]string{MACOf(in.Snapshot.Self.ID).String(): "this node"},
+		shared: map[netip.Addr]bool{},
 	}
 	if len(c.backend) == 0 {
 		c.backend = []Path{PathUDP}
@@ -52,9 +51,8 @@ func newCandidates(in Input) *candidates {
 		if n.Self || n.State != peers.Alive && n.State != peers.Suspect {
 			continue
 		}
-		_, twice := c.alive[n.Endpoint.Addr()]
-		c.alive[n.Endpoint.Addr()] = n.Name
-		c.shared[n.Endpoint.Addr()] = twice || c.shared[n.Endpoint.Addr()]
+		_, twice := c.shared[n.Endpoint.Addr()]
+		c.shared[n.Endpoint.Addr()] = twice
 	}
 	return c
 }
