@@ -126,7 +126,7 @@ func (c *Client) do(ctx context.Context, method, path string, body io.Reader, an
 func refusal(status int, content []byte) error {
 	var r Refusal
 	if err := json.Unmarshal(content, &r); err != nil || r.Error == "" {
-		return fmt.Errorf("flanneld answered %d: %.200s", status, strings.TrimSpace(string(content)))
+		return fmt.Errorf("flanneld answered %d: %.200s", status, strings.Join(strings.Fields(string(content)), " "))
 	}
 	return errors.New(strings.ReplaceAll(r.Error, "\n", "; "))
 }
@@ -140,7 +140,7 @@ func (c *Client) explain(err error) error {
 		return fmt.Errorf("%w on %s: start it with `systemctl start flanneld` or `flanneld run`", ErrNoDaemon, c.path)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%s: permission denied: run as root, or join the group the socket belongs to", c.path)
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		return fmt.Errorf("%s: flanneld stopped before it answered", c.path)
 	}
 	var timeout interface{ Timeout() bool }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 // noBlanks checks addresses in tests.
@@ -38,12 +39,13 @@ func FuzzDecodeJoin(f *testing.F) {
 }
 
 func FuzzDecodeForget(f *testing.F) {
-	for _, seed := range []string{`{"node":"beta"}`, `{"node":""}`, `{"node":1}`, `{"node":"a b"}`, `{"Node":"x"}`} {
+	for _, seed := range []string{`{"node":"beta"}`, `{"node":"\u202eateb"}`, "{\"node\":\"\xff\"}", `{"node":"a\u0085b"}`, `{"node":""}`, `{"node":1}`, `{"node":"a b"}`, `{"Node":"x"}`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		r, err := decodeForget(body)
-		if err == nil && (r.Node == "" || len(r.Node) > MaxNodeName) {
+		odd := func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }
+		if err == nil && (r.Node == "" || len(r.Node) > MaxNodeName || strings.ContainsFunc(r.Node, odd)) {
 			t.Errorf("%q: node %q accepted", body, r.Node)
 		}
 	})

@@ -11,6 +11,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 const (
@@ -86,12 +88,13 @@ func CheckNode(node string) error {
 }
 
 // CheckNodeName says what is wrong with the name of a node; an empty one is
-// none.
+// none. Other nodes refuse the record of a name that cannot be printed.
 func CheckNodeName(name string) error {
+	odd := func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }
 	switch {
 	case len(name) > MaxNodeName:
 		return fmt.Errorf("longer than %d bytes", MaxNodeName)
-	case strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }):
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, odd):
 		return errors.New("has blanks or control characters")
 	}
 	return nil

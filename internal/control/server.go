@@ -216,7 +216,11 @@ func (s *Server) leave(w http.ResponseWriter, r *http.Request) {
 func act[Request, Answer any](w http.ResponseWriter, r *http.Request, read func([]byte) (Request, error), do func(context.Context, Request) (Answer, error)) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		refuse(w, http.StatusRequestEntityTooLarge, err)
+		status := http.StatusBadRequest
+		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+			status = http.StatusRequestEntityTooLarge
+		}
+		refuse(w, status, err)
 		return
 	}
 	request, err := read(body)
