@@ -42,15 +42,15 @@ func (p *path) look(now time.Time) {
 	egress, ingress := p.Traffic()
 	if !p.looked.IsZero() {
 		seconds := now.Sub(p.looked).Seconds()
-		rate := float64(busyRate)
+		rate, large := float64(busyRate), busyLarge
 		if p.Role != Only {
-			rate = chosenBusyRate
+			rate, large = chosenBusyRate, promptLarge
 		}
 		busy := float64(max(egress-p.egress, ingress-p.ingress))/seconds >= rate
 		if busy && !p.busy { // do not wait for the end of a long pause
 			p.smallDue = earlier(p.smallDue, now.Add(busySmall))
-			p.largeDue = earlier(p.largeDue, now.Add(busyLarge))
-			p.tally.due = earlier(p.tally.due, now.Add(busyLarge))
+			p.largeDue = earlier(p.largeDue, now.Add(large))
+			p.tally.due = earlier(p.tally.due, now.Add(large))
 		}
 		p.busy = busy
 		if ingress != p.ingress {
