@@ -25,7 +25,7 @@ func size(n uint64) string {
 	}
 	value, unit := float64(n), ""
 	for _, unit = range []string{"kB", "MB", "GB", "TB", "PB", "EB"} {
-		if value /= step; value < step {
+		if value /= step; value < step-0.05 { // else it would be rounded up to 1000.0
 			break
 		}
 	}
@@ -44,7 +44,7 @@ func since(s control.Seconds) string {
 	switch {
 	case d <= 0:
 		return "-"
-	case d < time.Minute:
+	case d.Round(time.Second) < time.Minute:
 		return d.Round(time.Second).String()
 	case d < 48*time.Hour:
 		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
