@@ -30,13 +30,13 @@ type proofs struct {
 	book     *proof.Book
 	news     map[plan.Path]bool // of whose probes the book has not been told
 	told     time.Time          // when it was told last
-	withheld map[plan.Path]bool // whose device does not leave checksums to the next one any more
+	withheld map[plan.Path]*withheld
 }
 
 func newProofs(cfg *Config, answers func([]byte) bool, changed func()) *proofs {
 	s := &proofs{
 		cfg: cfg, kernel: cfg.Kernel, answers: answers, changed: changed, probers: map[plan.Path]*probe.Prober{}, poke: make(chan struct{}, 1),
-		book: proof.NewBook(rand.Float64), news: map[plan.Path]bool{}, withheld: map[plan.Path]bool{},
+		book: proof.NewBook(rand.Float64), news: map[plan.Path]bool{}, withheld: map[plan.Path]*withheld{},
 	}
 	paths := []plan.Path{plan.PathUDP}
 	if s.kernel != nil {
@@ -104,34 +104,6 @@ func (s *proofs) wake() {
 	select {
 	case s.poke <- struct{}{}:
 	default:
-	}
-}
-
-// withhold has a tunnel device make checksums itself where they arrive broken
-// otherwise, and has them tried again. All peers behind the device gain and
-// lose by it: it is slower.
-func (s *proofs) withhold(p plan.Path, results map[string]probe.Result) {
-	broken := ""
-	for id, r := range results {
-		if r.Sums == probe.SumsBroken {
-			broken = id
-		}
-	}
-	if broken == "" || p == plan.PathDirect || s.withheld[p] || s.kernel.SetChecksumOffload == nil {
-		return
-	}
-	s.withheld[p] = true
-	err := s.kernel.SetChecksumOffload(p, false)
-	if err != nil {
-		s.cfg.Log.Warn("cannot switch off checksum offload", "device", s.kernel.device(p), "error", err)
-		return
-	}
-	s.cfg.Log.Warn("checksums that are left to the device arrive broken; checksum offload is switched off",
-		"device", s.kernel.device(p), "node", broken)
-	s.probers[p].TrySums()
-	for id, r := range results {
-		r.Sums = probe.SumsNotTried
-		results[id] = r
 	}
 }
 

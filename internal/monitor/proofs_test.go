@@ -32,6 +32,7 @@ type way struct {
 	cut     bool
 	largest int  // longer packets are lost; 0: none are
 	broken  bool // checksums that are left to the device arrive broken
+	always  bool // also without offload
 	silent  bool // TCP is filtered
 	near    bool // for PathDirect: the peer is on the segment
 
@@ -52,6 +53,7 @@ type laboratory struct {
 	mu       sync.Mutex
 	ways     map[plan.Path]map[netip.Addr]*way
 	offload  bool // the VXLAN device leaves checksums to the next device
+	switched int
 	rate     uint64
 	began    time.Time
 	plans    int
@@ -118,7 +120,7 @@ func newLaboratory(t *testing.T, count int, backend ...plan.Path) *laboratory {
 		},
 		Kernel: &Kernel{
 			VXLAN: labDevice, IPIP: labIPIP, Underlay: func() string { return labUnder }, Wire: l,
-			SetChecksumOffload: func(p plan.Path, on bool) error { l.set(func() { l.offload = on }); return nil },
+			SetChecksumOffload: func(p plan.Path, on bool) error { l.set(func() { l.offload = on; l.switched++ }); return nil },
 			Traffic:            l.traffic,
 		},
 	})
@@ -233,7 +235,7 @@ func (l *laboratory) pass(p plan.Path, to netip.Addr, b []byte, checksum bool, s
 	w.packets += pieces
 	w.bytes += len(b) + (pieces-1)*40 + pieces*p.Overhead()
 	tcp := b[9] == packet.TCP
-	if w.cut || w.largest > 0 && size > w.largest || tcp && (w.silent || w.broken && checksum && l.offload) {
+	if w.cut || w.largest > 0 && size > w.largest || tcp && (w.silent || w.broken && checksum && (l.offload || w.always)) {
 		return nil
 	}
 	answer := echoReply(b)
@@ -393,6 +395,22 @@ func TestBrokenChecksumsOfATunnelAreMended(t *testing.T) {
 	})
 }
 
+// Where that does not help, the offload is switched on again for the others.
+func TestAnOffloadThatIsNotToBlameStaysOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLaboratory(t, 2, plan.PathVXLAN, plan.PathUDP)
+		l.uses(plan.PathVXLAN, 3*time.Second, "at the start")
+		l.set(func() { l.to(plan.PathVXLAN).broken, l.to(plan.PathVXLAN).always = true, true })
+		l.uses(plan.PathUDP, 90*time.Second, "with broken checksums")
+		l.stays(plan.PathUDP, 10*time.Minute, "with broken checksums")
+		l.set(func() {
+			if !l.offload || l.switched != 2 {
+				t.Errorf("the offload was switched %d times", l.switched)
+			}
+		})
+	})
+}
+
 func TestAPathThatFlapsIsUsedLessAndLess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLaboratory(t, 1, plan.PathVXLAN, plan.PathUDP)
@@ -416,8 +434,6 @@ func TestAThousandPeersByKernelPathsCostLessThanTenKilobytesASecond(t *testing.T
 		"both are dropped": func(l *laboratory, a netip.Addr) {
 			l.ways[plan.PathDirect][a].cut, l.ways[plan.PathVXLAN][a].cut = true, true
 		},
-		"TCP is filtered":     func(l *laboratory, a netip.Addr) { l.ways[plan.PathDirect][a].silent = true },
-		"none is on the wire": func(l *laboratory, a netip.Addr) { l.ways[plan.PathDirect][a].near = false },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
