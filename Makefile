@@ -259,6 +259,7 @@ install: build man ## root, <1 | put everything in place; honors DESTDIR and PRE
 	$(BINARY) completion bash >$(DESTDIR)$(BASHDIR)/flanneld
 	$(BINARY) completion zsh >$(DESTDIR)$(ZSHDIR)/_flanneld
 	$(BINARY) completion fish >$(DESTDIR)$(FISHDIR)/flanneld.fish
+	install -D -m 0644 dist/rt_protos.d/flanneld.conf $(DESTDIR)$(SYSCONFDIR)/iproute2/rt_protos.d/flanneld.conf
 	@if test -e $(DESTDIR)$(SYSCONFDIR)/default/flanneld; then \
 		echo "$(DESTDIR)$(SYSCONFDIR)/default/flanneld is there and stays as it is"; \
 	else \
@@ -271,6 +272,7 @@ uninstall: ## root, <1 | remove what install put there; settings and leases stay
 		echo "flanneld runs: systemctl disable --now flanneld, then again" >&2; exit 1; \
 	fi
 	rm -f $(DESTDIR)$(BINDIR)/flanneld $(DESTDIR)$(UNITDIR)/flanneld.service $(DESTDIR)$(UNITDIR)/docker.service.d/flanneld.conf
+	rm -f $(DESTDIR)$(SYSCONFDIR)/iproute2/rt_protos.d/flanneld.conf
 	rm -f $(DESTDIR)$(MANDIR)/flanneld.8 $(DESTDIR)$(MANDIR)/flanneld-*.8
 	rm -f $(DESTDIR)$(BASHDIR)/flanneld $(DESTDIR)$(ZSHDIR)/_flanneld $(DESTDIR)$(FISHDIR)/flanneld.fish
 	-rmdir $(DESTDIR)$(UNITDIR)/docker.service.d 2>/dev/null

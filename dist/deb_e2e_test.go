@@ -65,7 +65,7 @@ func TestDebThroughItsLife(t *testing.T) {
 	expect("a new host is configured before anything starts", "install", "0 0.1.9 inactive disabled")
 	expect("the operator is told what to type", "advice", "systemctl enable --now flanneld")
 	expect("Docker is left alone until then", "docker-unconfigured", "")
-	expect("settings are a conffile, nothing else is", "conffiles", "/etc/default/flanneld")
+	expect("settings and the routes' name are conffiles, nothing else is", "conffiles", "/etc/default/flanneld /etc/iproute2/rt_protos.d/flanneld.conf")
 	expect("manual page and completions are there", "files", "4")
 	expect("the daemon starts when it is enabled", "configured", "active enabled")
 	expect("Docker gets its options with that", "docker-configured", dropIn)

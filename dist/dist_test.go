@@ -6,12 +6,14 @@
 package dist
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
 
 	"flanneld/internal/config"
+	"flanneld/internal/host/kernelpath"
 )
 
 func read(t *testing.T, name string) string {
@@ -82,5 +84,12 @@ func TestUnitFollowsThePrefix(t *testing.T) {
 	}
 	if m := regexp.MustCompile(`@\w+@`).FindString(text); m != "" {
 		t.Errorf("%s is never replaced", m)
+	}
+}
+
+// ip route shows flanneld's routes by name.
+func TestRoutesHaveANameForTheirProtocol(t *testing.T) {
+	if text, want := read(t, "rt_protos.d/flanneld.conf"), fmt.Sprintf("\n%d\tflanneld\n", kernelpath.Protocol); !strings.HasSuffix(text, want) {
+		t.Errorf("%q does not end with %q", text, want)
 	}
 }

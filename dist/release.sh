@@ -77,8 +77,9 @@ for arch in $ARCHITECTURES; do
 	docs=$deb/tree/usr/share/doc/flanneld
 	mkdir -p "$deb"
 	cp -r "$work/system" "$deb/tree"
-	rm -r "$deb/tree/etc" # nfpm installs the settings, as a conffile
+	rm -r "$deb/tree/etc" # nfpm installs the settings, as conffiles
 	cp dist/flanneld.default "$deb"
+	cp dist/rt_protos.d/flanneld.conf "$deb/rt_protos.conf"
 	cp -r dist/deb "$deb/scripts"
 	install -m 0755 "$work/flanneld-$arch" "$deb/tree/usr/bin/flanneld"
 	install -D -m 0755 dist/deb/docker-generator "$deb/tree/usr/lib/systemd/system-generators/flanneld-docker"

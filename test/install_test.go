@@ -43,7 +43,7 @@ func TestInstallHonoursDestdirAndPrefixAndUninstallTakesItBack(t *testing.T) {
 	run(t, "install", "DESTDIR="+dir, "PREFIX=/opt/here")
 	got := strings.Join(files(t, dir), "\n")
 	for _, want := range []string{"/opt/here/bin/flanneld", "/opt/here/lib/systemd/system/flanneld.service",
-		"/opt/here/lib/systemd/system/docker.service.d/flanneld.conf", "/etc/default/flanneld",
+		"/opt/here/lib/systemd/system/docker.service.d/flanneld.conf", "/etc/default/flanneld", "/etc/iproute2/rt_protos.d/flanneld.conf",
 		"/opt/here/share/man/man8/flanneld.8", "/opt/here/share/man/man8/flanneld-run.8",
 		"/opt/here/share/bash-completion/completions/flanneld", "/opt/here/share/zsh/site-functions/_flanneld",
 		"/opt/here/share/fish/vendor_completions.d/flanneld.fish"} {
