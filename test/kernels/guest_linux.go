@@ -18,12 +18,12 @@ import (
 const disk = "/mnt"
 
 // environment is what the steps run with: the lab takes flanneld from the disk
-// and fetches no Docker. Debian's kernels have netem. Emulation is some
-// ten times slower.
+// and fetches no Docker. Debian's kernels have netem and ipip. Emulation is
+// some ten times slower.
 var environment = map[string]string{
 	"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "TMPDIR": "/tmp",
 	"FLANNELD_LAB_BINARY": filepath.Join(disk, "flanneld"), "FLANNELD_TEST_DOCKER28": "absent",
-	"FLANNELD_LAB_NETEM": "required", "FLANNELD_LAB_PATIENCE": "10",
+	"FLANNELD_LAB_NETEM": "required", "FLANNELD_LAB_IPIP": "required", "FLANNELD_LAB_PATIENCE": "10",
 }
 
 // guest is process 1 of the machine. It sets the system up, starts this program
@@ -75,7 +75,7 @@ func guestMain() error {
 // Debian 11's nft reads. Docker loads br_netfilter, and a program that loads
 // ipip makes a tunl0 in every namespace.
 var arrangements = []string{
-	"ip link set lo up", "modprobe -a tun br_netfilter ipip",
+	"ip link set lo up", "modprobe -a tun br_netfilter ipip vxlan",
 	"ln -s /proc/self/fd /dev/fd", "ln -s /proc/self/fd/0 /dev/stdin",
 	"ln -s /proc/self/fd/1 /dev/stdout", "ln -s /proc/self/fd/2 /dev/stderr",
 }

@@ -32,6 +32,7 @@ var steps = []step{
 	{Name: "encap", Package: "encap", Short: true},
 	{Name: "poll", Package: "internal/poll", Short: true},
 	{Name: "link", Package: "internal/host/link", Short: true},
+	{Name: "kernelpath", Package: "internal/host/kernelpath", Short: true},
 	{Name: "underlay", Package: "internal/host/underlay", Short: true},
 	{Name: "ports", Package: "internal/host/ports", Short: true},
 	{Name: "pathrules", Package: "internal/host/pathrules", Short: true},

@@ -573,7 +573,7 @@ func hasIPIP(t *testing.T) bool {
 	t.Helper()
 	_, err := linktest.Try("ip link add ipip-try type ipip local 192.168.7.2")
 	linktest.Try("ip link delete ipip-try")
-	if err != nil && os.Getenv("FLANNELD_LAB_NETEM") == "required" {
+	if err != nil && os.Getenv("FLANNELD_LAB_IPIP") == "required" {
 		t.Fatalf("this kernel should have ipip: %v", err)
 	}
 	return err == nil
