@@ -71,13 +71,13 @@ func guestMain() error {
 }
 
 // arrangements make the machine like a host in use. systemd brings up the
-// loopback interface and makes /dev/net/tun and the links in /dev, which
-// Debian 11's nft reads. Docker loads br_netfilter, and a program that loads
-// ipip makes a tunl0 in every namespace.
+// loopback interface and makes /dev/net/tun and the links in /dev, which Debian
+// 11's nft reads; some initrds make them. Docker loads br_netfilter, and a
+// program that loads ipip makes a tunl0 in every namespace.
 var arrangements = []string{
 	"ip link set lo up", "modprobe -a tun br_netfilter ipip vxlan",
-	"ln -s /proc/self/fd /dev/fd", "ln -s /proc/self/fd/0 /dev/stdin",
-	"ln -s /proc/self/fd/1 /dev/stdout", "ln -s /proc/self/fd/2 /dev/stderr",
+	"ln -sfn /proc/self/fd /dev/fd", "ln -sfn /proc/self/fd/0 /dev/stdin",
+	"ln -sfn /proc/self/fd/1 /dev/stdout", "ln -sfn /proc/self/fd/2 /dev/stderr",
 }
 
 // command runs a command line, which has to succeed.
