@@ -413,7 +413,7 @@ func TestIPIP(t *testing.T) {
 	if why := p.Unavailable(Ipip); why != "" {
 		t.Errorf("unavailable: %q", why)
 	}
-	expect(t, "ip -d link show flannel.ipip", "mtu 1450 ", "UP", "ipip", "remote any local 192.168.7.1 ttl 64 nopmtudisc", "alias flanneld test flannel0")
+	expect(t, "ip -d link show flannel.ipip", "mtu 1450 ", "UP", "ipip", "remote any local 192.168.7.1 ttl inherit nopmtudisc", "alias flanneld test flannel0")
 	expect(t, "sysctl -n net.ipv4.conf.flannel/ipip.rp_filter", "2")
 	expect(t, "ip route show proto 85", "10.244.8.0/24 via 192.168.7.8 dev flannel.ipip src 10.244.7.0 onlink mtu 1450")
 	for _, breakage := range []string{"ip link set flannel.ipip down", "ip link delete flannel.ipip", "ip addr flush dev flannel.ipip"} {

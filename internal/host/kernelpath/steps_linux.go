@@ -14,9 +14,6 @@ import (
 	"flanneld/internal/host/rtnl"
 )
 
-// tunnelTTL is the time to live of outer packets of ipip.
-const tunnelTTL = 64
-
 // addrGenModeNone is IN6_ADDR_GEN_MODE_NONE (linux/if_link.h).
 const addrGenModeNone = 1
 
@@ -45,7 +42,9 @@ func (k *netlinkKernel) do(vxlan string, s step) error {
 }
 
 // addDevice makes a device. The MAC address comes with it: systemd-udevd gives
-// another one to a device that is made without.
+// another one to a device that is made without. Outer packets of ipip have the
+// time to live of the inner ones: with one of its own, the kernel would forbid
+// that they are fragmented, and larger ones would vanish on a smaller path.
 func (k *netlinkKernel) addDevice(d device) error {
 	clear(k.indexes)
 	a := netlink.NewLinkAttrs()
@@ -55,7 +54,7 @@ func (k *netlinkKernel) addDevice(d device) error {
 		a.HardwareAddr = d.mac[:]
 		l = &netlink.Vxlan{LinkAttrs: a, VxlanId: int(d.vni), SrcAddr: d.local.AsSlice(), Port: int(d.port)}
 	} else {
-		l = &netlink.Iptun{LinkAttrs: a, Local: d.local.AsSlice(), Ttl: tunnelTTL}
+		l = &netlink.Iptun{LinkAttrs: a, Local: d.local.AsSlice()}
 	}
 	err := netlink.LinkAdd(l)
 	switch {
