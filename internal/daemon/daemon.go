@@ -64,9 +64,13 @@ type daemon struct {
 
 	notify  notifier
 	waiting map[string]bool // what was logged, without numbers, since the lease was last confirmed
+	replan  chan struct{}   // capacity one: what the plan stands on has changed
 	seen    plan.Seen
 	seenEnd <-chan time.Time // nil: no other node was seen, or it is over
-	exits   exits
+	// inheritEnd ends the time in which routes of an earlier start stay; nil:
+	// there are none, or it is over.
+	inheritEnd <-chan time.Time
+	exits      exits
 }
 
 // exits is how a daemon comes to its end.
@@ -88,7 +92,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	d := &daemon{
 		cfg: o.Config, version: o.Version, log: o.Log, reload: o.Reload, started: time.Now(),
 		planes:   planes{settings: dataplane.SettingsOf(o.Config, o.Log), routes: dataplane.NewRoutes()},
-		problems: problem.NewBoard(o.Log), endGuard: func() {},
+		problems: problem.NewBoard(o.Log), endGuard: func() {}, replan: make(chan struct{}, 1),
 		exits: exits{peersDone: make(chan error, 1), left: make(chan leaveReply), ended: make(chan struct{})},
 	}
 	defer close(d.exits.ended)
@@ -140,6 +144,14 @@ func (d *daemon) work(ctx context.Context, serving <-chan error) error {
 			d.seenEnd = nil
 			d.seen.Close()
 			err = d.update()
+		case <-d.inheritEnd:
+			d.inheritEnd, d.planes.inherited = nil, nil
+			err = d.route(d.node.Snapshot())
+		case <-d.replan:
+			err = d.route(d.node.Snapshot())
+		case <-d.parts.Paths.Changed():
+			d.announcePaths()
+			err = d.route(d.node.Snapshot())
 		case <-d.planes.settled():
 			d.planes.current().settled = nil // seen
 			err = d.announce(d.node.Snapshot())
@@ -181,10 +193,11 @@ func (d *daemon) update() error {
 
 // route gives the forwarder the routes of a snapshot.
 func (d *daemon) route(s *peers.Snapshot) error {
-	next := plan.Make(plan.Input{Snapshot: s, Static: d.cfg.StaticPeers, Loopback: d.loopback, Unseen: d.seen.Unseen})
+	next := plan.Make(d.planInput(s))
 	if err := d.planes.routes.Store(next, s, d.log); err != nil {
 		return err
 	}
+	d.reach(next)
 	if p := d.planes.current(); p != nil {
 		p.monitor.Update()
 	}

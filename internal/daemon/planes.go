@@ -10,10 +10,13 @@ import (
 	"sync/atomic"
 
 	"flanneld/internal/dataplane"
+	"flanneld/internal/host"
 	"flanneld/internal/host/firewall"
 	"flanneld/internal/host/guard"
 	"flanneld/internal/host/link"
+	"flanneld/internal/host/pathrules"
 	"flanneld/internal/monitor"
+	"flanneld/internal/plan"
 	"flanneld/internal/view"
 	"flanneld/peers"
 	"flanneld/tun"
@@ -31,12 +34,15 @@ type planes struct {
 	sockets  dataplane.Sockets     // bound for the next plane; nil: none
 	plane    atomic.Pointer[plane] // nil: none; only Run's goroutine stores
 	opened   bool                  // a plane was made since the start
+	// inherited is the path of each route that an earlier start has left.
+	inherited map[netip.Prefix]plan.Path
 }
 
 // plane is a data plane with what the daemon runs beside it.
 type plane struct {
 	*dataplane.Plane
 	monitor   *monitor.Monitor
+	rules     pathrules.Config // which kernel paths are checked
 	stop      context.CancelFunc
 	monitored chan struct{}   // closed when the monitor has ended
 	settled   <-chan struct{} // closed by the guard after its first look at the rules; nil once that was seen
@@ -52,6 +58,14 @@ func (p *planes) live() view.Live {
 		return view.Live{Plane: now.Plane, Monitor: now.monitor}
 	}
 	return view.Live{}
+}
+
+// proof is what probes say of a path to a peer.
+func (p *planes) proof(id string, path plan.Path) plan.Proof {
+	if now := p.current(); now != nil {
+		return now.monitor.Proof(id, path)
+	}
+	return plan.Proof{}
 }
 
 // failed is where the end of forwarding is reported, nil without a plane.
@@ -91,7 +105,13 @@ func (d *daemon) replacePlane(s *peers.Snapshot) error {
 
 // openPlane makes a data plane and starts all that belongs to it.
 func (d *daemon) openPlane(lease, network netip.Prefix) error {
-	rules := firewall.Config{Network: network, Lease: lease, Device: d.cfg.Device, Masquerade: d.cfg.IPMasq}
+	paths := d.pathConfig(lease, network)
+	rules := firewall.Config{
+		Network: network, Lease: lease, Device: d.cfg.Device, Masquerade: d.cfg.IPMasq, Tunnels: tunnels(paths),
+	}
+	if d.direct() {
+		rules.Direct = paths.Underlay
+	}
 	if err := rules.Validate(); err != nil {
 		return err
 	}
@@ -105,11 +125,12 @@ func (d *daemon) openPlane(lease, network netip.Prefix) error {
 	if err != nil {
 		return err
 	}
-	p := &plane{Plane: opened, monitored: make(chan struct{})}
+	p := &plane{Plane: opened, rules: d.pathRules(paths), monitored: make(chan struct{})}
 	p.monitor = monitor.New(monitor.Config{
 		Plane: opened, Routes: d.planes.routes, Snapshot: d.node.Snapshot, Port: d.cfg.Port, Problems: d.problems, Log: d.log,
 		Here:    func() netip.Addr { return d.watch.Here().Addr },
 		Crossed: d.guard.JudgeSoon, Rules: d.hub,
+		Kernel: d.pathsKernel(paths), Replan: func() { host.Poke(d.replan) },
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stop = cancel
@@ -121,10 +142,14 @@ func (d *daemon) openPlane(lease, network netip.Prefix) error {
 	if p.settled, err = d.guard.Keep(guard.Target{Device: p.Link(), Rules: rules}); err != nil {
 		return err // not after Validate
 	}
+	d.guard.KeepPaths(paths)
+	if !d.planes.opened {
+		d.inherit(paths)
+	}
 	d.planes.totals.Begin(p.Stats)
 	d.planes.opened = true
 	d.planes.plane.Store(p)
-	return nil
+	return d.route(d.node.Snapshot()) // by what this host has
 }
 
 // takeSockets returns the sockets that are bound already, or binds new ones.

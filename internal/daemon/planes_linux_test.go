@@ -17,6 +17,8 @@ import (
 	"flanneld/internal/config"
 	"flanneld/internal/control"
 	"flanneld/internal/dataplane"
+	"flanneld/internal/host/guard"
+	"flanneld/internal/host/ruleset"
 	"flanneld/internal/host/underlay"
 	"flanneld/internal/plan/plantest"
 	"flanneld/internal/problem"
@@ -64,6 +66,10 @@ func idle(t *testing.T, log *strings.Builder, flags map[string][]string) *daemon
 	if d.node, err = peers.Open(d.peersConfig()); err != nil {
 		t.Fatal(err)
 	}
+	if d.parts, err = newParts(c, nil); err != nil {
+		t.Fatal(err)
+	}
+	d.guard = guard.New(d.parts, ruleset.NewHub(), d.problems, logger)
 	t.Cleanup(func() {
 		if err := d.node.Close(); err != nil {
 			t.Error(err)

@@ -89,6 +89,7 @@ func (d *daemon) newView() *view.View {
 	return view.New(view.Config{
 		Config: d.cfg, Version: d.version, Started: d.started, MTU: d.mtu, Snapshot: d.node.Snapshot, Here: d.watch.Here,
 		Routes: d.planes.routes, Totals: &d.planes.totals, Problems: d.problems, Live: d.planes.live, Check: d.checkHost,
+		Unavailable: d.pathUnavailable,
 		Host: func() view.Host {
 			g := d.guard.State()
 			return view.Host{
@@ -119,9 +120,10 @@ func (d *daemon) chooseUnderlay(ctx context.Context) error {
 		return err
 	}
 	d.loopback = u.Addr.IsLoopback()
-	d.mtu = encap.Payload(u.MTU, u.Addr)
+	d.mtu = min(u.MTU-config.Overhead(d.cfg.Backend), encap.MaxPayload)
 	if d.cfg.MTU > d.mtu {
-		return fmt.Errorf("--mtu %d: more than fits into one datagram on %s (MTU %d): give at most %d", d.cfg.MTU, u.Interface, u.MTU, d.mtu)
+		return fmt.Errorf("--mtu %d: more than the paths of --backend %s take on %s (MTU %d): give at most %d",
+			d.cfg.MTU, d.cfg.Backend, u.Interface, u.MTU, d.mtu)
 	}
 	if d.cfg.MTU != 0 {
 		d.mtu = d.cfg.MTU
@@ -131,7 +133,7 @@ func (d *daemon) chooseUnderlay(ctx context.Context) error {
 		return err
 	}
 	d.watch = underlaywatch.New(underlaywatch.Config{
-		Options: d.underlayOptions(), Here: u, MTU: d.mtu, Seeds: d.cfg.Join, Mover: mover{d}, Problems: d.problems, Log: d.log,
+		Options: d.underlayOptions(), Here: u, MTU: d.mtu, Overhead: config.Overhead(d.cfg.Backend), Seeds: d.cfg.Join, Mover: mover{d}, Problems: d.problems, Log: d.log,
 	})
 	d.log.Info("underlay chosen", "underlay", u, "mtu", d.mtu)
 	if err := d.skipSelf(u); err != nil {

@@ -14,8 +14,10 @@ import (
 )
 
 // probed reports whether a route leads to a peer that may answer: one that is
-// alive, also while no path leads to it.
-func probed(r plan.Route) bool { return r.Kind != route.Local && r.Live && r.Endpoint.Addr().IsValid() }
+// alive, also while no path leads to it, or one that a kernel path leads to.
+func probed(r plan.Route) bool {
+	return r.Kind != route.Local && r.Endpoint.Addr().IsValid() && (r.Live || r.Path != "" && r.Path.Kernel())
+}
 
 // ways lists the candidates of a route that are worth a try.
 func (s *proofs) ways(r plan.Route) (all []plan.Candidate) {

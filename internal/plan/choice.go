@@ -36,6 +36,27 @@ func (p *Plan) choosePath(r *Route, all []Candidate, keep bool) {
 	}
 }
 
+// holdPath keeps a kernel path to a node that gossip reports dead, as long as
+// probes prove that its kernel goes on without its daemon. No other path is
+// worth a try.
+func holdPath(r *Route, all []Candidate) {
+	for _, c := range all {
+		if !c.Path.Kernel() || !c.Possible || c.State != Proven {
+			continue
+		}
+		c.Used = true
+		r.Kind, r.Path, r.Candidates = route.Via, c.Path, []Candidate{c}
+		r.Why = fmt.Sprintf("the node holds the lease; its daemon is dead, but its kernel answers; by %s", c.Path)
+		return
+	}
+}
+
+// Undecided reports whether a path may still prove itself: it is neither used,
+// nor has it failed.
+func (r Route) Undecided(path Path) bool {
+	return slices.ContainsFunc(r.Candidates, func(c Candidate) bool { return c.Path == path && !c.Used && c.State == Unproven })
+}
+
 // choose marks the candidate that is used: the first that is proven. PathUDP
 // needs no proof. Where neither is there, a path that is not proven yet is
 // better than none. A path that has failed is used only with keep: without,

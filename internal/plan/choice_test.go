@@ -90,7 +90,16 @@ func TestThePathIsTheFirstThatIsProven(t *testing.T) {
 			"no path leads to it: vxlan (3 probes lost), udp (the node does not take it): packets are answered with ICMP host unreachable"},
 		{"loopback", taking(b, everything...), everything, func(in *Input) { in.Loopback = true }, PathUDP, route.Via, "not direct (the underlay is the loopback interface), vxlan (the underlay is the loopback interface), ipip (the underlay is the loopback interface)"},
 		{"on this host", with(taking(b, everything...), endpoint("192.0.2.1:9")), []Path{PathVXLAN, PathUDP}, nil, PathUDP, route.Via, "not vxlan (the peer is on this host)"},
-		{"dead", taking(plantest.Node("b", peers.Dead, 2), everything...), everything, nil, "", route.Unreachable, "and is dead: packets are answered with ICMP host unreachable until it is back"},
+		{"dead", taking(plantest.Node("b", peers.Dead, 2), everything...), everything, func(in *Input) { in.Proof = nil },
+			"", route.Unreachable, "and is dead: packets are answered with ICMP host unreachable until it is back"},
+		{"dead, and udp was used", taking(plantest.Node("b", peers.Dead, 2), everything...), []Path{PathUDP}, nil,
+			"", route.Unreachable, "and is dead: packets are answered with ICMP host unreachable until it is back"},
+		{"its daemon is dead, its kernel answers", taking(plantest.Node("b", peers.Dead, 2), everything...), everything, func(in *Input) {
+			in.Proof = proofs(map[Path]Proof{PathDirect: failed, PathVXLAN: {State: Proven}})
+		}, PathVXLAN, route.Unreachable, "its daemon is dead, but its kernel answers; by vxlan"},
+		{"its host is dead", taking(plantest.Node("b", peers.Dead, 2), everything...), everything, func(in *Input) {
+			in.Proof = proofs(map[Path]Proof{PathDirect: failed, PathVXLAN: failed})
+		}, "", route.Unreachable, "and is dead: packets are answered with ICMP host unreachable until it is back"},
 		{"dead, but not met yet", taking(plantest.Node("b", peers.Dead, 2), everything...), everything, func(in *Input) {
 			in.Unseen = func(id peers.NodeID) bool { return true }
 		}, PathDirect, route.Via, "routed by the table on disk; by direct"},

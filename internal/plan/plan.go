@@ -130,8 +130,11 @@ func Make(in Input) Plan {
 			continue
 		}
 		taken[r.Prefix] = r.Name
-		if r.Kind == route.Via {
+		switch {
+		case r.Kind == route.Via:
 			p.choosePath(&r, paths.toNode(n, r.ID), false)
+		case n.State == peers.Dead && r.Endpoint.IsValid():
+			holdPath(&r, paths.toNode(n, r.ID))
 		}
 		p.Routes = append(p.Routes, r)
 	}

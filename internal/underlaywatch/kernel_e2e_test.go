@@ -28,7 +28,7 @@ func watch(t *testing.T) *scene {
 	}
 	s := &scene{problems: problem.NewBoard(slog.New(slog.DiscardHandler))}
 	s.Watcher = New(Config{
-		Options: underlay.Options{Device: "flannel0"}, Here: here, MTU: 1472, Mover: s, Problems: s.problems,
+		Options: underlay.Options{Device: "flannel0"}, Here: here, MTU: 1472, Overhead: 28, Mover: s, Problems: s.problems,
 		Log: slog.New(slog.NewTextHandler(&s.log, nil)),
 	})
 	t.Cleanup(func() { s.timer.Stop() })

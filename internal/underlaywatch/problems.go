@@ -5,7 +5,6 @@ package underlaywatch
 import (
 	"fmt"
 
-	"flanneld/encap"
 	"flanneld/internal/problem"
 )
 
@@ -21,11 +20,11 @@ func (w *Watcher) report(held bool, choosing error) {
 		}
 		problems = append(problems, problem.Problem{Text: text, Advice: "bring the interface and its address back, or name another with --iface and restart flanneld"})
 	}
-	if fits := encap.Payload(here.MTU, here.Addr); held && fits < w.cfg.MTU {
+	if fits := here.MTU - w.cfg.Overhead; held && fits < w.cfg.MTU {
 		problems = append(problems, problem.Problem{
 			Text: fmt.Sprintf("the MTU of %s is %d now: packets of more than %d bytes are fragmented or refused, and %s takes %d",
 				here.Interface, here.MTU, fits, device, w.cfg.MTU),
-			Advice: fmt.Sprintf("raise it to %d again, or restart flanneld, then what runs the containers, to use the smaller one", w.cfg.MTU+encap.Overhead(here.Addr)),
+			Advice: fmt.Sprintf("raise it to %d again, or restart flanneld, then what runs the containers, to use the smaller one", w.cfg.MTU+w.cfg.Overhead),
 		})
 	}
 	if setting := linkdownIgnored(device); setting != "" {

@@ -54,6 +54,7 @@ type Config struct {
 	Options  underlay.Options // how the address is chosen; Prefer is set by the Watcher
 	Here     underlay.Underlay
 	MTU      int      // of the overlay device, in bytes
+	Overhead int      // what the paths add to a packet at most, in bytes
 	Seeds    []string // gossip endpoints to reach while no member is known, host[:port]
 	Mover    Mover
 	Problems *problem.Board

@@ -67,7 +67,7 @@ func newScene(t *testing.T) *scene {
 	log := slog.New(slog.NewTextHandler(&s.log, nil))
 	s.problems = problem.NewBoard(slog.New(slog.DiscardHandler))
 	s.Watcher = New(Config{
-		Options: underlay.Options{Device: "flannel0"}, Here: at(first), MTU: 1472, Seeds: []string{"192.0.2.7", "192.0.2.8:9"},
+		Options: underlay.Options{Device: "flannel0"}, Here: at(first), MTU: 1472, Overhead: 28, Seeds: []string{"192.0.2.7", "192.0.2.8:9"},
 		Mover: s, Problems: s.problems, Log: log,
 	})
 	s.Watcher.host = s

@@ -14,6 +14,7 @@ package guard
 import (
 	"context"
 	"log/slog"
+	"reflect"
 	"sync"
 	"time"
 
@@ -167,17 +168,21 @@ func (g *Guard) Protect(members []ports.Member, underlay string) {
 // ProtectPaths sets which kernel paths are in use, and which peers may send by
 // them; nil: not known yet.
 func (g *Guard) ProtectPaths(c *pathrules.Config, peers []pathrules.Peer) {
+	before := g.parts.PathRules.Wanted()
 	g.parts.PathRules.Want(c)
 	g.parts.PathRules.SetPeers(peers)
 	host.Poke(g.pathRulesWake)
-	host.Poke(g.othersWake)
+	if !reflect.DeepEqual(before, c) {
+		host.Poke(g.othersWake)
+	}
 }
 
-// KeepPaths makes the guard look after the kernel paths, until Release. The
-// peers are set by Reach.
+// KeepPaths makes the guard look after the kernel paths, until Release. It
+// makes the devices before it returns, so that it is known which paths this
+// host has. The peers are set by Reach.
 func (g *Guard) KeepPaths(c kernelpath.Config) {
 	g.parts.Paths.Want(&c)
-	host.Poke(g.pathsWake)
+	g.keeper.Keep(context.Background(), slog.LevelInfo, g.parts.Paths)
 }
 
 // Reach sets the peers of the kernel paths. When it returns, packets take the

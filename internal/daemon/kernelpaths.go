@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"flanneld/internal/config"
+	"flanneld/internal/host/kernelpath"
+	"flanneld/internal/host/link"
+	"flanneld/internal/host/pathrules"
+	"flanneld/internal/monitor"
+	"flanneld/internal/plan"
+	"flanneld/peers"
+	"flanneld/route"
+)
+
+// pathConfig is this host's end of the kernel paths. Without any in the backend
+// list it has no device, and what an earlier start left is removed.
+func (d *daemon) pathConfig(lease, network netip.Prefix) kernelpath.Config {
+	u, self := d.watch.Here(), d.node.Snapshot().Self
+	c := kernelpath.Config{
+		Network: network, Lease: lease, Underlay: u.Interface, Local: u.Addr, MTU: d.mtu, Alias: link.AliasPrefix + " " + self.ID.String(),
+	}
+	if d.loopback {
+		c.Underlay = "" // the kernel reaches no other host by it
+		return c
+	}
+	if d.cfg.Uses(config.PathVXLAN) {
+		c.VXLAN = &kernelpath.VXLAN{
+			Name: d.cfg.VXLANDevice(), VNI: d.cfg.VNI, Port: d.cfg.VXLANPort, MAC: plan.MACOf(self.ID),
+		}
+	}
+	if d.cfg.Uses(config.PathIPIP) {
+		c.IPIP = &kernelpath.IPIP{Name: config.IPIPDevice}
+	}
+	return c
+}
+
+// pathRules is which of the kernel paths have to be checked here.
+func (d *daemon) pathRules(c kernelpath.Config) pathrules.Config {
+	rules := pathrules.Config{Network: c.Network, Local: c.Local, Underlay: c.Underlay, Direct: d.direct()}
+	if c.VXLAN != nil {
+		rules.VXLAN, rules.VXLANDevice, rules.VXLANPort, rules.VNI = true, c.VXLAN.Name, c.VXLAN.Port, c.VXLAN.VNI
+	}
+	if c.IPIP != nil {
+		rules.IPIP, rules.IPIPDevice = true, c.IPIP.Name
+	}
+	return rules
+}
+
+// direct reports whether packets may come and go without a tunnel.
+func (d *daemon) direct() bool { return d.cfg.Uses(config.PathDirect) && !d.loopback }
+
+// tunnels names the devices of the kernel paths.
+func tunnels(c kernelpath.Config) (names []string) {
+	if c.VXLAN != nil {
+		names = append(names, c.VXLAN.Name)
+	}
+	if c.IPIP != nil {
+		names = append(names, c.IPIP.Name)
+	}
+	return names
+}
+
+// pathUnavailable says why this host has not a kernel path, "" where it has.
+func (d *daemon) pathUnavailable(p plan.Path) string {
+	if u := d.watch.Here(); p == plan.PathDirect && u.PublicAddr != u.Addr {
+		return fmt.Sprintf("this node announces %s, which is not the address of %s (--public-ip)", u.PublicAddr, u.Interface)
+	}
+	if !p.Kernel() || d.planes.current() == nil {
+		return "" // not known yet
+	}
+	if why := d.parts.PathRules.Unavailable(); why != "" {
+		return why
+	}
+	return d.parts.Paths.Unavailable(string(p))
+}
+
+// pathsKernel is what kernel paths are proven with, nil without any.
+func (d *daemon) pathsKernel(c kernelpath.Config) *monitor.Kernel {
+	if !slices.ContainsFunc(d.cfg.Backend, config.Path.Kernel) || d.loopback {
+		return nil
+	}
+	k := &monitor.Kernel{
+		SetChecksumOffload: func(p plan.Path, on bool) error { return d.parts.Paths.SetChecksumOffload(on) },
+		Traffic:            d.pathTraffic,
+	}
+	if c.VXLAN != nil {
+		k.VXLAN = c.VXLAN.Name
+	}
+	if c.IPIP != nil {
+		k.IPIP = c.IPIP.Name
+	}
+	if d.direct() {
+		k.Underlay = func() string { return d.watch.Here().Interface }
+	}
+	return k
+}
+
+// pathTraffic counts what has come by kernel paths.
+func (d *daemon) pathTraffic() map[monitor.TrafficKey]uint64 {
+	counts := map[monitor.TrafficKey]uint64{}
+	for key, n := range d.parts.PathRules.Traffic() {
+		counts[monitor.TrafficKey{Path: plan.Path(key.Path), Lease: key.Prefix}] = n.Packets
+	}
+	return counts
+}
+
+// announcePaths announces the kernel paths that this host has by now.
+func (d *daemon) announcePaths() {
+	caps := plan.Announced(d.cfg.Backend, d.cfg.VXLANPort, d.cfg.VNI, d.pathUnavailable)
+	if err := d.node.SetCaps(caps); err != nil {
+		d.log.Debug("the kernel paths of this host are not announced", "error", err)
+	}
+}
+
+// planInput is what the plan is made from now.
+func (d *daemon) planInput(s *peers.Snapshot) plan.Input {
+	return plan.Input{
+		Snapshot: s, Static: d.cfg.StaticPeers, Loopback: d.loopback, Unseen: d.seen.Unseen,
+		Backend: d.cfg.Backend, VNI: d.cfg.VNI, Unavailable: d.pathUnavailable, Near: d.parts.Paths.Near, Proof: d.planes.proof,
+	}
+}
+
+// reach puts the kernel paths of a plan into effect: first what may come in by
+// them, then what goes out.
+func (d *daemon) reach(p plan.Plan) {
+	var peers []kernelpath.Peer
+	var senders []pathrules.Peer
+	for _, r := range p.Routes {
+		if r.Kind == route.Local || len(r.Candidates) == 0 {
+			continue
+		}
+		peers = append(peers, d.pathPeer(r))
+		senders = append(senders, d.sender(r))
+	}
+	if now := d.planes.current(); now != nil {
+		d.guard.ProtectPaths(&now.rules, senders)
+	}
+	d.guard.Reach(peers)
+}
+
+// inheritTime is how long routes of an earlier start stay without a proof. A
+// path is proven within a second or two, or has failed by then.
+const inheritTime = 15 * time.Second
+
+// inherit keeps the routes that an earlier start has left, until paths are
+// proven or inheritTime is over: a restart is no reason to change a path.
+func (d *daemon) inherit(c kernelpath.Config) {
+	devices := map[string]plan.Path{}
+	if c.VXLAN != nil {
+		devices[c.VXLAN.Name] = plan.PathVXLAN
+	}
+	if c.IPIP != nil {
+		devices[c.IPIP.Name] = plan.PathIPIP
+	}
+	if d.direct() {
+		devices[c.Underlay] = plan.PathDirect
+	}
+	d.planes.inherited = map[netip.Prefix]plan.Path{}
+	for prefix, device := range d.parts.Paths.Installed() {
+		if path, ok := devices[device]; ok {
+			d.planes.inherited[prefix] = path
+		}
+	}
+	if len(d.planes.inherited) > 0 {
+		d.inheritEnd = time.After(inheritTime)
+	}
+}
+
+// pathPeer is a peer's end of the kernel paths.
+func (d *daemon) pathPeer(r plan.Route) kernelpath.Peer {
+	peer := kernelpath.Peer{Prefix: r.Prefix, Endpoint: r.Endpoint.Addr(), MTU: r.MTU}
+	old := d.planes.inherited[r.Prefix]
+	switch {
+	case r.Path != "" && r.Path.Kernel():
+		peer.Path = string(r.Path)
+	case old != "" && r.Undecided(old):
+		peer.Path = string(old)
+	}
+	for _, c := range r.Candidates {
+		if c.Path == plan.PathVXLAN && c.Possible {
+			peer.VXLAN, peer.MAC, peer.Port = true, c.MAC, c.Port
+		}
+	}
+	return peer
+}
+
+// sender is what a peer may send by kernel paths: each that this host takes,
+// because the peer chooses.
+func (d *daemon) sender(r plan.Route) pathrules.Peer {
+	s := pathrules.Peer{
+		Prefix: r.Prefix, Endpoint: r.Endpoint.Addr(),
+		VXLAN: d.cfg.Uses(config.PathVXLAN), IPIP: d.cfg.Uses(config.PathIPIP), Direct: d.direct(),
+	}
+	if s.Direct {
+		if _, mac, why := d.parts.Paths.Near(s.Endpoint); why == "" {
+			s.MAC = mac
+		}
+	}
+	return s
+}
