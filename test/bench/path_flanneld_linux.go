@@ -18,6 +18,18 @@ func flanneldWithoutOffloads(p *lab.Program, hosts pair, s subject) *path {
 	return withFlanneld(hosts, s, "--offload", "off")
 }
 
+// flanneldBy has the kernel carry packets by a backend. It waits until the
+// backend's path is proven and in use, both ways.
+func flanneldBy(backend string) func(*lab.Program, pair, subject) *path {
+	return func(p *lab.Program, hosts pair, s subject) *path {
+		built := withFlanneld(hosts, s, "--backend", backend)
+		for i, h := range hosts.both() {
+			h.WaitKernelPath(hosts.both()[1-i], 20*time.Second)
+		}
+		return built
+	}
+}
+
 func withFlanneld(hosts pair, s subject, args ...string) *path {
 	args = append(args, "--lanes", s.Lanes)
 	d1 := hosts.h1.Start(args...).WaitReady(20 * time.Second)

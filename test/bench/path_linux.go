@@ -32,13 +32,16 @@ type pair struct {
 // builders set up what joins the two hosts' pods, and return the path. They
 // fail the program.
 var builders = map[string]func(*lab.Program, pair, subject) *path{
-	"routing":      routing,
-	reference:      vxlan,
-	"flanneld":     flanneld,
-	"flanneld-off": flanneldWithoutOffloads,
-	"wireguard-go": wireguard,
-	"flannel":      flannel,
-	"nebula":       nebula,
+	"routing":         routing,
+	reference:         vxlan,
+	"flanneld":        flanneld,
+	"flanneld-off":    flanneldWithoutOffloads,
+	"flanneld-direct": flanneldBy("host-gw"),
+	"flanneld-vxlan":  flanneldBy("vxlan"),
+	"flanneld-auto":   flanneldBy("auto"),
+	"wireguard-go":    wireguard,
+	"flannel":         flannel,
+	"nebula":          nebula,
 }
 
 // buildPath sets up two hosts and the subject's way between them.

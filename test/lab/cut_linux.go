@@ -47,7 +47,13 @@ func (l *Lab) Lose(percent int) {
 	l.forwarding(fmt.Sprintf("numgen random mod 100 < %d drop", percent))
 }
 
-// Mend ends [Lab.Block] and [Lab.Lose].
+// Drop makes the switch drop the frames that an nftables expression matches.
+func (l *Lab) Drop(expression string) {
+	l.t.Helper()
+	l.forwarding(expression + " drop")
+}
+
+// Mend ends [Lab.Block], [Lab.Lose] and [Lab.Drop].
 func (l *Lab) Mend() { l.forwarding("") }
 
 // forwarding replaces the switch's rule at once: there is no moment without

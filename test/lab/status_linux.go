@@ -32,7 +32,26 @@ type Node struct {
 		State string `json:"state"`
 		Note  string `json:"note"`
 	} `json:"path"`
-	Note string `json:"note"`
+	Paths []NodePath `json:"paths"`
+	Note  string     `json:"note"`
+}
+
+// NodePath is a way to reach a node.
+type NodePath struct {
+	Name string `json:"path"`
+	Used bool   `json:"used"`
+	Why  string `json:"why"`
+}
+
+// PathInUse is the name of the way by which packets reach the node; "" for
+// none.
+func (n Node) PathInUse() string {
+	for _, p := range n.Paths {
+		if p.Used {
+			return p.Name
+		}
+	}
+	return ""
 }
 
 // Traffic counts packets one way.
