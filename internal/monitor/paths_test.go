@@ -55,6 +55,47 @@ func TestPathProblemsSayWhereToLook(t *testing.T) {
 	}
 }
 
+func TestProblemsOfKernelPathsSayWhatHasToPass(t *testing.T) {
+	here := netip.MustParseAddr("192.0.2.1")
+	for p, words := range map[plan.Path][]string{
+		plan.PathVXLAN:  {"UDP port 8472", "between 192.0.2.1 and 192.0.2.2"},
+		plan.PathIPIP:   {"IP protocol 4"},
+		plan.PathDirect: {"on one segment"},
+		plan.PathUDP:    {"UDP port 8472"},
+	} {
+		trouble := pathTrouble{Result: probe.Result{State: probe.Failed}, path: p, name: "b", endpoint: netip.MustParseAddrPort("192.0.2.2:8472")}
+		if p.Kernel() {
+			words = append(words, "flanneld ping b", string(p)+" path to b at 192.0.2.2 does not work")
+		} else {
+			trouble.why = "no path leads to it: udp (the node does not take it)"
+			words = append(words, "b at 192.0.2.2 is not reached: no path leads to it", "another path")
+		}
+		got := pathProblems([]pathTrouble{trouble, trouble}, 2, here, 8285, 1450)
+		if len(got) != 2 {
+			t.Fatalf("%s: %v", p, got)
+		}
+		for _, word := range words {
+			if !strings.Contains(got[0].Text+got[0].Advice, word) {
+				t.Errorf("%s: no %q in %+v", p, word, got[0])
+			}
+		}
+	}
+}
+
+// A live peer that no path leads to is trouble, also before the first probe.
+func TestAPeerWithoutAnyPathIsTrouble(t *testing.T) {
+	s := plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2))
+	st := newStage(t, s)
+	p := plan.Make(plan.Input{Snapshot: s, Backend: []plan.Path{plan.PathVXLAN}})
+	if err := st.cfg.Routes.Store(p, s, st.cfg.Log); err != nil {
+		t.Fatal(err)
+	}
+	troubles := st.troubles(nil)
+	if len(troubles) != 1 || !strings.Contains(troubles[0].why, "no path leads to it: vxlan (the node does not take it)") {
+		t.Errorf("got %+v", troubles)
+	}
+}
+
 // What gossip suspects is no news, and neither is a peer without a route.
 func TestOnlyPathsToLivePeersAreTrouble(t *testing.T) {
 	st := newStage(t, plantest.Snapshot(peers.Confirmed,
