@@ -35,6 +35,7 @@ var steps = []step{
 	{Name: "kernelpath", Package: "internal/host/kernelpath", Short: true},
 	{Name: "underlay", Package: "internal/host/underlay", Short: true},
 	{Name: "ports", Package: "internal/host/ports", Short: true},
+	{Name: "nft", Package: "internal/host/nft"},
 	{Name: "pathrules", Package: "internal/host/pathrules", Short: true},
 	{Name: "ruleset", Package: "internal/host/ruleset"},
 	{Name: "firewall", Package: "internal/host/firewall", Short: true, Tests: shortFirewall},

@@ -21,6 +21,7 @@ import (
 	"flanneld/internal/host/kernelpath"
 	"flanneld/internal/host/link"
 	"flanneld/internal/host/link/linktest"
+	"flanneld/internal/host/pathrules"
 	"flanneld/internal/host/ports"
 	"flanneld/internal/host/ruleset"
 	"flanneld/internal/problem"
@@ -154,6 +155,77 @@ func TestRuleOfAnotherProgramIsNamedWhileItIsThere(t *testing.T) {
 	r.eventually("in place", func() string {
 		if s := r.State(); s.Firewall != RulesInPlace || len(r.board.All()) > 0 {
 			return fmt.Sprintf("%+v, %+v", s, r.board.All())
+		}
+		return ""
+	})
+}
+
+// protectPaths makes the guard keep the checks of all kernel paths.
+func (r *running) protectPaths() {
+	r.t.Helper()
+	r.ProtectPaths(&pathrules.Config{
+		Network: testRules.Network, Local: netip.MustParseAddr("192.0.2.1"), Underlay: "eth0",
+		VXLAN: true, VXLANDevice: "flannel.1", VXLANPort: 8472, VNI: 1, IPIP: true, IPIPDevice: "flannel.ipip", Direct: true,
+	}, []pathrules.Peer{{
+		Prefix: netip.MustParsePrefix("10.244.8.0/24"), Endpoint: netip.MustParseAddr("192.0.2.8"), MAC: net.HardwareAddr{2, 0, 0, 0, 0, 8},
+		Port: 8472, VXLAN: true, IPIP: true, Direct: true,
+	}})
+	r.eventually("everything in place", r.wrong)
+}
+
+func TestChecksOfKernelPathsComeBack(t *testing.T) {
+	r := start(t)
+	r.protectPaths()
+	for _, damage := range []string{
+		"nft delete table ip flanneld-paths-flannel0",
+		"nft flush chain ip flanneld-paths-flannel0 input",
+		"nft flush set ip flanneld-paths-flannel0 vxlan-24",
+		"nft flush ruleset",
+	} {
+		time.Sleep(time.Second) // the pause after the last look
+		linktest.Run(t, damage)
+		began := time.Now()
+		r.eventually("repaired after "+damage, func() string {
+			if text, err := linktest.Try("nft list table ip flanneld-paths-flannel0"); err != nil || !strings.Contains(text, "192.0.2.8 . 10.244.8.0") ||
+				!strings.Contains(text, "jump from-vxlan") {
+				return "the table is not as it was"
+			}
+			return ""
+		})
+		if d := time.Since(began); d > time.Second {
+			t.Errorf("repaired %v after %s", d, damage)
+		}
+	}
+	r.eventually("everything in place", r.wrong)
+	if all := r.board.All(); len(all) > 0 {
+		t.Errorf("problems: %+v", all)
+	}
+	r.ProtectPaths(&pathrules.Config{}, nil)
+	r.eventually("removed", func() string {
+		text, _ := linktest.Try("nft list table ip flanneld-paths-flannel0")
+		return text
+	})
+	r.protectPaths()
+	r.end()
+	if removed, err := r.parts.List().Remove(t.Context()); err != nil || !slices.Contains(removed, "table ip flanneld-paths-flannel0") {
+		t.Errorf("removed %q, %v", removed, err)
+	}
+}
+
+func TestRuleInTheWayOfATunnelIsNamed(t *testing.T) {
+	r := start(t)
+	r.protectPaths()
+	linktest.Script(t, `
+		nft add table inet other
+		nft add chain inet other i { type filter hook input priority 0 ; }
+		nft add rule inet other i udp dport 8472 drop
+		nft add rule inet other i meta l4proto 4 drop`)
+	t.Cleanup(func() { linktest.Try("nft delete table inet other") })
+	r.eventually("overruled", func() string {
+		all := r.board.All()
+		if len(all) != 2 || !strings.Contains(all[0].Text, "to the VXLAN port (UDP 8472)") || !strings.Contains(all[1].Text, "by IPIP") ||
+			all[1].Advice != "nft insert rule inet other i meta l4proto 4 accept" {
+			return fmt.Sprintf("%+v", all)
 		}
 		return ""
 	})

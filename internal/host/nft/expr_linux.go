@@ -20,6 +20,7 @@ const (
 
 // Offsets in the IPv4, UDP and TCP headers, in bytes (RFC 791, 768, 9293).
 const (
+	offsetProtocol = 9
 	OffsetSource   = 12
 	offsetDest     = 16
 	offsetDestPort = 2
@@ -91,9 +92,11 @@ func OutputDevice(name string) []expr.Any {
 	return Join(Meta(expr.MetaKeyOIFNAME), Equal([]byte(NameKey(name))))
 }
 
-// Protocol matches the protocol after IPv4.
+// Protocol matches the protocol of an IPv4 header. The kernel has a short way
+// for loads of 1, 2 and 4 bytes at such an offset, and none for what belongs to
+// the packet.
 func Protocol(proto byte) []expr.Any {
-	return Join(Meta(expr.MetaKeyL4PROTO), Equal([]byte{proto}))
+	return Join(Load(expr.PayloadBaseNetworkHeader, offsetProtocol, 1, Reg), Equal([]byte{proto}))
 }
 
 // User matches the user that opened the sending socket.

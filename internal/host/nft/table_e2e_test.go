@@ -32,12 +32,12 @@ func loopback(sources ...string) Content {
 		},
 		Counters: []string{"dropped"},
 		Chains: []Chain{
-			{Name: "port", Rules: [][]expr.Any{
+			{Name: "sources-only", Rules: [][]expr.Any{
 				Join(Source(Reg), In("sources"), SetMark(8), Accept()),
 				DropCounted("dropped"),
 			}},
 			{Name: "input", Hook: nftables.ChainHookInput, Priority: -5, Rules: [][]expr.Any{
-				Join(Protocol(17), DestPort(Reg), Equal(Port(7000)), Meta(expr.MetaKeyIIFNAME), In("inputs"), Jump("port")),
+				Join(Protocol(17), DestPort(Reg), Equal(Port(7000)), Meta(expr.MetaKeyIIFNAME), In("inputs"), Jump("sources-only")),
 				Join(InputDevice("lo"), HasMark(8), Drop()),
 			}},
 		},
@@ -171,9 +171,9 @@ func TestWhatOthersMadeOfTheTableGoes(t *testing.T) {
 		nft add set ip test-table inputs { type ipv4_addr ; }
 		nft add map ip test-table more { type ipv4_addr : mark ; }
 		nft add counter ip test-table others
-		nft add chain ip test-table port { type filter hook input priority 0 ; policy drop ; }
+		nft add chain ip test-table sources-only { type filter hook input priority 0 ; policy drop ; }
 		nft add chain ip test-table last
-		nft add rule ip test-table port ip saddr @sources jump last
+		nft add rule ip test-table sources-only ip saddr @sources jump last
 		nft add rule ip test-table last ip saddr { 127.0.0.3 , 127.0.0.4 } counter name others`)
 	ensure(t, table, loopback(one), 0)
 	text := linktest.Run(t, "nft list table ip test-table")
@@ -190,7 +190,7 @@ func TestWhatOthersMadeOfTheTableGoes(t *testing.T) {
 		"nft add element ip test-table sources { 127.0.0.9 }",
 		"nft delete element ip test-table sources { 127.0.0.1 }",
 		"nft add chain ip test-table input { policy drop ; }",
-		"nft insert rule ip test-table port accept",
+		"nft insert rule ip test-table sources-only accept",
 	} {
 		linktest.Run(t, damage)
 		if wrong, err := table.Check(); err != nil || len(wrong) != 1 {

@@ -39,7 +39,7 @@ type wire struct {
 	fd, index int
 }
 
-func newWire(t *testing.T, ns, device string) *wire {
+func newWire(t testing.TB, ns, device string) *wire {
 	t.Helper()
 	w := &wire{}
 	linktest.In(t, ns, func() (err error) {

@@ -47,7 +47,7 @@ const hostTopology = `
 
 const peerTopology = `
 	ip netns add peerN
-	ip link add eth0 netns peerN type veth peer name portN netns wire
+	ip -n wire link add portN type veth peer name eth0 netns peerN
 	ip -n wire link set portN master br0
 	ip -n wire link set portN up
 	ip -n peerN link set eth0 address 02:00:00:00:00:0N

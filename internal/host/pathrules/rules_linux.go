@@ -70,7 +70,7 @@ func (c Config) content(peers []Peer, uid uint32, fib bool) nft.Content {
 		}
 	}
 	want.Chains = append(want.Chains, c.incoming()...)
-	want.Chains = append(want.Chains, c.outgoing(uid)...)
+	want.Chains = append(want.Chains, c.outgoing(peers, uid)...)
 	return want
 }
 
@@ -131,10 +131,11 @@ func (c Config) incoming() (chains []nft.Chain) {
 		input = append(input, nft.Join(nft.Protocol(unix.IPPROTO_IPIP), nft.Dest(nft.Reg), nft.Equal(c.Local.AsSlice()), nft.Jump(from(IPIP))))
 		// What other programs' tunnels carry passes the rules of IPIP. If it
 		// came by our device all the same, it is dropped here.
-		prerouting = append(prerouting, nft.Join(nft.InputDevice(c.IPIPDevice), nft.Source(nft.Reg), outside(c.Network), drop(IPIP)))
+		prerouting = append(prerouting, nft.Join(nft.Source(nft.Reg), outside(c.Network), nft.InputDevice(c.IPIPDevice), drop(IPIP)))
 	}
 	if c.Direct {
-		prerouting = append(prerouting, nft.Join(nft.InputDevice(c.Underlay), nft.Source(nft.Reg), within(c.Network), nft.Jump(from(Direct))))
+		// The address comes first: to compare it is cheaper than the device.
+		prerouting = append(prerouting, nft.Join(nft.Source(nft.Reg), within(c.Network), nft.InputDevice(c.Underlay), nft.Jump(from(Direct))))
 	}
 	if len(prerouting) > 0 {
 		chains = append(chains, nft.Chain{Name: "prerouting", Hook: nftables.ChainHookPrerouting, Priority: priority, Rules: prerouting})
@@ -186,35 +187,63 @@ func (c Config) byContainer(fib bool) []expr.Any {
 // outgoing returns the chains that see what leaves this host. The packets of
 // our VXLAN device have no socket, or the one of the inner packet: so they are
 // known by the mark that the inner packet got on its way to the device.
-func (c Config) outgoing(uid uint32) (chains []nft.Chain) {
+func (c Config) outgoing(peers []Peer, uid uint32) (chains []nft.Chain) {
 	if !c.tunnels() {
 		return nil
 	}
-	var forward [][]expr.Any
-	if c.VXLAN {
-		toVXLAN := nft.Join(nft.Protocol(packet.UDP), nft.Dest(nft.Reg), nft.DestPort(nft.Reg1), nft.In(setVXLAN))
-		forward = append(forward, nft.Join(toVXLAN, nft.Jump(sent)))
-		chains = append(chains,
-			nft.Chain{Name: users, Rules: userRules(uid)},
-			nft.Chain{Name: "output", Hook: nftables.ChainHookOutput, Priority: priority,
-				Rules: [][]expr.Any{nft.Join(toVXLAN, nft.Jump(users))}},
-			nft.Chain{Name: "postrouting", Hook: nftables.ChainHookPostrouting, Priority: priority,
-				Rules: [][]expr.Any{nft.Join(nft.OutputDevice(c.VXLANDevice), nft.SetMark(Mark))}})
+	var forward, output [][]expr.Any
+	for _, toPort := range toVXLANPorts(peers) { // most packets end here
+		forward = append(forward, nft.Join(toPort, toVXLAN(), nft.Jump(sent)))
+		output = append(output, nft.Join(toPort, nft.Jump(users)))
 	}
 	if c.IPIP {
 		forward = append(forward, nft.Join(nft.Protocol(unix.IPPROTO_IPIP), nft.Dest(nft.Reg), nft.In(setIPIP), nft.Jump(sent)))
 	}
+	if c.VXLAN {
+		chains = append(chains,
+			nft.Chain{Name: users, Rules: userRules(uid)},
+			nft.Chain{Name: "output", Hook: nftables.ChainHookOutput, Priority: priority, Rules: output},
+			nft.Chain{Name: "postrouting", Hook: nftables.ChainHookPostrouting, Priority: priority,
+				Rules: [][]expr.Any{nft.Join(nft.OutputDevice(c.VXLANDevice), nft.SetMark(Mark))}})
+	}
 	return append(chains, nft.Chain{Name: "forward", Hook: nftables.ChainHookForward, Priority: priority, Rules: forward})
 }
 
-// userRules are for what this host itself sends to the VXLAN device of a
-// member.
+// maxPorts bounds the rules that compare ports of VXLAN devices.
+const maxPorts = 4
+
+// toVXLANPorts matches UDP to the ports of the peers' VXLAN devices: in most
+// networks all have one. Peers may announce any number, so that one rule is for
+// all ports where there are many.
+func toVXLANPorts(peers []Peer) (rules [][]expr.Any) {
+	var ports []uint16
+	for _, p := range peers {
+		if p.VXLAN && p.Port != 0 && len(ports) <= maxPorts && !slices.Contains(ports, p.Port) {
+			ports = append(ports, p.Port)
+		}
+	}
+	if len(ports) > maxPorts {
+		return [][]expr.Any{nft.Protocol(packet.UDP)}
+	}
+	slices.Sort(ports)
+	for _, port := range ports {
+		rules = append(rules, nft.Join(nft.Protocol(packet.UDP), nft.DestPort(nft.Reg), nft.Equal(nft.Port(port))))
+	}
+	return rules
+}
+
+// toVXLAN matches UDP to a member's VXLAN device.
+func toVXLAN() []expr.Any {
+	return nft.Join(nft.Dest(nft.Reg), nft.DestPort(nft.Reg1), nft.In(setVXLAN))
+}
+
+// userRules are for what this host itself sends to the port of a VXLAN device.
 func userRules(uid uint32) [][]expr.Any {
 	rules := [][]expr.Any{nft.Join(nft.HasMark(Mark), nft.Accept()), nft.Join(nft.User(0), nft.Accept())}
 	if uid != 0 {
 		rules = append(rules, nft.Join(nft.User(uid), nft.Accept()))
 	}
-	return append(rules, drop(Sent))
+	return append(rules, nft.Join(toVXLAN(), drop(Sent)))
 }
 
 // sentRules are for what is forwarded to a tunnel of a member. This host may be
@@ -233,7 +262,7 @@ const (
 	offsetMAC     = 6
 	offsetType    = 12
 	udpLen        = 8
-	offsetVNI     = udpLen + 4
+	offsetVNI     = udpLen + 4 // 3 bytes, and one that is not used
 	offsetInner   = udpLen + 8 // the inner Ethernet header
 	etherLen      = 14
 	etherTypeIPv4 = 0x0800
@@ -241,8 +270,8 @@ const (
 
 // notVNI matches another network identifier: of a device that shares the port.
 func notVNI(vni uint32) []expr.Any {
-	return nft.Join(nft.Load(expr.PayloadBaseTransportHeader, offsetVNI, 3, nft.Reg),
-		nft.NotEqual([]byte{byte(vni >> 16), byte(vni >> 8), byte(vni)}))
+	return nft.Join(nft.Load(expr.PayloadBaseTransportHeader, offsetVNI, 4, nft.Reg),
+		nft.Masked(nft.Reg, nft.Mask(24), make([]byte, 4)), nft.NotEqual(binary.BigEndian.AppendUint32(nil, vni<<8)))
 }
 
 // noIPv4InVXLAN matches where the inner packet is something else: it would be

@@ -151,6 +151,36 @@ func TestOnlyOurDeviceAndTheDaemonSendToTunnels(t *testing.T) {
 	}
 }
 
+// However many ports the peers announce, all are guarded, by few rules.
+func TestEveryPortOfATunnelIsGuarded(t *testing.T) {
+	c := testConfig()
+	for n := range byte(10) {
+		var all []Peer
+		for i := range n {
+			peer := testPeer(i+2, 24)
+			peer.Port = 9000 + uint16(i)
+			all = append(all, peer)
+		}
+		table := c.content(all, 900, true)
+		for i, peer := range all {
+			for hook, user := range map[string]int64{"output": 1000, "forward": -1} {
+				p := sending(user, 0, peer.Endpoint.String(), 17, peer.Port)
+				if nfttest.Run(t, table, hook, p) != expr.VerdictDrop {
+					t.Errorf("%d ports: %d is open at %s", n, i, hook)
+				}
+			}
+			if p := sending(1000, 0, peer.Endpoint.String(), 17, 8999); nfttest.Run(t, table, "output", p) == expr.VerdictDrop {
+				t.Errorf("%d ports: another one is dropped", n)
+			}
+		}
+		for _, chain := range table.Chains {
+			if chain.Name == "output" && len(chain.Rules) > maxPorts {
+				t.Errorf("%d ports: %d rules", n, len(chain.Rules))
+			}
+		}
+	}
+}
+
 // What is not in use has neither rule nor set.
 func TestTableHasWhatIsInUse(t *testing.T) {
 	for name, c := range map[string]struct {
