@@ -132,11 +132,12 @@ func (d *daemon) reach(p plan.Plan) {
 	var peers []kernelpath.Peer
 	var senders []pathrules.Peer
 	for _, r := range p.Routes {
-		if r.Kind == route.Local || len(r.Candidates) == 0 {
-			continue
+		if r.Kind != route.Local && len(r.Candidates) > 0 {
+			peers = append(peers, d.pathPeer(r))
 		}
-		peers = append(peers, d.pathPeer(r))
-		senders = append(senders, d.sender(r))
+		if len(r.Arrivals) > 0 {
+			senders = append(senders, d.sender(r))
+		}
 	}
 	if now := d.planes.current(); now != nil {
 		d.guard.ProtectPaths(&now.rules, senders)
@@ -190,16 +191,20 @@ func (d *daemon) pathPeer(r plan.Route) kernelpath.Peer {
 	return peer
 }
 
-// sender is what a peer may send by kernel paths: each that this host takes,
-// because the peer chooses.
+// sender is what a peer may send by kernel paths.
 func (d *daemon) sender(r plan.Route) pathrules.Peer {
-	s := pathrules.Peer{
-		Prefix: r.Prefix, Endpoint: r.Endpoint.Addr(),
-		VXLAN: d.cfg.Uses(config.PathVXLAN), IPIP: d.cfg.Uses(config.PathIPIP), Direct: d.direct(),
-	}
-	if s.Direct {
-		if _, mac, why := d.parts.Paths.Near(s.Endpoint); why == "" {
-			s.MAC = mac
+	s := pathrules.Peer{Prefix: r.Prefix, Endpoint: r.Endpoint.Addr()}
+	for _, a := range r.Arrivals {
+		switch a.Path {
+		case plan.PathVXLAN:
+			s.VXLAN, s.Port = true, a.Port
+		case plan.PathIPIP:
+			s.IPIP = true
+		case plan.PathDirect:
+			s.Direct = true
+			if _, mac, why := d.parts.Paths.Near(s.Endpoint); why == "" {
+				s.MAC = mac
+			}
 		}
 	}
 	return s

@@ -116,11 +116,15 @@ func TestRouteOfAnEarlierStartStaysWhileItIsUndecided(t *testing.T) {
 	}
 }
 
-// A peer may send by each path that this host takes, whichever this host uses.
-func TestPeerMaySendByEachPathThatIsTaken(t *testing.T) {
-	r := plan.Route{Prefix: netip.MustParsePrefix("10.244.2.0/24"), Kind: route.Via, Path: plan.PathUDP, Endpoint: netip.MustParseAddrPort("192.0.2.2:8285")}
-	got := onEthernet(t, "vxlan,udp").sender(r)
-	want := pathrules.Peer{Prefix: r.Prefix, Endpoint: r.Endpoint.Addr(), VXLAN: true}
+// A peer may send by each path that it takes itself, whichever this host uses.
+// Where its VXLAN device is, only the daemons may send.
+func TestPeerMaySendByThePathsThatItTakes(t *testing.T) {
+	r := plan.Route{
+		Prefix: netip.MustParsePrefix("10.244.2.0/24"), Kind: route.Via, Path: plan.PathUDP, Endpoint: netip.MustParseAddrPort("192.0.2.2:8285"),
+		Arrivals: []plan.Arrival{{Path: plan.PathIPIP}, {Path: plan.PathVXLAN, Port: 4789}},
+	}
+	got := onEthernet(t, "ipip,vxlan,udp").sender(r)
+	want := pathrules.Peer{Prefix: r.Prefix, Endpoint: r.Endpoint.Addr(), VXLAN: true, Port: 4789, IPIP: true}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

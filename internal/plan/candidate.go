@@ -72,6 +72,18 @@ func (c *candidates) toNode(n peers.NodeInfo, key string) []Candidate {
 // nodeLacks says why a node cannot be reached by a path, "" when it can. It
 // fills in what the node announces.
 func (c *candidates) nodeLacks(one *Candidate, n peers.NodeInfo) string {
+	if lacks := c.announces(one, n); lacks != "" {
+		return lacks
+	}
+	if one.Path.Kernel() && c.shared[one.Endpoint] {
+		return fmt.Sprintf("another node is at %s, too", one.Endpoint)
+	}
+	return ""
+}
+
+// announces says why a node does not take a path, "" when it does. It fills in
+// the parameters.
+func (c *candidates) announces(one *Candidate, n peers.NodeInfo) string {
 	known := true
 	switch one.Path {
 	case PathUDP:
@@ -89,11 +101,8 @@ func (c *candidates) nodeLacks(one *Candidate, n peers.NodeInfo) string {
 		}
 		one.Port, one.MAC = at.port, MACOf(n.ID)
 	}
-	switch {
-	case !known:
+	if !known {
 		return "the node does not take it"
-	case one.Path.Kernel() && c.shared[one.Endpoint]:
-		return fmt.Sprintf("another node is at %s, too", one.Endpoint)
 	}
 	return ""
 }

@@ -84,6 +84,10 @@ type Route struct {
 	// Then none is used.
 	Candidates []Candidate
 
+	// Arrivals are the kernel paths by which the holder may send to this node,
+	// whichever this node takes itself.
+	Arrivals []Arrival
+
 	// Why says in one line what the route stands on, and why it has this path.
 	Why string
 }
@@ -130,6 +134,9 @@ func Make(in Input) Plan {
 			continue
 		}
 		taken[r.Prefix] = r.Name
+		if !n.Self {
+			r.Arrivals = paths.fromNode(n, r.Endpoint.Addr())
+		}
 		switch {
 		case r.Kind == route.Via:
 			p.choosePath(&r, paths.toNode(n, r.ID), false)

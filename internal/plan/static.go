@@ -40,6 +40,9 @@ func (p *Plan) addStatic(snapshot *peers.Snapshot, s config.StaticPeer, rules en
 		Endpoint: s.Endpoint, Live: true, Why: "given with --static-peer",
 	}
 	p.choosePath(&r, paths.toStatic(s, r.ID), true)
+	if one := r.Candidates[0]; one.Path.Kernel() && slices.Contains(paths.backend, one.Path) && one.Endpoint != paths.own {
+		r.Arrivals = []Arrival{{Path: one.Path, Port: one.Port}}
+	}
 	p.Routes = append(p.Routes, r)
 }
 

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"net/netip"
+
+	"flanneld/peers"
+)
+
+// Arrival is a kernel path by which the holder of a route may send to this
+// node. The holder chooses by which, and may do so while its daemon is dead.
+type Arrival struct {
+	Path Path
+	Port uint16 // UDP, of the holder's VXLAN device; 0: another path
+}
+
+// fromNode lists the kernel paths that a node announces and this node takes. By
+// a path that it does not announce, it sends nothing: it has not the table that
+// keeps its users from sending in its name.
+func (c *candidates) fromNode(n peers.NodeInfo, endpoint netip.Addr) (all []Arrival) {
+	if !endpoint.IsValid() || endpoint == c.own {
+		return nil
+	}
+	for _, p := range c.backend {
+		one := Candidate{Path: p, Endpoint: endpoint}
+		if p.Kernel() && c.announces(&one, n) == "" {
+			all = append(all, Arrival{Path: p, Port: one.Port})
+		}
+	}
+	return all
+}
