@@ -38,12 +38,12 @@ func TestDetourProblemsSayWhatToType(t *testing.T) {
 	}
 }
 
-func TestNeighboursOfBridgesAreOnTheBridge(t *testing.T) {
+func TestNeighborsOfBridgesAreOnTheBridge(t *testing.T) {
 	for bridge, want := range map[string]string{
 		"10.244.1.1/24": "10.244.1.2", "10.244.1.255/24": "10.244.1.254", "10.244.1.1/31": "", "10.244.1.0/31": "10.244.1.1", "10.244.1.1/32": "",
 	} {
 		got := ""
-		if a := neighbourOf(netip.MustParsePrefix(bridge)); a.IsValid() {
+		if a := neighborOf(netip.MustParsePrefix(bridge)); a.IsValid() {
 			got = a.String()
 		}
 		if got != want {

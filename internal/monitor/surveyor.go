@@ -139,7 +139,7 @@ func Origins(lease netip.Prefix) ([]fib.Origin, error) {
 	all := []fib.Origin{{}}
 	for _, b := range found {
 		for _, a := range b.Addrs {
-			if source := neighbourOf(a); lease.Contains(a.Addr()) && source.IsValid() {
+			if source := neighborOf(a); lease.Contains(a.Addr()) && source.IsValid() {
 				all = append(all, fib.Origin{Device: b.Name, Source: source})
 				break
 			}
@@ -148,9 +148,9 @@ func Origins(lease netip.Prefix) ([]fib.Origin, error) {
 	return all, nil
 }
 
-// neighbourOf is an address that a container on a bridge with this address
+// neighborOf is an address that a container on a bridge with this address
 // could have; zero where there is none.
-func neighbourOf(bridge netip.Prefix) netip.Addr {
+func neighborOf(bridge netip.Prefix) netip.Addr {
 	for _, a := range []netip.Addr{bridge.Addr().Next(), bridge.Addr().Prev()} {
 		if bridge.Contains(a) && a != bridge.Masked().Addr() {
 			return a

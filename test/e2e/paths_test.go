@@ -257,7 +257,7 @@ func TestWhatAKernelPathStandsOnIsPutBack(t *testing.T) {
 		there        func() bool
 	}{
 		{"route", "ip route delete " + lease.String() + " proto 85", func() bool { return h1.KernelPath(h2) != "" }},
-		{"neighbour", "ip neigh delete " + lease.Addr().String() + " dev flannel.1",
+		{"neighbor", "ip neigh delete " + lease.Addr().String() + " dev flannel.1",
 			func() bool { return strings.Contains(flat("ip", "neigh", "show", "dev", "flannel.1"), peer) }},
 		{"FDB entry", "bridge fdb delete " + peer + " dev flannel.1 dst " + h2.Addr.String(),
 			func() bool { return strings.Contains(flat("bridge", "fdb", "show", "dev", "flannel.1"), peer) }},
@@ -269,7 +269,7 @@ func TestWhatAKernelPathStandsOnIsPutBack(t *testing.T) {
 		{"MAC", "ip link set flannel.1 address 02:00:00:00:00:99", func() bool { return strings.Contains(link(), mac) }},
 		{"MTU", "ip link set flannel.1 mtu 1200", func() bool { return strings.Contains(link(), "mtu 1450") }},
 		{"device", "ip link delete flannel.1", func() bool { return h1.KernelPath(h2) != "" }},
-		{"all neighbours and entries", "ip neigh flush dev flannel.1 nud permanent; bridge fdb flush dev flannel.1 2>/dev/null || true",
+		{"all neighbors and entries", "ip neigh flush dev flannel.1 nud permanent; bridge fdb flush dev flannel.1 2>/dev/null || true",
 			func() bool {
 				return strings.Contains(flat("ip", "neigh", "show", "dev", "flannel.1"), peer) &&
 					strings.Contains(flat("bridge", "fdb", "show", "dev", "flannel.1"), peer)

@@ -363,9 +363,9 @@ func TestKernelPathsArePutBack(t *testing.T) {
 	r.Reach([]kernelpath.Peer{peer(8, kernelpath.Vxlan), peer(9, kernelpath.Direct)})
 	whole := func() bool {
 		routes, _ := linktest.Try("ip route show proto 85")
-		neighbours, _ := linktest.Try("ip neigh show dev flannel.1")
+		neighbors, _ := linktest.Try("ip neigh show dev flannel.1")
 		fdb, _ := linktest.Try("bridge fdb show dev flannel.1")
-		return strings.Count(routes, "onlink") == 2 && strings.Count(neighbours, "PERMANENT") == 2 &&
+		return strings.Count(routes, "onlink") == 2 && strings.Count(neighbors, "PERMANENT") == 2 &&
 			strings.Count(fdb, "permanent") == 2 && strings.Contains(fdb, "02:00:00:00:00:08 dst 192.168.7.8")
 	}
 	within := func(when string, limit time.Duration) {

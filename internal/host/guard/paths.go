@@ -12,7 +12,7 @@ import (
 
 // pathsPace is for kernel paths. What another program takes away is back within
 // a second: until then packets are lost, where a tunnel device has no
-// neighbour.
+// neighbor.
 var pathsPace = host.Pace{Delay: 100 * time.Millisecond, Min: 500 * time.Millisecond, Max: 8 * time.Second, Factor: 20}
 
 // pathsLoop keeps the kernel paths. It asks the kernel by netlink and /proc

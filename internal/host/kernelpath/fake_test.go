@@ -33,7 +33,7 @@ func (k *fakeKernel) devices([]string) ([]device, error) { return slices.Clone(k
 func (k *fakeKernel) entries(q query) (entries, error) {
 	e := newEntries()
 	if q.vxlan != "" {
-		maps.Copy(e.neighbours, k.entered.neighbours)
+		maps.Copy(e.neighbors, k.entered.neighbors)
 		maps.Copy(e.fdb, k.entered.fdb)
 	}
 	maps.Copy(e.routes, k.entered.routes)
@@ -63,10 +63,10 @@ func (k *fakeKernel) do(_ string, s step) error {
 		k.list = slices.Delete(k.list, i, i+1)
 		maps.DeleteFunc(k.entered.routes, func(_ netip.Prefix, r route) bool { return r.dev == s.dev.name })
 		if s.dev.kind == kindVXLAN {
-			clear(k.entered.neighbours)
+			clear(k.entered.neighbors)
 			clear(k.entered.fdb)
 		}
-	case setNeighbour, setFDB, addRoute, replaceRoute, delRoute, delFDB, delNeighbour:
+	case setNeighbor, setFDB, addRoute, replaceRoute, delRoute, delFDB, delNeighbor:
 		k.entered.apply(s)
 	default:
 		k.list[i].change(s)

@@ -112,14 +112,14 @@ func (k *netlinkKernel) entries(q query) (entries, error) {
 	return e, nil
 }
 
-// readDevice reads neighbours and FDB of the vxlan device.
+// readDevice reads neighbors and FDB of the vxlan device.
 func (e entries) readDevice(index int) error {
-	neighbours, err := rtnl.Neighbours(index)
+	neighbors, err := rtnl.Neighbors(index)
 	if err != nil {
 		return err
 	}
-	for _, n := range neighbours {
-		e.neighbours[n.Addr] = neighbour{mac: toHWAddr(n.MAC), permanent: n.State == netlink.NUD_PERMANENT}
+	for _, n := range neighbors {
+		e.neighbors[n.Addr] = neighbor{mac: toHWAddr(n.MAC), permanent: n.State == netlink.NUD_PERMANENT}
 	}
 	fdb, err := rtnl.FDB(index)
 	for _, f := range fdb {

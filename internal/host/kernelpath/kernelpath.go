@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package kernelpath keeps what the kernel needs to carry packets to a peer
-// itself: tunnel devices, and for each peer a neighbour, a forwarding database
+// itself: tunnel devices, and for each peer a neighbor, a forwarding database
 // entry and a route.
 //
 //	direct  SUBNET via ENDPOINT dev UNDERLAY onlink
 //	vxlan   SUBNET via LEASE.0 dev flannel.1 onlink
-//	        neighbour LEASE.0 -> MAC, and FDB entry MAC -> endpoint
+//	        neighbor LEASE.0 -> MAC, and FDB entry MAC -> endpoint
 //	ipip    SUBNET via ENDPOINT dev flannel.ipip onlink
 //
 // The route of the whole network to the overlay device stays for ever. A route
@@ -78,7 +78,7 @@ type Peer struct {
 	Endpoint netip.Addr   // its address on the underlay
 	MTU      int          // of its overlay; 0: not known
 
-	// VXLAN: the peer takes VXLAN. Its neighbour and FDB entry are kept, route
+	// VXLAN: the peer takes VXLAN. Its neighbor and FDB entry are kept, route
 	// or not, so that it can be probed.
 	VXLAN bool
 	MAC   net.HardwareAddr // of its VXLAN device

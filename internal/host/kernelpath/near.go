@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// grace is how long a neighbour that the kernel has forgotten keeps its MAC
+	// grace is how long a neighbor that the kernel has forgotten keeps its MAC
 	// address, while it is asked for again.
 	grace = 5 * time.Second
 	// An endpoint that does not answer is asked for again after firstRetry, and
@@ -34,10 +34,10 @@ type way struct {
 	device    string     // "": not at all
 	gateway   netip.Addr // zero: none
 	local     bool       // the address is this host's own
-	broadcast bool       // the device resolves neighbours by broadcasts
+	broadcast bool       // the device resolves neighbors by broadcasts
 }
 
-// station is what the kernel knows of a neighbour.
+// station is what the kernel knows of a neighbor.
 type station struct {
 	mac    hwaddr
 	valid  bool // the kernel would send to the MAC address
@@ -49,9 +49,9 @@ type segment interface {
 	// ways asks where packets to endpoints go. An endpoint about which there is
 	// no answer is left out.
 	ways(endpoints []netip.Addr) map[netip.Addr]way
-	// stations lists the neighbours on a device, and the device's own address.
+	// stations lists the neighbors on a device, and the device's own address.
 	stations(device string) (all map[netip.Addr]station, own hwaddr, err error)
-	// resolve makes the kernel ask for a neighbour, and does not wait.
+	// resolve makes the kernel ask for a neighbor, and does not wait.
 	resolve(device string, endpoint netip.Addr) error
 }
 
@@ -74,9 +74,9 @@ type endpoint struct {
 	way    way
 
 	mac   hwaddr
-	seen  time.Time // when the neighbour was last valid
+	seen  time.Time // when the neighbor was last valid
 	why   string    // "": it is near
-	tries int       // since the neighbour was last valid
+	tries int       // since the neighbor was last valid
 	retry time.Time // not asked for before
 }
 
@@ -123,7 +123,7 @@ func (f *follower) waysChanged() {
 	f.stale = true
 }
 
-// news reports whether a neighbour is another than was known. Neighbours that
+// news reports whether a neighbor is another than was known. Neighbors that
 // are in use change their state all the time.
 func (f *follower) news(a netip.Addr, s station) bool {
 	f.mu.Lock()
@@ -216,7 +216,7 @@ func (f *follower) whyNot(e *endpoint, a netip.Addr) string {
 	return ""
 }
 
-// meet notes what the kernel knows of the neighbour, and reports whether it is
+// meet notes what the kernel knows of the neighbor, and reports whether it is
 // to ask for it.
 func (e *endpoint) meet(s station, now time.Time) (ask bool) {
 	if s.valid {
@@ -232,7 +232,7 @@ func (e *endpoint) meet(s station, now time.Time) (ask bool) {
 	return !now.Before(e.retry)
 }
 
-// ask notes that the kernel asks for the neighbour.
+// ask notes that the kernel asks for the neighbor.
 func (e *endpoint) ask(now time.Time) {
 	e.retry = now.Add(min(firstRetry<<min(e.tries, 8), lastRetry))
 	e.tries++
@@ -253,7 +253,7 @@ func (f *follower) holders(stations map[netip.Addr]station) map[hwaddr]netip.Add
 	return all
 }
 
-// whyMAC is why a neighbour cannot be used, by its MAC address.
+// whyMAC is why a neighbor cannot be used, by its MAC address.
 func (f *follower) whyMAC(e *endpoint, a netip.Addr, own hwaddr, holders map[hwaddr]netip.Addr) string {
 	holder, known := holders[e.mac]
 	switch {
@@ -267,7 +267,7 @@ func (f *follower) whyMAC(e *endpoint, a netip.Addr, own hwaddr, holders map[hwa
 	return ""
 }
 
-// nearPace is for looks after changes. Neighbours change all the time.
+// nearPace is for looks after changes. Neighbors change all the time.
 var nearPace = host.Pace{Delay: 100 * time.Millisecond, Min: 500 * time.Millisecond, Max: 8 * time.Second, Factor: 50}
 
 // Near reports how an endpoint is reached without a router: by which device,
@@ -281,15 +281,15 @@ func (p *Part) Near(endpoint netip.Addr) (device string, mac net.HardwareAddr, w
 
 // Follow keeps what Near answers until ctx ends.
 func (p *Part) Follow(ctx context.Context) {
-	ways, neighbours := watchSegment(ctx, p.follower.news)
-	p.follow(ctx, ways, neighbours)
+	ways, neighbors := watchSegment(ctx, p.follower.news)
+	p.follow(ctx, ways, neighbors)
 }
 
 // follow is Follow with the reports of the kernel.
-func (p *Part) follow(ctx context.Context, ways, neighbours <-chan struct{}) {
+func (p *Part) follow(ctx context.Context, ways, neighbors <-chan struct{}) {
 	f := p.follower
 	var forwarding sync.WaitGroup
-	forwarding.Go(func() { forward(ctx, neighbours, f.wake) })
+	forwarding.Go(func() { forward(ctx, neighbors, f.wake) })
 	defer forwarding.Wait()
 	host.Loop{
 		Every: firstRetry, Pace: nearPace, Wake: f.wake, Links: ways,

@@ -65,7 +65,7 @@ func until(t *testing.T, p *Part, endpoint, mac, why string) {
 	}
 }
 
-func TestNearFollowsNeighboursAndRoutes(t *testing.T) {
+func TestNearFollowsNeighborsAndRoutes(t *testing.T) {
 	linktest.Underlay(t)
 	farHost(t)
 	p := follow(t)
@@ -80,7 +80,7 @@ func TestNearFollowsNeighboursAndRoutes(t *testing.T) {
 
 	linktest.Script(t, "ip -n far link set eth1 address 02:00:00:00:00:aa\nip neigh del 192.168.7.9 dev eth0")
 	until(t, p, "192.168.7.9", "02:00:00:00:00:aa", "")
-	linktest.Run(t, "ip -n far link set eth1 down") // the kernel forgets the neighbour
+	linktest.Run(t, "ip -n far link set eth1 down") // the kernel forgets the neighbor
 	until(t, p, "192.168.7.9", "", "does not answer")
 	linktest.Run(t, "ip -n far link set eth1 up")
 	until(t, p, "192.168.7.9", "02:00:00:00:00:aa", "")
@@ -98,8 +98,8 @@ func TestNearFollowsNeighboursAndRoutes(t *testing.T) {
 	until(t, p, "192.168.7.9", "", "no device with broadcasts")
 }
 
-// Neighbours that change their state and nothing else wake nothing.
-func TestNeighboursInUseAreNoNews(t *testing.T) {
+// Neighbors that change their state and nothing else wake nothing.
+func TestNeighborsInUseAreNoNews(t *testing.T) {
 	linktest.Underlay(t)
 	farHost(t)
 	p := follow(t)
@@ -111,7 +111,7 @@ func TestNeighboursInUseAreNoNews(t *testing.T) {
 		t.Error("news are judged wrong")
 	}
 	if p.follower.news(netip.MustParseAddr("192.168.7.10"), station{}) {
-		t.Error("another neighbour is news")
+		t.Error("another neighbor is news")
 	}
 }
 

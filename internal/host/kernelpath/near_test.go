@@ -86,7 +86,7 @@ func (s *stand) expect(when string, a netip.Addr, mac, why string) {
 	}
 }
 
-func TestNeighbourIsAskedForAndKept(t *testing.T) {
+func TestNeighborIsAskedForAndKept(t *testing.T) {
 	s := newStand(t)
 	if _, _, why := s.near(addr(8)); why != whySoon {
 		t.Errorf("at first: %q", why)
@@ -115,7 +115,7 @@ func TestNeighbourIsAskedForAndKept(t *testing.T) {
 
 // An endpoint that is not there is asked for ever more rarely: each question is
 // a broadcast.
-func TestSilentNeighboursAreAskedForRarely(t *testing.T) {
+func TestSilentNeighborsAreAskedForRarely(t *testing.T) {
 	s := newStand(t)
 	s.near(addr(8))
 	for range 3600 {
@@ -133,7 +133,7 @@ func TestSilentNeighboursAreAskedForRarely(t *testing.T) {
 	}
 }
 
-func TestManyNewNeighboursAreSpread(t *testing.T) {
+func TestManyNewNeighborsAreSpread(t *testing.T) {
 	s := newStand(t)
 	for i := range 1000 {
 		s.near(netip.AddrFrom4([4]byte{192, 168, byte(i / 250), byte(i%250 + 1)}))

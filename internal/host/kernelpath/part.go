@@ -22,7 +22,7 @@ type kernel interface {
 	devices(names []string) ([]device, error)
 	// entries reads what belongs to peers.
 	entries(q query) (entries, error)
-	// do takes one step. vxlan is the device of neighbours and FDB entries.
+	// do takes one step. vxlan is the device of neighbors and FDB entries.
 	do(vxlan string, s step) error
 	// underlay reports whether packets that come by the device are forwarded,
 	// and whether they are dropped where they come by another way than their
@@ -34,7 +34,7 @@ type kernel interface {
 // query is what entries are read for.
 type query struct {
 	network netip.Prefix // other programs' routes in it are taken; zero: they are not looked at
-	vxlan   string       // the device of neighbours and FDB entries; "": none
+	vxlan   string       // the device of neighbors and FDB entries; "": none
 	overlay string       // the overlay device
 	own     []string     // tunnel devices of this flanneld
 }
@@ -47,6 +47,8 @@ type Part struct {
 	changed  chan struct{}
 	follower *follower
 	tunnel   atomic.Int64 // the index of the vxlan device; 0: none
+	// known is what Unavailable answers from, while the kernel is worked on.
+	known atomic.Pointer[known]
 
 	mu         sync.Mutex // held while the kernel is worked on: milliseconds
 	config     *Config    // nil: not known yet
@@ -89,6 +91,7 @@ func (p *Part) Want(c *Config) {
 		p.follower.want(c.Underlay)
 	}
 	p.plan()
+	p.publish()
 }
 
 // SetPeers sets the peers, and does at once what differs from the last ones.
@@ -147,23 +150,36 @@ func (p *Part) Installed() map[netip.Prefix]string {
 	return all
 }
 
+// known is the configuration, and what was found of it.
+type known struct {
+	config      *Config
+	unavailable map[string]lack
+}
+
 // Unavailable reports why this host has not a path, as the last Ensure found
-// it; "" where it has. A path that is not wanted is not available.
+// it; "" where it has. A path that is not wanted is not available. It does not
+// wait for the kernel.
 func (p *Part) Unavailable(path string) string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch {
-	case p.config == nil:
-		return "it is not set up yet"
-	case path == Vxlan && p.config.VXLAN == nil, path == Ipip && p.config.IPIP == nil, path == Direct && p.config.Underlay == "":
+	now := p.known.Load()
+	if now == nil || now.config == nil {
+		return notYet
+	}
+	switch c := now.config; {
+	case path == Vxlan && c.VXLAN == nil, path == Ipip && c.IPIP == nil, path == Direct && c.Underlay == "":
 		return "it is not wanted"
 	}
-	l, looked := p.unavailable[path]
+	l, looked := now.unavailable[path]
 	if !looked {
-		return "it is not set up yet"
+		return notYet
 	}
 	return l.why
 }
+
+const notYet = "it is not set up yet"
+
+// publish makes known what Unavailable answers from. The maps are not changed
+// afterwards.
+func (p *Part) publish() { p.known.Store(&known{config: p.config, unavailable: p.unavailable}) }
 
 // Changed signals, on a channel of capacity one, that Near or Unavailable
 // answer something else than before.
@@ -269,6 +285,7 @@ func (p *Part) Remove(context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ready, p.unavailable = false, map[string]lack{}
+	p.publish()
 	k, err := p.open()
 	if errors.Is(err, ErrPlatform) {
 		return nil
@@ -346,7 +363,7 @@ func (s sight) ownNames() []string {
 	return names
 }
 
-// vxlanName is the device of neighbours and FDB entries; "" where it is not
+// vxlanName is the device of neighbors and FDB entries; "" where it is not
 // there.
 func (p *Part) vxlanName() string {
 	if p.config.VXLAN == nil || p.unavailable[Vxlan].why != "" {
@@ -389,6 +406,7 @@ func (p *Part) ensureDevices(k kernel) ([]string, error) {
 	}
 	if !maps.Equal(lacking, p.unavailable) {
 		p.unavailable = lacking
+		p.publish()
 		host.Poke(p.changed)
 	}
 	return texts(done), host.Join(failed...)
@@ -473,7 +491,7 @@ func (p *Part) ensureEntries(k kernel) ([]string, error) {
 func (p *Part) planPeers(have entries) []step {
 	steps := planEntries(have, p.want.entries)
 	return slices.DeleteFunc(steps, func(s step) bool {
-		goes := s.do == delRoute || s.do == delFDB || s.do == delNeighbour
+		goes := s.do == delRoute || s.do == delFDB || s.do == delNeighbor
 		return goes && !p.peersKnown || !goes && !p.possible(s)
 	})
 }
@@ -482,7 +500,7 @@ func (p *Part) planPeers(have entries) []step {
 func (p *Part) possible(s step) bool {
 	dev := s.route.dev
 	switch {
-	case s.do == setNeighbour || s.do == setFDB, p.config.VXLAN != nil && dev == p.config.VXLAN.Name:
+	case s.do == setNeighbor || s.do == setFDB, p.config.VXLAN != nil && dev == p.config.VXLAN.Name:
 		return p.unavailable[Vxlan].why == ""
 	case p.config.IPIP != nil && dev == p.config.IPIP.Name:
 		return p.unavailable[Ipip].why == ""

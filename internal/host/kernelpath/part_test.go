@@ -58,9 +58,9 @@ func TestAChangeOfPeersTouchesWhatDiffers(t *testing.T) {
 	peers[2].Path = ""
 	expect("none is left", delRoute)
 	peers = peers[1:]
-	expect("a peer goes", delRoute, delFDB, delNeighbour)
+	expect("a peer goes", delRoute, delFDB, delNeighbor)
 	peers = append(peers, testPeer(11, Vxlan))
-	expect("a peer comes", setNeighbour, setFDB, addRoute)
+	expect("a peer comes", setNeighbor, setFDB, addRoute)
 	if got := p.Installed(); len(got) != 2 || got[netip.MustParsePrefix("10.244.11.0/24")] != "flannel.1" {
 		t.Errorf("installed: %v", got)
 	}

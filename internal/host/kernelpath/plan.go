@@ -27,13 +27,13 @@ const (
 	setUp
 	delAddr
 
-	setNeighbour
+	setNeighbor
 	setFDB
 	addRoute     // fails when a route is there
 	replaceRoute // ours, with other attributes
 	delRoute
 	delFDB
-	delNeighbour
+	delNeighbor
 )
 
 // step is one change, with the sentence that Check and Ensure report.
@@ -42,8 +42,8 @@ type step struct {
 	text string
 
 	dev   device       // the wanted device; for delDevice the one that is there
-	addr  netip.Prefix // addAddr, delAddr; setNeighbour and delNeighbour as a /32
-	mac   hwaddr       // setNeighbour, setFDB, delFDB
+	addr  netip.Prefix // addAddr, delAddr; setNeighbor and delNeighbor as a /32
+	mac   hwaddr       // setNeighbor, setFDB, delFDB
 	far   remote       // setFDB
 	route route        // addRoute, replaceRoute, delRoute
 }
@@ -129,15 +129,15 @@ func planDevice(have *device, w device) []step {
 	return steps
 }
 
-// planEntries lists what must change for the peers. A new peer gets neighbour,
+// planEntries lists what must change for the peers. A new peer gets neighbor,
 // FDB entry, route in this order; they go in the opposite order. What is new
 // comes before what is old goes.
 func planEntries(have, want entries) []step {
 	var steps []step
-	for _, a := range sorted(want.neighbours, netip.Addr.Compare) {
-		w := want.neighbours[a]
-		if h, ok := have.neighbours[a]; h != w {
-			steps = append(steps, step{do: setNeighbour, addr: single(a), mac: w.mac, text: fmt.Sprintf("neighbour %s is %s", a, missing(ok))})
+	for _, a := range sorted(want.neighbors, netip.Addr.Compare) {
+		w := want.neighbors[a]
+		if h, ok := have.neighbors[a]; h != w {
+			steps = append(steps, step{do: setNeighbor, addr: single(a), mac: w.mac, text: fmt.Sprintf("neighbor %s is %s", a, missing(ok))})
 		}
 	}
 	for _, mac := range sorted(want.fdb, compareHWAddr) {
@@ -177,9 +177,9 @@ func planStaleEntries(have, want entries) []step {
 			steps = append(steps, step{do: delFDB, mac: mac, text: fmt.Sprintf("FDB entry of %s is not wanted", have.fdb[mac].addr)})
 		}
 	}
-	for _, a := range sorted(have.neighbours, netip.Addr.Compare) {
-		if _, ok := want.neighbours[a]; !ok && have.neighbours[a].permanent { // others are the kernel's own
-			steps = append(steps, step{do: delNeighbour, addr: single(a), text: fmt.Sprintf("neighbour %s is not wanted", a)})
+	for _, a := range sorted(have.neighbors, netip.Addr.Compare) {
+		if _, ok := want.neighbors[a]; !ok && have.neighbors[a].permanent { // others are the kernel's own
+			steps = append(steps, step{do: delNeighbor, addr: single(a), text: fmt.Sprintf("neighbor %s is not wanted", a)})
 		}
 	}
 	return steps
@@ -188,8 +188,8 @@ func planStaleEntries(have, want entries) []step {
 // apply notes in the entries that a step was done.
 func (e entries) apply(s step) {
 	switch s.do {
-	case setNeighbour:
-		e.neighbours[s.addr.Addr()] = neighbour{mac: s.mac, permanent: true}
+	case setNeighbor:
+		e.neighbors[s.addr.Addr()] = neighbor{mac: s.mac, permanent: true}
 	case setFDB:
 		e.fdb[s.mac] = s.far
 	case addRoute, replaceRoute:
@@ -198,8 +198,8 @@ func (e entries) apply(s step) {
 		delete(e.routes, s.route.dst)
 	case delFDB:
 		delete(e.fdb, s.mac)
-	case delNeighbour:
-		delete(e.neighbours, s.addr.Addr())
+	case delNeighbor:
+		delete(e.neighbors, s.addr.Addr())
 	}
 }
 
@@ -223,9 +223,9 @@ const maxTexts = 3
 
 // nouns are what steps of a kind are about, for a summary.
 var nouns = map[action]string{
-	setNeighbour: "neighbours of peers were missing or wrong", setFDB: "FDB entries of peers were missing or wrong",
+	setNeighbor: "neighbors of peers were missing or wrong", setFDB: "FDB entries of peers were missing or wrong",
 	addRoute: "routes to peers were missing", replaceRoute: "routes to peers were others",
-	delRoute: "routes were not wanted", delFDB: "FDB entries were not wanted", delNeighbour: "neighbours were not wanted",
+	delRoute: "routes were not wanted", delFDB: "FDB entries were not wanted", delNeighbor: "neighbors were not wanted",
 }
 
 // texts collects the sentences of the steps. Many of one kind become one.

@@ -105,8 +105,8 @@ func TestEntriesComeAndGoInOrder(t *testing.T) {
 	c := testConfig()
 	peers := []Peer{testPeer(8, Vxlan), testPeer(9, Vxlan)}
 	two, one := c.wantedEntries(peers, nil).entries, c.wantedEntries(peers[:1], nil).entries
-	up := []action{setNeighbour, setFDB, addRoute}
-	down := []action{delRoute, delFDB, delNeighbour}
+	up := []action{setNeighbor, setFDB, addRoute}
+	down := []action{delRoute, delFDB, delNeighbor}
 	if got := actionsOf(planEntries(one, two)); !slices.Equal(got, up) {
 		t.Errorf("one comes: %v", got)
 	}
@@ -123,15 +123,15 @@ func TestEntriesComeAndGoInOrder(t *testing.T) {
 	}
 	peers[1].MAC = net.HardwareAddr{2, 0, 0, 0, 0, 0x77} // another holder of the prefix
 	steps := planEntries(two, c.wantedEntries(peers, nil).entries)
-	if got := actionsOf(steps); !slices.Equal(got, []action{setNeighbour, setFDB, replaceRoute, delFDB}) {
+	if got := actionsOf(steps); !slices.Equal(got, []action{setNeighbor, setFDB, replaceRoute, delFDB}) {
 		t.Errorf("another holder: %v", got)
 	}
-	two.neighbours[netip.MustParseAddr("224.0.0.22")] = neighbour{mac: hwaddr{1, 0, 0x5e}}
+	two.neighbors[netip.MustParseAddr("224.0.0.22")] = neighbor{mac: hwaddr{1, 0, 0x5e}}
 	if got := planEntries(two, two); len(got) > 0 {
 		t.Errorf("nothing changes: %v", texts(got))
 	}
 	if got := actionsOf(planEntries(two, newEntries())); slices.Contains(got[len(got)-1:], delFDB) || len(got) != 6 {
-		t.Errorf("the kernel's own neighbours: %v", got)
+		t.Errorf("the kernel's own neighbors: %v", got)
 	}
 }
 
@@ -164,7 +164,7 @@ func TestStepsLeadToWhatIsWanted(t *testing.T) {
 			if r.dev != "flannel.1" {
 				continue
 			}
-			n, known := have.neighbours[r.via]
+			n, known := have.neighbors[r.via]
 			if _, leads := have.fdb[n.mac]; !known || !leads || n.mac == toHWAddr(c.VXLAN.MAC) {
 				t.Fatalf("the route to %s leads to %s, %+v", dst, r.via, n)
 			}
@@ -180,7 +180,7 @@ func TestManyChangesAreToldInOneSentence(t *testing.T) {
 	}
 	all := c.wantedEntries(peers, nil).entries
 	got := texts(planEntries(newEntries(), all))
-	want := []string{"100 neighbours of peers were missing or wrong", "100 FDB entries of peers were missing or wrong", "100 routes to peers were missing"}
+	want := []string{"100 neighbors of peers were missing or wrong", "100 FDB entries of peers were missing or wrong", "100 routes to peers were missing"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}
@@ -188,7 +188,7 @@ func TestManyChangesAreToldInOneSentence(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	few := c.wantedEntries(peers[:2], nil).entries
-	if got := texts(planEntries(newEntries(), few)); len(got) != 6 || got[0] != "neighbour 10.244.10.0 is missing" {
+	if got := texts(planEntries(newEntries(), few)); len(got) != 6 || got[0] != "neighbor 10.244.10.0 is missing" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"flanneld/internal/host/rtnl"
 )
 
-// nudValid are the states in which the kernel sends to a neighbour's MAC
+// nudValid are the states in which the kernel sends to a neighbor's MAC
 // address.
 const nudValid = netlink.NUD_PERMANENT | netlink.NUD_NOARP | netlink.NUD_REACHABLE | netlink.NUD_PROBE | netlink.NUD_STALE | netlink.NUD_DELAY
 
@@ -24,25 +24,25 @@ type netlinkSegment struct{}
 
 func openSegment() segment { return netlinkSegment{} }
 
-// watchSegment reports changes of ways to other hosts, and of neighbours that
+// watchSegment reports changes of ways to other hosts, and of neighbors that
 // are news. A channel is nil where the kernel does not report them.
-func watchSegment(ctx context.Context, news func(netip.Addr, station) bool) (ways, neighbours <-chan struct{}) {
+func watchSegment(ctx context.Context, news func(netip.Addr, station) bool) (ways, neighbors <-chan struct{}) {
 	const rules = 1 << (unix.RTNLGRP_IPV4_RULE - 1)
 	const groups = unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV4_ROUTE | rules
 	ways, err := rtnl.WatchMessages(ctx, unix.NETLINK_ROUTE, groups, rtnl.NotKernelPath)
 	if err != nil {
 		ways = nil
 	}
-	neighbours, err = rtnl.WatchMessages(ctx, unix.NETLINK_ROUTE, unix.RTMGRP_NEIGH, func(kind uint16, body []byte) bool {
-		n, ok := rtnl.ParseNeighbour(body)
+	neighbors, err = rtnl.WatchMessages(ctx, unix.NETLINK_ROUTE, unix.RTMGRP_NEIGH, func(kind uint16, body []byte) bool {
+		n, ok := rtnl.ParseNeighbor(body)
 		s := toStation(n)
 		s.valid = s.valid && kind == unix.RTM_NEWNEIGH
 		return !ok || n.Family == unix.AF_INET && news(n.Addr, s)
 	})
 	if err != nil {
-		neighbours = nil
+		neighbors = nil
 	}
-	return ways, neighbours
+	return ways, neighbors
 }
 
 // ways asks the kernel for its routes.
@@ -83,13 +83,13 @@ func askWay(endpoint netip.Addr, devices map[int]way) (w way, ok bool) {
 	return w, true
 }
 
-// stations lists the neighbours on a device.
+// stations lists the neighbors on a device.
 func (netlinkSegment) stations(device string) (all map[netip.Addr]station, own hwaddr, err error) {
 	l, err := netlink.LinkByName(device)
 	if err != nil {
 		return nil, own, fmt.Errorf("kernelpath: %w", err)
 	}
-	found, err := rtnl.Neighbours(l.Attrs().Index)
+	found, err := rtnl.Neighbors(l.Attrs().Index)
 	if err != nil {
 		return nil, own, fmt.Errorf("kernelpath: %w", err)
 	}
@@ -100,11 +100,11 @@ func (netlinkSegment) stations(device string) (all map[netip.Addr]station, own h
 	return all, toHWAddr(l.Attrs().HardwareAddr), nil
 }
 
-func toStation(n rtnl.Neighbour) station {
+func toStation(n rtnl.Neighbor) station {
 	return station{mac: toHWAddr(n.MAC), valid: n.State&nudValid != 0, failed: n.State&netlink.NUD_FAILED != 0}
 }
 
-// resolve makes the kernel ask for a neighbour as for a packet to it (NTF_USE).
+// resolve makes the kernel ask for a neighbor as for a packet to it (NTF_USE).
 func (netlinkSegment) resolve(device string, endpoint netip.Addr) error {
 	l, err := netlink.LinkByName(device)
 	if err != nil {

@@ -14,7 +14,7 @@ type noSegment struct{}
 
 func openSegment() segment { return noSegment{} }
 
-func watchSegment(context.Context, func(netip.Addr, station) bool) (ways, neighbours <-chan struct{}) {
+func watchSegment(context.Context, func(netip.Addr, station) bool) (ways, neighbors <-chan struct{}) {
 	return nil, nil
 }
 

@@ -70,8 +70,8 @@ type remote struct {
 	port uint16 // 0: the device's own
 }
 
-// neighbour is an entry of the vxlan device.
-type neighbour struct {
+// neighbor is an entry of the vxlan device.
+type neighbor struct {
 	mac       hwaddr
 	permanent bool
 }
@@ -88,9 +88,9 @@ type route struct {
 
 // entries are what belongs to peers.
 type entries struct {
-	neighbours map[netip.Addr]neighbour
-	fdb        map[hwaddr]remote
-	routes     map[netip.Prefix]route
+	neighbors map[netip.Addr]neighbor
+	fdb       map[hwaddr]remote
+	routes    map[netip.Prefix]route
 	// taken are other programs' routes in the place of ours, in words. It is
 	// only read.
 	taken map[netip.Prefix]string
@@ -98,7 +98,7 @@ type entries struct {
 
 func newEntries() entries {
 	return entries{
-		neighbours: map[netip.Addr]neighbour{}, fdb: map[hwaddr]remote{}, routes: map[netip.Prefix]route{},
+		neighbors: map[netip.Addr]neighbor{}, fdb: map[hwaddr]remote{}, routes: map[netip.Prefix]route{},
 		taken: map[netip.Prefix]string{},
 	}
 }

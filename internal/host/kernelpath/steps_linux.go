@@ -33,7 +33,7 @@ func (k *netlinkKernel) do(vxlan string, s step) error {
 		return leaveChecksums(s.dev.name, s.dev.checksums)
 	case setAlias, setMAC, setMTU, setAlone, setIP6None, addAddr, setUp, delAddr:
 		return k.changeDevice(s)
-	case setNeighbour, delNeighbour, setFDB, delFDB:
+	case setNeighbor, delNeighbor, setFDB, delFDB:
 		return k.changeEntry(vxlan, s)
 	case addRoute, replaceRoute, delRoute:
 		return k.changeRoute(s)
@@ -102,17 +102,17 @@ func (k *netlinkKernel) changeEntry(vxlan string, s step) error {
 	if err != nil {
 		return err
 	}
-	n := rtnl.Neighbour{Index: index, Family: unix.AF_INET, Addr: s.addr.Addr()}
+	n := rtnl.Neighbor{Index: index, Family: unix.AF_INET, Addr: s.addr.Addr()}
 	if s.do == setFDB || s.do == delFDB {
 		n.Family, n.Addr, n.Port = unix.AF_BRIDGE, s.far.addr, s.far.port
 	}
-	if s.do != delNeighbour {
+	if s.do != delNeighbor {
 		n.MAC = s.mac[:]
 	}
-	if s.do == setNeighbour || s.do == setFDB {
-		return rtnl.SetNeighbour(n)
+	if s.do == setNeighbor || s.do == setFDB {
+		return rtnl.SetNeighbor(n)
 	}
-	return ignore(rtnl.DelNeighbour(n), unix.ENOENT)
+	return ignore(rtnl.DelNeighbor(n), unix.ENOENT)
 }
 
 func (k *netlinkKernel) changeRoute(s step) error {

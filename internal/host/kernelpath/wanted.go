@@ -107,7 +107,7 @@ func (c Config) refuse(p Peer) string {
 	return fmt.Sprintf("%q is no path of the kernel", p.Path)
 }
 
-// addVXLAN adds a peer's neighbour and FDB entry, or reports why not.
+// addVXLAN adds a peer's neighbor and FDB entry, or reports why not.
 func (w *wanted) addVXLAN(c Config, p Peer) string {
 	if c.VXLAN == nil {
 		return ""
@@ -129,7 +129,7 @@ func (w *wanted) addVXLAN(c Config, p Peer) string {
 		w.owners[mac] = p.Prefix
 	}
 	w.fdb[mac] = far
-	w.neighbours[p.Prefix.Addr()] = neighbour{mac: mac, permanent: true}
+	w.neighbors[p.Prefix.Addr()] = neighbor{mac: mac, permanent: true}
 	return ""
 }
 

@@ -83,7 +83,7 @@ func TestPeersThatCannotBe(t *testing.T) {
 		if want == "" && why != "" || !strings.Contains(why, want) {
 			t.Errorf("%+v: %q, want %q", p, why, want)
 		}
-		if n := len(w.routes) + len(w.fdb) + len(w.neighbours); (n == 0) != (want != "") {
+		if n := len(w.routes) + len(w.fdb) + len(w.neighbors); (n == 0) != (want != "") {
 			t.Errorf("%q: %d entries", want, n)
 		}
 	}
@@ -109,7 +109,7 @@ func TestOneMACAddressHasOnePeer(t *testing.T) {
 		t.Errorf("both new: %v", w.refused)
 	}
 	second.Endpoint = first.Endpoint // one host with two subnets
-	if w := c.wantedEntries([]Peer{first, second}, nil); len(w.refused) > 0 || len(w.routes) != 2 || len(w.fdb) != 1 || len(w.neighbours) != 2 {
+	if w := c.wantedEntries([]Peer{first, second}, nil); len(w.refused) > 0 || len(w.routes) != 2 || len(w.fdb) != 1 || len(w.neighbors) != 2 {
 		t.Errorf("one host: %+v", w)
 	}
 	if w := c.wantedEntries([]Peer{first, first}, nil); !strings.Contains(w.refused[first.Prefix], "twice") || len(w.routes) != 1 {
@@ -142,7 +142,7 @@ func TestRoutesFollowTheirPath(t *testing.T) {
 	bare := testConfig()
 	bare.VXLAN, bare.Underlay = nil, ""
 	for _, path := range []string{"", Vxlan, Direct, Ipip} {
-		if w := bare.wantedEntries([]Peer{testPeer(8, path)}, nil); len(w.routes)+len(w.fdb)+len(w.neighbours)+len(w.refused) > 0 {
+		if w := bare.wantedEntries([]Peer{testPeer(8, path)}, nil); len(w.routes)+len(w.fdb)+len(w.neighbors)+len(w.refused) > 0 {
 			t.Errorf("without devices, %q: %+v", path, w)
 		}
 	}

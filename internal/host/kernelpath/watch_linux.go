@@ -15,7 +15,7 @@ import (
 const rtmgrpNetconf = 1 << (unix.RTNLGRP_IPV4_NETCONF - 1)
 
 // Watch reports, on a channel of capacity one, that something has changed that
-// Ensure looks at: links, addresses, routes, settings of devices, or neighbours
+// Ensure looks at: links, addresses, routes, settings of devices, or neighbors
 // and FDB entries of the vxlan device. It ends with ctx.
 func (p *Part) Watch(ctx context.Context) (<-chan struct{}, error) {
 	const groups = unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_NEIGH | rtmgrpNetconf
@@ -23,7 +23,7 @@ func (p *Part) Watch(ctx context.Context) (<-chan struct{}, error) {
 		if kind != unix.RTM_NEWNEIGH && kind != unix.RTM_DELNEIGH {
 			return true
 		}
-		n, ok := rtnl.ParseNeighbour(body)
+		n, ok := rtnl.ParseNeighbor(body)
 		return !ok || int64(n.Index) == p.tunnel.Load()
 	})
 }

@@ -92,7 +92,7 @@ type Config struct {
 type Peer struct {
 	Prefix   netip.Prefix     // sources of its packets
 	Endpoint netip.Addr       // its address on the underlay
-	MAC      net.HardwareAddr // the neighbour's, for direct; nil: not known, nothing passes
+	MAC      net.HardwareAddr // the neighbor's, for direct; nil: not known, nothing passes
 	Port     uint16           // UDP, of its VXLAN device
 	VXLAN    bool
 	IPIP     bool

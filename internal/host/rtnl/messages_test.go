@@ -21,13 +21,13 @@ func attribute(kind byte, value ...byte) []byte {
 	return append(b, make([]byte, (4-len(b)%4)%4)...)
 }
 
-// neighbourMessage is the body of a message about a neighbour of interface 3.
-func neighbourMessage(family byte, state byte, attributes ...[]byte) []byte {
+// neighborMessage is the body of a message about a neighbor of interface 3.
+func neighborMessage(family byte, state byte, attributes ...[]byte) []byte {
 	return append([]byte{family, 0, 0, 0, 3, 0, 0, 0, state, 0, 0, 0}, bytes.Join(attributes, nil)...)
 }
 
 // What a message does not say stays zero, and what is not known is passed over.
-func TestNeighboursAreReadAsFarAsTheyAreKnown(t *testing.T) {
+func TestNeighborsAreReadAsFarAsTheyAreKnown(t *testing.T) {
 	mac, addr := attribute(netlink.NDA_LLADDR, 2, 0, 0, 0, 0, 8), attribute(netlink.NDA_DST, 192, 0, 2, 9)
 	for name, c := range map[string]struct {
 		body []byte
@@ -35,18 +35,18 @@ func TestNeighboursAreReadAsFarAsTheyAreKnown(t *testing.T) {
 		addr string
 		port uint16
 	}{
-		"no attribute":          {neighbourMessage(unix.AF_INET, netlink.NUD_FAILED), "", "", 0},
-		"address alone":         {neighbourMessage(unix.AF_INET, netlink.NUD_INCOMPLETE, addr), "", "192.0.2.9", 0},
-		"both":                  {neighbourMessage(unix.AF_INET, netlink.NUD_REACHABLE, addr, mac), "02:00:00:00:00:08", "192.0.2.9", 0},
-		"the other order":       {neighbourMessage(unix.AF_INET, netlink.NUD_REACHABLE, mac, addr), "02:00:00:00:00:08", "192.0.2.9", 0},
-		"an unknown one before": {neighbourMessage(unix.AF_INET, netlink.NUD_STALE, attribute(99, 1, 2, 3), addr, mac), "02:00:00:00:00:08", "192.0.2.9", 0},
-		"IPv6":                  {neighbourMessage(unix.AF_INET6, netlink.NUD_REACHABLE, attribute(netlink.NDA_DST, make([]byte, 16)...), mac), "02:00:00:00:00:08", "", 0},
-		"a port of one byte":    {neighbourMessage(unix.AF_BRIDGE, netlink.NUD_PERMANENT, mac, attribute(netlink.NDA_PORT, 1)), "02:00:00:00:00:08", "", 0},
-		"a port":                {neighbourMessage(unix.AF_BRIDGE, netlink.NUD_PERMANENT, mac, attribute(netlink.NDA_PORT, 0x21, 0x18)), "02:00:00:00:00:08", "", 8472},
-		"an empty address":      {neighbourMessage(unix.AF_INET, netlink.NUD_NOARP, attribute(netlink.NDA_DST)), "", "", 0},
-		"bytes at the end":      {append(neighbourMessage(unix.AF_INET, netlink.NUD_STALE, addr), 1, 2), "", "192.0.2.9", 0},
+		"no attribute":          {neighborMessage(unix.AF_INET, netlink.NUD_FAILED), "", "", 0},
+		"address alone":         {neighborMessage(unix.AF_INET, netlink.NUD_INCOMPLETE, addr), "", "192.0.2.9", 0},
+		"both":                  {neighborMessage(unix.AF_INET, netlink.NUD_REACHABLE, addr, mac), "02:00:00:00:00:08", "192.0.2.9", 0},
+		"the other order":       {neighborMessage(unix.AF_INET, netlink.NUD_REACHABLE, mac, addr), "02:00:00:00:00:08", "192.0.2.9", 0},
+		"an unknown one before": {neighborMessage(unix.AF_INET, netlink.NUD_STALE, attribute(99, 1, 2, 3), addr, mac), "02:00:00:00:00:08", "192.0.2.9", 0},
+		"IPv6":                  {neighborMessage(unix.AF_INET6, netlink.NUD_REACHABLE, attribute(netlink.NDA_DST, make([]byte, 16)...), mac), "02:00:00:00:00:08", "", 0},
+		"a port of one byte":    {neighborMessage(unix.AF_BRIDGE, netlink.NUD_PERMANENT, mac, attribute(netlink.NDA_PORT, 1)), "02:00:00:00:00:08", "", 0},
+		"a port":                {neighborMessage(unix.AF_BRIDGE, netlink.NUD_PERMANENT, mac, attribute(netlink.NDA_PORT, 0x21, 0x18)), "02:00:00:00:00:08", "", 8472},
+		"an empty address":      {neighborMessage(unix.AF_INET, netlink.NUD_NOARP, attribute(netlink.NDA_DST)), "", "", 0},
+		"bytes at the end":      {append(neighborMessage(unix.AF_INET, netlink.NUD_STALE, addr), 1, 2), "", "192.0.2.9", 0},
 	} {
-		n, ok := ParseNeighbour(c.body)
+		n, ok := ParseNeighbor(c.body)
 		text := ""
 		if n.Addr.IsValid() {
 			text = n.Addr.String()
@@ -56,12 +56,12 @@ func TestNeighboursAreReadAsFarAsTheyAreKnown(t *testing.T) {
 		}
 	}
 	for name, body := range map[string][]byte{
-		"an attribute of no length":   neighbourMessage(unix.AF_INET, 0, []byte{0, 0, 1, 0}),
-		"an attribute of three bytes": neighbourMessage(unix.AF_INET, 0, []byte{3, 0, 1, 0}),
-		"an attribute beyond the end": neighbourMessage(unix.AF_INET, 0, []byte{9, 0, 1, 0, 192, 0, 2, 9}),
-		"a header that is cut":        neighbourMessage(unix.AF_INET, 0)[:unix.SizeofNdMsg-1],
+		"an attribute of no length":   neighborMessage(unix.AF_INET, 0, []byte{0, 0, 1, 0}),
+		"an attribute of three bytes": neighborMessage(unix.AF_INET, 0, []byte{3, 0, 1, 0}),
+		"an attribute beyond the end": neighborMessage(unix.AF_INET, 0, []byte{9, 0, 1, 0, 192, 0, 2, 9}),
+		"a header that is cut":        neighborMessage(unix.AF_INET, 0)[:unix.SizeofNdMsg-1],
 	} {
-		if n, ok := ParseNeighbour(body); ok {
+		if n, ok := ParseNeighbor(body); ok {
 			t.Errorf("%s: %+v", name, n)
 		}
 	}

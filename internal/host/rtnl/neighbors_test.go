@@ -21,9 +21,9 @@ var fdbMessage = []byte{
 	6, 0, netlink.NDA_PORT, 0, 0x12, 0xb5, 0, 0,
 }
 
-func TestNeighboursAreRead(t *testing.T) {
-	n, ok := ParseNeighbour(fdbMessage)
-	want := Neighbour{Index: 9, Family: unix.AF_BRIDGE, State: netlink.NUD_PERMANENT, Addr: netip.MustParseAddr("192.168.7.8"), Port: 4789}
+func TestNeighborsAreRead(t *testing.T) {
+	n, ok := ParseNeighbor(fdbMessage)
+	want := Neighbor{Index: 9, Family: unix.AF_BRIDGE, State: netlink.NUD_PERMANENT, Addr: netip.MustParseAddr("192.168.7.8"), Port: 4789}
 	if mac := n.MAC.String(); !ok || mac != "02:00:00:00:00:08" {
 		t.Errorf("MAC address %s, %t", mac, ok)
 	}
@@ -31,18 +31,18 @@ func TestNeighboursAreRead(t *testing.T) {
 		t.Errorf("got %+v", n)
 	}
 	for _, size := range []int{0, 11, 20, len(fdbMessage) - 4} {
-		if _, ok := ParseNeighbour(fdbMessage[:size]); ok {
+		if _, ok := ParseNeighbor(fdbMessage[:size]); ok {
 			t.Errorf("%d bytes of a message are one", size)
 		}
 	}
 }
 
-func FuzzNeighbours(f *testing.F) {
+func FuzzNeighbors(f *testing.F) {
 	f.Add(fdbMessage)
 	f.Add(fdbMessage[:20])
 	f.Add([]byte{unix.AF_INET, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 1, 0})
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if n, ok := ParseNeighbour(body); ok && n.Addr.IsValid() && !n.Addr.Is4() {
+		if n, ok := ParseNeighbor(body); ok && n.Addr.IsValid() && !n.Addr.Is4() {
 			t.Errorf("address %s", n.Addr)
 		}
 	})

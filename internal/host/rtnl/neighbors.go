@@ -14,55 +14,55 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Neighbour is a neighbour of an interface, or an entry of the forwarding
+// Neighbor is a neighbor of an interface, or an entry of the forwarding
 // database (FDB) of a VXLAN device.
-type Neighbour struct {
+type Neighbor struct {
 	Index  int // of the interface
 	Family int // AF_BRIDGE for an FDB entry
 	State  int // netlink.NUD_*
 	MAC    net.HardwareAddr
-	// Addr is the neighbour's address. In an FDB entry it is where the device
+	// Addr is the neighbor's address. In an FDB entry it is where the device
 	// sends what is for the MAC address. Zero: it is not an IPv4 address.
 	Addr netip.Addr
 	Port uint16 // of an FDB entry, UDP; 0: the device's own
 }
 
-// Neighbours lists the IPv4 neighbours of one interface.
-func Neighbours(index int) ([]Neighbour, error) {
-	return dump("neighbours", func() ([]Neighbour, error) { return neighbours(unix.AF_INET, index) })
+// Neighbors lists the IPv4 neighbors of one interface.
+func Neighbors(index int) ([]Neighbor, error) {
+	return dump("neighbors", func() ([]Neighbor, error) { return neighbors(unix.AF_INET, index) })
 }
 
 // FDB lists the forwarding database of one VXLAN device.
-func FDB(index int) ([]Neighbour, error) {
-	return dump("forwarding database", func() ([]Neighbour, error) { return neighbours(unix.AF_BRIDGE, index) })
+func FDB(index int) ([]Neighbor, error) {
+	return dump("forwarding database", func() ([]Neighbor, error) { return neighbors(unix.AF_BRIDGE, index) })
 }
 
-func neighbours(family, index int) ([]Neighbour, error) {
+func neighbors(family, index int) ([]Neighbor, error) {
 	request := nl.NewNetlinkRequest(unix.RTM_GETNEIGH, unix.NLM_F_DUMP)
 	request.AddData(&netlink.Ndmsg{Family: uint8(family), Index: uint32(index)})
 	messages, err := request.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWNEIGH)
-	var all []Neighbour
+	var all []Neighbor
 	for _, m := range messages {
-		if n, ok := ParseNeighbour(m); ok && n.Index == index && n.Family == family {
+		if n, ok := ParseNeighbor(m); ok && n.Index == index && n.Family == family {
 			all = append(all, n)
 		}
 	}
 	return all, err
 }
 
-// ParseNeighbour reads the body of a message about a neighbour or an FDB entry;
+// ParseNeighbor reads the body of a message about a neighbor or an FDB entry;
 // not ok for one that is too short.
-func ParseNeighbour(body []byte) (n Neighbour, ok bool) {
+func ParseNeighbor(body []byte) (n Neighbor, ok bool) {
 	if len(body) < unix.SizeofNdMsg {
-		return Neighbour{}, false
+		return Neighbor{}, false
 	}
-	n = Neighbour{
+	n = Neighbor{
 		Family: int(body[0]), Index: int(int32(binary.NativeEndian.Uint32(body[4:]))), State: int(binary.NativeEndian.Uint16(body[8:])),
 	}
 	for rest := body[unix.SizeofNdMsg:]; len(rest) >= unix.SizeofRtAttr; {
 		size := int(binary.NativeEndian.Uint16(rest))
 		if size < unix.SizeofRtAttr || size > len(rest) {
-			return Neighbour{}, false
+			return Neighbor{}, false
 		}
 		n.set(binary.NativeEndian.Uint16(rest[2:])&^unix.NLA_F_NESTED, rest[unix.SizeofRtAttr:size])
 		rest = rest[min((size+unix.RTA_ALIGNTO-1)&^(unix.RTA_ALIGNTO-1), len(rest)):]
@@ -71,7 +71,7 @@ func ParseNeighbour(body []byte) (n Neighbour, ok bool) {
 }
 
 // set takes over one attribute.
-func (n *Neighbour) set(kind uint16, value []byte) {
+func (n *Neighbor) set(kind uint16, value []byte) {
 	switch {
 	case kind == netlink.NDA_LLADDR:
 		n.MAC = net.HardwareAddr(value)
@@ -82,29 +82,29 @@ func (n *Neighbour) set(kind uint16, value []byte) {
 	}
 }
 
-// SetNeighbour makes or changes a permanent neighbour, by its address, or an
+// SetNeighbor makes or changes a permanent neighbor, by its address, or an
 // FDB entry, by its MAC address.
-func SetNeighbour(n Neighbour) error {
+func SetNeighbor(n Neighbor) error {
 	n.State = netlink.NUD_PERMANENT
 	return n.send(unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, 0)
 }
 
-// DelNeighbour deletes a neighbour, by its address, or an FDB entry, by its MAC
+// DelNeighbor deletes a neighbor, by its address, or an FDB entry, by its MAC
 // address. One that is not there is unix.ENOENT.
-func DelNeighbour(n Neighbour) error {
+func DelNeighbor(n Neighbor) error {
 	if n.Family == unix.AF_BRIDGE {
 		n.Addr = netip.Addr{} // whatever it is
 	}
 	return n.send(unix.RTM_DELNEIGH, 0, 0)
 }
 
-// Resolve makes the kernel ask for a neighbour, as for a packet to it, and does
+// Resolve makes the kernel ask for a neighbor, as for a packet to it, and does
 // not wait for the answer.
 func Resolve(index int, a netip.Addr) error {
-	return Neighbour{Index: index, Family: unix.AF_INET, Addr: a}.send(unix.RTM_NEWNEIGH, unix.NLM_F_CREATE, netlink.NTF_USE)
+	return Neighbor{Index: index, Family: unix.AF_INET, Addr: a}.send(unix.RTM_NEWNEIGH, unix.NLM_F_CREATE, netlink.NTF_USE)
 }
 
-func (n Neighbour) send(kind, flags int, use uint8) error {
+func (n Neighbor) send(kind, flags int, use uint8) error {
 	message := &netlink.Ndmsg{Family: uint8(n.Family), Index: uint32(n.Index), State: uint16(n.State), Flags: use}
 	if n.Family == unix.AF_BRIDGE {
 		message.Flags |= netlink.NTF_SELF
