@@ -177,12 +177,18 @@ func (g *Guard) ProtectPaths(c *pathrules.Config, peers []pathrules.Peer) {
 	}
 }
 
-// KeepPaths makes the guard look after the kernel paths, until Release. It
-// makes the devices before it returns, so that it is known which paths this
-// host has. The peers are set by Reach.
-func (g *Guard) KeepPaths(c kernelpath.Config) {
+// KeepPaths makes the guard look after the kernel paths, until Release, and
+// after the checks of what comes by them. It makes first these and then the
+// devices before it returns, so that it is known which paths this host has.
+// Without the checks there are no devices. The peers are set by ProtectPaths
+// and Reach.
+func (g *Guard) KeepPaths(rules pathrules.Config, c kernelpath.Config) {
+	g.parts.PathRules.Want(&rules)
+	g.keeper.Keep(context.Background(), slog.LevelInfo, g.parts.PathRules)
 	g.parts.Paths.Want(&c)
-	g.keeper.Keep(context.Background(), slog.LevelInfo, g.parts.Paths)
+	if g.parts.PathRules.InPlace() {
+		g.keeper.Keep(context.Background(), slog.LevelInfo, g.parts.Paths)
+	}
 }
 
 // Reach sets the peers of the kernel paths. When it returns, packets take the

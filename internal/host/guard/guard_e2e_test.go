@@ -160,13 +160,19 @@ func TestRuleOfAnotherProgramIsNamedWhileItIsThere(t *testing.T) {
 	})
 }
 
+// checkedPaths are all kernel paths.
+func checkedPaths() pathrules.Config {
+	return pathrules.Config{
+		Network: testRules.Network, Local: netip.MustParseAddr("192.0.2.1"), Underlay: "eth0",
+		VXLAN: true, VXLANDevice: "flannel.1", VXLANPort: 8472, VNI: 1, IPIP: true, IPIPDevice: "flannel.ipip", Direct: true,
+	}
+}
+
 // protectPaths makes the guard keep the checks of all kernel paths.
 func (r *running) protectPaths() {
 	r.t.Helper()
-	r.ProtectPaths(&pathrules.Config{
-		Network: testRules.Network, Local: netip.MustParseAddr("192.0.2.1"), Underlay: "eth0",
-		VXLAN: true, VXLANDevice: "flannel.1", VXLANPort: 8472, VNI: 1, IPIP: true, IPIPDevice: "flannel.ipip", Direct: true,
-	}, []pathrules.Peer{{
+	c := checkedPaths()
+	r.ProtectPaths(&c, []pathrules.Peer{{
 		Prefix: netip.MustParsePrefix("10.244.8.0/24"), Endpoint: netip.MustParseAddr("192.0.2.8"), MAC: net.HardwareAddr{2, 0, 0, 0, 0, 8},
 		Port: 8472, VXLAN: true, IPIP: true, Direct: true,
 	}})
@@ -349,11 +355,17 @@ func TestBridgeThatDoesNotForwardIsNamed(t *testing.T) {
 func TestKernelPathsArePutBack(t *testing.T) {
 	linktest.Underlay(t)
 	r := start(t)
-	r.KeepPaths(kernelpath.Config{
+	paths := kernelpath.Config{
 		Network: testRules.Network, Lease: netip.MustParsePrefix("10.244.7.0/24"), Underlay: "eth0",
 		Local: netip.MustParseAddr("192.168.7.1"), MTU: 1450, Alias: link.AliasPrefix + " test",
 		VXLAN: &kernelpath.VXLAN{Name: "flannel.1", VNI: 1, Port: 8472, MAC: net.HardwareAddr{2, 0, 0, 0, 0, 7}},
-	})
+	}
+	r.KeepPaths(pathrules.Config{VXLAN: true}, paths) // checks that cannot be
+	time.Sleep(time.Second)
+	if got := linktest.Run(t, "ip link show"); strings.Contains(got, "flannel.1") {
+		t.Errorf("there is a device, and nothing checks what comes by it: %s", got)
+	}
+	r.KeepPaths(checkedPaths(), paths)
 	peer := func(n byte, path string) kernelpath.Peer {
 		return kernelpath.Peer{
 			Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, n, 0}), 24), Endpoint: netip.AddrFrom4([4]byte{192, 168, 7, n}),

@@ -15,8 +15,8 @@ import (
 // neighbor.
 var pathsPace = host.Pace{Delay: 100 * time.Millisecond, Min: 500 * time.Millisecond, Max: 8 * time.Second, Factor: 20}
 
-// pathsLoop keeps the kernel paths. It asks the kernel by netlink and /proc
-// only.
+// pathsLoop keeps the kernel paths, once the checks of what comes by them are
+// in place. It asks the kernel by netlink and /proc only.
 func (g *Guard) pathsLoop(ctx context.Context) {
 	changes, err := g.parts.Paths.Watch(ctx)
 	if err != nil {
@@ -24,6 +24,10 @@ func (g *Guard) pathsLoop(ctx context.Context) {
 	}
 	host.Loop{
 		Every: interval, Pace: pathsPace, Wake: g.pathsWake, Links: changes,
-		Round: func(ctx context.Context) { g.keeper.Keep(ctx, slog.LevelInfo, g.parts.Paths) },
+		Round: func(ctx context.Context) {
+			if g.parts.PathRules.InPlace() {
+				g.keeper.Keep(ctx, slog.LevelInfo, g.parts.Paths)
+			}
+		},
 	}.Run(ctx)
 }

@@ -21,21 +21,30 @@ type tableLoop struct {
 	links <-chan struct{} // nil: links do not matter
 	// linksChanged is called after each report of links.
 	linksChanged func()
+	done         func() // called after each round; nil: nothing is called
+	pace         host.Pace
 }
 
 // portsLoop keeps the table in front of the members' ports.
 func (g *Guard) portsLoop(ctx context.Context) {
 	g.keepTable(ctx, tableLoop{
 		part: g.parts.Ports, table: ports.TableName(g.parts.Ports.Device()), said: "table in front of the ports put in place",
-		wake: g.portsWake, links: g.watchLinks(ctx), linksChanged: g.parts.Ports.LinksChanged,
+		wake: g.portsWake, pace: pace, links: g.watchLinks(ctx), linksChanged: g.parts.Ports.LinksChanged,
 	})
 }
 
 // pathRulesLoop keeps the table that checks what comes by kernel paths.
 func (g *Guard) pathRulesLoop(ctx context.Context) {
+	there := false
 	g.keepTable(ctx, tableLoop{
 		part: g.parts.PathRules, table: pathrules.TableName(g.parts.PathRules.Device()), said: "checks of kernel paths put in place",
-		wake: g.pathRulesWake,
+		wake: g.pathRulesWake, pace: pathsPace,
+		done: func() {
+			if now := g.parts.PathRules.InPlace(); now != there {
+				there = now
+				host.Poke(g.pathsWake)
+			}
+		},
 	})
 }
 
@@ -44,7 +53,7 @@ func (g *Guard) keepTable(ctx context.Context, l tableLoop) {
 	defer rules.Close()
 	program := "" // that made the last change
 	host.Loop{
-		Every: interval, Pace: pace, Wake: l.wake, Links: l.links, Rules: rules.Changed,
+		Every: interval, Pace: l.pace, Wake: l.wake, Links: l.links, Rules: rules.Changed,
 		OnWake: func(s *host.Schedule) {
 			if s.Looked() {
 				s.Soon()
@@ -70,6 +79,9 @@ func (g *Guard) keepTable(ctx context.Context, l tableLoop) {
 			}
 			g.keeper.Report(l.part, err)
 			program = ""
+			if l.done != nil {
+				l.done()
+			}
 		},
 	}.Run(ctx)
 }

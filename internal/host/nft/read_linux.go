@@ -120,6 +120,19 @@ func (t *Table) Counts() (sets map[string]map[string]Count, counters map[string]
 	return sets, counters, explain(err)
 }
 
+// Keys returns what the sets hold in the kernel, whichever process wrote them.
+func (t *Table) Keys() (map[string]map[string]bool, error) {
+	is, err := t.survey()
+	if err != nil {
+		return nil, explain(err)
+	}
+	all := map[string]map[string]bool{}
+	for name, s := range is.sets {
+		all[name] = s.keys
+	}
+	return all, nil
+}
+
 // read returns what the sets hold, and whether the rest is as written.
 func (t *Table) read() (keys, bool, error) {
 	printed, exists, err := t.list()

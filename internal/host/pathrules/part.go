@@ -5,6 +5,8 @@ package pathrules
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -20,7 +22,18 @@ type Part struct {
 	mu    sync.Mutex // guards what follows
 	want  *Config    // nil: not known yet
 	peers []Peer
+	set   bool   // SetPeers was called
 	why   string // the last Ensure failed so; "" it did not
+	done  bool   // the last Ensure did what the last Want has set
+	// macs are the last known ones of direct peers; nil: those of an earlier
+	// process were not read yet.
+	macs map[netip.Prefix]neighbor
+}
+
+// neighbor is what is known of a direct peer.
+type neighbor struct {
+	mac      net.HardwareAddr
+	endpoint netip.Addr // zero: not known
 }
 
 // NewPart makes the part for an overlay device. uid is the daemon's user, which
@@ -30,14 +43,16 @@ func NewPart(device string, uid uint32) *Part {
 }
 
 // Want sets which paths are in use; nil: not known. The next Ensure does it. A
-// configuration without any path takes the table away.
+// configuration without any path takes the table away. Before the first
+// SetPeers the peers of an earlier process go on.
 func (p *Part) Want(c *Config) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if c == nil {
-		p.want = nil
+		p.want, p.done = nil, false
 		return
 	}
+	p.done = p.done && *p.want == *c
 	want := *c
 	p.want = &want
 }
@@ -54,11 +69,14 @@ func (p *Part) Wanted() *Config {
 }
 
 // SetPeers sets whose packets pass. The next Ensure does it, and changes only
-// the keys that differ. The peers are not to be changed afterwards.
+// the keys that differ. A direct peer whose MAC address is not known keeps the
+// one that it had at this endpoint, also in an earlier process: a neighbor may
+// be looked up again while its packets come. The peers are not to be changed
+// afterwards.
 func (p *Part) SetPeers(peers []Peer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.peers = slices.Clone(peers)
+	p.peers, p.set = slices.Clone(peers), true
 }
 
 // Unavailable says why this host cannot check what comes by kernel paths, so
@@ -69,10 +87,46 @@ func (p *Part) Unavailable() string {
 	return p.why
 }
 
-func (p *Part) wanted() (*Config, []Peer) {
+// InPlace reports whether the table is what was wanted last, but for its peers:
+// then kernel paths may be used.
+func (p *Part) InPlace() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.want, p.peers
+	return p.done
+}
+
+// wanted returns what was set; known: the peers were.
+func (p *Part) wanted() (c *Config, peers []Peer, known bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.want, p.complete(), p.set
+}
+
+// complete fills in MAC addresses that are not known at the moment. p.mu is
+// held.
+func (p *Part) complete() []Peer {
+	if p.want == nil || !p.want.Direct || !p.set {
+		return p.peers
+	}
+	if p.macs == nil {
+		p.macs = map[netip.Prefix]neighbor{}
+		for prefix, mac := range p.table.neighbors() {
+			p.macs[prefix] = neighbor{mac: mac}
+		}
+	}
+	all, now := slices.Clone(p.peers), map[netip.Prefix]neighbor{}
+	for i, peer := range all {
+		if !peer.Direct {
+			continue
+		}
+		last := p.macs[peer.Prefix]
+		if len(peer.MAC) == 0 && (last.endpoint == peer.Endpoint || !last.endpoint.IsValid()) {
+			all[i].MAC = last.mac
+		}
+		now[peer.Prefix] = neighbor{all[i].MAC, peer.Endpoint}
+	}
+	p.macs = now
+	return all
 }
 
 // Device is the overlay device that NewPart was given.
@@ -84,14 +138,15 @@ func (*Part) Name() string { return problem.PartPathRules }
 // Ensure puts the table in place, in one transaction. Without it every host of
 // the underlay could send into the overlay, so that a failure is a problem.
 func (p *Part) Ensure(context.Context) ([]string, error) {
-	c, peers := p.wanted()
+	c, peers, known := p.wanted()
 	if c == nil {
 		return nil, nil
 	}
-	changes, err := p.ensure(*c, peers)
+	changes, err := p.ensure(*c, peers, known)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.why = ""
+	p.done = err == nil && p.want != nil && *p.want == *c
 	if err != nil {
 		p.why = err.Error()
 		return changes, host.Advise(
@@ -100,7 +155,7 @@ func (p *Part) Ensure(context.Context) ([]string, error) {
 	return changes, nil
 }
 
-func (p *Part) ensure(c Config, peers []Peer) ([]string, error) {
+func (p *Part) ensure(c Config, peers []Peer, known bool) ([]string, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
@@ -114,13 +169,13 @@ func (p *Part) ensure(c Config, peers []Peer) ([]string, error) {
 	if err := c.validate(peers); err != nil {
 		return nil, err
 	}
-	return p.table.ensure(c, peers)
+	return p.table.ensure(c, peers, known)
 }
 
 // Check returns what another program has changed. A process that did not write
 // the table only checks that it exists.
 func (p *Part) Check(context.Context) ([]string, error) {
-	c, _ := p.wanted()
+	c, _, _ := p.wanted()
 	if c == nil || !c.Wants() {
 		return nil, nil
 	}
@@ -145,7 +200,7 @@ func (p *Part) Present() []string {
 // is in the table. It is nil where the table cannot be read. It reads all
 // keys: some milliseconds for 1,000 peers.
 func (p *Part) Traffic() map[Key]Count {
-	c, peers := p.wanted()
+	c, peers, _ := p.wanted()
 	if c == nil {
 		return nil
 	}
@@ -156,7 +211,7 @@ func (p *Part) Traffic() map[Key]Count {
 // Refused returns what was dropped, by path and for Sent. It is nil where the
 // table cannot be read.
 func (p *Part) Refused() map[string]Count {
-	c, _ := p.wanted()
+	c, _, _ := p.wanted()
 	if c == nil {
 		return nil
 	}

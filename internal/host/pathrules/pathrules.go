@@ -40,6 +40,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
 
 	"flanneld/internal/valid"
 )
@@ -161,12 +164,23 @@ func (c Config) validate(peers []Peer) error {
 	return nil
 }
 
-// elements are the keys of the table's sets, by path and by length of the
-// prefixes: one length is one set and one rule, since a rule looks for a source
-// under one mask.
-type elements map[setID]map[string]netip.Prefix
+// Names of the sets that are not a path's.
+const (
+	setMembers = "members"       // addresses of peers
+	setVXLAN   = "vxlan-members" // addresses and ports of their VXLAN devices
+	setIPIP    = "ipip-members"  // addresses of peers with IPIP
+)
 
-// setID names a set.
+// keys are those of the table's sets.
+type keys struct {
+	// senders are what may come in, by path and by length of the prefixes: one
+	// length is one set and one rule, since a rule looks for a source under one
+	// mask.
+	senders map[setID]map[string]bool
+	members map[string]map[string]bool // of the other sets, by name
+}
+
+// setID names a set of senders.
 type setID struct {
 	path string
 	bits int
@@ -174,28 +188,85 @@ type setID struct {
 
 func (id setID) name() string { return fmt.Sprintf("%s-%d", id.path, id.bits) }
 
-// contents turns peers into the keys of sets.
-func (c Config) contents(peers []Peer) elements {
-	e := elements{}
-	add := func(path string, p Peer, from string) {
-		id := setID{path, p.Prefix.Bits()}
-		if e[id] == nil {
-			e[id] = map[string]netip.Prefix{}
-		}
-		e[id][from+addrKey(p.Prefix.Addr())] = p.Prefix
+// parseID reads the name of a set of senders.
+func parseID(name string) (id setID, ok bool) {
+	path, bits, _ := strings.Cut(name, "-")
+	n, err := strconv.Atoi(bits)
+	return setID{path, n}, err == nil && n >= 0 && n <= 32 && slices.Contains(paths, path)
+}
+
+// keyLen is the length of the keys of a set of senders, in bytes.
+func (id setID) keyLen() int {
+	if id.path == Direct {
+		return 12
 	}
+	return 8
+}
+
+// prefix is what the key of a set of senders is about.
+func (id setID) prefix(key string) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte([]byte(key[len(key)-4:]))), id.bits)
+}
+
+func newKeys() keys {
+	return keys{map[setID]map[string]bool{}, map[string]map[string]bool{setMembers: {}, setVXLAN: {}, setIPIP: {}}}
+}
+
+func (k keys) add(id setID, key string) {
+	if k.senders[id] == nil {
+		k.senders[id] = map[string]bool{}
+	}
+	k.senders[id][key] = true
+}
+
+// keysOf turns peers into keys. A path that is not in use has none.
+func (c Config) keysOf(peers []Peer) keys {
+	k := newKeys()
 	for _, p := range peers {
+		from, to, bits := addrKey(p.Endpoint), addrKey(p.Prefix.Addr()), p.Prefix.Bits()
+		k.members[setMembers][from] = true
 		if c.VXLAN && p.VXLAN {
-			add(VXLAN, p, addrKey(p.Endpoint))
+			k.add(setID{VXLAN, bits}, from+to)
+		}
+		if c.VXLAN && p.VXLAN && p.Port != 0 {
+			k.members[setVXLAN][from+string([]byte{byte(p.Port >> 8), byte(p.Port), 0, 0})] = true
 		}
 		if c.IPIP && p.IPIP {
-			add(IPIP, p, addrKey(p.Endpoint))
+			k.add(setID{IPIP, bits}, from+to)
+			k.members[setIPIP][from] = true
 		}
 		if c.Direct && p.Direct && len(p.MAC) == macLen {
-			add(Direct, p, string(p.MAC)+"\x00\x00") // filled up to a register of 4 bytes
+			k.add(setID{Direct, bits}, string(p.MAC)+"\x00\x00"+to) // filled up to a register of 4 bytes
 		}
 	}
-	return e
+	return k
+}
+
+// keysIn takes over what the sets of an earlier process hold, by name.
+func (c Config) keysIn(sets map[string]map[string]bool) keys {
+	k := newKeys()
+	for name, all := range sets {
+		if _, ok := k.members[name]; ok {
+			k.members[name] = all
+			continue
+		}
+		id, ok := parseID(name)
+		if !ok || !c.uses(id.path) {
+			continue
+		}
+		for key := range all {
+			if len(key) == id.keyLen() {
+				k.add(id, key)
+			}
+		}
+	}
+	return k
+}
+
+func (c Config) tunnels() bool { return c.VXLAN || c.IPIP }
+
+func (c Config) uses(path string) bool {
+	return map[string]bool{VXLAN: c.VXLAN, IPIP: c.IPIP, Direct: c.Direct}[path]
 }
 
 // macLen is the length of an Ethernet address.

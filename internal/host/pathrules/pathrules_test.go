@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"reflect"
 	"runtime"
 	"testing"
 )
@@ -33,7 +34,7 @@ func TestKeysAreWhatPacketsCarry(t *testing.T) {
 	large := testPeer(32, 20)
 	silent := testPeer(3, 24)
 	silent.MAC, silent.IPIP = nil, false
-	e := c.contents([]Peer{testPeer(2, 24), large, silent})
+	k := c.keysOf([]Peer{testPeer(2, 24), large, silent})
 	want := map[setID][]string{
 		{VXLAN, 24}:  {"\xc0\x00\x02\x02\x0a\xf4\x02\x00", "\xc0\x00\x02\x03\x0a\xf4\x03\x00"},
 		{VXLAN, 20}:  {"\xc0\x00\x02\x20\x0a\xf4\x20\x00"},
@@ -42,22 +43,52 @@ func TestKeysAreWhatPacketsCarry(t *testing.T) {
 		{Direct, 24}: {"\x02\x00\x00\x00\x00\x02\x00\x00\x0a\xf4\x02\x00"},
 		{Direct, 20}: {"\x02\x00\x00\x00\x00\x20\x00\x00\x0a\xf4\x20\x00"},
 	}
-	if len(e) != len(want) {
-		t.Errorf("sets %v", e)
+	if len(k.senders) != len(want) {
+		t.Errorf("sets %v", k.senders)
 	}
 	for id, keys := range want {
-		if len(e[id]) != len(keys) {
-			t.Errorf("%s: %q", id.name(), e[id])
+		if len(k.senders[id]) != len(keys) {
+			t.Errorf("%s: %v", id.name(), k.senders[id])
 		}
-		for _, k := range keys {
-			if !e[id][k].IsValid() {
-				t.Errorf("%s has no %q: %q", id.name(), k, e[id])
+		for _, key := range keys {
+			if !k.senders[id][key] || len(key) != id.keyLen() || id.prefix(key).Bits() != id.bits {
+				t.Errorf("%s has no %q: %v", id.name(), key, k.senders[id])
 			}
 		}
 	}
+	for name, n := range map[string]int{setMembers: 3, setVXLAN: 3, setIPIP: 2} {
+		if len(k.members[name]) != n {
+			t.Errorf("%s: %v", name, k.members[name])
+		}
+	}
+	if !k.members[setVXLAN]["\xc0\x00\x02\x02\x21\x18\x00\x00"] {
+		t.Errorf("VXLAN devices: %v", k.members[setVXLAN])
+	}
 	c.VXLAN, c.Direct = false, false
-	if e := c.contents([]Peer{testPeer(2, 24)}); len(e) != 1 {
-		t.Errorf("paths that are not in use have keys: %v", e)
+	if k := c.keysOf([]Peer{testPeer(2, 24)}); len(k.senders) != 1 || len(k.members[setVXLAN]) > 0 {
+		t.Errorf("paths that are not in use have keys: %v", k)
+	}
+}
+
+// What an earlier process has written is read as it was meant.
+func TestKeysAreTakenOver(t *testing.T) {
+	c := testConfig()
+	k := c.keysOf([]Peer{testPeer(2, 24), testPeer(32, 20)})
+	sets := map[string]map[string]bool{"kinds": {"x": true}, "vxlan-x": {"12345678": true}, "vxlan-33": {"12345678": true}, "other-24": {"12345678": true}}
+	for id, keys := range k.senders {
+		sets[id.name()] = keys
+	}
+	for name, keys := range k.members {
+		sets[name] = keys
+	}
+	if got := c.keysIn(sets); !reflect.DeepEqual(got, k) {
+		t.Errorf("got %v, want %v", got, k)
+	}
+	sets["vxlan-24"]["short"] = true
+	c.IPIP = false
+	got := c.keysIn(sets)
+	if len(got.senders[setID{VXLAN, 24}]) != 1 || len(got.senders) != 4 {
+		t.Errorf("got %v", got.senders)
 	}
 }
 

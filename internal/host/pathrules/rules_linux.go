@@ -22,13 +22,8 @@ import (
 // priority of the base chains: before iptables' raw table (-300).
 const priority = -310
 
-// Names of the sets that are not a path's.
-const (
-	setKinds   = "kinds"         // of devices that containers are attached to
-	setMembers = "members"       // addresses of peers
-	setVXLAN   = "vxlan-members" // addresses and ports of their VXLAN devices
-	setIPIP    = "ipip-members"  // addresses of peers with IPIP
-)
+// setKinds is the set of kinds of devices that containers are attached to.
+const setKinds = "kinds"
 
 // Chains that are jumped to, beside one for each path. None has a name that is
 // a word of nft's language, as vxlan is since 1.0.8.
@@ -43,25 +38,22 @@ func from(path string) string { return "from-" + path }
 // refused is the counter of what is dropped on a path.
 func refused(path string) string { return path + "-refused" }
 
-// content is the table for a configuration and its peers. uid may send to
+// content is the table for a configuration and its keys. uid may send to
 // tunnels. fib: the kernel can look up by which device a source is reached. If
 // it cannot, a member behind a bridge of this host is not let in.
-func (c Config) content(peers []Peer, uid uint32, fib bool) nft.Content {
-	want := nft.Content{Sets: c.memberSets(peers)}
+func (c Config) content(k keys, uid uint32, fib bool) nft.Content {
+	want := nft.Content{Sets: c.memberSets(k)}
 	if c.tunnels() {
 		want.Counters = []string{refused(Sent)}
 		want.Chains = []nft.Chain{{Name: sent, Rules: sentRules(fib)}}
 	}
-	elements := c.contents(peers)
-	ids := slices.SortedFunc(maps.Keys(elements), func(a, b setID) int {
+	ids := slices.SortedFunc(maps.Keys(k.senders), func(a, b setID) int {
 		return cmp.Or(cmp.Compare(slices.Index(paths, a.path), slices.Index(paths, b.path)), -cmp.Compare(a.bits, b.bits))
 	})
 	for _, id := range ids {
-		set := nft.Set{Name: id.name(), Key: keyOf(id.path), Order: binaryutil.BigEndian, Counted: true, Keys: map[string]bool{}}
-		for key := range elements[id] {
-			set.Keys[key] = true
-		}
-		want.Sets = append(want.Sets, set)
+		want.Sets = append(want.Sets, nft.Set{
+			Name: id.name(), Key: keyOf(id.path), Order: binaryutil.BigEndian, Counted: true, Keys: k.senders[id],
+		})
 	}
 	for _, path := range paths {
 		if c.uses(path) {
@@ -70,44 +62,31 @@ func (c Config) content(peers []Peer, uid uint32, fib bool) nft.Content {
 		}
 	}
 	want.Chains = append(want.Chains, c.incoming()...)
-	want.Chains = append(want.Chains, c.outgoing(peers, uid)...)
+	want.Chains = append(want.Chains, c.outgoing(k.members[setVXLAN], uid)...)
 	return want
 }
 
-func (c Config) tunnels() bool { return c.VXLAN || c.IPIP }
-
-func (c Config) uses(path string) bool {
-	return map[string]bool{VXLAN: c.VXLAN, IPIP: c.IPIP, Direct: c.Direct}[path]
-}
-
 // memberSets are the sets that do not depend on prefixes.
-func (c Config) memberSets(peers []Peer) []nft.Set {
+func (c Config) memberSets(k keys) []nft.Set {
 	if !c.tunnels() {
 		return nil
 	}
-	members, vxlan, ipip, kinds := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
+	kinds := map[string]bool{}
 	for _, kind := range rtnl.ContainerKinds {
 		kinds[nft.NameKey(kind)] = true
 	}
-	for _, p := range peers {
-		members[addrKey(p.Endpoint)] = true
-		if p.VXLAN && p.Port != 0 {
-			vxlan[addrKey(p.Endpoint)+string(nft.Port(p.Port))+"\x00\x00"] = true
-		}
-		if p.IPIP {
-			ipip[addrKey(p.Endpoint)] = true
-		}
+	set := func(name string, key nftables.SetDatatype) nft.Set {
+		return nft.Set{Name: name, Key: key, Order: binaryutil.BigEndian, Keys: k.members[name]}
 	}
 	sets := []nft.Set{
 		{Name: setKinds, Key: nftables.TypeIFName, Order: binaryutil.NativeEndian, Keys: kinds},
-		{Name: setMembers, Key: nftables.TypeIPAddr, Order: binaryutil.BigEndian, Keys: members},
+		set(setMembers, nftables.TypeIPAddr),
 	}
 	if c.VXLAN {
-		sets = append(sets, nft.Set{Name: setVXLAN, Key: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService),
-			Order: binaryutil.BigEndian, Keys: vxlan})
+		sets = append(sets, set(setVXLAN, nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService)))
 	}
 	if c.IPIP {
-		sets = append(sets, nft.Set{Name: setIPIP, Key: nftables.TypeIPAddr, Order: binaryutil.BigEndian, Keys: ipip})
+		sets = append(sets, set(setIPIP, nftables.TypeIPAddr))
 	}
 	return sets
 }
@@ -187,12 +166,12 @@ func (c Config) byContainer(fib bool) []expr.Any {
 // outgoing returns the chains that see what leaves this host. The packets of
 // our VXLAN device have no socket, or the one of the inner packet: so they are
 // known by the mark that the inner packet got on its way to the device.
-func (c Config) outgoing(peers []Peer, uid uint32) (chains []nft.Chain) {
+func (c Config) outgoing(members map[string]bool, uid uint32) (chains []nft.Chain) {
 	if !c.tunnels() {
 		return nil
 	}
 	var forward, output [][]expr.Any
-	for _, toPort := range toVXLANPorts(peers) { // most packets end here
+	for _, toPort := range toVXLANPorts(members) { // most packets end here
 		forward = append(forward, nft.Join(toPort, toVXLAN(), nft.Jump(sent)))
 		output = append(output, nft.Join(toPort, nft.Jump(users)))
 	}
@@ -212,14 +191,14 @@ func (c Config) outgoing(peers []Peer, uid uint32) (chains []nft.Chain) {
 // maxPorts bounds the rules that compare ports of VXLAN devices.
 const maxPorts = 4
 
-// toVXLANPorts matches UDP to the ports of the peers' VXLAN devices: in most
+// toVXLANPorts matches UDP to the ports of the members' VXLAN devices: in most
 // networks all have one. Peers may announce any number, so that one rule is for
 // all ports where there are many.
-func toVXLANPorts(peers []Peer) (rules [][]expr.Any) {
-	var ports []uint16
-	for _, p := range peers {
-		if p.VXLAN && p.Port != 0 && len(ports) <= maxPorts && !slices.Contains(ports, p.Port) {
-			ports = append(ports, p.Port)
+func toVXLANPorts(members map[string]bool) (rules [][]expr.Any) {
+	var ports []string
+	for key := range members {
+		if port := key[4:6]; len(ports) <= maxPorts && !slices.Contains(ports, port) {
+			ports = append(ports, port)
 		}
 	}
 	if len(ports) > maxPorts {
@@ -227,7 +206,7 @@ func toVXLANPorts(peers []Peer) (rules [][]expr.Any) {
 	}
 	slices.Sort(ports)
 	for _, port := range ports {
-		rules = append(rules, nft.Join(nft.Protocol(packet.UDP), nft.DestPort(nft.Reg), nft.Equal(nft.Port(port))))
+		rules = append(rules, nft.Join(nft.Protocol(packet.UDP), nft.DestPort(nft.Reg), nft.Equal([]byte(port))))
 	}
 	return rules
 }

@@ -16,7 +16,7 @@ import (
 func testTable(change func(*Config), fib bool) nft.Content {
 	c := testConfig()
 	change(&c)
-	return c.content([]Peer{testPeer(2, 24), testPeer(3, 24), testPeer(32, 20)}, 900, fib)
+	return c.content(c.keysOf([]Peer{testPeer(2, 24), testPeer(3, 24), testPeer(32, 20)}), 900, fib)
 }
 
 func asIs(*Config) {}
@@ -161,7 +161,7 @@ func TestEveryPortOfATunnelIsGuarded(t *testing.T) {
 			peer.Port = 9000 + uint16(i)
 			all = append(all, peer)
 		}
-		table := c.content(all, 900, true)
+		table := c.content(c.keysOf(all), 900, true)
 		for i, peer := range all {
 			for hook, user := range map[string]int64{"output": 1000, "forward": -1} {
 				p := sending(user, 0, peer.Endpoint.String(), 17, peer.Port)

@@ -95,6 +95,14 @@ func TestRestartTakesOverTableAndCounts(t *testing.T) {
 		}
 	}
 	counts("at first", first)
+	before := listed(t)
+	early := NewPart("flannel0", 65534) // its peers are not known yet
+	config := testConfig()
+	early.Want(&config)
+	ensure(t, early, 0)
+	if after := listed(t); after != before {
+		t.Errorf("a process without peers has changed the table: %s\nbefore: %s", after, before)
+	}
 	second := NewPart("flannel0", 65534)
 	if wrong, err := second.Check(t.Context()); err != nil || len(wrong) > 0 {
 		t.Errorf("before it is wanted: %q, %v", wrong, err)
@@ -107,6 +115,16 @@ func TestRestartTakesOverTableAndCounts(t *testing.T) {
 	second.SetPeers([]Peer{testPeer(2, 24), testPeer(5, 20)}) // another length: other rules
 	ensure(t, second, 0)
 	counts("after a restart", second)
+	third := NewPart("flannel0", 65534)
+	third.Want(&c)
+	peer := testPeer(2, 24)
+	peer.MAC = nil // the neighbor is being looked up
+	third.SetPeers([]Peer{peer, testPeer(5, 20)})
+	ensure(t, third, 0)
+	if text := linktest.Run(t, "nft list set ip flanneld-paths-flannel0 direct-24"); !strings.Contains(text, "02:00:00:00:00:02 . 10.244.2.0") {
+		t.Errorf("the neighbor is forgotten: %s", text)
+	}
+	ensure(t, second, 0)
 	linktest.Run(t, "nft flush chain ip flanneld-paths-flannel0 input")
 	ensure(t, second, 1)
 	counts("after a repair", second)

@@ -4,6 +4,8 @@ package pathrules
 
 import (
 	"errors"
+	"net"
+	"net/netip"
 
 	"flanneld/internal/host/nft"
 )
@@ -19,8 +21,18 @@ func newTable(name string, uid uint32) *table {
 	return &table{name: name, uid: uid, kept: nft.New(name)}
 }
 
-func (t *table) ensure(c Config, peers []Peer) ([]string, error) {
-	return t.kept.Ensure(func(check nft.SourceCheck) nft.Content { return c.content(peers, t.uid, check == nft.InAnyHook) })
+// ensure writes the table. known: the peers are known; otherwise those of an
+// earlier process go on.
+func (t *table) ensure(c Config, peers []Peer, known bool) ([]string, error) {
+	k := c.keysOf(peers)
+	if !known {
+		there, err := t.kept.Keys()
+		if err != nil {
+			return nil, err
+		}
+		k = c.keysIn(there)
+	}
+	return t.kept.Ensure(func(check nft.SourceCheck) nft.Content { return c.content(k, t.uid, check == nft.InAnyHook) })
 }
 
 func (t *table) check() ([]string, error) { return t.kept.Check() }
@@ -32,6 +44,22 @@ func (t *table) exists() bool {
 	return err == nil && exists
 }
 
+// neighbors are the MAC addresses by prefix that the table has, whichever
+// process wrote it.
+func (t *table) neighbors() map[netip.Prefix]net.HardwareAddr {
+	sets, err := t.kept.Keys()
+	if err != nil {
+		return nil
+	}
+	all := map[netip.Prefix]net.HardwareAddr{}
+	for id, keys := range (Config{Direct: true}).keysIn(sets).senders {
+		for key := range keys {
+			all[id.prefix(key)] = net.HardwareAddr(key[:macLen])
+		}
+	}
+	return all
+}
+
 // counts returns what the counters say. Only peers that are given have a count.
 func (t *table) counts(c Config, peers []Peer) (arrived map[Key]Count, dropped map[string]Count) {
 	sets, counters, err := t.kept.Counts()
@@ -39,10 +67,10 @@ func (t *table) counts(c Config, peers []Peer) (arrived map[Key]Count, dropped m
 		return nil, nil
 	}
 	arrived = map[Key]Count{}
-	for id, prefixes := range c.contents(peers) {
+	for id, keys := range c.keysOf(peers).senders {
 		counts := sets[id.name()]
-		for key, prefix := range prefixes {
-			k, n := Key{prefix, id.path}, counts[key]
+		for key := range keys {
+			k, n := Key{id.prefix(key), id.path}, counts[key]
 			arrived[k] = Count{arrived[k].Packets + n.Packets, arrived[k].Bytes + n.Bytes}
 		}
 	}

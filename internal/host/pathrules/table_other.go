@@ -4,16 +4,23 @@
 
 package pathrules
 
+import (
+	"net"
+	"net/netip"
+)
+
 // table does nothing here.
 type table struct{}
 
 func newTable(string, uint32) *table { return &table{} }
 
-func (*table) ensure(Config, []Peer) ([]string, error) { return nil, ErrPlatform }
+func (*table) ensure(Config, []Peer, bool) ([]string, error) { return nil, ErrPlatform }
 
 func (*table) check() ([]string, error) { return nil, ErrPlatform }
 
 func (*table) remove() (bool, error) { return false, ErrPlatform }
+
+func (*table) neighbors() map[netip.Prefix]net.HardwareAddr { return nil }
 
 func (*table) exists() bool { return false }
 
