@@ -128,21 +128,35 @@ func (d *daemon) planInput(s *peers.Snapshot) plan.Input {
 
 // reach puts the kernel paths of a plan into effect: first what may come in by
 // them, then what goes out.
+//
+// Without a data plane nothing is touched: what an earlier start has left is
+// still in use.
 func (d *daemon) reach(p plan.Plan) {
+	now := d.planes.current()
+	if now == nil {
+		return
+	}
 	var peers []kernelpath.Peer
-	var senders []pathrules.Peer
 	for _, r := range p.Routes {
-		if r.Kind != route.Local && len(r.Candidates) > 0 {
+		if reachable(r) {
 			peers = append(peers, d.pathPeer(r))
 		}
+	}
+	d.guard.ProtectPaths(&now.rules, d.senders(p))
+	d.guard.Reach(peers)
+}
+
+// reachable reports whether a kernel path may lead to a peer.
+func reachable(r plan.Route) bool { return r.Kind != route.Local && len(r.Candidates) > 0 }
+
+// senders is what the peers of a plan may send by kernel paths.
+func (d *daemon) senders(p plan.Plan) (all []pathrules.Peer) {
+	for _, r := range p.Routes {
 		if len(r.Arrivals) > 0 {
-			senders = append(senders, d.sender(r))
+			all = append(all, d.sender(r))
 		}
 	}
-	if now := d.planes.current(); now != nil {
-		d.guard.ProtectPaths(&now.rules, senders)
-	}
-	d.guard.Reach(peers)
+	return all
 }
 
 // inheritTime is how long routes of an earlier start stay without a proof. A

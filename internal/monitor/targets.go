@@ -22,11 +22,17 @@ func probed(r plan.Route) bool {
 // ways lists the candidates of a route that are worth a try.
 func (s *proofs) ways(r plan.Route) (all []plan.Candidate) {
 	for _, c := range r.Candidates {
-		if c.Possible && (!c.Path.Kernel() || s.kernel != nil && s.kernel.device(c.Path) != "") {
+		if c.Possible && (!c.Path.Kernel() || s.reaches(c)) {
 			all = append(all, c)
 		}
 	}
 	return all
+}
+
+// reaches reports whether probes can be sent by a kernel path: its device and
+// the neighbor on a direct path are known.
+func (s *proofs) reaches(c plan.Candidate) bool {
+	return s.kernel != nil && s.kernel.device(c.Path) != "" && (c.Path != plan.PathDirect || c.MAC != nil)
 }
 
 // peers lists the peers with the paths that are worth a try.

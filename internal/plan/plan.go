@@ -43,7 +43,8 @@ type Input struct {
 
 	// Near says by which device this host reaches an underlay address without
 	// a router, and the neighbor's MAC there. why says in one line why not; it
-	// is "" when both are known. It must not wait. Nil: no address is near.
+	// is "" when both are known, or with a nil mac while the neighbor is being
+	// looked up. It must not wait. Nil: no address is near.
 	Near func(netip.Addr) (device string, mac config.MAC, why string)
 
 	// Proof is what probes say of a kernel path to a node or static peer, by

@@ -178,12 +178,13 @@ func (g *Guard) ProtectPaths(c *pathrules.Config, peers []pathrules.Peer) {
 }
 
 // KeepPaths makes the guard look after the kernel paths, until Release, and
-// after the checks of what comes by them. It makes first these and then the
-// devices before it returns, so that it is known which paths this host has.
-// Without the checks there are no devices. The peers are set by ProtectPaths
-// and Reach.
-func (g *Guard) KeepPaths(rules pathrules.Config, c kernelpath.Config) {
-	g.parts.PathRules.Want(&rules)
+// after the checks of what comes by them. It looks for neighbors, puts the
+// checks in place, with what senders returns by then, and makes the devices
+// last. Without the checks there are no devices. When KeepPaths returns, it is
+// known which paths this host has. The peers are set by Reach.
+func (g *Guard) KeepPaths(rules pathrules.Config, c kernelpath.Config, senders func() []pathrules.Peer) {
+	g.parts.Paths.LookAround(c.Underlay)
+	g.ProtectPaths(&rules, senders())
 	g.keeper.Keep(context.Background(), slog.LevelInfo, g.parts.PathRules)
 	g.parts.Paths.Want(&c)
 	if g.parts.PathRules.InPlace() {

@@ -351,6 +351,8 @@ func TestBridgeThatDoesNotForwardIsNamed(t *testing.T) {
 	}
 }
 
+func noSenders() []pathrules.Peer { return nil }
+
 // What other programs take away of the kernel paths is back within a second.
 func TestKernelPathsArePutBack(t *testing.T) {
 	linktest.Underlay(t)
@@ -360,12 +362,12 @@ func TestKernelPathsArePutBack(t *testing.T) {
 		Local: netip.MustParseAddr("192.168.7.1"), MTU: 1450, Alias: link.AliasPrefix + " test",
 		VXLAN: &kernelpath.VXLAN{Name: "flannel.1", VNI: 1, Port: 8472, MAC: net.HardwareAddr{2, 0, 0, 0, 0, 7}},
 	}
-	r.KeepPaths(pathrules.Config{VXLAN: true}, paths) // checks that cannot be
+	r.KeepPaths(pathrules.Config{VXLAN: true}, paths, noSenders) // checks that cannot be
 	time.Sleep(time.Second)
 	if got := linktest.Run(t, "ip link show"); strings.Contains(got, "flannel.1") {
 		t.Errorf("there is a device, and nothing checks what comes by it: %s", got)
 	}
-	r.KeepPaths(checkedPaths(), paths)
+	r.KeepPaths(checkedPaths(), paths, noSenders)
 	peer := func(n byte, path string) kernelpath.Peer {
 		return kernelpath.Peer{
 			Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, n, 0}), 24), Endpoint: netip.AddrFrom4([4]byte{192, 168, 7, n}),

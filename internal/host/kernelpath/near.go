@@ -84,6 +84,7 @@ func newFollower(s segment) *follower {
 	return &follower{segment: s, now: time.Now, wake: make(chan struct{}, 1), endpoints: map[netip.Addr]*endpoint{}}
 }
 
+// whySoon marks an endpoint about which the kernel was asked a moment ago.
 const whySoon = "the neighbor is being looked up"
 
 // near answers from what is known.
@@ -100,7 +101,11 @@ func (f *follower) near(a netip.Addr) (device string, mac net.HardwareAddr, why 
 		host.Poke(f.wake)
 	}
 	e.wanted = f.now()
-	if e.why != "" {
+	switch e.why {
+	case "":
+	case whySoon:
+		return "", nil, ""
+	default:
 		return "", nil, e.why
 	}
 	return e.way.device, bytes.Clone(e.mac[:]), ""
@@ -271,12 +276,20 @@ func (f *follower) whyMAC(e *endpoint, a netip.Addr, own hwaddr, holders map[hwa
 var nearPace = host.Pace{Delay: 100 * time.Millisecond, Min: 500 * time.Millisecond, Max: 8 * time.Second, Factor: 50}
 
 // Near reports how an endpoint is reached without a router: by which device,
-// and which MAC address it has there. why is why it is not, or not yet; ""
-// where it is. Near never waits: it answers from what Follow keeps, and makes
-// an endpoint that it was never asked about one to follow. Changed signals
-// other answers.
+// and which MAC address it has there. why is why it is not; "" where it is, or
+// where the neighbour is being looked up: then mac is nil. Near never waits: it
+// answers from what Follow keeps, and makes an endpoint that it was never asked
+// about one to follow. Changed signals other answers.
 func (p *Part) Near(endpoint netip.Addr) (device string, mac net.HardwareAddr, why string) {
 	return p.follower.near(endpoint)
+}
+
+// LookAround looks for the endpoints that Near was asked about, at once, on the
+// device that leads to other hosts. The kernel knows most of them, because
+// gossip reaches them.
+func (p *Part) LookAround(underlay string) {
+	p.follower.want(underlay)
+	p.follower.look()
 }
 
 // Follow keeps what Near answers until ctx ends.
