@@ -90,11 +90,11 @@ func TestDataPathThatARuleDropsIsReportedOnBothSidesUntilItIsLifted(t *testing.T
 		name, rules string
 		here, there []string // what the host with the rules says, and the other one
 	}{
-		{"data port closed", "chain in { type filter hook input priority 10; udp dport 8285 drop; }",
+		{"data port closed", "chain arriving { type filter hook input priority 10; udp dport 8285 drop; }",
 			[]string{"to host1", "open UDP port 8285"}, []string{"to host2", "packets come from it", "open UDP port 8285 on host2"}},
-		{"data port rejected", "chain in { type filter hook input priority -300; udp dport 8285 reject; }",
+		{"data port rejected", "chain arriving { type filter hook input priority -300; udp dport 8285 reject; }",
 			[]string{"to host1"}, []string{"to host2"}},
-		{"nothing may leave to the data port", "chain out { type filter hook output priority 0; udp dport 8285 drop; }",
+		{"nothing may leave to the data port", "chain leaving { type filter hook output priority 0; udp dport 8285 drop; }",
 			[]string{"to host1", "does not send there", "operation not permitted"}, []string{"to host2", "nothing comes from it"}},
 		{"leaves and is dropped after", "chain post { type filter hook postrouting priority 0; udp dport 8285 drop; }",
 			[]string{"to host1"}, []string{"to host2"}},
@@ -102,9 +102,9 @@ func TestDataPathThatARuleDropsIsReportedOnBothSidesUntilItIsLifted(t *testing.T
 			[]string{"to host1"}, []string{"to host2"}},
 		{"nothing enters by the device", "chain pre { type filter hook prerouting priority -400; iifname flannel0 drop; }",
 			[]string{"packets from peers get no answer", "flannel0"}, []string{"to host2", "packets come from it"}},
-		{"nothing of the host leaves by the device", "chain out { type filter hook output priority 0; oifname flannel0 drop; }",
+		{"nothing of the host leaves by the device", "chain leaving { type filter hook output priority 0; oifname flannel0 drop; }",
 			[]string{"packets from peers get no answer"}, []string{"to host2"}},
-		{"large packets", "chain in { type filter hook input priority 10; udp dport 8285 meta length > 1000 drop; }",
+		{"large packets", "chain arriving { type filter hook input priority 10; udp dport 8285 meta length > 1000 drop; }",
 			[]string{"small packets only"}, []string{"small packets only"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -36,7 +36,7 @@ const (
 // congested marks incoming datagrams as having met congestion: all, or the ones
 // that meet the condition.
 const congested = `table netdev congested {
-	chain in {
+	chain arriving {
 		type filter hook ingress device "eth0" priority 0;
 		udp dport 8285 %s ip ecn set ce
 	}

@@ -14,11 +14,11 @@ import (
 // mangle loses one datagram in 200 on its way into a host, and doubles one in
 // 100 on its way out. A train counts as one.
 const mangle = `table netdev mangle {
-	chain in {
+	chain arriving {
 		type filter hook ingress device "eth0" priority 0;
 		udp dport 8285 numgen random mod 200 0 counter drop
 	}
-	chain out {
+	chain leaving {
 		type filter hook egress device "eth0" priority 0;
 		udp dport 8285 numgen random mod 100 0 counter dup to "eth0"
 	}
