@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"sync"
@@ -64,7 +65,10 @@ type follower struct {
 	mu        sync.Mutex // held for moments only
 	underlay  string
 	endpoints map[netip.Addr]*endpoint
-	stale     bool // the ways have to be asked for again
+	// peers are the endpoints of now; nil: not known. One that a peer has left
+	// keeps no MAC address from the peer's new one.
+	peers map[netip.Addr]bool
+	stale bool // the ways have to be asked for again
 }
 
 // endpoint is what is known of one peer.
@@ -117,6 +121,20 @@ func (f *follower) want(underlay string) {
 	defer f.mu.Unlock()
 	if f.underlay != underlay {
 		f.underlay, f.stale = underlay, true
+		host.Poke(f.wake)
+	}
+}
+
+// reach sets the endpoints of all peers.
+func (f *follower) reach(peers []Peer) {
+	now := make(map[netip.Addr]bool, len(peers))
+	for _, peer := range peers {
+		now[peer.Endpoint] = true
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !maps.Equal(now, f.peers) {
+		f.peers = now
 		host.Poke(f.wake)
 	}
 }
@@ -243,14 +261,15 @@ func (e *endpoint) ask(now time.Time) {
 	e.tries++
 }
 
-// holders are the endpoints that have their MAC address already.
+// holders are the endpoints of peers that have their MAC address already.
 func (f *follower) holders(stations map[netip.Addr]station) map[hwaddr]netip.Addr {
 	all := map[hwaddr]netip.Addr{}
 	for _, earlier := range []bool{true, false} {
 		for _, a := range sorted(f.endpoints, netip.Addr.Compare) {
 			s := stations[a]
 			had := f.endpoints[a].why == "" && f.endpoints[a].mac == s.mac
-			if _, taken := all[s.mac]; s.valid && !taken && had == earlier {
+			_, taken := all[s.mac]
+			if s.valid && !taken && had == earlier && (f.peers == nil || f.peers[a]) {
 				all[s.mac] = a
 			}
 		}

@@ -203,6 +203,31 @@ func TestMACAddressesThatCannotBe(t *testing.T) {
 	s.expect("none", addr(8), "", "which no device has")
 }
 
+// A peer has another address: the kernel goes on knowing the old one for a
+// while, with the same MAC address.
+func TestAddressThatAPeerHasLeftKeepsNoMACAddress(t *testing.T) {
+	s := newStand(t)
+	s.reach([]Peer{{Endpoint: addr(8)}})
+	s.segment.known[addr(8)] = here(8)
+	s.near(addr(8))
+	s.expect("before", addr(8), ":08", "")
+	s.segment.known[addr(9)] = here(8)
+	s.near(addr(9))
+	s.expect("not reached by it yet", addr(9), "", "of 192.168.7.8")
+	<-s.wake
+	s.reach([]Peer{{Endpoint: addr(9)}})
+	if len(s.wake) == 0 {
+		t.Error("another peer is no reason to look again")
+	}
+	s.expect("moved", addr(9), ":08", "")
+	s.expect("the one it has left", addr(8), "", "of 192.168.7.9")
+	<-s.wake
+	s.reach([]Peer{{Endpoint: addr(9)}})
+	if len(s.wake) != 0 {
+		t.Error("the same peers are a reason to look again")
+	}
+}
+
 func TestOnlyNewsWakesTheFollower(t *testing.T) {
 	s := newStand(t)
 	s.segment.known[addr(8)] = here(8)

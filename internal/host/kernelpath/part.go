@@ -99,6 +99,7 @@ func (p *Part) Want(c *Config) {
 // the result reports whether one is due. Until the first call, Ensure removes
 // nothing that belongs to peers. The slice may not be changed afterwards.
 func (p *Part) SetPeers(peers []Peer) (due bool) {
+	p.follower.reach(peers)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.peers, p.peersKnown = peers, true
