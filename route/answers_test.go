@@ -31,7 +31,7 @@ func TestAnswersAreTakenAndNothingElse(t *testing.T) {
 		"a segment of a connection": {in(packettest.Spec{Dst: host, Protocol: packet.TCP, Payload: tcp(0x10)}), false},
 		"the beginning of a reset":  {in(packettest.Spec{Dst: host, Protocol: packet.TCP, Payload: tcp(0x14)[:14]}), false},
 		"another protocol":          {in(packettest.Spec{Dst: host, Payload: mine}), false},
-		"the beginning of a packet": {in(packettest.Spec{Dst: host, Protocol: packet.ICMP, Flags: packet.FlagMF, Payload: mine}), false},
+		"the beginning of a packet": {in(packettest.Spec{Dst: host, Protocol: packet.ICMP, Flags: packet.FlagMF, Payload: mine}), true},
 		"the end of a packet":       {in(packettest.Spec{Dst: host, Protocol: packet.ICMP, Flags: 1, Payload: mine}), false},
 	} {
 		n := start(t, func(cfg *Config) {

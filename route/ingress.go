@@ -138,9 +138,10 @@ func mayBeAnswer(p packet.Packet) bool {
 }
 
 // answers reports whether an admitted packet is the answer to a packet of this
-// program. It then does not enter the overlay.
+// program. It then does not enter the overlay. Of an answer in fragments, the
+// first one tells.
 func (g *ingress) answers(p packet.Packet) bool {
-	return g.taken != nil && p.Destination() == g.lease.Addr() && !p.Fragment() && g.taken(p)
+	return g.taken != nil && p.Destination() == g.lease.Addr() && !p.LaterFragment() && g.taken(p)
 }
 
 // count counts a message for the flow of its first packet: usually it has no

@@ -76,13 +76,14 @@ type reply struct {
 }
 
 // parse reports whether a packet answers a probe of this token. Everything
-// behind its IP header may be anything.
+// behind its IP header may be anything. The first fragment of an echo reply is
+// enough: the way back may take smaller packets, and is proven by the peer.
 func (t token) parse(b []byte) (reply, bool) {
 	p, err := packet.Parse(b)
 	if err == nil && p.Protocol() == packet.TCP {
 		return t.parseReset(p)
 	}
-	if err != nil || p.Protocol() != packet.ICMP || len(p.Payload()) < icmpHeader {
+	if err != nil || p.Protocol() != packet.ICMP || p.LaterFragment() || len(p.Payload()) < icmpHeader {
 		return reply{}, false
 	}
 	icmp := p.Payload()
@@ -105,7 +106,7 @@ func (t token) parse(b []byte) (reply, bool) {
 	if len(echo) < icmpHeader+cookieLen || binary.BigEndian.Uint16(echo[4:]) != t.id || [cookieLen]byte(echo[icmpHeader:]) != t.cookie {
 		return reply{}, false
 	}
-	if r.kind == packet.ICMPEchoReply && packet.Checksum(icmp) != 0 {
+	if r.kind == packet.ICMPEchoReply && !p.Fragment() && packet.Checksum(icmp) != 0 {
 		return reply{}, false
 	}
 	r.sequence = binary.BigEndian.Uint16(echo[6:])

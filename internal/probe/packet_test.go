@@ -4,6 +4,7 @@ package probe
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"flanneld/internal/packet"
@@ -42,6 +43,18 @@ func TestAnswersAreRecognised(t *testing.T) {
 	corrupt[len(corrupt)-1] ^= 1
 	if _, ok := testToken.parse(corrupt); ok {
 		t.Error("a reply that was damaged on the way is taken")
+	}
+	whole := packet.Packet(testPeer.answer(testToken.build(testRequest)))
+	whole[6] &^= 0x40 // DF
+	fragments := packet.NewFragmenter(whole.Header(), whole.Payload(), 576)
+	for i := 0; ; i++ {
+		header, payload, more := fragments.Next(new([packet.MaxHeaderLen]byte))
+		if !more {
+			break
+		}
+		if _, ok := testToken.parse(slices.Concat(header, payload)); ok != (i == 0) {
+			t.Errorf("fragment %d of an echo reply: taken %t", i, ok)
+		}
 	}
 }
 

@@ -9,21 +9,22 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// answers is the filter of packets that may answer a packet of a Sender: whole
-// ICMP messages of the kinds echo reply, unreachable and time exceeded, and TCP
-// resets, for one address. It sees packets from the IP header on.
+// answers is the filter of packets that may answer a packet of a Sender: ICMP
+// messages of the kinds echo reply, unreachable and time exceeded, and TCP
+// resets, for one address. Of a packet in fragments it takes the first one. It
+// sees packets from the IP header on.
 func answers(to netip.Addr) []bpf.Instruction {
 	address := to.As4()
 	const (
-		whole        = 0xffff
-		moreOrOffset = 0x3fff // more fragments, or a fragment offset
-		reset        = 0x04
+		whole  = 0xffff
+		offset = 0x1fff // of a later fragment
+		reset  = 0x04
 	)
 	return []bpf.Instruction{
 		bpf.LoadAbsolute{Off: 16, Size: 4},
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: binary.BigEndian.Uint32(address[:]), SkipTrue: 14},
 		bpf.LoadAbsolute{Off: 6, Size: 2},
-		bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: moreOrOffset, SkipTrue: 12},
+		bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: offset, SkipTrue: 12},
 		bpf.LoadMemShift{Off: 0},
 		bpf.LoadAbsolute{Off: 9, Size: 1},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: protocolTCP, SkipTrue: 6},

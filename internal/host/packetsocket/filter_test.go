@@ -38,7 +38,7 @@ func TestTheFilterTakesAnswersOnly(t *testing.T) {
 		"a reset with an acknowledgement": {to(own, 6, 40, flags(0x14)...), true},
 		"a segment":                       {to(own, 6, 0, flags(0x10)...), false},
 		"a datagram":                      {to(own, 17, 0, flags(0x04)...), false},
-		"a first fragment":                {changed(to(own, 1, 0, 0, 0), 6, 0x20), false},
+		"a first fragment":                {changed(to(own, 1, 0, 0, 0), 6, 0x20), true},
 		"a later fragment":                {changed(to(own, 1, 0, 0, 0), 7, 1), false},
 		"must not be fragmented":          {changed(to(own, 1, 0, 0, 0), 6, 0x40), true},
 		"cut short":                       {to(own, 6, 0, 1, 2, 3), false},
