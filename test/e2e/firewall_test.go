@@ -5,6 +5,7 @@
 package e2e
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -20,8 +21,14 @@ func outsideKnows(t *testing.T, l *lab.Lab, h *lab.Host) {
 
 func TestMasqueradesToTheOutsideAndNotInside(t *testing.T) {
 	t.Parallel()
+	masquerades(t, "udp")
+	eachBackend(t, masquerades)
+}
+
+func masquerades(t *testing.T, backend string) {
 	l := lab.New(t)
-	h1, h2, _ := l.Trio("--ip-masq")
+	h1, h2, _ := l.Trio("--ip-masq", "--backend", backend)
+	kernelCarries(t, backend, h1, h2)
 	p1, p2 := h1.Pod(), h2.Pod()
 	outsideKnows(t, l, h1)
 	if got := lab.SendTCP(t, p1.Namespace, l.Outside, at(lab.OutsideAddress, 80), 100000); got.Source != h1.Addr {
@@ -53,8 +60,16 @@ func TestWithoutIPMasqNothingIsMasqueraded(t *testing.T) {
 
 func TestRulesComeBackAfterAFlush(t *testing.T) {
 	t.Parallel()
+	rulesComeBack(t, "udp")
+	eachBackend(t, rulesComeBack)
+}
+
+func rulesComeBack(t *testing.T, backend string) {
 	l := lab.New(t)
-	h1, h2, _ := l.Trio("--ip-masq")
+	h1, h2, _ := l.Trio("--ip-masq", "--backend", backend)
+	kernelCarries(t, backend, h1, h2)
+	// As Docker 28 has it for each container.
+	unbridged := "raw -%s PREROUTING -d " + h1.Lease().String() + " ! -i docker0 -j DROP"
 	p1, p2 := h1.Pod(), h2.Pod()
 	p1.Reachable(t, p2.Addr, 5*time.Second)
 	h1.Exec(t, "iptables", "-P", "FORWARD", "DROP") // as Docker sets it
@@ -63,7 +78,7 @@ func TestRulesComeBackAfterAFlush(t *testing.T) {
 	for _, flush := range []string{
 		"iptables -F; iptables -t nat -F; iptables -t raw -F",
 		"for t in filter nat raw; do iptables -t $t -F; iptables -t $t -X; done",
-		"iptables -I FORWARD -j DROP; iptables -t nat -I POSTROUTING -j MASQUERADE; iptables -t raw -I PREROUTING -i flannel0 -j DROP",
+		"iptables -I FORWARD -j DROP; iptables -t nat -I POSTROUTING -j MASQUERADE; iptables -t " + fmt.Sprintf(unbridged, "I"),
 	} {
 		h1.Exec(t, "sh", "-c", flush)
 		lab.Eventually(t, 10*time.Second, "containers to reach each other after "+flush, func() error {
@@ -75,11 +90,12 @@ func TestRulesComeBackAfterAFlush(t *testing.T) {
 			return lab.Expect(got.Source == p1.Addr, "source %v with\n%s", got.Source, firewall(t, h1))
 		})
 	}
-	h1.Exec(t, "sh", "-c", "iptables -D FORWARD -j DROP; iptables -t nat -D POSTROUTING -j MASQUERADE; iptables -t raw -D PREROUTING -i flannel0 -j DROP")
+	h1.Exec(t, "sh", "-c", "iptables -D FORWARD -j DROP; iptables -t nat -D POSTROUTING -j MASQUERADE; iptables -t "+fmt.Sprintf(unbridged, "D"))
 	lab.Eventually(t, 10*time.Second, "the rules to be as before", func() error {
 		now := firewall(t, h1)
 		return lab.Expect(now == want, "%s\nwanted\n%s", now, want)
 	})
+	kernelCarries(t, backend, h1, h2)
 }
 
 func TestRulesDoNotGrowByRestarts(t *testing.T) {

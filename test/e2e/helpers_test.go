@@ -164,6 +164,39 @@ func extremes(t *testing.T, scenario func(t *testing.T, offload string)) {
 	}
 }
 
+// backends are the paths that every kernel has. Each has flanneld behind it.
+var backends = []string{"vxlan,udp", "host-gw,udp"}
+
+// eachBackend runs a scenario over each kernel path. The scenario gives the
+// setting to its daemons, and asks for [kernelCarries].
+func eachBackend(t *testing.T, scenario func(t *testing.T, backend string)) {
+	t.Helper()
+	for _, backend := range backends {
+		t.Run("backend="+backend, func(t *testing.T) {
+			t.Parallel()
+			scenario(t, backend)
+		})
+	}
+}
+
+// kernelCarries waits until the kernel carries packets from each host to each
+// other one by the first path of the backend list. Nothing waits for udp.
+func kernelCarries(t *testing.T, backend string, hosts ...*lab.Host) {
+	t.Helper()
+	device := map[string]string{"vxlan": " dev flannel.1 ", "host-gw": " dev eth0 ", "auto": " dev eth0 "}
+	first, _, _ := strings.Cut(backend, ",")
+	if first == "udp" {
+		return
+	}
+	for _, from := range hosts {
+		for _, to := range hosts {
+			if from != to {
+				from.WaitKernelPath(to, proven, device[first])
+			}
+		}
+	}
+}
+
 // nothingArrived fails the test if a packet is waiting in the socket, or comes
 // within a moment.
 func nothingArrived(t *testing.T, sink *net.UDPConn) {

@@ -72,6 +72,34 @@ func TestDeadNodeIsHostUnreachableAndItsRouteStays(t *testing.T) {
 	p1.Reachable(t, p3.Addr, 5*time.Second)
 }
 
+// The kernel of a node without a daemon goes on carrying packets. That of a
+// node without a network does not: then senders are told.
+func TestDeadNodeIsHostUnreachableOnKernelPaths(t *testing.T) {
+	t.Parallel()
+	eachBackend(t, func(t *testing.T, backend string) {
+		l, p1, p2 := joined(t, backend)
+		h1, h2 := p1.Host, p2.Host
+		h2.Daemon.Kill()
+		h1.WaitState(h2.NodeName, "dead", 30*time.Second)
+		p1.Reachable(t, p2.Addr, 5*time.Second)
+		l.Cut(h2)
+		start := time.Now()
+		lab.Eventually(t, leftIdle, "host unreachable", func() error {
+			a := p1.Ping(t, lab.Echo{To: p2.Addr})
+			return lab.Expect(a.Type == ipv4.ICMPTypeDestinationUnreachable && a.Code == lab.HostUnreachable && a.From == h1.Lease().Addr(), "%v", a)
+		})
+		t.Logf("host unreachable after %v", time.Since(start).Round(100*time.Millisecond))
+		if route := h1.KernelPath(h2); route != "" {
+			t.Errorf("the kernel sends to it by %s", route)
+		}
+		l.Heal(h2)
+		h2.Start("--backend", backend, "--join", h1.Addr.String()).WaitReady(ready)
+		p1.Reachable(t, p2.Addr, 5*time.Second)
+		h1.WaitKernelPath(h2, again)
+		p1.Reachable(t, p2.Addr, 5*time.Second)
+	})
+}
+
 func TestTimeToLiveIsCountedAndExceeded(t *testing.T) {
 	t.Parallel()
 	extremes(t, timeToLiveIsCountedAndExceeded)
@@ -114,6 +142,28 @@ func errorsAreRateLimited(t *testing.T, offload string) {
 	if n := unreachables(t, pod); n == 0 || float64(n) > 1000*(seconds+1) {
 		t.Errorf("%d ICMP errors for %d packets to nowhere in %.1f s", n, sent, seconds)
 	}
+}
+
+// The kernel forwards by a kernel path: the far host comes one hop earlier. A
+// subnet without a holder stays with flanneld.
+func TestErrorsOverKernelPaths(t *testing.T) {
+	t.Parallel()
+	eachBackend(t, func(t *testing.T, backend string) {
+		_, p1, p2 := joined(t, backend)
+		h1, h2 := p1.Host, p2.Host
+		answered(t, "TTL 2", p1.Ping(t, lab.Echo{To: p2.Addr, TTL: 2}), h2, ipv4.ICMPTypeTimeExceeded, 0)
+		if a := p1.Ping(t, lab.Echo{To: p2.Addr, TTL: 3}); a.Type != ipv4.ICMPTypeEchoReply {
+			t.Errorf("TTL 3: %v", a)
+		}
+		nowhere := unheld(h1, h2)
+		answered(t, "a ping to nowhere", p1.Ping(t, lab.Echo{To: nowhere}), h1, ipv4.ICMPTypeDestinationUnreachable, lab.NetUnreachable)
+		answered(t, "a host's ping to nowhere", h1.Ping(t, lab.Echo{To: nowhere}), h1, ipv4.ICMPTypeDestinationUnreachable, lab.NetUnreachable)
+		// Nobody has the address: the far host says so after it has asked.
+		absent := p2.Addr.Next().Next()
+		if a := p1.Ping(t, lab.Echo{To: absent, Wait: 5 * time.Second}); a.Type != ipv4.ICMPTypeDestinationUnreachable || a.Code != lab.HostUnreachable {
+			t.Errorf("an address without a pod: %v", a)
+		}
+	})
 }
 
 // unreachables is how many "destination unreachable" the pod has been sent.
@@ -180,6 +230,44 @@ func smallerPathIsAnsweredWithTheRightMTU(t *testing.T, offload string) {
 		})
 		lab.SendTCP(t, way.from.Namespace, way.to.Namespace, at(way.to.Addr, 7000), 8<<20)
 		lab.SendUDP(t, way.from.Namespace, way.to.Namespace, at(way.to.Addr, 7000), 10, 9000)
+	}
+}
+
+// An underlay that takes smaller packets in one place is no black hole where
+// kernel paths are in use: what does not fit is answered, or arrives in pieces.
+// Directly packets do not go there at all.
+func TestSmallerUnderlayIsNoBlackHoleWithKernelPaths(t *testing.T) {
+	t.Parallel()
+	for _, backend := range []string{"vxlan", "vxlan,udp", "auto"} {
+		t.Run(backend, func(t *testing.T) {
+			t.Parallel()
+			l := lab.New(t)
+			h1, h2 := l.Host(), l.HostBehind(1400)
+			h1.Start("--backend", backend).WaitReady(ready)
+			h2.Start("--backend", backend, "--join", h1.Addr.String()).WaitReady(ready)
+			l.WaitConverged(2)
+			p1, p2 := h1.Pod(), h2.Pod()
+			p1.Reachable(t, p2.Addr, proven)
+			goesThrough := func() {
+				t.Helper()
+				for _, way := range [][2]*lab.Pod{{p1, p2}, {p2, p1}} {
+					from, to := way[0], way[1]
+					if took := lab.SendTCP(t, from.Namespace, to.Namespace, at(to.Addr, 7000), 8<<20).Time; took > 10*time.Second {
+						t.Errorf("8 MB took %v", took)
+					}
+					lab.SendUDP(t, from.Namespace, to.Namespace, at(to.Addr, 7000), 10, 9000)
+					lab.Eventually(t, 5*time.Second, "a packet of the full length, or its answer", func() error {
+						a := from.Ping(t, lab.Echo{To: to.Addr, Size: 1450})
+						small := a.Type == ipv4.ICMPTypeDestinationUnreachable && a.Code == lab.FragmentationNeeded && a.MTU >= 1300
+						return lab.Expect(small || a.From == to.Addr && a.Type == ipv4.ICMPTypeEchoReply, "%v", a)
+					})
+				}
+			}
+			goesThrough()
+			time.Sleep(8 * time.Second) // until all is proven that can be
+			goesThrough()
+			kernelCarries(t, "vxlan", h1, h2)
+		})
 	}
 }
 

@@ -21,6 +21,8 @@ import (
 const (
 	proven = 15 * time.Second // from the start of a daemon to the use of a path
 	left   = 5 * time.Second  // from a cut to the end of a path's use, under traffic
+	// leftIdle is the same without traffic.
+	leftIdle = 40 * time.Second
 	// again is from the end of a cut to the use of the path. The first trial
 	// comes 30 s after the path was left, with jitter.
 	again = 60 * time.Second

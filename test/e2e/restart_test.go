@@ -93,6 +93,41 @@ func restartLeavesNoGap(t *testing.T, offload string) {
 	}
 }
 
+// The kernel carries packets while the daemon is replaced: not one is lost, and
+// not one takes another way.
+func TestRestartLosesNothingOnKernelPaths(t *testing.T) {
+	t.Parallel()
+	eachBackend(t, func(t *testing.T, backend string) {
+		_, p1, p2 := joined(t, backend)
+		h1, h2 := p1.Host, p2.Host
+		route := h1.KernelPath(h2)
+		pings := []*lab.Pinger{p1.StartPinging(t, p2.Addr, 5*time.Millisecond), p2.StartPinging(t, p1.Addr, 5*time.Millisecond)}
+		talk := lab.Converse(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7001))
+		for _, end := range []func(*lab.Daemon){func(d *lab.Daemon) { d.Stop() }, (*lab.Daemon).Kill} {
+			for _, hosts := range [][2]*lab.Host{{h1, h2}, {h2, h1}} {
+				end(hosts[0].Daemon)
+				hosts[0].Start("--backend", backend, "--join", hosts[1].Addr.String()).WaitReady(ready)
+				time.Sleep(time.Second) // so that the new one has proven its paths
+			}
+		}
+		rounds := talk.Rounds()
+		lab.Eventually(t, 10*time.Second, "the connection to go on", func() error {
+			return lab.Expect(talk.Rounds() > rounds+50, "%d rounds, %d before", talk.Rounds(), rounds)
+		})
+		if err := talk.Stop(); err != nil {
+			t.Errorf("the TCP connection broke: %v", err)
+		}
+		for _, p := range pings {
+			if c := p.Stop(); c.Lost != 0 || len(c.Errors) != 0 {
+				t.Errorf("pings: %v", c)
+			}
+		}
+		if now := h1.KernelPath(h2); now != route {
+			t.Errorf("the route is %q, it was %q", now, route)
+		}
+	})
+}
+
 func TestNothingLeaksToTheDefaultRouteWhileTheDaemonIsDown(t *testing.T) {
 	t.Parallel()
 	_, h1, h2 := duo(t)

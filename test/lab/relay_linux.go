@@ -20,6 +20,10 @@ import (
 type Mischief struct {
 	Loss, Duplication, Reordering int
 
+	// Sums are checksums of TCP inside of VXLAN that a sender leaves to the
+	// device. Broken network cards do not compute them.
+	Sums bool
+
 	Seed uint64 // the same datagrams suffer from the same seed
 }
 
@@ -143,6 +147,9 @@ func (d *direction) run() {
 		case err == nil && isDatagram(d.buffer[:n]):
 			d.carry(d.buffer[:n])
 		case err == nil:
+			if d.mischief.Sums {
+				breakSum(d.buffer[:n])
+			}
 			d.write(d.buffer[:n])
 		}
 	}
@@ -198,6 +205,15 @@ func (d *direction) release(n int) {
 		}
 	}
 	d.held = kept
+}
+
+// breakSum takes away that a checksum is still to be computed, where it is one
+// of a packet in another one.
+func breakSum(frame []byte) {
+	const headers = 14 + 20 // what a checksum outside comes after
+	if frame[0]&unix.VIRTIO_NET_HDR_F_NEEDS_CSUM != 0 && binary.NativeEndian.Uint16(frame[6:]) > headers {
+		clear(frame[:virtioHeader])
+	}
 }
 
 // countMissed asks the kernel, which resets its count with the answer.

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"flanneld/test/lab"
+)
+
+// flows fails the test unless TCP goes both ways between pods, by their own
+// addresses.
+func flows(t *testing.T, p1, p2 *lab.Pod) {
+	t.Helper()
+	for _, way := range [][2]*lab.Pod{{p1, p2}, {p2, p1}} {
+		way[0].Reachable(t, way[1].Addr, 10*time.Second)
+		if got := lab.SendTCP(t, way[0].Namespace, way[1].Namespace, at(way[1].Addr, 7000), 4<<20); got.Source != way[0].Addr {
+			t.Errorf("%v arrived as %v", way[0].Addr, got.Source)
+		}
+	}
+}
+
+// The underlay address of a host changes under a running daemon. Its peers send
+// to the new one, by kernel paths as before.
+func TestKernelPathsFollowAnUnderlayAddress(t *testing.T) {
+	t.Parallel()
+	for _, backend := range []string{"auto", "vxlan,udp"} {
+		t.Run(backend, func(t *testing.T) {
+			t.Parallel()
+			_, p1, p2 := joined(t, backend)
+			h1, h2 := p1.Host, p2.Host
+			kernelCarries(t, backend, h1, h2)
+			talk := lab.Converse(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7001))
+			for _, address := range []string{"192.168.50.72", "192.168.50.73"} {
+				start := time.Now()
+				readdress(t, h2, address)
+				rounds := talk.Rounds()
+				lab.Eventually(t, 15*time.Second, "the conversation to go on", func() error {
+					return lab.Expect(talk.Rounds() > rounds+20, "%d rounds, %d before", talk.Rounds(), rounds)
+				})
+				t.Logf("to %s: the conversation goes on after %v", address, time.Since(start).Round(100*time.Millisecond))
+				where := " via " + address + " "
+				if backend != "auto" {
+					where = " dev flannel.1 "
+					lab.Eventually(t, proven, "the FDB entry to have the new address", func() error {
+						fdb := h1.Exec(t, "bridge", "fdb", "show", "dev", "flannel.1")
+						return lab.Expect(strings.Contains(fdb, "dst "+address+" "), "%s", fdb)
+					})
+					link := h2.Exec(t, "ip", "-d", "link", "show", "flannel.1")
+					if !strings.Contains(link, " local "+address+" ") {
+						t.Errorf("the device is %s", link)
+					}
+				}
+				h1.WaitKernelPath(h2, again, where)
+				h2.WaitKernelPath(h1, again)
+				t.Logf("to %s: the kernel carries packets after %v", address, time.Since(start).Round(100*time.Millisecond))
+				flows(t, p1, p2)
+			}
+			if err := talk.Stop(); err != nil {
+				t.Errorf("the conversation broke: %v", err)
+			}
+			well(t, h1, noticed)
+			well(t, h2, noticed)
+		})
+	}
+}
+
+// A peer gets another network card, or the neighbour table is flushed.
+func TestDirectPathFollowsTheNeighbor(t *testing.T) {
+	t.Parallel()
+	_, p1, p2 := joined(t, "host-gw,udp")
+	h1, h2 := p1.Host, p2.Host
+	pings := p1.StartPinging(t, p2.Addr, 20*time.Millisecond)
+	for range 5 {
+		h1.Exec(t, "ip", "neigh", "flush", "dev", "eth0")
+		h2.Exec(t, "ip", "neigh", "flush", "dev", "eth0")
+		time.Sleep(300 * time.Millisecond)
+	}
+	flows(t, p1, p2)
+	if count := pings.Stop(); count.Lost != 0 {
+		t.Errorf("over flushes of the neighbors: %v", count)
+	}
+
+	for i, mac := range []string{"02:00:00:00:77:01", "02:00:00:00:77:02"} {
+		start := time.Now()
+		h2.Exec(t, "ip", "link", "set", "eth0", "address", mac)
+		if i == 1 {
+			h2.Exec(t, "sh", "-c", "ip neigh flush dev eth0; ping -c 1 -W 1 "+h1.Addr.String())
+		}
+		p1.Reachable(t, p2.Addr, 15*time.Second)
+		t.Logf("the other MAC: packets after %v", time.Since(start).Round(100*time.Millisecond))
+		flows(t, p1, p2)
+		h1.WaitKernelPath(h2, again)
+		h2.WaitKernelPath(h1, again)
+		t.Logf("the kernel carries them after %v", time.Since(start).Round(100*time.Millisecond))
+		flows(t, p1, p2)
+	}
+}
+
+// Another program makes the reverse path filter strict while packets go
+// directly. They get through, and directly again once it is loose.
+func TestFilterMadeStrictUnderADirectPath(t *testing.T) {
+	t.Parallel()
+	_, p1, p2 := joined(t, "auto")
+	h1, h2 := p1.Host, p2.Host
+	kernelCarries(t, "auto", h1, h2)
+	pings := p1.StartPinging(t, p2.Addr, 10*time.Millisecond)
+	start := time.Now()
+	h2.Sysctl(t, "net.ipv4.conf.all.rp_filter", "1")
+	h2.Sysctl(t, "net.ipv4.conf.eth0.rp_filter", "1")
+	h1.WaitKernelPath(h2, 2*noticed, " dev flannel.1 ")
+	t.Logf("not sent to directly after %v", time.Since(start).Round(100*time.Millisecond))
+	h2.WaitKernelPath(h1, again)
+	flows(t, p1, p2)
+	mentions(t, "status of the strict host", h2.Flanneld("status").Stdout, "rp_filter")
+	count := pings.Stop()
+	t.Logf("%v", count)
+	if count.Lost > 100 {
+		t.Errorf("while the filter was made strict: %v", count)
+	}
+	h2.Sysctl(t, "net.ipv4.conf.all.rp_filter", "0")
+	h2.Sysctl(t, "net.ipv4.conf.eth0.rp_filter", "2")
+	h1.WaitKernelPath(h2, again, " dev eth0 ")
+	flows(t, p1, p2)
+}
+
+// A router translates addresses between two hosts. Packets do not go directly,
+// but they go: also by VXLAN if the translated address is the announced one.
+func TestTranslatedAddressesAreNotDirect(t *testing.T) {
+	t.Parallel()
+	const outer = "192.168.50.222"
+	for _, c := range []struct {
+		name, rules string
+		paths       [2]string // of host 1 and 2
+		args        []string
+	}{
+		{"all, and announced", `
+			chain in { type nat hook prerouting priority -100; iifname "eth0" ip daddr 192.168.50.222 dnat to 192.168.60.12; }
+			chain out { type nat hook postrouting priority 100; ip saddr 192.168.60.12 oifname "eth0" snat to 192.168.50.222; }`,
+			[2]string{"vxlan", "vxlan"}, []string{"--public-ip", outer}},
+		{"VXLAN alone", `
+			chain out { type nat hook postrouting priority 100; ip saddr 192.168.60.12 udp dport 8472 oifname "eth0" snat to 192.168.50.222; }`,
+			[2]string{"vxlan", "udp"}, nil}, // what host 1 sends is not translated
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			l, h1 := founder(t, "--backend", "auto")
+			h2 := l.HostBehind(1500)
+			router := strings.Replace(h2.Name, "host", "near", 1)
+			l.Switch.Exec(t, "ip", "netns", "exec", router, "sh", "-c",
+				"ip address add "+outer+"/24 dev eth0; nft 'table ip nat {"+c.rules+"\n}'")
+			h2.Start(append(c.args, "--backend", "auto", "--join", h1.Addr.String())...).WaitReady(ready)
+			l.WaitConverged(2)
+			p1, p2 := h1.Pod(), h2.Pod()
+			flows(t, p1, p2)
+			both := [][2]*lab.Host{{h1, h2}, {h2, h1}}
+			for i, hosts := range both {
+				lab.Eventually(t, proven, hosts[0].NodeName+" to use "+c.paths[i], func() error {
+					n := node(t, hosts[0], hosts[1])
+					return lab.Expect(n.PathInUse() == c.paths[i], "%+v", n.Paths)
+				})
+			}
+			time.Sleep(5 * time.Second) // until all is proven that can be
+			flows(t, p1, p2)
+			for i, hosts := range both {
+				if n := node(t, hosts[0], hosts[1]); n.PathInUse() != c.paths[i] {
+					t.Errorf("%s: %+v", hosts[0].NodeName, n.Paths)
+				}
+			}
+		})
+	}
+}
+
+// A path breaks and heals all the time. Changes become rare, and a connection
+// goes on.
+func TestFlappingPathIsDamped(t *testing.T) {
+	t.Parallel()
+	l, p1, p2 := joined(t, "host-gw,udp")
+	h1, h2 := p1.Host, p2.Host
+	talk := lab.Converse(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7001))
+	changes, was := 0, true
+	look := func() {
+		for range 12 {
+			time.Sleep(250 * time.Millisecond)
+			if is := h1.KernelPath(h2) != ""; is != was {
+				was, changes = is, changes+1
+			}
+		}
+	}
+	for end := time.Now().Add(45 * time.Second); time.Now().Before(end); {
+		l.Drop("ether type ip ip daddr 10.244.0.0/16")
+		look()
+		l.Mend()
+		look()
+	}
+	t.Logf("%d changes in 45 s", changes)
+	if changes > 3 {
+		t.Errorf("%d changes of path in 45 s", changes)
+	}
+	rounds := talk.Rounds()
+	lab.Eventually(t, 10*time.Second, "the conversation to go on", func() error {
+		return lab.Expect(talk.Rounds() > rounds+20, "%d rounds, %d before", talk.Rounds(), rounds)
+	})
+	if err := talk.Stop(); err != nil {
+		t.Errorf("the conversation broke: %v", err)
+	}
+}
+
+// Something between the hosts does not compute the checksums that senders leave
+// to it: only packets inside of VXLAN arrive broken. Checksums are computed in
+// time, and the path carries packets.
+func TestChecksumsThatTheUnderlayBreaksAreComputedEarlier(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t)
+	h1, h2 := l.Host(), l.Host()
+	l.Relay(h2, lab.Mischief{Sums: true})
+	h1.Start("--backend", "vxlan,udp").WaitReady(ready)
+	h2.Start("--backend", "vxlan,udp", "--join", h1.Addr.String()).WaitReady(ready)
+	l.WaitConverged(2)
+	p1, p2 := h1.Pod(), h2.Pod()
+	start := time.Now()
+	flows(t, p1, p2)
+	kernelCarries(t, "vxlan", h1, h2)
+	t.Logf("the kernel carries packets after %v", time.Since(start).Round(100*time.Millisecond))
+	flows(t, p1, p2)
+	kernelCarries(t, "vxlan", h1, h2)
+	for _, h := range []*lab.Host{h1, h2} {
+		out := h.Exec(t, "ethtool", "-k", "flannel.1")
+		if !strings.Contains(out, "tx-checksum-ip-generic: off") {
+			t.Errorf("%s leaves checksums to its devices: %s", h.NodeName, out)
+		}
+	}
+}
