@@ -33,10 +33,10 @@ func watchSegment(ctx context.Context, news func(netip.Addr, station) bool) (way
 	if err != nil {
 		ways = nil
 	}
-	neighbors, err = rtnl.WatchMessages(ctx, unix.NETLINK_ROUTE, unix.RTMGRP_NEIGH, func(kind uint16, body []byte) bool {
+	neighbors, err = rtnl.WatchMessages(ctx, unix.NETLINK_ROUTE, unix.RTMGRP_NEIGH, func(h unix.NlMsghdr, body []byte) bool {
 		n, ok := rtnl.ParseNeighbor(body)
 		s := toStation(n)
-		s.valid = s.valid && kind == unix.RTM_NEWNEIGH
+		s.valid = s.valid && h.Type == unix.RTM_NEWNEIGH
 		return !ok || n.Family == unix.AF_INET && news(n.Addr, s)
 	})
 	if err != nil {

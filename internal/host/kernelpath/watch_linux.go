@@ -19,8 +19,8 @@ const rtmgrpNetconf = 1 << (unix.RTNLGRP_IPV4_NETCONF - 1)
 // and FDB entries of the vxlan device. It ends with ctx.
 func (p *Part) Watch(ctx context.Context) (<-chan struct{}, error) {
 	const groups = unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_NEIGH | rtmgrpNetconf
-	return rtnl.WatchMessages(ctx, unix.NETLINK_ROUTE, groups, func(kind uint16, body []byte) bool {
-		if kind != unix.RTM_NEWNEIGH && kind != unix.RTM_DELNEIGH {
+	return rtnl.WatchMessages(ctx, unix.NETLINK_ROUTE, groups, func(h unix.NlMsghdr, body []byte) bool {
+		if h.Type != unix.RTM_NEWNEIGH && h.Type != unix.RTM_DELNEIGH {
 			return true
 		}
 		n, ok := rtnl.ParseNeighbor(body)

@@ -75,21 +75,23 @@ func TestRoutesOfKernelPathsAreNoNews(t *testing.T) {
 		return body
 	}
 	for name, c := range map[string]struct {
-		kind uint16
-		body []byte
-		want bool
+		kind  uint16
+		body  []byte
+		want  bool
+		flags uint16
 	}{
-		"our new route":        {unix.RTM_NEWROUTE, route(Protocol), false},
-		"our old route":        {unix.RTM_DELROUTE, route(Protocol), false},
-		"a route of a person":  {unix.RTM_NEWROUTE, route(unix.RTPROT_BOOT), true},
-		"the network's route":  {unix.RTM_NEWROUTE, route(unix.RTPROT_STATIC), true},
-		"a route that is cut":  {unix.RTM_NEWROUTE, route(Protocol)[:unix.SizeofRtMsg-1], true},
-		"a route without body": {unix.RTM_DELROUTE, nil, true},
-		"a link":               {unix.RTM_NEWLINK, route(Protocol), true},
-		"an address":           {unix.RTM_NEWADDR, route(Protocol), true},
-		"a question":           {unix.RTM_GETROUTE, route(Protocol), true},
+		"our new route":        {unix.RTM_NEWROUTE, route(Protocol), false, 0},
+		"our old route":        {unix.RTM_DELROUTE, route(Protocol), false, 0},
+		"a route of a person":  {unix.RTM_NEWROUTE, route(unix.RTPROT_BOOT), true, 0},
+		"the network's route":  {unix.RTM_NEWROUTE, route(unix.RTPROT_STATIC), true, 0},
+		"a route that is cut":  {unix.RTM_NEWROUTE, route(Protocol)[:unix.SizeofRtMsg-1], true, 0},
+		"a route without body": {unix.RTM_DELROUTE, nil, true, 0},
+		"a link":               {unix.RTM_NEWLINK, route(Protocol), true, 0},
+		"an address":           {unix.RTM_NEWADDR, route(Protocol), true, 0},
+		"a question":           {unix.RTM_GETROUTE, route(Protocol), true, 0},
+		"in the place of one":  {unix.RTM_NEWROUTE, route(Protocol), true, unix.NLM_F_REPLACE},
 	} {
-		if got := NotKernelPath(c.kind, c.body); got != c.want {
+		if got := NotKernelPath(unix.NlMsghdr{Type: c.kind, Flags: c.flags}, c.body); got != c.want {
 			t.Errorf("%s: %t", name, got)
 		}
 	}

@@ -49,7 +49,7 @@ func FuzzNeighbors(f *testing.F) {
 }
 
 func TestMessagesThatCannotBeReadMatter(t *testing.T) {
-	none := func(uint16, []byte) bool { return false }
+	none := func(unix.NlMsghdr, []byte) bool { return false }
 	whole := append([]byte{20, 0, 0, 0, unix.RTM_NEWNEIGH, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 1, 2, 3, 4)
 	for name, c := range map[string]struct {
 		datagram []byte
@@ -61,7 +61,7 @@ func TestMessagesThatCannotBeReadMatter(t *testing.T) {
 			t.Errorf("%s: %t", name, got)
 		}
 	}
-	if !anyMatters(whole, func(kind uint16, body []byte) bool { return kind == unix.RTM_NEWNEIGH && len(body) == 4 }) {
+	if !anyMatters(whole, func(h unix.NlMsghdr, body []byte) bool { return h.Type == unix.RTM_NEWNEIGH && len(body) == 4 }) {
 		t.Error("a message that matters does not")
 	}
 }

@@ -23,12 +23,12 @@ func Watch(ctx context.Context) (<-chan struct{}, error) {
 // is a bit mask. It does not look at what changed: callers read the whole list
 // anyway.
 func WatchGroups(ctx context.Context, protocol int, groups uint32) (<-chan struct{}, error) {
-	return WatchMessages(ctx, protocol, groups, func(uint16, []byte) bool { return true })
+	return WatchMessages(ctx, protocol, groups, func(unix.NlMsghdr, []byte) bool { return true })
 }
 
-// WatchMessages does so for messages that matter: the function gets the type
+// WatchMessages does so for messages that matter: the function gets the header
 // and the body of each. Messages that were lost matter.
-func WatchMessages(ctx context.Context, protocol int, groups uint32, matters func(kind uint16, body []byte) bool) (<-chan struct{}, error) {
+func WatchMessages(ctx context.Context, protocol int, groups uint32, matters func(h unix.NlMsghdr, body []byte) bool) (<-chan struct{}, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
@@ -64,21 +64,22 @@ func WatchMessages(ctx context.Context, protocol int, groups uint32, matters fun
 }
 
 // NotKernelPath reports whether a message is about something else than a route
-// of flanneld to a single peer, for WatchMessages.
-func NotKernelPath(kind uint16, body []byte) bool {
-	route := kind == unix.RTM_NEWROUTE || kind == unix.RTM_DELROUTE
+// of flanneld to a single peer, for WatchMessages. A route that takes the place
+// of another one counts: that may have been another program's.
+func NotKernelPath(h unix.NlMsghdr, body []byte) bool {
+	route := h.Type == unix.RTM_NEWROUTE && h.Flags&unix.NLM_F_REPLACE == 0 || h.Type == unix.RTM_DELROUTE
 	return !route || len(body) < unix.SizeofRtMsg || body[5] != Protocol // struct rtmsg, rtm_protocol
 }
 
 // anyMatters reports whether a datagram has a message that matters. What cannot
 // be read does.
-func anyMatters(datagram []byte, matters func(kind uint16, body []byte) bool) bool {
+func anyMatters(datagram []byte, matters func(h unix.NlMsghdr, body []byte) bool) bool {
 	messages, err := syscall.ParseNetlinkMessage(datagram)
 	if err != nil {
 		return true
 	}
 	for _, m := range messages {
-		if matters(m.Header.Type, m.Data) {
+		if matters(unix.NlMsghdr(m.Header), m.Data) {
 			return true
 		}
 	}
