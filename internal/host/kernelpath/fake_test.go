@@ -38,6 +38,7 @@ func (k *fakeKernel) entries(q query) (entries, error) {
 	}
 	maps.Copy(e.routes, k.entered.routes)
 	maps.Copy(e.taken, k.entered.taken)
+	maps.Copy(e.plain, k.entered.plain)
 	return e, k.unread
 }
 
@@ -66,7 +67,7 @@ func (k *fakeKernel) do(_ string, s step) error {
 			clear(k.entered.neighbors)
 			clear(k.entered.fdb)
 		}
-	case setNeighbor, setFDB, addRoute, replaceRoute, delRoute, delFDB, delNeighbor:
+	case setNeighbor, setFDB, addRoute, replaceRoute, takeRoute, delRoute, delFDB, delNeighbor:
 		k.entered.apply(s)
 	default:
 		k.list[i].change(s)

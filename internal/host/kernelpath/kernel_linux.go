@@ -155,6 +155,9 @@ func (e entries) readRoutes(q query) error {
 			}
 		} else if q.network.IsValid() && inside(q.network, dst) {
 			e.taken[dst] = taken(r, dst, names)
+			if isPlain(r) {
+				e.plain[dst] = hop{rtnl.Addr(r.Gw), names[r.LinkIndex]}
+			}
 		}
 	}
 	return err
@@ -182,6 +185,13 @@ func othersSources(links []netlink.Link, q query) ([]netip.Addr, error) {
 		}
 	}
 	return slices.DeleteFunc(others, func(a netip.Addr) bool { return slices.Contains(own, a) }), nil
+}
+
+// isPlain reports whether a route has a gateway and nothing else that matters,
+// and was made by hand or by a program that does not name itself.
+func isPlain(r netlink.Route) bool {
+	return r.Protocol == unix.RTPROT_BOOT && r.Type == unix.RTN_UNICAST && len(r.Gw) > 0 && len(r.MultiPath) == 0 &&
+		r.Encap == nil && r.MTU == 0 && len(r.Src) == 0
 }
 
 // taken is a route as `ip route` takes it.

@@ -111,8 +111,11 @@ func (p *Part) SetPeers(peers []Peer) (due bool) {
 		return true
 	}
 	steps := p.planPeers(p.have)
+	known := len(steps)
+	// Other programs may have changed their routes since the last look.
+	steps = slices.DeleteFunc(steps, func(s step) bool { return s.do == takeRoute })
 	if len(steps) == 0 {
-		return false
+		return known > 0
 	}
 	k, err := p.open()
 	if err != nil {
@@ -120,7 +123,7 @@ func (p *Part) SetPeers(peers []Peer) (due bool) {
 	}
 	defer k.close()
 	_, err = p.run(k, steps)
-	return err != nil
+	return err != nil || len(steps) < known
 }
 
 // plan makes the wanted entries anew.

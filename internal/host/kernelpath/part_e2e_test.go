@@ -451,6 +451,24 @@ func TestRouteOfAnotherProgramIsNotTakenAway(t *testing.T) {
 	expect(t, "ip route show 10.244.8.0/24", "via 192.168.7.8")
 }
 
+// What flannel's host-gw leaves behind leads the same way.
+func TestRouteOfFlannelIsTakenOver(t *testing.T) {
+	linktest.Underlay(t)
+	overlay(t)
+	linktest.Script(t, "ip route add 10.244.8.0/24 via 192.168.7.8\nip route add 10.244.9.0/24 via 192.168.7.9 dev eth0 proto static")
+	p := NewPart("flannel0")
+	t.Cleanup(func() { p.Remove(t.Context()) })
+	c := testConfig()
+	p.Want(&c)
+	p.SetPeers([]Peer{testPeer(8, Direct), testPeer(9, Direct)})
+	_, err := p.Ensure(t.Context())
+	if all := host.Problems(err); len(all) != 1 || all[0].Advice != "ip route del 10.244.9.0/24 via 192.168.7.9 dev eth0" {
+		t.Errorf("%+v", all)
+	}
+	expect(t, "ip route show 10.244.8.0/24", "via 192.168.7.8", "proto 85", "src 10.244.7.0")
+	expect(t, "ip route show 10.244.9.0/24", "proto static")
+}
+
 // Without the overlay device its address is missing, which the routes prefer.
 func TestOverlayDeviceThatIsNotThereYet(t *testing.T) {
 	linktest.Underlay(t)

@@ -148,6 +148,43 @@ func TestRouteInTheWay(t *testing.T) {
 	}
 }
 
+// A route that leads the same way, such as flannel's host-gw leaves behind, is
+// taken over without a gap. That is done with the kernel in view only.
+func TestRouteThatLeadsTheSameWayIsTakenOver(t *testing.T) {
+	k := newFakeKernel()
+	near := testPeer(8, Direct)
+	near.VXLAN = false
+	words := "10.244.8.0/24 via " + near.Endpoint.String() + " dev eth0"
+	leave := func(via netip.Addr) {
+		k.entered.taken[near.Prefix], k.entered.plain[near.Prefix] = words, hop{via, testConfig().Underlay}
+		delete(k.entered.routes, near.Prefix)
+	}
+	leave(near.Endpoint)
+	p := on(k)
+	c := testConfig()
+	p.Want(&c)
+	p.SetPeers([]Peer{near})
+	if _, err := p.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r := k.entered.routes[near.Prefix]; r.src != c.Lease.Addr() || len(k.entered.taken) != 0 {
+		t.Errorf("route %+v, others' %v", r, k.entered.taken)
+	}
+	p.SetPeers(nil)
+	leave(near.Endpoint)
+	if _, err := p.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	k.did = nil
+	if due := p.SetPeers([]Peer{near}); !due || len(k.did) != 0 {
+		t.Errorf("done without a look: due %t, %+v", due, k.did)
+	}
+	leave(near.Endpoint.Next())
+	if _, err := p.Ensure(t.Context()); err == nil || len(k.entered.taken) != 1 {
+		t.Errorf("a route elsewhere is taken over: %v", err)
+	}
+}
+
 // What this host lacks is said. Other paths go on.
 func TestPathsThatThisHostHasNot(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -31,6 +31,7 @@ const (
 	setFDB
 	addRoute     // fails when a route is there
 	replaceRoute // ours, with other attributes
+	takeRoute    // another program's, which leads the same way
 	delRoute
 	delFDB
 	delNeighbor
@@ -45,7 +46,7 @@ type step struct {
 	addr  netip.Prefix // addAddr, delAddr; setNeighbor and delNeighbor as a /32
 	mac   hwaddr       // setNeighbor, setFDB, delFDB
 	far   remote       // setFDB
-	route route        // addRoute, replaceRoute, delRoute
+	route route        // addRoute, replaceRoute, takeRoute, delRoute
 }
 
 // planStale removes devices of ours that are not wanted, or that have something
@@ -149,6 +150,8 @@ func planEntries(have, want entries) []step {
 	for _, dst := range sorted(want.routes, netip.Prefix.Compare) {
 		w := want.routes[dst]
 		switch h, ok := have.routes[dst]; {
+		case !ok && have.plain[dst] == hop{w.via, w.dev}:
+			steps = append(steps, step{do: takeRoute, route: w, text: fmt.Sprintf("route to %s is another program's, and leads the same way", dst)})
 		case !ok:
 			steps = append(steps, step{do: addRoute, route: w, text: fmt.Sprintf("route to %s is missing", dst)})
 		case h != w:
@@ -192,8 +195,10 @@ func (e entries) apply(s step) {
 		e.neighbors[s.addr.Addr()] = neighbor{mac: s.mac, permanent: true}
 	case setFDB:
 		e.fdb[s.mac] = s.far
-	case addRoute, replaceRoute:
+	case addRoute, replaceRoute, takeRoute:
 		e.routes[s.route.dst] = s.route
+		delete(e.taken, s.route.dst)
+		delete(e.plain, s.route.dst)
 	case delRoute:
 		delete(e.routes, s.route.dst)
 	case delFDB:
@@ -224,7 +229,7 @@ const maxTexts = 3
 // nouns are what steps of a kind are about, for a summary.
 var nouns = map[action]string{
 	setNeighbor: "neighbors of peers were missing or wrong", setFDB: "FDB entries of peers were missing or wrong",
-	addRoute: "routes to peers were missing", replaceRoute: "routes to peers were others",
+	addRoute: "routes to peers were missing", takeRoute: "routes to peers were another program's", replaceRoute: "routes to peers were others",
 	delRoute: "routes were not wanted", delFDB: "FDB entries were not wanted", delNeighbor: "neighbors were not wanted",
 }
 

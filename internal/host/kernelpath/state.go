@@ -94,11 +94,20 @@ type entries struct {
 	// taken are other programs' routes in the place of ours, in words. It is
 	// only read.
 	taken map[netip.Prefix]string
+	// plain are those among them that have a gateway and nothing else, as
+	// flannel and people make them.
+	plain map[netip.Prefix]hop
+}
+
+// hop is where a route leads.
+type hop struct {
+	via netip.Addr
+	dev string
 }
 
 func newEntries() entries {
 	return entries{
 		neighbors: map[netip.Addr]neighbor{}, fdb: map[hwaddr]remote{}, routes: map[netip.Prefix]route{},
-		taken: map[netip.Prefix]string{},
+		taken: map[netip.Prefix]string{}, plain: map[netip.Prefix]hop{},
 	}
 }

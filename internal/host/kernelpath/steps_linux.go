@@ -35,7 +35,7 @@ func (k *netlinkKernel) do(vxlan string, s step) error {
 		return k.changeDevice(s)
 	case setNeighbor, delNeighbor, setFDB, delFDB:
 		return k.changeEntry(vxlan, s)
-	case addRoute, replaceRoute, delRoute:
+	case addRoute, replaceRoute, takeRoute, delRoute:
 		return k.changeRoute(s)
 	}
 	panic(fmt.Sprintf("kernelpath: unknown action %d", s.do))
@@ -131,7 +131,7 @@ func (k *netlinkKernel) changeRoute(s step) error {
 	}
 	r.LinkIndex = index
 	r.SetFlag(netlink.FLAG_ONLINK)
-	if s.do == replaceRoute {
+	if s.do != addRoute {
 		err = netlink.RouteReplace(r)
 	} else {
 		err = netlink.RouteAdd(r)
