@@ -10,6 +10,7 @@ import (
 	"flanneld/internal/plan"
 	"flanneld/internal/probe"
 	"flanneld/internal/proof"
+	"flanneld/peers"
 	"flanneld/route"
 )
 
@@ -113,6 +114,9 @@ func (s *proofs) target(r plan.Route, c plan.Candidate) (t probe.Target, ok bool
 	t.Endpoint = netip.AddrPortFrom(c.Endpoint, c.Port)
 	t.Longest = func() int { return mtu }
 	t.Checksums = checksums(c.Path)
+	if c.Path == plan.PathDirect && r.Node == (peers.NodeID{}) {
+		t.Own = r.Prefix.Addr().Next() // flannel's host-gw has no device with the first address, but the bridge
+	}
 	t.Send = s.sender(c)
 	if s.kernel.Traffic != nil {
 		key := TrafficKey{c.Path, r.Prefix}

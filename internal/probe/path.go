@@ -13,6 +13,7 @@ type path struct {
 	smallDue, largeDue       time.Time
 	smallMisses, largeMisses int
 	echoMisses               int       // small echo requests lost since the last that was answered
+	echoes                   bool      // an echo request was answered
 	answered                 time.Time // when the newest small probe that was answered was sent
 	largeSize                int       // of the last large probe
 	tally                    sumsTally
@@ -94,7 +95,7 @@ func (p *path) take(f *flight, r reply, now time.Time) {
 	if f.ttl {
 		p.ForwardsOnly = p.echoMisses >= misses
 	} else {
-		p.echoMisses, p.ForwardsOnly = 0, false
+		p.echoMisses, p.echoes, p.ForwardsOnly = 0, true, false
 	}
 	if p.State == Unproven || p.State == Failed {
 		p.become(Works, now)

@@ -27,6 +27,7 @@ type peer struct {
 	deaf      bool  // nothing reaches it
 	noEcho    bool  // ignores echo requests (net.ipv4.icmp_echo_ignore_all)
 	noForward bool  // does not forward
+	second    bool  // has not the first address of its lease, but the second
 	largest   int   // longer packets are lost on the way; 0: none are
 	fits      int   // longer packets are refused by this host's kernel; 0: none are
 	refuse    error // this host's kernel sends nothing
@@ -59,8 +60,12 @@ func begin(t *testing.T, peers ...*peer) *world {
 		p.lease = netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(100 + i/256), byte(i), 0}), 24)
 		p.endpoint = netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, byte(i / 256), byte(i)}), 8285)
 		w.peers[p.endpoint] = p
+		var own netip.Addr
+		if p.second {
+			own = p.own()
+		}
 		targets = append(targets, Target{
-			ID: p.lease.String(), Endpoint: p.endpoint, Lease: p.lease, Longest: func() int { return 1472 },
+			Own: own, ID: p.lease.String(), Endpoint: p.endpoint, Lease: p.lease, Longest: func() int { return 1472 },
 			Traffic: func() (uint64, uint64) { w.mu.Lock(); defer w.mu.Unlock(); return p.egress, p.ingress },
 		})
 	}
@@ -106,19 +111,27 @@ func (w *world) send(to netip.AddrPort, packet []byte) (int, error) {
 	return 0, nil
 }
 
+// own is the address that the peer's kernel has.
+func (p *peer) own() netip.Addr {
+	if p.second {
+		return p.lease.Addr().Next()
+	}
+	return p.lease.Addr()
+}
+
 // answer is what a kernel answers. That is an echo reply, or "time exceeded"
 // with as much of the packet as 576 bytes take (RFC 1812, section 4.3.2.3).
 func (p *peer) answer(request []byte) []byte {
 	destination := netip.AddrFrom4([4]byte(request[16:20]))
 	switch {
-	case destination == p.lease.Addr() && !p.noEcho:
+	case destination == p.own() && !p.noEcho:
 		b := slices.Clone(request)
 		copy(b[12:16], request[16:20])
 		copy(b[16:20], request[12:16])
 		b[packet.HeaderLen] = packet.ICMPEchoReply
 		packet.SetICMPChecksum(b[packet.HeaderLen:])
 		return b
-	case destination != p.lease.Addr() && request[8] <= 1 && !p.noForward:
+	case destination != p.own() && request[8] <= 1 && !p.noForward:
 		return icmpError(p.lease.Addr(), packet.ICMPTimeExceeded, 0, request)
 	}
 	return nil

@@ -128,7 +128,7 @@ func (p *Ping) sendSizes(run *ping) {
 }
 
 func (p *Ping) send(run *ping, size int, extra bool) {
-	r := request{source: p.cfg.Source, destination: p.cfg.Target.Lease.Addr(), sequence: run.next, ttl: plainTTL, size: size}
+	r := request{source: p.cfg.Source, destination: p.cfg.Target.own(), sequence: run.next, ttl: plainTTL, size: size}
 	if behind := p.cfg.Target.behind(); p.cfg.ForwardsOnly && behind.IsValid() {
 		r.destination, r.ttl = behind, 1
 	}

@@ -257,15 +257,15 @@ func (p *Prober) step(now time.Time) time.Duration {
 func (p *Prober) probe(t *path, c pace, now time.Time) {
 	if !now.Before(t.smallDue) {
 		t.smallDue = now.Add(spread(c.small(t)))
-		p.send(t, request{destination: t.Lease.Addr(), ttl: plainTTL, size: smallSize}, now)
+		p.send(t, request{destination: t.own(), ttl: plainTTL, size: smallSize}, now)
 		if t.echoMisses > 0 && t.behind().IsValid() {
 			p.send(t, request{destination: t.behind(), ttl: 1, size: smallSize}, now)
 		}
 	}
 	if (t.State == Works || t.State == SmallOnly) && !now.Before(t.largeDue) {
 		t.largeDue = now.Add(spread(c.large(t)))
-		r := request{destination: t.Lease.Addr(), ttl: plainTTL, size: t.Longest()}
-		if t.ForwardsOnly {
+		r := request{destination: t.own(), ttl: plainTTL, size: t.Longest()}
+		if t.ForwardsOnly || !t.echoes && t.echoMisses > 0 && t.behind().IsValid() {
 			r.destination, r.ttl = t.behind(), 1
 		}
 		if r.size != t.largeSize {

@@ -31,6 +31,7 @@ func TestPathStatesFollowWhatBecomesOfProbes(t *testing.T) {
 		{"the kernel knows a narrow path", peer{fits: 1172}, 10 * time.Second, Result{State: Works, Size: 1172, Tried: 1472}},
 		{"echo requests are ignored", peer{noEcho: true, delay: time.Millisecond}, 15 * time.Second,
 			Result{State: Works, RTT: time.Millisecond, Size: 1472, ForwardsOnly: true}},
+		{"the kernel has another address", peer{second: true, delay: time.Millisecond}, time.Second, Result{State: Works, RTT: time.Millisecond, Size: 1472}},
 		{"echo requests are ignored, and nothing is forwarded", peer{noEcho: true, noForward: true}, 15 * time.Second, Result{State: Failed}},
 		{"nothing is forwarded", peer{noForward: true}, 15 * time.Second, Result{State: Works, Size: 1472}},
 		{"this host's kernel refuses", peer{refuse: refused}, 15 * time.Second, Result{State: Failed, Refused: refused}},
@@ -50,6 +51,24 @@ func TestPathStatesFollowWhatBecomesOfProbes(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A peer that answers no echo request takes large packets for all that. It is
+// never said to lose them.
+func TestPeerThatIgnoresEchoRequestsIsNotSaidToTakeSmallPacketsOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &peer{noEcho: true, delay: time.Millisecond}
+		w := begin(t, p)
+		for range 600 {
+			time.Sleep(100 * time.Millisecond)
+			if r := w.result(p); r.State == SmallOnly {
+				t.Fatalf("%+v", r)
+			}
+		}
+		if r := w.result(p); r.State != Works || !r.Full {
+			t.Errorf("%+v", r)
+		}
+	})
 }
 
 // A path that breaks under traffic is left within five seconds, one that is

@@ -24,7 +24,7 @@ func (p *path) left() request {
 	size := min(max(p.Longest(), tcpHeaders+1), packet.MaxLen)
 	segment := size - tcpHeaders
 	return request{
-		destination: p.Lease.Addr(), ttl: plainTTL, tcp: true,
+		destination: p.own(), ttl: plainTTL, tcp: true,
 		size:    min(tcpHeaders+segments*segment, packet.MaxLen),
 		offload: Offload{Checksum: true, Segment: segment},
 	}

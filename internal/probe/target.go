@@ -12,7 +12,10 @@ import (
 type Target struct {
 	ID       string         // the caller's name for it, unique among targets
 	Endpoint netip.AddrPort // on the underlay
-	Lease    netip.Prefix   // the peer's overlay addresses; the first is its own
+	Lease    netip.Prefix   // the peer's overlay addresses
+	// Own is the address that the peer's kernel answers for. Zero: the first of
+	// the lease.
+	Own netip.Addr
 	// Way is what else the path depends on, in the caller's words. When it
 	// changes, all that was found out is given up.
 	Way string
@@ -98,6 +101,14 @@ type Result struct {
 	// Refused is why this host's kernel does not send to the target; nil: it
 	// does.
 	Refused error
+}
+
+// own is the address that the peer's kernel answers for.
+func (t *Target) own() netip.Addr {
+	if t.Own.IsValid() {
+		return t.Own
+	}
+	return t.Lease.Addr()
 }
 
 // behind is an address that the peer has to forward packets to, unless it is
