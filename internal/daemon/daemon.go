@@ -61,6 +61,8 @@ type daemon struct {
 	guard    *guard.Guard
 	endGuard func()       // may be called again
 	ready    atomic.Int64 // nanoseconds from start to READY=1; 0: not yet
+	// overlapped is nil where nothing is in the network's way.
+	overlapped atomic.Pointer[overlapped]
 
 	notify  notifier
 	waiting map[string]bool // what was logged, without numbers, since the lease was last confirmed
@@ -163,6 +165,7 @@ func (d *daemon) work(ctx context.Context, serving <-chan error) error {
 			d.watch.Soon()
 		case <-d.watch.Due():
 			err = d.watch.Check()
+			d.reviewOverlaps()
 		case t := <-d.watch.Trials():
 			err = d.watch.Finish(t)
 		}

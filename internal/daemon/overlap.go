@@ -24,6 +24,7 @@ func (d *daemon) checkNetwork(network, lease netip.Prefix) error {
 	if err := d.judgeOverlaps(network, found, held); err != nil {
 		return err
 	}
+	d.overlapped.Store(&overlapped{network, lease})
 	return d.cfg.CheckStaticPeers(network, netip.Prefix{}, d.loopback)
 }
 
@@ -47,24 +48,53 @@ func (d *daemon) overlaps(network, lease netip.Prefix) (found []underlay.Overlap
 // can still choose another network. A host with running containers goes on, and
 // reports what is in the way.
 func (d *daemon) judgeOverlaps(network netip.Prefix, found []underlay.Overlap, held bool) error {
-	var problems []problem.Problem
 	for _, o := range found {
 		switch {
 		case o.Shadowed:
 			d.log.Warn("a route of this host covers the network; the network's own route has precedence", "network", network, "covered by", o.What)
 		case d.cfg.AllowOverlap:
 			d.log.Warn("the network overlaps what this host has, and --allow-overlap is given", "network", network, "overlaps", o.What)
-		case held:
+		case !held:
+			return d.refusal(network, o)
+		}
+	}
+	d.reportOverlaps(network, found)
+	return nil
+}
+
+// overlapped is where overlaps were looked for when this node came to use its
+// network.
+type overlapped struct{ network, lease netip.Prefix }
+
+// reviewOverlaps ends the problems whose cause is gone.
+func (d *daemon) reviewOverlaps() {
+	o := d.overlapped.Load()
+	if o == nil || d.cfg.AllowOverlap {
+		return
+	}
+	found, _, err := d.overlaps(o.network, o.lease)
+	if err != nil {
+		d.log.Debug("overlaps are not reviewed", "error", err)
+		return
+	}
+	if !d.reportOverlaps(o.network, found) {
+		d.overlapped.Store(nil) // what comes later is reported as a detour
+	}
+}
+
+// reportOverlaps reports what this host goes on with, and whether there is any.
+func (d *daemon) reportOverlaps(network netip.Prefix, found []underlay.Overlap) (any bool) {
+	var problems []problem.Problem
+	for _, o := range found {
+		if !o.Shadowed && !d.cfg.AllowOverlap {
 			problems = append(problems, problem.Problem{
 				Text:   fmt.Sprintf("network %s overlaps %s", network, o.What),
 				Advice: o.Remedy + ", or start with --allow-overlap if other nodes are reached all the same",
 			})
-		default:
-			return d.refusal(network, o)
 		}
 	}
 	d.problems.Report(problem.PartOverlap, problems...)
-	return nil
+	return len(problems) > 0
 }
 
 // refusal says what can be done: only a node that founds a network chooses it.

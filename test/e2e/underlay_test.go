@@ -270,6 +270,9 @@ func TestOverlapThatCameLaterDoesNotStopANodeWithALease(t *testing.T) {
 		}
 		p1.Reachable(t, p2.Addr, 10*time.Second)
 	}
+	h2.Exec(t, "ip", "route", "delete", "10.244.0.0/24")
+	well(t, h2, noticed)
+	h2.Exec(t, "ip", "route", "add", "10.244.0.0/24", "via", lab.Gateway.String())
 	h2.Daemon.Stop()
 	h2.Start("--join", h1.Addr.String(), "--allow-overlap").WaitReady(ready)
 	noProblems(t, h2, "overlap")
