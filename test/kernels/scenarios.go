@@ -15,6 +15,12 @@ var (
 		"TestDocker28LetsTheOverlayPassAndNothingElse",
 		"TestSourceAddressIsKeptInsideAndMasqueradedOutside",
 	}
+	// What each kind of device is made of, and whether packets cross.
+	shortKernelPaths = []string{
+		"TestPeersByVXLANAndDirect",
+		"TestIPIP",
+		"TestPacketsGoToFlannelAndComeBack",
+	}
 	shortScenarios = []string{
 		"TestThreeHostsReachEachOther",
 		"TestLeaseSurvivesPowerLossOfAllHosts",
