@@ -314,3 +314,49 @@ func withoutCounters(text string) string {
 	}
 	return strings.Join(words, " ")
 }
+
+// Containers do not reach a member's VXLAN port either, also where what they
+// send leaves with the address of their host.
+func TestContainersReachNoVXLANPort(t *testing.T) {
+	t.Parallel()
+	_, p1, p2 := joined(t, "vxlan,udp")
+	h1, h2 := p1.Host, p2.Host
+	h1.Exec(t, "iptables", "-w", "-t", "nat", "-A", "POSTROUTING", "-s", h1.Lease().String(), "!", "-o", "docker0", "-j", "MASQUERADE")
+	frame := func(from, to *lab.Host, inner []byte) []byte {
+		t.Helper()
+		b := []byte{0x08, 0, 0, 0, 0, 0, 1, 0} // VXLAN, VNI 1
+		for _, h := range []*lab.Host{to, from} {
+			mac, err := net.ParseMAC(macOf(t, h, "flannel.1"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			b = append(b, mac...)
+		}
+		return append(append(b, 0x08, 0), inner...)
+	}
+	for _, s := range []sender{
+		{"container on docker0", p1.Namespace, 0, false},
+		{"container on another bridge", otherBridge(t, h1), 0, false},
+		{"container on a routed veth", routedVeth(t, h1), 0, false},
+		{"root with the host's network", h1.Namespace, 0, true},
+	} {
+		sink := listenUDP(t, p2.Namespace, at(p2.Addr, 4242))
+		inner := lab.UDPPacket(at(p1.Addr, 1), at(p2.Addr, 4242), []byte(s.name))
+		for range 3 {
+			sendAs(t, s, at(h2.Addr, 8472), frame(h1, h2, inner))
+		}
+		if got := received(t, sink, time.Second); got != s.allowed {
+			t.Errorf("%s: to another host: came through %t, want %t", s.name, got, s.allowed)
+		}
+		own := listenUDP(t, p1.Namespace, at(p1.Addr, 4242))
+		inner = lab.UDPPacket(at(p2.Addr, 1), at(p1.Addr, 4242), []byte(s.name))
+		for range 3 {
+			sendAs(t, s, at(h1.Addr, 8472), frame(h2, h1, inner))
+		}
+		if received(t, own, 300*time.Millisecond) {
+			t.Errorf("%s: to its own host: came through", s.name)
+		}
+	}
+	p1.Reachable(t, p2.Addr, 5*time.Second)
+	kernelCarries(t, "vxlan", h1, h2)
+}
