@@ -35,19 +35,29 @@ func demonstrate(p *lab.Program) {
 	h1, h2, h3 := l.Host(), l.Host(), l.Host()
 
 	say("host1 founds the network; host2 and host3 join it.")
-	command(h1, "flanneld run")
-	h1.Start().WaitReady(20 * time.Second)
+	command(h1, "flanneld run --backend auto")
+	h1.Start("--backend", "auto").WaitReady(20 * time.Second)
 	for _, h := range []*lab.Host{h2, h3} {
-		command(h, "flanneld run --join "+h1.Addr.String())
-		h.Start("--join", h1.Addr.String())
+		command(h, "flanneld run --backend auto --join "+h1.Addr.String())
+		h.Start("--backend", "auto", "--join", h1.Addr.String())
 	}
 	for _, h := range l.Hosts() {
 		h.Daemon.WaitReady(20 * time.Second)
 		say("  %s is ready and has %v", h.NodeName, h.Lease())
 	}
 	l.WaitConverged(3)
+	say("The kernel carries the packets itself, as soon as a path to a host is proven.")
+	for _, h := range l.Hosts() {
+		for _, other := range l.Hosts() {
+			if h != other {
+				h.WaitKernelPath(other, 20*time.Second)
+			}
+		}
+	}
 	command(h2, "flanneld nodes")
 	fmt.Print(indent(h2.MustFlanneld("nodes")))
+	command(h2, "flanneld ping host1")
+	fmt.Print(indent(h2.MustFlanneld("ping", "host1")))
 
 	containers := withDocker(p, l.Hosts())
 	if containers == nil {
@@ -65,6 +75,36 @@ func demonstrate(p *lab.Program) {
 	}
 
 	say("How fast is it? TCP, one connection, 3 s for each pair. Both hosts share this machine's processors.")
+	measure(p, containers)
+
+	say("The same with flanneld's own data path, which needs nothing from the underlay. Containers keep running.")
+	pings := containers[0].StartPinging(p, containers[2].addr, 10*time.Millisecond)
+	for i, h := range l.Hosts() {
+		seed := l.Hosts()[(i+1)%3].Addr.String()
+		command(h, "kill $(pidof flanneld); flanneld run --join "+seed)
+		h.Daemon.Stop()
+		h.Start("--join", seed).WaitReady(20 * time.Second)
+	}
+	l.WaitConverged(3)
+	lost(containers, pings)
+	command(h2, "flanneld nodes")
+	fmt.Print(indent(h2.MustFlanneld("nodes")))
+	measure(p, containers)
+
+	say("host3's daemon is killed and started again. Its containers should hardly notice.")
+	pings = containers[0].StartPinging(p, containers[2].addr, 10*time.Millisecond)
+	h3.Daemon.Kill()
+	command(h3, "kill -9 $(pidof flanneld); flanneld run")
+	h3.Start().WaitReady(20 * time.Second)
+	containers[0].Reachable(p, containers[2].addr, 10*time.Second)
+	lost(containers, pings)
+	command(h1, "flanneld status")
+	fmt.Print(indent(h1.MustFlanneld("status")))
+	say("Done after %v. Everything was in namespaces that end with this program: nothing is left.", time.Since(start).Round(time.Second))
+}
+
+// measure shows the rate of a TCP connection from each container to the next.
+func measure(p *lab.Program, containers []container) {
 	terminal := lab.IsTerminal(os.Stdout)
 	for i, from := range containers {
 		to := containers[(i+1)%len(containers)]
@@ -79,18 +119,12 @@ func demonstrate(p *lab.Program) {
 		}
 		say("%s  %6.2f Gbit/s on average", name, rate/1e9)
 	}
+}
 
-	say("host3's daemon is killed and started again. Its containers should hardly notice.")
-	pings := containers[0].StartPinging(p, containers[2].addr, 10*time.Millisecond)
-	h3.Daemon.Kill()
-	command(h3, "kill -9 $(pidof flanneld); flanneld run")
-	h3.Start().WaitReady(20 * time.Second)
-	containers[0].Reachable(p, containers[2].addr, 10*time.Second)
+// lost ends the pings and says how many were lost.
+func lost(containers []container, pings *lab.Pinger) {
 	count := pings.Stop()
-	say("  %d pings, one every 10 ms: %d lost", count.Sent, count.Lost)
-	command(h1, "flanneld status")
-	fmt.Print(indent(h1.MustFlanneld("status")))
-	say("Done after %v. Everything was in namespaces that end with this program: nothing is left.", time.Since(start).Round(time.Second))
+	say("  %d pings from %v to %v, one every 10 ms: %d lost", count.Sent, containers[0].addr, containers[2].addr, count.Lost)
 }
 
 // withDocker starts a dockerd and a container on each host; it returns nil
