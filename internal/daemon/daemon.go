@@ -147,8 +147,7 @@ func (d *daemon) work(ctx context.Context, serving <-chan error) error {
 			d.seen.Close()
 			err = d.update()
 		case <-d.inheritEnd:
-			d.inheritEnd, d.planes.inherited = nil, nil
-			err = d.route(d.node.Snapshot())
+			err = d.disinherit()
 		case <-d.replan:
 			err = d.route(d.node.Snapshot())
 		case <-d.parts.Paths.Changed():

@@ -29,12 +29,12 @@ func (d *daemon) pathConfig(lease, network netip.Prefix) kernelpath.Config {
 		c.Underlay = "" // the kernel reaches no other host by it
 		return c
 	}
-	if d.cfg.Uses(config.PathVXLAN) {
+	if d.takes(config.PathVXLAN) {
 		c.VXLAN = &kernelpath.VXLAN{
 			Name: d.cfg.VXLANDevice(), VNI: d.cfg.VNI, Port: d.cfg.VXLANPort, MAC: plan.MACOf(self.ID),
 		}
 	}
-	if d.cfg.Uses(config.PathIPIP) {
+	if d.takes(config.PathIPIP) {
 		c.IPIP = &kernelpath.IPIP{Name: config.IPIPDevice}
 	}
 	return c
@@ -53,7 +53,11 @@ func (d *daemon) pathRules(c kernelpath.Config) pathrules.Config {
 }
 
 // direct reports whether packets may come and go without a tunnel.
-func (d *daemon) direct() bool { return d.cfg.Uses(config.PathDirect) && !d.loopback }
+func (d *daemon) direct() bool { return d.takes(config.PathDirect) && !d.loopback }
+
+// takes reports whether packets may come by a kernel path: one of the backend
+// list, or for inheritTime one of an earlier start.
+func (d *daemon) takes(p plan.Path) bool { return d.cfg.Uses(p) || slices.Contains(d.planes.former, p) }
 
 // tunnels names the devices of the kernel paths.
 func tunnels(c kernelpath.Config) (names []string) {
@@ -112,7 +116,7 @@ func (d *daemon) pathTraffic() map[monitor.TrafficKey]uint64 {
 
 // announcePaths announces the kernel paths that this host has by now.
 func (d *daemon) announcePaths() {
-	caps := plan.Announced(d.cfg.Backend, d.cfg.VXLANPort, d.cfg.VNI, d.pathUnavailable)
+	caps := plan.Announced(d.planes.announced, d.cfg.VXLANPort, d.cfg.VNI, d.pathUnavailable)
 	if err := d.node.SetCaps(caps); err != nil {
 		d.log.Debug("the kernel paths of this host are not announced", "error", err)
 	}
@@ -122,7 +126,7 @@ func (d *daemon) announcePaths() {
 func (d *daemon) planInput(s *peers.Snapshot) plan.Input {
 	return plan.Input{
 		Snapshot: s, Static: d.cfg.StaticPeers, Loopback: d.loopback, Unseen: d.seen.Unseen,
-		Backend: d.cfg.Backend, VNI: d.cfg.VNI, Unavailable: d.pathUnavailable, Near: d.parts.Paths.Near, Proof: d.planes.proof,
+		Backend: d.cfg.Backend, Former: d.planes.former, VNI: d.cfg.VNI, Unavailable: d.pathUnavailable, Near: d.parts.Paths.Near, Proof: d.planes.proof,
 	}
 }
 
@@ -163,6 +167,41 @@ func (d *daemon) senders(p plan.Plan) (all []pathrules.Peer) {
 // path is proven within a second or two, or has failed by then.
 const inheritTime = 15 * time.Second
 
+// withdrawTime is how long others may send by a path after it is announced no
+// more.
+const withdrawTime = 5 * time.Second
+
+// remember finds out which kernel paths an earlier start took that the backend
+// list has no more. They are announced for inheritTime, and taken for
+// withdrawTime longer. So no packet is lost that this host's kernel, or a peer
+// that does not know yet, still sends by them.
+func (d *daemon) remember() {
+	for _, name := range kernelpath.NewPart(d.cfg.Device).Former() {
+		if p := plan.Path(name); !d.cfg.Uses(p) {
+			d.planes.former = append(d.planes.former, p)
+		}
+	}
+	d.planes.announced = slices.Concat(d.cfg.Backend, d.planes.former)
+}
+
+// disinherit ends inheritTime, and then withdrawTime: what nothing wants any
+// more goes.
+func (d *daemon) disinherit() error {
+	d.inheritEnd, d.planes.inherited = nil, nil
+	switch now := d.planes.current(); {
+	case len(d.planes.announced) > len(d.cfg.Backend):
+		d.planes.announced = d.cfg.Backend
+		d.announcePaths()
+		d.inheritEnd = time.After(withdrawTime)
+	case now != nil && len(d.planes.former) > 0:
+		d.planes.former = nil
+		paths := d.pathConfig(now.Lease(), now.Network())
+		now.rules = d.pathRules(paths)
+		d.guard.KeepPaths(now.rules, paths, func() []pathrules.Peer { return d.senders(d.planes.routes.Plan()) })
+	}
+	return d.route(d.node.Snapshot())
+}
+
 // inherit keeps the routes that an earlier start has left, until paths are
 // proven or inheritTime is over: a restart is no reason to change a path.
 func (d *daemon) inherit(c kernelpath.Config) {
@@ -182,7 +221,7 @@ func (d *daemon) inherit(c kernelpath.Config) {
 			d.planes.inherited[prefix] = path
 		}
 	}
-	if len(d.planes.inherited) > 0 {
+	if len(d.planes.inherited)+len(d.planes.former) > 0 {
 		d.inheritEnd = time.After(inheritTime)
 	}
 }

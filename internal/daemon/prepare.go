@@ -61,6 +61,7 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 	if err := d.chooseUnderlay(ctx); err != nil {
 		return err
 	}
+	d.remember()
 	if d.node, err = peers.Open(d.peersConfig()); err != nil {
 		return err
 	}
@@ -179,7 +180,7 @@ func (d *daemon) peersConfig() peers.Config {
 	p := peers.Config{
 		StateDir: c.StateDir, Network: c.Network, SubnetLen: c.SubnetLen, SubnetMin: c.SubnetMin, SubnetMax: c.SubnetMax,
 		Subnet: c.Subnet, Join: c.Join, Advertise: d.watch.Here().PublicAddr, Bind: d.watch.Here().Addr,
-		GossipPort: c.GossipPort, DataPort: c.Port, Name: nodeName(c.NodeName), MTU: d.mtu, Caps: plan.Announced(c.Backend, c.VXLANPort, c.VNI, nil), LeaseTTL: c.LeaseTTL,
+		GossipPort: c.GossipPort, DataPort: c.Port, Name: nodeName(c.NodeName), MTU: d.mtu, Caps: plan.Announced(d.planes.announced, c.VXLANPort, c.VNI, nil), LeaseTTL: c.LeaseTTL,
 		KeyFile: c.KeyFile, CheckNetwork: d.checkNetwork, Logger: d.log,
 		InUse: d.containersUseLease, Prefer: d.preferred(),
 	}

@@ -4,6 +4,7 @@ package plan
 
 import (
 	"net/netip"
+	"slices"
 
 	"flanneld/peers"
 )
@@ -22,7 +23,7 @@ func (c *candidates) fromNode(n peers.NodeInfo, endpoint netip.Addr) (all []Arri
 	if !endpoint.IsValid() || endpoint == c.own {
 		return nil
 	}
-	for _, p := range c.backend {
+	for _, p := range slices.Concat(c.backend, c.in.Former) {
 		one := Candidate{Path: p, Endpoint: endpoint}
 		if p.Kernel() && c.announces(&one, n) == "" {
 			all = append(all, Arrival{Path: p, Port: one.Port})

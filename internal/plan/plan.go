@@ -34,6 +34,10 @@ type Input struct {
 	// PathUDP alone.
 	Backend []Path
 
+	// Former lists the kernel paths that an earlier start of this node took, and
+	// Backend has no more. Others may send by them until they know.
+	Former []Path
+
 	// VNI is this node's VXLAN network identifier.
 	VNI uint32
 

@@ -284,6 +284,40 @@ func (p *Part) Present() []string {
 	return present
 }
 
+// Former lists the paths that an earlier process has left devices or routes of.
+// It is to be asked before Want.
+func (p *Part) Former() (paths []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	k, err := p.open()
+	if err != nil {
+		return nil
+	}
+	defer k.close()
+	all, err := k.devices(nil)
+	if err != nil {
+		return nil
+	}
+	look := sight{have: all, overlay: p.device}
+	tunnels := map[string]bool{}
+	for _, d := range all {
+		if path := pathOf(d.kind); ours(d, nil, p.device) && path != "" {
+			tunnels[d.name] = true
+			paths = append(paths, path)
+		}
+	}
+	e, err := k.entries(query{overlay: p.device, own: look.ownNames()})
+	if err != nil {
+		return paths
+	}
+	for _, r := range e.routes {
+		if !tunnels[r.dev] {
+			return append(paths, Direct)
+		}
+	}
+	return paths
+}
+
 // Remove takes away all routes and devices, those of earlier processes too.
 func (p *Part) Remove(context.Context) error {
 	p.mu.Lock()
