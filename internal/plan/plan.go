@@ -34,7 +34,7 @@ type Input struct {
 	// PathUDP alone.
 	Backend []Path
 
-	// Former lists the kernel paths that an earlier start of this node took, and
+	// Former lists kernel paths that an earlier start of this node took, and
 	// Backend has no more. Others may send by them until they know.
 	Former []Path
 
