@@ -235,7 +235,7 @@ func TestAThousandPeers(t *testing.T) {
 	began = time.Now()
 	ensure(t, p)
 	t.Logf("from nothing %v, three comparisons %v", took, time.Since(began))
-	if took > 2*time.Second*patience() {
+	if took > 2*time.Second && patience() == 1 { // emulated machines prove nothing about time
 		t.Errorf("took %v", took)
 	}
 	began = time.Now()
