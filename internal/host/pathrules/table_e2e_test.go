@@ -254,3 +254,67 @@ func TestAChangeIsOneTransaction(t *testing.T) {
 		t.Errorf("%d keys gone, %d come:\n%v\n%v", gone, come, before, after)
 	}
 }
+
+// While a process takes the table over, and while rules and keys change, what
+// belongs to a member is let in.
+func TestNothingIsLostWhileTheTableChanges(t *testing.T) {
+	hosts(t)
+	s := listen(t, "udp4", ":7000")
+	w := newWire(t, "peer9", "eth0")
+	newPart(t)
+	inner := func(n byte) []byte { return ipv4(addr("10.244.2.7"), addr("10.244.1.7"), 17, nil, udp(9, 7000, []byte{n})) }
+	frames := [][]byte{
+		ether(mac(2, 1), mac(2, 2), etherTypeIPv4, inner(0)),
+		ether(mac(2, 1), mac(2, 2), etherTypeIPv4, ipv4(addr("192.0.2.2"), addr("192.0.2.1"), 17, nil,
+			udp(4000, 8472, vxlanHeader(1, ether(mac(0x0a, 1), mac(0x0a, 2), etherTypeIPv4, inner(1)))))),
+	}
+	var arrived [2]int
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		buf := make([]byte, 16)
+		for {
+			if _, _, err := s.ReadFrom(buf); err != nil {
+				return
+			}
+			arrived[buf[0]&1]++
+		}
+	}()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c := testConfig()
+		unknown := testPeer(2, 24)
+		unknown.MAC = nil
+		for i := range 40 {
+			p := NewPart("flannel0", 65534)
+			p.Want(&c)
+			for _, peers := range [][]Peer{nil, {unknown}, {testPeer(2, 24), testPeer(3, 24), testPeer(5, 20)}, {testPeer(2, 24), testPeer(byte(i+10), 24)}} {
+				if peers != nil {
+					p.SetPeers(peers)
+				}
+				if _, err := p.Ensure(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}()
+	sent := 0
+	for run := true; run; sent++ {
+		select {
+		case <-done:
+			run = false
+		default:
+		}
+		for _, f := range frames {
+			w.send(t, f)
+		}
+		time.Sleep(200 * time.Microsecond)
+	}
+	time.Sleep(mustNotBy)
+	s.Close()
+	<-ended
+	if arrived != [2]int{sent, sent} {
+		t.Errorf("of %d packets each %d arrived directly, %d by VXLAN", sent, arrived[0], arrived[1])
+	}
+}
