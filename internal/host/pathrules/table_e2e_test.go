@@ -262,7 +262,9 @@ func TestNothingIsLostWhileTheTableChanges(t *testing.T) {
 	s := listen(t, "udp4", ":7000")
 	w := newWire(t, "peer9", "eth0")
 	newPart(t)
-	inner := func(n byte) []byte { return ipv4(addr("10.244.2.7"), addr("10.244.1.7"), 17, nil, udp(9, 7000, []byte{n})) }
+	inner := func(n byte) []byte {
+		return ipv4(addr("10.244.2.7"), addr("10.244.1.7"), 17, nil, udp(9, 7000, []byte{n}))
+	}
 	frames := [][]byte{
 		ether(mac(2, 1), mac(2, 2), etherTypeIPv4, inner(0)),
 		ether(mac(2, 1), mac(2, 2), etherTypeIPv4, ipv4(addr("192.0.2.2"), addr("192.0.2.1"), 17, nil,
