@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"flanneld/internal/control"
 	"flanneld/internal/plan"
@@ -103,6 +104,11 @@ func (t pathTrouble) problem(self netip.Addr, port uint16, mtu int) problem.Prob
 	to := fmt.Sprintf("data path to %s at %s", t.name, t.endpoint)
 	there := fmt.Sprintf("open UDP port %d on %s for %s", t.endpoint.Port(), t.name, self)
 	switch {
+	case strings.Contains(t.why, plan.NotHere):
+		return problem.Problem{
+			Text:   fmt.Sprintf("%s at %s is not reached: %s", t.name, t.endpoint.Addr(), t.why),
+			Advice: "see what `flanneld status` says of kernel paths on this host, or give --backend another path beside it",
+		}
 	case t.why != "":
 		return problem.Problem{
 			Text:   fmt.Sprintf("%s at %s is not reached: %s", t.name, t.endpoint.Addr(), t.why),

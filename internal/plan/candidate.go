@@ -29,6 +29,9 @@ type Candidate struct {
 	Why      string     // one line: why it is not possible, or what its proof says
 }
 
+// NotHere begins the reason of a path that this host has not.
+const NotHere = "not available on this host: "
+
 // candidates makes the list of paths to each peer.
 type candidates struct {
 	in      Input
@@ -136,7 +139,7 @@ func (c *candidates) settle(one *Candidate, key, name, lacks string) {
 func (c *candidates) hostLacks(one *Candidate, name string) string {
 	if c.in.Unavailable != nil {
 		if why := c.in.Unavailable(one.Path); why != "" {
-			return "not available on this host: " + why
+			return NotHere + why
 		}
 	}
 	switch {

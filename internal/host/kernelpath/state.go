@@ -59,7 +59,11 @@ func (d device) same(other device) bool {
 // describe names a foreign device in an error.
 func (d device) describe() string {
 	if d.alias == "" {
-		return fmt.Sprintf("a %s device without flanneld's alias", d.kind)
+		text := fmt.Sprintf("a %s device without flanneld's alias", d.kind)
+		if d.kind == kindVXLAN || d.kind == kindIPIP {
+			text += ", as flannel leaves behind"
+		}
+		return text
 	}
 	return fmt.Sprintf("a %s device with the alias %q", d.kind, d.alias)
 }
