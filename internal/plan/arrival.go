@@ -18,7 +18,8 @@ type Arrival struct {
 
 // fromNode lists the kernel paths that a node announces and this node takes. By
 // a path that it does not announce, it sends nothing: it has not the table that
-// keeps its users from sending in its name.
+// keeps its users from sending in its name. The exception is the path of a
+// static peer that the node was: what flannel has left there is still in use.
 func (c *candidates) fromNode(n peers.NodeInfo, endpoint netip.Addr) (all []Arrival) {
 	if !endpoint.IsValid() || endpoint == c.own {
 		return nil
@@ -27,6 +28,13 @@ func (c *candidates) fromNode(n peers.NodeInfo, endpoint netip.Addr) (all []Arri
 		one := Candidate{Path: p, Endpoint: endpoint}
 		if p.Kernel() && c.announces(&one, n) == "" {
 			all = append(all, Arrival{Path: p, Port: one.Port})
+		}
+	}
+	for _, s := range c.in.Static {
+		p := s.Way()
+		known := slices.ContainsFunc(all, func(a Arrival) bool { return a.Path == p })
+		if SameHost(n, s) && p.Kernel() && !known && slices.Contains(c.backend, p) {
+			all = append(all, Arrival{Path: p, Port: s.Endpoint.Port()})
 		}
 	}
 	return all

@@ -40,6 +40,26 @@ func TestANodeSendsByThePathsThatItAnnounces(t *testing.T) {
 	}
 }
 
+// A host that has just moved from flannel has flannel's device for a while.
+// That the list of static peers names its path is enough.
+func TestAMemberSendsByThePathOfTheStaticPeerThatItWas(t *testing.T) {
+	b := plantest.Node("b", peers.Alive, 2)
+	for text, want := range map[string][]Arrival{
+		"vxlan:192.0.2.2:4789/02:00:00:00:00:09": {{PathVXLAN, 4789}},
+		"vxlan:192.0.2.9:4789/02:00:00:00:00:09": nil, // another host
+		"ipip:192.0.2.2":                         nil, // this node takes none
+		"192.0.2.2:8285":                         nil,
+	} {
+		r := routeTo(t, taking(b, PathUDP), func(in *Input) {
+			in.Backend, in.Proof = []Path{PathDirect, PathVXLAN, PathUDP}, nil
+			in.Static = plantest.StaticPeers(t, b.Lease.Prefix.String()+"="+text)
+		})
+		if !reflect.DeepEqual(r.Arrivals, want) {
+			t.Errorf("%s: %+v, want %+v", text, r.Arrivals, want)
+		}
+	}
+}
+
 func TestAStaticPeerSendsByItsOnePath(t *testing.T) {
 	for text, want := range map[string][]Arrival{
 		"10.244.9.0/24=192.0.2.9:8285":                         nil,

@@ -120,6 +120,7 @@ func (c *flannelCluster) forward(h *lab.Host) {
 	}
 	ill(c.t, h, noticed, "flannel.1")
 	mentions(c.t, "status of "+h.NodeName, h.Flanneld("status").Stdout, "ip link delete flannel.1")
+	<-time.After(1200 * time.Millisecond) // it may take a person longer
 	h.Exec(c.t, "ip", "link", "delete", "flannel.1")
 	lab.Eventually(c.t, 5*time.Second, "flanneld's flannel.1", func() error {
 		return lab.Expect(h.Run(c.t, "ip", "link", "show", "flannel.1").Status == 0, "no device")
