@@ -30,6 +30,9 @@ type proofs struct {
 	book     *proof.Book
 	news     map[plan.Path]bool // of whose probes the book has not been told
 	told     time.Time          // when it was told last
+	unsaid   bool               // changed is to be called
+	said     time.Time          // when it was called last
+	planned  map[string]plan.Route
 	withheld map[plan.Path]*withheld
 }
 
@@ -120,6 +123,7 @@ func (s *proofs) tell(changed proof.Changes) {
 const (
 	apart     = 50 * time.Millisecond
 	apartEach = 200 * time.Microsecond
+	saying    = time.Second // least time between two calls of changed
 )
 
 // keep gives the book what it waits for, until ctx ends.
@@ -147,25 +151,32 @@ func (s *proofs) round(now time.Time) time.Duration {
 	}
 	s.told = now
 	changed := s.book.Tick(now)
-	found := len(s.news) > 0
+	s.unsaid = s.unsaid || len(s.news) > 0
 	for p := range s.news {
-		results := s.probers[p].Results()
-		s.withhold(p, results)
-		changed.Add(s.book.Observe(now, p, results))
+		news := s.probers[p].News()
+		s.withhold(p, news)
+		changed.Add(s.book.Observe(now, p, news))
 	}
 	clear(s.news)
 	if changed.Roles {
-		s.aimAll()
+		s.aimMoved()
 	}
 	rest := time.Minute
 	if next := s.book.Next(); !next.IsZero() {
 		rest = min(max(next.Sub(now), apart), rest)
 	}
+	say := false
+	switch early := s.said.Add(saying).Sub(now); {
+	case s.unsaid && early > 0:
+		rest = min(rest, early)
+	case s.unsaid:
+		say, s.unsaid, s.said = true, false, now
+	}
 	s.mu.Unlock()
 	if changed.Proofs && s.cfg.Replan != nil {
 		s.cfg.Replan()
 	}
-	if found {
+	if say {
 		s.changed()
 	}
 	return rest

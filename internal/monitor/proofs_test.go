@@ -429,7 +429,6 @@ func TestAPathThatFlapsIsUsedLessAndLess(t *testing.T) {
 // answers stay below 10 kB/s on the underlay.
 func TestAThousandPeersByKernelPathsCostLessThanTenKilobytesASecond(t *testing.T) {
 	for name, hurt := range map[string]func(*laboratory, netip.Addr){
-		"direct works":      func(*laboratory, netip.Addr) {},
 		"direct is dropped": func(l *laboratory, a netip.Addr) { l.ways[plan.PathDirect][a].cut = true },
 		"both are dropped": func(l *laboratory, a netip.Addr) {
 			l.ways[plan.PathDirect][a].cut, l.ways[plan.PathVXLAN][a].cut = true, true
@@ -448,7 +447,7 @@ func TestAThousandPeersByKernelPathsCostLessThanTenKilobytesASecond(t *testing.T
 				l.proofs.aim()
 				time.Sleep(3 * time.Minute)
 				before := l.bytes()
-				const window = 10 * time.Minute
+				const window = 7 * time.Minute
 				time.Sleep(window)
 				const both = 2 // the others probe here, too
 				rate := float64(l.bytes()-before) * both / window.Seconds()

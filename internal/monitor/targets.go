@@ -65,9 +65,33 @@ func (s *proofs) key(r plan.Route, c plan.Candidate) string {
 
 // aimAll tells each prober what the book says.
 func (s *proofs) aimAll() {
+	s.planned = map[string]plan.Route{}
+	for _, r := range s.cfg.Routes.Plan().Routes {
+		if probed(r) {
+			s.planned[r.ID] = r
+		}
+	}
+	s.book.Moved() // all are told
 	targets := s.targets()
 	for p, prober := range s.probers {
 		prober.Aim(targets[p])
+	}
+}
+
+// aimMoved tells the probers what has changed in the book.
+func (s *proofs) aimMoved() {
+	for _, id := range s.book.Moved() {
+		wanted := map[plan.Path]probe.Target{}
+		if r, ok := s.planned[id]; ok {
+			s.aimAt(r, func(p plan.Path, t probe.Target) { wanted[p] = t })
+		}
+		for p, prober := range s.probers {
+			if t, ok := wanted[p]; ok {
+				prober.Put(t)
+			} else {
+				prober.Drop(id)
+			}
+		}
 	}
 }
 
@@ -75,21 +99,25 @@ func (s *proofs) aimAll() {
 func (s *proofs) targets() map[plan.Path][]probe.Target {
 	targets := map[plan.Path][]probe.Target{}
 	for _, r := range s.cfg.Routes.Plan().Routes {
-		if !probed(r) {
-			continue
-		}
-		for _, c := range s.ways(r) {
-			role, wanted := s.book.Role(r.ID, c.Path)
-			if !wanted {
-				continue
-			}
-			if t, ok := s.target(r, c); ok {
-				t.Role = role
-				targets[c.Path] = append(targets[c.Path], t)
-			}
+		if probed(r) {
+			s.aimAt(r, func(p plan.Path, t probe.Target) { targets[p] = append(targets[p], t) })
 		}
 	}
 	return targets
+}
+
+// aimAt hands over what the book says is to be probed of a peer.
+func (s *proofs) aimAt(r plan.Route, take func(plan.Path, probe.Target)) {
+	for _, c := range s.ways(r) {
+		role, wanted := s.book.Role(r.ID, c.Path)
+		if !wanted {
+			continue
+		}
+		if t, ok := s.target(r, c); ok {
+			t.Role = role
+			take(c.Path, t)
+		}
+	}
 }
 
 // target makes what is probed to prove a path to a peer.

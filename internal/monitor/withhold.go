@@ -26,7 +26,7 @@ func (s *proofs) withhold(p plan.Path, results map[string]probe.Result) {
 		return // the underlay's device is not this program's
 	}
 	if w := s.withheld[p]; w != nil {
-		s.review(w, p, results)
+		s.review(w, p)
 		return
 	}
 	w := &withheld{hopeful: map[string]bool{}}
@@ -50,12 +50,12 @@ func (s *proofs) withhold(p plan.Path, results map[string]probe.Result) {
 }
 
 // review finds out whether it helps to withhold checksums.
-func (s *proofs) review(w *withheld, p plan.Path, results map[string]probe.Result) {
+func (s *proofs) review(w *withheld, p plan.Path) {
 	if w.decided {
 		return
 	}
 	for _, id := range slices.Collect(maps.Keys(w.hopeful)) {
-		switch r, probed := results[id]; {
+		switch r, probed := s.probers[p].Result(id); {
 		case probed && r.Sums == probe.SumsNotTried:
 		case probed && r.Sums != probe.SumsBroken:
 			w.decided = true

@@ -14,6 +14,9 @@ const (
 	trialMisses = 2           // in a row end a Trial
 	grace       = 10 * time.Second
 	lookTime    = time.Second // between looks at the traffic
+	// lookEach is the least time between two looks at what is due, for each
+	// target that is looked at.
+	lookEach = 10 * time.Microsecond
 	// forgetTime is how long a late answer still counts.
 	forgetTime = 5 * time.Second
 

@@ -38,6 +38,7 @@ type Prober struct {
 	sequence uint16
 	due      time.Time // nothing is before
 	changed  bool
+	news     map[string]bool // targets whose state has changed; see News
 }
 
 // answer is a reply with its time.
@@ -64,7 +65,7 @@ const waiting = 256
 func New(cfg Config) *Prober {
 	return &Prober{
 		cfg: cfg, token: newToken(), answers: make(chan answer, waiting), poke: make(chan struct{}, 1),
-		paths: map[string]*path{}, flights: map[uint16]*flight{}, sequence: uint16(rand.Uint32()),
+		paths: map[string]*path{}, flights: map[uint16]*flight{}, news: map[string]bool{}, sequence: uint16(rand.Uint32()),
 	}
 }
 
@@ -92,19 +93,7 @@ func (p *Prober) Aim(targets []Target) {
 	before := p.paths
 	p.paths = make(map[string]*path, len(targets))
 	for i, t := range targets {
-		old, known := before[t.ID]
-		if known && old.Endpoint == t.Endpoint && old.Lease == t.Lease && old.Way == t.Way {
-			if old.Role == Reserve && t.Role != Reserve { // it is needed now
-				old.smallDue = earlier(old.smallDue, now.Add(time.Duration(i)*newSmallEach/4))
-				old.largeDue = old.smallDue
-			}
-			old.Target = t
-			p.paths[t.ID] = old
-			continue
-		}
-		first := now.Add(time.Duration(i) * newSmallEach / 4) // not all at once
-		p.paths[t.ID] = &path{Target: t, Result: Result{Since: now}, since: now, smallDue: first}
-		p.changed = true
+		p.put(t, before[t.ID], now, time.Duration(i)*newSmallEach/4) // not all at once
 	}
 	for id, old := range before {
 		if p.paths[id] != old {
@@ -117,6 +106,72 @@ func (p *Prober) Aim(targets []Target) {
 		}
 	}
 	p.wake()
+}
+
+// put makes a target. old is what it was before, or nil. The first probe may
+// wait a little.
+func (p *Prober) put(t Target, old *path, now time.Time, wait time.Duration) {
+	if old != nil && old.Endpoint == t.Endpoint && old.Lease == t.Lease && old.Way == t.Way {
+		if old.Role == Reserve && t.Role != Reserve { // it is needed now
+			old.smallDue = earlier(old.smallDue, now.Add(wait))
+			old.largeDue = old.smallDue
+		}
+		old.Target = t
+		p.paths[t.ID] = old
+		return
+	}
+	p.paths[t.ID] = &path{Target: t, Result: Result{Since: now}, since: now, smallDue: now.Add(wait)}
+	p.changed = true
+}
+
+// Put is Aim for one target. The others stay.
+func (p *Prober) Put(t Target) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if old := p.paths[t.ID]; old != nil {
+		p.put(t, old, time.Now(), 0)
+		if p.paths[t.ID] != old {
+			p.forget(old)
+		}
+	} else {
+		p.put(t, nil, time.Now(), 0)
+	}
+	p.wake()
+}
+
+// Drop takes one target away, if it is one.
+func (p *Prober) Drop(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if old := p.paths[id]; old != nil {
+		delete(p.paths, id)
+		p.forget(old)
+		p.changed = true
+	}
+}
+
+// forget gives up the probes to what is no target any more.
+func (p *Prober) forget(old *path) {
+	for sequence, f := range p.flights {
+		if f.path == old {
+			delete(p.flights, sequence)
+		}
+	}
+}
+
+// News returns what was found about the targets whose state has changed since
+// the last call, by target ID.
+func (p *Prober) News() map[string]Result {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	news := make(map[string]Result, len(p.news))
+	for id := range p.news {
+		if t := p.paths[id]; t != nil {
+			news[id] = t.Result
+		}
+	}
+	clear(p.news)
+	return news
 }
 
 // wake has Run look at once.
@@ -209,7 +264,9 @@ func (p *Prober) watching(t *path, f func()) {
 	}
 	before := of()
 	f()
-	p.changed = p.changed || of() != before
+	if of() != before {
+		p.changed, p.news[t.ID] = true, true
+	}
 }
 
 // step does what is due and returns the time until the next is.
@@ -249,7 +306,7 @@ func (p *Prober) step(now time.Time) time.Duration {
 			next = earlier(next, f.sent.Add(answerTime))
 		}
 	}
-	p.due = now.Add(max(next.Sub(now), time.Millisecond))
+	p.due = now.Add(max(next.Sub(now), time.Millisecond+time.Duration(len(p.paths))*lookEach))
 	return p.due.Sub(now)
 }
 

@@ -3,6 +3,8 @@
 package proof
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"flanneld/internal/plan"
@@ -41,6 +43,8 @@ func (c *Changes) Add(other Changes) {
 type Book struct {
 	random func() float64 // from 0 to 1
 	peers  map[string]*peer
+	moved  map[string]bool // see Moved
+	next   time.Time       // see Next
 }
 
 type peer struct {
@@ -51,7 +55,7 @@ type peer struct {
 // NewBook makes an empty one. random returns numbers from 0 to 1; it spreads
 // tries.
 func NewBook(random func() float64) *Book {
-	return &Book{random: random, peers: map[string]*peer{}}
+	return &Book{random: random, peers: map[string]*peer{}, moved: map[string]bool{}}
 }
 
 // Len is how many peers there are.
@@ -73,33 +77,54 @@ func (b *Book) Update(now time.Time, peers []Peer) (changed Changes) {
 	for id := range before {
 		changed.Roles = changed.Roles || b.peers[id] == nil
 	}
-	changed.Add(b.Tick(now))
+	changed.Add(b.tick(now))
 	return changed
+}
+
+// Moved returns the peers whose roles have changed since the last call.
+func (b *Book) Moved() []string {
+	ids := slices.Collect(maps.Keys(b.moved))
+	clear(b.moved)
+	return ids
 }
 
 // Tick tries again what is due, and gives up what takes too long.
 func (b *Book) Tick(now time.Time) (changed Changes) {
-	for _, p := range b.peers {
+	if b.next.IsZero() || now.Before(b.next) {
+		return changed
+	}
+	return b.tick(now)
+}
+
+func (b *Book) tick(now time.Time) (changed Changes) {
+	b.next = time.Time{}
+	for id, p := range b.peers {
 		for _, e := range p.entries {
 			changed.Add(b.expire(e, now))
 		}
-		changed.Add(p.settle(now))
+		changed.Add(b.settle(id, p, now))
 	}
 	return changed
 }
 
-// Next is when Tick has something to do; zero: not without an event.
-func (b *Book) Next() (next time.Time) {
-	for _, p := range b.peers {
-		for _, e := range p.entries {
-			due := e.due(b.patience())
-			if !due.IsZero() && (next.IsZero() || due.Before(next)) {
-				next = due
-			}
+// settle gives the paths of a peer their roles, and notes when it is to be done
+// again.
+func (b *Book) settle(id string, p *peer, now time.Time) Changes {
+	changed := p.settle(now)
+	if changed.Roles {
+		b.moved[id] = true
+	}
+	for _, e := range p.entries {
+		if due := e.due(b.patience()); !due.IsZero() && (b.next.IsZero() || due.Before(b.next)) {
+			b.next = due
 		}
 	}
-	return next
+	return changed
 }
+
+// Next is when Tick has something to do; zero: not without an event. It may be
+// too early.
+func (b *Book) Next() time.Time { return b.next }
 
 // Observe takes what probes have found on one path, by peer ID.
 func (b *Book) Observe(now time.Time, path plan.Path, results map[string]probe.Result) (changed Changes) {
@@ -113,7 +138,7 @@ func (b *Book) Observe(now time.Time, path plan.Path, results map[string]probe.R
 			continue
 		}
 		changed.Add(b.judge(e, path, r, now))
-		changed.Add(p.settle(now))
+		changed.Add(b.settle(id, p, now))
 	}
 	return changed
 }

@@ -145,7 +145,10 @@ func (d *desk) fail(p plan.Path) time.Duration {
 	d.t.Helper()
 	d.see(p, lost)
 	d.is(p, "failed -")
-	return d.Next().Sub(d.now)
+	if d.Next().After(d.entry("b", p).until) {
+		d.t.Errorf("the next time is %v, after %v", d.Next(), d.entry("b", p).until)
+	}
+	return d.entry("b", p).until.Sub(d.now)
 }
 
 func TestAFailedPathIsTriedMoreAndMoreRarely(t *testing.T) {
