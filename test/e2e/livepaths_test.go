@@ -69,42 +69,6 @@ func TestKernelPathsFollowAnUnderlayAddress(t *testing.T) {
 	}
 }
 
-// A daemon is started again with other settings. Where the kernel has carried
-// packets before, next to none are lost; otherwise what a restart costs.
-func TestBackendChangesByRestart(t *testing.T) {
-	t.Parallel()
-	l, p1, p2 := joined(t, "auto", "--mtu", "1400")
-	h1, h2 := p1.Host, p2.Host
-	kernelCarries(t, "auto", h1, h2)
-	before := "auto"
-	for _, backend := range []string{"vxlan,udp", "host-gw,udp", "udp", "auto"} {
-		pings := []*lab.Pinger{p1.StartPinging(t, p2.Addr, 5*time.Millisecond), p2.StartPinging(t, p1.Addr, 5*time.Millisecond)}
-		time.Sleep(500 * time.Millisecond)
-		h1.Daemon.Stop()
-		h1.Start("--backend", backend, "--mtu", "1400", "--join", h2.Addr.String()).WaitReady(ready)
-		l.WaitConverged(2)
-		if backend == "udp" {
-			h1.WaitUserPath(h2, proven)
-			h2.WaitUserPath(h1, proven)
-		}
-		kernelCarries(t, backend, h1, h2)
-		time.Sleep(time.Second)
-		limit := 250 * time.Millisecond
-		if before == "udp" {
-			limit = time.Second
-		}
-		for _, p := range pings {
-			count := p.Stop()
-			t.Logf("from %s to %s: %v", before, backend, count)
-			if count.Gap > limit || len(count.Errors) != 0 {
-				t.Errorf("from %s to %s: %v", before, backend, count)
-			}
-		}
-		before = backend
-	}
-	flows(t, p1, p2)
-}
-
 // A peer gets another network card, or the neighbour table is flushed.
 func TestDirectPathFollowsTheNeighbor(t *testing.T) {
 	t.Parallel()
