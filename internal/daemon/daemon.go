@@ -153,6 +153,9 @@ func (d *daemon) work(ctx context.Context, serving <-chan error) error {
 		case <-d.parts.Paths.Changed():
 			d.announcePaths()
 			err = d.route(d.node.Snapshot())
+		case <-d.parts.PathRules.Changed():
+			d.announcePaths()
+			err = d.route(d.node.Snapshot())
 		case <-d.planes.settled():
 			d.planes.current().settled = nil // seen
 			err = d.announce(d.node.Snapshot())

@@ -187,9 +187,7 @@ func (g *Guard) KeepPaths(rules pathrules.Config, c kernelpath.Config, senders f
 	g.ProtectPaths(&rules, senders())
 	g.keeper.Keep(context.Background(), slog.LevelInfo, g.parts.PathRules)
 	g.parts.Paths.Want(&c)
-	if g.parts.PathRules.InPlace() {
-		g.keeper.Keep(context.Background(), slog.LevelInfo, g.parts.Paths)
-	}
+	g.keepPaths(context.Background())
 }
 
 // Reach sets the peers of the kernel paths. When it returns, packets take the

@@ -25,9 +25,19 @@ func (g *Guard) pathsLoop(ctx context.Context) {
 	host.Loop{
 		Every: interval, Pace: pathsPace, Wake: g.pathsWake, Links: changes,
 		Round: func(ctx context.Context) {
-			if g.parts.PathRules.InPlace() {
-				g.keeper.Keep(ctx, slog.LevelInfo, g.parts.Paths)
-			}
+			g.keepPaths(ctx)
 		},
 	}.Run(ctx)
+}
+
+// keepPaths ensures the kernel paths where what comes by them is checked. Where
+// it cannot be, it takes them away, with what an earlier start has left.
+func (g *Guard) keepPaths(ctx context.Context) {
+	if g.parts.PathRules.InPlace() {
+		g.keeper.Keep(ctx, slog.LevelInfo, g.parts.Paths)
+	} else if g.parts.PathRules.Unavailable() != "" {
+		if err := g.parts.Paths.Remove(ctx); err != nil {
+			g.log.Warn("kernel paths that are not checked are not removed", "error", err)
+		}
+	}
 }

@@ -18,6 +18,8 @@ import (
 type Part struct {
 	device string
 	table  *table
+	// changed has capacity one: Unavailable answers something else.
+	changed chan struct{}
 
 	mu    sync.Mutex // guards what follows
 	want  *Config    // nil: not known yet
@@ -39,7 +41,7 @@ type neighbor struct {
 // NewPart makes the part for an overlay device. uid is the daemon's user, which
 // may send beside root. Nothing is changed before Ensure.
 func NewPart(device string, uid uint32) *Part {
-	return &Part{device: device, table: newTable(TableName(device), uid)}
+	return &Part{device: device, table: newTable(TableName(device), uid), changed: make(chan struct{}, 1)}
 }
 
 // Want sets which paths are in use; nil: not known. The next Ensure does it. A
@@ -86,6 +88,10 @@ func (p *Part) Unavailable() string {
 	defer p.mu.Unlock()
 	return p.why
 }
+
+// Changed signals, on a channel of capacity one, that Unavailable answers
+// something else than before.
+func (p *Part) Changed() <-chan struct{} { return p.changed }
 
 // InPlace reports whether the table is what was wanted last, but for its peers:
 // then kernel paths may be used.
@@ -145,12 +151,18 @@ func (p *Part) Ensure(context.Context) ([]string, error) {
 	changes, err := p.ensure(*c, peers, known)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	before := p.why
 	p.why = ""
-	p.done = err == nil && p.want != nil && *p.want == *c
 	if err != nil {
 		p.why = err.Error()
+	}
+	if p.why != before {
+		host.Poke(p.changed)
+	}
+	p.done = err == nil && p.want != nil && *p.want == *c
+	if err != nil {
 		return changes, host.Advise(
-			fmt.Errorf("other hosts of the underlay can send into the overlay by kernel paths: %w", err), advice(err))
+			fmt.Errorf("kernel paths are not used, because what comes by them cannot be checked: %w", err), advice(err))
 	}
 	return changes, nil
 }
