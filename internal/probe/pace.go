@@ -5,7 +5,8 @@ package probe
 import "time"
 
 // Rhythm of the probes to one target. At 1,000 nodes all probes together stay
-// below 10 kB/s, in both directions and with what others probe here. A small
+// below 10 kB/s, in both directions and with what others probe here; below
+// 15 kB/s with traffic to 50 of them by VXLAN. A small
 // probe and its answer are 128 bytes on the underlay, a large one and its
 // answer 3,000.
 const (
@@ -24,6 +25,13 @@ const (
 	idleLarge, idleLargeEach = 30 * time.Second, 3 * time.Second
 	busySmall, busySmallEach = time.Second, 10 * time.Millisecond
 	busyLarge, busyLargeEach = 5 * time.Second, 50 * time.Millisecond
+	// In a large network, the probes under traffic have to leave room for those
+	// of all others. These are for each busy target and each target.
+	busySmallBoth = 100 * time.Microsecond
+	busyLargeBoth = 2300 * time.Microsecond
+	// givesWay is by how many percent idle targets are probed more rarely
+	// while others are busy.
+	givesWay                 = 60
 	newSmall, newSmallEach   = 300 * time.Millisecond, 5 * time.Millisecond
 	lostSmall, lostSmallEach = 2 * time.Second, 50 * time.Millisecond
 
@@ -31,6 +39,7 @@ const (
 	// three lost ones are noticed within 5 s.
 	chosenLargeEach = 6 * time.Second
 	promptLarge     = 1200 * time.Millisecond
+	largeAgain      = 500 * time.Millisecond // after a large one was lost
 	trialSmall      = time.Second
 
 	reserveSmall, reserveSmallEach = time.Minute, 200 * time.Millisecond
@@ -55,6 +64,23 @@ func atLeast(least, each time.Duration, sharing int) time.Duration {
 	return max(least, time.Duration(sharing)*each)
 }
 
+// busySmall and busyLarge are the least time between probes under traffic.
+func (c pace) busySmall() time.Duration {
+	return atLeast(busySmall, max(busySmallEach, time.Duration(c.all)*busySmallBoth), c.busy)
+}
+
+func (c pace) busyLarge(least time.Duration) time.Duration {
+	return atLeast(least, max(busyLargeEach, time.Duration(c.all)*busyLargeBoth), c.busy)
+}
+
+// idle is the share of an idle target.
+func (c pace) idle(each time.Duration) time.Duration {
+	if c.busy > 0 {
+		each += each * givesWay / 100
+	}
+	return each
+}
+
 // small is the time to the next small probe.
 func (c pace) small(p *path) time.Duration {
 	switch {
@@ -69,9 +95,9 @@ func (c pace) small(p *path) time.Duration {
 	case p.smallMisses > 0:
 		return atLeast(busySmall, busySmallEach, c.all)
 	case p.busy:
-		return atLeast(busySmall, busySmallEach, c.busy)
+		return c.busySmall()
 	}
-	return atLeast(idleSmall, idleSmallEach, c.all)
+	return atLeast(idleSmall, c.idle(idleSmallEach), c.all)
 }
 
 // large is the time to the next large probe, and to the next of checksums.
@@ -82,11 +108,11 @@ func (c pace) large(p *path) time.Duration {
 	case p.State == SmallOnly:
 		return atLeast(busyLarge, idleLargeEach, c.all)
 	case p.busy && p.Role != Only:
-		return atLeast(promptLarge, busyLargeEach, c.busy)
+		return c.busyLarge(promptLarge)
 	case p.busy:
-		return atLeast(busyLarge, busyLargeEach, c.busy)
+		return c.busyLarge(busyLarge)
 	case p.Role != Only:
-		return atLeast(idleLarge, chosenLargeEach, c.all)
+		return atLeast(idleLarge, c.idle(chosenLargeEach), c.all)
 	}
-	return atLeast(idleLarge, idleLargeEach, c.all)
+	return atLeast(idleLarge, c.idle(idleLargeEach), c.all)
 }

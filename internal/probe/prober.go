@@ -321,6 +321,9 @@ func (p *Prober) probe(t *path, c pace, now time.Time) {
 	}
 	if (t.State == Works || t.State == SmallOnly) && !now.Before(t.largeDue) {
 		t.largeDue = now.Add(spread(c.large(t)))
+		if t.State == Works && t.largeMisses > 0 {
+			t.largeDue = earlier(t.largeDue, now.Add(largeAgain))
+		}
 		r := request{destination: t.own(), ttl: plainTTL, size: t.Longest()}
 		if t.ForwardsOnly || !t.echoes && t.echoMisses > 0 && t.behind().IsValid() {
 			r.destination, r.ttl = t.behind(), 1

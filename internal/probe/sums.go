@@ -44,6 +44,9 @@ func (p *Prober) probeSums(t *path, c pace, now time.Time) {
 		return
 	}
 	t.tally.due = now.Add(spread(c.large(t)))
+	if t.tally.misses > 0 && t.Sums != SumsUnclear {
+		t.tally.due = earlier(t.tally.due, now.Add(largeAgain))
+	}
 	if t.Sums != SumsGood || t.tally.misses > 0 {
 		p.send(t, t.calibrates(), now)
 	}
