@@ -19,7 +19,7 @@ import (
 
 // onEthernet is an idle daemon with a backend on an underlay that has
 // neighbors.
-func onEthernet(t *testing.T, backend string) *daemon {
+func onEthernet(t testing.TB, backend string) *daemon {
 	t.Helper()
 	var log strings.Builder
 	d := idle(t, &log, map[string][]string{"backend": {backend}})

@@ -32,7 +32,7 @@ func at(addr string) underlay.Underlay {
 }
 
 // freePort is a UDP port that no program uses.
-func freePort(t *testing.T) string {
+func freePort(t testing.TB) string {
 	t.Helper()
 	c, err := net.ListenUDP("udp4", nil)
 	if err != nil {
@@ -44,7 +44,7 @@ func freePort(t *testing.T) string {
 
 // idle is a daemon on loopback with a node that does not run. It needs no
 // rights.
-func idle(t *testing.T, log *strings.Builder, flags map[string][]string) *daemon {
+func idle(t testing.TB, log *strings.Builder, flags map[string][]string) *daemon {
 	t.Helper()
 	all := map[string][]string{"state-dir": {t.TempDir()}, "run-dir": {t.TempDir()}, "device": {"flannel-none"}, "port": {freePort(t)}}
 	for name, values := range flags {
