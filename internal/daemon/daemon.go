@@ -166,7 +166,7 @@ func (d *daemon) work(ctx context.Context, serving <-chan error) error {
 		case <-d.watch.Changes():
 			d.watch.Soon()
 		case <-d.watch.Due():
-			err = d.watch.Check()
+			err = d.checkUnderlay()
 			d.reviewOverlaps()
 		case t := <-d.watch.Trials():
 			err = d.watch.Finish(t)

@@ -49,6 +49,20 @@ func (m mover) Moved() error {
 	return m.openPlane(p.Lease(), p.Network())
 }
 
+// checkUnderlay looks at the underlay. Where its device has another name by
+// now, kernel paths and their checks have to be made for that.
+func (d *daemon) checkUnderlay() error {
+	if err := d.watch.Check(); err != nil {
+		return err
+	}
+	p, name := d.planes.current(), d.watch.Here().Interface
+	if p == nil || !p.rules.Wants() || p.rules.Underlay == name {
+		return nil
+	}
+	d.log.Warn("the underlay address is on another device; kernel paths are made again", "device", name, "before", p.rules.Underlay)
+	return d.postpone(mover{d}.Moved())
+}
+
 // AddressBack makes the data plane that was postponed.
 func (m mover) AddressBack() error { return m.update() }
 

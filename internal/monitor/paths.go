@@ -151,5 +151,8 @@ func (t pathTrouble) open(self netip.Addr) string {
 	case plan.PathDirect:
 		return fmt.Sprintf("%s and %s have to be on one segment that lets foreign addresses pass", self, t.endpoint.Addr())
 	}
+	if t.endpoint.Port() == 0 { // a static peer by a kernel path that this host has not
+		return "see `flanneld nodes` for what it lacks"
+	}
 	return fmt.Sprintf("let UDP port %d pass between %s and %s", t.endpoint.Port(), self, t.endpoint.Addr())
 }

@@ -148,3 +148,12 @@ func TestTroubleWithAStaticPeerIsNamedByItsAddress(t *testing.T) {
 		t.Errorf("targets %+v", targets)
 	}
 }
+
+// A static peer by a kernel path takes no datagrams.
+func TestNoPortIsNamedWhereThereIsNone(t *testing.T) {
+	here := netip.MustParseAddr("192.0.2.1")
+	trouble := pathTrouble{path: plan.PathUDP, why: "no path leads to it", name: "192.0.2.9", static: true, endpoint: netip.MustParseAddrPort("192.0.2.9:0")}
+	if p := trouble.problem(here, 8285, 1450); strings.Contains(p.Advice, "port 0") {
+		t.Errorf("advice %q", p.Advice)
+	}
+}

@@ -28,9 +28,9 @@ func counted(t *testing.T, protocol int, groups uint32, kinds ...uint16) *atomic
 	n := new(atomic.Int64)
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	if _, err := rtnl.WatchMessages(ctx, protocol, groups, func(kind uint16, _ []byte) bool {
+	if _, err := rtnl.WatchMessages(ctx, protocol, groups, func(h unix.NlMsghdr, _ []byte) bool {
 		for _, k := range kinds {
-			if kind == k {
+			if h.Type == k {
 				n.Add(1)
 			}
 		}
@@ -70,14 +70,11 @@ func TestAChangeOfOneOfAThousandPeersIsOneRoute(t *testing.T) {
 		peers = append(peers, p)
 		senders = append(senders, pathrules.Peer{Prefix: p.Prefix, Endpoint: p.Endpoint, VXLAN: true, Port: 8472, Direct: true, MAC: p.MAC})
 	}
-	if why := r.ProtectPathsNow(rules, senders); why != "" {
-		t.Fatal(why)
-	}
 	t.Cleanup(func() { linktest.Try("nft delete table ip flanneld-paths-flannel0") })
-	r.KeepPaths(kernelpath.Config{
+	r.KeepPaths(rules, kernelpath.Config{
 		Network: network, Lease: netip.MustParsePrefix("10.244.7.0/24"), Underlay: "eth0", Local: rules.Local, MTU: 1450,
 		Alias: link.AliasPrefix + " test", VXLAN: &kernelpath.VXLAN{Name: "flannel.1", VNI: 1, Port: 8472, MAC: net.HardwareAddr{2, 0, 0, 0, 0, 7}},
-	})
+	}, func() []pathrules.Peer { return senders })
 	r.Reach(peers)
 	r.eventually("a thousand routes", func() string {
 		if routes := linktest.Run(t, "ip route show proto 85"); strings.Count(routes, "onlink") != 1000 {
