@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/netip"
 	"sync/atomic"
+	"syscall"
+	"time"
 
 	"flanneld/internal/dataplane"
 	"flanneld/internal/host"
@@ -160,8 +162,20 @@ func (d *daemon) takeSockets() (dataplane.Sockets, error) {
 		d.planes.sockets = nil
 		return sockets, nil
 	}
-	return d.planes.settings.Listen(d.watch.Here().Addr)
+	sockets, err := d.planes.settings.Listen(d.watch.Here().Addr)
+	for try := 0; d.planes.opened && errors.Is(err, syscall.EADDRINUSE) && try < bindTries; try++ {
+		time.Sleep(bindPause)
+		sockets, err = d.planes.settings.Listen(d.watch.Here().Addr)
+	}
+	return sockets, err
 }
+
+// The last plane's sockets may be held for a moment by a child process that is
+// about to become iptables.
+const (
+	bindTries = 20
+	bindPause = 10 * time.Millisecond
+)
 
 // closePlane stops forwarding and guarding. The device stays.
 func (d *daemon) closePlane() {

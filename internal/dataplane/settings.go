@@ -58,7 +58,7 @@ type Sockets []*encap.Conn
 func (s Settings) Listen(addr netip.Addr) (Sockets, error) {
 	sockets, err := encap.Listen(netip.AddrPortFrom(addr, s.Port), s.sockets())
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("UDP port %d of %s is taken: stop the program that has it (ss -lunp), or choose another with --port", s.Port, addr)
+		return nil, taken{fmt.Errorf("UDP port %d of %s is taken: stop the program that has it (ss -lunp), or choose another with --port", s.Port, addr)}
 	}
 	return sockets, err
 }
@@ -69,3 +69,8 @@ func (s Sockets) Close() {
 		_ = socket.Close() // nothing was sent
 	}
 }
+
+// taken is the error where a port is in use; it wraps EADDRINUSE.
+type taken struct{ error }
+
+func (taken) Unwrap() error { return syscall.EADDRINUSE }
