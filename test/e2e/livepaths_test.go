@@ -69,7 +69,7 @@ func TestKernelPathsFollowAnUnderlayAddress(t *testing.T) {
 	}
 }
 
-// A peer gets another network card, or the neighbour table is flushed.
+// A peer gets another network card, or the neighbor table is flushed.
 func TestDirectPathFollowsTheNeighbor(t *testing.T) {
 	t.Parallel()
 	_, p1, p2 := joined(t, "host-gw,udp")

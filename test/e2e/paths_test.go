@@ -477,7 +477,7 @@ func TestStrangersPacketsAreDroppedOnKernelPaths(t *testing.T) {
 	}
 }
 
-// A host that runs flannel, with its backend's wire behaviour made by hand, is
+// A host that runs flannel, with its backend's wire behavior made by hand, is
 // a static peer.
 func TestFlannelHostOfAKernelBackendIsAStaticPeer(t *testing.T) {
 	theirs := netip.MustParsePrefix("10.244.200.0/24")

@@ -44,7 +44,7 @@ const (
 	Ipip   = "ipip"
 )
 
-// ErrPlatform: not Linux.
+// ErrPlatform is returned where the host is not Linux.
 var ErrPlatform = errors.New("kernelpath: flanneld runs on Linux only")
 
 // Config is what this host's end of the kernel paths looks like.

@@ -296,7 +296,7 @@ var nearPace = host.Pace{Delay: 100 * time.Millisecond, Min: 500 * time.Millisec
 
 // Near reports how an endpoint is reached without a router: by which device,
 // and which MAC address it has there. why is why it is not; "" where it is, or
-// where the neighbour is being looked up: then mac is nil. Near never waits: it
+// where the neighbor is being looked up: then mac is nil. Near never waits: it
 // answers from what Follow keeps, and makes an endpoint that it was never asked
 // about one to follow. Changed signals other answers.
 func (p *Part) Near(endpoint netip.Addr) (device string, mac net.HardwareAddr, why string) {
