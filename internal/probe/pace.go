@@ -27,8 +27,8 @@ const (
 	busyLarge, busyLargeEach = 5 * time.Second, 50 * time.Millisecond
 	// In a large network, the probes under traffic have to leave room for those
 	// of all others. These are for each busy target and each target.
-	busySmallBoth = 100 * time.Microsecond
-	busyLargeBoth = 2300 * time.Microsecond
+	busySmallBoth = 130 * time.Microsecond
+	busyLargeBoth = 2600 * time.Microsecond
 	// givesWay is by how many percent idle targets are probed more rarely
 	// while others are busy.
 	givesWay                 = 60
