@@ -2,10 +2,11 @@
 # Runs as a service of the booted systemd; prints what it sees as name=value.
 say() { printf '%s=%s\n' "$1" "$(echo "${@:2}" | xargs)" >>/mnt/result; }
 
-# Active, but not with the same process as before.
+# Active, but not with the same process as before. For a moment after a process
+# was killed, systemd still calls the unit active, without a process.
 active_again() {
 	timeout 30 bash -c "until [ \$(systemctl show -P ActiveState flanneld) = active ] &&
-		[ \$(systemctl show -P MainPID flanneld) != $1 ]; do sleep 0.1; done"
+		now=\$(systemctl show -P MainPID flanneld) && [ \$now != $1 ] && [ \$now != 0 ]; do sleep 0.1; done"
 }
 
 ip link set lo up
