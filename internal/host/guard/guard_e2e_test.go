@@ -44,7 +44,10 @@ func start(t *testing.T) *running {
 	linktest.Script(t, `
 		ip tuntap add dev flannel0 mode tun multi_queue
 		ip link set flannel0 alias flanneld`)
-	t.Cleanup(func() { linktest.Try("ip link delete flannel0") })
+	t.Cleanup(func() {
+		linktest.Try("ip link delete flannel0")
+		linktest.Try("nft delete table ip " + pathrules.TableName("flannel0"))
+	})
 	r := &running{t: t, dir: filepath.Join(t.TempDir(), "run"), board: problem.NewBoard(slog.New(slog.DiscardHandler))}
 	parts, err := NewParts(Places{
 		Device: "flannel0", RunDir: r.dir, Socket: socket{},
