@@ -428,65 +428,6 @@ func TestAPathThatFlapsIsUsedLessAndLess(t *testing.T) {
 	})
 }
 
-// With a thousand nodes, all probes of a node, those of the others and all
-// answers stay below 10 kB/s on the underlay. With traffic to some by VXLAN it
-// is a little more: a path that is cut has to be left in time.
-func TestAThousandPeersByKernelPathsCostLessThanTenKilobytesASecond(t *testing.T) {
-	vxlan := []plan.Path{plan.PathVXLAN, plan.PathUDP}
-	for _, c := range []struct {
-		name    string
-		backend []plan.Path
-		cut     []plan.Path
-		talkers int
-		limit   float64 // bytes a second
-	}{
-		{"direct is dropped", auto, []plan.Path{plan.PathDirect}, 0, 10_000},
-		{"both are dropped", auto, []plan.Path{plan.PathDirect, plan.PathVXLAN}, 0, 10_000},
-		{"traffic to 1 peer", vxlan, nil, 1, 15_000},
-		{"traffic to 50 peers", vxlan, nil, 50, 15_000},
-		{"traffic to 50 peers, directly", auto, nil, 50, 10_000},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				const count = 1000
-				l := newLaboratory(t, count, c.backend...)
-				l.set(func() {
-					l.rate, l.talkers = 20, c.talkers
-					for _, p := range c.cut {
-						for _, w := range l.ways[p] {
-							w.cut = true
-						}
-					}
-				})
-				l.store(l.cfg.Log)
-				l.proofs.aim()
-				time.Sleep(3 * time.Minute)
-				before := l.bytes()
-				const window = 7 * time.Minute
-				time.Sleep(window)
-				const both = 2 // the others probe here, too
-				rate := float64(l.bytes()-before) * both / window.Seconds()
-				t.Logf("%.0f B/s, %d plans", rate, l.plans)
-				if rate > c.limit {
-					t.Errorf("%.0f B/s", rate)
-				}
-			})
-		})
-	}
-}
-
-// bytes are all on the underlay so far.
-func (l *laboratory) bytes() (n int) {
-	l.set(func() {
-		for _, peers := range l.ways {
-			for _, w := range peers {
-				n += w.bytes
-			}
-		}
-	})
-	return n
-}
-
 func TestAPingGoesByThePathThatIsSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLaboratory(t, 1, auto...)
