@@ -242,6 +242,9 @@ func (d *daemon) stop(endPeers context.CancelFunc) error {
 			err = errors.Join(err, errors.New("gossip did not stop in time"))
 		}
 	}
+	if d.planes.current() != nil {
+		d.guard.Settle(context.Background())
+	}
 	d.closePlane()
 	d.endGuard()
 	d.withdrawPorts()

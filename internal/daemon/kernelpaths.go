@@ -163,6 +163,11 @@ func (d *daemon) senders(p plan.Plan) (all []pathrules.Peer) {
 	return all
 }
 
+// sendersNow is senders by what the node knows at this moment.
+func (d *daemon) sendersNow() []pathrules.Peer {
+	return d.senders(plan.Make(d.planInput(d.node.Snapshot())))
+}
+
 // inheritTime is how long routes of an earlier start stay without a proof. A
 // path is proven within a second or two, or has failed by then.
 const inheritTime = 15 * time.Second
@@ -197,7 +202,7 @@ func (d *daemon) disinherit() error {
 		d.planes.former = nil
 		paths := d.pathConfig(now.Lease(), now.Network())
 		now.rules = d.pathRules(paths)
-		d.guard.KeepPaths(now.rules, paths, func() []pathrules.Peer { return d.senders(d.planes.routes.Plan()) })
+		d.guard.KeepPaths(now.rules, paths, d.sendersNow)
 	}
 	return d.route(d.node.Snapshot())
 }

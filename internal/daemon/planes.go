@@ -146,7 +146,7 @@ func (d *daemon) openPlane(lease, network netip.Prefix) error {
 	if p.settled, err = d.guard.Keep(guard.Target{Device: p.Link(), Rules: rules}); err != nil {
 		return err // not after Validate
 	}
-	d.guard.KeepPaths(p.rules, paths, func() []pathrules.Peer { return d.senders(d.planes.routes.Plan()) })
+	d.guard.KeepPaths(p.rules, paths, d.sendersNow)
 	if !d.planes.opened {
 		d.inherit(paths)
 	}

@@ -304,6 +304,11 @@ func TestKernelPathsOutliveTheDaemonAndNothingElse(t *testing.T) {
 			_, p1, p2 := joined(t, c.backend)
 			h1, h2 := p1.Host, p2.Host
 			pings := p2.StartPinging(t, p1.Addr, 10*time.Millisecond)
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Logf("host1 has\n%shost2 has\n%s", kernelState(t, h1), kernelState(t, h2))
+				}
+			})
 			h1.Daemon.Kill()
 			p1.Reachable(t, p2.Addr, 5*time.Second)
 			h1.Start("--backend", c.backend, "--join", h2.Addr.String()).WaitReady(ready)
@@ -382,6 +387,17 @@ func TestChangeOfTheBackendLosesNoPacket(t *testing.T) {
 		tables := h1.Exec(t, "nft", "list", "tables")
 		return lab.Expect(!strings.Contains(links, "flannel.1") && !strings.Contains(tables, "flanneld-paths"), "%s%s", links, tables)
 	})
+}
+
+// kernelState is what the kernel of a host has of kernel paths.
+func kernelState(t *testing.T, h *lab.Host) (all string) {
+	t.Helper()
+	for _, line := range []string{
+		"ip route show proto 85", "ip neigh show", "bridge fdb show dev flannel.1", "nft list ruleset", "iptables-save -c",
+	} {
+		all += line + "\n" + h.Run(t, "sh", "-c", line).Stdout
+	}
+	return all
 }
 
 // nothingOfPaths fails the test if something of a kernel path is on the host.

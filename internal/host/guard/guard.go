@@ -198,6 +198,12 @@ func (g *Guard) Reach(peers []kernelpath.Peer) {
 	}
 }
 
+// Settle puts into effect what was set a moment ago and is not due yet. What
+// stays on the host after the end of the daemon is then as it was last wanted.
+func (g *Guard) Settle(ctx context.Context) {
+	g.keeper.Keep(ctx, slog.LevelInfo, g.parts.Ports, g.parts.PathRules, g.parts.Paths)
+}
+
 // JudgeSoon makes the guard look at other programs' rules: one came or went,
 // and perhaps without a report of the kernel.
 func (g *Guard) JudgeSoon() { host.Poke(g.othersWake) }
