@@ -179,11 +179,13 @@ units: build ## user, <1 | verify the systemd units; sandbox score at most 2.5
 	systemd-analyze security --no-pager --offline=true --threshold=25 $$tree/lib/systemd/system/flanneld.service | tail -n 1
 
 E2E_PACKAGES = $(shell grep -rl --include='*_test.go' '^//go:build .*e2e' . | xargs -n1 dirname | sort -u)
+E2E = FLANNELD_TEST_BOOT_DELAY=$(BOOT_DELAY) go test -tags e2e -count=1 -v -parallel 4 -timeout 20m
+QUIETER = grep --line-buffered -vE '^=== (RUN|PAUSE|CONT|NAME)'
 RUN ?= .
 e2e: ## root, <20 | end-to-end tests; RUN=REGEXP, BOOT_DELAY=SECONDS
 	@echo "== end-to-end tests"
-	FLANNELD_TEST_BOOT_DELAY=$(BOOT_DELAY) go test -tags e2e -count=1 -v -p 1 -parallel 4 -timeout 20m \
-		-run '$(RUN)' $(E2E_PACKAGES) | grep --line-buffered -vE '^=== (RUN|PAUSE|CONT|NAME)'
+	$(E2E) -p 2 -run '$(RUN)' $(filter ./internal/%,$(E2E_PACKAGES)) | $(QUIETER)
+	$(E2E) -p 1 -run '$(RUN)' $(filter-out ./internal/%,$(E2E_PACKAGES)) | $(QUIETER)
 
 # A system that is missing is made at the first run, and kept for a month.
 kernel: ## root, <10 | what touches the kernel, on Debian 12's, under qemu
