@@ -196,8 +196,6 @@ func TestChangesOfPathLoseNoPacket(t *testing.T) {
 var cuts = []struct{ name, backend, path, drop string }{
 	{"all of vxlan", "vxlan,udp", "vxlan", "ether type ip udp dport 8472"},
 	{"large packets of vxlan", "vxlan,udp", "vxlan", "ether type ip udp dport 8472 udp length > 1200"},
-	{"all of direct", "host-gw,udp", "direct", "ether type ip ip daddr 10.244.0.0/16"},
-	{"large packets of direct", "host-gw,udp", "direct", "ether type ip ip daddr 10.244.0.0/16 ip length > 1200"},
 	{"direct, where vxlan is next", "auto", "direct", "ether type ip ip daddr 10.244.0.0/16"},
 }
 
