@@ -6,7 +6,7 @@ DESTDIR     ?=
 # A tag names the version, else the release that is being prepared does.
 RELEASE     := 0.2.0
 VERSION     ?= $(or $(patsubst v%,%,$(shell git describe --tags --dirty --match 'v[0-9]*' 2>/dev/null)),$(RELEASE))
-FUZZTIME    ?= 5s
+FUZZTIME    ?= 3s
 MINUTES     ?= 30
 BYTES       ?= 1e9
 KILLS       ?= 2000
