@@ -27,13 +27,13 @@ func thousand() []string {
 }
 
 // pathsOnHost counts what the kernel has for peers by vxlan: routes,
-// neighbours, FDB entries, and members that may send.
+// neighbors, FDB entries, and members that may send.
 func pathsOnHost() string {
 	count := func(line, what string) int {
 		text, _ := linktest.Try(line)
 		return strings.Count(text, what)
 	}
-	return fmt.Sprintf("%d routes, %d neighbours, %d FDB entries, %d senders, %d members",
+	return fmt.Sprintf("%d routes, %d neighbors, %d FDB entries, %d senders, %d members",
 		count("ip route show proto 85", "onlink"), count("ip neigh show dev flannel.1", "PERMANENT"),
 		count("bridge fdb show dev flannel.1", "permanent"),
 		count("nft list set ip flanneld-paths-flannel0 vxlan-24", "counter packets"),
@@ -47,7 +47,7 @@ func TestAThousandPeersAreReachedSoonAfterTheStart(t *testing.T) {
 	removed(t)
 	flags := map[string][]string{"static-peer": thousand(), "network": {"10.240.0.0/12"}, "backend": {"vxlan"}}
 	dir := shortDir(t)
-	const want = "1000 routes, 1000 neighbours, 1000 FDB entries, 1000 senders, 1000 members"
+	const want = "1000 routes, 1000 neighbors, 1000 FDB entries, 1000 senders, 1000 members"
 	for _, when := range []string{"the first start", "the second start"} {
 		began := time.Now()
 		d := start(t, dir, flags)
