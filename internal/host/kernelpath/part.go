@@ -259,7 +259,7 @@ func (p *Part) Check(context.Context) ([]string, error) {
 }
 
 // Present names the devices and the routes that Remove would take away.
-func (p *Part) Present() []string {
+func (p *Part) Present() (present []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	k, err := p.open()
@@ -267,19 +267,12 @@ func (p *Part) Present() []string {
 		return nil
 	}
 	defer k.close()
-	all, err := k.devices(nil)
-	if err != nil {
-		return nil
+	devices, left, _ := p.leftovers(k)
+	for _, d := range devices {
+		present = append(present, "device "+d.name+", its addresses and routes")
 	}
-	var present []string
-	look := sight{have: all, overlay: p.device}
-	for _, d := range all {
-		if ours(d, nil, p.device) {
-			present = append(present, "device "+d.name+", its addresses and routes")
-		}
-	}
-	if e, err := k.entries(query{overlay: p.device, own: look.ownNames()}); err == nil && len(e.routes) > 0 {
-		present = append(present, fmt.Sprintf("%d routes to peers", len(e.routes)))
+	if n := len(left.routes); n > 0 {
+		present = append(present, fmt.Sprintf("%d routes to peers", n))
 	}
 	return present
 }
@@ -294,28 +287,33 @@ func (p *Part) Former() (paths []string) {
 		return nil
 	}
 	defer k.close()
-	all, err := k.devices(nil)
-	if err != nil {
-		return nil
-	}
-	look := sight{have: all, overlay: p.device}
+	devices, left, _ := p.leftovers(k)
 	tunnels := map[string]bool{}
-	for _, d := range all {
-		if path := pathOf(d.kind); ours(d, nil, p.device) && path != "" {
-			tunnels[d.name] = true
-			paths = append(paths, path)
-		}
+	for _, d := range devices {
+		tunnels[d.name] = true
+		paths = append(paths, pathOf(d.kind))
 	}
-	e, err := k.entries(query{overlay: p.device, own: look.ownNames()})
-	if err != nil {
-		return paths
-	}
-	for _, r := range e.routes {
+	for _, r := range left.routes {
 		if !tunnels[r.dev] {
 			return append(paths, Direct)
 		}
 	}
 	return paths
+}
+
+// leftovers reads all devices and routes of flanneld, whatever is wanted. The
+// devices are there even where the routes cannot be read.
+func (p *Part) leftovers(k kernel) ([]device, entries, error) {
+	all, err := k.devices(nil)
+	if err != nil {
+		return nil, entries{}, err
+	}
+	look := sight{overlay: p.device, have: all}
+	left, err := k.entries(query{overlay: p.device, own: look.ownNames()})
+	if err != nil {
+		left = entries{}
+	}
+	return look.own(), left, err
 }
 
 // Remove takes away all routes and devices, those of earlier processes too.
@@ -331,17 +329,12 @@ func (p *Part) Remove(context.Context) error {
 		return err
 	}
 	defer k.close()
-	all, err := k.devices(nil)
-	if err != nil {
-		return err
-	}
-	look := sight{have: all, overlay: p.device}
-	e, err := k.entries(query{overlay: p.device, own: look.ownNames()})
+	devices, left, err := p.leftovers(k)
 	if err != nil {
 		return err
 	}
 	var failed []error
-	for _, s := range append(planStaleEntries(e, newEntries()), planStale(all, nil, p.device)...) {
+	for _, s := range append(planStaleEntries(left, newEntries()), planStale(devices, nil, p.device)...) {
 		if err := k.do("", s); err != nil {
 			failed = append(failed, explain(s, err))
 		}
@@ -390,13 +383,20 @@ func (s sight) foreign(w device) *device {
 	return nil
 }
 
-// ownNames are the names of our devices, also of those that have to go.
-func (s sight) ownNames() []string {
-	var names []string
+// own are our devices, also those that have to go.
+func (s sight) own() (all []device) {
 	for _, d := range s.have {
 		if ours(d, s.want, s.overlay) {
-			names = append(names, d.name)
+			all = append(all, d)
 		}
+	}
+	return all
+}
+
+// ownNames are the names of our devices.
+func (s sight) ownNames() (names []string) {
+	for _, d := range s.own() {
+		names = append(names, d.name)
 	}
 	return names
 }
