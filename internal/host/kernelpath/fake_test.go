@@ -26,8 +26,6 @@ func newFakeKernel() *fakeKernel {
 	return &fakeKernel{entered: newEntries(), forwards: true, loose: true, fails: map[action]error{}}
 }
 
-func (k *fakeKernel) close() {}
-
 func (k *fakeKernel) devices([]string) ([]device, error) { return slices.Clone(k.list), k.unread }
 
 func (k *fakeKernel) entries(q query) (entries, error) {

@@ -24,8 +24,6 @@ type netlinkKernel struct {
 
 func openKernel() (kernel, error) { return &netlinkKernel{indexes: map[string]int{}}, nil }
 
-func (*netlinkKernel) close() {}
-
 // devices reads the tunnel devices, and whatever has one of the names.
 func (*netlinkKernel) devices(names []string) ([]device, error) {
 	links, err := rtnl.Links()

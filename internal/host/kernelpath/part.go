@@ -28,7 +28,6 @@ type kernel interface {
 	// and whether they are dropped where they come by another way than their
 	// answers take.
 	underlay(device string) (forwards, strict bool, err error)
-	close()
 }
 
 // query is what entries are read for.
@@ -121,7 +120,6 @@ func (p *Part) SetPeers(peers []Peer) (due bool) {
 	if err != nil {
 		return true
 	}
-	defer k.close()
 	_, err = p.run(k, steps)
 	return err != nil || len(steps) < known
 }
@@ -205,7 +203,6 @@ func (p *Part) Ensure(context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer k.close()
 	if err := p.validate(); err != nil {
 		return nil, err
 	}
@@ -235,7 +232,6 @@ func (p *Part) Check(context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer k.close()
 	look, err := p.look(k)
 	if err != nil {
 		return nil, err
@@ -266,7 +262,6 @@ func (p *Part) Present() (present []string) {
 	if err != nil {
 		return nil
 	}
-	defer k.close()
 	devices, left, _ := p.leftovers(k)
 	for _, d := range devices {
 		present = append(present, "device "+d.name+", its addresses and routes")
@@ -286,7 +281,6 @@ func (p *Part) Former() (paths []string) {
 	if err != nil {
 		return nil
 	}
-	defer k.close()
 	devices, left, _ := p.leftovers(k)
 	tunnels := map[string]bool{}
 	for _, d := range devices {
@@ -328,7 +322,6 @@ func (p *Part) Remove(context.Context) error {
 	} else if err != nil {
 		return err
 	}
-	defer k.close()
 	devices, left, err := p.leftovers(k)
 	if err != nil {
 		return err
@@ -588,7 +581,6 @@ func (p *Part) SetChecksumOffload(on bool) error {
 	if err != nil {
 		return err
 	}
-	defer k.close()
 	look, err := p.look(k)
 	if err != nil {
 		return err
