@@ -206,8 +206,17 @@ func (p *Part) Ensure(context.Context) ([]string, error) {
 	if err := p.validate(); err != nil {
 		return nil, err
 	}
-	changes, deviceErr := p.ensureDevices(k)
-	more, entryErr := p.ensureEntries(k)
+	look, err := p.look(k)
+	if err != nil {
+		return nil, err
+	}
+	changes, deviceErr := p.ensureDevices(k, look)
+	if len(changes) > 0 {
+		if look, err = p.look(k); err != nil {
+			return changes, settle(host.Join(deviceErr, err))
+		}
+	}
+	more, entryErr := p.ensureEntries(k, look)
 	return append(changes, more...), settle(host.Join(deviceErr, entryErr))
 }
 
@@ -408,11 +417,7 @@ func (p *Part) query(look sight) query {
 }
 
 // ensureDevices makes the devices as wanted, and notes which paths there are.
-func (p *Part) ensureDevices(k kernel) ([]string, error) {
-	look, err := p.look(k)
-	if err != nil {
-		return nil, err
-	}
+func (p *Part) ensureDevices(k kernel, look sight) ([]string, error) {
 	var done []step
 	var failed []error
 	for _, s := range look.stale {
@@ -499,16 +504,12 @@ func (p *Part) ensureDevice(k kernel, look sight, w device) (done []step, err er
 }
 
 // ensureEntries makes what belongs to the peers as wanted.
-func (p *Part) ensureEntries(k kernel) ([]string, error) {
-	look, err := p.look(k)
+func (p *Part) ensureEntries(k kernel, look sight) ([]string, error) {
+	have, err := k.entries(p.query(look))
+	p.have, p.ready = have, err == nil
 	if err != nil {
 		return nil, err
 	}
-	if p.have, err = k.entries(p.query(look)); err != nil {
-		p.ready = false
-		return nil, err
-	}
-	p.ready = true
 	p.tunnel.Store(0)
 	if d := look.find(p.vxlanName()); d != nil {
 		p.tunnel.Store(int64(d.index))
