@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -162,8 +163,7 @@ func (f *follower) look() (changed, more bool) {
 	underlay, stale := f.underlay, f.stale
 	f.stale = false
 	var unknown []netip.Addr
-	for _, a := range sorted(f.endpoints, netip.Addr.Compare) {
-		e := f.endpoints[a]
+	for a, e := range f.endpoints {
 		if f.now().Sub(e.wanted) > forgetAfter {
 			delete(f.endpoints, a)
 		} else if stale || !e.asked {
@@ -193,8 +193,9 @@ func (f *follower) judge(ways map[netip.Addr]way, stations map[netip.Addr]statio
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := f.now()
-	holders := f.holders(stations)
-	for _, a := range sorted(f.endpoints, netip.Addr.Compare) {
+	inOrder := slices.SortedFunc(maps.Keys(f.endpoints), netip.Addr.Compare)
+	holders := f.holders(inOrder, stations)
+	for _, a := range inOrder {
 		e := f.endpoints[a]
 		if w, ok := ways[a]; ok {
 			e.way, e.asked = w, true
@@ -261,11 +262,12 @@ func (e *endpoint) ask(now time.Time) {
 	e.tries++
 }
 
-// holders are the endpoints of peers that have their MAC address already.
-func (f *follower) holders(stations map[netip.Addr]station) map[hwaddr]netip.Addr {
+// holders are the endpoints of peers that have their MAC address already. Of
+// several with one MAC address the first in order has it.
+func (f *follower) holders(inOrder []netip.Addr, stations map[netip.Addr]station) map[hwaddr]netip.Addr {
 	all := map[hwaddr]netip.Addr{}
 	for _, earlier := range []bool{true, false} {
-		for _, a := range sorted(f.endpoints, netip.Addr.Compare) {
+		for _, a := range inOrder {
 			s := stations[a]
 			had := f.endpoints[a].why == "" && f.endpoints[a].mac == s.mac
 			_, taken := all[s.mac]

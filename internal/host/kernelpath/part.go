@@ -562,7 +562,7 @@ func (p *Part) run(k kernel, steps []step) (done []step, err error) {
 // refusals is an error for each peer that is refused.
 func (p *Part) refusals() error {
 	var all []error
-	for _, prefix := range sorted(p.want.refused, netip.Prefix.Compare) {
+	for _, prefix := range slices.SortedFunc(maps.Keys(p.want.refused), netip.Prefix.Compare) {
 		all = append(all, fmt.Errorf("no kernel path to the holder of %s: %s", prefix, p.want.refused[prefix]))
 	}
 	return few(all)

@@ -3,10 +3,11 @@
 package kernelpath
 
 import (
+	"bytes"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 )
 
 // action is the kind of a step.
@@ -130,24 +131,25 @@ func planDevice(have *device, w device) []step {
 	return steps
 }
 
-// planEntries lists what must change for the peers. A new peer gets neighbor,
-// FDB entry, route in this order; they go in the opposite order. What is new
-// comes before what is old goes.
+// planEntries lists what must change for the peers, in order, so that equal
+// changes make equal steps. A new peer gets neighbor, FDB entry, route in this
+// order; they go in the opposite order. What is new comes before what is old
+// goes.
 func planEntries(have, want entries) []step {
 	var steps []step
-	for _, a := range sorted(want.neighbors, netip.Addr.Compare) {
+	for _, a := range slices.SortedFunc(maps.Keys(want.neighbors), netip.Addr.Compare) {
 		w := want.neighbors[a]
 		if h, ok := have.neighbors[a]; h != w {
 			steps = append(steps, step{do: setNeighbor, addr: single(a), mac: w.mac, text: fmt.Sprintf("neighbor %s is %s", a, missing(ok))})
 		}
 	}
-	for _, mac := range sorted(want.fdb, compareHWAddr) {
+	for _, mac := range slices.SortedFunc(maps.Keys(want.fdb), compareHWAddr) {
 		w := want.fdb[mac]
 		if h, ok := have.fdb[mac]; h != w {
 			steps = append(steps, step{do: setFDB, mac: mac, far: w, text: fmt.Sprintf("FDB entry of %s is %s", w.addr, missing(ok))})
 		}
 	}
-	for _, dst := range sorted(want.routes, netip.Prefix.Compare) {
+	for _, dst := range slices.SortedFunc(maps.Keys(want.routes), netip.Prefix.Compare) {
 		w := want.routes[dst]
 		switch h, ok := have.routes[dst]; {
 		case !ok && have.plain[dst] == hop{w.via, w.dev}:
@@ -170,17 +172,17 @@ func missing(there bool) string {
 
 func planStaleEntries(have, want entries) []step {
 	var steps []step
-	for _, dst := range sorted(have.routes, netip.Prefix.Compare) {
+	for _, dst := range slices.SortedFunc(maps.Keys(have.routes), netip.Prefix.Compare) {
 		if _, ok := want.routes[dst]; !ok {
 			steps = append(steps, step{do: delRoute, route: have.routes[dst], text: fmt.Sprintf("route to %s is not wanted", dst)})
 		}
 	}
-	for _, mac := range sorted(have.fdb, compareHWAddr) {
+	for _, mac := range slices.SortedFunc(maps.Keys(have.fdb), compareHWAddr) {
 		if _, ok := want.fdb[mac]; !ok {
 			steps = append(steps, step{do: delFDB, mac: mac, text: fmt.Sprintf("FDB entry of %s is not wanted", have.fdb[mac].addr)})
 		}
 	}
-	for _, a := range sorted(have.neighbors, netip.Addr.Compare) {
+	for _, a := range slices.SortedFunc(maps.Keys(have.neighbors), netip.Addr.Compare) {
 		if _, ok := want.neighbors[a]; !ok && have.neighbors[a].permanent { // others are the kernel's own
 			steps = append(steps, step{do: delNeighbor, addr: single(a), text: fmt.Sprintf("neighbor %s is not wanted", a)})
 		}
@@ -210,18 +212,7 @@ func (e entries) apply(s step) {
 
 func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
-func compareHWAddr(a, b hwaddr) int { return strings.Compare(string(a[:]), string(b[:])) }
-
-// sorted are the keys of a map, in order, so that equal changes make equal
-// steps.
-func sorted[K comparable, V any](m map[K]V, compare func(a, b K) int) []K {
-	keys := make([]K, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, compare)
-	return keys
-}
+func compareHWAddr(a, b hwaddr) int { return bytes.Compare(a[:], b[:]) }
 
 // maxTexts is how many changes of one kind are named one by one.
 const maxTexts = 3
