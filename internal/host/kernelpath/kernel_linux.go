@@ -37,7 +37,7 @@ func (*netlinkKernel) devices(names []string) ([]device, error) {
 			continue
 		}
 		d, err := readDevice(l)
-		if errors.Is(err, link.ErrNoDevice) || gone(err) {
+		if errors.Is(err, link.ErrNoDevice) || rtnl.Gone(err) {
 			continue // deleted meanwhile
 		}
 		if err != nil {
@@ -84,18 +84,12 @@ func readDevice(l netlink.Link) (d device, err error) {
 
 func unset(ip net.IP) bool { return len(ip) == 0 || ip.IsUnspecified() }
 
-// gone reports whether the kernel no longer knows the device.
-func gone(err error) bool {
-	var notFound netlink.LinkNotFoundError
-	return errors.As(err, &notFound) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO)
-}
-
 // entries reads what belongs to peers.
 func (k *netlinkKernel) entries(q query) (entries, error) {
 	e := newEntries()
 	if q.vxlan != "" {
 		index, err := k.index(q.vxlan)
-		if err != nil && !gone(err) {
+		if err != nil && !rtnl.Gone(err) {
 			return e, err
 		}
 		if err == nil {
@@ -175,7 +169,7 @@ func othersSources(links []netlink.Link, q query) ([]netip.Addr, error) {
 			continue
 		}
 		addrs, err := rtnl.Addrs(l)
-		if err != nil && !gone(err) {
+		if err != nil && !rtnl.Gone(err) {
 			return nil, err
 		}
 		for _, addr := range addrs {

@@ -8,14 +8,12 @@ import (
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"flanneld/internal/host/link"
 	"flanneld/internal/host/rtnl"
 )
-
-// addrGenModeNone is IN6_ADDR_GEN_MODE_NONE (linux/if_link.h).
-const addrGenModeNone = 1
 
 // do takes one step.
 func (k *netlinkKernel) do(vxlan string, s step) error {
@@ -24,7 +22,11 @@ func (k *netlinkKernel) do(vxlan string, s step) error {
 		return k.addDevice(s.dev)
 	case delDevice:
 		clear(k.indexes)
-		return ignoreGone(netlink.LinkDel(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: s.dev.index}, LinkType: s.dev.kind}))
+		err := netlink.LinkDel(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: s.dev.index}, LinkType: s.dev.kind})
+		if rtnl.Gone(err) {
+			return nil
+		}
+		return err
 	case setForwarding:
 		return link.SetForwarding(s.dev.name)
 	case setLoose:
@@ -84,11 +86,11 @@ func (k *netlinkKernel) changeDevice(s step) error {
 	case setAlone:
 		return netlink.LinkSetNoMaster(l)
 	case setIP6None:
-		return netlink.LinkSetIP6AddrGenMode(l, addrGenModeNone)
+		return netlink.LinkSetIP6AddrGenMode(l, nl.IN6_ADDR_GEN_MODE_NONE)
 	case addAddr:
-		return ignore(netlink.AddrAdd(l, &netlink.Addr{IPNet: rtnl.IPNet(s.addr)}), unix.EEXIST)
+		return rtnl.Ignore(netlink.AddrAdd(l, &netlink.Addr{IPNet: rtnl.IPNet(s.addr)}), unix.EEXIST)
 	case delAddr:
-		return ignore(netlink.AddrDel(l, &netlink.Addr{IPNet: rtnl.IPNet(s.addr)}), unix.EADDRNOTAVAIL)
+		return rtnl.Ignore(netlink.AddrDel(l, &netlink.Addr{IPNet: rtnl.IPNet(s.addr)}), unix.EADDRNOTAVAIL)
 	}
 	err = netlink.LinkSetUp(l)
 	if errors.Is(err, unix.EADDRINUSE) {
@@ -112,7 +114,7 @@ func (k *netlinkKernel) changeEntry(vxlan string, s step) error {
 	if s.do == setNeighbor || s.do == setFDB {
 		return rtnl.SetNeighbor(n)
 	}
-	return ignore(rtnl.DelNeighbor(n), unix.ENOENT)
+	return rtnl.Ignore(rtnl.DelNeighbor(n), unix.ENOENT)
 }
 
 func (k *netlinkKernel) changeRoute(s step) error {
@@ -121,10 +123,10 @@ func (k *netlinkKernel) changeRoute(s step) error {
 	}
 	if s.do == delRoute {
 		// The destination and the protocol are enough. The device may be gone.
-		return ignore(netlink.RouteDel(&netlink.Route{Dst: r.Dst, Protocol: Protocol, Src: r.Src, Scope: netlink.SCOPE_NOWHERE}), unix.ESRCH)
+		return rtnl.Ignore(netlink.RouteDel(&netlink.Route{Dst: r.Dst, Protocol: Protocol, Src: r.Src, Scope: netlink.SCOPE_NOWHERE}), unix.ESRCH)
 	}
 	index, err := k.index(s.route.dev)
-	if gone(err) {
+	if rtnl.Gone(err) {
 		return errNotYet
 	} else if err != nil {
 		return err
@@ -158,19 +160,4 @@ func isLocal(a netip.Addr) bool {
 		}
 	}
 	return false
-}
-
-// ignore turns the one error that means "already so" into none.
-func ignore(err error, harmless unix.Errno) error {
-	if errors.Is(err, harmless) {
-		return nil
-	}
-	return err
-}
-
-func ignoreGone(err error) error {
-	if gone(err) {
-		return nil
-	}
-	return err
 }

@@ -83,7 +83,7 @@ func Remove(name string) error {
 	case s.owner() != Ours:
 		return foreign(name, s)
 	}
-	if err := netlink.LinkDel(l); err != nil && !gone(err) {
+	if err := netlink.LinkDel(l); err != nil && !rtnl.Gone(err) {
 		return fmt.Errorf("link: remove %s: %w", name, err)
 	}
 	return nil
@@ -108,36 +108,22 @@ func do(l netlink.Link, c Config, s step) error {
 	case setUp:
 		return netlink.LinkSetUp(l)
 	case delBroadcast:
-		return ignore(netlink.RouteDel(&netlink.Route{
+		return rtnl.Ignore(netlink.RouteDel(&netlink.Route{
 			LinkIndex: s.other.index, Dst: rtnl.IPNet(netip.PrefixFrom(c.Addr, 32)),
 			Type: unix.RTN_BROADCAST, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_LINK,
 		}), unix.ESRCH)
 	case addAddr:
-		return ignore(netlink.AddrAdd(l, &netlink.Addr{IPNet: rtnl.IPNet(s.addr)}), unix.EEXIST)
+		return rtnl.Ignore(netlink.AddrAdd(l, &netlink.Addr{IPNet: rtnl.IPNet(s.addr)}), unix.EEXIST)
 	case delAddr:
-		return ignore(netlink.AddrDel(l, &netlink.Addr{IPNet: rtnl.IPNet(s.addr)}), unix.EADDRNOTAVAIL)
+		return rtnl.Ignore(netlink.AddrDel(l, &netlink.Addr{IPNet: rtnl.IPNet(s.addr)}), unix.EADDRNOTAVAIL)
 	case addRoute:
 		return netlink.RouteAdd(toRoute(l, s.route))
 	case replaceRoute:
 		return netlink.RouteReplace(toRoute(l, s.route))
 	case delRoute:
-		return ignore(netlink.RouteDel(toRoute(l, s.route)), unix.ESRCH)
+		return rtnl.Ignore(netlink.RouteDel(toRoute(l, s.route)), unix.ESRCH)
 	}
 	panic(fmt.Sprintf("link: unknown action %d", s.do))
-}
-
-// ignore turns the one error that means "already so" into none.
-func ignore(err error, harmless unix.Errno) error {
-	if errors.Is(err, harmless) {
-		return nil
-	}
-	return err
-}
-
-// gone reports whether the kernel no longer knows the device.
-func gone(err error) bool {
-	var notFound netlink.LinkNotFoundError
-	return errors.As(err, &notFound) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO)
 }
 
 func foreign(name string, s state) error {
@@ -147,7 +133,7 @@ func foreign(name string, s state) error {
 // explain gives a failed step its subject.
 func explain(err error, c Config, s state, failed step) error {
 	switch {
-	case gone(err):
+	case rtnl.Gone(err):
 		return fmt.Errorf("link: %w: %s was deleted meanwhile", ErrNoDevice, c.Name)
 	case failed.do == addRoute && errors.Is(err, unix.EEXIST):
 		by := s.routedBy

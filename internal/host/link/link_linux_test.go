@@ -53,18 +53,6 @@ func TestFailedStepsHaveASubject(t *testing.T) {
 	}
 }
 
-func TestErrorsThatMeanAlreadySoAreNone(t *testing.T) {
-	if err := ignore(fmt.Errorf("wrapped: %w", unix.EEXIST), unix.EEXIST); err != nil {
-		t.Error(err)
-	}
-	if err := ignore(unix.EPERM, unix.EEXIST); !errors.Is(err, unix.EPERM) {
-		t.Errorf("got %v", err)
-	}
-	if err := ignore(nil, unix.EEXIST); err != nil {
-		t.Error(err)
-	}
-}
-
 // What a route is read as is written as the same route.
 func TestRoutesAreWrittenAsTheyAreRead(t *testing.T) {
 	l := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: 7}}

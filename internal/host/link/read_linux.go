@@ -11,19 +11,20 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"flanneld/internal/host/rtnl"
 )
 
-// addrGenModeNone is IN6_ADDR_GEN_MODE_NONE (linux/if_link.h): no link-local
-// address, so no router solicitations for flanneld to read and drop.
-const addrGenModeNone = 1
+// addrGenModeNone means no link-local address, so no router solicitations for
+// flanneld to read and drop.
+const addrGenModeNone = nl.IN6_ADDR_GEN_MODE_NONE
 
 // readLink reads the device without its addresses and routes.
 func readLink(name string) (netlink.Link, state, error) {
 	l, err := netlink.LinkByName(name)
-	if gone(err) {
+	if rtnl.Gone(err) {
 		return nil, state{}, fmt.Errorf("link: %w: %s", ErrNoDevice, name)
 	}
 	if err != nil {
