@@ -19,11 +19,7 @@ import (
 // Watch reports, on a channel of capacity one, that links, IPv4 addresses,
 // routes or rules of this network namespace have changed. Kernel paths do not
 // count. It ends with ctx.
-func Watch(ctx context.Context) (<-chan struct{}, error) {
-	const rules = 1 << (unix.RTNLGRP_IPV4_RULE - 1)
-	const groups = unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV4_ROUTE | rules
-	return rtnl.WatchMessages(ctx, unix.NETLINK_ROUTE, groups, rtnl.NotKernelPath)
-}
+func Watch(ctx context.Context) (<-chan struct{}, error) { return rtnl.WatchWays(ctx) }
 
 // Read reads what divides the network: routes of all tables, and rules. The
 // device's own routes are left out, and those of kernel paths are apart.

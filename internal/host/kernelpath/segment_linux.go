@@ -27,9 +27,7 @@ func openSegment() segment { return netlinkSegment{} }
 // watchSegment reports changes of ways to other hosts, and of neighbors that
 // are news. A channel is nil where the kernel does not report them.
 func watchSegment(ctx context.Context, news func(netip.Addr, station) bool) (ways, neighbors <-chan struct{}) {
-	const rules = 1 << (unix.RTNLGRP_IPV4_RULE - 1)
-	const groups = unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV4_ROUTE | rules
-	ways, err := rtnl.WatchMessages(ctx, unix.NETLINK_ROUTE, groups, rtnl.NotKernelPath)
+	ways, err := rtnl.WatchWays(ctx)
 	if err != nil {
 		ways = nil
 	}

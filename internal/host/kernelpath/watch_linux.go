@@ -10,15 +10,11 @@ import (
 	"flanneld/internal/host/rtnl"
 )
 
-// rtmgrpNetconf is the group that reports settings of devices,
-// RTNLGRP_IPV4_NETCONF, as a bit.
-const rtmgrpNetconf = 1 << (unix.RTNLGRP_IPV4_NETCONF - 1)
-
 // Watch reports, on a channel of capacity one, that something has changed that
 // Ensure looks at: links, addresses, routes, settings of devices, or neighbors
 // and FDB entries of the vxlan device. It ends with ctx.
 func (p *Part) Watch(ctx context.Context) (<-chan struct{}, error) {
-	const groups = unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_NEIGH | rtmgrpNetconf
+	const groups = unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_NEIGH | rtnl.GroupSettings
 	return rtnl.WatchMessages(ctx, unix.NETLINK_ROUTE, groups, func(h unix.NlMsghdr, body []byte) bool {
 		if h.Type != unix.RTM_NEWNEIGH && h.Type != unix.RTM_DELNEIGH {
 			return true

@@ -23,10 +23,6 @@ const (
 	devconfRPFilter   = 8
 )
 
-// rtmgrpNetconf is the group that reports settings, RTNLGRP_IPV4_NETCONF (Linux
-// 3.8), as a bit.
-const rtmgrpNetconf = 1 << (unix.RTNLGRP_IPV4_NETCONF - 1)
-
 // Values of rp_filter. Strict drops a packet if the route to its source leaves
 // by another device. Loose drops it if there is no route to its source.
 const (
@@ -38,7 +34,7 @@ const (
 // IPv4 settings of devices have changed. It ends with ctx.
 func Watch(ctx context.Context) (<-chan struct{}, error) {
 	return rtnl.WatchGroups(ctx, unix.NETLINK_ROUTE,
-		unix.RTMGRP_LINK|unix.RTMGRP_IPV4_IFADDR|unix.RTMGRP_IPV4_ROUTE|rtmgrpNetconf)
+		unix.RTMGRP_LINK|unix.RTMGRP_IPV4_IFADDR|unix.RTMGRP_IPV4_ROUTE|rtnl.GroupSettings)
 }
 
 // Forwards reports whether the kernel forwards packets that come in by the

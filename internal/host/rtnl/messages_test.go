@@ -91,7 +91,7 @@ func TestRoutesOfKernelPathsAreNoNews(t *testing.T) {
 		"a question":           {unix.RTM_GETROUTE, route(Protocol), true, 0},
 		"in the place of one":  {unix.RTM_NEWROUTE, route(Protocol), true, unix.NLM_F_REPLACE},
 	} {
-		if got := NotKernelPath(unix.NlMsghdr{Type: c.kind, Flags: c.flags}, c.body); got != c.want {
+		if got := notKernelPath(unix.NlMsghdr{Type: c.kind, Flags: c.flags}, c.body); got != c.want {
 			t.Errorf("%s: %t", name, got)
 		}
 	}

@@ -13,6 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// GroupSettings is the group that reports IPv4 settings of devices,
+// RTNLGRP_IPV4_NETCONF (Linux 3.8), as a bit.
+const GroupSettings = 1 << (unix.RTNLGRP_IPV4_NETCONF - 1)
+
 // Watch reports, on a channel of capacity one, that links, IPv4 addresses or
 // IPv4 routes of this network namespace have changed. It ends with ctx.
 func Watch(ctx context.Context) (<-chan struct{}, error) {
@@ -63,10 +67,18 @@ func WatchMessages(ctx context.Context, protocol int, groups uint32, matters fun
 	return changes, nil
 }
 
-// NotKernelPath reports whether a message is about something else than a route
-// of flanneld to a single peer, for WatchMessages. A route that takes the place
-// of another one counts: that may have been another program's.
-func NotKernelPath(h unix.NlMsghdr, body []byte) bool {
+// WatchWays is Watch for what decides where packets go: links, IPv4 addresses,
+// routes and rules. Kernel paths do not count.
+func WatchWays(ctx context.Context) (<-chan struct{}, error) {
+	const rules = 1 << (unix.RTNLGRP_IPV4_RULE - 1)
+	const groups = unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV4_ROUTE | rules
+	return WatchMessages(ctx, unix.NETLINK_ROUTE, groups, notKernelPath)
+}
+
+// notKernelPath reports whether a message is about something else than a route
+// of flanneld to a single peer. A route that takes the place of another one
+// counts: that may have been another program's.
+func notKernelPath(h unix.NlMsghdr, body []byte) bool {
 	route := h.Type == unix.RTM_NEWROUTE && h.Flags&unix.NLM_F_REPLACE == 0 || h.Type == unix.RTM_DELROUTE
 	return !route || len(body) < unix.SizeofRtMsg || body[5] != Protocol // struct rtmsg, rtm_protocol
 }
