@@ -133,13 +133,6 @@ func (p *Part) plan() {
 	p.want = p.config.wantedEntries(p.peers, p.want.owners)
 }
 
-// Refused are the peers for which nothing is made, with the reason.
-func (p *Part) Refused() map[netip.Prefix]string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return maps.Clone(p.want.refused)
-}
-
 // Installed is the device that each route to a peer leaves by, as far as this
 // process knows. After the first Ensure these are an earlier process's.
 func (p *Part) Installed() map[netip.Prefix]string {

@@ -119,7 +119,7 @@ func TestRefusedPeersAreProblems(t *testing.T) {
 	twin := testPeer(9, Vxlan)
 	twin.MAC = testPeer(8, "").MAC
 	p.SetPeers([]Peer{twin, testPeer(8, Vxlan)})
-	if got := p.Refused(); len(got) != 1 || !strings.Contains(got[twin.Prefix], "MAC address") {
+	if got := p.want.refused; len(got) != 1 || !strings.Contains(got[twin.Prefix], "MAC address") {
 		t.Errorf("refused: %v", got)
 	}
 	_, err := p.Ensure(t.Context())
