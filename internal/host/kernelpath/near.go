@@ -53,8 +53,9 @@ type segment interface {
 	ways(endpoints []netip.Addr) map[netip.Addr]way
 	// stations lists the neighbors on a device, and the device's own address.
 	stations(device string) (all map[netip.Addr]station, own hwaddr, err error)
-	// resolve makes the kernel ask for a neighbor, and does not wait.
-	resolve(device string, endpoint netip.Addr) error
+	// resolve makes the kernel ask for neighbors, and does not wait. What fails
+	// is tried again.
+	resolve(device string, endpoints []netip.Addr)
 }
 
 // follower keeps what Near answers.
@@ -181,8 +182,8 @@ func (f *follower) look() (changed, more bool) {
 		return false, false
 	}
 	questions, changed, more := f.judge(ways, stations, own)
-	for _, a := range questions {
-		_ = f.segment.resolve(underlay, a) // what fails is tried again
+	if len(questions) > 0 {
+		f.segment.resolve(underlay, questions)
 	}
 	return changed, more
 }

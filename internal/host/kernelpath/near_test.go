@@ -45,9 +45,8 @@ func (s *fakeSegment) stations(string) (map[netip.Addr]station, hwaddr, error) {
 	return maps.Clone(s.known), s.own, s.broken
 }
 
-func (s *fakeSegment) resolve(_ string, a netip.Addr) error {
-	s.asked = append(s.asked, a)
-	return nil
+func (s *fakeSegment) resolve(_ string, endpoints []netip.Addr) {
+	s.asked = append(s.asked, endpoints...)
 }
 
 // stand is a follower on a segment in memory.

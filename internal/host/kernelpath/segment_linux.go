@@ -102,11 +102,13 @@ func toStation(n rtnl.Neighbor) station {
 	return station{mac: toHWAddr(n.MAC), valid: n.State&nudValid != 0, failed: n.State&netlink.NUD_FAILED != 0}
 }
 
-// resolve makes the kernel ask for a neighbor as for a packet to it (NTF_USE).
-func (netlinkSegment) resolve(device string, endpoint netip.Addr) error {
+// resolve makes the kernel ask for neighbors as for packets to them (NTF_USE).
+func (netlinkSegment) resolve(device string, endpoints []netip.Addr) {
 	l, err := netlink.LinkByName(device)
 	if err != nil {
-		return err
+		return
 	}
-	return rtnl.Resolve(l.Attrs().Index, endpoint)
+	for _, a := range endpoints {
+		_ = rtnl.Resolve(l.Attrs().Index, a)
+	}
 }

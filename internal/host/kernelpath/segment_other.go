@@ -24,4 +24,4 @@ func (noSegment) stations(string) (map[netip.Addr]station, hwaddr, error) {
 	return nil, hwaddr{}, ErrPlatform
 }
 
-func (noSegment) resolve(string, netip.Addr) error { return ErrPlatform }
+func (noSegment) resolve(string, []netip.Addr) {}
