@@ -53,13 +53,13 @@ func EnsureForwarding(name string) (changed []string, err error) {
 		return nil, err
 	}
 	if forwarding != "1" {
-		if err := set(name, devconfForwarding, 1); err != nil {
+		if err := SetForwarding(name); err != nil {
 			return nil, fmt.Errorf("link: %s is %s and cannot be set: %w", sysctl(name, "forwarding"), forwarding, err)
 		}
 		changed = append(changed, wasForwarding(name, forwarding))
 	}
 	if strict {
-		if err := set(name, devconfRPFilter, rpLoose); err != nil {
+		if err := SetLoose(name); err != nil {
 			return changed, fmt.Errorf("link: %s cannot be set: %w", sysctl(name, "rp_filter"), err)
 		}
 		changed = append(changed, wasStrict(name))
