@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"flanneld/internal/host"
+	"flanneld/internal/host/link"
 	"flanneld/internal/problem"
 )
 
@@ -451,7 +452,7 @@ func (p *Part) lackDirect(k kernel) string {
 	case err != nil:
 		return err.Error()
 	case !forwards:
-		return fmt.Sprintf("net.ipv4.conf.%s.forwarding is 0: packets that come by it are not forwarded", p.config.Underlay)
+		return link.Sysctl(p.config.Underlay, "forwarding") + " is 0: packets that come by it are not forwarded"
 	case strict:
 		return fmt.Sprintf("rp_filter of %s is strict: packets that come by another way than their answers are dropped", p.config.Underlay)
 	}

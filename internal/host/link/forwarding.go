@@ -66,7 +66,7 @@ func (f *Forwarding) Ensure(context.Context) ([]string, error) {
 	if errors.Is(deviceErr, ErrNoDevice) {
 		deviceErr = nil // it is made again
 	}
-	deviceErr = host.Advise(deviceErr, fmt.Sprintf("sysctl -w %s=1", sysctl(f.device, "forwarding")))
+	deviceErr = host.Advise(deviceErr, fmt.Sprintf("sysctl -w %s=1", Sysctl(f.device, "forwarding")))
 	return append(changes, corrected...), host.Join(err, deviceErr, host.Join(bridgesOff(f.lease)...))
 }
 
@@ -80,16 +80,16 @@ func bridgesOff(lease netip.Prefix) (off []error) {
 	for _, b := range all {
 		if on, err := Forwards(b.Name); b.In(lease) && err == nil && !on {
 			off = append(off, host.Advise(
-				fmt.Errorf("%s is 0: packets of the containers on %s are not forwarded", sysctl(b.Name, "forwarding"), b.Name),
-				fmt.Sprintf("sysctl -w %s=1", sysctl(b.Name, "forwarding"))))
+				fmt.Errorf("%s is 0: packets of the containers on %s are not forwarded", Sysctl(b.Name, "forwarding"), b.Name),
+				fmt.Sprintf("sysctl -w %s=1", Sysctl(b.Name, "forwarding"))))
 		}
 	}
 	return off
 }
 
-// sysctl names a device's IPv4 setting as sysctl(8) takes it: a dot in the
+// Sysctl names a device's IPv4 setting as sysctl(8) takes it: a dot in the
 // device's name is a slash there.
-func sysctl(device, key string) string {
+func Sysctl(device, key string) string {
 	return "net.ipv4.conf." + strings.ReplaceAll(device, ".", "/") + "." + key
 }
 

@@ -186,7 +186,7 @@ func TestSettingsAreNamedAsTheCommandTakesThem(t *testing.T) {
 	for device, want := range map[string]string{
 		"flannel0": "net.ipv4.conf.flannel0.forwarding", "br.100": "net.ipv4.conf.br/100.forwarding", "a.b.c": "net.ipv4.conf.a/b/c.forwarding",
 	} {
-		if got := sysctl(device, "forwarding"); got != want {
+		if got := Sysctl(device, "forwarding"); got != want {
 			t.Errorf("%s: %s, want %s", device, got, want)
 		}
 	}

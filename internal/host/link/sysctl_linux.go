@@ -54,13 +54,13 @@ func EnsureForwarding(name string) (changed []string, err error) {
 	}
 	if forwarding != "1" {
 		if err := SetForwarding(name); err != nil {
-			return nil, fmt.Errorf("link: %s is %s and cannot be set: %w", sysctl(name, "forwarding"), forwarding, err)
+			return nil, fmt.Errorf("link: %s is %s and cannot be set: %w", Sysctl(name, "forwarding"), forwarding, err)
 		}
 		changed = append(changed, wasForwarding(name, forwarding))
 	}
 	if strict {
 		if err := SetLoose(name); err != nil {
-			return changed, fmt.Errorf("link: %s cannot be set: %w", sysctl(name, "rp_filter"), err)
+			return changed, fmt.Errorf("link: %s cannot be set: %w", Sysctl(name, "rp_filter"), err)
 		}
 		changed = append(changed, wasStrict(name))
 	}
@@ -83,10 +83,10 @@ func CheckForwarding(name string) (wrong []string, err error) {
 }
 
 func wasForwarding(name, value string) string {
-	return fmt.Sprintf("%s was %s", sysctl(name, "forwarding"), value)
+	return fmt.Sprintf("%s was %s", Sysctl(name, "forwarding"), value)
 }
 
-func wasStrict(name string) string { return sysctl(name, "rp_filter") + " was strict" }
+func wasStrict(name string) string { return Sysctl(name, "rp_filter") + " was strict" }
 
 // deviceSettings reads the device's forwarding switch, and whether the kernel
 // filters source addresses strictly.
@@ -136,7 +136,7 @@ func setting(name, key string) (string, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("link: %w: %s", ErrNoDevice, name)
 	} else if err != nil {
-		return "", fmt.Errorf("link: read %s: %w", sysctl(name, key), err)
+		return "", fmt.Errorf("link: read %s: %w", Sysctl(name, key), err)
 	}
 	return strings.TrimSpace(string(value)), nil
 }
