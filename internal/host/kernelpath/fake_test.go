@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+
+	"flanneld/internal/host/link"
 )
 
 // fakeKernel is a kernel in memory. It does what the real one does to a device
@@ -89,7 +91,7 @@ func (d *device) change(s step) {
 	case setForwarding:
 		d.forwarding = true
 	case setLoose:
-		d.rpFilter = rpLoose
+		d.rpFilter = link.RPLoose
 	case setChecksums:
 		d.checksums = s.dev.checksums
 	case addAddr:

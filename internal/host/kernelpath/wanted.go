@@ -12,10 +12,6 @@ import (
 	"flanneld/internal/host/link"
 )
 
-// rpLoose is the value of rp_filter that lets a packet pass that comes by
-// another way than its answer takes.
-const rpLoose = 2
-
 // aliasOf is the alias of the tunnel devices beside an overlay device.
 func aliasOf(alias, overlay string) string { return alias + " " + overlay }
 
@@ -28,7 +24,7 @@ func hasAlias(alias, overlay string) bool {
 // wantedDevices are the tunnel devices of a configuration.
 func (c Config) wantedDevices(overlay string, checksums bool) []device {
 	base := device{
-		local: c.Local, plain: true, alias: aliasOf(c.Alias, overlay), mtu: c.MTU, up: true, forwarding: true, rpFilter: rpLoose,
+		local: c.Local, plain: true, alias: aliasOf(c.Alias, overlay), mtu: c.MTU, up: true, forwarding: true, rpFilter: link.RPLoose,
 		checksums: true, addrs: []netip.Prefix{netip.PrefixFrom(c.Lease.Addr(), 32)},
 	}
 	var all []device

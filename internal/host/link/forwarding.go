@@ -15,6 +15,10 @@ import (
 	"flanneld/internal/problem"
 )
 
+// RPLoose is the value of rp_filter that drops a packet only if there is no
+// route to its source.
+const RPLoose = 2
+
 // Forwarding keeps packets going between the overlay device and the containers'
 // bridges, as a part of the host. The kernel decides by the switch of the
 // device that a packet comes in by. net.ipv4.ip_forward only sets all switches.

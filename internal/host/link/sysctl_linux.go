@@ -23,12 +23,9 @@ const (
 	devconfRPFilter   = 8
 )
 
-// Values of rp_filter. Strict drops a packet if the route to its source leaves
-// by another device. Loose drops it if there is no route to its source.
-const (
-	rpStrict = "1"
-	rpLoose  = 2
-)
+// rpStrict is the value of rp_filter that drops a packet if the route to its
+// source leaves by another device.
+const rpStrict = "1"
 
 // Watch reports, on a channel of capacity one, that links, addresses, routes or
 // IPv4 settings of devices have changed. It ends with ctx.
@@ -116,7 +113,7 @@ func Settings(name string) (forwarding bool, rpFilter int, err error) {
 func SetForwarding(name string) error { return set(name, devconfForwarding, 1) }
 
 // SetLoose sets the device's own rp_filter to loose.
-func SetLoose(name string) error { return set(name, devconfRPFilter, rpLoose) }
+func SetLoose(name string) error { return set(name, devconfRPFilter, RPLoose) }
 
 // FiltersStrictly reports whether the kernel drops what comes in by the device
 // if the route to its source leaves by another. The greater value of the
