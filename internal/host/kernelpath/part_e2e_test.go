@@ -38,8 +38,9 @@ func overlay(t *testing.T) {
 	t.Cleanup(func() { linktest.Try("ip link delete flannel0") })
 }
 
-// started is a part in use, with everything removed in the end.
-func started(t *testing.T, c Config, peers ...Peer) *Part {
+// wanting is a part that knows what is wanted, with everything removed in the
+// end.
+func wanting(t *testing.T, c Config, peers ...Peer) *Part {
 	t.Helper()
 	p := NewPart("flannel0")
 	p.Want(&c)
@@ -49,6 +50,13 @@ func started(t *testing.T, c Config, peers ...Peer) *Part {
 			t.Error(err)
 		}
 	})
+	return p
+}
+
+// started is wanting, in use.
+func started(t *testing.T, c Config, peers ...Peer) *Part {
+	t.Helper()
+	p := wanting(t, c, peers...)
 	ensure(t, p)
 	return p
 }
@@ -248,7 +256,7 @@ func TestAThousandPeers(t *testing.T) {
 func TestRestartTakesOver(t *testing.T) {
 	linktest.Underlay(t)
 	overlay(t)
-	first := started(t, testConfig(), testPeer(8, Vxlan), testPeer(9, Direct))
+	started(t, testConfig(), testPeer(8, Vxlan), testPeer(9, Direct))
 	second := NewPart("flannel0")
 	c := testConfig()
 	second.Want(&c)
@@ -263,7 +271,6 @@ func TestRestartTakesOver(t *testing.T) {
 	if got := changed(); len(got) != 1 || got[0] != "10.244.9.0/24" {
 		t.Errorf("changed routes: %q", got)
 	}
-	_ = first
 }
 
 // An earlier process had other devices. They go, and other programs' stay.
@@ -397,11 +404,7 @@ func TestIPIP(t *testing.T) {
 	overlay(t)
 	c := testConfig()
 	c.IPIP = &IPIP{Name: "flannel.ipip"}
-	p := NewPart("flannel0")
-	t.Cleanup(func() { p.Remove(t.Context()) })
-	p.Want(&c)
-	p.SetPeers([]Peer{testPeer(8, Ipip), testPeer(9, Vxlan)})
-	ensure(t, p)
+	p := started(t, c, testPeer(8, Ipip), testPeer(9, Vxlan))
 	if !hasIPIP(t) {
 		if why := p.Unavailable(Ipip); !strings.Contains(why, "modprobe ipip") {
 			t.Errorf("unavailable: %q", why)
@@ -430,20 +433,22 @@ func TestIPIP(t *testing.T) {
 	}
 }
 
+// routeInTheWay expects that Ensure advises to remove one route.
+func routeInTheWay(t *testing.T, p *Part, advice string) {
+	t.Helper()
+	_, err := p.Ensure(t.Context())
+	if all := host.Problems(err); len(all) != 1 || all[0].Advice != advice {
+		t.Errorf("%+v", all)
+	}
+}
+
 // A route of another program is left alone, and so is one to a peer.
 func TestRouteOfAnotherProgramIsNotTakenAway(t *testing.T) {
 	linktest.Underlay(t)
 	overlay(t)
 	linktest.Script(t, "ip route add 10.244.8.0/24 via 192.168.7.200 dev eth0")
-	p := NewPart("flannel0")
-	t.Cleanup(func() { p.Remove(t.Context()) })
-	c := testConfig()
-	p.Want(&c)
-	p.SetPeers([]Peer{testPeer(8, Direct), testPeer(9, Direct)})
-	_, err := p.Ensure(t.Context())
-	if all := host.Problems(err); len(all) != 1 || all[0].Advice != "ip route del 10.244.8.0/24 via 192.168.7.200 dev eth0" {
-		t.Errorf("%+v", all)
-	}
+	p := wanting(t, testConfig(), testPeer(8, Direct), testPeer(9, Direct))
+	routeInTheWay(t, p, "ip route del 10.244.8.0/24 via 192.168.7.200 dev eth0")
 	expect(t, "ip route show 10.244.8.0/24", "via 192.168.7.200")
 	expect(t, "ip route show proto 85", "10.244.9.0/24")
 	linktest.Run(t, "ip route del 10.244.8.0/24")
@@ -456,15 +461,7 @@ func TestRouteOfFlannelIsTakenOver(t *testing.T) {
 	linktest.Underlay(t)
 	overlay(t)
 	linktest.Script(t, "ip route add 10.244.8.0/24 via 192.168.7.8\nip route add 10.244.9.0/24 via 192.168.7.9 dev eth0 proto static")
-	p := NewPart("flannel0")
-	t.Cleanup(func() { p.Remove(t.Context()) })
-	c := testConfig()
-	p.Want(&c)
-	p.SetPeers([]Peer{testPeer(8, Direct), testPeer(9, Direct)})
-	_, err := p.Ensure(t.Context())
-	if all := host.Problems(err); len(all) != 1 || all[0].Advice != "ip route del 10.244.9.0/24 via 192.168.7.9 dev eth0" {
-		t.Errorf("%+v", all)
-	}
+	routeInTheWay(t, wanting(t, testConfig(), testPeer(8, Direct), testPeer(9, Direct)), "ip route del 10.244.9.0/24 via 192.168.7.9 dev eth0")
 	expect(t, "ip route show 10.244.8.0/24", "via 192.168.7.8", "proto 85", "src 10.244.7.0")
 	expect(t, "ip route show 10.244.9.0/24", "proto static")
 }
@@ -472,12 +469,9 @@ func TestRouteOfFlannelIsTakenOver(t *testing.T) {
 // Without the overlay device its address is missing, which the routes prefer.
 func TestOverlayDeviceThatIsNotThereYet(t *testing.T) {
 	linktest.Underlay(t)
-	p := NewPart("flannel0")
-	t.Cleanup(func() { p.Remove(t.Context()) })
 	c := testConfig()
 	c.VXLAN = nil
-	p.Want(&c)
-	p.SetPeers([]Peer{testPeer(8, Direct)})
+	p := wanting(t, c, testPeer(8, Direct))
 	if _, err := p.Ensure(t.Context()); !errors.Is(err, host.ErrPending) || len(host.Problems(err)) > 0 {
 		t.Errorf("Ensure: %v", err)
 	}
