@@ -24,7 +24,7 @@ var hostArrows = map[string][]string{
 	"ports":      {"host", "nft", "rtnl"},          // its table is a part; knows which devices are gateways
 	"pathrules":  {"host", "nft", "rtnl"},          // the same, and which devices are containers'
 	"guard": {"host", "bridge", "envfile", "firewall", "kernelpath", "link", "pathrules", "ports", "ruleset", // keeps them all
-		"rundir"},
+		"rundir", "nft"}, // passes over tables with our prefix
 }
 
 // TestPartsOfTheHostKnowEachOtherWhereTheyMust: a part can be read alone, and

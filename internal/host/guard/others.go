@@ -14,6 +14,7 @@ import (
 	"flanneld/internal/host"
 	"flanneld/internal/host/bridge"
 	"flanneld/internal/host/firewall"
+	"flanneld/internal/host/nft"
 	"flanneld/internal/host/pathrules"
 	"flanneld/internal/host/ports"
 	"flanneld/internal/host/ruleset"
@@ -88,7 +89,7 @@ func (o *Others) wanted() firewall.Config {
 func (o *Others) judge(ctx context.Context, network netip.Prefix, flows []ruleset.Flow) error {
 	stamp, began := ruleset.Stamp(), time.Now()
 	// flannelds' own tables drop what must not pass.
-	blocked, err := ruleset.BlockedFlows(ctx, flows, ports.TablePrefix)
+	blocked, err := ruleset.BlockedFlows(ctx, flows, nft.TablePrefix)
 	if err != nil {
 		err = fmt.Errorf("%w: %w: %w", host.ErrPending, errJudge, err)
 	}

@@ -8,6 +8,9 @@ package nft
 
 import "errors"
 
+// TablePrefix begins the name of every flanneld's tables.
+const TablePrefix = "flanneld-"
+
 // ErrUnsupported means that the kernel has no nf_tables, or not all that is
 // needed.
 var ErrUnsupported = errors.New("the kernel cannot do it with nf_tables")

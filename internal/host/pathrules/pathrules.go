@@ -44,6 +44,7 @@ import (
 	"strconv"
 	"strings"
 
+	"flanneld/internal/host/nft"
 	"flanneld/internal/valid"
 )
 
@@ -114,7 +115,7 @@ type Key struct {
 type Count struct{ Packets, Bytes uint64 }
 
 // tablePrefix begins the name of the table of every flanneld.
-const tablePrefix = "flanneld-paths-"
+const tablePrefix = nft.TablePrefix + "paths-"
 
 // TableName is the name of the device's table, of family ip.
 func TableName(device string) string { return tablePrefix + device }

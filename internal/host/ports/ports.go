@@ -29,6 +29,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"flanneld/internal/host/nft"
 	"flanneld/internal/host/rtnl"
 	"flanneld/internal/packet"
 	"flanneld/internal/valid"
@@ -37,11 +38,8 @@ import (
 // ErrPlatform is the error on other systems than Linux.
 var ErrPlatform = errors.New("ports: flanneld runs on Linux only")
 
-// TablePrefix begins the name of every flanneld's table.
-const TablePrefix = "flanneld-"
-
 // TableName is the name of the device's table, of family ip.
-func TableName(device string) string { return TablePrefix + device }
+func TableName(device string) string { return nft.TablePrefix + device }
 
 // Member is a host with protected ports.
 type Member struct {
