@@ -142,11 +142,3 @@ func printRule(exprs []expr.Any) string {
 	}
 	return strings.Join(words, " ")
 }
-
-// NameKey is a device's name, filled up to IFNAMSIZ: as a key, and as what the
-// name of a packet's device is compared with.
-func NameKey(name string) string {
-	var b [16]byte
-	copy(b[:], name)
-	return string(b[:])
-}

@@ -224,13 +224,13 @@ func (k keys) add(id setID, key string) {
 func (c Config) keysOf(peers []Peer) keys {
 	k := newKeys()
 	for _, p := range peers {
-		from, to, bits := addrKey(p.Endpoint), addrKey(p.Prefix.Addr()), p.Prefix.Bits()
+		from, to, bits := nft.AddrKey(p.Endpoint), nft.AddrKey(p.Prefix.Addr()), p.Prefix.Bits()
 		k.members[setMembers][from] = true
 		if c.VXLAN && p.VXLAN {
 			k.add(setID{VXLAN, bits}, from+to)
 		}
 		if c.VXLAN && p.VXLAN && p.Port != 0 {
-			k.members[setVXLAN][from+string([]byte{byte(p.Port >> 8), byte(p.Port), 0, 0})] = true
+			k.members[setVXLAN][from+nft.PortKey(p.Port)] = true
 		}
 		if c.IPIP && p.IPIP {
 			k.add(setID{IPIP, bits}, from+to)
@@ -272,8 +272,3 @@ func (c Config) uses(path string) bool {
 
 // macLen is the length of an Ethernet address.
 const macLen = 6
-
-func addrKey(a netip.Addr) string {
-	b := a.As4()
-	return string(b[:])
-}

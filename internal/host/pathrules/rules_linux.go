@@ -71,15 +71,11 @@ func (c Config) memberSets(k keys) []nft.Set {
 	if !c.tunnels() {
 		return nil
 	}
-	kinds := map[string]bool{}
-	for _, kind := range rtnl.ContainerKinds {
-		kinds[nft.NameKey(kind)] = true
-	}
 	set := func(name string, key nftables.SetDatatype) nft.Set {
 		return nft.Set{Name: name, Key: key, Order: binaryutil.BigEndian, Keys: k.members[name]}
 	}
 	sets := []nft.Set{
-		{Name: setKinds, Key: nftables.TypeIFName, Order: binaryutil.NativeEndian, Keys: kinds},
+		{Name: setKinds, Key: nftables.TypeIFName, Order: binaryutil.NativeEndian, Keys: nft.NameKeys(rtnl.ContainerKinds)},
 		set(setMembers, nftables.TypeIPAddr),
 	}
 	if c.VXLAN {

@@ -98,40 +98,22 @@ const (
 
 // contents turns a configuration into the sets' keys.
 func (c Config) contents() elements {
-	e := elements{setData: {}, setGossip: {}, setMembers: {}, setUnderlay: {}, setKinds: {}}
-	for _, kind := range rtnl.ContainerKinds {
-		e[setKinds][nameKey(kind)] = true
-	}
-	for _, name := range c.Underlay {
-		e[setUnderlay][nameKey(name)] = true
+	e := elements{
+		setData: {}, setGossip: {}, setMembers: {},
+		setUnderlay: nft.NameKeys(c.Underlay), setKinds: nft.NameKeys(rtnl.ContainerKinds),
 	}
 	for _, m := range c.Members {
 		if !m.Self {
-			e[setMembers][addrKey(m.Addr)] = true
+			e[setMembers][nft.AddrKey(m.Addr)] = true
 		}
 		if m.Data != 0 {
-			e[setData][addrKey(m.Addr)+portKey(m.Data)] = true
+			e[setData][nft.AddrKey(m.Addr)+nft.PortKey(m.Data)] = true
 		}
 		if m.Gossip != 0 {
 			for _, proto := range []byte{packet.TCP, packet.UDP} {
-				e[setGossip][addrKey(m.Addr)+string([]byte{proto, 0, 0, 0})+portKey(m.Gossip)] = true
+				e[setGossip][nft.AddrKey(m.Addr)+string([]byte{proto, 0, 0, 0})+nft.PortKey(m.Gossip)] = true
 			}
 		}
 	}
 	return e
-}
-
-func addrKey(a netip.Addr) string {
-	b := a.As4()
-	return string(b[:])
-}
-
-// portKey is a port in network order, filled up to a register of 4 bytes.
-func portKey(port uint16) string { return string([]byte{byte(port >> 8), byte(port), 0, 0}) }
-
-// nameKey is a device name, filled up to IFNAMSIZ.
-func nameKey(name string) string {
-	var b [16]byte
-	copy(b[:], name)
-	return string(b[:])
 }
