@@ -14,3 +14,12 @@ const TablePrefix = "flanneld-"
 // ErrUnsupported means that the kernel has no nf_tables, or not all that is
 // needed.
 var ErrUnsupported = errors.New("the kernel cannot do it with nf_tables")
+
+// Advice is what to do about a table that cannot be written. lacking is what to
+// do where the error is ErrUnsupported.
+func Advice(err error, lacking string) string {
+	if errors.Is(err, ErrUnsupported) {
+		return lacking
+	}
+	return "see `nft list ruleset`; the table is tried again"
+}

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"flanneld/internal/host"
+	"flanneld/internal/host/nft"
 	"flanneld/internal/problem"
 )
 
@@ -162,7 +163,8 @@ func (p *Part) Ensure(context.Context) ([]string, error) {
 	p.done = err == nil && p.want != nil && *p.want == *c
 	if err != nil {
 		return changes, host.Advise(
-			fmt.Errorf("kernel paths are not used, because what comes by them cannot be checked: %w", err), advice(err))
+			fmt.Errorf("kernel paths are not used, because what comes by them cannot be checked: %w", err),
+			nft.Advice(err, "load the kernel's nf_tables (modprobe nf_tables), of Linux 5.7 or newer, or use --backend udp"))
 	}
 	return changes, nil
 }

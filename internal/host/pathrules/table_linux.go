@@ -3,7 +3,6 @@
 package pathrules
 
 import (
-	"errors"
 	"net"
 	"net/netip"
 
@@ -81,12 +80,4 @@ func (t *table) counts(c Config, peers []Peer) (arrived map[Key]Count, dropped m
 		}
 	}
 	return arrived, dropped
-}
-
-// advice is what to do about a table that cannot be written.
-func advice(err error) string {
-	if errors.Is(err, nft.ErrUnsupported) {
-		return "load the kernel's nf_tables (modprobe nf_tables), of Linux 5.7 or newer, or use --backend udp"
-	}
-	return "see `nft list ruleset`; the table is tried again"
 }

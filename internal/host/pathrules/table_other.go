@@ -25,5 +25,3 @@ func (*table) neighbors() map[netip.Prefix]net.HardwareAddr { return nil }
 func (*table) exists() bool { return false }
 
 func (*table) counts(Config, []Peer) (map[Key]Count, map[string]Count) { return nil, nil }
-
-func advice(error) string { return "use Linux" }

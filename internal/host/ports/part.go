@@ -4,7 +4,6 @@ package ports
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -98,12 +97,9 @@ func (p *Part) Ensure(context.Context) ([]string, error) {
 	if err == nil {
 		return changes, nil
 	}
-	advice := "see `nft list ruleset`; the table is tried again"
-	if errors.Is(err, nft.ErrUnsupported) {
-		advice = "load the kernel's nf_tables (modprobe nf_tables nft_fib_ipv4), of Linux 5.1 or newer"
-	}
 	return changes, host.Advise(
-		fmt.Errorf("containers and unprivileged users of this host can send into the overlay as this host: %w", err), advice)
+		fmt.Errorf("containers and unprivileged users of this host can send into the overlay as this host: %w", err),
+		nft.Advice(err, "load the kernel's nf_tables (modprobe nf_tables nft_fib_ipv4), of Linux 5.1 or newer"))
 }
 
 // Check returns what another program has changed. A process that did not write
