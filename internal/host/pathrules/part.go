@@ -189,7 +189,7 @@ func (p *Part) ensure(c Config, peers []Peer, known bool) ([]string, error) {
 // Check returns what another program has changed. A process that did not write
 // the table only checks that it exists.
 func (p *Part) Check(context.Context) ([]string, error) {
-	c, _, _ := p.wanted()
+	c := p.Wanted()
 	if c == nil || !c.Wants() {
 		return nil, nil
 	}
@@ -225,7 +225,7 @@ func (p *Part) Traffic() map[Key]Count {
 // Refused returns what was dropped, by path and for Sent. It is nil where the
 // table cannot be read.
 func (p *Part) Refused() map[string]Count {
-	c, _, _ := p.wanted()
+	c := p.Wanted()
 	if c == nil {
 		return nil
 	}
