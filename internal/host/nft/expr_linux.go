@@ -4,6 +4,7 @@ package nft
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
@@ -31,13 +32,7 @@ const (
 const MetaIIFKind expr.MetaKey = 26
 
 // Join is a rule of these parts.
-func Join(parts ...[]expr.Any) []expr.Any {
-	var all []expr.Any
-	for _, p := range parts {
-		all = append(all, p...)
-	}
-	return all
-}
+func Join(parts ...[]expr.Any) []expr.Any { return slices.Concat(parts...) }
 
 // Meta loads what belongs to the packet without being in it.
 func Meta(key expr.MetaKey) []expr.Any { return []expr.Any{&expr.Meta{Key: key, Register: Reg}} }

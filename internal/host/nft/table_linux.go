@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -356,16 +357,14 @@ const chunk = 1000
 
 // each calls do with the keys as elements, a chunk at a time.
 func each(keys []string, do func([]nftables.SetElement) error) error {
-	for len(keys) > 0 {
-		n := min(len(keys), chunk)
-		batch := make([]nftables.SetElement, n)
-		for i, k := range keys[:n] {
+	for some := range slices.Chunk(keys, chunk) {
+		batch := make([]nftables.SetElement, len(some))
+		for i, k := range some {
 			batch[i] = nftables.SetElement{Key: []byte(k)}
 		}
 		if err := do(batch); err != nil {
 			return err
 		}
-		keys = keys[n:]
 	}
 	return nil
 }
@@ -373,10 +372,7 @@ func each(keys []string, do func([]nftables.SetElement) error) error {
 func clone(k keys) keys {
 	all := keys{}
 	for name, set := range k {
-		all[name] = map[string]bool{}
-		for key := range set {
-			all[name][key] = true
-		}
+		all[name] = maps.Clone(set)
 	}
 	return all
 }
