@@ -24,9 +24,7 @@ func (g *Guard) pathsLoop(ctx context.Context) {
 	}
 	host.Loop{
 		Every: interval, Pace: pathsPace, Wake: g.pathsWake, Links: changes,
-		Round: func(ctx context.Context) {
-			g.keepPaths(ctx)
-		},
+		Round: g.keepPaths,
 	}.Run(ctx)
 }
 
