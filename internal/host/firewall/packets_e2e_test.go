@@ -66,13 +66,7 @@ var teardown = []string{
 
 func hosts(t *testing.T) {
 	t.Helper()
-	t.Cleanup(func() {
-		for _, line := range teardown {
-			if _, err := linktest.Try(line); err != nil {
-				t.Error(err)
-			}
-		}
-	})
+	linktest.Teardown(t, teardown...)
 	linktest.Script(t, topology)
 }
 
@@ -83,27 +77,11 @@ const (
 	mustNotBy = 300 * time.Millisecond
 )
 
-// listen opens a UDP socket in a namespace; "" is the host.
-func listen(t *testing.T, ns, addr string) (conn net.PacketConn) {
-	t.Helper()
-	open := func() (err error) {
-		conn, err = net.ListenPacket("udp4", addr)
-		return err
-	}
-	if ns != "" {
-		linktest.In(t, ns, open)
-	} else if err := open(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	return conn
-}
-
 // send sends one datagram between namespaces and returns the source address
 // it arrives with; zero when it does not arrive in time.
 func send(t *testing.T, from, bind, to, dst string, listenPort string, wait time.Duration) netip.Addr {
 	t.Helper()
-	server, client := listen(t, to, ":"+listenPort), listen(t, from, bind+":0")
+	server, client := linktest.Listen(t, to, "udp4", ":"+listenPort), linktest.Listen(t, from, "udp4", bind+":0")
 	defer server.Close()
 	defer client.Close()
 	if _, err := client.WriteTo([]byte("hello"), net.UDPAddrFromAddrPort(netip.MustParseAddrPort(dst))); err != nil {

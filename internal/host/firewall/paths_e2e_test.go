@@ -161,7 +161,7 @@ func TestConnectionsKeepTheirSourceWhenThePathChanges(t *testing.T) {
 	backends(t, func(t *testing.T) {
 		pathHosts(t)
 		ensure(t, newFirewall(t, withPaths()))
-		server, client := listen(t, "remote", ":53"), listen(t, "", "192.0.2.1:0")
+		server, client := linktest.Listen(t, "remote", "udp4", ":53"), linktest.Listen(t, "", "udp4", "192.0.2.1:0")
 		var first string
 		for i, route := range []string{
 			"", "ip route add 10.244.9.2/32 dev flannel.1", "ip route delete 10.244.9.2/32 dev flannel.1", "ip route add 10.244.9.2/32 dev flannel.1",

@@ -79,16 +79,9 @@ func hosts(t *testing.T) {
 			}
 		}
 	}
-	t.Cleanup(func() {
-		for _, line := range []string{
-			"ip link delete flannel.1", "ip link delete eth0", "ip addr delete 10.244.1.7/32 dev lo",
-			"ip netns delete peer2", "ip netns delete peer3", "ip netns delete peer9", "ip netns delete wire",
-		} {
-			if _, err := linktest.Try(line); err != nil {
-				t.Error(err)
-			}
-		}
-	})
+	linktest.Teardown(t,
+		"ip link delete flannel.1", "ip link delete eth0", "ip addr delete 10.244.1.7/32 dev lo",
+		"ip netns delete peer2", "ip netns delete peer3", "ip netns delete peer9", "ip netns delete wire")
 }
 
 // newPart makes the table for peers 2 and 3.
@@ -141,12 +134,13 @@ type service struct{ net.PacketConn }
 
 func listen(t *testing.T, network, addr string) service {
 	t.Helper()
-	conn, err := net.ListenPacket(network, addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	return service{conn}
+	return listenIn(t, "", network, addr)
+}
+
+// listenIn is listen in a namespace.
+func listenIn(t *testing.T, ns, network, addr string) service {
+	t.Helper()
+	return service{linktest.Listen(t, ns, network, addr)}
 }
 
 // got returns the next packet's source; zero when none comes in time.
@@ -173,11 +167,7 @@ func (s service) got(t *testing.T, wait time.Duration) netip.Addr {
 // datagram sends one through a peer's own devices.
 func datagram(t *testing.T, ns, from, to string) {
 	t.Helper()
-	var conn net.PacketConn
-	linktest.In(t, ns, func() (err error) {
-		conn, err = net.ListenPacket("udp4", from+":0")
-		return err
-	})
+	conn := linktest.Listen(t, ns, "udp4", from+":0")
 	defer conn.Close()
 	if _, err := conn.WriteTo([]byte("hello"), net.UDPAddrFromAddrPort(netip.MustParseAddrPort(to))); err != nil {
 		t.Fatal(err)

@@ -38,27 +38,7 @@ func withContainer(t *testing.T) {
 	t.Helper()
 	hosts(t)
 	linktest.Script(t, containerTopology)
-	t.Cleanup(func() {
-		for _, line := range []string{
-			"iptables -t nat -F", "ip link delete veth0", "ip link delete docker0", "ip netns delete container",
-		} {
-			if _, err := linktest.Try(line); err != nil {
-				t.Error(err)
-			}
-		}
-	})
-}
-
-// listenIn opens a socket in a namespace.
-func listenIn(t *testing.T, ns, network, addr string) service {
-	t.Helper()
-	var conn net.PacketConn
-	linktest.In(t, ns, func() (err error) {
-		conn, err = net.ListenPacket(network, addr)
-		return err
-	})
-	t.Cleanup(func() { conn.Close() })
-	return service{conn}
+	linktest.Teardown(t, "iptables -t nat -F", "ip link delete veth0", "ip link delete docker0", "ip netns delete container")
 }
 
 // as runs f as another user, on a thread that is not used again.

@@ -6,7 +6,6 @@ package ports
 
 import (
 	"errors"
-	"net"
 	"net/netip"
 	"os"
 	"testing"
@@ -75,13 +74,7 @@ const (
 // A container reaches no member's ports, whatever source it forges. A member is
 // reached also through a host that is its router.
 func TestWhoPassesTheTable(t *testing.T) {
-	t.Cleanup(func() {
-		for _, line := range teardown {
-			if _, err := linktest.Try(line); err != nil {
-				t.Error(err)
-			}
-		}
-	})
+	linktest.Teardown(t, teardown...)
 	linktest.Script(t, topology)
 	where := map[string]string{self: "", near: "member", outsider: "member", behind: "routed", container: "container"}
 	c := Config{Underlay: []string{"eth0"}, Members: []Member{
@@ -137,7 +130,7 @@ func TestWhoPassesTheTable(t *testing.T) {
 // it comes. The wait is short where it is not expected.
 func arrives(t *testing.T, from, source, to, dst string, expected bool) bool {
 	t.Helper()
-	server, client := listen(t, to, dst), listen(t, from, source+":0")
+	server, client := linktest.Listen(t, to, "udp4", dst), linktest.Listen(t, from, "udp4", source+":0")
 	defer server.Close()
 	defer client.Close()
 	if _, err := client.WriteTo([]byte("hello"), server.LocalAddr()); err != nil {
@@ -153,19 +146,4 @@ func arrives(t *testing.T, from, source, to, dst string, expected bool) bool {
 		t.Fatal(err)
 	}
 	return err == nil
-}
-
-// listen opens a UDP socket in a namespace; "" is the host.
-func listen(t *testing.T, ns, addr string) (conn net.PacketConn) {
-	t.Helper()
-	open := func() (err error) {
-		conn, err = net.ListenPacket("udp4", addr)
-		return err
-	}
-	if ns != "" {
-		linktest.In(t, ns, open)
-	} else if err := open(); err != nil {
-		t.Fatal(err)
-	}
-	return conn
 }

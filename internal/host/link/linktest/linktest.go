@@ -97,6 +97,19 @@ func Script(t testing.TB, lines string) {
 	}
 }
 
+// Teardown runs command lines when the test ends, in order. A line that fails
+// keeps no other from its turn, and fails the test.
+func Teardown(t testing.TB, lines ...string) {
+	t.Helper()
+	t.Cleanup(func() {
+		for _, line := range lines {
+			if _, err := Try(line); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
 // Underlay makes an interface eth0 with the addresses 192.168.7.1 and
 // 192.168.7.2 and a default route, until the test ends.
 func Underlay(t testing.TB) {
