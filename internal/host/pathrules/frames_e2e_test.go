@@ -13,22 +13,21 @@ import (
 	"golang.org/x/sys/unix"
 
 	"flanneld/internal/host/link/linktest"
+	"flanneld/internal/packet"
 )
 
 // fragments cuts a packet in two after so many bytes of its payload.
-func fragments(packet []byte, cut int) [][]byte {
-	const header = 20
+func fragments(whole []byte, cut int) [][]byte {
+	const header = packet.HeaderLen
 	var all [][]byte
-	for _, part := range []struct{ from, to int }{{0, cut}, {cut, len(packet) - header}} {
-		f := append(append([]byte{}, packet[:header]...), packet[header+part.from:header+part.to]...)
-		binary.BigEndian.PutUint16(f[2:], uint16(len(f)))
+	for _, part := range []struct{ from, to int }{{0, cut}, {cut, len(whole) - header}} {
+		f := append(append([]byte{}, whole[:header]...), whole[header+part.from:header+part.to]...)
 		offset := uint16(part.from / 8)
 		if part.from == 0 {
-			offset |= 1 << 13 // more follow
+			offset |= packet.FlagMF
 		}
 		binary.BigEndian.PutUint16(f[6:], offset)
-		f[10], f[11] = 0, 0
-		binary.BigEndian.PutUint16(f[10:], checksum(f[:header]))
+		packet.SetLength(f, len(f))
 		all = append(all, f)
 	}
 	return all

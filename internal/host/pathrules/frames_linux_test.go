@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+
+	"flanneld/internal/packet/packettest"
 )
 
 // Frames are made by hand, so that each field can be forged.
@@ -17,27 +19,9 @@ func ether(dst, src net.HardwareAddr, kind uint16, payload []byte) []byte {
 
 // ipv4 is a packet; options fill up to 4 bytes.
 func ipv4(src, dst netip.Addr, proto byte, options, payload []byte) []byte {
-	h := make([]byte, 20+len(options))
-	h[0] = 4<<4 | byte(len(h)/4)
-	binary.BigEndian.PutUint16(h[2:], uint16(len(h)+len(payload)))
-	binary.BigEndian.PutUint16(h[4:], 7)
-	h[8], h[9] = 64, proto
-	copy(h[12:], src.AsSlice())
-	copy(h[16:], dst.AsSlice())
-	copy(h[20:], options)
-	binary.BigEndian.PutUint16(h[10:], checksum(h))
-	return append(h, payload...)
-}
-
-func checksum(b []byte) uint16 {
-	var sum uint32
-	for i := 0; i < len(b); i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(b[i:]))
-	}
-	for sum>>16 > 0 {
-		sum = sum&0xffff + sum>>16
-	}
-	return ^uint16(sum)
+	return packettest.Spec{
+		Src: src.String(), Dst: dst.String(), Protocol: proto, ID: 7, Options: options, Payload: payload,
+	}.Build()
 }
 
 // udp is a datagram without a checksum.
