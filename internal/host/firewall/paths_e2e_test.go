@@ -155,7 +155,7 @@ func TestOperatorsDropHoldsForKernelPaths(t *testing.T) {
 	})
 }
 
-// A connection of this host whose source is translated goes on when its path
+// A connection of this host with a translated source goes on when its path
 // changes: neither a packet nor its port is lost.
 func TestConnectionsKeepTheirSourceWhenThePathChanges(t *testing.T) {
 	backends(t, func(t *testing.T) {

@@ -327,7 +327,7 @@ func TestForgedIPIPIsDroppedAndCounted(t *testing.T) {
 		{name: "a member's", outer: "192.0.2.2", inner: "10.244.2.7", passes: true},
 		{name: "a stranger's", outer: "192.0.2.9", inner: "10.244.9.7"},
 		{name: "a stranger's with a member's source", outer: "192.0.2.9", inner: "10.244.2.7"},
-		{name: "a member's with another's source", outer: "192.0.2.2", inner: "10.244.3.7"},
+		{name: "a member's with another member's source", outer: "192.0.2.2", inner: "10.244.3.7"},
 		{name: "another tunnel's", outer: "192.0.2.9", inner: "172.16.0.1", passes: true, uncounts: true},
 		{name: "to another address", outer: "192.0.2.9", to: "198.51.100.1", inner: "10.244.2.7", passes: true, uncounts: true},
 	} {
@@ -413,7 +413,7 @@ func TestForgedDirectPacketsAreDroppedAndCounted(t *testing.T) {
 		{name: "the first address", mac: mac(2, 3), from: "10.244.3.0", passes: true},
 		{name: "a stranger's", mac: mac(2, 9), from: "10.244.9.7"},
 		{name: "a stranger's with a member's source", mac: mac(2, 9), from: "10.244.2.7"},
-		{name: "a member's with another's source", mac: mac(2, 2), from: "10.244.3.7"},
+		{name: "a member's with another member's source", mac: mac(2, 2), from: "10.244.3.7"},
 		{name: "a member's from outside the network", mac: mac(2, 2), from: "203.0.113.7", uncounts: true},
 	} {
 		before, arrived := p.Refused()[Direct].Packets, total(p, Direct)

@@ -71,11 +71,11 @@ func (p *Part) Wanted() *Config {
 	return &c
 }
 
-// SetPeers sets whose packets pass. The next Ensure does it, and changes only
-// the keys that differ. A direct peer whose MAC address is not known keeps the
-// one that it had at this endpoint, also in an earlier process: a neighbor may
-// be looked up again while its packets come. The peers are not to be changed
-// afterwards.
+// SetPeers sets the peers that are let in. The next Ensure does it, and changes
+// only the keys that differ. A direct peer without a known MAC address keeps
+// the one that it had at this endpoint, also in an earlier process: a neighbor
+// may be looked up again while its packets come. The peers are not to be
+// changed afterwards.
 func (p *Part) SetPeers(peers []Peer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -91,8 +91,8 @@ type Config struct {
 	Direct bool
 }
 
-// Peer is a host whose packets pass. Prefixes of peers do not overlap. A peer
-// may send by the paths that it announces.
+// Peer is a host that is let in. Prefixes of peers do not overlap. A peer may
+// send by the paths that it announces.
 type Peer struct {
 	Prefix   netip.Prefix     // sources of its packets
 	Endpoint netip.Addr       // its address on the underlay

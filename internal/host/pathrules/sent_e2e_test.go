@@ -110,8 +110,8 @@ func TestContainersAndUsersDoNotPassForThisMember(t *testing.T) {
 	}
 }
 
-// What goes through the device passes whoever has sent it: the outer packet has
-// the socket of the inner one, or none.
+// What goes through the device passes, whichever program sends it: the outer
+// packet has the socket of the inner one, or none.
 func TestUsersAndContainersReachPeersThroughTheDevice(t *testing.T) {
 	withContainer(t)
 	s := listenIn(t, "peer2", "udp4", "10.244.2.7:7000")

@@ -62,7 +62,7 @@ var teardown = []string{
 	"ip netns delete container", "ip netns delete member", "ip netns delete routed",
 }
 
-// Who is who, in addresses.
+// Addresses of the hosts.
 const (
 	self      = "192.0.2.10"
 	near      = "192.0.2.20" // a member of the underlay
@@ -73,7 +73,7 @@ const (
 
 // A container reaches no member's ports, whatever source it forges. A member is
 // reached also through a host that is its router.
-func TestWhoPassesTheTable(t *testing.T) {
+func TestTableLetsMembersPass(t *testing.T) {
 	linktest.Teardown(t, teardown...)
 	linktest.Script(t, topology)
 	where := map[string]string{self: "", near: "member", outsider: "member", behind: "routed", container: "container"}
