@@ -201,7 +201,8 @@ func (g *Guard) Reach(peers []kernelpath.Peer) {
 // Settle puts into effect what was set a moment ago and is not due yet. What
 // stays on the host after the end of the daemon is then as it was last wanted.
 func (g *Guard) Settle(ctx context.Context) {
-	g.keeper.Keep(ctx, slog.LevelInfo, g.parts.Ports, g.parts.PathRules, g.parts.Paths)
+	g.keeper.Keep(ctx, slog.LevelInfo, g.parts.Ports, g.parts.PathRules)
+	g.keepPaths(ctx)
 }
 
 // JudgeSoon makes the guard look at other programs' rules: one came or went,
