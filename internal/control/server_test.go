@@ -238,7 +238,7 @@ func TestAClosedServerMakesNoSocket(t *testing.T) {
 	}
 }
 
-// The path of a socket whose directory is gone is an error, not a panic.
+// A socket path in a directory that is gone is an error, not a panic.
 func TestSocketWithoutADirectory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gone", "flanneld.sock")
 	if _, err := Listen(path, &fake{}, discard()); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path) {

@@ -66,7 +66,7 @@ func (d *daemon) judgeOverlaps(network netip.Prefix, found []underlay.Overlap, h
 // network.
 type overlapped struct{ network, lease netip.Prefix }
 
-// reviewOverlaps ends the problems whose cause is gone.
+// reviewOverlaps ends each problem that no longer has its cause.
 func (d *daemon) reviewOverlaps() {
 	o := d.overlapped.Load()
 	if o == nil || d.cfg.AllowOverlap {

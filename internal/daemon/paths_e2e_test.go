@@ -76,7 +76,7 @@ func removed(t *testing.T) {
 	})
 }
 
-// hold has another program own a table, so that nobody else can change it. It
+// hold has another program own a table, so that no other can change it. It
 // returns what gives it up.
 func hold(t *testing.T, table string) (release func()) {
 	t.Helper()

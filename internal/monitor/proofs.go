@@ -28,7 +28,7 @@ type proofs struct {
 
 	mu       sync.Mutex // held over book and Aim, so that results fit
 	book     *proof.Book
-	news     map[plan.Path]bool // of whose probes the book has not been told
+	news     map[plan.Path]bool // probes of these paths are not in the book yet
 	told     time.Time          // when it was told last
 	unsaid   bool               // changed is to be called
 	said     time.Time          // when it was called last

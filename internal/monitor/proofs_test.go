@@ -446,7 +446,7 @@ func TestAPingGoesByThePathThatIsSaid(t *testing.T) {
 				}
 			})
 		}
-		for p, id := range map[plan.Path]string{plan.PathIPIP: l.id(), plan.PathUDP: "nobody"} {
+		for p, id := range map[plan.Path]string{plan.PathIPIP: l.id(), plan.PathUDP: "absent"} {
 			if _, err := l.Ping(t.Context(), id, p, 1, 0); err == nil {
 				t.Errorf("%s to %s: no error", p, id)
 			}

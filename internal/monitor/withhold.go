@@ -13,7 +13,7 @@ import (
 // withheld is a tunnel device that has to make checksums itself, because the
 // next device, or one behind it, breaks them.
 type withheld struct {
-	hopeful map[string]bool // peers whose checksums arrived broken before
+	hopeful map[string]bool // peers where checksums arrived broken before
 	decided bool            // whether it helps is known
 }
 

@@ -38,7 +38,7 @@ type Prober struct {
 	sequence uint16
 	due      time.Time // nothing is before
 	changed  bool
-	news     map[string]bool // targets whose state has changed; see News
+	news     map[string]bool // targets with a changed state; see News
 }
 
 // answer is a reply with its time.
@@ -159,8 +159,8 @@ func (p *Prober) forget(old *path) {
 	}
 }
 
-// News returns what was found about the targets whose state has changed since
-// the last call, by target ID.
+// News returns what was found about each target that has changed its state
+// since the last call, by target ID.
 func (p *Prober) News() map[string]Result {
 	p.mu.Lock()
 	defer p.mu.Unlock()

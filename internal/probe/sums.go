@@ -18,7 +18,7 @@ type sumsTally struct {
 	whole  bool // since the first miss, a segment with a whole checksum was answered
 }
 
-// left is a probe whose checksum and segmentation is left to the device.
+// left is a probe that leaves its checksum and segmentation to the device.
 // Segments are as large as the path takes.
 func (p *path) left() request {
 	size := min(max(p.Longest(), tcpHeaders+1), packet.MaxLen)
@@ -66,7 +66,7 @@ func (p *path) takeSums(f *flight) {
 	p.Sums = SumsGood
 }
 
-// missSums counts a probe whose checksum was left to the device. The path is
+// missSums counts a probe that left its checksum to the device. The path is
 // condemned only where the same segment with a whole checksum is answered.
 func (p *path) missSums(f *flight, now time.Time) {
 	p.smallDue = earlier(p.smallDue, now) // are all packets lost?

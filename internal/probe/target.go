@@ -30,8 +30,8 @@ type Target struct {
 	// Send sends a packet to the target instead of Config.Send, and leaves to
 	// the device what Offload says. Nil: Config.Send does.
 	Send func(packet []byte, o Offload) (fits int, err error)
-	// Checksums has checksums proven, too: probes are sent whose checksum and
-	// segmentation is left to the device. It needs Send.
+	// Checksums has checksums proven, too: some probes leave checksum and
+	// segmentation to the device. It needs Send.
 	Checksums bool
 }
 
@@ -71,7 +71,7 @@ const (
 	Failed                 // probes are lost
 )
 
-// Sums is what is known of packets whose checksum is left to the device.
+// Sums is what is known of packets that leave their checksum to the device.
 type Sums int
 
 // What becomes of such packets.

@@ -81,7 +81,7 @@ func (b *Book) Update(now time.Time, peers []Peer) (changed Changes) {
 	return changed
 }
 
-// Moved returns the peers whose roles have changed since the last call.
+// Moved returns the peers with roles that have changed since the last call.
 func (b *Book) Moved() []string {
 	ids := slices.Collect(maps.Keys(b.moved))
 	clear(b.moved)

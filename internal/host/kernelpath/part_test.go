@@ -198,7 +198,7 @@ func TestPathsThatThisHostHasNot(t *testing.T) {
 		"VNI":       {func(k *fakeKernel) { k.fails[addDevice] = errVNITaken }, Vxlan, "another device has VNI 1 and port 8472", 1},
 		"ipip":      {func(k *fakeKernel) { k.fails[addDevice] = errTunnelTaken }, Vxlan, "takes all packets of protocol 4 to 192.168.7.1", 1},
 		"foreign":   {func(k *fakeKernel) { k.list = append(k.list, device{name: "flannel.1", kind: "bridge"}) }, Vxlan, "a bridge device without flanneld's alias", 1},
-		"other's": {func(k *fakeKernel) {
+		"alias": {func(k *fakeKernel) {
 			k.list = append(k.list, device{name: "flannel.1", kind: kindVXLAN, alias: "mine", up: true})
 		}, Vxlan, `a vxlan device with the alias "mine"`, 1},
 		"address": {func(k *fakeKernel) { k.fails[addAddr] = errBroken }, Vxlan, "lacks the address", 1},

@@ -18,8 +18,8 @@ import "errors"
 var (
 	// ErrTooLong: the packet is longer than the device or the path takes.
 	ErrTooLong = errors.New("packet too long for the path")
-	// ErrPacket: these bytes are no IPv4 packet, or not one whose checksum can
-	// be left to the device.
+	// ErrPacket: these bytes are no IPv4 packet, or one with a checksum that
+	// cannot be left to the device.
 	ErrPacket = errors.New("not a packet that can be sent so")
 	// ErrAddress: no frame can have this destination.
 	ErrAddress = errors.New("not an Ethernet address of a host")
