@@ -21,7 +21,7 @@ type flannelCluster struct {
 	t       *testing.T
 	backend string
 	hosts   []*lab.Host
-	pods    map[*lab.Host]*lab.Pod
+	pods    []*lab.Pod
 	leases  map[*lab.Host]netip.Prefix
 	macs    map[*lab.Host]string // of VXLAN devices, as etcd has them
 	list    []string             // the same static peers for all hosts
@@ -34,7 +34,7 @@ func newFlannelCluster(t *testing.T, backend string) *flannelCluster {
 	t.Helper()
 	l := lab.New(t)
 	c := &flannelCluster{
-		t: t, backend: backend, pods: map[*lab.Host]*lab.Pod{}, leases: map[*lab.Host]netip.Prefix{},
+		t: t, backend: backend, leases: map[*lab.Host]netip.Prefix{},
 		macs: map[*lab.Host]string{}, flannel: map[*lab.Host]*lab.KernelFlannel{},
 	}
 	for i := range 4 {
@@ -50,7 +50,7 @@ func newFlannelCluster(t *testing.T, backend string) *flannelCluster {
 	}
 	for _, h := range c.hosts {
 		c.publish(h)
-		c.pods[h] = h.Pod()
+		c.pods = append(c.pods, h.Pod())
 	}
 	c.allReachAll()
 	return c
@@ -83,13 +83,7 @@ func (c *flannelCluster) publish(h *lab.Host) {
 
 func (c *flannelCluster) allReachAll() {
 	c.t.Helper()
-	for _, a := range c.hosts {
-		for _, b := range c.hosts {
-			if a != b {
-				c.pods[a].Reachable(c.t, c.pods[b].Addr, 5*time.Second)
-			}
-		}
-	}
+	lab.ReachEachOther(c.t, c.pods, 5*time.Second)
 }
 
 // inTheKernel waits until all members reach all others by kernel paths.
@@ -140,36 +134,12 @@ func (c *flannelCluster) back(h *lab.Host, mac string) {
 	c.publish(h)
 }
 
-// underPings runs a move under pings between the host's pod and all others,
-// both ways, and of two others among themselves.
+// underPings runs a move under pings, and fails the test if many are lost.
 func (c *flannelCluster) underPings(what string, h *lab.Host, move func()) {
 	c.t.Helper()
-	const every = 10 * time.Millisecond
-	pings := map[string]*lab.Pinger{}
-	var stays []*lab.Host
-	for _, other := range c.hosts {
-		if other != h {
-			pings["to "+other.NodeName] = c.pods[h].StartPinging(c.t, c.pods[other].Addr, every)
-			pings["from "+other.NodeName] = c.pods[other].StartPinging(c.t, c.pods[h].Addr, every)
-			stays = append(stays, other)
-		}
+	if err := lab.UnderPings(c.t, what, h, c.pods, move); err != nil {
+		c.t.Error(err)
 	}
-	aside := c.pods[stays[0]].StartPinging(c.t, c.pods[stays[1]].Addr, every)
-	<-time.After(300 * time.Millisecond)
-	move()
-	<-time.After(500 * time.Millisecond)
-	var longest time.Duration
-	for way, p := range pings {
-		count := p.Stop()
-		if lost := time.Duration(count.Lost) * every; lost > time.Second {
-			c.t.Errorf("%s of %s, pings %s: %v lost: %v", what, h.NodeName, way, lost, count)
-		}
-		longest = max(longest, count.Gap)
-	}
-	if count := aside.Stop(); count.Lost > 5 { // a busy machine loses some
-		c.t.Errorf("%s of %s disturbs others: %v", what, h.NodeName, count)
-	}
-	c.t.Logf("%s of %s: longest gap %v", what, h.NodeName, longest)
 }
 
 // intact fails the test unless each host has its lease, and no daemon of a

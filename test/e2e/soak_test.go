@@ -142,13 +142,7 @@ func reached(t *testing.T, l *lab.Lab, from, to *lab.Pod) {
 func settle(t *testing.T, l *lab.Lab, pods []*lab.Pod) {
 	t.Helper()
 	l.WaitConverged(len(pods))
-	for _, from := range pods {
-		for _, to := range pods {
-			if from != to {
-				from.Reachable(t, to.Addr, 10*time.Second)
-			}
-		}
-	}
+	lab.ReachEachOther(t, pods, 10*time.Second)
 }
 
 type figures struct {

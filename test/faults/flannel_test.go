@@ -20,7 +20,7 @@ type migration struct {
 	t      *testing.T
 	hosts  []*lab.Host
 	leases leases
-	pods   map[*lab.Host]*lab.Pod
+	pods   []*lab.Pod
 	wires  map[netip.Prefix]netip.AddrPort // endpoint of each lease
 	list   []string                        // the same static peers for all hosts
 
@@ -32,7 +32,7 @@ func flannelNetwork(t *testing.T, n int) *migration {
 	t.Helper()
 	l := lab.New(t)
 	m := &migration{
-		t: t, leases: leases{}, pods: map[*lab.Host]*lab.Pod{}, wires: map[netip.Prefix]netip.AddrPort{},
+		t: t, leases: leases{}, wires: map[netip.Prefix]netip.AddrPort{},
 		flannel: map[*lab.Host]*lab.PlainHost{},
 	}
 	for i := range n {
@@ -45,7 +45,7 @@ func flannelNetwork(t *testing.T, n int) *migration {
 	}
 	for _, h := range m.hosts {
 		m.runFlannel(h)
-		m.pods[h] = h.Pod()
+		m.pods = append(m.pods, h.Pod())
 	}
 	m.allPodsReachEachOther()
 	return m
@@ -58,13 +58,7 @@ func (m *migration) runFlannel(h *lab.Host) {
 
 func (m *migration) allPodsReachEachOther() {
 	m.t.Helper()
-	for _, a := range m.hosts {
-		for _, b := range m.hosts {
-			if a != b {
-				m.pods[a].Reachable(m.t, m.pods[b].Addr, 5*time.Second)
-			}
-		}
-	}
+	lab.ReachEachOther(m.t, m.pods, 5*time.Second)
 }
 
 // forward moves a host to flanneld: stop the one, start the other.
@@ -89,36 +83,12 @@ func (m *migration) back(h *lab.Host) {
 	m.runFlannel(h)
 }
 
-// lossless runs a move under pings between the host's pod and all others, both
-// ways, and of the others among themselves.
+// lossless runs a move under pings, and fails the test if many are lost.
 func (m *migration) lossless(what string, h *lab.Host, move func()) {
 	m.t.Helper()
-	const every = 10 * time.Millisecond
-	pings := map[string]*lab.Pinger{}
-	var stays []*lab.Host
-	for _, other := range m.hosts {
-		if other != h {
-			pings["to "+other.NodeName] = m.pods[h].StartPinging(m.t, m.pods[other].Addr, every)
-			pings["from "+other.NodeName] = m.pods[other].StartPinging(m.t, m.pods[h].Addr, every)
-			stays = append(stays, other)
-		}
+	if err := lab.UnderPings(m.t, what, h, m.pods, move); err != nil {
+		m.t.Error(err)
 	}
-	aside := m.pods[stays[0]].StartPinging(m.t, m.pods[stays[1]].Addr, every)
-	<-time.After(300 * time.Millisecond)
-	move()
-	<-time.After(500 * time.Millisecond)
-	var longest time.Duration
-	for way, p := range pings {
-		c := p.Stop()
-		if lost := time.Duration(c.Lost) * every; lost > time.Second {
-			m.t.Errorf("%s of %s, pings %s: %v lost: %v", what, h.NodeName, way, lost, c)
-		}
-		longest = max(longest, c.Gap)
-	}
-	if c := aside.Stop(); c.Lost > 5 { // a busy machine loses some
-		m.t.Errorf("%s of %s disturbs others: %v", what, h.NodeName, c)
-	}
-	m.t.Logf("%s of %s: longest gap %v", what, h.NodeName, longest)
 }
 
 // intact fails the test unless each host has its lease, and no daemon of
