@@ -23,9 +23,7 @@ func flanneldWithoutOffloads(p *lab.Program, hosts pair, s subject) *path {
 func flanneldBy(backend string) func(*lab.Program, pair, subject) *path {
 	return func(p *lab.Program, hosts pair, s subject) *path {
 		built := withFlanneld(hosts, s, "--backend", backend)
-		for i, h := range hosts.both() {
-			h.WaitKernelPath(hosts.both()[1-i], 20*time.Second)
-		}
+		lab.WaitKernelPaths([]*lab.Host{hosts.h1, hosts.h2}, 20*time.Second)
 		return built
 	}
 }

@@ -188,13 +188,7 @@ func kernelCarries(t *testing.T, backend string, hosts ...*lab.Host) {
 	if first == "udp" {
 		return
 	}
-	for _, from := range hosts {
-		for _, to := range hosts {
-			if from != to {
-				from.WaitKernelPath(to, proven, device[first])
-			}
-		}
-	}
+	lab.WaitKernelPaths(hosts, proven, device[first])
 }
 
 // nothingArrived fails the test if a packet is waiting in the socket, or comes

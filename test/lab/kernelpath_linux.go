@@ -18,11 +18,12 @@ func (h *Host) KernelPath(peer *Host) string {
 }
 
 // WaitKernelPath waits until this host's kernel carries packets to a peer, by a
-// route that has all the words. It returns the route.
-func (h *Host) WaitKernelPath(peer *Host, limit time.Duration, words ...string) (route string) {
+// route that has all the words.
+func (h *Host) WaitKernelPath(peer *Host, limit time.Duration, words ...string) {
 	h.lab.t.Helper()
 	Eventually(h.lab.t, limit, fmt.Sprintf("%s: a kernel path to %s with %q", h.NodeName, peer.NodeName, words), func() error {
-		if route = h.KernelPath(peer); route == "" {
+		route := h.KernelPath(peer)
+		if route == "" {
 			return fmt.Errorf("flanneld carries the packets")
 		}
 		for _, word := range words {
@@ -32,7 +33,18 @@ func (h *Host) WaitKernelPath(peer *Host, limit time.Duration, words ...string) 
 		}
 		return nil
 	})
-	return route
+}
+
+// WaitKernelPaths is [Host.WaitKernelPath] from each host to every other one.
+func WaitKernelPaths(hosts []*Host, limit time.Duration, words ...string) {
+	for _, from := range hosts {
+		from.lab.t.Helper()
+		for _, to := range hosts {
+			if from != to {
+				from.WaitKernelPath(to, limit, words...)
+			}
+		}
+	}
 }
 
 // WaitUserPath waits until flanneld carries packets to a peer itself.
