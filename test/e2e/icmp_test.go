@@ -158,7 +158,7 @@ func TestErrorsOverKernelPaths(t *testing.T) {
 		nowhere := unheld(h1, h2)
 		answered(t, "a ping to nowhere", p1.Ping(t, lab.Echo{To: nowhere}), h1, ipv4.ICMPTypeDestinationUnreachable, lab.NetUnreachable)
 		answered(t, "a host's ping to nowhere", h1.Ping(t, lab.Echo{To: nowhere}), h1, ipv4.ICMPTypeDestinationUnreachable, lab.NetUnreachable)
-		// Nobody has the address: the far host says so after it has asked.
+		// No pod has the address: the far host says so after it has asked.
 		absent := p2.Addr.Next().Next()
 		if a := p1.Ping(t, lab.Echo{To: absent, Wait: 5 * time.Second}); a.Type != ipv4.ICMPTypeDestinationUnreachable || a.Code != lab.HostUnreachable {
 			t.Errorf("an address without a pod: %v", a)

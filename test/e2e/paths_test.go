@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,8 +31,8 @@ const (
 	putBack = time.Second
 )
 
-// kernelPaths are the backends whose paths this kernel can carry, with what the
-// route of each has in it.
+// kernelPaths are backends with kernel paths that every kernel has, and what
+// the route of each has in it.
 var kernelPaths = []struct{ backend, path, route string }{
 	{"host-gw", "direct", " dev eth0 "},
 	{"vxlan", "vxlan", " dev flannel.1 "},
@@ -40,12 +41,11 @@ var kernelPaths = []struct{ backend, path, route string }{
 }
 
 // joined starts two hosts with a backend and a pod on each. It waits until the
-// kernel carries packets between them, both ways.
-func joined(t *testing.T, backend string, args ...string) (l *lab.Lab, p1, p2 *lab.Pod) {
+// kernel carries packets between them, both ways, by the backend's first path.
+func joined(t *testing.T, backend string) (l *lab.Lab, p1, p2 *lab.Pod) {
 	t.Helper()
-	l, h1, h2 := duo(t, append(args, "--backend", backend)...)
-	h1.WaitKernelPath(h2, proven)
-	h2.WaitKernelPath(h1, proven)
+	l, h1, h2 := duo(t, "--backend", backend)
+	kernelCarries(t, backend, h1, h2)
 	p1, p2 = h1.Pod(), h2.Pod()
 	p1.Reachable(t, p2.Addr, 5*time.Second)
 	return l, p1, p2
@@ -64,13 +64,11 @@ func node(t *testing.T, h, other *lab.Host) lab.Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, n := range nodes.Nodes {
-		if n.Name == other.NodeName {
-			return n
-		}
+	n := nodes.Find(other.NodeName)
+	if n.Name == "" {
+		t.Fatalf("%s does not know %s", h.NodeName, other.NodeName)
 	}
-	t.Fatalf("%s does not know %s", h.NodeName, other.NodeName)
-	return lab.Node{}
+	return n
 }
 
 func TestKernelCarriesPacketsByAProvenPath(t *testing.T) {
@@ -114,9 +112,9 @@ func TestKernelCarriesPacketsByAProvenPath(t *testing.T) {
 func TestNodesOfDifferentBackendsReachEachOther(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
-	backends := []string{"auto", "udp", "vxlan,udp", "host-gw,udp"}
+	settings := []string{"auto", "udp", "vxlan,udp", "host-gw,udp"}
 	var hosts []*lab.Host
-	for i, backend := range backends {
+	for i, backend := range settings {
 		h := l.Host()
 		args := []string{"--backend", backend, "--mtu", "1400"}
 		if i > 0 {
@@ -140,7 +138,7 @@ func TestNodesOfDifferentBackendsReachEachOther(t *testing.T) {
 			if want == "" {
 				want = "udp"
 			}
-			lab.Eventually(t, proven, fmt.Sprintf("%s (%s) to use %s to %s (%s)", from.NodeName, backends[i], want, to.NodeName, backends[j]), func() error {
+			lab.Eventually(t, proven, fmt.Sprintf("%s (%s) to use %s to %s (%s)", from.NodeName, settings[i], want, to.NodeName, settings[j]), func() error {
 				n := node(t, from, to)
 				return lab.Expect(n.PathInUse() == want, "%+v", n.Paths)
 			})
@@ -171,7 +169,7 @@ func TestSingleKernelBackendNamesTheNodeThatItDoesNotReach(t *testing.T) {
 // a fall back to flanneld, each repair a return to the kernel. No packet is
 // lost by either.
 func TestChangesOfPathLoseNoPacket(t *testing.T) {
-	for _, backend := range []string{"host-gw,udp", "vxlan,udp"} {
+	for _, backend := range backends {
 		t.Run(backend, func(t *testing.T) {
 			_, p1, p2 := joined(t, backend)
 			pings := p1.StartPinging(t, p2.Addr, 4*time.Millisecond)
@@ -475,14 +473,15 @@ func TestStrangersPacketsAreDroppedOnKernelPaths(t *testing.T) {
 		ip neigh add %[2]s dev v lladdr %[3]s
 		bridge fdb append %[3]s dev v dst %[4]s
 		ip route add %[5]s via %[2]s dev v onlink`, p2.Addr, h1.Lease().Addr(), mac, h1.Addr, h1.Lease()))
-	stranger.Exec(t, "sh", "-c", fmt.Sprintf("echo forged >/dev/udp/%s/4242 || bash -c 'echo forged >/dev/udp/%s/4242'", p1.Addr, p1.Addr))
+	forge := fmt.Sprintf("echo forged >/dev/udp/%s/4242", p1.Addr)
+	stranger.Exec(t, "bash", "-c", forge)
 	nothingArrived(t, sink)
 	// Directly: a route to the lease by the host.
 	stranger.Exec(t, "sh", "-c", fmt.Sprintf(`
 		ip link delete v
 		ip address add %s/32 dev lo
 		ip route add %s via %s dev eth0 onlink src %s`, p2.Addr, h1.Lease(), h1.Addr, p2.Addr))
-	stranger.Exec(t, "bash", "-c", fmt.Sprintf("echo forged >/dev/udp/%s/4242", p1.Addr))
+	stranger.Exec(t, "bash", "-c", forge)
 	nothingArrived(t, sink)
 	// The member itself gets through.
 	p2.Exec(t, "bash", "-c", fmt.Sprintf("echo true >/dev/udp/%s/4242", p1.Addr))
@@ -582,19 +581,12 @@ func TestBackendsThatCannotBeAreRefused(t *testing.T) {
 		{[]string{"--backend", "vxlan", "--static-peer", "10.244.9.0/24=vxlan:192.0.2.9/01:00:5e:00:00:01"}, []string{"--static-peer", "01:00:5e:00:00:01"}},
 		{[]string{"--backend", "vxlan", "--mtu", "1480"}, []string{"--mtu", "1450"}},
 	} {
-		t.Run(strings.Join(c.args, " "), func(t *testing.T) { refused(t, h, refusedStatus(c.args), c.args, c.words...) })
-	}
-}
-
-// refusedStatus is 2 for what is wrong with the command line alone, 1 for what
-// is wrong on this host.
-func refusedStatus(args []string) int {
-	for _, a := range args {
-		if a == "--mtu" {
-			return 1
+		status := 2 // the command line alone is wrong
+		if slices.Contains(c.args, "--mtu") {
+			status = 1 // it is wrong on this host
 		}
+		t.Run(strings.Join(c.args, " "), func(t *testing.T) { refused(t, h, status, c.args, c.words...) })
 	}
-	return 2
 }
 
 // ipip is missing from this kernel: it is not available, and no error.
