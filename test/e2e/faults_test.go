@@ -93,10 +93,7 @@ func TestCloneOfALiveNodeStopsBeforeItDoesHarm(t *testing.T) {
 	if clone.Run(t, "ip", "link", "show", "flannel0").Status == 0 || clone.SubnetFile() != nil {
 		t.Error("the clone has set up a device or files")
 	}
-	rounds := talk.Rounds()
-	lab.Eventually(t, 5*time.Second, "traffic of the original to go on", func() error {
-		return lab.Expect(talk.Rounds() > rounds+20, "%d rounds", talk.Rounds()-rounds)
-	})
+	talk.GoesOn(t, 5*time.Second, 20)
 	if err := talk.Stop(); err != nil {
 		t.Error(err)
 	}

@@ -37,10 +37,7 @@ func TestKernelPathsFollowAnUnderlayAddress(t *testing.T) {
 			for _, address := range []string{"192.168.50.72", "192.168.50.73"} {
 				start := time.Now()
 				readdress(t, h2, address)
-				rounds := talk.Rounds()
-				lab.Eventually(t, 15*time.Second, "the conversation to go on", func() error {
-					return lab.Expect(talk.Rounds() > rounds+20, "%d rounds, %d before", talk.Rounds(), rounds)
-				})
+				talk.GoesOn(t, 15*time.Second, 20)
 				t.Logf("to %s: the conversation goes on after %v", address, time.Since(start).Round(100*time.Millisecond))
 				where := " via " + address + " "
 				if backend != "auto" {
@@ -199,10 +196,7 @@ func TestFlappingPathIsDamped(t *testing.T) {
 	if changes > 3 {
 		t.Errorf("%d changes of path in 45 s", changes)
 	}
-	rounds := talk.Rounds()
-	lab.Eventually(t, 10*time.Second, "the conversation to go on", func() error {
-		return lab.Expect(talk.Rounds() > rounds+20, "%d rounds, %d before", talk.Rounds(), rounds)
-	})
+	talk.GoesOn(t, 10*time.Second, 20)
 	if err := talk.Stop(); err != nil {
 		t.Errorf("the conversation broke: %v", err)
 	}

@@ -219,10 +219,7 @@ func TestPathThatIsCutIsLeftAndTakenUpAgain(t *testing.T) {
 				})
 			}
 			t.Logf("left after %v", time.Since(start).Round(100*time.Millisecond))
-			rounds := talk.Rounds()
-			lab.Eventually(t, 10*time.Second, "the conversation to go on", func() error {
-				return lab.Expect(talk.Rounds() > rounds+20, "%d rounds, %d before", talk.Rounds(), rounds)
-			})
+			talk.GoesOn(t, 10*time.Second, 20)
 			if c.backend == "auto" {
 				p1.Host.WaitKernelPath(p2.Host, proven, " dev flannel.1 ")
 			}

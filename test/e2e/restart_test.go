@@ -60,10 +60,7 @@ func restartLeavesNoGap(t *testing.T, offload string) {
 				}
 				end.stop(host.Daemon)
 				host.Start(args...).WaitReady(ready)
-				rounds := talk.Rounds()
-				lab.Eventually(t, 10*time.Second, "the connection to go on", func() error {
-					return lab.Expect(talk.Rounds() > rounds+50, "%d rounds, %d before", talk.Rounds(), rounds)
-				})
+				talk.GoesOn(t, 10*time.Second, 50)
 				if err := talk.Stop(); err != nil {
 					t.Errorf("the TCP connection broke: %v", err)
 				}
@@ -110,10 +107,7 @@ func TestRestartLosesNothingOnKernelPaths(t *testing.T) {
 				time.Sleep(time.Second) // so that the new one has proven its paths
 			}
 		}
-		rounds := talk.Rounds()
-		lab.Eventually(t, 10*time.Second, "the connection to go on", func() error {
-			return lab.Expect(talk.Rounds() > rounds+50, "%d rounds, %d before", talk.Rounds(), rounds)
-		})
+		talk.GoesOn(t, 10*time.Second, 50)
 		if err := talk.Stop(); err != nil {
 			t.Errorf("the TCP connection broke: %v", err)
 		}

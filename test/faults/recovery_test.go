@@ -60,10 +60,7 @@ func TestDamagedNetworkIsReplacedByAReset(t *testing.T) {
 		t.Error("it is the network that was given up")
 	}
 	allReachEachOther(t, hosts)
-	rounds := talk.Rounds()
-	lab.Eventually(t, ready, "the connection of two containers to go on", func() error {
-		return lab.Expect(talk.Rounds() > rounds+10, "%d rounds, %d before", talk.Rounds(), rounds)
-	})
+	talk.GoesOn(t, ready, 10)
 	if err := talk.Stop(); err != nil {
 		t.Errorf("the connection broke: %v", err)
 	}

@@ -270,6 +270,17 @@ func (c *Conversation) Rounds() int {
 	return c.rounds
 }
 
+// GoesOn fails the test unless more than n further messages come back within
+// the limit.
+func (c *Conversation) GoesOn(t TB, limit time.Duration, n int) {
+	t.Helper()
+	before := c.Rounds()
+	Eventually(t, limit, "the conversation to go on", func() error {
+		now := c.Rounds()
+		return Expect(now > before+n, "%d rounds, %d before", now, before)
+	})
+}
+
 // Stop ends the conversation after the round under way and returns what went
 // wrong with it, if anything did.
 func (c *Conversation) Stop() error {
