@@ -42,11 +42,7 @@ func newFlannelCluster(t *testing.T, backend string) *flannelCluster {
 		c.hosts = append(c.hosts, h)
 		c.leases[h] = netip.MustParsePrefix(fmt.Sprintf("10.244.%d.0/24", 20+11*i))
 		c.runFlannel(h, "")
-		peer := c.leases[h].String() + "=" + backend + ":" + h.Addr.String()
-		if c.macs[h] != "" {
-			peer += "/" + c.macs[h]
-		}
-		c.list = append(c.list, "--static-peer", peer)
+		c.list = append(c.list, "--static-peer", flannelPeer(backend, c.leases[h], h, c.macs[h]))
 	}
 	for _, h := range c.hosts {
 		c.publish(h)
@@ -54,6 +50,16 @@ func newFlannelCluster(t *testing.T, backend string) *flannelCluster {
 	}
 	c.allReachAll()
 	return c
+}
+
+// flannelPeer is the static peer for a host that runs flannel. mac is of its
+// VXLAN device, "" for other backends.
+func flannelPeer(backend string, lease netip.Prefix, h *lab.Host, mac string) string {
+	peer := lease.String() + "=" + backend + ":" + h.Addr.String()
+	if mac != "" {
+		peer += "/" + mac
+	}
+	return peer
 }
 
 // runFlannel starts flannel on a host. With a device of that name on the host,

@@ -487,39 +487,22 @@ func TestStrangersPacketsAreDroppedOnKernelPaths(t *testing.T) {
 	}
 }
 
-// A host that runs flannel, with its backend's wire behavior made by hand, is
-// a static peer.
+// A host that runs flannel with a kernel backend is a static peer.
 func TestFlannelHostOfAKernelBackendIsAStaticPeer(t *testing.T) {
 	theirs := netip.MustParsePrefix("10.244.200.0/24")
-	for _, c := range []struct {
-		name, peer string // %s: the host's address
-		setup      string // on flannel's host: %[1]s our lease, %[2]s its first address, %[3]s our address, %[4]s our MAC
-	}{
-		{"host-gw", "10.244.200.0/24=host-gw:%s", "ip route add %[1]s via %[3]s dev eth0 onlink"},
-		{"vxlan", "10.244.200.0/24=vxlan:%s/0e:00:00:00:00:c8", `
-			ip link add flannel.1 address 0e:00:00:00:00:c8 mtu 1450 type vxlan id 1 dstport 8472 local $(ip -o -4 addr show eth0 | awk '{print $4}' | cut -d/ -f1) dev eth0 nolearning
-			ip address add 10.244.200.0/32 dev flannel.1
-			ip link set flannel.1 up
-			ip neigh add %[2]s dev flannel.1 lladdr %[4]s nud permanent
-			bridge fdb append %[4]s dev flannel.1 dst %[3]s
-			ip route add %[1]s via %[2]s dev flannel.1 onlink`},
-	} {
-		t.Run(c.name, func(t *testing.T) {
+	for _, c := range []struct{ backend, mac string }{{"host-gw", ""}, {"vxlan", "0e:00:00:00:00:c8"}} {
+		t.Run(c.backend, func(t *testing.T) {
 			t.Parallel()
 			l := lab.New(t)
 			h1, other := l.Host(), l.Host()
-			h1.Start("--backend", c.name+",udp", "--static-peer", fmt.Sprintf(c.peer, other.Addr)).WaitReady(ready)
+			h1.Start("--backend", c.backend+",udp", "--static-peer", flannelPeer(c.backend, theirs, other, c.mac)).WaitReady(ready)
 			p1 := h1.Pod()
 			mac := ""
-			if c.name == "vxlan" {
+			if c.backend == "vxlan" {
 				mac = macOf(t, h1, "flannel.1")
 			}
-			other.Exec(t, "bash", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward\n"+strings.NewReplacer(
-				"%[1]s", h1.Lease().String(), "%[2]s", h1.Lease().Addr().String(), "%[3]s", h1.Addr.String(), "%[4]s", mac).Replace(c.setup))
-			other.Exec(t, "sh", "-c", fmt.Sprintf(`
-				ip link add docker0 type bridge forward_delay 0
-				ip address add %s dev docker0
-				ip link set docker0 up`, netip.PrefixFrom(theirs.Addr().Next(), 24)))
+			other.StartKernelFlannel(c.backend, theirs, c.mac).Learn(h1.Lease(), h1.Addr, mac)
+			other.Bridge()
 			lab.Eventually(t, proven, "the path to the static peer", func() error {
 				out := h1.Exec(t, "ip", "-o", "route", "show", "proto", "85", theirs.String())
 				return lab.Expect(out != "", "no route")
