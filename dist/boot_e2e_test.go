@@ -121,18 +121,14 @@ const (
 // endAfter ends a boot when the script has come to its end, and systemd does
 // not exit.
 func endAfter(ctx context.Context, end context.CancelFunc, resultFile string) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-look:
-	for {
+	for atEnd := false; !atEnd; {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-time.After(time.Second):
 		}
-		if result, err := os.ReadFile(resultFile); err == nil && bytes.Contains(result, []byte(lastResult)) {
-			break look
-		}
+		result, _ := os.ReadFile(resultFile) // not there yet: nothing is in it
+		atEnd = bytes.Contains(result, []byte(lastResult))
 	}
 	select {
 	case <-ctx.Done():
