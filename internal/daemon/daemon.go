@@ -64,15 +64,13 @@ type daemon struct {
 	// overlapped is nil where nothing is in the network's way.
 	overlapped atomic.Pointer[overlapped]
 
-	notify  notifier
-	waiting map[string]bool // what was logged, without numbers, since the lease was last confirmed
-	replan  chan struct{}   // capacity one: what the plan stands on has changed
-	seen    plan.Seen
-	seenEnd <-chan time.Time // nil: no other node was seen, or it is over
-	// inheritEnd ends the time in which routes of an earlier start stay; nil:
-	// there are none, or it is over.
-	inheritEnd <-chan time.Time
-	exits      exits
+	notify    notifier
+	waiting   map[string]bool // what was logged, without numbers, since the lease was last confirmed
+	replan    chan struct{}   // capacity one: what the plan stands on has changed
+	seen      plan.Seen
+	seenEnd   <-chan time.Time // nil: no other node was seen, or it is over
+	inherited inheritance
+	exits     exits
 }
 
 // exits is how a daemon comes to its end.
@@ -146,16 +144,14 @@ func (d *daemon) work(ctx context.Context, serving <-chan error) error {
 			d.seenEnd = nil
 			d.seen.Close()
 			err = d.update()
-		case <-d.inheritEnd:
+		case <-d.inherited.end:
 			err = d.disinherit()
 		case <-d.replan:
 			err = d.route(d.node.Snapshot())
 		case <-d.parts.Paths.Changed():
-			d.announcePaths()
-			err = d.route(d.node.Snapshot())
+			err = d.pathsChanged()
 		case <-d.parts.PathRules.Changed():
-			d.announcePaths()
-			err = d.route(d.node.Snapshot())
+			err = d.pathsChanged()
 		case <-d.planes.settled():
 			d.planes.current().settled = nil // seen
 			err = d.announce(d.node.Snapshot())

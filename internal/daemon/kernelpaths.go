@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"time"
 
 	"flanneld/internal/config"
 	"flanneld/internal/host/kernelpath"
@@ -56,8 +55,10 @@ func (d *daemon) pathRules(c kernelpath.Config) pathrules.Config {
 func (d *daemon) direct() bool { return d.takes(config.PathDirect) && !d.loopback }
 
 // takes reports whether packets may come by a kernel path: one of the backend
-// list, or for inheritTime one of an earlier start.
-func (d *daemon) takes(p plan.Path) bool { return d.cfg.Uses(p) || slices.Contains(d.planes.former, p) }
+// list, or for some seconds one of an earlier start.
+func (d *daemon) takes(p plan.Path) bool {
+	return d.cfg.Uses(p) || slices.Contains(d.inherited.former, p)
+}
 
 // tunnels names the devices of the kernel paths.
 func tunnels(c kernelpath.Config) (names []string) {
@@ -114,10 +115,21 @@ func (d *daemon) pathTraffic() map[monitor.TrafficKey]uint64 {
 	return counts
 }
 
+// capabilities are what this node announces that it takes. unavailable is as in
+// [plan.Input].
+func (d *daemon) capabilities(unavailable func(plan.Path) string) []peers.Capability {
+	return plan.Announced(d.inherited.announced(d.cfg.Backend), d.cfg.VXLANPort, d.cfg.VNI, unavailable)
+}
+
+// pathsChanged follows a change of the kernel paths that this host has.
+func (d *daemon) pathsChanged() error {
+	d.announcePaths()
+	return d.route(d.node.Snapshot())
+}
+
 // announcePaths announces the kernel paths that this host has by now.
 func (d *daemon) announcePaths() {
-	caps := plan.Announced(d.planes.announced, d.cfg.VXLANPort, d.cfg.VNI, d.pathUnavailable)
-	if err := d.node.SetCaps(caps); err != nil {
+	if err := d.node.SetCaps(d.capabilities(d.pathUnavailable)); err != nil {
 		d.log.Debug("the kernel paths of this host are not announced", "error", err)
 	}
 }
@@ -126,7 +138,7 @@ func (d *daemon) announcePaths() {
 func (d *daemon) planInput(s *peers.Snapshot) plan.Input {
 	return plan.Input{
 		Snapshot: s, Static: d.cfg.StaticPeers, Loopback: d.loopback, Unseen: d.seen.Unseen,
-		Backend: d.cfg.Backend, Former: d.planes.former, VNI: d.cfg.VNI, Unavailable: d.pathUnavailable, Near: d.parts.Paths.Near, Proof: d.planes.proof,
+		Backend: d.cfg.Backend, Former: d.inherited.former, VNI: d.cfg.VNI, Unavailable: d.pathUnavailable, Near: d.parts.Paths.Near, Proof: d.planes.proof,
 	}
 }
 
@@ -168,73 +180,10 @@ func (d *daemon) sendersNow() []pathrules.Peer {
 	return d.senders(plan.Make(d.planInput(d.node.Snapshot())))
 }
 
-// inheritTime is how long routes of an earlier start stay without a proof. A
-// path is proven within a second or two, or has failed by then.
-const inheritTime = 15 * time.Second
-
-// withdrawTime is how long others may send by a path after it is announced no
-// more.
-const withdrawTime = 5 * time.Second
-
-// remember finds out which kernel paths an earlier start took that the backend
-// list has no more. They are announced for inheritTime, and taken for
-// withdrawTime longer. So no packet is lost that this host's kernel, or a peer
-// that does not know yet, still sends by them.
-func (d *daemon) remember() {
-	for _, name := range kernelpath.NewPart(d.cfg.Device).Former() {
-		if p := plan.Path(name); !d.cfg.Uses(p) {
-			d.planes.former = append(d.planes.former, p)
-		}
-	}
-	d.planes.announced = slices.Concat(d.cfg.Backend, d.planes.former)
-}
-
-// disinherit ends inheritTime, and then withdrawTime: what nothing wants any
-// more goes.
-func (d *daemon) disinherit() error {
-	d.inheritEnd, d.planes.inherited = nil, nil
-	switch now := d.planes.current(); {
-	case len(d.planes.announced) > len(d.cfg.Backend):
-		d.planes.announced = d.cfg.Backend
-		d.announcePaths()
-		d.inheritEnd = time.After(withdrawTime)
-	case now != nil && len(d.planes.former) > 0:
-		d.planes.former = nil
-		paths := d.pathConfig(now.Lease(), now.Network())
-		now.rules = d.pathRules(paths)
-		d.guard.KeepPaths(now.rules, paths, d.sendersNow)
-	}
-	return d.route(d.node.Snapshot())
-}
-
-// inherit keeps the routes that an earlier start has left, until paths are
-// proven or inheritTime is over: a restart is no reason to change a path.
-func (d *daemon) inherit(c kernelpath.Config) {
-	devices := map[string]plan.Path{}
-	if c.VXLAN != nil {
-		devices[c.VXLAN.Name] = plan.PathVXLAN
-	}
-	if c.IPIP != nil {
-		devices[c.IPIP.Name] = plan.PathIPIP
-	}
-	if d.direct() {
-		devices[c.Underlay] = plan.PathDirect
-	}
-	d.planes.inherited = map[netip.Prefix]plan.Path{}
-	for prefix, device := range d.parts.Paths.Installed() {
-		if path, ok := devices[device]; ok {
-			d.planes.inherited[prefix] = path
-		}
-	}
-	if len(d.planes.inherited)+len(d.planes.former) > 0 {
-		d.inheritEnd = time.After(inheritTime)
-	}
-}
-
 // pathPeer is a peer's end of the kernel paths.
 func (d *daemon) pathPeer(r plan.Route) kernelpath.Peer {
 	peer := kernelpath.Peer{Prefix: r.Prefix, Endpoint: r.Endpoint.Addr(), MTU: r.MTU}
-	old := d.planes.inherited[r.Prefix]
+	old := d.inherited.routes[r.Prefix]
 	switch {
 	case r.Path != "" && r.Path.Kernel():
 		peer.Path = string(r.Path)

@@ -101,7 +101,7 @@ func TestRouteOfAnEarlierStartStaysWhileItIsUndecided(t *testing.T) {
 		t.Errorf("without an earlier start: %+v", got)
 	}
 	for _, inherited := range []plan.Path{plan.PathDirect, plan.PathVXLAN} {
-		d.planes.inherited = map[netip.Prefix]plan.Path{r.Prefix: inherited}
+		d.inherited.routes = map[netip.Prefix]plan.Path{r.Prefix: inherited}
 		if got := d.pathPeer(r); got.Path != string(inherited) {
 			t.Errorf("inherited %s: %+v", inherited, got)
 		}

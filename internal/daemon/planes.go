@@ -36,10 +36,6 @@ type planes struct {
 	sockets  dataplane.Sockets     // bound for the next plane; nil: none
 	plane    atomic.Pointer[plane] // nil: none; only Run's goroutine stores
 	opened   bool                  // a plane was made since the start
-	// inherited is the path of each route that an earlier start has left.
-	inherited map[netip.Prefix]plan.Path
-	former    []plan.Path // kernel paths of an earlier start, for some seconds
-	announced []plan.Path // what others may send by
 }
 
 // plane is a data plane with what the daemon runs beside it.

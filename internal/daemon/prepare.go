@@ -19,7 +19,6 @@ import (
 	"flanneld/internal/host/privilege"
 	"flanneld/internal/host/rundir"
 	"flanneld/internal/host/underlay"
-	"flanneld/internal/plan"
 	"flanneld/internal/underlaywatch"
 	"flanneld/internal/view"
 	"flanneld/peers"
@@ -180,7 +179,7 @@ func (d *daemon) peersConfig() peers.Config {
 	p := peers.Config{
 		StateDir: c.StateDir, Network: c.Network, SubnetLen: c.SubnetLen, SubnetMin: c.SubnetMin, SubnetMax: c.SubnetMax,
 		Subnet: c.Subnet, Join: c.Join, Advertise: d.watch.Here().PublicAddr, Bind: d.watch.Here().Addr,
-		GossipPort: c.GossipPort, DataPort: c.Port, Name: nodeName(c.NodeName), MTU: d.mtu, Caps: plan.Announced(d.planes.announced, c.VXLANPort, c.VNI, nil), LeaseTTL: c.LeaseTTL,
+		GossipPort: c.GossipPort, DataPort: c.Port, Name: nodeName(c.NodeName), MTU: d.mtu, Caps: d.capabilities(nil), LeaseTTL: c.LeaseTTL,
 		KeyFile: c.KeyFile, CheckNetwork: d.checkNetwork, Logger: d.log,
 		InUse: d.containersUseLease, Prefer: d.preferred(),
 	}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"flanneld/internal/host/kernelpath"
+	"flanneld/internal/plan"
+)
+
+const (
+	// inheritTime is how long routes of an earlier start stay without a proof.
+	// A path is proven within a second or two, or has failed by then.
+	inheritTime = 15 * time.Second
+	// withdrawTime is how long others may send by a path after it is announced
+	// no more.
+	withdrawTime = 5 * time.Second
+)
+
+// inheritance is what an earlier start has left of kernel paths, while it still
+// counts: for inheritTime all of it, and then for withdrawTime the former
+// paths. The zero value is of a host where nothing was left.
+type inheritance struct {
+	former    []plan.Path                // paths that the backend list has no more; nil: none, or the end
+	withdrawn bool                       // former is taken, but not announced any more
+	routes    map[netip.Prefix]plan.Path // by which path each route to a peer leads
+	end       <-chan time.Time           // of the time that runs; nil: none
+}
+
+// announced is what others may send by, with a backend list.
+func (h *inheritance) announced(backend []plan.Path) []plan.Path {
+	if h.withdrawn {
+		return backend
+	}
+	return slices.Concat(backend, h.former)
+}
+
+// begin starts inheritTime, unless nothing was left.
+func (h *inheritance) begin(routes map[netip.Prefix]plan.Path) {
+	h.routes = routes
+	if len(routes)+len(h.former) > 0 {
+		h.end = time.After(inheritTime)
+	}
+}
+
+// expire ends the time that ran. It reports whether former paths, which were
+// taken so far, are not any more.
+func (h *inheritance) expire() (over bool) {
+	h.routes, h.end = nil, nil
+	switch {
+	case len(h.former) == 0:
+		return false
+	case !h.withdrawn:
+		h.withdrawn, h.end = true, time.After(withdrawTime)
+		return false
+	}
+	h.former = nil
+	return true
+}
+
+// remember finds out which kernel paths an earlier start took that the backend
+// list has no more. They are announced and taken for some seconds more: no
+// packet is lost that this host's kernel, or a peer that does not know yet,
+// still sends by them.
+func (d *daemon) remember() {
+	for _, name := range kernelpath.NewPart(d.cfg.Device).Former() {
+		if p := plan.Path(name); !d.cfg.Uses(p) {
+			d.inherited.former = append(d.inherited.former, p)
+		}
+	}
+}
+
+// inherit keeps the routes that an earlier start has left, until paths are
+// proven or inheritTime is over: a restart is no reason to change a path.
+func (d *daemon) inherit(c kernelpath.Config) {
+	devices := map[string]plan.Path{}
+	if c.VXLAN != nil {
+		devices[c.VXLAN.Name] = plan.PathVXLAN
+	}
+	if c.IPIP != nil {
+		devices[c.IPIP.Name] = plan.PathIPIP
+	}
+	if d.direct() {
+		devices[c.Underlay] = plan.PathDirect
+	}
+	routes := map[netip.Prefix]plan.Path{}
+	for prefix, device := range d.parts.Paths.Installed() {
+		if path, ok := devices[device]; ok {
+			routes[prefix] = path
+		}
+	}
+	d.inherited.begin(routes)
+}
+
+// disinherit ends inheritTime, and then withdrawTime: what nothing wants any
+// more goes.
+func (d *daemon) disinherit() error {
+	over, now := d.inherited.expire(), d.planes.current()
+	switch {
+	case over && now != nil:
+		paths := d.pathConfig(now.Lease(), now.Network())
+		now.rules = d.pathRules(paths)
+		d.guard.KeepPaths(now.rules, paths, d.sendersNow)
+	case !over && d.inherited.withdrawn:
+		d.announcePaths()
+	}
+	return d.route(d.node.Snapshot())
+}
