@@ -175,10 +175,9 @@ func (d *daemon) senders(p plan.Plan) (all []pathrules.Peer) {
 	return all
 }
 
-// sendersNow is senders by what the node knows at this moment.
-func (d *daemon) sendersNow() []pathrules.Peer {
-	return d.senders(plan.Make(d.planInput(d.node.Snapshot())))
-}
+// sendersNow is senders by the newest plan, and by what is known of neighbors
+// at this moment.
+func (d *daemon) sendersNow() []pathrules.Peer { return d.senders(d.planes.routes.Plan()) }
 
 // pathPeer is a peer's end of the kernel paths.
 func (d *daemon) pathPeer(r plan.Route) kernelpath.Peer {

@@ -84,8 +84,8 @@ func (p *planes) settled() <-chan struct{} {
 	return nil
 }
 
-// replacePlane makes the data plane for the lease in s, with its routes. One
-// for another lease is taken down first.
+// replacePlane makes the data plane for the lease in s. One for another lease
+// is taken down first.
 func (d *daemon) replacePlane(s *peers.Snapshot) error {
 	lease, network := s.Self.Lease.Prefix, s.Network.Prefix
 	if err := d.cfg.CheckStaticPeers(network, netip.Prefix{}, d.loopback); err != nil {
@@ -96,15 +96,16 @@ func (d *daemon) replacePlane(s *peers.Snapshot) error {
 		d.log.Warn("lease changed: docker0 must be given the new subnet", "old", old.Lease(), "new", lease)
 		d.closePlane()
 	}
-	// Routes first, so that the first packet finds them.
-	if err := d.route(s); err != nil {
-		return err
-	}
 	return d.openPlane(lease, network)
 }
 
-// openPlane makes a data plane and starts all that belongs to it.
+// openPlane makes a data plane, with its routes, and starts all that belongs to
+// it.
 func (d *daemon) openPlane(lease, network netip.Prefix) error {
+	// Routes first, so that the first packet finds them.
+	if err := d.route(d.node.Snapshot()); err != nil {
+		return err
+	}
 	paths := d.pathConfig(lease, network)
 	rules := firewall.Config{
 		Network: network, Lease: lease, Device: d.cfg.Device, Masquerade: d.cfg.IPMasq, Tunnels: tunnels(paths),
