@@ -166,9 +166,6 @@ func (e *engine) awaitSaved(token uint64) bool {
 	return true
 }
 
-// minNodePrefix is how much of an ID names a node.
-const minNodePrefix = 4
-
 // forget removes a dead node.
 func (e *engine) forget(text string) (NodeInfo, error) {
 	v := e.core.View()
@@ -196,13 +193,11 @@ func (e *engine) forget(text string) (NodeInfo, error) {
 // like that.
 func findNode(nodes []NodeInfo, text string) (NodeInfo, error) {
 	var found []NodeInfo
-	wanted := strings.ToLower(text)
 	for _, n := range nodes {
-		id := n.ID.String()
-		if id == wanted {
+		if n.ID.String() == strings.ToLower(text) {
 			return n, nil
 		}
-		if n.Name == text || len(wanted) >= minNodePrefix && strings.HasPrefix(id, wanted) {
+		if n.Name == text || n.ID.HasPrefix(text) {
 			found = append(found, n)
 		}
 	}

@@ -70,9 +70,6 @@ func (v *View) pingPath(ctx context.Context, probes prober, r plan.Route, c plan
 	return out
 }
 
-// minIDPrefix is how much of an ID names a node.
-const minIDPrefix = 4
-
 // peer finds the route to what a user names: a node's name or ID, the beginning
 // of an ID, a static peer's address, or an overlay address.
 func (v *View) peer(text string) (plan.Route, error) {
@@ -82,10 +79,8 @@ func (v *View) peer(text string) (plan.Route, error) {
 		}
 	}
 	var found []plan.Route
-	id := strings.ToLower(text)
 	for _, r := range v.Routes.Plan().Routes {
-		byID := len(id) >= minIDPrefix && !r.Node.IsZero() && strings.HasPrefix(r.ID, id)
-		if r.Name == text || r.ID == text || byID {
+		if r.Name == text || r.ID == text || !r.Node.IsZero() && r.Node.HasPrefix(text) {
 			found = append(found, r)
 		}
 	}

@@ -34,6 +34,16 @@ func (id NodeID) String() string { return idEncoding.EncodeToString(id[:]) }
 // Short is the first 8 characters of String: enough for people and logs.
 func (id NodeID) Short() string { return id.String()[:8] }
 
+// minPrefix is how many characters of an ID name a node.
+const minPrefix = 4
+
+// HasPrefix reports whether a text, in upper or lower case, is the beginning of
+// String, and long enough to name a node.
+func (id NodeID) HasPrefix(text string) bool {
+	text = strings.ToLower(text)
+	return len(text) >= minPrefix && strings.HasPrefix(id.String(), text)
+}
+
 // IsZero reports whether the ID names no node.
 func (id NodeID) IsZero() bool { return id == NodeID{} }
 
