@@ -51,7 +51,7 @@ func newCandidates(in Input) *candidates {
 		c.backend = []Path{PathUDP}
 	}
 	for _, n := range in.Snapshot.Nodes {
-		if n.Self || n.State != peers.Alive && n.State != peers.Suspect {
+		if n.Self || !live(n) {
 			continue
 		}
 		_, twice := c.shared[n.Endpoint.Addr()]

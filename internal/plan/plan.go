@@ -167,7 +167,7 @@ func compareNodes(a, b peers.NodeInfo) int {
 func (p *Plan) node(in Input, n peers.NodeInfo, rules endpointRules) (r Route, ok bool) {
 	r = Route{
 		Prefix: n.Lease.Prefix, Kind: route.Via, Node: n.ID, ID: n.ID.String(), Name: n.Name, State: n.State,
-		Endpoint: n.Endpoint, MTU: n.MTU, Live: n.State == peers.Alive || n.State == peers.Suspect,
+		Endpoint: n.Endpoint, MTU: n.MTU, Live: live(n),
 		Why: "the node holds the lease and is " + n.State.String(),
 	}
 	if !r.Prefix.IsValid() || n.State == peers.Left || lost(in.Snapshot.Conflicts, n) {
@@ -195,6 +195,9 @@ func (p *Plan) node(in Input, n peers.NodeInfo, rules endpointRules) (r Route, o
 	}
 	return r, true
 }
+
+// live reports whether gossip reports a node alive, in doubt or not.
+func live(n peers.NodeInfo) bool { return n.State == peers.Alive || n.State == peers.Suspect }
 
 // answered ends the reason of a route that is unreachable.
 const answered = ": packets are answered with ICMP host unreachable"

@@ -26,7 +26,7 @@ type Seen struct {
 // the first ones: SeenTime begins now.
 func (s *Seen) Add(snapshot *peers.Snapshot) (first bool) {
 	for _, n := range snapshot.Nodes {
-		if n.Self || n.State != peers.Alive && n.State != peers.Suspect {
+		if n.Self || !live(n) {
 			continue
 		}
 		if s.nodes == nil {
