@@ -56,10 +56,9 @@ type CrossingConfig struct {
 // Either answer has passed all filters. Without an answer the packet was
 // filtered.
 type Crossing struct {
-	cfg     CrossingConfig
-	token   token
-	answers chan reply
-	soon    chan struct{}
+	inbox
+	cfg  CrossingConfig
+	soon chan struct{}
 
 	mu     sync.Mutex
 	state  CrossingState
@@ -68,20 +67,7 @@ type Crossing struct {
 
 // NewCrossing makes one.
 func NewCrossing(cfg CrossingConfig) *Crossing {
-	return &Crossing{cfg: cfg, token: newToken(), answers: make(chan reply, 4), soon: make(chan struct{}, 1)}
-}
-
-// Answer is as Prober.Answer.
-func (c *Crossing) Answer(packet []byte) bool {
-	r, ok := c.token.parse(packet)
-	if !ok {
-		return false
-	}
-	select {
-	case c.answers <- r:
-	default:
-	}
-	return true
+	return &Crossing{inbox: newInbox(4), cfg: cfg, soon: make(chan struct{}, 1)}
 }
 
 // TrySoon makes Run try again soon, because rules have changed.

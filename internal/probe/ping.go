@@ -4,8 +4,6 @@ package probe
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"net/netip"
 	"time"
 
@@ -38,33 +36,14 @@ type PingResult struct {
 
 // Ping sends some packets to one target by hand, beside the Prober.
 type Ping struct {
-	cfg     PingConfig
-	token   token
-	answers chan answer
+	inbox
+	cfg PingConfig
 }
 
 // NewPing makes one. It sends nothing yet; see Run.
 func NewPing(cfg PingConfig) *Ping {
 	cfg.Count = max(cfg.Count, 1)
-	p := &Ping{cfg: cfg, answers: make(chan answer, waiting)}
-	var random [2 + cookieLen]byte
-	_, _ = rand.Read(random[:]) // never fails (Go 1.24)
-	p.token.id = binary.BigEndian.Uint16(random[:])
-	p.token.cookie = [cookieLen]byte(random[2:])
-	return p
-}
-
-// Answer is as Prober.Answer.
-func (p *Ping) Answer(packet []byte) bool {
-	r, ok := p.token.parse(packet)
-	if !ok {
-		return false
-	}
-	select {
-	case p.answers <- answer{r, time.Now()}:
-	default:
-	}
-	return true
+	return &Ping{inbox: newInbox(waiting), cfg: cfg}
 }
 
 // sizes are lengths to try beside the longest one: of Ethernet with one and

@@ -27,10 +27,9 @@ type Config struct {
 
 // Prober sends probes and keeps their results. Make one with New.
 type Prober struct {
-	cfg     Config
-	token   token
-	answers chan answer
-	poke    chan struct{}
+	inbox
+	cfg  Config
+	poke chan struct{}
 
 	mu       sync.Mutex
 	paths    map[string]*path
@@ -39,12 +38,6 @@ type Prober struct {
 	due      time.Time // nothing is before
 	changed  bool
 	news     map[string]bool // targets with a changed state; see News
-}
-
-// answer is a reply with its time.
-type answer struct {
-	reply
-	at time.Time
 }
 
 // flight is a probe on its way.
@@ -58,30 +51,12 @@ type flight struct {
 	lost       bool // given up; a late answer still counts
 }
 
-// waiting is how many answers may wait for Run.
-const waiting = 256
-
 // New makes a prober without targets.
 func New(cfg Config) *Prober {
 	return &Prober{
-		cfg: cfg, token: newToken(), answers: make(chan answer, waiting), poke: make(chan struct{}, 1),
+		inbox: newInbox(waiting), cfg: cfg, poke: make(chan struct{}, 1),
 		paths: map[string]*path{}, flights: map[uint16]*flight{}, news: map[string]bool{}, sequence: uint16(rand.Uint32()),
 	}
-}
-
-// Answer takes an ICMP packet that came for Source, and reports whether it is
-// the answer to a probe. It never waits, keeps nothing of the packet, and may
-// be called from any goroutine.
-func (p *Prober) Answer(packet []byte) bool {
-	r, ok := p.token.parse(packet)
-	if !ok {
-		return false
-	}
-	select {
-	case p.answers <- answer{r, time.Now()}:
-	default: // the probe is lost, and another will follow
-	}
-	return true
 }
 
 // Aim replaces all targets. What was found out about one stays while it is a

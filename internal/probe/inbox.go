@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import "time"
+
+// inbox takes the answers to the packets that have its token.
+type inbox struct {
+	token   token
+	answers chan answer
+}
+
+// answer is a reply with its time.
+type answer struct {
+	reply
+	at time.Time
+}
+
+// waiting is how many answers may wait for a Prober or a Ping.
+const waiting = 256
+
+// newInbox makes one with room for so many answers.
+func newInbox(room int) inbox { return inbox{token: newToken(), answers: make(chan answer, room)} }
+
+// Answer takes a packet that came for Source, and reports whether it is the
+// answer to a probe. It never waits, keeps nothing of the packet, and may be
+// called from any goroutine.
+func (i *inbox) Answer(packet []byte) bool {
+	r, ok := i.token.parse(packet)
+	if !ok {
+		return false
+	}
+	select {
+	case i.answers <- answer{r, time.Now()}:
+	default: // the probe is lost, and another will follow
+	}
+	return true
+}
