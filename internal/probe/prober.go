@@ -103,13 +103,10 @@ func (p *Prober) put(t Target, old *path, now time.Time, wait time.Duration) {
 func (p *Prober) Put(t Target) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if old := p.paths[t.ID]; old != nil {
-		p.put(t, old, time.Now(), 0)
-		if p.paths[t.ID] != old {
-			p.forget(old)
-		}
-	} else {
-		p.put(t, nil, time.Now(), 0)
+	old := p.paths[t.ID]
+	p.put(t, old, time.Now(), 0)
+	if old != nil && p.paths[t.ID] != old {
+		p.forget(old)
 	}
 	p.wake()
 }
