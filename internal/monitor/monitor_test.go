@@ -90,7 +90,7 @@ func TestPathsAreProbedWhereGossipReportsLife(t *testing.T) {
 	st := newStage(t, plantest.Snapshot(peers.Confirmed,
 		plantest.Node("b", peers.Alive, 2), plantest.Node("c", peers.Suspect, 3), plantest.Node("d", peers.Dead, 4)))
 	var ids []string
-	for _, target := range st.proofs.targets()[plan.PathUDP] {
+	for _, target := range st.proofs.targets(st.proofs.routes())[plan.PathUDP] {
 		ids = append(ids, target.ID)
 		if longest := target.Longest(); longest != 1472 {
 			t.Errorf("%s: probes of %d bytes", target.ID, longest)

@@ -143,7 +143,7 @@ func TestTroubleWithAStaticPeerIsNamedByItsAddress(t *testing.T) {
 		t.Errorf("got %+v", troubles)
 	}
 	st.Update()
-	targets := st.proofs.targets()[plan.PathUDP]
+	targets := st.proofs.targets(st.proofs.routes())[plan.PathUDP]
 	if len(targets) != 1 || targets[0].ID != static.String() || targets[0].Endpoint != static.Endpoint {
 		t.Errorf("targets %+v", targets)
 	}

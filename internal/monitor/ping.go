@@ -75,10 +75,10 @@ func (m *Monitor) Ping(ctx context.Context, id string, path plan.Path, count, si
 }
 
 func (m *Monitor) ping(ctx context.Context, r plan.Route, c plan.Candidate, count, size int) (probe.PingResult, error) {
-	if len(m.proofs.ways(plan.Route{Candidates: []plan.Candidate{c}})) == 0 {
+	if !m.proofs.worth(c) {
 		return probe.PingResult{}, fmt.Errorf("no %s path to %s: no device for it", c.Path, r.Name)
 	}
-	t, ok := m.proofs.target(r, c)
+	t, ok := m.proofs.target(&r, c)
 	if !ok {
 		return probe.PingResult{}, fmt.Errorf("no route to %s", r.Name)
 	}

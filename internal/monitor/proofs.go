@@ -28,11 +28,11 @@ type proofs struct {
 
 	mu       sync.Mutex // held over book and Aim, so that results fit
 	book     *proof.Book
-	news     map[plan.Path]bool // probes of these paths are not in the book yet
-	told     time.Time          // when it was told last
-	unsaid   bool               // changed is to be called
-	said     time.Time          // when it was called last
-	planned  map[string]plan.Route
+	news     map[plan.Path]bool     // probes of these paths are not in the book yet
+	told     time.Time              // when it was told last
+	unsaid   bool                   // changed is to be called
+	said     time.Time              // when it was called last
+	planned  map[string]*plan.Route // what may answer, by its ID
 	withheld map[plan.Path]*withheld
 }
 
@@ -89,10 +89,12 @@ func (s *proofs) answer(packet []byte) bool {
 // aim follows a change of the plan.
 func (s *proofs) aim() {
 	s.mu.Lock()
-	changed := s.book.Update(time.Now(), s.peers())
-	s.aimAll()
+	routes := s.routes()
+	changed := s.book.Update(time.Now(), s.peers(routes))
+	s.aimAll(routes)
 	s.mu.Unlock()
-	s.tell(changed)
+	s.wake()
+	s.replan(changed)
 }
 
 // notice remembers that the probes of a path have found something.
@@ -110,9 +112,8 @@ func (s *proofs) wake() {
 	}
 }
 
-// tell has the plan made anew where proofs have changed.
-func (s *proofs) tell(changed proof.Changes) {
-	s.wake()
+// replan has the plan made anew where proofs have changed.
+func (s *proofs) replan(changed proof.Changes) {
 	if changed.Proofs && s.cfg.Replan != nil {
 		s.cfg.Replan()
 	}
@@ -173,9 +174,7 @@ func (s *proofs) round(now time.Time) time.Duration {
 		say, s.unsaid, s.said = true, false, now
 	}
 	s.mu.Unlock()
-	if changed.Proofs && s.cfg.Replan != nil {
-		s.cfg.Replan()
-	}
+	s.replan(changed)
 	if say {
 		s.changed()
 	}

@@ -20,14 +20,21 @@ func probed(r plan.Route) bool {
 	return r.Kind != route.Local && r.Endpoint.Addr().IsValid() && (r.Live || r.Path != "" && r.Path.Kernel())
 }
 
-// ways lists the candidates of a route that are worth a try.
-func (s *proofs) ways(r plan.Route) (all []plan.Candidate) {
-	for _, c := range r.Candidates {
-		if c.Possible && (!c.Path.Kernel() || s.reaches(c)) {
-			all = append(all, c)
+// routes lists the routes of the present plan to peers that may answer. A plan
+// does not change.
+func (s *proofs) routes() (all []*plan.Route) {
+	present := s.cfg.Routes.Plan()
+	for i := range present.Routes {
+		if r := &present.Routes[i]; probed(*r) {
+			all = append(all, r)
 		}
 	}
 	return all
+}
+
+// worth reports whether a path is worth a try.
+func (s *proofs) worth(c plan.Candidate) bool {
+	return c.Possible && (!c.Path.Kernel() || s.reaches(c))
 }
 
 // reaches reports whether probes can be sent by a kernel path: its device and
@@ -37,15 +44,14 @@ func (s *proofs) reaches(c plan.Candidate) bool {
 }
 
 // peers lists the peers with the paths that are worth a try.
-func (s *proofs) peers() []proof.Peer {
-	var all []proof.Peer
-	for _, r := range s.cfg.Routes.Plan().Routes {
-		if !probed(r) {
-			continue
-		}
-		p := proof.Peer{ID: r.ID}
-		for _, c := range s.ways(r) {
-			p.Ways = append(p.Ways, proof.Way{Path: c.Path, Key: s.key(r, c), Checksums: checksums(c.Path)})
+func (s *proofs) peers(routes []*plan.Route) []proof.Peer {
+	all := make([]proof.Peer, 0, len(routes))
+	for _, r := range routes {
+		p := proof.Peer{ID: r.ID, Ways: make([]proof.Way, 0, len(r.Candidates))}
+		for _, c := range r.Candidates {
+			if s.worth(c) {
+				p.Ways = append(p.Ways, proof.Way{Path: c.Path, Key: s.key(r, c), Checksums: checksums(c.Path)})
+			}
 		}
 		all = append(all, p)
 	}
@@ -53,7 +59,7 @@ func (s *proofs) peers() []proof.Peer {
 }
 
 // key is what a path stands on. It is compared, not read.
-func (s *proofs) key(r plan.Route, c plan.Candidate) string {
+func (s *proofs) key(r *plan.Route, c plan.Candidate) string {
 	b := r.Prefix.AppendTo(make([]byte, 0, 128))
 	if !c.Path.Kernel() {
 		return string(r.Endpoint.AppendTo(b))
@@ -64,15 +70,13 @@ func (s *proofs) key(r plan.Route, c plan.Candidate) string {
 }
 
 // aimAll tells each prober what the book says.
-func (s *proofs) aimAll() {
-	s.planned = map[string]plan.Route{}
-	for _, r := range s.cfg.Routes.Plan().Routes {
-		if probed(r) {
-			s.planned[r.ID] = r
-		}
+func (s *proofs) aimAll(routes []*plan.Route) {
+	s.planned = make(map[string]*plan.Route, len(routes))
+	for _, r := range routes {
+		s.planned[r.ID] = r
 	}
 	s.book.Moved() // all are told
-	targets := s.targets()
+	targets := s.targets(routes)
 	for p, prober := range s.probers {
 		prober.Aim(targets[p])
 	}
@@ -96,21 +100,24 @@ func (s *proofs) aimMoved() {
 }
 
 // targets lists what the book says is to be probed, by path.
-func (s *proofs) targets() map[plan.Path][]probe.Target {
+func (s *proofs) targets(routes []*plan.Route) map[plan.Path][]probe.Target {
 	targets := map[plan.Path][]probe.Target{}
-	for _, r := range s.cfg.Routes.Plan().Routes {
-		if probed(r) {
-			s.aimAt(r, func(p plan.Path, t probe.Target) { targets[p] = append(targets[p], t) })
-		}
+	for _, r := range routes {
+		s.aimAt(r, func(p plan.Path, t probe.Target) {
+			if targets[p] == nil { // mostly all peers have the path
+				targets[p] = make([]probe.Target, 0, len(routes))
+			}
+			targets[p] = append(targets[p], t)
+		})
 	}
 	return targets
 }
 
 // aimAt hands over what the book says is to be probed of a peer.
-func (s *proofs) aimAt(r plan.Route, take func(plan.Path, probe.Target)) {
-	for _, c := range s.ways(r) {
+func (s *proofs) aimAt(r *plan.Route, take func(plan.Path, probe.Target)) {
+	for _, c := range r.Candidates {
 		role, wanted := s.book.Role(r.ID, c.Path)
-		if !wanted {
+		if !wanted || !s.worth(c) {
 			continue
 		}
 		if t, ok := s.target(r, c); ok {
@@ -121,7 +128,7 @@ func (s *proofs) aimAt(r plan.Route, take func(plan.Path, probe.Target)) {
 }
 
 // target makes what is probed to prove a path to a peer.
-func (s *proofs) target(r plan.Route, c plan.Candidate) (t probe.Target, ok bool) {
+func (s *proofs) target(r *plan.Route, c plan.Candidate) (t probe.Target, ok bool) {
 	t = probe.Target{ID: r.ID, Endpoint: r.Endpoint, Lease: r.Prefix, Way: s.key(r, c)}
 	mtu := s.cfg.Plane.Link().MTU
 	if !c.Path.Kernel() {
