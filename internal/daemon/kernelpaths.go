@@ -189,10 +189,8 @@ func (d *daemon) pathPeer(r plan.Route) kernelpath.Peer {
 	case old != "" && r.Undecided(old):
 		peer.Path = string(old)
 	}
-	for _, c := range r.Candidates {
-		if c.Path == plan.PathVXLAN && c.Possible {
-			peer.VXLAN, peer.MAC, peer.Port = true, c.MAC, c.Port
-		}
+	if c, ok := r.Candidate(plan.PathVXLAN); ok && c.Possible {
+		peer.VXLAN, peer.MAC, peer.Port = true, c.MAC, c.Port
 	}
 	return peer
 }

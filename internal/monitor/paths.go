@@ -13,7 +13,6 @@ import (
 	"flanneld/internal/probe"
 	"flanneld/internal/problem"
 	"flanneld/peers"
-	"flanneld/route"
 )
 
 // nameOf names a node so that it is told from others of the same name.
@@ -56,10 +55,8 @@ func (m *Monitor) troubles(results map[string]probe.Result) (troubles []pathTrou
 		if node {
 			t.name = nameOf(n)
 		}
-		for _, c := range planned.Candidates {
-			if c.Path == t.path && c.Endpoint.IsValid() {
-				t.endpoint = netip.AddrPortFrom(c.Endpoint, c.Port)
-			}
+		if c, ok := planned.Candidate(t.path); ok && c.Endpoint.IsValid() {
+			t.endpoint = netip.AddrPortFrom(c.Endpoint, c.Port)
 		}
 		troubles = append(troubles, t)
 	}
@@ -68,7 +65,7 @@ func (m *Monitor) troubles(results map[string]probe.Result) (troubles []pathTrou
 
 // cutOff says why a live peer has no path at all, "" where it has one.
 func cutOff(r plan.Route, all plan.Plan) string {
-	if r.Kind != route.Unreachable || !r.Live || len(r.Candidates) == 0 {
+	if !r.Pathless() {
 		return ""
 	}
 	return all.Notes[r.ID].Text

@@ -60,16 +60,14 @@ func (m *Monitor) Ping(ctx context.Context, id string, path plan.Path, count, si
 		if r.ID != id {
 			continue
 		}
-		for _, c := range r.Candidates {
-			if c.Path != path {
-				continue
-			}
-			if !c.Possible {
-				return probe.PingResult{}, fmt.Errorf("no %s path to %s: %s", path, r.Name, c.Why)
-			}
+		switch c, ok := r.Candidate(path); {
+		case !ok:
+			return probe.PingResult{}, fmt.Errorf("no %s path to %s: --backend does not have it", path, r.Name)
+		case !c.Possible:
+			return probe.PingResult{}, fmt.Errorf("no %s path to %s: %s", path, r.Name, c.Why)
+		default:
 			return m.ping(ctx, r, c, count, size)
 		}
-		return probe.PingResult{}, fmt.Errorf("no %s path to %s: --backend does not have it", path, r.Name)
 	}
 	return probe.PingResult{}, fmt.Errorf("no route to %s", id)
 }

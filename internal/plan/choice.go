@@ -54,8 +54,21 @@ func holdPath(r *Route, all []Candidate) {
 // Undecided reports whether a path may still prove itself: it is neither used,
 // nor has it failed.
 func (r Route) Undecided(path Path) bool {
-	return slices.ContainsFunc(r.Candidates, func(c Candidate) bool { return c.Path == path && !c.Used && c.State == Unproven })
+	c, ok := r.Candidate(path)
+	return ok && !c.Used && c.State == Unproven
 }
+
+// Candidate returns one of the Candidates; not ok: the path is none.
+func (r Route) Candidate(path Path) (c Candidate, ok bool) {
+	i := slices.IndexFunc(r.Candidates, func(c Candidate) bool { return c.Path == path })
+	if i < 0 {
+		return c, false
+	}
+	return r.Candidates[i], true
+}
+
+// Pathless reports whether the holder is alive, and no candidate leads to it.
+func (r Route) Pathless() bool { return r.Kind == route.Unreachable && r.Live && len(r.Candidates) > 0 }
 
 // choose marks the candidate that is used: the first that is proven. PathUDP
 // needs no proof. Where neither is there, a path that is not proven yet is

@@ -130,7 +130,7 @@ func (v *View) noPath() []control.Problem {
 	names, reasons := map[string][]string{}, []string{}
 	planned := v.Routes.Plan()
 	for _, r := range planned.Routes {
-		if r.Kind != route.Unreachable || !r.Live || len(r.Candidates) == 0 {
+		if !r.Pathless() {
 			continue
 		}
 		_, reason, _ := strings.Cut(planned.Notes[r.ID].Text, ": ")
