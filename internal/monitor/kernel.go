@@ -66,8 +66,19 @@ func (k *Kernel) device(p plan.Path) string {
 	return ""
 }
 
-// kernelPaths are the paths that a Kernel may prove.
-var kernelPaths = []plan.Path{plan.PathDirect, plan.PathVXLAN, plan.PathIPIP}
+// paths are the kernel paths that this node has, and so may prove.
+func (k *Kernel) paths() (all []plan.Path) {
+	if k.Underlay != nil {
+		all = append(all, plan.PathDirect)
+	}
+	if k.VXLAN != "" {
+		all = append(all, plan.PathVXLAN)
+	}
+	if k.IPIP != "" {
+		all = append(all, plan.PathIPIP)
+	}
+	return all
+}
 
 // checksums reports whether the probes of a path can leave checksums to the
 // device. A raw socket, by which IPIP is sent, cannot.

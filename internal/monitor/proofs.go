@@ -43,7 +43,7 @@ func newProofs(cfg *Config, answers func([]byte) bool, changed func()) *proofs {
 	}
 	paths := []plan.Path{plan.PathUDP}
 	if s.kernel != nil {
-		paths = append(paths, kernelPaths...)
+		paths = append(paths, s.kernel.paths()...)
 		if s.wire = s.kernel.Wire; s.wire == nil {
 			s.wire = &sockets{}
 		}
@@ -62,7 +62,7 @@ func (s *proofs) run(ctx context.Context) {
 	}
 	all.Go(func() { s.keep(ctx) })
 	if s.kernel != nil {
-		for _, p := range kernelPaths {
+		for _, p := range s.kernel.paths() {
 			all.Go(func() { s.listen(ctx, p) })
 		}
 		if s.kernel.Traffic != nil {

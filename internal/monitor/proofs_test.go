@@ -214,7 +214,7 @@ func (l *laboratory) stays(p plan.Path, d time.Duration, when string) {
 func (l *laboratory) traffic() map[TrafficKey]uint64 {
 	counts := map[TrafficKey]uint64{}
 	l.set(func() {
-		for _, p := range kernelPaths {
+		for _, p := range []plan.Path{plan.PathDirect, plan.PathVXLAN, plan.PathIPIP} {
 			for _, n := range l.snapshot.Nodes[1 : 1+l.talkers] {
 				counts[TrafficKey{p, n.Lease.Prefix}] = l.rate * uint64(time.Since(l.began)/time.Second)
 			}
@@ -486,4 +486,19 @@ func TestResultsAreKeptByPath(t *testing.T) {
 			t.Error("knows of a path that is not in the list")
 		}
 	})
+}
+
+// What this node does not have costs nothing.
+func TestOnlyPathsOfThisNodeAreProven(t *testing.T) {
+	underlay := func() string { return "" } // not known yet
+	for want, k := range map[string]Kernel{
+		"[]":                  {},
+		"[direct vxlan]":      {VXLAN: labDevice, Underlay: underlay},
+		"[ipip]":              {IPIP: labIPIP},
+		"[direct vxlan ipip]": {VXLAN: labDevice, IPIP: labIPIP, Underlay: underlay},
+	} {
+		if got := fmt.Sprint(k.paths()); got != want {
+			t.Errorf("paths %s, want %s", got, want)
+		}
+	}
 }
