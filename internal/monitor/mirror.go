@@ -20,9 +20,12 @@ const mirrorID = "mirror"
 func (m *Monitor) newMirror() *probe.Prober {
 	source, _ := m.strangerSource()
 	return probe.New(probe.Config{
-		Source:  source,
-		Send:    func(_ netip.AddrPort, packet []byte) (int, error) { return 0, m.cfg.Plane.Inject(packet) },
-		Changed: func() { m.reportMirror(m.mirror.Results()[mirrorID]) },
+		Source: source,
+		Send:   func(_ netip.AddrPort, packet []byte) (int, error) { return 0, m.cfg.Plane.Inject(packet) },
+		Changed: func() {
+			r, _ := m.mirror.Result(mirrorID)
+			m.reportMirror(r)
+		},
 	})
 }
 

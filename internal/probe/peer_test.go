@@ -84,7 +84,10 @@ func (w *world) set(f func()) {
 	f()
 }
 
-func (w *world) result(p *peer) Result { return w.prober.Results()[p.lease.String()] }
+func (w *world) result(p *peer) Result {
+	r, _ := w.prober.Result(p.lease.String())
+	return r
+}
 
 func (w *world) send(to netip.AddrPort, packet []byte) (int, error) {
 	w.mu.Lock()

@@ -155,17 +155,6 @@ func (p *Prober) wake() {
 	}
 }
 
-// Results returns what was found, by target ID.
-func (p *Prober) Results() map[string]Result {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	all := make(map[string]Result, len(p.paths))
-	for id, t := range p.paths {
-		all[id] = t.Result
-	}
-	return all
-}
-
 // Result returns what was found about one target; not ok: it is none.
 func (p *Prober) Result(id string) (r Result, ok bool) {
 	p.mu.Lock()

@@ -223,7 +223,7 @@ func TestWhatIsKnownStaysWithATarget(t *testing.T) {
 			t.Errorf("at another endpoint: %+v", r)
 		}
 		w.prober.Aim(nil)
-		if all := w.prober.Results(); len(all) != 0 {
+		if all := w.prober.paths; len(all) != 0 {
 			t.Errorf("without targets: %+v", all)
 		}
 	})
