@@ -165,8 +165,6 @@ func (c *Config) checkPin(network netip.Prefix) error {
 		return c.fault("subnet", "", "is not in the network %s", network)
 	case bits != 0 && pin.Bits() != bits:
 		return c.fault("subnet", "", "is a /%d and the network's subnets are /%d; give one of that length, or --subnet-len %d", pin.Bits(), bits, pin.Bits())
-	case network.IsValid() && pin.Addr() == network.Addr():
-		return c.fault("subnet", "", "is the first subnet of %s, which is not handed out", network)
 	case c.SubnetMin.IsValid() && pin.Addr().Less(c.SubnetMin):
 		return c.fault("subnet", "", "lies below --subnet-min %s", c.SubnetMin)
 	case c.SubnetMax.IsValid() && c.SubnetMax.Less(pin.Addr()):

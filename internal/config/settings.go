@@ -53,7 +53,7 @@ var settings = []Setting{
 	{Name: "subnet-max", Value: "IP", set: setAddr(func(c *Config) *addr { return &c.SubnetMax }),
 		Help: "last subnet handed out (default the last of the network)"},
 	{Name: "subnet", Value: "PREFIX", set: setSubnet,
-		Help: "hold exactly this subnet, or fail and name the holder"},
+		Help: "hold exactly this subnet, the first of the network included, or fail and name the holder"},
 	{Name: "join", Value: "HOST[:PORT]", List: true, split: true, set: setJoin,
 		Help: "any node of the network to join, repeatable or comma separated; a node given one never founds a network"},
 

@@ -46,16 +46,14 @@ type Remembered struct {
 	Start   uint64 // of the last start
 	Network record.Network
 	Gossip  netip.AddrPort
-	Lease   record.Slot // of the confirmed lease; 0: none
+	Leased  bool // it has a confirmed lease
 }
 
 // Peek reads the part of a durable state that matters to a driver.
 func Peek(encoded []byte) (Remembered, error) {
 	v, err := decodeDurable(encoded)
 	r := Remembered{Start: v.Start, Network: v.Network, Gossip: v.Gossip}
-	if len(v.Lease) > 0 && !v.Pending {
-		r.Lease = v.Slot
-	}
+	r.Leased = len(v.Lease) > 0 && !v.Pending
 	return r, err
 }
 

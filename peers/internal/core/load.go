@@ -111,12 +111,8 @@ func (c *Core) checkPin(n record.Network) error {
 	if !pin.IsValid() {
 		return nil
 	}
-	slot, ok := n.SlotOf(pin)
-	switch {
-	case !ok:
+	if _, ok := n.SlotOf(pin); !ok {
 		return fmt.Errorf("--subnet %s is no /%d subnet of network %s", pin, n.SubnetLen, n.Prefix)
-	case slot == 0:
-		return fmt.Errorf("--subnet %s is the first of network %s, which is not handed out", pin, n.Prefix)
 	}
 	return nil
 }

@@ -68,3 +68,34 @@ func TestALoneNodeMovesToItsNewPin(t *testing.T) {
 		t.Errorf("holds %s, want the pin", s)
 	}
 }
+
+// The first subnet is not handed out, and a pin may hold it: Kubernetes gives
+// it to the first node.
+func TestTheFirstSubnetIsHeldByAPinOnly(t *testing.T) {
+	first := netip.MustParsePrefix("10.244.0.0/24")
+	for pinned := range 2 { // the founder, or a guest
+		w := sim.New(t, 31+uint64(pinned), 4, func(i int, c *core.Config) {
+			if i == pinned || i == 3 {
+				c.Pin = first
+			}
+		})
+		w.BootInTurn(w.Hosts[:3])
+		h := w.Hosts[pinned]
+		if s, ok := h.Lease(); !ok || s != first {
+			t.Fatalf("lease is %s, want the pin %s", s, first)
+		}
+		w.Hosts[3].Boot()
+		w.RunUntil(5*time.Second, "refused", func() bool { return w.Hosts[3].Fatal != nil })
+		if err := w.Hosts[3].Fatal; !errors.Is(err, core.ErrSubnetHeld) {
+			t.Errorf("a second node with that pin: %v", err)
+		}
+		h.Crash()
+		h.Config.Pin = netip.Prefix{} // nothing says so at this start
+		h.Boot()
+		w.RunUntil(2*time.Second, "confirmed from disk", h.Confirmed)
+		if s, _ := h.Lease(); s != first {
+			t.Errorf("after a restart without the pin: %s", s)
+		}
+		w.RunUntil(10*time.Second, "tables equal", w.TablesEqual)
+	}
+}

@@ -29,7 +29,7 @@ func (c *Core) endAmnesia() {
 
 // receiveAsk answers a claimant with a promise or a refusal.
 func (c *Core) receiveAsk(m record.Ask) error {
-	if m.Slot == 0 || m.Slot >= c.Network().Slots() || m.Epoch == 0 || m.Claim.Validate() != nil || record.BoundCounters(m.Epoch, m.Ordinal) != nil {
+	if m.Slot == 0 && !m.Pinned || m.Slot >= c.Network().Slots() || m.Epoch == 0 || m.Claim.Validate() != nil || record.BoundCounters(m.Epoch, m.Ordinal) != nil {
 		return record.ErrMalformed
 	}
 	if p := c.ledger.of(m.Slot); p != nil && p.Claimant == m.From && p.Claim.Compare(m.Claim) > 0 {

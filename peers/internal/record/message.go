@@ -88,7 +88,8 @@ type Withdraw struct {
 
 // Records carries encoded records. Mask, where it is not zero, asks for the
 // receiver's records of the parts in it. AckSlot, where it is not zero, asks
-// for an acknowledgement of that slot's lease.
+// for an acknowledgement of that slot's lease. The first subnet's lease gets
+// none, and is confirmed when the wait for acknowledgements is over.
 type Records struct {
 	Header  `cbor:"-"`
 	Records [][]byte `cbor:"1,keyasint"`

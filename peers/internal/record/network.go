@@ -123,8 +123,9 @@ func (n Network) ID() NetworkID {
 	return NetworkID(sum[:16])
 }
 
-// Slot numbers a subnet: slot 0 is the network's first. It is never handed
-// out, since its first address is the network's own.
+// Slot numbers a subnet: slot 0 is the network's first. It is not handed out
+// unasked, since its first address is the network's own. A pin may name it:
+// Kubernetes gives the first node that subnet.
 type Slot uint32
 
 // Slots is how many subnets the network divides into, slot 0 included.

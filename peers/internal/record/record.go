@@ -129,7 +129,9 @@ func BoundCounters(counters ...uint64) error {
 func (r *LeaseRecord) validate(n Network) error {
 	writer := NodeIDOf(r.Key)
 	switch {
-	case r.Slot == 0 || r.Slot >= n.Slots():
+	case r.Slot == 0 && !r.Pinned:
+		return errors.New("the first subnet is held by a pin only")
+	case r.Slot >= n.Slots():
 		return fmt.Errorf("slot %d is not one of the network's %d", r.Slot, n.Slots())
 	case r.Epoch == 0:
 		return errors.New("epoch 0")

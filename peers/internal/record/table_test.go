@@ -68,7 +68,7 @@ func TestARecordNotSignedByWhomItNamesIsRefused(t *testing.T) {
 		"lease with another's ID":        mallory.Seal(Ed25519{}, n.ID(), KindLease, LeaseRecord{Slot: 1, Epoch: 1, Holder: alice.ID(), Key: mallory.Public()}),
 		"record of another network":      alice.Seal(Ed25519{}, NetworkID{1}, KindNode, NodeRecord{Key: alice.Public(), Start: 1, Endpoints: EndpointsOf(e), GossipEndpoints: EndpointsOf(e), ProtocolMin: 2, ProtocolMax: 2}),
 		"slot outside the network":       alice.Seal(Ed25519{}, n.ID(), KindLease, LeaseRecord{Slot: 256, Epoch: 1, Holder: alice.ID(), Key: alice.Public()}),
-		"the slot not handed out":        alice.Seal(Ed25519{}, n.ID(), KindLease, LeaseRecord{Slot: 0, Epoch: 1, Holder: alice.ID(), Key: alice.Public()}),
+		"the first slot without a pin":   alice.Seal(Ed25519{}, n.ID(), KindLease, LeaseRecord{Slot: 0, Epoch: 1, Holder: alice.ID(), Key: alice.Public()}),
 		"lease granted by a minority":    alice.Seal(Ed25519{}, n.ID(), KindLease, LeaseRecord{Slot: 1, Epoch: 1, Holder: alice.ID(), Key: alice.Public(), Electors: 9, Promises: 3}),
 		"endpoint inside the overlay":    alice.Seal(Ed25519{}, n.ID(), KindNode, NodeRecord{Key: alice.Public(), Start: 1, GossipEndpoints: EndpointsOf(e), Endpoints: EndpointsOf(netip.MustParseAddrPort("10.244.3.1:8285")), ProtocolMin: 2, ProtocolMax: 2}),
 		"endpoint on loopback":           alice.Seal(Ed25519{}, n.ID(), KindNode, NodeRecord{Key: alice.Public(), Start: 1, GossipEndpoints: EndpointsOf(e), Endpoints: EndpointsOf(netip.MustParseAddrPort("127.0.0.1:8285")), ProtocolMin: 2, ProtocolMax: 2}),

@@ -87,14 +87,14 @@ type seen struct {
 	slot  record.Slot
 	epoch uint64
 	since time.Duration // of this claim
-	lease record.Slot   // in the durable state this start began with
+	lease bool          // in the durable state this start began with
 }
 
 // booted begins the observation of a start.
 func (k *checks) booted(h *Host) {
 	h.seen = seen{}
 	if r, err := core.Peek(h.Disk.Durable); err == nil {
-		h.seen.lease = r.Lease
+		h.seen.lease = r.Leased
 	}
 }
 
@@ -152,7 +152,7 @@ func (k *checks) granted(h *Host, was seen) {
 	w.trace.line(w, h, "is granted slot %d epoch %d by %d of %d", c.Slot, c.Epoch, c.Grant.Promises, c.Grant.Electors)
 	if !h.Config.MayFound {
 		w.tally[checkedJoined]++
-		if !h.met && (h.seen.lease == 0 || !k.onlyHolder(h)) {
+		if !h.met && (!h.seen.lease || !k.onlyHolder(h)) {
 			w.breaks("3", "%s has a lease before it has joined", h.Config.Name)
 		}
 	}
@@ -200,7 +200,7 @@ func (w *World) hostOf(id record.NodeID) *Host {
 func (k *checks) confirmed(h *Host) {
 	w, slot, d := k.w, h.Core.Inside().Claim().Slot, k.deed(h.ID)
 	w.trace.line(w, h, "has confirmed slot %d", slot)
-	if !h.met && h.seen.lease == 0 && !h.Config.MayFound {
+	if !h.met && !h.seen.lease && !h.Config.MayFound {
 		w.breaks("3", "%s holds slot %d and has joined no node", h.Config.Name, slot)
 	}
 	if d.slot != 0 && !d.free && d.host == h { // a clone has a disk of its own
