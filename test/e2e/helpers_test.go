@@ -183,7 +183,7 @@ func eachBackend(t *testing.T, scenario func(t *testing.T, backend string)) {
 // other one by the first path of the backend list. Nothing waits for udp.
 func kernelCarries(t *testing.T, backend string, hosts ...*lab.Host) {
 	t.Helper()
-	device := map[string]string{"vxlan": " dev flannel.1 ", "host-gw": " dev eth0 ", "auto": " dev eth0 "}
+	device := map[string]string{"vxlan": " dev flannel.1 ", "host-gw": " dev eth0 ", "auto": " dev eth0 ", "ipip": " dev flannel.ipip "}
 	first, _, _ := strings.Cut(backend, ",")
 	if first == "udp" {
 		return

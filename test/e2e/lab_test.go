@@ -121,7 +121,7 @@ func TestLabRelayLosesDoublesAndReorders(t *testing.T) {
 		}
 	}
 	lab.Eventually(t, 5*time.Second, "all to have passed", func() error {
-		return lab.Expect(relay.Count().Datagrams == sent, "%+v", relay.Count())
+		return lab.Expect(relay.Count().Frames == sent, "%+v", relay.Count())
 	})
 	var came lab.RelayCount
 	seen, newest := map[uint32]bool{}, -1
@@ -139,7 +139,7 @@ func TestLabRelayLosesDoublesAndReorders(t *testing.T) {
 		}
 		seen[n], newest = true, max(newest, int(n))
 	}
-	came.Datagrams, came.Lost = sent, int64(sent-len(seen))
+	came.Frames, came.Lost = sent, int64(sent-len(seen))
 	if told := relay.Count(); came != told || min(told.Lost, told.Doubled, told.Overtaken) < sent/40 {
 		t.Errorf("%+v arrived, the relay says %+v", came, told)
 	}
@@ -175,10 +175,10 @@ func TestLabRelayCutsTrainsAndItsHostReceivesSome(t *testing.T) {
 			received += n
 			longest = max(longest, n)
 		}
-		if now := relay.Count(); now.Datagrams-before.Datagrams != count || now.Unsegmented != 0 {
+		if now := relay.Count(); now.Frames-before.Frames != count || now.Unsegmented != 0 {
 			t.Fatalf("a train of %d made it from %+v to %+v", count, before, now)
 		}
-		if relay.Count().Datagrams > 100*count {
+		if relay.Count().Frames > 100*count {
 			t.Fatalf("of 100 trains no two datagrams came together")
 		}
 	}

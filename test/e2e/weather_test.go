@@ -5,6 +5,7 @@
 package e2e
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -13,13 +14,15 @@ import (
 	"flanneld/test/lab"
 )
 
-// Underlays as between sites. If the kernel has no netem, the lab's relay does
-// the same except for delays.
-var weathers = []struct {
+type weather struct {
 	name string
 	lab.Weather
 	relay lab.Mischief // one in so many
-}{
+}
+
+// weathers are underlays as between sites. If the kernel has no netem, the lab's relay does
+// the same except for delays.
+var weathers = []weather{
 	{"delay and loss", lab.Weather{Delay: 40 * time.Millisecond, Jitter: 10 * time.Millisecond, Loss: 3}, lab.Mischief{Loss: 33, Seed: 1}},
 	{"reordering", lab.Weather{Delay: 5 * time.Millisecond, Reorder: 20, Duplicate: 2}, lab.Mischief{Reordering: 20, Duplication: 50, Seed: 2}},
 }
@@ -29,32 +32,55 @@ var weathers = []struct {
 func TestNetworkOverAnUnderlayThatLosesDelaysAndReorders(t *testing.T) {
 	t.Parallel()
 	for _, w := range weathers {
-		t.Run(w.name, func(t *testing.T) {
-			l := lab.New(t)
-			h1, h2 := l.Host(), l.Host()
-			netem := l.HasNetem()
-			if netem {
-				l.Weather(h2, w.Weather)
-			} else {
-				t.Logf("NOT TESTED: delays: this kernel has no netem")
-				l.Relay(h2, w.relay)
-			}
-			h1.Start().WaitReady(ready)
-			h2.Start("--join", h1.Addr.String()).WaitReady(ready)
-			l.WaitConverged(2)
-			p1, p2 := h1.Pod(), h2.Pod()
-			p1.Reachable(t, p2.Addr, ready)
-			lab.SendTCP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7000), 512<<10)
-			lab.SendTCP(t, p2.Namespace, p1.Namespace, at(p1.Addr, 7000), 512<<10)
-			if netem {
-				delayIsSeen(t, p1, p2, w.Weather)
-				if sent, lost := l.WeatherCount(h2); (lost > 0) != (w.Loss > 0) {
-					t.Errorf("the underlay lost %d frames of %d", lost, sent)
-				}
-			}
-			stayAlive(t, l, 5*time.Second)
-		})
+		t.Run(w.name, func(t *testing.T) { w.scenario(t, "udp") })
 	}
+}
+
+// A bad underlay is no reason to leave a kernel path.
+func TestKernelPathsOverAnUnderlayThatLosesDelaysAndReorders(t *testing.T) {
+	t.Parallel()
+	paths := backends
+	if lab.New(t).HasIPIP() {
+		paths = append(slices.Clone(backends), "ipip,udp")
+	} else {
+		t.Log("NOT TESTED: ipip: this kernel does not have it")
+	}
+	for _, backend := range paths {
+		for _, w := range weathers {
+			t.Run(backend+"/"+w.name, func(t *testing.T) {
+				t.Parallel()
+				w.scenario(t, backend)
+			})
+		}
+	}
+}
+
+func (w weather) scenario(t *testing.T, backend string) {
+	l := lab.New(t)
+	h1, h2 := l.Host(), l.Host()
+	netem := l.HasNetem()
+	if netem {
+		l.Weather(h2, w.Weather)
+	} else {
+		t.Logf("NOT TESTED: delays: this kernel has no netem")
+		l.Relay(h2, w.relay)
+	}
+	h1.Start("--backend", backend).WaitReady(ready)
+	h2.Start("--backend", backend, "--join", h1.Addr.String()).WaitReady(ready)
+	l.WaitConverged(2)
+	kernelCarries(t, backend, h1, h2)
+	p1, p2 := h1.Pod(), h2.Pod()
+	p1.Reachable(t, p2.Addr, ready)
+	lab.SendTCP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7000), 512<<10)
+	lab.SendTCP(t, p2.Namespace, p1.Namespace, at(p1.Addr, 7000), 512<<10)
+	if netem {
+		delayIsSeen(t, p1, p2, w.Weather)
+		if sent, lost := l.WeatherCount(h2); (lost > 0) != (w.Loss > 0) {
+			t.Errorf("the underlay lost %d frames of %d", lost, sent)
+		}
+	}
+	stayAlive(t, l, 5*time.Second)
+	kernelCarries(t, backend, h1, h2)
 }
 
 // delayIsSeen pings from pod to pod: the underlay's delay, both ways, is in the

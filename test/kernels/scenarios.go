@@ -30,6 +30,7 @@ var (
 		"TestNetworkOverAnUnderlayThatLosesDelaysAndReorders",
 	}
 	longScenarios = []string{
+		"TestKernelPathsOverAnUnderlayThatLosesDelaysAndReorders",
 		"TestOnlyTheDaemonReachesTheDataPorts",
 		"TestTableNeedsNoCommand",
 		"TestDataPathIsProvenByPacketsBeforeStatusSaysOK",

@@ -13,6 +13,9 @@ import (
 // kernels that are known to have it.
 const netemVariable = "FLANNELD_LAB_NETEM"
 
+// ipipVariable says the same of IP in IP.
+const ipipVariable = "FLANNELD_LAB_IPIP"
+
 // Weather is what the underlay does to the frames of a host, in each direction.
 // Percentages are of frames, from 0 to 100.
 type Weather struct {
@@ -30,6 +33,17 @@ func (l *Lab) HasNetem() bool {
 	r := probe.Run(l.t, "tc", "qdisc", "add", "dev", "lo", "root", "netem", "limit", "10")
 	if r.Status != 0 && os.Getenv(netemVariable) == "required" {
 		l.t.Fatalf("the kernel has no netem: %s", r.Stderr)
+	}
+	return r.Status == 0
+}
+
+// HasIPIP asks the kernel whether it has IP in IP (RFC 2003). Where the
+// environment requires it, its absence fails the test.
+func (l *Lab) HasIPIP() bool {
+	l.t.Helper()
+	r := NewNamespace(l.t, l.name("ipip")).Run(l.t, "ip", "link", "add", "try", "type", "ipip", "remote", "any")
+	if r.Status != 0 && os.Getenv(ipipVariable) == "required" {
+		l.t.Fatalf("the kernel has no ipip: %s", r.Stderr)
 	}
 	return r.Status == 0
 }

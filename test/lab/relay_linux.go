@@ -8,14 +8,16 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Mischief is what a [Relay] does to datagrams of the data port, in either
+// Mischief is what a [Relay] does to frames with overlay packets, in either
 // direction: to one in so many. Zero means to none.
 type Mischief struct {
 	Loss, Duplication, Reordering int
@@ -27,15 +29,15 @@ type Mischief struct {
 	Seed uint64 // the same datagrams suffer from the same seed
 }
 
-// Relay is a stretch of the underlay in which datagrams get lost, doubled and
-// overtaken. The kernel can do that only with a module that not every machine
+// Relay is a stretch of the underlay in which frames with overlay packets get
+// lost, doubled and overtaken, by whatever path the packets travel. The kernel can do that only with a module that not every machine
 // has. The relay sees single frames, as a wire does, and the host behind it
 // receives them as from a network card that has GRO.
 type Relay struct{ out, back *direction }
 
-// RelayCount is what a [Relay] did to datagrams of the data port.
+// RelayCount is what a [Relay] did to frames with overlay packets.
 type RelayCount struct {
-	Datagrams   int64
+	Frames      int64
 	Lost        int64
 	Doubled     int64
 	Overtaken   int64 // that at least one other left before
@@ -79,7 +81,7 @@ func (l *Lab) Relay(h *Host, m Mischief) *Relay {
 func (r *Relay) Count() RelayCount {
 	var sum RelayCount
 	for _, d := range []*direction{r.out, r.back} {
-		sum.Datagrams += d.datagrams.Load()
+		sum.Frames += d.frames.Load()
 		sum.Lost += d.lost.Load()
 		sum.Doubled += d.doubled.Load()
 		sum.Overtaken += d.overtaken.Load()
@@ -98,7 +100,7 @@ type direction struct {
 	held     []heldFrame
 	ended    chan struct{}
 
-	datagrams, lost, doubled, overtaken, unsegmented, missed atomic.Int64
+	frames, lost, doubled, overtaken, unsegmented, missed atomic.Int64
 }
 
 // heldFrame leaves after so many others have, or when nothing has come for a
@@ -144,20 +146,22 @@ func (d *direction) run() {
 			d.from.SetReadDeadline(time.Time{})
 		case errors.Is(err, os.ErrClosed):
 			return
-		case err == nil && isDatagram(d.buffer[:n]):
-			d.carry(d.buffer[:n])
 		case err == nil:
 			if d.mischief.Sums {
 				breakSum(d.buffer[:n])
 			}
-			d.write(d.buffer[:n])
+			if hasOverlay(d.buffer[:n]) {
+				d.carry(d.buffer[:n])
+			} else {
+				d.write(d.buffer[:n])
+			}
 		}
 	}
 }
 
-// carry loses, doubles or holds a datagram, as chance decides.
+// carry loses, doubles or holds a frame, as chance decides.
 func (d *direction) carry(frame []byte) {
-	d.datagrams.Add(1)
+	d.frames.Add(1)
 	if frame[1] != unix.VIRTIO_NET_HDR_GSO_NONE {
 		d.unsegmented.Add(1)
 	}
@@ -230,14 +234,23 @@ func (d *direction) countMissed() int64 {
 	return d.missed.Load()
 }
 
-// isDatagram reports whether a frame is a datagram of the data port.
-func isDatagram(frame []byte) bool {
+// hasOverlay reports whether a frame has an overlay packet in it: in a datagram
+// of the data port or of VXLAN's, in IP (protocol 4), or as it is.
+func hasOverlay(frame []byte) bool {
 	const ip = virtioHeader + 14
-	if len(frame) < ip+20+8 || binary.BigEndian.Uint16(frame[ip-2:]) != unix.ETH_P_IP || frame[ip+9] != unix.IPPROTO_UDP {
+	if len(frame) < ip+20 || binary.BigEndian.Uint16(frame[ip-2:]) != unix.ETH_P_IP {
 		return false
 	}
-	udp := ip + int(frame[ip]&0x0f)*4
-	return len(frame) >= udp+8 && binary.BigEndian.Uint16(frame[udp+2:]) == 8285
+	switch frame[ip+9] {
+	case unix.IPPROTO_IPIP:
+		return true
+	case unix.IPPROTO_UDP:
+		udp := ip + int(frame[ip]&0x0f)*4
+		if len(frame) >= udp+8 && slices.Contains([]uint16{8285, 8472}, binary.BigEndian.Uint16(frame[udp+2:])) {
+			return true
+		}
+	}
+	return Overlay.Contains(netip.AddrFrom4([4]byte(frame[ip+12:])))
 }
 
 // openFrames opens a socket for the frames that arrive at a device, each with a
