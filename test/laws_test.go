@@ -72,8 +72,8 @@ var laws = []law{{
 }, {
 	why:    "the underlay watcher decides; what is started, bound or moved is the daemon's, which it asks through an interface",
 	places: []string{"internal/underlaywatch"}, mayNot: []string{module + "/internal", module + "/route", module + "/tun"},
-	unless: []string{module + "/internal/underlaywatch", module + "/internal/config", module + "/internal/host/underlay",
-		module + "/internal/problem", module + "/internal/plan/plantest", module + "/internal/host/link/linktest"}, alsoTests: true,
+	unless: []string{module + "/internal/underlaywatch", module + "/internal/config", module + "/internal/host/underlay", module + "/internal/host/link",
+		module + "/internal/problem", module + "/internal/plan/plantest"}, alsoTests: true,
 }, {
 	why:    "a data plane knows routes and edges; what proves it, shows it or keeps the host for it stands above",
 	places: []string{"internal/dataplane"}, mayNot: []string{module + "/internal/control", module + "/internal/monitor", module + "/internal/view",

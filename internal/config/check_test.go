@@ -68,6 +68,7 @@ func TestSettingsThatMakeNoSenseAreRefusedByName(t *testing.T) {
 		{"join=a:b:c", "", `--join a:b:c: not HOST or HOST:PORT`},
 		{"public-ip=239.1.1.1", "", `--public-ip 239.1.1.1: no host has such an address; give the one the other nodes reach this host at`},
 		{"iface=2001:db8::1", "", `--iface 2001:db8::1: not an IPv4 address; this version's underlay is IPv4 only`},
+		{"iface-regex=", "", "--iface-regex \"\": an empty expression matches every interface: give one that matches the underlay's"},
 		{"iface-regex=(", "", "--iface-regex (: not a regular expression: missing closing ): `(`"},
 		{"device=flannel0123456789", "", `--device flannel0123456789: not a device name; use up to 15 letters, digits, dots, dashes and underscores`},
 		{"device=flannel+", "", `--device flannel+: not a device name; use up to 15 letters, digits, dots, dashes and underscores`},

@@ -122,6 +122,9 @@ func setIface(c *Config, text string) error {
 }
 
 func setIfaceRegex(c *Config, text string) error {
+	if text == "" {
+		return errors.New("an empty expression matches every interface: give one that matches the underlay's")
+	}
 	if _, err := regexp.Compile(text); err != nil {
 		return fmt.Errorf("not a regular expression: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}

@@ -5,6 +5,8 @@ package underlaywatch
 import (
 	"os"
 	"strings"
+
+	"flanneld/internal/host/link"
 )
 
 // linkdownIgnored names the setting by which the kernel ignores routes to a
@@ -14,7 +16,7 @@ func linkdownIgnored(device string) string {
 	for _, scope := range []string{"all", device} {
 		content, err := os.ReadFile("/proc/sys/net/ipv4/conf/" + scope + "/ignore_routes_with_linkdown")
 		if err == nil && strings.TrimSpace(string(content)) == "1" {
-			return "net.ipv4.conf." + scope + ".ignore_routes_with_linkdown"
+			return link.Sysctl(scope, "ignore_routes_with_linkdown")
 		}
 	}
 	return ""

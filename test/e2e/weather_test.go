@@ -20,8 +20,8 @@ type weather struct {
 	relay lab.Mischief // one in so many
 }
 
-// weathers are underlays as between sites. If the kernel has no netem, the lab's relay does
-// the same except for delays.
+// weathers are underlays as between sites. If the kernel has no netem, the
+// lab's relay does the same except for delays.
 var weathers = []weather{
 	{"delay and loss", lab.Weather{Delay: 40 * time.Millisecond, Jitter: 10 * time.Millisecond, Loss: 3}, lab.Mischief{Loss: 33, Seed: 1}},
 	{"reordering", lab.Weather{Delay: 5 * time.Millisecond, Reorder: 20, Duplicate: 2}, lab.Mischief{Reordering: 20, Duplication: 50, Seed: 2}},

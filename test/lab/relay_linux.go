@@ -30,9 +30,10 @@ type Mischief struct {
 }
 
 // Relay is a stretch of the underlay in which frames with overlay packets get
-// lost, doubled and overtaken, by whatever path the packets travel. The kernel can do that only with a module that not every machine
-// has. The relay sees single frames, as a wire does, and the host behind it
-// receives them as from a network card that has GRO.
+// lost, doubled and overtaken, by whatever path the packets travel. The kernel
+// can do that only with a module that not every machine has. The relay sees
+// single frames, as a wire does, and the host behind it receives them as from a
+// network card that has GRO.
 type Relay struct{ out, back *direction }
 
 // RelayCount is what a [Relay] did to frames with overlay packets.

@@ -125,8 +125,12 @@ func Read(path string) (Subnet, error) {
 
 // Write puts content at path whole or not at all: temporary file beside it,
 // fsync, rename. The mode is Mode whatever the umask, and the directory must
-// exist. Used for both files.
+// exist. What is at path and no file stays, and is an error. Used for both
+// files.
 func Write(path string, content []byte) error {
+	if err := replaceable(path); err != nil {
+		return fmt.Errorf("envfile: write %s: %w", path, err)
+	}
 	if err := write(path, content); err != nil {
 		return fmt.Errorf("envfile: write %s: %w", path, err)
 	}

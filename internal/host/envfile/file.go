@@ -61,16 +61,19 @@ func (f *File) Check(context.Context) ([]string, error) {
 
 // Present names the file where it exists.
 func (f *File) Present() []string {
-	if _, err := os.Lstat(f.path); err != nil {
+	if _, err := os.Lstat(f.path); err != nil || replaceable(f.path) != nil {
 		return nil
 	}
 	return []string{f.path}
 }
 
-// Remove deletes the file.
+// Remove deletes the file. What is there and no file stays.
 func (f *File) Remove(context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if replaceable(f.path) != nil {
+		return nil
+	}
 	if err := os.Remove(f.path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -85,8 +88,8 @@ func (f *File) inPlace() bool {
 
 // advice is how the file can be written again.
 func (f *File) advice() string {
-	if info, err := os.Lstat(f.path); err == nil && info.IsDir() {
-		return fmt.Sprintf("mv %s %[1]s.old (a directory is in the file's place); it is tried again", f.path)
+	if errors.Is(replaceable(f.path), errNoFile) {
+		return fmt.Sprintf("mv %s %[1]s.old (what is there is no file); it is tried again", f.path)
 	}
 	return "make room or the directory writable; it is tried again"
 }

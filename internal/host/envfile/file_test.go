@@ -62,9 +62,6 @@ func TestAdviceNamesWhatIsInAFilesPlace(t *testing.T) {
 	if all := host.Problems(err); len(all) != 1 || !strings.Contains(all[0].Advice, "mv "+path) {
 		t.Fatalf("%+v", all)
 	}
-	if err := f.Remove(t.Context()); err == nil {
-		t.Error("a directory with content was removed")
-	}
 	if err := os.Rename(path, path+".old"); err != nil {
 		t.Fatal(err)
 	}
