@@ -35,9 +35,9 @@ type Config struct {
 	// This node does not claim these. It promises one only to a node that
 	// announces the underlay address of the host: it is that host.
 	Reserved []Reservation
-	// Prefer are subnets to claim first where they are free, the best one
-	// first. Subnets outside the network, or that are not handed out, are
-	// passed over. A lease of one is not pinned.
+	// Prefer are subnets, or parts of subnets, to claim first where they are
+	// free, the best one first. Subnets outside the network, or that are not
+	// handed out, are passed over. A lease of one is not pinned.
 	Prefer []netip.Prefix
 
 	// Join lists seeds, host[:port]; without a port, [DefaultGossipPort]. A

@@ -93,7 +93,7 @@ func (d *daemon) replacePlane(s *peers.Snapshot) error {
 	}
 	d.reportOwnSubnet(lease)
 	if old := d.planes.current(); old != nil {
-		d.log.Warn("lease changed: docker0 must be given the new subnet", "old", old.Lease(), "new", lease)
+		d.log.Warn("lease changed: docker0 and other container networks must be given the new subnet", "old", old.Lease(), "new", lease)
 		d.closePlane()
 	}
 	return d.openPlane(lease, network)

@@ -15,19 +15,19 @@ import (
 )
 
 // newCrossing makes what proves that this host forwards packets of peers to the
-// bridge of its containers.
+// bridges of its containers.
 func (m *Monitor) newCrossing() *probe.Crossing {
 	source, _ := m.strangerSource()
 	tries := 0
 	return probe.NewCrossing(probe.CrossingConfig{
 		Source: source,
-		Pick: func() (netip.Addr, string) {
+		Pick: func() []probe.Beyond {
 			if _, free := m.strangerSource(); !free {
-				return netip.Addr{}, "" // the answers would go to the node that has it
+				return nil // the answers would go to the node that has it
 			}
 			found, err := bridge.List()
 			if err != nil {
-				return netip.Addr{}, ""
+				return nil
 			}
 			tries++
 			return beyond(found, m.cfg.Plane.Lease(), tries)
@@ -61,36 +61,47 @@ func (m *Monitor) watchRules(ctx context.Context) {
 	}
 }
 
-// beyond picks an address behind a bridge that has the lease's addresses: in
-// the upper half of its subnet, another one at each try. It is the zero address
-// where there is no such bridge, or no room on it.
-func beyond(found []bridge.Bridge, lease netip.Prefix, try int) (netip.Addr, string) {
-	const roomy = 29 // bits: six addresses for hosts
+// beyond picks an address behind each bridge that has the lease's addresses: in
+// the upper half of its subnet, another one at each try. A bridge without room
+// is passed over.
+func beyond(found []bridge.Bridge, lease netip.Prefix, try int) (all []probe.Beyond) {
 	for _, b := range found {
-		for _, own := range b.Addrs {
-			if !lease.Contains(own.Addr()) || own.Bits() > roomy || own.Bits() < lease.Bits() {
-				continue
-			}
-			half := 1<<(32-own.Bits())/2 - 2
-			a := fib.Last(own).Prev()
-			for range try % half {
-				a = a.Prev()
-			}
-			if !b.Carries(a) {
-				return a, b.Name
-			}
+		if a := behind(b, lease, try); a.IsValid() {
+			all = append(all, probe.Beyond{Addr: a, Bridge: b.Name})
 		}
 	}
-	return netip.Addr{}, ""
+	return all
+}
+
+// behind picks an address behind one bridge; zero where there is none.
+func behind(b bridge.Bridge, lease netip.Prefix, try int) netip.Addr {
+	const roomy = 29 // bits: six addresses for hosts
+	for _, own := range b.Addrs {
+		if !lease.Contains(own.Addr()) || own.Bits() > roomy || own.Bits() < lease.Bits() {
+			continue
+		}
+		half := 1<<(32-own.Bits())/2 - 2
+		a := fib.Last(own).Prev()
+		for range try % half {
+			a = a.Prev()
+		}
+		if !b.Carries(a) {
+			return a
+		}
+	}
+	return netip.Addr{}
 }
 
 func (m *Monitor) reportCrossing() {
-	state, bridge := m.crossing.State()
-	m.cfg.Problems.Report(problem.PartCrossing, m.crossingProblems(state, bridge)...)
+	var problems []problem.Problem
+	for _, s := range m.crossing.States() {
+		problems = append(problems, m.crossingProblems(s.State, s.Bridge)...)
+	}
+	m.cfg.Problems.Report(problem.PartCrossing, problems...)
 	m.cfg.Crossed()
 }
 
-// crossingProblems says what keeps packets from the bridge.
+// crossingProblems says what keeps packets from a bridge.
 func (m *Monitor) crossingProblems(state probe.CrossingState, bridge string) []problem.Problem {
 	verb := ""
 	switch state {

@@ -54,18 +54,23 @@ func TestNeighborsOfBridgesAreOnTheBridge(t *testing.T) {
 
 func TestBeyondABridgeIsAFreshAddressOfItsSubnet(t *testing.T) {
 	lease := netip.MustParsePrefix("10.244.7.0/24")
-	found := []bridge.Bridge{onBridge("virbr0", true, "192.168.122.1/24"), onBridge("docker0", true, "10.244.7.1/24")}
+	found := []bridge.Bridge{onBridge("virbr0", true, "192.168.122.1/24"), onBridge("docker0", true, "10.244.7.1/24"), onBridge("br-web", true, "10.244.7.129/25")}
+	half := netip.MustParsePrefix("10.244.7.128/25")
 	seen := map[netip.Addr]bool{}
 	for try := range 100 {
-		a, name := beyond(found, lease, try)
-		if name != "docker0" || !lease.Contains(a) || a == fib.Last(lease) || a.As4()[3] < 128 || seen[a] {
+		all := beyond(found, lease, try)
+		if len(all) != 2 || all[0].Bridge != "docker0" || all[1].Bridge != "br-web" || !half.Contains(all[1].Addr) {
+			t.Fatalf("try %d: %+v", try, all)
+		}
+		a, name := all[0].Addr, all[0].Bridge
+		if !lease.Contains(a) || a == fib.Last(lease) || a.As4()[3] < 128 || seen[a] {
 			t.Fatalf("try %d: %s behind %q", try, a, name)
 		}
 		seen[a] = true
 	}
 	for _, b := range []string{"10.244.7.1/30", "10.244.8.1/24", "10.244.0.1/16"} {
-		if a, name := beyond([]bridge.Bridge{onBridge("docker0", true, b)}, lease, 1); name != "" {
-			t.Errorf("%s: %s behind %q", b, a, name)
+		if all := beyond([]bridge.Bridge{onBridge("docker0", true, b)}, lease, 1); len(all) > 0 {
+			t.Errorf("%s: %+v", b, all)
 		}
 	}
 }
@@ -133,11 +138,11 @@ func TestOriginsAreNamedForPeople(t *testing.T) {
 func TestBeyondSmallAndFullBridges(t *testing.T) {
 	lease := netip.MustParsePrefix("10.244.7.0/24")
 	upper := func(own ...string) (string, string) {
-		a, name := beyond([]bridge.Bridge{onBridge("docker0", true, own...)}, lease, 1)
-		if name == "" {
+		all := beyond([]bridge.Bridge{onBridge("docker0", true, own...)}, lease, 1)
+		if len(all) == 0 {
 			return "", ""
 		}
-		return a.String(), name
+		return all[0].Addr.String(), all[0].Bridge
 	}
 	for own, want := range map[string]string{
 		"10.244.7.1/29": "10.244.7.5", "10.244.7.1/30": "", "10.244.7.1/31": "", "10.244.7.1/32": "", "10.244.7.129/25": "10.244.7.253",

@@ -175,7 +175,7 @@ func (p *Plan) node(in Input, n peers.NodeInfo, rules endpointRules) (r Route, o
 	}
 	if n.Self {
 		r.Kind = route.Local
-		r.Why = "in this node's own lease: the host's own routing decides (docker0)"
+		r.Why = "in this node's own lease: the host's own routing decides (docker0 and the other bridges in it)"
 		return r, in.Snapshot.Lease == peers.Confirmed
 	}
 	switch {

@@ -112,7 +112,7 @@ func TestARouteSaysItsPathAndReason(t *testing.T) {
 		live bool
 		why  string
 	}{
-		"10.244.1.0/24": {"", true, "in this node's own lease: the host's own routing decides (docker0)"},
+		"10.244.1.0/24": {"", true, "in this node's own lease: the host's own routing decides (docker0 and the other bridges in it)"},
 		"10.244.2.0/24": {PathUDP, true, "the node holds the lease and is alive"},
 		"10.244.3.0/24": {"", false, "the node holds the lease and is dead: packets are answered with ICMP host unreachable until it is back"},
 		"10.244.4.0/24": {"", true, "the node holds the lease, but endpoint 127.0.0.1:1 is a loopback address: packets are answered with ICMP host unreachable"},

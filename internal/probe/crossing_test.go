@@ -5,6 +5,7 @@ package probe
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -27,14 +28,14 @@ type gate struct {
 
 func (g *gate) set(f func()) { g.mu.Lock(); defer g.mu.Unlock(); f() }
 
-func (g *gate) pick() (netip.Addr, string) {
+func (g *gate) pick() []Beyond {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.bridge == "" {
-		return netip.Addr{}, ""
+		return nil
 	}
 	g.next = g.next.Next()
-	return g.next, g.bridge
+	return []Beyond{{g.next, g.bridge}}
 }
 
 func (g *gate) send(p []byte) error {
@@ -89,7 +90,11 @@ func TestCrossingTellsWhatFiltersDo(t *testing.T) {
 				}
 				time.Sleep(step.after)
 				synctest.Wait()
-				if got, _ := g.c.State(); got != step.want {
+				got := NotTried
+				if all := g.c.States(); len(all) > 0 {
+					got = all[0].State
+				}
+				if got != step.want {
 					t.Errorf("%s: state %d, want %d", step.name, got, step.want)
 				}
 			}
@@ -103,4 +108,65 @@ func TestCrossingTellsWhatFiltersDo(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Rules may stop packets to one bridge alone. Each is tried, and told of by
+// itself.
+func TestCrossingKnowsEachBridge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		closed, next := map[netip.Prefix]bool{}, byte(130)
+		bridges := map[string]netip.Prefix{"br-web": netip.MustParsePrefix("10.244.1.128/25"), "docker0": netip.MustParsePrefix("10.244.1.0/25")}
+		names := []string{"docker0", "br-web"}
+		var c *Crossing
+		c = NewCrossing(CrossingConfig{
+			Source: netip.MustParseAddr("10.244.0.1"),
+			Pick: func() (all []Beyond) {
+				mu.Lock()
+				defer mu.Unlock()
+				next++
+				for _, name := range names {
+					a := bridges[name].Addr().As4()
+					a[3] |= next % 100
+					all = append(all, Beyond{netip.AddrFrom4(a), name})
+				}
+				return all
+			},
+			Send: func(p []byte) error {
+				mu.Lock()
+				defer mu.Unlock()
+				to := netip.AddrFrom4([4]byte(p[16:20]))
+				for _, prefix := range bridges {
+					if prefix.Contains(to) && !closed[prefix] {
+						answer := (&peer{lease: netip.PrefixFrom(to, 32)}).answer(p)
+						time.AfterFunc(time.Millisecond, func() { c.Answer(answer) })
+					}
+				}
+				return nil
+			},
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { c.Run(ctx); close(done) }()
+		defer func() { cancel(); <-done }()
+		for _, step := range []struct {
+			name   string
+			change func()
+			want   []BridgeState
+		}{
+			{"all is well", func() {}, []BridgeState{{"docker0", Crosses}, {"br-web", Crosses}}},
+			{"rules that drop", func() { closed[bridges["br-web"]] = true }, []BridgeState{{"docker0", Crosses}, {"br-web", Dropped}}},
+			{"the other way round", func() { closed = map[netip.Prefix]bool{bridges["docker0"]: true} }, []BridgeState{{"docker0", Dropped}, {"br-web", Crosses}}},
+			{"the bridge goes", func() { names = names[1:] }, []BridgeState{{"br-web", Crosses}}},
+		} {
+			mu.Lock()
+			step.change()
+			mu.Unlock()
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if got := c.States(); !slices.Equal(got, step.want) {
+				t.Errorf("%s: %+v, want %+v", step.name, got, step.want)
+			}
+		}
+	})
 }

@@ -9,8 +9,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-
-	"flanneld/internal/host/envfile"
 )
 
 // Docker is the bridge of Docker's default network.
@@ -24,10 +22,11 @@ type Bridge struct {
 }
 
 // InUse reports whether containers use the lease: whether anything is attached
-// to docker0 or to a bridge that carries the lease's first address.
+// to docker0 or to a bridge with an address of the lease. Several bridges may
+// share a lease.
 func InUse(bridges []Bridge, lease netip.Prefix) bool {
 	for _, b := range bridges {
-		if b.Used && (b.Name == Docker || lease.IsValid() && b.Carries(envfile.FirstAddress(lease).Addr())) {
+		if b.Used && (b.Name == Docker || lease.IsValid() && b.In(lease)) {
 			return true
 		}
 	}
@@ -44,49 +43,60 @@ func (b Bridge) In(p netip.Prefix) bool {
 	return slices.ContainsFunc(b.Addrs, func(own netip.Prefix) bool { return p.Contains(own.Addr()) })
 }
 
-// OfLease names the first bridge with an address of the lease, "" for none and
-// where the host cannot be read.
-func OfLease(lease netip.Prefix) string {
-	all, err := List()
-	if err != nil {
-		return ""
-	}
-	for _, b := range all {
+// OfLease names the bridges with an address of the lease, in the order of the
+// list. A lease may be divided among several.
+func OfLease(bridges []Bridge, lease netip.Prefix) (names []string) {
+	for _, b := range bridges {
 		if b.In(lease) {
-			return b.Name
+			names = append(names, b.Name)
 		}
 	}
-	return ""
+	return names
 }
 
-// Subnets returns the subnets of the network that the bridges have. A bridge
-// with a prefix of exactly the length that subnets have, inside the network,
-// was set up with a subnet.env. It is no foreign network in the way, even where
-// that file and the device are gone.
+// Subnets returns the subnets of the network that the bridges have, each once.
+// A bridge with a prefix inside the network, as long as subnets are or longer,
+// was set up with a subnet.env or with a part of a lease. It is no foreign
+// network in the way, even where that file and the device are gone.
 func Subnets(bridges []Bridge, network netip.Prefix, subnetLen int) []netip.Prefix {
 	var subnets []netip.Prefix
 	for _, b := range bridges {
 		for _, a := range b.Addrs {
-			if a.Bits() == subnetLen && a.Bits() > network.Bits() && network.Contains(a.Addr()) {
-				subnets = append(subnets, a.Masked())
+			if a.Bits() < subnetLen || subnetLen <= network.Bits() || !network.Contains(a.Addr()) {
+				continue
+			}
+			if s := netip.PrefixFrom(a.Addr(), subnetLen).Masked(); !slices.Contains(subnets, s) {
+				subnets = append(subnets, s)
 			}
 		}
 	}
 	return subnets
 }
 
-// Stray describes a bridge with a subnet of the network outside the lease of
-// this node, "" when there is none. Its containers are cut off, and this host
-// cannot reach the node that holds that subnet.
-func Stray(bridges []Bridge, network netip.Prefix, lease netip.Prefix) string {
+// Stray is a bridge with a subnet of the network outside the lease of this
+// node. Its containers are cut off, and this host cannot reach the node that
+// holds that subnet.
+type Stray struct {
+	Bridge
+	Addr netip.Prefix // the address that is not in the lease
+}
+
+// Strays lists the stray bridges, each with its first such address.
+func Strays(bridges []Bridge, network, lease netip.Prefix) (strays []Stray) {
 	for _, b := range bridges {
-		for _, a := range b.Addrs {
-			if a.Bits() > network.Bits() && network.Contains(a.Addr()) && !lease.Contains(a.Addr()) {
-				return fmt.Sprintf("%s has %s, which is not in the lease %s: %s", b.Name, a, lease, b.MoveAway(network))
-			}
+		i := slices.IndexFunc(b.Addrs, func(a netip.Prefix) bool {
+			return a.Bits() > network.Bits() && network.Contains(a.Addr()) && !lease.Contains(a.Addr())
+		})
+		if i >= 0 {
+			strays = append(strays, Stray{b, b.Addrs[i]})
 		}
 	}
-	return ""
+	return strays
+}
+
+// describe says what is wrong with a stray bridge.
+func (s Stray) describe(lease netip.Prefix) string {
+	return fmt.Sprintf("%s has %s, which is not in the lease %s", s.Name, s.Addr, lease)
 }
 
 // MoveAway returns what to do about a bridge with addresses of another node.

@@ -6,15 +6,13 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"strings"
 	"sync"
 
 	"flanneld/internal/host"
 	"flanneld/internal/problem"
 )
 
-// Part finds a stray bridge, as a part of the host: one with a subnet of the
-// network outside the lease of this node. It changes nothing.
+// Part finds stray bridges, as a part of the host. It changes nothing.
 type Part struct {
 	dockerFile string
 	list       func() ([]Bridge, error)
@@ -36,48 +34,51 @@ func (p *Part) Want(network, lease netip.Prefix) {
 // Name is "bridge".
 func (*Part) Name() string { return problem.PartBridge }
 
-// Ensure changes nothing. Its error names a stray bridge, with advice. Bridges
-// that cannot be read are no error.
-func (p *Part) Ensure(ctx context.Context) ([]string, error) {
-	stray, err := p.stray()
-	if err != nil || stray == "" {
+// Ensure changes nothing. Its error names each stray bridge, with advice.
+// Bridges that cannot be read are no error.
+func (p *Part) Ensure(context.Context) ([]string, error) {
+	strays, _, lease, err := p.strays()
+	if err != nil {
 		return nil, nil
 	}
-	text, _, _ := strings.Cut(stray, ": ")
-	return nil, host.Advise(errors.New(text), p.advice(text))
+	var all []error
+	for _, s := range strays {
+		all = append(all, host.Advise(errors.New(s.describe(lease)), p.advice(s)))
+	}
+	return nil, host.Join(all...)
 }
 
-// Check describes a stray bridge, and how it is moved away.
-func (p *Part) Check(context.Context) ([]string, error) {
-	stray, err := p.stray()
-	if err != nil || stray == "" {
-		return nil, err
+// Check describes each stray bridge, and how it is moved away.
+func (p *Part) Check(context.Context) (wrong []string, err error) {
+	strays, network, lease, err := p.strays()
+	for _, s := range strays {
+		wrong = append(wrong, s.describe(lease)+": "+s.MoveAway(network))
 	}
-	return []string{stray}, nil
+	return wrong, err
 }
 
 // Remove does nothing: bridges are not flanneld's.
 func (*Part) Remove(context.Context) error { return nil }
 
-// stray describes a stray bridge, "" for none.
-func (p *Part) stray() (string, error) {
+// strays lists the stray bridges, with what they are compared with.
+func (p *Part) strays() (all []Stray, network, lease netip.Prefix, err error) {
 	p.mu.Lock()
-	network, lease := p.network, p.lease
+	network, lease = p.network, p.lease
 	p.mu.Unlock()
 	if !network.IsValid() {
-		return "", nil
+		return nil, network, lease, nil
 	}
 	found, err := p.list()
 	if err != nil {
-		return "", err
+		return nil, network, lease, err
 	}
-	return Stray(found, network, lease), nil
+	return Strays(found, network, lease), network, lease, nil
 }
 
 // advice is how a bridge gets a subnet of the lease. dockerd with live-restore
 // keeps docker0's old one as long as containers run.
-func (p *Part) advice(stray string) string {
-	if strings.HasPrefix(stray, Docker+" ") {
+func (p *Part) advice(s Stray) string {
+	if s.Name == Docker {
 		return "stop its containers, then restart dockerd with the options in " + p.dockerFile +
 			": docker stop $(docker ps -q); systemctl restart docker"
 	}

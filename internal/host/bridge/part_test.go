@@ -23,7 +23,7 @@ func TestPartNamesAStrayBridge(t *testing.T) {
 		"docker0":      {onBridge("docker0", true, "10.244.9.1/24"), []string{"docker0 has 10.244.9.1/24", "/run/flannel/docker"}},
 		"another":      {onBridge("br-1a2b", false, "10.244.9.1/24"), []string{"br-1a2b has 10.244.9.1/24", "make it again"}},
 	} {
-		p.list = func() ([]Bridge, error) { return []Bridge{c.bridge}, nil }
+		p.list = func() ([]Bridge, error) { return []Bridge{onBridge("br-fine", true, "10.244.7.129/25"), c.bridge}, nil }
 		p.Want(netip.Prefix{}, netip.Prefix{})
 		if _, err := p.Ensure(t.Context()); err != nil {
 			t.Errorf("%s, without a lease: %v", name, err)

@@ -463,3 +463,31 @@ func TestAdviceIsInTheWordsOfTheProgram(t *testing.T) {
 		}
 	}
 }
+
+// A lease may be divided among bridges. Rules that stop packets to one are
+// found by the flows to it.
+func TestTrafficMustPassToEachBridgeOfTheLease(t *testing.T) {
+	want := firewall.Config{Device: "flannel0", Network: netip.MustParsePrefix("10.244.0.0/16"), Lease: netip.MustParsePrefix("10.244.7.0/24"),
+		Tunnels: []string{"flannel.1"}, Direct: "eth0"}
+	for _, bridges := range [][]string{nil, {"docker0"}, {"docker0", "br-web"}} {
+		flows := bridgeFlows(want, bridges)
+		if len(flows) != max(1, len(bridges))*6 {
+			t.Errorf("%q: %d flows", bridges, len(flows))
+		}
+		names := map[string]bool{}
+		for _, f := range flows {
+			names[f.Name] = true
+		}
+		if len(names) != len(flows) {
+			t.Errorf("%q: flows share a name: %+v", bridges, flows)
+		}
+		for _, b := range bridges {
+			for _, device := range []string{"flannel0", "flannel.1", "eth0"} {
+				if !slices.ContainsFunc(flows, func(f ruleset.Flow) bool { return f.In == device && f.Out == b }) ||
+					!slices.ContainsFunc(flows, func(f ruleset.Flow) bool { return f.In == b && f.Out == device }) {
+					t.Errorf("%q: no flow both ways between %s and %s", bridges, device, b)
+				}
+			}
+		}
+	}
+}

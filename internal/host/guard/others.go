@@ -138,14 +138,8 @@ func (*Others) Remove(context.Context) error { return nil }
 
 // flows is what must pass on this host.
 func (o *Others) flows(want firewall.Config) []ruleset.Flow {
-	containers := bridge.OfLease(want.Lease)
-	flows := containerFlows(want, want.Device, containers, "")
-	for _, device := range want.Tunnels {
-		flows = append(flows, containerFlows(want, device, containers, ", by "+device)...)
-	}
-	if want.Direct != "" {
-		flows = append(flows, containerFlows(want, want.Direct, containers, ", directly by "+want.Direct)...)
-	}
+	found, _ := bridge.List() // without an answer there is no bridge yet
+	flows := bridgeFlows(want, bridge.OfLease(found, want.Lease))
 	members, underlay := o.ports()
 	for _, m := range members {
 		if m.Self { // the address that is bound; the announced one may be a router's
@@ -155,6 +149,29 @@ func (o *Others) flows(want firewall.Config) []ruleset.Flow {
 	}
 	if c := o.paths(); c != nil {
 		flows = append(flows, tunnelFlows(*c)...)
+	}
+	return flows
+}
+
+// bridgeFlows is what passes between the ways to other hosts and each bridge of
+// the lease. Where there is no bridge yet, it is what would pass to any.
+func bridgeFlows(want firewall.Config, bridges []string) (flows []ruleset.Flow) {
+	several := len(bridges) > 1
+	if len(bridges) == 0 {
+		bridges = []string{""}
+	}
+	for _, b := range bridges {
+		behind := ""
+		if several {
+			behind = " behind " + b
+		}
+		flows = append(flows, containerFlows(want, want.Device, b, behind)...)
+		for _, device := range want.Tunnels {
+			flows = append(flows, containerFlows(want, device, b, behind+", by "+device)...)
+		}
+		if want.Direct != "" {
+			flows = append(flows, containerFlows(want, want.Direct, b, behind+", directly by "+want.Direct)...)
+		}
 	}
 	return flows
 }

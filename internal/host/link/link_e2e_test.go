@@ -46,8 +46,8 @@ func TestFreshDeviceIsSetUpWhole(t *testing.T) {
 	c := testConfig()
 	c.TxQueueLen = 1000
 	ensure(t, c)
-	if got := linktest.Run(t, "ip route show dev flannel0"); strings.Join(strings.Fields(got), " ") != "10.244.0.0/16 proto static scope link src 10.244.7.0" &&
-		strings.Join(strings.Fields(got), " ") != "10.244.0.0/16 proto static scope link src 10.244.7.0 linkdown" {
+	if got := linktest.Run(t, "ip route show dev flannel0"); strings.Join(strings.Fields(got), " ") != "10.244.0.0/16 proto static src 10.244.7.0" &&
+		strings.Join(strings.Fields(got), " ") != "10.244.0.0/16 proto static src 10.244.7.0 linkdown" {
 		t.Errorf("routes: %s", got)
 	}
 	if got := linktest.Run(t, "ip -brief addr show dev flannel0"); !strings.HasSuffix(strings.TrimSpace(got), " 10.244.7.0/32") {

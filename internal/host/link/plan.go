@@ -43,8 +43,10 @@ type route struct {
 	metric   int
 }
 
-// scopeLink is RT_SCOPE_LINK: the destination is on the device, no gateway.
-const scopeLink = 253
+// scopeUniverse is RT_SCOPE_UNIVERSE: the destination is anywhere behind the
+// device. dockerd takes the networks of routes of scope link for its host's
+// own, and makes no network from an address pool inside them (Docker 23 to 29).
+const scopeUniverse = 0
 
 // protocolStatic is RTPROT_STATIC. What an operator adds by hand with ip
 // route is RTPROT_BOOT and is left alone.
@@ -81,7 +83,7 @@ type step struct {
 // packets come from LEASE.0 whatever other addresses there are, so that the
 // other side accepts them.
 func (c Config) wantRoute() route {
-	return route{dst: c.Network, src: c.Addr, scope: scopeLink, protocol: protocolStatic}
+	return route{dst: c.Network, src: c.Addr, scope: scopeUniverse, protocol: protocolStatic}
 }
 
 // plan lists what must change, in an order in which no packet finds the

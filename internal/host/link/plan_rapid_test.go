@@ -95,7 +95,7 @@ func drawState(t *rapid.T, c Config) state {
 		for _, metric := range []int{0, 100} {
 			if rapid.Bool().Draw(t, "route") {
 				s.routes = append(s.routes, route{
-					dst: netip.MustParsePrefix(dst), metric: metric, scope: rapid.SampledFrom([]int{0, scopeLink}).Draw(t, "scope"),
+					dst: netip.MustParsePrefix(dst), metric: metric, scope: rapid.SampledFrom([]int{scopeUniverse, scopeLink}).Draw(t, "scope"),
 					src: rapid.SampledFrom(sources).Draw(t, "source"), protocol: rapid.SampledFrom([]int{2, 3, protocolStatic}).Draw(t, "protocol"),
 				})
 			}

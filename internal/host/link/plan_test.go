@@ -9,6 +9,9 @@ import (
 	"testing"
 )
 
+// scopeLink is RT_SCOPE_LINK, as flannel and earlier versions have the route.
+const scopeLink = 253
+
 func testConfig() Config {
 	return Config{
 		Name:    "flannel0",

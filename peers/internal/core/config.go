@@ -27,7 +27,8 @@ type Config struct {
 	// gossip.
 	Reserved []Reservation
 	// Prefer are the subnets to claim first where they are free, the best
-	// one first. A prefix that is no subnet of the network is passed over.
+	// one first. A part of a subnet stands for the whole of it. Any other
+	// prefix is passed over.
 	Prefer []netip.Prefix
 	// MayFound lets a node that is in no network found one.
 	MayFound bool

@@ -105,6 +105,9 @@ func (c *Core) preferred() []record.Slot {
 	var slots []record.Slot
 	low, high := c.Network().Eligible()
 	for _, p := range c.cfg.Prefer {
+		if n := int(c.Network().SubnetLen); p.Addr().Is4() && p.Bits() > n { // a part of one
+			p = netip.PrefixFrom(p.Addr(), n).Masked()
+		}
 		if s, ok := c.Network().SlotOf(p); ok && s >= low && s <= high {
 			slots = append(slots, s)
 		}

@@ -122,6 +122,7 @@ func TestAFreePreferredSubnetIsHeldAndAnyOtherIsPassedOver(t *testing.T) {
 		{"free", prefixes("10.244.50.0/24"), "10.244.50.0/24"},
 		{"the second is free", prefixes("10.244.40.0/24", "10.244.50.0/24"), "10.244.50.0/24"},
 		{"none of the network's", prefixes("172.17.0.0/16", "10.244.0.0/16", "10.244.50.0/25", "10.244.50.0/24"), "10.244.50.0/24"},
+		{"a part of one", prefixes("10.244.50.128/25"), "10.244.50.0/24"},
 		{"the first is not handed out", prefixes("10.244.0.0/24"), ""},
 		{"beyond --subnet-max", prefixes("10.244.200.0/24"), ""},
 		{"held", prefixes("10.244.40.0/24"), ""},
