@@ -104,6 +104,16 @@ func (n *Node) ReloadKey() error {
 	return nil
 }
 
+// Answers returns once the goroutine that decides has answered. The error says
+// why it has not: ctx has ended, or the node does not run.
+func (n *Node) Answers(ctx context.Context) error {
+	e := n.engine.Load()
+	if e == nil {
+		return notRunning()
+	}
+	return n.do(ctx, e, func() error { return nil })
+}
+
 func notRunning() error { return failure(ErrNotRunning, "the node is not running yet, or no longer") }
 
 // do runs f on the core's goroutine.

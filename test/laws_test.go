@@ -70,6 +70,9 @@ var laws = []law{{
 	why:    "what users are promised cannot depend on an inner type: the socket and its JSON types stand alone",
 	places: []string{"internal/control"}, mayNot: []string{module}, unless: []string{module + "/internal/control"}, alsoTests: true,
 }, {
+	why:    "a face never reaches past what users are promised: it can be replaced without touching what it shows",
+	places: []string{"internal/web"}, mayNot: []string{module}, unless: []string{module + "/internal/web", module + "/internal/control"}, alsoTests: true,
+}, {
 	why:    "the underlay watcher decides; what is started, bound or moved is the daemon's, which it asks through an interface",
 	places: []string{"internal/underlaywatch"}, mayNot: []string{module + "/internal", module + "/route", module + "/tun"},
 	unless: []string{module + "/internal/underlaywatch", module + "/internal/config", module + "/internal/host/underlay", module + "/internal/host/link",

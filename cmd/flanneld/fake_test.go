@@ -146,6 +146,8 @@ func confirmed() control.Status {
 		Host: control.Host{IPForward: true, IPForwardChanged: true, Firewall: control.FirewallOK, FirewallRepairs: 1, DeviceRepairs: 1,
 			SubnetFile: "/run/flannel/subnet.env", DockerFile: "/run/flannel/docker", ReadyAfter: 0.25},
 		Conflicts: []control.Conflict{{Subnet: prefix("10.244.9.0/24"), Winner: control.NodeName{ID: idBeta, Name: "beta"}, Loser: control.NodeName{ID: idGamma, Name: "gamma"}, Since: 61}},
+		Readiness: control.Readiness{Missing: []string{"no data path to another node is proven: packets reach 0 of 2"}},
+		Metrics:   control.Metrics{Address: addrPort("192.168.1.1:8287"), Exposed: true},
 		Process:   control.Process{Goroutines: 28, Descriptors: 16, Memory: 17_305_600},
 	}
 }

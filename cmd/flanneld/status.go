@@ -73,6 +73,9 @@ func drawStatus(t *table, s control.Status) {
 	for _, conflict := range s.Conflicts {
 		t.line(red, "CONFLICT", conflictText(conflict))
 	}
+	if s.Metrics.Address.IsValid() {
+		t.line(plain, "metrics", metricsText(s.Metrics))
+	}
 	t.linef(plain, "process", "PID %d, up %s, %d goroutines, %d descriptors, %s, version %s",
 		s.PID, since(s.Uptime), s.Process.Goroutines, s.Process.Descriptors, size(s.Process.Memory), s.Version)
 }
@@ -96,6 +99,13 @@ func drawHost(t *table, h control.Host) {
 		t.line(red, "bridge", h.StrayBridge)
 	}
 	t.linef(plain, "files", "%s, %s", h.SubnetFile, h.DockerFile)
+}
+
+func metricsText(m control.Metrics) string {
+	if m.Exposed {
+		return m.Address.String() + ", for every host that reaches it"
+	}
+	return m.Address.String() + ", for this host"
 }
 
 func networkText(n control.Network) string {

@@ -26,6 +26,9 @@ func (c *Config) check() error {
 	if c.Port == c.GossipPort {
 		return c.fault("gossip-port", strconv.Itoa(int(c.GossipPort)), "is the data port (--port) as well; both are UDP, give them different ones")
 	}
+	if err := c.checkMetrics(); err != nil {
+		return err
+	}
 	if err := c.checkFiles(); err != nil {
 		return err
 	}

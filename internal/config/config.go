@@ -103,6 +103,8 @@ type Config struct {
 	OnConflict       string   // Release or Wait
 	LogLevel         slog.Level
 	LogFormat        string // LogText or LogJSON
+	// Metrics is where metrics and health are served, over HTTP. Zero: nowhere.
+	Metrics netip.AddrPort
 
 	origin map[string]given // by setting name: where its value came from
 }

@@ -57,7 +57,7 @@ func TestEverySettingIsParsed(t *testing.T) {
 		"join=host1", "join=192.0.2.1:9000, host-2.example.org", "iface=eth0,192.0.2.7", "iface-regex=^eth[0-9]{1,2}$",
 		"iface-can-reach=192.0.2.9", "public-ip=198.51.100.4", "backend=vxlan, host-gw", "vxlan-port=4789", "vxlan-vni=16777215", "port=1", "gossip-port=65535", "node-name=alpha", "state-dir=/s",
 		"run-dir=/r", "subnet-file=/f", "docker-file=/d", "docker-key=DOCKER_NETWORK_OPTIONS", "device=fl1", "mtu=1400", "ip-masq=true", "lease-ttl=90m", "key-file=/k", "insecure=true",
-		"static-peer=10.9.0.0/24=192.0.2.9:8285", "lanes=4", "realtime=off", "offload=off", "on-conflict=wait", "log-level=debug", "log-format=json",
+		"static-peer=10.9.0.0/24=192.0.2.9:8285", "lanes=4", "realtime=off", "offload=off", "on-conflict=wait", "log-level=debug", "log-format=json", "metrics=[::ffff:192.0.2.1]:8287",
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -72,6 +72,7 @@ func TestEverySettingIsParsed(t *testing.T) {
 		SubnetFile: "/f", DockerFile: "/d", DockerKey: "DOCKER_NETWORK_OPTIONS", Device: "fl1", MTU: 1400, IPMasq: true, LeaseTTL: 90 * time.Minute, KeyFile: "/k", Insecure: true,
 		StaticPeers: []StaticPeer{{Subnet: netip.MustParsePrefix("10.9.0.0/24"), Path: PathUDP, Endpoint: netip.MustParseAddrPort("192.0.2.9:8285")}},
 		Lanes:       4, Realtime: "off", OnConflict: "wait", LogLevel: slog.LevelDebug, LogFormat: "json",
+		Metrics: netip.MustParseAddrPort("192.0.2.1:8287"),
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)

@@ -47,8 +47,10 @@ type Status struct {
 	Host      Host       `json:"host"`
 	Conflicts []Conflict `json:"conflicts"`
 	// Problems is what is wrong now; empty when all is well.
-	Problems []Problem `json:"problems"`
-	Process  Process   `json:"process"`
+	Problems  []Problem `json:"problems"`
+	Readiness Readiness `json:"readiness"`
+	Metrics   Metrics   `json:"metrics"`
+	Process   Process   `json:"process"`
 }
 
 // Problem is one thing that does not work as it should.

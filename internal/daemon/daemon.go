@@ -19,6 +19,8 @@ import (
 	"flanneld/internal/plan"
 	"flanneld/internal/problem"
 	"flanneld/internal/underlaywatch"
+	"flanneld/internal/view"
+	"flanneld/internal/web"
 	"flanneld/peers"
 )
 
@@ -52,7 +54,11 @@ type daemon struct {
 	loopback bool                // the underlay is the loopback interface
 	mtu      int                 // of the overlay device
 	node     *peers.Node
+	view     *view.View
 	server   *control.Server
+	web      *web.Server // nil: no --metrics
+	shown    atomic.Pointer[shown]
+	pulse    chan struct{} // taken by Run's goroutine: it answers
 	watch    *underlaywatch.Watcher
 	planes   planes
 	problems *problem.Board
@@ -92,10 +98,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	d := &daemon{
 		cfg: o.Config, version: o.Version, log: o.Log, reload: o.Reload, started: time.Now(),
 		planes:   planes{settings: dataplane.SettingsOf(o.Config, o.Log), routes: dataplane.NewRoutes()},
-		problems: problem.NewBoard(o.Log), endGuard: func() {}, replan: make(chan struct{}, 1),
+		problems: problem.NewBoard(o.Log), endGuard: func() {}, replan: make(chan struct{}, 1), pulse: make(chan struct{}),
 		exits: exits{peersDone: make(chan error, 1), left: make(chan leaveReply), ended: make(chan struct{})},
 	}
 	defer close(d.exits.ended)
+	defer d.endWeb(context.Background())
 	processors := dataplane.Processors{Lanes: d.planes.settings.AllLanes()}
 	processors.Widen()
 	if err := d.prepare(ctx); err != nil {
@@ -107,6 +114,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := d.beginGuard(); err != nil {
 		return errors.Join(err, d.node.Close())
 	}
+	d.show(api{d.view, d}, d.node.Answers)
 	serving := make(chan error, 1)
 	go func() { serving <- d.server.Serve() }()
 	peersCtx, endPeers := context.WithCancel(context.Background())
@@ -157,6 +165,7 @@ func (d *daemon) work(ctx context.Context, serving <-chan error) error {
 			err = d.announce(d.node.Snapshot())
 		case failure := <-d.planes.failed():
 			err = d.rebuild(failure)
+		case <-d.pulse:
 		case <-d.reload:
 			d.reloadKey()
 		case <-d.watch.Changes():
@@ -229,6 +238,7 @@ func (d *daemon) stop(endPeers context.CancelFunc) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = nil // a caller that does not read its answer is no failure
 	}
+	d.endWeb(ctx)
 	endPeers()
 	if d.exits.peersDone != nil {
 		select {

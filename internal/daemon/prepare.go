@@ -21,6 +21,7 @@ import (
 	"flanneld/internal/host/underlay"
 	"flanneld/internal/underlaywatch"
 	"flanneld/internal/view"
+	"flanneld/internal/web"
 	"flanneld/peers"
 	"flanneld/tun"
 )
@@ -57,7 +58,13 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if err := d.beginWeb(); err != nil && !errors.Is(err, web.ErrNoAddress) {
+		return err
+	}
 	if err := d.chooseUnderlay(ctx); err != nil {
+		return err
+	}
+	if err := d.beginWeb(); err != nil {
 		return err
 	}
 	d.remember()
@@ -77,7 +84,8 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 	if d.planes.sockets, err = d.takeSockets(); err != nil {
 		return err
 	}
-	d.server, err = control.Listen(d.cfg.SocketPath(), api{d.newView(), d}, d.log)
+	d.view = d.newView()
+	d.server, err = control.Listen(d.cfg.SocketPath(), api{d.view, d}, d.log)
 	if err != nil {
 		d.planes.sockets.Close()
 	}

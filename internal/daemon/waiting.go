@@ -28,7 +28,8 @@ func (d *daemon) awaitUnderlay(ctx context.Context) (underlay.Underlay, error) {
 	if watchErr != nil {
 		d.log.Debug("the underlay is looked for every second only", "error", watchErr)
 	}
-	waiting := view.NewWaiting(d.cfg, nodeName(d.cfg.NodeName), d.version, d.started, d.problems)
+	waiting := d.newWaiting()
+	d.show(waiting, nil)
 	server, listenErr := control.Listen(d.cfg.SocketPath(), waiting, d.log)
 	if listenErr != nil {
 		return u, listenErr
@@ -37,12 +38,8 @@ func (d *daemon) awaitUnderlay(ctx context.Context) (underlay.Underlay, error) {
 	started := time.Now()
 	for errors.Is(err, underlay.ErrNotYet) {
 		d.waitFor(waiting, err)
-		select {
-		case <-ctx.Done():
-			return u, ctx.Err()
-		case <-changes:
-			pause(ctx, underlaywatch.AfterChange) // one look at several changes
-		case <-time.After(underlaywatch.Again):
+		if err := d.awaitChange(ctx, changes); err != nil {
+			return u, err
 		}
 		u, err = underlay.Choose(d.underlayOptions())
 	}
@@ -51,6 +48,29 @@ func (d *daemon) awaitUnderlay(ctx context.Context) (underlay.Underlay, error) {
 		d.log.Info("the underlay is there", "after", time.Since(started).Round(time.Millisecond))
 	}
 	return u, err
+}
+
+// awaitChange waits until the underlay may be there. The error is the ctx's
+// when that ends before.
+func (d *daemon) awaitChange(ctx context.Context, changes <-chan struct{}) error {
+	again := time.After(underlaywatch.Again)
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changes:
+			pause(ctx, underlaywatch.AfterChange) // one look at several changes
+			return nil
+		case <-again:
+			return nil
+		case <-d.pulse:
+		}
+	}
+}
+
+// newWaiting makes what is shown while there is no node yet.
+func (d *daemon) newWaiting() *view.Waiting {
+	return view.NewWaiting(d.cfg, nodeName(d.cfg.NodeName), d.version, d.started, d.problems)
 }
 
 // serveFor serves the control socket until the function that it returns is

@@ -35,12 +35,17 @@ func (v *View) Status() control.Status {
 	out.Members, out.Backend = members(s, v.cfg().StaticPeers), v.backend()
 	sum := v.Totals.Sum()
 	out.Egress, out.Ingress, out.Drops = control.Traffic(sum.Egress), control.Traffic(sum.Ingress), sum.Drops
-	out.Process = process()
+	out.Metrics, out.Process = metricsOf(v.cfg()), process()
 	return out
 }
 
-// judged returns a status with the verdict, and with what that stands on: the
-// lease, the conflicts, the data paths, and what is kept on the host.
+// metricsOf is where metrics and health are served.
+func metricsOf(c config.Config) control.Metrics {
+	return control.Metrics{Address: c.Metrics, Exposed: c.MetricsExposed()}
+}
+
+// judged returns a status with verdict and readiness, and with what these stand
+// on: the lease, the conflicts, the data paths, and what is kept on the host.
 func (v *View) judged(s *peers.Snapshot, paths map[string]probe.Result) control.Status {
 	out := control.Status{Lease: leaseOf(s), Conflicts: conflicts(s, v.cfg().StaticPeers), Paths: countPaths(paths)}
 	found := findings(v.Check())
@@ -55,6 +60,7 @@ func (v *View) judged(s *peers.Snapshot, paths map[string]probe.Result) control.
 		out.Device.State, out.Device.Note = found.device()
 	}
 	judge(&out, found, v.Problems, v.noPath()...)
+	out.Readiness = readiness(out, v.othersOf(s, paths))
 	return out
 }
 

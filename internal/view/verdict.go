@@ -76,11 +76,7 @@ func problemsOf(s control.Status) []control.Problem {
 		add(problem.PartLease, leaseProblem(s.Lease), claimAdvice(s.Lease.Claim))
 	}
 	if confirmed && s.Device.State != control.DeviceUp {
-		text := fmt.Sprintf("device %s is %s", s.Device.Name, s.Device.State)
-		if s.Device.Note != "" {
-			text += ": " + s.Device.Note
-		}
-		add(problem.PartDevice, text, "")
+		add(problem.PartDevice, deviceProblem(s.Device), "")
 	}
 	for _, c := range s.Conflicts {
 		problems = append(problems, control.Problem{
@@ -89,6 +85,14 @@ func problemsOf(s control.Status) []control.Problem {
 		})
 	}
 	return problems
+}
+
+func deviceProblem(d control.Device) string {
+	text := fmt.Sprintf("device %s is %s", d.Name, d.State)
+	if d.Note != "" {
+		text += ": " + d.Note
+	}
+	return text
 }
 
 func leaseProblem(l control.Lease) string {

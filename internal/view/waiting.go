@@ -52,10 +52,15 @@ func (w *Waiting) Status() control.Status {
 		Lanes:    c.Lanes, Offloads: []control.Offload{}, Drops: map[string]uint64{},
 		Host:      hostOf(c),
 		Backend:   control.Backend{Names: []string{}, Paths: []control.BackendPath{}},
-		Conflicts: []control.Conflict{}, Process: process(),
+		Conflicts: []control.Conflict{}, Readiness: w.Ready(), Metrics: metricsOf(c), Process: process(),
 	}
 	judge(&out, nil, w.problems)
 	return out
+}
+
+// Ready says what is waited for.
+func (w *Waiting) Ready() control.Readiness {
+	return control.Readiness{Missing: []string{"no lease yet: " + *w.reason.Load()}}
 }
 
 // Nodes has none: the state directory is not open yet.

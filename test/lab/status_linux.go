@@ -109,6 +109,14 @@ type Status struct {
 		IPForwardChanged bool `json:"ip_forward_changed"`
 		Masquerade       bool `json:"masquerade"`
 	} `json:"host"`
+	Readiness struct {
+		Ready   bool     `json:"ready"`
+		Missing []string `json:"missing"`
+	} `json:"readiness"`
+	Metrics struct {
+		Address string `json:"address"`
+		Exposed bool   `json:"exposed"`
+	} `json:"metrics"`
 	Process struct {
 		Goroutines  int    `json:"goroutines"`
 		Descriptors int    `json:"descriptors"`
