@@ -29,6 +29,9 @@ UNITDIR     ?= $(PREFIX)/lib/systemd/system
 MANDIR      ?= $(PREFIX)/share/man/man8
 BASHDIR     ?= $(PREFIX)/share/bash-completion/completions
 ZSHDIR      ?= $(PREFIX)/share/zsh/site-functions
+SHAREDIR    ?= $(PREFIX)/share/flanneld
+# Where container runtimes look for CNI plugins.
+CNI_BINDIR  ?= /opt/cni/bin
 FISHDIR     ?= $(PREFIX)/share/fish/vendor_completions.d
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
@@ -261,6 +264,9 @@ install: build man ## root, <1 | put everything in place; honors DESTDIR and PRE
 	$(BINARY) completion bash >$(DESTDIR)$(BASHDIR)/flanneld
 	$(BINARY) completion zsh >$(DESTDIR)$(ZSHDIR)/_flanneld
 	$(BINARY) completion fish >$(DESTDIR)$(FISHDIR)/flanneld.fish
+	install -d $(DESTDIR)$(CNI_BINDIR)
+	ln -sfn $(BINDIR)/flanneld $(DESTDIR)$(CNI_BINDIR)/flanneld-cni
+	install -D -m 0644 -t $(DESTDIR)$(SHAREDIR) dist/10-flanneld.conflist
 	install -D -m 0644 dist/rt_protos.d/flanneld.conf $(DESTDIR)$(SYSCONFDIR)/iproute2/rt_protos.d/flanneld.conf
 	@if test -e $(DESTDIR)$(SYSCONFDIR)/default/flanneld; then \
 		echo "$(DESTDIR)$(SYSCONFDIR)/default/flanneld is there and stays as it is"; \
@@ -275,8 +281,9 @@ uninstall: ## root, <1 | remove what install put there; settings and leases stay
 	fi
 	rm -f $(DESTDIR)$(BINDIR)/flanneld $(DESTDIR)$(UNITDIR)/flanneld.service $(DESTDIR)$(UNITDIR)/docker.service.d/flanneld.conf
 	rm -f $(DESTDIR)$(SYSCONFDIR)/iproute2/rt_protos.d/flanneld.conf
+	rm -f $(DESTDIR)$(CNI_BINDIR)/flanneld-cni $(DESTDIR)$(SHAREDIR)/10-flanneld.conflist
 	rm -f $(DESTDIR)$(MANDIR)/flanneld.8 $(DESTDIR)$(MANDIR)/flanneld-*.8
 	rm -f $(DESTDIR)$(BASHDIR)/flanneld $(DESTDIR)$(ZSHDIR)/_flanneld $(DESTDIR)$(FISHDIR)/flanneld.fish
-	-rmdir $(DESTDIR)$(UNITDIR)/docker.service.d 2>/dev/null
+	-rmdir $(DESTDIR)$(UNITDIR)/docker.service.d $(DESTDIR)$(SHAREDIR) 2>/dev/null
 	@if test -z "$(DESTDIR)" -a -d /run/systemd/system; then systemctl daemon-reload; fi
 	@echo "kept: $(DESTDIR)$(SYSCONFDIR)/default/flanneld and /var/lib/flanneld (this host's identity and lease)"

@@ -67,6 +67,7 @@ func TestDebThroughItsLife(t *testing.T) {
 	expect("Docker is left alone until then", "docker-unconfigured", "")
 	expect("settings and the routes' name are conffiles, nothing else is", "conffiles", "/etc/default/flanneld /etc/iproute2/rt_protos.d/flanneld.conf")
 	expect("manual page and completions are there", "files", "4")
+	expect("the CNI plugin is where runtimes look", "cni", "/usr/bin/flanneld 1.1.0 /usr/share/flanneld/10-flanneld.conflist")
 	expect("the daemon starts when it is enabled", "configured", "active enabled")
 	expect("Docker gets its options with that", "docker-configured", dropIn)
 	expect("an upgrade restarts the daemon", "upgrade", "0 /usr/bin/flanneld 0.2.0 active enabled")

@@ -6,12 +6,14 @@
 package dist
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
 
+	"flanneld/internal/cni"
 	"flanneld/internal/config"
 	"flanneld/internal/host/kernelpath"
 )
@@ -91,5 +93,20 @@ func TestUnitFollowsThePrefix(t *testing.T) {
 func TestRoutesHaveANameForTheirProtocol(t *testing.T) {
 	if text, want := read(t, "rt_protos.d/flanneld.conf"), fmt.Sprintf("\n%d\tflanneld\n", kernelpath.Protocol); !strings.HasSuffix(text, want) {
 		t.Errorf("%q does not end with %q", text, want)
+	}
+}
+
+// The example is a network configuration that starts this program's plugin.
+func TestExampleOfCNIStartsThePlugin(t *testing.T) {
+	var list struct {
+		Name       string
+		CNIVersion string
+		Plugins    []struct{ Type string }
+	}
+	if err := json.Unmarshal([]byte(read(t, "10-flanneld.conflist")), &list); err != nil {
+		t.Fatal(err)
+	}
+	if list.Name != "flanneld" || list.CNIVersion != "1.0.0" || len(list.Plugins) != 3 || !cni.Called(list.Plugins[0].Type) {
+		t.Errorf("read %+v", list)
 	}
 }

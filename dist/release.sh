@@ -85,6 +85,8 @@ for arch in $ARCHITECTURES; do
 	install -D -m 0755 dist/deb/docker-generator "$deb/tree/usr/lib/systemd/system-generators/flanneld-docker"
 	install -D -m 0644 dist/docker-flanneld.conf "$deb/tree/usr/share/flanneld/docker-flanneld.conf"
 	rm -r "$deb/tree/usr/lib/systemd/system/docker.service.d"
+	install -d "$deb/tree/usr/lib/cni" # where Debian's own runtimes look
+	ln -s /usr/bin/flanneld "$deb/tree/usr/lib/cni/flanneld-cni"
 	mkdir -p "$docs"
 	cp NOTICE README.md dist/deb/README.Debian dist/deb/copyright "$work/THIRD-PARTY-LICENSES" "$docs"
 	cp CHANGELOG.md "$docs/changelog"

@@ -46,7 +46,8 @@ func TestInstallHonoursDestdirAndPrefixAndUninstallTakesItBack(t *testing.T) {
 		"/opt/here/lib/systemd/system/docker.service.d/flanneld.conf", "/etc/default/flanneld", "/etc/iproute2/rt_protos.d/flanneld.conf",
 		"/opt/here/share/man/man8/flanneld.8", "/opt/here/share/man/man8/flanneld-run.8",
 		"/opt/here/share/bash-completion/completions/flanneld", "/opt/here/share/zsh/site-functions/_flanneld",
-		"/opt/here/share/fish/vendor_completions.d/flanneld.fish"} {
+		"/opt/here/share/fish/vendor_completions.d/flanneld.fish",
+		"/opt/cni/bin/flanneld-cni", "/opt/here/share/flanneld/10-flanneld.conflist"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %s among\n%s", want, got)
 		}
@@ -58,6 +59,9 @@ func TestInstallHonoursDestdirAndPrefixAndUninstallTakesItBack(t *testing.T) {
 	out, err := exec.Command(filepath.Join(dir, "/opt/here/bin/flanneld"), "version").CombinedOutput()
 	if err != nil || strings.Contains(string(out), "flanneld dev") {
 		t.Errorf("flanneld version: %v %s", err, out)
+	}
+	if link, err := os.Readlink(filepath.Join(dir, "/opt/cni/bin/flanneld-cni")); err != nil || link != "/opt/here/bin/flanneld" {
+		t.Errorf("the CNI plugin is %s, %v", link, err)
 	}
 	// Changed settings survive both.
 	settings := filepath.Join(dir, "/etc/default/flanneld")

@@ -164,6 +164,13 @@ var laws = []law{{
 	places: []string{"internal/host/envfile", "internal/host/docker"}, mayNot: []string{module, "net", "os/exec", "log/slog", "golang.org/x/sys"},
 	unless: []string{module + "/internal/host", module + "/internal/problem", module + "/internal/valid"},
 }, {
+	why:    "the CNI plugin is started once for each container: it reads subnet.env, asks the daemon at most, and needs nothing else of ours",
+	places: []string{"internal/cni"}, mayNot: []string{module, "log/slog", "golang.org/x/sys"},
+	unless: []string{module + "/internal/cni", module + "/internal/control", module + "/internal/host/envfile"}, alsoTests: true,
+}, {
+	why:    "one package speaks CNI, so that its library can be replaced there",
+	places: []string{""}, except: []string{"internal/cni", "test"}, mayNot: []string{"github.com/containernetworking/cni"},
+}, {
 	why:    "rules of nf_tables are written in the two tables of the host and judged in one place; everything else asks these",
 	places: []string{"internal"}, except: []string{"internal/host/nft", "internal/host/pathrules", "internal/host/ports", "internal/host/ruleset", "internal/backend"},
 	mayNot: []string{"github.com/google/nftables", "github.com/mdlayher/netlink"},

@@ -9,9 +9,14 @@ package main
 import (
 	"context"
 	"os"
+
+	"flanneld/internal/cni"
 )
 
 func main() {
+	if cni.Called(os.Args[0]) { // once for each container: commands are not set up
+		os.Exit(cni.Main(version))
+	}
 	os.Exit(execute(context.Background(), os.Args[1:], env{
 		out: os.Stdout, err: os.Stderr, lookup: os.LookupEnv, environ: os.Environ(), color: isTerminal(os.Stdout),
 	}))

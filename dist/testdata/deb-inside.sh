@@ -26,6 +26,9 @@ say conffiles "$(dpkg-query -W -f '${Conffiles}' flanneld | awk '{print $1}')"
 say files "$(ls /usr/share/man/man8/flanneld.8.gz /usr/share/bash-completion/completions/flanneld \
 	/usr/share/zsh/vendor-completions/_flanneld /usr/share/fish/vendor_completions.d/flanneld.fish | wc -l)"
 
+say cni "$(readlink -f /usr/lib/cni/flanneld-cni /opt/cni/bin/flanneld-cni | sort -u)" \
+	"$(CNI_COMMAND=VERSION /opt/cni/bin/flanneld-cni | grep -o 1.1.0 | sort -u)" "$(ls /usr/share/flanneld/10-flanneld.conflist)"
+
 echo FLANNELD_IFACE=lo >>/etc/default/flanneld
 timeout 60 systemctl enable --now flanneld
 say configured "$(state)"

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"flanneld/internal/control"
 	"flanneld/internal/host/docker"
 	"flanneld/peers"
 )
@@ -126,7 +127,7 @@ func (c Config) DockerPath() string {
 }
 
 // SocketPath is where the daemon's control socket is.
-func (c Config) SocketPath() string { return filepath.Join(c.RunDir, "flanneld.sock") }
+func (c Config) SocketPath() string { return filepath.Join(c.RunDir, control.SocketName) }
 
 // Founds reports whether a node configured like this may found a network: one
 // that was told to join never does.

@@ -13,6 +13,9 @@ import (
 	"time"
 )
 
+// SocketName is the control socket's name in the run directory.
+const SocketName = "flanneld.sock"
+
 const (
 	// maxConns is how many callers are served at once; more wait their turn.
 	maxConns = 32
