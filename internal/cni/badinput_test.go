@@ -132,9 +132,13 @@ func TestDelegateThatTalksNonsense(t *testing.T) {
 
 func TestOlderDelegateIsNamed(t *testing.T) {
 	r := newRuntime(t)
-	r.delegate("bridge", `test $CNI_COMMAND = VERSION && echo '{"cniVersion":"1.0.0","supportedVersions":["0.4.0","1.0.0"]}' && exit 0
-echo '{"code":1,"msg":"incompatible CNI versions"}'; exit 1`)
-	r.refused("ADD", r.conf(`"cniVersion":"1.1.0"`), 1, r.path("bin/bridge")+" knows versions up to 1.0.0", "set cniVersion")
+	r.delegate("bridge", `echo '{"code":3,"msg":"missing containerID"}'; exit 1`)
+	older := strings.NewReplacer(`["0.4.0","1.1.0"]`, `["0.4.0","1.0.0"]`).Replace(r.read("bin/bridge"))
+	r.write("bin/bridge", older)
+	for _, command := range []string{"ADD", "GC"} {
+		r.refused(command, r.conf(`"cniVersion":"1.1.0"`), 1, r.path("bin/bridge")+" knows versions up to 1.0.0", "set cniVersion")
+	}
+	r.refused("ADD", r.conf(`"cniVersion":"1.0.0"`), 3, "bridge: missing containerID")
 }
 
 func TestWholeFileOfFlannelIsRead(t *testing.T) {

@@ -24,11 +24,17 @@ type delegate struct {
 
 // findDelegate looks in CNI_PATH for the plugin that a configuration names.
 func findDelegate(delegated map[string]any) (*delegate, error) {
+	name, _ := delegated["type"].(string)
+	return findPlugin(name, delegated)
+}
+
+// findPlugin looks in CNI_PATH for a plugin that is to read the delegate's
+// configuration.
+func findPlugin(name string, delegated map[string]any) (*delegate, error) {
 	stdin, err := encode(delegated)
 	if err != nil {
 		return nil, err
 	}
-	name, _ := delegated["type"].(string)
 	folders := os.Getenv("CNI_PATH")
 	path, err := invoke.FindInPath(name, filepath.SplitList(folders))
 	if err != nil {
@@ -58,24 +64,30 @@ func (d *delegate) delete(ctx context.Context, a attachment) error {
 	}, nil))
 }
 
-// explain keeps the delegate's error code, and says which plugin it is from.
+// explain keeps the delegate's error code, and says which plugin it is from. A
+// plugin that does not know the configuration's version may have called the
+// fault anything.
 func (d *delegate) explain(err error) error {
 	if err == nil {
 		return nil
+	}
+	if newest := d.tooOld(); newest != "" {
+		return fail(types.ErrIncompatibleCNIVersion, "%s knows versions up to %s: set cniVersion to that, or install newer plugins", d.path, newest)
 	}
 	own := &types.Error{Code: types.ErrInternal, Msg: err.Error()}
 	if errors.As(err, &own) && own.Code == types.ErrUnknown {
 		own.Code = types.ErrInternal
 	}
-	explained := types.NewError(own.Code, fmt.Sprintf("%s: %s", d.name, oneLine(own.Msg)), oneLine(own.Details))
-	if own.Code == types.ErrIncompatibleCNIVersion {
-		explained.Msg += d.knows()
-	}
-	return explained
+	return types.NewError(own.Code, fmt.Sprintf("%s: %s", d.name, oneLine(own.Msg)), oneLine(own.Details))
 }
 
-// knows says what cniVersion to write for an older delegate.
-func (d *delegate) knows() string {
+// tooOld returns the newest version that the delegate knows, if that of its
+// configuration is later, else "".
+func (d *delegate) tooOld() string {
+	wanted, err := new(version.ConfigDecoder).Decode(d.stdin)
+	if err != nil {
+		return ""
+	}
 	info, err := invoke.GetVersionInfo(context.Background(), d.path, nil)
 	if err != nil {
 		return ""
@@ -86,7 +98,10 @@ func (d *delegate) knows() string {
 			newest = v
 		}
 	}
-	return fmt.Sprintf(": %s knows versions up to %s: set cniVersion to that, or install newer plugins", d.path, newest)
+	if later, err := version.GreaterThan(wanted, newest); err != nil || !later {
+		return ""
+	}
+	return newest
 }
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

@@ -28,6 +28,7 @@ func FuzzNetworkConfiguration(f *testing.F) {
 		}
 		f.Add(text)
 	}
+	f.Add([]byte(`{"name":"mynet","prevResult":{"ips":[{"gateway":"10.244.7.1"}],"routes":[{"dst":"10.0.0.0/8"}]},"cni.dev/valid-attachments":[{"containerID":"c1"}]}`))
 	f.Fuzz(func(t *testing.T, stdin []byte) {
 		c, err := parse(stdin)
 		if err != nil {
@@ -56,6 +57,7 @@ func FuzzNetworkConfiguration(f *testing.F) {
 		if twice, err := json.Marshal(again); err != nil || string(twice) != string(text) {
 			t.Fatalf("%v: ADD %s, DEL %s", err, text, twice)
 		}
+		nameNextHops(c.PrevResult)
 		c.isValid(attachmentOf("c1"))
 	})
 }

@@ -14,7 +14,8 @@ import (
 // gc removes what was kept for attachments of this network that are not valid
 // any more, each with a DEL of the delegate. So the addresses of killed
 // containers are free again also where the delegate does not know GC. Then the
-// delegate is asked to do the same. What fails does not stop the rest.
+// delegate is asked to do the same, and its address plugin: bridge does not
+// hand GC on (as of 1.10). What fails does not stop the rest.
 func gc(args *skel.CmdArgs) error {
 	c, err := parse(args.StdinData)
 	if err != nil {
@@ -25,12 +26,25 @@ func gc(args *skel.CmdArgs) error {
 	delegated, err := c.current()
 	if err == nil {
 		delegated["cni.dev/valid-attachments"] = c.validAttachments()
-		var d *delegate
-		if d, err = findDelegate(delegated); err == nil {
-			err = d.call(ctx, "GC")
+		ipam, _ := delegated["ipam"].(map[string]any)
+		for _, name := range []any{delegated["type"], ipam["type"]} {
+			failures = append(failures, collectIn(ctx, name, delegated))
 		}
 	}
 	return inOne(append(failures, err))
+}
+
+// collectIn hands GC on to a plugin, unless none is named.
+func collectIn(ctx context.Context, name any, delegated map[string]any) error {
+	text, _ := name.(string)
+	if text == "" {
+		return nil
+	}
+	d, err := findPlugin(text, delegated)
+	if err != nil {
+		return err
+	}
+	return d.call(ctx, "GC")
 }
 
 // validAttachments is never null: null would not be a list.

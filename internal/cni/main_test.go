@@ -45,6 +45,7 @@ func newRuntime(t *testing.T) *runtime {
 	}
 	r.write("subnet.env", env4)
 	r.delegate("bridge", `echo '{"cniVersion":"1.0.0","ips":[{"address":"10.244.7.2/24"}]}'`)
+	r.delegate("host-local", "")
 	return r
 }
 
@@ -61,8 +62,9 @@ func (r *runtime) write(name, content string) {
 // writes its input to the file COMMAND.
 func (r *runtime) delegate(name, script string) {
 	r.t.Helper()
-	r.write("bin/"+name, "#!/bin/sh\ncd '"+r.dir+"'\ncat >$CNI_COMMAND\n"+
-		"echo $CNI_COMMAND $CNI_CONTAINERID $CNI_IFNAME >>calls\n"+script+"\n")
+	r.write("bin/"+name, "#!/bin/sh\ncd '"+r.dir+"'\n"+
+		"test $CNI_COMMAND = VERSION && echo '"+`{"cniVersion":"1.1.0","supportedVersions":["0.4.0","1.1.0"]}`+"' && exit 0\n"+
+		"cat >$CNI_COMMAND\necho $CNI_COMMAND $CNI_CONTAINERID $CNI_IFNAME >>calls\n"+script+"\n")
 	if err := os.Chmod(r.path("bin/"+name), 0o755); err != nil {
 		r.t.Fatal(err)
 	}

@@ -25,10 +25,6 @@ func Called(arg0 string) bool {
 	return name == Names[0] || name == Names[1]
 }
 
-// codeLeaseChanged is this plugin's own error code: the container has an
-// address that is not in this host's lease any more.
-const codeLeaseChanged = 100
-
 // Main does what the environment variable CNI_COMMAND says, and returns the
 // exit status. The network configuration comes from standard input. The result
 // or the error goes to standard output, in the specification's JSON.
@@ -143,31 +139,4 @@ func (c *config) previous() map[string]any {
 		return nil
 	}
 	return map[string]any{"prevResult": c.PrevResult}
-}
-
-// check compares what ADD was done with against the lease of today, and has the
-// delegate check the rest.
-func check(args *skel.CmdArgs) error {
-	c, err := parse(args.StdinData)
-	if err != nil {
-		return err
-	}
-	now, err := c.current()
-	if err != nil {
-		return err
-	}
-	a := attachment{args.ContainerID, args.IfName}
-	delegated, err := a.kept(c.DataDir, c.previous())
-	if err != nil { // lost; the delegate compares the lease of today
-		delegated = laidOver(now, c.previous())
-	}
-	if then, today := leaseIn(delegated), leaseIn(now); then != today {
-		return fail(codeLeaseChanged, "container %s was given an address of %s, and this host's lease is %s now: start the container anew",
-			a.container, then, today)
-	}
-	d, err := findDelegate(delegated)
-	if err != nil {
-		return err
-	}
-	return d.call(context.Background(), "CHECK")
 }

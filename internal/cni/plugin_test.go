@@ -133,7 +133,7 @@ func TestGCFreesWhatIsNotValid(t *testing.T) {
 	delete(r.env, "CNI_CONTAINERID")
 	delete(r.env, "CNI_IFNAME")
 	r.must("GC", r.conf(`"cniVersion":"1.1.0","cni.dev/valid-attachments":[{"containerID":"c1","ifname":"eth0"},{"containerID":"c2","ifname":"eth0"}]`))
-	if calls := r.calls(); calls != "DEL c2 net1; DEL c3 eth0; GC" {
+	if calls := r.calls(); calls != "DEL c2 net1; DEL c3 eth0; GC; GC" {
 		t.Errorf("calls %q", calls)
 	}
 	if r.kept() != "c1 c2 c4" {
@@ -157,7 +157,7 @@ func TestGCGoesOnAfterAFailure(t *testing.T) {
 	r.delegate("bridge", `test $CNI_CONTAINERID = c2 && exit 0; echo '{"code":5,"msg":"disk is full"}'; exit 1`)
 	r.env["CNI_CONTAINERID"], r.env["CNI_IFNAME"] = "", ""
 	r.refused("GC", r.conf(`"cniVersion":"1.1.0","cni.dev/valid-attachments":[]`), 5, "bridge: disk is full")
-	if calls := r.calls(); calls != "DEL c1 eth0; DEL c2 eth0; GC" || r.kept() != "c1" {
+	if calls := r.calls(); calls != "DEL c1 eth0; DEL c2 eth0; GC; GC" || r.kept() != "c1" {
 		t.Errorf("calls %q, kept %q", calls, r.kept())
 	}
 }
@@ -180,4 +180,20 @@ func TestNamesOfThePlugin(t *testing.T) {
 			t.Errorf("Called(%q) is %t", arg0, !want)
 		}
 	}
+}
+
+func TestCheckNamesTheNextHopsOfRoutes(t *testing.T) {
+	var result map[string]any
+	text := `{"ips":[7,{"address":"10.244.7.2/24","gateway":"10.244.7.1"},{"gateway":"10.244.7.9"},{"gateway":"fd00::1"}],
+		"routes":["x",{"dst":"10.244.0.0/16"},{"dst":"0.0.0.0/0","gw":"10.244.7.3"},{"dst":"fd00::/48"},{"dst":7}]}`
+	if err := json.Unmarshal([]byte(text), &result); err != nil {
+		t.Fatal(err)
+	}
+	nameNextHops(result)
+	got, _ := json.Marshal(result["routes"])
+	want := `["x",{"dst":"10.244.0.0/16","gw":"10.244.7.1"},{"dst":"0.0.0.0/0","gw":"10.244.7.3"},{"dst":"fd00::/48","gw":"fd00::1"},{"dst":7}]`
+	if string(got) != want {
+		t.Errorf("got %s", got)
+	}
+	nameNextHops(nil)
 }

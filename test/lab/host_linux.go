@@ -24,6 +24,7 @@ type Host struct {
 	RunDir   string
 	Daemon   *Daemon // the one started last, nil before that
 	pods     int
+	attached int // by CNI
 }
 
 func (l *Lab) newHost() *Host {

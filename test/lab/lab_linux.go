@@ -68,6 +68,10 @@ func New(t TB) *Lab {
 // name makes a namespace's name, unique among labs.
 func (l *Lab) name(what string) string { return fmt.Sprintf("l%d-%s", l.number, what) }
 
+// Namespace makes an empty namespace, such as a container's before it has a
+// network.
+func (l *Lab) Namespace(what string) *Namespace { return NewNamespace(l.t, l.name(what)) }
+
 // Dir is a directory that goes away with the lab.
 func (l *Lab) Dir() string { return l.dir }
 

@@ -80,11 +80,14 @@ func makeNamespace(name string) (*Namespace, error) {
 	return &Namespace{Name: name, file: file}, nil
 }
 
+// Path is the file by which container runtimes know the namespace.
+func (ns *Namespace) Path() string { return filepath.Join("/run/netns", ns.Name) }
+
 // Remove forgets the namespace; the kernel ends it with its last process. It
 // may be called more than once.
 func (ns *Namespace) Remove() {
 	ns.file.Close()
-	path := filepath.Join("/run/netns", ns.Name)
+	path := ns.Path()
 	if unix.Unmount(path, unix.MNT_DETACH) == nil {
 		os.Remove(path)
 	}
