@@ -62,7 +62,7 @@ TOOLS := ip:iproute2 ethtool:ethtool iptables:iptables nft:nftables ping:iputils
          busybox:busybox-static dockerd:docker.io containerd:containerd runc:runc \
          qemu-system-x86_64:qemu-system-x86 debootstrap:debootstrap mke2fs:e2fsprogs tc:iproute2 \
          gcc:gcc systemd-analyze:systemd pgrep:procps nsenter:util-linux setpriv:util-linux tar:tar \
-         dpkg-deb:dpkg xz:xz-utils
+         dpkg-deb:dpkg xz:xz-utils /usr/lib/cni/bridge:containernetworking-plugins
 
 # A target's comment is: user or root, minutes | what. The groups are the lines with ##@.
 # "root" targets install what they need with apt.
