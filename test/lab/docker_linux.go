@@ -131,7 +131,7 @@ func (d *Docker) Start() {
 	cmd := d.release.command("sh", "-c", script, "sh", filepath.Join(d.host.RunDir, "docker"),
 		"--data-root", d.path("data"), "--exec-root", d.path("exec"), "--pidfile", d.path("pid"),
 		"--host", "unix://"+d.path("sock"), "--containerd", d.path("containerd.sock"),
-		"--cgroup-parent", "/"+os.Getenv(cgroupVariable), "--exec-opt", "native.cgroupdriver=cgroupfs")
+		"--cgroup-parent", "/"+Cgroup(), "--exec-opt", "native.cgroupdriver=cgroupfs")
 	cmd.Stdout, cmd.Stderr = &d.log, &d.log
 	if err := d.host.Namespace.Start(cmd); err != nil {
 		t.Fatalf("%s: start dockerd: %v", d.host.NodeName, err)

@@ -25,6 +25,8 @@ import (
 //	        private, starts inner, reaps orphans; when it ends the kernel
 //	        kills everything below it
 //	inner   the program itself; Enter returns here
+//
+// It runs once more as process 1 of each [Machine].
 const stageVariable = "FLANNELD_LAB_STAGE"
 
 // Root is the private scratch directory of the lab, on a tmpfs that no one
@@ -43,6 +45,8 @@ func Enter(prepare func() ([]string, error)) {
 		os.Exit(outer(prepare))
 	case "init":
 		os.Exit(initProcess())
+	case machineStage:
+		os.Exit(machineProcess())
 	}
 	os.Unsetenv(stageVariable)
 	if err := rememberHome(); err != nil {
@@ -192,6 +196,9 @@ const (
 	cgroupVariable = "FLANNELD_LAB_CGROUP"
 	cgroupPrefix   = "flanneld-lab-"
 )
+
+// Cgroup is the name below which containers of this run get their cgroups.
+func Cgroup() string { return os.Getenv(cgroupVariable) }
 
 // cgroupName is unique among runs: process IDs are so only in their namespace.
 func cgroupName(pid int) string { return CgroupPrefix() + strconv.Itoa(pid) }

@@ -133,15 +133,21 @@ func (ns *Namespace) Run(t TB, name string, args ...string) Result {
 // credentials of its own.
 func (ns *Namespace) RunCommand(t TB, cmd *exec.Cmd) Result {
 	t.Helper()
+	return runCommand(t, ns.Name, ns.Start, cmd)
+}
+
+// runCommand runs a command to its end where start starts it.
+func runCommand(t TB, where string, start func(*exec.Cmd) error, cmd *exec.Cmd) Result {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := ns.Start(cmd); err != nil {
-		t.Fatalf("%s: %v: %v", ns.Name, cmd.Args, err)
+	if err := start(cmd); err != nil {
+		t.Fatalf("%s: %v: %v", where, cmd.Args, err)
 	}
 	err := cmd.Wait()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		t.Fatalf("%s: %v: %v", ns.Name, cmd.Args, err)
+		t.Fatalf("%s: %v: %v", where, cmd.Args, err)
 	}
 	return Result{stdout.String(), stderr.String(), exitStatus(err)}
 }
