@@ -11,19 +11,20 @@ import (
 // hostArrows lists which packages of internal/host import which. "host" is the
 // package of that name itself. What is missing here imports none of them.
 var hostArrows = map[string][]string{
-	"envfile":    {"host"},                         // a file is a part
-	"rundir":     {"host"},                         // so is the run directory
-	"docker":     {"envfile"},                      // reads what envfile wrote
-	"bridge":     {"host", "envfile", "rtnl"},      // knows a bridge of containers by its address
-	"link":       {"host", "rtnl", "bridge"},       // forwards between device and bridges
-	"fib":        {"rtnl"},                         //
-	"kernelpath": {"host", "link", "rtnl"},         // knows what an alias and a setting of a device are
-	"underlay":   {"rtnl"},                         //
-	"firewall":   {"host", "pathrules", "ruleset"}, // looks for the mark; knows which changes concern it
-	"nft":        {"ruleset"},                      // whether rules have changed is known there
-	"ports":      {"host", "nft", "rtnl"},          // its table is a part; knows which devices are gateways
-	"pathrules":  {"host", "nft", "rtnl"},          // the same, and which devices are containers'
-	"guard": {"host", "bridge", "envfile", "firewall", "kernelpath", "link", "pathrules", "ports", "ruleset", // keeps them all
+	"envfile":    {"host"},                                // a file is a part
+	"rundir":     {"host"},                                // so is the run directory
+	"docker":     {"envfile"},                             // reads what envfile wrote
+	"bridge":     {"host", "envfile", "rtnl"},             // knows a bridge of containers by its address
+	"link":       {"host", "rtnl", "bridge"},              // forwards between device and bridges
+	"fib":        {"rtnl"},                                //
+	"kernelpath": {"host", "link", "rtnl"},                // knows what an alias and a setting of a device are
+	"underlay":   {"rtnl"},                                //
+	"firewall":   {"host", "pathrules", "ruleset"},        // looks for the mark; knows which changes concern it
+	"nft":        {"ruleset"},                             // whether rules have changed is known there
+	"ports":      {"host", "nft", "rtnl"},                 // its table is a part; knows which devices are gateways
+	"pathrules":  {"host", "nft", "rtnl"},                 // the same, and which devices are containers'
+	"identity":   {"host", "nft", "pathrules", "ruleset"}, // a part as well; looks for the mark, and for Docker's table
+	"guard": {"host", "bridge", "envfile", "firewall", "identity", "kernelpath", "link", "pathrules", "ports", "ruleset", // keeps them all
 		"rundir", "nft"}, // passes over tables with our prefix
 }
 

@@ -171,8 +171,8 @@ var laws = []law{{
 	why:    "one package speaks CNI, so that its library can be replaced there",
 	places: []string{""}, except: []string{"internal/cni", "test"}, mayNot: []string{"github.com/containernetworking/cni"},
 }, {
-	why:    "rules of nf_tables are written in the two tables of the host and judged in one place; everything else asks these",
-	places: []string{"internal"}, except: []string{"internal/host/nft", "internal/host/pathrules", "internal/host/ports", "internal/host/ruleset", "internal/backend"},
+	why:    "rules of nf_tables are written in the three tables of the host and judged in one place; everything else asks these",
+	places: []string{"internal"}, except: []string{"internal/host/identity", "internal/host/nft", "internal/host/pathrules", "internal/host/ports", "internal/host/ruleset", "internal/backend"},
 	mayNot: []string{"github.com/google/nftables", "github.com/mdlayher/netlink"},
 }, {
 	why:    "system calls stay at the two edges, in what is the program's alone, and in tests",

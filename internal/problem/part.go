@@ -14,6 +14,7 @@ const (
 	PartDevice     = "device"
 	PartForwarding = "forwarding"
 	PartPaths      = "kernel paths"
+	PartAddresses  = "addresses" // of containers: no other program translates them
 	PartFirewall   = "firewall"
 	PartSubnetFile = "subnet file"
 	PartDockerFile = "docker file"

@@ -78,7 +78,7 @@ func nothingSetUp(t *testing.T, h *lab.Host) {
 	if routes := h.Exec(t, "ip", "route"); strings.Contains(routes, "flannel0") {
 		t.Errorf("%s has routes: %s", h.NodeName, routes)
 	}
-	if rules := firewall(t, h); strings.Contains(rules, "FLANNELD") {
+	if rules := firewall(t, h); strings.Contains(rules, "FLANNELD") || strings.Contains(rules, "flanneld") {
 		t.Errorf("%s has rules:\n%s", h.NodeName, rules)
 	}
 	for _, name := range []string{"subnet.env", "docker", "flanneld.sock"} {
@@ -95,6 +95,7 @@ func firewall(t *testing.T, h *lab.Host) string {
 	for _, table := range []string{"raw", "filter", "nat"} {
 		all.WriteString("*" + table + "\n" + h.Exec(t, "iptables", "-w", "-t", table, "-S"))
 	}
+	all.WriteString(h.Run(t, "nft", "list", "table", "ip", "flanneld-identity-flannel0").Stdout)
 	return all.String()
 }
 

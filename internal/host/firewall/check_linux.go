@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"flanneld/internal/host"
-	"flanneld/internal/host/ruleset"
 )
 
 // finding is what a look at the rules found.
@@ -26,7 +25,7 @@ func (f *Firewall) Check(ctx context.Context) (wrong []string, err error) {
 		return nil, host.ErrPending
 	}
 	defer f.mu.Unlock()
-	stamp := ruleset.Stamp()
+	stamp := f.stamp()
 	if stamp != "" && stamp == f.found.stamp {
 		return f.found.wrong, f.found.err
 	}
@@ -50,9 +49,19 @@ func (f *Firewall) check(ctx context.Context) (wrong []string, err error) {
 	askUser := !beginsWithDocker(forward) && reachesDocker(forward)
 	chain := chainName(f.config.Device)
 	for _, t := range tables(f.config, ipt.randomFully, askUser) {
+		unwanted := t.name == natTable && !f.nat.Load()
+		if unwanted && f.noNAT {
+			continue
+		}
 		have, exists, err := list(ctx, ipt, t.name, chain)
 		if err != nil {
 			return wrong, err
+		}
+		if unwanted {
+			if exists {
+				wrong = append(wrong, fmt.Sprintf("%s %s: is there, and nf_tables translates", t.name, chain))
+			}
+			continue
 		}
 		switch {
 		case !exists:

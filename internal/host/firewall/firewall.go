@@ -3,15 +3,17 @@
 // Package firewall keeps the iptables rules that let overlay traffic past
 // Docker's own.
 //
-// Docker drops what it did not expect: FORWARD's policy is DROP, since Docker
-// 28 every container has a rule in raw PREROUTING that drops packets to it from
-// anywhere but its bridge, and containers' packets are masqueraded wherever
-// they leave the bridge. One chain a table, named after the device, holds the
-// exceptions, and a jump leads to it:
+// Docker drops what it did not expect: FORWARD's policy is DROP, and since
+// Docker 28 every container has a rule in raw PREROUTING that drops packets to
+// it from anywhere but its bridge. One chain a table, named after the device,
+// holds the exceptions, and a jump leads to it:
 //
 //	raw    PREROUTING              what comes in by the device, to the lease
 //	filter DOCKER-USER or FORWARD  what the device and the lease exchange
 //	nat    POSTROUTING             overlay traffic keeps its source address
+//
+// The last one is there only where the kernel has no nf_tables. Elsewhere
+// package identity does it, with --ip-masq as well.
 //
 // The devices of kernel paths have the same rules. So has the underlay device
 // where peers are reached by it directly: but there only packets with the mark

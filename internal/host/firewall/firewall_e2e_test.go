@@ -63,12 +63,14 @@ func chain(t *testing.T, table, name string) []rule {
 	return parse(strings.Split(linktest.Run(t, "iptables -t "+table+" -S "+name), "\n"), name)
 }
 
+// newFirewall translates by iptables, as where the kernel has no nf_tables.
 func newFirewall(t *testing.T, c Config) *Firewall {
 	t.Helper()
 	f, err := New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.Translate(true)
 	return f
 }
 
@@ -216,6 +218,37 @@ func TestFlushIsHealed(t *testing.T) {
 		}
 		if changed := ensure(t, f); len(changed) != 6 {
 			t.Errorf("after everything was flushed: %q", changed)
+		}
+	})
+}
+
+// Where nf_tables translates, the chain of an earlier process goes, and that of
+// this one when nf_tables can do it again.
+func TestChainThatTranslatesGoesWhereItIsNotNeeded(t *testing.T) {
+	backends(t, func(t *testing.T) {
+		linktest.Script(t, docker28)
+		ensure(t, newFirewall(t, testConfig("flannel0")))
+		with := allRules(t)
+		f, err := New(testConfig("flannel0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if changed := ensure(t, f); len(changed) != 1 || !strings.Contains(changed[0], "nat FLANNELD-flannel0: removed") {
+			t.Errorf("an earlier process has a chain: %q", changed)
+		}
+		without := allRules(t)
+		if strings.Count(with, "FLANNELD-flannel0") <= strings.Count(without, "FLANNELD-flannel0") || strings.Contains(linktest.Run(t, "iptables -t nat -S"), "FLANNELD") {
+			t.Errorf("the chain is there still:\n%s", without)
+		}
+		if !f.Translate(true) || f.Translate(true) {
+			t.Error("Translate does not report what is new")
+		}
+		if changed := ensure(t, f); len(changed) != 2 || allRules(t) != with {
+			t.Errorf("nf_tables fails: %q\n%s", changed, allRules(t))
+		}
+		f.Translate(false)
+		if changed := ensure(t, f); len(changed) != 1 || allRules(t) != without {
+			t.Errorf("nf_tables can do it again: %q\n%s", changed, allRules(t))
 		}
 	})
 }

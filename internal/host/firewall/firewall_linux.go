@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"flanneld/internal/host"
 	"flanneld/internal/host/ruleset"
@@ -19,10 +20,12 @@ import (
 // several goroutines; they take turns.
 type Firewall struct {
 	config Config
+	nat    atomic.Bool // addresses are translated here
 
 	mu      sync.Mutex
 	printed map[string][]rule // by table: how iptables -S printed what was written last
 	found   finding           // at the last look
+	noNAT   bool              // there is no chain in the table nat, as it should be
 }
 
 // New returns a Firewall for the configuration. Nothing is changed before
@@ -34,8 +37,14 @@ func New(c Config) (*Firewall, error) {
 	return &Firewall{config: c, printed: make(map[string][]rule)}, nil
 }
 
+// Translate sets whether addresses are translated by iptables, where nf_tables
+// cannot do it (see package identity). At first they are not. The next Ensure
+// does it, and takes away the chain that an earlier process made. Translate
+// does not wait for an Ensure that is running. It reports whether on is new.
+func (f *Firewall) Translate(on bool) (changed bool) { return f.nat.Swap(on) != on }
+
 // Ensure corrects what is wrong, and returns one sentence for each change;
-// nothing when all was well, which costs eight runs of iptables -S.
+// nothing when all was well, which costs six runs of iptables -S.
 // Call it when rules have changed: it heals a flush, and finds its way when
 // Docker or firewalld start, restart or vanish. ErrNoIPTables means that there
 // is nothing to do it with (yet). One table's error does not keep the others
@@ -46,9 +55,19 @@ func (f *Firewall) Ensure(ctx context.Context) (changed []string, err error) {
 	defer f.mu.Unlock()
 	changed, err = f.ensure(ctx)
 	if f.found = (finding{}); err != nil && ctx.Err() == nil {
-		f.found = finding{stamp: ruleset.Stamp(), err: err}
+		f.found = finding{stamp: f.stamp(), err: err}
 	}
 	return changed, err
+}
+
+// stamp identifies the rules that this host has and should have; "" for not
+// known.
+func (f *Firewall) stamp() string {
+	stamp := ruleset.Stamp()
+	if stamp != "" && f.nat.Load() {
+		stamp += ";" + natTable
+	}
+	return stamp
 }
 
 // ensure is Ensure without a note of what it found.
@@ -64,7 +83,7 @@ func (f *Firewall) ensure(ctx context.Context) (changed []string, err error) {
 	askUser := !beginsWithDocker(forward) && reachesDocker(forward)
 	errs := []error{err}
 	for _, t := range tables(f.config, ipt.randomFully, askUser) {
-		done, err := f.ensureTable(ctx, ipt, t, forward)
+		done, err := f.ensureOrWithdraw(ctx, ipt, t, forward)
 		changed = append(changed, done...)
 		errs = append(errs, err)
 		if errors.Is(err, ErrHangs) || ctx.Err() != nil {
@@ -77,10 +96,12 @@ func (f *Firewall) ensure(ctx context.Context) (changed []string, err error) {
 // Concerns reports whether a change of nf_tables may have taken away what
 // Ensure made, or got before it.
 func (f *Firewall) Concerns(c ruleset.Change) bool {
-	ours := []string{"PREROUTING", "FORWARD", dockerUser, "POSTROUTING", chainName(f.config.Device), ""}
+	ours, chains := []string{"raw", "filter"}, []string{"PREROUTING", "FORWARD", dockerUser, "POSTROUTING", chainName(f.config.Device), ""}
+	if f.nat.Load() {
+		ours = append(ours, natTable)
+	}
 	return c.Touches(func(chain ruleset.Chain) bool {
-		return chain.Family == ruleset.FamilyIPv4 && slices.Contains([]string{"raw", "filter", "nat"}, chain.Table) &&
-			slices.Contains(ours, chain.Name)
+		return chain.Family == ruleset.FamilyIPv4 && slices.Contains(ours, chain.Table) && slices.Contains(chains, chain.Name)
 	})
 }
 
@@ -98,13 +119,34 @@ func Remove(ctx context.Context, device string) error {
 	}
 	var errs []error
 	for _, t := range tables(Config{Device: device}, false, false) {
-		err := removeTable(ctx, ipt, t, chainName(device))
+		_, err := removeTable(ctx, ipt, t, chainName(device))
 		errs = append(errs, err)
 		if errors.Is(err, ErrHangs) || ctx.Err() != nil {
 			break
 		}
 	}
 	return host.Join(errs...)
+}
+
+// ensureOrWithdraw takes the chain of the table nat away where nf_tables
+// translates, and ensures all others.
+func (f *Firewall) ensureOrWithdraw(ctx context.Context, ipt *iptables, t table, forward []rule) ([]string, error) {
+	switch {
+	case t.name != natTable:
+		return f.ensureTable(ctx, ipt, t, forward)
+	case f.nat.Load():
+		f.noNAT = false
+		return f.ensureTable(ctx, ipt, t, forward)
+	case f.noNAT: // only an earlier process can have made it: one look is enough
+		return nil, nil
+	}
+	chain := chainName(f.config.Device)
+	removed, err := removeTable(ctx, ipt, t, chain)
+	f.noNAT = err == nil
+	if !removed {
+		return nil, err
+	}
+	return []string{fmt.Sprintf("%s %s: removed, nf_tables translates", t.name, chain)}, err
 }
 
 // ensureTable: the chain comes before the jump, so that a jump never leads to
@@ -230,21 +272,21 @@ func removeJumps(ctx context.Context, ipt *iptables, table, parent, chain string
 }
 
 // removeTable: jumps first, a chain that is jumped to cannot be deleted.
-func removeTable(ctx context.Context, ipt *iptables, t table, chain string) error {
+func removeTable(ctx context.Context, ipt *iptables, t table, chain string) (removed bool, err error) {
 	_, exists, err := list(ctx, ipt, t.name, chain)
 	if err != nil || !exists {
-		return err
+		return false, err
 	}
 	for _, parent := range t.parents {
 		if _, err := removeJumps(ctx, ipt, t.name, parent, chain); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if _, err := ipt.run(ctx, t.name, "-F", chain); err != nil {
-		return wrap(t.name, chain, err)
+		return false, wrap(t.name, chain, err)
 	}
 	_, err = ipt.run(ctx, t.name, "-X", chain)
-	return wrap(t.name, chain, err)
+	return err == nil, wrap(t.name, chain, err)
 }
 
 // list returns a chain's rules, and whether there is such a chain.

@@ -16,6 +16,9 @@ type Firewall struct{}
 // New returns ErrPlatform.
 func New(Config) (*Firewall, error) { return nil, ErrPlatform }
 
+// Translate does nothing.
+func (*Firewall) Translate(bool) bool { return false }
+
 // Ensure returns ErrPlatform.
 func (*Firewall) Ensure(context.Context) ([]string, error) { return nil, ErrPlatform }
 

@@ -62,12 +62,17 @@ func tables(c Config, randomFully, askUser bool) []table {
 	return []table{
 		{name: "raw", parents: []string{"PREROUTING"}, rules: raw},
 		{name: "filter", parents: []string{dockerUser, "FORWARD"}, rules: filter},
-		{name: "nat", parents: []string{"POSTROUTING"}, rules: natRules(c, randomFully)},
+		{name: natTable, parents: []string{"POSTROUTING"}, rules: natRules(c, randomFully)},
 	}
 }
 
-// natRules: ACCEPT ends nat POSTROUTING, so neither Docker's masquerading nor
-// the one below gets to see overlay traffic. It names the device because a
+// natTable is the table of iptables that translates addresses.
+const natTable = "nat"
+
+// natRules are for kernels that cannot do it with nf_tables; see package
+// identity. There no other program can have another chain that translates, and
+// ACCEPT is enough: it ends nat POSTROUTING, so neither Docker's masquerading
+// nor the one below gets to see overlay traffic. It names the device because a
 // container that calls its own published port needs Docker's masquerading
 // within the lease.
 func natRules(c Config, randomFully bool) []rule {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"flanneld/internal/host/identity"
 	"flanneld/internal/host/ruleset"
 )
 
@@ -26,6 +27,12 @@ func describe(b ruleset.Blocked) string {
 		where = fmt.Sprintf("%s of iptables-legacy's table %s", b.Hook, b.Chain.Table)
 	}
 	return fmt.Sprintf("traffic %s is dropped in %s: %s", b.Flow.Name, where, b.Why)
+}
+
+// describeTranslated puts into words what gives a flow another source address.
+func describeTranslated(b ruleset.Blocked) string {
+	return fmt.Sprintf("traffic %s gets another source address in chain %s of nf_tables' table %s %s, before flanneld can keep its own (priority %d): %s",
+		b.Flow.Name, b.Chain.Name, family(b), b.Chain.Table, identity.Priority, b.Why)
 }
 
 // adviceFor is what to type, in the words of the program that made the rules.

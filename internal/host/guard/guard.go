@@ -111,7 +111,8 @@ func New(parts *Parts, hub *ruleset.Hub, board *problem.Board, log *slog.Logger)
 func (g *Guard) Run(ctx context.Context) {
 	var all sync.WaitGroup
 	loops := []func(context.Context){
-		g.deviceLoop, g.pathsLoop, g.parts.Paths.Follow, g.rulesLoop, g.portsLoop, g.pathRulesLoop, g.othersLoop,
+		g.deviceLoop, g.pathsLoop, g.parts.Paths.Follow, g.addressesLoop, g.rulesLoop, g.portsLoop, g.pathRulesLoop,
+		g.othersLoop,
 	}
 	for _, loop := range loops {
 		all.Go(func() { loop(ctx) })
@@ -119,14 +120,16 @@ func (g *Guard) Run(ctx context.Context) {
 	all.Wait()
 }
 
-// Keep makes the guard look after a data plane. The channel is closed after the
-// first look at the firewall rules, whatever its outcome.
+// Keep makes the guard look after a data plane. When it returns, the table with
+// which containers keep their addresses is in place. The channel is closed
+// after the first look at the firewall rules, whatever its outcome.
 func (g *Guard) Keep(want Target) (settled <-chan struct{}, err error) {
 	rules, err := g.parts.Want(want)
 	if err != nil {
 		return nil, err
 	}
 	t := &target{rules: rules, settled: make(chan struct{})}
+	g.keepAddresses(t)
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	g.mu.Lock()
 	g.target = t

@@ -124,6 +124,8 @@ func TestWhatIsTakenAwayComesBack(t *testing.T) {
 		"iptables -w -t raw -F",
 		"iptables -w -D FORWARD -j FLANNELD-flannel0",
 		"nft delete table ip flanneld-flannel0",
+		"nft delete table ip flanneld-identity-flannel0",
+		"nft flush ruleset",
 		"rm " + r.file("subnet.env"),
 		"rm -r " + r.dir,
 	} {
@@ -160,6 +162,70 @@ func TestRuleOfAnotherProgramIsNamedWhileItIsThere(t *testing.T) {
 			return fmt.Sprintf("%+v, %+v", s, r.board.All())
 		}
 		return ""
+	})
+}
+
+// A chain that masquerades before ours is named with what to type, and the rule
+// that the advice adds ends it.
+func TestChainThatMasqueradesFirstIsNamed(t *testing.T) {
+	r := start(t)
+	t.Cleanup(func() { linktest.Try("nft delete table ip other") })
+	named := func() string {
+		for _, p := range r.board.All() {
+			if p.Part == "rules" && strings.Contains(p.Text, "gets another source address in chain post of nf_tables' table ip other") {
+				return p.Advice
+			}
+		}
+		return ""
+	}
+	for priority, want := range map[int]bool{89: true, 90: true, 91: false, 100: false} {
+		linktest.Script(t, fmt.Sprintf(`
+			nft add table ip other
+			nft add chain ip other post { type nat hook postrouting priority %d ; }
+			nft add rule ip other post ip saddr 10.244.7.0/24 ip daddr != 10.244.7.0/24 counter masquerade`, priority))
+		if want {
+			r.eventually(fmt.Sprintf("named at %d", priority), func() string {
+				if named() == "" {
+					return fmt.Sprintf("%+v", r.board.All())
+				}
+				return ""
+			})
+			linktest.Run(t, named())
+		} else {
+			time.Sleep(interval)
+		}
+		r.eventually(fmt.Sprintf("not named at %d", priority), func() string { return named() })
+		linktest.Run(t, "nft delete table ip other")
+	}
+	if s := r.State(); s.Firewall != RulesInPlace {
+		t.Errorf("%+v", s)
+	}
+}
+
+// Without nf_tables for it, iptables translates; see package firewall.
+func TestIPTablesTranslatesWhereNFTablesCannot(t *testing.T) {
+	r := start(t)
+	translates := func() bool { return strings.Contains(linktest.Run(t, "iptables -w -t nat -S"), "FLANNELD-flannel0") }
+	if translates() {
+		t.Error("iptables translates without need")
+	}
+	broken := addresses(testRules)
+	broken.Device = "no device/"
+	r.parts.Addresses.Want(broken)
+	r.eventually("done by iptables", func() string {
+		if !translates() {
+			return "no chain"
+		}
+		return ""
+	})
+	fine := *addresses(testRules)
+	fine.Device = "flannel0"
+	r.parts.Addresses.Want(&fine)
+	r.eventually("done by nf_tables again", func() string {
+		if translates() {
+			return "the chain is there still"
+		}
+		return r.wrong()
 	})
 }
 
@@ -244,7 +310,7 @@ func TestNothingIsPutBackAfterTheRelease(t *testing.T) {
 	r := start(t)
 	r.end()
 	removed, err := r.parts.List().Remove(t.Context())
-	if want := []string{"device flannel0, its addresses and routes", r.file("subnet.env"), r.file("docker")}; err != nil || !slices.Equal(removed, want) {
+	if want := []string{"device flannel0, its addresses and routes", "table ip flanneld-identity-flannel0", r.file("subnet.env"), r.file("docker")}; err != nil || !slices.Equal(removed, want) {
 		t.Errorf("removed %q, %v", removed, err)
 	}
 	time.Sleep(2 * interval)
@@ -277,7 +343,7 @@ func TestPartsOfAStoppedDaemonAreRemoved(t *testing.T) {
 			t.Errorf("%s: %q, %v", f.Part, f.Wrong, f.Err)
 		}
 	}
-	if removed, err := parts.List().Remove(t.Context()); err != nil || len(removed) != 3 {
+	if removed, err := parts.List().Remove(t.Context()); err != nil || len(removed) != 4 {
 		t.Errorf("removed %q, %v", removed, err)
 	}
 	wrong := 0

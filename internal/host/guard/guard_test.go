@@ -348,7 +348,7 @@ func TestListHasEveryPartOnceInTheOrderOfSetUp(t *testing.T) {
 	for _, p := range g.parts.List() {
 		names = append(names, p.Name())
 	}
-	want := "run directory, control, ports, path rules, device, forwarding, kernel paths, firewall, subnet file, docker file, bridge, rules"
+	want := "run directory, control, ports, path rules, device, forwarding, kernel paths, addresses, firewall, subnet file, docker file, bridge, rules"
 	if got := strings.Join(names, ", "); got != want {
 		t.Errorf("got %s", got)
 	}
@@ -389,6 +389,28 @@ func TestWhatMustPassByKernelPaths(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
+	}
+}
+
+// What leaves the host is judged by every device, to a lease that is not ours.
+func TestWhatMustKeepItsSource(t *testing.T) {
+	rules := testRules
+	rules.Tunnels, rules.Direct = []string{"flannel.1"}, "eth0"
+	var got []string
+	for _, f := range sourceFlows(rules) {
+		got = append(got, fmt.Sprintf("%s %s>%s", f.Out, f.From, f.To))
+	}
+	const way = " 10.244.7.0/24>10.244.6.0/24"
+	if want := []string{"flannel-none" + way, "flannel.1" + way, "eth0" + way}; !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	rules.Lease = netip.MustParsePrefix("10.244.128.0/17")
+	if f := sourceFlows(rules)[0]; f.To != netip.MustParsePrefix("10.244.0.0/17") {
+		t.Errorf("to %s", f.To)
+	}
+	rules.Lease = rules.Network
+	if flows := sourceFlows(rules); len(flows) > 0 {
+		t.Errorf("there is no other lease, and %+v", flows)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"flanneld/internal/host"
 	"flanneld/internal/host/bridge"
 	"flanneld/internal/host/firewall"
+	"flanneld/internal/host/identity"
 	"flanneld/internal/host/nft"
 	"flanneld/internal/host/pathrules"
 	"flanneld/internal/host/ports"
@@ -26,8 +27,9 @@ import (
 // What is read is all rules in the way, so that the pause grows with the cost.
 var judgePace = host.Pace{Delay: pace.Delay, Min: time.Second, Max: rareInterval, Factor: 50}
 
-// Others finds rules of other programs that drop what must pass, as a part of
-// the host. It changes nothing: such rules may be meant.
+// Others finds rules of other programs that drop what must pass, or that give
+// it another source address before flanneld can keep its own, as a part of the
+// host. It changes nothing: such rules may be meant.
 type Others struct {
 	ports func() (members []ports.Member, underlay string)
 	paths func() *pathrules.Config // nil: no kernel paths
@@ -76,7 +78,7 @@ func (o *Others) Ensure(ctx context.Context) ([]string, error) {
 	}
 	o.looking.Lock()
 	defer o.looking.Unlock()
-	return nil, o.judge(ctx, want.Network, o.flows(want))
+	return nil, o.judge(ctx, want, o.flows(want))
 }
 
 func (o *Others) wanted() firewall.Config {
@@ -86,7 +88,7 @@ func (o *Others) wanted() firewall.Config {
 }
 
 // judge looks at the rules, and remembers what it found. o.looking is held.
-func (o *Others) judge(ctx context.Context, network netip.Prefix, flows []ruleset.Flow) error {
+func (o *Others) judge(ctx context.Context, want firewall.Config, flows []ruleset.Flow) error {
 	stamp, began := ruleset.Stamp(), time.Now()
 	// flannelds' own tables drop what must not pass.
 	blocked, err := ruleset.BlockedFlows(ctx, flows, nft.TablePrefix)
@@ -95,13 +97,34 @@ func (o *Others) judge(ctx context.Context, network netip.Prefix, flows []rulese
 	}
 	all := []error{err}
 	for _, b := range blocked {
-		all = append(all, host.Advise(errors.New(describe(b)), adviceFor(b, network)))
+		all = append(all, host.Advise(errors.New(describe(b)), adviceFor(b, want.Network)))
+	}
+	if err == nil { // without nf_tables there are no such chains
+		all = append(all, hidden(want)...)
 	}
 	err = host.Join(all...)
 	if ctx.Err() == nil {
 		o.last = judgement{stamp: stamp, flows: flows, err: err, ended: time.Now(), took: time.Since(began)}
 	}
 	return err
+}
+
+// hidden returns a problem for each chain that hides the addresses of this
+// host's containers.
+func hidden(want firewall.Config) (all []error) {
+	translated, err := ruleset.TranslatedFlows(sourceFlows(want), identity.Priority, nft.TablePrefix)
+	if err != nil {
+		all = append(all, fmt.Errorf("%w: %w: %w", host.ErrPending, errJudge, err))
+	}
+	named := map[ruleset.Chain]bool{}
+	for _, b := range translated {
+		if named[b.Chain] { // by another device
+			continue
+		}
+		named[b.Chain], b.Flow.To = true, want.Network
+		all = append(all, host.Advise(errors.New(describeTranslated(b)), adviceFor(b, want.Network)))
+	}
+	return all
 }
 
 // errJudge: some rules could not be read.
@@ -122,7 +145,7 @@ func (o *Others) Check(ctx context.Context) (wrong []string, err error) {
 	if flows := o.flows(want); o.last.holds(flows) {
 		err = o.last.err
 	} else {
-		err = o.judge(ctx, want.Network, flows)
+		err = o.judge(ctx, want, flows)
 	}
 	for _, p := range host.Problems(err) {
 		wrong = append(wrong, p.Text)
@@ -185,6 +208,29 @@ func containerFlows(want firewall.Config, device, containers, by string) []rules
 		{Name: "by TCP from this host's containers to other hosts'" + by, Hooks: forward,
 			In: containers, Out: device, From: want.Lease, To: want.Network, Proto: packet.TCP},
 	}
+}
+
+// sourceFlows is what must keep its source address when it leaves this host: to
+// a part of the network that is not the lease, so that a rule that spares the
+// lease is seen.
+func sourceFlows(want firewall.Config) (flows []ruleset.Flow) {
+	bits := want.Lease.Bits()
+	if bits == want.Network.Bits() {
+		return nil
+	}
+	other := want.Lease.Addr().As4()
+	other[(bits-1)/8] ^= 1 << (7 - (bits-1)%8)
+	to := netip.PrefixFrom(netip.AddrFrom4(other), bits)
+	devices := append([]string{want.Device}, want.Tunnels...)
+	if want.Direct != "" {
+		devices = append(devices, want.Direct)
+	}
+	for _, device := range devices {
+		flows = append(flows, ruleset.Flow{
+			Name: "from this host's containers to other hosts' by " + device, Out: device, From: want.Lease, To: to, Proto: packet.TCP,
+		})
+	}
+	return flows
 }
 
 // tunnelFlows is what must reach this host's tunnels.

@@ -9,6 +9,7 @@ import (
 	"flanneld/internal/host/bridge"
 	"flanneld/internal/host/envfile"
 	"flanneld/internal/host/firewall"
+	"flanneld/internal/host/identity"
 	"flanneld/internal/host/kernelpath"
 	"flanneld/internal/host/link"
 	"flanneld/internal/host/pathrules"
@@ -37,6 +38,7 @@ type Parts struct {
 	Device     *link.Device
 	Forwarding *link.Forwarding
 	Paths      *kernelpath.Part
+	Addresses  *identity.Part
 	Firewall   *firewall.Part
 	Subnet     *envfile.File
 	Docker     *envfile.File
@@ -55,7 +57,7 @@ func NewParts(p Places) (*Parts, error) {
 	return &Parts{
 		RunDir: rundir.NewPart(p.RunDir), Socket: p.Socket, Ports: table, PathRules: paths,
 		Device: link.NewDevice(p.Device), Forwarding: link.NewForwarding(p.Device),
-		Paths: kernelpath.NewPart(p.Device), Firewall: firewall.NewPart(p.Device),
+		Paths: kernelpath.NewPart(p.Device), Addresses: identity.NewPart(p.Device), Firewall: firewall.NewPart(p.Device),
 		Subnet: envfile.NewFile(problem.PartSubnetFile, p.SubnetFile), Docker: envfile.NewFile(problem.PartDockerFile, p.DockerFile),
 		Bridge: bridge.NewPart(p.DockerFile), Others: &Others{ports: table.Wanted, paths: paths.Wanted},
 	}, nil
@@ -64,8 +66,8 @@ func NewParts(p Places) (*Parts, error) {
 // List is the one list of parts, in the order in which they are set up. The
 // guard ensures it, status checks it, leaving and cleaning up remove it.
 func (p *Parts) List() host.List {
-	return host.List{p.RunDir, p.Socket, p.Ports, p.PathRules, p.Device, p.Forwarding, p.Paths, p.Firewall, p.Subnet, p.Docker, p.Bridge,
-		p.Others}
+	return host.List{p.RunDir, p.Socket, p.Ports, p.PathRules, p.Device, p.Forwarding, p.Paths, p.Addresses, p.Firewall, p.Subnet, p.Docker,
+		p.Bridge, p.Others}
 }
 
 // Want sets how the parts of a data plane should be, except for its files.
@@ -76,10 +78,18 @@ func (p *Parts) Want(t Target) (*firewall.Firewall, error) {
 	}
 	p.Device.Want(&t.Device)
 	p.Forwarding.Want(t.Rules.Lease)
+	p.Addresses.Want(addresses(t.Rules))
 	p.Firewall.Want(rules)
 	p.Bridge.Want(t.Rules.Network, t.Rules.Lease)
 	p.Others.Want(t.Rules)
 	return rules, nil
+}
+
+// addresses is what the same rules are for the table of package identity.
+func addresses(c firewall.Config) *identity.Config {
+	return &identity.Config{
+		Network: c.Network, Lease: c.Lease, Masquerade: c.Masquerade, Device: c.Device, Tunnels: c.Tunnels, Direct: c.Direct,
+	}
 }
 
 // forget undoes Want. When it returns, device and files are not touched any
@@ -88,6 +98,7 @@ func (p *Parts) forget() {
 	p.Device.Want(nil)
 	p.Forwarding.Want(netip.Prefix{})
 	p.Paths.Want(nil)
+	p.Addresses.Want(nil)
 	p.Firewall.Want(nil)
 	p.Subnet.Want(nil)
 	p.Docker.Want(nil)

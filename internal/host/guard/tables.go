@@ -4,8 +4,10 @@ package guard
 
 import (
 	"context"
+	"log/slog"
 
 	"flanneld/internal/host"
+	"flanneld/internal/host/identity"
 	"flanneld/internal/host/pathrules"
 	"flanneld/internal/host/ports"
 	"flanneld/internal/host/ruleset"
@@ -16,6 +18,7 @@ import (
 type tableLoop struct {
 	part  host.Part
 	table string // its name
+	other string // name of a table of another program that matters as well; "": none
 	said  string // in the log, after a change
 	wake  <-chan struct{}
 	links <-chan struct{} // nil: links do not matter
@@ -48,6 +51,35 @@ func (g *Guard) pathRulesLoop(ctx context.Context) {
 	})
 }
 
+// addressesLoop keeps the table with which containers keep their addresses.
+func (g *Guard) addressesLoop(ctx context.Context) {
+	g.keepTable(ctx, tableLoop{
+		part: g.parts.Addresses, table: identity.TableName(g.parts.Addresses.Device()), other: identity.DockerTable,
+		said: "table of kept addresses put in place", pace: pathsPace,
+		done: func() {
+			if t := g.current(); t != nil {
+				g.translate(t)
+			}
+		},
+	})
+}
+
+// keepAddresses puts that table in place at once, for a new target.
+func (g *Guard) keepAddresses(t *target) {
+	g.keeper.Keep(context.Background(), slog.LevelInfo, g.parts.Addresses)
+	if why := g.parts.Addresses.Unavailable(); why != "" {
+		g.log.Info("iptables keeps containers' addresses: " + why)
+	}
+	g.translate(t)
+}
+
+// translate has iptables translate addresses while nf_tables does not.
+func (g *Guard) translate(t *target) {
+	if on := !g.parts.Addresses.InPlace(); t.rules.Translate(on) {
+		host.Poke(g.rulesWake)
+	}
+}
+
 func (g *Guard) keepTable(ctx context.Context, l tableLoop) {
 	rules := g.hub.Subscribe()
 	defer rules.Close()
@@ -67,7 +99,7 @@ func (g *Guard) keepTable(ctx context.Context, l tableLoop) {
 		},
 		OnRules: func(s *host.Schedule) {
 			change := rules.Take()
-			if change.Touches(func(c ruleset.Chain) bool { return c.Table == l.table }) {
+			if change.Touches(func(c ruleset.Chain) bool { return c.Table == l.table || l.other != "" && c.Table == l.other }) {
 				program = change.Program
 				s.Soon()
 			}

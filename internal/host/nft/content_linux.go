@@ -36,6 +36,7 @@ type Chain struct {
 	Name     string
 	Hook     *nftables.ChainHook // nil: led to by rules of the table only
 	Priority int32               // of a chain with a hook
+	NAT      bool                // a chain with a hook that sees the first packet of each connection, and translates
 	Rules    [][]expr.Any
 }
 
@@ -113,11 +114,19 @@ func (c Chain) place() string {
 	if c.Hook == nil {
 		return ""
 	}
-	return placeOf(*c.Hook, c.Priority, policy)
+	return placeOf(c.kind(), *c.Hook, c.Priority, policy)
 }
 
-func placeOf(hook nftables.ChainHook, priority int32, policy nftables.ChainPolicy) string {
-	return fmt.Sprintf("hook %d priority %d policy %d", hook, priority, policy)
+// kind is the type of a chain with a hook.
+func (c Chain) kind() nftables.ChainType {
+	if c.NAT {
+		return nftables.ChainTypeNAT
+	}
+	return nftables.ChainTypeFilter
+}
+
+func placeOf(kind nftables.ChainType, hook nftables.ChainHook, priority int32, policy nftables.ChainPolicy) string {
+	return fmt.Sprintf("type %s hook %d priority %d policy %d", kind, hook, priority, policy)
 }
 
 // placeRead is the place of a chain that the kernel has listed.
@@ -129,7 +138,7 @@ func placeRead(c *nftables.Chain) string {
 	if c.Policy != nil {
 		is = *c.Policy
 	}
-	return placeOf(*c.Hooknum, int32(*c.Priority), is)
+	return placeOf(c.Type, *c.Hooknum, int32(*c.Priority), is)
 }
 
 // printRule prints a rule without what its counters say.

@@ -86,8 +86,9 @@ func TestPlaceOfAChainThatWasRead(t *testing.T) {
 		place string
 	}{
 		"no hook":        {nftables.Chain{}, ""},
-		"no policy":      {nftables.Chain{Hooknum: hook, Priority: priority}, want},
-		"another policy": {nftables.Chain{Hooknum: hook, Priority: priority, Policy: &drop}, strings.Replace(want, "policy 1", "policy 0", 1)},
+		"no policy":      {nftables.Chain{Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: priority}, want},
+		"another type":   {nftables.Chain{Type: nftables.ChainTypeNAT, Hooknum: hook, Priority: priority}, strings.Replace(want, "filter", "nat", 1)},
+		"another policy": {nftables.Chain{Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: priority, Policy: &drop}, strings.Replace(want, "policy 1", "policy 0", 1)},
 	} {
 		if got := placeRead(&c.chain); got != c.place {
 			t.Errorf("%s: %q, want %q", name, got, c.place)

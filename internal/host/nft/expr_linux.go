@@ -4,6 +4,7 @@ package nft
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"slices"
 
 	"github.com/google/nftables/binaryutil"
@@ -161,6 +162,39 @@ func DropCounted(name string) []expr.Any {
 // Jump goes through another chain of the table.
 func Jump(chain string) []expr.Any {
 	return []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: chain}}
+}
+
+// KeepSource ends translation of the connection with a binding that changes
+// nothing: no later chain can change its source any more. Where another
+// connection has the same addresses and ports, the kernel chooses another port.
+func KeepSource() []expr.Any {
+	return Join(Source(Reg), []expr.Any{&expr.NAT{Type: expr.NATTypeSourceNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: Reg, RegAddrMax: Reg}})
+}
+
+// SetSource gives the connection another source address, with a port at random.
+// So two connections that begin at the same time do not get the same port.
+func SetSource(address []byte) []expr.Any {
+	return []expr.Any{
+		&expr.Immediate{Register: Reg, Data: address},
+		&expr.NAT{Type: expr.NATTypeSourceNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: Reg, RegAddrMax: Reg, FullyRandom: true},
+	}
+}
+
+// Masquerade gives the connection the address of the device that it leaves by,
+// with a port at random.
+func Masquerade() []expr.Any { return []expr.Any{&expr.Masq{FullyRandom: true}} }
+
+// Return ends the base chain without a binding; a later chain may translate.
+func Return() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictReturn}} }
+
+// Within and Outside compare the address in Reg with a network.
+func Within(n netip.Prefix) []expr.Any {
+	return Join(Masked(Reg, Mask(n.Bits()), make([]byte, 4)), Equal(n.Addr().AsSlice()))
+}
+
+// Outside is the opposite of Within.
+func Outside(n netip.Prefix) []expr.Any {
+	return Join(Masked(Reg, Mask(n.Bits()), make([]byte, 4)), NotEqual(n.Addr().AsSlice()))
 }
 
 // Port is a port as rules and keys have it.

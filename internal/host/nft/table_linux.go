@@ -345,7 +345,7 @@ func chainOf(table *nftables.Table, spec Chain) *nftables.Chain {
 	c := &nftables.Chain{Name: spec.Name, Table: table}
 	if spec.Hook != nil {
 		accept := policy
-		c.Type, c.Hooknum, c.Policy = nftables.ChainTypeFilter, spec.Hook, &accept
+		c.Type, c.Hooknum, c.Policy = spec.kind(), spec.Hook, &accept
 		c.Priority = nftables.ChainPriorityRef(nftables.ChainPriority(spec.Priority))
 	}
 	return c

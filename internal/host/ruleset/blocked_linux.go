@@ -57,8 +57,37 @@ func blockedByNFTables(flows []Flow, skip string) (all []Blocked, err error) {
 			if !slices.Contains(f.Hooks, hook) {
 				continue
 			}
-			if why, drops := r.forFlow(c.Table, f).drops(c.Name, policy); drops {
+			if why, drops := r.forFlow(c.Table, f, false).drops(c.Name, policy); drops {
 				all = append(all, Blocked{Flow: f, Chain: Chain{family, c.Table.Name, c.Name}, Hook: hook, Why: why})
+			}
+		}
+	}
+	return all, r.err
+}
+
+// TranslatedFlows returns the flows that certainly get another source address
+// in a chain of nf_tables at the hook postrouting, with that priority or a
+// lower one. Tables with a name that begins with skip are passed over. The
+// chains of iptables-legacy have the priority 100.
+func TranslatedFlows(flows []Flow, upTo int32, skip string) (all []Blocked, err error) {
+	conn, err := nftables.New()
+	if err != nil {
+		return nil, fmt.Errorf("ruleset: %w", err)
+	}
+	chains, err := conn.ListChains()
+	if err != nil {
+		return nil, fmt.Errorf("ruleset: list the chains of nf_tables: %w", err)
+	}
+	r := newReader(conn, chains)
+	for _, c := range chains {
+		family := Family(c.Table.Family)
+		if c.Type != nftables.ChainTypeNAT || c.Hooknum == nil || *c.Hooknum != *nftables.ChainHookPostrouting ||
+			c.Priority == nil || int32(*c.Priority) > upTo || family != FamilyIPv4 && family != FamilyInet || strings.HasPrefix(c.Table.Name, skip) {
+			continue
+		}
+		for _, f := range flows {
+			if why, translates := r.forFlow(c.Table, f, true).drops(c.Name, false); translates {
+				all = append(all, Blocked{Flow: f, Chain: Chain{family, c.Table.Name, c.Name}, Hook: "postrouting", Why: why})
 			}
 		}
 	}

@@ -34,8 +34,9 @@ func newReader(conn *nftables.Conn, chains []*nftables.Chain) *reader {
 	return r
 }
 
-// forFlow is a table as one flow meets it.
-func (r *reader) forFlow(table *nftables.Table, f Flow) evalTable {
+// forFlow is a table as one flow meets it. With source, a rule that gives it
+// another source address drops it, so to speak.
+func (r *reader) forFlow(table *nftables.Table, f Flow, source bool) evalTable {
 	return evalTable{load: func(name string) ([]evalRule, bool) {
 		key := Chain{Family(table.Family), table.Name, name}
 		chain, ok := r.chains[key]
@@ -52,7 +53,7 @@ func (r *reader) forFlow(table *nftables.Table, f Flow) evalTable {
 		}
 		all := make([]evalRule, len(rules))
 		for i, rule := range rules {
-			all[i] = (&registers{flow: f, reader: r, table: table}).rule(rule.Exprs)
+			all[i] = (&registers{flow: f, reader: r, table: table, source: source}).rule(rule.Exprs)
 		}
 		return all, true
 	}}
@@ -86,6 +87,9 @@ type registers struct {
 	reader *reader
 	table  *nftables.Table
 	regs   map[uint32]value
+	// source: a new source address ends the chain, as a drop does. Otherwise it
+	// may let the packet pass or not.
+	source bool
 }
 
 // register numbers 1 to 4 are the old names of 16 bytes each, 8 and up those of
@@ -116,17 +120,20 @@ func (g *registers) rule(exprs []expr.Any) evalRule {
 		}
 		if act != actContinue {
 			r.action, r.target = act, target
-			r.text = describe(act)
+			r.text = g.describe(act)
 		}
 	}
 	return r
 }
 
-func describe(a action) string {
-	if a == actDrop {
-		return "drop or reject"
+func (g *registers) describe(a action) string {
+	switch {
+	case a != actDrop:
+		return ""
+	case g.source:
+		return "masquerade or snat"
 	}
-	return ""
+	return "drop or reject"
 }
 
 // step follows one expression.
@@ -140,9 +147,19 @@ func (g *registers) step(e expr.Any) (answer, action, string) {
 		return verdict(e)
 	case *expr.Reject:
 		return yes, actDrop, ""
+	case *expr.Masq:
+		return yes, g.translate(), ""
+	case *expr.NAT:
+		if e.Type == expr.NATTypeSourceNAT {
+			return yes, g.translate(), ""
+		}
+		return yes, actUnknown, ""
 	case *expr.Queue, *expr.SynProxy: // another program, or the kernel, answers
 		return yes, actUnknown, ""
 	case *expr.Target:
+		if e.Name == "MASQUERADE" || e.Name == "SNAT" {
+			return yes, g.translate(), ""
+		}
 		act, target := namedAction(false, e.Name)
 		if act == actJump { // a target that is not known, no chain
 			act, target = actUnknown, ""
@@ -182,6 +199,14 @@ func (g *registers) step(e expr.Any) (answer, action, string) {
 	}
 	g.regs = map[uint32]value{} // it may have written any
 	return maybe, actContinue, ""
+}
+
+// translate is what a rule with another source address does.
+func (g *registers) translate() action {
+	if g.source {
+		return actDrop
+	}
+	return actUnknown
 }
 
 func verdict(v *expr.Verdict) (answer, action, string) {

@@ -184,6 +184,34 @@ func TestActionsOfARuleAreKnown(t *testing.T) {
 	}
 }
 
+// A new source address may let a packet pass, and counts where sources are
+// asked for.
+func TestNewSourceAddressCountsWhereItIsAskedFor(t *testing.T) {
+	for name, c := range map[string]struct {
+		e    expr.Any
+		want action
+	}{
+		"masquerade":        {&expr.Masq{FullyRandom: true}, actDrop},
+		"snat":              {&expr.NAT{Type: expr.NATTypeSourceNAT}, actDrop},
+		"dnat":              {&expr.NAT{Type: expr.NATTypeDestNAT}, actUnknown},
+		"target MASQUERADE": {&expr.Target{Name: "MASQUERADE"}, actDrop},
+		"target SNAT":       {&expr.Target{Name: "SNAT"}, actDrop},
+		"target DNAT":       {&expr.Target{Name: "DNAT"}, actUnknown},
+		"accept":            {&expr.Verdict{Kind: expr.VerdictAccept}, actAccept},
+	} {
+		for _, source := range []bool{true, false} {
+			want := c.want
+			if !source && want == actDrop {
+				want = actUnknown
+			}
+			got := (&registers{flow: testFlows[0], table: testTable, source: source}).rule([]expr.Any{c.e})
+			if got.match != yes || got.action != want || (got.text == "masquerade or snat") != (want == actDrop) {
+				t.Errorf("%s, asked for %t: %+v, want action %d", name, source, got, want)
+			}
+		}
+	}
+}
+
 // The library leaves out expressions that it does not know. What such a one has
 // loaded is compared in the place of what was loaded before.
 func TestRegisterIsComparedOnce(t *testing.T) {
@@ -268,11 +296,11 @@ func TestSetsAndMapsAreLookedUp(t *testing.T) {
 func TestChainThatIsNotListedIsUnknown(t *testing.T) {
 	r := newReader(nil, []*nftables.Chain{{Name: "f", Table: testTable}})
 	r.rules[Chain{FamilyInet, "x", "f"}] = []*nftables.Rule{{Exprs: []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: "gone"}}}}
-	if why, drops := r.forFlow(testTable, testFlows[0]).drops("f", true); drops {
+	if why, drops := r.forFlow(testTable, testFlows[0], false).drops("f", true); drops {
 		t.Errorf("dropped: %s", why)
 	}
 	r.rules[Chain{FamilyInet, "x", "f"}] = nil
-	if _, drops := r.forFlow(testTable, testFlows[0]).drops("f", true); !drops {
+	if _, drops := r.forFlow(testTable, testFlows[0], false).drops("f", true); !drops {
 		t.Error("an empty chain with the policy drop lets pass")
 	}
 }

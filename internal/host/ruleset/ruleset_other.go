@@ -23,3 +23,6 @@ func Legacy() (string, error) { return "", ErrPlatform }
 
 // BlockedFlows returns ErrPlatform.
 func BlockedFlows(context.Context, []Flow, string) ([]Blocked, error) { return nil, ErrPlatform }
+
+// TranslatedFlows returns ErrPlatform.
+func TranslatedFlows([]Flow, int32, string) ([]Blocked, error) { return nil, ErrPlatform }
