@@ -17,7 +17,7 @@ import (
 // good has, for each setting, values that are taken and are not its default.
 var good = map[string][]string{
 	"network": {"10.0.0.0/8"}, "subnet-len": {"20"}, "subnet-min": {"10.244.2.0"}, "subnet-max": {"10.244.9.0"}, "subnet": {"10.244.7.0/24"},
-	"join": {"host1", "192.0.2.1:9000"}, "iface": {"eth0", "192.0.2.7"}, "iface-regex": {"^eth[0-9]{1,2}$"}, "iface-can-reach": {"192.0.2.9"},
+	"join": {"host1", "192.0.2.1:9000", "srv:example.org", "exec:list a,b | sort"}, "iface": {"eth0", "192.0.2.7"}, "iface-regex": {"^eth[0-9]{1,2}$"}, "iface-can-reach": {"192.0.2.9"},
 	"public-ip": {"198.51.100.4"}, "backend": {"vxlan,udp"}, "vxlan-port": {"4789"}, "vxlan-vni": {"7"}, "port": {"1"}, "gossip-port": {"65535"},
 	"node-name": {"alpha"}, "state-dir": {"/s"}, "run-dir": {"/r"}, "subnet-file": {"/f"}, "docker-file": {"/d"}, "docker-key": {"OPTIONS"},
 	"device": {"fl1"}, "mtu": {"1400"}, "ip-masq": {"true"}, "lease-ttl": {"90m"}, "key-file": {"/k"}, "insecure": {"true"}, "allow-overlap": {"true"},
@@ -251,7 +251,8 @@ func drawRanges(t *rapid.T) ranges {
 }
 
 // sound is what the settings mean, written down anew: the subnets of the
-// network, less its first, are cut by min and max, and the pin is one of them.
+// network, less its first, are cut by min and max. The pin is one of them, or
+// the first.
 func (r ranges) sound() bool {
 	network, bits := r.network, r.bits
 	if !network.IsValid() {
@@ -261,12 +262,13 @@ func (r ranges) sound() bool {
 		bits = max(24, network.Bits()+2)
 	}
 	whole := func(a netip.Addr) bool {
-		return network.Contains(a) && netip.PrefixFrom(a, bits).Masked().Addr() == a && a != network.Addr()
+		return network.Contains(a) && netip.PrefixFrom(a, bits).Masked().Addr() == a
 	}
+	handedOut := func(a netip.Addr) bool { return whole(a) && a != network.Addr() }
 	switch {
 	case network.Bits() < 8 || network.Bits() > 28 || bits < network.Bits()+2:
 		return false
-	case r.low.IsValid() && !whole(r.low), r.high.IsValid() && !whole(r.high):
+	case r.low.IsValid() && !handedOut(r.low), r.high.IsValid() && !handedOut(r.high):
 		return false
 	case r.low.IsValid() && r.high.IsValid() && r.high.Less(r.low):
 		return false
