@@ -3,6 +3,7 @@
 package peers
 
 import (
+	"context"
 	"log/slog"
 	"math"
 	"net/netip"
@@ -43,6 +44,14 @@ type Config struct {
 	// Join lists seeds, host[:port]; without a port, [DefaultGossipPort]. A
 	// node given one never founds a network.
 	Join []string
+	// Sources are asked for more seeds, as long as no seed answers. A node
+	// given one never founds a network, unless Election lets it.
+	Sources []Source
+	// Election decides which node founds the network, where seeds or
+	// sources are given. It is asked while this node is in no network, after
+	// no seed has answered. An error that is an [ErrConfig] ends Run. Nil: a
+	// node with seeds or sources founds nothing.
+	Election Election
 
 	// Advertise is the underlay address told to others, for data and for
 	// gossip. IPv4.
@@ -106,6 +115,18 @@ const (
 	maxNameLen = 253 // RFC 1035 section 3.1: the longest host name
 	maxPrefix  = 32
 )
+
+// Source finds seeds outside of gossip.
+type Source = gossip.Source
+
+// Election decides which one of several nodes without a network founds it.
+type Election interface {
+	// MayFound reports whether the node, whose gossip is at the endpoint, is
+	// to found the network. The answer yes is final: the node founds, or has
+	// founded when it is started again with the same state directory. The
+	// reason says what is waited for where the answer is no.
+	MayFound(ctx context.Context, id NodeID, at netip.AddrPort) (yes bool, reason string, err error)
+}
 
 // Reservation is the subnet of a host that takes no part in the gossip.
 type Reservation struct {

@@ -42,6 +42,7 @@ type engine struct {
 
 	commands   chan command
 	duplicates chan gossip.Duplicate
+	elected    <-chan struct{} // a token: this node is to found the network; nil: it never is
 	lifetime   context.Context // of the goroutines beside the engine
 	beside     sync.WaitGroup
 	stopBeside context.CancelFunc // ends the goroutines of the present member
@@ -56,7 +57,7 @@ type engine struct {
 	inUseAt    time.Time // when to ask again
 	firstState time.Time // when another node's state first came in; zero: not yet
 	dropped    uint64    // messages and states that the core refused, and what earlier members did not take in
-	ending     error     // set by a command that ends the engine
+	ending     error     // set by a command, or by an election, that ends the engine
 }
 
 // command is a request of an exported method, run by the core's goroutine.
@@ -104,6 +105,8 @@ func (e *engine) run(ctx context.Context) error {
 			e.core.Saved(e.now(), e.store.Newest(), nil)
 		case s := <-e.duplicates:
 			err = e.meetDuplicate(s)
+		case <-e.elected:
+			err = e.found()
 		case c := <-e.commands:
 			c.done <- c.run()
 			err = e.ending

@@ -29,6 +29,7 @@ type Node struct {
 	last     statedir.Remembered
 	before   core.Remembered // what last.Lease says of the last start
 	keyring  *wire.Keyring   // nil: not sealed
+	elected  bool            // to found the network, in spite of seeds
 
 	snapshot atomic.Pointer[Snapshot]
 	changes  chan struct{}
@@ -66,15 +67,25 @@ func Open(config Config) (*Node, error) {
 	if n.dir, err = statedir.Open(config.StateDir, n.log); err != nil {
 		return nil, ofState(err)
 	}
-	n.last, err = n.dir.Load(len(n.seeds) > 0, func(lease []byte) (err error) {
-		n.before, err = core.Peek(lease)
-		return err
-	})
-	if err != nil {
-		return nil, errors.Join(ofState(err), ofState(n.dir.Close()))
+	if err = n.load(); err != nil {
+		return nil, errors.Join(err, ofState(n.dir.Close()))
 	}
 	n.snapshot.Store(&Snapshot{View: View{Lease: Joining, Waiting: "starting"}, Self: n.self(n.config.GossipPort), Sealed: n.keyring != nil})
 	return n, nil
+}
+
+// load reads what the last start left in the state directory.
+func (n *Node) load() (err error) {
+	n.last, err = n.dir.Load(!n.mayFound(), func(lease []byte) (err error) {
+		n.before, err = core.Peek(lease)
+		return err
+	})
+	return ofState(err)
+}
+
+// mayFound reports whether this node founds a network if it is in none.
+func (n *Node) mayFound() bool {
+	return n.elected || len(n.seeds) == 0 && len(n.config.Sources) == 0
 }
 
 // self is what this node knows about itself before the core knows more.
@@ -110,6 +121,12 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	defer close(n.ended)
 	err := n.run(ctx)
+	if errors.Is(err, errElected) {
+		n.elected = true
+		if err = n.load(); err == nil {
+			err = n.run(ctx)
+		}
+	}
 	if closing := n.dir.Close(); err == nil {
 		err = ofState(closing)
 	}

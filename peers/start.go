@@ -57,7 +57,10 @@ func (n *Node) run(ctx context.Context) error {
 	if n.keyring == nil {
 		n.log.Warn("gossip is not sealed: any host that reaches the gossip port can join; --key-file seals it", "port", cfg.Gossip.Port())
 	}
-	e.joiner = gossip.NewJoiner(e.gossip, n.seeds, n.resolver, n.log)
+	e.joiner = gossip.NewJoiner(e.gossip, n.seeds, n.sources(), n.resolver, n.log)
+	if n.config.Election != nil && !c.Network().Prefix.IsValid() && !n.elected {
+		e.elected = e.joiner.Elect(election{e, cfg.Identity.ID(), cfg.Gossip})
+	}
 	if err := e.findDuplicate(ctx, n.before.Start, n.before.Gossip); err != nil {
 		e.gossip.Stop()
 		return err
@@ -83,7 +86,7 @@ func (n *Node) coreConfig(gossipPort uint16) core.Config {
 		Reserved: reserved,
 		Prefer:   c.Prefer,
 		LeaseTTL: c.LeaseTTL,
-		MayFound: len(n.seeds) == 0,
+		MayFound: n.mayFound(),
 		Want:     record.Network{Prefix: c.Network, SubnetLen: uint8(c.SubnetLen), SubnetMin: c.SubnetMin, SubnetMax: c.SubnetMax},
 		Amnesia:  n.last.Amnesia,
 		Rand:     mathrand.New(mathrand.NewPCG(randomUint64(), randomUint64())),
@@ -101,7 +104,7 @@ func randomUint64() uint64 {
 func (n *Node) newCore(cfg core.Config) (*core.Core, error) {
 	c, err := core.New(cfg, n.last.Lease, n.last.Table)
 	if errors.Is(err, record.ErrMalformed) || errors.Is(err, core.ErrOtherTable) {
-		if err := n.dir.DropTable(err, len(n.seeds) > 0); err != nil {
+		if err := n.dir.DropTable(err, !n.mayFound()); err != nil {
 			return nil, ofState(err)
 		}
 		c, err = core.New(cfg, n.last.Lease, nil)

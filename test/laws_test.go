@@ -143,6 +143,10 @@ var laws = []law{{
 	places: []string{"internal/proof"}, mayNot: []string{module, "net", "os", "sync", "syscall", "context", "log/slog", "golang.org/x/sys"},
 	unless: []string{module + "/internal/proof", module + "/internal/plan", module + "/internal/probe"}, alsoTests: true,
 }, {
+	why:    "what finds nodes returns addresses: it knows neither gossip nor settings, so that a new kind is one file",
+	places: []string{"internal/discover"}, mayNot: []string{module, "golang.org/x/sys", "log/slog"},
+	unless: []string{module + "/internal/discover"}, alsoTests: true,
+}, {
 	why:    "the command line is the program's face; nothing below it knows about flags",
 	places: []string{""}, except: []string{"cmd"}, mayNot: []string{"github.com/spf13/cobra", "github.com/spf13/pflag"},
 }, {

@@ -73,6 +73,7 @@ type Config struct {
 	SubnetMin, SubnetMax netip.Addr   // zero: the second and the last subnet of the network
 	Subnet               netip.Prefix // the pin; zero: any subnet
 	Join                 []string     // host[:port]
+	Sources              []Source     // of more addresses to join
 
 	Iface         []string // names or addresses, the first that exists is taken
 	IfaceRegex    []string
@@ -130,8 +131,9 @@ func (c Config) DockerPath() string {
 func (c Config) SocketPath() string { return filepath.Join(c.RunDir, control.SocketName) }
 
 // Founds reports whether a node configured like this may found a network: one
-// that was told to join never does.
-func (c Config) Founds() bool { return len(c.Join) == 0 }
+// that was told to join never does. With k8s: one of the cluster's nodes is
+// elected to.
+func (c Config) Founds() bool { return len(c.Join) == 0 && len(c.Sources) == 0 }
 
 // given is where a value came from, for messages.
 type given struct{ source, value string }

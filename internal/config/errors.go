@@ -17,10 +17,16 @@ type Error struct {
 	Reason string
 }
 
+// maxShown is how much of a value an error shows, in runes.
+const maxShown = 200
+
 func (e *Error) Error() string {
 	value := e.Value
 	if value == "" {
 		value = `""`
+	}
+	if runes := []rune(value); len(runes) > maxShown {
+		value = string(runes[:maxShown]) + "..."
 	}
 	separator := " "
 	if len(e.Source) > 0 && e.Source[0] != '-' {

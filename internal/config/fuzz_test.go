@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -66,6 +67,23 @@ func FuzzCheckSeed(f *testing.F) {
 		}
 		if a, err := netip.ParseAddr(text); err == nil && !a.Is4() {
 			t.Errorf("%q accepted", text)
+		}
+	})
+}
+
+// An accepted source prints as what it was read from, and is on one line.
+func FuzzParseSource(f *testing.F) {
+	for _, seed := range []string{"srv:example.org", "srv:_a._tcp.example.org", "exec:a,b | c", "exec: x", "srv", "exec:", "host1", "host1:1", "exec:a\nb"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		s, found, err := parseSource(text)
+		if err != nil || !found {
+			return
+		}
+		again, found, err := parseSource(s.String())
+		if err != nil || !found || again != s || strings.ContainsAny(s.Argument, "\n\r\x00") {
+			t.Errorf("%q: %q, printed and read again %q (%v)", text, s, again, err)
 		}
 	})
 }

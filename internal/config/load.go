@@ -55,7 +55,13 @@ func (s Setting) parts(values []string) []string {
 	}
 	var parts []string
 	for _, value := range values {
-		for part := range strings.SplitSeq(value, ",") {
+		for rest, more := value, true; more; {
+			var part string
+			if rest = strings.TrimSpace(rest); s.whole != "" && strings.HasPrefix(rest, s.whole) {
+				parts = append(parts, rest)
+				break
+			}
+			part, rest, more = strings.Cut(rest, ",")
 			parts = append(parts, strings.TrimSpace(part))
 		}
 	}

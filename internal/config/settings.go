@@ -15,7 +15,8 @@ type Setting struct {
 	Help    string
 	List    bool // may be given several times
 
-	split bool // a list; commas may separate its values, too
+	split bool   // a list; commas may separate its values, too
+	whole string // a value that begins like this is the last one; its commas are its own
 	set   func(*Config, string) error
 }
 
@@ -54,8 +55,9 @@ var settings = []Setting{
 		Help: "last subnet handed out (default the last of the network)"},
 	{Name: "subnet", Value: "PREFIX", set: setSubnet,
 		Help: "hold exactly this subnet, the first of the network included, or fail and name the holder"},
-	{Name: "join", Value: "HOST[:PORT]", List: true, split: true, set: setJoin,
-		Help: "any node of the network to join, repeatable or comma separated; a node given one never founds a network"},
+	{Name: "join", Value: "HOST[:PORT]", List: true, split: true, whole: SourceExec + ":", set: setJoin,
+		Help: "any node of the network to join, repeatable or comma separated; a node given one never founds a network. " +
+			"srv:NAME finds nodes in DNS, exec:COMMAND by what a command prints"},
 
 	{Name: "iface", Value: "NAME|IP", List: true, split: true, set: setIface,
 		Help: "interface or address of the underlay, the first that exists (default the default route's)"},

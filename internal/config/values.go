@@ -103,8 +103,16 @@ func setPublicIP(c *Config, text string) error {
 }
 
 func setJoin(c *Config, text string) error {
-	if err := CheckSeed(text); err != nil {
+	source, found, err := parseSource(text)
+	if err != nil {
 		return err
+	}
+	if found {
+		c.addSource(source)
+		return nil
+	}
+	if err := CheckSeed(text); err != nil {
+		return withForms(err, text)
 	}
 	c.Join = append(c.Join, text)
 	return nil

@@ -189,7 +189,7 @@ func (d *daemon) peersConfig() peers.Config {
 		Subnet: c.Subnet, Join: c.Join, Advertise: d.watch.Here().PublicAddr, Bind: d.watch.Here().Addr,
 		GossipPort: c.GossipPort, DataPort: c.Port, Name: nodeName(c.NodeName), MTU: d.mtu, Caps: d.capabilities(nil), LeaseTTL: c.LeaseTTL,
 		KeyFile: c.KeyFile, CheckNetwork: d.checkNetwork, Logger: d.log,
-		InUse: d.containersUseLease, Prefer: d.preferred(),
+		InUse: d.containersUseLease, Prefer: d.preferred(), Sources: sources(c.Sources),
 	}
 	for _, static := range c.StaticPeers {
 		p.Reserved = append(p.Reserved, peers.Reservation{Subnet: static.Subnet, Endpoint: static.Endpoint})

@@ -45,15 +45,17 @@ type Joiner struct {
 	status   atomic.Pointer[string]           // why no seed has answered; nil: one has, or there is none
 	tries    atomic.Uint64
 	again    chan struct{} // one token: do not wait for the next round
+	founder  *founder      // nil: this node does not found
 
 	mu    sync.Mutex
 	seeds []*seedState
 }
 
-// seedState is how a seed has been doing. While a round runs, it belongs to the
-// round.
+// seedState is how a seed, or a source of seeds, has been doing. While a round
+// runs, it belongs to the round.
 type seedState struct {
 	Seed
+	source   *finder   // nil: it is the one seed
 	joinedAt time.Time // when it last answered
 	failing  bool
 	reason   string
@@ -61,14 +63,25 @@ type seedState struct {
 	pause    time.Duration
 }
 
+// String names the seed, or the source.
+func (s *seedState) String() string {
+	if s.source != nil {
+		return s.source.String()
+	}
+	return s.Seed.String()
+}
+
 // NewJoiner makes a joiner for an agent. It does nothing before [Joiner.Run],
 // [Joiner.Look] or [Joiner.Add].
-func NewJoiner(g *Agent, seeds []Seed, r Resolver, log *slog.Logger) *Joiner {
+func NewJoiner(g *Agent, seeds []Seed, sources []Source, r Resolver, log *slog.Logger) *Joiner {
 	j := &Joiner{log: log, resolver: r, again: make(chan struct{}, 1)}
 	j.gossip.Store(g)
 	j.lost.Store(&[]netip.AddrPort{})
 	for _, s := range seeds {
 		j.seeds = append(j.seeds, &seedState{Seed: s})
+	}
+	for _, s := range sources {
+		j.seeds = append(j.seeds, &seedState{source: &finder{Source: s}})
 	}
 	return j
 }
@@ -86,6 +99,7 @@ func (j *Joiner) Run(ctx context.Context) {
 			return
 		}
 		j.round(ctx)
+		j.mayFound(ctx)
 		pause := joinAgain
 		if j.gossip.Load().members.size() == 0 || !j.joined.Load() {
 			pause = alone
@@ -154,6 +168,10 @@ func (j *Joiner) round(ctx context.Context) {
 		tries.Go(func() { defer func() { <-limit }(); f() })
 	}
 	for _, s := range j.list() {
+		if s.source != nil {
+			try(func() { j.trySource(ctx, s, len(live) > 0) })
+			continue
+		}
 		try(func() { j.trySeed(ctx, s, live) })
 	}
 	for _, at := range j.someLost(live, found) {
@@ -177,6 +195,16 @@ func (j *Joiner) list() []*seedState {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return append([]*seedState(nil), j.seeds...)
+}
+
+// named returns the seeds that were given by name or address.
+func (j *Joiner) named() (seeds []Seed) {
+	for _, s := range j.list() {
+		if s.source == nil {
+			seeds = append(seeds, s.Seed)
+		}
+	}
+	return seeds
 }
 
 // someLost picks a few endpoints of nodes that are not up: first the ones found
@@ -280,11 +308,11 @@ func isHangup(said error) bool {
 func (j *Joiner) Look(ctx context.Context, also ...netip.AddrPort) {
 	ctx, cancel := context.WithTimeout(ctx, lookAnswer)
 	defer cancel()
-	seeds, nodes := j.list(), append(also, j.someLost(nil, nil)...)
+	seeds, nodes := j.named(), append(also, j.someLost(nil, nil)...)
 	results := make(chan error, len(seeds)+len(nodes))
 	for _, s := range seeds {
 		go func() {
-			results <- j.joinSeed(ctx, s.Seed)
+			results <- j.joinSeed(ctx, s)
 		}()
 	}
 	for _, at := range nodes {
@@ -340,22 +368,31 @@ func (j *Joiner) failed(s *seedState, err error) {
 
 // summarize sets the line that says why this node has not been able to join.
 func (j *Joiner) summarize() {
-	var failing []string
-	seeds := j.list()
-	for _, s := range seeds {
-		if s.failing {
-			failing = append(failing, s.String()+": "+s.reason)
-		}
-	}
-	if len(failing) == 0 || len(failing) < len(seeds) {
+	failing, all := j.failing()
+	if len(failing) == 0 || !all {
 		j.status.Store(nil)
 		return
+	}
+	if j.founder != nil && j.founder.reason != "" {
+		failing = append([]string{j.founder.reason}, failing...)
 	}
 	if len(failing) > 3 {
 		failing = append(failing[:3], fmt.Sprintf("and %d more", len(failing)-3))
 	}
 	text := strings.Join(failing, "; ")
 	j.status.Store(&text)
+}
+
+// failing lists the seeds and sources that do not answer, each with the reason,
+// and reports whether there are no others.
+func (j *Joiner) failing() (reasons []string, all bool) {
+	seeds := j.list()
+	for _, s := range seeds {
+		if s.failing {
+			reasons = append(reasons, s.String()+": "+s.reason)
+		}
+	}
+	return reasons, len(reasons) == len(seeds)
 }
 
 // Add takes more seeds and tries each once, now. It returns the ones that
@@ -379,7 +416,7 @@ func (j *Joiner) remember(seeds []Seed) {
 	for _, s := range seeds {
 		known := false
 		for _, old := range j.seeds {
-			known = known || old.Seed == s
+			known = known || old.source == nil && old.Seed == s
 		}
 		if !known {
 			j.seeds = append(j.seeds, &seedState{Seed: s})

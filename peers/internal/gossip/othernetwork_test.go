@@ -53,7 +53,7 @@ func TestMembersOfOtherNetworksArePutOut(t *testing.T) {
 				}
 			}
 			two.members.setHolders(map[record.NodeID]bool{identityOf(1).ID(): true}, map[netip.AddrPort]bool{one.endpoint: true})
-			j := NewJoiner(two, nil, nil, two.log)
+			j := NewJoiner(two, nil, nil, nil, two.log)
 			if err := j.join(one.endpoint); !errors.Is(err, errOtherNetwork) {
 				t.Errorf("the other side is told %v", err)
 			}
