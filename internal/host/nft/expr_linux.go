@@ -100,6 +100,30 @@ func User(uid uint32) []expr.Any {
 	return Join(Meta(expr.MetaKeySKUID), Equal(binaryutil.NativeEndian.PutUint32(uid)))
 }
 
+// NotUser matches another user. It does not match a packet without a socket.
+func NotUser(uid uint32) []expr.Any {
+	return Join(Meta(expr.MetaKeySKUID), NotEqual(binaryutil.NativeEndian.PutUint32(uid)))
+}
+
+// maxPorts bounds the rules that compare ports.
+const maxPorts = 4
+
+// ToPorts matches TCP and UDP to the ports, in network order, each once, and
+// also what is alike of other protocols. A rule that begins so costs other
+// packets least: the kernel compares a port within its loop, and calls a
+// function to look up a key. In most networks all members have the same port.
+// Where there are many ports, one beginning matches everything.
+func ToPorts(ports []string) (begin [][]expr.Any) {
+	ports = slices.Compact(slices.Sorted(slices.Values(ports)))
+	if len(ports) > maxPorts {
+		return [][]expr.Any{nil}
+	}
+	for _, port := range ports {
+		begin = append(begin, Join(DestPort(Reg), Equal([]byte(port))))
+	}
+	return begin
+}
+
 // SourceCheck is in which chains the kernel takes ReachedByInput.
 type SourceCheck int
 

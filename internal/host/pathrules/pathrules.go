@@ -16,7 +16,6 @@
 //	forward     what another namespace sends to a member's tunnel is dropped
 //	output      what another user than root and the daemon sends to a member's
 //	            VXLAN port is dropped, unless our device sends it
-//	postrouting what our VXLAN device is about to send is marked, for output
 //
 // The checks of tunnels stand where packets for this host are whole again:
 // fragments hide nothing, and a packet to any address of this host is seen. The
@@ -52,7 +51,7 @@ import (
 var ErrPlatform = errors.New("pathrules: flanneld runs on Linux only")
 
 // Mark is the bit that the table sets in the mark of a direct packet that
-// belongs to a member, and of a packet that our VXLAN device is about to send.
+// belongs to a member, and of a packet that a user sends into the network.
 // No other program is known to use it: Kubernetes has 0x4000, 0x8000 and
 // (portmap) 0x2000, Calico, Weave and Tailscale have bits of 0xffff0000, Cilium
 // has 0x0f00, the VPC plugin of AWS has 0x80, and operators number their own

@@ -22,6 +22,10 @@ import (
 // priority of the base chains: before iptables' raw table (-300).
 const priority = -310
 
+// afterNAT is the priority of the chain that knows where a user's packet goes:
+// after destination NAT (-100) and what sets marks (-150).
+const afterNAT = -10
+
 // setKinds is the set of kinds of devices that containers are attached to.
 const setKinds = "kinds"
 
@@ -29,7 +33,7 @@ const setKinds = "kinds"
 // a word of nft's language, as vxlan is since 1.0.8.
 const (
 	sent  = "sent"  // what is forwarded to tunnels
-	users = "users" // what this host itself sends to VXLAN devices
+	users = "users" // what users of this host send
 )
 
 // from is the chain of what arrives by a path.
@@ -159,66 +163,56 @@ func (c Config) byContainer(fib bool) []expr.Any {
 	return rule
 }
 
-// outgoing returns the chains that see what leaves this host. The packets of
-// our VXLAN device have no socket, or the one of the inner packet: so they are
-// known by the mark that the inner packet got on its way to the device.
+// outgoing returns the chains that see what leaves this host.
 func (c Config) outgoing(members map[string]bool, uid uint32) (chains []nft.Chain) {
 	if !c.tunnels() {
 		return nil
 	}
-	var forward, output [][]expr.Any
-	for _, toPort := range toVXLANPorts(members) { // most packets end here
-		forward = append(forward, nft.Join(toPort, toVXLAN(), nft.Jump(sent)))
-		output = append(output, nft.Join(toPort, nft.Jump(users)))
+	var forward [][]expr.Any
+	for _, toPort := range nft.ToPorts(portsOf(members)) {
+		forward = append(forward, nft.Join(nft.Protocol(packet.UDP), toPort, toVXLAN(), nft.Jump(sent)))
 	}
 	if c.IPIP {
 		forward = append(forward, nft.Join(nft.Protocol(unix.IPPROTO_IPIP), nft.Dest(nft.Reg), nft.In(setIPIP), nft.Jump(sent)))
 	}
 	if c.VXLAN {
 		chains = append(chains,
-			nft.Chain{Name: users, Rules: userRules(uid)},
-			nft.Chain{Name: "output", Hook: nftables.ChainHookOutput, Priority: priority, Rules: output},
-			nft.Chain{Name: "postrouting", Hook: nftables.ChainHookPostrouting, Priority: priority,
-				Rules: [][]expr.Any{nft.Join(nft.OutputDevice(c.VXLANDevice), nft.SetMark(Mark))}})
+			nft.Chain{Name: users, Rules: c.userRules(uid)},
+			nft.Chain{Name: "output", Hook: nftables.ChainHookOutput, Priority: afterNAT,
+				Rules: [][]expr.Any{nft.Join(nft.NotUser(0), nft.Jump(users))}})
 	}
 	return append(chains, nft.Chain{Name: "forward", Hook: nftables.ChainHookForward, Priority: priority, Rules: forward})
 }
 
-// maxPorts bounds the rules that compare ports of VXLAN devices.
-const maxPorts = 4
-
-// toVXLANPorts matches UDP to the ports of the members' VXLAN devices: in most
-// networks all have one. Peers may announce any number, so that one rule is for
-// all ports where there are many.
-func toVXLANPorts(members map[string]bool) (rules [][]expr.Any) {
-	var ports []string
+// portsOf returns the ports in the set of the members' VXLAN devices.
+func portsOf(members map[string]bool) (ports []string) {
 	for key := range members {
-		if port := key[4:6]; len(ports) <= maxPorts && !slices.Contains(ports, port) {
-			ports = append(ports, port)
-		}
+		ports = append(ports, key[4:6])
 	}
-	if len(ports) > maxPorts {
-		return [][]expr.Any{nft.Protocol(packet.UDP)}
-	}
-	slices.Sort(ports)
-	for _, port := range ports {
-		rules = append(rules, nft.Join(nft.Protocol(packet.UDP), nft.DestPort(nft.Reg), nft.Equal([]byte(port))))
-	}
-	return rules
+	return ports
 }
 
-// toVXLAN matches UDP to a member's VXLAN device.
+// toVXLAN matches what is to the address and port of a member's VXLAN device.
 func toVXLAN() []expr.Any {
 	return nft.Join(nft.Dest(nft.Reg), nft.DestPort(nft.Reg1), nft.In(setVXLAN))
 }
 
-// userRules are for what this host itself sends to the port of a VXLAN device.
-func userRules(uid uint32) [][]expr.Any {
-	rules := [][]expr.Any{nft.Join(nft.HasMark(Mark), nft.Accept()), nft.Join(nft.User(0), nft.Accept())}
+// userRules are for what users send. A program's datagram always has the socket
+// that it was written to. The packets of our VXLAN device have the socket of
+// the inner packet: none, where that was forwarded. So the inner packet of a
+// user is marked on its way to the device, which may be any that leads into the
+// network, and the outer one is known by that. Whatever is sent by the device
+// is not marked: a packet with a mark has its route looked up by the device
+// each time.
+func (c Config) userRules(uid uint32) [][]expr.Any {
+	var rules [][]expr.Any
 	if uid != 0 {
 		rules = append(rules, nft.Join(nft.User(uid), nft.Accept()))
 	}
-	return append(rules, nft.Join(toVXLAN(), drop(Sent)))
+	return append(rules,
+		nft.Join(nft.HasMark(Mark), nft.Accept()),
+		nft.Join(nft.Protocol(packet.UDP), toVXLAN(), drop(Sent)),
+		nft.Join(nft.Dest(nft.Reg), within(c.Network), nft.SetMark(Mark)))
 }
 
 // sentRules are for what is forwarded to a tunnel of a member. This host may be

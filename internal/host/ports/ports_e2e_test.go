@@ -109,7 +109,7 @@ func TestTableIsPutBack(t *testing.T) {
 // Another program may have taken all chains away: the table is ours still.
 func TestTableWithoutChainsIsRemoved(t *testing.T) {
 	ensure(t, newTable(t), network(3), 1)
-	for _, chain := range []string{"forward", "input", "prerouting", "output", "container", "data-forward"} {
+	for _, chain := range []string{"forward", "input", "prerouting", "output", "container", "users", "data-forward"} {
 		linktest.Try("nft delete chain ip flanneld-flannel0 " + chain) // no kernel has them all
 	}
 	if left := linktest.Run(t, "nft list table ip flanneld-flannel0"); strings.Contains(left, "chain") {
@@ -204,7 +204,7 @@ func TestRestartTakesTheTableOver(t *testing.T) {
 	if first.Created() == second.Created() {
 		t.Errorf("created: first %t, second %t", first.Created(), second.Created())
 	}
-	if text := linktest.Run(t, "nft list chain ip flanneld-flannel0 output"); !strings.Contains(text, fmt.Sprint(65534)) {
+	if text := linktest.Run(t, "nft list chain ip flanneld-flannel0 users"); !strings.Contains(text, fmt.Sprint(65534)) {
 		t.Errorf("the second daemon's user may not send:\n%s", text)
 	}
 }

@@ -45,15 +45,16 @@ func (c Config) chains(check nft.SourceCheck) []nft.Chain {
 	chains := []nft.Chain{
 		{Name: "data-forward", Rules: append(fromMember(), nft.Drop())},
 		{Name: "container", Rules: slices.Concat(
-			[][]expr.Any{byUnderlay()},
+			[][]expr.Any{byUnderlay(), fromItself()},
 			fromMember(),
 			[][]expr.Any{
 				nft.Join(nft.InputDevice(c.Device), nft.Drop()),
 				nft.Join(nft.Meta(nft.MetaIIFKind), nft.In(setKinds), nft.Drop()),
 			})},
 	}
-	chains = append(chains, incoming(check)...)
-	return append(chains, base("output", nftables.ChainHookOutput, c.outputRules()...))
+	chains = append(chains, nft.Chain{Name: "users", Rules: c.userRules()})
+	chains = append(chains, c.incoming(check)...)
+	return append(chains, base("output", nftables.ChainHookOutput, slices.Concat(c.toData("users"), c.toGossip("users"))...))
 }
 
 // byUnderlay lets pass what comes by a device that leads to other hosts.
@@ -65,56 +66,69 @@ func base(name string, hook *nftables.ChainHook, rules ...[]expr.Any) nft.Chain 
 	return nft.Chain{Name: name, Hook: hook, Priority: priority, Rules: rules}
 }
 
+// fromItself lets pass what this host sends to itself.
+func fromItself() []expr.Any { return nft.Join(nft.InputDevice("lo"), nft.Accept()) }
+
 // incoming returns the base chains for packets of other hosts and of
 // containers. A packet in prerouting is not routed yet, so the kind of its
 // destination decides which of the two it would pass.
-func incoming(check nft.SourceCheck) []nft.Chain {
-	fromItself := nft.Join(nft.InputDevice("lo"), nft.Accept())
+func (c Config) incoming(check nft.SourceCheck) []nft.Chain {
 	if check == nft.InPrerouting {
-		return []nft.Chain{base("prerouting", nftables.ChainHookPrerouting,
-			fromItself,
-			nft.Join(toData(), nft.ToThisHost(true), nft.Jump("container")),
-			nft.Join(toData(), nft.ToThisHost(false), nft.Jump("data-forward")),
-			nft.Join(toGossip(), nft.Jump("container")))}
+		return []nft.Chain{base("prerouting", nftables.ChainHookPrerouting, slices.Concat(
+			c.toData("container", nft.ToThisHost(true)),
+			c.toData("data-forward", nft.ToThisHost(false)),
+			c.toGossip("container"))...)}
 	}
 	return []nft.Chain{
-		base("forward", nftables.ChainHookForward,
-			nft.Join(toData(), nft.Jump("data-forward")),
-			nft.Join(toGossip(), nft.Jump("container"))),
-		base("input", nftables.ChainHookInput,
-			byUnderlay(),
-			fromItself,
-			nft.Join(toData(), nft.Jump("container")),
-			nft.Join(toGossip(), nft.Jump("container"))),
+		base("forward", nftables.ChainHookForward, slices.Concat(c.toData("data-forward"), c.toGossip("container"))...),
+		base("input", nftables.ChainHookInput, slices.Concat(c.toData("container"), c.toGossip("container"))...),
 	}
 }
 
-// outputRules: a packet without a socket has no user, so what may send is
-// listed rather than what may not. The kernel itself sends parts of a
-// connection after its socket was closed; hence only the first packet of a
-// connection is looked at.
-func (c Config) outputRules() [][]expr.Any {
+// userRules: a packet without a socket has no user, so what may send is listed
+// rather than what may not. The kernel itself sends parts of a connection after
+// its socket was closed; hence only the first packet of a connection is looked
+// at.
+func (c Config) userRules() [][]expr.Any {
 	rules := [][]expr.Any{nft.Join(nft.User(0), nft.Accept())}
 	if c.UID != 0 {
 		rules = append(rules, nft.Join(nft.User(c.UID), nft.Accept()))
 	}
 	return append(rules,
-		nft.Join(toData(), nft.Drop()),
-		nft.Join(nft.Protocol(packet.UDP), toGossip(), nft.Drop()),
-		nft.Join(nft.Protocol(packet.TCP), beginsConnection(), toGossip(), nft.Drop()),
+		nft.Join(nft.Protocol(packet.UDP), nft.Drop()),
+		nft.Join(nft.Protocol(packet.TCP), beginsConnection(), nft.Drop()),
 	)
 }
 
-// toData matches UDP to an address and port in the set of data ports.
-func toData() []expr.Any {
-	return nft.Join(nft.Protocol(packet.UDP), nft.Dest(nft.Reg), nft.DestPort(nft.Reg1), nft.In(setData))
+// toData jumps with UDP to an address and port in the set of data ports.
+func (c Config) toData(chain string, more ...[]expr.Any) (rules [][]expr.Any) {
+	var ports []string
+	for _, m := range c.Members {
+		if m.Data != 0 {
+			ports = append(ports, string(nft.Port(m.Data)))
+		}
+	}
+	for _, toPort := range nft.ToPorts(ports) {
+		rules = append(rules, nft.Join(nft.Protocol(packet.UDP), toPort, nft.Dest(nft.Reg), nft.DestPort(nft.Reg1), nft.In(setData),
+			nft.Join(more...), nft.Jump(chain)))
+	}
+	return rules
 }
 
-// toGossip matches UDP and TCP to an address and port in the set of gossip
+// toGossip jumps with UDP and TCP to an address and port in the set of gossip
 // ports.
-func toGossip() []expr.Any {
-	return nft.Join(nft.Dest(nft.Reg), []expr.Any{&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: nft.Reg1}},
-		nft.DestPort(nft.Reg2), nft.In(setGossip))
+func (c Config) toGossip(chain string) (rules [][]expr.Any) {
+	var ports []string
+	for _, m := range c.Members {
+		if m.Gossip != 0 {
+			ports = append(ports, string(nft.Port(m.Gossip)))
+		}
+	}
+	for _, toPort := range nft.ToPorts(ports) {
+		rules = append(rules, nft.Join(toPort, nft.Dest(nft.Reg), []expr.Any{&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: nft.Reg1}},
+			nft.DestPort(nft.Reg2), nft.In(setGossip), nft.Jump(chain)))
+	}
+	return rules
 }
 
 // offsetFlags is where TCP has its flags, in bytes (RFC 9293).

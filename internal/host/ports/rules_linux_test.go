@@ -156,8 +156,36 @@ func TestDaemonOfRootAddsNoUser(t *testing.T) {
 			t.Errorf("user %d: dropped %t", user, got)
 		}
 	}
-	if with, without := len(ourConfig().outputRules()), len(c.outputRules()); with != without+1 {
+	if with, without := len(ourConfig().userRules()), len(c.userRules()); with != without+1 {
 		t.Errorf("%d rules with a user, %d without", with, without)
+	}
+}
+
+// However many ports the members announce, all are guarded, by few rules.
+func TestEveryPortIsGuarded(t *testing.T) {
+	for n := range 10 {
+		c := Config{Device: "flannel0", Underlay: []string{"eth0"}}
+		for i := range n {
+			c.Members = append(c.Members, member(byte(20+i), 9000+uint16(i), 9100+uint16(i), false))
+		}
+		for _, m := range c.Members {
+			for _, port := range []uint16{m.Data, m.Gossip} {
+				p := testPacket{iif: "docker0", kind: "bridge", from: pod, to: m.Addr.String(), proto: 17, port: port, user: 1000}
+				for _, hook := range []string{"forward", "input", "output"} {
+					if !dropped(t, c, nft.InAnyHook, hook, p) {
+						t.Errorf("%d members: port %d is open at %s", n, port, hook)
+					}
+				}
+				if p.port = 9999; dropped(t, c, nft.InAnyHook, "forward", p) {
+					t.Errorf("%d members: another port is dropped", n)
+				}
+			}
+		}
+		for _, chain := range c.content(nft.InAnyHook).Chains {
+			if chain.Hook != nil && len(chain.Rules) > 8 {
+				t.Errorf("%d members: %d rules at %s", n, len(chain.Rules), chain.Name)
+			}
+		}
 	}
 }
 
