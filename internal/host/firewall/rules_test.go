@@ -92,16 +92,16 @@ func TestKernelPathsHaveTheRulesOfTheDevice(t *testing.T) {
 	const in, out = "-s 10.244.0.0/16 -d 10.244.7.0/24 -i ", "-s 10.244.7.0/24 -d 10.244.0.0/16 -o "
 	want := map[string][]rule{
 		"raw": {
-			in + "flannel0 -j ACCEPT", in + "flannel.1 -j ACCEPT", in + "flannel.ipip -j ACCEPT",
 			in + "eth0 -m mark --mark 0x1000/0x1000 -j ACCEPT",
+			in + "flannel.1 -j ACCEPT", in + "flannel.ipip -j ACCEPT", in + "flannel0 -j ACCEPT",
 		},
 		"filter": {
-			in + "flannel0 -j ACCEPT", out + "flannel0 -j ACCEPT", in + "flannel.1 -j ACCEPT", out + "flannel.1 -j ACCEPT",
-			in + "flannel.ipip -j ACCEPT", out + "flannel.ipip -j ACCEPT",
 			in + "eth0 -m mark --mark 0x1000/0x1000 -j ACCEPT", out + "eth0 -j ACCEPT",
+			in + "flannel.1 -j ACCEPT", out + "flannel.1 -j ACCEPT",
+			in + "flannel.ipip -j ACCEPT", out + "flannel.ipip -j ACCEPT", in + "flannel0 -j ACCEPT", out + "flannel0 -j ACCEPT",
 		},
 		"nat": {
-			out + "flannel0 -j ACCEPT", out + "flannel.1 -j ACCEPT", out + "flannel.ipip -j ACCEPT", out + "eth0 -j ACCEPT",
+			out + "eth0 -j ACCEPT", out + "flannel.1 -j ACCEPT", out + "flannel.ipip -j ACCEPT", out + "flannel0 -j ACCEPT",
 			"-s 10.244.7.0/24 -d 224.0.0.0/4 -j RETURN",
 			"-s 10.244.7.0/24 ! -d 10.244.0.0/16 -j MASQUERADE --random-fully",
 			"! -s 10.244.0.0/16 -o flannel0 -j SNAT --to-source 10.244.7.0 --random-fully",
@@ -116,7 +116,7 @@ func TestKernelPathsHaveTheRulesOfTheDevice(t *testing.T) {
 		}
 	}
 	asked := tables(c, true, true)[1].rules
-	if len(asked) != 16 || !strings.Contains(string(asked[6]), "--mark") || !strings.HasSuffix(string(asked[7]), "-j DOCKER-USER") {
+	if len(asked) != 16 || !strings.Contains(string(asked[0]), "--mark") || !strings.HasSuffix(string(asked[1]), "-j DOCKER-USER") {
 		t.Errorf("by DOCKER-USER: %q", asked)
 	}
 }
