@@ -17,7 +17,9 @@ const (
 	chartWidth  = 880
 	chartLeft   = 250 // where bars may begin: room for the metric's title
 	chartRight  = 60  // room for the figure behind a bar
-	chartTop    = 92  // below title and keys
+	chartKeys   = 52  // where the keys begin
+	keyPitch    = 18
+	chartTop    = 40 // below the keys
 	barHeight   = 11
 	barPitch    = 13
 	groupGap    = 12
@@ -28,7 +30,9 @@ const (
 )
 
 // chartColours stand apart on white and on black, and for color-blind eyes.
-var chartColours = []string{"#8b949e", "#d4a017", "#2f81f7", "#79b8ff", "#c2478f", "#e36209", "#2da44e"}
+var chartColours = []string{
+	"#8b949e", "#d4a017", "#2f81f7", "#79b8ff", "#8957e5", "#1b7c83", "#b392f0", "#c2478f", "#e36209", "#2da44e",
+}
 
 // chartData is what the template needs, laid out.
 type chartData struct {
@@ -42,7 +46,7 @@ type chartData struct {
 }
 
 type chartKey struct {
-	X     int
+	X, Y  int
 	Color string
 	Title string
 }
@@ -92,8 +96,8 @@ func (r *Report) layOut() chartData {
 		Subtitle: fmt.Sprintf("medians of %s, %d processors, Linux %s, %s", counted(r.Rounds, "round"),
 			r.Machine.Processors, r.Machine.Kernel, c.congestion()),
 	}
-	colors := c.keys(&d)
-	y := chartTop
+	colors, y := c.keys(&d)
+	y += chartTop
 	d.Top = y - 4
 	for _, less := range []bool{false, true} {
 		title := map[bool]string{false: "More is better", true: "Less is better"}[less]
@@ -109,19 +113,24 @@ func (r *Report) layOut() chartData {
 	return d
 }
 
-// keys names the colors, in a row, and returns them by path.
-func (c Comparison) keys(d *chartData) map[string]string {
-	colors := map[string]string{}
-	x := 16
+// keys names the colors, in rows, and returns them by path, and where the last
+// row is.
+func (c Comparison) keys(d *chartData) (colors map[string]string, y int) {
+	colors = map[string]string{}
+	x, y := 16, chartKeys
 	for i, p := range c.Paths {
 		if len(p.Results) == 0 || p.Name == reference {
 			continue
 		}
+		width := 30 + 7*len(p.Title)
+		if x+width > chartWidth {
+			x, y = 16, y+keyPitch
+		}
 		colors[p.Title] = chartColours[i%len(chartColours)]
-		d.Keys = append(d.Keys, chartKey{x, colors[p.Title], p.Title})
-		x += 30 + 7*len(p.Title)
+		d.Keys = append(d.Keys, chartKey{x, y, colors[p.Title], p.Title})
+		x += width
 	}
-	return colors
+	return colors, y
 }
 
 // groups lays out the metrics of one kind from y on, and returns where they
@@ -204,7 +213,7 @@ var chartTemplate = template.Must(template.New("chart").Parse(
 	`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {{.Width}} {{.Height}}" width="{{.Width}}" height="{{.Height}}" role="img" aria-label="{{.Title}}" font-family="system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif" font-size="12" fill="#768390">
 <text x="16" y="22" font-size="16" font-weight="600">{{.Title}}</text>
 <text x="16" y="40">{{.Subtitle}}</text>
-{{range .Keys}}<rect x="{{.X}}" y="52" width="11" height="11" rx="2" fill="{{.Color}}"/><text x="{{.X}}" dx="16" y="62">{{.Title}}</text>
+{{range .Keys}}<rect x="{{.X}}" y="{{.Y}}" width="11" height="11" rx="2" fill="{{.Color}}"/><text x="{{.X}}" dx="16" y="{{.Y}}" dy="10">{{.Title}}</text>
 {{end}}{{$top := .Top}}{{$bottom := .Bottom}}{{range .Ticks}}<line x1="{{.X}}" x2="{{.X}}" y1="{{$top}}" y2="{{$bottom}}" stroke="#768390" stroke-opacity="0.25"/><text x="{{.X}}" y="{{$bottom}}" dy="16" text-anchor="middle">{{.Label}}</text>
 {{end}}{{range .Sections}}<text x="16" y="{{.Y}}" font-weight="600">{{.Title}}</text>
 {{end}}{{range .Groups}}<text x="16" y="{{.Y}}">{{.Title}}</text>

@@ -30,6 +30,9 @@ var kinds = []kind{
 // reference is the path that the others are compared with.
 const reference = "vxlan"
 
+// docker is the comparison on hosts with Docker's rules, which most have.
+const docker = "docker"
+
 // subject is a path to be measured: a kind under a setting.
 type subject struct {
 	kind
@@ -64,6 +67,9 @@ var variants = []struct {
 	{"segmentation", "segmentation offload off on the underlay", func(base []subject) []subject {
 		return changed(base, func(s *setting) { s.Segmentation = false })
 	}, []string{"tcp1", "tcp4", "iperf1"}},
+	{docker, "the rules of a Docker host", func(base []subject) []subject {
+		return changed(only(base, "routing", reference, "flanneld", "flanneld-direct", "flanneld-vxlan"), func(s *setting) { s.Docker = true })
+	}, []string{"tcp1", "tcp4", "tcprr", "load", "udp64x1"}},
 	{"lanes", "lanes", withLanes, []string{"tcp1", "tcp4"}},
 	{"bbr", "BBR", func(base []subject) []subject {
 		return changed(only(base, "routing", reference, "flanneld"), func(s *setting) { s.Congestion = "bbr" })

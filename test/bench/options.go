@@ -30,8 +30,9 @@ type options struct {
 // setting is what a path is measured under.
 type setting struct {
 	Congestion   string `json:"congestion_control"`
-	Lanes        string `json:"lanes"`                 // of flanneld: auto or a number
-	Segmentation bool   `json:"underlay_segmentation"` // offload of the hosts' underlay devices
+	Lanes        string `json:"lanes"`                  // of flanneld: auto or a number
+	Segmentation bool   `json:"underlay_segmentation"`  // offload of the hosts' underlay devices
+	Docker       bool   `json:"docker_rules,omitempty"` // the hosts have the packet filter rules of Docker
 }
 
 // parse reads the command line. [flag.ErrHelp] means that help was asked for

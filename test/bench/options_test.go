@@ -43,7 +43,7 @@ func TestFlagsPickInTheReportsOrder(t *testing.T) {
 	if got := []string{main.subjects[0].name, main.subjects[1].name, main.measures[0].name, main.measures[1].name}; !reflect.DeepEqual(got, []string{"vxlan", "flanneld", "tcp1", "load"}) {
 		t.Errorf("%v", got)
 	}
-	if got := main.subjects[1].setting; got != (setting{"reno", "2", false}) {
+	if got := main.subjects[1].setting; got != (setting{Congestion: "reno", Lanes: "2"}) {
 		t.Errorf("setting: %+v", got)
 	}
 	var lanes []string
@@ -56,14 +56,17 @@ func TestFlagsPickInTheReportsOrder(t *testing.T) {
 }
 
 func TestVariantsDifferInOneRespect(t *testing.T) {
-	base := []subject{{kinds[1], setting{"cubic", "auto", true}}}
-	want := map[string]setting{"segmentation": {"cubic", "auto", false}, "bbr": {"bbr", "auto", true}, "lanes": {"cubic", "auto", true}}
+	base := []subject{{kinds[1], setting{"cubic", "auto", true, false}}}
+	want := map[string]setting{
+		"segmentation": {"cubic", "auto", false, false}, "bbr": {"bbr", "auto", true, false}, "lanes": {"cubic", "auto", true, false},
+		docker: {"cubic", "auto", true, true},
+	}
 	for _, v := range variants {
 		if got := v.subjects(base)[0].setting; got != want[v.name] {
 			t.Errorf("%s: %+v", v.name, got)
 		}
 	}
-	if base[0].setting != (setting{"cubic", "auto", true}) {
+	if base[0].setting != (setting{"cubic", "auto", true, false}) {
 		t.Errorf("the base has changed: %+v", base[0].setting)
 	}
 }

@@ -53,6 +53,9 @@ func buildPath(p *lab.Program, s subject) (built *path, err error) {
 			hosts.withoutSegmentation(p)
 		}
 		built = builders[s.name](p, hosts, s)
+		if s.Docker {
+			built.withDocker(p)
+		}
 		for _, pod := range []*lab.Pod{built.from, built.to} {
 			chooseCongestion(p, pod, s.Congestion)
 		}
@@ -119,7 +122,7 @@ func (hosts pair) both() [2]*lab.Host { return [2]*lab.Host{hosts.h1, hosts.h2} 
 // host and 10.N.2.0/24 on the second.
 func (hosts pair) pods(p *lab.Program, n, mtu int) (from, to *lab.Pod) {
 	for i, h := range hosts.both() {
-		text := fmt.Sprintf("FLANNEL_SUBNET=10.%d.%d.1/24\nFLANNEL_MTU=%d\n", n, i+1, mtu)
+		text := fmt.Sprintf("FLANNEL_NETWORK=10.%d.0.0/16\nFLANNEL_SUBNET=10.%d.%d.1/24\nFLANNEL_MTU=%d\n", n, n, i+1, mtu)
 		if err := os.WriteFile(filepath.Join(h.RunDir, "subnet.env"), []byte(text), 0o644); err != nil {
 			p.Fatalf("write subnet.env: %v", err)
 		}

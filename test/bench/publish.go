@@ -66,15 +66,29 @@ func withTable(document, table string) (string, error) {
 
 // headlineTitles are the paths of the small table, which has to fit a terminal.
 var headlineTitles = map[string]string{
-	"routing": "routing", "vxlan": "VXLAN", "flanneld": "flanneld",
+	"routing": "routing", "vxlan": "VXLAN",
+	"flanneld": "flanneld", "flanneld-direct": "direct", "flanneld-vxlan": "vxlan", "flanneld-auto": "auto",
 	"wireguard-go": "wireguard-go", "flannel": "flannel", "nebula": "nebula",
+}
+
+// headlines are a small table of the main comparison, and one of hosts with
+// Docker's rules.
+func (r *Report) headlines() string {
+	main := r.Comparisons[0]
+	text := main.headlines("of kernel VXLAN")
+	for _, c := range r.Comparisons[1:] {
+		if c.Name == docker && c.Reason == "" {
+			text += "\n" + c.headlines("all with Docker's rules")
+		}
+	}
+	return text + fmt.Sprintf("\n%d processors%s, Linux %s, %s, medians of %s; ↓: less is better.\n",
+		r.Machine.Processors, r.apart(), r.Machine.Kernel, main.congestion(), counted(r.Rounds, "round"))
 }
 
 // headlines is a small table: the most important metrics, with the ratios
 // alone, of some of the paths that were measured.
-func (r *Report) headlines() string {
-	c := r.Comparisons[0]
-	rows := [][]string{{"of kernel VXLAN"}}
+func (c Comparison) headlines(title string) string {
+	rows := [][]string{{title}}
 	var shown []Path
 	for _, p := range c.measured() {
 		if title := headlineTitles[p.Name]; title != "" {
@@ -92,13 +106,13 @@ func (r *Report) headlines() string {
 		}
 		rows = append(rows, row)
 	}
-	return grid(rows) + fmt.Sprintf("\n%d processors%s, Linux %s, %s, medians of %s.\n", r.Machine.Processors, r.apart(), r.Machine.Kernel, c.congestion(), counted(r.Rounds, "round"))
+	return grid(rows)
 }
 
 // headline says which way a ratio is good, where it is not the usual one.
 func (m metric) headline() string {
 	if m.less {
-		return m.title + " (less is better)"
+		return m.title + " ↓"
 	}
 	return m.title
 }

@@ -17,7 +17,7 @@ func example() Report {
 		Version: "v1.2.3", Rounds: 3, Seconds: 1.5,
 		Machine: Machine{Kernel: "6.18.0", Processors: 2, Go: "go1.26", Iperf: "3.12", Time: "2026-01-02T03:04:05Z"},
 	}
-	base := setting{"cubic", "auto", true}
+	base := setting{"cubic", "auto", true, false}
 	c := Comparison{Name: "main", Title: "everything as it comes"}
 	for _, name := range []string{"tcp1", "load", "udp64x8", "memory"} {
 		for _, m := range measures {
@@ -54,7 +54,14 @@ func example() Report {
 		}
 	}
 	c.finish()
-	r.Comparisons = []Comparison{c, {Name: "bbr", Title: "BBR", Reason: "this kernel has no bbr, only reno cubic"}}
+	on := Comparison{Name: docker, Title: "the rules of a Docker host", Keys: c.Keys[:1]}
+	for _, k := range kinds[:2] {
+		on.Paths = append(on.Paths, Path{Name: k.name, Title: k.title, Setting: setting{"cubic", "auto", true, true}, required: k.required})
+	}
+	on.Paths[0].add(map[string]float64{tcp: 12}, 0)
+	on.Paths[1].add(map[string]float64{tcp: 8}, 0)
+	on.finish()
+	r.Comparisons = []Comparison{c, on, {Name: "bbr", Title: "BBR", Reason: "this kernel has no bbr, only reno cubic"}}
 	return r
 }
 
