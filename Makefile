@@ -53,6 +53,11 @@ $(eval $(call TOOL,GOLANGCI_LINT,github.com/golangci/golangci-lint/v2/cmd/golang
 $(eval $(call TOOL,ACTIONLINT,github.com/rhysd/actionlint/cmd/actionlint,v1.7.12))
 $(eval $(call TOOL,GOVULNCHECK,golang.org/x/vuln/cmd/govulncheck,v1.9.0))
 
+# No suite of Debian has Docker 29. Its modules are built for make docker29.
+MOBY     := v2.0.0-beta.24
+RUNC     := v1.3.5
+DOCKER29 := $(TOOLBIN)/docker29@$(MOBY)
+
 # What dates a release: the last commit, or without git the changelog.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
 export SOURCE_DATE_EPOCH
@@ -68,7 +73,7 @@ TOOLS := ip:iproute2 ethtool:ethtool iptables:iptables nft:nftables ping:iputils
 # "root" targets install what they need with apt.
 .DEFAULT_GOAL := help
 .PHONY: help build tools deps demo check test vet format lint vulnerabilities cross unit race fuzz units e2e deb-test kernel \
-        kernels bench soak hash torture figures virtual scale sim man release install uninstall clean
+        docker29 kernels bench soak hash torture figures virtual scale sim man release install uninstall clean
 
 help: ## user, 0 | this list
 	@echo "flanneld $(VERSION). Start with: make check, make demo, make test."
@@ -207,6 +212,12 @@ figures: ## root, >5 | times of claims, changes, deaths, cuts; 10 and 60 nodes
 
 hash: ## root, any | BYTES over a bad underlay, with every mix of offloads
 	FLANNELD_HASH_BYTES=$(BYTES) go test -tags e2e -count=1 -v -timeout 0 -run '^TestHash' ./test/e2e
+
+docker29: tools ## root, 15 | Docker 29 with its nftables backend; the first run builds it
+	CGO_ENABLED=0 GOBIN=$(DOCKER29) go install -trimpath -tags exclude_graphdriver_btrfs \
+		-ldflags '-X github.com/moby/moby/v2/dockerversion.Version=29-$(MOBY)' github.com/moby/moby/v2/cmd/dockerd@$(MOBY)
+	GOBIN=$(DOCKER29) go install -trimpath github.com/opencontainers/runc@$(RUNC)
+	FLANNELD_TEST_DOCKER29=$(DOCKER29) go test -tags 'e2e docker29' -count=1 -v -run '^TestDockerWithNFTables$$' ./test/e2e
 
 kernels: ## root, >30 | KERNELS (default 5.10 6.1 6.12), all or STEPS=a,b
 	go run ./test/kernels -steps '$(STEPS)' $(KERNELS)

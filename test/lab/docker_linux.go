@@ -19,8 +19,9 @@ import (
 // DockerRelease is a version of Docker to run: the installed one, or one that
 // was unpacked into a directory.
 type DockerRelease struct {
-	Name string
-	bin  string // comes first in PATH; empty for the installed one
+	Name    string
+	Options []string // of dockerd, beside $DOCKER_OPTS
+	bin     string   // comes first in PATH; empty for the installed one
 }
 
 // DockerInstalled is the machine's own Docker; the test fails where there is
@@ -48,6 +49,37 @@ func DockerTesting(t TB) (r DockerRelease, ok bool) {
 	}
 	r.version(t)
 	return r, true
+}
+
+// dockerd29 names a folder with dockerd and runc for Docker 29.
+const dockerd29 = "FLANNELD_TEST_DOCKER29"
+
+// DockerNFTables is Docker 29, which no suite of Debian has, with its nftables
+// backend, and told to accept the mark of package identity. `make docker29`
+// builds its dockerd and runc; the rest is that of [DockerTesting].
+func DockerNFTables(t TB) DockerRelease {
+	t.Helper()
+	built, rest := os.Getenv(dockerd29), os.Getenv(testingDir)
+	if built == "" || rest == "" {
+		t.Fatalf("Docker 29 is not there: run `make docker29`, which sets %s; %s", dockerd29, os.Getenv(testingError))
+	}
+	r := DockerRelease{Name: "29 with nftables", bin: filepath.Join(Root, "docker29"), Options: []string{
+		"--firewall-backend=nftables", "--allow-direct-routing", "--bridge-accept-fwmark=0x10000000/0x10000000",
+		"--seccomp-profile=unconfined", // its runc is built without
+	}}
+	if err := os.MkdirAll(r.bin, 0o755); err != nil {
+		t.Fatalf("make the folder of Docker 29: %v", err)
+	}
+	for _, folder := range []string{built, rest} {
+		programs, _ := filepath.Glob(filepath.Join(folder, "*"))
+		for _, program := range programs {
+			if err := os.Symlink(program, filepath.Join(r.bin, filepath.Base(program))); err != nil && !os.IsExist(err) {
+				t.Fatalf("gather the programs of Docker 29: %v", err)
+			}
+		}
+	}
+	r.version(t)
+	return r
 }
 
 // version logs which Docker is tested.
@@ -132,6 +164,7 @@ func (d *Docker) Start() {
 		"--data-root", d.path("data"), "--exec-root", d.path("exec"), "--pidfile", d.path("pid"),
 		"--host", "unix://"+d.path("sock"), "--containerd", d.path("containerd.sock"),
 		"--cgroup-parent", "/"+Cgroup(), "--exec-opt", "native.cgroupdriver=cgroupfs")
+	cmd.Args = append(cmd.Args, d.release.Options...)
 	cmd.Stdout, cmd.Stderr = &d.log, &d.log
 	if err := d.host.Namespace.Start(cmd); err != nil {
 		t.Fatalf("%s: start dockerd: %v", d.host.NodeName, err)

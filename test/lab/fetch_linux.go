@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -68,7 +69,7 @@ func fetchDockerInto(dir string) error {
 	if err := errors.Join(os.Chmod(work, 0o755), os.Mkdir(filepath.Join(work, "bin"), 0o755)); err != nil {
 		return err
 	}
-	if err := downloadPackages(work); err != nil {
+	if err := downloadPackages(work, "docker.io", "docker-cli", "containerd", "tini-static"); err != nil {
 		return err
 	}
 	packages, _ := filepath.Glob(filepath.Join(work, "*.deb"))
@@ -98,10 +99,11 @@ func fetchDockerInto(dir string) error {
 	return errors.Join(os.RemoveAll(dir), os.Rename(work, dir))
 }
 
-// downloadPackages fetches with an apt state and sources of its own, from the
-// mirror that this machine uses, and checks signatures as apt always does.
+// downloadPackages fetches packages of the testing suite with an apt state and
+// sources of its own, from the mirror that this machine uses, and checks
+// signatures as apt always does.
 // A mirror may be frozen in time, so only the date of validity is let pass.
-func downloadPackages(work string) error {
+func downloadPackages(work string, packages ...string) error {
 	mirror, err := DebianMirror()
 	if err != nil {
 		return err
@@ -131,7 +133,7 @@ func downloadPackages(work string) error {
 	if err := run(work, "apt-get", append(options, "-q", "update")...); err != nil {
 		return err
 	}
-	return run(work, "apt-get", append(options, "-q", "download", "docker.io", "docker-cli", "containerd", "tini-static")...)
+	return run(work, "apt-get", slices.Concat(options, []string{"-q", "download"}, packages)...)
 }
 
 // DebianMirror returns where this machine gets its Debian packages from. apt

@@ -44,6 +44,9 @@ func adviceFor(b ruleset.Blocked, network netip.Prefix) string {
 		return protocolAdvice(b)
 	}
 	switch {
+	case b.Chain.Table == identity.DockerTable:
+		return fmt.Sprintf(`set "allow-direct-routing": true and "bridge-accept-fwmark": "%#x/%#[1]x" in /etc/docker/daemon.json, `+
+			"and restart docker", identity.Mark)
 	case b.Chain.Table == "firewalld":
 		return fmt.Sprintf("firewall-cmd --permanent --zone=trusted --add-source=%s && firewall-cmd --reload", network)
 	case strings.Contains(b.Why, "ufw"):

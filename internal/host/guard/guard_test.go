@@ -452,6 +452,8 @@ func TestAdviceIsInTheWordsOfTheProgram(t *testing.T) {
 	}{
 		{ruleset.Blocked{Flow: forward, Chain: chain(ruleset.FamilyInet, "firewalld", "f"), Hook: "forward"},
 			"forward of nf_tables' table inet firewalld", "--zone=trusted --add-source=10.244.0.0/16"},
+		{ruleset.Blocked{Flow: forward, Chain: chain(ruleset.FamilyIPv4, "docker-bridges", "filter-FORWARD"), Hook: "forward"},
+			"table ip docker-bridges", `"bridge-accept-fwmark": "0x10000000/0x10000000" in /etc/docker/daemon.json`},
 		{ruleset.Blocked{Flow: port, Chain: chain(ruleset.FamilyInet, "firewalld", "i"), Hook: "input"},
 			"to the data port is dropped in input", "--add-port=8285/udp"},
 		{ruleset.Blocked{Flow: forward, Chain: chain(ruleset.FamilyIPv4, "filter", "FORWARD"), Why: "rule of chain ufw-x"},

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"flanneld/internal/host/link/linktest"
 	"flanneld/internal/host/pathrules"
@@ -153,4 +154,45 @@ func TestDockerWithNFTablesGetsAMark(t *testing.T) {
 	if !arrive("outside", "10.244.5.2") {
 		t.Error("no mark for what a member sent directly")
 	}
+}
+
+// Docker 29's own rules, as they were recorded, let pass what is marked, drop
+// what is not, and masquerade nothing that stays in the overlay.
+func TestDocker29LetsTheOverlayPassAndNothingElse(t *testing.T) {
+	hosts(t)
+	linktest.Run(t, "nft -f testdata/docker29.nft")
+	if nothing := received(t, "remote", "10.244.9.2"); nothing.IsValid() {
+		t.Fatal("Docker's rules do not stand in the way: this test shows nothing")
+	}
+	ensure(t, newPart(t, testConfig()), 1)
+	if got := received(t, "remote", "10.244.9.2"); got != netip.MustParseAddr("10.244.9.2") {
+		t.Errorf("from the overlay: %v", got)
+	}
+	if got := received(t, "outside", "192.0.2.9"); got.IsValid() {
+		t.Errorf("from outside: %v", got)
+	}
+	if got := send(t, "container", "", "remote", "10.244.9.2:53").Addr(); got != container {
+		t.Errorf("to the overlay: %v", got)
+	}
+	if got := send(t, "container", "", "outside", "192.0.2.9:53").Addr(); got != netip.MustParseAddr("192.0.2.1") {
+		t.Errorf("to the outside: %v, Docker masquerades", got)
+	}
+}
+
+// received sends a datagram to the container and returns the source that it
+// arrives with, zero if it does not arrive.
+func received(t *testing.T, ns, from string) netip.Addr {
+	t.Helper()
+	server, client := linktest.Listen(t, "container", "udp4", ":53"), linktest.Listen(t, ns, "udp4", from+":0")
+	defer server.Close()
+	defer client.Close()
+	if _, err := client.WriteTo([]byte("hello"), net.UDPAddrFromAddrPort(netip.MustParseAddrPort("10.244.7.2:53"))); err != nil {
+		t.Fatal(err)
+	}
+	server.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+	_, src, err := server.ReadFrom(make([]byte, 16))
+	if err != nil {
+		return netip.Addr{}
+	}
+	return netip.MustParseAddrPort(src.String()).Addr()
 }
