@@ -24,6 +24,7 @@ type Node struct {
 	seeds    []gossip.Seed
 	resolver gossip.Resolver
 	sockets  gossip.Sockets
+	traffic  gossip.Traffic
 	speaks   wire.Versions
 	dir      *statedir.Dir
 	last     statedir.Remembered
@@ -44,9 +45,10 @@ type Node struct {
 // by Run, or by Close where Run is never called.
 func Open(config Config) (*Node, error) {
 	n := &Node{
-		config: config, log: config.Logger, resolver: net.DefaultResolver, sockets: gossip.Kernel{}, speaks: wire.OwnVersions,
+		config: config, log: config.Logger, resolver: net.DefaultResolver, speaks: wire.OwnVersions,
 		changes: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
+	n.sockets = gossip.Counted(gossip.Kernel{}, &n.traffic)
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}

@@ -20,7 +20,7 @@ func (e *engine) publish() {
 	v.Waiting = e.waiting(v)
 	s := &Snapshot{
 		View: v, Self: e.node.self(e.gossip.Endpoint().Port()),
-		Unwritten: e.store.Problem(), Sealed: e.node.keyring != nil, Dropped: e.dropped + e.gossip.NotTaken(),
+		Unwritten: e.store.Problem(), Sealed: e.node.keyring != nil, Dropped: e.dropped + e.gossip.NotTaken(), Gossip: e.gossipTraffic(),
 	}
 	var lost []netip.AddrPort
 	e.missing = e.missing[:0]
@@ -49,6 +49,17 @@ func (e *engine) publish() {
 		case e.node.changes <- struct{}{}:
 		default: // the last token was not taken yet
 		}
+	}
+}
+
+func (e *engine) gossipTraffic() GossipTraffic {
+	t := &e.node.traffic
+	messages, bytes := e.gossip.Queue()
+	return GossipTraffic{
+		DatagramsSent: t.DatagramsSent.Load(), DatagramsReceived: t.DatagramsReceived.Load(),
+		DatagramBytesSent: t.DatagramBytesSent.Load(), DatagramBytesReceived: t.DatagramBytesReceived.Load(),
+		StreamBytesSent: t.StreamBytesSent.Load(), StreamBytesReceived: t.StreamBytesReceived.Load(),
+		QueuedMessages: messages, QueuedBytes: bytes,
 	}
 }
 

@@ -21,6 +21,17 @@ type Snapshot struct {
 	// Dropped counts gossip that was not taken in: malformed, of another
 	// network, or more than there was room for.
 	Dropped uint64
+	Gossip  GossipTraffic
+}
+
+// GossipTraffic is what gossip has sent and received since the process began,
+// without the headers of UDP, TCP and IP, and what waits to be sent.
+type GossipTraffic struct {
+	DatagramsSent, DatagramsReceived         uint64
+	DatagramBytesSent, DatagramBytesReceived uint64
+	StreamBytesSent, StreamBytesReceived     uint64
+	// Messages wait in the queue of broadcasts, with so many bytes together.
+	QueuedMessages, QueuedBytes int
 }
 
 // A lease has one model from claim to snapshot, the core's.

@@ -116,8 +116,9 @@ type Config struct {
 	Logger *slog.Logger
 
 	// OnThread, unless nil, is called on each lane's operating system thread
-	// before it forwards. The thread ends with the lane.
-	OnThread func()
+	// before it forwards, with the lane's place in Lanes. The thread ends with
+	// the lane.
+	OnThread func(lane int)
 
 	// SetPriority, unless nil, is called on a lane's thread to change its
 	// priority, which is PriorityNormal at first. The result is whether the
@@ -157,7 +158,7 @@ func (c *Config) check() error {
 type Forwarder struct {
 	lanes    []*lane
 	log      *slog.Logger
-	onThread func()
+	onThread func(lane int)
 	started  atomic.Bool
 }
 
@@ -237,7 +238,7 @@ func (f *Forwarder) close() {
 func (f *Forwarder) runLane(i int, l *lane) (err error) {
 	runtime.LockOSThread()
 	if f.onThread != nil {
-		f.onThread()
+		f.onThread(i)
 	}
 	labels := pprof.Labels("lane", fmt.Sprint(i))
 	pprof.Do(context.Background(), labels, func(context.Context) { err = l.run() })

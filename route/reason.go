@@ -2,7 +2,11 @@
 
 package route
 
-import "flanneld/internal/packet"
+import (
+	"slices"
+
+	"flanneld/internal/packet"
+)
 
 // Reason is why a packet was dropped. Every dropped packet is counted under
 // exactly one reason.
@@ -57,6 +61,12 @@ var (
 	ingressReasons = []Reason{TooShort, IPv6, NotIP, BadLength, BadChecksum, TooLarge, UnknownSender, ForeignSource,
 		ForeignDestination, Congestion, ReceiveOverflow, DeviceDown, WriteFailed}
 )
+
+// Reasons lists the reasons for which packets are dropped, by direction, in the
+// order of Stats.
+func Reasons() (egress, ingress []Reason) {
+	return slices.Clone(egressReasons), slices.Clone(ingressReasons)
+}
 
 var reasonNames = [reasonCount]string{
 	Forwarded:          "forwarded",

@@ -42,6 +42,8 @@ type NodePath struct {
 	Lost  uint64  `json:"lost"`
 	Size  int     `json:"size"`
 	MTU   int     `json:"mtu"` // largest packet that it takes whole, bytes
+	// Arrived is what has come from the peer by it; of kernel paths only.
+	Arrived Traffic `json:"arrived"`
 }
 
 // Paths counts data paths by state.

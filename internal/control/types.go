@@ -33,6 +33,7 @@ type Status struct {
 	Security Security       `json:"security"`
 
 	Lanes    int       `json:"lanes"`
+	Threads  []Thread  `json:"threads"`  // of the lanes; empty without a device
 	Offloads []Offload `json:"offloads"` // all there are, always in the same order
 
 	Members Members `json:"members"`
@@ -42,7 +43,17 @@ type Status struct {
 	Ingress Traffic `json:"ingress"` // underlay to overlay
 	// Drops counts dropped packets by reason; reasons without drops are left
 	// out.
-	Drops map[string]uint64 `json:"drops"`
+	Drops   map[string]uint64 `json:"drops"`
+	Answers ICMPAnswers       `json:"icmp_answers"`
+	// Arrived is what has come by each kernel path since the device was made.
+	// What goes out by them is not counted: the kernel routes it.
+	Arrived map[string]Traffic `json:"arrived_by_kernel_path"`
+	Probes  []Probes           `json:"probes"` // by path; empty without a device
+	// PathChanges counts, by the new path, how often packets to a peer have
+	// taken another one.
+	PathChanges   map[string]uint64 `json:"path_changes"`
+	GossipTraffic GossipTraffic     `json:"gossip_traffic"`
+	Tables        []Table           `json:"tables"`
 
 	Host      Host       `json:"host"`
 	Conflicts []Conflict `json:"conflicts"`
@@ -200,6 +211,9 @@ type Host struct {
 	DeviceRepairs    uint64  `json:"device_repairs"` // how often the device, its address or route had to be restored
 	ReadyAfter       Seconds `json:"ready_after_seconds"`
 	StrayBridge      string  `json:"stray_bridge"` // a bridge with another subnet than the lease; ""
+	// Repairs counts, by the part that is kept on the host, how often other
+	// programs' changes were undone.
+	Repairs map[string]uint64 `json:"repairs"`
 }
 
 // Conflict is a subnet that two nodes claim.
@@ -254,6 +268,8 @@ type Node struct {
 	Egress       Traffic  `json:"egress"`
 	Ingress      Traffic  `json:"ingress"`
 	Path         Path     `json:"path"` // the data path to it, by the path in use
+	// PathChanges counts how often packets to it have taken another path.
+	PathChanges uint64 `json:"path_changes"`
 	// Paths are the paths of this node's --backend, the preferred one first;
 	// empty where packets need none: for this node itself, and for one without
 	// a lease, or that is dead.

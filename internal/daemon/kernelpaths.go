@@ -107,10 +107,14 @@ func (d *daemon) pathsKernel(c kernelpath.Config) *monitor.Kernel {
 }
 
 // pathTraffic counts what has come by kernel paths.
-func (d *daemon) pathTraffic() map[monitor.TrafficKey]uint64 {
-	counts := map[monitor.TrafficKey]uint64{}
-	for key, n := range d.parts.PathRules.Traffic() {
-		counts[monitor.TrafficKey{Path: plan.Path(key.Path), Lease: key.Prefix}] = n.Packets
+func (d *daemon) pathTraffic() map[monitor.TrafficKey]monitor.Traffic {
+	arrived := d.parts.PathRules.Traffic()
+	if arrived == nil {
+		return nil
+	}
+	counts := make(map[monitor.TrafficKey]monitor.Traffic, len(arrived))
+	for key, n := range arrived {
+		counts[monitor.TrafficKey{Path: plan.Path(key.Path), Lease: key.Prefix}] = monitor.Traffic(n)
 	}
 	return counts
 }

@@ -102,7 +102,7 @@ func (d *daemon) newView() *view.View {
 			g := d.guard.State()
 			return view.Host{
 				Firewall: string(g.Firewall), FirewallNote: g.FirewallNote, FirewallRepairs: g.FirewallRepairs,
-				DeviceRepairs: g.DeviceRepairs, ForwardingChanged: g.ForwardingChanged, ReadyAfter: time.Duration(d.ready.Load()),
+				DeviceRepairs: g.DeviceRepairs, Repairs: g.Repairs, ForwardingChanged: g.ForwardingChanged, ReadyAfter: time.Duration(d.ready.Load()),
 			}
 		},
 	})

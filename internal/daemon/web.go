@@ -7,12 +7,19 @@ import (
 	"fmt"
 
 	"flanneld/internal/control"
+	"flanneld/internal/dataplane"
+	"flanneld/internal/metrics"
+	"flanneld/internal/problem"
 	"flanneld/internal/web"
+	"flanneld/route"
 )
 
 // A face is what is shown of this node over HTTP; *view.View is one, and
 // *view.Waiting.
-type face interface{ Ready() control.Readiness }
+type face interface {
+	Ready() control.Readiness
+	StatusAndNodes() (control.Status, control.Nodes)
+}
 
 // shown is what the web server asks now.
 type shown struct {
@@ -37,7 +44,12 @@ func (d *daemon) beginWeb() (err error) {
 		d.show(d.newWaiting(), nil)
 	}
 	d.web, err = web.Listen(web.Config{
-		Address: d.cfg.Metrics, Health: d.silent, Ready: func() control.Readiness { return d.shown.Load().Ready() }, Log: d.log,
+		Address: d.cfg.Metrics, Health: d.silent, Ready: func() control.Readiness { return d.shown.Load().Ready() },
+		Metrics: metrics.Handler(metrics.Config{
+			Look:  func() (control.Status, control.Nodes) { return d.shown.Load().StatusAndNodes() },
+			Drops: dropKinds(), Parts: problem.Parts(), Log: d.log,
+		}),
+		Log: d.log,
 	})
 	if err != nil {
 		return fmt.Errorf("--metrics %s: %w", d.cfg.Metrics, err)
@@ -48,6 +60,18 @@ func (d *daemon) beginWeb() (err error) {
 		d.log.Info("metrics and health are served", "address", d.web.Address())
 	}
 	return nil
+}
+
+// dropKinds names every kind of drop, as status does.
+func dropKinds() (kinds []string) {
+	egress, ingress := route.Reasons()
+	for _, r := range egress {
+		kinds = append(kinds, dataplane.DropKind("egress", r))
+	}
+	for _, r := range ingress {
+		kinds = append(kinds, dataplane.DropKind("ingress", r))
+	}
+	return kinds
 }
 
 // endWeb closes the port. Requests under way are answered until ctx ends. It

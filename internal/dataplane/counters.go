@@ -14,6 +14,7 @@ import (
 type Sum struct {
 	Egress, Ingress route.Volume
 	Drops           map[string]uint64
+	Answers         route.Answers
 }
 
 // Totals adds up what planes count, one after the other. The zero value has
@@ -53,17 +54,23 @@ func (t *Totals) Sum() Sum {
 
 // plus returns a new sum.
 func (s Sum) plus(c route.Counters) Sum {
-	sum := Sum{Egress: add(s.Egress, c.Egress.Volume), Ingress: add(s.Ingress, c.Ingress.Volume), Drops: map[string]uint64{}}
+	sum := Sum{Egress: add(s.Egress, c.Egress.Volume), Ingress: add(s.Ingress, c.Ingress.Volume), Drops: map[string]uint64{}, Answers: s.Answers}
+	sum.Answers.Sent += c.Answers.Sent
+	sum.Answers.Suppressed += c.Answers.Suppressed
+	sum.Answers.Failed += c.Answers.Failed
 	maps.Copy(sum.Drops, s.Drops)
 	for direction, drops := range map[string][]route.Drop{"egress": c.Egress.Drops, "ingress": c.Ingress.Drops} {
 		for _, drop := range drops {
 			if drop.Packets > 0 {
-				sum.Drops[direction+"-"+drop.Reason.String()] += drop.Packets
+				sum.Drops[DropKind(direction, drop.Reason)] += drop.Packets
 			}
 		}
 	}
 	return sum
 }
+
+// DropKind names a kind of drop, such as egress-no-route.
+func DropKind(direction string, r route.Reason) string { return direction + "-" + r.String() }
 
 func add(a, b route.Volume) route.Volume {
 	return route.Volume{Packets: a.Packets + b.Packets, Bytes: a.Bytes + b.Bytes}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"sync/atomic"
 
 	"flanneld/encap"
 	"flanneld/internal/host/link"
@@ -35,6 +36,7 @@ type Plane struct {
 	device    *tun.Device
 	sockets   Sockets
 	forwarder *route.Forwarder
+	threads   []atomic.Int32           // IDs of the lanes' threads; 0: not started
 	answers   func(packet []byte) bool // nil: not started
 	cancel    context.CancelFunc
 	done      chan error // what the forwarder returned, once
@@ -66,6 +68,7 @@ func Open(cfg Config) (_ *Plane, err error) {
 	if p.sockets, err = cfg.Listen(); err != nil {
 		return nil, err
 	}
+	p.threads = make([]atomic.Int32, len(p.sockets))
 	if p.forwarder, err = p.newForwarder(); err != nil {
 		p.sockets.Close()
 		return nil, err
@@ -79,7 +82,7 @@ func (p *Plane) newForwarder() (*route.Forwarder, error) {
 	return route.NewForwarder(route.Config{
 		Answers: func(packet []byte) bool { return p.answers(packet) },
 		Lanes:   p.lanes(), Table: &p.cfg.Routes.table, Lease: p.cfg.Lease, MTU: p.cfg.Link.MTU, Logger: p.cfg.Log,
-		OnThread: func() { raisePriority(p.cfg.Log) }, SetPriority: p.cfg.setPriority(), CPUTime: cpuTime,
+		OnThread: p.onThread, SetPriority: p.cfg.setPriority(), CPUTime: cpuTime,
 	})
 }
 

@@ -20,14 +20,15 @@ type Routes struct {
 	feed  route.Feed
 	table route.Table // what the lanes forward by: the feed's first taker
 
-	mu    sync.Mutex
-	peers map[string]*route.Peer // by plan.Route.ID
-	plan  plan.Plan              // the newest
+	mu      sync.Mutex
+	peers   map[string]*route.Peer // by plan.Route.ID
+	plan    plan.Plan              // the newest
+	changes pathChanges
 }
 
 // NewRoutes makes an empty one.
 func NewRoutes() *Routes {
-	r := &Routes{peers: map[string]*route.Peer{}}
+	r := &Routes{peers: map[string]*route.Peer{}, changes: newPathChanges()}
 	r.feed.Add(&r.table)
 	return r
 }
@@ -75,6 +76,7 @@ func (r *Routes) bind(p plan.Plan, s *peers.Snapshot) []route.Entry {
 			delete(r.peers, id)
 		}
 	}
+	r.changes.follow(p, keep)
 	return entries
 }
 

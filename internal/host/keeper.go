@@ -15,8 +15,9 @@ import (
 type Keeper struct {
 	Log   *slog.Logger
 	Board *problem.Board
-	// Changed is called after a part was changed; nil: nothing is called.
-	Changed func(Part)
+	// Ensured is called after each Ensure of a part, with what it returned;
+	// nil: nothing is called.
+	Ensured func(p Part, changes []string, err error)
 }
 
 // Keep ensures the parts once, in order, and logs changes at that level. Where
@@ -29,12 +30,11 @@ func (k Keeper) Keep(ctx context.Context, level slog.Level, parts ...Part) {
 			return
 		}
 		k.Report(p, err)
-		if len(changes) == 0 {
-			continue
+		if k.Ensured != nil {
+			k.Ensured(p, changes, err)
 		}
-		k.Log.Log(ctx, level, "host setup corrected", "part", p.Name(), "changes", changes)
-		if k.Changed != nil {
-			k.Changed(p)
+		if len(changes) > 0 {
+			k.Log.Log(ctx, level, "host setup corrected", "part", p.Name(), "changes", changes)
 		}
 	}
 }

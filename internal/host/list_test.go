@@ -131,7 +131,11 @@ func TestKeeperLogsChangesOnceAndReportsFailures(t *testing.T) {
 	a, b, c, _ := three(&history)
 	var log strings.Builder
 	var changed []string
-	k := Keeper{Log: slog.New(slog.NewTextHandler(&log, nil)), Board: board(), Changed: func(p Part) { changed = append(changed, p.Name()) }}
+	k := Keeper{Log: slog.New(slog.NewTextHandler(&log, nil)), Board: board(), Ensured: func(p Part, changes []string, _ error) {
+		if len(changes) > 0 {
+			changed = append(changed, p.Name())
+		}
+	}}
 	a.have = ""
 	b.fail = Join(Advise(errors.New("b is stuck"), "push it"), errors.New("b is old"))
 	c.fail = ErrPending

@@ -28,7 +28,7 @@ type Kernel struct {
 	// Traffic counts the packets that have come from each lease by each kernel
 	// path. It is called about once a second, from one goroutine, which may
 	// wait. Nil: the paths are probed as if no traffic took them.
-	Traffic func() map[TrafficKey]uint64
+	Traffic func() map[TrafficKey]Traffic
 }
 
 // TrafficKey is a lease and a path.
@@ -36,6 +36,9 @@ type TrafficKey struct {
 	Path  plan.Path
 	Lease netip.Prefix
 }
+
+// Traffic counts packets and their bytes.
+type Traffic struct{ Packets, Bytes uint64 }
 
 // Wire sends single packets and receives answers; see packetsocket.
 type Wire interface {

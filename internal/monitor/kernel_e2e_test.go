@@ -201,9 +201,9 @@ func watch(t *testing.T, offload func(plan.Path, bool) error, backend ...plan.Pa
 		},
 		Kernel: &Kernel{
 			VXLAN: "flannel.1", IPIP: "flannel.ipip", Underlay: func() string { return "eth0" }, SetChecksumOffload: offload,
-			Traffic: func() map[TrafficKey]uint64 { // always busy
-				n := 100 * uint64(time.Since(began)/time.Second)
-				return map[TrafficKey]uint64{
+			Traffic: func() map[TrafficKey]Traffic { // always busy
+				n := Traffic{Packets: 100 * uint64(time.Since(began)/time.Second)}
+				return map[TrafficKey]Traffic{
 					{plan.PathVXLAN, b.Lease.Prefix}: n, {plan.PathDirect, b.Lease.Prefix}: n, {plan.PathIPIP, b.Lease.Prefix}: n,
 				}
 			},

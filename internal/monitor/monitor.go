@@ -128,6 +128,16 @@ func (m *Monitor) Result(id string, p plan.Path) (r probe.Result, known bool) {
 	return m.proofs.result(id, p)
 }
 
+// Stats is what was sent by each path to prove it, and what came of it, since
+// New.
+func (m *Monitor) Stats() map[plan.Path]probe.Stats {
+	all := make(map[plan.Path]probe.Stats, len(m.proofs.probers))
+	for p, prober := range m.proofs.probers {
+		all[p] = prober.Stats()
+	}
+	return all
+}
+
 // Paths returns, by node ID or static peer, what is known of the path that
 // packets take to it. Where they take none, it is the most preferred one.
 func (m *Monitor) Paths() map[string]probe.Result {

@@ -17,14 +17,15 @@ import (
 
 // proofs has a prober for each path, and the book that says what they probe.
 type proofs struct {
-	cfg     *Config
-	kernel  *Kernel // nil: only the user path is probed
-	wire    Wire
-	probers map[plan.Path]*probe.Prober
-	answers func([]byte) bool // of all that probes
-	changed func()            // after a result has changed
-	poke    chan struct{}     // the book's next time may be another one
-	traffic atomic.Pointer[map[TrafficKey]uint64]
+	cfg      *Config
+	kernel   *Kernel // nil: only the user path is probed
+	wire     Wire
+	probers  map[plan.Path]*probe.Prober
+	answers  func([]byte) bool // of all that probes
+	changed  func()            // after a result has changed
+	poke     chan struct{}     // the book's next time may be another one
+	traffic  atomic.Pointer[map[TrafficKey]Traffic]
+	arrivals arrivals
 
 	mu       sync.Mutex // held over book and Aim, so that results fit
 	book     *proof.Book
@@ -188,6 +189,7 @@ func (s *proofs) count(ctx context.Context) {
 	for {
 		counts := s.kernel.Traffic()
 		s.traffic.Store(&counts)
+		s.arrivals.take(counts)
 		select {
 		case <-ctx.Done():
 			return

@@ -211,12 +211,12 @@ func (l *laboratory) stays(p plan.Path, d time.Duration, when string) {
 	}
 }
 
-func (l *laboratory) traffic() map[TrafficKey]uint64 {
-	counts := map[TrafficKey]uint64{}
+func (l *laboratory) traffic() map[TrafficKey]Traffic {
+	counts := map[TrafficKey]Traffic{}
 	l.set(func() {
 		for _, p := range []plan.Path{plan.PathDirect, plan.PathVXLAN, plan.PathIPIP} {
 			for _, n := range l.snapshot.Nodes[1 : 1+l.talkers] {
-				counts[TrafficKey{p, n.Lease.Prefix}] = l.rate * uint64(time.Since(l.began)/time.Second)
+				counts[TrafficKey{p, n.Lease.Prefix}] = Traffic{Packets: l.rate * uint64(time.Since(l.began)/time.Second)}
 			}
 		}
 	})

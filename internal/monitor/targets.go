@@ -157,7 +157,7 @@ func (s *proofs) target(r *plan.Route, c plan.Candidate) (t probe.Target, ok boo
 		key := TrafficKey{c.Path, r.Prefix}
 		t.Traffic = func() (egress, ingress uint64) {
 			if counts := s.traffic.Load(); counts != nil {
-				ingress = (*counts)[key]
+				ingress = (*counts)[key].Packets
 			}
 			return 0, ingress
 		}

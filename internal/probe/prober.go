@@ -38,6 +38,7 @@ type Prober struct {
 	due      time.Time // nothing is before
 	changed  bool
 	news     map[string]bool // targets with a changed state; see News
+	stats    Stats
 }
 
 // flight is a probe on its way.
@@ -204,6 +205,9 @@ func (p *Prober) take(a answer) {
 		return
 	}
 	delete(p.flights, a.sequence)
+	if !f.tcp {
+		p.stats.answered(a.at.Sub(f.sent))
+	}
 	p.watching(f.path, func() { f.path.take(f, a.reply, a.at) })
 	p.due = earlier(p.due, f.path.due())
 }
@@ -244,6 +248,9 @@ func (p *Prober) step(now time.Time) time.Duration {
 		}
 		if age >= forgetTime {
 			delete(p.flights, sequence)
+			if !f.tcp {
+				p.stats.Lost++
+			}
 		}
 	}
 	c := pace{all: len(p.paths)}
@@ -326,6 +333,7 @@ func (p *Prober) send(t *path, r request, now time.Time) {
 	}
 	if !r.tcp {
 		t.Sent++
+		p.stats.Sent++
 	}
 	if r.size == smallSize {
 		t.Refused = err

@@ -41,3 +41,13 @@ const (
 	PartStaticPeers = "static peers"
 	PartBackend     = "backend" // a peer that no path leads to
 )
+
+// Parts lists the names of all parts that report problems.
+func Parts() []string {
+	return []string{
+		PartRunDir, PartControl, PartPorts, PartPathRules, PartDevice, PartForwarding, PartPaths,
+		PartAddresses, PartFirewall, PartSubnetFile, PartDockerFile, PartBridge, PartRules, PartPath,
+		PartMirror, PartCrossing, PartRoute, PartSize, PartLease, PartConflict, PartState, PartUnderlay,
+		PartOverlap, PartStaticPeers, PartBackend,
+	}
+}

@@ -8,23 +8,35 @@ import (
 	"strings"
 
 	"flanneld/internal/control"
+	"flanneld/internal/monitor"
 	"flanneld/internal/plan"
+	"flanneld/internal/probe"
 	"flanneld/peers"
 )
 
 // Nodes returns the node table, the static peers at its end.
 func (v *View) Nodes() control.Nodes {
 	s, paths := v.Snapshot(), v.paths()
-	judged := v.judged(s, paths)
+	return v.nodes(s, paths, v.judged(s, paths))
+}
+
+// nodes is the node table, with a verdict that is known.
+func (v *View) nodes(s *peers.Snapshot, paths map[string]probe.Result, judged control.Status) control.Nodes {
 	out := control.Nodes{Health: judged.Health, Nodes: []control.Node{}}
 	planned := v.Routes.Plan()
 	detours, notes, routes := v.detours(), planned.Notes, routesByID(planned)
+	arrived := v.arrived()
+	changes, _ := v.Routes.PathChanges()
 	disputes, doubles := disputes(judged.Conflicts), namesakes(s)
 	add := func(node control.Node, id string, more ...string) {
 		node.Note = joinNotes(append(slices.Clone(detours[id]), more...)...)
 		if r, ok := routes[id]; ok {
 			node.Path, node.Paths = pathInUse(r, paths), v.nodePaths(r)
+			for i, p := range node.Paths {
+				node.Paths[i].Arrived = control.Traffic(arrived[monitor.TrafficKey{Path: plan.Path(p.Path), Lease: r.Prefix}])
+			}
 		}
+		node.PathChanges = changes[id]
 		v.fillTraffic(&node, id)
 		out.Nodes = append(out.Nodes, node)
 	}

@@ -18,8 +18,20 @@ import (
 
 // Status describes this node.
 func (v *View) Status() control.Status {
-	s, u := v.Snapshot(), v.Here()
-	out := v.judged(s, v.paths())
+	s, paths := v.Snapshot(), v.paths()
+	return v.status(s, v.judged(s, paths))
+}
+
+// StatusAndNodes is Status and Nodes by one look at the host.
+func (v *View) StatusAndNodes() (control.Status, control.Nodes) {
+	s, paths := v.Snapshot(), v.paths()
+	judged := v.judged(s, paths)
+	return v.status(s, judged), v.nodes(s, paths, judged)
+}
+
+// status adds to what is judged everything else that is known.
+func (v *View) status(s *peers.Snapshot, out control.Status) control.Status {
+	u := v.Here()
 	out.Version, out.PID, out.Uptime = v.Version, os.Getpid(), control.SecondsOf(time.Since(v.Started))
 	out.Node = control.NodeName{ID: s.Self.ID.String(), Name: s.Self.Name}
 	if n := s.Network; n.Prefix.IsValid() {
@@ -33,8 +45,7 @@ func (v *View) Status() control.Status {
 	out.Security = security(s.Sealed)
 	out.Lanes, out.Offloads = v.cfg().Lanes, v.offloads()
 	out.Members, out.Backend = members(s, v.cfg().StaticPeers), v.backend()
-	sum := v.Totals.Sum()
-	out.Egress, out.Ingress, out.Drops = control.Traffic(sum.Egress), control.Traffic(sum.Ingress), sum.Drops
+	v.count(&out, s)
 	out.Metrics, out.Process = metricsOf(v.cfg()), process()
 	return out
 }
@@ -53,6 +64,9 @@ func (v *View) judged(s *peers.Snapshot, paths map[string]probe.Result) control.
 	out.Device = control.Device{Name: v.cfg().Device, State: control.DeviceAbsent, MTU: v.MTU}
 	out.Host = hostOf(v.cfg())
 	out.Host.IPForwardChanged, out.Host.FirewallRepairs, out.Host.DeviceRepairs = h.ForwardingChanged, h.FirewallRepairs, h.DeviceRepairs
+	if h.Repairs != nil {
+		out.Host.Repairs = h.Repairs
+	}
 	out.Host.ReadyAfter, out.Host.StrayBridge = control.SecondsOf(h.ReadyAfter), found.text(problem.PartBridge)
 	if p != nil {
 		out.Host.Firewall, out.Host.FirewallNote = h.Firewall, h.FirewallNote
@@ -78,7 +92,7 @@ func (v *View) offloads() []control.Offload {
 // hostOf is what the configuration and the kernel say of this host.
 func hostOf(c config.Config) control.Host {
 	on, _ := link.ForwardingEnabled() // a switch that cannot be read counts as off
-	return control.Host{IPForward: on, Masquerade: c.IPMasq, SubnetFile: c.SubnetPath(), DockerFile: c.DockerPath()}
+	return control.Host{IPForward: on, Masquerade: c.IPMasq, SubnetFile: c.SubnetPath(), DockerFile: c.DockerPath(), Repairs: map[string]uint64{}}
 }
 
 func security(sealed bool) control.Security {

@@ -49,6 +49,7 @@ type Host struct {
 	Firewall, FirewallNote string // see control.Host
 	FirewallRepairs        uint64
 	DeviceRepairs          uint64
+	Repairs                map[string]uint64 // by part
 	ForwardingChanged      bool
 	ReadyAfter             time.Duration // from start to READY=1; 0: not ready yet
 }

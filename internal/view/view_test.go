@@ -25,7 +25,7 @@ import (
 )
 
 // newView is a view of a node without a data plane that knows a snapshot.
-func newView(t *testing.T, s *peers.Snapshot, static ...string) *View {
+func newView(t testing.TB, s *peers.Snapshot, static ...string) *View {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	v := New(Config{

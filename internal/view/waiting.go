@@ -49,14 +49,18 @@ func (w *Waiting) Status() control.Status {
 		Lease:    control.Lease{State: "none", Waiting: *w.reason.Load(), PromisedBy: []control.NodeName{}},
 		Device:   control.Device{Name: c.Device, State: control.DeviceAbsent},
 		Security: security(c.KeyFile != ""),
-		Lanes:    c.Lanes, Offloads: []control.Offload{}, Drops: map[string]uint64{},
+		Lanes:    c.Lanes, Offloads: []control.Offload{},
 		Host:      hostOf(c),
 		Backend:   control.Backend{Names: []string{}, Paths: []control.BackendPath{}},
 		Conflicts: []control.Conflict{}, Readiness: w.Ready(), Metrics: metricsOf(c), Process: process(),
 	}
+	noCounters(&out)
 	judge(&out, nil, w.problems)
 	return out
 }
+
+// StatusAndNodes is Status and Nodes.
+func (w *Waiting) StatusAndNodes() (control.Status, control.Nodes) { return w.Status(), w.Nodes() }
 
 // Ready says what is waited for.
 func (w *Waiting) Ready() control.Readiness {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package web serves health and readiness of this node over HTTP.
+// Package web serves health, readiness and metrics of this node over HTTP.
 //
 // It shows and changes nothing. Callers are not known: what they send and how
 // long they take is bounded. A server on a loopback address answers only
@@ -38,7 +38,9 @@ type Config struct {
 	// It returns when ctx ends at the latest.
 	Health func(ctx context.Context) (silent []string)
 	Ready  func() control.Readiness
-	Log    *slog.Logger
+	// Metrics answers a scrape.
+	Metrics http.Handler
+	Log     *slog.Logger
 }
 
 // Server answers over HTTP.
@@ -116,5 +118,6 @@ func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.Handle("GET /metrics", s.cfg.Metrics)
 	return mux
 }

@@ -28,8 +28,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func healthy() Config {
 	return Config{
 		Address: netip.MustParseAddrPort("127.0.0.1:0"), Log: slog.New(slog.DiscardHandler),
-		Health: func(context.Context) []string { return nil },
-		Ready:  func() control.Readiness { return control.Readiness{Ready: true, Missing: []string{}} },
+		Health:  func(context.Context) []string { return nil },
+		Ready:   func() control.Readiness { return control.Readiness{Ready: true, Missing: []string{}} },
+		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1\n") }),
 	}
 }
 
@@ -86,6 +87,9 @@ func TestAHealthyNodeSaysOK(t *testing.T) {
 		if status, body := get(t, s, path); status != http.StatusOK || body != "ok\n" {
 			t.Errorf("%s: %d %q", path, status, body)
 		}
+	}
+	if status, body := get(t, s, "/metrics"); status != http.StatusOK || body != "up 1\n" {
+		t.Errorf("metrics: %d %q", status, body)
 	}
 }
 

@@ -9,6 +9,10 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 
 	"flanneld/test/lab"
 )
@@ -29,6 +33,28 @@ func says(t *testing.T, h *lab.Host, at netip.AddrPort, path string, status int,
 		}
 		return lab.Expect(got == status, "%d %q", got, body)
 	})
+}
+
+// scraped reads the metrics of a host as Prometheus does. It returns the sum of
+// each, over all labels; of a histogram, how many it has counted.
+func scraped(t *testing.T, h *lab.Host, at netip.AddrPort) map[string]float64 {
+	t.Helper()
+	status, body, err := h.Get(at, "/metrics")
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("%s: metrics: %d, %v", h.NodeName, status, err)
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(body))
+	if err != nil {
+		t.Fatalf("%s: metrics: %v", h.NodeName, err)
+	}
+	sums := map[string]float64{}
+	for name, f := range families {
+		for _, m := range f.Metric {
+			sums[name] += m.GetGauge().GetValue() + m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+		}
+	}
+	return sums
 }
 
 // A daemon is healthy from its start on. It is ready when packets pass, and
@@ -54,6 +80,26 @@ func TestHealthAndReadinessAreServed(t *testing.T) {
 	}
 	mentions(t, "the log", h1.Daemon.Log(), "every host that reaches this address")
 	mentions(t, "status", h1.Flanneld("status").Stdout, open.String()+", for every host that reaches it")
+
+	before := scraped(t, h2, lab.Loopback)
+	for name, want := range map[string]float64{"flanneld_ready": 1, "flanneld_device_up": 1, "flanneld_peers": 1, "flanneld_lease_info": 1, "flanneld_peer_reachable": 1} {
+		if before[name] != want {
+			t.Errorf("%s is %v, want %v", name, before[name], want)
+		}
+	}
+	for _, name := range []string{"flanneld_gossip_bytes_total", "flanneld_probes_sent_total", "flanneld_probe_round_trip_seconds", "flanneld_lane_cpu_seconds_total", "process_resident_memory_bytes"} {
+		if before[name] <= 0 {
+			t.Errorf("%s is %v", name, before[name])
+		}
+	}
+	h2.Run(t, "ping", "-c", "1", "-W", "1", unheld(h1, h2).String())
+	h2.Reachable(t, h1.Lease().Addr(), 5*time.Second)
+	after := scraped(t, h2, lab.Loopback)
+	for _, name := range []string{"flanneld_dropped_packets_total", "flanneld_icmp_answers_total", "flanneld_packets_total", "flanneld_peer_bytes_total"} {
+		if after[name] <= before[name] {
+			t.Errorf("%s was %v and is %v", name, before[name], after[name])
+		}
+	}
 
 	l.Block(lab.Between([]*lab.Host{h1}, []*lab.Host{h2})...)
 	says(t, h2, lab.Loopback, "/readyz", http.StatusServiceUnavailable, "no data path to another node is proven: ")

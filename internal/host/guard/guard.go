@@ -53,6 +53,8 @@ type Guard struct {
 	pathRulesWake chan struct{}
 	pathsWake     chan struct{} // another configuration, or peers that could not be set
 
+	repairs *repairs
+
 	mu     sync.Mutex
 	state  State
 	target *target
@@ -81,6 +83,9 @@ type State struct {
 	FirewallRepairs   uint64
 	DeviceRepairs     uint64
 	ForwardingChanged bool // net.ipv4.ip_forward was off
+	// Repairs counts by the name of each part how often other programs' changes
+	// were undone.
+	Repairs map[string]uint64
 }
 
 // RuleState is how the firewall rules are; "" while they were not looked at.
@@ -103,7 +108,8 @@ func New(parts *Parts, hub *ruleset.Hub, board *problem.Board, log *slog.Logger)
 		rulesWake: wake(), portsWake: wake(), othersWake: wake(), deviceWake: wake(),
 		pathRulesWake: wake(), pathsWake: wake(),
 	}
-	g.keeper = host.Keeper{Log: log, Board: board, Changed: g.changed}
+	g.repairs = newRepairs(parts.List())
+	g.keeper = host.Keeper{Log: log, Board: board, Ensured: g.ensured}
 	return g
 }
 
@@ -128,6 +134,7 @@ func (g *Guard) Keep(want Target) (settled <-chan struct{}, err error) {
 	if err != nil {
 		return nil, err
 	}
+	g.repairs.wanted()
 	t := &target{rules: rules, settled: make(chan struct{})}
 	g.keepAddresses(t)
 	t.ctx, t.cancel = context.WithCancel(context.Background())
@@ -165,6 +172,7 @@ func (g *Guard) Release() {
 // and the device that datagrams leave by.
 func (g *Guard) Protect(members []ports.Member, underlay string) {
 	g.parts.Ports.Want(members, underlay)
+	g.repairs.wanted(g.parts.Ports)
 	host.Poke(g.portsWake)
 }
 
@@ -174,6 +182,7 @@ func (g *Guard) ProtectPaths(c *pathrules.Config, peers []pathrules.Peer) {
 	before := g.parts.PathRules.Wanted()
 	g.parts.PathRules.Want(c)
 	g.parts.PathRules.SetPeers(peers)
+	g.repairs.wanted(g.parts.PathRules)
 	host.Poke(g.pathRulesWake)
 	if !reflect.DeepEqual(before, c) {
 		host.Poke(g.othersWake)
@@ -197,6 +206,7 @@ func (g *Guard) KeepPaths(rules pathrules.Config, c kernelpath.Config, senders f
 // ways that could be changed at once.
 func (g *Guard) Reach(peers []kernelpath.Peer) {
 	if due := g.parts.Paths.SetPeers(peers); due {
+		g.repairs.wanted(g.parts.Paths)
 		host.Poke(g.pathsWake)
 	}
 }
@@ -214,6 +224,7 @@ func (g *Guard) JudgeSoon() { host.Poke(g.othersWake) }
 
 // DeviceRepaired counts a repair that was made elsewhere.
 func (g *Guard) DeviceRepaired() {
+	g.repairs.add(g.parts.Device)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.state.DeviceRepairs++
@@ -224,7 +235,7 @@ func (g *Guard) State() State {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := g.state
-	s.ForwardingChanged = g.parts.Forwarding.WasOff()
+	s.ForwardingChanged, s.Repairs = g.parts.Forwarding.WasOff(), g.repairs.all()
 	if s.Firewall == RulesInPlace && g.overruled != "" {
 		s.Firewall, s.FirewallNote = RulesOverruled, g.overruled
 	}
@@ -237,9 +248,12 @@ func (g *Guard) current() *target {
 	return g.target
 }
 
-// changed counts what the keeper has changed.
-func (g *Guard) changed(p host.Part) {
-	if p == host.Part(g.parts.Device) {
+// ensured counts what the keeper has changed. The device was made before: each
+// change is a repair.
+func (g *Guard) ensured(p host.Part, changes []string, err error) {
+	if p != host.Part(g.parts.Device) {
+		g.repairs.ensured(p, changes, err)
+	} else if len(changes) > 0 {
 		g.DeviceRepaired()
 	}
 }

@@ -271,11 +271,16 @@ func TestWhatWasJudgedHoldsForTheSameRulesAndFlows(t *testing.T) {
 
 func TestDeviceRepairsAreCounted(t *testing.T) {
 	g, _ := newGuard(t)
-	g.changed(g.parts.Subnet)
-	g.changed(g.parts.Device)
+	g.ensured(g.parts.Subnet, []string{"written"}, nil)
+	g.ensured(g.parts.Device, []string{"address added"}, nil)
+	g.ensured(g.parts.Device, nil, nil)
 	g.DeviceRepaired()
-	if got := g.State().DeviceRepairs; got != 2 {
-		t.Errorf("%d repairs", got)
+	if got := g.State(); got.DeviceRepairs != 2 || got.Repairs["device"] != 2 || got.Repairs["subnet file"] != 0 || len(got.Repairs) != len(g.parts.List()) {
+		t.Errorf("%+v", got)
+	}
+	g.ensured(g.parts.Subnet, []string{"written again"}, nil)
+	if got := g.State().Repairs["subnet file"]; got != 1 {
+		t.Errorf("%d repairs of the file", got)
 	}
 }
 

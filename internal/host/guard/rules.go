@@ -112,6 +112,7 @@ func (g *Guard) rulesRound(w *rulesWatch) {
 		close(t.settled)
 	}
 	if repaired {
+		g.repairs.add(g.parts.Firewall)
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.state.FirewallRepairs++

@@ -109,6 +109,7 @@ func (g *Guard) keepTable(ctx context.Context, l tableLoop) {
 			if len(changes) > 0 {
 				g.log.Info(l.said, "changes", changes, "changed_by", program)
 			}
+			g.repairs.ensured(l.part, changes, err)
 			g.keeper.Report(l.part, err)
 			program = ""
 			if l.done != nil {

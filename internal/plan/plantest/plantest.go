@@ -44,7 +44,7 @@ func Snapshot(lease peers.LeaseState, others ...peers.NodeInfo) *peers.Snapshot 
 }
 
 // StaticPeers reads static peers as --static-peer gives them.
-func StaticPeers(t *testing.T, texts ...string) (all []config.StaticPeer) {
+func StaticPeers(t testing.TB, texts ...string) (all []config.StaticPeer) {
 	t.Helper()
 	for _, text := range texts {
 		p, err := config.ParseStaticPeer(text)

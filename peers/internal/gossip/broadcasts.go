@@ -65,6 +65,13 @@ func (q *broadcastQueue) put(key string, msg []byte) {
 	}
 }
 
+// size is how many broadcasts wait, and their bytes.
+func (q *broadcastQueue) size() (messages, bytes int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.byKey), q.bytes
+}
+
 // forget removes the broadcast under a key; q.mu is held.
 func (q *broadcastQueue) forget(key string) {
 	if r := q.byKey[key]; r != nil {

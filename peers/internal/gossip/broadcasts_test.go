@@ -115,3 +115,24 @@ func TestBroadcastsAreBoundedInBytes(t *testing.T) {
 		t.Errorf("an empty queue counts %d bytes", q.bytes)
 	}
 }
+
+// The size of the queue follows what is put in, replaced and sent often enough.
+func TestBroadcastQueueKnowsItsSize(t *testing.T) {
+	q := newBroadcastQueue(func() int { return 9 })
+	size := func(wantMessages, wantBytes int) {
+		t.Helper()
+		if messages, bytes := q.size(); messages != wantMessages || bytes != wantBytes {
+			t.Errorf("%d messages of %d bytes, want %d of %d", messages, bytes, wantMessages, wantBytes)
+		}
+	}
+	size(0, 0)
+	q.put("a", make([]byte, 100))
+	q.put("b", make([]byte, 200))
+	size(2, 300)
+	q.put("a", make([]byte, 150))
+	size(2, 350)
+	for range times(9) {
+		q.take(0, 1000)
+	}
+	size(0, 0)
+}

@@ -82,6 +82,9 @@ func (g *Agent) sendLongs() {
 	}
 }
 
+// Queue is how many broadcasts wait to be sent often enough, and their bytes.
+func (g *Agent) Queue() (messages, bytes int) { return g.broadcasts.size() }
+
 // Broadcast queues a message of the core's for all nodes, a few at a time. A
 // newer one with the same key takes its place.
 func (g *Agent) Broadcast(key string, msg []byte) { g.broadcasts.put(key, wire.EncodeBroadcast(msg)) }
