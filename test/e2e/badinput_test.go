@@ -408,10 +408,18 @@ func TestWorksWithoutIptables(t *testing.T) {
 	if err := os.Mkdir(empty, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := through(t, h2, `PATH=`+empty+`; export PATH; exec "$@"`, "--join", h1.Addr.String())
+	cmd := through(t, h2, `PATH=`+empty+`; export PATH; exec "$@"`, "--ip-masq", "--join", h1.Addr.String())
 	d := h2.StartCommand(cmd).WaitReady(ready)
 	d.WaitLog("iptables", ready)
-	h1.Pod().Reachable(t, h2.Pod().Addr, 5*time.Second)
+	p1, p2 := h1.Pod(), h2.Pod()
+	p1.Reachable(t, p2.Addr, 5*time.Second)
+	// Addresses are translated by nf_tables, which needs no command.
+	if got := lab.SendTCP(t, p2.Namespace, l.Outside, at(lab.OutsideAddress, 80), 1000); got.Source != h2.Addr {
+		t.Errorf("--ip-masq: the outside saw %v", got.Source)
+	}
+	if got := lab.SendTCP(t, p2.Namespace, p1.Namespace, at(p1.Addr, 80), 1000); got.Source != p2.Addr {
+		t.Errorf("--ip-masq: the overlay saw %v", got.Source)
+	}
 	<-time.After(7 * time.Second) // two checks of the rules
 	lines := 0
 	for line := range strings.Lines(d.Log()) {

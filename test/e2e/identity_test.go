@@ -117,3 +117,29 @@ func TestSourcesAreKeptWhileDockerStarts(t *testing.T) {
 		})
 	}
 }
+
+// TestEarlierVersionsRulesAreReplaced: flanneld 0.1 kept sources by a chain in
+// iptables' nat. A daemon that takes over has its own table, and removes it.
+func TestEarlierVersionsRulesAreReplaced(t *testing.T) {
+	t.Parallel()
+	l, h := founder(t, "--ip-masq")
+	lease := h.Lease().String()
+	h.Daemon.Stop()
+	h.Exec(t, "nft", "delete", "table", "ip", "flanneld-identity-flannel0")
+	for _, rule := range []string{
+		"-N FLANNELD-flannel0",
+		"-A FLANNELD-flannel0 -s " + lease + " -d 10.244.0.0/16 -o flannel0 -j ACCEPT",
+		"-A FLANNELD-flannel0 -s " + lease + " ! -d 10.244.0.0/16 -j MASQUERADE --random-fully",
+		"-I POSTROUTING 1 -j FLANNELD-flannel0",
+	} {
+		h.Exec(t, "iptables", append([]string{"-w", "-t", "nat"}, strings.Fields(rule)...)...)
+	}
+	h.Start("--ip-masq").WaitReady(ready)
+	lab.Eventually(t, 5*time.Second, "the chain to go", func() error {
+		rules := h.Exec(t, "iptables", "-w", "-t", "nat", "-S")
+		return lab.Expect(!strings.Contains(rules, "FLANNELD"), "%s", rules)
+	})
+	if got := lab.SendTCP(t, h.Pod().Namespace, l.Outside, at(lab.OutsideAddress, 80), 1000); got.Source != h.Addr {
+		t.Errorf("the outside saw %v", got.Source)
+	}
+}

@@ -37,6 +37,7 @@ var steps = []step{
 	{Name: "underlay", Package: "internal/host/underlay", Short: true},
 	{Name: "ports", Package: "internal/host/ports", Short: true},
 	{Name: "nft", Package: "internal/host/nft"},
+	{Name: "identity", Package: "internal/host/identity", Short: true},
 	{Name: "pathrules", Package: "internal/host/pathrules"},
 	{Name: "ruleset", Package: "internal/host/ruleset"},
 	{Name: "firewall", Package: "internal/host/firewall", Short: true, Tests: shortFirewall},

@@ -5,10 +5,10 @@
 //
 // It has one list of parts, for a running daemon and for a stopped one. A
 // running daemon keeps them: the device, forwarding, run directory, socket and
-// files in one goroutine, and the kernel paths, the firewall rules, the table
-// in front of the ports, the one that checks kernel paths, and the judgement of
-// other programs' rules in one goroutine each. iptables can take long, and
-// nothing of the data plane waits for a loop.
+// files in one goroutine, and the kernel paths, the firewall rules, each of its
+// three tables of nf_tables, and the judgement of other programs' rules in one
+// goroutine each. iptables can take long, and nothing of the data plane waits
+// for a loop.
 package guard
 
 import (
