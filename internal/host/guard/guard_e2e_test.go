@@ -190,6 +190,9 @@ func TestChainThatMasqueradesFirstIsNamed(t *testing.T) {
 				}
 				return ""
 			})
+			if s := r.State(); s.Firewall != RulesInPlace { // nothing is dropped
+				t.Errorf("%+v", s)
+			}
 			linktest.Run(t, named())
 		} else {
 			time.Sleep(interval)

@@ -3,6 +3,7 @@
 package guard
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +46,7 @@ type Others struct {
 type judgement struct {
 	stamp string         // of the rules that were looked at; "": not known
 	flows []ruleset.Flow // that were judged; nil: there was no look
+	drops string         // the first rule that drops what must pass; "": none does
 	err   error
 	ended time.Time
 	took  time.Duration
@@ -95,8 +97,9 @@ func (o *Others) judge(ctx context.Context, want firewall.Config, flows []rulese
 	if err != nil {
 		err = fmt.Errorf("%w: %w: %w", host.ErrPending, errJudge, err)
 	}
-	all := []error{err}
+	all, drops := []error{err}, ""
 	for _, b := range blocked {
+		drops = cmp.Or(drops, describe(b))
 		all = append(all, host.Advise(errors.New(describe(b)), adviceFor(b, want.Network)))
 	}
 	if err == nil { // without nf_tables there are no such chains
@@ -104,9 +107,17 @@ func (o *Others) judge(ctx context.Context, want firewall.Config, flows []rulese
 	}
 	err = host.Join(all...)
 	if ctx.Err() == nil {
-		o.last = judgement{stamp: stamp, flows: flows, err: err, ended: time.Now(), took: time.Since(began)}
+		o.last = judgement{stamp: stamp, flows: flows, drops: drops, err: err, ended: time.Now(), took: time.Since(began)}
 	}
 	return err
+}
+
+// dropping names the rule of another program that was found to drop what must
+// pass; "": none.
+func (o *Others) dropping() string {
+	o.looking.Lock()
+	defer o.looking.Unlock()
+	return o.last.drops
 }
 
 // hidden returns a problem for each chain that hides the addresses of this
@@ -309,12 +320,9 @@ func (g *Guard) othersRound() {
 	if errors.Is(err, errJudge) {
 		g.log.Debug("cannot judge other programs' rules", "error", err)
 	}
-	found := host.Problems(err)
-	g.keeper.Board.Report(g.parts.Others.Name(), found...)
+	g.keeper.Board.Report(g.parts.Others.Name(), host.Problems(err)...)
+	overruled := g.parts.Others.dropping()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.overruled = ""
-	if len(found) > 0 {
-		g.overruled = found[0].Text
-	}
+	g.overruled = overruled
 }
