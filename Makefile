@@ -69,11 +69,14 @@ TOOLS := ip:iproute2 ethtool:ethtool iptables:iptables nft:nftables ping:iputils
          gcc:gcc systemd-analyze:systemd pgrep:procps nsenter:util-linux setpriv:util-linux tar:tar \
          dpkg-deb:dpkg xz:xz-utils /usr/lib/cni/bridge:containernetworking-plugins
 
+# Debian's prometheus is large and would run at once: it is unpacked into a folder.
+PROMETHEUS := $(TOOLBIN)/prometheus
+
 # A target's comment is: user or root, minutes | what. The groups are the lines with ##@.
 # "root" targets install what they need with apt.
 .DEFAULT_GOAL := help
 .PHONY: help build tools deps demo check test vet format lint vulnerabilities cross unit race fuzz units e2e deb-test kernel \
-        docker29 kernels bench soak hash torture figures virtual scale sim man release install uninstall clean
+        docker29 observability kernels bench soak hash torture figures virtual scale sim man release install uninstall clean
 
 help: ## user, 0 | this list
 	@echo "flanneld $(VERSION). Start with: make check, make demo, make test."
@@ -219,6 +222,14 @@ docker29: tools ## root, 15 | Docker 29 with its nftables backend; the first run
 	GOBIN=$(DOCKER29) go install -trimpath github.com/opencontainers/runc@$(RUNC)
 	FLANNELD_TEST_DOCKER29=$(DOCKER29) go test -tags 'e2e docker29' -count=1 -v -run '^TestDockerWithNFTables$$' ./test/e2e
 
+observability: tools ## root, 1 | alert rules, dashboard and metrics in Debian's Prometheus
+	@test -x $(PROMETHEUS)/usr/bin/prometheus || { \
+		echo "deps: unpacking Debian's prometheus into $(PROMETHEUS)" && mkdir -p $(PROMETHEUS) && cd $(PROMETHEUS) && \
+		apt-get update -q && apt-get -q -o APT::Sandbox::User=root download prometheus && \
+		dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb; }
+	FLANNELD_TEST_PROMETHEUS=$(PROMETHEUS)/usr/bin \
+		go test -tags 'e2e observability' -count=1 -v -run '^Test(AlertRules|Prometheus)' ./test/e2e
+
 kernels: ## root, >30 | KERNELS (default 5.10 6.1 6.12), all or STEPS=a,b
 	go run ./test/kernels -steps '$(STEPS)' $(KERNELS)
 
@@ -278,6 +289,7 @@ install: build man ## root, <1 | put everything in place; honors DESTDIR and PRE
 	install -d $(DESTDIR)$(CNI_BINDIR)
 	ln -sfn $(BINDIR)/flanneld $(DESTDIR)$(CNI_BINDIR)/flanneld-cni
 	install -D -m 0644 -t $(DESTDIR)$(SHAREDIR) dist/10-flanneld.conflist
+	install -D -m 0644 -t $(DESTDIR)$(SHAREDIR)/prometheus dist/prometheus/flanneld.rules.yml dist/prometheus/flanneld.dashboard.json
 	install -D -m 0644 dist/rt_protos.d/flanneld.conf $(DESTDIR)$(SYSCONFDIR)/iproute2/rt_protos.d/flanneld.conf
 	@if test -e $(DESTDIR)$(SYSCONFDIR)/default/flanneld; then \
 		echo "$(DESTDIR)$(SYSCONFDIR)/default/flanneld is there and stays as it is"; \
@@ -293,8 +305,9 @@ uninstall: ## root, <1 | remove what install put there; settings and leases stay
 	rm -f $(DESTDIR)$(BINDIR)/flanneld $(DESTDIR)$(UNITDIR)/flanneld.service $(DESTDIR)$(UNITDIR)/docker.service.d/flanneld.conf
 	rm -f $(DESTDIR)$(SYSCONFDIR)/iproute2/rt_protos.d/flanneld.conf
 	rm -f $(DESTDIR)$(CNI_BINDIR)/flanneld-cni $(DESTDIR)$(SHAREDIR)/10-flanneld.conflist
+	rm -f $(DESTDIR)$(SHAREDIR)/prometheus/flanneld.rules.yml $(DESTDIR)$(SHAREDIR)/prometheus/flanneld.dashboard.json
 	rm -f $(DESTDIR)$(MANDIR)/flanneld.8 $(DESTDIR)$(MANDIR)/flanneld-*.8
 	rm -f $(DESTDIR)$(BASHDIR)/flanneld $(DESTDIR)$(ZSHDIR)/_flanneld $(DESTDIR)$(FISHDIR)/flanneld.fish
-	-rmdir $(DESTDIR)$(UNITDIR)/docker.service.d $(DESTDIR)$(SHAREDIR) 2>/dev/null
+	-rmdir $(DESTDIR)$(UNITDIR)/docker.service.d $(DESTDIR)$(SHAREDIR)/prometheus $(DESTDIR)$(SHAREDIR) 2>/dev/null
 	@if test -z "$(DESTDIR)" -a -d /run/systemd/system; then systemctl daemon-reload; fi
 	@echo "kept: $(DESTDIR)$(SYSCONFDIR)/default/flanneld and /var/lib/flanneld (this host's identity and lease)"

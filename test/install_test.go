@@ -47,7 +47,8 @@ func TestInstallHonoursDestdirAndPrefixAndUninstallTakesItBack(t *testing.T) {
 		"/opt/here/share/man/man8/flanneld.8", "/opt/here/share/man/man8/flanneld-run.8",
 		"/opt/here/share/bash-completion/completions/flanneld", "/opt/here/share/zsh/site-functions/_flanneld",
 		"/opt/here/share/fish/vendor_completions.d/flanneld.fish",
-		"/opt/cni/bin/flanneld-cni", "/opt/here/share/flanneld/10-flanneld.conflist"} {
+		"/opt/cni/bin/flanneld-cni", "/opt/here/share/flanneld/10-flanneld.conflist",
+		"/opt/here/share/flanneld/prometheus/flanneld.rules.yml"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %s among\n%s", want, got)
 		}
