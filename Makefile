@@ -76,7 +76,7 @@ PROMETHEUS := $(TOOLBIN)/prometheus
 # "root" targets install what they need with apt.
 .DEFAULT_GOAL := help
 .PHONY: help build tools deps demo check test vet format lint vulnerabilities cross unit race fuzz units e2e deb-test kernel \
-        docker29 observability kernels bench soak hash torture figures virtual scale sim man release install uninstall clean
+        containers docker29 observability kernels bench soak hash torture figures virtual scale sim man release install uninstall clean
 
 help: ## user, 0 | this list
 	@echo "flanneld $(VERSION). Start with: make check, make demo, make test."
@@ -145,6 +145,7 @@ vet: ## user, <1 | go vet, with and without the end-to-end tests
 	@echo "== go vet"
 	go vet ./...
 	go vet -tags e2e ./...
+	go vet -tags 'e2e containers' ./test/containers
 	go vet -tags man ./cmd/flanneld
 
 cross: build ## user, 1 | build for other platforms
@@ -197,6 +198,11 @@ e2e: ## root, <20 | end-to-end tests; RUN=REGEXP, BOOT_DELAY=SECONDS
 	@echo "== end-to-end tests"
 	$(E2E) -p 2 -run '$(RUN)' $(filter ./internal/%,$(E2E_PACKAGES)) | $(QUIETER)
 	$(E2E) -p 1 -run '$(RUN)' $(filter-out ./internal/%,$(E2E_PACKAGES)) | $(QUIETER)
+
+# Scenarios that need larger programs, or minutes.
+containers: tools ## root, 3 | compose and other runtimes, in full; RUN=REGEXP
+	@command -v docker-compose >/dev/null || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends docker-compose; }
+	go test -tags 'e2e containers' -count=1 -v -timeout 30m -run '$(RUN)' ./test/containers | grep --line-buffered -vE '^=== (RUN|PAUSE|CONT|NAME)'
 
 # A system that is missing is made at the first run, and kept for a month.
 kernel: ## root, <10 | what touches the kernel, on Debian 12's, under qemu

@@ -13,7 +13,8 @@ import (
 var hostArrows = map[string][]string{
 	"envfile":    {"host"},                                // a file is a part
 	"rundir":     {"host"},                                // so is the run directory
-	"docker":     {"envfile"},                             // reads what envfile wrote
+	"docker":     {"envfile", "host"},                     // reads what envfile wrote; a stale daemon.json is told of as a part
+	"engine":     {"docker", "envfile"},                   // a network has a part of the lease, and its first address
 	"bridge":     {"host", "envfile", "rtnl"},             // knows a bridge of containers by its address
 	"link":       {"host", "rtnl", "bridge"},              // forwards between device and bridges
 	"fib":        {"rtnl"},                                //
@@ -25,7 +26,7 @@ var hostArrows = map[string][]string{
 	"pathrules":  {"host", "nft", "rtnl"},                 // the same, and which devices are containers'
 	"identity":   {"host", "nft", "pathrules", "ruleset"}, // a part as well; looks for the mark, and for Docker's table
 	"guard": {"host", "bridge", "envfile", "firewall", "identity", "kernelpath", "link", "pathrules", "ports", "ruleset", // keeps them all
-		"rundir", "nft"}, // passes over tables with our prefix
+		"rundir", "docker", "nft"}, // passes over tables with our prefix
 }
 
 // TestPartsOfTheHostKnowEachOtherWhereTheyMust: a part can be read alone, and

@@ -165,6 +165,9 @@ var laws = []law{{
 	places: []string{""}, except: []string{"internal/host", "internal/backend", "test"},
 	mayNot: []string{"github.com/vishvananda/netlink", "github.com/google/nftables", "github.com/mdlayher/netlink"},
 }, {
+	why:    "one package speaks Docker's Engine API: its library is large, and what a network should be like is decided without it",
+	places: []string{""}, except: []string{"internal/host/engine"}, mayNot: []string{"github.com/moby/moby", "github.com/docker"}, alsoTests: true,
+}, {
 	why:    "tun opens a device with four messages of its own, and leaves addresses and routes to others: a netlink library would be most of what a user of tun compiles",
 	places: []string{"tun"}, mayNot: []string{"github.com/vishvananda/netlink", "github.com/mdlayher/netlink"}, alsoTests: true,
 }, {

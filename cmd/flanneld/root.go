@@ -70,17 +70,12 @@ func newRoot(e env) *cobra.Command {
 	root.AddCommand(
 		runCommand(e), joinCommand(e), leaveCommand(e), forgetCommand(e),
 		statusCommand(e), nodesCommand(e), routeCommand(e), pingCommand(e),
-		dockerOptsCommand(e), cniCommand(), keygenCommand(e), cleanupCommand(e), resetCommand(e), versionCommand(e),
+		dockerCommand(e), dockerOptsCommand(e), cniCommand(), keygenCommand(e), cleanupCommand(e), resetCommand(e), versionCommand(e),
 	)
 	root.SetHelpCommand(helpCommand(root))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd("completion") // arguments: only so that the command is known
-	for _, c := range root.Commands() {
-		if c.HasSubCommands() {
-			group(c)
-		}
-	}
-	group(root)
+	groups(root)
 	order(root)
 	return root
 }
@@ -90,6 +85,17 @@ func order(c *cobra.Command) {
 	c.Flags().SortFlags = false
 	for _, child := range c.Commands() {
 		order(child)
+	}
+}
+
+// groups makes groups of all commands that have subcommands.
+func groups(c *cobra.Command) {
+	if !c.HasSubCommands() {
+		return
+	}
+	group(c)
+	for _, child := range c.Commands() {
+		groups(child)
 	}
 }
 

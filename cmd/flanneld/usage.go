@@ -124,6 +124,16 @@ func exactly(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// atMost allows one argument, named as in the usage line.
+func atMost(name string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return usage("%s: %q is one argument too many, %s is the only one: see %s --help", path(c), args[1], name, c.CommandPath())
+		}
+		return nil
+	}
+}
+
 // atLeast requires one argument or more.
 func atLeast(name string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {

@@ -23,15 +23,17 @@ import (
 // Defaults that other commands and the help text need as well. The ones that
 // belong to the network or to gossip are those of peers.
 const (
-	DefaultRunDir     = "/run/flannel"
-	DefaultStateDir   = "/var/lib/flanneld"
-	DefaultDevice     = "flannel0"
-	DefaultDockerKey  = docker.DefaultKey
-	DefaultPort       = 8285 // flannel's udp backend
-	DefaultVXLANPort  = 8472 // flannel's vxlan backend: what Linux took before RFC 7348
-	DefaultVNI        = 1    // flannel's, too
-	DefaultGossipPort = peers.DefaultGossipPort
-	DefaultLeaseTTL   = peers.DefaultLeaseTTL
+	DefaultRunDir    = "/run/flannel"
+	DefaultStateDir  = "/var/lib/flanneld"
+	DefaultDevice    = "flannel0"
+	DefaultDockerKey = docker.DefaultKey
+	// DefaultDockerConfig is where dockerd looks for its daemon.json.
+	DefaultDockerConfig = "/etc/docker/daemon.json"
+	DefaultPort         = 8285 // flannel's udp backend
+	DefaultVXLANPort    = 8472 // flannel's vxlan backend: what Linux took before RFC 7348
+	DefaultVNI          = 1    // flannel's, too
+	DefaultGossipPort   = peers.DefaultGossipPort
+	DefaultLeaseTTL     = peers.DefaultLeaseTTL
 )
 
 // DefaultNetwork is the network that a founding node takes.
@@ -88,9 +90,11 @@ type Config struct {
 	NodeName         string // "": the host's name
 	StateDir         string
 	RunDir           string
-	SubnetFile       string // "": see SubnetPath
-	DockerFile       string // "": see DockerPath
-	DockerKey        string // the variable with all options for dockerd
+	SubnetFile       string      // "": see SubnetPath
+	DockerFile       string      // "": see DockerPath
+	DockerKey        string      // the variable with all options for dockerd
+	DockerPart       docker.Part // of the lease, for docker0
+	DockerConfig     string      // dockerd's daemon.json
 	Device           string
 	MTU              int // of the overlay device; 0: the underlay's less the largest overhead of Backend
 	IPMasq           bool

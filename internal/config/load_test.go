@@ -40,7 +40,7 @@ func TestDefaultsAreThoseOfTheDesign(t *testing.T) {
 	}
 	want := Config{
 		Backend: Backend{PathUDP}, VXLANPort: 8472, VNI: 1, Port: 8285, GossipPort: 8286, StateDir: "/var/lib/flanneld", RunDir: "/run/flannel", Device: "flannel0",
-		DockerKey: "DOCKER_OPTS", LeaseTTL: 24 * time.Hour, Lanes: 1, Realtime: "auto", Offload: Offloads(), OnConflict: "release", LogLevel: slog.LevelInfo, LogFormat: "text",
+		DockerKey: "DOCKER_OPTS", DockerConfig: "/etc/docker/daemon.json", LeaseTTL: 24 * time.Hour, Lanes: 1, Realtime: "auto", Offload: Offloads(), OnConflict: "release", LogLevel: slog.LevelInfo, LogFormat: "text",
 		origin: map[string]given{},
 	}
 	if !reflect.DeepEqual(c, want) {
@@ -56,7 +56,7 @@ func TestEverySettingIsParsed(t *testing.T) {
 		"network=10.0.0.0/8", "subnet-len=20", "subnet-min=10.1.0.0", "subnet-max=10.200.0.0", "subnet=10.2.16.0/20",
 		"join=host1", "join=192.0.2.1:9000, host-2.example.org", "iface=eth0,192.0.2.7", "iface-regex=^eth[0-9]{1,2}$",
 		"iface-can-reach=192.0.2.9", "public-ip=198.51.100.4", "backend=vxlan, host-gw", "vxlan-port=4789", "vxlan-vni=16777215", "port=1", "gossip-port=65535", "node-name=alpha", "state-dir=/s",
-		"run-dir=/r", "subnet-file=/f", "docker-file=/d", "docker-key=DOCKER_NETWORK_OPTIONS", "device=fl1", "mtu=1400", "ip-masq=true", "lease-ttl=90m", "key-file=/k", "insecure=true",
+		"run-dir=/r", "subnet-file=/f", "docker-file=/d", "docker-key=DOCKER_NETWORK_OPTIONS", "docker-part=1/1", "docker-config=/dd", "device=fl1", "mtu=1400", "ip-masq=true", "lease-ttl=90m", "key-file=/k", "insecure=true",
 		"static-peer=10.9.0.0/24=192.0.2.9:8285", "lanes=4", "realtime=off", "offload=off", "on-conflict=wait", "log-level=debug", "log-format=json", "metrics=[::ffff:192.0.2.1]:8287",
 	}, nil)
 	if err != nil {
@@ -69,7 +69,7 @@ func TestEverySettingIsParsed(t *testing.T) {
 		Join: []string{"host1", "192.0.2.1:9000", "host-2.example.org"}, Iface: []string{"eth0", "192.0.2.7"},
 		IfaceRegex: []string{"^eth[0-9]{1,2}$"}, IfaceCanReach: netip.MustParseAddr("192.0.2.9"),
 		PublicIP: netip.MustParseAddr("198.51.100.4"), Backend: Backend{PathVXLAN, PathDirect, PathUDP}, VXLANPort: 4789, VNI: 16777215, Port: 1, GossipPort: 65535, NodeName: "alpha", StateDir: "/s", RunDir: "/r",
-		SubnetFile: "/f", DockerFile: "/d", DockerKey: "DOCKER_NETWORK_OPTIONS", Device: "fl1", MTU: 1400, IPMasq: true, LeaseTTL: 90 * time.Minute, KeyFile: "/k", Insecure: true,
+		SubnetFile: "/f", DockerFile: "/d", DockerKey: "DOCKER_NETWORK_OPTIONS", DockerConfig: "/dd", Device: "fl1", MTU: 1400, IPMasq: true, LeaseTTL: 90 * time.Minute, KeyFile: "/k", Insecure: true,
 		StaticPeers: []StaticPeer{{Subnet: netip.MustParsePrefix("10.9.0.0/24"), Path: PathUDP, Endpoint: netip.MustParseAddrPort("192.0.2.9:8285")}},
 		Lanes:       4, Realtime: "off", OnConflict: "wait", LogLevel: slog.LevelDebug, LogFormat: "json",
 		Metrics: netip.MustParseAddrPort("192.0.2.1:8287"),
@@ -81,7 +81,7 @@ func TestEverySettingIsParsed(t *testing.T) {
 
 // A setting that the table of tests above does not know is not tested.
 func TestEverySettingIsReachableThroughFlagAndVariable(t *testing.T) {
-	wrong := map[string]string{"iface": ",", "node-name": "a b", "join": "a b", "state-dir": "a\x00", "run-dir": "a\x00", "subnet-file": "a\x00", "docker-file": "a\x00", "key-file": "a\x00", "iface-regex": "("}
+	wrong := map[string]string{"iface": ",", "node-name": "a b", "join": "a b", "state-dir": "a\x00", "run-dir": "a\x00", "subnet-file": "a\x00", "docker-file": "a\x00", "docker-config": "a\x00", "key-file": "a\x00", "iface-regex": "("}
 	for _, s := range Settings() {
 		value, ok := wrong[s.Name]
 		if !ok {

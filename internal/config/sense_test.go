@@ -20,6 +20,7 @@ var good = map[string][]string{
 	"join": {"host1", "192.0.2.1:9000", "srv:example.org", "exec:list a,b | sort"}, "iface": {"eth0", "192.0.2.7"}, "iface-regex": {"^eth[0-9]{1,2}$"}, "iface-can-reach": {"192.0.2.9"},
 	"public-ip": {"198.51.100.4"}, "backend": {"vxlan,udp"}, "vxlan-port": {"4789"}, "vxlan-vni": {"7"}, "port": {"1"}, "gossip-port": {"65535"},
 	"node-name": {"alpha"}, "state-dir": {"/s"}, "run-dir": {"/r"}, "subnet-file": {"/f"}, "docker-file": {"/d"}, "docker-key": {"OPTIONS"},
+	"docker-part": {"2/4"}, "docker-config": {"/dd"},
 	"device": {"fl1"}, "mtu": {"1400"}, "ip-masq": {"true"}, "lease-ttl": {"90m"}, "key-file": {"/k"}, "insecure": {"true"}, "allow-overlap": {"true"},
 	"static-peer": {"10.244.9.0/24=192.0.2.9:8285", "10.244.8.0/24=192.0.2.8:1"}, "lanes": {"4"}, "realtime": {"off"}, "offload": {"udp-gso,udp-gro"},
 	"on-conflict": {"wait"}, "log-level": {"debug"}, "log-format": {"json"}, "metrics": {"127.0.0.1:8287"},

@@ -15,6 +15,7 @@ import (
 
 	"flanneld/encap"
 	"flanneld/internal/control"
+	"flanneld/internal/host/docker"
 	"flanneld/internal/valid"
 )
 
@@ -189,6 +190,11 @@ func setDockerKey(c *Config, text string) error {
 	}
 	c.DockerKey = text
 	return nil
+}
+
+func setDockerPart(c *Config, text string) (err error) {
+	c.DockerPart, err = docker.ParsePart(text)
+	return err
 }
 
 func setDevice(c *Config, text string) error {

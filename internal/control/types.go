@@ -332,3 +332,23 @@ type Left struct {
 type Refusal struct {
 	Error string `json:"error"`
 }
+
+// DockerNetworks is how the lease of this host is divided among Docker's
+// networks.
+type DockerNetworks struct {
+	Network  netip.Prefix    `json:"network"`  // the overlay network
+	Lease    netip.Prefix    `json:"lease"`    // of this host
+	MTU      int             `json:"mtu"`      // bytes, of the overlay device
+	Networks []DockerNetwork `json:"networks"` // with addresses of the overlay network, by subnet
+	Free     []netip.Prefix  `json:"free"`     // what no network has of the lease
+}
+
+// DockerNetwork is a network of Docker.
+type DockerNetwork struct {
+	Name   string       `json:"name"`
+	Bridge string       `json:"bridge"` // its device
+	Subnet netip.Prefix `json:"subnet"`
+	Part   string       `json:"part"` // of the lease, such as 1/2; "": no part
+	Ours   bool         `json:"made_by_flanneld"`
+	Wrong  []string     `json:"wrong"` // what does not fit the lease
+}

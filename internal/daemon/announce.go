@@ -37,9 +37,9 @@ func (d *daemon) announce(s *peers.Snapshot) error {
 
 func (d *daemon) writeFiles(p *plane) error {
 	env := envfile.Subnet{Network: p.Network(), Subnet: envfile.FirstAddress(p.Lease()), MTU: d.mtu, IPMasq: d.cfg.IPMasq}.Bytes()
-	forDocker, err := docker.Opts(env, docker.Options{Key: d.cfg.DockerKey})
+	forDocker, err := docker.Opts(env, docker.Options{Key: d.cfg.DockerKey, Part: d.cfg.DockerPart})
 	if err != nil {
-		return err
+		return fmt.Errorf("--docker-part %s: %w", d.cfg.DockerPart, err)
 	}
 	if err := writeFile(d.cfg.SubnetPath(), env, "--subnet-file"); err != nil {
 		return err

@@ -23,7 +23,7 @@ import (
 // nil for a stopped daemon.
 func newParts(c config.Config, server *control.Server) (*guard.Parts, error) {
 	return guard.NewParts(guard.Places{
-		Device: c.Device, RunDir: c.RunDir, SubnetFile: c.SubnetPath(), DockerFile: c.DockerPath(),
+		Device: c.Device, RunDir: c.RunDir, SubnetFile: c.SubnetPath(), DockerFile: c.DockerPath(), DockerConfig: c.DockerConfig,
 		UID: uint32(os.Geteuid()), Socket: socketPart{c.SocketPath(), server},
 	})
 }

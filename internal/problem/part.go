@@ -7,19 +7,20 @@ package problem
 //
 // Parts that are kept on the host.
 const (
-	PartRunDir     = "run directory"
-	PartControl    = "control"
-	PartPorts      = "ports"
-	PartPathRules  = "path rules"
-	PartDevice     = "device"
-	PartForwarding = "forwarding"
-	PartPaths      = "kernel paths"
-	PartAddresses  = "addresses" // of containers: no other program translates them
-	PartFirewall   = "firewall"
-	PartSubnetFile = "subnet file"
-	PartDockerFile = "docker file"
-	PartBridge     = "bridge" // of containers, and not in the lease
-	PartRules      = "rules"  // of other programs
+	PartRunDir       = "run directory"
+	PartControl      = "control"
+	PartPorts        = "ports"
+	PartPathRules    = "path rules"
+	PartDevice       = "device"
+	PartForwarding   = "forwarding"
+	PartPaths        = "kernel paths"
+	PartAddresses    = "addresses" // of containers: no other program translates them
+	PartFirewall     = "firewall"
+	PartSubnetFile   = "subnet file"
+	PartDockerFile   = "docker file"
+	PartBridge       = "bridge"      // of containers, and not in the lease
+	PartDockerConfig = "daemon.json" // dockerd's
+	PartRules        = "rules"       // of other programs
 )
 
 // Parts that are monitored on the data plane.

@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) {
 	lab.Enter(func() (env []string, err error) {
-		for _, prepare := range []func() ([]string, error){lab.Build, lab.FetchCNI, lab.FetchNetavark} {
+		for _, prepare := range []func() ([]string, error){lab.Build, lab.FetchCNI, lab.FetchNetavark, lab.FetchDocker} {
 			more, err := prepare()
 			if err != nil {
 				return nil, err

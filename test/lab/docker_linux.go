@@ -3,7 +3,6 @@
 package lab
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/netip"
@@ -122,6 +121,7 @@ type Docker struct {
 	host    *Host
 	release DockerRelease
 	dir     string
+	config  string // daemon.json
 	daemon  *exec.Cmd
 	ended   chan struct{}
 	log     logBuffer
@@ -136,6 +136,7 @@ func (h *Host) StartDocker(release DockerRelease) *Docker {
 	if err := os.MkdirAll(d.dir, 0o755); err != nil {
 		t.Fatalf("make dockerd's directory: %v", err)
 	}
+	d.config = h.DockerConfig()
 	containerd := release.command("containerd", "--root", d.path("containerd"), "--state", d.path("containerd-state"), "--address", d.path("containerd.sock"))
 	containerd.Stdout, containerd.Stderr = &d.log, &d.log
 	if err := h.Namespace.Start(containerd); err != nil {
@@ -160,11 +161,14 @@ func (d *Docker) Start() {
 	t.Helper()
 	// The shell reads the file the way the documentation tells people to.
 	script := `. "$1"; shift; exec dockerd "$@" $DOCKER_OPTS`
-	cmd := d.release.command("sh", "-c", script, "sh", filepath.Join(d.host.RunDir, "docker"),
+	args := []string{"-c", script, "sh", filepath.Join(d.host.RunDir, "docker"),
 		"--data-root", d.path("data"), "--exec-root", d.path("exec"), "--pidfile", d.path("pid"),
-		"--host", "unix://"+d.path("sock"), "--containerd", d.path("containerd.sock"),
-		"--cgroup-parent", "/"+Cgroup(), "--exec-opt", "native.cgroupdriver=cgroupfs")
-	cmd.Args = append(cmd.Args, d.release.Options...)
+		"--host", "unix://" + d.path("sock"), "--containerd", d.path("containerd.sock"),
+		"--cgroup-parent", "/" + Cgroup(), "--exec-opt", "native.cgroupdriver=cgroupfs"}
+	if fileExists(d.config) {
+		args = append(args, "--config-file", d.config)
+	}
+	cmd := d.release.command("sh", append(args, d.release.Options...)...)
 	cmd.Stdout, cmd.Stderr = &d.log, &d.log
 	if err := d.host.Namespace.Start(cmd); err != nil {
 		t.Fatalf("%s: start dockerd: %v", d.host.NodeName, err)
@@ -231,7 +235,7 @@ func (d *Docker) importImage() {
 	if err := copyFile(busybox, filepath.Join(root, "bin/busybox")); err != nil {
 		t.Fatalf("make the image: %v", err)
 	}
-	for _, applet := range []string{"sh", "ping", "ip", "nc", "wget", "httpd", "sleep", "cat", "sha256sum", "dd", "head", "echo"} {
+	for _, applet := range []string{"sh", "ping", "ip", "nc", "wget", "httpd", "sleep", "cat", "sha256sum", "dd", "head", "echo", "mkdir"} {
 		os.Symlink("busybox", filepath.Join(root, "bin", applet))
 	}
 	tar := exec.Command("tar", "-C", root, "-c", ".")
@@ -275,30 +279,11 @@ type Container struct {
 	docker *Docker
 }
 
-// Container starts a container that sleeps; args are further options of
-// `docker run`, such as --publish.
+// Container starts a container that sleeps, on docker0; args are further
+// options of `docker run`, such as --publish.
 func (d *Docker) Container(args ...string) *Container {
-	t := d.host.lab.t
-	t.Helper()
-	all := append([]string{"run", "--detach", "--rm", "--stop-signal", "KILL"}, args...)
-	c := &Container{docker: d, ID: d.Docker(append(all, "lab", "/bin/sleep", "100000")...)}
-	var inspected []struct {
-		State           struct{ Pid int }
-		NetworkSettings struct {
-			IPAddress string
-			Networks  map[string]struct{ IPAddress string }
-		}
-	}
-	if err := json.Unmarshal([]byte(d.Docker("inspect", c.ID)), &inspected); err != nil || len(inspected) != 1 {
-		t.Fatalf("docker inspect: %v", err)
-	}
-	address := inspected[0].NetworkSettings.Networks["bridge"].IPAddress
-	var err error
-	if c.Addr, err = netip.ParseAddr(address); err != nil {
-		t.Fatalf("docker inspect: no address: %v", err)
-	}
-	c.Namespace = OpenNamespace(t, d.host.lab.name("container"+c.ID[:6]), fmt.Sprintf("/proc/%d/ns/net", inspected[0].State.Pid))
-	return c
+	d.host.lab.t.Helper()
+	return d.ContainerOn("bridge", args...)
 }
 
 // Inside runs a command in the container through docker exec.

@@ -106,7 +106,7 @@ func (b Bridge) MoveAway(network netip.Prefix) string {
 	case b.Name == Docker:
 		return "restart dockerd with the new options (systemctl restart docker)"
 	case docker:
-		return fmt.Sprintf("it is a Docker network: docker network rm %s, and make it again with a --subnet outside %s", id, network)
+		return fmt.Sprintf("it is a Docker network: docker network rm %s, and make it again with a --subnet outside %s, or in the lease (flanneld docker network create)", id, network)
 	}
 	return fmt.Sprintf("give it a subnet outside %s (ip address show dev %s; podman network ls)", network, b.Name)
 }

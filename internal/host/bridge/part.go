@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"strings"
 	"sync"
 
 	"flanneld/internal/host"
@@ -81,6 +82,10 @@ func (p *Part) advice(s Stray) string {
 	if s.Name == Docker {
 		return "stop its containers, then restart dockerd with the options in " + p.dockerFile +
 			": docker stop $(docker ps -q); systemctl restart docker"
+	}
+	if network, ok := strings.CutPrefix(s.Name, "br-"); ok {
+		return "stop its containers (docker compose down); then flanneld docker network create " + network +
+			" makes a network of flanneld anew; put another one into the lease, or outside the network (docker network rm " + network + ")"
 	}
 	return "remove that network and make it again with a subnet in the lease, or outside the network"
 }

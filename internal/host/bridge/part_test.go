@@ -21,7 +21,8 @@ func TestPartNamesAStrayBridge(t *testing.T) {
 		"in the lease": {onBridge("docker0", true, "10.244.7.1/24"), nil},
 		"elsewhere":    {onBridge("docker0", true, "172.17.0.1/16"), nil},
 		"docker0":      {onBridge("docker0", true, "10.244.9.1/24"), []string{"docker0 has 10.244.9.1/24", "/run/flannel/docker"}},
-		"another":      {onBridge("br-1a2b", false, "10.244.9.1/24"), []string{"br-1a2b has 10.244.9.1/24", "make it again"}},
+		"another":      {onBridge("br-web", false, "10.244.9.1/24"), []string{"br-web has 10.244.9.1/24", "docker compose down", "flanneld docker network create web", "docker network rm web"}},
+		"of podman":    {onBridge("cni0", false, "10.244.9.1/24"), []string{"cni0 has 10.244.9.1/24", "make it again"}},
 	} {
 		p.list = func() ([]Bridge, error) { return []Bridge{onBridge("br-fine", true, "10.244.7.129/25"), c.bridge}, nil }
 		p.Want(netip.Prefix{}, netip.Prefix{})

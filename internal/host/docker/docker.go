@@ -3,11 +3,15 @@
 // Package docker turns a subnet.env into the options that dockerd is started
 // with, as flannel's mk-docker-opts.sh does, byte for byte. Other programs
 // source the result in a shell, so it never holds what a shell would expand.
+//
+// It also divides a lease between docker0 and Docker's other networks, and
+// knows what daemon.json has to hold for that.
 package docker
 
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"flanneld/internal/host/envfile"
@@ -24,6 +28,10 @@ type Options struct {
 	Combined   bool   // -c: all options in one variable; neither means both
 	Key        string // -k: the combined variable's name; "" is DefaultKey
 	NoIPMasq   bool   // -m: leave --ip-masq out
+
+	// Part is what docker0 gets of the lease; the script's default is the
+	// whole. With None, --bip and --ip-masq are left out: docker0 is elsewhere.
+	Part Part
 
 	// Existing is what the combined variable holds already in the caller's
 	// environment. The options come after it, as in the script.
@@ -48,7 +56,10 @@ func Opts(env []byte, o Options) ([]byte, error) {
 	if strings.ContainsAny(o.Existing, "\"\n\\$`") {
 		return nil, fmt.Errorf("docker: %s already holds a value that cannot be quoted: %.60q", key, o.Existing)
 	}
-	opts, err := listOptions(vars, o.NoIPMasq)
+	if vars["FLANNEL_SUBNET"], err = partOf(vars["FLANNEL_SUBNET"], o.Part); err != nil {
+		return nil, err
+	}
+	opts, err := listOptions(vars, o.NoIPMasq || o.Part == None)
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +79,25 @@ func Opts(env []byte, o Options) ([]byte, error) {
 		fmt.Fprintf(&b, "%s=\"%s\"\n", key, combined)
 	}
 	return b.Bytes(), nil
+}
+
+// partOf returns what --bip has to be for a part of FLANNEL_SUBNET, "" for no
+// --bip. The whole is the value as it is written.
+func partOf(subnet string, part Part) (string, error) {
+	switch {
+	case part == Part{}, subnet == "":
+		return subnet, nil
+	case part == None:
+		return "", nil
+	}
+	p, err := netip.ParsePrefix(subnet)
+	if err != nil {
+		return "", fmt.Errorf("docker: FLANNEL_SUBNET=%q is no subnet", subnet)
+	}
+	if p, err = part.Of(p); err != nil {
+		return "", err
+	}
+	return envfile.FirstAddress(p).String(), nil
 }
 
 type option struct{ name, value string }

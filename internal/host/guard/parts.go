@@ -7,6 +7,7 @@ import (
 
 	"flanneld/internal/host"
 	"flanneld/internal/host/bridge"
+	"flanneld/internal/host/docker"
 	"flanneld/internal/host/envfile"
 	"flanneld/internal/host/firewall"
 	"flanneld/internal/host/identity"
@@ -20,30 +21,32 @@ import (
 
 // Places is where on the host the parts are.
 type Places struct {
-	Device     string // the overlay device
-	RunDir     string
-	SubnetFile string
-	DockerFile string
-	UID        uint32    // the user that may send beside root
-	Socket     host.Part // the control socket
+	Device       string // the overlay device
+	RunDir       string
+	SubnetFile   string
+	DockerFile   string
+	DockerConfig string    // dockerd's daemon.json
+	UID          uint32    // the user that may send beside root
+	Socket       host.Part // the control socket
 }
 
 // Parts are what flanneld keeps on a host. How each should be is known later,
 // with a lease; see Guard.
 type Parts struct {
-	RunDir     rundir.Part
-	Socket     host.Part
-	Ports      *ports.Part
-	PathRules  *pathrules.Part
-	Device     *link.Device
-	Forwarding *link.Forwarding
-	Paths      *kernelpath.Part
-	Addresses  *identity.Part
-	Firewall   *firewall.Part
-	Subnet     *envfile.File
-	Docker     *envfile.File
-	Bridge     *bridge.Part
-	Others     *Others
+	RunDir       rundir.Part
+	Socket       host.Part
+	Ports        *ports.Part
+	PathRules    *pathrules.Part
+	Device       *link.Device
+	Forwarding   *link.Forwarding
+	Paths        *kernelpath.Part
+	Addresses    *identity.Part
+	Firewall     *firewall.Part
+	Subnet       *envfile.File
+	Docker       *envfile.File
+	Bridge       *bridge.Part
+	DockerConfig *docker.ConfigFile
+	Others       *Others
 }
 
 // NewParts makes the parts, for a running daemon or for a stopped one. Nothing
@@ -59,7 +62,7 @@ func NewParts(p Places) (*Parts, error) {
 		Device: link.NewDevice(p.Device), Forwarding: link.NewForwarding(p.Device),
 		Paths: kernelpath.NewPart(p.Device), Addresses: identity.NewPart(p.Device), Firewall: firewall.NewPart(p.Device),
 		Subnet: envfile.NewFile(problem.PartSubnetFile, p.SubnetFile), Docker: envfile.NewFile(problem.PartDockerFile, p.DockerFile),
-		Bridge: bridge.NewPart(p.DockerFile), Others: &Others{ports: table.Wanted, paths: paths.Wanted},
+		Bridge: bridge.NewPart(p.DockerFile), DockerConfig: docker.NewConfigFile(p.DockerConfig), Others: &Others{ports: table.Wanted, paths: paths.Wanted},
 	}, nil
 }
 
@@ -67,7 +70,7 @@ func NewParts(p Places) (*Parts, error) {
 // guard ensures it, status checks it, leaving and cleaning up remove it.
 func (p *Parts) List() host.List {
 	return host.List{p.RunDir, p.Socket, p.Ports, p.PathRules, p.Device, p.Forwarding, p.Paths, p.Addresses, p.Firewall, p.Subnet, p.Docker,
-		p.Bridge, p.Others}
+		p.Bridge, p.DockerConfig, p.Others}
 }
 
 // Want sets how the parts of a data plane should be, except for its files.
@@ -81,6 +84,7 @@ func (p *Parts) Want(t Target) (*firewall.Firewall, error) {
 	p.Addresses.Want(addresses(t.Rules))
 	p.Firewall.Want(rules)
 	p.Bridge.Want(t.Rules.Network, t.Rules.Lease)
+	p.DockerConfig.Want(t.Rules.Network, t.Rules.Lease, t.Device.MTU)
 	p.Others.Want(t.Rules)
 	return rules, nil
 }
@@ -103,5 +107,6 @@ func (p *Parts) forget() {
 	p.Subnet.Want(nil)
 	p.Docker.Want(nil)
 	p.Bridge.Want(netip.Prefix{}, netip.Prefix{})
+	p.DockerConfig.Want(netip.Prefix{}, netip.Prefix{}, 0)
 	p.Others.Want(firewall.Config{})
 }
