@@ -15,6 +15,7 @@ var hostArrows = map[string][]string{
 	"rundir":     {"host"},                                // so is the run directory
 	"docker":     {"envfile", "host"},                     // reads what envfile wrote; a stale daemon.json is told of as a part
 	"engine":     {"docker", "envfile"},                   // a network has a part of the lease, and its first address
+	"podman":     {"envfile"},                             // the same
 	"bridge":     {"host", "envfile", "rtnl"},             // knows a bridge of containers by its address
 	"link":       {"host", "rtnl", "bridge"},              // forwards between device and bridges
 	"fib":        {"rtnl"},                                //

@@ -172,7 +172,7 @@ var laws = []law{{
 	places: []string{"tun"}, mayNot: []string{"github.com/vishvananda/netlink", "github.com/mdlayher/netlink"}, alsoTests: true,
 }, {
 	why:    "subnet.env is read where no daemon runs, too: what knows its format knows neither kernel nor log",
-	places: []string{"internal/host/envfile", "internal/host/docker"}, mayNot: []string{module, "net", "os/exec", "log/slog", "golang.org/x/sys"},
+	places: []string{"internal/host/envfile", "internal/host/docker", "internal/host/podman"}, mayNot: []string{module, "net", "os/exec", "log/slog", "golang.org/x/sys"},
 	unless: []string{module + "/internal/host", module + "/internal/problem", module + "/internal/valid"},
 }, {
 	why:    "the CNI plugin is started once for each container: it reads subnet.env, asks the daemon at most, and needs nothing else of ours",

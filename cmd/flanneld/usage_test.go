@@ -58,7 +58,7 @@ func TestAWrongVariableIsNamed(t *testing.T) {
 
 func TestHelpKnowsEverything(t *testing.T) {
 	help := flanneld(t, nil, "help")
-	for _, command := range []string{"run", "join", "leave", "forget", "status", "nodes", "route", "docker-opts", "cni", "keygen", "cleanup", "reset", "version", "completion", "help"} {
+	for _, command := range []string{"run", "join", "leave", "forget", "status", "nodes", "route", "docker-opts", "podman", "cni", "keygen", "cleanup", "reset", "version", "completion", "help"} {
 		if !strings.Contains(help.out, "\n  "+command+" ") {
 			t.Errorf("help does not list %s", command)
 		}
