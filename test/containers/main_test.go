@@ -11,9 +11,13 @@ import (
 	"flanneld/test/lab"
 )
 
+// preparations run on the machine's own network. Files with more build tags add
+// theirs.
+var preparations = []func() ([]string, error){lab.Build, lab.FetchCNI, lab.FetchNetavark, lab.FetchDocker}
+
 func TestMain(m *testing.M) {
 	lab.Enter(func() (env []string, err error) {
-		for _, prepare := range []func() ([]string, error){lab.Build, lab.FetchCNI, lab.FetchNetavark, lab.FetchDocker} {
+		for _, prepare := range preparations {
 			more, err := prepare()
 			if err != nil {
 				return nil, err

@@ -99,26 +99,35 @@ func fetchDockerInto(dir string) error {
 	return errors.Join(os.RemoveAll(dir), os.Rename(work, dir))
 }
 
-// downloadPackages fetches packages of the testing suite with an apt state and
-// sources of its own, from the mirror that this machine uses, and checks
-// signatures as apt always does.
-// A mirror may be frozen in time, so only the date of validity is let pass.
+// downloadPackages fetches packages of Debian's testing suite into a directory.
 func downloadPackages(work string, packages ...string) error {
-	mirror, err := DebianMirror()
+	options, err := aptOptions(work, "testing")
 	if err != nil {
 		return err
 	}
+	return run(work, "apt-get", slices.Concat(options, []string{"-q", "download"}, packages)...)
+}
+
+// aptOptions are those of an apt with a state and sources of its own below
+// work, which asks the mirror that this machine uses and knows one suite. It
+// checks signatures as apt always does. A mirror may be frozen in time, so only
+// the date of validity is let pass.
+func aptOptions(work, suite string) ([]string, error) {
+	mirror, err := DebianMirror()
+	if err != nil {
+		return nil, err
+	}
 	for _, sub := range []string{"apt/state/lists/partial", "apt/cache/archives/partial", "root"} {
 		if err := os.MkdirAll(filepath.Join(work, sub), 0o755); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	source := fmt.Sprintf("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s testing main\n", mirror)
+	source := fmt.Sprintf("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n", mirror, suite)
 	err = errors.Join(
 		os.WriteFile(filepath.Join(work, "apt/sources.list"), []byte(source), 0o644),
 		os.WriteFile(filepath.Join(work, "apt/state/status"), nil, 0o644))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	options := []string{
 		"-o", "Dir::Etc::SourceList=" + filepath.Join(work, "apt/sources.list"),
@@ -130,10 +139,7 @@ func downloadPackages(work string, packages ...string) error {
 		"-o", "APT::Update::Error-Mode=any", "-o", "APT::Default-Release=", "-o", "APT::Sandbox::User=root", "-o", "Acquire::Languages=none",
 		"-o", "Acquire::Check-Valid-Until=false", "-o", "Acquire::http::Timeout=20", "-o", "Acquire::Retries=1",
 	}
-	if err := run(work, "apt-get", append(options, "-q", "update")...); err != nil {
-		return err
-	}
-	return run(work, "apt-get", slices.Concat(options, []string{"-q", "download"}, packages)...)
+	return options, run(work, "apt-get", append(options, "-q", "update")...)
 }
 
 // DebianMirror returns where this machine gets its Debian packages from. apt
