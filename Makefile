@@ -222,6 +222,10 @@ figures: ## root, >5 | times of claims, changes, deaths, cuts; 10 and 60 nodes
 hash: ## root, any | BYTES over a bad underlay, with every mix of offloads
 	FLANNELD_HASH_BYTES=$(BYTES) go test -tags e2e -count=1 -v -timeout 0 -run '^TestHash' ./test/e2e
 
+containers: tools ## root, 4 | test/containers with podman; fetches it once a week
+	go vet -tags 'e2e containers' ./test/containers
+	go test -tags 'e2e containers' -count=1 -v -timeout 20m -run '$(RUN)' ./test/containers | $(QUIETER)
+
 docker29: tools ## root, 15 | Docker 29 with its nftables backend; the first run builds it
 	CGO_ENABLED=0 GOBIN=$(DOCKER29) go install -trimpath -tags exclude_graphdriver_btrfs \
 		-ldflags '-X github.com/moby/moby/v2/dockerversion.Version=29-$(MOBY)' github.com/moby/moby/v2/cmd/dockerd@$(MOBY)
