@@ -48,7 +48,7 @@ func TestPodmanNames(t *testing.T) {
 	p.Run("a", "--network", "flanneld")
 	b := p.Run("b", "--network", "flanneld")
 	lab.Eventually(t, ready, "the name of a container", func() error {
-		// The name server is named: without an image, resolv.conf may be another.
+		// Without an image, resolv.conf may be another: name the server.
 		r := h.RunCommand(t, p.Command("exec", "a", "/bin/busybox", "nslookup", "b.dns.podman", h.Lease().Addr().Next().String()))
 		return lab.Expect(strings.Contains(r.Stdout, b.Addr.String()), "%s%s", r.Stdout, r.Stderr)
 	})
