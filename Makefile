@@ -200,7 +200,7 @@ e2e: ## root, <20 | end-to-end tests; RUN=REGEXP, BOOT_DELAY=SECONDS
 	$(E2E) -p 1 -run '$(RUN)' $(filter-out ./internal/%,$(E2E_PACKAGES)) | $(QUIETER)
 
 # Scenarios that need larger programs, or minutes.
-containers: tools ## root, 3 | compose and other runtimes, in full; RUN=REGEXP
+containers: tools ## root, 4 | compose, podman and other runtimes, in full; RUN=REGEXP
 	@command -v docker-compose >/dev/null || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends docker-compose; }
 	go test -tags 'e2e containers' -count=1 -v -timeout 30m -run '$(RUN)' ./test/containers | grep --line-buffered -vE '^=== (RUN|PAUSE|CONT|NAME)'
 
@@ -221,10 +221,6 @@ figures: ## root, >5 | times of claims, changes, deaths, cuts; 10 and 60 nodes
 
 hash: ## root, any | BYTES over a bad underlay, with every mix of offloads
 	FLANNELD_HASH_BYTES=$(BYTES) go test -tags e2e -count=1 -v -timeout 0 -run '^TestHash' ./test/e2e
-
-containers: tools ## root, 4 | test/containers with podman; fetches it once a week
-	go vet -tags 'e2e containers' ./test/containers
-	go test -tags 'e2e containers' -count=1 -v -timeout 20m -run '$(RUN)' ./test/containers | $(QUIETER)
 
 docker29: tools ## root, 15 | Docker 29 with its nftables backend; the first run builds it
 	CGO_ENABLED=0 GOBIN=$(DOCKER29) go install -trimpath -tags exclude_graphdriver_btrfs \
