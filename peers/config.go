@@ -32,6 +32,10 @@ type Config struct {
 	SubnetMin, SubnetMax netip.Addr
 	// Subnet pins the lease: exactly this subnet or none. Zero: any.
 	Subnet netip.Prefix
+	// PinWaits lets this node wait while another node holds the pin, instead
+	// of ending Run with [ErrSubnetHeld]. It is for a pin that an authority
+	// gives to one node at a time: the other one is a node of the past.
+	PinWaits bool
 	// Reserved are subnets of other hosts that take no part in the gossip.
 	// This node does not claim these. It promises one only to a node that
 	// announces the underlay address of the host: it is that host.

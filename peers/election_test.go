@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -185,5 +187,32 @@ func TestAnElectionThatCannotBeRightEndsTheNode(t *testing.T) {
 	h.start()
 	if err := h.wait(); !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), "10.9.0.0/16") {
 		t.Errorf("Run returned %v", err)
+	}
+}
+
+// The network is read from disk, also while the node runs.
+func TestTheKnownNetworkIsThatOfTheDisk(t *testing.T) {
+	t.Parallel()
+	want := func(dir string, network netip.Prefix) {
+		t.Helper()
+		if got, err := KnownNetwork(dir); got != network || err != nil {
+			t.Errorf("%v, %v; want %v", got, err, network)
+		}
+	}
+	h := newHost(t, func(c *Config) { c.Sources = []Source{&list{}} })
+	want(h.config.StateDir, netip.Prefix{})
+	h.start()
+	h.logs("seed cannot be joined") // its start is on disk, and no network
+	want(h.config.StateDir, netip.Prefix{})
+	first, _ := founderHost(t)
+	want(first.config.StateDir, DefaultNetwork)
+	file := filepath.Join(first.config.StateDir, leaseFile)
+	first.stop()
+	if err := os.WriteFile(file, []byte("garbage"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want(first.config.StateDir, netip.Prefix{}) // Open says what is wrong
+	if _, err := KnownNetwork(filepath.Join(file, "state")); !errors.Is(err, ErrState) {
+		t.Errorf("a directory that cannot be read: %v", err)
 	}
 }

@@ -83,6 +83,7 @@ func (n *Node) coreConfig(gossipPort uint16) core.Config {
 		MTU:      uint16(c.MTU),
 		Caps:     c.Caps,
 		Pin:      c.Subnet,
+		PinWaits: c.PinWaits,
 		Reserved: reserved,
 		Prefer:   c.Prefer,
 		LeaseTTL: c.LeaseTTL,

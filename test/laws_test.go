@@ -151,6 +151,12 @@ var laws = []law{{
 	places: []string{"internal/discover"}, mayNot: []string{module, "golang.org/x/sys", "log/slog"},
 	unless: []string{module + "/internal/discover"}, alsoTests: true,
 }, {
+	why:    "the API of a cluster is asked with seven requests over HTTP: a client library would bring hundreds of packages",
+	places: []string{""}, mayNot: []string{"k8s.io", "sigs.k8s.io"}, alsoTests: true,
+}, {
+	why:    "what the API server is asked is decided without gossip, lease or host: addresses, names and answers are handed over",
+	places: []string{"internal/kubernetes"}, mayNot: []string{module, "golang.org/x/sys"}, unless: []string{module + "/internal/kubernetes"}, alsoTests: true,
+}, {
 	why:    "the command line is the program's face; nothing below it knows about flags",
 	places: []string{""}, except: []string{"cmd"}, mayNot: []string{"github.com/spf13/cobra", "github.com/spf13/pflag"},
 }, {

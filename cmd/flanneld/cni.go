@@ -8,8 +8,8 @@ import (
 	"flanneld/internal/cni"
 )
 
-func cniCommand() *cobra.Command {
-	return &cobra.Command{
+func cniCommand(e env) *cobra.Command {
+	c := &cobra.Command{
 		Use:   "cni",
 		Short: "Be the CNI plugin that container runtimes start",
 		Long: `Be a CNI plugin: attach a container to this host's subnet with the plugins bridge and host-local,
@@ -29,4 +29,6 @@ It reads subnet.env. ADD, CHECK and DEL need no daemon. STATUS asks the daemon, 
 			return nil
 		},
 	}
+	c.AddCommand(cniInstallCommand(e))
+	return c
 }

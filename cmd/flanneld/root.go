@@ -70,7 +70,7 @@ func newRoot(e env) *cobra.Command {
 	root.AddCommand(
 		runCommand(e), joinCommand(e), leaveCommand(e), forgetCommand(e),
 		statusCommand(e), nodesCommand(e), routeCommand(e), pingCommand(e),
-		dockerCommand(e), dockerOptsCommand(e), podmanCommand(e), cniCommand(), keygenCommand(e), cleanupCommand(e), resetCommand(e), versionCommand(e),
+		dockerCommand(e), dockerOptsCommand(e), podmanCommand(e), cniCommand(e), keygenCommand(e), cleanupCommand(e), resetCommand(e), versionCommand(e),
 	)
 	root.SetHelpCommand(helpCommand(root))
 	root.InitDefaultHelpCmd()
@@ -93,7 +93,9 @@ func groups(c *cobra.Command) {
 	if !c.HasSubCommands() {
 		return
 	}
-	group(c)
+	if c.RunE == nil { // else it does something by itself
+		group(c)
+	}
 	for _, child := range c.Commands() {
 		groups(child)
 	}

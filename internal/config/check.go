@@ -11,10 +11,13 @@ import (
 	"flanneld/peers"
 )
 
+// MaxSubnetLen is the length of the smallest subnet that can be leased.
+const MaxSubnetLen = 30
+
 const (
 	// maxSubnetLen: a subnet needs an address for the device, one for the
 	// bridge and at least one for a container.
-	maxSubnetLen = 30
+	maxSubnetLen = MaxSubnetLen
 	// maxNetworkLen leaves room for four subnets of maxSubnetLen.
 	maxNetworkLen = maxSubnetLen - 2
 	// minNetworkLen is the largest block for private use (10/8).

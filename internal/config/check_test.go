@@ -34,12 +34,16 @@ func TestSettingsThatMakeNoSenseAreRefusedByName(t *testing.T) {
 		{"subnet=10.244.7.0/25", "", `--subnet 10.244.7.0/25: is a /25 and the network's subnets are /24; give one of that length, or --subnet-len 25`},
 		{"subnet=10.244.7.0/24 subnet-min=10.244.8.0", "", `--subnet 10.244.7.0/24: lies below --subnet-min 10.244.8.0`},
 		{"subnet=10.244.7.0/24 subnet-max=10.244.6.0", "", `--subnet 10.244.7.0/24: lies above --subnet-max 10.244.6.0`},
-		{"join=srv", "", `--join srv: has no colon; give HOST[:PORT], srv:NAME or exec:COMMAND (a host of that name is srv.)`},
-		{"join=exec", "", `--join exec: has no colon; give HOST[:PORT], srv:NAME or exec:COMMAND (a host of that name is exec.)`},
+		{"join=srv", "", `--join srv: has no colon; give HOST[:PORT], k8s:, srv:NAME or exec:COMMAND (a host of that name is srv.)`},
+		{"join=exec", "", `--join exec: has no colon; give HOST[:PORT], k8s:, srv:NAME or exec:COMMAND (a host of that name is exec.)`},
+		{"join=k8s", "", `--join k8s: has no colon; give HOST[:PORT], k8s:, srv:NAME or exec:COMMAND (a host of that name is k8s.)`},
+		{"join=k8s:Blue", "", `--join k8s:Blue: its name is not one of a Lease; write it like k8s: or k8s:blue`},
+		{"join=k8s:,k8s:blue", "", `--join k8s:blue: k8s: is given already; a node is in one network of one cluster`},
+		{"join=k8s:", "NODE_NAME=a/b", `NODE_NAME=a/b: not the name of a Node; take it from the pod's spec.nodeName`},
 		{"join=srv:", "", `--join srv:: has no name; write it like srv:example.org, which has records of _flanneld._tcp.example.org`},
 		{"join=a,srv:10.0.0.1", "", `--join srv:10.0.0.1: its name is not one of DNS; write it like srv:example.org or srv:_overlay._tcp.example.org`},
 		{"join=exec:", "", `--join exec:: has no command; write it like exec:/usr/local/bin/list-nodes`},
-		{"join=consul:web", "", `--join consul:web: its port is not a number from 1 to 65535; give HOST[:PORT], srv:NAME or exec:COMMAND`},
+		{"join=consul:web", "", `--join consul:web: its port is not a number from 1 to 65535; give HOST[:PORT], k8s:, srv:NAME or exec:COMMAND`},
 		{"join=host1:99999", "", `--join host1:99999: its port is not a number from 1 to 65535`},
 		{"join=a subnet=10.9.7.0/31", "", `--subnet 10.9.7.0/31: is too small; give a /30 or larger`},
 		{"port=8286", "", `--gossip-port 8286: is the data port (--port) as well; both are UDP, give them different ones`},
@@ -58,7 +62,7 @@ func TestSettingsThatMakeNoSenseAreRefusedByName(t *testing.T) {
 		{"backend=ipip,udp", "FLANNELD_DEVICE=flannel.ipip", `FLANNELD_DEVICE=flannel.ipip: is the name of a device of --backend ipip,udp; give the overlay device another one`},
 		{"port=0", "", `--port 0: not a port: not a number from 1 to 65535`},
 		{"join=", "", `--join "": empty; give a node as HOST or HOST:PORT`},
-		{"join=host1:x", "", `--join host1:x: its port is not a number from 1 to 65535; give HOST[:PORT], srv:NAME or exec:COMMAND`},
+		{"join=host1:x", "", `--join host1:x: its port is not a number from 1 to 65535; give HOST[:PORT], k8s:, srv:NAME or exec:COMMAND`},
 		{"join=1.2.3", "", `--join 1.2.3: neither an IPv4 address nor a host name`},
 		{"join=0.0.0.0", "", `--join 0.0.0.0: no host has such an address`},
 		{"join=[fd00::1]:8286", "", `--join [fd00::1]:8286: not an IPv4 address; this version's underlay is IPv4 only`},
@@ -225,6 +229,8 @@ func TestTheCommandOfASourceIsTakenWhole(t *testing.T) {
 		"a,exec:list --filter x,y | sort": "[a] [exec:list --filter x,y | sort]",
 		"exec: list a,b":                  "[] [exec:list a,b]",
 		"srv:a.example, srv:a.example,b":  "[b] [srv:a.example]",
+		"k8s:,k8s:,exec:x":                "[] [k8s: exec:x]",
+		"k8s:blue":                        "[] [k8s:blue]",
 		"a, b:1":                          "[a b:1] []",
 	} {
 		c, err := Load(map[string][]string{"join": {text}}, func(string) (string, bool) { return "", false })
@@ -238,6 +244,19 @@ func TestTheCommandOfASourceIsTakenWhole(t *testing.T) {
 	for _, command := range []string{"exec:a\nb", "exec:" + strings.Repeat("x", 5000)} {
 		if _, err := Load(map[string][]string{"join": {command}}, func(string) (string, bool) { return "", false }); err == nil || !strings.Contains(err.Error(), "put it into a script") {
 			t.Errorf("%.20q: %v", command, err)
+		}
+	}
+}
+
+func TestTheNodesNameIsTheClusters(t *testing.T) {
+	long := strings.Repeat("x", 60) + ".example.org"
+	for _, c := range []struct{ flags, variable, name, clusterNode string }{
+		{"join=k8s:", "worker-1", "worker-1", "worker-1"}, {"join=k8s: node-name=x", "worker-1", "x", "worker-1"},
+		{"join=k8s:", long, long[:64], long}, {"join=k8s: node-name=x", "", "x", ""}, {"join=a", "worker-1", "", ""}, {"", "worker-1", "", ""},
+	} {
+		got, err := load(t, strings.Fields(c.flags), []string{"NODE_NAME=" + c.variable})
+		if err != nil || got.NodeName != c.name || got.ClusterNode != c.clusterNode {
+			t.Errorf("%s: %q, %q, %v; want %q, %q", c.flags, got.NodeName, got.ClusterNode, err, c.name, c.clusterNode)
 		}
 	}
 }

@@ -88,6 +88,7 @@ type Config struct {
 
 	Port, GossipPort uint16
 	NodeName         string // "": the host's name
+	ClusterNode      string // name of this node's Node in Kubernetes; "": NodeName
 	StateDir         string
 	RunDir           string
 	SubnetFile       string      // "": see SubnetPath
@@ -138,6 +139,13 @@ func (c Config) SocketPath() string { return filepath.Join(c.RunDir, control.Soc
 // that was told to join never does. With k8s: one of the cluster's nodes is
 // elected to.
 func (c Config) Founds() bool { return len(c.Join) == 0 && len(c.Sources) == 0 }
+
+// Given reports whether a setting, by the name of its flag, has a value from
+// the command line or the environment.
+func (c Config) Given(name string) bool {
+	_, ok := c.origin[name]
+	return ok
+}
 
 // given is where a value came from, for messages.
 type given struct{ source, value string }

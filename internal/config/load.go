@@ -18,6 +18,9 @@ func Load(flags map[string][]string, lookup func(variable string) (string, bool)
 			return Config{}, err
 		}
 	}
+	if err := c.nameByCluster(lookup); err != nil {
+		return Config{}, err
+	}
 	if err := c.check(); err != nil {
 		return Config{}, err
 	}

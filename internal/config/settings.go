@@ -57,7 +57,7 @@ var settings = []Setting{
 		Help: "hold exactly this subnet, the first of the network included, or fail and name the holder"},
 	{Name: "join", Value: "HOST[:PORT]", List: true, split: true, whole: SourceExec + ":", set: setJoin,
 		Help: "any node of the network to join, repeatable or comma separated; a node given one never founds a network. " +
-			"srv:NAME finds nodes in DNS, exec:COMMAND by what a command prints"},
+			"k8s: finds the nodes of the Kubernetes cluster, and lets one found; srv:NAME finds nodes in DNS, exec:COMMAND by what a command prints"},
 
 	{Name: "iface", Value: "NAME|IP", List: true, split: true, set: setIface,
 		Help: "interface or address of the underlay, the first that exists (default the default route's)"},

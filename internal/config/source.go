@@ -6,18 +6,21 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"flanneld/internal/control"
 )
 
 // Source is where --join looks for nodes that are not known by address.
 type Source struct {
-	Kind     string // SourceSRV or SourceExec
-	Argument string // a DNS name or a command
+	Kind     string // SourceKubernetes, SourceSRV or SourceExec
+	Argument string // name of a Lease or "", a DNS name, a command
 }
 
 // The kinds of sources, as the value of --join begins.
 const (
-	SourceSRV  = "srv"
-	SourceExec = "exec"
+	SourceKubernetes = "k8s"
+	SourceSRV        = "srv"
+	SourceExec       = "exec"
 )
 
 // String is the form that the flag takes.
@@ -27,14 +30,14 @@ func (s Source) String() string { return s.Kind + ":" + s.Argument }
 const maxCommand = 4096
 
 // joinForms are the forms of --join, for errors.
-const joinForms = "HOST[:PORT], srv:NAME or exec:COMMAND"
+const joinForms = "HOST[:PORT], k8s:, srv:NAME or exec:COMMAND"
 
 // parseSource reads a source. found is false where the text is of another form:
 // an address.
 func parseSource(text string) (s Source, found bool, err error) {
 	kind, argument, colon := strings.Cut(text, ":")
 	s = Source{kind, strings.TrimSpace(argument)}
-	check := map[string]func() error{SourceSRV: s.checkName, SourceExec: s.checkCommand}[kind]
+	check := map[string]func() error{SourceKubernetes: s.checkLease, SourceSRV: s.checkName, SourceExec: s.checkCommand}[kind]
 	switch {
 	case check == nil:
 		return Source{}, false, nil
@@ -42,6 +45,17 @@ func parseSource(text string) (s Source, found bool, err error) {
 		return Source{}, false, fmt.Errorf("has no colon; give %s (a host of that name is %s.)", joinForms, kind)
 	}
 	return s, true, check()
+}
+
+// checkLease says what is wrong with the name of a Lease. It may be left out.
+func (s Source) checkLease() error {
+	if s.Argument == "" {
+		return nil
+	}
+	if !isHostName(s.Argument) || strings.ToLower(s.Argument) != s.Argument || strings.ContainsAny(s.Argument, "_") || strings.HasSuffix(s.Argument, ".") {
+		return errors.New("its name is not one of a Lease; write it like k8s: or k8s:blue")
+	}
+	return nil
 }
 
 // checkName says what is wrong with the name of srv:.
@@ -68,14 +82,46 @@ func (s Source) checkCommand() error {
 	return nil
 }
 
-// addSource adds a source once.
-func (c *Config) addSource(s Source) {
+// addSource adds a source once. A node is in one cluster.
+func (c *Config) addSource(s Source) error {
 	for _, other := range c.Sources {
-		if other == s {
-			return
+		switch {
+		case other == s:
+			return nil
+		case other.Kind == SourceKubernetes && s.Kind == SourceKubernetes:
+			return fmt.Errorf("%s is given already; a node is in one network of one cluster", other)
 		}
 	}
 	c.Sources = append(c.Sources, s)
+	return nil
+}
+
+// Cluster returns the source that is a Kubernetes cluster.
+func (c Config) Cluster() (s Source, ok bool) {
+	for _, s := range c.Sources {
+		if s.Kind == SourceKubernetes {
+			return s, true
+		}
+	}
+	return Source{}, false
+}
+
+// nameByCluster takes the name of this node's Node from NODE_NAME, as manifests
+// set it. Without --node-name people see that name, too.
+func (c *Config) nameByCluster(lookup func(variable string) (string, bool)) error {
+	const variable = "NODE_NAME"
+	name, _ := lookup(variable)
+	if _, ok := c.Cluster(); !ok || name == "" {
+		return nil
+	}
+	if !isHostName(name) {
+		return &Error{Source: variable, Value: name, Reason: "not the name of a Node; take it from the pod's spec.nodeName"}
+	}
+	c.ClusterNode = name
+	if c.NodeName == "" {
+		c.NodeName = name[:min(len(name), control.MaxNodeName)]
+	}
+	return nil
 }
 
 // withForms adds the forms of --join to an error about what looks like a source

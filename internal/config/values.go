@@ -109,8 +109,7 @@ func setJoin(c *Config, text string) error {
 		return err
 	}
 	if found {
-		c.addSource(source)
-		return nil
+		return c.addSource(source)
 	}
 	if err := CheckSeed(text); err != nil {
 		return withForms(err, text)

@@ -31,6 +31,7 @@ func (d *daemon) announce(s *peers.Snapshot) error {
 	if after := time.Since(d.started); d.ready.CompareAndSwap(0, int64(after)) {
 		d.log.Info("ready", "lease", p.Lease(), "after", after.Round(time.Millisecond))
 	}
+	d.cluster.report(s)
 	d.notify.send("READY=1", "STATUS="+view.StatusLine(s))
 	return nil
 }
@@ -113,6 +114,10 @@ func (d *daemon) dismantle() (notes []string) {
 	for _, one := range host.Errors(err) {
 		d.log.Error("not removed", "error", one)
 		notes = append(notes, one.Error())
+	}
+	if err := d.cluster.withdraw(); err != nil {
+		d.log.Warn("the cluster was not told", "error", err)
+		notes = append(notes, err.Error())
 	}
 	d.log.Info("left the network: device, rules and files are removed")
 	return notes

@@ -54,6 +54,7 @@ type daemon struct {
 	loopback bool                // the underlay is the loopback interface
 	mtu      int                 // of the overlay device
 	node     *peers.Node
+	cluster  *cluster // nil: no --join k8s:
 	view     *view.View
 	server   *control.Server
 	web      *web.Server // nil: no --metrics
@@ -123,6 +124,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	watching, endWatch := context.WithCancel(context.Background())
 	d.watch.Start(watching)
 	go processors.Follow(watching)
+	if d.cluster != nil {
+		go d.cluster.reporter.Run(watching)
+	}
 	err = d.work(ctx, serving)
 	endWatch()
 	return errors.Join(err, d.stop(endPeers))
@@ -140,6 +144,7 @@ func (d *daemon) work(ctx context.Context, serving <-chan error) error {
 			return nil
 		case err = <-d.exits.peersDone:
 			d.exits.peersDone = nil
+			err = d.cluster.explain(err)
 			if err == nil && !d.exits.leaving.Load() {
 				err = errors.New("gossip ended by itself")
 			}

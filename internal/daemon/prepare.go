@@ -67,6 +67,9 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 	if err := d.beginWeb(); err != nil {
 		return err
 	}
+	if err := d.enterCluster(ctx); err != nil {
+		return err
+	}
 	d.remember()
 	if d.node, err = peers.Open(d.peersConfig()); err != nil {
 		return err
@@ -189,7 +192,7 @@ func (d *daemon) peersConfig() peers.Config {
 		Subnet: c.Subnet, Join: c.Join, Advertise: d.watch.Here().PublicAddr, Bind: d.watch.Here().Addr,
 		GossipPort: c.GossipPort, DataPort: c.Port, Name: nodeName(c.NodeName), MTU: d.mtu, Caps: d.capabilities(nil), LeaseTTL: c.LeaseTTL,
 		KeyFile: c.KeyFile, CheckNetwork: d.checkNetwork, Logger: d.log,
-		InUse: d.containersUseLease, Prefer: d.preferred(), Sources: sources(c.Sources),
+		InUse: d.containersUseLease, Prefer: d.preferred(), Sources: d.sources(), Election: d.election(), PinWaits: d.cluster.pins(),
 	}
 	for _, static := range c.StaticPeers {
 		p.Reserved = append(p.Reserved, peers.Reservation{Subnet: static.Subnet, Endpoint: static.Endpoint})

@@ -9,10 +9,12 @@ import (
 )
 
 // sources makes what finds nodes to join.
-func sources(given []config.Source) []peers.Source {
+func (d *daemon) sources() []peers.Source {
 	var all []peers.Source
-	for _, s := range given {
+	for _, s := range d.cfg.Sources {
 		switch s.Kind {
+		case config.SourceKubernetes:
+			all = append(all, d.cluster)
 		case config.SourceSRV:
 			all = append(all, discover.NewSRV(s.Argument))
 		case config.SourceExec:
@@ -20,4 +22,13 @@ func sources(given []config.Source) []peers.Source {
 		}
 	}
 	return all
+}
+
+// election decides which node founds the network; nil: it is decided by what
+// the user gave each node.
+func (d *daemon) election() peers.Election {
+	if d.cluster == nil {
+		return nil
+	}
+	return election{d.cluster.Cluster}
 }

@@ -38,6 +38,7 @@ const (
 	PartConflict    = "conflict"
 	PartState       = "state"
 	PartUnderlay    = "underlay"
+	PartCluster     = "cluster" // of Kubernetes
 	PartOverlap     = "overlap"
 	PartStaticPeers = "static peers"
 	PartBackend     = "backend" // a peer that no path leads to

@@ -118,6 +118,10 @@ func (c *Core) tryClaim() {
 	}
 	if slot, ok := c.pinned(); ok {
 		if l := c.table.Leases[slot]; l != nil && c.holds(&l.Rec) && l.Rec.Holder != c.id {
+			if c.cfg.PinWaits {
+				c.setWaiting("--subnet %s is held by node %s", c.cfg.Pin, c.describe(l.Rec.Holder))
+				return
+			}
 			c.effects.Fatal = fmt.Errorf("%w: --subnet %s is held by node %s", ErrSubnetHeld, c.cfg.Pin, c.describe(l.Rec.Holder))
 			return
 		}

@@ -22,6 +22,7 @@ type Config struct {
 	Gossip   netip.AddrPort // announced for gossip
 	MTU      uint16
 	Pin      netip.Prefix  // the subnet to hold, or zero for any
+	PinWaits bool          // while another node holds the pin; else that is fatal
 	LeaseTTL time.Duration // how long a dead node keeps its subnet
 	// Reserved are subnets that belong to other hosts outside of the
 	// gossip.

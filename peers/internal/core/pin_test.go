@@ -99,3 +99,29 @@ func TestTheFirstSubnetIsHeldByAPinOnly(t *testing.T) {
 		w.RunUntil(10*time.Second, "tables equal", w.TablesEqual)
 	}
 }
+
+// An authority gives a pin to one node at a time. The node before is dead, and
+// its lease ends with the lease TTL.
+func TestAPinIsWaitedForWhereAnAuthorityGivesIt(t *testing.T) {
+	pin := netip.MustParsePrefix("10.244.77.0/24")
+	w := sim.New(t, 41, 4, func(i int, c *core.Config) {
+		c.LeaseTTL = time.Minute
+		if i > 1 {
+			c.Pin, c.PinWaits = pin, true
+		}
+	})
+	w.BootInTurn(w.Hosts[:3])
+	w.Hosts[3].Boot()
+	w.Run(5 * time.Second)
+	if h := w.Hosts[3]; h.Fatal != nil || h.Confirmed() {
+		t.Fatalf("fatal: %v, confirmed: %t", h.Fatal, h.Confirmed())
+	}
+	if text := w.Hosts[3].Core.View().Waiting; !strings.Contains(text, "--subnet 10.244.77.0/24 is held by node host2") {
+		t.Errorf("it waits for %q", text)
+	}
+	w.Hosts[2].Crash()
+	w.RunUntil(2*time.Minute, "the pin is held by the next node", w.Hosts[3].Confirmed)
+	if s, _ := w.Hosts[3].Lease(); s != pin {
+		t.Errorf("lease is %s", s)
+	}
+}

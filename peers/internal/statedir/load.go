@@ -114,3 +114,14 @@ func isUnreadable(err error) bool {
 	var path *fs.PathError
 	return errors.As(err, &path)
 }
+
+// PeekLease returns the content of the lease file of a directory that may be in
+// use; nil where there is none, or where it is corrupt. Its error is an
+// [*Error].
+func PeekLease(path string) ([]byte, error) {
+	content, err := LeaseFile.Read(&Dir{path: path})
+	if err != nil && isUnreadable(err) {
+		return nil, unusable(path, err)
+	}
+	return content, nil
+}
