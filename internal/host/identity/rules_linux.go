@@ -26,9 +26,12 @@ var multicast = netip.MustParsePrefix("224.0.0.0/4")
 
 // content is the table. marks: dockerd looks for the mark.
 func (c Config) content(marks bool) nft.Content {
-	want := nft.Content{Sets: []nft.Set{{
-		Name: setDevices, Key: nftables.TypeIFName, Order: binaryutil.NativeEndian, Keys: nft.NameKeys(c.devices()),
-	}}}
+	var want nft.Content
+	if c.Masquerade || marks {
+		want.Sets = []nft.Set{{
+			Name: setDevices, Key: nftables.TypeIFName, Order: binaryutil.NativeEndian, Keys: nft.NameKeys(c.devices()),
+		}}
+	}
 	rules := c.keepRules()
 	if c.Masquerade {
 		rules = append(rules, c.masqueradeRules()...)
