@@ -48,7 +48,7 @@ func (f *Firewall) check(ctx context.Context) (wrong []string, err error) {
 	}
 	askUser := !beginsWithDocker(forward) && reachesDocker(forward)
 	chain := chainName(f.config.Device)
-	for _, t := range tables(f.config, ipt.randomFully, askUser) {
+	for _, t := range tables(f.config, f.abilities(ipt), askUser) {
 		unwanted := t.name == natTable && !f.nat.Load()
 		if unwanted && f.noNAT {
 			continue

@@ -26,6 +26,7 @@ type Firewall struct {
 	printed map[string][]rule // by table: how iptables -S printed what was written last
 	found   finding           // at the last look
 	noNAT   bool              // there is no chain in the table nat, as it should be
+	accepts bool              // the kernel has refused NETMAP
 }
 
 // New returns a Firewall for the configuration. Nothing is changed before
@@ -82,7 +83,7 @@ func (f *Firewall) ensure(ctx context.Context) (changed []string, err error) {
 	}
 	askUser := !beginsWithDocker(forward) && reachesDocker(forward)
 	errs := []error{err}
-	for _, t := range tables(f.config, ipt.randomFully, askUser) {
+	for _, t := range tables(f.config, f.abilities(ipt), askUser) {
 		done, err := f.ensureOrWithdraw(ctx, ipt, t, forward)
 		changed = append(changed, done...)
 		errs = append(errs, err)
@@ -118,7 +119,7 @@ func Remove(ctx context.Context, device string) error {
 		return err
 	}
 	var errs []error
-	for _, t := range tables(Config{Device: device}, false, false) {
+	for _, t := range tables(Config{Device: device}, abilities{}, false) {
 		_, err := removeTable(ctx, ipt, t, chainName(device))
 		errs = append(errs, err)
 		if errors.Is(err, ErrHangs) || ctx.Err() != nil {
@@ -136,7 +137,7 @@ func (f *Firewall) ensureOrWithdraw(ctx context.Context, ipt *iptables, t table,
 		return f.ensureTable(ctx, ipt, t, forward)
 	case f.nat.Load():
 		f.noNAT = false
-		return f.ensureTable(ctx, ipt, t, forward)
+		return f.ensureNAT(ctx, ipt, t, forward)
 	case f.noNAT: // only an earlier process can have made it: one look is enough
 		return nil, nil
 	}
@@ -147,6 +148,22 @@ func (f *Firewall) ensureOrWithdraw(ctx context.Context, ipt *iptables, t table,
 		return nil, err
 	}
 	return []string{fmt.Sprintf("%s %s: removed, nf_tables translates", t.name, chain)}, err
+}
+
+// ensureNAT keeps sources by ACCEPT where the kernel refuses NETMAP.
+func (f *Firewall) ensureNAT(ctx context.Context, ipt *iptables, t table, forward []rule) (changed []string, err error) {
+	changed, err = f.ensureTable(ctx, ipt, t, forward)
+	if failed := (*commandError)(nil); f.accepts || !errors.As(err, &failed) {
+		return changed, err
+	}
+	t.rules = natRules(f.config, abilities{randomFully: ipt.randomFully})
+	again, err := f.ensureTable(ctx, ipt, t, forward)
+	f.accepts = err == nil
+	return append(changed, again...), err
+}
+
+func (f *Firewall) abilities(ipt *iptables) abilities {
+	return abilities{randomFully: ipt.randomFully, netmap: !f.accepts}
 }
 
 // ensureTable: the chain comes before the jump, so that a jump never leads to

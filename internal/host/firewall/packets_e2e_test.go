@@ -9,6 +9,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -183,6 +186,49 @@ func TestContainerReachesItsOwnPublishedPort(t *testing.T) {
 		linktest.Run(t, "iptables -t nat -A PREROUTING -d 10.244.7.1/32 -p udp --dport 5300 -j DNAT --to-destination 10.244.7.2:53")
 		if src := send(t, "remote", "", "container", "10.244.7.1:5300", "53", arrives); src != netip.MustParseAddr("10.244.9.2") {
 			t.Errorf("published port: a remote container came as %v", src)
+		}
+	})
+}
+
+// Without nf_tables for it, NETMAP binds connections against a chain that comes
+// later, and ACCEPT keeps their source in iptables' own chain.
+func TestSourceIsKeptByIPTables(t *testing.T) {
+	backends(t, func(t *testing.T) {
+		hosts(t)
+		linktest.Run(t, "iptables -t nat -A POSTROUTING -j MASQUERADE")
+		source := func() netip.Addr {
+			t.Helper()
+			return send(t, "container", "", "remote", "10.244.9.2:53", "53", arrives)
+		}
+		container := netip.MustParseAddr("10.244.7.2")
+		ensure(t, newFirewall(t, testConfig("flannel0")))
+		linktest.Script(t, `
+			nft add table ip later
+			nft add chain ip later post { type nat hook postrouting priority 101 ; }
+			nft add rule ip later post masquerade`)
+		if got := source(); got != container {
+			t.Errorf("with NETMAP: arrived as %v", got)
+		}
+		linktest.Run(t, "nft delete table ip later")
+
+		path, err := exec.LookPath("iptables")
+		if err != nil {
+			t.Fatal(err)
+		}
+		bin := t.TempDir()
+		script := "#!/bin/sh\ncase \"$*\" in *NETMAP*) echo 'iptables: No chain/target/match by that name.' >&2; exit 1;; esac\nexec " + path + " \"$@\"\n"
+		if err := os.WriteFile(filepath.Join(bin, "iptables"), []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+		linktest.Run(t, "iptables -t nat -F FLANNELD-flannel0")
+		f := newFirewall(t, testConfig("flannel0"))
+		ensure(t, f)
+		if rules := chain(t, "nat", "FLANNELD-flannel0"); len(rules) != 1 || !strings.HasSuffix(string(rules[0]), "-o flannel0 -j ACCEPT") {
+			t.Errorf("rules %q", rules)
+		}
+		if got := source(); got != container {
+			t.Errorf("with ACCEPT: arrived as %v", got)
 		}
 	})
 }

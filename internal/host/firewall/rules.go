@@ -46,11 +46,17 @@ func (c Config) ways() []way {
 	return all
 }
 
-// tables returns what should be there. With randomFully, masquerading can
-// choose ports at random (iptables 1.6.2). Otherwise two flows may get the same
-// port and lose a packet. askUser sends overlay traffic through
+// abilities are what this host's iptables can do.
+type abilities struct {
+	// randomFully: masquerading can choose ports at random (1.6.2). Otherwise
+	// two flows may get the same port and lose a packet.
+	randomFully bool
+	netmap      bool // the kernel has the target NETMAP
+}
+
+// tables returns what should be there. askUser sends overlay traffic through
 // DOCKER-USER before it is accepted.
-func tables(c Config, randomFully, askUser bool) []table {
+func tables(c Config, can abilities, askUser bool) []table {
 	var raw, ask, filter []rule
 	for _, w := range c.ways() {
 		raw = append(raw, rule(w.in+" -j ACCEPT"))
@@ -63,7 +69,7 @@ func tables(c Config, randomFully, askUser bool) []table {
 	return []table{
 		{name: "raw", parents: []string{"PREROUTING"}, rules: raw},
 		{name: "filter", parents: []string{dockerUser, "FORWARD"}, rules: filter},
-		{name: natTable, parents: []string{"POSTROUTING"}, rules: natRules(c, randomFully)},
+		{name: natTable, parents: []string{"POSTROUTING"}, rules: natRules(c, can)},
 	}
 }
 
@@ -71,22 +77,27 @@ func tables(c Config, randomFully, askUser bool) []table {
 const natTable = "nat"
 
 // natRules are for kernels that cannot do it with nf_tables; see package
-// identity. There no other program can have another chain that translates, and
-// ACCEPT is enough: it ends nat POSTROUTING, so neither Docker's masquerading
-// nor the one below gets to see overlay traffic. It names the device because a
+// identity. NETMAP to the same address binds the connection, as the rules there
+// do: it ends nat POSTROUTING, so neither Docker's masquerading nor the one
+// below gets to see overlay traffic, nor does a later chain of nf_tables change
+// it. ACCEPT does only the former. The rule names the device because a
 // container that calls its own published port needs Docker's masquerading
 // within the lease.
-func natRules(c Config, randomFully bool) []rule {
+func natRules(c Config, can abilities) []rule {
 	lease, network := c.Lease.String(), c.Network.String()
 	var rules []rule
+	keep := " -j ACCEPT"
+	if can.netmap {
+		keep = " -j NETMAP --to " + lease
+	}
 	for _, w := range c.ways() {
-		rules = append(rules, rule(w.out+" -j ACCEPT"))
+		rules = append(rules, rule(w.out+keep))
 	}
 	if !c.Masquerade {
 		return rules
 	}
 	random := ""
-	if randomFully {
+	if can.randomFully {
 		random = " --random-fully"
 	}
 	rules = append(rules,

@@ -19,6 +19,9 @@ func testConfig(device string) Config {
 	}
 }
 
+// all is what a new iptables can do.
+var all = abilities{randomFully: true, netmap: true}
+
 func TestConfigIsRefusedWhenTheRulesWouldMeanSomethingElse(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"no network":           func(c *Config) { c.Network = netip.Prefix{} },
@@ -60,7 +63,7 @@ func TestChainNameFitsIPTables(t *testing.T) {
 func TestRulesNameTheDeviceUnlessTheyMasquerade(t *testing.T) {
 	c := testConfig("flannel7")
 	c.Masquerade = true
-	for _, table := range tables(c, true, true) {
+	for _, table := range tables(c, all, true) {
 		for _, r := range table.rules {
 			if strings.Contains(string(r), "ACCEPT") && !strings.Contains(string(r), "flannel7") {
 				t.Errorf("%s: %q accepts what has nothing to do with the device", table.name, r)
@@ -71,7 +74,7 @@ func TestRulesNameTheDeviceUnlessTheyMasquerade(t *testing.T) {
 
 func TestMasqueradingSparesTheOverlay(t *testing.T) {
 	c := testConfig("flannel0")
-	if rules := natRules(c, true); len(rules) != 1 || strings.Contains(string(rules[0]), "MASQUERADE") {
+	if rules := natRules(c, all); len(rules) != 1 || strings.Contains(string(rules[0]), "MASQUERADE") {
 		t.Errorf("masquerading without being asked: %q", rules)
 	}
 	c.Masquerade = true
@@ -81,7 +84,7 @@ func TestMasqueradingSparesTheOverlay(t *testing.T) {
 		"-s 10.244.7.0/24 ! -d 10.244.0.0/16 -j MASQUERADE",
 		"! -s 10.244.0.0/16 -o flannel0 -j SNAT --to-source 10.244.7.0",
 	}
-	if got := natRules(c, false); !slices.Equal(got, want) {
+	if got := natRules(c, abilities{}); !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}
 }
@@ -90,6 +93,7 @@ func TestKernelPathsHaveTheRulesOfTheDevice(t *testing.T) {
 	c := testConfig("flannel0")
 	c.Tunnels, c.Direct, c.Masquerade = []string{"flannel.1", "flannel.ipip"}, "eth0", true
 	const in, out = "-s 10.244.0.0/16 -d 10.244.7.0/24 -i ", "-s 10.244.7.0/24 -d 10.244.0.0/16 -o "
+	const keep = " -j NETMAP --to 10.244.7.0/24"
 	want := map[string][]rule{
 		"raw": {
 			in + "eth0 -m mark --mark 0x1000/0x1000 -j ACCEPT",
@@ -101,7 +105,7 @@ func TestKernelPathsHaveTheRulesOfTheDevice(t *testing.T) {
 			in + "flannel.ipip -j ACCEPT", out + "flannel.ipip -j ACCEPT", in + "flannel0 -j ACCEPT", out + "flannel0 -j ACCEPT",
 		},
 		"nat": {
-			out + "eth0 -j ACCEPT", out + "flannel.1 -j ACCEPT", out + "flannel.ipip -j ACCEPT", out + "flannel0 -j ACCEPT",
+			out + "eth0" + keep, out + "flannel.1" + keep, out + "flannel.ipip" + keep, out + "flannel0" + keep,
 			"-s 10.244.7.0/24 -d 224.0.0.0/4 -j RETURN",
 			"-s 10.244.7.0/24 ! -d 10.244.0.0/16 -j MASQUERADE --random-fully",
 			"! -s 10.244.0.0/16 -o flannel0 -j SNAT --to-source 10.244.7.0 --random-fully",
@@ -110,12 +114,12 @@ func TestKernelPathsHaveTheRulesOfTheDevice(t *testing.T) {
 			"! -s 10.244.0.0/16 -d 10.244.0.0/16 -o eth0 -j SNAT --to-source 10.244.7.0 --random-fully",
 		},
 	}
-	for _, table := range tables(c, true, false) {
+	for _, table := range tables(c, all, false) {
 		if !slices.Equal(table.rules, want[table.name]) {
 			t.Errorf("%s: %q", table.name, table.rules)
 		}
 	}
-	asked := tables(c, true, true)[1].rules
+	asked := tables(c, all, true)[1].rules
 	if len(asked) != 16 || !strings.Contains(string(asked[0]), "--mark") || !strings.HasSuffix(string(asked[1]), "-j DOCKER-USER") {
 		t.Errorf("by DOCKER-USER: %q", asked)
 	}
