@@ -5,10 +5,9 @@ package probe
 import "time"
 
 // Rhythm of the probes to one target. At 1,000 nodes all probes together stay
-// below 10 kB/s, in both directions and with what others probe here; below
-// 15 kB/s with traffic to 50 of them by VXLAN. A small
-// probe and its answer are 128 bytes on the underlay, a large one and its
-// answer 3,000.
+// below 10 kB/s, in both directions and with what others probe here, however
+// many peers have traffic. A small probe and its answer are 128 bytes on the
+// underlay, a large one and its answer 3,000.
 const (
 	answerTime  = time.Second // a probe that takes longer is lost
 	misses      = 3           // in a row end the belief in a path
@@ -27,11 +26,11 @@ const (
 	busyLarge, busyLargeEach = 5 * time.Second, 50 * time.Millisecond
 	// In a large network, the probes under traffic have to leave room for those
 	// of all others. These are for each busy target and each target.
-	busySmallBoth = 130 * time.Microsecond
+	busySmallBoth = 220 * time.Microsecond
 	busyLargeBoth = 2600 * time.Microsecond
-	// givesWay is by how many percent idle targets are probed more rarely
-	// while others are busy.
-	givesWay                 = 60
+	// givesWay is by how many percent longer the pauses of idle targets are
+	// while others are busy. A target that becomes busy is probed at once.
+	givesWay                 = 200
 	newSmall, newSmallEach   = 300 * time.Millisecond, 5 * time.Millisecond
 	lostSmall, lostSmallEach = 2 * time.Second, 50 * time.Millisecond
 

@@ -58,18 +58,18 @@ func (c comparison) keys() (keys []string) {
 }
 
 // variants differ from the main comparison in one respect, and are measured in
-// short: throughput alone.
+// short: most of them throughput alone.
 var variants = []struct {
 	name, title string
 	subjects    func(base []subject) []subject
 	measures    []string
 }{
-	{"segmentation", "segmentation offload off on the underlay", func(base []subject) []subject {
-		return changed(base, func(s *setting) { s.Segmentation = false })
-	}, []string{"tcp1", "tcp4", "iperf1"}},
 	{docker, "the rules of a Docker host", func(base []subject) []subject {
 		return changed(only(base, "routing", reference, "flanneld", "flanneld-direct", "flanneld-vxlan"), func(s *setting) { s.Docker = true })
 	}, []string{"tcp1", "tcp4", "tcprr", "load", "udp64x1"}},
+	{"segmentation", "segmentation offload off on the underlay", func(base []subject) []subject {
+		return changed(base, func(s *setting) { s.Segmentation = false })
+	}, []string{"tcp1", "tcp4", "iperf1"}},
 	{"lanes", "lanes", withLanes, []string{"tcp1", "tcp4"}},
 	{"bbr", "BBR", func(base []subject) []subject {
 		return changed(only(base, "routing", reference, "flanneld"), func(s *setting) { s.Congestion = "bbr" })
