@@ -104,14 +104,19 @@ func (n *Node) ReloadKey() error {
 	return nil
 }
 
-// Answers returns once the goroutine that decides has answered. The error says
-// why it has not: ctx has ended, or the node does not run.
+// Answers returns once the goroutine that decides has answered, and at once
+// while it is not there yet. The error says why it has not answered: ctx has
+// ended, or the node has.
 func (n *Node) Answers(ctx context.Context) error {
-	e := n.engine.Load()
-	if e == nil {
-		return notRunning()
+	if e := n.engine.Load(); e != nil {
+		return n.do(ctx, e, func() error { return nil })
 	}
-	return n.do(ctx, e, func() error { return nil })
+	select {
+	case <-n.ended:
+		return notRunning()
+	default:
+		return nil
+	}
 }
 
 func notRunning() error { return failure(ErrNotRunning, "the node is not running yet, or no longer") }

@@ -3,7 +3,6 @@
 package view
 
 import (
-	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -67,22 +66,4 @@ func TestLeaseStatesAreThoseOfPeers(t *testing.T) {
 	if !slices.Equal(control.LeaseStates, want) {
 		t.Errorf("control has %q, peers %q", control.LeaseStates, want)
 	}
-}
-
-// BenchmarkStatusAndNodes is what a scrape asks of a node in a network of a
-// thousand, without the look at the host. It reports the share of a core that
-// it takes every 15 s.
-func BenchmarkStatusAndNodes(b *testing.B) {
-	var others []peers.NodeInfo
-	for i := range 1000 {
-		n := plantest.Node(string(rune('b'+i)), peers.Alive, byte(i))
-		n.Lease.Prefix = netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, byte((i + 8) >> 4), byte(i+8) << 4}), 28)
-		others = append(others, n)
-	}
-	v := newView(b, plantest.Snapshot(peers.Confirmed, others...))
-	b.ReportAllocs()
-	for b.Loop() {
-		v.StatusAndNodes()
-	}
-	b.ReportMetric(100*float64(b.Elapsed())/float64(b.N)/float64(15*time.Second), "%core/15s")
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"flanneld/internal/control"
+	"flanneld/internal/monitor"
 	"flanneld/internal/plan"
 	"flanneld/internal/probe"
 	"flanneld/internal/problem"
@@ -32,12 +33,14 @@ func (v *View) probes() prober {
 	return nil
 }
 
-// nodePaths lists the paths to a peer as `nodes` shows them. It never returns
-// nil.
-func (v *View) nodePaths(r plan.Route) []control.NodePath {
+// nodePaths lists the paths to a peer as `nodes` shows them, with what has
+// arrived by each. It never returns nil.
+func (v *View) nodePaths(r plan.Route, arrived map[monitor.TrafficKey]monitor.Traffic) []control.NodePath {
 	all, probes := []control.NodePath{}, v.probes()
 	for _, c := range r.Candidates {
-		all = append(all, v.nodePath(r, c, probes))
+		one := v.nodePath(r, c, probes)
+		one.Arrived = control.Traffic(arrived[monitor.TrafficKey{Path: c.Path, Lease: r.Prefix}])
+		all = append(all, one)
 	}
 	return all
 }

@@ -17,6 +17,7 @@ import (
 
 	"flanneld/internal/config"
 	"flanneld/internal/control"
+	"flanneld/internal/monitor"
 	"flanneld/internal/plan"
 	"flanneld/internal/plan/plantest"
 	"flanneld/internal/probe"
@@ -90,12 +91,12 @@ func TestResultsOfProbesAreShownByPath(t *testing.T) {
 	small := probe.Result{State: probe.SmallOnly, RTT: time.Millisecond, Sent: 9, Lost: 2, Size: 1000, Tried: 1450}
 	v.prober = &fakeProber{results: map[plan.Path]probe.Result{plan.PathUDP: small, plan.PathVXLAN: {State: probe.Works, Sent: 3}}}
 	r, _ := v.Routes.Plan().Find(netip.MustParsePrefix("10.244.2.0/24"))
-	paths := v.nodePaths(r)
+	paths := v.nodePaths(r, map[monitor.TrafficKey]monitor.Traffic{{Path: plan.PathVXLAN, Lease: r.Prefix}: {Packets: 3, Bytes: 300}})
 	want := control.NodePath{Path: "udp", State: control.PathSmallOnly, Used: true, Why: "packets of 1450 bytes are lost", RTT: 0.001, Sent: 9, Lost: 2, Size: 1000, MTU: 1450}
 	if got := paths[2]; got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	if got := paths[1]; got.State != control.PathUnproven || got.Sent != 3 { // the plan does not believe it yet
+	if got := paths[1]; got.State != control.PathUnproven || got.Sent != 3 || got.Arrived != (control.Traffic{Packets: 3, Bytes: 300}) { // the plan does not believe it yet
 		t.Errorf("a path that is being tried: %+v", got)
 	}
 	if got := paths[0]; got.State != control.PathImpossible || got.Sent != 0 {

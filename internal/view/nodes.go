@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"flanneld/internal/control"
-	"flanneld/internal/monitor"
 	"flanneld/internal/plan"
 	"flanneld/internal/probe"
 	"flanneld/peers"
@@ -31,10 +30,7 @@ func (v *View) nodes(s *peers.Snapshot, paths map[string]probe.Result, judged co
 	add := func(node control.Node, id string, more ...string) {
 		node.Note = joinNotes(append(slices.Clone(detours[id]), more...)...)
 		if r, ok := routes[id]; ok {
-			node.Path, node.Paths = pathInUse(r, paths), v.nodePaths(r)
-			for i, p := range node.Paths {
-				node.Paths[i].Arrived = control.Traffic(arrived[monitor.TrafficKey{Path: plan.Path(p.Path), Lease: r.Prefix}])
-			}
+			node.Path, node.Paths = pathInUse(r, paths), v.nodePaths(r, arrived)
 		}
 		node.PathChanges = changes[id]
 		v.fillTraffic(&node, id)

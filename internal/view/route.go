@@ -18,7 +18,7 @@ import (
 // where the kernel sends packets to it.
 func (v *View) Route(a netip.Addr) control.Route {
 	out, planned := v.nextHop(a)
-	out.Paths, out.Kernel = v.nodePaths(planned), []control.KernelRoute{}
+	out.Paths, out.Kernel = v.nodePaths(planned, v.arrived()), []control.KernelRoute{}
 	if a.Is4() {
 		out.Kernel = v.kernelRoutes(a, out.Kind != control.RouteOutside && out.Kind != control.RouteLocal, planned)
 	}

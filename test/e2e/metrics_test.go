@@ -129,6 +129,9 @@ func TestMetricsAddressIsTakenOrRefused(t *testing.T) {
 	h.Start("--metrics", lab.Loopback.String())
 	says(t, h, lab.Loopback, "/healthz", http.StatusOK)
 	says(t, h, lab.Loopback, "/readyz", http.StatusServiceUnavailable, "no lease yet: waiting for the underlay")
+	if waiting := scraped(t, h, lab.Loopback); waiting["flanneld_ready"] != 0 || waiting["flanneld_build_info"] != 1 {
+		t.Errorf("while it waits: ready %v, build %v", waiting["flanneld_ready"], waiting["flanneld_build_info"])
+	}
 	h.Exec(t, "ip", "link", "set", "eth0", "up")
 	h.Exec(t, "ip", "route", "replace", "default", "via", lab.Gateway.String())
 	h.Daemon.WaitReady(ready)

@@ -179,6 +179,7 @@ func TestPrometheusScrapesDaemons(t *testing.T) {
 	}
 	expect("both hosts are scraped", 20*time.Second, `up{job="flanneld"} == 1`, 2)
 	expect("both hosts are ready", 20*time.Second, "flanneld_ready == 1", 2)
+	expect("packets by kernel paths are counted", 20*time.Second, `flanneld_peer_packets_total{direction="ingress",path="direct"} > 0`, 2)
 	expect("rates over some scrapes", 20*time.Second, "rate(flanneld_bytes_total{direction=\"egress\"}[10s])", 2)
 	h1.Run(t, "ping", "-c", "30", "-i", "0.1", "-W", "1", h2.Lease().Addr().String())
 	for _, expr := range dashboardQueries(t) {

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"flanneld/route"
+)
+
+// Each loop that does not answer in time is named, and no other.
+func TestLoopsThatDoNotAnswerAreNamed(t *testing.T) {
+	stuck := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+	for name, c := range map[string]struct {
+		works   bool // the main loop
+		answers func(context.Context) error
+		want    []string // beginnings of lines
+	}{
+		"all is well":           {true, func(context.Context) error { return nil }, nil},
+		"before there is peers": {true, nil, nil},
+		"the main loop hangs":   {false, func(context.Context) error { return nil }, []string{"the daemon's main loop"}},
+		"gossip hangs":          {true, stuck, []string{"the loop of gossip and leases"}},
+		"gossip has ended":      {true, func(context.Context) error { return errors.New("not running") }, []string{"the loop of gossip and leases does not answer: not running"}},
+		"both hang":             {false, stuck, []string{"the daemon's main loop", "the loop of gossip and leases"}},
+	} {
+		d := &daemon{pulse: make(chan struct{})}
+		d.show(nil, c.answers)
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		if c.works {
+			go func() { <-d.pulse }()
+		}
+		got := d.silent(ctx)
+		cancel()
+		if !slices.EqualFunc(got, c.want, strings.HasPrefix) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestAllKindsOfDropsAreNamed(t *testing.T) {
+	kinds := dropKinds()
+	egress, ingress := route.Reasons()
+	if len(kinds) != len(egress)+len(ingress) || !slices.Contains(kinds, "egress-no-route") || !slices.Contains(kinds, "ingress-unknown-sender") {
+		t.Errorf("got %q", kinds)
+	}
+}
