@@ -244,4 +244,7 @@ func (e election) MayFound(ctx context.Context, id peers.NodeID, at netip.AddrPo
 // misfit is an error of the cluster as peers knows it.
 type misfit struct{ error }
 
+func (e misfit) Unwrap() error { return e.error }
+
+// Is reports whether the target is the error of peers that ends a node.
 func (misfit) Is(target error) bool { return target == peers.ErrConfig }

@@ -69,6 +69,9 @@ type Reporter struct {
 const (
 	reportFirst = time.Second
 	reportMost  = time.Minute
+	// reportAgain is how often a report is made anew. A Node that the kubelet
+	// has registered anew has neither mark nor condition.
+	reportAgain = 10 * time.Minute
 )
 
 // NewReporter makes one. It reports nothing before [Reporter.Run].
@@ -91,34 +94,37 @@ func (r *Reporter) Set(network string, lease netip.Prefix) {
 	}
 }
 
-// Run reports until ctx ends. A failure is logged once, and so is its end.
+// Run reports until ctx ends: what is news at once, the rest from time to time.
+// A failure is logged once, and so is its end.
 func (r *Reporter) Run(ctx context.Context) {
 	var due membership
 	var again <-chan time.Time // nil: nothing is due
-	pause, failed := reportFirst, false
+	pause, failed, reported := reportFirst, false, false
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case due = <-r.news:
-			pause = reportFirst
+			pause, reported = reportFirst, false
 		case <-again:
 		}
-		again = nil
 		err := r.cluster.Report(ctx, due.network, due.lease)
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
 			if !failed {
-				r.log.Warn("the cluster does not know yet that the network of this node is up; trying again", "reason", err)
+				r.log.Warn("the cluster was not told that the network of this node is up; trying again", "reason", err)
 			}
-			failed = true
+			failed, reported = true, false
 			again = time.After(pause/2 + rand.N(pause))
 			pause = min(2*pause, reportMost)
 		default:
-			r.log.Info("reported to the cluster", "node", r.cluster.Node, "condition", "NetworkUnavailable=False")
-			failed = false
+			if !reported {
+				r.log.Info("reported to the cluster", "node", r.cluster.Node, "condition", "NetworkUnavailable=False")
+			}
+			failed, reported, pause = false, true, reportFirst
+			again = time.After(reportAgain/2 + rand.N(reportAgain))
 		}
 	}
 }
