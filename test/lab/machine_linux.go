@@ -40,6 +40,8 @@ const (
 	machineStage = "machine"
 	diskVariable = "FLANNELD_LAB_DISK"
 	nameVariable = "FLANNELD_LAB_HOSTNAME"
+
+	ownCgroupVariable = "FLANNELD_LAB_MACHINE_CGROUP"
 )
 
 // PowerOn boots the machine: it has its disk, and no process but the first.
@@ -58,7 +60,7 @@ func (m *Machine) powerOn() error {
 	}
 	defer booted.Close()
 	var log logBuffer
-	m.init = selfCommand(machineStage, []string{diskVariable + "=" + m.disk, nameVariable + "=" + m.NodeName})
+	m.init = selfCommand(machineStage, []string{diskVariable + "=" + m.disk, nameVariable + "=" + m.NodeName, ownCgroupVariable + "=" + m.cgroup()})
 	m.init.Stdin, m.init.Stdout, m.init.Stderr = nil, &log, &log
 	m.init.ExtraFiles = []*os.File{signal}
 	m.init.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWUTS}
@@ -92,8 +94,12 @@ func (m *Machine) PowerOff() {
 	if m.ended != nil {
 		m.init.Process.Kill()
 		<-m.ended
+		removeCgroup(m.cgroup())
 	}
 }
+
+// cgroup is the name of what the machine sees as the root of all cgroups.
+func (m *Machine) cgroup() string { return filepath.Join(Cgroup(), m.Namespace.Name) }
 
 // Wipe makes the disk what it was at first. The machine has to be off.
 func (m *Machine) Wipe() {
@@ -202,7 +208,6 @@ func machineMounts(disk string) error {
 		{"overlay", root, "overlay", 0, fmt.Sprintf("lowerdir=/,upperdir=%s,workdir=%s", upper, work)},
 		{"proc", at("proc"), "proc", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, ""},
 		{"sysfs", at("sys"), "sysfs", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, ""},
-		{"/sys/fs/cgroup", at("sys/fs/cgroup"), "", unix.MS_BIND | unix.MS_REC, ""},
 		{"/dev", at("dev"), "", unix.MS_BIND | unix.MS_REC, ""},
 		{"tmpfs", at("run"), "tmpfs", unix.MS_NOSUID, "mode=755"},
 		{Root, at(Root), "", unix.MS_BIND, ""},
@@ -217,6 +222,9 @@ func machineMounts(disk string) error {
 		if err := unix.Mount(mount.source, mount.target, mount.kind, mount.flags, mount.data); err != nil {
 			return fmt.Errorf("mount %s: %w", mount.target, err)
 		}
+	}
+	if err := mountCgroups(at(cgroupRoot), os.Getenv(ownCgroupVariable)); err != nil {
+		return err
 	}
 	if err := os.Chdir(root); err != nil {
 		return err
