@@ -18,6 +18,7 @@ HOURS       ?= 24
 RUNS        ?=
 SEED        ?=
 NODES       ?=
+AWAY        ?= 300
 KERNELS     ?=
 STEPS       ?=
 BENCH_JSON  ?= bin/bench.json
@@ -76,7 +77,7 @@ PROMETHEUS := $(TOOLBIN)/prometheus
 # "root" targets install what they need with apt.
 .DEFAULT_GOAL := help
 .PHONY: help build tools deps demo check test vet format lint vulnerabilities cross unit race fuzz units e2e deb-test kernel \
-        containers docker29 observability kernels bench soak hash torture figures virtual scale sim man release install uninstall clean
+        containers docker29 observability kernels kubernetes bench soak hash torture figures virtual scale sim man release install uninstall clean
 
 help: ## user, 0 | this list
 	@echo "flanneld $(VERSION). Start with: make check, make demo, make test."
@@ -88,7 +89,7 @@ help: ## user, 0 | this list
 	@echo; echo "Variables (make test FUZZTIME=1m):"
 	@echo "PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) VERSION=$(VERSION) ARCHITECTURES=\"$(ARCHITECTURES)\" RELEASE_DIR=$(RELEASE_DIR) FUZZTIME=$(FUZZTIME)" \
 		"MINUTES=$(MINUTES) BYTES=$(BYTES) KILLS=$(KILLS) PAUSES=$(PAUSES) BOOT_DELAY=$(BOOT_DELAY) HOURS=$(HOURS)" \
-		"RUNS=$(RUNS) SEED=$(SEED) NODES=$(NODES) KERNELS=$(KERNELS) STEPS=$(STEPS) ROUNDS=$(ROUNDS) BENCH=$(BENCH)" \
+		"RUNS=$(RUNS) SEED=$(SEED) NODES=$(NODES) AWAY=$(AWAY) KERNELS=$(KERNELS) STEPS=$(STEPS) ROUNDS=$(ROUNDS) BENCH=$(BENCH)" \
 		"BENCH_JSON=$(BENCH_JSON) RUN=$(RUN)" | fold -s -w 96 | sed 's/^/  /'
 	@echo "docs/testing.md says what each test proves."
 
@@ -147,6 +148,7 @@ vet: ## user, <1 | go vet, with and without the end-to-end tests
 	go vet -tags e2e ./...
 	go vet -tags 'e2e containers' ./test/containers
 	go vet -tags man ./cmd/flanneld
+	go vet -tags kubernetes ./test/kubernetes
 
 cross: build ## user, 1 | build for other platforms
 	@echo "== builds for other platforms"
@@ -239,6 +241,12 @@ observability: tools ## root, 1 | alert rules, dashboard and metrics in Debian's
 
 kernels: ## root, >30 | KERNELS (default 5.10 6.1 6.12), all or STEPS=a,b
 	go run ./test/kernels -steps '$(STEPS)' $(KERNELS)
+
+# Kubernetes is built once, into the cache. All logs are in bin/kubernetes.
+kubernetes: tools ## root, 10 | a real cluster; AWAY=SECONDS without API server
+	@rm -rf bin/kubernetes && mkdir -p bin/kubernetes
+	FLANNELD_KUBERNETES_AWAY=$(AWAY) FLANNELD_KUBERNETES_LOGS=$(CURDIR)/bin/kubernetes \
+	go test -tags kubernetes -count=1 -v -timeout 90m -run '$(RUN)' ./test/kubernetes | $(QUIETER)
 
 soak: ## root, 30 | traffic and random restarts for MINUTES
 	FLANNELD_SOAK_MINUTES=$(MINUTES) go test -tags e2e -count=1 -v -timeout 0 -run '^TestSoak$$' ./test/e2e
