@@ -229,7 +229,7 @@ docker29: tools ## root, 15 | Docker 29 with its nftables backend; the first run
 	CGO_ENABLED=0 GOBIN=$(DOCKER29) go install -trimpath -tags exclude_graphdriver_btrfs \
 		-ldflags '-X github.com/moby/moby/v2/dockerversion.Version=29-$(MOBY)' github.com/moby/moby/v2/cmd/dockerd@$(MOBY)
 	GOBIN=$(DOCKER29) go install -trimpath github.com/opencontainers/runc@$(RUNC)
-	FLANNELD_TEST_DOCKER29=$(DOCKER29) go test -tags 'e2e docker29' -count=1 -v -run '^TestDockerWithNFTables$$' ./test/e2e
+	FLANNELD_TEST_DOCKER29=$(DOCKER29) go test -p 1 -tags 'e2e docker29' -count=1 -v -run 'WithNFTables$$' ./test/e2e ./test/containers
 
 observability: tools ## root, 1 | alert rules, dashboard and metrics in Debian's Prometheus
 	@test -x $(PROMETHEUS)/usr/bin/prometheus || { \

@@ -16,6 +16,8 @@ import (
 	"flanneld/test/lab"
 )
 
+func init() { preparations = append(preparations, lab.FetchCompose) }
+
 // project is a compose file: a web server with a published port, and a second
 // service that finds it by its name.
 func project(name string, port int) string {
@@ -70,6 +72,7 @@ func TestComposeProjectsOnThreeHosts(t *testing.T) {
 				hosts = append(hosts, h)
 			}
 			l.WaitConverged(3)
+			t.Log(hosts[0].docker.ComposeVersion())
 			s := &composeScenario{l: l, release: release, a: hosts[0], b: hosts[1], c: hosts[2]}
 			t.Run("containers have addresses of the lease", s.addresses)
 			t.Run("services reach each other across hosts", s.across)

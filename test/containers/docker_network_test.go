@@ -80,47 +80,51 @@ func TestDockerNetworkOverTheLease(t *testing.T) {
 	for _, release := range dockers(t) {
 		t.Run(release.Name, func(t *testing.T) {
 			t.Parallel()
-			l := lab.New(t)
-			h1, h2 := l.Host(), l.Host()
-			h1.Start("--docker-part", "1/2").WaitReady(ready)
-			h2.Start("--docker-part", "1/2", "--join", h1.Addr.String()).WaitReady(ready)
-			l.WaitConverged(2)
-			d1, d2 := h1.StartDocker(release), h2.StartDocker(release)
-			for _, d := range []*lab.Docker{d1, d2} {
-				says(t, "create", d.MustFlanneld("docker", "network", "create"), "network flannel was made", "part 2/2", "br-flannel", "MTU 1472")
-				says(t, "again", d.MustFlanneld("docker", "network", "create"), "network flannel is as it should be")
-				says(t, "show", d.MustFlanneld("docker", "network", "show"), "bridge", "docker0", "part 1/2", "flannel", "br-flannel", "part 2/2")
-			}
-			a, b, plain := d1.ContainerOn("flannel"), d2.ContainerOn("flannel", "--publish", "8080:80"), d1.Container()
-			if half := upperHalf(h1.Lease()); !half.Contains(a.Addr) || half.Contains(plain.Addr) || !h1.Lease().Contains(plain.Addr) {
-				t.Errorf("of the lease %s the network has %s and docker0 %s", h1.Lease(), a.Addr, plain.Addr)
-			}
-			if got := a.Inside("ip", "link", "show", "eth0"); !strings.Contains(got, "mtu 1472") {
-				t.Errorf("the container's device: %s", got)
-			}
-			reach(t, "at first", a, b)
-			reach(t, "from docker0", plain, b)
-			isolated(t, a, plain)
-			lab.SendTCPVia(t, h1.Namespace, b.Namespace, at(h2.Addr, 8080), at(b.Addr, 80), 1<<20)
-			lab.SendTCPVia(t, l.Outside, b.Namespace, at(h2.Addr, 8080), at(b.Addr, 80), 1<<20)
-			if got := lab.SendTCP(t, a.Namespace, l.Outside, at(lab.OutsideAddress, 80), 1000); got.Source != h1.Addr {
-				t.Errorf("the outside saw %v, want %v", got.Source, h1.Addr)
-			}
-			refuses(t, "remove", d2.Flanneld("docker", "network", "remove"), 1, "containers are in network flannel", "docker rm -f")
-			d2.Stop()
-			d2.Start()
-			b = d2.ContainerOn("flannel")
-			reach(t, "after a restart of dockerd", a, b)
-			says(t, "create", d2.MustFlanneld("docker", "network", "create"), "is as it should be")
-			lab.Eventually(t, 10*time.Second, "no problem", func() error {
-				found := h2.Status().Problems
-				return lab.Expect(len(found) == 0, "%+v", found)
-			})
-			says(t, "all gone", d2.Docker("rm", "-f", b.ID))
-			says(t, "remove", d2.MustFlanneld("docker", "network", "remove"), "removed network flannel")
-			says(t, "remove", d2.MustFlanneld("docker", "network", "remove"), "nothing to remove")
+			networkOverTheLease(t, release)
 		})
 	}
+}
+
+func networkOverTheLease(t *testing.T, release lab.DockerRelease) {
+	l := lab.New(t)
+	h1, h2 := l.Host(), l.Host()
+	h1.Start("--docker-part", "1/2").WaitReady(ready)
+	h2.Start("--docker-part", "1/2", "--join", h1.Addr.String()).WaitReady(ready)
+	l.WaitConverged(2)
+	d1, d2 := h1.StartDocker(release), h2.StartDocker(release)
+	for _, d := range []*lab.Docker{d1, d2} {
+		says(t, "create", d.MustFlanneld("docker", "network", "create"), "network flannel was made", "part 2/2", "br-flannel", "MTU 1472")
+		says(t, "again", d.MustFlanneld("docker", "network", "create"), "network flannel is as it should be")
+		says(t, "show", d.MustFlanneld("docker", "network", "show"), "bridge", "docker0", "part 1/2", "flannel", "br-flannel", "part 2/2")
+	}
+	a, b, plain := d1.ContainerOn("flannel"), d2.ContainerOn("flannel", "--publish", "8080:80"), d1.Container()
+	if half := upperHalf(h1.Lease()); !half.Contains(a.Addr) || half.Contains(plain.Addr) || !h1.Lease().Contains(plain.Addr) {
+		t.Errorf("of the lease %s the network has %s and docker0 %s", h1.Lease(), a.Addr, plain.Addr)
+	}
+	if got := a.Inside("ip", "link", "show", "eth0"); !strings.Contains(got, "mtu 1472") {
+		t.Errorf("the container's device: %s", got)
+	}
+	reach(t, "at first", a, b)
+	reach(t, "from docker0", plain, b)
+	isolated(t, a, plain)
+	lab.SendTCPVia(t, h1.Namespace, b.Namespace, at(h2.Addr, 8080), at(b.Addr, 80), 1<<20)
+	lab.SendTCPVia(t, l.Outside, b.Namespace, at(h2.Addr, 8080), at(b.Addr, 80), 1<<20)
+	if got := lab.SendTCP(t, a.Namespace, l.Outside, at(lab.OutsideAddress, 80), 1000); got.Source != h1.Addr {
+		t.Errorf("the outside saw %v, want %v", got.Source, h1.Addr)
+	}
+	refuses(t, "remove", d2.Flanneld("docker", "network", "remove"), 1, "containers are in network flannel", "docker rm -f")
+	d2.Stop()
+	d2.Start()
+	b = d2.ContainerOn("flannel")
+	reach(t, "after a restart of dockerd", a, b)
+	says(t, "create", d2.MustFlanneld("docker", "network", "create"), "is as it should be")
+	lab.Eventually(t, 10*time.Second, "no problem", func() error {
+		found := h2.Status().Problems
+		return lab.Expect(len(found) == 0, "%+v", found)
+	})
+	says(t, "all gone", d2.Docker("rm", "-f", b.ID))
+	says(t, "remove", d2.MustFlanneld("docker", "network", "remove"), "removed network flannel")
+	says(t, "remove", d2.MustFlanneld("docker", "network", "remove"), "nothing to remove")
 }
 
 // upperHalf is the second half of a lease.

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 )
@@ -82,32 +80,4 @@ func (d *Docker) Open(id, network string) *Container {
 	}
 	c.Namespace = OpenNamespace(t, d.host.lab.name("container"+c.ID[:6]), fmt.Sprintf("/proc/%d/ns/net", inspected[0].State.Pid))
 	return c
-}
-
-// Compose runs docker-compose for a project, whose file is made of that text.
-// It returns what it printed, and has to succeed.
-func (d *Docker) Compose(project, file string, args ...string) string {
-	t := d.host.lab.t
-	t.Helper()
-	dir := d.path("compose-" + project)
-	path := filepath.Join(dir, "docker-compose.yml")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatalf("make the project's directory: %v", err)
-	}
-	if err := os.WriteFile(path, []byte(file), 0o644); err != nil {
-		t.Fatalf("write the project: %v", err)
-	}
-	cmd := exec.Command("docker-compose", append([]string{"--project-name", project, "--file", path}, args...)...)
-	cmd.Env = append(os.Environ(), "DOCKER_HOST="+d.Socket(), "HOME="+dir)
-	r := d.host.RunCommand(t, cmd)
-	if r.Status != 0 {
-		t.Fatalf("%s: docker-compose %s: exit status %d\n%s%s\n%s", d.host.NodeName, strings.Join(args, " "), r.Status, r.Stdout, r.Stderr, d.Log())
-	}
-	return r.Stdout + r.Stderr
-}
-
-// ComposeContainer returns the ID of the container of a service.
-func (d *Docker) ComposeContainer(project, service string) string {
-	d.host.lab.t.Helper()
-	return d.Docker("ps", "--quiet", "--no-trunc", "--filter", "label=com.docker.compose.project="+project, "--filter", "label=com.docker.compose.service="+service)
 }
