@@ -24,13 +24,13 @@ func TestNerdctl(t *testing.T) {
 	if r := d1.TryNerdctl("network", "create", "--subnet", h1.Lease().String(), "own"); r.Status == 0 || !strings.Contains(r.Stderr, "overlaps") {
 		t.Errorf("nerdctl makes a network over the lease itself: %+v", r)
 	}
-	a, b := d1.RunNerdctl("a", "--network", "flanneld"), d2.RunNerdctl("b", "--network", "flanneld", "--publish", "8080:80")
+	a, b := d1.RunNerdctl("one", "--network", "flanneld"), d2.RunNerdctl("two", "--network", "flanneld", "--publish", "8080:80")
 	reached(t, a, b)
 	h1.Daemon.Stop()
-	c := d1.RunNerdctl("c", "--network", "flanneld")
+	c := d1.RunNerdctl("three", "--network", "flanneld")
 	h1.Start().WaitReady(ready)
 	ownAddresses(t, c, b)
-	d1.Nerdctl("rm", "--force", "a")
+	d1.Nerdctl("rm", "--force", "one")
 	reserving := h1.CNI(example(t))
 	lab.Eventually(t, ready, "the address to be free", func() error {
 		reserved := reserving.Reserved()

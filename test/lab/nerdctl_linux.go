@@ -85,7 +85,8 @@ func (c *Containerd) nerdctl(args ...string) *exec.Cmd {
 }
 
 // RunNerdctl starts a container that sleeps; args are further options of
-// `nerdctl run`.
+// `nerdctl run`. A name that could begin an ID (a hexadecimal number) would be
+// ambiguous.
 func (c *Containerd) RunNerdctl(name string, args ...string) *Pod {
 	t := c.host.lab.t
 	t.Helper()
