@@ -44,12 +44,13 @@ const (
 	PartBackend     = "backend" // a peer that no path leads to
 )
 
-// Parts lists the names of all parts that report problems.
+// Parts lists the names of all parts that report problems. A test of package
+// test compares it with the constants.
 func Parts() []string {
 	return []string{
 		PartRunDir, PartControl, PartPorts, PartPathRules, PartDevice, PartForwarding, PartPaths,
-		PartAddresses, PartFirewall, PartSubnetFile, PartDockerFile, PartBridge, PartRules, PartPath,
-		PartMirror, PartCrossing, PartRoute, PartSize, PartLease, PartConflict, PartState, PartUnderlay,
-		PartOverlap, PartStaticPeers, PartBackend,
+		PartAddresses, PartFirewall, PartSubnetFile, PartDockerFile, PartBridge, PartDockerConfig,
+		PartRules, PartPath, PartMirror, PartCrossing, PartRoute, PartSize, PartLease, PartConflict,
+		PartState, PartUnderlay, PartCluster, PartOverlap, PartStaticPeers, PartBackend,
 	}
 }
