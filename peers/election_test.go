@@ -195,9 +195,15 @@ func TestTheKnownNetworkIsThatOfTheDisk(t *testing.T) {
 	t.Parallel()
 	want := func(dir string, network netip.Prefix) {
 		t.Helper()
-		if got, err := KnownNetwork(dir); got != network || err != nil {
-			t.Errorf("%v, %v; want %v", got, err, network)
+		if got, pinned, err := KnownNetwork(dir); got != network || err != nil || pinned {
+			t.Errorf("%v, %t, %v; want %v", got, pinned, err, network)
 		}
+	}
+	third := newHost(t, func(c *Config) { c.Subnet = netip.MustParsePrefix("10.244.0.0/24") })
+	third.start()
+	third.leased()
+	if got, pinned, err := KnownNetwork(third.config.StateDir); got != DefaultNetwork || err != nil || !pinned {
+		t.Errorf("%v, %t, %v; want a pinned lease", got, pinned, err)
 	}
 	h := newHost(t, func(c *Config) { c.Sources = []Source{&list{}} })
 	want(h.config.StateDir, netip.Prefix{})
@@ -212,7 +218,7 @@ func TestTheKnownNetworkIsThatOfTheDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(first.config.StateDir, netip.Prefix{}) // Open says what is wrong
-	if _, err := KnownNetwork(filepath.Join(file, "state")); !errors.Is(err, ErrState) {
+	if _, _, err := KnownNetwork(filepath.Join(file, "state")); !errors.Is(err, ErrState) {
 		t.Errorf("a directory that cannot be read: %v", err)
 	}
 }

@@ -59,7 +59,7 @@ func (d *daemon) enterCluster(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("--join %s: %w", source, err)
 	}
-	known, err := peers.KnownNetwork(d.cfg.StateDir)
+	known, pinned, err := peers.KnownNetwork(d.cfg.StateDir)
 	if err != nil {
 		return err
 	}
@@ -67,6 +67,12 @@ func (d *daemon) enterCluster(ctx context.Context) error {
 	own, err := d.askCluster(ctx, known.IsValid())
 	if err != nil {
 		return err
+	}
+	if own == nil {
+		if pinned { // by the podCIDR of an earlier start
+			d.shortenTTL()
+		}
+		return nil
 	}
 	return d.pinTo(own.PodCIDR)
 }
@@ -80,39 +86,48 @@ func clusterNode(c config.Config) string {
 	return strings.ToLower(nodeName(c.NodeName))
 }
 
+// shortenTTL lets the lease of a dead node end soon, unless the user has chosen
+// when. All nodes have to do so: one that waits longer keeps the subnet from
+// its next holder.
+func (d *daemon) shortenTTL() {
+	if !d.cfg.Given("lease-ttl") {
+		d.cfg.LeaseTTL = pinnedTTL
+	}
+}
+
 // askCluster asks for this node's Node. known says that this node can start
-// without.
-func (d *daemon) askCluster(ctx context.Context, known bool) (own kubernetes.Own, err error) {
+// without. It then returns nil where there is no answer.
+func (d *daemon) askCluster(ctx context.Context, known bool) (*kubernetes.Own, error) {
 	limit := time.Duration(0)
 	if known {
 		limit = askKnown
 	}
-	own, err = d.askOwn(ctx, limit, known)
+	own, err := d.askOwn(ctx, limit, known)
 	switch {
-	case err == nil && !own.Young, errors.Is(err, kubernetes.ErrConfig), ctx.Err() != nil:
-		return own, err
+	case err == nil && (known || !own.Young), errors.Is(err, kubernetes.ErrConfig), ctx.Err() != nil:
+		return &own, err
 	case known:
 		d.log.Warn("starting from disk; the podCIDR of this node is not compared with the lease", "reason", err)
-		return kubernetes.Own{}, nil
+		return nil, nil
 	}
 	waiting := d.newWaiting()
 	d.show(waiting, nil)
 	server, err2 := control.Listen(d.cfg.SocketPath(), waiting, d.log)
 	if err2 != nil {
-		return own, err2
+		return nil, err2
 	}
 	defer serveFor(server)()
 	for wait := askAgain; err != nil || own.Young; wait = min(2*wait, askMost) {
 		d.waitForCluster(waiting, err)
 		if err := d.rest(ctx, wait/2+rand.N(wait)); err != nil {
-			return own, err
+			return nil, err
 		}
 		if own, err = d.askOwn(ctx, 0, false); errors.Is(err, kubernetes.ErrConfig) || ctx.Err() != nil {
-			return own, err
+			return nil, err
 		}
 	}
 	d.problems.Report(problem.PartCluster)
-	return own, nil
+	return &own, nil
 }
 
 // askOwn asks once. A Node that is marked as a member of a network, while this
@@ -187,9 +202,7 @@ func (d *daemon) pinTo(podCIDR netip.Prefix) error {
 		return fmt.Errorf("--network %s: %s, which is not in it: give the --cluster-cidr of the controller manager", c.Network, what)
 	}
 	c.Subnet, c.SubnetLen = podCIDR, podCIDR.Bits()
-	if !c.Given("lease-ttl") {
-		c.LeaseTTL = pinnedTTL
-	}
+	d.shortenTTL()
 	d.cluster.podCIDR = podCIDR
 	d.log.Info("the lease is to be the podCIDR of this node", "node", d.cluster.Node, "podCIDR", podCIDR)
 	return nil

@@ -102,11 +102,11 @@ func TestOnlyANewNodeWaitsForTheCluster(t *testing.T) {
 	t.Parallel()
 	d, s := inCluster(t, map[string][]string{"join": {"k8s:"}})
 	began := time.Now()
-	if own, err := d.askCluster(t.Context(), true); err != nil || own != (kubernetes.Own{}) || time.Since(began) > askKnown+time.Second {
+	if own, err := d.askCluster(t.Context(), true); err != nil || own != nil || time.Since(began) > askKnown+time.Second {
 		t.Errorf("%+v, %v after %s", own, err, time.Since(began))
 	}
 	type answer struct {
-		own kubernetes.Own
+		own *kubernetes.Own
 		err error
 	}
 	done := make(chan answer, 1)

@@ -145,7 +145,7 @@ func TestKubernetes(t *testing.T) {
 	refusedDaemon(t, h4, k.start(h4), 1, "10.9.0.0/24", "is the podCIDR of Node "+h4.NodeName)
 	h5 := k.node("")
 	refusedDaemon(t, h5, h5.Start("--join", "k8s:"), 1, "--join k8s:", "KUBERNETES_SERVICE_HOST")
-	k.start(h5, "--network", "10.244.0.0/16").WaitReady(ready) // a lease of its own
+	k.start(h5, "--network", "10.244.0.0/16", "--lease-ttl", "1s").WaitReady(ready) // a lease of its own
 	if l := h5.Lease(); !lab.Overlay.Contains(l.Addr()) {
 		t.Error(l)
 	}

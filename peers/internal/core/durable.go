@@ -47,6 +47,7 @@ type Remembered struct {
 	Network record.Network
 	Gossip  netip.AddrPort
 	Leased  bool // it has a confirmed lease
+	Pinned  bool // which the user, or a cluster, has asked for
 }
 
 // Peek reads the part of a durable state that matters to a driver.
@@ -54,6 +55,10 @@ func Peek(encoded []byte) (Remembered, error) {
 	v, err := decodeDurable(encoded)
 	r := Remembered{Start: v.Start, Network: v.Network, Gossip: v.Gossip}
 	r.Leased = len(v.Lease) > 0 && !v.Pending
+	if e, err := record.OpenEnvelope(v.Lease); err == nil && r.Leased {
+		var l record.LeaseRecord
+		r.Pinned = record.Decode(e.Payload, &l) == nil && l.Pinned
+	}
 	return r, err
 }
 
