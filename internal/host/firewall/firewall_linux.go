@@ -318,7 +318,10 @@ func list(ctx context.Context, ipt *iptables, table, chain string) ([]rule, bool
 	// iptables-nft 1.8.9 calls a missing chain "incompatible", so its words
 	// cannot be trusted: list the names.
 	all, allErr := ipt.run(ctx, table, "-S")
-	if allErr != nil || declares(all, chain) {
+	switch {
+	case allErr != nil:
+		return nil, false, wrap(table, chain, allErr)
+	case declares(all, chain):
 		return nil, false, wrap(table, chain, err)
 	}
 	return nil, false, nil

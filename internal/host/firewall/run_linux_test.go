@@ -142,3 +142,21 @@ func TestVersionIsRead(t *testing.T) {
 		}
 	}
 }
+
+// iptables-nft 1.8.9 calls a chain that is missing "incompatible". If it cannot
+// list the table either, what it says of the table is the cause.
+func TestCauseIsWhatIPTablesSaysOfTheTable(t *testing.T) {
+	fakeIPTables(t, `case "$*" in
+		--version) echo "iptables v1.8.9 (nf_tables)";;
+		*"-S FLANNELD"*) echo "chain is incompatible, use 'nft' tool" >&2; exit 1;;
+		*) echo "Couldn't load match mark" >&2; exit 2;;
+	esac`)
+	f, err := New(testConfig("flannel0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.Ensure(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "load match") || strings.Contains(err.Error(), "incompatible") {
+		t.Errorf("got %v", err)
+	}
+}
