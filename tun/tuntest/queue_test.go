@@ -50,15 +50,10 @@ func TestFailComesAfterWhatWasFed(t *testing.T) {
 
 func TestCloseEndsEverything(t *testing.T) {
 	q := NewQueue()
-	read := make(chan error)
-	go func() {
-		_, err := q.Read(tun.NewBatch(1, 100, 64<<10))
-		read <- err
-	}()
 	if err := q.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := <-read; err != fs.ErrClosed {
+	if _, err := q.Read(tun.NewBatch(1, 100, 64<<10)); err != fs.ErrClosed {
 		t.Errorf("Read: %v", err)
 	}
 	if err := q.Write([]byte("x")); err != fs.ErrClosed {
