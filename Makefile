@@ -193,19 +193,16 @@ units: build ## user, <1 | verify the systemd units; sandbox score at most 2.5
 	systemd-analyze security --no-pager --offline=true --threshold=25 $$tree/lib/systemd/system/flanneld.service | tail -n 1
 
 E2E_PACKAGES = $(shell grep -rl --include='*_test.go' '^//go:build .*e2e' . | xargs -n1 dirname | sort -u)
-# The longest first. Most of the time a test waits, so two packages run at a time.
-E2E_ORDER = ./test/e2e ./test/faults
-E2E = FLANNELD_TEST_BOOT_DELAY=$(BOOT_DELAY) go test -tags e2e -count=1 -v -p 2 -parallel 3 -timeout 30m
+# Most of the time a test waits, so two packages run at a time. Scenarios that
+# count each packet have the machine for themselves.
+SCENARIOS = ./test/e2e ./test/faults
+E2E = FLANNELD_TEST_BOOT_DELAY=$(BOOT_DELAY) go test -tags e2e -count=1 -v -parallel 4 -timeout 30m
 QUIETER = grep --line-buffered -vE '^=== (RUN|PAUSE|CONT|NAME)'
 RUN ?= .
 e2e: ## root, <20 | end-to-end tests; RUN=REGEXP, BOOT_DELAY=SECONDS
 	@echo "== end-to-end tests"
-	$(E2E) -run '$(RUN)' $(E2E_ORDER) $(filter-out $(E2E_ORDER),$(E2E_PACKAGES)) | $(QUIETER)
-
-# Scenarios that need larger programs, or minutes.
-containers: tools ## root, 4 | compose, podman and other runtimes, in full; RUN=REGEXP
-	@command -v docker-compose >/dev/null || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends docker-compose; }
-	go test -tags 'e2e containers' -count=1 -v -timeout 30m -run '$(RUN)' ./test/containers | grep --line-buffered -vE '^=== (RUN|PAUSE|CONT|NAME)'
+	$(E2E) -p 2 -run '$(RUN)' $(filter-out $(SCENARIOS),$(E2E_PACKAGES)) | $(QUIETER)
+	$(E2E) -p 1 -run '$(RUN)' $(SCENARIOS) | $(QUIETER)
 
 # A system that is missing is made at the first run, and kept for a month.
 kernel: ## root, <10 | what touches the kernel, on Debian 12's, under qemu

@@ -156,7 +156,7 @@ func TestUnitsWorkTogether(t *testing.T) {
 	expect("docker0 is in the lease", "bridge", seen["subnet"])
 	expect("the sandbox lets ip_forward be set", "forwarding", "1")
 	expect("the sandbox lets iptables work", "chain-raw", "-N FLANNELD-flannel0")
-	expect("the sandbox lets iptables work", "chain-nat", "-N FLANNELD-flannel0")
+	expect("the sandbox lets iptables work", "chain-filter", "-N FLANNELD-flannel0")
 	expect("modes of state directory, run directory, files", "state", "700 755 644 644")
 	expect("CAP_NET_ADMIN, CAP_NET_RAW and CAP_SYS_NICE, nothing else", "capabilities", "0000000000803000")
 	expect("SIGHUP is no end", "reloaded", "0 active")

@@ -18,7 +18,7 @@ say subnet "$(. /run/flannel/subnet.env && echo "$FLANNEL_SUBNET")"
 say bridge "$(ip -4 -oneline addr show docker0 | awk '{print $4}')"
 say index "$(cat /sys/class/net/flannel0/ifindex)"
 say forwarding "$(cat /proc/sys/net/ipv4/ip_forward)"
-for table in raw nat; do
+for table in raw filter; do
 	say "chain-$table" "$(iptables -t $table -S FLANNELD-flannel0 | head -n 1)"
 done
 say state "$(stat -c '%a' /var/lib/flanneld) $(stat -c '%a' /run/flannel) $(stat -c '%a' /run/flannel/subnet.env /run/flannel/docker)"

@@ -179,9 +179,12 @@ func (d *daemon) senders(p plan.Plan) (all []pathrules.Peer) {
 	return all
 }
 
-// sendersNow is senders by the newest plan, and by what is known of neighbors
-// at this moment.
-func (d *daemon) sendersNow() []pathrules.Peer { return d.senders(d.planes.routes.Plan()) }
+// sendersNow is senders by what the node knows at this moment. The plan of the
+// routes can be older: a daemon that has just started, or that stops, has not
+// seen each member in it yet, and the packets of that member would be dropped.
+func (d *daemon) sendersNow() []pathrules.Peer {
+	return d.senders(plan.Make(d.planInput(d.node.Snapshot())))
+}
 
 // pathPeer is a peer's end of the kernel paths.
 func (d *daemon) pathPeer(r plan.Route) kernelpath.Peer {

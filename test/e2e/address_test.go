@@ -163,7 +163,7 @@ func TestAddressChangesUnderARunningDaemon(t *testing.T) {
 		t.Errorf("its status says %+v, endpoint %s, gossip %s", s.Underlay, s.Endpoint, s.Gossip)
 	}
 	for _, h := range []*lab.Host{h1, h2, h3} {
-		if log := h.Daemon.Log(); containsFold(log, "twin") || containsFold(log, "identity") || containsFold(log, "lease lost") {
+		if log := h.Daemon.Log(); containsFold(log, "twin") || containsFold(log, "node's identity") || containsFold(log, "lease lost") {
 			t.Errorf("%s mistook the move:\n%s", h.NodeName, log)
 		}
 	}

@@ -113,7 +113,7 @@ func TestRestartLosesNothingOnKernelPaths(t *testing.T) {
 		}
 		for _, p := range pings {
 			if c := p.Stop(); c.Lost != 0 || len(c.Errors) != 0 {
-				t.Errorf("pings: %v", c)
+				t.Errorf("pings: %v\n%s\n%s", c, kernelState(t, h1), kernelState(t, h2))
 			}
 		}
 		if now := h1.KernelPath(h2); now != route {
