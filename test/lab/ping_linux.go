@@ -196,6 +196,7 @@ type Pinger struct {
 	conn     net.PacketConn
 	interval time.Duration
 	stop     chan struct{}
+	sending  sync.WaitGroup
 	done     sync.WaitGroup
 
 	mu      sync.Mutex
@@ -223,7 +224,7 @@ func (ns *Namespace) StartPinging(t TB, to netip.Addr, interval time.Duration) *
 	}
 	p := &Pinger{conn: conn, interval: interval, stop: make(chan struct{}), errors: map[string]int{}}
 	id := rand.IntN(1 << 16)
-	p.done.Go(func() { p.send(to, id) })
+	p.sending.Go(func() { p.send(to, id) })
 	p.done.Go(func() { p.receive(id) })
 	return p
 }
@@ -291,6 +292,7 @@ func (p *Pinger) Count() PingCount {
 // returns the figures.
 func (p *Pinger) Stop() PingCount {
 	close(p.stop)
+	p.sending.Wait() // one more request may be under way
 	Within(time.Second, func() error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
