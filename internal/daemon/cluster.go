@@ -237,7 +237,7 @@ func (c *cluster) withdraw() error {
 	ctx, cancel := context.WithTimeout(context.Background(), unmarkTime)
 	defer cancel()
 	if err := c.Unmark(ctx); err != nil {
-		return fmt.Errorf("Node %s keeps its mark (kubectl annotate node %s flanneld/network-): %w", c.Node, c.Node, err)
+		return fmt.Errorf("the Node %s keeps its mark (kubectl annotate node %s flanneld/network-): %w", c.Node, c.Node, err)
 	}
 	return nil
 }

@@ -161,7 +161,7 @@ func TestAMisfitOfTheClusterIsOneForPeers(t *testing.T) {
 	if err := d.cluster.explain(fmt.Errorf("%w: x", peers.ErrNetworkMismatch)); !errors.Is(err, peers.ErrNetworkMismatch) || !strings.Contains(err.Error(), "10.244.0.0/24 is the podCIDR of Node a") {
 		t.Error(err)
 	}
-	if other := errors.New("x"); d.cluster.explain(other) != other || (*cluster)(nil).explain(other) != other {
+	if other := errors.New("x"); !errors.Is(d.cluster.explain(other), other) || !errors.Is((*cluster)(nil).explain(other), other) {
 		t.Error("any error is explained")
 	}
 }

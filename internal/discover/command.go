@@ -51,7 +51,7 @@ func (c Command) Seeds(ctx context.Context) ([]string, error) {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case err != nil:
-		return nil, fmt.Errorf("the command failed (%v)%s", err, behind(": ", firstLine(complaint.text)))
+		return nil, fmt.Errorf("the command failed (%w)%s", err, behind(": ", firstLine(complaint.text)))
 	case out.full:
 		return nil, fmt.Errorf("the command printed more than %d bytes: let it print addresses only", maxText)
 	}

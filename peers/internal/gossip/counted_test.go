@@ -3,6 +3,7 @@
 package gossip
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -100,7 +101,8 @@ func TestCountedSocketsKeepTheirErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if _, err := Listen(s, netip.MustParseAddr("127.0.0.1"), tcpAddrPort(l.Addr()).Port()); err == nil || err.(*Error).Kind != PortTaken {
+	_, err = Listen(s, netip.MustParseAddr("127.0.0.1"), tcpAddrPort(l.Addr()).Port())
+	if failure := (*Error)(nil); !errors.As(err, &failure) || failure.Kind != PortTaken {
 		t.Errorf("got %v", err)
 	}
 }
