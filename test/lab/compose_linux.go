@@ -23,18 +23,7 @@ const (
 // there, and returns the variables that describe it to the inner run. A failure
 // is no error here, but for the tests that need it.
 func FetchCompose() ([]string, error) {
-	cache, err := CacheDir()
-	if err != nil {
-		return nil, err
-	}
-	program := filepath.Join(cache, "docker-compose-testing")
-	info, err := os.Stat(program)
-	if err != nil || time.Since(info.ModTime()) > keptFor {
-		if fetchErr := fetchComposeInto(program); fetchErr != nil && err != nil {
-			return []string{composeError + "=" + strings.Join(strings.Fields(fetchErr.Error()), " ")}, nil
-		}
-	}
-	return []string{composeProgram + "=" + program}, nil
+	return fetchKept("docker-compose-testing", composeProgram, composeError, fetchComposeInto)
 }
 
 func fetchComposeInto(program string) error {
@@ -43,14 +32,8 @@ func fetchComposeInto(program string) error {
 		return err
 	}
 	defer os.RemoveAll(work)
-	if err := downloadPackages(work, "docker-compose"); err != nil {
+	if err := unpackPackages(work, "docker-compose"); err != nil {
 		return err
-	}
-	packages, _ := filepath.Glob(filepath.Join(work, "*.deb"))
-	for _, file := range packages {
-		if err := run(work, "dpkg-deb", "-x", file, "root"); err != nil {
-			return err
-		}
 	}
 	plugin := filepath.Join(work, "root/usr/libexec/docker/cli-plugins/docker-compose")
 	now := time.Now()

@@ -26,18 +26,7 @@ const (
 // that describe it to the inner run. A failure is no error here, but for the
 // tests that need it.
 func FetchNetavark() ([]string, error) {
-	cache, err := CacheDir()
-	if err != nil {
-		return nil, err
-	}
-	dir := filepath.Join(cache, "netavark-testing")
-	info, err := os.Stat(dir)
-	if err != nil || time.Since(info.ModTime()) > keptFor {
-		if fetchErr := fetchNetavarkInto(dir); fetchErr != nil && err != nil {
-			return []string{netavarkError + "=" + strings.Join(strings.Fields(fetchErr.Error()), " ")}, nil
-		}
-	}
-	return []string{netavarkFolder + "=" + dir}, nil
+	return fetchKept("netavark-testing", netavarkFolder, netavarkError, fetchNetavarkInto)
 }
 
 // fetchNetavarkInto makes dir afresh: netavark, and libraries in lib.
@@ -47,14 +36,8 @@ func fetchNetavarkInto(dir string) error {
 		return err
 	}
 	defer os.RemoveAll(work)
-	if err := downloadPackages(work, "netavark", "libc6", "libgcc-s1"); err != nil {
+	if err := unpackPackages(work, "netavark", "libc6", "libgcc-s1"); err != nil {
 		return err
-	}
-	packages, _ := filepath.Glob(filepath.Join(work, "*.deb"))
-	for _, file := range packages {
-		if err := run(work, "dpkg-deb", "-x", file, "root"); err != nil {
-			return err
-		}
 	}
 	made := filepath.Join(work, "made")
 	if err := errors.Join(os.MkdirAll(filepath.Join(made, "lib"), 0o755), os.Chmod(work, 0o755)); err != nil {

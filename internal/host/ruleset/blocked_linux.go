@@ -33,16 +33,24 @@ func BlockedFlows(ctx context.Context, flows []Flow, skip string) ([]Blocked, er
 	return append(all, legacy...), err
 }
 
-func blockedByNFTables(flows []Flow, skip string) (all []Blocked, err error) {
+// readChains lists the chains of nf_tables, and makes a reader of their rules.
+func readChains() (*reader, []*nftables.Chain, error) {
 	conn, err := nftables.New()
 	if err != nil {
-		return nil, fmt.Errorf("ruleset: %w", err)
+		return nil, nil, fmt.Errorf("ruleset: %w", err)
 	}
 	chains, err := conn.ListChains()
 	if err != nil {
-		return nil, fmt.Errorf("ruleset: list the chains of nf_tables: %w", err)
+		return nil, nil, fmt.Errorf("ruleset: list the chains of nf_tables: %w", err)
 	}
-	r := newReader(conn, chains)
+	return newReader(conn, chains), chains, nil
+}
+
+func blockedByNFTables(flows []Flow, skip string) (all []Blocked, err error) {
+	r, chains, err := readChains()
+	if err != nil {
+		return nil, err
+	}
 	for _, c := range chains {
 		if c.Hooknum == nil || c.Type != nftables.ChainTypeFilter || skip != "" && strings.HasPrefix(c.Table.Name, skip) {
 			continue
@@ -70,15 +78,10 @@ func blockedByNFTables(flows []Flow, skip string) (all []Blocked, err error) {
 // lower one. Tables with a name that begins with skip are passed over. The
 // chains of iptables-legacy have the priority 100.
 func TranslatedFlows(flows []Flow, upTo int32, skip string) (all []Blocked, err error) {
-	conn, err := nftables.New()
+	r, chains, err := readChains()
 	if err != nil {
-		return nil, fmt.Errorf("ruleset: %w", err)
+		return nil, err
 	}
-	chains, err := conn.ListChains()
-	if err != nil {
-		return nil, fmt.Errorf("ruleset: list the chains of nf_tables: %w", err)
-	}
-	r := newReader(conn, chains)
 	for _, c := range chains {
 		family := Family(c.Table.Family)
 		if c.Type != nftables.ChainTypeNAT || c.Hooknum == nil || *c.Hooknum != *nftables.ChainHookPostrouting ||
