@@ -43,7 +43,7 @@ func dockerCreateCommand(e env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "create [NAME]",
 		Short: "Make a Docker network over the lease, or put it right",
-		Long: `Make a Docker network, called ` + defaultDockerNetwork + ` where no NAME is given, whose containers have addresses of this
+		Long: `Make a Docker network, called ` + defaultDockerNetwork + ` where no NAME is given. Its containers have addresses of this
 host's lease. Other hosts reach them by these addresses. Compose files name it as an external network.
 
 The network has the part of the lease that --part names: 1/1 is the whole, 2/2 the second half, 3/4

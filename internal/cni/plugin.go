@@ -15,8 +15,8 @@ import (
 	cniversion "github.com/containernetworking/cni/pkg/version"
 )
 
-// Names are the names under which the program is the plugin: its own and that
-// of flannel's plugin, in whose place it can stand.
+// Names are the names under which the program is the plugin: its own, and that
+// of flannel's plugin. It can stand in that one's place.
 var Names = []string{"flanneld-cni", "flannel"}
 
 // Called reports whether a program that was started as arg0 is the plugin.

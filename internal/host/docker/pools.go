@@ -67,8 +67,7 @@ const (
 	Unprotected = "nat-unprotected"
 )
 
-// NetworkOptions are the options of a network whose containers have addresses
-// of the lease. masquerade reports whether Docker masquerades what leaves
+// NetworkOptions are the options of a network over the lease. masquerade reports whether Docker masquerades what leaves
 // the overlay network.
 func NetworkOptions(mtu int, masquerade bool, api API) map[string]string {
 	options := map[string]string{OptionMTU: strconv.Itoa(mtu), OptionMasquerade: strconv.FormatBool(masquerade)}

@@ -70,8 +70,8 @@ func Open(ctx context.Context, host string) (*Engine, error) {
 	return e, nil
 }
 
-// reach tries a socket before the client does, whose errors do not tell a
-// socket that is refused from one that is not there.
+// reach tries a socket before the client does. The client's errors do not tell
+// a socket that is refused from one that is not there.
 func reach(ctx context.Context, host string) error {
 	path, ok := strings.CutPrefix(host, "unix://")
 	if !ok {

@@ -3,9 +3,9 @@
 // Package engine makes and keeps Docker networks over the lease of this host,
 // by Docker's Engine API.
 //
-// Such a network is a bridge whose subnet is the lease or a part, so that
-// its containers are reached from all hosts by their own addresses. What should
-// be there and how it differs from what is there is decided without I/O.
+// Such a network is a bridge. Its subnet is the lease or a part, so that its
+// containers are reached from all hosts by their own addresses. What should be
+// there and how it differs from what is there is decided without I/O.
 package engine
 
 import (
