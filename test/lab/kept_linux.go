@@ -11,8 +11,8 @@ import (
 
 // fetchKept gets something of Debian's testing suite into the cache, unless it
 // is there and not old. It returns a variable for the inner run: found with the
-// path, or failed with the reason. A failure is no error here, but for the tests
-// that need it. An old one is used where a newer one cannot be had.
+// path, or failed with the reason. A failure is no error here, but for the
+// tests that need it. An old one is used where a newer one cannot be had.
 func fetchKept(name, found, failed string, fetch func(path string) error) ([]string, error) {
 	cache, err := CacheDir()
 	if err != nil {

@@ -67,8 +67,8 @@ const (
 	Unprotected = "nat-unprotected"
 )
 
-// NetworkOptions are the options of a network over the lease. masquerade reports whether Docker masquerades what leaves
-// the overlay network.
+// NetworkOptions are the options of a network over the lease. masquerade
+// reports whether Docker masquerades what leaves the overlay network.
 func NetworkOptions(mtu int, masquerade bool, api API) map[string]string {
 	options := map[string]string{OptionMTU: strconv.Itoa(mtu), OptionMasquerade: strconv.FormatBool(masquerade)}
 	if api >= APIUnprotected {
