@@ -113,6 +113,11 @@ func (c *Client) do(ctx context.Context, r request, into any) error {
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))
+	if ctx.Err() != nil {
+		// A server that sees the end of the connection may still answer, with
+		// nothing, before this side has closed it.
+		err = ctx.Err()
+	}
 	switch {
 	case err != nil:
 		return &Error{server: c.base, request: r, cause: err}

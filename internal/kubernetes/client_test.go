@@ -202,3 +202,23 @@ func TestOutsideOfAPodThereIsNoCluster(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The end of the time for a request reaches the server as the end of the
+// connection, and what the server then answers is no answer.
+func TestAnswerAfterTheTimeIsNone(t *testing.T) {
+	s := testServer(t)
+	client, _ := testClient(t, s)
+	c, err := NewCluster(Config{Client: client, Node: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Answer(func(_ http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true })
+	for range 100 {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+		_, err := c.Seeds(ctx)
+		cancel()
+		if err == nil || !strings.Contains(err.Error(), "does not answer within") {
+			t.Fatal(err)
+		}
+	}
+}
