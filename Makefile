@@ -134,8 +134,8 @@ tools: ## root, 1 | install the programs that tests need (apt)
 	@test -e /dev/net/tun || modprobe tun || { echo "deps: no /dev/net/tun" >&2; exit 1; }
 
 deps: tools $(NFPM) $(CYCLONEDX) ## root, 2 | the same, and fetch Debian systems, once a month
-	@go run ./test/kernels -fetch bookworm
-	@dist/testdata/debian.sh >/dev/null
+	@dist/testdata/debian.sh >/dev/null & \
+	go run ./test/kernels -fetch bookworm && wait $$!
 
 format: ## user, <1 | check formatting
 	@echo "== gofmt"
@@ -167,21 +167,26 @@ race: ## user, >2 | the same under the race detector
 # deadline for a failure (it looks at a context after the end of its parent).
 # Then nothing else is said, and no failing input is named: that counts as found
 # nothing.
-fuzz: ## user, 4 | every fuzz target for FUZZTIME
+#
+# A package is built with the fuzzer's counters once for all its targets.
+fuzz: ## user, 3 | every fuzz target for FUZZTIME
 	@echo "== fuzzing, $(FUZZTIME) each"
-	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && \
-	grep -rn --include='*_test.go' -oE '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file _ name; do \
-		target=$${name#func }; dir=$$(dirname $$file); \
-		echo "fuzz $$dir $$target"; \
-		if go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x $$dir >$$log 2>&1; then \
-			grep -vE '^fuzz: elapsed: [1-9]' $$log; \
-		elif grep -q '^    context deadline exceeded$$' $$log && ! grep -qiE 'failing input|seed corpus|panic' $$log; then \
-			grep '^fuzz: elapsed' $$log | tail -n 1; \
-			echo "ended by the clock, nothing found"; \
-		else \
-			cat $$log; \
-			exit 1; \
-		fi; \
+	@work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && cache=$$(go env GOCACHE)/fuzz && \
+	for dir in $$(grep -rlE --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+		go test -c -fuzz . -o $$work/test $$dir || exit 1; \
+		for target in $$($$work/test -test.list '^Fuzz'); do \
+			echo "fuzz $$dir $$target"; \
+			if (cd $$dir && $$work/test -test.run '^$$' -test.fuzz "^$$target\$$" -test.fuzztime $(FUZZTIME) \
+				-test.fuzzminimizetime 100x -test.fuzzcachedir $$cache/flanneld/$$dir) >$$work/log 2>&1; then \
+				grep -vE '^fuzz: elapsed: [1-9]' $$work/log; \
+			elif grep -q '^    context deadline exceeded$$' $$work/log && ! grep -qiE 'failing input|seed corpus|panic' $$work/log; then \
+				grep '^fuzz: elapsed' $$work/log | tail -n 1; \
+				echo "ended by the clock, nothing found"; \
+			else \
+				cat $$work/log; \
+				exit 1; \
+			fi; \
+		done; \
 	done
 
 # A prefix that exists: verify looks for the programs that a unit starts.
@@ -194,15 +199,15 @@ units: build ## user, <1 | verify the systemd units; sandbox score at most 2.5
 
 E2E_PACKAGES = $(shell grep -rl --include='*_test.go' '^//go:build .*e2e' . | xargs -n1 dirname | sort -u)
 # Most of the time a test waits, so two packages run at a time. Scenarios that
-# count each packet have the machine for themselves.
+# count each packet run last, and have few others beside them.
 SCENARIOS = ./test/e2e ./test/faults
-E2E = FLANNELD_TEST_BOOT_DELAY=$(BOOT_DELAY) go test -tags e2e -count=1 -v -parallel 4 -timeout 30m
+E2E = FLANNELD_TEST_BOOT_DELAY=$(BOOT_DELAY) go test -tags e2e -count=1 -v -p 2 -timeout 30m
 QUIETER = grep --line-buffered -vE '^=== (RUN|PAUSE|CONT|NAME)'
 RUN ?= .
 e2e: ## root, <20 | end-to-end tests; RUN=REGEXP, BOOT_DELAY=SECONDS
 	@echo "== end-to-end tests"
-	$(E2E) -p 2 -run '$(RUN)' $(filter-out $(SCENARIOS),$(E2E_PACKAGES)) | $(QUIETER)
-	$(E2E) -p 1 -run '$(RUN)' $(SCENARIOS) | $(QUIETER)
+	$(E2E) -parallel 4 -run '$(RUN)' $(filter-out $(SCENARIOS),$(E2E_PACKAGES)) | $(QUIETER)
+	$(E2E) -parallel 3 -run '$(RUN)' $(SCENARIOS) | $(QUIETER)
 
 # A system that is missing is made at the first run, and kept for a month.
 kernel: ## root, <10 | what touches the kernel, on Debian 12's, under qemu
