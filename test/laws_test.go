@@ -151,6 +151,14 @@ var laws = []law{{
 	places: []string{"internal/discover"}, mayNot: []string{module, "golang.org/x/sys", "log/slog"},
 	unless: []string{module + "/internal/discover"}, alsoTests: true,
 }, {
+	why:    "what has happened is told from what was before and what is now, without a clock or a file, so that tables of cases can test it",
+	places: []string{"internal/chronicle"}, mayNot: []string{module, "net", "os", "sync", "syscall", "context", "log/slog", "golang.org/x/sys"},
+	unless: []string{module + "/internal/chronicle", module + "/internal/control", module + "/internal/plan", module + "/peers", module + "/route"}, alsoTests: true,
+}, {
+	why:    "events are kept without knowing what happens: whatever a source tells, memory and disk stay bounded",
+	places: []string{"internal/event"}, mayNot: []string{module, "golang.org/x/sys"},
+	unless: []string{module + "/internal/event", module + "/internal/control", module + "/internal/problem"}, alsoTests: true,
+}, {
 	why:    "the API of a cluster is asked with seven requests over HTTP: a client library would bring hundreds of packages",
 	places: []string{""}, mayNot: []string{"k8s.io", "sigs.k8s.io"}, alsoTests: true,
 }, {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"flanneld/internal/control"
 )
@@ -227,6 +228,25 @@ func (f *fake) Forget(_ context.Context, node string) (control.Node, error) {
 		return control.Node{}, errors.New("node " + node + " is alive: run `flanneld leave` there")
 	}
 	return control.Node{ID: idGamma, Name: "gamma", Subnet: prefix("10.244.3.0/24")}, nil
+}
+
+// Events waits as a daemon does, once the caller has them all.
+func (f *fake) Events(ctx context.Context, after uint64) control.Events {
+	at := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+	all := []control.Event{
+		{ID: 1, Seq: 1, Time: at, First: at, Count: 1, Kind: control.EventDaemon, What: "started", Text: "flanneld 1.2.3 is started"},
+		{ID: 2, Seq: 2, Time: at.Add(time.Second), First: at.Add(time.Second), Count: 1, Kind: control.EventMember, What: "up",
+			Node: control.NodeName{ID: idBeta, Name: "beta"}, Prefix: prefix("10.244.9.0/24"), Text: "beta is up\x1b[2J", Why: "it is new to this node"},
+		{ID: 3, Seq: 9, Time: at.Add(time.Hour), First: at.Add(59 * time.Minute), Count: 7, Kind: control.EventRepair, What: "restored",
+			Subject: "firewall", Text: "firewall restored: FORWARD -i flannel0 -j ACCEPT", Why: "changed by nft"},
+	}
+	for len(all) > 0 && all[0].Seq <= after {
+		all = all[1:]
+	}
+	if len(all) == 0 {
+		<-ctx.Done()
+	}
+	return control.Events{Events: all}
 }
 
 func (f *fake) Ping(_ context.Context, node, path string, count, size int) (control.Pinged, error) {

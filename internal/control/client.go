@@ -125,7 +125,11 @@ func (c *Client) do(ctx context.Context, method, path string, body io.Reader, an
 // refusal is the daemon's own words, as one line.
 func refusal(status int, content []byte) error {
 	var r Refusal
-	if err := json.Unmarshal(content, &r); err != nil || r.Error == "" {
+	err := json.Unmarshal(content, &r)
+	if err != nil && status == http.StatusNotFound { // net/http's own words
+		return errors.New("the flanneld that runs is older than this program and does not know the request: systemctl restart flanneld")
+	}
+	if err != nil || r.Error == "" {
 		return fmt.Errorf("flanneld answered %d: %.200s", status, strings.Join(strings.Fields(string(content)), " "))
 	}
 	return errors.New(strings.ReplaceAll(r.Error, "\n", "; "))

@@ -6,6 +6,7 @@
 //	GET  /v1/status               Status
 //	GET  /v1/nodes                Nodes
 //	GET  /v1/route?address=IP     Route
+//	GET  /v1/events?after=SEQ&wait=SECONDS  Events
 //	POST /v1/join    JoinRequest  Joined
 //	POST /v1/leave                Left
 //	POST /v1/forget  ForgetRequest  Node

@@ -61,6 +61,14 @@ func (f *fake) Ping(_ context.Context, node, path string, count, size int) (Ping
 	return Pinged{Node: NodeName{Name: node}, Paths: []PingedPath{{Path: path, Sent: count, Largest: size}}}, f.refuse
 }
 
+func (f *fake) Events(ctx context.Context, after uint64) Events {
+	if after >= 7 {
+		<-ctx.Done()
+		return Events{Events: []Event{}}
+	}
+	return Events{Events: []Event{{ID: 7, Seq: 7, Count: 1, Kind: EventMember, What: "up", Text: "beta is up"}}}
+}
+
 func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
 // serve runs a server over a socket of its own until the test ends.

@@ -42,6 +42,8 @@ func TestRequestsThatMakeNoSenseAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		"GET /v1/route?address=nowhere HTTP/1.1\r\nHost: x\r\n\r\n": "400",
 		"GET /v1/route HTTP/1.1\r\nHost: x\r\n\r\n":                 "400",
+		"GET /v1/events?after=x HTTP/1.1\r\nHost: x\r\n\r\n":        "400",
+		"GET /v1/events?wait=21 HTTP/1.1\r\nHost: x\r\n\r\n":        "400",
 		"GET /v2/status HTTP/1.1\r\nHost: x\r\n\r\n":                "404",
 		"GET /v1/leave HTTP/1.1\r\nHost: x\r\n\r\n":                 "405",
 		"\x16\x03\x01\x02\x00\r\n\r\n":                              "400",

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -31,6 +32,9 @@ type Daemon interface {
 	Forget(context.Context, string) (Node, error)
 	// Ping sends probes to a node; see PingRequest.
 	Ping(ctx context.Context, node, path string, count, size int) (Pinged, error)
+	// Events returns the events with a higher Seq than after. Without one it
+	// waits until there is, or ctx ends.
+	Events(ctx context.Context, after uint64) Events
 }
 
 // Times a caller may take. All are short: every caller is on this host.
@@ -46,6 +50,10 @@ type Server struct {
 	http   *http.Server
 	daemon Daemon
 	log    *slog.Logger
+	waits  chan struct{} // one for each request that waits for events
+
+	stopping context.Context // ended by Shutdown
+	stop     context.CancelFunc
 
 	mu       sync.Mutex
 	listener *listener // Renew puts another in its place
@@ -59,7 +67,8 @@ func Listen(path string, d Daemon, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{listener: l, daemon: d, log: log}
+	s := &Server{listener: l, daemon: d, log: log, waits: make(chan struct{}, maxEventWaits)}
+	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.http = &http.Server{
 		Handler:           s.routes(),
 		ConnContext:       withVerdict,
@@ -124,6 +133,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.closed = true // the listener stays as it is
 	s.mu.Unlock()
+	s.stop()
 	err := errors.Join(s.http.Shutdown(ctx), s.http.Close())
 	if lerr := s.listener.Close(); lerr != nil && !errors.Is(lerr, net.ErrClosed) { // it was never served
 		err = errors.Join(err, lerr)
@@ -136,6 +146,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("GET /v1/nodes", s.nodes)
 	mux.HandleFunc("GET /v1/route", s.route)
+	mux.HandleFunc("GET /v1/events", s.events)
 	mux.HandleFunc("POST /v1/join", s.join)
 	mux.HandleFunc("POST /v1/leave", s.leave)
 	mux.HandleFunc("POST /v1/forget", s.forget)
@@ -182,6 +193,32 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply(w, http.StatusOK, s.daemon.Route(a))
+}
+
+// events waits for as long as the caller asks it to. A caller that reads slowly
+// asks later, and gets what the daemon still has: nothing is queued for it. A
+// server that shuts down ends the wait.
+func (s *Server) events(w http.ResponseWriter, r *http.Request) {
+	q, err := decodeEvents(r.URL.Query())
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), q.Wait)
+	defer cancel()
+	if q.Wait > 0 {
+		select {
+		case s.waits <- struct{}{}:
+			defer func() { <-s.waits }()
+		default:
+			refuse(w, http.StatusTooManyRequests, fmt.Errorf("%d callers wait for events already: end one of them", maxEventWaits))
+			return
+		}
+		defer context.AfterFunc(s.stopping, cancel)()
+		// Else the end of readTime would end r's context.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(q.Wait + readTime))
+	}
+	reply(w, http.StatusOK, s.daemon.Events(ctx, q.After))
 }
 
 func (s *Server) join(w http.ResponseWriter, r *http.Request) {

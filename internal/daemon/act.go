@@ -18,6 +18,11 @@ type api struct {
 	*daemon
 }
 
+// Events returns the events with a higher Seq than after; see control.Daemon.
+func (d *daemon) Events(ctx context.Context, after uint64) control.Events {
+	return d.events.list(ctx, after)
+}
+
 // CheckAddress says what is wrong with the address of a node to join.
 func (d *daemon) CheckAddress(address string) error { return config.CheckSeed(address) }
 

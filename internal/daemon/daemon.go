@@ -63,6 +63,7 @@ type daemon struct {
 	watch    *underlaywatch.Watcher
 	planes   planes
 	problems *problem.Board
+	events   events
 	parts    *guard.Parts // what is kept on the host
 	hub      *ruleset.Hub // reports changes of packet filter rules
 	guard    *guard.Guard
@@ -99,10 +100,12 @@ func Run(ctx context.Context, o Options) (err error) {
 	d := &daemon{
 		cfg: o.Config, version: o.Version, log: o.Log, reload: o.Reload, started: time.Now(),
 		planes:   planes{settings: dataplane.SettingsOf(o.Config, o.Log), routes: dataplane.NewRoutes()},
-		problems: problem.NewBoard(o.Log), endGuard: func() {}, replan: make(chan struct{}, 1), pulse: make(chan struct{}),
+		problems: problem.NewBoard(o.Log), events: newEvents(o.Log), endGuard: func() {}, replan: make(chan struct{}, 1), pulse: make(chan struct{}),
 		exits: exits{peersDone: make(chan error, 1), left: make(chan leaveReply), ended: make(chan struct{})},
 	}
 	defer close(d.exits.ended)
+	d.problems.Follow(d.events.problem)
+	defer func() { d.events.end(err, d.exits.leaving.Load()) }()
 	defer d.endWeb(context.Background())
 	processors := dataplane.Processors{Lanes: d.planes.settings.AllLanes()}
 	processors.Widen()
@@ -124,6 +127,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	watching, endWatch := context.WithCancel(context.Background())
 	d.watch.Start(watching)
 	go processors.Follow(watching)
+	go d.events.followDrops(watching, &d.planes.totals)
 	if d.cluster != nil {
 		go d.cluster.reporter.Run(watching)
 	}
@@ -191,6 +195,7 @@ func (d *daemon) work(ctx context.Context, serving <-chan error) error {
 func (d *daemon) update() error {
 	s := d.node.Snapshot()
 	d.tell(s)
+	d.events.snapshot(s)
 	if d.seen.Add(s) {
 		d.seenEnd = time.After(plan.SeenTime)
 	}
@@ -212,6 +217,7 @@ func (d *daemon) route(s *peers.Snapshot) error {
 	if err := d.planes.routes.Store(next, s, d.log); err != nil {
 		return err
 	}
+	d.events.paths(next)
 	d.reach(next)
 	if p := d.planes.current(); p != nil {
 		p.monitor.Update()
@@ -226,9 +232,11 @@ func (d *daemon) reloadKey() {
 	}
 	if err := d.node.ReloadKey(); err != nil {
 		d.log.Error("cluster key not read again, the old one stays", "error", err)
+		d.events.key("refused", "the cluster key was not read again, the old one stays", oneLine(err))
 		return
 	}
 	d.log.Info("cluster key read again", "file", d.cfg.KeyFile)
+	d.events.key("read", "the cluster key was read again from "+d.cfg.KeyFile, "asked to by SIGHUP")
 }
 
 // stop ends everything in order: requests, then gossip, then forwarding, which

@@ -41,6 +41,7 @@ func (d *daemon) beginGuard() (err error) {
 		d.log.Debug("nf_tables does not report changes", "error", err)
 	}
 	d.guard = guard.New(d.parts, d.hub, d.problems, d.log)
+	d.guard.Follow(d.repaired)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -24,6 +24,7 @@ func (m mover) Move(to underlay.Underlay) error {
 	if err := m.checkPlace(to); err != nil {
 		return err
 	}
+	from := m.watch.Here()
 	sockets, err := m.planes.settings.Listen(to.Addr)
 	if err != nil {
 		return err
@@ -36,6 +37,7 @@ func (m mover) Move(to underlay.Underlay) error {
 	}
 	m.planes.sockets.Close()
 	m.planes.sockets = sockets
+	m.events.moved(from, to)
 	return nil
 }
 

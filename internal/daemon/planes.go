@@ -200,6 +200,6 @@ func (d *daemon) rebuild(failure error) error {
 	if err := d.openPlane(p.Lease(), p.Network()); err != nil {
 		return d.postpone(err)
 	}
-	d.guard.DeviceRepaired()
+	d.guard.DeviceRepaired("device " + d.cfg.Device + " was deleted, and is made again")
 	return nil
 }

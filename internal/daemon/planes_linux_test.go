@@ -56,7 +56,8 @@ func idle(t testing.TB, log *strings.Builder, flags map[string][]string) *daemon
 	}
 	logger := slog.New(slog.NewTextHandler(log, nil))
 	d := &daemon{
-		cfg: c, version: "v", log: logger, started: time.Now(), loopback: true, mtu: 1472,
+		events: newEvents(slog.New(slog.DiscardHandler)),
+		cfg:    c, version: "v", log: logger, started: time.Now(), loopback: true, mtu: 1472,
 		planes:   planes{settings: dataplane.SettingsOf(c, logger), routes: dataplane.NewRoutes()},
 		problems: problem.NewBoard(slog.New(slog.DiscardHandler)),
 	}

@@ -41,6 +41,7 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 	if err := rundir.CheckTrust(d.cfg.StateDir, "--state-dir"); err != nil {
 		return err
 	}
+	d.events.begin(d.cfg.StateDir, d.version)
 	if err := rundir.CheckTrust(d.cfg.RunDir, "--run-dir"); err != nil {
 		return err
 	}
@@ -74,6 +75,7 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 	if d.node, err = peers.Open(d.peersConfig()); err != nil {
 		return err
 	}
+	d.events.keep(d.cfg.StateDir)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.node.Close())

@@ -70,7 +70,7 @@ func (d *daemon) awaitChange(ctx context.Context, changes <-chan struct{}) error
 
 // newWaiting makes what is shown while there is no node yet.
 func (d *daemon) newWaiting() *view.Waiting {
-	return view.NewWaiting(d.cfg, nodeName(d.cfg.NodeName), d.version, d.started, d.problems)
+	return view.NewWaiting(d.cfg, nodeName(d.cfg.NodeName), d.version, d.started, d.problems, d.events.list)
 }
 
 // serveFor serves the control socket until the function that it returns is

@@ -26,8 +26,9 @@ func TestCommandsAreAnsweredWhileTheUnderlayIsWaitedFor(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	d := &daemon{
 		cfg: config.Config{RunDir: dir, Iface: []string{"no-such-iface"}, Device: "flannel-none", NodeName: "n"},
-		log: log, problems: problem.NewBoard(log), started: time.Now(), version: "v",
+		log: log, problems: problem.NewBoard(log), started: time.Now(), version: "v", events: newEvents(log),
 	}
+	d.events.log.Add(control.Event{Kind: control.EventDaemon, What: "started"})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan error, 1)
@@ -47,6 +48,9 @@ func TestCommandsAreAnsweredWhileTheUnderlayIsWaitedFor(t *testing.T) {
 	}
 	if !strings.Contains(status.Lease.Waiting, "no-such-iface") || len(status.Problems) == 0 || status.Node.Name != "n" || status.Version != "v" {
 		t.Errorf("status says %+v", status)
+	}
+	if e, err := client.Events(ctx, control.EventsQuery{}); err != nil || len(e.Events) != 1 {
+		t.Errorf("events: %+v, %v", e, err)
 	}
 	_, joining := client.Join(ctx, []string{"192.0.2.1"})
 	_, leaving := client.Leave(ctx)

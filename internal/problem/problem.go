@@ -37,12 +37,21 @@ type Board struct {
 	log *slog.Logger
 
 	mu    sync.Mutex
+	tell  func(r Reported, began bool)
 	parts map[string][]Reported
 }
 
 // NewBoard makes an empty list. A problem that appears or ends is logged once.
 func NewBoard(log *slog.Logger) *Board {
-	return &Board{log: log, parts: map[string][]Reported{}}
+	return &Board{log: log, parts: map[string][]Reported{}, tell: func(Reported, bool) {}}
+}
+
+// Follow has tell called with each problem that begins or ends. It is called
+// with the board locked: it must neither wait nor call the board.
+func (b *Board) Follow(tell func(r Reported, began bool)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tell = tell
 }
 
 // Report replaces all problems of a part; without problems the part is well.
@@ -61,12 +70,14 @@ func (b *Board) Report(part string, problems ...Problem) {
 			r.Since = before[i].Since
 		} else {
 			b.log.Warn("problem found", "part", part, "problem", p.Text, "advice", p.Advice)
+			b.tell(r, true)
 		}
 		now = append(now, r)
 	}
 	for _, old := range before {
 		if indexOf(now, old.Problem) < 0 {
 			b.log.Info("problem ended", "part", part, "problem", old.Text)
+			b.tell(old, false)
 		}
 	}
 	b.parts[part] = now

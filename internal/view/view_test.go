@@ -92,7 +92,7 @@ func TestSecurityNotesDiffer(t *testing.T) {
 // Scripts find every field in every answer: what is empty is an empty list.
 func TestAnswersHaveNoNulls(t *testing.T) {
 	v := newView(t, &peers.Snapshot{})
-	waiting := NewWaiting(config.Config{}, "n", "v", time.Now(), problem.NewBoard(slog.New(slog.DiscardHandler)))
+	waiting := NewWaiting(config.Config{}, "n", "v", time.Now(), problem.NewBoard(slog.New(slog.DiscardHandler)), nil)
 	for name, answer := range map[string]any{
 		"status": v.Status(), "nodes": v.Nodes(), "route": v.Route(netip.MustParseAddr("10.244.1.1")),
 		"status while waiting": waiting.Status(), "nodes while waiting": waiting.Nodes(), "route while waiting": waiting.Route(netip.MustParseAddr("10.244.1.1")),
@@ -194,7 +194,7 @@ func TestPathsAreShownInWords(t *testing.T) {
 }
 
 func TestCommandsAreRefusedWhileWaiting(t *testing.T) {
-	w := NewWaiting(config.Config{Lanes: 3}, "n", "v", time.Now(), problem.NewBoard(slog.New(slog.DiscardHandler)))
+	w := NewWaiting(config.Config{Lanes: 3}, "n", "v", time.Now(), problem.NewBoard(slog.New(slog.DiscardHandler)), nil)
 	w.For("no address")
 	_, joining := w.Join(t.Context(), []string{"x"})
 	_, leaving := w.Leave(t.Context())

@@ -24,12 +24,14 @@ type Waiting struct {
 	version  string
 	started  time.Time
 	problems *problem.Board
+	events   func(ctx context.Context, after uint64) control.Events
 	reason   atomic.Pointer[string]
 }
 
-// NewWaiting makes one. name is the node's.
-func NewWaiting(c config.Config, name, version string, started time.Time, problems *problem.Board) *Waiting {
-	w := &Waiting{config: c, name: name, version: version, started: started, problems: problems}
+// NewWaiting makes one. name is the node's. events is as Events of a
+// control.Daemon.
+func NewWaiting(c config.Config, name, version string, started time.Time, problems *problem.Board, events func(context.Context, uint64) control.Events) *Waiting {
+	w := &Waiting{config: c, name: name, version: version, started: started, problems: problems, events: events}
 	w.For("starting")
 	return w
 }
@@ -93,6 +95,11 @@ func (w *Waiting) Leave(context.Context) (control.Left, error) {
 // Forget is refused.
 func (w *Waiting) Forget(context.Context, string) (control.Node, error) {
 	return control.Node{}, w.refuse()
+}
+
+// Events returns those that there are by now.
+func (w *Waiting) Events(ctx context.Context, after uint64) control.Events {
+	return w.events(ctx, after)
 }
 
 // Ping is refused.

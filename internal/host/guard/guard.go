@@ -54,6 +54,9 @@ type Guard struct {
 	pathsWake     chan struct{} // another configuration, or peers that could not be set
 
 	repairs *repairs
+	// repaired is told what was put back, and which program had changed it,
+	// where that is known.
+	repaired func(part string, changes []string, by string)
 
 	mu     sync.Mutex
 	state  State
@@ -109,9 +112,15 @@ func New(parts *Parts, hub *ruleset.Hub, board *problem.Board, log *slog.Logger)
 		pathRulesWake: wake(), pathsWake: wake(),
 	}
 	g.repairs = newRepairs(parts.List())
+	g.repaired = func(string, []string, string) {}
 	g.keeper = host.Keeper{Log: log, Board: board, Ensured: g.ensured}
 	return g
 }
+
+// Follow has tell called with each repair: the part, what was changed, and the
+// program that had changed it before, "" where that is not known. It is called
+// from several goroutines, must not wait, and is set before Run.
+func (g *Guard) Follow(tell func(part string, changes []string, by string)) { g.repaired = tell }
 
 // Run keeps the parts until ctx ends.
 func (g *Guard) Run(ctx context.Context) {
@@ -222,9 +231,10 @@ func (g *Guard) Settle(ctx context.Context) {
 // and perhaps without a report of the kernel.
 func (g *Guard) JudgeSoon() { host.Poke(g.othersWake) }
 
-// DeviceRepaired counts a repair that was made elsewhere.
-func (g *Guard) DeviceRepaired() {
+// DeviceRepaired counts a repair of the device, with what was changed.
+func (g *Guard) DeviceRepaired(changes ...string) {
 	g.repairs.add(g.parts.Device)
+	g.repaired(g.parts.Device.Name(), changes, "")
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.state.DeviceRepairs++
@@ -252,8 +262,10 @@ func (g *Guard) current() *target {
 // change is a repair.
 func (g *Guard) ensured(p host.Part, changes []string, err error) {
 	if p != host.Part(g.parts.Device) {
-		g.repairs.ensured(p, changes, err)
+		if g.repairs.ensured(p, changes, err) {
+			g.repaired(p.Name(), changes, "")
+		}
 	} else if len(changes) > 0 {
-		g.DeviceRepaired()
+		g.DeviceRepaired(changes...)
 	}
 }

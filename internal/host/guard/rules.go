@@ -113,6 +113,7 @@ func (g *Guard) rulesRound(w *rulesWatch) {
 	}
 	if repaired {
 		g.repairs.add(g.parts.Firewall)
+		g.repaired(g.parts.Firewall.Name(), changes, w.program)
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.state.FirewallRepairs++

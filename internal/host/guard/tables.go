@@ -109,7 +109,9 @@ func (g *Guard) keepTable(ctx context.Context, l tableLoop) {
 			if len(changes) > 0 {
 				g.log.Info(l.said, "changes", changes, "changed_by", program)
 			}
-			g.repairs.ensured(l.part, changes, err)
+			if g.repairs.ensured(l.part, changes, err) {
+				g.repaired(l.part.Name(), changes, program)
+			}
 			g.keeper.Report(l.part, err)
 			program = ""
 			if l.done != nil {

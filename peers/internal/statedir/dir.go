@@ -20,6 +20,7 @@ const (
 	identityName = "identity" // Ed25519 key, PEM
 	leaseName    = "lease"    // network, lease, promises, start number: never lost, or nothing is promised
 	tableName    = "nodes"    // node table: can be pulled again
+	eventsName   = "events"   // kept by package event; only swept here
 )
 
 // Dir is a locked state directory. [Store] may use it beside one other
@@ -170,7 +171,7 @@ func (d *Dir) sweep() error {
 
 // isTemporary knows the names renameio gives: a dot, the file's name, a number.
 func isTemporary(name string) bool {
-	for _, base := range []string{identityName, leaseName, tableName, probeName} {
+	for _, base := range []string{identityName, leaseName, tableName, probeName, eventsName} {
 		number, ok := strings.CutPrefix(name, "."+base)
 		if ok && number != "" && strings.Trim(number, "0123456789") == "" {
 			return true
