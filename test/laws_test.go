@@ -168,6 +168,12 @@ var laws = []law{{
 	why:    "the command line is the program's face; nothing below it knows about flags",
 	places: []string{""}, except: []string{"cmd"}, mayNot: []string{"github.com/spf13/cobra", "github.com/spf13/pflag"},
 }, {
+	why:    "one package knows terminals: what is shown is made of lines, and can be tested without one",
+	places: []string{""}, except: []string{"internal/screen"}, mayNot: []string{"golang.org/x/term"},
+}, {
+	why:    "rates are computed from what users are promised, without a clock, so that tables of looks can test them",
+	places: []string{"internal/rates"}, mayNot: []string{module, "net", "os", "sync", "context"}, unless: []string{module + "/internal/rates", module + "/internal/control"}, alsoTests: true,
+}, {
 	why:    "flags are for programs; the demonstration and the benchmark are two of their own",
 	places: []string{""}, except: []string{"cmd", "test"}, mayNot: []string{"flag"},
 }, {

@@ -13,6 +13,7 @@ var version = "dev"
 // env is what a command reads and writes beside its arguments, so that tests
 // can run commands in their own process.
 type env struct {
+	in       io.Reader
 	out, err io.Writer
 	lookup   func(variable string) (string, bool)
 	environ  []string

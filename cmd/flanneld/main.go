@@ -18,6 +18,6 @@ func main() {
 		os.Exit(cni.Main(version))
 	}
 	os.Exit(execute(context.Background(), os.Args[1:], env{
-		out: os.Stdout, err: os.Stderr, lookup: os.LookupEnv, environ: os.Environ(), color: isTerminal(os.Stdout),
+		in: os.Stdin, out: os.Stdout, err: os.Stderr, lookup: os.LookupEnv, environ: os.Environ(), color: isTerminal(os.Stdout),
 	}))
 }
