@@ -21,6 +21,7 @@ NODES       ?=
 AWAY        ?= 300
 KERNELS     ?=
 STEPS       ?=
+PICTURES    ?=
 BENCH_JSON  ?= bin/bench.json
 BINARY      := bin/flanneld
 MANPAGES    := bin/man
@@ -77,7 +78,7 @@ PROMETHEUS := $(TOOLBIN)/prometheus
 # "root" targets install what they need with apt.
 .DEFAULT_GOAL := help
 .PHONY: help build tools deps demo check test vet format lint vulnerabilities cross unit race fuzz units e2e deb-test kernel \
-        containers docker29 observability kernels kubernetes bench soak hash torture figures virtual scale sim man release install uninstall clean
+        containers docker29 observability page kernels kubernetes bench soak hash torture figures virtual scale sim man release install uninstall clean
 
 help: ## user, 0 | this list
 	@echo "flanneld $(VERSION). Start with: make check, make demo, make test."
@@ -89,7 +90,7 @@ help: ## user, 0 | this list
 	@echo; echo "Variables (make test FUZZTIME=1m):"
 	@echo "PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) VERSION=$(VERSION) ARCHITECTURES=\"$(ARCHITECTURES)\" RELEASE_DIR=$(RELEASE_DIR) FUZZTIME=$(FUZZTIME)" \
 		"MINUTES=$(MINUTES) BYTES=$(BYTES) KILLS=$(KILLS) PAUSES=$(PAUSES) BOOT_DELAY=$(BOOT_DELAY) HOURS=$(HOURS)" \
-		"RUNS=$(RUNS) SEED=$(SEED) NODES=$(NODES) AWAY=$(AWAY) KERNELS=$(KERNELS) STEPS=$(STEPS) ROUNDS=$(ROUNDS) BENCH=$(BENCH)" \
+		"RUNS=$(RUNS) SEED=$(SEED) NODES=$(NODES) AWAY=$(AWAY) KERNELS=$(KERNELS) STEPS=$(STEPS) PICTURES=$(PICTURES) ROUNDS=$(ROUNDS) BENCH=$(BENCH)" \
 		"BENCH_JSON=$(BENCH_JSON) RUN=$(RUN)" | fold -s -w 96 | sed 's/^/  /'
 	@echo "docs/testing.md says what each test proves."
 
@@ -149,6 +150,7 @@ vet: ## user, <1 | go vet, with and without the end-to-end tests
 	go vet -tags 'e2e containers' ./test/containers
 	go vet -tags man ./cmd/flanneld
 	go vet -tags kubernetes ./test/kubernetes
+	go vet -tags page ./test/page
 
 cross: build ## user, 1 | build for other platforms
 	@echo "== builds for other platforms"
@@ -240,6 +242,17 @@ observability: tools ## root, 1 | alert rules, dashboard and metrics in Debian's
 		dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb; }
 	FLANNELD_TEST_PROMETHEUS=$(PROMETHEUS)/usr/bin \
 		go test -tags 'e2e observability' -count=1 -v -run '^Test(AlertRules|Prometheus)' ./test/e2e
+
+# axe-core checks that a keyboard and a screen reader can use the page.
+AXE := $(TOOLBIN)/axe-core@4.14.1
+page: tools ## root, 8 | the page in Debian's Chromium; PICTURES=DIRECTORY keeps pictures
+	@for pair in chromium:chromium npm:npm; do \
+		command -v $${pair%%:*} >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $${pair##*:} fonts-dejavu-core; \
+	done
+	@test -e $(AXE)/package/axe.min.js || { mkdir -p $(AXE) && cd $(AXE) && npm pack --silent axe-core@4.14.1 && tar -xzf axe-core-4.14.1.tgz; }
+	$(if $(PICTURES),@mkdir -p $(PICTURES))
+	FLANNELD_TEST_CHROMIUM=$$(command -v chromium) FLANNELD_TEST_AXE=$(AXE)/package/axe.min.js FLANNELD_TEST_PICTURES=$(abspath $(PICTURES)) \
+		go test -tags page -count=1 -v -timeout 20m -run '$(RUN)' ./test/page | $(QUIETER)
 
 kernels: ## root, >30 | KERNELS (default 5.10 6.1 6.12), all or STEPS=a,b
 	go run ./test/kernels -steps '$(STEPS)' $(KERNELS)

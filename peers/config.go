@@ -97,6 +97,12 @@ type Config struct {
 	// never in use.
 	InUse func() bool
 
+	// Report says how this node is, to lease holders that ask with
+	// [Node.Report]: at most [MaxReport] bytes. It is asked at most every 2 s,
+	// may take some of that, and must not call the Node's commands. Nil: this
+	// node reports nothing.
+	Report func() []byte
+
 	// Logger gets transitions, never one line a packet. Nil: nothing is logged.
 	Logger *slog.Logger
 }

@@ -71,8 +71,14 @@ var laws = []law{{
 	places: []string{"internal/control"}, mayNot: []string{module}, unless: []string{module + "/internal/control"}, alsoTests: true,
 }, {
 	why:    "a face never reaches past what users are promised: it can be replaced without touching what it shows",
-	places: []string{"internal/web", "internal/metrics"}, mayNot: []string{module}, unless: []string{module + "/internal/web", module + "/internal/metrics",
-		module + "/internal/control"}, alsoTests: true,
+	places: []string{"internal/web", "internal/metrics", "internal/page", "internal/report"}, mayNot: []string{module},
+	unless: []string{module + "/internal/web", module + "/internal/metrics", module + "/internal/page", module + "/internal/report", module + "/internal/control"}, alsoTests: true,
+}, {
+	why:    "a report is bytes to gossip: what nodes tell each other of themselves can change without touching what decides",
+	places: []string{"internal/report"}, mayNot: []string{"net/http", "os", "log/slog"}, alsoTests: true,
+}, {
+	why:    "a browser is for the tests of the page, which a person starts",
+	places: []string{""}, except: []string{"test/page"}, mayNot: []string{"github.com/chromedp"}, alsoTests: true,
 }, {
 	why:    "one package names what Prometheus reads; counters are kept where they are counted",
 	places: []string{""}, except: []string{"internal/metrics", "test"}, mayNot: []string{"github.com/prometheus"},

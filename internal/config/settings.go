@@ -120,7 +120,7 @@ var settings = []Setting{
 	{Name: "on-conflict", Value: "release|wait", Default: Release, set: setChoice(func(c *Config) *string { return &c.OnConflict }, Release, Wait),
 		Help: "after its lease was lost: release takes another once no container uses it; wait takes no other until a restart"},
 	{Name: "metrics", Value: "ADDR:PORT", set: setMetrics,
-		Help: "serve /metrics for Prometheus, /healthz and /readyz over HTTP there, such as 127.0.0.1:8287 (default: nowhere)"},
+		Help: "serve a page for browsers, /metrics for Prometheus, /healthz and /readyz over HTTP there, such as 127.0.0.1:8287 (default: nowhere)"},
 	{Name: "log-level", Value: "LEVEL", Default: "info", set: setLogLevel,
 		Help: "debug, info, warn or error"},
 	{Name: "log-format", Value: "text|json", Default: LogText, set: setChoice(func(c *Config) *string { return &c.LogFormat }, LogText, LogJSON),

@@ -16,6 +16,7 @@ import (
 	"flanneld/internal/dataplane"
 	"flanneld/internal/host/guard"
 	"flanneld/internal/host/ruleset"
+	"flanneld/internal/page"
 	"flanneld/internal/plan"
 	"flanneld/internal/problem"
 	"flanneld/internal/underlaywatch"
@@ -58,6 +59,7 @@ type daemon struct {
 	view     *view.View
 	server   *control.Server
 	web      *web.Server // nil: no --metrics
+	page     *page.Page  // nil: no --metrics
 	shown    atomic.Pointer[shown]
 	pulse    chan struct{} // taken by Run's goroutine: it answers
 	watch    *underlaywatch.Watcher

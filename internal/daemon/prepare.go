@@ -193,7 +193,7 @@ func (d *daemon) peersConfig() peers.Config {
 		StateDir: c.StateDir, Network: c.Network, SubnetLen: c.SubnetLen, SubnetMin: c.SubnetMin, SubnetMax: c.SubnetMax,
 		Subnet: c.Subnet, Join: c.Join, Advertise: d.watch.Here().PublicAddr, Bind: d.watch.Here().Addr,
 		GossipPort: c.GossipPort, DataPort: c.Port, Name: nodeName(c.NodeName), MTU: d.mtu, Caps: d.capabilities(nil), LeaseTTL: c.LeaseTTL,
-		KeyFile: c.KeyFile, CheckNetwork: d.checkNetwork, Logger: d.log,
+		KeyFile: c.KeyFile, CheckNetwork: d.checkNetwork, Report: d.report, Logger: d.log,
 		InUse: d.containersUseLease, Prefer: d.preferred(), Sources: d.sources(), Election: d.election(), PinWaits: d.cluster.pins(),
 	}
 	for _, static := range c.StaticPeers {

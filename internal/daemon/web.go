@@ -4,12 +4,16 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 
 	"flanneld/internal/control"
 	"flanneld/internal/dataplane"
 	"flanneld/internal/metrics"
+	"flanneld/internal/page"
 	"flanneld/internal/problem"
+	"flanneld/internal/report"
 	"flanneld/internal/web"
 	"flanneld/route"
 )
@@ -19,6 +23,7 @@ import (
 type face interface {
 	Ready() control.Readiness
 	StatusAndNodes() (control.Status, control.Nodes)
+	Carried() (out, in control.Traffic, dropped uint64)
 }
 
 // shown is what the web server asks now.
@@ -43,23 +48,61 @@ func (d *daemon) beginWeb() (err error) {
 	if d.shown.Load() == nil {
 		d.show(d.newWaiting(), nil)
 	}
+	d.page = page.New(page.Config{Look: d.look, Carried: d.carried, Ask: d.askReport})
 	d.web, err = web.Listen(web.Config{
-		Address: d.cfg.Metrics, Health: d.silent, Ready: func() control.Readiness { return d.shown.Load().Ready() },
+		Address: d.cfg.Metrics, Page: d.page, Names: d.hostNames(), Health: d.silent, Ready: func() control.Readiness { return d.shown.Load().Ready() },
 		Metrics: metrics.Handler(metrics.Config{
-			Look:  func() (control.Status, control.Nodes) { return d.shown.Load().StatusAndNodes() },
-			Drops: dropKinds(), Parts: problem.Parts(), Log: d.log,
+			Look: d.look, Drops: dropKinds(), Parts: problem.Parts(), Log: d.log,
 		}),
 		Log: d.log,
 	})
 	if err != nil {
+		d.page.Close()
 		return fmt.Errorf("--metrics %s: %w", d.cfg.Metrics, err)
 	}
+	url := "http://" + d.web.Address().String() + "/"
 	if d.cfg.MetricsExposed() {
-		d.log.Warn("metrics and health are served to every host that reaches this address; they name the network's hosts", "address", d.web.Address())
+		d.log.Warn("the page, metrics and health are served to every host that reaches this address; they name the network's hosts", "page", url)
 	} else {
-		d.log.Info("metrics and health are served", "address", d.web.Address())
+		d.log.Info("the page, metrics and health are served", "page", url)
 	}
 	return nil
+}
+
+// look is status and node table of this moment.
+func (d *daemon) look() (control.Status, control.Nodes) { return d.shown.Load().StatusAndNodes() }
+
+// carried is what the page draws.
+func (d *daemon) carried() (c page.Carried) {
+	c.Out, c.In, c.Dropped = d.shown.Load().Carried()
+	return c
+}
+
+// hostNames are names under which a browser may ask for the page.
+func (d *daemon) hostNames() []string {
+	names := []string{nodeName(d.cfg.NodeName)}
+	if host, err := os.Hostname(); err == nil {
+		names = append(names, host)
+	}
+	return names
+}
+
+// askReport asks another node how it is.
+func (d *daemon) askReport(ctx context.Context, id string) ([]byte, error) {
+	if d.shown.Load().answers == nil {
+		return nil, errors.New("this node is not up yet")
+	}
+	for _, n := range d.node.Snapshot().Nodes {
+		if n.ID.String() == id {
+			return d.node.Report(ctx, n.ID)
+		}
+	}
+	return nil, errors.New("it is not known any more")
+}
+
+// report is what this node tells other nodes of itself.
+func (d *daemon) report() []byte {
+	return report.Of(d.look()).Encode()
 }
 
 // dropKinds names every kind of drop, as status does.
@@ -77,6 +120,9 @@ func dropKinds() (kinds []string) {
 // endWeb closes the port. Requests under way are answered until ctx ends. It
 // may be called again.
 func (d *daemon) endWeb(ctx context.Context) {
+	if d.page != nil {
+		d.page.Close()
+	}
 	if d.web != nil {
 		_ = d.web.Shutdown(ctx) // a caller may not read its answer
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"flanneld/internal/page"
 	"flanneld/route"
 )
 
@@ -39,6 +40,19 @@ func TestLoopsThatDoNotAnswerAreNamed(t *testing.T) {
 		if !slices.EqualFunc(got, c.want, strings.HasPrefix) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
+	}
+}
+
+// The page explains each kind of drop, and no kind that there is not.
+func TestThePageExplainsAllKindsOfDrops(t *testing.T) {
+	meanings := page.Meanings()
+	for _, kind := range dropKinds() {
+		if meanings[kind].Means == "" {
+			t.Errorf("%s is not explained", kind)
+		}
+	}
+	if len(meanings) != len(dropKinds()) {
+		t.Errorf("%d kinds are explained of %d", len(meanings), len(dropKinds()))
 	}
 }
 

@@ -67,3 +67,17 @@ func TestLeaseStatesAreThoseOfPeers(t *testing.T) {
 		t.Errorf("control has %q, peers %q", control.LeaseStates, want)
 	}
 }
+
+// What the page draws is what status counts.
+func TestCarriedIsTheSumOfTraffic(t *testing.T) {
+	v := newView(t, plantest.Snapshot(peers.Confirmed))
+	v.Totals.Begin(func() route.Counters {
+		c := route.Counters{Egress: route.Direction{Drops: []route.Drop{{Reason: route.NoRoute, Packets: 4}}}}
+		c.Egress.Packets, c.Egress.Bytes, c.Ingress.Packets, c.Ingress.Bytes = 1, 10, 2, 20
+		return c
+	})
+	out, in, dropped := v.Carried()
+	if s := v.Status(); out != s.Egress || in != s.Ingress || out.Bytes != 10 || in.Packets != 2 || dropped != 4 {
+		t.Errorf("out %+v, in %+v, %d dropped; status %+v, %+v", out, in, dropped, s.Egress, s.Ingress)
+	}
+}

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package web serves health, readiness and metrics of this node over HTTP.
+// Package web serves health, readiness, metrics and the page of this node over
+// HTTP.
 //
 // It shows and changes nothing. Callers are not known: what they send and how
 // long they take is bounded. A server on a loopback address answers only
-// requests to a loopback name, so that a page from elsewhere cannot read it
-// through a browser on this host (DNS rebinding).
+// requests to a loopback name, and the page only those to an address or to a
+// name of this host, so that a page from elsewhere cannot read it through a
+// browser (DNS rebinding). Requests that a browser sends for another page are
+// refused.
 package web
 
 import (
@@ -40,7 +43,11 @@ type Config struct {
 	Ready  func() control.Readiness
 	// Metrics answers a scrape.
 	Metrics http.Handler
-	Log     *slog.Logger
+	// Page answers a browser. Nil: there is none.
+	Page http.Handler
+	// Names are names of this host under which a browser may ask for the page.
+	Names []string
+	Log   *slog.Logger
 }
 
 // Server answers over HTTP.
@@ -96,7 +103,7 @@ func listenError(a netip.AddrPort, err error) error {
 func (s *Server) serve() {
 	defer close(s.ended)
 	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-		s.cfg.Log.Error("metrics and health are not served any more", "address", s.cfg.Address, "error", err)
+		s.cfg.Log.Error("the page, metrics and health are not served any more", "address", s.cfg.Address, "error", err)
 	}
 }
 
@@ -119,5 +126,8 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.Handle("GET /metrics", s.cfg.Metrics)
+	if s.cfg.Page != nil {
+		mux.Handle("GET /", named(s.cfg.Names, s.cfg.Page))
+	}
 	return mux
 }

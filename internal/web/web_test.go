@@ -143,6 +143,53 @@ func TestRequestsThatNoHonestCallerSendsAreRefused(t *testing.T) {
 	}
 }
 
+// paged is a node with a page that others reach.
+func paged() Config {
+	c := healthy()
+	c.Address, c.Names = netip.MustParseAddrPort("0.0.0.0:0"), []string{"node7", "node7.example.org"}
+	c.Page = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "page") })
+	return c
+}
+
+// A page from elsewhere reaches this server by a name of its own (DNS
+// rebinding), or says in its requests that it is another page.
+func TestThePageIsForThisHostsNamesOnly(t *testing.T) {
+	s := serve(t, paged())
+	const fetch = "Sec-Fetch-Site: cross-site\nSec-Fetch-Mode: no-cors\nSec-Fetch-Dest: script\n"
+	const link = "Sec-Fetch-Site: cross-site\nSec-Fetch-Mode: navigate\nSec-Fetch-Dest: "
+	for request, want := range map[string]int{
+		"GET / HTTP/1.1\nHost: 192.168.50.11:8287\n\n":                                         200,
+		"GET /page/events HTTP/1.1\nHost: [2001:db8::1]:8287\n\n":                              200,
+		"GET / HTTP/1.1\nHost: localhost:8287\n\n":                                             200,
+		"GET / HTTP/1.1\nHost: NODE7:8287\n\n":                                                 200,
+		"GET / HTTP/1.1\nHost: node7.example.org.\n\n":                                         200,
+		"GET / HTTP/1.1\nHost: node7.evil.example:8287\n\n":                                    421,
+		"GET /page/events HTTP/1.1\nHost: evil.example:8287\n\n":                               421,
+		"GET / HTTP/1.1\nHost: 192.168.50.11.evil.example\n\n":                                 421,
+		"GET / HTTP/1.1\nHost: [fe80::1%25eth0]:8287\n\n":                                      421,
+		"POST / HTTP/1.1\nHost: node7\nContent-Length: 0\n\n":                                  405,
+		"GET / HTTP/1.1\nHost: node7:8287\nOrigin: http://node7:8287\n\n":                      200,
+		"GET /page/events HTTP/1.1\nHost: node7:8287\nOrigin: http://evil.example\n\n":         403,
+		"GET /metrics HTTP/1.1\nHost: node7:8287\nOrigin: null\n\n":                            403,
+		"GET /page/events HTTP/1.1\nHost: node7:8287\nSec-Fetch-Site: same-origin\n\n":         200,
+		"GET /page/page.js HTTP/1.1\nHost: node7:8287\n" + fetch + "\n":                        403,
+		"GET /metrics HTTP/1.1\nHost: node7:8287\n" + fetch + "\n":                             403,
+		"GET / HTTP/1.1\nHost: node7:8287\n" + link + "document\n\n":                           200,
+		"GET / HTTP/1.1\nHost: node7:8287\n" + link + "iframe\n\n":                             403,
+		"GET / HTTP/1.1\nHost: node7:8287\nSec-Fetch-Site: none\nSec-Fetch-Mode: navigate\n\n": 200,
+		"GET /healthz HTTP/1.1\nHost: whatever.example\n\n":                                    200, // for programs, as ever
+		"GET /metrics HTTP/1.1\nHost: whatever.example\n\n":                                    200,
+	} {
+		r, body := ask(t, s, request)
+		if r.StatusCode != want {
+			t.Errorf("%.90q: %d %q, want %d", request, r.StatusCode, body, want)
+		}
+		if want == 421 && !strings.Contains(body, "http://ADDRESS:PORT/") {
+			t.Errorf("%.90q: %q does not say what to ask for", request, body)
+		}
+	}
+}
+
 func TestNamesOfLoopback(t *testing.T) {
 	for host, want := range map[string]bool{
 		"localhost": true, "LOCALHOST:8287": true, "localhost.": true, "127.0.0.1": true, "127.1.2.3:80": true, "[::1]:8287": true, "::1": true, "[::1]": true, "": true,

@@ -76,11 +76,15 @@ type Agent struct {
 	identity  record.Identity
 	limits    limits
 	questions *questions
-	limited   atomic.Uint64  // datagrams over a limit
-	refused   atomic.Uint64  // datagrams, streams and states that made no sense or were not for us
-	name      string         // our member name
-	endpoint  netip.AddrPort // where others reach us
-	notices   *notices
+	inquiries inquiries
+	asked     chan received
+	// makeReport makes what is reported to lease holders; nil: nothing is.
+	makeReport func() []byte
+	limited    atomic.Uint64  // datagrams over a limit
+	refused    atomic.Uint64  // datagrams, streams and states that made no sense or were not for us
+	name       string         // our member name
+	endpoint   netip.AddrPort // where others reach us
+	notices    *notices
 
 	about atomic.Pointer[wire.Meta] // ours
 	state atomic.Pointer[[]byte]    // what we say in a join
@@ -114,6 +118,7 @@ type Config struct {
 	Prefix   netip.Prefix     // of the network
 	Speaks   wire.Versions    // zero: [wire.OwnVersions]
 	Keyring  *wire.Keyring    // nil: gossip is not sealed
+	Report   func() []byte    // see peers.Config; nil: nothing is reported
 	Log      *slog.Logger
 }
 
@@ -127,7 +132,7 @@ func New(t *Transport, c Config) *Agent {
 		Node: c.Identity.ID(), Speaks: c.Speaks, Start: c.Start, Instance: c.Instance, At: c.Endpoint,
 		Network: c.Network, Prefix: c.Prefix, Looking: true,
 	}
-	return newAgent(t, self, c.Identity, c.Keyring, c.Log)
+	return newAgent(t, self, c.Identity, c.Keyring, c.Report, c.Log)
 }
 
 // Successor makes the agent that takes this one's place after a move to another
@@ -138,14 +143,14 @@ func (g *Agent) Successor(t *Transport, start uint64, endpoint netip.AddrPort) (
 	up = g.members.up()
 	self := *g.about.Load()
 	self.Start, self.At = start, endpoint
-	next = newAgent(t, self, g.identity, g.keyring, g.log)
+	next = newAgent(t, self, g.identity, g.keyring, g.makeReport, g.log)
 	next.members.expect(up, time.Now().Add(suspectFor))
 	return next, up
 }
 
 // newAgent makes everything but the member itself, which Start does. It owns t
 // from then on.
-func newAgent(t *Transport, self wire.Meta, id record.Identity, keyring *wire.Keyring, logger *slog.Logger) *Agent {
+func newAgent(t *Transport, self wire.Meta, id record.Identity, keyring *wire.Keyring, report func() []byte, logger *slog.Logger) *Agent {
 	endpoint := self.At
 	g := &Agent{
 		log: logger, transport: t, keyring: keyring, endpoint: endpoint,
@@ -159,6 +164,9 @@ func newAgent(t *Transport, self wire.Meta, id record.Identity, keyring *wire.Ke
 		identity:   id,
 		limits:     newLimits(),
 		questions:  newQuestions(),
+		inquiries:  inquiries{open: map[[wire.NonceSize]byte]inquiry{}},
+		asked:      make(chan received, inquiryQueue),
+		makeReport: report,
 		prober:     prober{open: map[string]time.Time{}},
 		started:    time.Now(),
 		paths:      newReturnPaths(endpoint),
@@ -220,12 +228,14 @@ func (g *Agent) Local() netip.AddrPort { return g.transport.Local() }
 func (g *Agent) Network() record.NetworkID { return g.about.Load().Network }
 
 // Run watches for duplicates of this node, and hands the live ones to found.
-// It also spreads what is new in this node's meta. It ends with ctx.
+// It also spreads what is new in this node's meta, and reports to members that
+// ask. It ends with ctx.
 func (g *Agent) Run(ctx context.Context, found chan<- Duplicate) {
-	var both sync.WaitGroup
-	both.Go(func() { g.watchDuplicates(ctx, found) })
-	both.Go(func() { g.spreadMeta(ctx) })
-	both.Wait()
+	var all sync.WaitGroup
+	all.Go(func() { g.watchDuplicates(ctx, found) })
+	all.Go(func() { g.spreadMeta(ctx) })
+	all.Go(func() { g.answerInquiries(ctx) })
+	all.Wait()
 }
 
 // metaTimeout bounds how long memberlist waits for its own broadcast.

@@ -21,7 +21,8 @@ import (
 // newcomer (a member without a lease), or a stranger, at any other endpoint. A
 // stranger may ask and answer questions, ping, announce itself as a member, and
 // send direct frames from the endpoint that it names. A newcomer may also pass
-// on what it has heard. Only a lease holder may accuse others of being dead.
+// on what it has heard. Only a lease holder may accuse others of being dead,
+// and ask for a report.
 const maxPacket = 1472 // bytes of a datagram on an Ethernet without fragments
 
 // Limits on what senders can make this node do, in messages and in messages a
@@ -45,6 +46,8 @@ type limits struct {
 	metas, answers     *limiter
 	refutations        *limiter
 	calls              *allowance // streams of strangers by address
+	inquiriesOf        *allowance // by address
+	inquiries          *limiter
 }
 
 func newLimits() limits {
@@ -56,6 +59,8 @@ func newLimits() limits {
 		answers:      newLimiter(answersBurst, answersRate),
 		refutations:  newLimiter(refuteBurst, refuteRate),
 		calls:        newAllowance(callBurst, callRate, maxSources),
+		inquiriesOf:  newAllowance(inquiryBurst, inquiryRate, maxSources),
+		inquiries:    newLimiter(inquiriesBurst, inquiriesRate),
 	}
 }
 
@@ -125,6 +130,10 @@ func (g *Agent) message(b []byte, from netip.AddrPort, sender standing, now time
 	case wire.TypeProof:
 		g.takeProof(b, now)
 		return nil
+	case wire.TypeInquiry:
+		return g.takeInquiry(b, from, sender, now)
+	case wire.TypePart:
+		return g.takePart(b, from)
 	case wire.TypePing:
 		var m wire.Ping
 		if m, ok = wire.ReadPing(body); ok && g.mayAnswer(m.Source, from) {

@@ -9,6 +9,7 @@
 //	seal      encryption with the cluster key (seal.go, keyring.go)
 //	messages  memberlist's messages in MessagePack, read strictly (messages.go, msgpack.go)
 //	proofs    questions to a node and its signed answers (proof.go)
+//	reports   inquiries to a node and the parts of its report (report.go)
 //	meta      what a member says of itself, signed (meta.go)
 //	frames    the core's messages inside of memberlist's (frame.go)
 //	state     the node table in an exchange of state (state.go)

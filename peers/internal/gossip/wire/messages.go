@@ -28,6 +28,8 @@ const (
 	TypeError      = 13
 	TypeQuestion   = 200
 	TypeProof      = 201
+	TypeInquiry    = 202
+	TypePart       = 203
 )
 
 // Bounds of what memberlist's messages hold.

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package peers
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"flanneld/peers/internal/gossip"
+	"flanneld/peers/internal/gossip/wire"
+)
+
+// reporting makes a host that joins others, and has something to report.
+func reporting(t *testing.T, report func() []byte, others ...*host) *host {
+	t.Helper()
+	return newHost(t, func(c *Config) { joining(others...)(c); c.Report = report })
+}
+
+// Each lease holder gets the others' reports, whole, and they are made once for
+// all that ask within 2 s.
+func TestLeaseHoldersReportToEachOther(t *testing.T) {
+	t.Parallel()
+	long := bytes.Repeat([]byte("long "), MaxReport/5)
+	var made atomic.Int64
+	first := reporting(t, func() []byte { made.Add(1); return long })
+	first.start()
+	first.leased()
+	second := reporting(t, func() []byte { return []byte("short") }, first)
+	second.start()
+	first.seesHolding(second, second.leased())
+	second.seesHolding(first, first.leased())
+
+	ctx, cancel := context.WithTimeout(t.Context(), waitAtMost)
+	defer cancel()
+	for range 3 {
+		if got, err := second.node.Report(ctx, first.node.Snapshot().Self.ID); err != nil || !bytes.Equal(got, long) {
+			t.Fatalf("%d bytes, %v, want %d", len(got), err, len(long))
+		}
+	}
+	if n := made.Load(); n > 2 {
+		t.Errorf("%d reports were made for 3 questions", n)
+	}
+	if got, err := first.node.Report(ctx, second.node.Snapshot().Self.ID); err != nil || string(got) != "short" {
+		t.Errorf("%q, %v", got, err)
+	}
+	of := second.node.Snapshot().Self.ID
+	second.stop()
+	if got, err := first.node.Report(ctx, of); !errors.Is(err, gossip.ErrNoReport) {
+		t.Errorf("of a node that is gone: %q, %v", got, err)
+	}
+	if _, err := first.node.Report(ctx, NodeID{1}); !errors.Is(err, gossip.ErrNotUp) {
+		t.Errorf("of an unknown node: %v", err)
+	}
+}
+
+// A node of an earlier version would log an inquiry as foreign traffic.
+func TestNodesOfAnEarlierVersionAreNotAsked(t *testing.T) {
+	t.Parallel()
+	first := reporting(t, func() []byte { return []byte("here") })
+	first.start()
+	first.leased()
+	old := reporting(t, func() []byte { t.Error("it was asked"); return nil }, first)
+	old.speaks = wire.Versions{Min: 2, Max: wire.ReportVersion - 1}
+	old.start()
+	first.seesHolding(old, old.leased())
+	if _, err := first.node.Report(t.Context(), old.node.Snapshot().Self.ID); !errors.Is(err, gossip.ErrTooOld) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What is too long to report is not reported in part.
+func TestAReportIsBounded(t *testing.T) {
+	t.Parallel()
+	first, _ := founderHost(t)
+	second := reporting(t, func() []byte { return make([]byte, MaxReport+1) }, first)
+	second.start()
+	first.seesHolding(second, second.leased())
+	start := time.Now()
+	if got, err := first.node.Report(t.Context(), second.node.Snapshot().Self.ID); !errors.Is(err, gossip.ErrNoReport) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
