@@ -48,6 +48,13 @@ var laws = []law{{
 	places: []string{"internal/valid"}, mayNot: []string{module, "net", "os", "syscall", "golang.org/x/sys/unix"},
 	unless: []string{module + "/internal/valid"}, alsoTests: true,
 }, {
+	why:    "sealing is the ground floor: keys, sessions and windows have no socket, no clock and no goroutine, so that every interleaving can be tried in virtual time",
+	places: []string{"internal/seal"}, mayNot: []string{module, "net", "os", "syscall", "context", "golang.org/x/sys/unix"},
+	unless: []string{module + "/internal/seal"},
+}, {
+	why:    "one package makes handshakes and ciphers of packets: their libraries can be judged and replaced there",
+	places: []string{""}, except: []string{"internal/seal"}, mayNot: []string{"github.com/flynn/noise", "golang.org/x/crypto"},
+}, {
 	why:    "poll is the ground floor: it waits for descriptors, whatever they are of",
 	places: []string{"internal/poll"}, mayNot: []string{module}, unless: []string{module + "/internal/poll"}, alsoTests: true,
 }, {
