@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shortcut
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"github.com/google/nftables"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"flanneld/internal/host/rtnl"
+)
+
+// sight is what there is on the host.
+type sight struct {
+	overlay, underlay int // indexes
+	linkLen           int
+	gro               int // index of the device behind which GRO is
+	bridges           []bridgeSight
+	// lack is why the programs cannot be in place; nil: they can.
+	lack *lack
+}
+
+// lack is why this host has no short-cut. It is the error of a function.
+type lack struct {
+	why     string // with what to do
+	missing bool   // for good: no problem
+}
+
+func (l *lack) Error() string { return l.why }
+
+// bridgeSight is a bridge that has an address of the lease.
+type bridgeSight struct {
+	name  string
+	index int
+	// obstacle is why packets may not go past the bridge; "": they may.
+	obstacle string
+}
+
+// look looks at devices, bridges and what the programs would pass by.
+func look(c Config) (s sight, err error) {
+	links, err := rtnl.Links()
+	if err != nil {
+		return s, err
+	}
+	var underlay netlink.Link
+	for _, l := range links {
+		switch l.Attrs().Name {
+		case c.Device:
+			s.overlay = l.Attrs().Index
+		case c.Underlay:
+			underlay = l
+			s.underlay = l.Attrs().Index
+		}
+	}
+	switch {
+	case s.overlay == 0:
+		s.lack = &lack{why: fmt.Sprintf("there is no device %s", c.Device)}
+		return s, nil
+	case underlay == nil:
+		s.lack = &lack{why: fmt.Sprintf("there is no device %s", c.Underlay)}
+		return s, nil
+	}
+	linkLen, ok := linkLens[underlay.Attrs().EncapType]
+	if !ok {
+		s.lack = &lack{why: fmt.Sprintf("%s has link headers of type %s", c.Underlay, underlay.Attrs().EncapType), missing: true}
+		return s, nil
+	}
+	s.linkLen = linkLen
+	if s.lack, err = passedBy(s); err != nil || s.lack != nil {
+		return s, err
+	}
+	s.bridges, err = bridges(links, c.Lease)
+	return s, err
+}
+
+// linkLens are the lengths of link headers, in bytes, by the type of device.
+var linkLens = map[string]int{"ether": 14, "none": 0, "ipip": 0, "gre": 0}
+
+// passedBy reports what else looks at datagrams or packets, and would be passed
+// by.
+func passedBy(s sight) (*lack, error) {
+	policies, err := netlink.XfrmPolicyList(unix.AF_INET)
+	if err != nil && !errors.Is(err, unix.EPROTONOSUPPORT) && !errors.Is(err, unix.EPERM) {
+		return nil, fmt.Errorf("list the host's IPsec policies: %w", err)
+	}
+	if len(policies) > 0 {
+		return &lack{why: "the host has IPsec policies, which do not see what the kernel sends by the short-cut (ip xfrm policy)"}, nil
+	}
+	for _, at := range []struct {
+		index  int
+		parent uint32
+	}{{s.underlay, netlink.HANDLE_MIN_INGRESS}, {s.overlay, netlink.HANDLE_MIN_EGRESS}} {
+		found, err := filters(at.index, at.parent)
+		if err != nil {
+			return nil, err
+		}
+		if found != "" {
+			return &lack{why: found + " would not see what the short-cut carries (--shortcut=off keeps it in user space)"}, nil
+		}
+	}
+	return nil, nil
+}
+
+// filters describes another program's tc filters at one side of a device, which
+// the kernel runs behind programs of tcx; "" for none.
+func filters(index int, parent uint32) (string, error) {
+	l, err := netlink.LinkByIndex(index)
+	if err != nil {
+		return "", err
+	}
+	qdiscs, err := netlink.QdiscList(l)
+	if err != nil {
+		return "", fmt.Errorf("list the queues of %s: %w", l.Attrs().Name, err)
+	}
+	for _, q := range qdiscs {
+		if q.Attrs().Parent != netlink.HANDLE_CLSACT {
+			continue
+		}
+		all, err := netlink.FilterList(l, parent)
+		if err != nil {
+			return "", fmt.Errorf("list the filters of %s: %w", l.Attrs().Name, err)
+		}
+		if len(all) > 0 {
+			side := "ingress"
+			if parent == netlink.HANDLE_MIN_EGRESS {
+				side = "egress"
+			}
+			return fmt.Sprintf("a tc filter (%s) at %s of %s", all[0].Type(), side, l.Attrs().Name), nil
+		}
+	}
+	return "", nil
+}
+
+// bridges are the bridges with an address of the lease.
+func bridges(links []netlink.Link, lease netip.Prefix) (all []bridgeSight, err error) {
+	var rules string
+	for _, l := range links {
+		b, ok := l.(*netlink.Bridge)
+		if !ok {
+			continue
+		}
+		addrs, err := rtnl.Addrs(l)
+		if err != nil {
+			return nil, err
+		}
+		inside := false
+		for _, a := range addrs {
+			p, ok := rtnl.Prefix(a.IPNet)
+			inside = inside || ok && lease.Contains(p.Addr())
+		}
+		if !inside {
+			continue
+		}
+		if len(all) == 0 {
+			if rules, err = bridgeRules(); err != nil {
+				return nil, err
+			}
+		}
+		s := bridgeSight{name: l.Attrs().Name, index: l.Attrs().Index, obstacle: rules}
+		if s.obstacle == "" && b.VlanFiltering != nil && *b.VlanFiltering {
+			s.obstacle = s.name + " filters VLANs"
+		}
+		if s.obstacle == "" {
+			if s.obstacle, err = filters(s.index, netlink.HANDLE_MIN_EGRESS); err != nil {
+				return nil, err
+			}
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// bridgeRules names rules that look at what the host sends into a bridge; ""
+// for none. Packets that the host forwards to a bridge do not pass the hooks of
+// packets between two ports. So neither br_netfilter nor the isolation of ports
+// sees them.
+func bridgeRules() (string, error) {
+	conn, err := nftables.New()
+	if err != nil {
+		return "", fmt.Errorf("list the rules of bridges: %w", err)
+	}
+	chains, err := conn.ListChainsOfTableFamily(nftables.TableFamilyBridge)
+	if err != nil && !errors.Is(err, unix.EAFNOSUPPORT) && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.ENOENT) {
+		return "", fmt.Errorf("list the rules of bridges: %w", err)
+	}
+	for _, c := range chains {
+		if c.Hooknum != nil && (*c.Hooknum == *nftables.ChainHookOutput || *c.Hooknum == *nftables.ChainHookPostrouting) {
+			return fmt.Sprintf("chain %s of the bridge table %s of nf_tables looks at what enters bridges (nft list tables bridge)",
+				c.Name, c.Table.Name), nil
+		}
+	}
+	modules, err := os.ReadFile("/proc/modules")
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	for _, name := range []string{"ebtable_nat", "ebtable_filter"} {
+		if bytes.HasPrefix(modules, []byte(name+" ")) || bytes.Contains(modules, []byte("\n"+name+" ")) {
+			return fmt.Sprintf("legacy rules of bridges can look at what enters them (rmmod %s, if ebtables-legacy -L lists none)", name), nil
+		}
+	}
+	return "", nil
+}
