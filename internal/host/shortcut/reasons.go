@@ -12,6 +12,7 @@ var reasons = []struct{ direction, name string }{
 	{egress, "foreign-source"},
 	{egress, "no-route"},
 	{egress, "user-space-peer"},
+	{egress, "own-icmp"},
 	{egress, "ttl-expired"},
 	{egress, "too-long"},
 	{egress, "superpacket"},

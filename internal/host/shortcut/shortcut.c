@@ -104,6 +104,7 @@ enum reason {
 	EGRESS_FOREIGN_SOURCE,
 	EGRESS_NO_ROUTE,
 	EGRESS_USER_SPACE_PEER,
+	EGRESS_OWN_ICMP,
 	EGRESS_TTL,
 	EGRESS_TOO_LONG,
 	EGRESS_SUPERPACKET,
@@ -236,13 +237,55 @@ static __always_inline int unfinished(const struct iphdr *ip, const struct tcphd
 	return tcp->check == fold(sum);
 }
 
+// Probes of the short-cut itself; see probe.go. A probe has a mark, and asks by
+// a stamp in its echo request. The peer's program changes the stamp, so that the
+// reply tells that it was there.
+#define PROBE_MARK 0x666c6b70
+#define STAMP 36 // offset: behind IP and ICMP headers and 8 bytes of payload
+#define STAMP_LEN 8
+#define ICMP_REPLY 0
+#define ICMP_REQUEST 8
+
+enum stamp {
+	NO_STAMP,
+	ASKED,
+	SEEN,
+};
+
+// stamp_of reads the stamp of an ICMP packet, at this offset.
+static __always_inline enum stamp stamp_of(struct __sk_buff *skb, __u32 at)
+{
+	char stamp[STAMP_LEN];
+	__u8 type;
+
+	if (bpf_skb_load_bytes(skb, at + sizeof(struct iphdr), &type, sizeof(type)) ||
+	    bpf_skb_load_bytes(skb, at + STAMP, stamp, sizeof(stamp)))
+		return NO_STAMP;
+	if (type == ICMP_REQUEST && !__builtin_memcmp(stamp, "fldprobe", STAMP_LEN))
+		return ASKED;
+	if (type == ICMP_REPLY && !__builtin_memcmp(stamp, "fldprobS", STAMP_LEN))
+		return SEEN;
+	return NO_STAMP;
+}
+
+// put_stamp turns the stamp of an echo request from ASKED into SEEN, and
+// reports whether it could.
+static __always_inline int put_stamp(struct __sk_buff *skb, __u32 at)
+{
+	const __be16 from = bpf_htons('b' << 8 | 'e'), to = bpf_htons('b' << 8 | 'S');
+
+	return !bpf_l4_csum_replace(skb, at + sizeof(struct iphdr) + 2, from, to, sizeof(to)) &&
+	       !bpf_skb_store_bytes(skb, at + STAMP + STAMP_LEN - sizeof(to), &to, sizeof(to), 0);
+}
+
 static __always_inline int carried(__u8 protocol)
 {
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_ICMP;
 }
 
-SEC("tcx/egress")
-int egress(struct __sk_buff *skb)
+// wrap puts a packet into a datagram, and sends it. A probe of this host takes
+// this way whatever other packets to the peer do.
+static __always_inline int wrap(struct __sk_buff *skb, int probe)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	struct iphdr *ip = data;
@@ -276,8 +319,13 @@ int egress(struct __sk_buff *skb)
 	peer = bpf_map_lookup_elem(&peers, &key);
 	if (!peer)
 		return leave(EGRESS_NO_ROUTE);
-	if (!(peer->flags & SEND))
+	// What this host answers goes back by user space, where user space asks.
+	if (!probe && ip->protocol == IPPROTO_ICMP && ip->saddr == lease) {
+		if (stamp_of(skb, 0) != SEEN)
+			return leave(EGRESS_OWN_ICMP);
+	} else if (!probe && !(peer->flags & SEND)) {
 		return leave(EGRESS_USER_SPACE_PEER);
+	}
 	if (ip->frag_off & bpf_htons(0x3fff))
 		return leave(EGRESS_FRAGMENT);
 	if (!carried(ip->protocol))
@@ -364,6 +412,19 @@ int egress(struct __sk_buff *skb)
 	return bpf_redirect_neigh(fib.ifindex, &to, sizeof(to), 0);
 }
 
+SEC("tcx/egress")
+int egress(struct __sk_buff *skb)
+{
+	int probe = skb->mark == PROBE_MARK, verdict;
+
+	if (probe)
+		skb->mark = 0;
+	verdict = wrap(skb, probe);
+	if (probe && verdict == NEXT)
+		return DROP; // it would prove another way
+	return verdict;
+}
+
 // icmp_error lets an ICMP error about a datagram of the egress program reach
 // the kernel's memory of path MTUs: the kernel looks for a socket that could
 // have sent the datagram, so the quoted source port becomes the one of user
@@ -434,6 +495,7 @@ static __always_inline int to_gro(struct __sk_buff *skb, __u32 device)
 SEC("tcx/ingress")
 int ingress(struct __sk_buff *skb)
 {
+	enum stamp stamp = NO_STAMP;
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	__u32 size = skb->gso_size, want, len, head = 0, slot, gro;
 	struct prefix key = {.bits = 32};
@@ -500,7 +562,9 @@ int ingress(struct __sk_buff *skb)
 		if (tcp->rst && ip->daddr == lease)
 			goto answer;
 	} else if (ip->protocol == IPPROTO_ICMP && ip->daddr == lease) {
-		goto answer;
+		stamp = stamp_of(skb, link_len + OUTER);
+		if (stamp == NO_STAMP)
+			goto answer;
 	}
 	if (size ? !head || head + size > mtu || len <= head : len > mtu)
 		return leave(INGRESS_TOO_LONG);
@@ -511,6 +575,8 @@ int ingress(struct __sk_buff *skb)
 	if (bpf_skb_adjust_room(skb, -OUTER, BPF_ADJ_ROOM_MAC,
 				BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET | decap))
 		return leave(INGRESS_FAILED);
+	if (stamp == ASKED && !put_stamp(skb, link_len))
+		return fail(INGRESS_FAILED);
 	data = (void *)(long)skb->data;
 	end = (void *)(long)skb->data_end;
 	ip = data + link_len;
