@@ -77,7 +77,7 @@ PROMETHEUS := $(TOOLBIN)/prometheus
 # A target's comment is: user or root, minutes | what. The groups are the lines with ##@.
 # "root" targets install what they need with apt.
 .DEFAULT_GOAL := help
-.PHONY: help build tools deps demo check test vet format lint vulnerabilities cross unit race fuzz units e2e deb-test kernel \
+.PHONY: help build tools deps demo check test vet format lint bpf vulnerabilities cross unit race fuzz units e2e deb-test kernel \
         containers docker29 observability page kernels kubernetes bench soak hash torture figures virtual scale sim man release install uninstall clean
 
 help: ## user, 0 | this list
@@ -289,6 +289,12 @@ sim: ## user, any | simulated leases: RUNS=N search, SEED=N replay, NODES=N size
 	elif test -n "$(RUNS)"; then $(SIM) -v -run '^TestSearch$$' -args -seed $(or $(SEED),1) -runs $(RUNS) -nodes $(or $(NODES),0) $(if $(LIARS),-liars) | grep -v '^=== '; \
 	elif test $(or $(NODES),0) -ge 100; then $(SIM) -v -run '^TestFigures$$' -args -nodes $(NODES) | grep -v '^=== '; \
 	else $(SIM) -v -run '^TestReplay$$' -args -seed $(or $(SEED),1) -nodes $(or $(NODES),0) $(if $(LIARS),-liars) | grep -v '^=== '; fi
+
+# The objects depend on the version of clang, which object.sum names.
+bpf: ## user, <1 | compile the kernel's programs again, and compare (Debian 12: clang, llvm, libbpf-dev)
+	@echo "== programs of the short-cut"
+	internal/host/shortcut/generate.sh
+	git diff --exit-code --stat -- internal/host/shortcut
 
 vulnerabilities: $(GOVULNCHECK) ## user, 1 | govulncheck: known vulnerabilities (asks vuln.go.dev)
 	$(GOVULNCHECK) ./...

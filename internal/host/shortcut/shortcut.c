@@ -252,6 +252,12 @@ enum stamp {
 	SEEN,
 };
 
+static __always_inline int is_stamp(const char *b, char last)
+{
+	return b[0] == 'f' && b[1] == 'l' && b[2] == 'd' && b[3] == 'p' && b[4] == 'r' && b[5] == 'o' && b[6] == 'b' &&
+	       b[7] == last;
+}
+
 // stamp_of reads the stamp of an ICMP packet, at this offset.
 static __always_inline enum stamp stamp_of(struct __sk_buff *skb, __u32 at)
 {
@@ -261,9 +267,9 @@ static __always_inline enum stamp stamp_of(struct __sk_buff *skb, __u32 at)
 	if (bpf_skb_load_bytes(skb, at + sizeof(struct iphdr), &type, sizeof(type)) ||
 	    bpf_skb_load_bytes(skb, at + STAMP, stamp, sizeof(stamp)))
 		return NO_STAMP;
-	if (type == ICMP_REQUEST && !__builtin_memcmp(stamp, "fldprobe", STAMP_LEN))
+	if (type == ICMP_REQUEST && is_stamp(stamp, 'e'))
 		return ASKED;
-	if (type == ICMP_REPLY && !__builtin_memcmp(stamp, "fldprobS", STAMP_LEN))
+	if (type == ICMP_REPLY && is_stamp(stamp, 'S'))
 		return SEEN;
 	return NO_STAMP;
 }
