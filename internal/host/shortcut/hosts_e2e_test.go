@@ -60,7 +60,13 @@ type end struct {
 
 // twoHosts sets up the hosts and their short-cuts. Each has the other as a peer
 // that takes packets.
-func twoHosts(t testing.TB) (hosts [2]*end) {
+func twoHosts(t testing.TB) [2]*end {
+	t.Helper()
+	return hostsOn(t, func() { linktest.Script(t, wireTopology) })
+}
+
+// hostsOn sets them up on any underlay.
+func hostsOn(t testing.TB, underlay func()) (hosts [2]*end) {
 	t.Helper()
 	bpf(t)
 	for n := 1; n <= 2; n++ {
@@ -71,7 +77,7 @@ func twoHosts(t testing.TB) (hosts [2]*end) {
 			linktest.Try("ip netns delete " + strings.Replace(name, "h", "c", 1))
 		})
 	}
-	linktest.Script(t, wireTopology)
+	underlay()
 	for i := range hosts {
 		hosts[i] = newHost(t, i+1)
 	}
@@ -89,15 +95,7 @@ func newHost(t testing.TB, n int) *end {
 	h.part.Want(&h.config)
 	h.part.Update([]Peer{h.peer()}, nil)
 	h.ensure(t)
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	linktest.In(t, h.name, func() error {
-		go func() { <-ctx.Done(); close(done) }()
-		return nil
-	})
 	t.Cleanup(func() {
-		stop()
-		<-done
 		linktest.In(t, h.name, func() error { return h.part.Remove(context.Background()) })
 	})
 	return h

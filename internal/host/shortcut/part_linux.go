@@ -203,7 +203,7 @@ func (p *Part) set() (changes, notes []string, err error) {
 	if err := p.setStations(s); err != nil {
 		return changes, notes, err
 	}
-	wanted := p.places(s, c)
+	wanted := p.places(s)
 	for _, w := range wanted {
 		change, err := p.links.ensure(w.place, w.program)
 		if err != nil {
@@ -300,13 +300,13 @@ type attachment struct {
 }
 
 // places are where programs go: what takes packets before what sends them.
-func (p *Part) places(s sight, c constants) []attachment {
+func (p *Part) places(s sight) []attachment {
 	all := []attachment{
 		{place{"gro", s.gro, ebpf.AttachTCXIngress}, p.programs.loaded.Gro},
 		{place{"ingress", s.underlay, ebpf.AttachTCXIngress}, p.programs.loaded.Ingress},
 	}
 	for _, b := range s.bridges {
-		if p.redirected[b.index] {
+		if b.obstacle == "" {
 			all = append(all, attachment{place{fmt.Sprintf("bridge-%d", b.index), b.index, ebpf.AttachTCXEgress}, p.programs.loaded.ToPort})
 		}
 	}
@@ -443,7 +443,7 @@ func (p *Part) Check(context.Context) (wrong []string, err error) {
 	if s.gro = indexOf(in); s.gro == 0 {
 		return []string{fmt.Sprintf("there are no devices %s and %s", out, in)}, nil
 	}
-	for _, a := range p.places(s, p.programs.constants) {
+	for _, a := range p.places(s) {
 		id, err := programID(a.program)
 		if err != nil {
 			return wrong, err

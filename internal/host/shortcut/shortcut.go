@@ -42,25 +42,26 @@ type Peer struct {
 	// Limit is the length of the longest packet that is sent, in bytes; longer
 	// ones are left to user space. 0: the MTU of this host's device.
 	Limit int
-	// Send lets the kernel wrap packets to the peer. The peer must have announced
-	// that it takes them.
+	// Send lets the kernel wrap packets to the peer. The peer must have
+	// announced that it takes them.
 	Send bool
 }
 
 // State is what the host can do.
 type State struct {
-	// Ready: the programs are in place, and packets of peers' programs are taken.
-	// The node may announce that.
+	// Ready: the programs are in place, and packets of peers' programs are
+	// taken. The node may announce that.
 	Ready bool
-	// Why is one sentence for status: why not Ready, with what to do; "" if Ready.
+	// Why is one sentence for status: why not Ready, with what to do; "" if
+	// Ready.
 	Why string
-	// Missing: Why is something that this kernel or this process lacks for good, so
-	// it is no problem.
+	// Missing: Why is something that this kernel or this process lacks for
+	// good, so it is no problem.
 	Missing bool
 	// Pinned: the programs outlive the daemon, so a restart leaves no gap.
 	Pinned bool
-	// Notes are sentences about what runs differently than at best, and about other
-	// programs' tc programs at the same devices.
+	// Notes are sentences about what runs differently than at best, and about
+	// other programs' tc programs at the same devices.
 	Notes []string
 }
 
@@ -73,8 +74,8 @@ type Volume struct{ Packets, Bytes uint64 }
 type Traffic struct {
 	Sent, Received Volume
 	// Answers counts packets that the peer's program sent to this node's own
-	// address and that may answer a packet of this process (ICMP and TCP resets).
-	// They are given to user space, so they are not in Received. A probe whose
+	// address and that may answer a packet of this process: ICMP and TCP
+	// resets. They are given to user space, so they are not in Received. A probe whose
 	// answer raises this came back through the peer's program.
 	Answers uint64
 }

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e && linux
+
+package shortcut
+
+import (
+	"context"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+
+	"flanneld/internal/host/link/linktest"
+)
+
+// A process that is killed leaves its programs at work. The next one takes
+// them over without a gap. No datagram of a peer's program reaches a socket in
+// the meantime: its inner checksum may be unfinished.
+func TestProgramsOutliveTheProcess(t *testing.T) {
+	hosts := twoHosts(t)
+	socket := linktest.Listen(t, "h2", "udp4", "192.0.2.2:8285")
+	received := make(chan int, 1)
+	go func() {
+		n := 0
+		for {
+			if _, _, err := socket.ReadFrom(make([]byte, 2000)); err != nil {
+				received <- n
+				return
+			}
+			n++
+		}
+	}()
+	pinger := exec.Command("ip", "netns", "exec", "c1", "ping", "-q", "-n", "-i", "0.002", "-c", "1000", "10.244.2.2")
+	var out strings.Builder
+	pinger.Stdout = &out
+	if err := pinger.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		for _, h := range hosts {
+			h.kill()
+			time.Sleep(50 * time.Millisecond)
+			h.part = NewPart("flannel0")
+			h.part.Want(&h.config)
+			linktest.In(t, h.name, func() error { // before the peers are known
+				_, err := h.part.Ensure(t.Context())
+				return err
+			})
+			h.part.Update([]Peer{h.peer()}, nil)
+			if changes := h.ensure(t); len(changes) == 0 {
+				t.Error("the new process did not put its programs into place")
+			}
+		}
+	}
+	if err := pinger.Wait(); err != nil || !strings.Contains(out.String(), "1000 received") {
+		t.Errorf("pings: %v\n%s", err, out.String())
+	}
+	socket.Close()
+	if n := <-received; n > 0 {
+		t.Errorf("%d datagrams reached user space", n)
+	}
+}
+
+// kill gives up everything that the kernel takes back from a process that ends.
+func (h *end) kill() {
+	for _, at := range h.part.links.open {
+		at.Close()
+	}
+	h.part.links.open = map[string]link.Link{}
+	h.part.programs.close()
+}
+
+// What another program takes away is seen within a second, and put back.
+func TestLinksThatWereTakenAwayComeBack(t *testing.T) {
+	hosts := twoHosts(t)
+	h := hosts[0]
+	follow(t, h)
+	for what, take := range map[string]func(){
+		"detached": func() {
+			if err := h.part.links.open["egress"].Detach(); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"pins removed": func() { linktest.Run(t, "rm -r "+h.part.links.dir) },
+	} {
+		drain(h.part.Due())
+		began := time.Now()
+		take()
+		select {
+		case <-h.part.Due():
+		case <-time.After(5 * time.Second):
+			t.Fatalf("%s: it was not seen", what)
+		}
+		wrong := h.check(t)
+		if len(wrong) == 0 {
+			t.Errorf("%s: Check finds nothing", what)
+		}
+		h.ensure(t)
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("%s: put back after %v", what, took)
+		}
+		if wrong := h.check(t); len(wrong) > 0 {
+			t.Errorf("%s: still wrong: %q", what, wrong)
+		}
+		ping(t, "c1", "10.244.2.2")
+	}
+}
+
+// follow runs Follow in the host's namespace until the test ends.
+func follow(t *testing.T, h *end) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	started := make(chan struct{})
+	go linktest.In(t, h.name, func() error {
+		close(started)
+		h.part.Follow(ctx)
+		close(done)
+		return nil
+	})
+	<-started
+	t.Cleanup(func() { stop(); <-done })
+}
+
+func drain(c <-chan struct{}) {
+	select {
+	case <-c:
+	default:
+	}
+}
+
+func (h *end) check(t *testing.T) (wrong []string) {
+	t.Helper()
+	linktest.In(t, h.name, func() (err error) {
+		wrong, err = h.part.Check(t.Context())
+		return err
+	})
+	return wrong
+}
+
+// Devices that are deleted and made again get their programs again.
+func TestDevicesThatAreMadeAgainGetTheirPrograms(t *testing.T) {
+	hosts := twoHosts(t)
+	h := hosts[0]
+	for what, script := range map[string]string{
+		"overlay": `
+			ip -n h1 link delete flannel0
+			ip -n h1 tuntap add dev flannel0 mode tun
+			ip -n h1 link set flannel0 mtu 1472 up
+			ip -n h1 address add 10.244.1.0/32 dev flannel0
+			ip -n h1 route add 10.244.0.0/16 dev flannel0`,
+		"bridge": `
+			ip -n h1 link delete docker0
+			ip -n h1 link add docker0 type bridge
+			ip -n h1 address add 10.244.1.1/24 dev docker0
+			ip -n h1 link set docker0 mtu 1472 up
+			ip -n h1 link set port master docker0`,
+		"devices for superpackets": `
+			ip -n h1 link delete flannel0gro0`,
+	} {
+		linktest.Script(t, script)
+		if wrong := h.check(t); len(wrong) == 0 {
+			t.Errorf("%s: Check finds nothing", what)
+		}
+		if changes := h.ensure(t); len(changes) == 0 {
+			t.Errorf("%s: nothing was put back", what)
+		}
+		ping(t, "c1", "10.244.2.2")
+		ping(t, "c2", "10.244.1.2")
+	}
+	linktest.Script(t, "ip -n h1 link delete eth0\n"+wireTopology)
+	linktest.Run(t, "ip netns exec h1 ping -q -c 1 -W 2 192.0.2.2")
+	for _, h := range hosts {
+		h.ensure(t)
+	}
+	ping(t, "c1", "10.244.2.2")
+	transfer(t, "c2", "c1", "10.244.1.2", 1<<20)
+}
+
+// Without a configuration the sending side goes at once. The receiving side
+// waits until peers know.
+func TestGivingUpTakesTheSenderFirst(t *testing.T) {
+	hosts := twoHosts(t)
+	h := hosts[0]
+	h.part.Want(nil)
+	ensure := func() {
+		linktest.In(t, h.name, func() error {
+			_, err := h.part.Ensure(t.Context())
+			return err
+		})
+	}
+	ensure()
+	names := h.part.links.names()
+	if slices.Contains(names, "egress") || !slices.Contains(names, "ingress") {
+		t.Fatalf("attached after the first look: %q", names)
+	}
+	if s := h.part.State(); s.Ready || !s.Missing || s.Why == "" {
+		t.Errorf("state %+v", s)
+	}
+	h.part.off = h.part.off.Add(-linger)
+	ensure()
+	linktest.In(t, h.name, func() error {
+		if present := h.part.Present(); present != nil {
+			t.Errorf("left behind: %q", present)
+		}
+		return nil
+	})
+	ensure() // does nothing
+	h.part.Want(&h.config)
+	h.ensure(t)
+	ping(t, "c1", "10.244.2.2")
+}
+
+// Where the programs would pass by what an operator has set up, they are not in
+// place, and the reason names it.
+func TestNothingIsPassedByUnseen(t *testing.T) {
+	hosts := twoHosts(t)
+	h := hosts[0]
+	for _, o := range []struct{ why, up, down string }{
+		{"bridge table", `
+			ip netns exec h1 nft add table bridge filter
+			ip netns exec h1 nft add chain bridge filter out { type filter hook postrouting priority 0 ; }`,
+			"ip netns exec h1 nft delete table bridge filter"},
+		{"filters VLANs", "ip -n h1 link set docker0 type bridge vlan_filtering 1",
+			"ip -n h1 link set docker0 type bridge vlan_filtering 0"},
+		{"IPsec", "ip -n h1 xfrm policy add src 192.0.2.1 dst 192.0.2.2 dir out tmpl proto esp mode transport",
+			"ip -n h1 xfrm policy delete src 192.0.2.1 dst 192.0.2.2 dir out"},
+	} {
+		if strings.Contains(o.up, "vlan_filtering") {
+			if _, err := linktest.Try(o.up); err != nil {
+				t.Logf("this kernel's bridges know no VLANs: %v", err)
+				continue
+			}
+		} else {
+			linktest.Script(t, o.up)
+		}
+		linktest.In(t, h.name, func() error {
+			_, err := h.part.Ensure(t.Context())
+			return err
+		})
+		if s := h.part.State(); s.Ready || !strings.Contains(s.Why, o.why) {
+			t.Errorf("%s: state %+v", o.why, s)
+		}
+		linktest.Script(t, o.down)
+		h.ensure(t)
+	}
+}
+
+// A bridge table that looks only at packets between ports is none of our
+// business, and neither is br_netfilter: routed packets never pass them.
+func TestRulesBetweenPortsDoNotMatter(t *testing.T) {
+	hosts := twoHosts(t)
+	linktest.Script(t, `
+		ip netns exec h1 nft add table bridge filter
+		ip netns exec h1 nft add chain bridge filter between { type filter hook forward priority 0 ; policy drop ; }
+		ip netns exec h1 sysctl -qw net.bridge.bridge-nf-call-iptables=1`)
+	hosts[0].ensure(t)
+	ping(t, "c1", "10.244.2.2")
+	ping(t, "c2", "10.244.1.2")
+	linktest.Run(t, "ip -n h2 route add 10.244.1.2/32 via 192.0.2.1") // routed to the bridge, and no program
+	ping(t, "h2", "10.244.1.2")
+}
+
+// Another program's program sees packets before ours, also one that came later.
+func TestOtherProgramsSeePacketsFirst(t *testing.T) {
+	hosts := twoHosts(t)
+	h := hosts[0]
+	var foreign link.Link
+	linktest.In(t, h.name, func() error {
+		prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+			Name: "guest", Type: ebpf.SchedCLS, License: "GPL",
+			Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, -1), asm.Return()},
+		})
+		if err != nil {
+			return err
+		}
+		foreign, err = link.AttachTCX(link.TCXOptions{
+			Interface: indexOf("eth0"), Program: prog, Attach: ebpf.AttachTCXIngress, Anchor: link.Tail(),
+		})
+		return err
+	})
+	defer foreign.Close()
+	h.ensure(t)
+	h.ensure(t)
+	place := place{"ingress", 0, ebpf.AttachTCXIngress}
+	linktest.In(t, h.name, func() error {
+		place.device = indexOf("eth0")
+		before, behind, err := h.part.links.others(place)
+		if len(before) != 1 || len(behind) != 0 {
+			t.Errorf("in front %q, behind %q", before, behind)
+		}
+		return err
+	})
+	if s := h.part.State(); !strings.Contains(strings.Join(s.Notes, "\n"), "guest") {
+		t.Errorf("the notes do not name the program: %q", s.Notes)
+	}
+	ping(t, "c1", "10.244.2.2")
+}
