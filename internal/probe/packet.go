@@ -15,16 +15,35 @@ import (
 const (
 	icmpHeader = packet.ICMPHeaderLen
 	cookieLen  = 8
-	// smallSize is the length of a small probe, in bytes.
+	// smallSize is the length of a small probe without a stamp, in bytes.
 	smallSize = packet.HeaderLen + icmpHeader + cookieLen
 
 	plainTTL = 63 // of a packet that a router has forwarded once
 )
 
-// token is what a prober's probes have in common. It is random.
+// stampLen is the length of a stamp, in bytes. It stands behind the cookie.
+const stampLen = 8
+
+// Stamp is for a path that marks what passes it. Echo requests carry Asked.
+// What carries packets at the peer replaces it by Seen, so the reply tells that
+// the request came by the path. A reply with another stamp proves nothing. The
+// zero value is no stamp.
+type Stamp struct{ Asked, Seen [stampLen]byte }
+
+// token is what a prober's probes have in common. It is random but for the
+// stamp.
 type token struct {
 	id     uint16
 	cookie [cookieLen]byte
+	stamp  Stamp
+}
+
+// small is the length of a small probe, in bytes.
+func (t token) small() int {
+	if t.stamp == (Stamp{}) {
+		return smallSize
+	}
+	return smallSize + stampLen
 }
 
 func newToken() (t token) {
@@ -51,12 +70,15 @@ func (t token) build(r request) []byte {
 	if r.tcp {
 		return t.segment(r)
 	}
-	b := make([]byte, max(r.size, smallSize))
+	b := make([]byte, max(r.size, t.small()))
 	icmp := b[packet.HeaderLen:]
 	icmp[0] = packet.ICMPEcho
 	binary.BigEndian.PutUint16(icmp[4:], t.id)
 	binary.BigEndian.PutUint16(icmp[6:], r.sequence)
 	copy(icmp[icmpHeader:], t.cookie[:])
+	if t.stamp != (Stamp{}) {
+		copy(icmp[icmpHeader+cookieLen:], t.stamp.Asked[:])
+	}
 	packet.SetICMPChecksum(icmp)
 	return packet.Header{
 		TTL: r.ttl, Protocol: packet.ICMP,
@@ -73,6 +95,7 @@ type reply struct {
 	code     byte
 	size     int  // bytes of the packet
 	tcp      bool // a reset; kind and code are 0
+	stamped  bool // it has the stamp of an answer, or needs none
 }
 
 // parse reports whether a packet answers a probe of this token. Everything
@@ -110,5 +133,7 @@ func (t token) parse(b []byte) (reply, bool) {
 		return reply{}, false
 	}
 	r.sequence = binary.BigEndian.Uint16(echo[6:])
+	stamp := echo[icmpHeader+cookieLen:]
+	r.stamped = t.stamp == (Stamp{}) || len(stamp) >= stampLen && [stampLen]byte(stamp) == t.stamp.Seen
 	return r, true
 }

@@ -26,10 +26,10 @@ func TestAnswersAreRecognised(t *testing.T) {
 		want   reply
 		ok     bool
 	}{
-		"echo reply":        {testPeer.answer(testToken.build(testRequest)), reply{testPeer.lease.Addr(), 77, packet.ICMPEchoReply, 0, 1472, false}, true},
-		"small echo reply":  {testPeer.answer(testToken.build(small)), reply{testPeer.lease.Addr(), 77, packet.ICMPEchoReply, 0, smallSize, false}, true},
-		"time exceeded":     {testPeer.answer(testToken.build(ended)), reply{testPeer.lease.Addr(), 77, packet.ICMPTimeExceeded, 0, 576, false}, true},
-		"prohibited":        {icmpError(testPeer.lease.Addr(), packet.ICMPUnreachable, 13, testToken.build(small)), reply{testPeer.lease.Addr(), 77, packet.ICMPUnreachable, 13, 28 + smallSize, false}, true},
+		"echo reply":        {testPeer.answer(testToken.build(testRequest)), reply{testPeer.lease.Addr(), 77, packet.ICMPEchoReply, 0, 1472, false, true}, true},
+		"small echo reply":  {testPeer.answer(testToken.build(small)), reply{testPeer.lease.Addr(), 77, packet.ICMPEchoReply, 0, smallSize, false, true}, true},
+		"time exceeded":     {testPeer.answer(testToken.build(ended)), reply{testPeer.lease.Addr(), 77, packet.ICMPTimeExceeded, 0, 576, false, true}, true},
+		"prohibited":        {icmpError(testPeer.lease.Addr(), packet.ICMPUnreachable, 13, testToken.build(small)), reply{testPeer.lease.Addr(), 77, packet.ICMPUnreachable, 13, 28 + smallSize, false, true}, true},
 		"the request":       {testToken.build(testRequest), reply{}, false},
 		"of another cookie": {testPeer.answer(token{id: 0x1234}.build(testRequest)), reply{}, false},
 		"of another ID":     {testPeer.answer(token{id: 1, cookie: testToken.cookie}.build(testRequest)), reply{}, false},
@@ -62,11 +62,17 @@ func FuzzParse(f *testing.F) {
 	f.Add(testPeer.answer(testToken.build(testRequest)))
 	f.Add(icmpError(testPeer.lease.Addr(), packet.ICMPTimeExceeded, 0, testToken.build(testRequest)))
 	f.Add(reset(testToken.build(request{source: self, destination: testPeer.lease.Addr(), ttl: plainTTL, tcp: true, size: 1450})))
+	marked := testToken
+	marked.stamp = testStamp
+	f.Add(testPeer.answer(marked.build(testRequest)))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, ok := testToken.parse(b)
 		if ok && (r.size != len(b) || len(b) < min(smallSize, tcpHeaders)) {
 			t.Errorf("%x: %+v", b, r)
+		}
+		if q, taken := marked.parse(b); taken != ok || q.stamped && !r.stamped {
+			t.Errorf("%x: %+v with a stamp, %+v without", b, q, r)
 		}
 	})
 }

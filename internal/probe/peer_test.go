@@ -28,6 +28,7 @@ type peer struct {
 	noEcho    bool  // ignores echo requests (net.ipv4.icmp_echo_ignore_all)
 	noForward bool  // does not forward
 	second    bool  // has not the first address of its lease, but the second
+	stamp     Stamp // of what carries packets here; zero: it stamps none
 	largest   int   // longer packets are lost on the way; 0: none are
 	fits      int   // longer packets are refused by this host's kernel; 0: none are
 	refuse    error // this host's kernel sends nothing
@@ -132,6 +133,9 @@ func (p *peer) answer(request []byte) []byte {
 		copy(b[12:16], request[16:20])
 		copy(b[16:20], request[12:16])
 		b[packet.HeaderLen] = packet.ICMPEchoReply
+		if at := b[smallSize:]; p.stamp != (Stamp{}) && len(at) >= stampLen && [stampLen]byte(at) == p.stamp.Asked {
+			copy(at, p.stamp.Seen[:])
+		}
 		packet.SetICMPChecksum(b[packet.HeaderLen:])
 		return b
 	case destination != p.own() && request[8] <= 1 && !p.noForward:

@@ -18,9 +18,11 @@ type PingConfig struct {
 	Target Target
 	// ForwardsOnly is what is known of the target; see Result.
 	ForwardsOnly bool
-	Count        int           // packets, at least one
-	Size         int           // bytes of each; 0: as short as possible
-	Interval     time.Duration // between two packets
+	// Stamp is as in Config.
+	Stamp    Stamp
+	Count    int           // packets, at least one
+	Size     int           // bytes of each; 0: as short as possible
+	Interval time.Duration // between two packets
 }
 
 // PingResult is what a Ping has found.
@@ -43,7 +45,7 @@ type Ping struct {
 // NewPing makes one. It sends nothing yet; see Run.
 func NewPing(cfg PingConfig) *Ping {
 	cfg.Count = max(cfg.Count, 1)
-	return &Ping{inbox: newInbox(waiting), cfg: cfg}
+	return &Ping{inbox: stamped(waiting, cfg.Stamp), cfg: cfg}
 }
 
 // sizes are lengths to try beside the longest one: of Ethernet with one and
@@ -84,7 +86,7 @@ func (p *Ping) Run(ctx context.Context) PingResult {
 			if run.Sent == p.cfg.Count {
 				return run.PingResult
 			}
-			p.send(&run, max(p.cfg.Size, smallSize), false)
+			p.send(&run, max(p.cfg.Size, p.token.small()), false)
 			run.Sent++
 			if late.Reset(p.cfg.Interval); run.Sent == p.cfg.Count {
 				late.Reset(answerTime)

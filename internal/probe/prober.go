@@ -20,6 +20,9 @@ type Config struct {
 	// takes. Where it is longer than the kernel knows the path to take, fits is
 	// how long it may be, and nothing was sent. It does not wait.
 	Send func(to netip.AddrPort, packet []byte) (fits int, err error)
+	// Stamp, unless zero, has probes prove that packets pass a path that stamps
+	// them.
+	Stamp Stamp
 	// Changed, unless nil, is called after the state of any path has changed,
 	// from the goroutine of Run.
 	Changed func()
@@ -55,7 +58,7 @@ type flight struct {
 // New makes a prober without targets.
 func New(cfg Config) *Prober {
 	return &Prober{
-		inbox: newInbox(waiting), cfg: cfg, poke: make(chan struct{}, 1),
+		inbox: stamped(waiting, cfg.Stamp), cfg: cfg, poke: make(chan struct{}, 1),
 		paths: map[string]*path{}, flights: map[uint16]*flight{}, news: map[string]bool{}, sequence: uint16(rand.Uint32()),
 	}
 }
@@ -282,9 +285,9 @@ func (p *Prober) step(now time.Time) time.Duration {
 func (p *Prober) probe(t *path, c pace, now time.Time) {
 	if !now.Before(t.smallDue) {
 		t.smallDue = now.Add(spread(c.small(t)))
-		p.send(t, request{destination: t.own(), ttl: plainTTL, size: smallSize}, now)
+		p.send(t, request{destination: t.own(), ttl: plainTTL, size: p.token.small()}, now)
 		if t.echoMisses > 0 && t.behind().IsValid() {
-			p.send(t, request{destination: t.behind(), ttl: 1, size: smallSize}, now)
+			p.send(t, request{destination: t.behind(), ttl: 1, size: p.token.small()}, now)
 		}
 	}
 	if (t.State == Works || t.State == SmallOnly) && !now.Before(t.largeDue) {
@@ -300,7 +303,7 @@ func (p *Prober) probe(t *path, c pace, now time.Time) {
 			t.largeMisses = 0
 		}
 		t.largeSize, t.Tried = r.size, r.size
-		if r.size > smallSize {
+		if r.size > p.token.small() {
 			p.send(t, r, now)
 		} else {
 			t.Full = true
@@ -323,7 +326,7 @@ func (p *Prober) send(t *path, r request, now time.Time) {
 	}
 	r.source, r.sequence = p.cfg.Source, p.sequence
 	fits, err := p.hand(t, r)
-	if fits > smallSize && fits < r.size && !r.tcp {
+	if fits > p.token.small() && fits < r.size && !r.tcp {
 		r.size = fits
 		_, err = p.hand(t, r)
 	}
@@ -335,11 +338,11 @@ func (p *Prober) send(t *path, r request, now time.Time) {
 		t.Sent++
 		p.stats.Sent++
 	}
-	if r.size == smallSize {
+	if r.size == p.token.small() {
 		t.Refused = err
 	}
 	p.flights[p.sequence] = &flight{
-		path: t, sent: now, size: r.size, large: r.size > smallSize && !r.tcp, ttl: r.ttl == 1, tcp: r.tcp, offload: r.offload,
+		path: t, sent: now, size: r.size, large: r.size > p.token.small() && !r.tcp, ttl: r.ttl == 1, tcp: r.tcp, offload: r.offload,
 	}
 	p.sequence++
 }

@@ -63,5 +63,5 @@ func (t token) parseReset(p packet.Packet) (reply, bool) {
 	if number != t.acknowledges(sequence) || binary.BigEndian.Uint16(tcp) != closedPort || binary.BigEndian.Uint16(tcp[2:]) != t.port(sequence) {
 		return reply{}, false
 	}
-	return reply{from: p.Source(), sequence: sequence, tcp: true, size: len(p)}, true
+	return reply{from: p.Source(), sequence: sequence, tcp: true, stamped: true, size: len(p)}, true
 }
