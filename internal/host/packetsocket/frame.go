@@ -44,7 +44,7 @@ func frame(to, from net.HardwareAddr, packet []byte, o Offload) ([]byte, error) 
 		return nil, ErrPacket
 	}
 	b := make([]byte, virtioLen+ethernetLen, virtioLen+ethernetLen+len(packet))
-	if err := o.put(b, packet); err != nil {
+	if err := o.put(b, packet, ethernetLen); err != nil {
 		return nil, err
 	}
 	ethernet := b[virtioLen:]
@@ -54,8 +54,22 @@ func frame(to, from net.HardwareAddr, packet []byte, o Offload) ([]byte, error) 
 	return append(b, packet...), nil
 }
 
-// put writes the virtio header.
-func (o Offload) put(b, packet []byte) error {
+// bare is a packet with a virtio header in front, for a device that has no
+// header of its own.
+func bare(packet []byte, o Offload) ([]byte, error) {
+	if len(packet) < ipHeaderLen || packet[0]>>4 != 4 {
+		return nil, ErrPacket
+	}
+	b := make([]byte, virtioLen, virtioLen+len(packet))
+	if err := o.put(b, packet, 0); err != nil {
+		return nil, err
+	}
+	return append(b, packet...), nil
+}
+
+// put writes the virtio header of a packet behind a device's header of so many
+// bytes.
+func (o Offload) put(b, packet []byte, link int) error {
 	if o == (Offload{}) {
 		return nil
 	}
@@ -68,11 +82,11 @@ func (o Offload) put(b, packet []byte) error {
 		return ErrPacket
 	}
 	b[0] = virtioNeedsChecksum
-	binary.NativeEndian.PutUint16(b[6:], uint16(ethernetLen+ip))
+	binary.NativeEndian.PutUint16(b[6:], uint16(link+ip))
 	binary.NativeEndian.PutUint16(b[8:], tcpChecksum)
 	if o.Segment > 0 && len(packet)-headers > o.Segment {
 		b[1] = virtioTCP4
-		binary.NativeEndian.PutUint16(b[2:], uint16(ethernetLen+headers))
+		binary.NativeEndian.PutUint16(b[2:], uint16(link+headers))
 		binary.NativeEndian.PutUint16(b[4:], uint16(o.Segment))
 	}
 	return nil

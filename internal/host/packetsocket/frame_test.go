@@ -25,6 +25,33 @@ func tcp(payload int) []byte {
 	return b
 }
 
+// A device without a header gets the same, with no room for one.
+func TestBarePacketsHaveNoHeaderOfTheDevice(t *testing.T) {
+	for _, o := range []Offload{{}, {Checksum: true}, {Checksum: true, Segment: 1410}} {
+		packet := tcp(2900)
+		framed, err := frame(macB, macA, packet, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := bare(packet, o)
+		if err != nil || !bytes.Equal(b[virtioLen:], packet) || !bytes.Equal(b[:2], framed[:2]) {
+			t.Errorf("%+v: % x, %v", o, b[:virtioLen], err)
+		}
+		for at, moved := range map[int]bool{2: o.Segment > 0, 4: false, 6: o.Checksum, 8: false} {
+			want := binary.NativeEndian.Uint16(framed[at:])
+			if moved {
+				want -= ethernetLen
+			}
+			if got := binary.NativeEndian.Uint16(b[at:]); got != want {
+				t.Errorf("%+v: %d at %d, want %d", o, got, at, want)
+			}
+		}
+	}
+	if _, err := bare(make([]byte, ipHeaderLen), Offload{}); !errors.Is(err, ErrPacket) {
+		t.Errorf("no packet: %v", err)
+	}
+}
+
 func changed(b []byte, at int, to byte) []byte {
 	b = bytes.Clone(b)
 	b[at] = to

@@ -23,6 +23,8 @@ type Sender struct {
 	mu     sync.Mutex
 	frames socket // takes frames for any device
 	raw    socket // takes packets with their IP header
+	marked socket // as frames, and marks packets with mark
+	mark   uint32
 	closed bool
 }
 
@@ -57,6 +59,27 @@ func (s *Sender) Send(device string, to net.HardwareAddr, packet []byte, o Offlo
 	address := &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_IP), Ifindex: index, Halen: 6}
 	copy(address.Addr[:], to)
 	return sent(device, unix.Sendto(s.frames.fd, b, unix.MSG_DONTWAIT, address))
+}
+
+// SendMarked puts a packet on a device without a header of its own, such as a
+// TUN device. Programs that watch the device's egress see the mark. It has to
+// be the same with each call. It needs CAP_NET_ADMIN, too.
+func (s *Sender) SendMarked(device string, mark uint32, packet []byte, o Offload) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mark = mark
+	if err := s.ensure(&s.marked, s.openMarked); err != nil {
+		return err
+	}
+	index, err := indexOf(s.marked.fd, device)
+	if err != nil {
+		return err
+	}
+	b, err := bare(packet, o)
+	if err != nil {
+		return err
+	}
+	return sent(device, unix.Sendto(s.marked.fd, b, unix.MSG_DONTWAIT, &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_IP), Ifindex: index}))
 }
 
 // SendIPIP sends a packet in a packet of protocol 4 between two addresses on
@@ -104,7 +127,7 @@ func (s *Sender) Close() error {
 	defer s.mu.Unlock()
 	s.closed = true
 	var all error
-	for _, which := range []*socket{&s.frames, &s.raw} {
+	for _, which := range []*socket{&s.frames, &s.raw, &s.marked} {
 		if which.open {
 			which.open = false
 			all = errors.Join(all, unix.Close(which.fd))
@@ -122,6 +145,19 @@ func openFrames() (int, error) {
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1); err != nil {
 		_ = unix.Close(fd)
 		return 0, fmt.Errorf("have a packet socket take virtio headers: %w", err)
+	}
+	return fd, nil
+}
+
+// openMarked opens a socket as openFrames does, with a mark.
+func (s *Sender) openMarked() (int, error) {
+	fd, err := openFrames()
+	if err != nil {
+		return 0, err
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(s.mark)); err != nil {
+		_ = unix.Close(fd)
+		return 0, fmt.Errorf("have a packet socket mark packets: %w", err)
 	}
 	return fd, nil
 }

@@ -17,6 +17,9 @@ type Sender struct{}
 // Send fails.
 func (*Sender) Send(string, net.HardwareAddr, []byte, Offload) error { return errors.ErrUnsupported }
 
+// SendMarked fails.
+func (*Sender) SendMarked(string, uint32, []byte, Offload) error { return errors.ErrUnsupported }
+
 // SendIPIP fails.
 func (*Sender) SendIPIP(_, _ netip.Addr, _ []byte) error { return errors.ErrUnsupported }
 
