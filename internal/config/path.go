@@ -31,12 +31,16 @@ const (
 	PathVXLAN Path = "vxlan"
 	// PathIPIP wraps packets in IP (RFC 2003).
 	PathIPIP Path = "ipip"
+
+	// PathShortcut is PathUDP where the kernel does what the lanes do. It is
+	// none of the backend list, but is probed and proven like a path.
+	PathShortcut Path = "short-cut"
 )
 
 // MAC is an Ethernet address.
 type MAC = net.HardwareAddr
 
-// Paths are all paths.
+// Paths are all paths of the backend list.
 func Paths() []Path { return []Path{PathUDP, PathDirect, PathVXLAN, PathIPIP} }
 
 // hostGW is flannel's name for PathDirect.

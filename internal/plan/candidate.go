@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -27,6 +28,9 @@ type Candidate struct {
 	State    ProofState // Unproven where it is not possible
 	Used     bool       // at most one is
 	Why      string     // one line: why it is not possible, or what its proof says
+
+	// Shortcut is of PathUDP alone.
+	Shortcut Shortcut
 }
 
 // NotHere begins the reason of a path that this host has not.
@@ -67,6 +71,7 @@ func (c *candidates) toNode(n peers.NodeInfo, key string) []Candidate {
 	for _, p := range c.backend {
 		one := Candidate{Path: p, Endpoint: n.Endpoint.Addr()}
 		c.settle(&one, key, n.Name, c.nodeLacks(&one, n))
+		c.addShortcut(&one, key, shortcutLacking(n.Caps))
 		all = append(all, one)
 	}
 	return all
@@ -118,6 +123,7 @@ func (c *candidates) toStatic(s config.StaticPeer, key string) []Candidate {
 		lacks = "--backend has no " + one.Path.Backend()
 	}
 	c.settle(&one, key, StaticName(s), lacks)
+	c.addShortcut(&one, key, "a static peer does not take it")
 	return []Candidate{one}
 }
 
@@ -132,6 +138,41 @@ func (c *candidates) settle(one *Candidate, key, name, lacks string) {
 	}
 	proof := c.in.Proof(key, one.Path)
 	one.State, one.Why = proof.State, proof.Why
+}
+
+// addShortcut decides whether the kernel may carry the udp format to a peer,
+// and asks for its proof. lacks says why the peer does not take it so.
+func (c *candidates) addShortcut(one *Candidate, key, lacks string) {
+	if one.Path != PathUDP || !one.Possible {
+		return
+	}
+	s := &one.Shortcut
+	s.Why = cmp.Or(c.shortcutLacks(one), lacks)
+	if s.Possible = s.Why == ""; !s.Possible {
+		return
+	}
+	proof := Proof{}
+	if c.in.Proof != nil {
+		proof = c.in.Proof(key, PathShortcut)
+	}
+	s.State, s.Why = proof.State, cmp.Or(proof.Why, proof.State.String())
+}
+
+// shortcutLacks says why this host has no short-cut to a peer, "" where it has
+// one.
+func (c *candidates) shortcutLacks(one *Candidate) string {
+	switch {
+	case c.in.Shortcut == nil:
+		return ShortcutOff
+	case c.in.Loopback:
+		return "the underlay is the loopback interface"
+	case one.Endpoint == c.own:
+		return "the peer is on this host"
+	}
+	if why := c.in.Shortcut(); why != "" {
+		return NotHere + why
+	}
+	return ""
 }
 
 // hostLacks says why this host cannot use a kernel path, "" when it can. It

@@ -25,10 +25,18 @@ const (
 	capVXLAN = 3
 	// capIPIP: the node takes IP in IP. It has no parameter.
 	capIPIP = 4
+	// capShortcut: the node's kernel takes datagrams of capUDP before the lanes
+	// do, and completes what senders have left to devices. Its parameter is one
+	// byte: the highest version of the short-cut that the node understands.
+	capShortcut = 5
 )
 
-// udpVersion is the version of the udp format that this program sends.
-const udpVersion = 1
+const (
+	// udpVersion is the version of the udp format that this program sends.
+	udpVersion = 1
+	// shortcutVersion is the version of the short-cut that this program has.
+	shortcutVersion = 1
+)
 
 // Announced is what this node announces in its record: the paths of its backend
 // list that this host has. unavailable is Input's.
@@ -51,6 +59,18 @@ func Announced(backend []Path, port uint16, vni uint32, unavailable func(Path) s
 		all = append(all, peers.Capability{Number: capIPIP})
 	}
 	return all
+}
+
+// AnnouncedShortcut is what a node announces whose kernel carries the udp
+// format.
+func AnnouncedShortcut() peers.Capability {
+	return peers.Capability{Number: capShortcut, Param: []byte{shortcutVersion}}
+}
+
+// takesShortcut reports whether a node's kernel takes datagrams.
+func takesShortcut(caps []peers.Capability) bool {
+	version, ok := find(caps, capShortcut)
+	return ok && len(version) > 0 && version[0] >= shortcutVersion
 }
 
 // vxlanParam is where a node takes VXLAN.
@@ -109,6 +129,8 @@ func CapabilityName(c peers.Capability) string {
 		return string(PathDirect)
 	case c.Number == capIPIP:
 		return string(PathIPIP)
+	case c.Number == capShortcut && len(c.Param) > 0:
+		return fmt.Sprintf("%s/%d", PathShortcut, c.Param[0])
 	case c.Number == capVXLAN:
 		if v, ok := readVXLAN(c.Param); ok {
 			return fmt.Sprintf("%s/%d/%d", PathVXLAN, v.port, v.vni)

@@ -26,6 +26,8 @@ func TestCapabilitiesHaveNames(t *testing.T) {
 		{peers.Capability{Number: 3, Param: []byte{0x12, 0xb5, 0xff, 0xff, 0xff, 9}}, "vxlan/4789/16777215"},
 		{peers.Capability{Number: 3, Param: []byte{0x21, 0x18, 0, 0}}, "3/21180000"},
 		{peers.Capability{Number: 4, Param: []byte{7}}, "ipip"},
+		{AnnouncedShortcut(), "short-cut/1"},
+		{peers.Capability{Number: 5}, "5"},
 		{peers.Capability{Number: 77}, "77"},
 		{peers.Capability{Number: 77, Param: []byte{0x0a, 0xff}}, "77/0aff"},
 	} {
@@ -74,6 +76,7 @@ func FuzzCapability(f *testing.F) {
 	}
 	f.Add(uint16(3), []byte{0, 0, 0, 0, 1})
 	f.Add(uint16(1), []byte{0, 1})
+	f.Add(uint16(capShortcut), []byte{shortcutVersion})
 	f.Fuzz(func(t *testing.T, number uint16, param []byte) {
 		c := peers.Capability{Number: number, Param: param}
 		if CapabilityName(c) == "" {

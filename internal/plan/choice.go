@@ -23,6 +23,7 @@ func (p *Plan) choosePath(r *Route, all []Candidate, keep bool) {
 		r.Why += ", but " + reason + answered
 		return
 	}
+	r.useShortcut()
 	if len(all) == 1 && !r.Path.Kernel() {
 		return // nothing was chosen
 	}

@@ -130,7 +130,7 @@ func TestCandidatesSayWhereTheirPacketsGo(t *testing.T) {
 		{Path: PathDirect, Endpoint: at, MAC: config.MAC{2, 0, 0, 0, 0, 2}, Possible: true, State: Proven, Used: true},
 		{Path: PathVXLAN, Endpoint: at, Port: 4789, MAC: MACOf(b.ID), Possible: true, State: Proven},
 		{Path: PathIPIP, Endpoint: at, Possible: true, State: Proven},
-		{Path: PathUDP, Endpoint: at, Port: 8285, Possible: true},
+		{Path: PathUDP, Endpoint: at, Port: 8285, Possible: true, Shortcut: Shortcut{Why: ShortcutOff}},
 	}
 	if !reflect.DeepEqual(r.Candidates, want) {
 		t.Errorf("got  %+v\nwant %+v", r.Candidates, want)

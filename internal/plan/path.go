@@ -18,6 +18,8 @@ const (
 	PathDirect = config.PathDirect
 	PathVXLAN  = config.PathVXLAN
 	PathIPIP   = config.PathIPIP
+
+	PathShortcut = config.PathShortcut
 )
 
 // ProofState is what probes say of a path to a peer.

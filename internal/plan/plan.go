@@ -51,8 +51,12 @@ type Input struct {
 	// looked up. It must not wait. Nil: no address is near.
 	Near func(netip.Addr) (device string, mac config.MAC, why string)
 
-	// Proof is what probes say of a kernel path to a node or static peer, by
-	// its ID in Route. Nil: all are unproven.
+	// Shortcut says in one line why this host has no short-cut, "" where it has
+	// one. Nil: it is switched off.
+	Shortcut func() string
+
+	// Proof is what probes say of a kernel path, or of PathShortcut, to a node
+	// or static peer, by its ID in Route. Nil: all are unproven.
 	Proof func(id string, p Path) Proof
 }
 
