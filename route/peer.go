@@ -86,6 +86,13 @@ func (p *Peer) Overhead() int { return encap.Overhead(p.Endpoint().Addr()) }
 // Traffic is the traffic to the peer and from it since NewPeer.
 func (p *Peer) Traffic() (egress, ingress Volume) { return p.egress.volume(), p.ingress.volume() }
 
+// AddCarried counts packets that the kernel has carried to and from the peer
+// without the lanes, in the same units as Traffic.
+func (p *Peer) AddCarried(egress, ingress Volume) {
+	p.egress.add(egress)
+	p.ingress.add(ingress)
+}
+
 // TooLarge is how many packets from the peer were dropped since NewPeer because
 // they are larger than the device's MTU.
 func (p *Peer) TooLarge() uint64 { return p.tooLarge.Load() }

@@ -20,6 +20,9 @@ type Sum struct {
 // Totals adds up what planes count, one after the other. The zero value has
 // counted nothing. Its methods may be called concurrently.
 type Totals struct {
+	// Carried is what the kernel carried instead of planes. Sum has it, too.
+	Carried Carried
+
 	mu      sync.Mutex
 	gone    Sum
 	running func() route.Counters // nil: no plane
@@ -42,14 +45,17 @@ func (t *Totals) End() {
 	}
 }
 
-// Sum is what all planes have counted so far.
+// Sum is what all planes have counted so far, and what the kernel has carried.
 func (t *Totals) Sum() Sum {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.running == nil {
-		return t.gone.plus(route.Counters{})
+	var now route.Counters
+	if t.running != nil {
+		now = t.running()
 	}
-	return t.gone.plus(t.running())
+	sum, kernel := t.gone.plus(now), t.Carried.All()
+	sum.Egress, sum.Ingress = add(sum.Egress, kernel.Egress), add(sum.Ingress, kernel.Ingress)
+	return sum
 }
 
 // plus returns a new sum.
