@@ -15,7 +15,7 @@ import (
 // With a thousand nodes, all probes of a node, those of the others and all
 // answers stay below 10 kB/s on the underlay, with traffic as well.
 func TestAThousandPeersByKernelPathsCostLessThanTenKilobytesASecond(t *testing.T) {
-	vxlan := []plan.Path{plan.PathVXLAN, plan.PathUDP}
+	vxlan, short := []plan.Path{plan.PathVXLAN, plan.PathUDP}, []plan.Path{plan.PathUDP}
 	for _, c := range []struct {
 		name    string
 		backend []plan.Path
@@ -30,11 +30,13 @@ func TestAThousandPeersByKernelPathsCostLessThanTenKilobytesASecond(t *testing.T
 		{"traffic to 50 peers", vxlan, nil, 50},
 		{"traffic to 300 peers", vxlan, nil, 300},
 		{"traffic to 50 peers, directly", auto, nil, 50},
+		{"at rest, by the short-cut", short, nil, 0},
+		{"traffic to 50 peers, by the short-cut", short, nil, 50},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const count = 1000
-				l := newLaboratory(t, count, c.backend...)
+				l := laboratoryWith(t, count, len(c.backend) == 1, c.backend...)
 				l.set(func() {
 					l.rate, l.talkers = 20, c.talkers
 					for _, p := range c.cut {

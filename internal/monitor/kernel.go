@@ -9,6 +9,7 @@ import (
 
 	"flanneld/internal/host/packetsocket"
 	"flanneld/internal/plan"
+	"flanneld/internal/probe"
 )
 
 // Kernel is what kernel paths are proven with. The functions may be called
@@ -29,6 +30,20 @@ type Kernel struct {
 	// path. It is called about once a second, from one goroutine, which may
 	// wait. Nil: the paths are probed as if no traffic took them.
 	Traffic func() map[TrafficKey]Traffic
+	// Shortcut is how the short-cut is proven; nil: it is not used.
+	Shortcut *Shortcut
+}
+
+// Shortcut is how packets of the short-cut are told from those that user space
+// carries.
+type Shortcut struct {
+	// Device returns the overlay device; "" while this host has no short-cut.
+	Device func() string
+	// Mark is what packets have that are to take the short-cut, whether other
+	// packets to the peer take it or not.
+	Mark uint32
+	// Stamp is what the peer's short-cut does to a probe.
+	Stamp probe.Stamp
 }
 
 // TrafficKey is a lease and a path.
@@ -43,6 +58,7 @@ type Traffic struct{ Packets, Bytes uint64 }
 // Wire sends single packets and receives answers; see packetsocket.
 type Wire interface {
 	Send(device string, to net.HardwareAddr, packet []byte, o packetsocket.Offload) error
+	SendMarked(device string, mark uint32, packet []byte, o packetsocket.Offload) error
 	SendIPIP(local, remote netip.Addr, packet []byte) error
 	// Receive is as packetsocket.Receive.
 	Receive(ctx context.Context, device string, to netip.Addr, take func(packet []byte)) error
@@ -65,6 +81,8 @@ func (k *Kernel) device(p plan.Path) string {
 		return k.IPIP
 	case p == plan.PathDirect && k.Underlay != nil:
 		return k.Underlay()
+	case p == plan.PathShortcut && k.Shortcut != nil:
+		return k.Shortcut.Device()
 	}
 	return ""
 }
@@ -80,9 +98,20 @@ func (k *Kernel) paths() (all []plan.Path) {
 	if k.IPIP != "" {
 		all = append(all, plan.PathIPIP)
 	}
+	if k.Shortcut != nil {
+		all = append(all, plan.PathShortcut)
+	}
 	return all
+}
+
+// stamp is what a path does to probes; zero: nothing.
+func (k *Kernel) stamp(p plan.Path) probe.Stamp {
+	if p == plan.PathShortcut && k != nil && k.Shortcut != nil {
+		return k.Shortcut.Stamp
+	}
+	return probe.Stamp{}
 }
 
 // checksums reports whether the probes of a path can leave checksums to the
 // device. A raw socket, by which IPIP is sent, cannot.
-func checksums(p plan.Path) bool { return p == plan.PathDirect || p == plan.PathVXLAN }
+func checksums(p plan.Path) bool { return p.Kernel() && p != plan.PathIPIP }

@@ -72,7 +72,7 @@ var parts = []string{problem.PartPath, problem.PartMirror, problem.PartCrossing,
 // New makes a Monitor. It probes nothing yet; see Run.
 func New(cfg Config) *Monitor {
 	m := &Monitor{cfg: cfg}
-	m.proofs = newProofs(&m.cfg, m.Answers, m.reportPaths)
+	m.proofs = newProofs(&m.cfg, m.answers, m.reportPaths)
 	m.mirror, m.crossing = m.newMirror(), m.newCrossing()
 	m.surveyor = &surveyor{
 		log: cfg.Log, network: cfg.Plane.Network(), lease: cfg.Plane.Lease(), device: cfg.Plane.Link().Name, changed: m.reportDetours,
@@ -97,9 +97,12 @@ func (m *Monitor) Run(ctx context.Context) {
 }
 
 // Answers reports whether an ICMP message or a TCP reset answers one of the
-// probes.
-func (m *Monitor) Answers(packet []byte) bool {
-	return m.proofs.answer(packet) || m.pings.answer(packet) || m.mirror.Answer(packet) || m.crossing.Answer(packet)
+// probes. It came by user space.
+func (m *Monitor) Answers(packet []byte) bool { return m.answers(packet, plan.PathUDP) }
+
+// answers is Answers for a packet that came by a path.
+func (m *Monitor) answers(packet []byte, by plan.Path) bool {
+	return m.proofs.answer(packet, by) || m.pings.answer(packet, by) || m.mirror.Answer(packet) || m.crossing.Answer(packet)
 }
 
 // Update follows a change of routes or of the node table.
@@ -133,7 +136,9 @@ func (m *Monitor) Result(id string, p plan.Path) (r probe.Result, known bool) {
 func (m *Monitor) Stats() map[plan.Path]probe.Stats {
 	all := make(map[plan.Path]probe.Stats, len(m.proofs.probers))
 	for p, prober := range m.proofs.probers {
-		all[p] = prober.Stats()
+		if s := prober.Stats(); s.Sent > 0 || p != plan.PathShortcut {
+			all[p] = s
+		}
 	}
 	return all
 }
@@ -153,8 +158,11 @@ func (m *Monitor) Paths() map[string]probe.Result {
 	return all
 }
 
-// pathOf is the path that packets take, or would.
+// pathOf is the path that packets take, or would. The short-cut is one here.
 func pathOf(r plan.Route) plan.Path {
+	if r.Shortcut().Used {
+		return plan.PathShortcut
+	}
 	if r.Path != "" {
 		return r.Path
 	}

@@ -47,6 +47,9 @@ func (m *Monitor) troubles(results map[string]probe.Result) (troubles []pathTrou
 		if why == "" && (!probed || r.State != probe.Failed && r.State != probe.SmallOnly) {
 			continue
 		}
+		if planned.Shortcut().Used {
+			continue // user space takes over at once, and is probed then
+		}
 		n, node := nodes[planned.Node]
 		if node && n.State != peers.Alive {
 			continue

@@ -24,12 +24,12 @@ type pings struct {
 }
 
 // answer reports whether a packet is for one of them. It does not wait.
-func (p *pings) answer(packet []byte) bool {
+func (p *pings) answer(packet []byte, by plan.Path) bool {
 	all := p.all.Load()
 	if all == nil {
 		return false
 	}
-	return slices.ContainsFunc(*all, func(one *probe.Ping) bool { return one.Answer(packet) })
+	return slices.ContainsFunc(*all, func(one *probe.Ping) bool { return answers(one, packet, by) })
 }
 
 func (p *pings) change(f func([]*probe.Ping) []*probe.Ping) {
@@ -60,7 +60,7 @@ func (m *Monitor) Ping(ctx context.Context, id string, path plan.Path, count, si
 		if r.ID != id {
 			continue
 		}
-		switch c, ok := r.Candidate(path); {
+		switch c, ok := wayBy(r, path); {
 		case !ok:
 			return probe.PingResult{}, fmt.Errorf("no %s path to %s: --backend does not have it", path, r.Name)
 		case !c.Possible:
@@ -85,6 +85,6 @@ func (m *Monitor) ping(ctx context.Context, r plan.Route, c plan.Candidate, coun
 	}
 	known, _ := m.proofs.result(r.ID, c.Path)
 	return m.pings.run(ctx, probe.NewPing(probe.PingConfig{
-		Source: m.cfg.Plane.Lease().Addr(), Target: t, ForwardsOnly: known.ForwardsOnly, Count: count, Size: size, Interval: pingInterval,
+		Source: m.cfg.Plane.Lease().Addr(), Target: t, Stamp: m.proofs.kernel.stamp(c.Path), ForwardsOnly: known.ForwardsOnly, Count: count, Size: size, Interval: pingInterval,
 	})), nil
 }

@@ -17,13 +17,14 @@ import (
 
 // proofs has a prober for each path, and the book that says what they probe.
 type proofs struct {
-	cfg      *Config
-	kernel   *Kernel // nil: only the user path is probed
-	wire     Wire
-	probers  map[plan.Path]*probe.Prober
-	answers  func([]byte) bool // of all that probes
-	changed  func()            // after a result has changed
-	poke     chan struct{}     // the book's next time may be another one
+	cfg     *Config
+	kernel  *Kernel // nil: only the user path is probed
+	wire    Wire
+	probers map[plan.Path]*probe.Prober
+	// answers is all that probes, asked about a packet that came by a path.
+	answers  func(packet []byte, by plan.Path) bool
+	changed  func()        // after a result has changed
+	poke     chan struct{} // the book's next time may be another one
 	traffic  atomic.Pointer[map[TrafficKey]Traffic]
 	arrivals arrivals
 
@@ -37,7 +38,7 @@ type proofs struct {
 	withheld map[plan.Path]*withheld
 }
 
-func newProofs(cfg *Config, answers func([]byte) bool, changed func()) *proofs {
+func newProofs(cfg *Config, answers func([]byte, plan.Path) bool, changed func()) *proofs {
 	s := &proofs{
 		cfg: cfg, kernel: cfg.Kernel, answers: answers, changed: changed, probers: map[plan.Path]*probe.Prober{}, poke: make(chan struct{}, 1),
 		book: proof.NewBook(rand.Float64), news: map[plan.Path]bool{}, withheld: map[plan.Path]*withheld{},
@@ -50,7 +51,7 @@ func newProofs(cfg *Config, answers func([]byte) bool, changed func()) *proofs {
 		}
 	}
 	for _, p := range paths {
-		s.probers[p] = probe.New(probe.Config{Source: cfg.Plane.Lease().Addr(), Send: cfg.Plane.Send, Changed: func() { s.notice(p) }})
+		s.probers[p] = probe.New(probe.Config{Source: cfg.Plane.Lease().Addr(), Send: cfg.Plane.Send, Stamp: s.kernel.stamp(p), Changed: func() { s.notice(p) }})
 	}
 	return s
 }
@@ -77,14 +78,27 @@ func (s *proofs) run(ctx context.Context) {
 }
 
 // answer reports whether a packet answers a probe. It counts by whatever way it
-// came.
-func (s *proofs) answer(packet []byte) bool {
+// came, but for probes of the short-cut.
+func (s *proofs) answer(packet []byte, by plan.Path) bool {
 	for _, p := range s.probers {
-		if p.Answer(packet) {
+		if answers(p, packet, by) {
 			return true
 		}
 	}
 	return false
+}
+
+// answerer takes answers; *probe.Prober and *probe.Ping are two.
+type answerer interface {
+	Answer(packet []byte) bool
+	AnswerElsewhere(packet []byte) bool
+}
+
+func answers(a answerer, packet []byte, by plan.Path) bool {
+	if by == plan.PathShortcut {
+		return a.Answer(packet)
+	}
+	return a.AnswerElsewhere(packet)
 }
 
 // aim follows a change of the plan.
@@ -227,7 +241,7 @@ func (s *proofs) receive(ctx context.Context, p plan.Path, device string) error 
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() {
-		ended <- s.wire.Receive(own, device, s.cfg.Plane.Lease().Addr(), func(packet []byte) { s.answers(packet) })
+		ended <- s.wire.Receive(own, device, s.cfg.Plane.Lease().Addr(), func(packet []byte) { s.answers(packet, p) })
 	}()
 	tick := time.NewTicker(look)
 	defer tick.Stop()

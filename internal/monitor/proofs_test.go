@@ -22,6 +22,7 @@ import (
 	"flanneld/internal/packet"
 	"flanneld/internal/plan"
 	"flanneld/internal/plan/plantest"
+	"flanneld/internal/probe"
 	"flanneld/internal/problem"
 	"flanneld/peers"
 	"flanneld/route"
@@ -35,6 +36,7 @@ type way struct {
 	always  bool // also without offload
 	silent  bool // TCP is filtered
 	near    bool // for PathDirect: the peer is on the segment
+	aside   bool // for PathShortcut: user space of the peer has the packet before its kernel
 
 	packets, bytes int
 }
@@ -59,9 +61,15 @@ type laboratory struct {
 	began    time.Time
 	plans    int
 	received map[string]int // by device: how often answers were listened for
+	shortcut bool           // this host and all peers have it
 }
 
+var labStamp = probe.Stamp{Asked: [8]byte([]byte("fldprobe")), Seen: [8]byte([]byte("fldprobS"))}
+
+const labMark = 77
+
 const (
+	labOverlay = "flannel-none"
 	labMTU     = 1450
 	labDevice  = "flannel.1"
 	labUnder   = "eth0"
@@ -89,15 +97,22 @@ func peerNumber(i int, backend []plan.Path) peers.NodeInfo {
 // testing/synctest.
 func newLaboratory(t *testing.T, count int, backend ...plan.Path) *laboratory {
 	t.Helper()
+	return laboratoryWith(t, count, false, backend...)
+}
+
+// laboratoryWith makes one where the hosts may have the short-cut.
+func laboratoryWith(t *testing.T, count int, shortcut bool, backend ...plan.Path) *laboratory {
+	t.Helper()
 	l := &laboratory{
-		t: t, backend: backend, routes: dataplane.NewRoutes(), replan: make(chan struct{}, 1), offload: true, talkers: 1, began: time.Now(),
+		shortcut: shortcut,
+		t:        t, backend: backend, routes: dataplane.NewRoutes(), replan: make(chan struct{}, 1), offload: true, talkers: 1, began: time.Now(),
 		ways: map[plan.Path]map[netip.Addr]*way{}, received: map[string]int{}, macs: map[string]netip.Addr{},
 	}
 	self := peerNumber(1, backend)
 	l.snapshot = &peers.Snapshot{Self: self, View: peers.View{
 		Network: peers.Network{Prefix: netip.MustParsePrefix(labNetwork)}, Lease: peers.Confirmed, Nodes: []peers.NodeInfo{self},
 	}}
-	for _, p := range []plan.Path{plan.PathUDP, plan.PathDirect, plan.PathVXLAN, plan.PathIPIP} {
+	for _, p := range []plan.Path{plan.PathUDP, plan.PathDirect, plan.PathVXLAN, plan.PathIPIP, plan.PathShortcut} {
 		l.ways[p] = map[netip.Addr]*way{}
 		for i := range count {
 			l.ways[p][peerNumber(2+i, nil).Endpoint.Addr()] = &way{near: true}
@@ -105,6 +120,9 @@ func newLaboratory(t *testing.T, count int, backend ...plan.Path) *laboratory {
 	}
 	for i := range count {
 		n := peerNumber(2+i, backend)
+		if shortcut {
+			n.Caps = append(n.Caps, plan.AnnouncedShortcut())
+		}
 		l.snapshot.Nodes = append(l.snapshot.Nodes, n)
 		l.macs[plan.MACOf(n.ID).String()] = n.Endpoint.Addr()
 	}
@@ -123,6 +141,7 @@ func newLaboratory(t *testing.T, count int, backend ...plan.Path) *laboratory {
 			VXLAN: labDevice, IPIP: labIPIP, Underlay: func() string { return labUnder }, Wire: l,
 			SetChecksumOffload: func(p plan.Path, on bool) error { l.set(func() { l.offload = on; l.switched++ }); return nil },
 			Traffic:            l.traffic,
+			Shortcut:           &Shortcut{Device: func() string { return labOverlay }, Mark: labMark, Stamp: labStamp},
 		},
 	})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -149,6 +168,12 @@ func (l *laboratory) daemon(ctx context.Context, log *slog.Logger) {
 
 func (l *laboratory) store(log *slog.Logger) {
 	p := plan.Make(plan.Input{
+		Shortcut: func() string {
+			if l.shortcut {
+				return ""
+			}
+			return "the test has none"
+		},
 		Snapshot: l.snapshot, Backend: l.backend, VNI: 1,
 		Near: func(a netip.Addr) (string, net.HardwareAddr, string) {
 			l.mu.Lock()
@@ -241,13 +266,17 @@ func (l *laboratory) pass(p plan.Path, to netip.Addr, b []byte, checksum bool, s
 	if w.cut || w.largest > 0 && size > w.largest || tcp && (w.silent || w.broken && checksum && (l.offload || w.always)) {
 		return nil
 	}
-	answer := echoReply(b)
+	answer, by := echoReply(b), p
+	if p == plan.PathShortcut && !w.aside && [8]byte(b[36:]) == labStamp.Asked {
+		copy(answer[36:], labStamp.Seen[:])
+		packet.SetICMPChecksum(answer[packet.HeaderLen:])
+	}
 	if tcp {
-		answer = reset(b)
+		answer, by = reset(b), plan.PathUDP
 	}
 	w.bytes += len(answer) + p.Overhead()
 	time.AfterFunc(2*time.Millisecond, func() {
-		if !l.Answers(answer) {
+		if !l.answers(answer, by) {
 			l.t.Error("an answer that no prober knows")
 		}
 	})
@@ -279,7 +308,7 @@ type labPlane struct{ l *laboratory }
 
 func (p labPlane) Lease() netip.Prefix { return p.l.snapshot.Self.Lease.Prefix }
 func (labPlane) Network() netip.Prefix { return netip.MustParsePrefix(labNetwork) }
-func (labPlane) Link() link.Config     { return link.Config{Name: "flannel-none", MTU: labMTU} }
+func (labPlane) Link() link.Config     { return link.Config{Name: labOverlay, MTU: labMTU} }
 func (labPlane) Inject([]byte) error   { return nil }
 func (p labPlane) Send(to netip.AddrPort, b []byte) (int, error) {
 	return 0, p.l.pass(plan.PathUDP, to.Addr(), b, false, 0)
@@ -293,6 +322,19 @@ func (l *laboratory) Send(device string, to net.HardwareAddr, b []byte, o packet
 		return l.pass(plan.PathDirect, netip.AddrFrom4([4]byte(to[2:])), b, o.Checksum, o.Segment)
 	}
 	return l.pass(plan.PathVXLAN, l.macs[to.String()], b, o.Checksum, o.Segment)
+}
+
+func (l *laboratory) SendMarked(device string, mark uint32, b []byte, o packetsocket.Offload) error {
+	if device != labOverlay || mark != labMark {
+		l.t.Errorf("a probe of the short-cut leaves by %s with mark %d", device, mark)
+	}
+	to := netip.AddrFrom4([4]byte(b[16:20]))
+	for _, n := range l.snapshot.Nodes {
+		if n.Lease.Prefix.Contains(to) {
+			return l.pass(plan.PathShortcut, n.Endpoint.Addr(), b, o.Checksum, o.Segment)
+		}
+	}
+	return errors.New("no such peer")
 }
 
 func (l *laboratory) SendIPIP(_, remote netip.Addr, b []byte) error {

@@ -5,6 +5,7 @@ package monitor
 import (
 	"errors"
 	"net/netip"
+	"slices"
 
 	"flanneld/internal/host/packetsocket"
 	"flanneld/internal/plan"
@@ -32,6 +33,28 @@ func (s *proofs) routes() (all []*plan.Route) {
 	return all
 }
 
+// ways are the paths to a peer that may be probed: the candidates, and the
+// short-cut before the user path that it is a part of.
+func ways(r *plan.Route) []plan.Candidate {
+	i := slices.IndexFunc(r.Candidates, func(c plan.Candidate) bool { return c.Shortcut.Possible })
+	if i < 0 {
+		return r.Candidates
+	}
+	c := r.Candidates[i]
+	c.Path, c.State, c.Used, c.Why = plan.PathShortcut, c.Shortcut.State, c.Shortcut.Used, c.Shortcut.Why
+	return slices.Insert(slices.Clone(r.Candidates), i, c)
+}
+
+// wayBy is one of the ways; not ok: the path is none.
+func wayBy(r plan.Route, path plan.Path) (c plan.Candidate, ok bool) {
+	all := ways(&r)
+	i := slices.IndexFunc(all, func(c plan.Candidate) bool { return c.Path == path })
+	if i < 0 {
+		return c, false
+	}
+	return all[i], true
+}
+
 // worth reports whether a path is worth a try.
 func (s *proofs) worth(c plan.Candidate) bool {
 	return c.Possible && (!c.Path.Kernel() || s.reaches(c))
@@ -48,7 +71,7 @@ func (s *proofs) peers(routes []*plan.Route) []proof.Peer {
 	all := make([]proof.Peer, 0, len(routes))
 	for _, r := range routes {
 		p := proof.Peer{ID: r.ID, Ways: make([]proof.Way, 0, len(r.Candidates))}
-		for _, c := range r.Candidates {
+		for _, c := range ways(r) {
 			if s.worth(c) {
 				p.Ways = append(p.Ways, proof.Way{Path: c.Path, Key: s.key(r, c), Checksums: checksums(c.Path)})
 			}
@@ -115,7 +138,7 @@ func (s *proofs) targets(routes []*plan.Route) map[plan.Path][]probe.Target {
 
 // aimAt hands over what the book says is to be probed of a peer.
 func (s *proofs) aimAt(r *plan.Route, take func(plan.Path, probe.Target)) {
-	for _, c := range r.Candidates {
+	for _, c := range ways(r) {
 		role, wanted := s.book.Role(r.ID, c.Path)
 		if !wanted || !s.worth(c) {
 			continue
@@ -131,7 +154,7 @@ func (s *proofs) aimAt(r *plan.Route, take func(plan.Path, probe.Target)) {
 func (s *proofs) target(r *plan.Route, c plan.Candidate) (t probe.Target, ok bool) {
 	t = probe.Target{ID: r.ID, Endpoint: r.Endpoint, Lease: r.Prefix, Way: s.key(r, c)}
 	mtu := s.cfg.Plane.Link().MTU
-	if !c.Path.Kernel() {
+	if !c.Path.Kernel() || c.Path == plan.PathShortcut {
 		peer := s.cfg.Routes.Peer(r.ID)
 		if peer == nil {
 			return t, false
@@ -140,6 +163,9 @@ func (s *proofs) target(r *plan.Route, c plan.Candidate) (t probe.Target, ok boo
 		t.Traffic = func() (egress, ingress uint64) {
 			out, in := peer.Traffic()
 			return out.Packets, in.Packets
+		}
+		if c.Path == plan.PathShortcut {
+			t.Send, t.Checksums = s.sender(c), true
 		}
 		return t, true
 	}
@@ -174,6 +200,11 @@ func (s *proofs) sender(c plan.Candidate) func(packet []byte, o probe.Offload) (
 				return 0, errors.ErrUnsupported
 			}
 			return 0, s.wire.SendIPIP(s.cfg.Here(), c.Endpoint, packet)
+		}
+	}
+	if c.Path == plan.PathShortcut {
+		return func(packet []byte, o probe.Offload) (int, error) {
+			return 0, s.wire.SendMarked(s.kernel.device(c.Path), s.kernel.Shortcut.Mark, packet, packetsocket.Offload(o))
 		}
 	}
 	return func(packet []byte, o probe.Offload) (int, error) {

@@ -22,8 +22,8 @@ type withheld struct {
 // switched on again: without it packets to all peers take more time. It changes
 // the results to what is known with the new setting.
 func (s *proofs) withhold(p plan.Path, results map[string]probe.Result) {
-	if s.kernel == nil || s.kernel.SetChecksumOffload == nil || !p.Kernel() || p == plan.PathDirect {
-		return // the underlay's device is not this program's
+	if s.kernel == nil || s.kernel.SetChecksumOffload == nil || !p.Kernel() || p == plan.PathDirect || p == plan.PathShortcut {
+		return // no tunnel device sends
 	}
 	if w := s.withheld[p]; w != nil {
 		s.review(w, p)
