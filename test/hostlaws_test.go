@@ -26,7 +26,8 @@ var hostArrows = map[string][]string{
 	"ports":      {"host", "nft", "rtnl"},                 // its table is a part; knows which devices are gateways
 	"pathrules":  {"host", "nft", "rtnl"},                 // the same, and which devices are containers'
 	"identity":   {"host", "nft", "pathrules", "ruleset"}, // a part as well; looks for the mark, and for Docker's table
-	"guard": {"host", "bridge", "envfile", "firewall", "identity", "kernelpath", "link", "pathrules", "ports", "ruleset", // keeps them all
+	"shortcut":   {"host", "rtnl"},                        // its programs are a part; knows bridges and neighbors
+	"guard": {"host", "bridge", "envfile", "firewall", "identity", "kernelpath", "link", "pathrules", "ports", "ruleset", "shortcut", // keeps them all
 		"rundir", "docker", "nft"}, // passes over tables with our prefix
 }
 

@@ -142,6 +142,9 @@ func confirmed() control.Status {
 		Backend: control.Backend{Names: []string{"host-gw", "vxlan", "ipip", "udp"}, Paths: []control.BackendPath{
 			{Path: "direct", Peers: 1}, {Path: "vxlan"}, {Path: "ipip", Unavailable: "the kernel has no module ipip"}, {Path: "udp", Peers: 1},
 		}},
+		Shortcut: control.Shortcut{Setting: "auto", Ready: true, Pinned: true, Peers: 1, Egress: control.Traffic{Packets: 1234000, Bytes: 1_849_000_000},
+			Ingress: control.Traffic{Packets: 2, Bytes: 99}, Left: map[string]uint64{"egress-fragment": 3, "egress-too-long": 1},
+			Notes: []string{"docker0: bridge-nf-call-iptables is on, so superpackets take user space"}},
 		Egress: control.Traffic{Packets: 1234567, Bytes: 1_850_000_000}, Ingress: control.Traffic{Packets: 12, Bytes: 999},
 		Drops: map[string]uint64{"egress-no-route": 3, "ingress-unknown-sender": 40, "ingress-too-short": 3},
 		Host: control.Host{IPForward: true, IPForwardChanged: true, Firewall: control.FirewallOK, FirewallRepairs: 1, DeviceRepairs: 1,
@@ -172,7 +175,8 @@ func (f *fake) Nodes() control.Nodes {
 			Paths: []control.NodePath{
 				{Path: "direct", State: control.PathImpossible, Why: "behind router 192.168.1.254"},
 				{Path: "vxlan", State: control.PathFailed, Why: "probes are not answered", Sent: 12, Lost: 3, MTU: 1450},
-				{Path: "udp", State: control.PathFailed, Used: true, RTT: 0.0004, Sent: 100, Lost: 20, Size: 1372, MTU: 1372},
+				{Path: "udp", State: control.PathFailed, Used: true, RTT: 0.0004, Sent: 100, Lost: 20, Size: 1372, MTU: 1372,
+					Shortcut: control.NodeShortcut{State: control.PathFailed, Why: "probes are not answered", RTT: 0.0003, Sent: 30, Lost: 3}},
 			},
 			Path:   control.Path{State: control.PathFailed, Since: 75, RTT: 0.0004, Sent: 100, Lost: 20, Size: 1372, Note: "packets come from it, but it does not answer"},
 			Egress: control.Traffic{Packets: 10, Bytes: 15000}, Ingress: control.Traffic{Packets: 9, Bytes: 999}},
@@ -180,7 +184,8 @@ func (f *fake) Nodes() control.Nodes {
 		{ID: idGamma, Name: "gamma\x1b[2J", State: "dead", Since: 7300, Endpoint: addrPort("192.168.1.3:8285"), Capabilities: []string{}, Paths: []control.NodePath{}},
 		{Name: "192.168.1.9", State: control.StateStatic, Subnet: prefix("10.244.200.0/24"), Endpoint: addrPort("192.168.1.9:8285"), Capabilities: []string{},
 			Path: control.Path{State: control.PathWorks, RTT: 0.00051, Sent: 7, Size: 1472}, Note: "not used: beta holds 10.244.200.0/24",
-			Paths: []control.NodePath{{Path: "udp", State: control.PathWorks, Used: true, RTT: 0.00051, Sent: 7, Size: 1472, MTU: 1472}}},
+			Paths: []control.NodePath{{Path: "udp", State: control.PathWorks, Used: true, RTT: 0.00051, Sent: 7, Size: 1472, MTU: 1472,
+				Shortcut: control.NodeShortcut{Used: true, State: control.PathWorks, RTT: 0.0001, Sent: 9, Egress: control.Traffic{Packets: 7, Bytes: 700}}}}},
 		{Name: "192.168.1.8", State: control.StateStatic, Subnet: prefix("10.244.201.0/24"), Endpoint: addrPort("192.168.1.8:0"), Capabilities: []string{},
 			Note:  "no path leads to it: direct (behind router 192.168.1.254)",
 			Paths: []control.NodePath{{Path: "direct", State: control.PathImpossible, Why: "behind router 192.168.1.254", MTU: 1472}}},
@@ -270,6 +275,13 @@ func (f *fake) Ping(_ context.Context, node, path string, count, size int) (cont
 		}
 	}
 	return p, nil
+}
+
+func (f *fake) Shortcut(_ context.Context, on bool) (control.Shortcut, error) {
+	if on {
+		return confirmed().Shortcut, nil
+	}
+	return control.Shortcut{Setting: "off", Why: "off (--shortcut)", Left: map[string]uint64{}, Notes: []string{}}, nil
 }
 
 func controlSeconds(s float64) control.Seconds { return control.Seconds(s) }

@@ -18,8 +18,8 @@ func nodesCommand(e env) *cobra.Command {
 		Long: `Show the node table: this node (with a star), the other nodes, and the static peers.
 
 PATH is how packets travel to a node: direct, vxlan, ipip or udp. A ! behind it says that a path
-that this node prefers does not work; NOTE says which, and flanneld ping tries them all. DATA PATH
-is what probes have found on that path. ROUND TRIP is that of gossip.`,
+that this node prefers does not work; NOTE says which, and flanneld ping tries them all. With
+"(kernel)" behind udp, the kernel carries the packets by the short-cut. DATA PATH is what probes have found on that path. ROUND TRIP is that of gossip.`,
 		Args: exactly(),
 	}
 	at, as := addTarget(c), addFormat(c)
@@ -76,7 +76,7 @@ func pathName(paths []control.NodePath) string {
 	mark := ""
 	for _, p := range paths {
 		if p.Used {
-			return p.Path + mark
+			return inKernel(p) + mark
 		}
 		if broken(p) {
 			mark = "!"
@@ -113,6 +113,7 @@ func noteText(n control.Node) string {
 		notes = append(notes, "CONFLICT: "+n.Conflict)
 	}
 	notes = append(notes, betterPaths(n.Paths)...)
+	notes = append(notes, shortcutNote(n.Paths)...)
 	for _, note := range []string{n.Path.Note, n.Note} {
 		if note != "" {
 			notes = append(notes, note)

@@ -23,13 +23,15 @@ largest), how many probes were lost, the largest packet that was answered, and w
 not used. NODE is its name, its ID, the beginning of its ID, a static peer's address, or an overlay
 address in its subnet. The probes are ICMP echo requests to the first address of its subnet.
 
+The path udp has two lines where there is a short-cut: "short-cut" is the kernel, "udp" is user space.
+
 The exit status is 0 only if the path in use answered or, with --path, that path.`,
 		Example: `  flanneld ping host2
   flanneld ping host2 --path vxlan --count 10 --size 1450`,
 		Args: exactly("NODE"),
 	}
 	flags := c.Flags()
-	flags.StringVar(&through, "path", "", "one `PATH` alone: udp, direct (host-gw), vxlan or ipip (default all)")
+	flags.StringVar(&through, "path", "", "one `PATH` alone: short-cut, udp, direct (host-gw), vxlan or ipip (default all)")
 	flags.IntVar(&request.Count, "count", 3, fmt.Sprintf("`N` probes over each path, 1 to %d", control.MaxPings))
 	flags.IntVar(&request.Size, "size", 0, fmt.Sprintf("length of each probe in `BYTES`, %d to %d (default the shortest)", control.MinPingSize, control.MaxPingSize))
 	at, as := addTarget(c), addFormat(c)
@@ -38,7 +40,7 @@ The exit status is 0 only if the path in use answered or, with --path, that path
 		if through != "" {
 			p, ok := pathNamed(through)
 			if !ok {
-				return usage("--path %s: not one of %s", through, strings.Join(control.PathNames, ", "))
+				return usage("--path %s: not one of %s", through, strings.Join(control.PingNames(), ", "))
 			}
 			request.Path = string(p)
 		}
@@ -66,7 +68,7 @@ The exit status is 0 only if the path in use answered or, with --path, that path
 
 // pathNamed finds a path by its name or flannel's.
 func pathNamed(text string) (config.Path, bool) {
-	for _, p := range config.Paths() {
+	for _, p := range append(config.Paths(), config.PathShortcut) {
 		if text == string(p) || text == p.Backend() {
 			return p, true
 		}

@@ -42,6 +42,20 @@ func routeGetCommand(e env) *cobra.Command {
 	return c
 }
 
+// pathInUse is the path that packets take, and of udp what carries them.
+func pathInUse(r control.Route) string {
+	for _, p := range r.Paths {
+		switch {
+		case !p.Used || p.Path != "udp":
+		case p.Shortcut.Used:
+			return "udp, in the kernel"
+		case p.Shortcut.Why != "":
+			return "udp, in user space; short-cut: " + p.Shortcut.Why
+		}
+	}
+	return r.Path
+}
+
 func drawRoute(t *table, r control.Route) {
 	color, text := plain, r.Kind
 	switch r.Kind {
@@ -57,7 +71,7 @@ func drawRoute(t *table, r control.Route) {
 		t.line(plain, "subnet", r.Prefix.String())
 	}
 	if r.Path != "" {
-		t.line(plain, "path", r.Path)
+		t.line(plain, "path", pathInUse(r))
 	}
 	if r.MTU > 0 {
 		t.linef(plain, "MTU", "%d", r.MTU)

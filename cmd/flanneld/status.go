@@ -65,6 +65,10 @@ func drawStatus(t *table, s control.Status) {
 	t.line(plain, "offloads", offloadsText(s.Offloads))
 	t.line(membersColor(s.Members), "members", membersText(s.Members))
 	t.line(backendColor(s.Backend), "backend", backendText(s.Backend))
+	t.line(shortcutColor(s.Shortcut), "short-cut", shortcutText(s.Shortcut))
+	for _, note := range s.Shortcut.Notes {
+		t.line(plain, "", note)
+	}
 	t.line(pathsColor(s.Paths), "paths", pathsText(s.Paths))
 	t.linef(plain, "egress", "%d packets, %s", s.Egress.Packets, size(s.Egress.Bytes))
 	t.linef(plain, "ingress", "%d packets, %s", s.Ingress.Packets, size(s.Ingress.Bytes))

@@ -51,6 +51,15 @@ const (
 	RealtimeOff  = "off"
 )
 
+// Whether the kernel carries the udp format: see [Config.Shortcut].
+const (
+	ShortcutAuto = "auto" // where probes prove it
+	ShortcutOff  = "off"
+
+	// DefaultShortcut is what holds where none is given.
+	DefaultShortcut = ShortcutOff
+)
+
 // The two log formats.
 const (
 	LogText = "text"
@@ -82,7 +91,10 @@ type Config struct {
 	IfaceCanReach netip.Addr
 	PublicIP      netip.Addr
 
-	Backend   Backend // at least one path, the best first
+	Backend Backend // at least one path, the best first
+	// Shortcut is ShortcutAuto or ShortcutOff: whether small programs in the
+	// kernel carry PathUDP to the peers that have them, too.
+	Shortcut  string
 	VXLANPort uint16
 	VNI       uint32 // of VXLAN, 24 bits
 

@@ -70,6 +70,8 @@ var settings = []Setting{
 
 	{Name: "backend", Value: "auto|NAME|LIST", Default: string(PathUDP), set: setBackend,
 		Help: "how packets travel to other hosts: udp, host-gw, vxlan, ipip, or several, the best first; auto is host-gw,vxlan,udp"},
+	{Name: "shortcut", Value: "auto|off", Default: DefaultShortcut, set: setChoice(func(c *Config) *string { return &c.Shortcut }, ShortcutAuto, ShortcutOff),
+		Help: "whether the kernel carries the udp format itself, to peers that take it so and answer there"},
 	{Name: "vxlan-port", Value: "PORT", Default: strconv.Itoa(DefaultVXLANPort), set: setPort(func(c *Config) *uint16 { return &c.VXLANPort }),
 		Help: "of VXLAN, UDP; each node announces its own"},
 	{Name: "vxlan-vni", Value: "NUMBER", Default: strconv.Itoa(DefaultVNI), set: setVNI,

@@ -83,6 +83,11 @@ func (c *Client) Ping(ctx context.Context, r PingRequest) (p Pinged, err error) 
 	return p, c.post(ctx, "/v1/ping", r, &p)
 }
 
+// Shortcut has the daemon switch the short-cut until its next start.
+func (c *Client) Shortcut(ctx context.Context, r ShortcutRequest) (s Shortcut, err error) {
+	return s, c.post(ctx, "/v1/shortcut", r, &s)
+}
+
 func (c *Client) get(ctx context.Context, path string, answer any) error {
 	return c.do(ctx, http.MethodGet, path, nil, answer)
 }

@@ -48,6 +48,14 @@ func TestEveryRequestIsAnswered(t *testing.T) {
 		t.Errorf("ping: %+v, %v", p, err)
 	}
 	request.Count = 21
+	for _, setting := range []string{ShortcutAuto, ShortcutOff} {
+		if s, err := c.Shortcut(ctx, ShortcutRequest{Setting: setting}); err != nil || s.Setting != setting {
+			t.Errorf("short-cut: %+v, %v", s, err)
+		}
+	}
+	if _, err := c.Shortcut(ctx, ShortcutRequest{Setting: "on"}); err == nil || err.Error() != `setting "on": neither auto nor off` {
+		t.Errorf("short-cut: %v", err)
+	}
 	if _, err := c.Ping(ctx, request); err == nil || err.Error() != "count 21: not from 1 to 20" {
 		t.Errorf("ping: %v", err)
 	}

@@ -69,6 +69,10 @@ func (f *fake) Events(ctx context.Context, after uint64) Events {
 	return Events{Events: []Event{{ID: 7, Seq: 7, Count: 1, Kind: EventMember, What: "up", Text: "beta is up"}}}
 }
 
+func (f *fake) Shortcut(_ context.Context, on bool) (Shortcut, error) {
+	return Shortcut{Setting: map[bool]string{true: ShortcutAuto, false: ShortcutOff}[on]}, f.refuse
+}
+
 func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
 // serve runs a server over a socket of its own until the test ends.

@@ -63,7 +63,19 @@ func FuzzDecodePing(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if r.Node == "" || r.Count < 1 || r.Count > MaxPings || r.Size < 0 || r.Size > MaxPingSize || r.Path != "" && !slices.Contains(PathNames, r.Path) {
+		if r.Node == "" || r.Count < 1 || r.Count > MaxPings || r.Size < 0 || r.Size > MaxPingSize || r.Path != "" && !slices.Contains(PingNames(), r.Path) {
+			t.Errorf("%q: %+v accepted", body, r)
+		}
+	})
+}
+
+func FuzzDecodeShortcut(f *testing.F) {
+	for _, seed := range []string{`{"setting":"auto"}`, `{"setting":"off"}`, `{"setting":"on"}`, `{"setting":""}`, `{}`, `{"setting":1}`, `{"setting":"off"} x`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r, err := decodeShortcut(body)
+		if err == nil && r.Setting != ShortcutAuto && r.Setting != ShortcutOff {
 			t.Errorf("%q: %+v accepted", body, r)
 		}
 	})

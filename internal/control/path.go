@@ -4,7 +4,7 @@ package control
 
 import "net/netip"
 
-// PathNames are the names of all paths.
+// PathNames are the names of all paths of --backend.
 var PathNames = []string{"udp", "direct", "vxlan", "ipip"}
 
 // States of the data path to a peer.
@@ -44,6 +44,8 @@ type NodePath struct {
 	MTU   int     `json:"mtu"` // largest packet that it takes whole, bytes
 	// Arrived is what has come from the peer by it; of kernel paths only.
 	Arrived Traffic `json:"arrived"`
+	// Shortcut is of udp only; empty for another path.
+	Shortcut NodeShortcut `json:"shortcut"`
 }
 
 // Paths counts data paths by state.
@@ -75,7 +77,7 @@ type PingRequest struct {
 	// Node is a name, an ID, the beginning of one, a static peer's address, or
 	// an overlay address that the node holds.
 	Node string `json:"node"`
-	Path string `json:"path"` // one alone; "": all
+	Path string `json:"path"` // one alone, or PathShortcut; "": all
 	// Count is how many probes each path gets, 1 to MaxPings.
 	Count int `json:"count"`
 	// Size is the length of each probe in bytes. 0: the shortest. What the
@@ -101,7 +103,7 @@ type Pinged struct {
 
 // PingedPath is what became of the probes over one path.
 type PingedPath struct {
-	Path     string  `json:"path"`
+	Path     string  `json:"path"` // udp is user space, beside short-cut
 	Used     bool    `json:"used"`
 	Why      string  `json:"why"`  // why it is not used; "": nothing to say
 	Sent     int     `json:"sent"` // 0: it is impossible

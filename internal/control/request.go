@@ -70,8 +70,8 @@ func (r PingRequest) Check() error {
 		return fmt.Errorf("count %d: not from 1 to %d", r.Count, MaxPings)
 	case r.Size != 0 && (r.Size < MinPingSize || r.Size > MaxPingSize):
 		return fmt.Errorf("size %d: not from %d to %d bytes", r.Size, MinPingSize, MaxPingSize)
-	case r.Path != "" && !slices.Contains(PathNames, r.Path):
-		return fmt.Errorf("path %.20q: not one of %s", r.Path, strings.Join(PathNames, ", "))
+	case r.Path != "" && !slices.Contains(PingNames(), r.Path):
+		return fmt.Errorf("path %.20q: not one of %s", r.Path, strings.Join(PingNames(), ", "))
 	}
 	return CheckNode(r.Node)
 }

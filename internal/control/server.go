@@ -35,6 +35,8 @@ type Daemon interface {
 	// Events returns the events with a higher Seq than after. Without one it
 	// waits until there is, or ctx ends.
 	Events(ctx context.Context, after uint64) Events
+	// Shortcut switches the short-cut until the next start.
+	Shortcut(ctx context.Context, on bool) (Shortcut, error)
 }
 
 // Times a caller may take. All are short: every caller is on this host.
@@ -151,6 +153,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /v1/leave", s.leave)
 	mux.HandleFunc("POST /v1/forget", s.forget)
 	mux.HandleFunc("POST /v1/ping", s.ping)
+	mux.HandleFunc("POST /v1/shortcut", s.shortcut)
 	return s.guard(mux)
 }
 
@@ -237,6 +240,12 @@ func (s *Server) forget(w http.ResponseWriter, r *http.Request) {
 func (s *Server) ping(w http.ResponseWriter, r *http.Request) {
 	act(w, r, decodePing, func(ctx context.Context, req PingRequest) (Pinged, error) {
 		return s.daemon.Ping(ctx, req.Node, req.Path, req.Count, req.Size)
+	})
+}
+
+func (s *Server) shortcut(w http.ResponseWriter, r *http.Request) {
+	act(w, r, decodeShortcut, func(ctx context.Context, req ShortcutRequest) (Shortcut, error) {
+		return s.daemon.Shortcut(ctx, req.Setting == ShortcutAuto)
 	})
 }
 

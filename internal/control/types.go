@@ -38,9 +38,11 @@ type Status struct {
 
 	Members Members `json:"members"`
 	Backend Backend `json:"backend"`
-	Paths   Paths   `json:"paths"`
-	Egress  Traffic `json:"egress"`  // overlay to underlay
-	Ingress Traffic `json:"ingress"` // underlay to overlay
+	// Shortcut is what the kernel does of the path "udp".
+	Shortcut Shortcut `json:"shortcut"`
+	Paths    Paths    `json:"paths"`
+	Egress   Traffic  `json:"egress"`  // overlay to underlay
+	Ingress  Traffic  `json:"ingress"` // underlay to overlay
 	// Drops counts dropped packets by reason; reasons without drops are left
 	// out.
 	Drops   map[string]uint64 `json:"drops"`

@@ -80,6 +80,7 @@ type daemon struct {
 	seen      plan.Seen
 	seenEnd   <-chan time.Time // nil: no other node was seen, or it is over
 	inherited inheritance
+	shortcuts shortcuts
 	exits     exits
 }
 
@@ -103,7 +104,8 @@ func Run(ctx context.Context, o Options) (err error) {
 		cfg: o.Config, version: o.Version, log: o.Log, reload: o.Reload, started: time.Now(),
 		planes:   planes{settings: dataplane.SettingsOf(o.Config, o.Log), routes: dataplane.NewRoutes()},
 		problems: problem.NewBoard(o.Log), events: newEvents(o.Log), endGuard: func() {}, replan: make(chan struct{}, 1), pulse: make(chan struct{}),
-		exits: exits{peersDone: make(chan error, 1), left: make(chan leaveReply), ended: make(chan struct{})},
+		shortcuts: shortcuts{switching: make(chan switchRequest)},
+		exits:     exits{peersDone: make(chan error, 1), left: make(chan leaveReply), ended: make(chan struct{})},
 	}
 	defer close(d.exits.ended)
 	d.problems.Follow(d.events.problem)
@@ -171,6 +173,11 @@ func (d *daemon) work(ctx context.Context, serving <-chan error) error {
 			err = d.pathsChanged()
 		case <-d.parts.PathRules.Changed():
 			err = d.pathsChanged()
+		case <-d.parts.Shortcut.Changed():
+			err = d.shortcutChanged()
+		case r := <-d.shortcuts.switching:
+			err = d.switchShortcut(r.on)
+			r.done <- err
 		case <-d.planes.settled():
 			d.planes.current().settled = nil // seen
 			err = d.announce(d.node.Snapshot())

@@ -85,14 +85,16 @@ func (d *daemon) pathUnavailable(p plan.Path) string {
 	return d.parts.Paths.Unavailable(string(p))
 }
 
-// pathsKernel is what kernel paths are proven with, nil without any.
+// pathsKernel is what kernel paths and the short-cut are proven with, nil
+// without any.
 func (d *daemon) pathsKernel(c kernelpath.Config) *monitor.Kernel {
-	if !slices.ContainsFunc(d.cfg.Backend, config.Path.Kernel) || d.loopback {
+	if d.loopback {
 		return nil
 	}
-	k := &monitor.Kernel{
-		SetChecksumOffload: func(p plan.Path, on bool) error { return d.parts.Paths.SetChecksumOffload(on) },
-		Traffic:            d.pathTraffic,
+	k := &monitor.Kernel{Shortcut: d.shortcutProbes()}
+	if slices.ContainsFunc(d.cfg.Backend, config.Path.Kernel) {
+		k.SetChecksumOffload = func(p plan.Path, on bool) error { return d.parts.Paths.SetChecksumOffload(on) }
+		k.Traffic = d.pathTraffic
 	}
 	if c.VXLAN != nil {
 		k.VXLAN = c.VXLAN.Name
@@ -122,7 +124,8 @@ func (d *daemon) pathTraffic() map[monitor.TrafficKey]monitor.Traffic {
 // capabilities are what this node announces that it takes. unavailable is as in
 // [plan.Input].
 func (d *daemon) capabilities(unavailable func(plan.Path) string) []peers.Capability {
-	return plan.Announced(d.inherited.announced(d.cfg.Backend), d.cfg.VXLANPort, d.cfg.VNI, unavailable)
+	all := plan.Announced(d.inherited.announced(d.cfg.Backend), d.cfg.VXLANPort, d.cfg.VNI, unavailable)
+	return append(all, d.shortcutCapability()...)
 }
 
 // pathsChanged follows a change of the kernel paths that this host has.
@@ -140,7 +143,12 @@ func (d *daemon) announcePaths() {
 
 // planInput is what the plan is made from now.
 func (d *daemon) planInput(s *peers.Snapshot) plan.Input {
+	var shortcut func() string
+	if d.shortcuts.on.Load() {
+		shortcut = d.shortcutLack
+	}
 	return plan.Input{
+		Shortcut: shortcut,
 		Snapshot: s, Static: d.cfg.StaticPeers, Loopback: d.loopback, Unseen: d.seen.Unseen,
 		Backend: d.cfg.Backend, Former: d.inherited.former, VNI: d.cfg.VNI, Unavailable: d.pathUnavailable, Near: d.parts.Paths.Near, Proof: d.planes.proof,
 	}
@@ -164,6 +172,7 @@ func (d *daemon) reach(p plan.Plan) {
 	}
 	d.guard.ProtectPaths(&now.rules, d.senders(p))
 	d.guard.Reach(peers)
+	d.tellShortcut(p)
 }
 
 // reachable reports whether a kernel path may lead to a peer.

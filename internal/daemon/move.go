@@ -57,6 +57,7 @@ func (d *daemon) checkUnderlay() error {
 	if err := d.watch.Check(); err != nil {
 		return err
 	}
+	d.followUnderlay()
 	p, name := d.planes.current(), d.watch.Here().Interface
 	if p == nil || !p.rules.Wants() || p.rules.Underlay == name {
 		return nil

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -43,8 +44,9 @@ type plane struct {
 	*dataplane.Plane
 	monitor   *monitor.Monitor
 	rules     pathrules.Config // which kernel paths are checked
+	underlay  string           // the device that the short-cut has
 	stop      context.CancelFunc
-	monitored chan struct{}   // closed when the monitor has ended
+	monitored chan struct{}   // closed when the monitor and what counts have ended
 	settled   <-chan struct{} // closed by the guard after its first look at the rules; nil once that was seen
 	announced bool            // the files are written and READY=1 was sent
 }
@@ -126,7 +128,7 @@ func (d *daemon) openPlane(lease, network netip.Prefix) error {
 	if err != nil {
 		return err
 	}
-	p := &plane{Plane: opened, rules: d.pathRules(paths), monitored: make(chan struct{})}
+	p := &plane{Plane: opened, rules: d.pathRules(paths), underlay: d.watch.Here().Interface, monitored: make(chan struct{})}
 	p.monitor = monitor.New(monitor.Config{
 		Plane: opened, Routes: d.planes.routes, Snapshot: d.node.Snapshot, Port: d.cfg.Port, Problems: d.problems, Log: d.log,
 		Here:    func() netip.Addr { return d.watch.Here().Addr },
@@ -138,12 +140,16 @@ func (d *daemon) openPlane(lease, network netip.Prefix) error {
 	opened.Start(p.monitor.Answers)
 	go func() {
 		defer close(p.monitored)
-		p.monitor.Run(ctx)
+		var all sync.WaitGroup
+		all.Go(func() { p.monitor.Run(ctx) })
+		all.Go(func() { d.followShortcut(ctx) })
+		all.Wait()
 	}()
 	if p.settled, err = d.guard.Keep(guard.Target{Device: p.Link(), Rules: rules}); err != nil {
 		return err // not after Validate
 	}
 	d.guard.KeepPaths(p.rules, paths, d.sendersNow)
+	d.keepShortcut(lease)
 	if !d.planes.opened {
 		d.inherit(paths)
 	}

@@ -72,6 +72,7 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	d.remember()
+	d.rememberShortcut()
 	if d.node, err = peers.Open(d.peersConfig()); err != nil {
 		return err
 	}
@@ -102,7 +103,10 @@ func (d *daemon) newView() *view.View {
 	return view.New(view.Config{
 		Config: d.cfg, Version: d.version, Started: d.started, MTU: d.mtu, Snapshot: d.node.Snapshot, Here: d.watch.Here,
 		Routes: d.planes.routes, Totals: &d.planes.totals, Problems: d.problems, Live: d.planes.live, Check: d.checkHost,
-		Unavailable: d.pathUnavailable,
+		Unavailable: d.pathUnavailable, Count: d.countShortcut,
+		HostShortcut: func() view.Shortcut {
+			return view.Shortcut{On: d.shortcuts.on.Load(), State: d.shortcutState(), Left: d.shortcutLeft()}
+		},
 		Host: func() view.Host {
 			g := d.guard.State()
 			return view.Host{

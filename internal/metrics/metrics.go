@@ -77,6 +77,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	c.collectLease(s, status)
 	c.collectTraffic(s, status)
 	c.collectPaths(s, status)
+	c.collectShortcut(s, status.Shortcut)
 	c.collectHost(s, status)
 	c.collectPeers(s, nodes)
 }

@@ -14,6 +14,7 @@ const (
 	PartDevice       = "device"
 	PartForwarding   = "forwarding"
 	PartPaths        = "kernel paths"
+	PartShortcut     = "short-cut"
 	PartAddresses    = "addresses" // of containers: no other program translates them
 	PartFirewall     = "firewall"
 	PartSubnetFile   = "subnet file"
@@ -48,7 +49,7 @@ const (
 // test compares it with the constants.
 func Parts() []string {
 	return []string{
-		PartRunDir, PartControl, PartPorts, PartPathRules, PartDevice, PartForwarding, PartPaths,
+		PartRunDir, PartControl, PartPorts, PartPathRules, PartDevice, PartForwarding, PartPaths, PartShortcut,
 		PartAddresses, PartFirewall, PartSubnetFile, PartDockerFile, PartBridge, PartDockerConfig,
 		PartRules, PartPath, PartMirror, PartCrossing, PartRoute, PartSize, PartLease, PartConflict,
 		PartState, PartUnderlay, PartCluster, PartOverlap, PartStaticPeers, PartBackend,

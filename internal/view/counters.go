@@ -18,6 +18,7 @@ import (
 // every field.
 func noCounters(out *control.Status) {
 	out.Drops, out.Arrived, out.PathChanges = map[string]uint64{}, map[string]control.Traffic{}, map[string]uint64{}
+	out.Shortcut.Left, out.Shortcut.Notes = map[string]uint64{}, []string{}
 	out.Probes, out.Threads, out.Tables = []control.Probes{}, []control.Thread{}, []control.Table{}
 }
 

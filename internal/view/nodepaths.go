@@ -39,6 +39,9 @@ func (v *View) nodePaths(r plan.Route, arrived map[monitor.TrafficKey]monitor.Tr
 	all, probes := []control.NodePath{}, v.probes()
 	for _, c := range r.Candidates {
 		one := v.nodePath(r, c, probes)
+		if c.Path == plan.PathUDP {
+			one.Shortcut = v.nodeShortcut(r, probes)
+		}
 		one.Arrived = control.Traffic(arrived[monitor.TrafficKey{Path: c.Path, Lease: r.Prefix}])
 		all = append(all, one)
 	}
@@ -86,11 +89,11 @@ func pathInUse(r plan.Route, found map[string]probe.Result) control.Path {
 // largest returns the length of the largest packet that a path to a peer takes
 // whole, in bytes.
 func (v *View) largest(r plan.Route, p plan.Path) int {
-	n := v.MTU
+	n, datagrams := v.MTU, !p.Kernel() || p == plan.PathShortcut
 	if r.MTU > 0 {
 		n = min(n, r.MTU)
 	}
-	if peer := v.Routes.Peer(r.ID); peer != nil && !p.Kernel() && peer.PathMTU() > 0 {
+	if peer := v.Routes.Peer(r.ID); peer != nil && datagrams && peer.PathMTU() > 0 {
 		n = min(n, peer.PathMTU())
 	}
 	return n

@@ -26,6 +26,9 @@ import (
 
 var vxlanFirst = []plan.Path{plan.PathDirect, plan.PathVXLAN, plan.PathUDP}
 
+// noShortcut is what is shown where it is switched off.
+var noShortcut = control.NodeShortcut{State: control.PathImpossible, Why: plan.ShortcutOff}
+
 // pathView is a view of a node that prefers kernel paths, and reaches b by
 // VXLAN.
 func pathView(t *testing.T, backend []plan.Path, proof plan.Proof, static ...string) *View {
@@ -65,7 +68,7 @@ func nodeNamed(t *testing.T, v *View, name string) control.Node {
 func TestNodesShowsEachPath(t *testing.T) {
 	v := pathView(t, vxlanFirst, plan.Proof{State: plan.Proven})
 	direct := control.NodePath{Path: "direct", State: control.PathImpossible, Why: "not available on this host: eth0 is strict", MTU: 1450}
-	want := []control.NodePath{direct, {Path: "vxlan", State: control.PathWorks, Used: true, MTU: 1450}, {Path: "udp", State: control.PathWorks, MTU: 1450}}
+	want := []control.NodePath{direct, {Path: "vxlan", State: control.PathWorks, Used: true, MTU: 1450}, {Path: "udp", State: control.PathWorks, MTU: 1450, Shortcut: noShortcut}}
 	n := nodeNamed(t, v, "host-b")
 	if !reflect.DeepEqual(n.Paths, want) || n.Path.State != control.PathWorks {
 		t.Errorf("got  %+v, %+v\nwant %+v", n.Paths, n.Path, want)
@@ -79,7 +82,7 @@ func TestNodesShowsEachPath(t *testing.T) {
 	}
 	v = pathView(t, vxlanFirst, plan.Proof{State: plan.Failed, Why: "probes are not answered"})
 	want = []control.NodePath{direct, {Path: "vxlan", State: control.PathFailed, Why: "probes are not answered", MTU: 1450},
-		{Path: "udp", State: control.PathFailed, Used: true, Why: "probes are not answered", MTU: 1450}}
+		{Path: "udp", State: control.PathFailed, Used: true, Why: "probes are not answered", MTU: 1450, Shortcut: noShortcut}}
 	if n := nodeNamed(t, v, "host-b"); !reflect.DeepEqual(n.Paths, want) {
 		t.Errorf("got  %+v\nwant %+v", n.Paths, want)
 	}
@@ -92,7 +95,7 @@ func TestResultsOfProbesAreShownByPath(t *testing.T) {
 	v.prober = &fakeProber{results: map[plan.Path]probe.Result{plan.PathUDP: small, plan.PathVXLAN: {State: probe.Works, Sent: 3}}}
 	r, _ := v.Routes.Plan().Find(netip.MustParsePrefix("10.244.2.0/24"))
 	paths := v.nodePaths(r, map[monitor.TrafficKey]monitor.Traffic{{Path: plan.PathVXLAN, Lease: r.Prefix}: {Packets: 3, Bytes: 300}})
-	want := control.NodePath{Path: "udp", State: control.PathSmallOnly, Used: true, Why: "packets of 1450 bytes are lost", RTT: 0.001, Sent: 9, Lost: 2, Size: 1000, MTU: 1450}
+	want := control.NodePath{Path: "udp", State: control.PathSmallOnly, Used: true, Why: "packets of 1450 bytes are lost", RTT: 0.001, Sent: 9, Lost: 2, Size: 1000, MTU: 1450, Shortcut: noShortcut}
 	if got := paths[2]; got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}

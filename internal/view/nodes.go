@@ -15,6 +15,7 @@ import (
 
 // Nodes returns the node table, the static peers at its end.
 func (v *View) Nodes() control.Nodes {
+	v.bringUpToDate()
 	s, paths := v.Snapshot(), v.paths()
 	return v.nodes(s, paths, v.judged(s, paths))
 }

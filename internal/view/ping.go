@@ -33,7 +33,7 @@ func (v *View) Ping(ctx context.Context, node, path string, count, size int) (co
 	case probes == nil:
 		return control.Pinged{}, errors.New("there is no data plane yet: see flanneld status")
 	}
-	wanted := slices.Clone(r.Candidates)
+	wanted := pingWays(r)
 	if path != "" {
 		wanted = slices.DeleteFunc(wanted, func(c plan.Candidate) bool { return string(c.Path) != path })
 	}
@@ -55,8 +55,8 @@ func (v *View) pingPath(ctx context.Context, probes prober, r plan.Route, c plan
 	if !c.Possible {
 		return out
 	}
-	if !c.Used && out.Why == "" && r.Path != "" {
-		out.Why = fmt.Sprintf("%s is preferred", r.Path)
+	if preferred := inUse(r); !c.Used && out.Why == "" && preferred != "" {
+		out.Why = fmt.Sprintf("%s is preferred", preferred)
 	}
 	got, err := probes.Ping(ctx, r.ID, c.Path, count, size)
 	if err == nil && got.Received == 0 {

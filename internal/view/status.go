@@ -18,12 +18,14 @@ import (
 
 // Status describes this node.
 func (v *View) Status() control.Status {
+	v.bringUpToDate()
 	s, paths := v.Snapshot(), v.paths()
 	return v.status(s, v.judged(s, paths))
 }
 
 // StatusAndNodes is Status and Nodes by one look at the host.
 func (v *View) StatusAndNodes() (control.Status, control.Nodes) {
+	v.bringUpToDate()
 	s, paths := v.Snapshot(), v.paths()
 	judged := v.judged(s, paths)
 	return v.status(s, judged), v.nodes(s, paths, judged)
@@ -46,6 +48,7 @@ func (v *View) status(s *peers.Snapshot, out control.Status) control.Status {
 	out.Lanes, out.Offloads = v.cfg().Lanes, v.offloads()
 	out.Members, out.Backend = members(s, v.cfg().StaticPeers), v.backend()
 	v.count(&out, s)
+	out.Shortcut = v.shortcut()
 	out.Metrics, out.Process = metricsOf(v.cfg()), process()
 	return out
 }

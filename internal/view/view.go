@@ -35,6 +35,10 @@ type Config struct {
 	// Unavailable says why this host has not a kernel path, "" where it has.
 	// Nil: it has them all.
 	Unavailable func(plan.Path) string
+	// HostShortcut returns what this host has of the short-cut. Count brings up
+	// to date what that has carried. Nil: it has none.
+	HostShortcut func() Shortcut
+	Count        func()
 }
 
 // Live is the data plane and its monitor; both are nil while there is none.

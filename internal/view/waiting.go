@@ -106,3 +106,8 @@ func (w *Waiting) Events(ctx context.Context, after uint64) control.Events {
 func (w *Waiting) Ping(context.Context, string, string, int, int) (control.Pinged, error) {
 	return control.Pinged{}, w.refuse()
 }
+
+// Shortcut is refused.
+func (w *Waiting) Shortcut(context.Context, bool) (control.Shortcut, error) {
+	return control.Shortcut{}, w.refuse()
+}

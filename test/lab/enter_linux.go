@@ -156,8 +156,9 @@ func initProcess() int {
 	}
 }
 
-// privateMounts gives the lab its own /proc and /run. /sys stays the machine's:
-// a dockerd inside must see the cgroups that exist.
+// privateMounts gives the lab its own /proc and /run, and its own place for BPF
+// programs that outlive a daemon. Otherwise /sys stays the machine's: a dockerd
+// inside must see the cgroups that exist.
 func privateMounts() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
@@ -167,6 +168,9 @@ func privateMounts() error {
 	}
 	if err := unix.Mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID, "mode=755"); err != nil {
 		return fmt.Errorf("mount /run: %w", err)
+	}
+	if err := unix.Mount("bpf", "/sys/fs/bpf", "bpf", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=700"); err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("mount /sys/fs/bpf: %w", err)
 	}
 	for _, dir := range []string{"/run/netns", "/run/lock", Root, filepath.Join(Root, "tmp")} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {

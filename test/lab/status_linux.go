@@ -38,9 +38,10 @@ type Node struct {
 
 // NodePath is a way to reach a node.
 type NodePath struct {
-	Name string `json:"path"`
-	Used bool   `json:"used"`
-	Why  string `json:"why"`
+	Name     string       `json:"path"`
+	Used     bool         `json:"used"`
+	Why      string       `json:"why"`
+	Shortcut NodeShortcut `json:"shortcut"`
 }
 
 // PathInUse is the name of the way by which packets reach the node; "" for
@@ -101,10 +102,11 @@ type Status struct {
 	Members struct {
 		Alive, Suspect, Dead, Left, Static int
 	} `json:"members"`
-	Egress  Traffic           `json:"egress"`
-	Ingress Traffic           `json:"ingress"`
-	Drops   map[string]uint64 `json:"drops"`
-	Host    struct {
+	Shortcut Shortcut          `json:"shortcut"`
+	Egress   Traffic           `json:"egress"`
+	Ingress  Traffic           `json:"ingress"`
+	Drops    map[string]uint64 `json:"drops"`
+	Host     struct {
 		IPForward        bool `json:"ip_forward"`
 		IPForwardChanged bool `json:"ip_forward_changed"`
 		Masquerade       bool `json:"masquerade"`

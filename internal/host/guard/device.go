@@ -23,7 +23,7 @@ func (g *Guard) deviceLoop(ctx context.Context) {
 func (g *Guard) deviceRound(ctx context.Context) {
 	for _, p := range g.parts.List() {
 		switch p {
-		case g.parts.Ports, g.parts.PathRules, g.parts.Paths, g.parts.Addresses, g.parts.Firewall, g.parts.Others: // see their loops
+		case g.parts.Ports, g.parts.PathRules, g.parts.Paths, g.parts.Shortcut, g.parts.Addresses, g.parts.Firewall, g.parts.Others: // see their loops
 		case g.parts.Forwarding: // off on most hosts at first
 			g.keeper.Keep(ctx, slog.LevelInfo, p)
 		default:

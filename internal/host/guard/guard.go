@@ -5,10 +5,10 @@
 //
 // It has one list of parts, for a running daemon and for a stopped one. A
 // running daemon keeps them: the device, forwarding, run directory, socket and
-// files in one goroutine, and the kernel paths, the firewall rules, each of its
-// three tables of nf_tables, and the judgement of other programs' rules in one
-// goroutine each. iptables can take long, and nothing of the data plane waits
-// for a loop.
+// files in one goroutine. The kernel paths, the short-cut, the firewall rules,
+// each of its three tables of nf_tables, and the judgement of other programs'
+// rules have a goroutine each. iptables can take long, and nothing of the data
+// plane waits for a loop.
 package guard
 
 import (
@@ -126,8 +126,8 @@ func (g *Guard) Follow(tell func(part string, changes []string, by string)) { g.
 func (g *Guard) Run(ctx context.Context) {
 	var all sync.WaitGroup
 	loops := []func(context.Context){
-		g.deviceLoop, g.pathsLoop, g.parts.Paths.Follow, g.addressesLoop, g.rulesLoop, g.portsLoop, g.pathRulesLoop,
-		g.othersLoop,
+		g.deviceLoop, g.pathsLoop, g.parts.Paths.Follow, g.shortcutLoop, g.addressesLoop, g.rulesLoop, g.portsLoop,
+		g.pathRulesLoop, g.othersLoop,
 	}
 	for _, loop := range loops {
 		all.Go(func() { loop(ctx) })

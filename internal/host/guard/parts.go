@@ -16,6 +16,7 @@ import (
 	"flanneld/internal/host/pathrules"
 	"flanneld/internal/host/ports"
 	"flanneld/internal/host/rundir"
+	"flanneld/internal/host/shortcut"
 	"flanneld/internal/problem"
 )
 
@@ -40,6 +41,7 @@ type Parts struct {
 	Device       *link.Device
 	Forwarding   *link.Forwarding
 	Paths        *kernelpath.Part
+	Shortcut     *shortcut.Part
 	Addresses    *identity.Part
 	Firewall     *firewall.Part
 	Subnet       *envfile.File
@@ -60,7 +62,7 @@ func NewParts(p Places) (*Parts, error) {
 	return &Parts{
 		RunDir: rundir.NewPart(p.RunDir), Socket: p.Socket, Ports: table, PathRules: paths,
 		Device: link.NewDevice(p.Device), Forwarding: link.NewForwarding(p.Device),
-		Paths: kernelpath.NewPart(p.Device), Addresses: identity.NewPart(p.Device), Firewall: firewall.NewPart(p.Device),
+		Paths: kernelpath.NewPart(p.Device), Shortcut: shortcut.NewPart(p.Device), Addresses: identity.NewPart(p.Device), Firewall: firewall.NewPart(p.Device),
 		Subnet: envfile.NewFile(problem.PartSubnetFile, p.SubnetFile), Docker: envfile.NewFile(problem.PartDockerFile, p.DockerFile),
 		Bridge: bridge.NewPart(p.DockerFile), DockerConfig: docker.NewConfigFile(p.DockerConfig), Others: &Others{ports: table.Wanted, paths: paths.Wanted},
 	}, nil
@@ -69,8 +71,8 @@ func NewParts(p Places) (*Parts, error) {
 // List is the one list of parts, in the order in which they are set up. The
 // guard ensures it, status checks it, leaving and cleaning up remove it.
 func (p *Parts) List() host.List {
-	return host.List{p.RunDir, p.Socket, p.Ports, p.PathRules, p.Device, p.Forwarding, p.Paths, p.Addresses, p.Firewall, p.Subnet, p.Docker,
-		p.Bridge, p.DockerConfig, p.Others}
+	return host.List{p.RunDir, p.Socket, p.Ports, p.PathRules, p.Device, p.Forwarding, p.Paths, p.Shortcut, p.Addresses, p.Firewall, p.Subnet,
+		p.Docker, p.Bridge, p.DockerConfig, p.Others}
 }
 
 // Want sets how the parts of a data plane should be, except for its files.

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package view
+
+import (
+	"cmp"
+	"slices"
+
+	"flanneld/internal/control"
+	"flanneld/internal/dataplane"
+	"flanneld/internal/host/shortcut"
+	"flanneld/internal/plan"
+)
+
+// Shortcut is what this host has of the short-cut.
+type Shortcut struct {
+	On    bool // it is not switched off
+	State shortcut.State
+	Left  map[string]uint64 // packets that were left to user space, by reason
+}
+
+// shortcut says what this host has of the short-cut, and how many peers it
+// leads to.
+func (v *View) shortcut() control.Shortcut {
+	out := control.Shortcut{Setting: control.ShortcutOff, Why: plan.ShortcutOff, Left: map[string]uint64{}, Notes: []string{}}
+	if v.HostShortcut == nil {
+		return out
+	}
+	s, sum := v.HostShortcut(), v.Totals.Carried.All()
+	out.Egress, out.Ingress = control.Traffic(sum.Egress), control.Traffic(sum.Ingress)
+	if s.Left != nil {
+		out.Left = s.Left
+	}
+	if !s.On {
+		return out
+	}
+	out.Setting, out.Ready, out.Pinned, out.Notes = control.ShortcutAuto, s.State.Ready, s.State.Pinned, append(out.Notes, s.State.Notes...)
+	if out.Why = ""; !s.State.Ready {
+		out.Why = cmp.Or(s.State.Why, "it is not set up yet")
+	}
+	for _, r := range v.Routes.Plan().Routes {
+		if r.Shortcut().Used {
+			out.Peers++
+		}
+	}
+	return out
+}
+
+// bringUpToDate adds to all counters what the kernel has carried meanwhile.
+func (v *View) bringUpToDate() {
+	if v.Count != nil {
+		v.Count()
+	}
+}
+
+// nodeShortcut reports whether packets to a peer take the short-cut.
+func (v *View) nodeShortcut(r plan.Route, probes prober) control.NodeShortcut {
+	s := r.Shortcut()
+	out := control.NodeShortcut{Used: s.Used, State: proofStates[s.State], Why: s.Why}
+	flow := dataplane.Flow{}
+	if v.Totals != nil {
+		flow = v.Totals.Carried.Of(r.Prefix)
+	}
+	out.Egress, out.Ingress = control.Traffic(flow.Egress), control.Traffic(flow.Ingress)
+	if !s.Possible {
+		out.State = control.PathImpossible
+		return out
+	}
+	if probes == nil {
+		return out
+	}
+	if result, known := probes.Result(r.ID, plan.PathShortcut); known {
+		out.RTT, out.Sent, out.Lost = control.SecondsOf(result.RTT), result.Sent, result.Lost
+	}
+	return out
+}
+
+// inUse is the path that packets to a peer take; "" for none. The short-cut is
+// one here.
+func inUse(r plan.Route) plan.Path {
+	if r.Shortcut().Used {
+		return plan.PathShortcut
+	}
+	return r.Path
+}
+
+// pingWays are the ways to a peer that are pinged: the candidates, and the
+// short-cut before user space, unless it is switched off.
+func pingWays(r plan.Route) []plan.Candidate {
+	i := slices.IndexFunc(r.Candidates, func(c plan.Candidate) bool { return c.Path == plan.PathUDP })
+	if i < 0 || !r.Candidates[i].Possible || r.Candidates[i].Shortcut.Why == plan.ShortcutOff {
+		return slices.Clone(r.Candidates)
+	}
+	all := slices.Clone(r.Candidates)
+	s := all[i].Shortcut
+	if s.Used {
+		all[i].Used = false
+	}
+	one := all[i]
+	one.Path, one.Possible, one.State, one.Used, one.Why = plan.PathShortcut, s.Possible, s.State, s.Used, s.Why
+	return slices.Insert(all, i, one)
+}
