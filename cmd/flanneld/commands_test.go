@@ -71,7 +71,7 @@ func TestPingShowsEachPath(t *testing.T) {
 		{well, "beta --path host-gw", 1, "direct  -     -    -        -    -     -        behind router"},
 		{well, "beta --path ipip", 1, "3 of 3"},
 		{well, "gamma", 1, "flanneld: gamma (gk2puir6) is not reached: the node holds the lease and is dead\n"},
-		{well, "beta --path wireguard", 2, "flanneld: --path wireguard: not one of udp, direct, vxlan, ipip\n"},
+		{well, "beta --path wireguard", 2, "flanneld: --path wireguard: not one of short-cut, udp, direct, vxlan, ipip\n"},
 		{well, "beta --count 0", 2, "flanneld: ping: count 0: not from 1 to 20\n"},
 		{well, "beta --size 9", 2, "flanneld: ping: size 9: not from 64 to 65507 bytes\n"},
 		{well, "beta --count x", 2, "flanneld: --count x: "},
@@ -210,6 +210,28 @@ func TestDockerOptsNeedsNoDaemon(t *testing.T) {
 	}
 	if r := flanneld(t, nil, "docker-opts", "-f", dir+"/none"); r.status != 1 || !strings.Contains(r.err, dir+"/none") {
 		t.Errorf("without a file: got %+v", r)
+	}
+}
+
+func TestShortcutShowsAndSwitches(t *testing.T) {
+	at := []string{"--run-dir", serve(t, &fake{well: true})}
+	for _, c := range []struct {
+		args   []string
+		status int
+		want   []string
+	}{
+		{[]string{"shortcut"}, 0, []string{"the kernel carries udp to 1 peer\n", "1234000 packets, 1.8 GB", "egress-fragment 3, egress-too-long 1", "bridge-nf-call-iptables"}},
+		{[]string{"shortcut", "auto"}, 0, []string{"the kernel carries udp to 1 peer\n"}},
+		{[]string{"shortcut", "off"}, 0, []string{"short-cut  off (--shortcut)\n", "none, to user space"}},
+		{[]string{"shortcut", "on"}, 2, []string{"give auto, off, or nothing"}},
+		{[]string{"shortcut", "auto", "off"}, 2, []string{"give auto, off, or nothing"}},
+	} {
+		r := flanneld(t, nil, append(c.args, at...)...)
+		for _, want := range c.want {
+			if r.status != c.status || !strings.Contains(r.out+r.err, want) {
+				t.Errorf("%v: got %+v, want %q", c.args, r, want)
+			}
+		}
 	}
 }
 

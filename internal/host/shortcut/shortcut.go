@@ -74,9 +74,8 @@ type Volume struct{ Packets, Bytes uint64 }
 type Traffic struct {
 	Sent, Received Volume
 	// Answers counts packets that the peer's program sent to this node's own
-	// address and that may answer a packet of this process: ICMP and TCP
-	// resets. They are given to user space, so they are not in Received. A probe whose
-	// answer raises this came back through the peer's program.
+	// address, and that may answer a packet of this process: ICMP and TCP
+	// resets. They are given to user space, so they are not in Received.
 	Answers uint64
 }
 
