@@ -31,6 +31,21 @@ const vxlanPeer = `
 	ip netns exec hN bridge fdb append 0a:00:00:00:00:0M dev flannel.1 dst 192.0.2.M
 `
 
+// addVXLAN joins the hosts by VXLAN as well. The function adds or deletes the
+// routes that lead to it.
+func addVXLAN(b *testing.B) (change func(verb string)) {
+	b.Helper()
+	for _, n := range []string{"1", "2"} {
+		linktest.Script(b, strings.ReplaceAll(vxlanTopology, "N", n))
+	}
+	linktest.Script(b, strings.NewReplacer("N", "1", "M", "2").Replace(vxlanPeer))
+	linktest.Script(b, strings.NewReplacer("N", "2", "M", "1").Replace(vxlanPeer))
+	return func(verb string) {
+		linktest.Run(b, "ip -n h1 route "+verb+" 10.244.2.0/24 via 10.244.2.0 dev flannel.1 onlink")
+		linktest.Run(b, "ip -n h2 route "+verb+" 10.244.1.0/24 via 10.244.1.0 dev flannel.1 onlink")
+	}
+}
+
 // BenchmarkAgainstVXLAN compares with the kernel's VXLAN between the same
 // containers, in turns of a second: TCP with 1 and 4 streams, and datagrams of
 // 64 bytes in 1 and 8 flows, as iperf3 measures them.
@@ -42,11 +57,7 @@ func BenchmarkAgainstVXLAN(b *testing.B) {
 			linktest.Script(b, "ip netns exec "+h+" ethtool -K eth0 tx-udp_tnl-segmentation off")
 		}
 	}
-	for _, n := range []string{"1", "2"} {
-		linktest.Script(b, strings.ReplaceAll(vxlanTopology, "N", n))
-	}
-	linktest.Script(b, strings.NewReplacer("N", "1", "M", "2").Replace(vxlanPeer))
-	linktest.Script(b, strings.NewReplacer("N", "2", "M", "1").Replace(vxlanPeer))
+	change := addVXLAN(b)
 	for port := 5201; port < 5203; port++ {
 		server := exec.Command("ip", "netns", "exec", "c2", "iperf3", "-s", "-p", fmt.Sprint(port))
 		if err := server.Start(); err != nil {
@@ -55,10 +66,6 @@ func BenchmarkAgainstVXLAN(b *testing.B) {
 		defer func() { server.Process.Kill(); server.Wait() }()
 	}
 	time.Sleep(time.Second)
-	change := func(verb string) {
-		linktest.Run(b, "ip -n h1 route "+verb+" 10.244.2.0/24 via 10.244.2.0 dev flannel.1 onlink")
-		linktest.Run(b, "ip -n h2 route "+verb+" 10.244.1.0/24 via 10.244.1.0 dev flannel.1 onlink")
-	}
 	for _, load := range []struct{ name, args string }{
 		{"tcp1", "-P 1"}, {"tcp4", "-P 4"}, {"udp1", "-u -b 0 -l 36 -P 1"}, {"udp8", "-u -b 0 -l 36 -P 8"},
 	} {
