@@ -6,6 +6,7 @@ package shortcut
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -32,6 +33,11 @@ func TestCarriesPackets(t *testing.T) {
 			linktest.Script(t, u.script)
 			ping(t, "c1", "10.244.2.2")
 			transfer(t, "c1", "c2", "10.244.2.2", 64<<20)
+			// Containers get superpackets on either underlay.
+			segments := hosts[1].part.Counters().Received.Packets
+			if whole := received(t, "c2"); whole > segments/4 {
+				t.Errorf("%d segments reached the container in %d packets", segments, whole)
+			}
 			transfer(t, "c2", "c1", "10.244.1.2", 64<<20)
 			sumsAgree(t, hosts)
 		})
@@ -59,6 +65,18 @@ func sumsAgree(t *testing.T, hosts [2]*end) {
 		}
 	}
 	t.Error(strings.Join(texts, "\n"))
+}
+
+// received is how many packets and superpackets a container's device got.
+func received(t *testing.T, container string) uint64 {
+	t.Helper()
+	var links []struct {
+		Stats struct{ RX struct{ Packets uint64 } } `json:"stats64"`
+	}
+	if err := json.Unmarshal([]byte(linktest.Run(t, "ip -n "+container+" -j -s link show eth0")), &links); err != nil || len(links) != 1 {
+		t.Fatalf("the device of %s: %v", container, err)
+	}
+	return links[0].Stats.RX.Packets
 }
 
 func ping(t testing.TB, from, to string) {

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"unsafe"
 
+	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -59,7 +60,11 @@ func ensureGRO(device string, mtu int) (pair groPair, made bool, err error) {
 			}
 		}
 	}
-	if err := setGRO(in); err != nil {
+	// Only what comes from a device without segmentation offload is put together.
+	if err := ethtool(out, unix.ETHTOOL_STSO, 0); err != nil {
+		return pair, made, fmt.Errorf("switch segmentation offload of %s off: %w", out, err)
+	}
+	if err := ethtool(in, unix.ETHTOOL_SGRO, 1); err != nil {
 		return pair, made, fmt.Errorf("switch GRO of %s on: %w", in, err)
 	}
 	pair = groPair{out: first.Attrs().Index, in: second.Attrs().Index}
@@ -68,9 +73,14 @@ func ensureGRO(device string, mtu int) (pair groPair, made bool, err error) {
 }
 
 func makeGRO(device, out, in string, mtu int) (first, second netlink.Link, err error) {
+	queues, err := ebpf.PossibleCPU() // each processor has one, and packets of a flow keep their order
+	if err != nil {
+		return nil, nil, err
+	}
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU = out, mtu
-	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: in, PeerMTU: uint32(mtu)}); err != nil {
+	attrs.Name, attrs.MTU, attrs.NumTxQueues, attrs.NumRxQueues = out, mtu, queues, 1
+	pair := &netlink.Veth{LinkAttrs: attrs, PeerName: in, PeerMTU: uint32(mtu), PeerNumTxQueues: 1, PeerNumRxQueues: uint32(queues)}
+	if err := netlink.LinkAdd(pair); err != nil {
 		return nil, nil, err
 	}
 	if first, err = netlink.LinkByName(out); err != nil {
@@ -116,14 +126,14 @@ func removeGRO(device string) error {
 	return nil
 }
 
-// setGRO switches GRO on (veth: Linux 5.13).
-func setGRO(name string) error {
+// ethtool sets one switch of a device (GRO of veth: Linux 5.13).
+func ethtool(name string, command, on uint32) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return os.NewSyscallError("socket", err)
 	}
 	defer unix.Close(fd)
-	value := &struct{ command, data uint32 }{unix.ETHTOOL_SGRO, 1}
+	value := &struct{ command, data uint32 }{command, on}
 	request := &struct {
 		name [unix.IFNAMSIZ]byte
 		data unsafe.Pointer

@@ -495,6 +495,7 @@ static __always_inline int to_gro(struct __sk_buff *skb, __u32 device)
 	for (int i = 0; i < ETH_ALEN; i++)
 		eth->h_dest[i] = gro_mac[i];
 	eth->h_proto = bpf_htons(ETH_P_IP);
+	skb->queue_mapping = bpf_get_smp_processor_id() + 1; // 0: none
 	return bpf_redirect(device, 0);
 }
 
