@@ -53,6 +53,13 @@ func mountBPF() error {
 	return nil
 }
 
+// haveTCX reports whether the kernel knows places for programs of tcx: Linux
+// 6.6 lists those of lo. Where it cannot be told, the next step tells.
+func haveTCX() bool {
+	_, err := link.QueryPrograms(link.QueryOptions{Target: 1, Attach: ebpf.AttachTCXIngress})
+	return !errors.Is(err, ebpf.ErrNotSupported) && !errors.Is(err, syscall.EINVAL)
+}
+
 // links are the links of one overlay device.
 type links struct {
 	dir  string

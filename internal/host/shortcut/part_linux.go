@@ -172,7 +172,9 @@ func (p *Part) Ensure(context.Context) ([]string, error) {
 		p.publish(State{Ready: true, Pinned: true, Notes: notes})
 		return changes, nil
 	}
-	p.publish(State{Why: err.Error()})
+	if !p.state.Load().Ready || !p.links.alive() { // else what failed may work the next time
+		p.publish(State{Why: firstLine(err)})
+	}
 	return changes, err
 }
 
@@ -230,6 +232,9 @@ func (p *Part) set() (changes, notes []string, err error) {
 func (p *Part) prepare() (s sight, c constants, changes []string, err error) {
 	if err := p.config.validate(); err != nil {
 		return s, c, nil, err
+	}
+	if !haveTCX() {
+		return s, c, nil, &lack{why: "this kernel has no tcx (Linux 6.6)", missing: true}
 	}
 	if p.flags == nil {
 		clears, err := clearsEncapsulation()

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shortcut
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/cilium/ebpf"
+)
+
+// What this kernel or this process cannot have is no problem, and says what is
+// missing. Anything else is one.
+func TestWhatIsMissingForGoodIsNoProblem(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		says string
+	}{
+		{ebpf.ErrNotSupported, "Linux 6.6"},
+		{syscall.ENOSYS, "filter of system calls"},
+		{syscall.EPERM, "CAP_BPF"},
+	} {
+		var l *lack
+		err := explain(fmt.Errorf("load: %w", c.err))
+		if !errors.As(err, &l) || !l.missing || !strings.Contains(l.why, c.says) {
+			t.Errorf("%v: %+v", c.err, err)
+		}
+	}
+	var l *lack
+	if err := explain(syscall.ENOMEM); errors.As(err, &l) {
+		t.Errorf("no memory: %+v", l)
+	}
+}
+
+// A configuration that cannot be is an error that names the field.
+func TestConfigurationsThatMakeNoSenseAreRefused(t *testing.T) {
+	good := Config{Device: "flannel0", Underlay: "eth0", Lease: testPeer(1).Prefix, Endpoint: testPeer(1).Endpoint, MTU: 1472}
+	if err := good.validate(); err != nil {
+		t.Fatal(err)
+	}
+	for what, change := range map[string]func(*Config){
+		"no device":     func(c *Config) { c.Device = "" },
+		"same device":   func(c *Config) { c.Underlay = c.Device },
+		"no lease":      func(c *Config) { c.Lease = Peer{}.Prefix },
+		"no port":       func(c *Config) { c.Endpoint = Peer{}.Endpoint },
+		"MTU too small": func(c *Config) { c.MTU = 67 },
+	} {
+		bad := good
+		change(&bad)
+		if bad.validate() == nil {
+			t.Errorf("%s: accepted", what)
+		}
+	}
+}
