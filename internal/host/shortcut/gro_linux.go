@@ -60,7 +60,8 @@ func ensureGRO(device string, mtu int) (pair groPair, made bool, err error) {
 			}
 		}
 	}
-	// Only what comes from a device without segmentation offload is put together.
+	// Only what comes from a device without segmentation offload is put
+	// together.
 	if err := ethtool(out, unix.ETHTOOL_STSO, 0); err != nil {
 		return pair, made, fmt.Errorf("switch segmentation offload of %s off: %w", out, err)
 	}
