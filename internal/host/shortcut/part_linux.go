@@ -498,8 +498,8 @@ func explain(err error) error {
 		return &lack{why: "this kernel has no tcx (Linux 6.6): " + firstLine(err), missing: true}
 	case errors.Is(err, syscall.ENOSYS):
 		return &lack{why: "this kernel has no bpf(2), or a filter of system calls hides it: " + firstLine(err), missing: true}
-	case errors.Is(err, syscall.EPERM):
-		return &lack{why: "the kernel refuses bpf(2): it takes CAP_BPF and CAP_NET_ADMIN, no lockdown, " +
+	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES): // EACCES: the verifier, without CAP_PERFMON
+		return &lack{why: "the kernel refuses bpf(2): it takes CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, no lockdown, " +
 			"and a filter of system calls that permits it: " + firstLine(err), missing: true}
 	}
 	return err
