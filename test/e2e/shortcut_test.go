@@ -5,6 +5,8 @@
 package e2e
 
 import (
+	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,4 +55,151 @@ func TestTheKernelCarriesPackets(t *testing.T) {
 		}
 		well(t, from.Host, time.Second)
 	}
+}
+
+// The short-cut is switched off and on in turns on both hosts. A TCP stream
+// goes on, and no ping is lost.
+func TestSwitchingTheShortcutLosesNothing(t *testing.T) {
+	t.Parallel()
+	p1, p2 := shortcutted(t)
+	hosts := []*lab.Host{p1.Host, p2.Host}
+	talk := lab.Converse(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7001))
+	pings := p2.StartPinging(t, p1.Addr, 5*time.Millisecond)
+	const switches = 20
+	done := make(chan string, 1)
+	go func() {
+		for i := range switches {
+			h, setting := hosts[i/2%2], []string{"off", "auto"}[i%2]
+			if r := h.Flanneld("shortcut", setting); r.Status != 0 {
+				done <- r.Stderr
+				return
+			}
+			time.Sleep([]time.Duration{200 * time.Millisecond, 1500 * time.Millisecond}[i%2])
+		}
+		done <- ""
+	}()
+	kernel, _ := kernelCarried(p1.Host)
+	for wrong, over := "", false; !over; {
+		lab.SendTCP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7000), 8<<20)
+		select {
+		case wrong = <-done:
+			over = true
+			if wrong != "" {
+				t.Errorf("not switched: %s", wrong)
+			}
+		default:
+		}
+	}
+	if err := talk.Stop(); err != nil {
+		t.Errorf("the conversation broke: %v", err)
+	}
+	if count := pings.Stop(); count.Lost != 0 || count.Sent < 1000 {
+		t.Errorf("over %d switches: %v", switches, count)
+	}
+	now, all := kernelCarried(p1.Host)
+	if now.Bytes == kernel.Bytes || now.Bytes >= all.Bytes {
+		t.Errorf("the kernel carried %+v of %+v: nothing was switched", now, all)
+	}
+	lab.WaitShortcuts(proven, hosts...)
+	for _, h := range hosts {
+		well(t, h, noticed)
+	}
+}
+
+// The programs go on while no daemon runs, and the next one takes them over.
+func TestTheShortcutOutlivesTheDaemon(t *testing.T) {
+	t.Parallel()
+	p1, p2 := shortcutted(t)
+	h1, h2 := p1.Host, p2.Host
+	if s := h1.Status().Shortcut; !s.Pinned {
+		t.Fatalf("the programs are not pinned: %+v", s)
+	}
+	talk := lab.Converse(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7001))
+	pings := p2.StartPinging(t, p1.Addr, 5*time.Millisecond)
+	for _, end := range []func(){h1.Daemon.Kill, func() { h1.Daemon.Stop() }} {
+		end()
+		talk.GoesOn(t, 5*time.Second, 50)
+		h1.Start("--shortcut", "auto", "--join", h2.Addr.String()).WaitReady(ready)
+		lab.WaitShortcuts(proven, h1, h2)
+		talk.GoesOn(t, 5*time.Second, 50)
+	}
+	if count := pings.Stop(); count.Lost != 0 {
+		t.Errorf("over a kill and a stop: %v", count)
+	}
+	if err := talk.Stop(); err != nil {
+		t.Errorf("the conversation broke: %v", err)
+	}
+
+	// A start without it takes the programs away.
+	h1.Daemon.Stop()
+	h1.Start("--join", h2.Addr.String(), "--shortcut", "off").WaitReady(ready)
+	pings = p2.StartPinging(t, p1.Addr, 10*time.Millisecond)
+	lab.Eventually(t, proven, "no programs", func() error {
+		links := h1.Exec(t, "ip", "-d", "link", "show")
+		return lab.Expect(!strings.Contains(links, "flNgro") && h1.Status().Shortcut.Why == "off (--shortcut)", "%s", links)
+	})
+	h2.WaitShortcut(h1, false, proven)
+	lab.SendTCP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7000), 1<<20)
+	if count := pings.Stop(); count.Lost != 0 {
+		t.Errorf("while the programs went: %v", count)
+	}
+	mentions(t, "nodes of the other", h2.MustFlanneld("nodes"), "by user space: the node does not take it")
+}
+
+// One host has the short-cut switched off, and one is a static peer: the kernel
+// carries packets to neither.
+func TestMixedPeersTakeTheWayThatBothHave(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t)
+	h1 := l.Host()
+	h1.Start("--shortcut", "auto", "--static-peer", "10.244.200.0/24=192.168.50.14:8285").WaitReady(ready)
+	h2, h3, plain := l.Host(), l.Host(), l.Host()
+	h2.Start("--shortcut", "auto", "--join", h1.Addr.String()).WaitReady(ready)
+	h3.Start("--shortcut", "off", "--join", h1.Addr.String()).WaitReady(ready)
+	plain.StartSpeaker(netip.MustParsePrefix("10.244.200.0/24"), 8285)
+	l.WaitConverged(3)
+	p1, p2, p3 := h1.Pod(), h2.Pod(), h3.Pod()
+	lab.WaitShortcuts(proven, h1, h2)
+	flows(t, p1, p2)
+	flows(t, p1, p3)
+	flows(t, p2, p3)
+	p1.Reachable(t, netip.MustParseAddr("10.244.200.9"), 5*time.Second)
+	if s, err := h1.Shortcut(h3); err != nil || s.Used || s.Egress.Packets > 0 || s.Why != "the node does not take it" {
+		t.Errorf("to the host without: %+v, %v", s, err)
+	}
+	if s, err := h3.Shortcut(h1); err != nil || s.Used || s.Why != "off (--shortcut)" {
+		t.Errorf("from the host without: %+v, %v", s, err)
+	}
+	mentions(t, "nodes", h1.MustFlanneld("nodes"), "udp (kernel)", "a static peer does not take it")
+	mentions(t, "ping", h1.MustFlanneld("ping", h2.NodeName), "short-cut", "short-cut is preferred")
+	mentions(t, "route get", h1.MustFlanneld("route", "get", p2.Addr.String()), "udp, in the kernel")
+	mentions(t, "route get", h1.MustFlanneld("route", "get", p3.Addr.String()), "udp, in user space; short-cut: the node does not take it")
+}
+
+// The capabilities of the unit are enough. Without CAP_BPF user space carries
+// all packets, and status says why.
+func TestTheShortcutNeedsOneCapability(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t)
+	h1, h2 := l.Host(), l.Host()
+	const unit = "-all,+net_admin,+net_raw,+sys_nice"
+	start := func(h *lab.Host, capabilities string, args ...string) {
+		script := `exec setpriv --no-new-privs --bounding-set ` + capabilities + ` --inh-caps -all -- "$@"`
+		h.StartCommand(through(t, h, script, append(args, "--shortcut", "auto")...)).WaitReady(ready)
+	}
+	start(h1, unit+",+bpf")
+	start(h2, unit, "--join", h1.Addr.String())
+	l.WaitConverged(2)
+	lab.Eventually(t, proven, "the short-cut of the host with it", func() error {
+		s := h1.Status().Shortcut
+		return lab.Expect(s.Ready, "%+v", s)
+	})
+	s := h2.Status().Shortcut
+	t.Logf("without: %s", s.Why)
+	if s.Ready || s.Why == "" {
+		t.Errorf("without: %+v", s)
+	}
+	mentions(t, "status without it", h2.MustFlanneld("status", "--exit-zero"), "not available on this host", "CAP_BPF")
+	flows(t, h1.Pod(), h2.Pod())
+	well(t, h2, noticed)
 }
