@@ -158,7 +158,7 @@ func TestUnitsWorkTogether(t *testing.T) {
 	expect("the sandbox lets iptables work", "chain-raw", "-N FLANNELD-flannel0")
 	expect("the sandbox lets iptables work", "chain-filter", "-N FLANNELD-flannel0")
 	expect("modes of state directory, run directory, files", "state", "700 755 644 644")
-	expect("CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_NICE and CAP_BPF, nothing else", "capabilities", "0000008000803000")
+	expect("CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_NICE, CAP_PERFMON and CAP_BPF, nothing else", "capabilities", "000000c000803000")
 	expect("SIGHUP is no end", "reloaded", "0 active")
 	same := seen["index"] + " " + seen["subnet"]
 	expect("device and lease outlive a restart", "restarted", same)

@@ -176,9 +176,9 @@ func TestMixedPeersTakeTheWayThatBothHave(t *testing.T) {
 	mentions(t, "route get", h1.MustFlanneld("route", "get", p3.Addr.String()), "udp, in user space; short-cut: the node does not take it")
 }
 
-// The capabilities of the unit are enough. Without CAP_BPF user space carries
-// all packets, and status says why.
-func TestTheShortcutNeedsOneCapability(t *testing.T) {
+// The capabilities of the unit are enough. Without them user space carries all
+// packets, and status says why.
+func TestTheShortcutNeedsTheCapabilitiesOfTheUnit(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
 	h1, h2 := l.Host(), l.Host()
@@ -187,19 +187,24 @@ func TestTheShortcutNeedsOneCapability(t *testing.T) {
 		script := `exec setpriv --no-new-privs --bounding-set ` + capabilities + ` --inh-caps -all -- "$@"`
 		h.StartCommand(through(t, h, script, append(args, "--shortcut", "auto")...)).WaitReady(ready)
 	}
-	start(h1, unit+",+bpf")
+	start(h1, unit+",+bpf,+perfmon")
 	start(h2, unit, "--join", h1.Addr.String())
-	l.WaitConverged(2)
+	h3 := l.Host()
+	start(h3, unit+",+bpf", "--join", h1.Addr.String())
+	l.WaitConverged(3)
 	lab.Eventually(t, proven, "the short-cut of the host with it", func() error {
 		s := h1.Status().Shortcut
 		return lab.Expect(s.Ready, "%+v", s)
 	})
-	s := h2.Status().Shortcut
-	t.Logf("without: %s", s.Why)
-	if s.Ready || s.Why == "" {
-		t.Errorf("without: %+v", s)
+	for _, h := range []*lab.Host{h2, h3} {
+		s := h.Status().Shortcut
+		t.Logf("%s: %s", h.NodeName, s.Why)
+		if s.Ready || s.Why == "" {
+			t.Errorf("%s: %+v", h.NodeName, s)
+		}
+		mentions(t, "status", h.MustFlanneld("status", "--exit-zero"), "not available on this host", "CAP_BPF, CAP_PERFMON")
 	}
-	mentions(t, "status without it", h2.MustFlanneld("status", "--exit-zero"), "not available on this host", "CAP_BPF")
 	flows(t, h1.Pod(), h2.Pod())
 	well(t, h2, noticed)
+	well(t, h3, noticed)
 }
