@@ -96,6 +96,9 @@ type Config struct {
 	// time to time after a lease was lost, and must not call the Node. Nil:
 	// never in use.
 	InUse func() bool
+	// Witness is what to tell a node that examines this one, see
+	// [Node.Examine]. It must not wait, nor call the Node. Nil: nothing.
+	Witness func(NodeID) Witness
 
 	// Report says how this node is, to lease holders that ask with
 	// [Node.Report]: at most [MaxReport] bytes. It is asked at most every 2 s,

@@ -78,6 +78,8 @@ type Agent struct {
 	questions *questions
 	inquiries inquiries
 	asked     chan received
+	checkups  *checkups
+	witness   func(record.NodeID) Witness // nil: nothing is told
 	// makeReport makes what is reported to lease holders; nil: nothing is.
 	makeReport func() []byte
 	limited    atomic.Uint64  // datagrams over a limit
@@ -99,6 +101,7 @@ type Agent struct {
 	// Bytes that messages, states and long may still hold.
 	messageRoom, stateRoom, longRoom room
 	long                             chan longMessage
+	replies                          chan longMessage // answers to checkups
 	workers                          sync.WaitGroup
 	unsent                           sync.WaitGroup // long messages queued or under way
 
@@ -119,7 +122,9 @@ type Config struct {
 	Speaks   wire.Versions    // zero: [wire.OwnVersions]
 	Keyring  *wire.Keyring    // nil: gossip is not sealed
 	Report   func() []byte    // see peers.Config; nil: nothing is reported
-	Log      *slog.Logger
+	// Witness is what to tell a node that asks. It must not wait. Nil: nothing.
+	Witness func(record.NodeID) Witness
+	Log     *slog.Logger
 }
 
 // New makes an agent that takes traffic of t in at once. [Agent.Start]
@@ -132,7 +137,9 @@ func New(t *Transport, c Config) *Agent {
 		Node: c.Identity.ID(), Speaks: c.Speaks, Start: c.Start, Instance: c.Instance, At: c.Endpoint,
 		Network: c.Network, Prefix: c.Prefix, Looking: true,
 	}
-	return newAgent(t, self, c.Identity, c.Keyring, c.Report, c.Log)
+	g := newAgent(t, self, c.Identity, c.Keyring, c.Report, c.Log)
+	g.witness = c.Witness
+	return g
 }
 
 // Successor makes the agent that takes this one's place after a move to another
@@ -144,6 +151,7 @@ func (g *Agent) Successor(t *Transport, start uint64, endpoint netip.AddrPort) (
 	self := *g.about.Load()
 	self.Start, self.At = start, endpoint
 	next = newAgent(t, self, g.identity, g.keyring, g.makeReport, g.log)
+	next.witness = g.witness
 	next.members.expect(up, time.Now().Add(suspectFor))
 	return next, up
 }
@@ -167,6 +175,8 @@ func newAgent(t *Transport, self wire.Meta, id record.Identity, keyring *wire.Ke
 		inquiries:  inquiries{open: map[[wire.NonceSize]byte]inquiry{}},
 		asked:      make(chan received, inquiryQueue),
 		makeReport: report,
+		checkups:   newCheckups(),
+		replies:    make(chan longMessage, checkupQueue),
 		prober:     prober{open: map[string]time.Time{}},
 		started:    time.Now(),
 		paths:      newReturnPaths(endpoint),
@@ -193,6 +203,7 @@ func (g *Agent) Start() error {
 	for range longSenders {
 		g.workers.Go(g.sendLongs)
 	}
+	g.workers.Go(g.answerCheckups)
 	return nil
 }
 

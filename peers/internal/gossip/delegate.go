@@ -24,6 +24,12 @@ func (d delegate) NodeMeta(int) []byte { return d.g.about.Load().Encode(d.g.iden
 
 // NotifyMsg implements memberlist.Delegate.
 func (d delegate) NotifyMsg(msg []byte) {
+	if wire.IsCheckup(msg) { // of a stream; a datagram's does not get here
+		if err := d.g.takeCheckup(msg, time.Now()); err != nil {
+			d.g.refused.Add(1)
+		}
+		return
+	}
 	if !d.g.messageRoom.take(len(msg)) {
 		d.g.dropped.Add(1)
 		return

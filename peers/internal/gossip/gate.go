@@ -21,8 +21,8 @@ import (
 // newcomer (a member without a lease), or a stranger, at any other endpoint. A
 // stranger may ask and answer questions, ping, announce itself as a member, and
 // send direct frames from the endpoint that it names. A newcomer may also pass
-// on what it has heard. Only a lease holder may accuse others of being dead,
-// and ask for a report.
+// on what it has heard, and ask for a checkup. Only a lease holder may accuse
+// others of being dead, and ask for a report.
 const maxPacket = 1472 // bytes of a datagram on an Ethernet without fragments
 
 // Limits on what senders can make this node do, in messages and in messages a
@@ -45,6 +45,7 @@ type limits struct {
 	allStrangers       *limiter
 	metas, answers     *limiter
 	refutations        *limiter
+	checkups           *limiter   // that are answered
 	calls              *allowance // streams of strangers by address
 	inquiriesOf        *allowance // by address
 	inquiries          *limiter
@@ -58,6 +59,7 @@ func newLimits() limits {
 		metas:        newLimiter(metaBurst, metaRate),
 		answers:      newLimiter(answersBurst, answersRate),
 		refutations:  newLimiter(refuteBurst, refuteRate),
+		checkups:     newLimiter(checkupBurst, checkupRate),
 		calls:        newAllowance(callBurst, callRate, maxSources),
 		inquiriesOf:  newAllowance(inquiryBurst, inquiryRate, maxSources),
 		inquiries:    newLimiter(inquiriesBurst, inquiriesRate),
@@ -161,6 +163,12 @@ func (g *Agent) message(b []byte, from netip.AddrPort, sender standing, now time
 			return g.alive(m, from, sender, now)
 		}
 	case wire.TypeUser:
+		if wire.IsCheckup(body) {
+			if sender == stranger {
+				return nil
+			}
+			return g.takeCheckup(body, now)
+		}
 		var f wire.Frame
 		var err error
 		if f, err = wire.ParseFrame(body); err == nil {
@@ -375,6 +383,9 @@ func (g *Agent) streamMessage(b []byte, dialed bool, from netip.Addr) (head, tai
 		return g.exchange(body, dialed, from)
 	case kind == wire.TypeUser && !dialed:
 		if tail, ok = wire.ReadUser(body); ok {
+			if wire.IsCheckup(tail) && !g.knows(from) {
+				return nil, nil, errMessage
+			}
 			return wire.EncodeUser(len(tail)), tail, nil
 		}
 	case kind == wire.TypePing && !dialed:
