@@ -284,4 +284,16 @@ func (f *fake) Shortcut(_ context.Context, on bool) (control.Shortcut, error) {
 	return control.Shortcut{Setting: "off", Why: "off (--shortcut)", Left: map[string]uint64{}, Notes: []string{}}, nil
 }
 
+func (f *fake) Examine(context.Context) (control.Examined, error) {
+	beta := control.ExaminedNode{
+		NodeName: control.NodeName{ID: idBeta, Name: "beta"}, State: "alive", Answered: true, UDPThere: true, UDPBack: true, TCPThere: true, TCPBack: true,
+		Version: "0.3.0", Path: control.PathWorks, ClockAhead: 0.001, ClockWithin: 0.0002,
+	}
+	if !f.well {
+		beta.UDPBack, beta.ClockAhead, beta.Version = false, -90, "0.2.0"
+	}
+	gamma := control.ExaminedNode{NodeName: control.NodeName{ID: idGamma, Name: "gamma"}, State: "dead", Dial: "dial tcp 192.168.1.30:8286: connect: connection refused"}
+	return control.Examined{Nodes: []control.ExaminedNode{gamma, beta}, Of: 2}, nil
+}
+
 func controlSeconds(s float64) control.Seconds { return control.Seconds(s) }

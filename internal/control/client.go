@@ -88,6 +88,16 @@ func (c *Client) Shortcut(ctx context.Context, r ShortcutRequest) (s Shortcut, e
 	return s, c.post(ctx, "/v1/shortcut", r, &s)
 }
 
+// ErrOlder means that the daemon does not know a request: it is of an earlier
+// version than the command.
+var ErrOlder = errors.New("the flanneld that runs is older than this program and does not know the request: systemctl restart flanneld")
+
+// Examine asks the daemon to examine other nodes. It takes some seconds, up to
+// half a minute where nodes do not answer.
+func (c *Client) Examine(ctx context.Context) (e Examined, err error) {
+	return e, c.post(ctx, "/v1/examine", struct{}{}, &e)
+}
+
 func (c *Client) get(ctx context.Context, path string, answer any) error {
 	return c.do(ctx, http.MethodGet, path, nil, answer)
 }
@@ -131,8 +141,8 @@ func (c *Client) do(ctx context.Context, method, path string, body io.Reader, an
 func refusal(status int, content []byte) error {
 	var r Refusal
 	err := json.Unmarshal(content, &r)
-	if err != nil && status == http.StatusNotFound { // net/http's own words
-		return errors.New("the flanneld that runs is older than this program and does not know the request: systemctl restart flanneld")
+	if err != nil && status == http.StatusNotFound {
+		return ErrOlder // net/http's own answer
 	}
 	if err != nil || r.Error == "" {
 		return fmt.Errorf("flanneld answered %d: %.200s", status, strings.Join(strings.Fields(string(content)), " "))

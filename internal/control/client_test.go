@@ -65,6 +65,7 @@ func TestOddAnswersAreExplainedOnOneLine(t *testing.T) {
 		"a refusal":            {httpAnswer(409, `{"error":"not now\nlater"}`), "not now; later"},
 		"a bare refusal":       {httpAnswer(500, "out of\n\tmemory\n"), "flanneld answered 500: out of memory"},
 		"an empty refusal":     {httpAnswer(404, `{"error":""}`), "flanneld answered 404"},
+		"an older daemon":      {httpAnswer(404, "404 page not found\n"), "older than this program"},
 		"a long refusal":       {httpAnswer(502, strings.Repeat("<p>\n", 10000)), "flanneld answered 502: <p> <p>"},
 	} {
 		_, err := NewClient(answerWith(t, c.answer)).Status(t.Context())

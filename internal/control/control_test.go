@@ -47,6 +47,9 @@ func TestEveryRequestIsAnswered(t *testing.T) {
 	if p, err := c.Ping(ctx, request); err != nil || p.Node.Name != "beta" || !reflect.DeepEqual(p.Paths, []PingedPath{{Path: "vxlan", Sent: 3, Largest: 1450}}) {
 		t.Errorf("ping: %+v, %v", p, err)
 	}
+	if e, err := c.Examine(ctx); err != nil || e.Of != 70 || len(e.Nodes) != 1 || e.Nodes[0].ClockAhead != -1.5 {
+		t.Errorf("examine: %+v, %v", e, err)
+	}
 	request.Count = 21
 	for _, setting := range []string{ShortcutAuto, ShortcutOff} {
 		if s, err := c.Shortcut(ctx, ShortcutRequest{Setting: setting}); err != nil || s.Setting != setting {

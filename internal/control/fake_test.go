@@ -73,6 +73,10 @@ func (f *fake) Shortcut(_ context.Context, on bool) (Shortcut, error) {
 	return Shortcut{Setting: map[bool]string{true: ShortcutAuto, false: ShortcutOff}[on]}, f.refuse
 }
 
+func (f *fake) Examine(context.Context) (Examined, error) {
+	return Examined{Nodes: []ExaminedNode{{NodeName: NodeName{Name: "beta"}, ClockAhead: -1.5}}, Of: 70}, f.refuse
+}
+
 func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
 // serve runs a server over a socket of its own until the test ends.

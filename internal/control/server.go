@@ -37,6 +37,8 @@ type Daemon interface {
 	Events(ctx context.Context, after uint64) Events
 	// Shortcut switches the short-cut until the next start.
 	Shortcut(ctx context.Context, on bool) (Shortcut, error)
+	// Examine asks other nodes what reaches them and this one.
+	Examine(context.Context) (Examined, error)
 }
 
 // Times a caller may take. All are short: every caller is on this host.
@@ -154,6 +156,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /v1/forget", s.forget)
 	mux.HandleFunc("POST /v1/ping", s.ping)
 	mux.HandleFunc("POST /v1/shortcut", s.shortcut)
+	mux.HandleFunc("POST /v1/examine", s.examine)
 	return s.guard(mux)
 }
 
@@ -249,11 +252,14 @@ func (s *Server) shortcut(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+func (s *Server) examine(w http.ResponseWriter, r *http.Request) {
+	act(w, r, nothing, func(ctx context.Context, _ struct{}) (Examined, error) { return s.daemon.Examine(ctx) })
+}
+
+// nothing reads a request that says no more than its path.
+func nothing(body []byte) (none struct{}, err error) { return none, decode(body, &none) }
+
 func (s *Server) leave(w http.ResponseWriter, r *http.Request) {
-	nothing := func(body []byte) (struct{}, error) {
-		var none struct{}
-		return none, decode(body, &none)
-	}
 	act(w, r, nothing, func(ctx context.Context, _ struct{}) (Left, error) { return s.daemon.Leave(ctx) })
 }
 

@@ -39,6 +39,19 @@ func (d *daemon) Join(ctx context.Context, addresses []string) (control.Joined, 
 	return out, nil
 }
 
+// Examine asks other nodes what reaches them and this one.
+func (d *daemon) Examine(ctx context.Context) (control.Examined, error) {
+	all, of, err := d.node.Examine(ctx, control.MaxExamined)
+	if err != nil {
+		return control.Examined{}, err
+	}
+	out := control.Examined{Nodes: []control.ExaminedNode{}, Of: of}
+	for _, one := range all {
+		out.Nodes = append(out.Nodes, view.ExaminedOf(one))
+	}
+	return out, nil
+}
+
 // Forget strikes out a dead node.
 func (d *daemon) Forget(ctx context.Context, node string) (control.Node, error) {
 	n, err := d.node.Forget(ctx, node)

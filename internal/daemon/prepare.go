@@ -198,7 +198,7 @@ func (d *daemon) peersConfig() peers.Config {
 		Subnet: c.Subnet, Join: c.Join, Advertise: d.watch.Here().PublicAddr, Bind: d.watch.Here().Addr,
 		GossipPort: c.GossipPort, DataPort: c.Port, Name: nodeName(c.NodeName), MTU: d.mtu, Caps: d.capabilities(nil), LeaseTTL: c.LeaseTTL,
 		KeyFile: c.KeyFile, CheckNetwork: d.checkNetwork, Report: d.report, Logger: d.log,
-		InUse: d.containersUseLease, Prefer: d.preferred(), Sources: d.sources(), Election: d.election(), PinWaits: d.cluster.pins(),
+		InUse: d.containersUseLease, Prefer: d.preferred(), Sources: d.sources(), Election: d.election(), PinWaits: d.cluster.pins(), Witness: d.witness,
 	}
 	for _, static := range c.StaticPeers {
 		p.Reserved = append(p.Reserved, peers.Reservation{Subnet: static.Subnet, Endpoint: static.Endpoint})
@@ -207,6 +207,16 @@ func (d *daemon) peersConfig() peers.Config {
 		p.OnConflict = peers.Wait
 	}
 	return p
+}
+
+// witness is what this node tells another one that examines it. peers may ask
+// before there is a view.
+func (d *daemon) witness(id peers.NodeID) peers.Witness {
+	w := peers.Witness{Version: d.version}
+	if live := d.planes.current(); live != nil {
+		w.Path = d.view.PathTo(id)
+	}
+	return w
 }
 
 // nodeName is the host's name where none was given.

@@ -102,6 +102,11 @@ func (w *Waiting) Events(ctx context.Context, after uint64) control.Events {
 	return w.events(ctx, after)
 }
 
+// Examine is refused.
+func (w *Waiting) Examine(context.Context) (control.Examined, error) {
+	return control.Examined{}, w.refuse()
+}
+
 // Ping is refused.
 func (w *Waiting) Ping(context.Context, string, string, int, int) (control.Pinged, error) {
 	return control.Pinged{}, w.refuse()
