@@ -102,6 +102,10 @@ var laws = []law{{
 	why:    "monitors report problems and show nothing: a face may be replaced without them",
 	places: []string{"internal/monitor"}, mayNot: []string{module + "/internal/view", module + "/internal/underlaywatch"}, alsoTests: true,
 }, {
+	why:    "doctor asks a daemon as any command does, and looks at the host by its parts: what it finds must not need a daemon inside",
+	places: []string{"internal/doctor"}, mayNot: []string{module + "/internal/daemon", module + "/internal/view", module + "/internal/monitor",
+		module + "/internal/dataplane", module + "/internal/host/guard", module + "/route", module + "/tun", module + "/encap"}, alsoTests: true,
+}, {
 	why:    "the daemon wires everything below cmd, and is the only place that sees all",
 	places: []string{""}, except: []string{"internal/daemon", "cmd"}, mayNot: []string{module + "/internal/daemon"}, alsoTests: true,
 }, {
