@@ -21,6 +21,7 @@ NODES       ?=
 AWAY        ?= 300
 KERNELS     ?=
 STEPS       ?=
+STATES      ?=
 PICTURES    ?=
 BENCH_JSON  ?= bin/bench.json
 BINARY      := bin/flanneld
@@ -78,7 +79,7 @@ PROMETHEUS := $(TOOLBIN)/prometheus
 # "root" targets install what they need with apt.
 .DEFAULT_GOAL := help
 .PHONY: help build tools deps demo check test vet format lint bpf vulnerabilities cross unit race fuzz units e2e deb-test kernel \
-        containers docker29 observability page kernels kubernetes bench soak hash torture figures virtual scale sim man release install uninstall clean
+        containers docker29 observability page kernels kubernetes bench soak hash torture figures virtual scale sim seal-model man release install uninstall clean
 
 help: ## user, 0 | this list
 	@echo "flanneld $(VERSION). Start with: make check, make demo, make test."
@@ -90,7 +91,7 @@ help: ## user, 0 | this list
 	@echo; echo "Variables (make test FUZZTIME=1m):"
 	@echo "PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) VERSION=$(VERSION) ARCHITECTURES=\"$(ARCHITECTURES)\" RELEASE_DIR=$(RELEASE_DIR) FUZZTIME=$(FUZZTIME)" \
 		"MINUTES=$(MINUTES) BYTES=$(BYTES) KILLS=$(KILLS) PAUSES=$(PAUSES) BOOT_DELAY=$(BOOT_DELAY) HOURS=$(HOURS)" \
-		"RUNS=$(RUNS) SEED=$(SEED) NODES=$(NODES) AWAY=$(AWAY) KERNELS=$(KERNELS) STEPS=$(STEPS) PICTURES=$(PICTURES) ROUNDS=$(ROUNDS) BENCH=$(BENCH)" \
+		"RUNS=$(RUNS) SEED=$(SEED) NODES=$(NODES) AWAY=$(AWAY) KERNELS=$(KERNELS) STEPS=$(STEPS) STATES=$(STATES) PICTURES=$(PICTURES) ROUNDS=$(ROUNDS) BENCH=$(BENCH)" \
 		"BENCH_JSON=$(BENCH_JSON) RUN=$(RUN)" | fold -s -w 96 | sed 's/^/  /'
 	@echo "docs/testing.md says what each test proves."
 
@@ -295,6 +296,9 @@ bpf: ## user, <1 | compile the kernel's programs again, and compare (Debian 12: 
 	@echo "== programs of the short-cut"
 	internal/host/shortcut/generate.sh
 	git diff --exit-code --stat -- internal/host/shortcut
+
+seal-model: ## user, any | keys of sealed packets: search STATES=30000 states with an attacker
+	FLANNELD_SEAL_STATES=$(or $(STATES),30000) go test -count=1 -v -timeout 0 -run '^TestModel' ./internal/seal | grep -v '^=== '
 
 vulnerabilities: $(GOVULNCHECK) ## user, 1 | govulncheck: known vulnerabilities (asks vuln.go.dev)
 	$(GOVULNCHECK) ./...

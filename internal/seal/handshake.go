@@ -16,6 +16,7 @@ type handshake struct {
 	state   *noise.HandshakeState
 	session *session // pending, holds the index
 	guard   guard    // for messages to the peer
+	began   time.Time
 	mac1    [macSize]byte
 }
 
@@ -71,6 +72,7 @@ func (n *Node) initiate(now time.Time, p *Peer) ([]byte, error) {
 		state:   state,
 		session: &session{peer: p, index: index, suite: suite, cluster: key, initiator: true, pending: true},
 		guard:   newGuard(&key.psk, p.key),
+		began:   now,
 	}
 	var cookie *[cookieSize]byte
 	if !p.cookieAt.IsZero() && now.Sub(p.cookieAt) < cookieLife {
@@ -232,6 +234,9 @@ func (n *Node) finish(now time.Time, datagram []byte, emit Emit) Reason {
 		return Unexpected
 	}
 	p := pending.peer
+	if now.Sub(p.handshake.began) >= refuseAfter {
+		return Expired
+	}
 	if !pending.cluster.own.checkFirst(datagram) {
 		return WrongClusterKey
 	}
@@ -243,7 +248,9 @@ func (n *Node) finish(now time.Time, datagram []byte, emit Emit) Reason {
 	if !ok {
 		return Malformed
 	}
-	s := n.newSession(now, p, &session{index: r.to, remote: r.index, suite: pending.suite, cluster: pending.cluster, initiator: true}, &c)
+	// The session is as old as message 1. So the peer, which made it later,
+	// does not refuse it before this node does.
+	s := n.newSession(p.handshake.began, p, &session{index: r.to, remote: r.index, suite: pending.suite, cluster: pending.cluster, initiator: true}, &c)
 	s.send, s.open = fromHere.UnsafeKey(), toHere.UnsafeKey()
 	s.confirmed.Store(true)
 	n.dropHandshake(p)
@@ -274,13 +281,14 @@ func (n *Node) take(now time.Time, datagram []byte) Reason {
 }
 
 // newSession completes a session, all but its keys.
-func (n *Node) newSession(now time.Time, p *Peer, s *session, c *content) *session {
-	s.peer, s.born, s.peerInstance = p, now, c.instance
+func (n *Node) newSession(born time.Time, p *Peer, s *session, c *content) *session {
+	n.made++
+	s.peer, s.number, s.born, s.peerInstance = p, n.made, born, c.instance
 	after := n.vary(rekeyAfter)
 	if !s.initiator {
 		after += responderLater
 	}
-	s.rekeyAt, s.refuseAt = now.Add(after), now.Add(refuseAfter)
+	s.rekeyAt, s.refuseAt = born.Add(after), born.Add(refuseAfter)
 	s.rekeyPackets = uint64(n.vary(rekeyPackets))
 	s.sending = make([]atomic.Pointer[Stream], 2*n.lanes+1)
 	s.receiving = make([]atomic.Pointer[inflow], 2*int(c.lanes)+1)

@@ -209,3 +209,29 @@ func TestOnlyTheNewestDatagramMayMoveAnEndpoint(t *testing.T) {
 		t.Errorf("datagram of the previous session: %v, newest %v", reason, newest)
 	}
 }
+
+// TestSessionIsAsOldAsMessage1 for the initiator: the responder must not refuse
+// it first.
+func TestSessionIsAsOldAsMessage1(t *testing.T) {
+	for _, late := range []time.Duration{refuseAfter - 1, refuseAfter} {
+		w, a, b := pair(t)
+		a.send(b, 0, "one")
+		w.tick()
+		b.receive(w.flight[0])
+		answer := w.flight[1]
+		w.flight = nil
+		w.now = w.now.Add(late)
+		if late == refuseAfter {
+			if got := a.receive(answer); got != Expired || a.peers[b].current.Load() != nil {
+				t.Errorf("after %v: %v", late, got)
+			}
+			continue
+		}
+		if got := a.receive(answer); got != OK {
+			t.Errorf("after %v: %v", late, got)
+		}
+		if mine, theirs := a.peers[b].current.Load(), b.peers[a].next; mine.refuseAt.After(theirs.refuseAt) {
+			t.Error("the initiator sends when the responder refuses already")
+		}
+	}
+}

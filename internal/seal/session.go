@@ -33,7 +33,8 @@ type session struct {
 	remote       uint32 // the peer's: in our datagrams
 	suite        Suite
 	initiator    bool
-	pending      bool // a handshake of this node has the index; there are no keys
+	number       uint64 // in the order in which this node made its sessions
+	pending      bool   // a handshake of this node has the index; there are no keys
 	born         time.Time
 	rekeyAt      time.Time
 	refuseAt     time.Time
