@@ -102,6 +102,10 @@ var laws = []law{{
 	why:    "monitors report problems and show nothing: a face may be replaced without them",
 	places: []string{"internal/monitor"}, mayNot: []string{module + "/internal/view", module + "/internal/underlaywatch"}, alsoTests: true,
 }, {
+	why:    "a bundle is what any command can see: what it packs must not need a daemon or the network's secrets inside",
+	places: []string{"internal/bundle"}, mayNot: []string{module}, unless: []string{module + "/internal/bundle", module + "/internal/control",
+		module + "/internal/config"}, alsoTests: true,
+}, {
 	why:    "doctor asks a daemon as any command does, and looks at the host by its parts: what it finds must not need a daemon inside",
 	places: []string{"internal/doctor"}, mayNot: []string{module + "/internal/daemon", module + "/internal/view", module + "/internal/monitor",
 		module + "/internal/dataplane", module + "/internal/host/guard", module + "/route", module + "/tun", module + "/encap"}, alsoTests: true,

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"flanneld/internal/bundle"
 	"flanneld/internal/config"
 	"flanneld/internal/control"
 	"flanneld/internal/daemon"
@@ -21,7 +23,7 @@ import (
 const defaultSettings = "/etc/default/flanneld"
 
 func doctorCommand(e env) *cobra.Command {
-	var settings, socket string
+	var settings, socket, dir string
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Look for what is wrong, and say what to type",
@@ -29,17 +31,23 @@ func doctorCommand(e env) *cobra.Command {
 kernel, disk, rules of other programs, ports and paths to other hosts both ways, clocks, versions,
 Docker, CNI. Each line says ok, warning, broken or not checked, what was found and what to type.
 
+With --bundle it also writes a file for a report of a fault, with the output of this command, status,
+node table, settings, rules, routes and log. Keys, tokens and passwords are taken out.
+
 It works with the daemon running or not. Without a daemon, it looks for what a start would stumble
 over. Nothing on the host is changed. Run it as root: what other users cannot look at is reported as
 not checked. It takes some seconds, and up to a minute where other hosts do not answer.
 
 docs/doctor.md says what each check means. The exit status is 1 if something is broken, else 0.`,
 		Example: `  sudo flanneld doctor
+  sudo flanneld doctor --bundle
   flanneld doctor -o json | jq '.checks[] | select(.verdict == "broken")'`,
 		Args: exactly(),
 	}
 	as := addFormat(c)
 	c.Flags().StringVar(&settings, "settings", defaultSettings, "environment `FILE` that the daemon is started with")
+	c.Flags().StringVar(&dir, "bundle", "", "write a file for a report of a fault into `DIR` (--bundle alone: this directory)")
+	c.Flags().Lookup("bundle").NoOptDefVal = "."
 	addDockerSocket(c, &socket)
 	at := addTarget(c, "state-dir", "device", "subnet-file", "docker-file")
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -50,6 +58,15 @@ docs/doctor.md says what each check means. The exit status is 1 if something is 
 		found := doctor.Examine(c.Context(), o)
 		if err := show(e, *as, found, func(t *table) { drawDoctor(t, found) }); err != nil {
 			return err
+		}
+		if dir != "" {
+			path, err := bundle.Write(c.Context(), dir, bundle.Options{
+				Doctor: found, Config: o.Config, SettingsFile: settings, Environ: e.environ, Client: control.NewClient(o.Config.SocketPath()), Now: time.Now(),
+			})
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(e.err, "written:", path)
 		}
 		if !found.OK {
 			return errNotWell

@@ -44,6 +44,20 @@ func TestDoctorShowsEachCheck(t *testing.T) {
 	}
 }
 
+// A bundle is named on standard error, so that the output stays one document.
+func TestDoctorWritesABundle(t *testing.T) {
+	dir := t.TempDir()
+	r := flanneld(t, nil, "doctor", "--run-dir", dir, "--state-dir", dir, "--settings", filepath.Join(dir, "none"), "-o", "json", "--bundle="+dir)
+	found, err := filepath.Glob(filepath.Join(dir, "flanneld-*.tar.gz"))
+	if err != nil || len(found) != 1 || r.err != "written: "+found[0]+"\n" || !json.Valid([]byte(r.out)) || r.status != statusFailed {
+		t.Errorf("%v, %v: status %d, %s", found, err, r.status, r.err)
+	}
+	r = flanneld(t, nil, "doctor", "--run-dir", dir, "--state-dir", dir, "--settings", filepath.Join(dir, "none"), "--bundle="+filepath.Join(dir, "none"))
+	if r.status != statusFailed || !strings.Contains(r.err, "--bundle=DIR") {
+		t.Errorf("status %d, %s", r.status, r.err)
+	}
+}
+
 // The unit's settings count, after flags and the environment.
 func TestDoctorReadsTheSettingsOfTheUnit(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "settings")
