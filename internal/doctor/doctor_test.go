@@ -163,7 +163,7 @@ func TestFaultsAreFound(t *testing.T) {
 		"a user that may not ask":        {func(s *scene) { s.fake.statusErr = errors.New("x: permission denied") }, "running", skipped, []string{"sudo"}},
 		"a daemon that hangs":            {func(s *scene) { s.fake.statusErr = errors.New("did not answer in time") }, "running", broken, []string{"journalctl", "restart"}},
 		"an older daemon":                {func(s *scene) { s.fake.status.Version = "0.9" }, "version", warning, []string{"0.9", "systemctl restart flanneld"}},
-		"a daemon without the question":  {func(s *scene) { s.fake.examineErr = control.ErrOlder }, "gossip port", skipped, []string{"earlier version", "systemctl restart flanneld"}},
+		"a daemon without the question":  {func(s *scene) { s.fake.examineErr = control.ErrOlder }, "gossip port", skipped, []string{"older than this program", "systemctl restart flanneld"}},
 		"not ready":                      {func(s *scene) { s.fake.status.Readiness = control.Readiness{Missing: []string{"no lease"}} }, "ready", broken, []string{"no lease"}},
 		"a node table that is not given": {func(s *scene) { s.fake.nodesErr = errors.New("x") }, "nodes", skipped, nil},
 
