@@ -42,6 +42,7 @@ var steps = []step{
 	{Name: "ruleset", Package: "internal/host/ruleset"},
 	{Name: "firewall", Package: "internal/host/firewall", Short: true, Tests: shortFirewall},
 	{Name: "bridge", Package: "internal/host/bridge"},
+	{Name: "shortcut", Package: "internal/host/shortcut"},
 	{Name: "daemon", Package: "internal/daemon"},
 	{Name: "proofs", Package: "internal/monitor", Tests: []string{"TestKernelPathsAreProvenAndLeft", "TestIPIPIsProvenWhereTheKernelHasIt"}},
 	{Name: "more-kernelpath", Package: "internal/host/kernelpath"},

@@ -6,6 +6,7 @@ package shortcut
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -16,7 +17,39 @@ import (
 	"flanneld/internal/host/link/linktest"
 )
 
-func TestMain(m *testing.M) { linktest.Main(m) }
+// Before Linux 6.6 there is only one thing to test.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if !haveTCX() {
+		_ = flag.Set("test.run", "^TestStateSaysWhetherTheKernelHasTCX$")
+	}
+	linktest.Main(m)
+}
+
+// A kernel without tcx is no problem, and status names what is missing.
+func TestStateSaysWhetherTheKernelHasTCX(t *testing.T) {
+	bpf(t)
+	linktest.Script(t, `
+		ip link add eth0 type veth peer name eth1
+		ip tuntap add dev flannel0 mode tun`)
+	linktest.Teardown(t, "ip link delete eth0", "ip link delete flannel0")
+	p := NewPart("flannel0")
+	p.Want(&Config{Device: "flannel0", Underlay: "eth0", Lease: testPeer(1).Prefix, Endpoint: testPeer(1).Endpoint, MTU: 1472})
+	p.Update(nil, nil)
+	if _, err := p.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := p.State()
+	if haveTCX() != s.Ready || !s.Ready && !(s.Missing && strings.Contains(s.Why, "Linux 6.6")) {
+		t.Errorf("the kernel has tcx: %t, but the state is %+v", haveTCX(), s)
+	}
+	if err := p.Remove(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if present := p.Present(); present != nil {
+		t.Errorf("left behind: %q", present)
+	}
+}
 
 // Two hosts, each with a container. No daemon reads flannel0: what programs
 // leave to user space is lost, and shows.
