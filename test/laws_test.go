@@ -192,6 +192,10 @@ var laws = []law{{
 	why:    "one package knows terminals: what is shown is made of lines, and can be tested without one",
 	places: []string{""}, except: []string{"internal/screen"}, mayNot: []string{"golang.org/x/term"},
 }, {
+	why:    "a trace is packets in and out of a port that is handed in, so that it runs in virtual time in its tests",
+	places: []string{"internal/trace"}, mayNot: []string{module, "os", "syscall", "log/slog", "golang.org/x/sys"},
+	unless: []string{module + "/internal/trace", module + "/internal/packet"}, alsoTests: true,
+}, {
 	why:    "rates are computed from what users are promised, without a clock, so that tables of looks can test them",
 	places: []string{"internal/rates"}, mayNot: []string{module, "net", "os", "sync", "context"}, unless: []string{module + "/internal/rates", module + "/internal/control"}, alsoTests: true,
 }, {

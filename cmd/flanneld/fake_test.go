@@ -235,6 +235,25 @@ func (f *fake) Forget(_ context.Context, node string) (control.Node, error) {
 	return control.Node{ID: idGamma, Name: "gamma", Subnet: prefix("10.244.3.0/24")}, nil
 }
 
+// Trace loses what goes to 10.244.9.9.
+func (f *fake) Trace(_ context.Context, r control.TraceRequest) (control.Traced, error) {
+	if !prefix("10.244.0.0/16").Contains(r.Address) {
+		return control.Traced{}, errors.New(r.Address.String() + " is not in the network 10.244.0.0/16: the host's own routing decides")
+	}
+	t := control.Traced{
+		Address: r.Address, From: addr("10.244.7.254"), Bridge: "docker0", Node: control.NodeName{ID: idBeta, Name: "beta"}, Path: "udp",
+		Arrived: r.Address != addr("10.244.9.9"), LastSeen: "container", Verdict: "arrived: " + r.Address.String() + " answers after 410µs", Hints: []control.Problem{},
+	}
+	for i, name := range control.TraceStations {
+		t.Stations = append(t.Stations, control.TraceStation{Name: name, Text: "text of " + name, Proven: t.Arrived || i < 3, RTT: control.Seconds(i%3) / 10_000})
+	}
+	if !t.Arrived {
+		t.LastSeen, t.Verdict, t.Advice = "flanneld", "lost between this flanneld and the kernel of beta", "flanneld ping beta"
+		t.Hints = append(t.Hints, control.Problem{Part: "path", Text: "data path to beta does not work", Advice: "open UDP port 8285 on beta"})
+	}
+	return t, nil
+}
+
 // Events waits as a daemon does, once the caller has them all.
 func (f *fake) Events(ctx context.Context, after uint64) control.Events {
 	at := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)

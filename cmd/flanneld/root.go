@@ -69,7 +69,7 @@ func newRoot(e env) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		runCommand(e), joinCommand(e), leaveCommand(e), forgetCommand(e),
-		statusCommand(e), nodesCommand(e), routeCommand(e), pingCommand(e), doctorCommand(e), eventsCommand(e), shortcutCommand(e), topCommand(e),
+		statusCommand(e), nodesCommand(e), routeCommand(e), pingCommand(e), traceCommand(e), doctorCommand(e), eventsCommand(e), shortcutCommand(e), topCommand(e),
 		dockerCommand(e), dockerOptsCommand(e), podmanCommand(e), cniCommand(e), keygenCommand(e), cleanupCommand(e), resetCommand(e), versionCommand(e),
 	)
 	root.SetHelpCommand(helpCommand(root))

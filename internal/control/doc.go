@@ -12,6 +12,7 @@
 //	POST /v1/forget  ForgetRequest  Node
 //	POST /v1/ping    PingRequest  Pinged
 //	POST /v1/examine              Examined
+//	POST /v1/trace   TraceRequest Traced
 //
 // A request that is refused is answered with Refusal and a status of 400 (it
 // makes no sense), 403 (the caller may not), 409 (the daemon says no), or what

@@ -61,6 +61,10 @@ func (f *fake) Ping(_ context.Context, node, path string, count, size int) (Ping
 	return Pinged{Node: NodeName{Name: node}, Paths: []PingedPath{{Path: path, Sent: count, Largest: size}}}, f.refuse
 }
 
+func (f *fake) Trace(_ context.Context, r TraceRequest) (Traced, error) {
+	return Traced{Address: r.Address, Bridge: r.Bridge}, f.refuse
+}
+
 func (f *fake) Events(ctx context.Context, after uint64) Events {
 	if after >= 7 {
 		<-ctx.Done()

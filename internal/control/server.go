@@ -32,6 +32,8 @@ type Daemon interface {
 	Forget(context.Context, string) (Node, error)
 	// Ping sends probes to a node; see PingRequest.
 	Ping(ctx context.Context, node, path string, count, size int) (Pinged, error)
+	// Trace follows packets to an overlay address.
+	Trace(context.Context, TraceRequest) (Traced, error)
 	// Events returns the events with a higher Seq than after. Without one it
 	// waits until there is, or ctx ends.
 	Events(ctx context.Context, after uint64) Events
@@ -157,6 +159,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /v1/ping", s.ping)
 	mux.HandleFunc("POST /v1/shortcut", s.shortcut)
 	mux.HandleFunc("POST /v1/examine", s.examine)
+	mux.HandleFunc("POST /v1/trace", s.trace)
 	return s.guard(mux)
 }
 
@@ -258,6 +261,10 @@ func (s *Server) examine(w http.ResponseWriter, r *http.Request) {
 
 // nothing reads a request that says no more than its path.
 func nothing(body []byte) (none struct{}, err error) { return none, decode(body, &none) }
+
+func (s *Server) trace(w http.ResponseWriter, r *http.Request) {
+	act(w, r, decodeTrace, s.daemon.Trace)
+}
 
 func (s *Server) leave(w http.ResponseWriter, r *http.Request) {
 	act(w, r, nothing, func(ctx context.Context, _ struct{}) (Left, error) { return s.daemon.Leave(ctx) })

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -66,6 +67,7 @@ type daemon struct {
 	planes   planes
 	problems *problem.Board
 	events   events
+	tracing  sync.Mutex   // held by the trace that runs
 	parts    *guard.Parts // what is kept on the host
 	hub      *ruleset.Hub // reports changes of packet filter rules
 	guard    *guard.Guard

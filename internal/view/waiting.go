@@ -107,6 +107,11 @@ func (w *Waiting) Examine(context.Context) (control.Examined, error) {
 	return control.Examined{}, w.refuse()
 }
 
+// Trace is refused.
+func (w *Waiting) Trace(context.Context, control.TraceRequest) (control.Traced, error) {
+	return control.Traced{}, w.refuse()
+}
+
 // Ping is refused.
 func (w *Waiting) Ping(context.Context, string, string, int, int) (control.Pinged, error) {
 	return control.Pinged{}, w.refuse()
