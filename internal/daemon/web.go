@@ -48,7 +48,7 @@ func (d *daemon) beginWeb() (err error) {
 	if d.shown.Load() == nil {
 		d.show(d.newWaiting(), nil)
 	}
-	d.page = page.New(page.Config{Look: d.look, Carried: d.carried, Ask: d.askReport})
+	d.page = page.New(page.Config{Look: d.look, Carried: d.carried, Events: d.happened, Ask: d.askReport})
 	d.web, err = web.Listen(web.Config{
 		Address: d.cfg.Metrics, Page: d.page, Names: d.hostNames(), Health: d.silent, Ready: func() control.Readiness { return d.shown.Load().Ready() },
 		Metrics: metrics.Handler(metrics.Config{
@@ -76,6 +76,13 @@ func (d *daemon) look() (control.Status, control.Nodes) { return d.shown.Load().
 func (d *daemon) carried() (c page.Carried) {
 	c.Out, c.In, c.Dropped = d.shown.Load().Carried()
 	return c
+}
+
+// happened are the events that there are.
+func (d *daemon) happened() []control.Event {
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	return d.events.list(now, 0).Events
 }
 
 // hostNames are names under which a browser may ask for the page.

@@ -25,6 +25,8 @@ type Config struct {
 	// Carried returns what status says of traffic and drops. It is called
 	// every few seconds, and has to cost little.
 	Carried func() Carried
+	// Events returns what has happened, the newest last.
+	Events func() []control.Event
 	// Ask returns the encoded report of another node.
 	Ask func(ctx context.Context, id string) ([]byte, error)
 }
@@ -51,7 +53,7 @@ func New(c Config) *Page {
 	p := &Page{cfg: c, mux: http.NewServeMux(), ended: make(chan struct{})}
 	p.close = sync.OnceFunc(func() { close(p.ended) })
 	p.collector = report.Collector{Nodes: p.others, Ask: c.Ask}
-	p.state.look, p.state.history = c.Look, &p.history
+	p.state.look, p.state.events, p.state.history = c.Look, c.Events, &p.history
 	p.mux.HandleFunc("GET /{$}", index)
 	p.mux.HandleFunc("GET /page/{file}", file)
 	p.mux.HandleFunc("GET /page/events", p.events)

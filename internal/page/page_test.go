@@ -45,11 +45,14 @@ func network() (control.Status, control.Nodes) {
 		}}
 }
 
+// happened is more than the page shows.
+var happened = make([]control.Event, maxEvents+1)
+
 // pageOf serves a page of the network until the test ends.
 func pageOf(t *testing.T, ask func(context.Context, string) ([]byte, error)) (*Page, *httptest.Server) {
 	t.Helper()
 	p := New(Config{
-		Look: network, Ask: ask,
+		Look: network, Ask: ask, Events: func() []control.Event { return happened },
 		Carried: func() Carried { return Carried{Out: control.Traffic{Packets: 1, Bytes: 100}, Dropped: 3} },
 	})
 	s := httptest.NewServer(p)
@@ -136,7 +139,7 @@ func TestAViewerGetsTheWholeNetwork(t *testing.T) {
 		t.Errorf("meanings %v", m)
 	}
 	state := next[stateEvent](t, events, "state")
-	if state.Status.Version != "1.2.3" || len(state.Nodes) != 4 || state.Nodes[1].Name != "</script><b>host2" || len(state.History) == 0 || state.History[0].Out != 100 || state.Large {
+	if state.Status.Version != "1.2.3" || len(state.Nodes) != 4 || state.Nodes[1].Name != "</script><b>host2" || len(state.History) == 0 || len(state.Events) != maxEvents || state.History[0].Out != 100 || state.Large {
 		t.Errorf("state %+v", state)
 	}
 	a := next[answer](t, events, "report")
@@ -279,7 +282,7 @@ func TestALargeNetworkCostsLess(t *testing.T) {
 	for i := range largeNetwork {
 		nodes.Nodes = append(nodes.Nodes, control.Node{ID: fmt.Sprintf("d%025d", i), Name: "more", State: "alive"})
 	}
-	st := state{look: func() (control.Status, control.Nodes) { return control.Status{}, nodes }, history: &history{}}
+	st := state{look: func() (control.Status, control.Nodes) { return control.Status{}, nodes }, events: func() []control.Event { return nil }, history: &history{}}
 	now := st.get()
 	if !now.large {
 		t.Fatal("not large")

@@ -14,11 +14,13 @@ import (
 const (
 	stateEvery, largeStateEvery = 2 * time.Second, 5 * time.Second
 	largeNetwork                = 60 // nodes
+	maxEvents                   = 12 // shown
 )
 
 // state is what this node sees, looked up and encoded once for all viewers.
 type state struct {
 	look    func() (control.Status, control.Nodes)
+	events  func() []control.Event
 	history *history
 
 	mu  sync.Mutex
@@ -41,6 +43,8 @@ type stateEvent struct {
 	Status  control.Status `json:"status"`
 	Nodes   []control.Node `json:"nodes"`
 	History []Sample       `json:"history"`
+	// Events are the last maxEvents, the newest last.
+	Events []control.Event `json:"events"`
 	// Large networks are shown as a list. Then reports name only peers that
 	// are not reached.
 	Large bool `json:"large"`
@@ -74,8 +78,10 @@ func (s *state) next() seen {
 			next.others = append(next.others, n.ID)
 		}
 	}
+	events := s.events()
 	next.event = encode("state", stateEvent{
 		At: time.Now().UnixMilli(), Status: status, Nodes: nodes.Nodes, History: s.history.all(), Large: next.large,
+		Events: events[max(0, len(events)-maxEvents):],
 	})
 	return next
 }

@@ -5,6 +5,8 @@
 package e2e
 
 import (
+	"bufio"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -57,6 +59,29 @@ func scraped(t *testing.T, h *lab.Host, at netip.AddrPort) map[string]float64 {
 	return sums
 }
 
+// reports waits until the page of a host gets another node's report.
+func reports(t *testing.T, h *lab.Host, at netip.AddrPort) {
+	t.Helper()
+	conn, err := h.Dial(at, ready)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(ready))
+	fmt.Fprintf(conn, "GET /page/events HTTP/1.1\r\nHost: %s\r\n\r\n", at)
+	lines := bufio.NewScanner(conn)
+	lines.Buffer(nil, 1<<20)
+	for report := false; lines.Scan(); {
+		switch line := lines.Text(); {
+		case line == "event: report":
+			report = true
+		case report && strings.HasPrefix(line, "data: ") && strings.Contains(line, `"error":""`) && strings.Contains(line, `"w":"works"`):
+			return
+		}
+	}
+	t.Errorf("%s: no report of another node that reaches this one: %v", h.NodeName, lines.Err())
+}
+
 // A daemon is healthy from its start on. It is ready when packets pass, and
 // says what is missing until then, and when they pass no more.
 func TestHealthAndReadinessAreServed(t *testing.T) {
@@ -80,6 +105,9 @@ func TestHealthAndReadinessAreServed(t *testing.T) {
 	}
 	mentions(t, "the log", h1.Daemon.Log(), "every host that reaches this address")
 	mentions(t, "status", h1.Flanneld("status").Stdout, open.String()+", for every host that reaches it")
+
+	says(t, h2, open, "/", http.StatusOK, "flanneld", "page/page.js")
+	reports(t, h2, lab.Loopback)
 
 	before := scraped(t, h2, lab.Loopback)
 	for name, want := range map[string]float64{"flanneld_ready": 1, "flanneld_device_up": 1, "flanneld_peers": 1, "flanneld_lease_info": 1, "flanneld_peer_reachable": 1} {

@@ -155,6 +155,13 @@ func (r *requests) note(event any) {
 	}
 }
 
+// forgetComplaints drops what was complained about so far.
+func (r *requests) forgetComplaints() {
+	for len(r.complaints) > 0 {
+		<-r.complaints
+	}
+}
+
 // run carries out actions within a time that is long for any of these.
 func (b *browser) run(actions ...chromedp.Action) {
 	b.t.Helper()
@@ -217,7 +224,7 @@ func (b *browser) saysAll(selector string, limit time.Duration, texts ...string)
 	})
 }
 
-// asks is how many cells of the matrix are of a kind.
+// cells is how many cells of the matrix are of a kind.
 func (b *browser) cells(kind string) int {
 	b.t.Helper()
 	return eval[int](b, fmt.Sprintf("document.querySelectorAll('.matrix td.%s:not(.corner)').length", kind))
@@ -253,6 +260,9 @@ func (b *browser) as(l look) {
 	time.Sleep(500 * time.Millisecond) // for the chart
 }
 
+// tall is how much taller than wide a picture can be; a phone's page is long.
+const tall = 6
+
 // picture saves the whole page, if pictures are wanted.
 func (b *browser) picture(name string, l look) {
 	b.t.Helper()
@@ -266,12 +276,12 @@ func (b *browser) picture(name string, l look) {
 		if err != nil {
 			return err
 		}
-		shot, err := cdppage.CaptureScreenshot().WithCaptureBeyondViewport(true).
-			WithClip(&cdppage.Viewport{Width: float64(l.width), Height: size.Height, Scale: 1}).Do(ctx)
+		shot, err := cdppage.CaptureScreenshot().WithFormat(cdppage.CaptureScreenshotFormatWebp).WithQuality(80).WithCaptureBeyondViewport(true).
+			WithClip(&cdppage.Viewport{Width: float64(l.width), Height: min(size.Height, float64(tall*l.width)), Scale: 1}).Do(ctx)
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(filepath.Join(dir, name+".png"), shot, 0o644)
+		return os.WriteFile(filepath.Join(dir, name+".webp"), shot, 0o644)
 	}))
 }
 

@@ -6,7 +6,7 @@ import { byID, el, fill, withCommands } from "./dom.js";
 import { count, duration, millis, rate } from "./format.js";
 import { Mesh } from "./mesh.js";
 import { Store } from "./store.js";
-import { showChoice, showDetails, showDrops, showLeases } from "./tables.js";
+import { showChoice, showDetails, showDrops, showEvents, showLeases } from "./tables.js";
 import { Traffic } from "./traffic.js";
 
 const grave = ["conflict", "lease"];
@@ -65,7 +65,7 @@ const showTiles = () => {
   const trips = nodes.filter((n) => n.path.rtt_seconds > 0).map((n) => n.path.rtt_seconds * 1e6);
   const dropped = history.length > 1 ? history.at(-1).dropped - history[0].dropped : 0;
   const tiles = [
-    ["Nodes up", `${count(alive)} of ${count(members.length)}`, `${count(reports)} report`, alive < members.length ? "warn" : ""],
+    ["Nodes up", `${count(alive)} of ${count(members.length)}`, `${count(reports)} reporting`, alive < members.length ? "warn" : ""],
     ["Paths proven", `${count(works)} of ${count(paths)}`, "both ways, over all nodes", works < paths ? "bad" : ""],
     ["Round trip", trips.length ? `${millis(median(trips))} ms` : "–", "median from here", ""],
     ["Traffic", rate(into), "arrives at all nodes now", ""],
@@ -88,6 +88,7 @@ const show = () => {
     traffic.show();
     showDrops(store);
     showLeases(store);
+    showEvents(store);
     showChoice(store);
     showDetails(store);
     document.documentElement.dataset.ready = String(store.answers.size);

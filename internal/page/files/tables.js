@@ -5,6 +5,12 @@
 import { byID, el, fill, table, withCommands } from "./dom.js";
 import { count, duration, millis } from "./format.js";
 
+/** A time of today without the day. */
+const moment = (time, now) => {
+  const t = new Date(time), clock = t.toLocaleTimeString("en-GB");
+  return t.toDateString() === new Date(now).toDateString() ? clock : `${t.toLocaleDateString("en-CA")} ${clock}`;
+};
+
 /** An address as a number, so that subnets are in order. */
 const place = (subnet) => subnet ? subnet.split("/")[0].split(".").reduce((sum, part) => sum * 256 + Number(part), 0) : Infinity;
 
@@ -49,6 +55,15 @@ export const showDrops = (store) => {
     ? el("p", { class: "none" }, "No packet was dropped.")
     : table("Dropped packets", [["Reason"], ["Way"], ["Here", "number"], ["All nodes", "number"], ["Most on"], ["What it means", "wide"], ["What to look at", "wide"]],
       rows.map((r) => ({ cells: r.cells.map((c, i) => i === 6 ? withCommands(c || "–") : c) }))));
+};
+
+export const showEvents = (store) => {
+  const events = (store.state.events ?? []).toReversed();
+  fill(byID("events"), events.map((e) => [e.seq, e.count]), () => events.length === 0
+    ? el("p", { class: "none" }, "Nothing yet.")
+    : table("Events", [["When"], ["Kind"], ["What", "wide"], ["Why", "wide"]], events.map((e) => ({
+      cells: [moment(e.time, store.state.at), e.kind, e.text + (e.count > 1 ? `, ${count(e.count)} times` : ""), withCommands(e.why || "–")],
+    }))));
 };
 
 /** Keeps the list of nodes to choose from. */
