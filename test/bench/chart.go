@@ -31,7 +31,7 @@ const (
 
 // chartColours stand apart on white and on black, and for color-blind eyes.
 var chartColours = []string{
-	"#8b949e", "#d4a017", "#2f81f7", "#79b8ff", "#8957e5", "#1b7c83", "#b392f0", "#c2478f", "#e36209", "#2da44e",
+	"#8b949e", "#d4a017", "#2f81f7", "#79b8ff", "#8957e5", "#1b7c83", "#b392f0", "#c2478f", "#e36209", "#2da44e", "#56d4dd",
 }
 
 // chartData is what the template needs, laid out.

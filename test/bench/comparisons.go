@@ -18,6 +18,7 @@ var kinds = []kind{
 	{"routing", "plain routing", true},
 	{reference, "kernel VXLAN", true},
 	{"flanneld", "flanneld", true},
+	{userSpace, "flanneld, user space", true},
 	{"flanneld-off", "flanneld, offloads off", true},
 	{"flanneld-direct", "flanneld, direct", true},
 	{"flanneld-vxlan", "flanneld, vxlan", true},
@@ -29,6 +30,9 @@ var kinds = []kind{
 
 // reference is the path that the others are compared with.
 const reference = "vxlan"
+
+// userSpace is flanneld without the short-cut: its lanes carry all packets.
+const userSpace = "flanneld-user"
 
 // docker is the comparison on hosts with Docker's rules, which most have.
 const docker = "docker"
@@ -65,14 +69,14 @@ var variants = []struct {
 	measures    []string
 }{
 	{docker, "the rules of a Docker host", func(base []subject) []subject {
-		return changed(only(base, "routing", reference, "flanneld", "flanneld-direct", "flanneld-vxlan"), func(s *setting) { s.Docker = true })
+		return changed(only(base, "routing", reference, "flanneld", userSpace, "flanneld-direct", "flanneld-vxlan"), func(s *setting) { s.Docker = true })
 	}, []string{"tcp1", "tcp4", "tcprr", "load", "udp64x1"}},
 	{"segmentation", "segmentation offload off on the underlay", func(base []subject) []subject {
 		return changed(base, func(s *setting) { s.Segmentation = false })
 	}, []string{"tcp1", "tcp4", "iperf1"}},
 	{"lanes", "lanes", withLanes, []string{"tcp1", "tcp4"}},
 	{"bbr", "BBR", func(base []subject) []subject {
-		return changed(only(base, "routing", reference, "flanneld"), func(s *setting) { s.Congestion = "bbr" })
+		return changed(only(base, "routing", reference, "flanneld", userSpace), func(s *setting) { s.Congestion = "bbr" })
 	}, []string{"tcp1", "tcp4", "iperf1"}},
 }
 
@@ -94,13 +98,14 @@ func (o options) comparisons() []comparison {
 	return list
 }
 
-// withLanes is flanneld with one, two and four lanes, beside VXLAN.
+// withLanes is flanneld's user space with one, two and four lanes, beside
+// VXLAN.
 func withLanes(base []subject) []subject {
 	list := only(base, reference)
-	for _, s := range only(base, "flanneld") {
+	for _, s := range only(base, userSpace) {
 		for _, n := range []int{1, 2, 4} {
 			s.Lanes = fmt.Sprint(n)
-			s.title = "flanneld, " + counted(n, "lane")
+			s.title = "user space, " + counted(n, "lane")
 			list = append(list, s)
 		}
 	}

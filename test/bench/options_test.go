@@ -31,7 +31,7 @@ func TestWithoutFlagsEverythingIsMeasured(t *testing.T) {
 }
 
 func TestFlagsPickInTheReportsOrder(t *testing.T) {
-	o, err := parse(strings.Fields("-paths flanneld,vxlan -metrics load,tcp1 -variants lanes -lanes 2 -congestion reno -segmentation=false"), new(bytes.Buffer))
+	o, err := parse(strings.Fields("-paths flanneld-user,vxlan -metrics load,tcp1 -variants lanes -lanes 2 -congestion reno -segmentation=false"), new(bytes.Buffer))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,14 +40,14 @@ func TestFlagsPickInTheReportsOrder(t *testing.T) {
 		t.Fatalf("comparisons: %v", list)
 	}
 	main := list[0]
-	if got := []string{main.subjects[0].name, main.subjects[1].name, main.measures[0].name, main.measures[1].name}; !reflect.DeepEqual(got, []string{"vxlan", "flanneld", "tcp1", "load"}) {
+	if got := []string{main.subjects[0].name, main.subjects[1].name, main.measures[0].name, main.measures[1].name}; !reflect.DeepEqual(got, []string{"vxlan", userSpace, "tcp1", "load"}) {
 		t.Errorf("%v", got)
 	}
 	if got := main.subjects[1].setting; got != (setting{Congestion: "reno", Lanes: "2"}) {
 		t.Errorf("setting: %+v", got)
 	}
 	var lanes []string
-	for _, s := range only(list[1].subjects, "flanneld") {
+	for _, s := range only(list[1].subjects, userSpace) {
 		lanes = append(lanes, s.Lanes)
 	}
 	if !reflect.DeepEqual(lanes, []string{"1", "2", "4"}) {

@@ -8,14 +8,25 @@ import (
 	"flanneld/test/lab"
 )
 
-// flanneld is the program under test, with its defaults.
+// proofTime is how long a path or the short-cut may take to be proven.
+const proofTime = 20 * time.Second
+
+// flanneld is the program under test, with the short-cut. It waits until that
+// is proven and in use, both ways.
 func flanneld(p *lab.Program, hosts pair, s subject) *path {
-	return withFlanneld(hosts, s)
+	built := withFlanneld(hosts, s, "--shortcut", "auto")
+	lab.WaitShortcuts(proofTime, hosts.h1, hosts.h2)
+	return built
+}
+
+// flanneldInUserSpace carries every packet by its lanes.
+func flanneldInUserSpace(p *lab.Program, hosts pair, s subject) *path {
+	return withFlanneld(hosts, s, "--shortcut", "off")
 }
 
 // flanneldWithoutOffloads handles every packet by itself.
 func flanneldWithoutOffloads(p *lab.Program, hosts pair, s subject) *path {
-	return withFlanneld(hosts, s, "--offload", "off")
+	return withFlanneld(hosts, s, "--shortcut", "off", "--offload", "off")
 }
 
 // flanneldBy has the kernel carry packets by a backend. It waits until the
@@ -23,7 +34,7 @@ func flanneldWithoutOffloads(p *lab.Program, hosts pair, s subject) *path {
 func flanneldBy(backend string) func(*lab.Program, pair, subject) *path {
 	return func(p *lab.Program, hosts pair, s subject) *path {
 		built := withFlanneld(hosts, s, "--backend", backend)
-		lab.WaitKernelPaths([]*lab.Host{hosts.h1, hosts.h2}, 20*time.Second)
+		lab.WaitKernelPaths([]*lab.Host{hosts.h1, hosts.h2}, proofTime)
 		return built
 	}
 }

@@ -35,6 +35,7 @@ var builders = map[string]func(*lab.Program, pair, subject) *path{
 	"routing":         routing,
 	reference:         vxlan,
 	"flanneld":        flanneld,
+	"flanneld-user":   flanneldInUserSpace,
 	"flanneld-off":    flanneldWithoutOffloads,
 	"flanneld-direct": flanneldBy("host-gw"),
 	"flanneld-vxlan":  flanneldBy("vxlan"),

@@ -67,7 +67,7 @@ func withTable(document, table string) (string, error) {
 // headlineTitles are the paths of the small table, which has to fit a terminal.
 var headlineTitles = map[string]string{
 	"routing": "routing", "vxlan": "VXLAN",
-	"flanneld": "flanneld", "flanneld-direct": "direct", "flanneld-vxlan": "vxlan", "flanneld-auto": "auto",
+	"flanneld": "flanneld", userSpace: "user space", "flanneld-direct": "direct", "flanneld-vxlan": "vxlan", "flanneld-auto": "auto",
 	"wireguard-go": "wireguard-go", "flannel": "flannel", "nebula": "nebula",
 }
 
