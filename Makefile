@@ -227,7 +227,7 @@ bench: ## root, 11 | all paths side by side; BENCH=-help lists flags
 figures: ## root, >5 | times of claims, changes, deaths, cuts; 10 and 60 nodes
 	@go run ./test/figures
 
-hash: ## root, any | BYTES over a bad underlay, with every mix of offloads
+hash: ## root, any | BYTES over a bad underlay, with every mix of offloads, and by the short-cut
 	FLANNELD_HASH_BYTES=$(BYTES) go test -tags e2e -count=1 -v -timeout 0 -run '^TestHash' ./test/e2e
 
 docker29: tools ## root, 15 | Docker 29 with its nftables backend; the first run builds it

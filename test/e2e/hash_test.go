@@ -51,8 +51,9 @@ func (c badUnderlay) hash(t *testing.T) {
 	l := lab.New(t)
 	h1, h2 := l.Host(), l.Host()
 	relay := l.Relay(h1, lab.Mischief{Loss: 1000, Duplication: 500, Reordering: 200, Seed: uint64(volume)})
-	h1.Start("--backend", c.backend, "--offload", c.one).WaitReady(ready)
-	h2.Start("--backend", c.backend, "--offload", c.two, "--join", h1.Addr.String()).WaitReady(ready)
+	// The lanes are under test. By the short-cut the kernel does their work.
+	h1.Start("--backend", c.backend, "--offload", c.one, "--shortcut", "off").WaitReady(ready)
+	h2.Start("--backend", c.backend, "--offload", c.two, "--shortcut", "off", "--join", h1.Addr.String()).WaitReady(ready)
 	l.WaitConverged(2)
 	kernelCarries(t, c.backend, h1, h2)
 	p1, p2 := h1.Pod(), h2.Pod()
@@ -74,6 +75,40 @@ func (c badUnderlay) hash(t *testing.T) {
 		t.Errorf("%d trains were on the wire in one piece", done.Unsegmented)
 	}
 	kernelCarries(t, c.backend, h1, h2)
+}
+
+// The short-cut of both hosts is switched about every second while the data is
+// under way.
+func TestHashWhileTheShortcutIsSwitched(t *testing.T) {
+	t.Parallel()
+	volume := atLeast(t, 1e8)
+	p1, p2 := shortcutted(t)
+	stop, done := make(chan struct{}), make(chan int, 1)
+	go func() {
+		switches := 0
+		for {
+			select {
+			case <-stop:
+				done <- switches
+				return
+			case <-time.After(700 * time.Millisecond):
+			}
+			h := []*lab.Host{p1.Host, p2.Host}[switches/2%2]
+			if h.Flanneld("shortcut", []string{"off", "auto"}[switches%2]).Status == 0 {
+				switches++
+			}
+		}
+	}()
+	for sent := int64(0); sent < volume; sent += 5e7 {
+		lab.SendTCP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7000), 2.5e7)
+		lab.SendTCP(t, p2.Namespace, p1.Namespace, at(p1.Addr, 7000), 2.5e7)
+	}
+	close(stop)
+	kernel, all := kernelCarried(p1.Host)
+	t.Logf("%d bytes over %d switches, %d of %d by the kernel", volume, <-done, kernel.Bytes, all.Bytes)
+	if kernel.Bytes == 0 {
+		t.Error("the kernel carried nothing")
+	}
 }
 
 // datagramsOverABadUnderlay sends numbered datagrams in trains. Some get lost
