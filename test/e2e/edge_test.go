@@ -48,7 +48,8 @@ func TestTypeOfServiceCrossesAndCongestionIsMarked(t *testing.T) {
 }
 
 func typeOfServiceCrossesAndCongestionIsMarked(t *testing.T, offload string) {
-	_, h1, h2 := duo(t, "--offload", offload)
+	// The rule marks datagrams behind the programs of the short-cut.
+	_, h1, h2 := duo(t, "--offload", offload, "--shortcut", "off")
 	p1, p2 := h1.Pod(), h2.Pod()
 	p1.Reachable(t, p2.Addr, ready)
 	outside := h2.Capture(t, "eth0", "udp port 8285 and src "+h1.Addr.String())

@@ -14,7 +14,7 @@ import (
 // Ping tries the paths to a node by hand. Its exit status is for scripts.
 func TestPingTriesThePathsToANode(t *testing.T) {
 	t.Parallel()
-	l, h1, h2 := duo(t)
+	l, h1, h2 := duo(t, "--shortcut", "off")
 	for _, node := range []string{h2.NodeName, h2.Lease().Addr().Next().String()} {
 		r := h1.Flanneld("ping", node)
 		if r.Status != 0 {
