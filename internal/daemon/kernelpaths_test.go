@@ -53,8 +53,9 @@ func TestDevicesOfKernelPathsFollowTheBackend(t *testing.T) {
 		if got := [3]bool{r.VXLAN, r.IPIP, r.Direct}; got != c.rules {
 			t.Errorf("%s: rules for vxlan, ipip, direct %v, want %v", c.backend, got, c.rules)
 		}
-		if got := d.pathsKernel(paths) != nil; got != c.probed {
-			t.Errorf("%s: probes kernel paths %t, want %t", c.backend, got, c.probed)
+		kernel := d.pathsKernel(paths)
+		if kernel == nil || (kernel.SetChecksumOffload != nil) != c.probed || (kernel.Traffic != nil) != c.probed {
+			t.Errorf("%s: kernel paths are proven with %+v; are there any: %t", c.backend, kernel, c.probed)
 		}
 	}
 }
