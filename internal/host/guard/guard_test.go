@@ -307,7 +307,7 @@ func TestListHasEveryPartOnceInTheOrderOfSetUp(t *testing.T) {
 	for _, p := range g.parts.List() {
 		names = append(names, p.Name())
 	}
-	want := "run directory, control, ports, path rules, device, forwarding, kernel paths, addresses, firewall, subnet file, docker file, bridge, daemon.json, rules"
+	want := "run directory, control, ports, path rules, device, forwarding, kernel paths, short-cut, addresses, firewall, subnet file, docker file, bridge, daemon.json, rules"
 	if got := strings.Join(names, ", "); got != want {
 		t.Errorf("got %s", got)
 	}
