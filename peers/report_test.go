@@ -36,13 +36,15 @@ func TestLeaseHoldersReportToEachOther(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), waitAtMost)
 	defer cancel()
+	start := time.Now()
 	for range 3 {
 		if got, err := second.node.Report(ctx, first.node.Snapshot().Self.ID); err != nil || !bytes.Equal(got, long) {
 			t.Fatalf("%d bytes, %v, want %d", len(got), err, len(long))
 		}
 	}
-	if n := made.Load(); n > 2 {
-		t.Errorf("%d reports were made for 3 questions", n)
+	// A busy machine may take longer for three questions.
+	if n, took := made.Load(), time.Since(start); n > 1+int64(took/(2*time.Second)) {
+		t.Errorf("%d reports were made in %v", n, took)
 	}
 	if got, err := first.node.Report(ctx, second.node.Snapshot().Self.ID); err != nil || string(got) != "short" {
 		t.Errorf("%q, %v", got, err)
