@@ -83,6 +83,10 @@ type Config struct {
 	// KeyFile holds the cluster key, see [NewKey]. Empty: the gossip is not
 	// sealed.
 	KeyFile string
+	// Sealed founds or joins a network in which every packet is sealed. A
+	// network of the other mode ends Run with [ErrNetworkMismatch]. It needs a
+	// KeyFile.
+	Sealed bool
 
 	// OnConflict is what to do after the lease was lost to another node.
 	OnConflict OnConflict
@@ -164,6 +168,8 @@ func (c *Config) complete() error {
 		return failure(ErrConfig, "node name of %d bytes: at most %d (--node-name)", len(c.Name), maxNameLen)
 	case c.MTU < 0 || c.MTU > math.MaxUint16:
 		return failure(ErrConfig, "MTU %d: want at most %d (--mtu)", c.MTU, math.MaxUint16)
+	case c.Sealed && c.KeyFile == "":
+		return failure(ErrConfig, "a sealed network needs a cluster key: name its file with --key-file")
 	case c.LeaseTTL < 0:
 		return failure(ErrConfig, "lease TTL %s is negative (--lease-ttl)", c.LeaseTTL)
 	}

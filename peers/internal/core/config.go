@@ -44,6 +44,9 @@ type Config struct {
 	// refuses more than 16, and parameters of more than 32 bytes. The slice
 	// must not be changed afterwards.
 	Caps []record.Capability
+	// SealKey is announced in the node record: the public key for sealed
+	// datagrams, 32 bytes. Nil: the node takes none.
+	SealKey []byte
 
 	// Signer makes and checks signatures; nil: Ed25519.
 	Signer record.Signer

@@ -21,10 +21,16 @@ type NodeInfo struct {
 	MTU      int // of its overlay device, bytes
 	// Caps are what the node announces that it understands. What they point
 	// to must not be changed.
-	Caps  []record.Capability
-	RTT   time.Duration // of the last gossip probe; zero: not measured. The core measures none
-	Start uint64        // how often it has been started, or has moved to another underlay address
-	Since time.Duration // how long it has been in State, for this observer
+	Caps []record.Capability
+	// SealKey is the node's public key for sealed datagrams, 32 bytes, or
+	// empty. It must not be changed.
+	SealKey []byte
+	RTT     time.Duration // of the last gossip probe; zero: not measured. The core measures none
+	// Instance is a random number, new for each start of the process. A move to
+	// another underlay address keeps it.
+	Instance uint64
+	Start    uint64        // how often it has been started, or has moved to another underlay address
+	Since    time.Duration // how long it has been in State, for this observer
 	// ReplacedBy is the node that has this dead one's endpoint and got its
 	// lease later. The host was set up anew, and the dead node can be
 	// forgotten. Zero: none.

@@ -37,7 +37,7 @@ func (c *Core) announceSelf() {
 	_ = c.write(record.KindNode, record.NodeRecord{
 		Key: c.cfg.Identity.Public(), Start: c.durable.Start, Version: c.version, Instance: c.cfg.Instance,
 		Name: c.cfg.Name, Endpoints: record.EndpointsOf(c.cfg.Endpoint), GossipEndpoints: record.EndpointsOf(c.cfg.Gossip),
-		MTU: c.cfg.MTU, Caps: c.cfg.Caps, Left: c.leaving,
+		MTU: c.cfg.MTU, Caps: c.cfg.Caps, Left: c.leaving, SealKey: c.cfg.SealKey,
 		ProtocolMin: record.MessageVersionMin, ProtocolMax: c.cfg.MaxVersion,
 	})
 }

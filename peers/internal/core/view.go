@@ -54,7 +54,7 @@ func (c *Core) nodeInfo(id record.NodeID) NodeInfo {
 	r := &s.Rec
 	n := NodeInfo{
 		ID: id, Name: r.Name, State: m.stateOf(r), Self: id == c.id, Endpoint: r.Endpoint(), Gossip: r.Gossip(), MTU: int(r.MTU),
-		Caps: r.Caps, Start: r.Start, Since: c.now - m.since, ReplacedBy: c.electorate().replaced[id], Old: s.Former,
+		Caps: r.Caps, SealKey: r.SealKey, Instance: r.Instance, Start: r.Start, Since: c.now - m.since, ReplacedBy: c.electorate().replaced[id], Old: s.Former,
 	}
 	// Our own lease counts only once it is confirmed.
 	if l := c.table.HeldBy(id); l != nil && (!n.Self || c.leaseState() == LeaseConfirmed || c.leaseState() == LeaseAnnouncing) {

@@ -5,6 +5,7 @@ package record
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 )
@@ -24,6 +25,9 @@ type Network struct {
 	// are kept and checked; this version hands none out. Zero: IPv4 only.
 	Prefix6    netip.Prefix `cbor:"7,keyasint,omitzero"`
 	SubnetLen6 uint8        `cbor:"8,keyasint,omitzero"`
+	// Sealed networks carry no packet in the clear. The mode is part of the
+	// identity, so that no node can be talked into the other one.
+	Sealed bool `cbor:"9,keyasint,omitzero"`
 }
 
 // DefaultPrefix is the overlay network of a founding node that was given none.
@@ -155,10 +159,15 @@ func (n Network) Eligible() (low, high Slot) {
 	return max(low, 1), high
 }
 
-// Agrees reports whether want, where it says anything, agrees with n;
-// the text names the first difference and the flag that asked for it.
+// Agrees reports whether want agrees with n. Only the fields of want that are
+// set count, and Sealed, which always does. The text names the first difference
+// and the flag that asked for it.
 func (n Network) Agrees(want Network) error {
 	switch {
+	case want.Sealed && !n.Sealed:
+		return errors.New("--sealed: the network to join is not sealed, its packets travel in the clear; leave the flag out, or found a sealed network on another host")
+	case !want.Sealed && n.Sealed:
+		return errors.New("the network is sealed: give --sealed, too (`flanneld token` on a member prints the line to type)")
 	case want.Prefix.IsValid() && want.Prefix != n.Prefix:
 		return fmt.Errorf("--network %s: the network to join is %s; leave the flag out or correct it", want.Prefix, n.Prefix)
 	case want.SubnetLen != 0 && want.SubnetLen != n.SubnetLen:

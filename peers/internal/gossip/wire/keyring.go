@@ -34,8 +34,9 @@ func (r *Keyring) Use(key [KeySize]byte) {
 	r.keys = keys
 }
 
-// all are the keys. The slice must not be changed; Use replaces it.
-func (r *Keyring) all() [][KeySize]byte {
+// Keys are the keys, the one that seals first. The slice must not be changed;
+// Use replaces it.
+func (r *Keyring) Keys() [][KeySize]byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.keys

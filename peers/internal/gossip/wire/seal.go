@@ -75,7 +75,7 @@ func OpenDatagram(ring *Keyring, b []byte) ([]byte, error) {
 	if len(b) < SealSize {
 		return nil, ErrOtherKey
 	}
-	for _, key := range ring.all() {
+	for _, key := range ring.Keys() {
 		if msg, err := cipherOf(key[:], contextDatagram, b[:SaltSize], nil).Open(nil, nonceOf(0), b[SaltSize:], nil); err == nil {
 			return msg, nil
 		}
@@ -120,7 +120,7 @@ type Opener struct {
 // of the ring.
 func NewOpener(ring *Keyring, context string, salt, bound []byte) *Opener {
 	o := &Opener{}
-	for _, key := range ring.all() {
+	for _, key := range ring.Keys() {
 		o.candidates = append(o.candidates, cipherOf(key[:], context, salt, bound))
 	}
 	return o
