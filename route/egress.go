@@ -44,7 +44,7 @@ type egress struct {
 }
 
 func newEgress(lane Lane, cfg *Config, limit *icmpLimiter, flows *meter) *egress {
-	return &egress{
+	e := &egress{
 		queue:     lane.Queue,
 		conn:      lane.Conn,
 		table:     cfg.Table,
@@ -56,10 +56,11 @@ func newEgress(lane Lane, cfg *Config, limit *icmpLimiter, flows *meter) *egress
 		log:       cfg.Logger,
 		clock:     time.Now,
 		batch:     tun.NewBatch(egressBatch, packet.MaxLen, egressSlab),
-		out:       newOutbox(batchSize),
-		again:     newOutbox(batchSize),
 		responder: newICMPResponder(cfg.Lease, cfg.MTU),
 	}
+	e.out = newOutbox(batchSize, newSealer(cfg.Sealing, lane.number, batchSize, &e.tally))
+	e.again = newOutbox(batchSize, newSealer(cfg.Sealing, lane.number, batchSize, &e.tally))
+	return e
 }
 
 // step forwards one batch, if there is one: read many, decide one by one, send
@@ -73,6 +74,8 @@ func (e *egress) step() (int, error) {
 	e.now = e.clock()
 	e.tick = e.meter.tick(e.now)
 	e.out.segments = e.conn.MaxSegments()
+	e.out.sealer.at(e.now)
+	e.again.sealer.at(e.now)
 	for i := range n {
 		e.forward(&e.batch.Packets[i])
 	}

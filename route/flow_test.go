@@ -25,7 +25,7 @@ func TestFlowsKeepTheirSourceAndOrder(t *testing.T) {
 		conn := encaptest.NewConn()
 		conn.SetSources(sources)
 		conn.SetMaxSegments(rapid.SampledFrom([]int{1, encap.MaxSegments}).Draw(t, "segments"))
-		out := newOutbox(batchSize)
+		out := newOutbox(batchSize, nil)
 		out.segments = conn.MaxSegments()
 		hops := []*NextHop{{Endpoint: netip.MustParseAddrPort("192.0.2.2:8285")}, {Endpoint: netip.MustParseAddrPort("192.0.2.3:8285")}}
 		n := rapid.IntRange(1, batchSize).Draw(t, "packets")

@@ -17,6 +17,7 @@ import (
 
 	"flanneld/encap"
 	"flanneld/internal/packet"
+	"flanneld/internal/seal"
 	"flanneld/tun"
 )
 
@@ -82,6 +83,8 @@ type Lane struct {
 	// flows, which then need not queue behind bulk traffic. At most one lane
 	// has it.
 	Express bool
+
+	number int // its place among the lanes
 }
 
 // Priority is how soon a lane's thread has to run when others want its core.
@@ -134,6 +137,9 @@ type Config struct {
 	// the packet.
 	Answers func(packet []byte) bool
 
+	// Sealing, unless nil, makes the lanes send and take sealed packets only.
+	Sealing *Sealing
+
 	// CPUTime, unless nil, is the CPU time that the calling thread has used
 	// since it began. With it a lane has a budget for each role in which its
 	// thread takes time from others.
@@ -144,6 +150,8 @@ func (c *Config) check() error {
 	switch {
 	case len(c.Lanes) == 0:
 		return errors.New("route: no lanes")
+	case c.Sealing != nil && len(c.Lanes) > seal.MaxLanes:
+		return fmt.Errorf("route: %d lanes: at most %d can seal", len(c.Lanes), seal.MaxLanes)
 	case c.Table == nil || c.Logger == nil:
 		return errors.New("route: no table or no logger")
 	case !c.Lease.IsValid() || !c.Lease.Addr().Is4() || c.Lease != c.Lease.Masked():
@@ -170,7 +178,8 @@ func NewForwarder(cfg Config) (*Forwarder, error) {
 	}
 	f := &Forwarder{log: cfg.Logger, onThread: cfg.OnThread}
 	limit, flows := newICMPLimiter(), newMeter()
-	for _, l := range cfg.Lanes {
+	for i, l := range cfg.Lanes {
+		l.number = i
 		f.lanes = append(f.lanes, newLane(l, &cfg, limit, flows))
 	}
 	return f, nil

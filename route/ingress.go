@@ -10,6 +10,7 @@ import (
 
 	"flanneld/encap"
 	"flanneld/internal/packet"
+	"flanneld/internal/seal"
 	"flanneld/tun"
 )
 
@@ -23,6 +24,9 @@ type ingress struct {
 	mtu   int
 	meter *meter
 	taken func([]byte) bool // Config.Answers
+
+	sealing *Sealing // Config.Sealing
+	opened  [seal.MaxTrain]seal.Opened
 
 	notice    notice          // about what is too large
 	messages  []encap.Message // each of one buffer, as long as the longest train
@@ -46,8 +50,26 @@ type ingress struct {
 // have the same addresses, so one lookup serves the whole train.
 type admitted struct {
 	inner packet.Addresses
-	outer netip.Addr
+	from  sender
 	hop   *NextHop // nil: none yet
+}
+
+// sender is what a datagram's origin is known by: in a sealed network by its
+// session, in any other by its address.
+type sender struct {
+	addr   netip.Addr
+	sealed *seal.Peer
+}
+
+// holds reports whether the sender is the peer of a route, which may be nil.
+func (s sender) holds(hop *NextHop) bool {
+	switch {
+	case hop == nil || hop.Peer == nil:
+		return false
+	case s.sealed != nil:
+		return hop.Peer.sealed.Load() == s.sealed
+	}
+	return hop.Endpoint.Addr() == s.addr
 }
 
 func newIngress(lane Lane, cfg *Config, limit *icmpLimiter, flows *meter) *ingress {
@@ -59,6 +81,7 @@ func newIngress(lane Lane, cfg *Config, limit *icmpLimiter, flows *meter) *ingre
 		mtu:      cfg.MTU,
 		meter:    flows,
 		taken:    cfg.Answers,
+		sealing:  cfg.Sealing,
 		notice:   newNotice(cfg, limit),
 		messages: encap.NewMessages(ingressBatch, packet.MaxLen),
 		room:     ingressBatch,
@@ -101,25 +124,34 @@ func (g *ingress) accept(m *encap.Message) {
 		size = m.SegmentSize
 		g.room = ingressTrains
 	}
-	outer := m.Addr.Addr()
+	if g.sealing != nil {
+		g.acceptSealed(m, size)
+		return
+	}
+	from := sender{addr: m.Addr.Addr()}
 	for first := true; ; first = false {
 		n := min(size, len(rest))
-		datagram := rest[:n:n]
-		switch p, reason := g.admit(datagram, outer); {
-		case reason != Forwarded:
-			g.tally.drop(reason)
-		case !p.DecapsulateECN(m.TOS):
-			g.tally.drop(Congestion)
-		case mayBeAnswer(p) && g.answers(p):
-		default:
-			if first {
-				g.count(p, m)
-			}
-			g.coalescer.Add(p)
-		}
+		g.take(rest[:n:n], from, m, first)
 		if rest = rest[n:]; len(rest) == 0 {
 			return
 		}
+	}
+}
+
+// take decides about the packet of one datagram, the first or a later one of a
+// message.
+func (g *ingress) take(datagram []byte, from sender, m *encap.Message, first bool) {
+	switch p, reason := g.admit(datagram, from); {
+	case reason != Forwarded:
+		g.tally.drop(reason)
+	case !p.DecapsulateECN(m.TOS):
+		g.tally.drop(Congestion)
+	case mayBeAnswer(p) && g.answers(p):
+	default:
+		if first {
+			g.count(p, m)
+		}
+		g.coalescer.Add(p)
 	}
 }
 
@@ -157,40 +189,40 @@ func (g *ingress) count(p packet.Packet, m *encap.Message) {
 	}
 }
 
-// admit decides whether the packet in a datagram from an underlay address may
-// enter the overlay.
-func (g *ingress) admit(datagram []byte, outer netip.Addr) (packet.Packet, Reason) {
+// admit decides whether a sender's packet may enter the overlay.
+func (g *ingress) admit(datagram []byte, from sender) (packet.Packet, Reason) {
 	if len(datagram) > g.mtu {
-		g.tooLarge(datagram, outer)
+		g.tooLarge(datagram, from)
 		return nil, TooLarge
 	}
 	p, err := packet.Parse(datagram)
 	if err != nil {
 		return nil, reasonOf(err)
 	}
-	if g.last.hop != nil && g.last.inner == p.Addresses() && g.last.outer == outer {
+	if g.last.hop != nil && g.last.inner == p.Addresses() && g.last.from == from {
 		return p, Forwarded
 	}
-	hop, reason := g.vouch(p, outer)
+	hop, reason := g.vouch(p, from)
 	if reason != Forwarded {
 		return nil, reason
 	}
-	g.last = admitted{inner: p.Addresses(), outer: outer, hop: hop}
+	g.last = admitted{inner: p.Addresses(), from: from, hop: hop}
 	return p, Forwarded
 }
 
 // vouch decides about a packet's addresses, and returns the route back to its
 // source.
 //
-// The outer source must be a peer, and the inner source in that peer's lease.
-// One lookup of the inner source decides both: the peer that holds its lease
-// must have the outer source as its address. (Its port does not matter; senders
-// may vary it to spread their flows.) So several peers may share an address.
-func (g *ingress) vouch(p packet.Packet, outer netip.Addr) (*NextHop, Reason) {
+// The sender must be a peer, and the inner source in that peer's lease. One
+// lookup of the inner source decides both: the sender must be the peer that
+// holds its lease. In a plain network that peer must have the outer source as
+// its address. (Its port does not matter; senders may vary it to spread their
+// flows.) So several peers may share an address.
+func (g *ingress) vouch(p packet.Packet, from sender) (*NextHop, Reason) {
 	hop := g.routes.lookup(p.Source())
 	switch {
-	case hop != nil && hop.Peer != nil && hop.Endpoint.Addr() == outer:
-	case g.routes.knows(outer):
+	case from.holds(hop):
+	case from.sealed != nil || g.routes.knows(from.addr):
 		return nil, ForeignSource
 	default:
 		return nil, UnknownSender

@@ -25,7 +25,8 @@ const (
 // outbox collects the datagrams of one batch for one Send. All its memory is
 // made once. It points to packets of the batch, to the contents of another
 // outbox, to headers in its own arena, and to joined packets in its own memory.
-// All of these must stay unchanged until the messages are sent.
+// All of these must stay unchanged until the messages are sent. In a sealed
+// network the messages point to sealed copies, and the trains to the packets.
 //
 // Packets for one peer with equal length and type of service form a train, one
 // message, whatever their flows. A shorter packet ends it. Trains leave from
@@ -45,6 +46,8 @@ type outbox struct {
 	// messages point into it, so it belongs to this outbox alone.
 	whole  []byte
 	joined int // bytes of whole in use
+
+	sealer *sealer // nil: packets leave as they are
 }
 
 // sourcePort is where a packet leaves.
@@ -68,24 +71,30 @@ type train struct {
 	buffers [2 * maxTrain][]byte
 }
 
-// newOutbox makes an outbox for size messages.
-func newOutbox(size int) outbox {
+// newOutbox makes an outbox for size messages. seals may be nil.
+func newOutbox(size int, seals *sealer) outbox {
 	return outbox{
 		messages: make([]encap.Message, size),
 		trains:   make([]train, size),
 		segments: 1,
 		arena:    make([]byte, headerArena),
 		whole:    make([]byte, packet.MaxLen),
+		sealer:   seals,
 	}
 }
 
 // full reports whether there might be no room for one more packet.
-func (o *outbox) full() bool { return o.n == len(o.messages) || o.used+headerRoom > len(o.arena) }
+func (o *outbox) full() bool {
+	return o.n == len(o.messages) || o.used+headerRoom > len(o.arena) || o.sealer.full()
+}
 
 // pending are the messages added since the last reset.
 func (o *outbox) pending() []encap.Message { return o.messages[:o.n] }
 
-func (o *outbox) reset() { o.n, o.used = 0, 0 }
+func (o *outbox) reset() {
+	o.n, o.used = 0, 0
+	o.sealer.reset()
+}
 
 // joins reports whether there is memory to join a packet of n bytes. reset
 // frees none: it may come while a joined packet is being cut.
@@ -115,6 +124,12 @@ func (o *outbox) addPieces(hop *NextHop, from sourcePort, header packet.Packet, 
 
 func (o *outbox) add(hop *NextHop, from sourcePort, header packet.Packet, payload []byte) {
 	size := len(header) + len(payload)
+	var sealed []byte
+	if o.sealer != nil {
+		if sealed = o.sealer.seal(hop.Peer, from, header, payload); sealed == nil {
+			return
+		}
+	}
 	i := o.find(hop, from, header.TOS(), size)
 	if i < 0 {
 		i = o.begin(hop, from, header.TOS(), size)
@@ -124,9 +139,13 @@ func (o *outbox) add(hop *NextHop, from sourcePort, header packet.Packet, payloa
 	t.packets++
 	t.bytes += size
 	t.open = size == t.size && t.packets < o.segments
-	m.Buffers = t.buffers[:2*t.packets]
+	if sealed != nil {
+		m.Buffers = o.sealer.add(i, sealed)
+	} else {
+		m.Buffers = t.buffers[:2*t.packets]
+	}
 	if t.packets > 1 {
-		m.SegmentSize = t.size
+		m.SegmentSize = t.size + o.sealer.overhead()
 	}
 }
 
@@ -134,9 +153,10 @@ func (o *outbox) add(hop *NextHop, from sourcePort, header packet.Packet, payloa
 // newest train to the same peer from the same port is possible. In an older
 // one, the packet would overtake.
 func (o *outbox) find(hop *NextHop, from sourcePort, tos byte, size int) int {
+	more := o.sealer.overhead()
 	for i := o.n - 1; i >= max(0, o.n-recentTrains); i-- {
 		if t := &o.trains[i]; t.hop == hop && t.from == from {
-			if t.open && t.tos == tos && size <= t.size && t.bytes+size <= encap.MaxPayload {
+			if t.open && t.tos == tos && size <= t.size && t.bytes+size+(t.packets+1)*more <= encap.MaxPayload {
 				return i
 			}
 			return -1
@@ -154,6 +174,9 @@ func (o *outbox) begin(hop *NextHop, from sourcePort, tos byte, size int) int {
 	m := &o.messages[i]
 	m.Addr, m.Source, m.Express, m.TOS = hop.Endpoint, from.source, from.express, tos
 	m.SegmentSize = 0
+	if o.sealer != nil {
+		o.sealer.begin(i)
+	}
 	return i
 }
 

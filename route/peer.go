@@ -10,6 +10,7 @@ import (
 
 	"flanneld/encap"
 	"flanneld/internal/packet"
+	"flanneld/internal/seal"
 )
 
 // pathMTULifetime is how long a learned path MTU is valid, as in Linux
@@ -30,6 +31,7 @@ type Peer struct {
 	path     atomic.Pointer[pathMTU]
 	larger   atomic.Bool   // than this node's device are its packets, and that was logged
 	tooLarge atomic.Uint64 // packets from it that were larger than the device's MTU
+	sealed   atomic.Pointer[seal.Peer]
 
 	_       cacheLine
 	egress  traffic
@@ -63,6 +65,13 @@ func (p *Peer) Update(endpoint netip.AddrPort, mtu int) {
 	p.mtu.Store(int32(min(max(mtu, 0), math.MaxInt32)))
 }
 
+// Seal sets the sessions with which packets to the peer are sealed, and by
+// which its packets are known. Nil: it has none.
+func (p *Peer) Seal(with *seal.Peer) { p.sealed.Store(with) }
+
+// Sealed is what was given to Seal last.
+func (p *Peer) Sealed() *seal.Peer { return p.sealed.Load() }
+
 // Name is the name given to NewPeer.
 func (p *Peer) Name() string { return p.name }
 
@@ -79,9 +88,14 @@ func (p *Peer) PathMTU() int {
 }
 
 // Overhead is what encapsulation adds to each overlay packet on the way to the
-// peer, in bytes. It is the same for all peers as long as there is one format
-// of datagrams.
-func (p *Peer) Overhead() int { return encap.Overhead(p.Endpoint().Addr()) }
+// peer, in bytes, and sealing where there is any.
+func (p *Peer) Overhead() int {
+	n := encap.Overhead(p.Endpoint().Addr())
+	if p.sealed.Load() != nil {
+		n += seal.Overhead
+	}
+	return n
+}
 
 // Traffic is the traffic to the peer and from it since NewPeer.
 func (p *Peer) Traffic() (egress, ingress Volume) { return p.egress.volume(), p.ingress.volume() }

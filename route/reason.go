@@ -36,6 +36,13 @@ const (
 	ReceiveOverflow                  // ingress: the socket's receive buffer was full
 	DeviceDown                       // ingress
 	WriteFailed                      // ingress: the kernel refused the packet
+	NoSession                        // egress, sealed network: too many packets waited for a handshake, or the peer has no key
+	NotSealed                        // ingress, sealed network: not a sealed datagram
+	UnknownSession                   // ingress, sealed network: of no session of this node
+	Replayed                         // ingress, sealed network: came before, or is too old
+	Forged                           // ingress, sealed network: changed on its way, or by another sender
+	SessionExpired                   // ingress, sealed network: of a session that is over
+	HandshakeOverflow                // ingress, sealed network: too many messages of handshakes at once
 	reasonCount
 )
 
@@ -57,9 +64,10 @@ func reasonOf(err error) Reason {
 // egressReasons and ingressReasons are what Stats lists, in this order.
 var (
 	egressReasons = []Reason{TooShort, IPv6, NotIP, BadLength, BadChecksum, ForeignSource, Multicast, NoRoute,
-		OwnLease, PeerUnreachable, TTLExpired, NeedsFragmentation, SendFailed, SendBufferFull}
+		OwnLease, PeerUnreachable, TTLExpired, NeedsFragmentation, SendFailed, SendBufferFull, NoSession}
 	ingressReasons = []Reason{TooShort, IPv6, NotIP, BadLength, BadChecksum, TooLarge, UnknownSender, ForeignSource,
-		ForeignDestination, Congestion, ReceiveOverflow, DeviceDown, WriteFailed}
+		ForeignDestination, Congestion, ReceiveOverflow, DeviceDown, WriteFailed,
+		NotSealed, UnknownSession, Replayed, Forged, SessionExpired, HandshakeOverflow}
 )
 
 // Reasons lists the reasons for which packets are dropped, by direction, in the
@@ -91,6 +99,13 @@ var reasonNames = [reasonCount]string{
 	ReceiveOverflow:    "receive-overflow",
 	DeviceDown:         "device-down",
 	WriteFailed:        "write-failed",
+	NoSession:          "no-session",
+	NotSealed:          "not-sealed",
+	UnknownSession:     "unknown-session",
+	Replayed:           "replayed",
+	Forged:             "forged",
+	SessionExpired:     "session-expired",
+	HandshakeOverflow:  "handshake-overflow",
 }
 
 // refusal reports whether a packet dropped for this reason should not have come
@@ -98,7 +113,7 @@ var reasonNames = [reasonCount]string{
 // host.
 func (r Reason) refusal() bool {
 	switch r {
-	case Forwarded, NeedsFragmentation, SendFailed, SendBufferFull, Congestion, ReceiveOverflow, DeviceDown, WriteFailed:
+	case Forwarded, NeedsFragmentation, SendFailed, SendBufferFull, Congestion, ReceiveOverflow, DeviceDown, WriteFailed, NoSession:
 		return false
 	}
 	return true

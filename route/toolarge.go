@@ -4,7 +4,6 @@ package route
 
 import (
 	"log/slog"
-	"net/netip"
 
 	"flanneld/encap"
 	"flanneld/internal/packet"
@@ -15,6 +14,7 @@ import (
 // with gossip knows the device's MTU and does not send such packets. A static
 // one may not know it, and the container would lose them silently.
 type notice struct {
+	sealing   *Sealing // Config.Sealing
 	responder icmpResponder
 	limit     *icmpLimiter
 	log       *slog.Logger
@@ -23,19 +23,19 @@ type notice struct {
 }
 
 func newNotice(cfg *Config, limit *icmpLimiter) notice {
-	return notice{responder: newICMPResponder(cfg.Lease, cfg.MTU), limit: limit, log: cfg.Logger}
+	return notice{sealing: cfg.Sealing, responder: newICMPResponder(cfg.Lease, cfg.MTU), limit: limit, log: cfg.Logger}
 }
 
 // tooLarge counts such a packet for its peer and logs, once, that the peer
 // sends such packets. If the packet must not be fragmented, it also sends the
 // container an ICMP message (RFC 1191) through that peer. It ignores a packet
 // with a source outside the peer's lease.
-func (g *ingress) tooLarge(datagram []byte, outer netip.Addr) {
+func (g *ingress) tooLarge(datagram []byte, from sender) {
 	p, err := packet.Parse(datagram)
 	if err != nil {
 		return
 	}
-	hop, reason := g.vouch(p, outer)
+	hop, reason := g.vouch(p, from)
 	if reason != Forwarded {
 		return
 	}
@@ -63,6 +63,9 @@ func (g *ingress) tooLarge(datagram []byte, outer netip.Addr) {
 // took it.
 func (n *notice) send(conn Conn, about packet.Packet, hop *NextHop, mtu int) bool {
 	answer := n.responder.answer(about, answers[NeedsFragmentation], mtu)
+	if n.sealing != nil {
+		return n.sealing.Send(hop.Peer, answer)
+	}
 	n.buffer[0] = answer
 	n.message[0] = encap.Message{Addr: hop.Endpoint, Buffers: n.buffer[:], Express: true, TOS: answer.TOS()}
 	_, err := conn.Send(n.message[:])

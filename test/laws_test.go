@@ -68,11 +68,11 @@ var laws = []law{{
 	places: []string{"peers"}, mayNot: []string{module}, unless: []string{module + "/peers"}, alsoTests: true,
 }, {
 	why:    "route joins the two edges and gets its destinations from others: lease events become routes in one place above it",
-	places: []string{"route"}, mayNot: []string{module}, unless: []string{module + "/route", module + "/tun", module + "/encap", module + "/internal/packet"}, alsoTests: true,
+	places: []string{"route"}, mayNot: []string{module}, unless: []string{module + "/route", module + "/tun", module + "/encap", module + "/internal/packet", module + "/internal/seal"}, alsoTests: true,
 }, {
 	why:    "the plan is pure: it turns what is known into peers and paths, so that tables of cases can test it",
 	places: []string{"internal/plan"}, mayNot: []string{module, "net", "os", "os/exec", "syscall", "context", "log/slog", "golang.org/x/sys"},
-	unless: []string{module + "/internal/plan", module + "/internal/config", module + "/peers", module + "/route"}, alsoTests: true,
+	unless: []string{module + "/internal/plan", module + "/internal/config", module + "/internal/seal", module + "/peers", module + "/route"}, alsoTests: true,
 }, {
 	why:    "what users are promised cannot depend on an inner type: the socket and its JSON types stand alone",
 	places: []string{"internal/control"}, mayNot: []string{module}, unless: []string{module + "/internal/control"}, alsoTests: true,

@@ -26,6 +26,7 @@ var meanings = map[string]Meaning{
 	"egress-needs-fragmentation":  {"Larger than the path takes, and not to be divided. The sender is told the right size.", "Containers should have the MTU that `flanneld docker-opts` names."},
 	"egress-send-failed":          {"The kernel refused to send the datagram.", "Look at the underlay: `ip route get` to the other host, and its firewall."},
 	"egress-send-buffer-full":     {"More is sent than the underlay takes.", "Nothing while it is rare: TCP sends slower. Else the underlay is the bottleneck."},
+	"egress-no-session":           {"Sealed network: there was no session, and too many packets waited for one.", "flanneld nodes: SEALED says which node does not answer handshakes."},
 	"ingress-too-short":           {"A datagram that is shorter than an IP header.", "Another program sends to this port."},
 	"ingress-ipv6":                {"An IPv6 packet. The overlay carries IPv4 only.", ""},
 	"ingress-not-ip":              {"A datagram without an IP packet in it.", "Another program sends to this port."},
@@ -39,4 +40,10 @@ var meanings = map[string]Meaning{
 	"ingress-receive-overflow":    {"Packets came faster than this host handles them.", "Look at the processor load of this host, and at --lanes."},
 	"ingress-device-down":         {"The overlay device was down.", "flanneld puts it back. If it lasts, another program takes it down."},
 	"ingress-write-failed":        {"The kernel refused the packet.", "Look at `dmesg` and at the state of the overlay device."},
+	"ingress-not-sealed":          {"Sealed network: the datagram is not a sealed one.", "A host that is not in this network sends here."},
+	"ingress-unknown-session":     {"Sealed network: this node does not have the session, or not any more.", "Nothing while it is rare: a node was restarted. Else a stranger sends here."},
+	"ingress-replayed":            {"Sealed network: the datagram was accepted before, or comes too late.", "Nothing while it is rare. Else a host on the underlay sends copies."},
+	"ingress-forged":              {"Sealed network: the datagram was changed on its way, or another host made it.", "A host on the underlay sends or changes datagrams, or the underlay damages them."},
+	"ingress-session-expired":     {"Sealed network: the session of the datagram is over.", "The handshakes of the two nodes fail: `flanneld status` on both hosts."},
+	"ingress-handshake-overflow":  {"Sealed network: too many messages of handshakes at once.", "A host on the underlay floods this one."},
 }

@@ -131,6 +131,8 @@ func CapabilityName(c peers.Capability) string {
 		return string(PathIPIP)
 	case c.Number == capShortcut && len(c.Param) > 0:
 		return fmt.Sprintf("%s/%d", PathShortcut, c.Param[0])
+	case c.Number == capSeal:
+		return suitesText(c)
 	case c.Number == capVXLAN:
 		if v, ok := readVXLAN(c.Param); ok {
 			return fmt.Sprintf("%s/%d/%d", PathVXLAN, v.port, v.vni)
