@@ -136,7 +136,7 @@ func confirmed() control.Status {
 		Device:   control.Device{Name: "flannel0", State: control.DeviceUp, Address: addr("10.244.7.0"), MTU: 1472},
 		Underlay: control.Underlay{Interface: "eth0", Address: addr("192.168.1.1"), PublicAddress: addr("198.51.100.1"), MTU: 1500},
 		Endpoint: addrPort("198.51.100.1:8285"), Gossip: addrPort("198.51.100.1:8286"),
-		Security: control.Security{GossipSealed: true, Note: "packets travel in the clear"},
+		Security: control.Security{GossipSealed: true, Note: "packets travel in the clear", Sealing: control.Sealing{Rejected: map[string]uint64{}}},
 		Lanes:    2, Offloads: []control.Offload{{Name: "tun-csum", Used: true}, {Name: "udp-gso", Note: "switched off"}},
 		Members: control.Members{Alive: 2, Dead: 1, Static: 1},
 		Backend: control.Backend{Names: []string{"host-gw", "vxlan", "ipip", "udp"}, Paths: []control.BackendPath{

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,7 +20,9 @@ func nodesCommand(e env) *cobra.Command {
 
 PATH is how packets travel to a node: direct, vxlan, ipip or udp. A ! behind it says that a path
 that this node prefers does not work; NOTE says which, and flanneld ping tries them all. With
-"(kernel)" behind udp, the kernel carries the packets by the short-cut. DATA PATH is what probes have found on that path. ROUND TRIP is that of gossip.`,
+"(kernel)" behind udp, the kernel carries the packets by the short-cut. DATA PATH is what probes
+have found on that path. ROUND TRIP is that of gossip. In a sealed network, SEALED is the cipher of
+the session with a node, and how old the session is.`,
 		Args: exactly(),
 	}
 	at, as := addTarget(c), addFormat(c)
@@ -37,10 +40,20 @@ that this node prefers does not work; NOTE says which, and flanneld ping tries t
 	return c
 }
 
+// sealedColumn is shown in a sealed network only.
+const sealedColumn = 9
+
 // drawNodes marks this node with a star.
 func drawNodes(t *table, nodes control.Nodes) {
 	drawHealth(t, nodes.Health, false)
-	t.line(plain, "NODE", "ID", "STATE", "SUBNET", "EPOCH", "HELD", "GRANT", "ENDPOINT", "ROUND TRIP", "PATH", "DATA PATH", "EGRESS", "INGRESS", "NOTE")
+	sealed := slices.ContainsFunc(nodes.Nodes, func(n control.Node) bool { return n.Sealed.State != control.SealNone })
+	line := func(color string, cells ...string) {
+		if !sealed {
+			cells = slices.Delete(cells, sealedColumn, sealedColumn+1)
+		}
+		t.line(color, cells...)
+	}
+	line(plain, "NODE", "ID", "STATE", "SUBNET", "EPOCH", "HELD", "GRANT", "ENDPOINT", "ROUND TRIP", "SEALED", "PATH", "DATA PATH", "EGRESS", "INGRESS", "NOTE")
 	for _, n := range nodes.Nodes {
 		name, state := dashed(n.Name), n.State
 		if n.Self {
@@ -54,8 +67,8 @@ func drawNodes(t *table, nodes control.Nodes) {
 			subnet += " pinned"
 		}
 		epoch, held, grant := leaseCells(n)
-		t.line(rowColor(n), name, dashed(shortID(n.ID)), state, subnet, epoch, held, grant, endpointText(n.Endpoint),
-			roundTrip(n.RTT), pathName(n.Paths), pathText(n.Path), traffic(n.Egress), traffic(n.Ingress), noteText(n))
+		line(rowColor(n), name, dashed(shortID(n.ID)), state, subnet, epoch, held, grant, endpointText(n.Endpoint),
+			roundTrip(n.RTT), sealedCell(n.Sealed), pathName(n.Paths), pathText(n.Path), traffic(n.Egress), traffic(n.Ingress), noteText(n))
 	}
 }
 

@@ -70,7 +70,7 @@ func newRoot(e env) *cobra.Command {
 	root.AddCommand(
 		runCommand(e), joinCommand(e), leaveCommand(e), forgetCommand(e),
 		statusCommand(e), nodesCommand(e), routeCommand(e), pingCommand(e), traceCommand(e), doctorCommand(e), eventsCommand(e), shortcutCommand(e), topCommand(e),
-		dockerCommand(e), dockerOptsCommand(e), podmanCommand(e), cniCommand(e), keygenCommand(e), cleanupCommand(e), resetCommand(e), versionCommand(e),
+		dockerCommand(e), dockerOptsCommand(e), podmanCommand(e), cniCommand(e), keygenCommand(e), tokenCommand(e), cleanupCommand(e), resetCommand(e), versionCommand(e),
 	)
 	root.SetHelpCommand(helpCommand(root))
 	root.InitDefaultHelpCmd()

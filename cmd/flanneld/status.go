@@ -61,6 +61,9 @@ func drawStatus(t *table, s control.Status) {
 	t.linef(plain, "underlay", "%s %s, MTU %d", s.Underlay.Interface, address(s.Underlay.Address, s.Underlay.PublicAddress), s.Underlay.MTU)
 	t.linef(plain, "endpoint", "%s, gossip %s", dash(s.Endpoint), dash(s.Gossip))
 	t.line(plain, "sealed", sealedText(s.Security))
+	if s.Security.DataSealed {
+		t.line(plain, "sessions", sessionsText(s.Security.Sealing))
+	}
 	t.linef(plain, "lanes", "%d", s.Lanes)
 	t.line(plain, "offloads", offloadsText(s.Offloads))
 	t.line(membersColor(s.Members), "members", membersText(s.Members))

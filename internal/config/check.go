@@ -38,6 +38,9 @@ func (c *Config) check() error {
 	if err := c.checkBackend(); err != nil {
 		return err
 	}
+	if err := c.checkSealed(); err != nil {
+		return err
+	}
 	network, known := c.knownNetwork()
 	if known {
 		if err := c.checkNetwork(network); err != nil {

@@ -50,6 +50,9 @@ func TestSettingsThatMakeNoSenseAreRefusedByName(t *testing.T) {
 		{"backend=wireguard", "", `--backend wireguard: "wireguard" is neither auto nor one of udp, host-gw, vxlan, ipip`},
 		{"backend=vxlan,direct", "", `--backend vxlan,direct: direct is called host-gw here, as flannel calls it`},
 		{"", "FLANNELD_BACKEND=vxlan,auto", `FLANNELD_BACKEND=vxlan,auto: auto stands alone: it is host-gw,vxlan,udp`},
+		{"sealed=true static-peer=10.244.9.0/24=192.0.2.9:8285", "", `--static-peer 10.244.9.0/24=192.0.2.9:8285: does not go with --sealed: a host that runs flannel cannot open sealed packets, and a sealed network sends no others; leave it out, or run this network without --sealed`},
+		{"sealed=true shortcut=auto", "", `--shortcut auto: does not go with --sealed: the kernel would send packets in the clear; leave it out`},
+		{"sealed=true backend=auto", "", `--backend auto: does not go with --sealed: the kernel would send packets in the clear; leave --backend out`},
 		{"backend=vxlan,,udp", "", `--backend vxlan,,udp: has an empty name; write it like vxlan or host-gw,vxlan,udp`},
 		{"backend=", "", `--backend "": has an empty name; write it like vxlan or host-gw,vxlan,udp`},
 		{"backend=vxlan,udp,vxlan", "", `--backend vxlan,udp,vxlan: has vxlan twice`},
@@ -141,6 +144,7 @@ func TestSettingsThatFitAreTaken(t *testing.T) {
 		"static-peer=10.244.9.128/25=192.0.2.8:8285 static-peer=10.244.9.0/25=192.0.2.9:1",
 		"static-peer=10.244.9.0/24=127.0.0.1:8285", // the underlay may be loopback
 		"mtu=65507 lanes=64",
+		"sealed=true backend=udp lanes=64",
 		"backend=host-gw port=8472", // a path that is not used disturbs nothing
 		"device=flannel.1",
 		"backend=vxlan,udp static-peer=10.244.9.0/24=vxlan:192.0.2.9/0e:5d:7b:a1:02:33 static-peer=10.244.8.0/24=192.0.2.8:8285",

@@ -112,7 +112,8 @@ type Config struct {
 	MTU              int // of the overlay device; 0: the underlay's less the largest overhead of Backend
 	IPMasq           bool
 	LeaseTTL         time.Duration
-	KeyFile          string
+	KeyFile          string // of a sealed network never "": see check
+	Sealed           bool   // the network carries no packet in the clear
 	Insecure         bool
 	AllowOverlap     bool // start although the network overlaps what this host has
 	StaticPeers      []StaticPeer

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"flanneld/encap"
+	"flanneld/internal/seal"
 	"flanneld/internal/valid"
 )
 
@@ -77,11 +78,15 @@ func (p Path) Overhead() int {
 	return encap.Overhead(netip.IPv4Unspecified())
 }
 
-// Overhead returns the largest overhead among paths, in bytes: a change from
-// one to another never changes the MTU of the overlay device.
-func Overhead(paths []Path) (largest int) {
-	for _, p := range paths {
+// Overhead returns the largest overhead among the paths of the backend list, in
+// bytes: a change from one to another never changes the MTU of the overlay
+// device. What seals a packet is included.
+func (c Config) Overhead() (largest int) {
+	for _, p := range c.Backend {
 		largest = max(largest, p.Overhead())
+	}
+	if c.Sealed {
+		largest += seal.Overhead
 	}
 	return largest
 }

@@ -43,9 +43,13 @@ func TestPathsCostWhatTheirHeadersTake(t *testing.T) {
 	if Path("").Kernel() {
 		t.Error("no path is a kernel path")
 	}
+	if got := (Config{Backend: Backend{PathUDP}, Sealed: true}).Overhead(); got != 60 {
+		t.Errorf("sealed: %d bytes, want 60", got)
+	}
 	for text, want := range map[string]int{"udp": 28, "auto": 50, "host-gw": 0, "host-gw,ipip": 28, "ipip": 20} {
-		if list, err := ParseBackend(text); err != nil || Overhead(list) != want {
-			t.Errorf("%s: %d bytes, %v, want %d", text, Overhead(list), err, want)
+		list, err := ParseBackend(text)
+		if got := (Config{Backend: list}).Overhead(); err != nil || got != want {
+			t.Errorf("%s: %d bytes, %v, want %d", text, got, err, want)
 		}
 	}
 }

@@ -23,7 +23,7 @@ var good = map[string][]string{
 	"docker-part": {"2/4"}, "docker-config": {"/dd"},
 	"device": {"fl1"}, "mtu": {"1400"}, "ip-masq": {"true"}, "lease-ttl": {"90m"}, "key-file": {"/k"}, "insecure": {"true"}, "allow-overlap": {"true"},
 	"static-peer": {"10.244.9.0/24=192.0.2.9:8285", "10.244.8.0/24=192.0.2.8:1"}, "lanes": {"4"}, "realtime": {"off"}, "offload": {"udp-gso,udp-gro"},
-	"on-conflict": {"wait"}, "log-level": {"debug"}, "log-format": {"json"}, "metrics": {"127.0.0.1:8287"},
+	"on-conflict": {"wait"}, "sealed": {"true"}, "log-level": {"debug"}, "log-format": {"json"}, "metrics": {"127.0.0.1:8287"},
 }
 
 // loadOne loads one setting from its flag and from its variable.

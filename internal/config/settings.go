@@ -107,6 +107,8 @@ var settings = []Setting{
 		Help: "how long a dead node keeps its subnet"},
 	{Name: "key-file", Value: "FILE", set: setPath(func(c *Config) *string { return &c.KeyFile }),
 		Help: "cluster key that seals the gossip, mode 0600 (flanneld keygen makes one)"},
+	{Name: "sealed", Default: "false", set: setSwitch(func(c *Config) *bool { return &c.Sealed }),
+		Help: "found or join a network in which all packets are encrypted; the first host makes a key, unless --key-file names one (flanneld token prints what to type on the next)"},
 	{Name: "insecure", Default: "false", set: setSwitch(func(c *Config) *bool { return &c.Insecure }),
 		Help: "start without a cluster key even on a public address"},
 	{Name: "allow-overlap", Default: "false", set: setSwitch(func(c *Config) *bool { return &c.AllowOverlap }),

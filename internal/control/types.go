@@ -172,7 +172,44 @@ type Underlay struct {
 type Security struct {
 	GossipSealed bool   `json:"gossip_sealed"`
 	DataSealed   bool   `json:"data_sealed"`
+	KeyFile      string `json:"key_file"` // of the cluster key; "": none
 	Note         string `json:"note"`
+	// Sealing is what the sessions of a sealed network are doing. It is empty
+	// where packets travel in the clear, or the network is not known yet.
+	Sealing Sealing `json:"sealing"`
+}
+
+// Sealing sums up the sessions with all peers since the start of the daemon.
+type Sealing struct {
+	Sessions   int    `json:"sessions"`   // with so many peers
+	Handshakes uint64 `json:"handshakes"` // that led to a session
+	Rekeys     uint64 `json:"rekeys"`     // of these, while there was a session
+	Failed     uint64 `json:"failed"`     // series of attempts without an answer
+	Waiting    int    `json:"waiting"`    // packets that wait for a session
+	Dropped    uint64 `json:"dropped"`    // packets that waited in vain
+	// Rejected counts messages of handshakes by the reason to refuse them.
+	// Packets that were refused are in Status.Drops.
+	Rejected map[string]uint64 `json:"rejected"`
+}
+
+// States of the session with a node.
+const (
+	SealNone        = ""            // not needed, or the network is not sealed
+	SealMissing     = "missing"     // packets to the node begin a handshake
+	SealHandshaking = "handshaking" // packets to the node wait
+	SealSession     = "session"
+)
+
+// NodeSealing is the session with one node.
+type NodeSealing struct {
+	State      string  `json:"state"`
+	Suite      string  `json:"suite"`         // of the session: aes-256-gcm, chacha20-poly1305; "": none
+	Since      Seconds `json:"since_seconds"` // age of the session
+	Handshakes uint64  `json:"handshakes"`    // the rest as in Sealing
+	Rekeys     uint64  `json:"rekeys"`
+	Failed     uint64  `json:"failed"`
+	Waiting    int     `json:"waiting"`
+	Dropped    uint64  `json:"dropped"`
 }
 
 // Members counts nodes by state; this node is one of the alive ones.
@@ -276,7 +313,10 @@ type Node struct {
 	// empty where packets need none: for this node itself, and for one without
 	// a lease, or that is dead.
 	Paths []NodePath `json:"paths"`
-	Note  string     `json:"note"`
+	// Sealed is the session with it. It is empty for this node itself, for a
+	// node without a lease, and in a network that is not sealed.
+	Sealed NodeSealing `json:"sealed"`
+	Note   string      `json:"note"`
 }
 
 // Kinds of next hop.

@@ -83,6 +83,7 @@ type daemon struct {
 	seenEnd   <-chan time.Time // nil: no other node was seen, or it is over
 	inherited inheritance
 	shortcuts shortcuts
+	sealing   sealing
 	exits     exits
 }
 
@@ -207,6 +208,9 @@ func (d *daemon) update() error {
 	s := d.node.Snapshot()
 	d.tell(s)
 	d.events.snapshot(s)
+	if err := d.beginSealing(s); err != nil {
+		return err
+	}
 	if d.seen.Add(s) {
 		d.seenEnd = time.After(plan.SeenTime)
 	}
@@ -241,7 +245,7 @@ func (d *daemon) reloadKey() {
 		d.log.Info("asked to read the cluster key again, but there is no --key-file")
 		return
 	}
-	if err := d.node.ReloadKey(); err != nil {
+	if err := errors.Join(d.node.ReloadKey(), d.rekey()); err != nil {
 		d.log.Error("cluster key not read again, the old one stays", "error", err)
 		d.events.key("refused", "the cluster key was not read again, the old one stays", oneLine(err))
 		return
@@ -276,6 +280,7 @@ func (d *daemon) stop(endPeers context.CancelFunc) error {
 		d.guard.Settle(context.Background())
 	}
 	d.closePlane()
+	d.endSealing()
 	d.endGuard()
 	d.withdrawPorts()
 	d.planes.sockets.Close()

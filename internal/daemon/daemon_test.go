@@ -63,7 +63,7 @@ func TestEverySettingReachesPeers(t *testing.T) {
 		cfg: config.Config{
 			Network: network, SubnetLen: 25, SubnetMin: netip.MustParseAddr("10.244.1.0"), SubnetMax: netip.MustParseAddr("10.244.2.0"),
 			Subnet: netip.MustParsePrefix("10.244.1.0/25"), Join: []string{"x"}, Sources: []config.Source{{Kind: config.SourceSRV, Argument: "example.org"}, {Kind: config.SourceExec, Argument: "list"}}, Port: 1, GossipPort: 2, NodeName: "n",
-			StateDir: "/s", LeaseTTL: 3, KeyFile: "/k", OnConflict: config.Wait,
+			StateDir: "/s", LeaseTTL: 3, KeyFile: "/k", Sealed: true, OnConflict: config.Wait,
 			StaticPeers: []config.StaticPeer{{Subnet: netip.MustParsePrefix("10.244.9.0/24"), Endpoint: netip.MustParseAddrPort("192.0.2.9:8285")}},
 		},
 		itself: []config.StaticPeer{{Subnet: netip.MustParsePrefix("10.244.8.0/24"), Endpoint: netip.MustParseAddrPort("192.0.2.1:8285")}},

@@ -34,6 +34,9 @@ func (d *daemon) beginGuard() (err error) {
 	if d.parts, err = newParts(d.cfg, d.server); err != nil {
 		return err
 	}
+	if err := d.removePlainPaths(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	d.hub = ruleset.NewHub()
 	hubEnded, err := d.hub.Start(ctx)

@@ -65,7 +65,12 @@ func (h *inheritance) expire() (over bool) {
 // list has no more. They are announced and taken for some seconds more: no
 // packet is lost that this host's kernel, or a peer that does not know yet,
 // still sends by them.
+//
+// A sealed network takes none of them.
 func (d *daemon) remember() {
+	if d.cfg.Sealed {
+		return
+	}
 	for _, name := range kernelpath.NewPart(d.cfg.Device).Former() {
 		if p := plan.Path(name); !d.cfg.Uses(p) {
 			d.inherited.former = append(d.inherited.former, p)

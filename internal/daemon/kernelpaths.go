@@ -88,7 +88,7 @@ func (d *daemon) pathUnavailable(p plan.Path) string {
 // pathsKernel is what kernel paths and the short-cut are proven with, nil
 // without any.
 func (d *daemon) pathsKernel(c kernelpath.Config) *monitor.Kernel {
-	if d.loopback {
+	if d.loopback || d.cfg.Sealed {
 		return nil
 	}
 	k := &monitor.Kernel{Shortcut: d.shortcutProbes()}
@@ -125,6 +125,9 @@ func (d *daemon) pathTraffic() map[monitor.TrafficKey]monitor.Traffic {
 // [plan.Input].
 func (d *daemon) capabilities(unavailable func(plan.Path) string) []peers.Capability {
 	all := plan.Announced(d.inherited.announced(d.cfg.Backend), d.cfg.VXLANPort, d.cfg.VNI, unavailable)
+	if d.cfg.Sealed {
+		all = append(all, plan.AnnouncedSuites(d.suites()))
+	}
 	return append(all, d.shortcutCapability()...)
 }
 

@@ -119,7 +119,7 @@ func (d *daemon) openPlane(lease, network netip.Prefix) error {
 		return err
 	}
 	opened, err := dataplane.Open(dataplane.Config{
-		Settings: d.planes.settings, Lease: lease, Routes: d.planes.routes, Listen: d.takeSockets,
+		Settings: d.planes.settings, Lease: lease, Routes: d.planes.routes, Listen: d.takeSockets, Sealer: d.sealing.sealer.Load(),
 		Link: link.Config{
 			Name: d.cfg.Device, Alias: link.AliasPrefix + " " + d.node.Snapshot().Self.ID.String(), Addr: lease.Addr(),
 			MTU: d.mtu, Network: network, TxQueueLen: txQueueLen,

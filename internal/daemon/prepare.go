@@ -54,10 +54,8 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 	if err := envfile.CheckPlace(d.cfg.DockerPath(), "--docker-file"); err != nil {
 		return err
 	}
-	if d.cfg.KeyFile != "" { // checked before prepare waits for an underlay
-		if err := peers.CheckKey(d.cfg.KeyFile); err != nil {
-			return err
-		}
+	if err := d.prepareKey(); err != nil { // before prepare waits for an underlay
+		return err
 	}
 	if err := d.beginWeb(); err != nil && !errors.Is(err, web.ErrNoAddress) {
 		return err
@@ -103,7 +101,7 @@ func (d *daemon) newView() *view.View {
 	return view.New(view.Config{
 		Config: d.cfg, Version: d.version, Started: d.started, MTU: d.mtu, Snapshot: d.node.Snapshot, Here: d.watch.Here,
 		Routes: d.planes.routes, Totals: &d.planes.totals, Problems: d.problems, Live: d.planes.live, Check: d.checkHost,
-		Unavailable: d.pathUnavailable, Count: d.countShortcut,
+		Unavailable: d.pathUnavailable, Sealing: d.sealStatus, Count: d.countShortcut,
 		HostShortcut: func() view.Shortcut {
 			return view.Shortcut{On: d.shortcuts.on.Load(), State: d.shortcutState(), Left: d.shortcutLeft()}
 		},
@@ -137,7 +135,7 @@ func (d *daemon) chooseUnderlay(ctx context.Context) error {
 		return err
 	}
 	d.loopback = u.Addr.IsLoopback()
-	d.mtu = min(u.MTU-config.Overhead(d.cfg.Backend), encap.MaxPayload)
+	d.mtu = min(u.MTU-d.cfg.Overhead(), encap.MaxPayload)
 	if d.cfg.MTU > d.mtu {
 		return fmt.Errorf("--mtu %d: more than the paths of --backend %s take on %s (MTU %d): give at most %d",
 			d.cfg.MTU, d.cfg.Backend, u.Interface, u.MTU, d.mtu)
@@ -145,12 +143,14 @@ func (d *daemon) chooseUnderlay(ctx context.Context) error {
 	if d.cfg.MTU != 0 {
 		d.mtu = d.cfg.MTU
 	}
-	d.log.Warn("packets are not sealed: run this on an underlay you trust")
+	if !d.cfg.Sealed {
+		d.log.Warn("packets are not sealed: run this on an underlay you trust")
+	}
 	if err := d.checkExposure(u); err != nil {
 		return err
 	}
 	d.watch = underlaywatch.New(underlaywatch.Config{
-		Options: d.underlayOptions(), Here: u, MTU: d.mtu, Overhead: config.Overhead(d.cfg.Backend), Seeds: d.cfg.Join, Mover: mover{d}, Problems: d.problems, Log: d.log,
+		Options: d.underlayOptions(), Here: u, MTU: d.mtu, Overhead: d.cfg.Overhead(), Seeds: d.cfg.Join, Mover: mover{d}, Problems: d.problems, Log: d.log,
 	})
 	d.log.Info("underlay chosen", "underlay", u, "mtu", d.mtu)
 	if err := d.skipSelf(u); err != nil {
@@ -197,7 +197,7 @@ func (d *daemon) peersConfig() peers.Config {
 		StateDir: c.StateDir, Network: c.Network, SubnetLen: c.SubnetLen, SubnetMin: c.SubnetMin, SubnetMax: c.SubnetMax,
 		Subnet: c.Subnet, Join: c.Join, Advertise: d.watch.Here().PublicAddr, Bind: d.watch.Here().Addr,
 		GossipPort: c.GossipPort, DataPort: c.Port, Name: nodeName(c.NodeName), MTU: d.mtu, Caps: d.capabilities(nil), LeaseTTL: c.LeaseTTL,
-		KeyFile: c.KeyFile, CheckNetwork: d.checkNetwork, Report: d.report, Logger: d.log,
+		KeyFile: c.KeyFile, Sealed: c.Sealed, CheckNetwork: d.checkNetwork, Report: d.report, Logger: d.log,
 		InUse: d.containersUseLease, Prefer: d.preferred(), Sources: d.sources(), Election: d.election(), PinWaits: d.cluster.pins(), Witness: d.witness,
 	}
 	for _, static := range c.StaticPeers {

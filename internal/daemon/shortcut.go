@@ -43,15 +43,19 @@ type switchRequest struct {
 	done chan error
 }
 
-// rememberShortcut finds out whether an earlier start has left the programs.
+// rememberShortcut finds out whether an earlier start has left the programs. A
+// sealed network has none: they send packets in the clear.
 func (d *daemon) rememberShortcut() {
+	if d.cfg.Sealed {
+		return
+	}
 	d.shortcuts.on.Store(d.cfg.Shortcut == config.ShortcutAuto)
 	d.shortcuts.left.Store(len(shortcut.NewPart(d.cfg.Device).Present()) > 0)
 }
 
 // shortcutConfig is this host's end of the short-cut; nil where it is off.
 func (d *daemon) shortcutConfig(lease netip.Prefix) *shortcut.Config {
-	if !d.shortcuts.on.Load() || d.loopback {
+	if !d.shortcuts.on.Load() || d.loopback || d.cfg.Sealed {
 		return nil
 	}
 	u := d.watch.Here()
@@ -88,7 +92,7 @@ func (d *daemon) shortcutLack() string {
 // of this host.
 func (d *daemon) takesShortcut() bool {
 	switch {
-	case !d.shortcuts.on.Load() || d.loopback:
+	case !d.shortcuts.on.Load() || d.loopback || d.cfg.Sealed:
 		return false
 	case d.shortcuts.left.Load():
 		return true
@@ -225,6 +229,9 @@ func (d *daemon) followUnderlay() {
 // Shortcut switches the short-cut until the next start, and returns when it is
 // done. Packets in flight arrive: either way takes them.
 func (d *daemon) Shortcut(ctx context.Context, on bool) (control.Shortcut, error) {
+	if on && d.cfg.Sealed {
+		return control.Shortcut{}, errors.New("there is no short-cut in a sealed network: the kernel would send packets in the clear")
+	}
 	if on && d.loopback {
 		return control.Shortcut{}, errors.New("there is no short-cut over the loopback interface")
 	}

@@ -10,7 +10,9 @@ import (
 
 	"flanneld/encap"
 	"flanneld/internal/host/link"
+	"flanneld/internal/packet"
 	"flanneld/internal/poll"
+	"flanneld/internal/seal"
 	"flanneld/route"
 	"flanneld/tun"
 )
@@ -24,6 +26,7 @@ type Config struct {
 	Lease  netip.Prefix
 	Link   link.Config // the device, with its network and MTU
 	Routes *Routes
+	Sealer *Sealer // nil: packets travel in the clear
 
 	// Listen returns the data sockets. The plane closes them, unless Open fails
 	// before it has called Listen.
@@ -46,6 +49,9 @@ type Plane struct {
 // yet; see Start. On failure nothing is left open, and a device that it made is
 // gone again.
 func Open(cfg Config) (_ *Plane, err error) {
+	if cfg.Sealed != (cfg.Sealer != nil) {
+		return nil, errors.New("a sealed network needs sessions, and any other has none")
+	}
 	if _, err := link.Owned(cfg.Link.Name); err != nil {
 		return nil, err
 	}
@@ -82,8 +88,21 @@ func (p *Plane) newForwarder() (*route.Forwarder, error) {
 	return route.NewForwarder(route.Config{
 		Answers: func(packet []byte) bool { return p.answers(packet) },
 		Lanes:   p.lanes(), Table: &p.cfg.Routes.table, Lease: p.cfg.Lease, MTU: p.cfg.Link.MTU, Logger: p.cfg.Log,
+		Sealing:  p.sealing(),
 		OnThread: p.onThread, SetPriority: p.cfg.setPriority(), CPUTime: cpuTime,
 	})
+}
+
+// sealing is how the lanes seal, nil where they do not.
+func (p *Plane) sealing() *route.Sealing {
+	s := p.cfg.Sealer
+	if s == nil {
+		return nil
+	}
+	return &route.Sealing{
+		Node: s.node, Handshake: s.Handshake,
+		Send: func(to *route.Peer, packet []byte) bool { return s.send(to, packet) == nil },
+	}
 }
 
 // lanes joins queue i with socket i, each with its role: the device was opened
@@ -106,6 +125,9 @@ func (p *Plane) Start(answers func(packet []byte) bool) {
 	p.answers = answers
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
+	if p.cfg.Sealer != nil {
+		p.cfg.Sealer.Use(p)
+	}
 	go func() {
 		p.done <- p.forwarder.Run(ctx)
 		close(p.done)
@@ -117,6 +139,9 @@ func (p *Plane) Done() <-chan error { return p.done }
 
 // Close stops forwarding. The device stays on the host.
 func (p *Plane) Close() {
+	if p.cfg.Sealer != nil {
+		p.cfg.Sealer.Use(nil)
+	}
 	p.cancel()
 	if p.answers == nil {
 		p.sockets.Close()
@@ -155,16 +180,39 @@ func (p *Plane) Inject(packet []byte) error {
 // Send sends a packet to an endpoint, by the express lane's socket. Where it is
 // too long for the path, fits is the largest size that is not, in bytes; 0: not
 // known.
+//
+// In a sealed network the packet goes to the peer that its destination belongs
+// to, sealed.
 func (p *Plane) Send(to netip.AddrPort, packet []byte) (fits int, err error) {
-	conn := p.express()
-	err = conn.SendOne(to, packet)
+	conn, more := p.express(), 0
+	if p.cfg.Sealer != nil {
+		more = seal.Overhead
+		err = p.sendSealed(packet)
+	} else {
+		err = conn.SendOne(to, packet)
+	}
 	if errors.Is(err, encap.ErrTooLong) {
 		if mtu, unknown := conn.PathMTU(to.Addr()); unknown == nil {
-			fits = encap.Payload(mtu, to.Addr())
+			fits = encap.Payload(mtu, to.Addr()) - more
 		}
 	}
 	return fits, err
 }
+
+func (p *Plane) sendSealed(b []byte) error {
+	inner, err := packet.Parse(b)
+	if err != nil {
+		return err
+	}
+	hop, ok := p.cfg.Routes.table.Lookup(inner.Destination())
+	if !ok || hop.Peer == nil {
+		return errNoRoute
+	}
+	return p.cfg.Sealer.send(hop.Peer, b)
+}
+
+// errNoRoute is returned for a packet of this program that has no destination.
+var errNoRoute = errors.New("no peer has the destination")
 
 // express is the socket of the express lane.
 func (p *Plane) express() *encap.Conn {

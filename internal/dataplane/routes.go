@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"flanneld/internal/plan"
+	"flanneld/internal/seal"
 	"flanneld/peers"
 	"flanneld/route"
 )
@@ -17,6 +18,8 @@ import (
 // counters and path MTUs outlive a change of routes. Its methods may be called
 // concurrently.
 type Routes struct {
+	sealer *Sealer // nil: packets travel in the clear
+
 	feed  route.Feed
 	table route.Table // what the lanes forward by: the feed's first taker
 
@@ -31,6 +34,13 @@ func NewRoutes() *Routes {
 	r := &Routes{peers: map[string]*route.Peer{}, changes: newPathChanges()}
 	r.feed.Add(&r.table)
 	return r
+}
+
+// Seal makes packets to all peers go sealed. It comes before the first plan.
+func (r *Routes) Seal(with *Sealer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sealer = with
 }
 
 // AddTaker adds a taker of routes. It gets all routes there are, and from then
@@ -62,11 +72,16 @@ func (r *Routes) bind(p plan.Plan, s *peers.Snapshot) []route.Entry {
 	for _, n := range s.Nodes {
 		keep[n.ID.String()] = true
 	}
+	var sessions map[string]*seal.Peer
+	if r.sealer != nil {
+		sessions = r.sealer.follow(p, s)
+	}
 	entries := make([]route.Entry, 0, len(p.Routes))
 	for _, planned := range p.Routes {
 		e := route.Entry{Prefix: planned.Prefix, Kind: planned.Lanes()}
 		if planned.Kind != route.Local {
 			e.Peer = r.bindPeer(planned)
+			e.Peer.Seal(sessions[planned.ID])
 			keep[planned.ID] = true
 		}
 		entries = append(entries, e)

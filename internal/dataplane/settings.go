@@ -21,12 +21,13 @@ type Settings struct {
 	Offload  []string // which may be used; see config.Offloads
 	Realtime bool     // lanes may be real-time threads
 	Port     uint16   // the data port
+	Sealed   bool     // a plane needs a Sealer
 	Log      *slog.Logger
 }
 
 // SettingsOf takes the settings from a configuration.
 func SettingsOf(c config.Config, log *slog.Logger) Settings {
-	return Settings{Lanes: c.Lanes, Offload: c.Offload, Realtime: c.Realtime != config.RealtimeOff, Port: c.Port, Log: log}
+	return Settings{Lanes: c.Lanes, Offload: c.Offload, Realtime: c.Realtime != config.RealtimeOff, Port: c.Port, Sealed: c.Sealed, Log: log}
 }
 
 // AllLanes is the number of lanes with the express lane: so many queues the

@@ -79,5 +79,6 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	c.collectPaths(s, status)
 	c.collectShortcut(s, status.Shortcut)
 	c.collectHost(s, status)
+	c.collectSealing(s, status)
 	c.collectPeers(s, nodes)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"flanneld/internal/control"
 	"flanneld/internal/plan"
@@ -27,6 +28,8 @@ func (v *View) nodes(s *peers.Snapshot, paths map[string]probe.Result, judged co
 	detours, notes, routes := v.detours(), planned.Notes, routesByID(planned)
 	arrived := v.arrived()
 	changes, _ := v.Routes.PathChanges()
+	sessions, _ := v.sealing()
+	now := time.Now()
 	disputes, doubles := disputes(judged.Conflicts), namesakes(s)
 	add := func(node control.Node, id string, more ...string) {
 		node.Note = joinNotes(append(slices.Clone(detours[id]), more...)...)
@@ -34,6 +37,9 @@ func (v *View) nodes(s *peers.Snapshot, paths map[string]probe.Result, judged co
 			node.Path, node.Paths = pathInUse(r, paths), v.nodePaths(r, arrived)
 		}
 		node.PathChanges = changes[id]
+		if session, ok := sessions.Peers[id]; ok {
+			node.Sealed = nodeSealing(session, now)
+		}
 		v.fillTraffic(&node, id)
 		out.Nodes = append(out.Nodes, node)
 	}

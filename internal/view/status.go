@@ -44,7 +44,7 @@ func (v *View) status(s *peers.Snapshot, out control.Status) control.Status {
 	out.Underlay = control.Underlay{Interface: u.Interface, Address: u.Addr, PublicAddress: u.PublicAddr, MTU: u.MTU}
 	out.Endpoint = netip.AddrPortFrom(u.PublicAddr, v.cfg().Port)
 	out.Gossip = netip.AddrPortFrom(u.PublicAddr, v.cfg().GossipPort)
-	out.Security = security(s.Sealed)
+	out.Security = v.security(s.Sealed)
 	out.Lanes, out.Offloads = v.cfg().Lanes, v.offloads()
 	out.Members, out.Backend = members(s, v.cfg().StaticPeers), v.backend()
 	v.count(&out, s)
@@ -96,14 +96,6 @@ func (v *View) offloads() []control.Offload {
 func hostOf(c config.Config) control.Host {
 	on, _ := link.ForwardingEnabled() // a switch that cannot be read counts as off
 	return control.Host{IPForward: on, Masquerade: c.IPMasq, SubnetFile: c.SubnetPath(), DockerFile: c.DockerPath(), Repairs: map[string]uint64{}}
-}
-
-func security(sealed bool) control.Security {
-	note := "any root process on a member host can send packets in that host's name, and any host of the underlay can read them and join; for a trusted network"
-	if sealed {
-		note = "gossip needs the cluster key; packets travel in the clear, and any root process on a member host can send some in that host's name; for a trusted network"
-	}
-	return control.Security{GossipSealed: sealed, Note: note}
 }
 
 func process() control.Process {

@@ -83,7 +83,7 @@ func TestStatusShowsTheNodeAndItsHost(t *testing.T) {
 }
 
 func TestSecurityNotesDiffer(t *testing.T) {
-	open, sealed := security(false), security(true)
+	open, sealed := securityOf(config.Config{}, false), securityOf(config.Config{}, true)
 	if open.GossipSealed || !sealed.GossipSealed || open.Note == sealed.Note || !strings.Contains(sealed.Note, "in the clear") {
 		t.Errorf("%+v, %+v", open, sealed)
 	}

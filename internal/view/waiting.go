@@ -50,7 +50,7 @@ func (w *Waiting) Status() control.Status {
 		Network:  control.Network{Prefix: c.Network},
 		Lease:    control.Lease{State: "none", Waiting: *w.reason.Load(), PromisedBy: []control.NodeName{}},
 		Device:   control.Device{Name: c.Device, State: control.DeviceAbsent},
-		Security: security(c.KeyFile != ""),
+		Security: securityOf(c, c.KeyFile != ""),
 		Lanes:    c.Lanes, Offloads: []control.Offload{},
 		Host:      hostOf(c),
 		Backend:   control.Backend{Names: []string{}, Paths: []control.BackendPath{}},

@@ -23,6 +23,7 @@ var kinds = []kind{
 	{"flanneld-direct", "flanneld, direct", true},
 	{"flanneld-vxlan", "flanneld, vxlan", true},
 	{"flanneld-auto", "flanneld, auto", true},
+	{"flanneld-sealed", "flanneld, sealed", true},
 	{"wireguard-go", "wireguard-go", false},
 	{"flannel", "flannel, udp backend", false},
 	{"nebula", "nebula", false},

@@ -37,6 +37,7 @@ var builders = map[string]func(*lab.Program, pair, subject) *path{
 	"flanneld":        flanneld,
 	"flanneld-user":   flanneldInUserSpace,
 	"flanneld-off":    flanneldWithoutOffloads,
+	"flanneld-sealed": flanneldSealed,
 	"flanneld-direct": flanneldBy("host-gw"),
 	"flanneld-vxlan":  flanneldBy("vxlan"),
 	"flanneld-auto":   flanneldBy("auto"),

@@ -253,7 +253,7 @@ func TestVersionCompletionAndHelp(t *testing.T) {
 	}
 	mentions(t, "help of run", h.MustFlanneld("run", "--help"), "--network", "--subnet-len", "--join", "--iface", "--port",
 		"--gossip-port", "--node-name", "--state-dir", "--run-dir", "--device", "--mtu", "--ip-masq", "--lease-ttl",
-		"--key-file", "--static-peer", "--lanes", "--realtime", "--offload", "--on-conflict", "--log-level", "--log-format")
+		"--key-file", "--sealed", "--static-peer", "--lanes", "--realtime", "--offload", "--on-conflict", "--log-level", "--log-format")
 }
 
 func TestWrongCommandLinesEndWithStatusTwo(t *testing.T) {

@@ -32,8 +32,12 @@ type Node struct {
 		State string `json:"state"`
 		Note  string `json:"note"`
 	} `json:"path"`
-	Paths []NodePath `json:"paths"`
-	Note  string     `json:"note"`
+	Paths  []NodePath `json:"paths"`
+	Sealed struct {
+		State string `json:"state"`
+		Suite string `json:"suite"`
+	} `json:"sealed"`
+	Note string `json:"note"`
 }
 
 // NodePath is a way to reach a node.
@@ -97,7 +101,14 @@ type Status struct {
 		Note string `json:"note"`
 	} `json:"offloads"`
 	Security struct {
-		GossipSealed bool `json:"gossip_sealed"`
+		GossipSealed bool   `json:"gossip_sealed"`
+		DataSealed   bool   `json:"data_sealed"`
+		KeyFile      string `json:"key_file"`
+		Sealing      struct {
+			Sessions   int               `json:"sessions"`
+			Handshakes uint64            `json:"handshakes"`
+			Rejected   map[string]uint64 `json:"rejected"`
+		} `json:"sealing"`
 	} `json:"security"`
 	Members struct {
 		Alive, Suspect, Dead, Left, Static int

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"flanneld/internal/plan"
+	"flanneld/internal/seal"
+	"flanneld/peers"
+	"flanneld/route"
+)
+
+const (
+	// handshakeRoom is how many messages of handshakes may wait. What is more
+	// is dropped, so a flood takes memory of 1 MB at most.
+	handshakeRoom = 1024
+
+	// maxHandshake is the longest message of a handshake, in bytes. Longer ones
+	// cannot be right.
+	maxHandshake = 256
+
+	// eagerPeers is the largest network in which handshakes go ahead of
+	// traffic. In larger ones most pairs of nodes never exchange a packet.
+	eagerPeers = 256
+)
+
+// Sealer keeps the sessions of a sealed network. It outlives planes, because
+// sessions do. Its methods may be called concurrently.
+type Sealer struct {
+	node  *seal.Node
+	inbox chan message
+	wake  chan struct{} // capacity one
+	plane atomic.Pointer[Plane]
+
+	// endpoints is where each peer's datagrams go. The map is never changed.
+	endpoints atomic.Pointer[map[*seal.Peer]netip.AddrPort]
+	peers     map[seal.NodeID]bool // that have sessions; follow's
+}
+
+// message is one message of a handshake.
+type message struct {
+	from netip.Addr
+	n    int
+	data [maxHandshake]byte
+}
+
+// NewSealer makes a sealer for the lanes of the settings. self is the node as
+// it is at its start.
+func (s Settings) NewSealer(network peers.NetworkID, self peers.NodeInfo, secrets peers.SealSecrets, suites []seal.Suite) (*Sealer, error) {
+	own := &Sealer{
+		inbox: make(chan message, handshakeRoom), wake: make(chan struct{}, 1),
+	}
+	own.endpoints.Store(&map[*seal.Peer]netip.AddrPort{})
+	node, err := seal.New(seal.Config{
+		Self: seal.NodeID(self.ID), Network: seal.NetworkID(network), Private: seal.PrivateKey(secrets.Private), Cluster: secrets.Cluster[0][:],
+		Start: self.Start, Instance: self.Instance, Lanes: s.AllLanes(), Suites: suites, Wake: own.poke,
+	})
+	if err != nil {
+		return nil, err
+	}
+	own.node = node
+	return own, own.SetCluster(secrets)
+}
+
+// SetCluster takes over other cluster keys. Sessions go on.
+func (s *Sealer) SetCluster(secrets peers.SealSecrets) error {
+	keys := make([][]byte, len(secrets.Cluster))
+	for i := range secrets.Cluster {
+		keys[i] = secrets.Cluster[i][:]
+	}
+	return s.node.SetCluster(keys...)
+}
+
+// SealStatus is what the sessions of a sealed network are doing.
+type SealStatus struct {
+	Peers    map[string]seal.PeerStatus // by node ID
+	Rejected map[seal.Reason]uint64     // messages of handshakes
+}
+
+// Status is what the sessions are doing now.
+func (s *Sealer) Status() SealStatus {
+	now := time.Now()
+	status := SealStatus{Peers: map[string]seal.PeerStatus{}, Rejected: s.node.Rejected()}
+	for _, p := range s.node.Status(now) {
+		status.Peers[peers.NodeID(p.ID).String()] = p
+	}
+	return status
+}
+
+// poke lets Run look again.
+func (s *Sealer) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run carries messages of handshakes between the sockets and the sessions, and
+// keeps their times, until ctx ends. Then all keys are gone.
+func (s *Sealer) Run(ctx context.Context) {
+	defer s.node.Close()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case m := <-s.inbox:
+			s.node.Handle(time.Now(), m.from, m.data[:m.n], s.emit)
+		case <-s.wake:
+		case <-timer.C:
+		}
+		if s.plane.Load() == nil {
+			continue // what would be sent now is lost; Use wakes
+		}
+		s.node.Tick(time.Now(), s.emit)
+		if next := s.node.Next(); !next.IsZero() {
+			timer.Reset(time.Until(next))
+		}
+	}
+}
+
+// Handshake takes a message from a lane.
+func (s *Sealer) Handshake(from netip.AddrPort, data []byte) bool {
+	if len(data) > maxHandshake {
+		return false
+	}
+	m := message{from: from.Addr(), n: len(data)}
+	copy(m.data[:], data)
+	select {
+	case s.inbox <- m:
+		return true
+	default:
+		return false
+	}
+}
+
+// Use makes a plane carry what the sessions send; nil: there is none.
+func (s *Sealer) Use(p *Plane) {
+	s.plane.Store(p)
+	s.poke()
+}
+
+// errNoKey is returned for a peer that has announced no key.
+var errNoKey = errors.New("the peer has announced no key to seal with")
+
+// send seals a packet of this program and sends it to a peer, or lets it wait
+// for a session. The error is of the socket.
+func (s *Sealer) send(to *route.Peer, packet []byte) (err error) {
+	sealed := to.Sealed()
+	if sealed == nil {
+		return errNoKey
+	}
+	s.node.Send(time.Now(), sealed, packet, func(to *seal.Peer, datagram []byte) { err = s.deliver(to, datagram) })
+	return err
+}
+
+// emit sends a datagram that the sessions have made. What the kernel does not
+// take is lost, as on any network: handshakes are repeated.
+func (s *Sealer) emit(to *seal.Peer, datagram []byte) { _ = s.deliver(to, datagram) }
+
+func (s *Sealer) deliver(to *seal.Peer, datagram []byte) error {
+	p, endpoint := s.plane.Load(), (*s.endpoints.Load())[to]
+	if p == nil || !endpoint.IsValid() {
+		return net.ErrClosed
+	}
+	return p.express().SendOne(endpoint, datagram)
+}
+
+// follow takes over the peers of a plan: a node that is not in it any more, or
+// has another key, has no session from now on. It returns the peers by the ID
+// of the route. Calls must not overlap.
+func (s *Sealer) follow(p plan.Plan, snapshot *peers.Snapshot) map[string]*seal.Peer {
+	nodes, now := snapshot.NodesByID(), time.Now()
+	s.node.SetStart(snapshot.Self.Start)
+	eager := len(p.Routes) <= eagerPeers
+	byRoute, next, endpoints := map[string]*seal.Peer{}, map[seal.NodeID]bool{}, map[*seal.Peer]netip.AddrPort{}
+	for _, r := range p.Routes {
+		n := nodes[r.Node]
+		if r.Kind == route.Local || r.Node.IsZero() || !r.Endpoint.IsValid() || len(n.SealKey) != len(seal.PrivateKey{}) {
+			continue
+		}
+		id := seal.NodeID(n.ID)
+		peer := s.node.SetPeer(now, seal.PeerInfo{
+			ID: id, Key: [32]byte(n.SealKey), Instance: n.Instance, Suites: plan.Suites(n.Caps), Eager: eager && r.Live,
+		})
+		byRoute[r.ID], next[id], endpoints[peer] = peer, true, r.Endpoint
+	}
+	for id := range s.peers {
+		if !next[id] {
+			s.node.RemovePeer(id)
+		}
+	}
+	s.peers = next
+	s.endpoints.Store(&endpoints)
+	s.poke()
+	return byRoute
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"flanneld/internal/plan"
+	"flanneld/internal/plan/plantest"
+	"flanneld/internal/seal"
+	"flanneld/peers"
+)
+
+// sealedNode is a node that announces a key to seal with.
+func sealedNode(id string, n, key byte) peers.NodeInfo {
+	node := plantest.Node(id, peers.Alive, n)
+	public := seal.PrivateKey{key}.Public()
+	node.SealKey, node.Start, node.Instance = public[:], 1, uint64(key)
+	return node
+}
+
+func newTestSealer(t *testing.T) *Sealer {
+	t.Helper()
+	settings := Settings{Lanes: 1, Log: slog.New(slog.DiscardHandler)}
+	self := peers.NodeInfo{ID: plantest.ID("self"), Start: 1, Instance: 1}
+	s, err := settings.NewSealer(peers.NetworkID{1}, self, peers.SealSecrets{Private: peers.Secret{9}, Cluster: []peers.Secret{{8}}}, seal.Preferred())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.node.Close)
+	return s
+}
+
+func TestSessionsFollowThePlan(t *testing.T) {
+	s := newTestSealer(t)
+	routes := NewRoutes()
+	routes.Seal(s)
+	store := func(nodes ...peers.NodeInfo) {
+		t.Helper()
+		snapshot := plantest.Snapshot(peers.Confirmed, nodes...)
+		if err := routes.Store(plan.Make(plan.Input{Snapshot: snapshot}), snapshot, slog.New(slog.DiscardHandler)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sessions := func(id string) *seal.Peer { return routes.Peer(plantest.Key(id)).Sealed() }
+	b := sealedNode("b", 2, 2)
+	store(b, sealedNode("c", 3, 3), plantest.Node("d", peers.Alive, 4))
+	first := sessions("b")
+	if first == nil || sessions("c") == nil || sessions("c") == first {
+		t.Fatal("nodes with a key have no sessions of their own")
+	}
+	if sessions("d") != nil {
+		t.Error("a node without a key has sessions")
+	}
+	if to := (*s.endpoints.Load())[first]; to != b.Endpoint {
+		t.Errorf("messages go to %s, want %s", to, b.Endpoint)
+	}
+	if overhead := routes.Peer(plantest.Key("b")).Overhead(); overhead != 60 {
+		t.Errorf("overhead of %d bytes, want 60", overhead)
+	}
+	store(b, sealedNode("c", 3, 33))
+	if sessions("b") != first {
+		t.Error("sessions do not outlive a change of other nodes")
+	}
+	third := sessions("c")
+	store(b)
+	if len(s.Status().Peers) != 1 {
+		t.Errorf("sessions of a node that is gone are kept: %v", s.Status().Peers)
+	}
+	if third.Hold([]byte{1}) != 1 {
+		t.Error("a packet waits for a node that is gone")
+	}
+	store(sealedNode("b", 2, 22))
+	if sessions("b") == first {
+		t.Error("sessions outlive the key of a node")
+	}
+}
+
+func TestMessagesOfHandshakesAreBounded(t *testing.T) {
+	s := newTestSealer(t)
+	from := netip.MustParseAddrPort("192.0.2.9:1")
+	if s.Handshake(from, make([]byte, maxHandshake+1)) {
+		t.Error("a message that is too long is kept")
+	}
+	for i := range handshakeRoom {
+		if !s.Handshake(from, []byte{0x81}) {
+			t.Fatalf("no room for message %d", i)
+		}
+	}
+	if s.Handshake(from, []byte{0x81}) {
+		t.Error("there is room for a flood")
+	}
+}
+
+func TestASealedPlaneNeedsSessions(t *testing.T) {
+	for _, cfg := range []Config{{Settings: Settings{Sealed: true}}, {Sealer: newTestSealer(t)}} {
+		if p, err := Open(cfg); err == nil || !strings.Contains(err.Error(), "sessions") {
+			t.Errorf("%v, %v", p, err)
+		}
+	}
+}
+
+func TestSealerEndsWithItsKeys(t *testing.T) {
+	s := newTestSealer(t)
+	peer := s.node.SetPeer(time.Now(), seal.PeerInfo{ID: seal.NodeID{5}, Key: seal.PrivateKey{5}.Public(), Instance: 1})
+	ended := make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		defer close(ended)
+		s.Run(ctx)
+	}()
+	cancel()
+	<-ended
+	if peer.Hold([]byte{1}) != 1 || len(s.Status().Peers) != 0 {
+		t.Error("there are sessions after the end")
+	}
+}
