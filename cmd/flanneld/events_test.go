@@ -11,16 +11,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"flanneld/internal/control"
 	"flanneld/internal/event"
 )
 
 func TestEventsAreShownWithTheirReasons(t *testing.T) {
-	zone := time.Local
-	time.Local = time.UTC
-	t.Cleanup(func() { time.Local = zone })
 	dir := serve(t, &fake{})
 	for _, format := range []string{"table", "json"} {
 		r := flanneld(t, nil, "events", "--run-dir", dir, "-o", format)

@@ -30,18 +30,21 @@ func TestACollectorAsksEachNodeInTurn(t *testing.T) {
 		for n := range 100 {
 			nodes = append(nodes, idOf(n))
 		}
+		first := nodes[0]
+		var known atomic.Pointer[[]string]
+		known.Store(&nodes)
 		var asked, underWay atomic.Int64
-		silent := atomic.Bool{}
+		var silent atomic.Bool
 		report := Of(control.Status{Version: "1"}, control.Nodes{}).Encode()
 		c := Collector{
-			Nodes: func() []string { return slices.Clone(nodes) },
+			Nodes: func() []string { return slices.Clone(*known.Load()) },
 			Ask: func(ctx context.Context, id string) ([]byte, error) {
 				asked.Add(1)
 				if underWay.Add(1) > atOnce {
 					t.Error("too many questions are under way")
 				}
 				defer underWay.Add(-1)
-				if silent.Load() && id == nodes[0] {
+				if silent.Load() && id == first {
 					pause(ctx, 1200*time.Millisecond)
 					return nil, errors.New("it does not answer")
 				}
@@ -57,12 +60,12 @@ func TestACollectorAsksEachNodeInTurn(t *testing.T) {
 			t.Errorf("%d questions in a minute", n)
 		}
 		all := c.Since(0)
-		if len(all) != 100 || all[nodes[0]].Err != nil || all[nodes[0]].Report.Version != "1" || time.Since(all[nodes[0]].At) > 20*time.Second {
-			t.Errorf("%d reports, the first %+v", len(all), all[nodes[0]])
+		if len(all) != 100 || all[first].Err != nil || all[first].Report.Version != "1" || time.Since(all[first].At) > 20*time.Second {
+			t.Errorf("%d reports, the first %+v", len(all), all[first])
 		}
 		silent.Store(true)
 		time.Sleep(time.Minute)
-		if a := c.Since(0)[nodes[0]]; a.Err == nil || a.Report == nil {
+		if a := c.Since(0)[first]; a.Err == nil || a.Report == nil {
 			t.Errorf("a silent node: %+v", a)
 		}
 		newest := uint64(0)
@@ -72,7 +75,8 @@ func TestACollectorAsksEachNodeInTurn(t *testing.T) {
 		if n := len(c.Since(newest - 5)); n != 5 {
 			t.Errorf("%d came after the fifth last", n)
 		}
-		nodes = nodes[:50]
+		half := nodes[:50]
+		known.Store(&half)
 		time.Sleep(time.Minute)
 		if n := len(c.Since(0)); n != 50 {
 			t.Errorf("%d are kept of 50", n)
