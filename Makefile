@@ -234,7 +234,7 @@ bench: ## root, 11 | all paths side by side; BENCH=-help lists flags
 figures: ## root, >5 | times of claims, changes, deaths, cuts; 10 and 60 nodes
 	@go run ./test/figures
 
-hash: ## root, any | BYTES over a bad underlay, with every mix of offloads, and by the short-cut
+hash: ## root, any | BYTES over a bad underlay, offloads mixed, short-cut switched
 	FLANNELD_HASH_BYTES=$(BYTES) go test -tags e2e -count=1 -v -timeout 0 -run '^TestHash' ./test/e2e
 
 docker29: tools ## root, 15 | Docker 29 with its nftables backend; the first run builds it
@@ -299,7 +299,7 @@ sim: ## user, any | simulated leases: RUNS=N search, SEED=N replay, NODES=N size
 	else $(SIM) -v -run '^TestReplay$$' -args -seed $(or $(SEED),1) -nodes $(or $(NODES),0) $(if $(LIARS),-liars) | grep -v '^=== '; fi
 
 # The objects depend on the version of clang, which object.sum names.
-bpf: ## user, <1 | compile the kernel's programs again, and compare (Debian 12: clang, llvm, libbpf-dev)
+bpf: ## user, <1 | compile the programs again, and compare (clang, libbpf-dev)
 	@echo "== programs of the short-cut"
 	internal/host/shortcut/generate.sh
 	git diff --exit-code --stat -- internal/host/shortcut
