@@ -363,8 +363,17 @@ func TestPartsOfAStoppedDaemonAreRemoved(t *testing.T) {
 
 func TestProgramThatTakesRulesAwayAgainAndAgainIsNamed(t *testing.T) {
 	r := start(t)
+	for range fightRepairs {
+		repairs := r.State().FirewallRepairs
+		linktest.Run(t, "iptables -w -F FLANNELD-flannel0")
+		r.eventually("another repair", func() string {
+			if n := r.State().FirewallRepairs; n == repairs {
+				return fmt.Sprint(n, " repairs")
+			}
+			return ""
+		})
+	}
 	r.eventually("a fight", func() string {
-		linktest.Try("iptables -w -F FLANNELD-flannel0")
 		for _, p := range r.board.All() {
 			if p.Part == "firewall" && strings.Contains(p.Text, "again and again by") && p.Advice != "" {
 				return ""
@@ -372,9 +381,6 @@ func TestProgramThatTakesRulesAwayAgainAndAgainIsNamed(t *testing.T) {
 		}
 		return fmt.Sprintf("problems %+v, %+v", r.board.All(), r.State())
 	})
-	if n := r.State().FirewallRepairs; n < fightRepairs {
-		t.Errorf("%d repairs", n)
-	}
 }
 
 // Where there is no iptables the rules are the operator's, until it is
