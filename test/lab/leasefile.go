@@ -45,7 +45,7 @@ func ReadLeaseFile(dir string) (l LeaseFile, err error) {
 			err = readState(filepath.Join(dir, name), "fld-node", &table)
 		case name == "identity":
 			err = wholeIdentity(filepath.Join(dir, name))
-		case name == "lock", name == "probe", strings.HasPrefix(name, "."):
+		case name == "lock", name == "probe", name == "events", name == "cluster-key", strings.HasPrefix(name, "."):
 		default:
 			err = fmt.Errorf("unexpected file %s", name)
 		}
