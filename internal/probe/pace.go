@@ -91,7 +91,8 @@ func (c pace) small(p *path) time.Duration {
 		return atLeast(reserveSmall, reserveSmallEach, c.all)
 	case p.State == Failed:
 		return atLeast(lostSmall, lostSmallEach, c.all)
-	case p.smallMisses > 0:
+	case p.smallMisses > 0, p.echoMisses > 0 && p.echoMisses < misses:
+		// Also where the peer forwards: soon it is known whether it only does that.
 		return atLeast(busySmall, busySmallEach, c.all)
 	case p.busy:
 		return c.busySmall()

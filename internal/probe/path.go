@@ -114,8 +114,8 @@ func (p *path) miss(f *flight, now time.Time) {
 	switch {
 	case f.large:
 		p.smallDue = now // are all packets lost, or the large ones?
-		if p.smallMisses > 0 || p.State != Works {
-			return
+		if p.smallMisses > 0 || p.echoMisses > 0 && !f.ttl || p.State != Works {
+			return // then it says nothing about large packets
 		}
 		p.largeDue = now
 		if p.largeMisses++; p.largeMisses >= misses {

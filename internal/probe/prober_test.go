@@ -71,6 +71,28 @@ func TestPeerThatIgnoresEchoRequestsIsNotSaidToTakeSmallPacketsOnly(t *testing.T
 	})
 }
 
+// A peer that stops answering echo requests, at rest, is known for one that only
+// forwards as soon as a cut would be.
+func TestPeerThatStopsAnsweringPingsIsKnownInTime(t *testing.T) {
+	for range 20 { // pauses are spread
+		synctest.Test(t, func(t *testing.T) {
+			p := &peer{delay: time.Millisecond}
+			w := begin(t, p)
+			time.Sleep(time.Minute)
+			w.set(func() { p.noEcho = true })
+			for range 150 {
+				time.Sleep(100 * time.Millisecond)
+				if r := w.result(p); r.State != Works {
+					t.Fatalf("%+v", r)
+				}
+			}
+			if r := w.result(p); !r.ForwardsOnly {
+				t.Errorf("after 15 s: %+v", r)
+			}
+		})
+	}
+}
+
 // A path that breaks under traffic is left within five seconds, one that is
 // idle within fifteen; either is believed again soon after it heals.
 func TestBreaksAndRecoveriesAreNoticedInTime(t *testing.T) {
