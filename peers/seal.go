@@ -17,8 +17,8 @@ type Secret = statedir.Key
 
 // SealSecrets are what a node of a sealed network seals packets with.
 type SealSecrets struct {
-	// Private is the X25519 key (RFC 7748) whose public half the node record
-	// announces. It follows from the node's identity, so that a restart and a
+	// Private is the X25519 key (RFC 7748). The node record announces its
+	// public half. It follows from the node's identity, so that a restart and a
 	// restored state directory have the same one.
 	Private Secret
 	// Cluster are the cluster keys. The first one begins handshakes, all are

@@ -21,7 +21,7 @@ func tokenCommand(e env) *cobra.Command {
 		Short: "Print the line to type on the next host, with the cluster key",
 		Long: `Print the line to type, as root, on the next host: it writes the cluster key to a file of mode 0600
 and starts flanneld there. The command reads the key file of the running daemon, so it needs the
-right to read that file. Whoever has the line can join: do not keep it.
+right to read that file. With this line any host can join: do not keep it.
 
 In the line the key is an argument of a command that is built into the shell. So ps does not show
 it. Most shells keep no line in their history that begins with a blank.`,

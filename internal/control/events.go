@@ -32,7 +32,7 @@ var EventKinds = []string{
 // Event is something that has happened on this node, or that it has noticed of
 // others. The same event soon again is the same entry, with a higher Count and
 // a new Seq. Where many nodes have the same event within seconds, all but the
-// first ones are one entry, whose Node is empty.
+// first ones are one entry, with an empty Node.
 type Event struct {
 	ID    uint64    `json:"id"`  // of the entry: the Seq that it had first
 	Seq   uint64    `json:"seq"` // grows with each entry and each repeat, also over restarts

@@ -61,7 +61,7 @@ func Announced(backend []Path, port uint16, vni uint32, unavailable func(Path) s
 	return all
 }
 
-// AnnouncedShortcut is what a node announces whose kernel carries the udp
+// AnnouncedShortcut is what a node announces if its kernel carries the udp
 // format.
 func AnnouncedShortcut() peers.Capability {
 	return peers.Capability{Number: capShortcut, Param: []byte{shortcutVersion}}

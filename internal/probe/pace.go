@@ -92,7 +92,7 @@ func (c pace) small(p *path) time.Duration {
 	case p.State == Failed:
 		return atLeast(lostSmall, lostSmallEach, c.all)
 	case p.smallMisses > 0, p.echoMisses > 0 && p.echoMisses < misses:
-		// Also where the peer forwards: soon it is known whether it only does that.
+		// Also where the peer forwards: does it only do that?
 		return atLeast(busySmall, busySmallEach, c.all)
 	case p.busy:
 		return c.busySmall()

@@ -71,8 +71,8 @@ func TestPeerThatIgnoresEchoRequestsIsNotSaidToTakeSmallPacketsOnly(t *testing.T
 	})
 }
 
-// A peer that stops answering echo requests, at rest, is known for one that only
-// forwards as soon as a cut would be.
+// A peer that stops answering echo requests, at rest, is known for one that
+// only forwards as soon as a cut would be.
 func TestPeerThatStopsAnsweringPingsIsKnownInTime(t *testing.T) {
 	for range 20 { // pauses are spread
 		synctest.Test(t, func(t *testing.T) {

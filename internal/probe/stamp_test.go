@@ -11,8 +11,8 @@ import (
 
 var testStamp = Stamp{Asked: [stampLen]byte([]byte("was here")), Seen: [stampLen]byte([]byte("is there"))}
 
-// stamping pings a peer whose path may stamp packets, and hands answers over by
-// take.
+// stamping pings a peer behind a path that may stamp packets, and hands answers
+// over by take.
 func stamping(t *testing.T, p *peer, take func(*Ping) func([]byte) bool) PingResult {
 	w := &world{peers: map[netip.AddrPort]*peer{}}
 	p.lease, p.endpoint = netip.MustParsePrefix("10.244.2.0/24"), netip.MustParseAddrPort("192.0.2.2:8285")

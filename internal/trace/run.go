@@ -32,7 +32,7 @@ type Config struct {
 // Answer is what a station has said to one packet.
 type Answer struct {
 	TTL   byte       // of the packet, when it was sent
-	From  netip.Addr // who answers
+	From  netip.Addr // of the station that answers
 	Kind  byte       // of the ICMP message
 	Code  byte
 	After time.Duration // since the packet was sent

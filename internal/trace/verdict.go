@@ -18,7 +18,7 @@ type Ground struct {
 	Node    string // that holds the subnet of To; "": no node does
 	Name    string // of that node, as commands take it
 	// Shortcut: the kernel can carry the packets of the path udp, so that
-	// flanneld itself sees only the one whose time ends there.
+	// flanneld itself sees only the one with a time to live that ends there.
 	Shortcut bool
 	Path     string // by which packets go to it: udp, direct, vxlan, ipip; "": none
 	Reason   string // why, as the plan has it

@@ -41,7 +41,7 @@
 #define ECN_ECT0 2
 #define ECN_ECT1 1
 
-// A peer whose TCP superpackets arrived whole in this time needs no GRO here.
+// No GRO is needed for a peer with whole TCP superpackets in this time.
 #define WHOLE_FOR 1000000000ULL // ns
 
 // Constants of one load; another configuration is another load.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Who reaches whom: a matrix, or a list of a large network.
+// Which node reaches which: a matrix, or a list of a large network.
 
 import { byID, el, fill, table } from "./dom.js";
 import { count, millis, percent, rate } from "./format.js";
@@ -173,7 +173,7 @@ export class Mesh {
     byID("mesh-next").disabled = this.#page === pages - 1;
     byID("mesh-place").textContent = `${count(rows.length)} nodes, page ${this.#page + 1} of ${pages}`;
     byID("mesh-about").textContent = `${count(nodes.length)} nodes: those first that do not reach others`;
-    fill(byID("mesh-rows"), shown.map(({ kind, cells }) => [kind, cells]), () => table("Nodes, and whom each reaches",
+    fill(byID("mesh-rows"), shown.map(({ kind, cells }) => [kind, cells]), () => table("Nodes, and which others each reaches",
       [["Node"], ["State"], ["Subnet", "mono"], ["Reaches", "number"], ["Does not reach", "wide"], ["Round trip from here", "number"], ["Out", "number"], ["In", "number"]], shown));
   }
 

@@ -55,7 +55,7 @@ const ReportVersion = 3
 type Inquiry struct {
 	Nonce  [NonceSize]byte
 	To     record.NodeID
-	From   record.NodeID // whose key the inquiry has
+	From   record.NodeID // by the key in the inquiry
 	Report uint64        // 0: the present one
 	Part   uint8
 }
