@@ -59,6 +59,13 @@ func (p Path) Backend() string {
 // path.
 func (p Path) Kernel() bool { return p != PathUDP && p != "" }
 
+// Datagrams reports whether packets travel in datagrams of the udp format,
+// whatever wraps them.
+func (p Path) Datagrams() bool { return p == PathUDP || p == PathShortcut }
+
+// Tunnel reports whether packets travel by a tunnel device of the kernel.
+func (p Path) Tunnel() bool { return p == PathVXLAN || p == PathIPIP }
+
 // What kernel paths add to a packet over IPv4, in bytes.
 const (
 	vxlanOverhead = 14 + 8 + 8 + 20 // inner Ethernet, VXLAN, UDP, outer IP

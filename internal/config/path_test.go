@@ -54,6 +54,17 @@ func TestPathsCostWhatTheirHeadersTake(t *testing.T) {
 	}
 }
 
+// A path is sent by the lanes' format, by a tunnel device, or bare.
+func TestPathsAreOfOneKind(t *testing.T) {
+	for path, want := range map[Path][2]bool{
+		PathUDP: {true, false}, PathShortcut: {true, false}, PathVXLAN: {false, true}, PathIPIP: {false, true}, PathDirect: {}, "": {},
+	} {
+		if got := [2]bool{path.Datagrams(), path.Tunnel()}; got != want {
+			t.Errorf("%q: datagrams and a tunnel device: %t, want %t", path, got, want)
+		}
+	}
+}
+
 // A device name has at most 15 letters.
 func TestTheVXLANDeviceHasFlannelsNameWhereThatFits(t *testing.T) {
 	for vni, want := range map[uint32]string{1: "flannel.1", 9999999: "flannel.9999999", 10000000: "flannel.x989680", 16777215: "flannel.xffffff"} {

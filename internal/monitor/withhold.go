@@ -22,7 +22,7 @@ type withheld struct {
 // switched on again: without it packets to all peers take more time. It changes
 // the results to what is known with the new setting.
 func (s *proofs) withhold(p plan.Path, results map[string]probe.Result) {
-	if s.kernel == nil || s.kernel.SetChecksumOffload == nil || !p.Kernel() || p == plan.PathDirect || p == plan.PathShortcut {
+	if s.kernel == nil || s.kernel.SetChecksumOffload == nil || !p.Tunnel() {
 		return // no tunnel device sends
 	}
 	if w := s.withheld[p]; w != nil {

@@ -89,11 +89,11 @@ func pathInUse(r plan.Route, found map[string]probe.Result) control.Path {
 // largest returns the length of the largest packet that a path to a peer takes
 // whole, in bytes.
 func (v *View) largest(r plan.Route, p plan.Path) int {
-	n, datagrams := v.MTU, !p.Kernel() || p == plan.PathShortcut
+	n := v.MTU
 	if r.MTU > 0 {
 		n = min(n, r.MTU)
 	}
-	if peer := v.Routes.Peer(r.ID); peer != nil && datagrams && peer.PathMTU() > 0 {
+	if peer := v.Routes.Peer(r.ID); peer != nil && p.Datagrams() && peer.PathMTU() > 0 {
 		n = min(n, peer.PathMTU())
 	}
 	return n
