@@ -158,13 +158,10 @@ func (m *Monitor) Paths() map[string]probe.Result {
 	return all
 }
 
-// pathOf is the path that packets take, or would. The short-cut is one here.
+// pathOf is the way that packets take, or would.
 func pathOf(r plan.Route) plan.Path {
-	if r.Shortcut().Used {
-		return plan.PathShortcut
-	}
-	if r.Path != "" {
-		return r.Path
+	if way := r.InUse(); way != "" {
+		return way
 	}
 	for _, c := range r.Candidates {
 		if c.Possible {

@@ -5,7 +5,6 @@ package monitor
 import (
 	"errors"
 	"net/netip"
-	"slices"
 
 	"flanneld/internal/host/packetsocket"
 	"flanneld/internal/plan"
@@ -33,26 +32,14 @@ func (s *proofs) routes() (all []*plan.Route) {
 	return all
 }
 
-// ways are the paths to a peer that may be probed: the candidates, and the
-// short-cut before the user path that it is a part of.
-func ways(r *plan.Route) []plan.Candidate {
-	i := slices.IndexFunc(r.Candidates, func(c plan.Candidate) bool { return c.Shortcut.Possible })
-	if i < 0 {
-		return r.Candidates
-	}
-	c := r.Candidates[i]
-	c.Path, c.State, c.Used, c.Why = plan.PathShortcut, c.Shortcut.State, c.Shortcut.Used, c.Shortcut.Why
-	return slices.Insert(slices.Clone(r.Candidates), i, c)
-}
-
 // wayBy is one of the ways; not ok: the path is none.
 func wayBy(r plan.Route, path plan.Path) (c plan.Candidate, ok bool) {
-	all := ways(&r)
-	i := slices.IndexFunc(all, func(c plan.Candidate) bool { return c.Path == path })
-	if i < 0 {
-		return c, false
+	for _, c := range r.Ways() {
+		if c.Path == path {
+			return c, true
+		}
 	}
-	return all[i], true
+	return c, false
 }
 
 // worth reports whether a path is worth a try.
@@ -71,7 +58,7 @@ func (s *proofs) peers(routes []*plan.Route) []proof.Peer {
 	all := make([]proof.Peer, 0, len(routes))
 	for _, r := range routes {
 		p := proof.Peer{ID: r.ID, Ways: make([]proof.Way, 0, len(r.Candidates))}
-		for _, c := range ways(r) {
+		for _, c := range r.Ways() {
 			if s.worth(c) {
 				p.Ways = append(p.Ways, proof.Way{Path: c.Path, Key: s.key(r, c), Checksums: checksums(c.Path)})
 			}
@@ -138,7 +125,7 @@ func (s *proofs) targets(routes []*plan.Route) map[plan.Path][]probe.Target {
 
 // aimAt hands over what the book says is to be probed of a peer.
 func (s *proofs) aimAt(r *plan.Route, take func(plan.Path, probe.Target)) {
-	for _, c := range ways(r) {
+	for _, c := range r.Ways() {
 		role, wanted := s.book.Role(r.ID, c.Path)
 		if !wanted || !s.worth(c) {
 			continue
@@ -154,7 +141,7 @@ func (s *proofs) aimAt(r *plan.Route, take func(plan.Path, probe.Target)) {
 func (s *proofs) target(r *plan.Route, c plan.Candidate) (t probe.Target, ok bool) {
 	t = probe.Target{ID: r.ID, Endpoint: r.Endpoint, Lease: r.Prefix, Way: s.key(r, c)}
 	mtu := s.cfg.Plane.Link().MTU
-	if !c.Path.Kernel() || c.Path == plan.PathShortcut {
+	if c.Path.Datagrams() {
 		peer := s.cfg.Routes.Peer(r.ID)
 		if peer == nil {
 			return t, false

@@ -42,6 +42,32 @@ func (r *Route) useShortcut() {
 	}
 }
 
+// Ways are the candidates of a route, and the short-cut as a way of its own
+// before the user path, unless it is switched off. Of the two, the one that
+// packets take is Used. The slice may be that of the route: it must not be
+// changed.
+func (r Route) Ways() []Candidate {
+	i := slices.IndexFunc(r.Candidates, func(c Candidate) bool { return c.Path == PathUDP })
+	if i < 0 || !r.Candidates[i].Possible || r.Candidates[i].Shortcut.Why == ShortcutOff {
+		return r.Candidates
+	}
+	all := make([]Candidate, len(r.Candidates), len(r.Candidates)+1)
+	copy(all, r.Candidates)
+	s, user := all[i].Shortcut, &all[i]
+	user.Used = user.Used && !s.Used
+	one := *user
+	one.Path, one.Possible, one.State, one.Used, one.Why = PathShortcut, s.Possible, s.State, s.Used, s.Why
+	return slices.Insert(all, i, one)
+}
+
+// InUse is the way that packets to the peer take; "" for none.
+func (r Route) InUse() Path {
+	if r.Shortcut().Used {
+		return PathShortcut
+	}
+	return r.Path
+}
+
 // Shortcut is that of a route; zero where the peer has no udp path.
 func (r Route) Shortcut() Shortcut {
 	c, _ := r.Candidate(PathUDP)

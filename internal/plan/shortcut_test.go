@@ -84,3 +84,47 @@ func TestAStaticPeerHasNoShortcut(t *testing.T) {
 		}
 	}
 }
+
+// The short-cut stands before the user path as a way of its own, and packets
+// take one of the two. A way is no change of the route's candidates.
+func TestTheShortcutIsAWayOfItsOwn(t *testing.T) {
+	both := shortcutting(taking(plantest.Node("b", peers.Alive, 2), PathVXLAN, PathUDP))
+	for _, c := range []struct {
+		name    string
+		backend []Path
+		off     bool
+		proof   ProofState
+		want    []Path
+		inUse   Path
+		used    bool // of the user path
+	}{
+		{"proven", []Path{PathVXLAN, PathUDP}, false, Proven, []Path{PathVXLAN, PathShortcut, PathUDP}, PathShortcut, false},
+		{"not proven", []Path{PathUDP}, false, Unproven, []Path{PathShortcut, PathUDP}, PathUDP, true},
+		{"switched off", []Path{PathUDP}, true, Proven, []Path{PathUDP}, PathUDP, true},
+		{"no user path", []Path{PathVXLAN}, false, Unproven, []Path{PathVXLAN}, PathVXLAN, false},
+	} {
+		r := routeTo(t, both, func(in *Input) {
+			in.Backend, in.Proof = c.backend, proofs(map[Path]Proof{PathShortcut: {State: c.proof}})
+			if !c.off {
+				in.Shortcut = func() string { return "" }
+			}
+		})
+		before := slices.Clone(r.Candidates)
+		var got, used []Path
+		for _, way := range r.Ways() {
+			got = append(got, way.Path)
+			if way.Used {
+				used = append(used, way.Path)
+			}
+		}
+		if !slices.Equal(got, c.want) || r.InUse() != c.inUse {
+			t.Errorf("%s: ways %q, %q in use; want %q, %q", c.name, got, r.InUse(), c.want, c.inUse)
+		}
+		if slices.Contains(used, PathUDP) != c.used || !slices.Equal(used, []Path{c.inUse}) {
+			t.Errorf("%s: %q are used", c.name, used)
+		}
+		if !slices.EqualFunc(before, r.Candidates, func(a, b Candidate) bool { return a.Path == b.Path && a.Used == b.Used && a.Shortcut == b.Shortcut }) {
+			t.Errorf("%s: the candidates have changed: %+v", c.name, r.Candidates)
+		}
+	}
+}

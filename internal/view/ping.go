@@ -33,7 +33,7 @@ func (v *View) Ping(ctx context.Context, node, path string, count, size int) (co
 	case probes == nil:
 		return control.Pinged{}, errors.New("there is no data plane yet: see flanneld status")
 	}
-	wanted := pingWays(r)
+	wanted := slices.Clone(r.Ways())
 	if path != "" {
 		wanted = slices.DeleteFunc(wanted, func(c plan.Candidate) bool { return string(c.Path) != path })
 	}
@@ -55,7 +55,7 @@ func (v *View) pingPath(ctx context.Context, probes prober, r plan.Route, c plan
 	if !c.Possible {
 		return out
 	}
-	if preferred := inUse(r); !c.Used && out.Why == "" && preferred != "" {
+	if preferred := r.InUse(); !c.Used && out.Why == "" && preferred != "" {
 		out.Why = fmt.Sprintf("%s is preferred", preferred)
 	}
 	got, err := probes.Ping(ctx, r.ID, c.Path, count, size)

@@ -4,7 +4,6 @@ package view
 
 import (
 	"cmp"
-	"slices"
 
 	"flanneld/internal/control"
 	"flanneld/internal/dataplane"
@@ -73,30 +72,4 @@ func (v *View) nodeShortcut(r plan.Route, probes prober) control.NodeShortcut {
 		out.RTT, out.Sent, out.Lost = control.SecondsOf(result.RTT), result.Sent, result.Lost
 	}
 	return out
-}
-
-// inUse is the path that packets to a peer take; "" for none. The short-cut is
-// one here.
-func inUse(r plan.Route) plan.Path {
-	if r.Shortcut().Used {
-		return plan.PathShortcut
-	}
-	return r.Path
-}
-
-// pingWays are the ways to a peer that are pinged: the candidates, and the
-// short-cut before user space, unless it is switched off.
-func pingWays(r plan.Route) []plan.Candidate {
-	i := slices.IndexFunc(r.Candidates, func(c plan.Candidate) bool { return c.Path == plan.PathUDP })
-	if i < 0 || !r.Candidates[i].Possible || r.Candidates[i].Shortcut.Why == plan.ShortcutOff {
-		return slices.Clone(r.Candidates)
-	}
-	all := slices.Clone(r.Candidates)
-	s := all[i].Shortcut
-	if s.Used {
-		all[i].Used = false
-	}
-	one := all[i]
-	one.Path, one.Possible, one.State, one.Used, one.Why = plan.PathShortcut, s.Possible, s.State, s.Used, s.Why
-	return slices.Insert(all, i, one)
 }
