@@ -5,12 +5,10 @@ package shortcut
 import (
 	"errors"
 	"fmt"
-	"os"
-	"runtime"
-	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"flanneld/internal/host/rtnl"
@@ -62,10 +60,10 @@ func ensureGRO(device string, mtu int) (pair groPair, made bool, err error) {
 	}
 	// Only what comes from a device without segmentation offload is put
 	// together.
-	if err := ethtool(out, unix.ETHTOOL_STSO, 0); err != nil {
+	if _, err := rtnl.Ethtool(out, unix.ETHTOOL_STSO, 0); err != nil {
 		return pair, made, fmt.Errorf("switch segmentation offload of %s off: %w", out, err)
 	}
-	if err := ethtool(in, unix.ETHTOOL_SGRO, 1); err != nil {
+	if _, err := rtnl.Ethtool(in, unix.ETHTOOL_SGRO, 1); err != nil {
 		return pair, made, fmt.Errorf("switch GRO of %s on: %w", in, err)
 	}
 	pair = groPair{out: first.Attrs().Index, in: second.Attrs().Index}
@@ -97,7 +95,7 @@ func makeGRO(device, out, in string, mtu int) (first, second netlink.Link, err e
 		if err := netlink.LinkSetARPOff(l); err != nil {
 			return nil, nil, err
 		}
-		_ = netlink.LinkSetIP6AddrGenMode(l, 1) // none; a host without IPv6 has no such mode
+		_ = netlink.LinkSetIP6AddrGenMode(l, nl.IN6_ADDR_GEN_MODE_NONE) // a host without IPv6 has no such mode
 	}
 	return first, second, nil
 }
@@ -123,28 +121,6 @@ func removeGRO(device string) error {
 	}
 	if err != nil && !errors.As(err, &netlink.LinkNotFoundError{}) {
 		return fmt.Errorf("delete device %s: %w", name, err)
-	}
-	return nil
-}
-
-// ethtool sets one switch of a device (GRO of veth: Linux 5.13).
-func ethtool(name string, command, on uint32) error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return os.NewSyscallError("socket", err)
-	}
-	defer unix.Close(fd)
-	value := &struct{ command, data uint32 }{command, on}
-	request := &struct {
-		name [unix.IFNAMSIZ]byte
-		data unsafe.Pointer
-		_    [16]byte
-	}{data: unsafe.Pointer(value)}
-	copy(request.name[:unix.IFNAMSIZ-1], name)
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(request)))
-	runtime.KeepAlive(value)
-	if errno != 0 {
-		return os.NewSyscallError("ioctl SIOCETHTOOL", errno)
 	}
 	return nil
 }
