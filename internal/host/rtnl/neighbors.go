@@ -37,6 +37,12 @@ func FDB(index int) ([]Neighbor, error) {
 	return dump("forwarding database", func() ([]Neighbor, error) { return neighbors(unix.AF_BRIDGE, index) })
 }
 
+// BridgeFDB lists the forwarding databases of all devices, with the port and
+// the bridge of each entry.
+func BridgeFDB() ([]netlink.Neigh, error) {
+	return dump("forwarding databases", func() ([]netlink.Neigh, error) { return netlink.NeighList(0, unix.AF_BRIDGE) })
+}
+
 func neighbors(family, index int) ([]Neighbor, error) {
 	request := nl.NewNetlinkRequest(unix.RTM_GETNEIGH, unix.NLM_F_DUMP)
 	request.AddData(&netlink.Ndmsg{Family: uint8(family), Index: uint32(index)})

@@ -83,6 +83,7 @@ func TestListsOfThisHostAreRead(t *testing.T) {
 		"routes":     func() error { _, err := Routes(); return err },
 		"all routes": func() error { _, err := AllRoutes(); return err },
 		"rules":      func() error { _, err := Rules(); return err },
+		"databases":  func() error { _, err := BridgeFDB(); return err },
 	} {
 		if err := read(); err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -330,7 +330,7 @@ func (p *Part) setStations(s sight) error {
 	if err != nil {
 		return err
 	}
-	if _, err := p.programs.sync(all); err != nil {
+	if err := p.programs.sync(all); err != nil {
 		return fmt.Errorf("tell the kernel what is behind bridges: %w", err)
 	}
 	return nil

@@ -5,7 +5,6 @@ package shortcut
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
@@ -39,9 +38,9 @@ func stationOf(n *netlink.Neigh) (s station, port int, ok bool) {
 
 // readStations reads those of these bridges.
 func readStations(bridges map[int]bool) (stations, error) {
-	list, err := netlink.NeighList(0, unix.AF_BRIDGE)
-	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
-		return nil, fmt.Errorf("list what is behind bridges: %w", err)
+	list, err := rtnl.BridgeFDB()
+	if err != nil {
+		return nil, err
 	}
 	all := stations{}
 	for i := range list {
@@ -52,8 +51,8 @@ func readStations(bridges map[int]bool) (stations, error) {
 	return all, nil
 }
 
-// sync makes the kernel's map as wanted, and returns whether it was not.
-func (p *programs) sync(want stations) (changed bool, err error) {
+// sync makes the kernel's map as wanted.
+func (p *programs) sync(want stations) error {
 	var key objectStation
 	var port uint32
 	var gone []objectStation
@@ -67,20 +66,18 @@ func (p *programs) sync(want stations) (changed bool, err error) {
 	}
 	for i := range gone {
 		if err := p.Stations.Delete(&gone[i]); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return changed, err
+			return err
 		}
-		changed = true
 	}
 	for s, port := range want {
 		if have[s] == port {
 			continue
 		}
 		if err := p.Stations.Put(s.key(), uint32(port)); err != nil {
-			return changed, err
+			return err
 		}
-		changed = true
 	}
-	return changed, nil
+	return nil
 }
 
 // Follow keeps up with the bridges' forwarding databases, and looks whether
