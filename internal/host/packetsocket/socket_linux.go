@@ -23,8 +23,7 @@ type Sender struct {
 	mu     sync.Mutex
 	frames socket // takes frames for any device
 	raw    socket // takes packets with their IP header
-	marked socket // as frames, and marks packets with mark
-	mark   uint32
+	marked socket // as frames, and marks packets
 	closed bool
 }
 
@@ -67,8 +66,7 @@ func (s *Sender) Send(device string, to net.HardwareAddr, packet []byte, o Offlo
 func (s *Sender) SendMarked(device string, mark uint32, packet []byte, o Offload) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mark = mark
-	if err := s.ensure(&s.marked, s.openMarked); err != nil {
+	if err := s.ensure(&s.marked, func() (int, error) { return openMarked(mark) }); err != nil {
 		return err
 	}
 	index, err := indexOf(s.marked.fd, device)
@@ -150,12 +148,12 @@ func openFrames() (int, error) {
 }
 
 // openMarked opens a socket as openFrames does, with a mark.
-func (s *Sender) openMarked() (int, error) {
+func openMarked(mark uint32) (int, error) {
 	fd, err := openFrames()
 	if err != nil {
 		return 0, err
 	}
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(s.mark)); err != nil {
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(mark)); err != nil {
 		_ = unix.Close(fd)
 		return 0, fmt.Errorf("have a packet socket mark packets: %w", err)
 	}
