@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -97,7 +96,7 @@ func BenchmarkCost(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				before, began := count(b, way.device), processorTime(b)
+				before, began := count(b, way.device), linktest.ProcessorTime(b)
 				b.ResetTimer()
 				for range b.N {
 					if err := way.send(); err != nil {
@@ -105,7 +104,7 @@ func BenchmarkCost(b *testing.B) {
 					}
 				}
 				b.StopTimer()
-				b.ReportMetric(float64(processorTime(b)-began)/float64(b.N), "cpu-ns/op")
+				b.ReportMetric(float64(linktest.ProcessorTime(b)-began)/float64(b.N), "cpu-ns/op")
 				if got := count(b, way.device) - before; got < b.N*9/10 {
 					b.Errorf("%d of %d packets arrived", got, b.N)
 				}
@@ -115,17 +114,6 @@ func BenchmarkCost(b *testing.B) {
 	if err := p.Remove(b.Context()); err != nil {
 		b.Error(err)
 	}
-}
-
-// processorTime is what this thread has used, which other programs of a busy
-// machine do not change.
-func processorTime(b *testing.B) time.Duration {
-	b.Helper()
-	var used unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_THREAD, &used); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 // count is how many packets a device has sent.

@@ -79,7 +79,7 @@ func benchmarkCost(b *testing.B, change func(verb string)) {
 	defer runtime.UnlockOSThread()
 	payload := make([]byte, 64-28)
 	send := func(n int) time.Duration {
-		began := processorTime(b)
+		began := linktest.ProcessorTime(b)
 		err := raw.Control(func(fd uintptr) {
 			for range n {
 				_ = unix.Send(int(fd), payload, 0)
@@ -88,7 +88,7 @@ func benchmarkCost(b *testing.B, change func(verb string)) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		return processorTime(b) - began
+		return linktest.ProcessorTime(b) - began
 	}
 	var short, vxlan time.Duration
 	const turn = 2000
@@ -105,14 +105,4 @@ func benchmarkCost(b *testing.B, change func(verb string)) {
 	b.ReportMetric(float64(short)/float64(n), "short-cut-ns/packet")
 	b.ReportMetric(float64(vxlan)/float64(n), "vxlan-ns/packet")
 	b.ReportMetric(float64(vxlan)/float64(short), "of-vxlan-rate")
-}
-
-// processorTime is what this thread has used.
-func processorTime(b *testing.B) time.Duration {
-	b.Helper()
-	var used unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_THREAD, &used); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }

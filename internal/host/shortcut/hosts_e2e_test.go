@@ -12,8 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"flanneld/internal/host/link/linktest"
 )
 
@@ -28,7 +26,9 @@ func TestMain(m *testing.M) {
 
 // A kernel without tcx is no problem, and status names what is missing.
 func TestStateSaysWhetherTheKernelHasTCX(t *testing.T) {
-	bpf(t)
+	if err := mountBPF(); err != nil { // for this namespace alone
+		t.Fatal(err)
+	}
 	linktest.Script(t, `
 		ip link add eth0 type veth peer name eth1
 		ip tuntap add dev flannel0 mode tun`)
@@ -101,7 +101,9 @@ func twoHosts(t testing.TB) [2]*end {
 // hostsOn sets them up on any underlay.
 func hostsOn(t testing.TB, underlay func()) (hosts [2]*end) {
 	t.Helper()
-	bpf(t)
+	if err := mountBPF(); err != nil { // for this namespace alone
+		t.Fatal(err)
+	}
 	for n := 1; n <= 2; n++ {
 		linktest.Script(t, strings.ReplaceAll(hostTopology, "N", fmt.Sprint(n)))
 		name := fmt.Sprint("h", n)
@@ -155,16 +157,4 @@ func (h *end) ensure(t testing.TB) (changes []string) {
 		t.Fatalf("%s is not ready: %s", h.name, s.Why)
 	}
 	return changes
-}
-
-// bpf mounts a bpf file system for the test alone.
-func bpf(t testing.TB) {
-	t.Helper()
-	var fs unix.Statfs_t
-	if unix.Statfs(bpffs, &fs) == nil && fs.Type == unix.BPF_FS_MAGIC {
-		return
-	}
-	if err := unix.Mount("bpf", bpffs, "bpf", 0, "mode=0700"); err != nil {
-		t.Fatal(err)
-	}
 }
