@@ -224,7 +224,7 @@ func (p *Part) set() (changes, notes []string, err error) {
 		}
 		changes = append(changes, "detached program "+name)
 	}
-	more, err := p.judgeOthers(wanted, c)
+	more, err := p.judgeOthers(s, c)
 	return changes, append(notes, more...), err
 }
 
@@ -339,9 +339,9 @@ func (p *Part) setStations(s sight) error {
 // judgeOthers looks for other programs at the same places. Ours are behind
 // theirs, which so see every packet. One that was attached later is passed by:
 // then ours moves behind it.
-func (p *Part) judgeOthers(all []attachment, c constants) (notes []string, err error) {
+func (p *Part) judgeOthers(s sight, c constants) (notes []string, err error) {
 	moved := false
-	for _, a := range all {
+	for _, a := range p.places(s) {
 		before, behind, err := p.links.others(a.place)
 		if err != nil {
 			return notes, err
@@ -362,24 +362,17 @@ func (p *Part) judgeOthers(all []attachment, c constants) (notes []string, err e
 		return notes, nil
 	}
 	p.looked = time.Now()
-	return append(notes, "programs move behind those of others"), p.move(all, c)
+	return append(notes, "programs move behind those of others"), p.move(s, c)
 }
 
 // move attaches the programs anew, behind all others. There is no moment
 // without one.
-func (p *Part) move(all []attachment, c constants) error {
+func (p *Part) move(s sight, c constants) error {
 	if err := p.programs.renew(c); err != nil {
 		return explain(err)
 	}
-	now := map[string]*ebpf.Program{
-		"gro": p.programs.loaded.Gro, "ingress": p.programs.loaded.Ingress, "egress": p.programs.loaded.Egress,
-	}
-	for _, a := range all {
-		prog := now[a.name]
-		if prog == nil {
-			prog = p.programs.loaded.ToPort
-		}
-		if err := p.links.attach(a.place, prog); err != nil {
+	for _, a := range p.places(s) {
+		if err := p.links.attach(a.place, a.program); err != nil {
 			return err
 		}
 	}

@@ -48,10 +48,11 @@ func look(c Config) (s sight, err error) {
 	if err != nil {
 		return s, err
 	}
-	var underlay netlink.Link
+	var overlay, underlay netlink.Link
 	for _, l := range links {
 		switch l.Attrs().Name {
 		case c.Device:
+			overlay = l
 			s.overlay = l.Attrs().Index
 		case c.Underlay:
 			underlay = l
@@ -59,7 +60,7 @@ func look(c Config) (s sight, err error) {
 		}
 	}
 	switch {
-	case s.overlay == 0:
+	case overlay == nil:
 		s.lack = &lack{why: fmt.Sprintf("there is no device %s", c.Device)}
 		return s, nil
 	case underlay == nil:
@@ -72,7 +73,7 @@ func look(c Config) (s sight, err error) {
 		return s, nil
 	}
 	s.linkLen = linkLen
-	if s.lack, err = passedBy(s); err != nil || s.lack != nil {
+	if s.lack, err = passedBy(overlay, underlay); err != nil || s.lack != nil {
 		return s, err
 	}
 	s.bridges, err = bridges(links, c.Lease)
@@ -84,7 +85,7 @@ var linkLens = map[string]int{"ether": 14, "none": 0, "ipip": 0, "gre": 0}
 
 // passedBy reports what else looks at datagrams or packets, and would be passed
 // by.
-func passedBy(s sight) (*lack, error) {
+func passedBy(overlay, underlay netlink.Link) (*lack, error) {
 	policies, err := netlink.XfrmPolicyList(unix.AF_INET)
 	if err != nil && !errors.Is(err, unix.EPROTONOSUPPORT) && !errors.Is(err, unix.EPERM) {
 		return nil, fmt.Errorf("list the host's IPsec policies: %w", err)
@@ -93,10 +94,10 @@ func passedBy(s sight) (*lack, error) {
 		return &lack{why: "the host has IPsec policies, which do not see what the kernel sends by the short-cut (ip xfrm policy)"}, nil
 	}
 	for _, at := range []struct {
-		index  int
+		link   netlink.Link
 		parent uint32
-	}{{s.underlay, netlink.HANDLE_MIN_INGRESS}, {s.overlay, netlink.HANDLE_MIN_EGRESS}} {
-		found, err := filters(at.index, at.parent)
+	}{{underlay, netlink.HANDLE_MIN_INGRESS}, {overlay, netlink.HANDLE_MIN_EGRESS}} {
+		found, err := filters(at.link, at.parent)
 		if err != nil {
 			return nil, err
 		}
@@ -109,11 +110,7 @@ func passedBy(s sight) (*lack, error) {
 
 // filters describes another program's tc filters at one side of a device, which
 // the kernel runs behind programs of tcx; "" for none.
-func filters(index int, parent uint32) (string, error) {
-	l, err := netlink.LinkByIndex(index)
-	if err != nil {
-		return "", err
-	}
+func filters(l netlink.Link, parent uint32) (string, error) {
 	qdiscs, err := netlink.QdiscList(l)
 	if err != nil {
 		return "", fmt.Errorf("list the queues of %s: %w", l.Attrs().Name, err)
@@ -167,7 +164,7 @@ func bridges(links []netlink.Link, lease netip.Prefix) (all []bridgeSight, err e
 			s.obstacle = s.name + " filters VLANs"
 		}
 		if s.obstacle == "" {
-			if s.obstacle, err = filters(s.index, netlink.HANDLE_MIN_EGRESS); err != nil {
+			if s.obstacle, err = filters(b, netlink.HANDLE_MIN_EGRESS); err != nil {
 				return nil, err
 			}
 		}
