@@ -36,6 +36,7 @@ func TestBytesBeforeProofAreBounded(t *testing.T) {
 			}{
 				{"16 streams that announce 20 MB", largeStreams},
 				{"16 streams that announce 8 MB", largestStreams},
+				{"16 streams that announce 4 MB", strangersStreams},
 				{"16 streams that announce a million members", manyMembers},
 				{"16 streams of compressed messages", compressedStreams},
 				{"10 compressed datagrams a second", compressedDatagrams},
@@ -113,6 +114,12 @@ func largeStreams(t *testing.T, f *field) {
 // largestStreams announce the largest length that a frame may have.
 func largestStreams(t *testing.T, f *field) {
 	streams(t, f, 16, announced(modePlain, 8<<20, message(typeUser, userHeader{8<<20 - 32})))
+}
+
+// strangersStreams announce the largest length that a stranger's frame may
+// have.
+func strangersStreams(t *testing.T, f *field) {
+	streams(t, f, 16, announced(modePlain, 4<<20, message(typeUser, userHeader{4<<20 - 32})))
 }
 
 func manyMembers(t *testing.T, f *field) {

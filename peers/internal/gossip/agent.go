@@ -325,6 +325,11 @@ func (g *Agent) SetState(state, brief []byte) {
 // mayCall reports whether a stranger may open another stream now.
 func (g *Agent) mayCall(from netip.Addr) bool { return g.limits.calls.take(from, time.Now()) }
 
+// maySend reports whether n more bytes of a stranger's streams are read.
+func (g *Agent) maySend(n int, from netip.Addr) bool {
+	return g.limits.callBytes.takeMany(n, from, time.Now())
+}
+
 // refuse counts a refused stream of a host, and logs it.
 func (g *Agent) refuse(err error, from netip.Addr) {
 	g.refused.Add(1)

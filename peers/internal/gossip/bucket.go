@@ -14,17 +14,17 @@ type bucket struct {
 	at    time.Time
 }
 
-// take takes a token and reports whether there was one. The bucket holds burst
-// tokens and gets rate back each second.
-func (b *bucket) take(now time.Time, burst, rate float64) bool {
+// take takes n tokens if there are so many, and reports whether there were. The
+// bucket holds burst tokens and gets rate back each second.
+func (b *bucket) take(n float64, now time.Time, burst, rate float64) bool {
 	if d := now.Sub(b.at).Seconds(); d > 0 {
 		b.spent = max(b.spent-d*rate, 0)
 		b.at = now
 	}
-	if b.spent+1 > burst {
+	if b.spent+n > burst {
 		return false
 	}
-	b.spent++
+	b.spent += n
 	return true
 }
 
@@ -48,7 +48,10 @@ func newAllowance(burst, rate float64, sources int) *allowance {
 }
 
 // take takes a token of a source's.
-func (a *allowance) take(from netip.Addr, now time.Time) bool {
+func (a *allowance) take(from netip.Addr, now time.Time) bool { return a.takeMany(1, from, now) }
+
+// takeMany takes n tokens of a source's, or none.
+func (a *allowance) takeMany(n int, from netip.Addr, now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	b := a.buckets[from]
@@ -59,7 +62,7 @@ func (a *allowance) take(from netip.Addr, now time.Time) bool {
 		b = &bucket{at: now}
 		a.buckets[from] = b
 	}
-	return b.take(now, a.burst, a.rate)
+	return b.take(float64(n), now, a.burst, a.rate)
 }
 
 // sweep drops buckets that are full, once a second at most, and reports whether
@@ -89,5 +92,5 @@ func newLimiter(burst, rate float64) *limiter { return &limiter{burst: burst, ra
 func (l *limiter) take(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.b.take(now, l.burst, l.rate)
+	return l.b.take(1, now, l.burst, l.rate)
 }

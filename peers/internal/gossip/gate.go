@@ -37,6 +37,10 @@ const (
 	answersBurst, answersRate = 4096, 1000
 	refuteBurst, refuteRate   = 64, 5 // accusations of this node itself
 	callBurst, callRate       = 64, 4 // streams of one stranger's address
+
+	// Bytes of these streams, and bytes a second. A join brings a node table at
+	// most, of about 1 KB a node. To read 4 MB takes 20 ms.
+	callBytesBurst, callBytesRate = strangerBytes, 1 << 20
 )
 
 // limits are those of one gate.
@@ -47,6 +51,7 @@ type limits struct {
 	refutations        *limiter
 	checkups           *limiter   // that are answered
 	calls              *allowance // streams of strangers by address
+	callBytes          *allowance // and their bytes
 	inquiriesOf        *allowance // by address
 	inquiries          *limiter
 }
@@ -61,6 +66,7 @@ func newLimits() limits {
 		refutations:  newLimiter(refuteBurst, refuteRate),
 		checkups:     newLimiter(checkupBurst, checkupRate),
 		calls:        newAllowance(callBurst, callRate, maxSources),
+		callBytes:    newAllowance(callBytesBurst, callBytesRate, maxSources),
 		inquiriesOf:  newAllowance(inquiryBurst, inquiryRate, maxSources),
 		inquiries:    newLimiter(inquiriesBurst, inquiriesRate),
 	}

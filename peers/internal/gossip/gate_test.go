@@ -5,6 +5,7 @@ package gossip
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -131,6 +132,7 @@ func TestStreamsOfStrangersShareOneBudget(t *testing.T) {
 	}{
 		{"20 MB", false, frame(wire.ModePlain, 20<<20, wire.EncodeUser(20<<20))},
 		{"8 MB", false, frame(wire.ModePlain, maxStreamBytes, wire.EncodeUser(maxStreamBytes))},
+		{"4 MB", false, frame(wire.ModePlain, strangerBytes, wire.EncodeUser(strangerBytes))},
 		{"a million members", false, frame(wire.ModePlain, maxStreamBytes, members)},
 		{"a million members in a short frame", false, frame(wire.ModePlain, uint32(len(members)), members)},
 		{"compressed", false, frame(wire.ModePlain, 1000, []byte{wire.TypeCompressed})},
@@ -172,6 +174,43 @@ func TestStreamsOfStrangersShareOneBudget(t *testing.T) {
 				t.Errorf("%d bytes are never given back", strangerBytes-left)
 			}
 		})
+	}
+}
+
+// What one stranger's streams may bring is bounded in the long run, not only at
+// a time.
+func TestBytesOfOneStrangerAreBounded(t *testing.T) {
+	g := gateOf(t, nil)
+	const size = 3 << 20
+	frame := append(binary.BigEndian.AppendUint32(wire.Envelope(wire.ModePlain), size), make([]byte, size)...)
+	// read reports whether the node has read a frame to its end: what is left
+	// over resets the connection.
+	read := func(from netip.Addr) bool {
+		d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}
+		c, err := d.Dial("tcp4", g.transport.local.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(streamTimeout))
+		if _, err := c.Write(frame); err != nil {
+			return false
+		}
+		_, err = c.Read(make([]byte, 1))
+		return errors.Is(err, io.EOF)
+	}
+	from, began, whole := nextAddr(), time.Now(), 0
+	for range 16 {
+		if read(from) {
+			whole++
+		}
+	}
+	most := int(callBytesBurst+callBytesRate*time.Since(began).Seconds()) / size
+	if whole < callBytesBurst/size || whole > most {
+		t.Errorf("%d frames of 3 MB were read, want %d to %d", whole, callBytesBurst/size, most)
+	}
+	if !read(nextAddr()) {
+		t.Error("another stranger pays for it")
 	}
 }
 

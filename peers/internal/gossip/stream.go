@@ -205,6 +205,9 @@ func (s *stream) readFrame() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.stranger && n > strangerBytes {
+		return nil, errNoRoom // there never will be
+	}
 	var b, piece []byte
 	if opener != nil {
 		piece = make([]byte, wire.PieceSize+wire.TagSize)
@@ -238,7 +241,7 @@ func (s *stream) grow(b []byte, n int) ([]byte, error) {
 		return b, nil
 	}
 	size := min(max(2*cap(b), firstBuffer), n)
-	if !s.room.take(size - cap(b)) {
+	if s.stranger && !s.transport.gate.maySend(size-cap(b), s.host) || !s.room.take(size-cap(b)) {
 		return nil, errNoRoom
 	}
 	s.mu.Lock()

@@ -60,6 +60,8 @@ type gatekeeper interface {
 	streamMessage(b []byte, dialed bool, from netip.Addr) (head, tail []byte, err error)
 	// mayCall reports whether a stranger may open another stream now.
 	mayCall(from netip.Addr) bool
+	// maySend reports whether n more bytes of a stranger's streams are read.
+	maySend(n int, from netip.Addr) bool
 	// refuse notes that a stream of a host was refused.
 	refuse(err error, from netip.Addr)
 	// knows reports whether a member is at an address.
