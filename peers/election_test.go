@@ -210,14 +210,22 @@ func TestTheKnownNetworkIsThatOfTheDisk(t *testing.T) {
 	h.start()
 	h.logs("seed cannot be joined") // its start is on disk, and no network
 	want(h.config.StateDir, netip.Prefix{})
-	first, _ := founderHost(t)
+	first, lease := founderHost(t)
 	want(first.config.StateDir, DefaultNetwork)
+	for dir, subnet := range map[string]netip.Prefix{third.config.StateDir: third.config.Subnet, h.config.StateDir: {}, first.config.StateDir: lease} {
+		if got, err := KeptLease(dir); got != subnet || err != nil {
+			t.Errorf("a lease of %v, %v; want %v", got, err, subnet)
+		}
+	}
 	file := filepath.Join(first.config.StateDir, leaseFile)
 	first.stop()
 	if err := os.WriteFile(file, []byte("garbage"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	want(first.config.StateDir, netip.Prefix{}) // Open says what is wrong
+	if got, err := KeptLease(first.config.StateDir); got.IsValid() || err != nil {
+		t.Errorf("a damaged file has the lease %v, %v", got, err)
+	}
 	if _, _, err := KnownNetwork(filepath.Join(file, "state")); !errors.Is(err, ErrState) {
 		t.Errorf("a directory that cannot be read: %v", err)
 	}

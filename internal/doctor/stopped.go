@@ -114,13 +114,17 @@ func (e *exam) foreignDevice() {
 	}
 }
 
-// overlaps looks for addresses and routes in the network's way.
+// overlaps looks for addresses and routes in the network's way. A start goes on
+// in spite of them where this host has a lease in the network, and is refused
+// where it has only bridges there.
 func (e *exam) overlaps() {
-	network, ours := e.expectedNetwork()
+	network := e.expectedNetwork()
 	if !network.IsValid() {
 		e.ok("network", problem.PartOverlap, "the network is learned from the nodes to join")
 		return
 	}
+	ours := e.leasesIn(network)
+	held := len(ours) > 0
 	if found, err := bridge.List(); err == nil {
 		ours = append(ours, bridge.Subnets(found, network, e.Config.SubnetLenOf(network))...)
 	}
@@ -136,7 +140,7 @@ func (e *exam) overlaps() {
 		}
 		clear = false
 		text, advice := fmt.Sprintf("network %s overlaps %s", network, o.What), o.Remedy+", or start with --allow-overlap"
-		if e.Config.AllowOverlap || len(ours) > 0 {
+		if e.Config.AllowOverlap || held {
 			e.warn("network", problem.PartOverlap, text, advice)
 		} else {
 			e.broken("network", problem.PartOverlap, text, advice)
@@ -147,22 +151,35 @@ func (e *exam) overlaps() {
 	}
 }
 
-// expectedNetwork is what a start would use, with this host's own subnet.
-func (e *exam) expectedNetwork() (network netip.Prefix, ours []netip.Prefix) {
-	if s, err := envfile.Read(e.file(e.Config.SubnetPath())); err == nil {
-		network, ours = s.Network, append(ours, s.Lease())
-	}
+// expectedNetwork is what a start would use.
+func (e *exam) expectedNetwork() netip.Prefix {
 	if known, _, err := peers.KnownNetwork(e.file(e.Config.StateDir)); err == nil && known.IsValid() {
-		return known, ours
+		return known
 	}
+	s, err := envfile.Read(e.file(e.Config.SubnetPath()))
 	switch {
-	case network.IsValid():
+	case err == nil && s.Network.IsValid():
+		return s.Network
 	case e.Config.Network.IsValid():
-		network = e.Config.Network
+		return e.Config.Network
 	case e.Config.Founds():
-		network = peers.DefaultNetwork
+		return peers.DefaultNetwork
 	}
-	return network, ours
+	return netip.Prefix{}
+}
+
+// leasesIn are the leases that this host has in a network: that of its state,
+// and that of subnet.env.
+func (e *exam) leasesIn(network netip.Prefix) (leases []netip.Prefix) {
+	add := func(lease netip.Prefix, err error) {
+		if err == nil && lease.IsValid() && network.Contains(lease.Addr()) {
+			leases = append(leases, lease)
+		}
+	}
+	add(peers.KeptLease(e.file(e.Config.StateDir)))
+	s, err := envfile.Read(e.file(e.Config.SubnetPath()))
+	add(s.Lease(), err)
+	return leases
 }
 
 // foreseen are parts that a start puts right, so that the daemon's absence is

@@ -102,6 +102,17 @@ func TestNetworkThatOverlapsTheHostIsRefused(t *testing.T) {
 		h.Exec(t, "ip", "route", "add", "10.244.128.0/17", "via", lab.Gateway.String())
 		refused(t, h, 1, nil, "10.244.0.0/16", "10.244.128.0/17", "eth0", "--network")
 	})
+	t.Run("a route beside a bridge in the network", func(t *testing.T) {
+		t.Parallel()
+		h := lab.New(t).Host()
+		h.Exec(t, "ip", "link", "add", "br-left", "type", "bridge")
+		h.Exec(t, "ip", "address", "add", "10.244.7.1/24", "dev", "br-left")
+		h.Exec(t, "ip", "route", "add", "10.244.128.0/17", "via", lab.Gateway.String())
+		refused(t, h, 1, nil, "10.244.0.0/16", "10.244.128.0/17", "--network")
+		if err := doctor(t, h, "--state-dir", h.StateDir).finds("overlap", "broken", "10.244.128.0/17", "--allow-overlap"); err != nil {
+			t.Error(err)
+		}
+	})
 	t.Run("a larger network on the link", func(t *testing.T) {
 		t.Parallel()
 		h := lab.New(t).Host()

@@ -263,6 +263,9 @@ func TestOverlapThatCameLaterDoesNotStopANodeWithALease(t *testing.T) {
 				os.Remove(h2.RunDir + "/" + name)
 			}
 		}
+		if err := doctor(t, h2, "--state-dir", h2.StateDir).finds("overlap", "warning", "10.244.0.0/24", "--allow-overlap"); err != nil {
+			t.Error(err)
+		}
 		h2.Start("--join", h1.Addr.String()).WaitReady(ready)
 		problems(t, h2, "overlap", "10.244.0.0/24", "remove that route", "--allow-overlap")
 		if h2.Lease() != lease {

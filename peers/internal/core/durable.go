@@ -46,8 +46,9 @@ type Remembered struct {
 	Start   uint64 // of the last start
 	Network record.Network
 	Gossip  netip.AddrPort
-	Leased  bool // it has a confirmed lease
-	Pinned  bool // which the user, or a cluster, has asked for
+	Leased  bool         // it has a confirmed lease
+	Subnet  netip.Prefix // of that lease; zero without one
+	Pinned  bool         // which the user, or a cluster, has asked for
 }
 
 // Peek reads the part of a durable state that matters to a driver.
@@ -55,6 +56,9 @@ func Peek(encoded []byte) (Remembered, error) {
 	v, err := decodeDurable(encoded)
 	r := Remembered{Start: v.Start, Network: v.Network, Gossip: v.Gossip}
 	r.Leased = len(v.Lease) > 0 && !v.Pending
+	if r.Leased && v.Network.Prefix.IsValid() && v.Slot < v.Network.Slots() {
+		r.Subnet = v.Network.SubnetOf(v.Slot)
+	}
 	if e, err := record.OpenEnvelope(v.Lease); err == nil && r.Leased {
 		var l record.LeaseRecord
 		r.Pinned = record.Decode(e.Payload, &l) == nil && l.Pinned
