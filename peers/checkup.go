@@ -33,15 +33,8 @@ const examinedAtOnce = 16
 // returns how many there are. A node that has left is not asked. ctx bounds the
 // time; each node takes up to five seconds, sixteen at a time.
 func (n *Node) Examine(ctx context.Context, limit int) (all []Examined, of int, err error) {
-	e := n.engine.Load()
-	if e == nil {
-		return nil, 0, notRunning()
-	}
-	var agent *gossip.Agent
-	if err := n.do(ctx, e, func() error {
-		agent = e.gossip
-		return nil
-	}); err != nil {
+	agent, err := n.agent(ctx)
+	if err != nil {
 		return nil, 0, err
 	}
 	for _, node := range n.Snapshot().Nodes {

@@ -121,6 +121,20 @@ func (n *Node) Answers(ctx context.Context) error {
 
 func notRunning() error { return failure(ErrNotRunning, "the node is not running yet, or no longer") }
 
+// agent is the member in gossip that the node has now. A move to another
+// endpoint replaces it.
+func (n *Node) agent(ctx context.Context) (agent *gossip.Agent, err error) {
+	e := n.engine.Load()
+	if e == nil {
+		return nil, notRunning()
+	}
+	err = n.do(ctx, e, func() error {
+		agent = e.gossip
+		return nil
+	})
+	return agent, err
+}
+
 // do runs f on the core's goroutine.
 func (n *Node) do(ctx context.Context, e *engine, f func() error) error {
 	c := command{f, make(chan error, 1)}

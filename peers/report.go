@@ -5,7 +5,6 @@ package peers
 import (
 	"context"
 
-	"flanneld/peers/internal/gossip"
 	"flanneld/peers/internal/gossip/wire"
 )
 
@@ -18,13 +17,9 @@ const MaxReport = wire.MaxReport
 // and a datagram each way for each kilobyte. Only a lease holder is answered.
 // The error is a few words that say why there is no report.
 func (n *Node) Report(ctx context.Context, of NodeID) ([]byte, error) {
-	e := n.engine.Load()
-	if e == nil {
-		return nil, notRunning()
-	}
-	var member *gossip.Agent
-	if err := n.do(ctx, e, func() error { member = e.gossip; return nil }); err != nil {
+	agent, err := n.agent(ctx)
+	if err != nil {
 		return nil, err
 	}
-	return member.Report(ctx, of)
+	return agent.Report(ctx, of)
 }
