@@ -76,9 +76,9 @@ type Agent struct {
 	identity  record.Identity
 	limits    limits
 	questions *questions
-	inquiries inquiries
+	inquiries *pending[inquiry]
 	asked     chan received
-	checkups  *checkups
+	checkups  *pending[checkup]
 	witness   func(record.NodeID) Witness // nil: nothing is told
 	// makeReport makes what is reported to lease holders; nil: nothing is.
 	makeReport func() []byte
@@ -137,9 +137,7 @@ func New(t *Transport, c Config) *Agent {
 		Node: c.Identity.ID(), Speaks: c.Speaks, Start: c.Start, Instance: c.Instance, At: c.Endpoint,
 		Network: c.Network, Prefix: c.Prefix, Looking: true,
 	}
-	g := newAgent(t, self, c.Identity, c.Keyring, c.Report, c.Log)
-	g.witness = c.Witness
-	return g
+	return newAgent(t, self, c.Identity, c.Keyring, c.Report, c.Witness, c.Log)
 }
 
 // Successor makes the agent that takes this one's place after a move to another
@@ -150,15 +148,15 @@ func (g *Agent) Successor(t *Transport, start uint64, endpoint netip.AddrPort) (
 	up = g.members.up()
 	self := *g.about.Load()
 	self.Start, self.At = start, endpoint
-	next = newAgent(t, self, g.identity, g.keyring, g.makeReport, g.log)
-	next.witness = g.witness
+	next = newAgent(t, self, g.identity, g.keyring, g.makeReport, g.witness, g.log)
 	next.members.expect(up, time.Now().Add(suspectFor))
 	return next, up
 }
 
 // newAgent makes everything but the member itself, which Start does. It owns t
 // from then on.
-func newAgent(t *Transport, self wire.Meta, id record.Identity, keyring *wire.Keyring, report func() []byte, logger *slog.Logger) *Agent {
+func newAgent(t *Transport, self wire.Meta, id record.Identity, keyring *wire.Keyring,
+	report func() []byte, witness func(record.NodeID) Witness, logger *slog.Logger) *Agent {
 	endpoint := self.At
 	g := &Agent{
 		log: logger, transport: t, keyring: keyring, endpoint: endpoint,
@@ -172,10 +170,11 @@ func newAgent(t *Transport, self wire.Meta, id record.Identity, keyring *wire.Ke
 		identity:   id,
 		limits:     newLimits(),
 		questions:  newQuestions(),
-		inquiries:  inquiries{open: map[[wire.NonceSize]byte]inquiry{}},
+		inquiries:  newPending[inquiry](maxInquiries),
 		asked:      make(chan received, inquiryQueue),
 		makeReport: report,
-		checkups:   newCheckups(),
+		witness:    witness,
+		checkups:   newPending[checkup](maxCheckups),
 		replies:    make(chan longMessage, checkupQueue),
 		prober:     prober{open: map[string]time.Time{}},
 		started:    time.Now(),

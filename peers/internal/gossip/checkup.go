@@ -4,11 +4,9 @@ package gossip
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"net"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -52,14 +50,8 @@ const (
 	checkupQueue              = 64  // answers by stream that wait
 )
 
-// checkups are the questions that this node has asked. They are safe for
-// concurrent use.
-type checkups struct {
-	mu   sync.Mutex
-	open map[[wire.NonceSize]byte]checkupWait
-}
-
-type checkupWait struct {
+// checkup is a question of this node's. Its nonce belongs to both ways.
+type checkup struct {
 	to      record.NodeID
 	answers chan<- arrival
 }
@@ -68,40 +60,6 @@ type checkupWait struct {
 type arrival struct {
 	wire.Checkup
 	at time.Time
-}
-
-func newCheckups() *checkups { return &checkups{open: map[[wire.NonceSize]byte]checkupWait{}} }
-
-// put notes a question. Its nonce belongs to both ways.
-func (c *checkups) put(to record.NodeID, answers chan<- arrival) (nonce [wire.NonceSize]byte, ok bool) {
-	_, _ = rand.Read(nonce[:]) // never fails: crypto/rand ends the process first
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.open) >= maxCheckups {
-		return nonce, false
-	}
-	c.open[nonce] = checkupWait{to, answers}
-	return nonce, true
-}
-
-func (c *checkups) end(nonce [wire.NonceSize]byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.open, nonce)
-}
-
-// take hands an answer to its question. Without one it is dropped.
-func (c *checkups) take(answer wire.Checkup, now time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	q, ok := c.open[answer.Nonce]
-	if !ok || q.to != answer.From {
-		return
-	}
-	select {
-	case q.answers <- arrival{answer, now}:
-	default:
-	}
 }
 
 var errCheckups = errors.New("too many checkups are under way")
@@ -113,7 +71,7 @@ var errCheckups = errors.New("too many checkups are under way")
 // not answer.
 func (g *Agent) Checkup(ctx context.Context, to record.NodeID, at netip.AddrPort) (c Checkup, err error) {
 	answers := make(chan arrival, 4) // one for each way there and back
-	nonce, ok := g.checkups.put(to, answers)
+	nonce, ok := g.checkups.put(checkup{to, answers})
 	if !ok {
 		return c, errCheckups
 	}
@@ -196,6 +154,18 @@ func (c *Checkup) add(a arrival, sent time.Time) {
 	}
 }
 
+// takeAnswer hands an answer to its question. Without one it is dropped.
+func (g *Agent) takeAnswer(answer wire.Checkup, now time.Time) {
+	q, ok := g.checkups.get(answer.Nonce)
+	if !ok || q.to != answer.From {
+		return
+	}
+	select {
+	case q.answers <- arrival{answer, now}:
+	default:
+	}
+}
+
 // takeCheckup takes in a question or an answer. Answers go to members and lease
 // holders alone, those that are dead for this node included: one of the two may
 // not hear the other.
@@ -205,7 +175,7 @@ func (g *Agent) takeCheckup(b []byte, now time.Time) error {
 		return errMessage
 	}
 	if c.Answer {
-		g.checkups.take(c, now)
+		g.takeAnswer(c, now)
 		return nil
 	}
 	to := c.At

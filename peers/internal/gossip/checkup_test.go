@@ -31,7 +31,7 @@ func TestClocksAreComparedByTheFastestAnswer(t *testing.T) {
 func TestAnswersBelongToQuestions(t *testing.T) {
 	g := gateOf(t, nil)
 	answers := make(chan arrival, 4)
-	nonce, ok := g.checkups.put(record.NodeID{7}, answers)
+	nonce, ok := g.checkups.put(checkup{record.NodeID{7}, answers})
 	if !ok {
 		t.Fatal("no room")
 	}
@@ -53,11 +53,11 @@ func TestAnswersBelongToQuestions(t *testing.T) {
 	}
 	g.checkups.end(nonce)
 	for range maxCheckups {
-		if _, ok := g.checkups.put(record.NodeID{7}, answers); !ok {
+		if _, ok := g.checkups.put(checkup{record.NodeID{7}, answers}); !ok {
 			t.Fatal("no room")
 		}
 	}
-	if _, ok := g.checkups.put(record.NodeID{7}, answers); ok {
+	if _, ok := g.checkups.put(checkup{record.NodeID{7}, answers}); ok {
 		t.Error("questions have no limit")
 	}
 	if err := g.takeCheckup([]byte{3, 1}, time.Now()); err == nil {

@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
-	"sync"
 	"time"
 
 	"flanneld/peers/internal/gossip/wire"
@@ -42,38 +41,6 @@ type inquiry struct {
 	to     record.NodeID
 	at     netip.AddrPort
 	answer chan<- wire.Part // with room for the answer
-}
-
-// inquiries are safe for concurrent use.
-type inquiries struct {
-	mu   sync.Mutex
-	open map[[wire.NonceSize]byte]inquiry
-}
-
-// put notes an inquiry; ok is false while too many are under way. end forgets
-// it, and has to be called.
-func (q *inquiries) put(one inquiry) (nonce [wire.NonceSize]byte, end func(), ok bool) {
-	_, _ = rand.Read(nonce[:]) // never fails: crypto/rand ends the process first
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.open) >= maxInquiries {
-		return nonce, func() {}, false
-	}
-	q.open[nonce] = one
-	return nonce, func() {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		delete(q.open, nonce)
-	}, true
-}
-
-// take returns the inquiry that a nonce belongs to, once.
-func (q *inquiries) take(nonce [wire.NonceSize]byte) (inquiry, bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	one, ok := q.open[nonce]
-	delete(q.open, nonce)
-	return one, ok
 }
 
 // Report asks a member how it is. It returns what the member's Config.Report
@@ -119,11 +86,11 @@ func (g *Agent) inquire(ctx context.Context, m member, report uint64, part uint8
 
 func (g *Agent) inquireOnce(ctx context.Context, m member, report uint64, part uint8) (wire.Part, error) {
 	answer := make(chan wire.Part, 1)
-	nonce, end, ok := g.inquiries.put(inquiry{m.id, m.endpoint(), answer})
-	defer end()
+	nonce, ok := g.inquiries.put(inquiry{m.id, m.endpoint(), answer})
 	if !ok {
 		return wire.Part{}, errBusy
 	}
+	defer g.inquiries.end(nonce)
 	q := wire.Inquiry{Nonce: nonce, To: m.id, Report: report, Part: part}
 	g.transport.send(q.Encode(g.identity), m.endpoint())
 	late := time.NewTimer(inquiryAnswer)
