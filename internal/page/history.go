@@ -25,8 +25,7 @@ type Carried struct {
 type Sample struct {
 	At      int64  `json:"at"` // milliseconds of Unix time
 	Out     uint64 `json:"out"`
-	In      uint64 `json:"in"` // bytes, as Out
-	Packets uint64 `json:"packets"`
+	In      uint64 `json:"in"`      // bytes, as Out
 	Dropped uint64 `json:"dropped"` // packets
 }
 
@@ -40,7 +39,7 @@ func (h *history) add(at time.Time, c Carried) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.samples = append(h.samples, Sample{
-		At: at.UnixMilli(), Out: c.Out.Bytes, In: c.In.Bytes, Packets: c.Out.Packets + c.In.Packets, Dropped: c.Dropped,
+		At: at.UnixMilli(), Out: c.Out.Bytes, In: c.In.Bytes, Dropped: c.Dropped,
 	})
 	if more := len(h.samples) - maxSamples; more > 0 {
 		h.samples = append(h.samples[:0], h.samples[more:]...)

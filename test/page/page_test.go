@@ -178,13 +178,11 @@ func short(t *testing.T, at *lab.Host, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, n := range nodes.Nodes {
-		if n.Name == name {
-			return n.ID[:8]
-		}
+	n := nodes.Find(name)
+	if n.ID == "" {
+		t.Fatalf("%s is not in the table", name)
 	}
-	t.Fatalf("%s is not in the table", name)
-	return ""
+	return n.ID[:8]
 }
 
 // A claim that cannot complete says what it waits for, and what to type.

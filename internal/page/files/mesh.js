@@ -4,6 +4,7 @@
 
 import { byID, el, fill, table } from "./dom.js";
 import { count, millis, percent, rate } from "./format.js";
+import { pathsOf } from "./store.js";
 
 const wordy = 14; // nodes up to which a cell has room for words
 const pageSize = 50;
@@ -81,7 +82,7 @@ export class Mesh {
 
   #update() {
     this.#nodes.forEach((from, row) => {
-      const stale = !from.self && this.#store.stale(from);
+      const stale = this.#store.stale(from);
       this.#nodes.forEach((to, column) => this.#draw(this.#cells[row][column], from, to, stale));
     });
     byID("mesh-about").textContent = `${count(this.#nodes.length)} nodes; a row is what one node sees; round trips in ms`;
@@ -179,8 +180,8 @@ export class Mesh {
 
   #row(n) {
     const r = this.#store.report(n), rates = this.#store.rates.get(n.id);
-    const known = r && !(this.#store.stale(n) && !n.self);
-    const total = known ? r.paths.works + r.paths.small_only + r.paths.failed + r.paths.unproven : 0;
+    const known = r && !this.#store.stale(n);
+    const total = known ? pathsOf(r) : 0;
     const missed = !known ? [] : n.self
       ? this.#store.state.nodes.filter((o) => !o.self && ["failed", "small-only"].includes(o.path.state)).map((o) => o.name)
       : this.#store.answers.get(n.id).peers.filter((p) => p.w === "failed" || p.w === "small-only").map((p) => this.#store.names.get(p.id)?.name ?? "?");

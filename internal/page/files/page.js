@@ -5,7 +5,7 @@
 import { byID, el, fill, withCommands } from "./dom.js";
 import { count, duration, millis, rate } from "./format.js";
 import { Mesh } from "./mesh.js";
-import { Store } from "./store.js";
+import { Store, pathsOf } from "./store.js";
 import { showChoice, showDetails, showDrops, showEvents, showLeases } from "./tables.js";
 import { Traffic } from "./traffic.js";
 
@@ -56,10 +56,10 @@ const showTiles = () => {
   let works = 0, paths = 0, reports = 0, into = 0;
   for (const n of members) {
     const r = store.report(n);
-    if (!r || store.stale(n) && !n.self) continue;
+    if (!r || store.stale(n)) continue;
     reports++;
     works += r.paths.works;
-    paths += r.paths.works + r.paths.small_only + r.paths.failed + r.paths.unproven;
+    paths += pathsOf(r);
     into += store.rates.get(n.id)?.in ?? 0;
   }
   const trips = nodes.filter((n) => n.path.rtt_seconds > 0).map((n) => n.path.rtt_seconds * 1e6);

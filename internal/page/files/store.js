@@ -84,17 +84,17 @@ export class Store {
 
   /** Why there is no report of a node, "" where there is one. */
   silence(n) {
-    if (n.self || this.answers.get(n.id)?.report) return n.self || !this.stale(n) ? "" : `not heard of for ${Math.round((this.state.at - this.answers.get(n.id).at) / 1000)} s`;
+    if (n.self || this.answers.get(n.id)?.report) return !this.stale(n) ? "" : `not heard of for ${Math.round((this.state.at - this.answers.get(n.id).at) / 1000)} s`;
     if (n.state === "static") return "a static peer reports nothing";
     if (n.state === "dead" || n.state === "left") return `it is ${n.state}`;
     return this.answers.get(n.id)?.error || "not asked yet";
   }
 
-  /** Whether the last report of a node is too old to be believed. */
+  /** Whether the last report of a node is too old to be believed. This node's own never is. */
   stale(n) {
     const a = this.answers.get(n.id);
     const turn = Math.max(3000, this.state.nodes.length / 12 * 1000);
-    return n.state === "dead" || !a || this.state.at - a.at > 2 * turn + 5000;
+    return !n.self && (n.state === "dead" || !a || this.state.at - a.at > 2 * turn + 5000);
   }
 
   /** The report of a node, this one's made of its status. */
@@ -117,6 +117,9 @@ export class Store {
     return all;
   }
 }
+
+/** How many data paths the node of a report has, in whatever state. */
+export const pathsOf = (report) => report.paths.works + report.paths.small_only + report.paths.failed + report.paths.unproven;
 
 const key = (n) => n.id || n.name;
 const out = (n) => n.egress.bytes;
