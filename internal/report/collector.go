@@ -5,6 +5,7 @@ package report
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -32,7 +33,7 @@ type Asked struct {
 
 // Collector asks the other nodes for their reports in turn, while it runs.
 type Collector struct {
-	// Nodes lists the IDs of the nodes to ask.
+	// Nodes lists the IDs of the nodes to ask. The list is not changed.
 	Nodes func() []string
 	// Ask returns an encoded report.
 	Ask func(ctx context.Context, id string) ([]byte, error)
@@ -48,7 +49,7 @@ func (c *Collector) Run(ctx context.Context) {
 	defer asking.Wait()
 	slots := make(chan struct{}, atOnce)
 	for ctx.Err() == nil {
-		nodes := c.Nodes()
+		nodes := slices.Clone(c.Nodes())
 		c.keep(nodes)
 		rand.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
 		if len(nodes) == 0 {

@@ -30,14 +30,14 @@ func TestACollectorAsksEachNodeInTurn(t *testing.T) {
 		for n := range 100 {
 			nodes = append(nodes, idOf(n))
 		}
-		first := nodes[0]
+		first, inOrder := nodes[0], slices.Clone(nodes)
 		var known atomic.Pointer[[]string]
 		known.Store(&nodes)
 		var asked, underWay atomic.Int64
 		var silent atomic.Bool
 		report := Of(control.Status{Version: "1"}, control.Nodes{}).Encode()
 		c := Collector{
-			Nodes: func() []string { return slices.Clone(*known.Load()) },
+			Nodes: func() []string { return *known.Load() },
 			Ask: func(ctx context.Context, id string) ([]byte, error) {
 				asked.Add(1)
 				if underWay.Add(1) > atOnce {
@@ -83,6 +83,9 @@ func TestACollectorAsksEachNodeInTurn(t *testing.T) {
 		}
 		cancel()
 		<-done
+		if !slices.Equal(nodes, inOrder) {
+			t.Error("the list of nodes is changed, which others may read")
+		}
 	})
 }
 

@@ -18,7 +18,7 @@ func Of(s control.Status, n control.Nodes) Report {
 		Paths: Paths{Works: small(s.Paths.Works), SmallOnly: small(s.Paths.SmallOnly), Failed: small(s.Paths.Failed), Unproven: small(s.Paths.Unproven)},
 		Out:   Traffic{Packets: s.Egress.Packets, Bytes: s.Egress.Bytes}, Sealed: s.Security.GossipSealed,
 	}
-	in := Arrived(s)
+	in := arrived(s)
 	r.In = Traffic{Packets: in.Packets, Bytes: in.Bytes}
 	for _, p := range s.Problems[:min(len(s.Problems), maxProblems)] {
 		r.Problems = append(r.Problems, Problem{Part: clip(p.Part, maxName), Text: clip(p.Text, maxText), Advice: clip(p.Advice, maxText), Since: seconds(p.Since)})
@@ -38,8 +38,8 @@ func Of(s control.Status, n control.Nodes) Report {
 	return r
 }
 
-// Arrived is all that came from peers: through flanneld, and by kernel paths.
-func Arrived(s control.Status) control.Traffic {
+// arrived is all that came from peers: through flanneld, and by kernel paths.
+func arrived(s control.Status) control.Traffic {
 	in := s.Ingress
 	for _, t := range s.Arrived {
 		in.Packets += t.Packets
