@@ -15,7 +15,7 @@ import (
 
 // Where flannel's plugin looks if the network configuration is silent.
 const (
-	defaultSubnetFile = "/run/flannel/subnet.env"
+	DefaultSubnetFile = "/run/flannel/subnet.env"
 	defaultDataDir    = "/var/lib/cni/flannel"
 )
 
@@ -51,7 +51,7 @@ func parse(stdin []byte) (*config, error) {
 		return nil, fail(types.ErrDecodingFailure, "network configuration: %v", err)
 	}
 	if c.SubnetFile == "" {
-		c.SubnetFile = defaultSubnetFile
+		c.SubnetFile = DefaultSubnetFile
 	}
 	if c.DataDir == "" {
 		c.DataDir = defaultDataDir

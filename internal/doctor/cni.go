@@ -3,6 +3,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"flanneld/internal/cni"
 )
 
 // Where container runtimes look, as their packages have it. Programs are looked
@@ -22,9 +25,6 @@ const (
 )
 
 var cniPrograms = []string{"/opt/cni/bin", "/usr/lib/cni"}
-
-// ourTypes are the names of plugins that read subnet.env.
-var ourTypes = []string{"flanneld-cni", "flannel"}
 
 // cniConfig is what a network configuration says, as far as it is looked at.
 type cniConfig struct {
@@ -72,7 +72,7 @@ func (e *exam) cni(context.Context) {
 			e.warn("containers", "cni", fmt.Sprintf("%s: %v", path, err), "correct the file, or move it out of "+cniConfigs)
 			continue
 		}
-		at := slices.IndexFunc(plugins, func(p cniConfig) bool { return slices.Contains(ourTypes, p.Type) })
+		at := slices.IndexFunc(plugins, func(p cniConfig) bool { return slices.Contains(cni.Names, p.Type) })
 		if at < 0 || ours != "" {
 			continue
 		}
@@ -115,13 +115,10 @@ func (e *exam) cniPlugin(path string, p cniConfig) {
 			"flanneld cni install puts flanneld-cni there; bridge and host-local are in the package containernetworking-plugins")
 		return
 	}
-	if file := e.Config.SubnetPath(); p.SubnetFile != "" && p.SubnetFile != file || p.SubnetFile == "" && file != defaultSubnetFile {
-		e.broken("containers", "cni", fmt.Sprintf("%s reads %s, and flanneld writes %s", path, orElse(p.SubnetFile, defaultSubnetFile), file),
+	if file, read := e.Config.SubnetPath(), cmp.Or(p.SubnetFile, cni.DefaultSubnetFile); read != file {
+		e.broken("containers", "cni", fmt.Sprintf("%s reads %s, and flanneld writes %s", path, read, file),
 			fmt.Sprintf("set \"subnetFile\": %q in %s", file, path))
 		return
 	}
 	e.ok("containers", "cni", "%s has its plugins, and reads %s", path, e.Config.SubnetPath())
 }
-
-// defaultSubnetFile is where a plugin looks if its configuration is silent.
-const defaultSubnetFile = "/run/flannel/subnet.env"
