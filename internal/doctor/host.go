@@ -45,12 +45,13 @@ func (e *exam) kernel(context.Context) {
 	default:
 		e.ok("host", "kernel", "Linux %s", release)
 	}
-	e.module("nf_tables", "nf_tables", "without it containers may lose their addresses, and can reach the members' ports", true)
+	modules := e.modules(release, err)
+	e.module(modules, "nf_tables", "without it containers may lose their addresses, and can reach the members' ports", true)
 	for _, p := range []struct {
 		path   config.Path
 		module string
 	}{{config.PathVXLAN, "vxlan"}, {config.PathIPIP, "ipip"}} {
-		e.module(p.module, p.module, fmt.Sprintf("the path %s of --backend is not available here", p.path), e.Config.Uses(p.path))
+		e.module(modules, p.module, fmt.Sprintf("the path %s of --backend is not available here", p.path), e.Config.Uses(p.path))
 	}
 }
 
@@ -69,67 +70,22 @@ func kernelVersion(release string) (major, minor int, ok bool) {
 	return major, minor, err1 == nil && err2 == nil
 }
 
-// module finds a module of the kernel: loaded, built in, or on disk.
-func (e *exam) module(name, module, without string, wanted bool) {
-	state := e.moduleState(module)
+// module looks for a module of the kernel: loaded, built in, or on disk.
+func (e *exam) module(all modules, module, without string, wanted bool) {
+	state := all.state(module)
+	if _, err := os.Stat(e.file("/sys/module/" + module)); err == nil {
+		state = "loaded"
+	}
 	switch {
 	case state == "absent" && wanted:
-		e.warn("host", name, fmt.Sprintf("the kernel module %s is not there: %s", module, without), "install the kernel's modules (Debian: linux-image-$(uname -r)), then modprobe "+module)
+		e.warn("host", module, fmt.Sprintf("the kernel module %s is not there: %s", module, without), "install the kernel's modules (Debian: linux-image-$(uname -r)), then modprobe "+module)
 	case state == "absent":
-		e.ok("host", name, "the kernel module %s is not there, and the settings do not need it", module)
+		e.ok("host", module, "the kernel module %s is not there, and the settings do not need it", module)
 	case state == "":
-		e.skip("host", name, "the list of the kernel's modules cannot be read", fmt.Sprintf("see: modprobe -n -v %s", module))
+		e.skip("host", module, "the list of the kernel's modules cannot be read", fmt.Sprintf("see: modprobe -n -v %s", module))
 	default:
-		e.ok("host", name, "the kernel module %s is %s", module, state)
+		e.ok("host", module, "the kernel module %s is %s", module, state)
 	}
-}
-
-// moduleState is loaded, built in, on disk, absent, or "" where it cannot be
-// told. A kernel without a folder of modules has what it needs built in, and
-// shows it in /sys/module only where the module has parameters or a version.
-func (e *exam) moduleState(module string) string {
-	if _, err := os.Stat(e.file("/sys/module/" + module)); err == nil {
-		return "loaded"
-	}
-	if loaded, err := e.read("/proc/modules"); err == nil && strings.Contains("\n"+loaded, "\n"+module+" ") {
-		return "loaded"
-	}
-	release, err := e.read("/proc/sys/kernel/osrelease")
-	if err != nil {
-		return ""
-	}
-	known := false
-	for file, state := range map[string]string{"modules.builtin": "built in", "modules.dep": "on disk"} {
-		list, err := e.read("/lib/modules/" + release + "/" + file)
-		if err != nil {
-			continue
-		}
-		known = true
-		for line := range strings.Lines(list) {
-			path, _, _ := strings.Cut(strings.TrimSpace(line), ":")
-			base := path[strings.LastIndexByte(path, '/')+1:]
-			if stem, _, _ := strings.Cut(base, "."); strings.ReplaceAll(stem, "-", "_") == module {
-				return state
-			}
-		}
-	}
-	if !known {
-		return e.builtin(module)
-	}
-	return "absent"
-}
-
-// builtin finds a module by what it makes, where the kernel has no list.
-func (e *exam) builtin(module string) string {
-	symbol := map[string]string{"nf_tables": "nft_do_chain", "vxlan": "vxlan_xmit", "ipip": "ipip_rcv"}[module]
-	symbols, err := os.ReadFile(e.file("/proc/kallsyms"))
-	if err != nil || symbol == "" || len(symbols) == 0 {
-		return ""
-	}
-	if strings.Contains(string(symbols), " "+symbol+"\n") || strings.Contains(string(symbols), " "+symbol+"\t") {
-		return "built in"
-	}
-	return "absent"
 }
 
 // switches looks at sysctls that decide about packets of the overlay. What the
