@@ -14,6 +14,7 @@ import (
 	"flanneld/internal/config"
 	"flanneld/internal/control"
 	"flanneld/internal/host"
+	"flanneld/internal/problem"
 )
 
 // The daemon's side of what is asked; *control.Client is one.
@@ -84,7 +85,7 @@ func (e *exam) bounded(ctx context.Context, check func(context.Context)) {
 }
 
 func (e *exam) add(group, name, verdict, text, advice string) {
-	e.checks = append(e.checks, control.Check{Group: group, Name: name, Verdict: verdict, Text: oneLine(text), Advice: oneLine(advice)})
+	e.checks = append(e.checks, control.Check{Group: group, Name: name, Verdict: verdict, Text: problem.OneLine(text), Advice: problem.OneLine(advice)})
 }
 
 func (e *exam) ok(group, name, format string, args ...any) {

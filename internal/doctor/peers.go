@@ -3,6 +3,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -167,7 +168,7 @@ func (e *exam) judgePath(n control.Node, p control.PingedPath) bool {
 	advice := fmt.Sprintf("let %s pass on %s and on the way, and %s of this host for it; more: flanneld ping %s", port, n.Name, e.ownPort(), n.Name)
 	switch {
 	case p.Received == 0:
-		e.broken("peers", "data path", fmt.Sprintf("no probe to %s by %s came back: %s", nodeText(n), p.Path, orElse(p.Why, n.Path.Note, "no answer")), advice)
+		e.broken("peers", "data path", fmt.Sprintf("no probe to %s by %s came back: %s", nodeText(n), p.Path, cmp.Or(p.Why, n.Path.Note, "no answer")), advice)
 		return false
 	case p.Received < p.Sent:
 		e.warn("peers", "data path", fmt.Sprintf("%d of %d probes to %s by %s were lost", p.Sent-p.Received, p.Sent, nodeText(n), p.Path),
@@ -335,16 +336,6 @@ func some(names []string) string {
 		names = append(names[:namedPeers:namedPeers], fmt.Sprintf("%d more", more))
 	}
 	return strings.Join(names, ", ")
-}
-
-// orElse is the first text that is not empty.
-func orElse(texts ...string) string {
-	for _, t := range texts {
-		if t != "" {
-			return t
-		}
-	}
-	return ""
 }
 
 // seconds is a duration for people.
