@@ -103,7 +103,7 @@ var laws = []law{{
 	places: []string{"internal/monitor"}, mayNot: []string{module + "/internal/view", module + "/internal/underlaywatch"}, alsoTests: true,
 }, {
 	why:    "a bundle is what any command can see: what it packs must not need a daemon or the network's secrets inside",
-	places: []string{"internal/bundle"}, mayNot: []string{module}, unless: []string{module + "/internal/bundle", module + "/internal/control",
+	places: []string{"internal/bundle"}, mayNot: []string{module}, unless: []string{module + "/internal/bundle", module + "/internal/bounded", module + "/internal/control",
 		module + "/internal/config"}, alsoTests: true,
 }, {
 	why:    "doctor asks a daemon as any command does, and looks at the host by its parts: what it finds must not need a daemon inside",
@@ -170,7 +170,7 @@ var laws = []law{{
 }, {
 	why:    "what finds nodes returns addresses: it knows neither gossip nor settings, so that a new kind is one file",
 	places: []string{"internal/discover"}, mayNot: []string{module, "golang.org/x/sys", "log/slog"},
-	unless: []string{module + "/internal/discover"}, alsoTests: true,
+	unless: []string{module + "/internal/discover", module + "/internal/bounded"}, alsoTests: true,
 }, {
 	why:    "what has happened is told from what was before and what is now, without a clock or a file, so that tables of cases can test it",
 	places: []string{"internal/chronicle"}, mayNot: []string{module, "net", "os", "sync", "syscall", "context", "log/slog", "golang.org/x/sys"},

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"flanneld/internal/bounded"
 	"flanneld/internal/config"
 	"flanneld/internal/control"
 )
@@ -217,21 +218,13 @@ func output(ctx context.Context, line []string) []byte {
 	defer cancel()
 	c := exec.CommandContext(ctx, line[0], line[1:]...)
 	c.WaitDelay = time.Second
-	var b capped
+	b := bounded.Writer{Limit: maxEntry + 1} // put cuts off the last one, and says so
 	fmt.Fprintf(&b, "# %s\n", strings.Join(line, " "))
 	c.Stdout, c.Stderr = &b, &b
 	if err := c.Run(); err != nil {
 		fmt.Fprintf(&b, "# %v\n", err)
 	}
-	return b.kept
-}
-
-// capped keeps the first bytes that are written, and takes all.
-type capped struct{ kept []byte }
-
-func (c *capped) Write(b []byte) (int, error) {
-	c.kept = append(c.kept, b[:min(len(b), max(0, maxEntry+1-len(c.kept)))]...)
-	return len(b), nil
+	return b.Bytes()
 }
 
 // safe makes a part of a file name.

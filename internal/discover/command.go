@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"flanneld/internal/bounded"
 )
 
 // commandTime bounds one run.
@@ -38,7 +40,7 @@ func (c Command) Seeds(ctx context.Context) ([]string, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	out, complaint := bounded{limit: maxText}, bounded{limit: 1 << 10}
+	out, complaint := bounded.Writer{Limit: maxText}, bounded.Writer{Limit: 1 << 10}
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", c.Line)
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -51,32 +53,15 @@ func (c Command) Seeds(ctx context.Context) ([]string, error) {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case err != nil:
-		return nil, fmt.Errorf("the command failed (%w)%s", err, behind(": ", firstLine(complaint.text)))
-	case out.full:
+		return nil, fmt.Errorf("the command failed (%w)%s", err, behind(": ", firstLine(complaint.Bytes())))
+	case out.Full():
 		return nil, fmt.Errorf("the command printed more than %d bytes: let it print addresses only", maxText)
 	}
-	seeds, err := parseOutput(string(out.text))
-	if errors.Is(err, errNone) && len(complaint.text) > 0 { // the end of a pipe hides a failure
-		err = fmt.Errorf("%w: %s", err, firstLine(complaint.text))
+	seeds, err := parseOutput(string(out.Bytes()))
+	if errors.Is(err, errNone) && len(complaint.Bytes()) > 0 { // the end of a pipe hides a failure
+		err = fmt.Errorf("%w: %s", err, firstLine(complaint.Bytes()))
 	}
 	return seeds, err
-}
-
-// bounded keeps the beginning of what is written to it.
-type bounded struct {
-	limit int // bytes
-	text  []byte
-	full  bool
-}
-
-// Write never fails: a program that prints too much ends by itself.
-func (b *bounded) Write(p []byte) (int, error) {
-	room := b.limit - len(b.text)
-	if len(p) > room {
-		b.full = true
-	}
-	b.text = append(b.text, p[:min(len(p), room)]...)
-	return len(p), nil
 }
 
 // behind puts a separator before a text that is not empty.

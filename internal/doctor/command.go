@@ -3,11 +3,12 @@
 package doctor
 
 import (
-	"bytes"
 	"context"
 	"os/exec"
 	"strings"
 	"time"
+
+	"flanneld/internal/bounded"
 )
 
 // maxOutput bounds what is kept of a program's output, in bytes.
@@ -23,9 +24,8 @@ func (e *exam) output(ctx context.Context, name string, args ...string) (string,
 	defer cancel()
 	c := exec.CommandContext(ctx, name, args...)
 	c.WaitDelay = time.Second
-	var out bytes.Buffer
+	out := bounded.Writer{Limit: maxOutput}
 	c.Stdout = &out
 	err := c.Run()
-	text := out.Bytes()
-	return strings.TrimSpace(string(text[:min(len(text), maxOutput)])), err
+	return strings.TrimSpace(string(out.Bytes())), err
 }
