@@ -104,7 +104,7 @@ var laws = []law{{
 }, {
 	why:    "a bundle is what any command can see: what it packs must not need a daemon or the network's secrets inside",
 	places: []string{"internal/bundle"}, mayNot: []string{module}, unless: []string{module + "/internal/bundle", module + "/internal/bounded", module + "/internal/control",
-		module + "/internal/config"}, alsoTests: true,
+		module + "/internal/config", module + "/internal/kubernetes"}, alsoTests: true,
 }, {
 	why:    "doctor asks a daemon as any command does, and looks at the host by its parts: what it finds must not need a daemon inside",
 	places: []string{"internal/doctor"}, mayNot: []string{module + "/internal/daemon", module + "/internal/view", module + "/internal/monitor",

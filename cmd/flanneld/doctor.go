@@ -51,7 +51,7 @@ docs/doctor.md says what each check means. The exit status is 1 if something is 
 	addDockerSocket(c, &socket)
 	at := addTarget(c, "state-dir", "device", "subnet-file", "docker-file")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		o, err := examination(e, at, settings, socket)
+		o, vars, err := examination(e, at, settings, socket)
 		if err != nil {
 			return err
 		}
@@ -61,7 +61,8 @@ docs/doctor.md says what each check means. The exit status is 1 if something is 
 		}
 		if dir != "" {
 			path, err := bundle.Write(c.Context(), dir, bundle.Options{
-				Doctor: found, Config: o.Config, SettingsFile: settings, Environ: e.environ, Client: control.NewClient(o.Config.SocketPath()), Now: time.Now(),
+				Doctor: found, Config: o.Config, Settings: vars, SettingsRead: o.SettingsRead, Environ: e.environ,
+				Client: control.NewClient(o.Config.SocketPath()), Now: time.Now(),
 			})
 			if err != nil {
 				return err
@@ -77,16 +78,17 @@ docs/doctor.md says what each check means. The exit status is 1 if something is 
 }
 
 // examination is where and how doctor looks: at the settings of the unit, with
-// the flags and variables of the command line before these.
-func examination(e env, at target, settings, socket string) (doctor.Options, error) {
-	o := doctor.Options{Version: version, SettingsFile: settings, Root: os.Geteuid() == 0}
+// the flags and variables of the command line before these. vars are the
+// variables in the file of settings.
+func examination(e env, at target, settings, socket string) (o doctor.Options, vars map[string]string, err error) {
+	o = doctor.Options{Version: version, SettingsFile: settings, Root: os.Geteuid() == 0}
 	alone, err := at.load(e)
 	if err != nil {
-		return o, err
+		return o, nil, err
 	}
 	content, err := os.ReadFile(settings)
 	o.SettingsRead = err
-	vars, _ := config.Environment(content)
+	vars = config.Environment(content)
 	o.Config, o.SettingsErr = config.Load(at.values, func(name string) (string, bool) {
 		if value, ok := e.lookup(name); ok && value != "" {
 			return value, true
@@ -105,7 +107,7 @@ func examination(e env, at target, settings, socket string) (doctor.Options, err
 	o.Client = control.NewClient(o.Config.SocketPath())
 	o.DockerHost, err = dockerHost(e, socket)
 	o.Check = func(ctx context.Context) ([]host.Finding, error) { return daemon.Check(ctx, o.Config) }
-	return o, err
+	return o, vars, err
 }
 
 const (

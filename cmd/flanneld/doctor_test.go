@@ -69,9 +69,9 @@ func TestDoctorReadsTheSettingsOfTheUnit(t *testing.T) {
 		return value, ok
 	}}
 	at := target{values: map[string][]string{"run-dir": {"/run/two"}}}
-	o, err := examination(e, at, file, "")
-	if err != nil || o.SettingsErr != nil || o.SettingsRead != nil {
-		t.Fatal(err, o.SettingsErr, o.SettingsRead)
+	o, vars, err := examination(e, at, file, "")
+	if err != nil || o.SettingsErr != nil || o.SettingsRead != nil || vars["FLANNELD_PORT"] != "9000" {
+		t.Fatal(err, o.SettingsErr, o.SettingsRead, vars)
 	}
 	if c := o.Config; c.Port != 9000 || c.Device != "two" || c.RunDir != "/run/two" {
 		t.Errorf("%+v", c)
@@ -82,7 +82,7 @@ func TestDoctorReadsTheSettingsOfTheUnit(t *testing.T) {
 	if err := os.WriteFile(file, []byte("FLANNELD_PORT=x\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if o, err = examination(e, at, file, ""); err != nil || o.SettingsErr == nil || o.Config.RunDir != "/run/two" || o.Config.Device != "two" {
+	if o, _, err = examination(e, at, file, ""); err != nil || o.SettingsErr == nil || o.Config.RunDir != "/run/two" || o.Config.Device != "two" {
 		t.Errorf("%v, %+v", err, o.Config)
 	}
 	if r := flanneld(t, nil, "doctor", "--docker-socket", "x:y"); r.status != statusUsage {

@@ -21,6 +21,7 @@ import (
 	"flanneld/internal/bounded"
 	"flanneld/internal/config"
 	"flanneld/internal/control"
+	"flanneld/internal/kubernetes"
 )
 
 // Limits of one entry, and of all together.
@@ -41,8 +42,9 @@ type daemon interface {
 type Options struct {
 	Doctor       control.Doctor
 	Config       config.Config
-	SettingsFile string
-	Environ      []string // of this process
+	Settings     map[string]string // variables in the unit's file of settings
+	SettingsRead error             // why that file was not read; nil: it was
+	Environ      []string          // of this process
 	Client       daemon
 	Now          time.Time
 }
@@ -89,18 +91,15 @@ func known(o Options) *secrets {
 	if o.Config.KeyFile != "" {
 		s.addFile(o.Config.KeyFile)
 	}
-	s.addFile(tokenFile)
+	s.addFile(filepath.Join(kubernetes.AccountDir, "token"))
 	for _, source := range o.Config.Sources {
 		if source.Kind == config.SourceExec {
 			s.add([]byte(source.Argument))
 		}
 	}
 	s.addVariables(o.Environ)
-	if content, err := os.ReadFile(o.SettingsFile); err == nil {
-		vars, _ := config.Environment(content)
-		for name, value := range vars {
-			s.addVariables([]string{name + "=" + value})
-		}
+	for name, value := range o.Settings {
+		s.addVariables([]string{name + "=" + value})
 	}
 	s.sort()
 	return s
@@ -132,15 +131,19 @@ func (p *packer) put(entry string, content []byte) {
 // value packs a value as JSON, or why there is none.
 func (p *packer) value(entry string, v any, err error) {
 	if err != nil {
-		p.put(entry, []byte("not there: "+err.Error()+"\n"))
+		p.put(entry, missing(err))
 		return
 	}
 	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
-		text = []byte("not there: " + err.Error())
+		p.put(entry, missing(err))
+		return
 	}
 	p.put(entry, append(text, '\n'))
 }
+
+// missing is an entry that says why there is nothing in it.
+func missing(err error) []byte { return []byte("not there: " + err.Error() + "\n") }
 
 func (p *packer) all(ctx context.Context, o Options) {
 	p.put("README", []byte(readme))
@@ -164,31 +167,30 @@ func (p *packer) all(ctx context.Context, o Options) {
 // settings lists the settings of flanneld that are set in the unit's file.
 // Other variables there are named without their values.
 func settings(o Options) []byte {
-	content, err := os.ReadFile(o.SettingsFile)
-	if err != nil {
-		return []byte("not there: " + err.Error() + "\n")
+	if o.SettingsRead != nil {
+		return missing(o.SettingsRead)
 	}
-	vars, _ := config.Environment(content)
 	var b bytes.Buffer
+	others := len(o.Settings)
 	for _, s := range config.Settings() {
-		if value, ok := vars[s.Variable()]; ok {
+		if value, ok := o.Settings[s.Variable()]; ok {
 			fmt.Fprintf(&b, "%s=%s\n", s.Variable(), strings.ReplaceAll(value, "\n", " "))
-			delete(vars, s.Variable())
+			others--
 		}
 	}
-	fmt.Fprintf(&b, "# and %d variables that are no settings\n", len(vars))
+	fmt.Fprintf(&b, "# and %d variables that are no settings\n", others)
 	return b.Bytes()
 }
 
 func file(path string) []byte {
 	f, err := os.Open(path)
 	if err != nil {
-		return []byte("not there: " + err.Error() + "\n")
+		return missing(err)
 	}
 	defer f.Close()
 	content, err := io.ReadAll(io.LimitReader(f, maxEntry+1))
 	if err != nil {
-		return []byte("not there: " + err.Error() + "\n")
+		return missing(err)
 	}
 	return content
 }
@@ -198,16 +200,16 @@ func page(ctx context.Context, url string) []byte {
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return []byte("not there: " + err.Error() + "\n")
+		return missing(err)
 	}
 	answer, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(request)
 	if err != nil {
-		return []byte("not there: " + err.Error() + "\n")
+		return missing(err)
 	}
 	defer answer.Body.Close()
 	content, err := io.ReadAll(io.LimitReader(answer.Body, maxEntry+1))
 	if err != nil {
-		return []byte("not there: " + err.Error() + "\n")
+		return missing(err)
 	}
 	return content
 }

@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -100,7 +101,6 @@ func scene(t *testing.T) (o Options, secrets map[string][]byte, dir string) {
 	t.Setenv("PATH", programs+":/usr/bin:/bin")
 	files := map[string]string{
 		"key": key + "\n", "identity": "HEADER\x01" + string(secrets["identity"]) + "\x02sum", "subnet.env": leaks, "docker": leaks, "daemon.json": leaks,
-		"settings": "FLANNELD_PORT=9000\nFLANNELD_JOIN=\"exec:curl -H MARKED-exec\"\nMY_SECRET=" + string(secrets["variable of the unit"]) + "\nOTHER=MARKED-other\n",
 	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
@@ -112,10 +112,13 @@ func scene(t *testing.T) (o Options, secrets map[string][]byte, dir string) {
 	status := control.Status{Version: "1.0", Lease: control.Lease{Waiting: leaks}}
 	status.Metrics.Address = netip.MustParseAddrPort(web.Listener.Addr().String())
 	return Options{
-		Doctor:       control.Doctor{Host: "host 1/../x", Summary: leaks, Checks: []control.Check{{Text: leaks}}},
-		Config:       config.Config{StateDir: dir, RunDir: dir, KeyFile: filepath.Join(dir, "key"), DockerConfig: filepath.Join(dir, "daemon.json")},
-		SettingsFile: filepath.Join(dir, "settings"), Environ: []string{"API_TOKEN=" + string(secrets["variable"]), "KEY_PATH=/usr/bin", "HOME=/root"},
-		Client: fake{status: status}, Now: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC),
+		Doctor: control.Doctor{Host: "host 1/../x", Summary: leaks, Checks: []control.Check{{Text: leaks}}},
+		Config: config.Config{StateDir: dir, RunDir: dir, KeyFile: filepath.Join(dir, "key"), DockerConfig: filepath.Join(dir, "daemon.json")},
+		Settings: map[string]string{
+			"FLANNELD_PORT": "9000", "FLANNELD_JOIN": "exec:curl -H MARKED-exec", "MY_SECRET": string(secrets["variable of the unit"]), "OTHER": "MARKED-other",
+		},
+		Environ: []string{"API_TOKEN=" + string(secrets["variable"]), "KEY_PATH=/usr/bin", "HOME=/root"},
+		Client:  fake{status: status}, Now: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC),
 	}, secrets, dir
 }
 
@@ -181,7 +184,7 @@ func TestABundleIsWholeAndPrivate(t *testing.T) {
 func TestWhatIsMissingIsNamed(t *testing.T) {
 	o, _, dir := scene(t)
 	t.Setenv("PATH", "")
-	o.Client, o.SettingsFile, o.Doctor.Host = fake{err: control.ErrNoDaemon}, "/no/settings", "..."
+	o.Client, o.Settings, o.SettingsRead, o.Doctor.Host = fake{err: control.ErrNoDaemon}, nil, fs.ErrNotExist, "..."
 	path, err := Write(t.Context(), dir, o)
 	if err != nil || !strings.HasPrefix(filepath.Base(path), "flanneld-host-2026") {
 		t.Fatal(path, err)

@@ -24,9 +24,6 @@ const (
 	keyWindow = 32       // bytes of a key, wherever in the identity file it is
 )
 
-// tokenFile is where Kubernetes puts the token of a pod.
-const tokenFile = "/var/run/secrets/kubernetes.io/serviceaccount/token"
-
 // secretName are names of variables and options that have a secret as a value.
 var secretName = regexp.MustCompile(`(?i)secret|token|passw|passphrase|credential|auth|key`)
 

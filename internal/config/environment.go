@@ -11,13 +11,11 @@ import (
 // Environment reads an environment file as systemd does (EnvironmentFile= in
 // systemd.exec(5)): NAME=VALUE, comments that begin with # or ;, single and
 // double quotes, backslashes, and lines that go on after a backslash. The last
-// of two equal names wins. skipped are the lines that systemd would pass over,
-// from 1 on: they are no assignments.
-func Environment(content []byte) (vars map[string]string, skipped []int) {
-	vars = map[string]string{}
-	s := scanner{text: strings.ReplaceAll(string(content), "\r\n", "\n"), line: 1}
+// of two equal names wins. Lines that are no assignments are passed over.
+func Environment(content []byte) map[string]string {
+	vars := map[string]string{}
+	s := scanner{text: strings.ReplaceAll(string(content), "\r\n", "\n")}
 	for s.at < len(s.text) {
-		line := s.line
 		s.blanks()
 		switch s.peek() {
 		case '\n', 0:
@@ -30,24 +28,20 @@ func Environment(content []byte) (vars map[string]string, skipped []int) {
 		name := strings.TrimSpace(s.name())
 		if s.peek() != '=' {
 			s.comment()
-			skipped = append(skipped, line)
 			continue
 		}
 		s.next()
-		value := s.value()
-		if !valid.Variable(name) {
-			skipped = append(skipped, line)
-			continue
+		if value := s.value(); valid.Variable(name) {
+			vars[name] = value
 		}
-		vars[name] = value
 	}
-	return vars, skipped
+	return vars
 }
 
 // scanner reads a text byte by byte.
 type scanner struct {
-	text     string
-	at, line int
+	text string
+	at   int
 }
 
 // peek is the byte that comes next, 0 at the end.
@@ -61,9 +55,6 @@ func (s *scanner) peek() byte {
 func (s *scanner) next() byte {
 	c := s.peek()
 	s.at++
-	if c == '\n' {
-		s.line++
-	}
 	return c
 }
 
