@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -240,22 +241,20 @@ func membersColor(m control.Members) string {
 
 // dropsText puts the most frequent reason first.
 func dropsText(drops map[string]uint64) string {
-	reasons := slices.SortedFunc(maps.Keys(drops), func(a, b string) int {
-		switch {
-		case drops[a] > drops[b]:
-			return -1
-		case drops[a] < drops[b]:
-			return 1
-		}
-		return strings.Compare(a, b)
-	})
 	var parts []string
-	for _, reason := range reasons {
+	for _, reason := range mostFirst(drops) {
 		if drops[reason] > 0 {
 			parts = append(parts, fmt.Sprintf("%s %d", reason, drops[reason]))
 		}
 	}
 	return listOr(parts, "none")
+}
+
+// mostFirst sorts reasons by their counts, the highest first.
+func mostFirst[N cmp.Ordered](counts map[string]N) []string {
+	return slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	})
 }
 
 func conflictText(c control.Conflict) string {

@@ -3,10 +3,7 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"unicode"
 
@@ -57,7 +54,7 @@ func topLines(v topView) []string {
 	lines := []string{
 		v.line(plain, "flanneld top  %s  %s  %s  up %s", dashed(t.Node.Name), dash(t.Subnet), t.Time.Format("15:04:05"), since(t.Uptime)),
 		v.line(healthColor(t.Health, v.note), "%s", topVerdict(t.Health, v.note)),
-		v.line(plain, "nodes    %s", topMembers(t.Members)),
+		v.line(plain, "nodes    %s", membersText(t.Members)),
 		v.line(plain, "traffic  egress %s, ingress %s, by kernel paths %s", rateText(t.Egress), rateText(t.Ingress), rateText(t.Arrived)),
 		v.line(dropsColor(t.Drops), "drops    %s", topDrops(t.Drops)),
 		v.line(plain, "%s", peerCells(v.nameWidth(), "NODE", "PATH", "ROUND TRIP", "LOSS", "EGRESS/s", "INGRESS/s", "PACKETS/s")),
@@ -156,27 +153,12 @@ func topVerdict(h control.Health, note string) string {
 	return h.Summary
 }
 
-func topMembers(m control.Members) string {
-	text := fmt.Sprintf("%d alive", m.Alive)
-	for _, one := range []struct {
-		n    int
-		what string
-	}{{m.Suspect, "suspect"}, {m.Dead, "dead"}, {m.Left, "left"}, {m.Static, "static"}} {
-		if one.n > 0 {
-			text += fmt.Sprintf(", %d %s", one.n, one.what)
-		}
-	}
-	return text
-}
-
 // topDrops lists the reasons, the one with the most drops first.
 func topDrops(drops map[string]float64) string {
 	if len(drops) == 0 {
 		return "none"
 	}
-	reasons := slices.SortedFunc(maps.Keys(drops), func(a, b string) int {
-		return cmp.Or(cmp.Compare(drops[b], drops[a]), cmp.Compare(a, b))
-	})
+	reasons := mostFirst(drops)
 	for i, reason := range reasons {
 		reasons[i] = fmt.Sprintf("%s %s/s", reason, count(drops[reason]))
 	}
