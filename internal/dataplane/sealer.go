@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"flanneld/internal/host"
 	"flanneld/internal/plan"
 	"flanneld/internal/seal"
 	"flanneld/peers"
@@ -59,7 +60,7 @@ func (s Settings) NewSealer(network peers.NetworkID, self peers.NodeInfo, secret
 	own.endpoints.Store(&map[*seal.Peer]netip.AddrPort{})
 	node, err := seal.New(seal.Config{
 		Self: seal.NodeID(self.ID), Network: seal.NetworkID(network), Private: seal.PrivateKey(secrets.Private), Cluster: secrets.Cluster[0][:],
-		Start: self.Start, Instance: self.Instance, Lanes: s.AllLanes(), Suites: suites, Wake: own.poke,
+		Start: self.Start, Instance: self.Instance, Lanes: s.AllLanes(), Suites: suites, Wake: func() { host.Poke(own.wake) },
 	})
 	if err != nil {
 		return nil, err
@@ -91,14 +92,6 @@ func (s *Sealer) Status() SealStatus {
 		status.Peers[peers.NodeID(p.ID).String()] = p
 	}
 	return status
-}
-
-// poke lets Run look again.
-func (s *Sealer) poke() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
 }
 
 // Run carries messages of handshakes between the sockets and the sessions, and
@@ -144,7 +137,7 @@ func (s *Sealer) Handshake(from netip.AddrPort, data []byte) bool {
 // Use makes a plane carry what the sessions send; nil: there is none.
 func (s *Sealer) Use(p *Plane) {
 	s.plane.Store(p)
-	s.poke()
+	host.Poke(s.wake)
 }
 
 // errNoKey is returned for a peer that has announced no key.
@@ -199,6 +192,6 @@ func (s *Sealer) follow(p plan.Plan, snapshot *peers.Snapshot) map[string]*seal.
 	}
 	s.peers = next
 	s.endpoints.Store(&endpoints)
-	s.poke()
+	host.Poke(s.wake)
 	return byRoute
 }
