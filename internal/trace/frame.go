@@ -24,13 +24,6 @@ const (
 	cookieLen   = 8
 )
 
-// Kinds of ICMP messages that answer an echo request.
-const (
-	EchoReply    = 0
-	Unreachable  = 3
-	TimeExceeded = 11
-)
-
 var broadcast = net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
 // mark is what the packets of one trace have in common. It is random, so that
@@ -75,18 +68,18 @@ func (m mark) answer(b []byte, source, destination netip.Addr) (a Answer, round 
 	icmp := p.Payload()
 	a = Answer{From: p.Source(), Kind: icmp[0], Code: icmp[1]}
 	switch a.Kind {
-	case EchoReply:
+	case packet.ICMPEchoReply:
 		if a.From != destination || len(icmp) < icmpHeader+cookieLen || !bytes.Equal(icmp[icmpHeader:icmpHeader+cookieLen], m.cookie[:]) {
 			return a, 0, false
 		}
-	case Unreachable, TimeExceeded:
-		inner := icmp[icmpHeader:]
+	case packet.ICMPUnreachable, packet.ICMPTimeExceeded:
+		inner := packet.Packet(icmp[icmpHeader:])
 		if len(inner) < packet.HeaderLen || inner[0]>>4 != 4 {
 			return a, 0, false
 		}
-		header := int(inner[0]&0x0f) * 4
-		if header < packet.HeaderLen || len(inner) < header+icmpHeader || inner[9] != packet.ICMP ||
-			netip.AddrFrom4([4]byte(inner[12:16])) != source || netip.AddrFrom4([4]byte(inner[16:20])) != destination {
+		header := inner.HeaderLen()
+		if header < packet.HeaderLen || len(inner) < header+icmpHeader || inner.Protocol() != packet.ICMP ||
+			inner.Source() != source || inner.Destination() != destination {
 			return a, 0, false
 		}
 		icmp = inner[header:]

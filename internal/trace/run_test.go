@@ -97,7 +97,7 @@ func (b *bridge) Write(frame []byte) (int, error) {
 // message is an ICMP message from a station about a packet.
 func message(from netip.Addr, kind, code byte, about packet.Packet) []byte {
 	b := make([]byte, packet.HeaderLen+icmpHeader, packet.HeaderLen+icmpHeader+len(about))
-	if kind == EchoReply {
+	if kind == packet.ICMPEchoReply {
 		b = append(b[:packet.HeaderLen], about.Payload()...)
 	} else {
 		b = append(b, about[:packet.HeaderLen+icmpHeader]...) // all that a router has to send
@@ -116,9 +116,9 @@ func way(n Place, decide func(packet.Packet) []byte) func(packet.Packet) []byte 
 		at, expires := stations[ip.TTL()]
 		switch {
 		case expires && Place(ip.TTL()) <= n:
-			return message(at, TimeExceeded, 0, ip)
+			return message(at, packet.ICMPTimeExceeded, 0, ip)
 		case n == Container:
-			return message(ip.Destination(), EchoReply, 0, ip)
+			return message(ip.Destination(), packet.ICMPEchoReply, 0, ip)
 		case decide != nil:
 			return decide(ip)
 		}
@@ -197,10 +197,10 @@ func TestForgedAnswersAreNotTaken(t *testing.T) {
 			forged := packet.Packet(append([]byte(nil), ip...))
 			if ip.TTL() == Reached {
 				forged[len(forged)-1] ^= 1
-				return message(remote, EchoReply, 0, forged)
+				return message(remote, packet.ICMPEchoReply, 0, forged)
 			}
 			forged.Payload()[5] ^= 1 // the identifier
-			return message(there, TimeExceeded, 0, forged)
+			return message(there, packet.ICMPTimeExceeded, 0, forged)
 		}
 		if r, err := Run(t.Context(), config(b)); err != nil || len(r.Answers) != 0 {
 			t.Errorf("%+v, %v", r, err)
@@ -211,13 +211,13 @@ func TestForgedAnswersAreNotTaken(t *testing.T) {
 func FuzzAnswer(f *testing.F) {
 	m := mark{id: 0x1234, cookie: [cookieLen]byte{1, 2, 3}}
 	request := packet.Packet(m.request(bridgeMAC, ownMAC, first, remote, 1, Reached)[ethernetLen:])
-	f.Add(message(remote, EchoReply, 0, request))
-	f.Add(message(there, TimeExceeded, 0, request))
-	f.Add(message(there, Unreachable, 13, request)[:packet.HeaderLen+icmpHeader+4])
+	f.Add(message(remote, packet.ICMPEchoReply, 0, request))
+	f.Add(message(there, packet.ICMPTimeExceeded, 0, request))
+	f.Add(message(there, packet.ICMPUnreachable, 13, request)[:packet.HeaderLen+icmpHeader+4])
 	f.Add([]byte(request))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		a, _, ok := m.answer(b, first, remote)
-		if ok && (a.Kind == EchoReply && a.From != remote || a.Kind != EchoReply && a.Kind != Unreachable && a.Kind != TimeExceeded) {
+		if ok && (a.Kind == packet.ICMPEchoReply && a.From != remote || a.Kind != packet.ICMPEchoReply && a.Kind != packet.ICMPUnreachable && a.Kind != packet.ICMPTimeExceeded) {
 			t.Errorf("%+v", a)
 		}
 		if ok {

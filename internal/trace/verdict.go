@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"flanneld/internal/packet"
 )
 
 // Ground is what this node knows of the way.
@@ -59,7 +61,7 @@ func (g Ground) Tell(r Result) Story {
 	answered := map[Place]Answer{}
 	for _, a := range r.Answers {
 		p := g.place(a.From)
-		if old, twice := answered[p]; !twice || a.Kind != TimeExceeded && old.Kind == TimeExceeded {
+		if old, twice := answered[p]; !twice || a.Kind != packet.ICMPTimeExceeded && old.Kind == packet.ICMPTimeExceeded {
 			answered[p] = a
 		}
 		s.Last = max(s.Last, p)
@@ -73,7 +75,7 @@ func (g Ground) Tell(r Result) Story {
 	}
 	final, decided := refusal(r)
 	switch {
-	case decided && final.Kind == EchoReply:
+	case decided && final.Kind == packet.ICMPEchoReply:
 		s.Arrived = true
 		s.Verdict = fmt.Sprintf("arrived: %s answers after %v", g.To, final.After.Round(10*time.Microsecond))
 	case decided && final.From == g.To:
@@ -91,7 +93,7 @@ func (g Ground) Tell(r Result) Story {
 // the message of a station that refuses the packet.
 func refusal(r Result) (a Answer, ok bool) {
 	for _, a := range r.Answers {
-		if a.Kind != TimeExceeded {
+		if a.Kind != packet.ICMPTimeExceeded {
 			return a, true
 		}
 	}

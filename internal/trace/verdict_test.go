@@ -6,11 +6,13 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"flanneld/internal/packet"
 )
 
 func TestARefusalIsExplainedByWhereItComesFrom(t *testing.T) {
 	unreachable := func(from netip.Addr, code byte) Answer {
-		return Answer{TTL: Reached, From: from, Kind: Unreachable, Code: code}
+		return Answer{TTL: Reached, From: from, Kind: packet.ICMPUnreachable, Code: code}
 	}
 	nowhere := ground()
 	nowhere.Node, nowhere.Name, nowhere.Path = "", "", ""
@@ -31,7 +33,7 @@ func TestARefusalIsExplainedByWhereItComesFrom(t *testing.T) {
 		"rejected there":    {ground(), unreachable(there, 13), false, "a rule of beta (daqidas2) rejects it|code 13|on beta: nft"},
 		"container refuses": {ground(), unreachable(remote, 3), true, "arrived: 10.244.9.2 does not take pings"},
 	} {
-		s := c.ground.Tell(Result{From: first, Answers: []Answer{c.answer, {TTL: 1, From: gateway, Kind: TimeExceeded}}})
+		s := c.ground.Tell(Result{From: first, Answers: []Answer{c.answer, {TTL: 1, From: gateway, Kind: packet.ICMPTimeExceeded}}})
 		if s.Arrived != c.arrived {
 			t.Errorf("%s: %+v", name, s)
 		}
@@ -47,11 +49,11 @@ func TestARefusalIsExplainedByWhereItComesFrom(t *testing.T) {
 func TestAKernelPathHasNoStationOfFlanneld(t *testing.T) {
 	g := ground()
 	g.Path = "vxlan"
-	s := g.Tell(Result{From: first, Answers: []Answer{{TTL: 2, From: there, Kind: TimeExceeded}, {TTL: 1, From: gateway, Kind: TimeExceeded}}})
+	s := g.Tell(Result{From: first, Answers: []Answer{{TTL: 2, From: there, Kind: packet.ICMPTimeExceeded}, {TTL: 1, From: gateway, Kind: packet.ICMPTimeExceeded}}})
 	if s.Last != Peer || len(s.Stations) != 4 || !strings.Contains(s.Verdict, "lost on beta") {
 		t.Errorf("%+v", s)
 	}
-	s = g.Tell(Result{From: first, Answers: []Answer{{TTL: 1, From: gateway, Kind: TimeExceeded}}})
+	s = g.Tell(Result{From: first, Answers: []Answer{{TTL: 1, From: gateway, Kind: packet.ICMPTimeExceeded}}})
 	if s.Last != Kernel || !strings.Contains(s.Verdict, "the path by vxlan") || !strings.HasPrefix(s.Advice, "flanneld ping beta;") {
 		t.Errorf("%+v", s)
 	}
