@@ -79,11 +79,7 @@ func (d *daemon) carried() (c page.Carried) {
 }
 
 // happened are the events that there are.
-func (d *daemon) happened() []control.Event {
-	now, cancel := context.WithCancel(context.Background())
-	cancel()
-	return d.events.list(now, 0).Events
-}
+func (d *daemon) happened() []control.Event { return d.events.log.After(0) }
 
 // hostNames are names under which a browser may ask for the page.
 func (d *daemon) hostNames() []string {
