@@ -17,7 +17,6 @@ import (
 	"flanneld/internal/plan"
 	"flanneld/internal/problem"
 	"flanneld/peers"
-	"flanneld/route"
 )
 
 // events is where the daemon says what has happened. Methods that compare with
@@ -137,17 +136,4 @@ func (e *events) followDrops(ctx context.Context, totals *dataplane.Totals) {
 			return
 		}
 	}
-}
-
-// dropMeaning says what each kind of drop means.
-func dropMeaning() func(kind string) string {
-	meanings := map[string]string{}
-	egress, ingress := route.Reasons()
-	for _, r := range egress {
-		meanings[dataplane.DropKind("egress", r)] = r.Meaning()
-	}
-	for _, r := range ingress {
-		meanings[dataplane.DropKind("ingress", r)] = r.Meaning()
-	}
-	return func(kind string) string { return meanings[kind] }
 }

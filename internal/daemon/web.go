@@ -9,13 +9,11 @@ import (
 	"os"
 
 	"flanneld/internal/control"
-	"flanneld/internal/dataplane"
 	"flanneld/internal/metrics"
 	"flanneld/internal/page"
 	"flanneld/internal/problem"
 	"flanneld/internal/report"
 	"flanneld/internal/web"
-	"flanneld/route"
 )
 
 // A face is what is shown of this node over HTTP; *view.View is one, and
@@ -106,18 +104,6 @@ func (d *daemon) askReport(ctx context.Context, id string) ([]byte, error) {
 // report is what this node tells other nodes of itself.
 func (d *daemon) report() []byte {
 	return report.Of(d.look()).Encode()
-}
-
-// dropKinds names every kind of drop, as status does.
-func dropKinds() (kinds []string) {
-	egress, ingress := route.Reasons()
-	for _, r := range egress {
-		kinds = append(kinds, dataplane.DropKind("egress", r))
-	}
-	for _, r := range ingress {
-		kinds = append(kinds, dataplane.DropKind("ingress", r))
-	}
-	return kinds
 }
 
 // endWeb closes the port. Requests under way are answered until ctx ends. It
