@@ -204,7 +204,7 @@ func (d *daemon) countShortcut() {
 	for prefix, t := range d.parts.Shortcut.Traffic(prefixes...) {
 		flows[prefix] = dataplane.Flow{Egress: route.Volume(t.Sent), Ingress: route.Volume(t.Received)}
 	}
-	all := d.parts.Shortcut.Counters()
+	all := d.parts.Shortcut.Total()
 	d.planes.totals.Carried.Read(flows, dataplane.Flow{Egress: route.Volume(all.Sent), Ingress: route.Volume(all.Received)},
 		func(p netip.Prefix) *route.Peer { return d.planes.routes.Peer(ids[p]) })
 }
@@ -285,7 +285,7 @@ func (d *daemon) shortcutCapability() []peers.Capability {
 // and reason.
 func (d *daemon) shortcutLeft() map[string]uint64 {
 	counts := map[string]uint64{}
-	for _, l := range d.parts.Shortcut.Counters().Left {
+	for _, l := range d.parts.Shortcut.Left() {
 		if l.Packets > 0 {
 			counts[l.Direction+"-"+l.Reason] += l.Packets
 		}

@@ -34,7 +34,7 @@ func TestCarriesPackets(t *testing.T) {
 			ping(t, "c1", "10.244.2.2")
 			transfer(t, "c1", "c2", "10.244.2.2", 64<<20)
 			// Containers get superpackets on either underlay.
-			segments := hosts[1].part.Counters().Received.Packets
+			segments := hosts[1].part.Total().Received.Packets
 			if whole := received(t, "c2"); whole > segments/4 {
 				t.Errorf("%d segments reached the container in %d packets", segments, whole)
 			}
@@ -49,13 +49,13 @@ func sumsAgree(t *testing.T, hosts [2]*end) {
 	t.Helper()
 	var texts []string
 	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		a, b := hosts[0].part.Counters(), hosts[1].part.Counters()
+		a, b := hosts[0].part.Total(), hosts[1].part.Total()
 		pa := hosts[0].part.Traffic(hosts[0].peer().Prefix)[hosts[0].peer().Prefix]
 		texts = nil
 		if a.Sent != b.Received || b.Sent != a.Received || pa.Sent != a.Sent || a.Sent.Packets == 0 {
 			texts = append(texts, fmt.Sprintf("sent %v, received %v; back %v, %v; by peer %v", a.Sent, b.Received, b.Sent, a.Received, pa))
 		}
-		for _, l := range append(a.Left, b.Left...) {
+		for _, l := range append(hosts[0].part.Left(), hosts[1].part.Left()...) {
 			if l.Packets > 0 && l.Direction != bridge {
 				texts = append(texts, fmt.Sprintf("%d packets left at %s: %s", l.Packets, l.Direction, l.Reason))
 			}

@@ -44,7 +44,7 @@ func TestNarrowPathsAreLearned(t *testing.T) {
 	})
 	linktest.Listen(t, "h1", "udp4", "192.0.2.1:8285") // user space's
 	left := func() (n uint64) {
-		for _, l := range hosts[0].part.Counters().Left {
+		for _, l := range hosts[0].part.Left() {
 			if l.Direction == egress && l.Reason == "path" {
 				n += l.Packets
 			}

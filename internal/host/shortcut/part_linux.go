@@ -121,12 +121,20 @@ func (p *Part) Traffic(prefixes ...netip.Prefix) map[netip.Prefix]Traffic {
 	return all
 }
 
-// Counters reads the sums, of peers that are gone too.
-func (p *Part) Counters() Counters {
+// Total reads the sums of all peers since the part was made, also of peers that
+// are gone.
+func (p *Part) Total() Traffic {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	t := p.table.total(&p.programs)
-	return Counters{Sent: t.Sent, Received: t.Received, Left: p.programs.leftover()}
+	return p.table.total(&p.programs)
+}
+
+// Left reads how many packets or superpackets were left to user space since the
+// part was made, by reason.
+func (p *Part) Left() []Left {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.programs.leftover()
 }
 
 // watch looks every half second whether links were taken away.

@@ -36,8 +36,11 @@ func (*Part) Follow(ctx context.Context) { <-ctx.Done() }
 // Traffic is none.
 func (*Part) Traffic(...netip.Prefix) map[netip.Prefix]Traffic { return nil }
 
-// Counters are none.
-func (*Part) Counters() Counters { return Counters{} }
+// Total is none.
+func (*Part) Total() Traffic { return Traffic{} }
+
+// Left is none.
+func (*Part) Left() []Left { return nil }
 
 // Name is "short-cut".
 func (*Part) Name() string { return partName }

@@ -79,14 +79,6 @@ type Traffic struct {
 	Answers uint64
 }
 
-// Counters is what the programs have done since the Part was made.
-type Counters struct {
-	Sent, Received Volume // of all peers, those that are gone too
-	// Left is how many packets or superpackets were left to user space, by
-	// reason.
-	Left []Left
-}
-
 // Left is a number of packets that were left to user space for one reason.
 type Left struct {
 	Direction string // "egress", "ingress" or "bridge"
