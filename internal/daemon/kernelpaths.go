@@ -86,9 +86,10 @@ func (d *daemon) pathUnavailable(p plan.Path) string {
 }
 
 // pathsKernel is what kernel paths and the short-cut are proven with, nil
-// without any.
+// without any. Where the short-cut is impossible, kernel paths are impossible,
+// too.
 func (d *daemon) pathsKernel(c kernelpath.Config) *monitor.Kernel {
-	if d.loopback || d.cfg.Sealed {
+	if !d.shortcutPossible() {
 		return nil
 	}
 	k := &monitor.Kernel{Shortcut: d.shortcutProbes()}

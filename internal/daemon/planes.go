@@ -142,7 +142,9 @@ func (d *daemon) openPlane(lease, network netip.Prefix) error {
 		defer close(p.monitored)
 		var all sync.WaitGroup
 		all.Go(func() { p.monitor.Run(ctx) })
-		all.Go(func() { d.followShortcut(ctx) })
+		if d.shortcutPossible() {
+			all.Go(func() { d.followShortcut(ctx) })
+		}
 		all.Wait()
 	}()
 	if p.settled, err = d.guard.Keep(guard.Target{Device: p.Link(), Rules: rules}); err != nil {

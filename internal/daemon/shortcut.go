@@ -43,6 +43,11 @@ type switchRequest struct {
 	done chan error
 }
 
+// shortcutPossible reports whether this host can ever have the short-cut. It
+// leads to no other host over the loopback interface, and it would send packets
+// of a sealed network in the clear.
+func (d *daemon) shortcutPossible() bool { return !d.loopback && !d.cfg.Sealed }
+
 // rememberShortcut finds out whether an earlier start has left the programs. A
 // sealed network has none: they send packets in the clear.
 func (d *daemon) rememberShortcut() {
@@ -55,7 +60,7 @@ func (d *daemon) rememberShortcut() {
 
 // shortcutConfig is this host's end of the short-cut; nil where it is off.
 func (d *daemon) shortcutConfig(lease netip.Prefix) *shortcut.Config {
-	if !d.shortcuts.on.Load() || d.loopback || d.cfg.Sealed {
+	if !d.shortcuts.on.Load() || !d.shortcutPossible() {
 		return nil
 	}
 	u := d.watch.Here()
@@ -92,7 +97,7 @@ func (d *daemon) shortcutLack() string {
 // of this host.
 func (d *daemon) takesShortcut() bool {
 	switch {
-	case !d.shortcuts.on.Load() || d.loopback || d.cfg.Sealed:
+	case !d.shortcuts.on.Load() || !d.shortcutPossible():
 		return false
 	case d.shortcuts.left.Load():
 		return true
@@ -193,6 +198,9 @@ func (d *daemon) limitsChanged() bool {
 
 // countShortcut adds what the kernel has carried since the last time.
 func (d *daemon) countShortcut() {
+	if !d.shortcutPossible() {
+		return
+	}
 	ids, prefixes := map[netip.Prefix]string{}, []netip.Prefix{}
 	for _, r := range d.planes.routes.Plan().Routes {
 		if r.Kind != route.Local {
