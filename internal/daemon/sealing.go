@@ -71,11 +71,11 @@ func (d *daemon) beginSealing(s *peers.Snapshot) error {
 }
 
 // sealStatus is what the sessions are doing, for a view.
-func (d *daemon) sealStatus() (dataplane.SealStatus, bool) {
+func (d *daemon) sealStatus() dataplane.SealStatus {
 	if sealer := d.sealing.sealer.Load(); sealer != nil {
-		return sealer.Status(), true
+		return sealer.Status()
 	}
-	return dataplane.SealStatus{}, false
+	return dataplane.SealStatus{}
 }
 
 // endSealing wipes all keys.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"flanneld/internal/control"
+	"flanneld/internal/dataplane"
 	"flanneld/internal/plan"
 	"flanneld/internal/probe"
 	"flanneld/peers"
@@ -18,17 +19,16 @@ import (
 func (v *View) Nodes() control.Nodes {
 	v.bringUpToDate()
 	s, paths := v.Snapshot(), v.paths()
-	return v.nodes(s, paths, v.judged(s, paths))
+	return v.nodes(s, paths, v.judged(s, paths), v.sealing())
 }
 
 // nodes is the node table, with a verdict that is known.
-func (v *View) nodes(s *peers.Snapshot, paths map[string]probe.Result, judged control.Status) control.Nodes {
+func (v *View) nodes(s *peers.Snapshot, paths map[string]probe.Result, judged control.Status, sessions dataplane.SealStatus) control.Nodes {
 	out := control.Nodes{Health: judged.Health, Nodes: []control.Node{}}
 	planned := v.Routes.Plan()
 	detours, notes, routes := v.detours(), planned.Notes, routesByID(planned)
 	arrived := v.arrived()
 	changes, _ := v.Routes.PathChanges()
-	sessions, _ := v.sealing()
 	now := time.Now()
 	disputes, doubles := disputes(judged.Conflicts), namesakes(s)
 	add := func(node control.Node, id string, more ...string) {

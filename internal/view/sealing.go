@@ -32,19 +32,10 @@ func securityOf(c config.Config, gossip bool) control.Security {
 	return out
 }
 
-// security says what is sealed, and what the sessions are doing.
-func (v *View) security(gossip bool) control.Security {
-	out := securityOf(v.cfg(), gossip)
-	if status, ok := v.sealing(); ok {
-		out.Sealing = sumOf(status)
-	}
-	return out
-}
-
-// sealing is what the sessions are doing. It is not ok without any.
-func (v *View) sealing() (dataplane.SealStatus, bool) {
+// sealing is what the sessions are doing; empty without any.
+func (v *View) sealing() dataplane.SealStatus {
 	if v.Sealing == nil {
-		return dataplane.SealStatus{}, false
+		return dataplane.SealStatus{}
 	}
 	return v.Sealing()
 }

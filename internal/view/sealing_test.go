@@ -20,14 +20,14 @@ func TestSessionsAreSummedUpAndShownByNode(t *testing.T) {
 	v := newView(t, s)
 	v.Config.Config.Sealed, v.Config.Config.KeyFile = true, "/k"
 	now := time.Now()
-	v.Sealing = func() (dataplane.SealStatus, bool) {
+	v.Sealing = func() dataplane.SealStatus {
 		return dataplane.SealStatus{
 			Peers: map[string]seal.PeerStatus{
 				s.Nodes[1].ID.String(): {Established: now.Add(-time.Minute), Suite: seal.ChaChaPoly, Handshakes: 3, Rekeys: 2},
 				s.Nodes[2].ID.String(): {Handshaking: true, Failed: 1, Held: 5, Dropped: 7},
 			},
 			Rejected: map[seal.Reason]uint64{seal.Stale: 4},
-		}, true
+		}
 	}
 	got := v.Status().Security
 	want := control.Sealing{Sessions: 1, Handshakes: 3, Rekeys: 2, Failed: 1, Waiting: 5, Dropped: 7}

@@ -10,6 +10,7 @@ import (
 
 	"flanneld/internal/config"
 	"flanneld/internal/control"
+	"flanneld/internal/dataplane"
 	"flanneld/internal/host/link"
 	"flanneld/internal/probe"
 	"flanneld/internal/problem"
@@ -20,19 +21,19 @@ import (
 func (v *View) Status() control.Status {
 	v.bringUpToDate()
 	s, paths := v.Snapshot(), v.paths()
-	return v.status(s, v.judged(s, paths))
+	return v.status(s, v.judged(s, paths), v.sealing())
 }
 
 // StatusAndNodes is Status and Nodes by one look at the host.
 func (v *View) StatusAndNodes() (control.Status, control.Nodes) {
 	v.bringUpToDate()
 	s, paths := v.Snapshot(), v.paths()
-	judged := v.judged(s, paths)
-	return v.status(s, judged), v.nodes(s, paths, judged)
+	judged, sessions := v.judged(s, paths), v.sealing()
+	return v.status(s, judged, sessions), v.nodes(s, paths, judged, sessions)
 }
 
 // status adds to what is judged everything else that is known.
-func (v *View) status(s *peers.Snapshot, out control.Status) control.Status {
+func (v *View) status(s *peers.Snapshot, out control.Status, sessions dataplane.SealStatus) control.Status {
 	u := v.Here()
 	out.Version, out.PID, out.Uptime = v.Version, os.Getpid(), control.SecondsOf(time.Since(v.Started))
 	out.Node = control.NodeName{ID: s.Self.ID.String(), Name: s.Self.Name}
@@ -44,7 +45,8 @@ func (v *View) status(s *peers.Snapshot, out control.Status) control.Status {
 	out.Underlay = control.Underlay{Interface: u.Interface, Address: u.Addr, PublicAddress: u.PublicAddr, MTU: u.MTU}
 	out.Endpoint = netip.AddrPortFrom(u.PublicAddr, v.cfg().Port)
 	out.Gossip = netip.AddrPortFrom(u.PublicAddr, v.cfg().GossipPort)
-	out.Security = v.security(s.Sealed)
+	out.Security = securityOf(v.cfg(), s.Sealed)
+	out.Security.Sealing = sumOf(sessions)
 	out.Lanes, out.Offloads = v.cfg().Lanes, v.offloads()
 	out.Members, out.Backend = members(s, v.cfg().StaticPeers), v.backend()
 	v.count(&out, s)

@@ -39,9 +39,9 @@ type Config struct {
 	// to date what that has carried. Nil: it has none.
 	HostShortcut func() Shortcut
 	Count        func()
-	// Sealing is what the sessions of a sealed network are doing; not ok: there
-	// are none. Nil: the network is not sealed.
-	Sealing func() (status dataplane.SealStatus, ok bool)
+	// Sealing is what the sessions of a sealed network are doing; empty without
+	// any. Nil: the network is not sealed.
+	Sealing func() dataplane.SealStatus
 }
 
 // Live is the data plane and its monitor; both are nil while there is none.
