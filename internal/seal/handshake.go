@@ -223,14 +223,24 @@ func (n *Node) await(p *Peer, s *session) {
 	p.next = s
 }
 
+// begun returns the session of the handshake that this node has begun with an
+// index, or nil if it is under way no more.
+func (n *Node) begun(number uint32) *session {
+	s := n.index.Load().get(number)
+	if s == nil || s.peer.handshake == nil || s.peer.handshake.session != s {
+		return nil
+	}
+	return s
+}
+
 // finish reads message 2.
 func (n *Node) finish(now time.Time, datagram []byte, emit Emit) Reason {
 	r, ok := parseResponse(datagram)
 	if !ok {
 		return Malformed
 	}
-	pending := n.index.Load().get(r.to)
-	if pending == nil || !pending.pending || pending.peer.handshake == nil || pending.peer.handshake.session != pending {
+	pending := n.begun(r.to)
+	if pending == nil {
 		return Unexpected
 	}
 	p := pending.peer
@@ -265,8 +275,8 @@ func (n *Node) take(now time.Time, datagram []byte) Reason {
 	if !ok {
 		return Malformed
 	}
-	pending := n.index.Load().get(m.to)
-	if pending == nil || pending.peer.handshake == nil || pending.peer.handshake.session != pending {
+	pending := n.begun(m.to)
+	if pending == nil {
 		return Unexpected
 	}
 	p := pending.peer

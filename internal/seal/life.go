@@ -139,18 +139,7 @@ func (n *Node) oblige(now time.Time, p *Peer, emit Emit) {
 
 // fire does what is due for a peer.
 func (n *Node) fire(now time.Time, p *Peer, emit Emit) {
-	if s := p.current.Load(); s != nil && s.expired(now) {
-		p.current.Store(nil)
-		n.end(s)
-	}
-	if p.previous != nil && p.previous.expired(now) {
-		n.end(p.previous)
-		p.previous = nil
-	}
-	if p.next != nil && p.next.expired(now) {
-		n.end(p.next)
-		p.next = nil
-	}
+	n.endIf(p, func(s *session) bool { return s.expired(now) })
 	if !p.attemptAt.IsZero() && !now.Before(p.attemptAt) {
 		if settled(now, p) {
 			n.settle(p)

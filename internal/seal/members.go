@@ -27,10 +27,11 @@ func (n *Node) SetPeer(now time.Time, info PeerInfo) *Peer {
 			n.eager(now, p)
 		}
 	}
-	p.suites = append([]Suite(nil), info.Suites...)
+	p.suites = slices.Clone(info.Suites)
 	if info.Instance != p.instance {
 		p.instance = info.Instance
-		if n.endEarlier(p) && info.Eager {
+		earlier := func(s *session) bool { return s.peerInstance != p.instance }
+		if n.endIf(p, earlier) && info.Eager {
 			n.eager(now, p)
 		}
 		n.timers.set(p)
@@ -51,22 +52,20 @@ func (n *Node) eager(now time.Time, p *Peer) {
 	n.timers.set(p)
 }
 
-// endEarlier ends the sessions with earlier processes of a peer. It reports
-// whether there were any.
-func (n *Node) endEarlier(p *Peer) (ended bool) {
-	earlier := func(s *session) bool { return s != nil && s.peerInstance != p.instance }
-	if s := p.current.Load(); earlier(s) {
+// endIf ends the sessions with a peer for which over holds. It reports whether
+// there were any.
+func (n *Node) endIf(p *Peer, over func(*session) bool) (ended bool) {
+	if s := p.current.Load(); s != nil && over(s) {
 		p.current.Store(nil)
 		n.end(s)
 		ended = true
 	}
-	if earlier(p.previous) {
-		n.end(p.previous)
-		p.previous, ended = nil, true
-	}
-	if earlier(p.next) {
-		n.end(p.next)
-		p.next, ended = nil, true
+	for _, at := range []**session{&p.previous, &p.next} {
+		if s := *at; s != nil && over(s) {
+			*at = nil
+			n.end(s)
+			ended = true
+		}
 	}
 	return ended
 }
@@ -87,11 +86,7 @@ func (n *Node) drop(p *Peer) {
 	p.dropped += uint64(len(p.queue.take()))
 	p.queueMu.Unlock()
 	n.dropHandshake(p)
-	current := p.current.Swap(nil)
-	n.end(current)
-	n.end(p.previous)
-	n.end(p.next)
-	p.previous, p.next = nil, nil
+	n.endIf(p, func(*session) bool { return true })
 	clear(p.cookie[:])
 	n.timers.set(p)
 	delete(n.peers, p.id)
