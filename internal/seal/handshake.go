@@ -3,6 +3,7 @@
 package seal
 
 import (
+	"bytes"
 	"crypto/subtle"
 	"net/netip"
 	"sync/atomic"
@@ -138,14 +139,7 @@ func (n *Node) answer(now time.Time, from netip.Addr, datagram []byte, emit Emit
 
 // before reports whether this node's handshake wins where both have begun one.
 // Once the first attempt has failed, either may win.
-func (n *Node) before(p *Peer) bool {
-	for i := range n.self {
-		if n.self[i] != p.id[i] {
-			return n.self[i] < p.id[i]
-		}
-	}
-	return false
-}
+func (n *Node) before(p *Peer) bool { return bytes.Compare(n.self[:], p.id[:]) < 0 }
 
 // keyOf returns the cluster key with which a message to this node was signed,
 // or nil.

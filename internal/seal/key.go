@@ -5,7 +5,6 @@ package seal
 import (
 	"crypto/ecdh"
 	"crypto/hkdf"
-	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -23,12 +22,6 @@ type NetworkID = [16]byte
 // PrivateKey is the X25519 key of a node (RFC 7748). It prints as "redacted",
 // whatever it is printed with.
 type PrivateKey [keySize]byte
-
-// NewPrivateKey returns a random key.
-func NewPrivateKey() (key PrivateKey, err error) {
-	_, err = rand.Read(key[:])
-	return key, err
-}
 
 // Public returns the public key that belongs to the key.
 func (k PrivateKey) Public() [keySize]byte {

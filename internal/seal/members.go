@@ -2,7 +2,10 @@
 
 package seal
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // SetPeer adds a peer, or takes its newest record. It returns the same Peer as
 // long as ID and key are the same. A new key ends all sessions with the old

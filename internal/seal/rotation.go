@@ -5,6 +5,7 @@ package seal
 import (
 	"crypto/subtle"
 	"errors"
+	"slices"
 )
 
 // SetStart raises the start number. This node's record has a higher one after a
@@ -34,7 +35,7 @@ func (n *Node) SetCluster(keys ...[]byte) error {
 		n.keys = append(n.keys, n.sameOrNew(old, key))
 	}
 	for _, key := range old {
-		if !holds(n.keys, key) {
+		if !slices.Contains(n.keys, key) {
 			n.retire(key)
 		}
 	}
@@ -50,15 +51,6 @@ func (n *Node) sameOrNew(old []*clusterKey, cluster []byte) *clusterKey {
 		}
 	}
 	return key
-}
-
-func holds(keys []*clusterKey, key *clusterKey) bool {
-	for _, k := range keys {
-		if k == key {
-			return true
-		}
-	}
-	return false
 }
 
 // retire wipes a cluster key, and lets the sessions that it vouched for be
