@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"flanneld/internal/control"
 )
 
@@ -21,9 +23,8 @@ type class struct{ kind, what string }
 
 // crowd bounds the entries of a class.
 type crowd struct {
-	tokens float64
-	at     time.Time // when tokens was right
-	entry  *entry    // for those beyond the bound; nil: none now
+	limiter *rate.Limiter
+	entry   *entry // for those beyond the bound; nil: none now
 }
 
 // crowdOf returns the crowd that an event has to join, nil where it can have an
@@ -32,13 +33,10 @@ func (l *Log) crowdOf(e control.Event, now time.Time) *crowd {
 	of := class{e.Kind, e.What}
 	c := l.crowds[of]
 	if c == nil {
-		c = &crowd{tokens: crowdBurst, at: now}
+		c = &crowd{limiter: rate.NewLimiter(rate.Every(crowdEvery), crowdBurst)}
 		l.crowds[of] = c
 	}
-	c.tokens = min(crowdBurst, c.tokens+max(0, float64(now.Sub(c.at))/float64(crowdEvery)))
-	c.at = now
-	if c.tokens >= 1 {
-		c.tokens--
+	if c.limiter.AllowN(now, 1) {
 		return nil
 	}
 	return c
