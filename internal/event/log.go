@@ -121,7 +121,7 @@ func (l *Log) insert(e control.Event) *entry {
 	return n
 }
 
-// repeat holds a repeat of an entry, until Flush shows it.
+// repeat holds a repeat of an entry, until showHeld shows it.
 func (l *Log) repeat(old *entry, e control.Event) {
 	old.later = e
 	old.repeat++
@@ -165,9 +165,8 @@ func (l *Log) remove(i int) *entry {
 	return e
 }
 
-// showHeld shows the repeats that are due; all: also those that are not. It
-// reports whether there are more.
-func (l *Log) showHeld(all bool) (more bool) {
+// showHeld shows the repeats that are due; all: also those that are not.
+func (l *Log) showHeld(all bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
@@ -181,7 +180,6 @@ func (l *Log) showHeld(all bool) (more bool) {
 	for _, e := range due {
 		l.showRepeats(e)
 	}
-	return len(l.held) > 0
 }
 
 // showRepeats moves an entry to the end of the list, with its repeats.
