@@ -59,7 +59,7 @@ func FuzzDecodePing(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		r, err := decodePing(body)
+		r, err := decodeChecked[PingRequest](body)
 		if err != nil {
 			return
 		}
@@ -74,7 +74,7 @@ func FuzzDecodeShortcut(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		r, err := decodeShortcut(body)
+		r, err := decodeChecked[ShortcutRequest](body)
 		if err == nil && r.Setting != ShortcutAuto && r.Setting != ShortcutOff {
 			t.Errorf("%q: %+v accepted", body, r)
 		}

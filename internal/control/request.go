@@ -54,9 +54,8 @@ func decodeForget(body []byte) (ForgetRequest, error) {
 	return r, CheckNode(r.Node)
 }
 
-// decodePing reads and checks a PingRequest.
-func decodePing(body []byte) (PingRequest, error) {
-	var r PingRequest
+// decodeChecked reads and checks a request.
+func decodeChecked[Request interface{ Check() error }](body []byte) (r Request, err error) {
 	if err := decode(body, &r); err != nil {
 		return r, err
 	}

@@ -244,13 +244,13 @@ func (s *Server) forget(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) ping(w http.ResponseWriter, r *http.Request) {
-	act(w, r, decodePing, func(ctx context.Context, req PingRequest) (Pinged, error) {
+	act(w, r, decodeChecked[PingRequest], func(ctx context.Context, req PingRequest) (Pinged, error) {
 		return s.daemon.Ping(ctx, req.Node, req.Path, req.Count, req.Size)
 	})
 }
 
 func (s *Server) shortcut(w http.ResponseWriter, r *http.Request) {
-	act(w, r, decodeShortcut, func(ctx context.Context, req ShortcutRequest) (Shortcut, error) {
+	act(w, r, decodeChecked[ShortcutRequest], func(ctx context.Context, req ShortcutRequest) (Shortcut, error) {
 		return s.daemon.Shortcut(ctx, req.Setting == ShortcutAuto)
 	})
 }
@@ -263,7 +263,7 @@ func (s *Server) examine(w http.ResponseWriter, r *http.Request) {
 func nothing(body []byte) (none struct{}, err error) { return none, decode(body, &none) }
 
 func (s *Server) trace(w http.ResponseWriter, r *http.Request) {
-	act(w, r, decodeTrace, s.daemon.Trace)
+	act(w, r, decodeChecked[TraceRequest], s.daemon.Trace)
 }
 
 func (s *Server) leave(w http.ResponseWriter, r *http.Request) {

@@ -61,11 +61,3 @@ func (r ShortcutRequest) Check() error {
 	}
 	return nil
 }
-
-// decodeShortcut reads the body of a request to switch the short-cut.
-func decodeShortcut(body []byte) (r ShortcutRequest, err error) {
-	if err := decode(body, &r); err != nil {
-		return r, err
-	}
-	return r, r.Check()
-}

@@ -45,15 +45,6 @@ type TraceStation struct {
 	RTT    Seconds `json:"rtt_seconds"`
 }
 
-// decodeTrace reads and checks a TraceRequest.
-func decodeTrace(body []byte) (TraceRequest, error) {
-	var r TraceRequest
-	if err := decode(body, &r); err != nil {
-		return r, err
-	}
-	return r, r.Check()
-}
-
 // Check says what is wrong with a request.
 func (r TraceRequest) Check() error {
 	const deviceName = 15 // bytes: IFNAMSIZ less the zero

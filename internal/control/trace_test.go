@@ -27,7 +27,7 @@ func FuzzDecodeTrace(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if r, err := decodeTrace(body); err == nil && (!r.Address.Is4() || len(r.Bridge) > 15) {
+		if r, err := decodeChecked[TraceRequest](body); err == nil && (!r.Address.Is4() || len(r.Bridge) > 15) {
 			t.Errorf("%q: %+v accepted", body, r)
 		}
 	})
