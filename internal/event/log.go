@@ -7,6 +7,7 @@
 package event
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -176,7 +177,9 @@ func (l *Log) showHeld(all bool) {
 			due = append(due, e)
 		}
 	}
-	slices.SortFunc(due, func(a, b *entry) int { return a.later.Time.Compare(b.later.Time) })
+	slices.SortFunc(due, func(a, b *entry) int {
+		return cmp.Or(a.later.Time.Compare(b.later.Time), cmp.Compare(a.Seq, b.Seq))
+	})
 	for _, e := range due {
 		l.showRepeats(e)
 	}
