@@ -201,20 +201,25 @@ func (d *daemon) countShortcut() {
 	if !d.shortcutPossible() {
 		return
 	}
-	ids, prefixes := map[netip.Prefix]string{}, []netip.Prefix{}
-	for _, r := range d.planes.routes.Plan().Routes {
-		if r.Kind != route.Local {
-			ids[r.Prefix] = r.ID
-			prefixes = append(prefixes, r.Prefix)
+	ids := map[netip.Prefix]string{}
+	d.planes.totals.Carried.Read(func() (map[netip.Prefix]dataplane.Flow, dataplane.Flow) {
+		prefixes := []netip.Prefix{}
+		for _, r := range d.planes.routes.Plan().Routes {
+			if r.Kind != route.Local {
+				ids[r.Prefix] = r.ID
+				prefixes = append(prefixes, r.Prefix)
+			}
 		}
-	}
-	flows := make(map[netip.Prefix]dataplane.Flow, len(prefixes))
-	for prefix, t := range d.parts.Shortcut.Traffic(prefixes...) {
-		flows[prefix] = dataplane.Flow{Egress: route.Volume(t.Sent), Ingress: route.Volume(t.Received)}
-	}
-	all := d.parts.Shortcut.Total()
-	d.planes.totals.Carried.Read(flows, dataplane.Flow{Egress: route.Volume(all.Sent), Ingress: route.Volume(all.Received)},
-		func(p netip.Prefix) *route.Peer { return d.planes.routes.Peer(ids[p]) })
+		flows := make(map[netip.Prefix]dataplane.Flow, len(prefixes))
+		for prefix, t := range d.parts.Shortcut.Traffic(prefixes...) {
+			flows[prefix] = flowOf(t)
+		}
+		return flows, flowOf(d.parts.Shortcut.Total())
+	}, func(p netip.Prefix) *route.Peer { return d.planes.routes.Peer(ids[p]) })
+}
+
+func flowOf(t shortcut.Traffic) dataplane.Flow {
+	return dataplane.Flow{Egress: route.Volume(t.Sent), Ingress: route.Volume(t.Received)}
 }
 
 // shortcutChanged follows a change of what this host has of the short-cut.

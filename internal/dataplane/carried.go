@@ -42,12 +42,15 @@ func since(before, now route.Volume) route.Volume {
 	return route.Volume{Packets: now.Packets - before.Packets, Bytes: now.Bytes - before.Bytes}
 }
 
-// Read takes the counters of prefixes and of all together, as they are now.
-// peerOf finds the peer of a prefix; nil: there is none. What is known of other
-// prefixes is forgotten.
-func (c *Carried) Read(prefixes map[netip.Prefix]Flow, all Flow, peerOf func(netip.Prefix) *route.Peer) {
+// Read takes the counters of prefixes and of all together, as read returns
+// them. Of two readings at once, the later one has to be taken later: an older
+// one would look like counters that have begun anew. So Read holds a lock while
+// it calls read, which must not call methods of c. peerOf finds the peer of a
+// prefix; nil: there is none. What is known of other prefixes is forgotten.
+func (c *Carried) Read(read func() (prefixes map[netip.Prefix]Flow, all Flow), peerOf func(netip.Prefix) *route.Peer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	prefixes, all := read()
 	c.all.advance(all)
 	next := make(map[netip.Prefix]*carried, len(prefixes))
 	for prefix, now := range prefixes {

@@ -5,6 +5,7 @@ package dataplane
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"flanneld/route"
 )
@@ -34,7 +35,7 @@ func TestWhatTheKernelCarriedAddsUp(t *testing.T) {
 		{"more", map[netip.Prefix]Flow{b: flow(15, 22), c: flow(1, 1)}, flow(16, 23), flow(15, 22), flow(16, 23)},
 		{"counters begin anew", map[netip.Prefix]Flow{b: flow(2, 1)}, flow(2, 1), flow(17, 23), flow(18, 24)},
 	} {
-		sums.Read(step.prefixes, step.all, peerOf)
+		sums.Read(func() (map[netip.Prefix]Flow, Flow) { return step.prefixes, step.all }, peerOf)
 		if got := sums.Of(b); got != step.ofB {
 			t.Errorf("%s: %+v of one, want %+v", step.name, got, step.ofB)
 		}
@@ -48,6 +49,30 @@ func TestWhatTheKernelCarriedAddsUp(t *testing.T) {
 	}
 	if got := sums.Of(c); got != (Flow{}) {
 		t.Errorf("a prefix that is gone still has %+v", got)
+	}
+}
+
+// A reading that takes long is not overtaken by a later one: then the older one
+// would be counted whole again.
+func TestReadingsAreTakenInTheirOrder(t *testing.T) {
+	b := netip.MustParsePrefix("10.244.2.0/24")
+	none := func(netip.Prefix) *route.Peer { return nil }
+	var sums Carried
+	later := make(chan struct{})
+	sums.Read(func() (map[netip.Prefix]Flow, Flow) {
+		go func() {
+			defer close(later)
+			sums.Read(func() (map[netip.Prefix]Flow, Flow) { return map[netip.Prefix]Flow{b: flow(12, 24)}, flow(12, 24) }, none)
+		}()
+		select {
+		case <-later:
+		case <-time.After(50 * time.Millisecond):
+		}
+		return map[netip.Prefix]Flow{b: flow(10, 20)}, flow(10, 20)
+	}, none)
+	<-later
+	if got, all := sums.Of(b), sums.All(); got != flow(12, 24) || all != flow(12, 24) {
+		t.Errorf("%+v of one and %+v of all, want %+v", got, all, flow(12, 24))
 	}
 }
 

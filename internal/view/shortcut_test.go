@@ -52,7 +52,10 @@ func TestStatusAndNodesShowTheShortcut(t *testing.T) {
 	counted := 0
 	v.Count = func() {
 		counted++
-		v.Totals.Carried.Read(map[netip.Prefix]dataplane.Flow{prefix: sum}, sum, func(netip.Prefix) *route.Peer { return v.Routes.Peer(plantest.Key("b")) })
+		v.Totals.Carried.Read(func() (map[netip.Prefix]dataplane.Flow, dataplane.Flow) {
+			return map[netip.Prefix]dataplane.Flow{prefix: sum}, sum
+		},
+			func(netip.Prefix) *route.Peer { return v.Routes.Peer(plantest.Key("b")) })
 	}
 	v.prober = &fakeProber{results: map[plan.Path]probe.Result{plan.PathShortcut: {State: probe.Works, RTT: time.Millisecond, Sent: 4, Lost: 1}}}
 	s := v.Status()
