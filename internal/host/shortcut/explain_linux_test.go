@@ -35,6 +35,31 @@ func TestWhatIsMissingForGoodIsNoProblem(t *testing.T) {
 	}
 }
 
+// The first Update, which tells what peers there are, lets Ensure begin. A
+// later one is written at once.
+func TestTheFirstUpdateMakesAnEnsureDue(t *testing.T) {
+	p := NewPart("flannel0")
+	due := func() bool {
+		select {
+		case <-p.Due():
+			return true
+		default:
+			return false
+		}
+	}
+	if due() {
+		t.Error("an Ensure is due before the first update")
+	}
+	p.Update(nil, nil)
+	if !due() {
+		t.Error("no Ensure is due after the first update")
+	}
+	p.Update([]Peer{testPeer(1)}, nil)
+	if due() {
+		t.Error("an Ensure is due after an update that the kernel did not refuse")
+	}
+}
+
 // A configuration that cannot be is an error that names the field.
 func TestConfigurationsThatMakeNoSenseAreRefused(t *testing.T) {
 	good := Config{Device: "flannel0", Underlay: "eth0", Lease: testPeer(1).Prefix, Endpoint: testPeer(1).Endpoint, MTU: 1472}

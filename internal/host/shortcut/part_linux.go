@@ -81,18 +81,20 @@ func (p *Part) Want(c *Config) {
 
 // Update makes changes to the peers' routes: set are added or changed, gone are
 // removed. They are written to the kernel at once. What it refuses is tried
-// again by the next Ensure; the result reports whether one is due. Until the
-// first call, Ensure does nothing.
-func (p *Part) Update(set []Peer, gone []netip.Prefix) (due bool) {
+// again by the next Ensure, which is due then. Until the first call, Ensure
+// does nothing.
+func (p *Part) Update(set []Peer, gone []netip.Prefix) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	first := !p.known
+	due := !p.known
 	p.known = true
 	p.table.update(set, gone)
-	if p.programs.Peers == nil {
-		return first
+	if p.programs.Peers != nil && p.table.flush(&p.programs) != nil {
+		due = true
 	}
-	return p.table.flush(&p.programs) != nil || first
+	if due {
+		host.Poke(p.due)
+	}
 }
 
 // State is what the last Ensure found. It does not wait for the kernel.

@@ -19,7 +19,7 @@ func NewPart(string) *Part { return &Part{} }
 func (*Part) Want(*Config) {}
 
 // Update does nothing.
-func (*Part) Update([]Peer, []netip.Prefix) (due bool) { return false }
+func (*Part) Update([]Peer, []netip.Prefix) {}
 
 // State says that there is no short-cut.
 func (*Part) State() State { return State{Why: ErrPlatform.Error(), Missing: true} }
