@@ -3,7 +3,6 @@
 package daemon
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -80,18 +79,13 @@ func (d *daemon) keepShortcut(lease netip.Prefix) {
 // shortcutState is what this host has of the short-cut.
 func (d *daemon) shortcutState() shortcut.State {
 	if d.loopback {
-		return shortcut.State{Why: "the underlay is the loopback interface", Missing: true}
+		return shortcut.State{Why: "the underlay is the loopback interface"}
 	}
 	return d.parts.Shortcut.State()
 }
 
 // shortcutLack says why this host has not the short-cut, "" where it has.
-func (d *daemon) shortcutLack() string {
-	if s := d.parts.Shortcut.State(); !s.Ready {
-		return cmp.Or(s.Why, "it is not set up yet")
-	}
-	return ""
-}
+func (d *daemon) shortcutLack() string { return d.parts.Shortcut.State().Why }
 
 // takesShortcut reports whether other nodes may send packets for the programs
 // of this host.
@@ -225,7 +219,7 @@ func flowOf(t shortcut.Traffic) dataplane.Flow {
 // shortcutChanged follows a change of what this host has of the short-cut.
 func (d *daemon) shortcutChanged() error {
 	if s := d.parts.Shortcut.State(); d.shortcuts.on.Load() && d.planes.current() != nil {
-		d.log.Info("the short-cut in the kernel", "ready", s.Ready, "why", s.Why, "pinned", s.Pinned, "notes", s.Notes)
+		d.log.Info("the short-cut in the kernel", "ready", s.Ready, "why", s.Why, "notes", s.Notes)
 	}
 	return d.pathsChanged()
 }

@@ -3,8 +3,6 @@
 package view
 
 import (
-	"cmp"
-
 	"flanneld/internal/control"
 	"flanneld/internal/dataplane"
 	"flanneld/internal/host/shortcut"
@@ -33,10 +31,8 @@ func (v *View) shortcut() control.Shortcut {
 	if !s.On {
 		return out
 	}
-	out.Setting, out.Ready, out.Pinned, out.Notes = control.ShortcutAuto, s.State.Ready, s.State.Pinned, append(out.Notes, s.State.Notes...)
-	if out.Why = ""; !s.State.Ready {
-		out.Why = cmp.Or(s.State.Why, "it is not set up yet")
-	}
+	out.Setting, out.Ready, out.Why, out.Notes = control.ShortcutAuto, s.State.Ready, s.State.Why, append(out.Notes, s.State.Notes...)
+	out.Pinned = s.State.Ready
 	for _, r := range v.Routes.Plan().Routes {
 		if r.Shortcut().Used {
 			out.Peers++

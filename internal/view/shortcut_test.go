@@ -29,7 +29,7 @@ func shortcutView(t *testing.T, proof plan.Proof) *View {
 	s := plantest.Snapshot(peers.Confirmed, b, c)
 	v := newView(t, s)
 	v.HostShortcut = func() Shortcut {
-		return Shortcut{On: true, State: shortcut.State{Ready: true, Pinned: true, Notes: []string{"a note"}}, Left: map[string]uint64{"egress-ttl": 2}}
+		return Shortcut{On: true, State: shortcut.State{Ready: true, Notes: []string{"a note"}}, Left: map[string]uint64{"egress-ttl": 2}}
 	}
 	p := plan.Make(plan.Input{
 		Snapshot: s, Shortcut: func() string { return "" }, Proof: func(_ string, p plan.Path) plan.Proof {
@@ -84,8 +84,8 @@ func TestStatusSaysWhyThereIsNoShortcut(t *testing.T) {
 	v := shortcutView(t, plan.Proof{})
 	for want, state := range map[string]Shortcut{
 		"off (--shortcut)":     {},
-		"it is not set up yet": {On: true},
-		"no CAP_BPF":           {On: true, State: shortcut.State{Why: "no CAP_BPF", Missing: true}},
+		"it is not set up yet": {On: true, State: shortcut.State{Why: "it is not set up yet"}},
+		"no CAP_BPF":           {On: true, State: shortcut.State{Why: "no CAP_BPF"}},
 	} {
 		v.HostShortcut = func() Shortcut { return state }
 		if s := v.Status().Shortcut; s.Ready || s.Why != want || s.Peers != 0 || s.Left == nil || s.Notes == nil {

@@ -200,7 +200,7 @@ func TestGivingUpTakesTheSenderFirst(t *testing.T) {
 	if slices.Contains(names, "egress") || !slices.Contains(names, "ingress") {
 		t.Fatalf("attached after the first look: %q", names)
 	}
-	if s := h.part.State(); s.Ready || !s.Missing || s.Why == "" {
+	if s := h.part.State(); s.Ready || s.Why == "" {
 		t.Errorf("state %+v", s)
 	}
 	h.part.off = h.part.off.Add(-linger)

@@ -165,7 +165,7 @@ func (p *Part) Ensure(context.Context) ([]string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.config == nil {
-		changes, err := p.giveUp(&lack{why: "it is off (--shortcut)", missing: true})
+		changes, err := p.giveUp(&lack{why: "it is off (--shortcut)"})
 		return changes, err
 	}
 	if !p.known {
@@ -179,7 +179,7 @@ func (p *Part) Ensure(context.Context) ([]string, error) {
 	}
 	if err == nil {
 		p.off = time.Time{}
-		p.publish(State{Ready: true, Pinned: true, Notes: notes})
+		p.publish(State{Ready: true, Notes: notes})
 		return changes, nil
 	}
 	if !p.state.Load().Ready || !p.links.alive() { // else what failed may work the next time
@@ -244,7 +244,7 @@ func (p *Part) prepare() (s sight, c constants, changes []string, err error) {
 		return s, c, nil, err
 	}
 	if !haveTCX() {
-		return s, c, nil, &lack{why: "this kernel has no tcx (Linux 6.6)", missing: true}
+		return s, c, nil, &lack{why: "this kernel has no tcx (Linux 6.6)"}
 	}
 	if p.flags == nil {
 		clears, err := clearsEncapsulation()
@@ -260,7 +260,7 @@ func (p *Part) prepare() (s sight, c constants, changes []string, err error) {
 		return s, c, nil, s.lack
 	}
 	if err := mountBPF(); err != nil {
-		return s, c, nil, &lack{why: err.Error(), missing: true}
+		return s, c, nil, &lack{why: err.Error()}
 	}
 	if err := p.openLinks(); err != nil {
 		return s, c, nil, err
@@ -396,7 +396,7 @@ func (p *Part) giveUp(l *lack) (changes []string, err error) {
 	if err := p.openLinks(); err != nil {
 		return nil, err
 	}
-	p.publish(State{Why: l.why, Missing: l.missing})
+	p.publish(State{Why: l.why})
 	names := p.links.names()
 	if len(names) == 0 && len(p.links.open) == 0 {
 		p.programs.close()
@@ -498,12 +498,12 @@ func (p *Part) Remove(context.Context) error {
 func explain(err error) error {
 	switch {
 	case errors.Is(err, ebpf.ErrNotSupported):
-		return &lack{why: "this kernel has no tcx (Linux 6.6): " + firstLine(err), missing: true}
+		return &lack{why: "this kernel has no tcx (Linux 6.6): " + firstLine(err)}
 	case errors.Is(err, syscall.ENOSYS):
-		return &lack{why: "this kernel has no bpf(2), or a filter of system calls hides it: " + firstLine(err), missing: true}
+		return &lack{why: "this kernel has no bpf(2), or a filter of system calls hides it: " + firstLine(err)}
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES): // EACCES: the verifier, without CAP_PERFMON
 		return &lack{why: "the kernel refuses bpf(2): it takes CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, no lockdown, " +
-			"and a filter of system calls that permits it: " + firstLine(err), missing: true}
+			"and a filter of system calls that permits it: " + firstLine(err)}
 	}
 	return err
 }

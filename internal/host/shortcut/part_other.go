@@ -22,7 +22,7 @@ func (*Part) Want(*Config) {}
 func (*Part) Update([]Peer, []netip.Prefix) {}
 
 // State says that there is no short-cut.
-func (*Part) State() State { return State{Why: ErrPlatform.Error(), Missing: true} }
+func (*Part) State() State { return State{Why: ErrPlatform.Error()} }
 
 // Changed signals nothing.
 func (p *Part) Changed() <-chan struct{} { return p.never }

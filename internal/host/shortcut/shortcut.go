@@ -16,10 +16,6 @@ import (
 
 const partName = problem.PartShortcut
 
-// Version is the version of what a node announces that takes packets from the
-// programs of other nodes: see Part.State.
-const Version = 1
-
 // ErrPlatform is returned where the host is not Linux.
 var ErrPlatform = errors.New("shortcut: flanneld runs on Linux only")
 
@@ -50,16 +46,11 @@ type Peer struct {
 // State is what the host can do.
 type State struct {
 	// Ready: the programs are in place, and packets of peers' programs are
-	// taken. The node may announce that.
+	// taken. The node may announce that. The programs outlive the daemon then.
 	Ready bool
 	// Why is one sentence for status: why not Ready, with what to do; "" if
-	// Ready.
+	// Ready, and only then.
 	Why string
-	// Missing: Why is something that this kernel or this process lacks for
-	// good, so it is no problem.
-	Missing bool
-	// Pinned: the programs outlive the daemon, so a restart leaves no gap.
-	Pinned bool
 	// Notes are sentences about what runs differently than at best, and about
 	// other programs' tc programs at the same devices.
 	Notes []string

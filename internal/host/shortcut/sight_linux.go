@@ -28,8 +28,7 @@ type sight struct {
 
 // lack is why this host has no short-cut. It is the error of a function.
 type lack struct {
-	why     string // with what to do
-	missing bool   // for good: no problem
+	why string // with what to do
 }
 
 func (l *lack) Error() string { return l.why }
@@ -69,7 +68,7 @@ func look(c Config) (s sight, err error) {
 	}
 	linkLen, ok := linkLens[underlay.Attrs().EncapType]
 	if !ok {
-		s.lack = &lack{why: fmt.Sprintf("%s has link headers of type %s", c.Underlay, underlay.Attrs().EncapType), missing: true}
+		s.lack = &lack{why: fmt.Sprintf("%s has link headers of type %s", c.Underlay, underlay.Attrs().EncapType)}
 		return s, nil
 	}
 	s.linkLen = linkLen
