@@ -35,10 +35,17 @@ func BenchmarkCost(b *testing.B) {
 func manyPeers(n int) (all []Peer) {
 	for i := range n {
 		all = append(all, Peer{
-			Prefix:   netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 240 + byte(i>>8), byte(i), 0}), 24),
+			Prefix:   netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 16 + byte(i>>8), byte(i), 0}), 24),
 			Endpoint: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, 99}), 8285),
 			Send:     true,
 		})
+	}
+	return all
+}
+
+func prefixes(peers []Peer) (all []netip.Prefix) {
+	for _, p := range peers {
+		all = append(all, p.Prefix)
 	}
 	return all
 }
@@ -48,10 +55,7 @@ func manyPeers(n int) (all []Peer) {
 func BenchmarkUpdate(b *testing.B) {
 	h := twoHosts(b)[0]
 	all := manyPeers(1000)
-	var gone []netip.Prefix
-	for _, p := range all {
-		gone = append(gone, p.Prefix)
-	}
+	gone := prefixes(all)
 	for b.Loop() {
 		h.part.Update(all, nil)
 		for i := range all {

@@ -22,6 +22,7 @@ func TestWhatIsMissingForGoodIsNoProblem(t *testing.T) {
 		{ebpf.ErrNotSupported, "Linux 6.6"},
 		{syscall.ENOSYS, "filter of system calls"},
 		{syscall.EPERM, "CAP_BPF"},
+		{&ebpf.VerifierError{Cause: syscall.EINVAL, Log: []string{"invalid func unknown#152"}}, "does not accept the programs"},
 	} {
 		var l *lack
 		err := explain(fmt.Errorf("load: %w", c.err))
@@ -29,9 +30,11 @@ func TestWhatIsMissingForGoodIsNoProblem(t *testing.T) {
 			t.Errorf("%v: %+v", c.err, err)
 		}
 	}
-	var l *lack
-	if err := explain(syscall.ENOMEM); errors.As(err, &l) {
-		t.Errorf("no memory: %+v", l)
+	for _, noMemory := range []error{syscall.ENOMEM, &ebpf.VerifierError{Cause: syscall.ENOMEM}} {
+		var l *lack
+		if err := explain(noMemory); errors.As(err, &l) {
+			t.Errorf("no memory: %+v", l)
+		}
 	}
 }
 

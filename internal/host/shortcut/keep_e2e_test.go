@@ -6,6 +6,7 @@ package shortcut
 
 import (
 	"context"
+	"net/netip"
 	"os/exec"
 	"slices"
 	"strings"
@@ -110,6 +111,109 @@ func TestLinksThatWereTakenAwayComeBack(t *testing.T) {
 		}
 		ping(t, "c1", "10.244.2.2")
 	}
+}
+
+// A program that another one puts into our link is seen by Check, and replaced.
+func TestLinksWithAnotherProgramGetOursBack(t *testing.T) {
+	hosts := twoHosts(t)
+	h := hosts[0]
+	for _, name := range []string{"egress", "ingress"} {
+		if err := h.part.links.open[name].Update(guest(t, pass)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if wrong := h.check(t); len(wrong) != 2 {
+		t.Errorf("Check finds %q", wrong)
+	}
+	if changes := h.ensure(t); len(changes) != 2 {
+		t.Errorf("Ensure did %q", changes)
+	}
+	if wrong := h.check(t); len(wrong) > 0 {
+		t.Errorf("still wrong: %q", wrong)
+	}
+	ping(t, "c1", "10.244.2.2")
+	sumsAgree(t, hosts)
+}
+
+// Verdicts of guests.
+const (
+	pass = -1 // TCX_NEXT: the programs behind it run
+	last = 0  // TCX_PASS: they do not
+)
+
+// guest is another program's program.
+func guest(t *testing.T, verdict int32) *ebpf.Program {
+	t.Helper()
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "guest", Type: ebpf.SchedCLS, License: "GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, verdict), asm.Return()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { prog.Close() })
+	return prog
+}
+
+// The underlay moves to another device and address, and the overlay gets
+// another MTU: the programs follow, with the counters that there are.
+func TestProgramsFollowAMoveOfTheUnderlay(t *testing.T) {
+	hosts := twoHosts(t)
+	ping(t, "c1", "10.244.2.2")
+	linktest.Script(t, `
+		ip -n h1 link add eth7 type veth peer name eth7 netns h2
+		ip -n h1 address add 198.51.100.1/24 dev eth7
+		ip -n h2 address add 198.51.100.2/24 dev eth7
+		ip -n h1 link set eth7 up
+		ip -n h2 link set eth7 up
+		ip netns exec h1 ping -q -c 1 -W 2 198.51.100.2
+		ip -n h1 link set eth0 down`)
+	for i, h := range hosts {
+		addr := []string{"198.51.100.1:8285", "198.51.100.2:8285"}
+		linktest.Run(t, "ip -n "+h.name+" link set flannel0 mtu 1300")
+		h.config.Underlay, h.config.MTU, h.config.Endpoint = "eth7", 1300, netip.MustParseAddrPort(addr[i])
+		peer := h.peer()
+		peer.Endpoint = netip.MustParseAddrPort(addr[1-i])
+		h.part.Want(&h.config)
+		h.part.Update([]Peer{peer}, nil)
+		h.ensure(t)
+		if wrong := h.check(t); len(wrong) > 0 {
+			t.Errorf("%s: %q", h.name, wrong)
+		}
+	}
+	ping(t, "c1", "10.244.2.2")
+	if n := hosts[0].part.Total().Sent.Packets; n != 10 {
+		t.Errorf("%d packets are counted, before and after the move, want 10", n)
+	}
+	if limit := hosts[0].part.table.have[hosts[0].peer().Prefix].limit; limit != 1300 {
+		t.Errorf("packets of up to %d bytes are sent, want 1300", limit)
+	}
+	if all := programsAt(t, hosts[0], "eth0"); all != 0 {
+		t.Errorf("%d programs are still at the old device", all)
+	}
+}
+
+// leftBy is how many packets a host left to user space for a reason.
+func leftBy(h *end, direction, reason string) (n uint64) {
+	for _, l := range h.part.Left() {
+		if l.Direction == direction && l.Reason == reason {
+			n += l.Packets
+		}
+	}
+	return n
+}
+
+// programsAt counts the programs at the ingress of a device.
+func programsAt(t *testing.T, h *end, device string) (n int) {
+	t.Helper()
+	linktest.In(t, h.name, func() error {
+		all, err := link.QueryPrograms(link.QueryOptions{Target: indexOf(device), Attach: ebpf.AttachTCXIngress})
+		if err == nil {
+			n = len(all.Programs)
+		}
+		return err
+	})
+	return n
 }
 
 // follow runs Follow in the host's namespace until the test ends.
@@ -272,16 +376,9 @@ func TestOtherProgramsSeePacketsFirst(t *testing.T) {
 	hosts := twoHosts(t)
 	h := hosts[0]
 	var foreign link.Link
-	linktest.In(t, h.name, func() error {
-		prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-			Name: "guest", Type: ebpf.SchedCLS, License: "GPL",
-			Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, -1), asm.Return()},
-		})
-		if err != nil {
-			return err
-		}
+	linktest.In(t, h.name, func() (err error) {
 		foreign, err = link.AttachTCX(link.TCXOptions{
-			Interface: indexOf("eth0"), Program: prog, Attach: ebpf.AttachTCXIngress, Anchor: link.Tail(),
+			Interface: indexOf("eth0"), Program: guest(t, pass), Attach: ebpf.AttachTCXIngress, Anchor: link.Tail(),
 		})
 		return err
 	})
@@ -300,5 +397,37 @@ func TestOtherProgramsSeePacketsFirst(t *testing.T) {
 	if s := h.part.State(); !strings.Contains(strings.Join(s.Notes, "\n"), "guest") {
 		t.Errorf("the notes do not name the program: %q", s.Notes)
 	}
+	ping(t, "c1", "10.244.2.2")
+}
+
+// A program in front of ours that ends the chain keeps all datagrams from ours:
+// they reach user space whole, the note names it, and nothing is counted.
+func TestOtherProgramsMayEndTheChain(t *testing.T) {
+	hosts := twoHosts(t)
+	h := hosts[0]
+	socket := linktest.Listen(t, h.name, "udp4", h.config.Endpoint.String())
+	var foreign link.Link
+	linktest.In(t, h.name, func() (err error) {
+		foreign, err = link.AttachTCX(link.TCXOptions{
+			Interface: indexOf("eth0"), Program: guest(t, last), Attach: ebpf.AttachTCXIngress, Anchor: link.Head(),
+		})
+		return err
+	})
+	h.ensure(t)
+	if s := h.part.State(); !strings.Contains(strings.Join(s.Notes, "\n"), "guest") {
+		t.Errorf("the notes do not name the program: %q", s.Notes)
+	}
+	linktest.Try("ip netns exec c2 ping -q -n -c 1 -W 0.2 10.244.1.2")
+	if err := socket.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 2000)
+	if n, _, err := socket.ReadFrom(buf); err != nil || n != 84 {
+		t.Errorf("user space got %d bytes of the ping, %v", n, err)
+	}
+	if n := h.part.Total().Received.Packets; n != 0 {
+		t.Errorf("%d packets are counted as received", n)
+	}
+	foreign.Close()
 	ping(t, "c1", "10.244.2.2")
 }

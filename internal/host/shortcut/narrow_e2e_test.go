@@ -43,14 +43,7 @@ func TestNarrowPathsAreLearned(t *testing.T) {
 		linktest.Script(t, narrowTopology)
 	})
 	linktest.Listen(t, "h1", "udp4", "192.0.2.1:8285") // user space's
-	left := func() (n uint64) {
-		for _, l := range hosts[0].part.Left() {
-			if l.Direction == egress && l.Reason == "path" {
-				n += l.Packets
-			}
-		}
-		return n
-	}
+	left := func() uint64 { return leftBy(hosts[0], egress, "path") }
 	ping(t, "c1", "10.244.2.2")
 	if n := left(); n > 0 {
 		t.Fatalf("%d short packets were left to user space", n)

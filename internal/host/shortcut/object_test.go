@@ -58,6 +58,9 @@ func TestReasonsAreInTheOrderOfTheSource(t *testing.T) {
 	}
 }
 
+// maxStations is how many addresses behind bridges the kernel's map holds.
+const maxStations = 16384
+
 // The sizes that Go counts with are those of the source.
 func TestSizesAreThoseOfTheSource(t *testing.T) {
 	source, err := os.ReadFile("shortcut.c")
@@ -67,6 +70,7 @@ func TestSizesAreThoseOfTheSource(t *testing.T) {
 	for _, want := range []string{
 		fmt.Sprintf("__uint(max_entries, %d);\n\t__type(key, struct prefix);", maxPeers),
 		fmt.Sprintf("__uint(max_entries, %d);\n\t__type(key, __u32);\n\t__type(value, struct volume);", maxSlots),
+		fmt.Sprintf("__uint(max_entries, %d);\n\t__type(key, struct station);", maxStations),
 		fmt.Sprintf("#define SEND %d ", flagSend),
 	} {
 		if !strings.Contains(string(source), want) {

@@ -212,8 +212,12 @@ func (p *Part) set() (changes, notes []string, err error) {
 	if err := p.table.flush(&p.programs); err != nil {
 		notes = append(notes, "some peers are left to user space: "+firstLine(err))
 	}
-	if err := p.setStations(s); err != nil {
+	without, err := p.setStations(s)
+	if err != nil {
 		return changes, notes, err
+	}
+	if without > 0 {
+		notes = append(notes, fmt.Sprintf("bridges know too many addresses (bridge fdb): superpackets to %d of them are cut", without))
 	}
 	wanted := p.places(s)
 	for _, w := range wanted {
@@ -328,8 +332,9 @@ func (p *Part) places(s sight) []attachment {
 	return append(all, attachment{place{"egress", s.overlay, ebpf.AttachTCXEgress}, p.programs.loaded.Egress})
 }
 
-// setStations fills the map of what is behind bridges.
-func (p *Part) setStations(s sight) error {
+// setStations fills the map of what is behind bridges. It returns for how many
+// addresses there was no room.
+func (p *Part) setStations(s sight) (without int, err error) {
 	p.redirected = map[int]bool{}
 	for _, b := range s.bridges {
 		if b.obstacle == "" {
@@ -338,12 +343,12 @@ func (p *Part) setStations(s sight) error {
 	}
 	all, err := readStations(p.redirected)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if err := p.programs.sync(all); err != nil {
-		return fmt.Errorf("tell the kernel what is behind bridges: %w", err)
+	if without, err = p.programs.sync(all); err != nil {
+		return 0, fmt.Errorf("tell the kernel what is behind bridges: %w", err)
 	}
-	return nil
+	return without, nil
 }
 
 // judgeOthers looks for other programs at the same places. Ours are behind
@@ -504,6 +509,10 @@ func explain(err error) error {
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES): // EACCES: the verifier, without CAP_PERFMON
 		return &lack{why: "the kernel refuses bpf(2): it takes CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, no lockdown, " +
 			"and a filter of system calls that permits it: " + firstLine(err)}
+	}
+	var refused *ebpf.VerifierError // any error of a load is one, also a lack of memory
+	if errors.As(err, &refused) && (errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.E2BIG)) {
+		return &lack{why: "this kernel does not accept the programs: " + firstLine(err)}
 	}
 	return err
 }

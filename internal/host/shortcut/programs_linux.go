@@ -27,7 +27,7 @@ type constants struct {
 	groMAC   [6]byte // of its peer
 }
 
-// decapL4UDP is BPF_F_ADJ_ROOM_DECAP_L4_UDP, of bpf-next in August 2026.
+// decapL4UDP is BPF_F_ADJ_ROOM_DECAP_L4_UDP (Linux 7.3).
 const decapL4UDP = 1 << 10
 
 // programs are the programs, and the maps that stay from one load to the next.
@@ -157,16 +157,20 @@ func (p *programs) leftover() []Left {
 	return all
 }
 
-// clearsEncapsulation reports whether the kernel knows decapL4UDP: it tells by
-// a try on a packet of zeroes.
-func clearsEncapsulation() (bool, error) {
-	const flags = unix.BPF_F_ADJ_ROOM_FIXED_GSO | unix.BPF_F_ADJ_ROOM_NO_CSUM_RESET | decapL4UDP
+// clearsEncapsulation reports whether the kernel knows decapL4UDP.
+func clearsEncapsulation() (bool, error) { return shrinksWith(decapL4UDP) }
+
+// shrinksWith reports whether bpf_skb_adjust_room takes this flag when it
+// removes headers. The kernel refuses flags that it does not know, so a try on
+// a packet of zeroes tells.
+func shrinksWith(flag uint64) (bool, error) {
+	flags := unix.BPF_F_ADJ_ROOM_FIXED_GSO | unix.BPF_F_ADJ_ROOM_NO_CSUM_RESET | flag
 	try, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Name: "flanneld_decap", Type: ebpf.SchedCLS, License: "GPL",
 		Instructions: asm.Instructions{
 			asm.Mov.Imm(asm.R2, -outerLen),
 			asm.Mov.Imm(asm.R3, unix.BPF_ADJ_ROOM_MAC),
-			asm.LoadImm(asm.R4, flags, asm.DWord),
+			asm.LoadImm(asm.R4, int64(flags), asm.DWord),
 			asm.FnSkbAdjustRoom.Call(),
 			asm.Return(),
 		},

@@ -29,7 +29,6 @@
 
 #define OUTER 28 // bytes that encapsulation adds: IPv4 and UDP headers
 #define MAX_LEN 65535
-#define DECAP_L4_UDP (1ULL << 10) // BPF_F_ADJ_ROOM_DECAP_L4_UDP, Linux 7.2
 
 // Source ports of datagrams are behind the range from which Linux chooses
 // ports (net.ipv4.ip_local_port_range), and are in no socket.
@@ -52,7 +51,7 @@ const volatile __be32 local;     // own address on the underlay
 const volatile __be16 port;      // own UDP port
 const volatile __u32 mtu;        // of the overlay device, bytes
 const volatile __u32 link_len;   // of the underlay's link header: 14 or 0
-const volatile __u64 decap;      // further flags of decapsulation
+const volatile __u64 decap;      // further flags of decapsulation: BPF_F_ADJ_ROOM_DECAP_L4_UDP (Linux 7.3) or 0
 const volatile __u32 gro_out;    // index of the device that leads to GRO; 0: none
 const volatile __u8 gro_mac[ETH_ALEN]; // of its peer
 

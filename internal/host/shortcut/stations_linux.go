@@ -51,8 +51,10 @@ func readStations(bridges map[int]bool) (stations, error) {
 	return all, nil
 }
 
-// sync makes the kernel's map as wanted.
-func (p *programs) sync(want stations) error {
+// sync makes the kernel's map as wanted, as far as there is room. It returns
+// how many stations found none: a container can let its bridge learn any number
+// of addresses.
+func (p *programs) sync(want stations) (without int, err error) {
 	var key objectStation
 	var port uint32
 	var gone []objectStation
@@ -66,18 +68,20 @@ func (p *programs) sync(want stations) error {
 	}
 	for i := range gone {
 		if err := p.Stations.Delete(&gone[i]); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return err
+			return 0, err
 		}
 	}
 	for s, port := range want {
 		if have[s] == port {
 			continue
 		}
-		if err := p.Stations.Put(s.key(), uint32(port)); err != nil {
-			return err
+		if err := p.Stations.Put(s.key(), uint32(port)); errors.Is(err, unix.E2BIG) {
+			without++
+		} else if err != nil {
+			return 0, err
 		}
 	}
-	return nil
+	return without, nil
 }
 
 // Follow keeps up with the bridges' forwarding databases, and looks whether
@@ -114,7 +118,8 @@ func (p *Part) heed(h unix.NlMsghdr, body []byte) bool {
 		return false
 	}
 	if h.Type == unix.RTM_NEWNEIGH {
-		return p.programs.Stations.Put(s.key(), uint32(port)) != nil
+		err := p.programs.Stations.Put(s.key(), uint32(port))
+		return err != nil && !errors.Is(err, unix.E2BIG) // an Ensure would find no room either
 	}
 	var have uint32
 	if p.programs.Stations.Lookup(s.key(), &have) == nil && int(have) == port {
