@@ -107,7 +107,7 @@ func inKernel(p control.NodePath) string {
 func shortcutNote(paths []control.NodePath) []string {
 	for _, p := range paths {
 		why := p.Shortcut.Why
-		if p.Used && why != "" && why != plan.ShortcutOff && !strings.HasPrefix(why, plan.NotHere) {
+		if p.Used && why != "" && !plan.ShortcutIsOff(why) && !strings.HasPrefix(why, plan.NotHere) {
 			return []string{"by user space: " + why}
 		}
 	}

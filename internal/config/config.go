@@ -56,8 +56,9 @@ const (
 	ShortcutAuto = "auto" // where probes prove it
 	ShortcutOff  = "off"
 
-	// DefaultShortcut is what holds where none is given.
-	DefaultShortcut = ShortcutOff
+	// DefaultShortcut is what holds where none is given, but for a sealed
+	// network.
+	DefaultShortcut = ShortcutAuto
 )
 
 // The two log formats.
@@ -93,7 +94,8 @@ type Config struct {
 
 	Backend Backend // at least one path, the best first
 	// Shortcut is ShortcutAuto or ShortcutOff: whether small programs in the
-	// kernel carry PathUDP to the peers that have them, too.
+	// kernel carry PathUDP to the peers that have them, too. In a sealed
+	// network it is ShortcutOff.
 	Shortcut  string
 	VXLANPort uint16
 	VNI       uint32 // of VXLAN, 24 bits

@@ -39,7 +39,7 @@ func TestDefaultsAreThoseOfTheDesign(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		Backend: Backend{PathUDP}, Shortcut: DefaultShortcut, VXLANPort: 8472, VNI: 1, Port: 8285, GossipPort: 8286, StateDir: "/var/lib/flanneld", RunDir: "/run/flannel", Device: "flannel0",
+		Backend: Backend{PathUDP}, Shortcut: "auto", VXLANPort: 8472, VNI: 1, Port: 8285, GossipPort: 8286, StateDir: "/var/lib/flanneld", RunDir: "/run/flannel", Device: "flannel0",
 		DockerKey: "DOCKER_OPTS", DockerConfig: "/etc/docker/daemon.json", LeaseTTL: 24 * time.Hour, Lanes: 1, Realtime: "auto", Offload: Offloads(), OnConflict: "release", LogLevel: slog.LevelInfo, LogFormat: "text",
 		origin: map[string]given{},
 	}
@@ -55,7 +55,7 @@ func TestEverySettingIsParsed(t *testing.T) {
 	c, err := load(t, []string{
 		"network=10.0.0.0/8", "subnet-len=20", "subnet-min=10.1.0.0", "subnet-max=10.200.0.0", "subnet=10.2.16.0/20",
 		"join=host1", "join=192.0.2.1:9000, host-2.example.org", "iface=eth0,192.0.2.7", "iface-regex=^eth[0-9]{1,2}$",
-		"iface-can-reach=192.0.2.9", "public-ip=198.51.100.4", "backend=vxlan, host-gw", "shortcut=auto", "vxlan-port=4789", "vxlan-vni=16777215", "port=1", "gossip-port=65535", "node-name=alpha", "state-dir=/s",
+		"iface-can-reach=192.0.2.9", "public-ip=198.51.100.4", "backend=vxlan, host-gw", "shortcut=off", "vxlan-port=4789", "vxlan-vni=16777215", "port=1", "gossip-port=65535", "node-name=alpha", "state-dir=/s",
 		"run-dir=/r", "subnet-file=/f", "docker-file=/d", "docker-key=DOCKER_NETWORK_OPTIONS", "docker-part=1/1", "docker-config=/dd", "device=fl1", "mtu=1400", "ip-masq=true", "lease-ttl=90m", "key-file=/k", "insecure=true",
 		"static-peer=10.9.0.0/24=192.0.2.9:8285", "lanes=4", "realtime=off", "offload=off", "on-conflict=wait", "log-level=debug", "log-format=json", "metrics=[::ffff:192.0.2.1]:8287",
 	}, nil)
@@ -68,7 +68,7 @@ func TestEverySettingIsParsed(t *testing.T) {
 		SubnetMax: netip.MustParseAddr("10.200.0.0"), Subnet: netip.MustParsePrefix("10.2.16.0/20"),
 		Join: []string{"host1", "192.0.2.1:9000", "host-2.example.org"}, Iface: []string{"eth0", "192.0.2.7"},
 		IfaceRegex: []string{"^eth[0-9]{1,2}$"}, IfaceCanReach: netip.MustParseAddr("192.0.2.9"),
-		PublicIP: netip.MustParseAddr("198.51.100.4"), Backend: Backend{PathVXLAN, PathDirect, PathUDP}, Shortcut: "auto", VXLANPort: 4789, VNI: 16777215, Port: 1, GossipPort: 65535, NodeName: "alpha", StateDir: "/s", RunDir: "/r",
+		PublicIP: netip.MustParseAddr("198.51.100.4"), Backend: Backend{PathVXLAN, PathDirect, PathUDP}, Shortcut: "off", VXLANPort: 4789, VNI: 16777215, Port: 1, GossipPort: 65535, NodeName: "alpha", StateDir: "/s", RunDir: "/r",
 		SubnetFile: "/f", DockerFile: "/d", DockerKey: "DOCKER_NETWORK_OPTIONS", DockerConfig: "/dd", Device: "fl1", MTU: 1400, IPMasq: true, LeaseTTL: 90 * time.Minute, KeyFile: "/k", Insecure: true,
 		StaticPeers: []StaticPeer{{Subnet: netip.MustParsePrefix("10.9.0.0/24"), Path: PathUDP, Endpoint: netip.MustParseAddrPort("192.0.2.9:8285")}},
 		Lanes:       4, Realtime: "off", OnConflict: "wait", LogLevel: slog.LevelDebug, LogFormat: "json",

@@ -4,7 +4,7 @@ package config
 
 import "testing"
 
-func TestASealedNetworkAlwaysHasAKeyFile(t *testing.T) {
+func TestASealedNetworkHasAKeyFileAndNoShortcut(t *testing.T) {
 	for _, c := range []struct {
 		args []string
 		want string
@@ -21,6 +21,9 @@ func TestASealedNetworkAlwaysHasAKeyFile(t *testing.T) {
 		}
 		if got.Given("key-file") != (c.want == "/k") {
 			t.Errorf("%v: --key-file counts as given: %t", c.args, got.Given("key-file"))
+		}
+		if got.Shortcut != map[bool]string{true: ShortcutOff, false: ShortcutAuto}[got.Sealed] {
+			t.Errorf("%v: the short-cut is %s", c.args, got.Shortcut)
 		}
 	}
 }

@@ -18,7 +18,7 @@ import (
 var good = map[string][]string{
 	"network": {"10.0.0.0/8"}, "subnet-len": {"20"}, "subnet-min": {"10.244.2.0"}, "subnet-max": {"10.244.9.0"}, "subnet": {"10.244.7.0/24"},
 	"join": {"host1", "192.0.2.1:9000", "srv:example.org", "exec:list a,b | sort"}, "iface": {"eth0", "192.0.2.7"}, "iface-regex": {"^eth[0-9]{1,2}$"}, "iface-can-reach": {"192.0.2.9"},
-	"public-ip": {"198.51.100.4"}, "backend": {"vxlan,udp"}, "shortcut": {"auto"}, "vxlan-port": {"4789"}, "vxlan-vni": {"7"}, "port": {"1"}, "gossip-port": {"65535"},
+	"public-ip": {"198.51.100.4"}, "backend": {"vxlan,udp"}, "shortcut": {"off"}, "vxlan-port": {"4789"}, "vxlan-vni": {"7"}, "port": {"1"}, "gossip-port": {"65535"},
 	"node-name": {"alpha"}, "state-dir": {"/s"}, "run-dir": {"/r"}, "subnet-file": {"/f"}, "docker-file": {"/d"}, "docker-key": {"OPTIONS"},
 	"docker-part": {"2/4"}, "docker-config": {"/dd"},
 	"device": {"fl1"}, "mtu": {"1400"}, "ip-masq": {"true"}, "lease-ttl": {"90m"}, "key-file": {"/k"}, "insecure": {"true"}, "allow-overlap": {"true"},

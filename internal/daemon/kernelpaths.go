@@ -152,7 +152,7 @@ func (d *daemon) planInput(s *peers.Snapshot) plan.Input {
 		shortcut = d.shortcutLack
 	}
 	return plan.Input{
-		Shortcut: shortcut,
+		Shortcut: shortcut, Sealed: d.cfg.Sealed,
 		Snapshot: s, Static: d.cfg.StaticPeers, Loopback: d.loopback, Unseen: d.seen.Unseen,
 		Backend: d.cfg.Backend, Former: d.inherited.former, VNI: d.cfg.VNI, Unavailable: d.pathUnavailable, Near: d.parts.Paths.Near, Proof: d.planes.proof,
 	}

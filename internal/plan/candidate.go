@@ -162,6 +162,8 @@ func (c *candidates) addShortcut(one *Candidate, key, lacks string) {
 // one.
 func (c *candidates) shortcutLacks(one *Candidate) string {
 	switch {
+	case c.in.Sealed:
+		return ShortcutSealed
 	case c.in.Shortcut == nil:
 		return ShortcutOff
 	case c.in.Loopback:

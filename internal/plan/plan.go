@@ -55,6 +55,9 @@ type Input struct {
 	// one. Nil: it is switched off.
 	Shortcut func() string
 
+	// Sealed reports that the network is sealed, so that it has no short-cut.
+	Sealed bool
+
 	// Proof is what probes say of a kernel path, or of PathShortcut, to a node
 	// or static peer, by its ID in Route. Nil: all are unproven.
 	Proof func(id string, p Path) Proof

@@ -19,8 +19,14 @@ type Shortcut struct {
 	Why      string     // one line: why it is not used; "": it is
 }
 
-// ShortcutOff is why no short-cut is used where it is switched off.
-const ShortcutOff = "off (--shortcut)"
+// Why no short-cut is used where it is off.
+const (
+	ShortcutOff    = "off (--shortcut)"
+	ShortcutSealed = "off (--sealed)" // the programs do not seal packets
+)
+
+// ShortcutIsOff reports whether the short-cut is off, by why it is not used.
+func ShortcutIsOff(why string) bool { return why == ShortcutOff || why == ShortcutSealed }
 
 // shortcutLacking says why a node does not take the short-cut, "" when it does.
 func shortcutLacking(caps []peers.Capability) string {
@@ -48,7 +54,7 @@ func (r *Route) useShortcut() {
 // changed.
 func (r Route) Ways() []Candidate {
 	i := slices.IndexFunc(r.Candidates, func(c Candidate) bool { return c.Path == PathUDP })
-	if i < 0 || !r.Candidates[i].Possible || r.Candidates[i].Shortcut.Why == ShortcutOff {
+	if i < 0 || !r.Candidates[i].Possible || ShortcutIsOff(r.Candidates[i].Shortcut.Why) {
 		return r.Candidates
 	}
 	all := make([]Candidate, len(r.Candidates), len(r.Candidates)+1)

@@ -20,6 +20,9 @@ type Shortcut struct {
 // leads to.
 func (v *View) shortcut() control.Shortcut {
 	out := control.Shortcut{Setting: control.ShortcutOff, Why: plan.ShortcutOff, Left: map[string]uint64{}, Notes: []string{}}
+	if v.cfg().Sealed {
+		out.Why = plan.ShortcutSealed
+	}
 	if v.HostShortcut == nil {
 		return out
 	}

@@ -92,6 +92,11 @@ func TestStatusSaysWhyThereIsNoShortcut(t *testing.T) {
 			t.Errorf("%s: %+v", want, s)
 		}
 	}
+	v.HostShortcut = func() Shortcut { return Shortcut{} }
+	v.Config.Config.Sealed = true
+	if s := v.Status().Shortcut; s.Why != "off (--sealed)" {
+		t.Errorf("in a sealed network: %+v", s)
+	}
 }
 
 // Both ways of the udp format are tried, and the one in use counts.
