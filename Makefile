@@ -23,6 +23,7 @@ KERNELS     ?=
 STEPS       ?=
 STATES      ?=
 PICTURES    ?=
+SHORTCUT    ?=
 BENCH_JSON  ?= bin/bench.json
 BINARY      := bin/flanneld
 MANPAGES    := bin/man
@@ -91,7 +92,7 @@ help: ## user, 0 | this list
 	@echo; echo "Variables (make test FUZZTIME=1m):"
 	@echo "PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) VERSION=$(VERSION) ARCHITECTURES=\"$(ARCHITECTURES)\" RELEASE_DIR=$(RELEASE_DIR) FUZZTIME=$(FUZZTIME)" \
 		"MINUTES=$(MINUTES) BYTES=$(BYTES) KILLS=$(KILLS) PAUSES=$(PAUSES) BOOT_DELAY=$(BOOT_DELAY) HOURS=$(HOURS)" \
-		"RUNS=$(RUNS) SEED=$(SEED) NODES=$(NODES) AWAY=$(AWAY) KERNELS=$(KERNELS) STEPS=$(STEPS) STATES=$(STATES) PICTURES=$(PICTURES) ROUNDS=$(ROUNDS) BENCH=$(BENCH)" \
+		"RUNS=$(RUNS) SEED=$(SEED) NODES=$(NODES) AWAY=$(AWAY) KERNELS=$(KERNELS) STEPS=$(STEPS) STATES=$(STATES) PICTURES=$(PICTURES) ROUNDS=$(ROUNDS) BENCH=$(BENCH) SHORTCUT=$(SHORTCUT)" \
 		"BENCH_JSON=$(BENCH_JSON) RUN=$(RUN)" | fold -s -w 96 | sed 's/^/  /'
 	@echo "docs/testing.md says what each test proves."
 
@@ -211,10 +212,10 @@ E2E_PACKAGES = $(shell grep -rl --include='*_test.go' '^//go:build .*e2e' . | xa
 # Most of the time a test waits, so two packages run at a time. Scenarios that
 # count each packet, or start sixty hosts, have the machine for themselves.
 SCENARIOS = ./test/e2e ./test/faults
-E2E = FLANNELD_TEST_BOOT_DELAY=$(BOOT_DELAY) go test -tags e2e -count=1 -v -timeout 40m
+E2E = FLANNELD_TEST_BOOT_DELAY=$(BOOT_DELAY) FLANNELD_TEST_SHORTCUT=$(SHORTCUT) go test -tags e2e -count=1 -v -timeout 40m
 QUIETER = grep --line-buffered -vE '^=== (RUN|PAUSE|CONT|NAME)'
 RUN ?= .
-e2e: ## root, <20 | end-to-end tests; RUN=REGEXP, BOOT_DELAY=SECONDS
+e2e: ## root, <20 | end-to-end tests; RUN=REGEXP, SHORTCUT=off|switch
 	@echo "== end-to-end tests"
 	$(E2E) -p 2 -parallel 4 -run '$(RUN)' $(filter-out $(SCENARIOS),$(E2E_PACKAGES)) | $(QUIETER)
 	$(E2E) -p 1 -parallel 3 -run '$(RUN)' $(SCENARIOS) | $(QUIETER)

@@ -67,6 +67,10 @@ func (h *Host) Launch(args ...string) (*Daemon, error) { return h.launch(h.runCo
 // launch starts a daemon. It stands in for systemd: READY=1 arrives on a
 // socket of its own.
 func (h *Host) launch(cmd *exec.Cmd) (*Daemon, error) {
+	mode, err := shortcutMode(cmd)
+	if err != nil {
+		return nil, err
+	}
 	socket := filepath.Join(h.lab.dir, fmt.Sprintf("notify%d", daemons.Add(1)))
 	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
 	if err != nil {
@@ -75,6 +79,9 @@ func (h *Host) launch(cmd *exec.Cmd) (*Daemon, error) {
 	os.Chmod(socket, 0o777) // also for daemons that are started without root
 	d := &Daemon{host: h, cmd: cmd, ready: make(chan struct{}), ended: make(chan struct{})}
 	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+socket)
+	if mode == shortcutOff {
+		cmd.Env = append(cmd.Env, "FLANNELD_SHORTCUT=off")
+	}
 	cmd.Stdout, cmd.Stderr = &d.log, &d.log
 	if err := h.Namespace.Start(cmd); err != nil {
 		notify.Close()
@@ -86,6 +93,9 @@ func (h *Host) launch(cmd *exec.Cmd) (*Daemon, error) {
 		notify.Close()
 		close(d.ended)
 	}()
+	if mode == shortcutSwitch {
+		go d.keepSwitching()
+	}
 	h.Daemon = d
 	return d, nil
 }

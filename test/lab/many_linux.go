@@ -73,11 +73,7 @@ func (h *Host) Table() (Nodes, error) {
 
 // ask sends one request to the control socket.
 func (h *Host) ask(into any, what string) error {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(h.RunDir, "flanneld.sock"))
-	}
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
-	answer, err := client.Get("http://flanneld/v1/" + what)
+	answer, err := h.control(5 * time.Second).Get("http://flanneld/v1/" + what)
 	if err != nil {
 		return fmt.Errorf("%s: %w", h.NodeName, err)
 	}
@@ -86,6 +82,14 @@ func (h *Host) ask(into any, what string) error {
 		return fmt.Errorf("%s: %s: %s", h.NodeName, what, answer.Status)
 	}
 	return json.NewDecoder(answer.Body).Decode(into)
+}
+
+// control makes a client of the control socket, for one request.
+func (h *Host) control(limit time.Duration) *http.Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(h.RunDir, "flanneld.sock"))
+	}
+	return &http.Client{Timeout: limit, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
 }
 
 // Agreed checks that the daemons of all these hosts have the same table, with

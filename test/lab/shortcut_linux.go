@@ -4,8 +4,55 @@ package lab
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
 	"time"
 )
+
+// shortcutVariable decides about the short-cut of all daemons whose command
+// line does not name it: a whole suite runs with it off, or while it is
+// switched. Without the variable it is as by default.
+const (
+	shortcutVariable = "FLANNELD_TEST_SHORTCUT"
+	shortcutOff      = "off"
+	shortcutSwitch   = "switch" // off and on in turns, every second
+)
+
+// shortcutMode is what the variable says of a daemon.
+func shortcutMode(run *exec.Cmd) (string, error) {
+	mode := os.Getenv(shortcutVariable)
+	if !slices.Contains([]string{"", shortcutOff, shortcutSwitch}, mode) {
+		return "", fmt.Errorf("%s=%s: give %s or %s", shortcutVariable, mode, shortcutOff, shortcutSwitch)
+	}
+	if slices.Contains(run.Args, "--shortcut") || slices.Contains(run.Args, "--sealed") {
+		return "", nil
+	}
+	return mode, nil
+}
+
+// ShortcutByDefault reports whether daemons have the short-cut as by default.
+func ShortcutByDefault() bool { return os.Getenv(shortcutVariable) == "" }
+
+// keepSwitching switches the short-cut of a daemon until it has ended. A daemon
+// without a lease yet, or one that stops, does not answer.
+func (d *Daemon) keepSwitching() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for on := false; ; on = !on {
+		select {
+		case <-d.ended:
+			return
+		case <-tick.C:
+		}
+		setting := map[bool]string{true: "auto", false: shortcutOff}[on]
+		answer, err := d.host.control(time.Second).Post("http://flanneld/v1/shortcut", "application/json", strings.NewReader(`{"setting":"`+setting+`"}`))
+		if err == nil {
+			answer.Body.Close()
+		}
+	}
+}
 
 // Shortcut is what a host has of the short-cut in the kernel.
 type Shortcut struct {

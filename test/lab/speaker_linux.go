@@ -3,11 +3,13 @@
 package lab
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
 
 	"golang.org/x/net/ipv4"
+	"golang.org/x/sys/unix"
 )
 
 // Speaker is a host that runs flannel's udp backend and no gossip, as far as
@@ -83,6 +85,17 @@ func (s *Speaker) answer(packet []byte) []byte {
 func (s *Speaker) Send(packet []byte, to netip.AddrPort) error {
 	_, err := s.conn.WriteToUDPAddrPort(packet, to)
 	return err
+}
+
+// OmitChecksums makes all further datagrams go without a UDP checksum.
+func (s *Speaker) OmitChecksums() error {
+	raw, err := s.conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_NO_CHECK, 1) })
+	return errors.Join(err, failed)
 }
 
 // Received returns the datagrams so far, oldest first.
