@@ -161,8 +161,8 @@ func jumboUnderlay(t *testing.T, offload string) {
 		h.Exec(t, "ip", "link", "set", "eth0", "mtu", "9000")
 	}
 	l.Switch.Exec(t, "sh", "-c", "for d in host1 host2 br0; do ip link set $d mtu 9000; done")
-	h1.Start("--offload", offload).WaitReady(ready)
-	h2.Start("--offload", offload, "--join", h1.Addr.String()).WaitReady(ready)
+	h1.Start(edge(offload)...).WaitReady(ready)
+	h2.Start(edge(offload, "--join", h1.Addr.String())...).WaitReady(ready)
 	l.WaitConverged(2)
 	if got := h1.Status().Device.MTU; got != 8972 {
 		t.Errorf("MTU %d on an underlay of 9000", got)

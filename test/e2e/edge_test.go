@@ -113,9 +113,9 @@ func TestPathMTUIsLearnedForEachPeer(t *testing.T) {
 func pathMTUIsLearnedForEachPeer(t *testing.T, offload string) {
 	l := lab.New(t)
 	h1, h2, h3 := l.Host(), l.HostBehind(1300), l.Host()
-	h1.Start("--offload", offload).WaitReady(ready)
-	h2.Start("--offload", offload, "--join", h1.Addr.String()).WaitReady(ready)
-	h3.Start("--offload", offload, "--join", h1.Addr.String()).WaitReady(ready)
+	h1.Start(edge(offload)...).WaitReady(ready)
+	h2.Start(edge(offload, "--join", h1.Addr.String())...).WaitReady(ready)
+	h3.Start(edge(offload, "--join", h1.Addr.String())...).WaitReady(ready)
 	l.WaitConverged(3)
 	p1, p2, p3 := h1.Pod(), h2.Pod(), h3.Pod()
 	lab.Eventually(t, ready, "the path to host2 to be learned", func() error {
@@ -136,7 +136,7 @@ func TestMulticastAndBroadcastAreDroppedAndCounted(t *testing.T) {
 }
 
 func multicastAndBroadcastAreDroppedAndCounted(t *testing.T, offload string) {
-	_, h1, h2 := duo(t, "--offload", offload)
+	_, h1, h2 := duo(t, edge(offload)...)
 	p1, p2 := h1.Pod(), h2.Pod()
 	p1.Reachable(t, p2.Addr, ready)
 	wire := h2.Capture(t, "eth0", "udp port 8285 and src "+h1.Addr.String())
@@ -174,7 +174,7 @@ func TestPacketsWithOptionsArriveWithThem(t *testing.T) {
 }
 
 func packetsWithOptionsArriveWithThem(t *testing.T, offload string) {
-	_, h1, h2 := duo(t, "--offload", offload)
+	_, h1, h2 := duo(t, edge(offload)...)
 	p1, p2 := h1.Pod(), h2.Pod()
 	p1.Reachable(t, p2.Addr, ready)
 	// A stream identifier (RFC 791) stays unchanged on the way. The kernel

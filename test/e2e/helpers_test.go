@@ -165,6 +165,16 @@ func extremes(t *testing.T, scenario func(t *testing.T, offload string)) {
 	}
 }
 
+// edge is what a daemon is started with in such a scenario. Without offloads it
+// is without the short-cut, too, and user space does it all.
+func edge(offload string, more ...string) []string {
+	args := []string{"--offload", offload}
+	if offload == "off" {
+		args = append(args, "--shortcut", "off")
+	}
+	return append(args, more...)
+}
+
 // backends are the paths that every kernel has. Each has flanneld behind it.
 var backends = []string{"vxlan,udp", "host-gw,udp"}
 

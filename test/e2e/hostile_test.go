@@ -6,6 +6,7 @@ package e2e
 
 import (
 	"bytes"
+	"maps"
 	"net/netip"
 	"strings"
 	"testing"
@@ -15,19 +16,47 @@ import (
 )
 
 // TestHostileDatagramsAreDroppedAndCountedByReason sends datagrams to port 8285
-// that must never get through, from a peer's address and from elsewhere.
+// that must never get through, from a peer's address and from elsewhere. The
+// reasons are the same with the short-cut's programs in front. These take
+// datagrams without a UDP checksum.
 func TestHostileDatagramsAreDroppedAndCountedByReason(t *testing.T) {
 	t.Parallel()
-	extremes(t, hostileDatagramsAreDroppedAndCountedByReason)
+	var first map[string]string
+	for _, args := range [][]string{
+		{"--shortcut", "auto"}, {"--shortcut", "off"}, {"--shortcut", "off", "--offload", "off"},
+	} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			reasons := hostileDatagrams(t, args)
+			if first == nil {
+				first = reasons
+			}
+			if !maps.Equal(reasons, first) {
+				t.Errorf("reasons %v, at first %v", reasons, first)
+			}
+		})
+	}
 }
 
-func hostileDatagramsAreDroppedAndCountedByReason(t *testing.T, offload string) {
-	l, h1 := founder(t, "--offload", offload, "--static-peer", "10.244.200.0/24=192.168.50.12:8285")
+// hostileDatagrams returns the reason of each kind of datagram.
+func hostileDatagrams(t *testing.T, args []string) map[string]string {
+	l, h1 := founder(t, append(args, "--static-peer", "10.244.200.0/24=192.168.50.12:8285")...)
 	peer, stranger := l.Host(), l.Host()
 	speaker := peer.StartSpeaker(netip.MustParsePrefix("10.244.200.0/24"), 8285)
 	unknown := stranger.StartSpeaker(netip.MustParsePrefix("10.244.201.0/24"), 8285)
 	pod := h1.Pod()
 	pod.Reachable(t, netip.MustParseAddr("10.244.200.7"), 5*time.Second)
+	programs := args[1] == "auto"
+	if programs {
+		lab.Eventually(t, proven, "the programs", func() error {
+			s := h1.Status().Shortcut
+			return lab.Expect(s.Ready, "%+v", s)
+		})
+	}
+	for _, s := range []*lab.Speaker{speaker, unknown} {
+		if err := s.OmitChecksums(); err != nil {
+			t.Fatal(err)
+		}
+	}
 
 	theirs, mine := at(netip.MustParseAddr("10.244.200.7"), 1000), at(pod.Addr, 7000)
 	sink := pod.ListenUDP(t, mine)
@@ -37,7 +66,7 @@ func hostileDatagramsAreDroppedAndCountedByReason(t *testing.T, offload string) 
 	change := func(f func([]byte)) []byte { p := good(); f(p); return lab.FixChecksum(p) }
 	ipv6 := append([]byte{0x60, 0, 0, 0, 0, 20, 59, 64}, make([]byte, 52)...)
 	const count = 20
-	reasons := map[string][]string{}
+	reasons, byName := map[string][]string{}, map[string]string{}
 	before, have := dropped(h1)
 	for _, c := range []struct {
 		name   string
@@ -95,6 +124,7 @@ func hostileDatagramsAreDroppedAndCountedByReason(t *testing.T, offload string) 
 			t.Errorf("%s: no reason grew by %d: %v, before %v", c.name, count, after, have)
 		}
 		reasons[grown] = append(reasons[grown], c.name)
+		byName[c.name] = grown
 		before, have = now, after
 	}
 	for reason, names := range reasons {
@@ -119,6 +149,12 @@ func hostileDatagramsAreDroppedAndCountedByReason(t *testing.T, offload string) 
 		t.Errorf("a good packet afterwards: from %v, %v", from, err)
 	}
 	pod.Reachable(t, netip.MustParseAddr("10.244.200.7"), 5*time.Second)
+	s := h1.Status().Shortcut
+	t.Logf("the programs took %d packets, and left %v", s.Ingress.Packets, s.Left)
+	if programs != (s.Ingress.Packets > 0) || programs != (s.Left["ingress-malformed"] >= count && s.Left["ingress-unknown-sender"] >= count) {
+		t.Errorf("the programs: %+v", s)
+	}
+	return byName
 }
 
 func TestFloodOfGarbageDoesNotStarveControlOrTraffic(t *testing.T) {
@@ -128,7 +164,7 @@ func TestFloodOfGarbageDoesNotStarveControlOrTraffic(t *testing.T) {
 
 func floodOfGarbageDoesNotStarveControlOrTraffic(t *testing.T, offload string) {
 	l := lab.New(t)
-	h1, h2, h3 := l.Trio("--offload", offload)
+	h1, h2, h3 := l.Trio(edge(offload)...)
 	p1, p2 := h1.Pod(), h2.Pod()
 	h3.Daemon.Stop()
 	flood := h3.ListenUDP(t, at(h3.Addr, 0))
@@ -170,7 +206,7 @@ func TestContainerCannotSendWithForeignSource(t *testing.T) {
 
 func containerCannotSendWithForeignSource(t *testing.T, offload string) {
 	l := lab.New(t)
-	h1, h2, h3 := l.Trio("--offload", offload)
+	h1, h2, h3 := l.Trio(edge(offload)...)
 	p1, p2, p3 := h1.Pod(), h2.Pod(), h3.Pod()
 	p1.Reachable(t, p2.Addr, 5*time.Second)
 	// The pod takes the address of a pod of host3, and the host permits it.
@@ -197,7 +233,7 @@ func TestDatagramsOfAPeerWithAnotherPeersInnerSourceAreDropped(t *testing.T) {
 
 func datagramsOfAPeerWithAnotherPeersInnerSourceAreDropped(t *testing.T, offload string) {
 	l := lab.New(t)
-	h1, h2, h3 := l.Trio("--offload", offload)
+	h1, h2, h3 := l.Trio(edge(offload)...)
 	p1, p3 := h1.Pod(), h3.Pod()
 	sink := p1.ListenUDP(t, at(p1.Addr, 7000))
 	defer sink.Close()

@@ -31,7 +31,7 @@ func TestSubnetWithoutHolderIsNetUnreachable(t *testing.T) {
 }
 
 func subnetWithoutHolderIsNetUnreachable(t *testing.T, offload string) {
-	_, h := founder(t, "--offload", offload)
+	_, h := founder(t, edge(offload)...)
 	pod := h.Pod()
 	nowhere := unheld(h)
 	answered(t, "a ping to nowhere", pod.Ping(t, lab.Echo{To: nowhere}), h, ipv4.ICMPTypeDestinationUnreachable, lab.NetUnreachable)
@@ -106,7 +106,7 @@ func TestTimeToLiveIsCountedAndExceeded(t *testing.T) {
 }
 
 func timeToLiveIsCountedAndExceeded(t *testing.T, offload string) {
-	_, h1, h2 := duo(t, "--offload", offload)
+	_, h1, h2 := duo(t, edge(offload)...)
 	p1, p2 := h1.Pod(), h2.Pod()
 	p1.Reachable(t, p2.Addr, 5*time.Second)
 	// Hop 1 is the host's bridge, hop 2 flanneld, hop 3 the far host.
@@ -123,7 +123,7 @@ func TestErrorsAreRateLimited(t *testing.T) {
 }
 
 func errorsAreRateLimited(t *testing.T, offload string) {
-	_, h := founder(t, "--offload", offload)
+	_, h := founder(t, edge(offload)...)
 	pod := h.Pod()
 	nowhere := at(unheld(h), 9)
 	socket := pod.ListenUDP(t, at(pod.Addr, 0))
@@ -195,8 +195,8 @@ func overSmallerPath(t *testing.T, offload string, mtu int) (p1, p2 *lab.Pod) {
 	t.Helper()
 	l := lab.New(t)
 	h1, h2 := l.Host(), l.HostBehind(mtu)
-	h1.Start("--offload", offload).WaitReady(ready)
-	h2.Start("--offload", offload, "--join", h1.Addr.String()).WaitReady(ready)
+	h1.Start(edge(offload)...).WaitReady(ready)
+	h2.Start(edge(offload, "--join", h1.Addr.String())...).WaitReady(ready)
 	l.WaitConverged(2)
 	p1, p2 = h1.Pod(), h2.Pod()
 	p1.Reachable(t, p2.Addr, 5*time.Second)
@@ -304,7 +304,7 @@ func TestIPv6OnTheOverlayIsDroppedAndCounted(t *testing.T) {
 }
 
 func ipv6OnTheOverlayIsDroppedAndCounted(t *testing.T, offload string) {
-	_, h1, h2 := duo(t, "--offload", offload)
+	_, h1, h2 := duo(t, edge(offload)...)
 	p1, p2 := h1.Pod(), h2.Pod()
 	h1.Sysctl(t, "net.ipv6.conf.flannel0.disable_ipv6", "0")
 	h1.Exec(t, "ip", "-6", "address", "add", "fd00::1/128", "dev", "flannel0")

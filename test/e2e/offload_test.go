@@ -40,8 +40,8 @@ func TestTransfersArriveWholeWithAnyOffloadsAndABadUnderlay(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			l := lab.New(t)
 			h1, h2 := l.Host(), l.Host()
-			h1.Start("--offload", c.one).WaitReady(10 * time.Second)
-			h2.Start("--offload", c.two, "--join", h1.Addr.String()).WaitReady(10 * time.Second)
+			h1.Start("--offload", c.one, "--shortcut", "off").WaitReady(10 * time.Second)
+			h2.Start("--offload", c.two, "--shortcut", "off", "--join", h1.Addr.String()).WaitReady(10 * time.Second)
 			p1, p2 := h1.Pod(), h2.Pod()
 			p1.Reachable(t, p2.Addr, 10*time.Second)
 			for _, h := range []*lab.Host{h1, h2} {
@@ -88,7 +88,7 @@ func TestMemoryAtRest(t *testing.T) {
 	t.Parallel()
 	extremes(t, func(t *testing.T, offload string) {
 		const limit = 40 << 10 // KiB
-		_, h1, h2 := duo(t, "--offload", offload)
+		_, h1, h2 := duo(t, edge(offload)...)
 		p1, p2 := h1.Pod(), h2.Pod()
 		p1.Reachable(t, p2.Addr, ready)
 		lab.SendTCP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7000), 64<<20)

@@ -24,7 +24,7 @@ func TestRestartLeavesNoGap(t *testing.T) {
 
 func restartLeavesNoGap(t *testing.T, offload string) {
 	l := lab.New(t)
-	h1, h2, _ := l.Trio("--offload", offload)
+	h1, h2, _ := l.Trio(edge(offload)...)
 	p1, p2 := h1.Pod(), h2.Pod()
 	p1.Reachable(t, p2.Addr, 5*time.Second)
 	for _, end := range []struct {
@@ -54,9 +54,9 @@ func restartLeavesNoGap(t *testing.T, offload string) {
 				}
 				lab.Eventually(t, 10*time.Second, "traffic", flowing)
 
-				args := []string{"--offload", offload, "--join", h1.Addr.String()}
+				args := edge(offload, "--join", h1.Addr.String())
 				if host == h1 {
-					args = []string{"--offload", offload, "--join", h2.Addr.String()}
+					args = edge(offload, "--join", h2.Addr.String())
 				}
 				end.stop(host.Daemon)
 				host.Start(args...).WaitReady(ready)

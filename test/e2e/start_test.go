@@ -110,7 +110,7 @@ func TestThreeHostsReachEachOther(t *testing.T) {
 
 func threeHostsReachEachOther(t *testing.T, offload string) {
 	l := lab.New(t)
-	h1, h2, h3 := l.Trio("--offload", offload)
+	h1, h2, h3 := l.Trio(edge(offload)...)
 	p1, p2, p3 := h1.Pod(), h2.Pod(), h3.Pod()
 	pods := []*lab.Pod{p1, p2, p3}
 	for _, from := range pods {
@@ -314,7 +314,7 @@ func TestSeveralLanesCarryTraffic(t *testing.T) {
 }
 
 func severalLanesCarryTraffic(t *testing.T, offload string) {
-	_, h1, h2 := duo(t, "--offload", offload, "--lanes", "2")
+	_, h1, h2 := duo(t, "--offload", offload, "--lanes", "2", "--shortcut", "off")
 	p1, p2 := h1.Pod(), h2.Pod()
 	for port := range uint16(8) { // different flows, different lanes
 		lab.SendTCP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7000+port), 1<<20)
