@@ -51,6 +51,7 @@ func detours(h1, h2 *lab.Host, p2 *lab.Pod) []detour {
 // lease go elsewhere. Each change is detected within seconds, and reported with
 // the command to type. The problem ends with the change.
 func TestDetoursAreReported(t *testing.T) {
+	t.Parallel()
 	l, h1, h2 := duo(t)
 	h3 := l.Host()
 	h3.Start("--join", h1.Addr.String()).WaitReady(ready)
@@ -100,6 +101,7 @@ func TestDetoursAreReported(t *testing.T) {
 // routes, other tables, rules for marked packets, or routes in a part that no
 // node holds.
 func TestHarmlessRoutesAreNoProblem(t *testing.T) {
+	t.Parallel()
 	_, h1, h2 := duo(t)
 	p1, p2 := h1.Pod(), h2.Pod()
 	p1.Reachable(t, p2.Addr, 5*time.Second)

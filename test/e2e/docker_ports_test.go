@@ -18,8 +18,10 @@ import (
 // another host's data port. The packet inside could have been sent by its
 // host's lease. Only a root container with the host's network gets through.
 func TestDockerContainersReachNoPorts(t *testing.T) {
+	t.Parallel()
 	for _, release := range dockers(t) {
 		t.Run(release.Name, func(t *testing.T) {
+			t.Parallel()
 			_, h1, h2 := duo(t)
 			protects(t, h1, h2)
 			d := h1.StartDocker(release)

@@ -17,8 +17,10 @@ import (
 // TestDocker runs the whole of what is promised with each version of Docker,
 // on two hosts with their own dockerd, started from the docker file.
 func TestDocker(t *testing.T) {
+	t.Parallel()
 	for _, release := range dockers(t) {
 		t.Run(release.Name, func(t *testing.T) {
+			t.Parallel()
 			l := lab.New(t)
 			h1, h2, h3 := l.Trio()
 			s := &dockerScenario{l: l, h1: h1, h2: h2, h3: h3}
@@ -42,10 +44,12 @@ func TestDocker(t *testing.T) {
 // TestDockerOverKernelPaths runs it where the kernel carries packets between
 // hosts. Docker 28 drops what does not come by the bridge.
 func TestDockerOverKernelPaths(t *testing.T) {
+	t.Parallel()
 	releases := dockers(t)
 	release := releases[len(releases)-1]
 	for _, backend := range backends {
 		t.Run(backend, func(t *testing.T) {
+			t.Parallel()
 			l := lab.New(t)
 			s := &dockerScenario{l: l, args: []string{"--backend", backend}}
 			s.h1, s.h2, s.h3 = l.Trio(s.args...)
@@ -209,8 +213,10 @@ func (s *dockerScenario) flanneld(t *testing.T) {
 
 // TestDockerLeavesMasqueradingToFlanneld with --ip-masq.
 func TestDockerLeavesMasqueradingToFlanneld(t *testing.T) {
+	t.Parallel()
 	for _, release := range dockers(t) {
 		t.Run(release.Name, func(t *testing.T) {
+			t.Parallel()
 			l, h1 := founder(t, "--ip-masq")
 			h2 := l.Host()
 			h2.Start("--ip-masq", "--join", h1.Addr.String()).WaitReady(ready)

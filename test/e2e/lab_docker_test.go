@@ -18,8 +18,10 @@ import (
 // TestLabRunsDocker runs containers on a host of the lab, by a dockerd with the
 // options of a docker file. flanneld has no part in it yet.
 func TestLabRunsDocker(t *testing.T) {
+	t.Parallel()
 	for _, release := range dockers(t) {
 		t.Run(release.Name, func(t *testing.T) {
+			t.Parallel()
 			h := lab.New(t).Host()
 			options := `DOCKER_OPTS=" --bip=10.244.7.1/24 --ip-masq=true --mtu=1472"`
 			if err := os.WriteFile(filepath.Join(h.RunDir, "docker"), []byte(options), 0o644); err != nil {
