@@ -79,7 +79,7 @@ PROMETHEUS := $(TOOLBIN)/prometheus
 # A target's comment is: user or root, minutes | what. The groups are the lines with ##@.
 # "root" targets install what they need with apt.
 .DEFAULT_GOAL := help
-.PHONY: help build tools deps demo check test vet format lint bpf vulnerabilities cross unit race fuzz units e2e deb-test kernel \
+.PHONY: help build tools deps demo check test vet format lint bpf vulnerabilities cross unit race fuzz units e2e long deb-test kernel \
         containers docker29 observability page kernels kubernetes bench soak hash torture figures virtual scale sim seal-model man release install uninstall clean
 
 help: ## user, 0 | this list
@@ -112,7 +112,7 @@ lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## user, 2 | golangci-lint and actionlint, 
 demo: tools ## root, 1 | three hosts on this machine, with containers
 	@go run ./test/demo
 
-test: deps vet format cross raceless race fuzz units e2e kernel ## root, <40 | everything that has to pass before a change is merged
+test: deps vet format cross raceless race fuzz units e2e kernel ## root, <35 | everything that has to pass before a change is merged
 	@echo "== everything passed"
 
 clean: ## user, 0 | remove what was built
@@ -210,15 +210,24 @@ units: build ## user, <1 | verify the systemd units; sandbox score at most 2.5
 
 E2E_PACKAGES = $(shell grep -rl --include='*_test.go' '^//go:build .*e2e' . | xargs -n1 dirname | sort -u)
 # Most of the time a test waits, so two packages run at a time. Scenarios that
-# count each packet, or start sixty hosts, have the machine for themselves.
+# count each packet have the machine for themselves.
 SCENARIOS = ./test/e2e ./test/faults
+# Tests of a minute or more each, for what seldom changes: make long runs them.
+LONG = TestSoak TestSixtyNodes TestManyRulesCostLittle TestDemoThatIsInterruptedLeavesNothingBehind \
+	TestEveryFigureOfEveryPathIsMeasured TestDebAndTheRestAreReproducible
+LONG_PATTERN = ^($(subst $() ,|,$(strip $(LONG))))$$
 E2E = FLANNELD_TEST_BOOT_DELAY=$(BOOT_DELAY) FLANNELD_TEST_SHORTCUT=$(SHORTCUT) go test -tags e2e -count=1 -v -timeout 40m
 QUIETER = grep --line-buffered -vE '^=== (RUN|PAUSE|CONT|NAME)'
 RUN ?= .
+SKIP = $(if $(filter .,$(RUN)),-skip '$(LONG_PATTERN)')
 e2e: ## root, <20 | end-to-end tests; RUN=REGEXP, SHORTCUT=off|switch
-	@echo "== end-to-end tests"
-	$(E2E) -p 2 -parallel 4 -run '$(RUN)' $(filter-out $(SCENARIOS),$(E2E_PACKAGES)) | $(QUIETER)
-	$(E2E) -p 1 -parallel 3 -run '$(RUN)' $(SCENARIOS) | $(QUIETER)
+	@echo "== end-to-end tests$(if $(SKIP),; make long has: $(LONG))"
+	$(E2E) -p 2 -parallel 4 -run '$(RUN)' $(SKIP) $(filter-out $(SCENARIOS),$(E2E_PACKAGES)) | $(QUIETER)
+	$(E2E) -p 1 -parallel 4 -run '$(RUN)' $(SKIP) $(SCENARIOS) | $(QUIETER)
+
+long: ## root, 10 | the end-to-end tests that make test leaves out, as they take longest
+	@echo "== long end-to-end tests"
+	$(E2E) -p 1 -parallel 3 -run '$(LONG_PATTERN)' ./dist ./test/bench $(SCENARIOS) | $(QUIETER)
 
 # A system that is missing is made at the first run, and kept for a month.
 kernel: ## root, <10 | what touches the kernel, on Debian 12's, under qemu
