@@ -5,6 +5,8 @@ package main
 import (
 	"fmt"
 	"slices"
+
+	"flanneld/internal/seal"
 )
 
 // kind is a way to join two hosts' pods.
@@ -12,28 +14,37 @@ type kind struct {
 	name     string // for -paths
 	title    string
 	required bool // its failure is the run's
+	sealed   bool // flanneld in a sealed network
 }
 
 var kinds = []kind{
-	{"routing", "plain routing", true},
-	{reference, "kernel VXLAN", true},
-	{"flanneld", "flanneld", true},
-	{userSpace, "flanneld, user space", true},
-	{"flanneld-off", "flanneld, offloads off", true},
-	{"flanneld-direct", "flanneld, direct", true},
-	{"flanneld-vxlan", "flanneld, vxlan", true},
-	{"flanneld-auto", "flanneld, auto", true},
-	{"flanneld-sealed", "flanneld, sealed", true},
-	{"wireguard-go", "wireguard-go", false},
-	{"flannel", "flannel, udp backend", false},
-	{"nebula", "nebula", false},
+	{name: "routing", title: "plain routing", required: true},
+	{name: reference, title: "kernel VXLAN", required: true},
+	{name: "flanneld", title: "flanneld", required: true},
+	{name: userSpace, title: "flanneld, user space", required: true},
+	{name: "flanneld-off", title: "flanneld, offloads off", required: true},
+	{name: "flanneld-direct", title: "flanneld, direct", required: true},
+	{name: "flanneld-vxlan", title: "flanneld, vxlan", required: true},
+	{name: "flanneld-auto", title: "flanneld, auto", required: true},
+	{name: "flanneld-aes", title: "flanneld, AES-GCM", required: aesIsFast(), sealed: true},
+	{name: "flanneld-chacha", title: "flanneld, ChaCha20", required: true, sealed: true},
+	{name: wireguardGo, title: "wireguard-go"},
+	{name: "flannel", title: "flannel, udp backend"},
+	{name: "nebula", title: "nebula"},
 }
+
+// aesIsFast reports whether the processor has instructions for AES. A host
+// without them never chooses AES-GCM, and the path cannot be measured.
+func aesIsFast() bool { return seal.Preferred()[0] == seal.AESGCM }
 
 // reference is the path that the others are compared with.
 const reference = "vxlan"
 
 // userSpace is flanneld without the short-cut: its lanes carry all packets.
 const userSpace = "flanneld-user"
+
+// wireguardGo is what encrypts in user space elsewhere.
+const wireguardGo = "wireguard-go"
 
 // docker is the comparison on hosts with Docker's rules, which most have.
 const docker = "docker"

@@ -4,9 +4,9 @@ package main
 
 import (
 	"path/filepath"
-	"slices"
 	"time"
 
+	"flanneld/internal/seal"
 	"flanneld/test/lab"
 )
 
@@ -31,10 +31,42 @@ func flanneldWithoutOffloads(p *lab.Program, hosts pair, s subject) *path {
 	return withFlanneld(hosts, s, "--shortcut", "off", "--offload", "off")
 }
 
-// flanneldSealed encrypts every packet, with the cipher that both hosts do
-// fastest. The first host has made the key.
-func flanneldSealed(p *lab.Program, hosts pair, s subject) *path {
-	return joined(hosts, s, []string{"--key-file", filepath.Join(hosts.h1.StateDir, "cluster-key")}, "--sealed")
+// flanneldSealed encrypts every packet with a cipher. The first host has made
+// the key. A program takes the cipher that its processor does fastest, so
+// GODEBUG hides the instructions for AES where that is to be the other one. The
+// path counts only if both hosts say that they use the cipher.
+func flanneldSealed(suite seal.Suite) func(*lab.Program, pair, subject) *path {
+	return func(p *lab.Program, hosts pair, s subject) *path {
+		environment := []string{}
+		if suite == seal.ChaChaPoly {
+			environment = append(environment, "GODEBUG=cpu.aes=off")
+		}
+		d1 := startFlanneld(hosts.h1, environment, "--sealed", "--lanes", s.Lanes)
+		d2 := startFlanneld(hosts.h2, environment, "--sealed", "--lanes", s.Lanes, "--join", hosts.h1.Addr.String(),
+			"--key-file", filepath.Join(hosts.h1.StateDir, "cluster-key"))
+		hosts.lab.WaitConverged(2)
+		for i, h := range hosts.both() {
+			usesSuite(p, h, hosts.both()[1-i], suite)
+		}
+		return &path{subject: s, from: hosts.h1.Pod(), to: hosts.h2.Pod(), processes: []int{d1.PID(), d2.PID()}}
+	}
+}
+
+// usesSuite waits until a host has a session with another one, and fails the
+// program if it has another cipher.
+func usesSuite(p *lab.Program, h, other *lab.Host, want seal.Suite) {
+	var got string
+	lab.Eventually(p, proofTime, h.NodeName+" to have a session", func() error {
+		nodes, err := h.Nodes()
+		if err != nil {
+			return err
+		}
+		got = nodes.Find(other.NodeName).Sealed.Suite
+		return lab.Expect(got != "", "it has none")
+	})
+	if got != want.String() {
+		p.Fatalf("%s uses %s, not %s: this processor does it faster", h.NodeName, got, want)
+	}
 }
 
 // flanneldBy has the kernel carry packets by a backend. It waits until the
@@ -47,15 +79,18 @@ func flanneldBy(backend string) func(*lab.Program, pair, subject) *path {
 	}
 }
 
-func withFlanneld(hosts pair, s subject, args ...string) *path { return joined(hosts, s, nil, args...) }
-
-// joined starts flanneld on both hosts. second are arguments of the second
-// host alone.
-func joined(hosts pair, s subject, second []string, args ...string) *path {
+// withFlanneld starts flanneld on both hosts.
+func withFlanneld(hosts pair, s subject, args ...string) *path {
 	args = append(args, "--lanes", s.Lanes)
-	d1 := hosts.h1.Start(args...).WaitReady(20 * time.Second)
-	second = slices.Concat(args, second, []string{"--join", hosts.h1.Addr.String()})
-	d2 := hosts.h2.Start(second...).WaitReady(20 * time.Second)
+	d1 := startFlanneld(hosts.h1, nil, args...)
+	d2 := startFlanneld(hosts.h2, nil, append(args, "--join", hosts.h1.Addr.String())...)
 	hosts.lab.WaitConverged(2)
 	return &path{subject: s, from: hosts.h1.Pod(), to: hosts.h2.Pod(), processes: []int{d1.PID(), d2.PID()}}
+}
+
+// startFlanneld starts flanneld on a host, and waits until it is ready.
+func startFlanneld(h *lab.Host, environment []string, args ...string) *lab.Daemon {
+	cmd := h.Command(append([]string{"run", "--node-name", h.NodeName}, args...)...)
+	cmd.Env = append(cmd.Env, environment...)
+	return h.StartCommand(cmd).WaitReady(proofTime)
 }

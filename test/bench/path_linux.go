@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"flanneld/internal/seal"
 	"flanneld/test/lab"
 )
 
@@ -35,13 +36,14 @@ var builders = map[string]func(*lab.Program, pair, subject) *path{
 	"routing":         routing,
 	reference:         vxlan,
 	"flanneld":        flanneld,
-	"flanneld-user":   flanneldInUserSpace,
+	userSpace:         flanneldInUserSpace,
 	"flanneld-off":    flanneldWithoutOffloads,
-	"flanneld-sealed": flanneldSealed,
+	"flanneld-aes":    flanneldSealed(seal.AESGCM),
+	"flanneld-chacha": flanneldSealed(seal.ChaChaPoly),
 	"flanneld-direct": flanneldBy("host-gw"),
 	"flanneld-vxlan":  flanneldBy("vxlan"),
 	"flanneld-auto":   flanneldBy("auto"),
-	"wireguard-go":    wireguard,
+	wireguardGo:       wireguard,
 	"flannel":         flannel,
 	"nebula":          nebula,
 }

@@ -68,7 +68,7 @@ func withTable(document, table string) (string, error) {
 var headlineTitles = map[string]string{
 	"routing": "routing", "vxlan": "VXLAN",
 	"flanneld": "flanneld", userSpace: "user space", "flanneld-direct": "direct", "flanneld-vxlan": "vxlan", "flanneld-auto": "auto",
-	"wireguard-go": "wireguard-go", "flannel": "flannel", "nebula": "nebula",
+	"flanneld-aes": "sealed", wireguardGo: "wireguard-go", "flannel": "flannel", "nebula": "nebula",
 }
 
 // headlines are a small table of the main comparison, and one of hosts with

@@ -27,7 +27,9 @@ func example() Report {
 		}
 	}
 	for _, k := range kinds {
-		c.Paths = append(c.Paths, Path{Name: k.name, Title: k.title, Setting: base, required: k.required})
+		// Whether AES-GCM can be measured depends on the machine.
+		required := k.required && k.name != "flanneld-aes"
+		c.Paths = append(c.Paths, Path{Name: k.name, Title: k.title, Setting: base, required: required})
 	}
 	take := func(path int, key string, values ...float64) {
 		for i, v := range values {
@@ -47,6 +49,12 @@ func example() Report {
 	take(2, packetKeys(64, 8).lossless, 150_000, 140_000)
 	take(2, "memory_at_rest_bytes", 17e6)
 	take(2, "memory_highest_bytes", 25e6)
+	for i, p := range c.Paths {
+		if p.Name == "flanneld-chacha" {
+			take(i, tcp, 0.5, 0.5, 0.7)
+			take(i, cpu, 40)
+		}
+	}
 	c.Paths[2].Failures = []Failure{{"udp64x8", 3, "no rate without loss"}}
 	for i := range c.Paths {
 		if !c.Paths[i].required {

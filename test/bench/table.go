@@ -16,6 +16,9 @@ func (r *Report) text() string {
 			fmt.Fprintf(&b, "\nWith %s:\n\n", c.Title)
 		}
 		b.WriteString(c.table())
+		if ratios := c.encryption(); ratios != "" {
+			b.WriteString("\n" + ratios)
+		}
 	}
 	b.WriteString("\n" + r.legend())
 	return b.String()
