@@ -238,7 +238,7 @@ func (n *Node) finish(now time.Time, datagram []byte, emit Emit) Reason {
 		return Unexpected
 	}
 	p := pending.peer
-	if now.Sub(p.handshake.began) >= refuseAfter {
+	if now.Sub(p.handshake.began) >= answerWithin {
 		return Expired
 	}
 	if !pending.cluster.own.checkFirst(datagram) {

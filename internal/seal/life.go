@@ -9,6 +9,13 @@ const (
 	firstRetry  = 500 * time.Millisecond
 	lastRetry   = 5 * time.Second // each pause is twice the last one, up to this
 	giveUpAfter = 90 * time.Second
+	// answerWithin is how old message 1 may be when its answer comes. Only a
+	// node that was stopped sees older ones: each attempt replaces the last. A
+	// session of such an answer could want a successor at once. The message
+	// for that, where it overtakes the first packet, ends the session at the
+	// peer.
+	answerWithin = 2 * lastRetry
+
 	cookiePause = 100 * time.Millisecond // at most, before message 1 goes again with a cookie
 
 	// sweepEvery is how often the node looks which peers were sent to and

@@ -213,7 +213,7 @@ func TestOnlyTheNewestDatagramMayMoveAnEndpoint(t *testing.T) {
 // TestSessionIsAsOldAsMessage1 for the initiator: the responder must not refuse
 // it first.
 func TestSessionIsAsOldAsMessage1(t *testing.T) {
-	for _, late := range []time.Duration{refuseAfter - 1, refuseAfter} {
+	for _, late := range []time.Duration{answerWithin - 1, answerWithin} {
 		w, a, b := pair(t)
 		a.send(b, 0, "one")
 		w.tick()
@@ -221,7 +221,7 @@ func TestSessionIsAsOldAsMessage1(t *testing.T) {
 		answer := w.flight[1]
 		w.flight = nil
 		w.now = w.now.Add(late)
-		if late == refuseAfter {
+		if late == answerWithin {
 			if got := a.receive(answer); got != Expired || a.peers[b].current.Load() != nil {
 				t.Errorf("after %v: %v", late, got)
 			}
@@ -233,5 +233,30 @@ func TestSessionIsAsOldAsMessage1(t *testing.T) {
 		if mine, theirs := a.peers[b].current.Load(), b.peers[a].next; mine.refuseAt.After(theirs.refuseAt) {
 			t.Error("the initiator sends when the responder refuses already")
 		}
+	}
+}
+
+// TestStoppedInitiatorSendsNothingThatIsRefused: the answer has waited while
+// its node was stopped. A session of it would be due for a rekey, and the
+// message for that can overtake the packet that waited.
+func TestStoppedInitiatorSendsNothingThatIsRefused(t *testing.T) {
+	w, a, b := pair(t)
+	a.send(b, 0, "x")
+	w.tick()
+	b.receive(w.flight[0])
+	answer := w.flight[1]
+	w.flight = nil
+	w.now = w.now.Add(refuseAfter - time.Second)
+	a.receive(answer)
+	w.tick()
+	for len(w.flight) > 0 { // the last one first
+		last := len(w.flight) - 1
+		d := w.flight[last]
+		w.flight = w.flight[:last]
+		d.to.receive(d)
+		w.tick()
+	}
+	if n := b.why[UnknownSession]; n > 0 {
+		t.Errorf("%d packets were lost", n)
 	}
 }

@@ -19,7 +19,8 @@ const (
 	Replayed
 	// Forged: the datagram was not sealed with the key of its stream.
 	Forged
-	// Expired: the session is older than 180 seconds.
+	// Expired: the session is older than 180 seconds, or the answer to a
+	// handshake is too late.
 	Expired
 
 	// The other reasons are those of handshake messages.
