@@ -31,6 +31,31 @@ type host struct {
 	got   []string // packets that were opened, with their sender
 	why   map[Reason]int
 	woken int
+
+	behind  time.Duration // how far its clock is behind the world's
+	stopped bool          // it does nothing, and what arrives waits
+	waiting []datagram    // until it goes on
+}
+
+// clock is the time as the host sees it.
+func (h *host) clock() time.Time { return h.w.now.Add(-h.behind) }
+
+// stop stops a host, as SIGSTOP does. Its clock goes on.
+func (h *host) stop() { h.stopped = true }
+
+// suspend stops a host and its clock, as a hypervisor does that pauses it.
+func (h *host) suspend(d time.Duration) { h.stopped, h.behind = true, h.behind+d }
+
+// resume lets a host go on. First it gets what its socket has kept: the first
+// datagrams of those that came.
+func (h *host) resume() {
+	const socket = 200 // datagrams
+	h.stopped = false
+	waited := h.waiting
+	h.waiting = nil
+	for _, d := range waited[:min(socket, len(waited))] {
+		h.receive(d)
+	}
 }
 
 // datagram is on its way.
@@ -116,7 +141,7 @@ func (h *host) emit(to *Peer, b []byte) {
 // send sends a packet as a lane does.
 func (h *host) send(to *host, stream int, packet string) {
 	p := h.peers[to]
-	st := p.Sending(stream, h.w.now)
+	st := p.Sending(stream, h.clock())
 	if st == nil {
 		p.Hold([]byte(packet))
 		return
@@ -131,13 +156,17 @@ func (h *host) send(to *host, stream int, packet string) {
 
 // receive takes a datagram as a lane does.
 func (h *host) receive(d datagram) Reason {
+	if h.stopped {
+		h.waiting = append(h.waiting, d)
+		return OK
+	}
 	if !IsData(d.bytes) {
-		reason := h.Handle(h.w.now, d.from.at, bytes.Clone(d.bytes), h.emit)
+		reason := h.Handle(h.clock(), d.from.at, bytes.Clone(d.bytes), h.emit)
 		h.why[reason]++
 		return reason
 	}
 	var out [MaxTrain]Opened
-	h.Open(h.w.now, bytes.Clone(d.bytes), 0, &out)
+	h.Open(h.clock(), bytes.Clone(d.bytes), 0, &out)
 	o := &out[0]
 	h.why[o.Reason]++
 	if o.Reason == OK && len(o.Packet) > 0 {
@@ -149,8 +178,8 @@ func (h *host) receive(d datagram) Reason {
 // tick lets all nodes do what is due.
 func (w *world) tick() {
 	for _, h := range w.nodes {
-		if next := h.Next(); !next.IsZero() && !w.now.Before(next) {
-			h.Tick(w.now, h.emit)
+		if next := h.Next(); !h.stopped && !next.IsZero() && !h.clock().Before(next) {
+			h.Tick(h.clock(), h.emit)
 		}
 	}
 }
@@ -176,8 +205,8 @@ func (w *world) pass(d time.Duration) {
 		w.settle()
 		next := end
 		for _, h := range w.nodes {
-			if at := h.Next(); !at.IsZero() && at.Before(next) {
-				next = at
+			if at := h.Next(); !h.stopped && !at.IsZero() && at.Add(h.behind).Before(next) {
+				next = at.Add(h.behind)
 			}
 		}
 		if !next.After(w.now) {
