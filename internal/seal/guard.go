@@ -5,6 +5,7 @@ package seal
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"hash"
 	"io"
 	"net/netip"
 	"time"
@@ -28,6 +29,11 @@ const (
 type guard struct {
 	mac    [keySize]byte // of the first code
 	cookie [keySize]byte // encrypts cookies
+
+	// keyed computes first codes. It is kept, because to set it up takes
+	// longer than to use it, and a flood of garbage costs one code a message.
+	keyed hash.Hash
+	code  [sha256.Size]byte
 }
 
 func newGuard(psk *[keySize]byte, receiver [keySize]byte) guard {
@@ -37,9 +43,22 @@ func newGuard(psk *[keySize]byte, receiver [keySize]byte) guard {
 	}
 }
 
+// wipe clears the keys. The hash has what it made of one inside, which the
+// standard library cannot wipe: it is left to the garbage collector.
 func (g *guard) wipe() {
 	clear(g.mac[:])
 	clear(g.cookie[:])
+	g.keyed = nil
+}
+
+// first is the first code of a message. It is valid until the next call.
+func (g *guard) first(message []byte) []byte {
+	if g.keyed == nil {
+		g.keyed = hmac.New(sha256.New, g.mac[:])
+	}
+	g.keyed.Reset()
+	g.keyed.Write(message)
+	return g.keyed.Sum(g.code[:0])[:macSize]
 }
 
 // sum is the code of a message under a key.
@@ -54,7 +73,7 @@ func sum(key, message []byte) (mac [macSize]byte) {
 // cookie. It returns the first.
 func (g *guard) sign(message []byte, cookie *[cookieSize]byte) (mac1 [macSize]byte) {
 	at := len(message) - 2*macSize
-	mac1 = sum(g.mac[:], message[:at])
+	copy(mac1[:], g.first(message[:at]))
 	copy(message[at:], mac1[:])
 	if cookie != nil {
 		mac2 := sum(cookie[:], message[:at+macSize])
@@ -66,8 +85,7 @@ func (g *guard) sign(message []byte, cookie *[cookieSize]byte) (mac1 [macSize]by
 // checkFirst reports whether the first code of a message is right.
 func (g *guard) checkFirst(message []byte) bool {
 	at := len(message) - 2*macSize
-	want := sum(g.mac[:], message[:at])
-	return hmac.Equal(want[:], message[at:at+macSize])
+	return hmac.Equal(g.first(message[:at]), message[at:at+macSize])
 }
 
 // checkSecond reports whether the second code of a message was made with a
