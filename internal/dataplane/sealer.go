@@ -26,6 +26,10 @@ const (
 	// cannot be right.
 	maxHandshake = 256
 
+	// refusedRest is how long the sealer rests after it has refused messages.
+	// The inbox has room for a million a second.
+	refusedRest = time.Millisecond
+
 	// eagerPeers is the largest network in which handshakes go ahead of
 	// traffic. In larger ones most pairs of nodes never exchange a packet.
 	eagerPeers = 256
@@ -105,7 +109,7 @@ func (s *Sealer) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case m := <-s.inbox:
-			s.node.Handle(time.Now(), m.from, m.data[:m.n], s.emit)
+			s.takeFrom(m)
 		case <-s.wake:
 		case <-timer.C:
 		}
@@ -116,6 +120,27 @@ func (s *Sealer) Run(ctx context.Context) {
 		if next := s.node.Next(); !next.IsZero() {
 			timer.Reset(time.Until(next))
 		}
+	}
+}
+
+// takeFrom handles a message, and what has come behind it. After messages that
+// were refused it rests: lanes then need not wake it for each message of a
+// flood. Messages that fit are never delayed by themselves.
+func (s *Sealer) takeFrom(m message) {
+	refused := false
+	for range handshakeRoom {
+		if s.node.Handle(time.Now(), m.from, m.data[:m.n], s.emit) != seal.OK {
+			refused = true
+		}
+		select {
+		case m = <-s.inbox:
+			continue
+		default:
+		}
+		break
+	}
+	if refused {
+		time.Sleep(refusedRest)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ func sealedNode(id string, n, key byte) peers.NodeInfo {
 	return node
 }
 
-func newTestSealer(t *testing.T) *Sealer {
+func newTestSealer(t testing.TB) *Sealer {
 	t.Helper()
 	settings := Settings{Lanes: 1, Log: slog.New(slog.DiscardHandler)}
 	self := peers.NodeInfo{ID: plantest.ID("self"), Start: 1, Instance: 1}
@@ -119,4 +120,28 @@ func TestSealerEndsWithItsKeys(t *testing.T) {
 	if peer.Hold([]byte{1}) != 1 || len(s.Status().Peers) != 0 {
 		t.Error("there are sessions after the end")
 	}
+}
+
+// BenchmarkGarbageHandshake is what a message costs that looks like a handshake
+// and was made without the cluster key, from the lane on.
+func BenchmarkGarbageHandshake(b *testing.B) {
+	s := newTestSealer(b)
+	ctx, cancel := context.WithCancel(b.Context())
+	ended := make(chan struct{})
+	s.Use(new(Plane))
+	go func() {
+		defer close(ended)
+		s.Run(ctx)
+	}()
+	message := make([]byte, 184) // message 1, with a code of zeroes
+	message[0], message[1] = 0x81, 1
+	from := netip.MustParseAddrPort("192.0.2.9:1")
+	b.ReportAllocs()
+	for b.Loop() {
+		for !s.Handshake(from, message) {
+			runtime.Gosched()
+		}
+	}
+	cancel()
+	<-ended
 }
