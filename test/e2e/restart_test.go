@@ -124,7 +124,7 @@ func TestRestartLosesNothingOnKernelPaths(t *testing.T) {
 
 func TestNothingLeaksToTheDefaultRouteWhileTheDaemonIsDown(t *testing.T) {
 	t.Parallel()
-	_, h1, h2 := duo(t)
+	_, h1, h2 := duo(t, "--shortcut", "off") // its programs go on without the daemon
 	p1, p2 := h1.Pod(), h2.Pod()
 	p1.Reachable(t, p2.Addr, 5*time.Second)
 	leaks := h1.CountLeaks(lab.Overlay)
@@ -138,7 +138,7 @@ func TestNothingLeaksToTheDefaultRouteWhileTheDaemonIsDown(t *testing.T) {
 		if n := leaks.Packets(); n != 0 {
 			t.Errorf("%d packets leaked", n)
 		}
-		h1.Start().WaitReady(ready)
+		h1.Start("--shortcut", "off").WaitReady(ready)
 		p1.Reachable(t, p2.Addr, 5*time.Second)
 	}
 }

@@ -114,6 +114,7 @@ func TestTheShortcutOutlivesTheDaemon(t *testing.T) {
 	if s := h1.Status().Shortcut; !s.Pinned {
 		t.Fatalf("the programs are not pinned: %+v", s)
 	}
+	leaks := h1.CountLeaks(lab.Overlay)
 	talk := lab.Converse(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7001))
 	pings := p2.StartPinging(t, p1.Addr, 5*time.Millisecond)
 	for _, end := range []func(){h1.Daemon.Kill, func() { h1.Daemon.Stop() }} {
@@ -125,6 +126,9 @@ func TestTheShortcutOutlivesTheDaemon(t *testing.T) {
 	}
 	if count := pings.Stop(); count.Lost != 0 {
 		t.Errorf("over a kill and a stop: %v", count)
+	}
+	if n := leaks.Packets(); n != 0 {
+		t.Errorf("%d packets leaked to the default route", n)
 	}
 	if err := talk.Stop(); err != nil {
 		t.Errorf("the conversation broke: %v", err)
