@@ -68,6 +68,33 @@ func TestProgramsOutliveTheProcess(t *testing.T) {
 	}
 }
 
+// A process that starts slowly keeps what an earlier one has left, until it
+// knows what is wanted.
+func TestProgramsStayUntilItIsKnownWhatIsWanted(t *testing.T) {
+	h := twoHosts(t)[0]
+	h.kill()
+	h.part = NewPart("flannel0")
+	ensure := func() (changes []string) {
+		linktest.In(t, h.name, func() (err error) {
+			changes, err = h.part.Ensure(t.Context())
+			return err
+		})
+		return changes
+	}
+	if changes := ensure(); len(changes) > 0 {
+		t.Errorf("before anything is known: %q", changes)
+	}
+	h.part.Update([]Peer{h.peer()}, nil)
+	if changes := ensure(); len(changes) > 0 {
+		t.Errorf("when the peers are known: %q", changes)
+	}
+	ping(t, "c1", "10.244.2.2")
+	h.part.Want(nil)
+	if changes := ensure(); len(changes) == 0 {
+		t.Error("nothing was taken away when it was off")
+	}
+}
+
 // kill gives up everything that the kernel takes back from a process that ends.
 func (h *end) kill() {
 	for _, at := range h.part.links.open {

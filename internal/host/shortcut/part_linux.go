@@ -34,6 +34,7 @@ type Part struct {
 
 	mu         sync.Mutex // held while the kernel is worked on: milliseconds
 	config     *Config
+	wanted     bool // Want was called
 	known      bool // Update was called
 	table      *table
 	programs   programs
@@ -67,11 +68,13 @@ func NewPart(device string) *Part {
 const notYet = "it is not set up yet"
 
 // Want sets the configuration. With nil, Ensure takes everything away: the
-// sending side at once, the receiving side 5 s later, when peers know.
+// sending side at once, the receiving side 5 s later, when peers know. Until
+// the first call, Ensure does nothing: what an earlier process has left goes
+// on.
 func (p *Part) Want(c *Config) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.config = nil
+	p.wanted, p.config = true, nil
 	if c != nil {
 		own := *c
 		p.config = &own
@@ -164,6 +167,9 @@ func (p *Part) watch(ctx context.Context, links <-chan struct{}) {
 func (p *Part) Ensure(context.Context) ([]string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if !p.wanted {
+		return nil, nil
+	}
 	if p.config == nil {
 		changes, err := p.giveUp(&lack{why: "it is off (--shortcut)"})
 		return changes, err
