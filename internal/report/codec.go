@@ -65,7 +65,7 @@ func (r *Report) check() error {
 		len(r.Backends) > maxBackends || r.Others < 0 {
 		return errors.New("report: a list is too long")
 	}
-	ok := readable(maxName, r.Version, r.Lease)
+	ok := readable(maxName, r.Version, r.Lease) && readable(maxText, r.Shortcut.Why)
 	for _, p := range r.Problems {
 		ok = ok && readable(maxName, p.Part) && readable(maxText, p.Text, p.Advice)
 	}

@@ -16,10 +16,8 @@ func Of(s control.Status, n control.Nodes) Report {
 	r := Report{
 		Version: clip(s.Version, maxName), Uptime: seconds(s.Uptime), OK: s.OK, Lease: s.Lease.State, MTU: uint16(s.Device.MTU),
 		Paths: Paths{Works: small(s.Paths.Works), SmallOnly: small(s.Paths.SmallOnly), Failed: small(s.Paths.Failed), Unproven: small(s.Paths.Unproven)},
-		Out:   Traffic{Packets: s.Egress.Packets, Bytes: s.Egress.Bytes}, Sealed: s.Security.GossipSealed,
+		Out:   traffic(s.Egress), In: traffic(arrived(s)), Sealed: s.Security.GossipSealed,
 	}
-	in := arrived(s)
-	r.In = Traffic{Packets: in.Packets, Bytes: in.Bytes}
 	for _, p := range s.Problems[:min(len(s.Problems), maxProblems)] {
 		r.Problems = append(r.Problems, Problem{Part: clip(p.Part, maxName), Text: clip(p.Text, maxText), Advice: clip(p.Advice, maxText), Since: seconds(p.Since)})
 	}
@@ -28,6 +26,9 @@ func Of(s control.Status, n control.Nodes) Report {
 	}
 	for _, b := range s.Backend.Paths[:min(len(s.Backend.Paths), maxBackends)] {
 		r.Backends = append(r.Backends, Backend{Path: clip(b.Path, maxName), Peers: small(b.Peers), Unavailable: clip(b.Unavailable, maxText)})
+	}
+	r.Shortcut = Shortcut{
+		Ready: s.Shortcut.Ready, Why: clip(s.Shortcut.Why, maxText), Peers: small(s.Shortcut.Peers), Out: traffic(s.Shortcut.Egress), In: traffic(s.Shortcut.Ingress),
 	}
 	for _, kind := range slices.SortedFunc(maps.Keys(s.Drops), func(a, b string) int { return cmp.Compare(s.Drops[b], s.Drops[a]) }) {
 		if count := s.Drops[kind]; count > 0 && len(r.Drops) < maxDrops {
@@ -83,12 +84,22 @@ func peerOf(n control.Node, id []byte) Peer {
 	}
 	for _, way := range n.Paths {
 		if way.Used {
-			p.Path = number(paths, way.Path)
+			p.Path = number(paths, pathName(way))
 		}
 		p.In += way.Arrived.Bytes
 	}
 	return p
 }
+
+// pathName tells apart what carries the packets of path udp.
+func pathName(p control.NodePath) string {
+	if p.Shortcut.Used {
+		return PathKernel
+	}
+	return p.Path
+}
+
+func traffic(t control.Traffic) Traffic { return Traffic{Packets: t.Packets, Bytes: t.Bytes} }
 
 func seconds(s control.Seconds) uint32 { return uint32(min(max(0, float64(s)), math.MaxUint32)) }
 func micros(s control.Seconds) uint32  { return uint32(min(max(0, float64(s)*1e6), math.MaxUint32)) }

@@ -26,7 +26,7 @@ const (
 	maxName     = 64
 	maxDrops    = 40
 	maxOffloads = 16
-	maxBackends = 8
+	maxBackends = 6
 	// MaxLen is how long an encoded report can be, bytes: what gossip carries.
 	MaxLen = 16 << 10
 )
@@ -53,6 +53,8 @@ type Report struct {
 	Peers  []Peer `cbor:"13,keyasint" json:"-"`
 	Others int    `cbor:"14,keyasint" json:"others"` // peers beyond MaxPeers
 	Sealed bool   `cbor:"15,keyasint" json:"sealed"`
+	// Shortcut is zero from a node of an earlier version.
+	Shortcut Shortcut `cbor:"16,keyasint" json:"shortcut"`
 }
 
 // Problem is one of control's.
@@ -78,6 +80,16 @@ type Backend struct {
 	Path        string   `json:"path"`
 	Peers       uint16   `json:"peers"`
 	Unavailable string   `json:"unavailable"`
+}
+
+// Shortcut is what the kernel of the node carries of path udp.
+type Shortcut struct {
+	_     struct{} `cbor:",toarray"`
+	Ready bool     `json:"ready"`
+	Why   string   `json:"why"`   // why not
+	Peers uint16   `json:"peers"` // to which packets take it now
+	Out   Traffic  `json:"out"`   // of this, Report.Out and In have everything, too
+	In    Traffic  `json:"in"`
 }
 
 // Paths counts data paths by state.
@@ -118,11 +130,14 @@ type Peer struct {
 	In    uint64
 }
 
+// PathKernel is the path udp where the kernel carries the packets.
+const PathKernel = "udp (kernel)"
+
 // The words that a peer's numbers stand for. The first means that the writer
-// has none, or one that is not known here.
+// has none, or one that is not known here. So a new word goes to the end.
 var (
 	states = []string{"", "alive", "suspect", "dead", "left"}
-	paths  = append([]string{""}, control.PathNames...)
+	paths  = []string{"", "udp", "direct", "vxlan", "ipip", PathKernel}
 	proofs = []string{control.PathNone, control.PathUnproven, control.PathWorks, control.PathSmallOnly, control.PathFailed, control.PathImpossible}
 )
 

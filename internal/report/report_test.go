@@ -29,6 +29,9 @@ func network(peers int) (control.Status, control.Nodes) {
 		Arrived: map[string]control.Traffic{"vxlan": {Packets: 1, Bytes: 50}},
 		Drops:   map[string]uint64{"egress-no-route": 3, "ingress-ipv6": 9, "egress-ipv6": 0},
 		Device:  control.Device{MTU: 1472},
+		Shortcut: control.Shortcut{
+			Ready: true, Peers: 2, Egress: control.Traffic{Packets: 4, Bytes: 400}, Ingress: control.Traffic{Packets: 1, Bytes: 90},
+		},
 	}
 	n := control.Nodes{Nodes: []control.Node{{ID: idOf(0), Self: true, State: "alive"}}}
 	for i := 1; i <= peers; i++ {
@@ -72,8 +75,25 @@ func TestAReportSaysWhatStatusSays(t *testing.T) {
 	if last.ProofName() != control.PathWorks || last.PathName() != "vxlan" || last.StateName() != "alive" || last.RTT != 400 || last.In != 20 || last.Out != 11 {
 		t.Errorf("the last peer is %+v", last)
 	}
+	if got.Shortcut.Peers != 2 || got.Shortcut.Out.Bytes != 400 || got.Shortcut.In.Bytes != 90 || !got.Shortcut.Ready {
+		t.Errorf("short-cut %+v", got.Shortcut)
+	}
 	if unknown := (Peer{State: 200, Path: 200, Proof: 200}); unknown.StateName()+unknown.PathName()+unknown.ProofName() != "" {
 		t.Errorf("words for unknown numbers")
+	}
+}
+
+// A peer has each path that a node can use, and udp says what carries it.
+func TestAPeerHasEachPath(t *testing.T) {
+	for _, name := range control.PathNames {
+		n := control.Node{Paths: []control.NodePath{{Path: "other"}, {Path: name, Used: true}}}
+		if got := peerOf(n, nil).PathName(); got != name {
+			t.Errorf("%s became %q", name, got)
+		}
+	}
+	n := control.Node{Paths: []control.NodePath{{Path: "udp", Used: true, Shortcut: control.NodeShortcut{Used: true}}}}
+	if got := peerOf(n, nil).PathName(); got != PathKernel {
+		t.Errorf("the short-cut became %q", got)
 	}
 }
 
@@ -88,7 +108,7 @@ func TestAReportIsBounded(t *testing.T) {
 		s.Backend.Paths = append(s.Backend.Paths, control.BackendPath{Path: long, Unavailable: long})
 		s.Drops[fmt.Sprint(long, i)] = 1 << 63
 	}
-	s.Version, s.Lease.State = long, "confirmed"
+	s.Version, s.Lease.State, s.Shortcut.Why = long, "confirmed", long
 	r := Of(s, n)
 	b := r.Encode()
 	if len(b) > MaxLen {
@@ -115,6 +135,7 @@ func TestMalformedReportsAreRefused(t *testing.T) {
 		"no text":             func(r *Report) { r.Problems[0].Text = "\xff" },
 		"a long text":         func(r *Report) { r.Problems[0].Advice = strings.Repeat("x", maxText+1) },
 		"a short ID":          func(r *Report) { r.Peers[0].ID = []byte{1} },
+		"a long reason":       func(r *Report) { r.Shortcut.Why = strings.Repeat("x", maxText+1) },
 		"too many peers":      func(r *Report) { r.Peers = make([]Peer, MaxPeers+1) },
 		"too many problems":   func(r *Report) { r.Problems = make([]Problem, maxProblems+1) },
 		"a negative number":   func(r *Report) { r.Others = -1 },
