@@ -47,6 +47,7 @@ export class Mesh {
   show() {
     const nodes = this.#store.state.nodes.filter((n) => n.id);
     if (this.#store.state.large) return this.#list(nodes);
+    if (nodes.length < 2) return this.#alone();
     const signature = nodes.map((n) => n.id + n.name).join();
     if (byID("mesh").signature !== signature) {
       byID("mesh").signature = signature;
@@ -54,6 +55,17 @@ export class Mesh {
     }
     this.#nodes = nodes;
     this.#update();
+  }
+
+  /** There is no other node: how to get one. */
+  #alone() {
+    const { gossip, network, security } = this.#store.state.status;
+    const [text, command] = !network.prefix || !gossip ? ["This node is in no network yet.", ""]
+      : security.gossip_sealed ? ["There is no other node yet. This prints what to type on the next host:", "flanneld token"]
+        : ["There is no other node yet. To type on another host:", `flanneld run --join ${gossip.replace(/:8286$/, "")}`];
+    byID("mesh").signature = "alone";
+    byID("mesh-about").textContent = "";
+    fill(byID("mesh"), [text, command], () => el("p", { class: "none" }, `${text} `, command && el("code", null, command)));
   }
 
   /** Makes the matrix once for a set of nodes, so that the focus stays. */
@@ -73,6 +85,7 @@ export class Mesh {
     grid.addEventListener("focusin", (e) => e.target.place && this.#enter(e.target));
     grid.addEventListener("mouseover", (e) => e.target.closest("td")?.place && this.#tell(e.target.closest("td")));
     grid.addEventListener("click", (e) => e.target.closest("td")?.place && this.#choose(this.#nodes[e.target.closest("td").place[0]]));
+    byID("mesh").shown = null;
     byID("mesh").replaceChildren(
       el("div", { class: "scroll" }, grid),
       el("p", { id: "mesh-cell", class: "cell" }, "Point at a cell, or walk through them with the arrow keys."),
@@ -161,6 +174,7 @@ export class Mesh {
       const back = el("button", { type: "button", id: "mesh-back" }, "Previous"), next = el("button", { type: "button", id: "mesh-next" }, "Next");
       back.addEventListener("click", turn(-1));
       next.addEventListener("click", turn(1));
+      root.shown = null;
       root.replaceChildren(
         el("p", { class: "tools" }, el("label", null, "Filter ", filter), back, next, el("span", { id: "mesh-place", role: "status" })),
         el("div", { id: "mesh-rows" }));

@@ -75,7 +75,7 @@ export class Store {
   sight(from, to) {
     if (from.self) {
       const used = to.paths.find((p) => p.used);
-      return { state: to.state, proof: to.path.state, path: used?.path ?? "", rtt: to.path.rtt_seconds * 1e6, note: to.path.note, at: this.state.at };
+      return { state: to.state, proof: to.path.state, path: used ? pathName(used) : "", rtt: to.path.rtt_seconds * 1e6, note: to.path.note, at: this.state.at };
     }
     const a = this.answers.get(from.id);
     const p = a?.report && a.peers.find((p) => p.id === to.id);
@@ -105,6 +105,7 @@ export class Store {
       version: s.version, uptime_seconds: s.uptime_seconds, ok: s.ok, problems: s.problems, lease: s.lease.state, mtu: s.device.mtu,
       offloads: s.offloads, backends: s.backend.paths, paths: s.paths, sealed: s.security.gossip_sealed,
       drops: Object.entries(s.drops).map(([kind, count]) => ({ kind, count })), out: s.egress, in: s.ingress,
+      shortcut: { ready: s.shortcut.ready, why: s.shortcut.why, peers: s.shortcut.peers, out: s.shortcut.egress, in: s.shortcut.ingress },
     };
   }
 
@@ -120,6 +121,9 @@ export class Store {
 
 /** How many data paths the node of a report has, in whatever state. */
 export const pathsOf = (report) => report.paths.works + report.paths.small_only + report.paths.failed + report.paths.unproven;
+
+/** The path udp says what carries its packets, as `flanneld nodes` does. */
+export const pathName = (p) => p.shortcut.used ? `${p.path} (kernel)` : p.path;
 
 const key = (n) => n.id || n.name;
 const out = (n) => n.egress.bytes;

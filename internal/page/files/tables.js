@@ -4,6 +4,7 @@
 
 import { byID, el, fill, table, withCommands } from "./dom.js";
 import { count, duration, millis } from "./format.js";
+import { pathName } from "./store.js";
 
 /** A time of today without the day. */
 const moment = (time, now) => {
@@ -75,6 +76,24 @@ export const showChoice = (store) => {
   select.value = nodes.some((n) => n.id === chosen) ? chosen : store.self?.id ?? "";
 };
 
+/** What the kernel carries of path udp. A node of an earlier version does not say. */
+const shortcutRow = (shortcut, left) => {
+  const { ready, why, peers, out, in: into } = shortcut;
+  if (!ready && !why) return [];
+  const reasons = Object.entries(left).filter(([, n]) => n > 0).sort((a, b) => b[1] - a[1]).map(([kind, n]) => `${kind} ${count(n)}`).join(", ");
+  const carried = `carried ${count(out.packets)} packets out and ${count(into.packets)} in`;
+  return [{ kind: ready ? "" : "dim", cells: ["udp (kernel)", count(peers), ready ? `${carried}${reasons && `; left to user space: ${reasons}`}` : `not used: ${why}`] }];
+};
+
+const tripOf = (way) => {
+  const seconds = (way.shortcut.used && way.shortcut.rtt_seconds) || way.rtt_seconds;
+  return seconds ? `${millis(seconds * 1e6)} ms` : "–";
+};
+
+/** Why a path to a peer is used or not. */
+const whyOf = (way) => [way.why, way.used && way.shortcut.why && `in user space; short-cut: ${way.shortcut.why}`].filter(Boolean).join("; ") ||
+  (way.used ? way.shortcut.used ? "the kernel carries it, by the short-cut" : "the preferred path that works" : "–");
+
 export const showDetails = (store) => {
   const n = store.state.nodes.find((n) => n.id && n.id === byID("chosen").value);
   const r = n && store.report(n);
@@ -90,9 +109,11 @@ export const showDetails = (store) => {
     facts.push(["Device", `${s.device.name} is ${s.device.state}${s.device.note ? `: ${s.device.note}` : ""}`], ["Firewall rules", s.host.firewall || "not yet"],
       ["Lanes", s.lanes], ["Memory", `${count(Math.round(s.process.memory_bytes / 2 ** 20))} MiB`]);
   }
-  const backends = r.backends.map((b) => ({ kind: b.unavailable ? "dim" : "", cells: [b.path, count(b.peers), b.unavailable || "available"] }));
+  const backends = r.backends.flatMap((b) => [
+    { kind: b.unavailable ? "dim" : "", cells: [b.path, count(b.peers), b.unavailable || "available"] },
+    b.path === "udp" ? shortcutRow(r.shortcut, n.self ? s.shortcut.left_to_user_space : {}) : []].flat());
   const ways = n.self ? store.state.nodes.flatMap((p) => p.paths.map((w) => ({
-    kind: w.used ? "" : "dim", cells: [p.name, w.path, w.used ? "in use" : w.state, w.rtt_seconds ? `${millis(w.rtt_seconds * 1e6)} ms` : "–", w.why || (w.used ? "the preferred path that works" : "–")],
+    kind: w.used ? "" : "dim", cells: [p.name, pathName(w), w.used ? "in use" : w.state, tripOf(w), whyOf(w)],
   }))) : [];
   const offloads = r.offloads.map((o) => ({ kind: o.used ? "" : "dim", cells: [o.name, o.used ? "used" : "not used", o.note || (o.used ? "the kernel does it" : "–")] }));
   fill(byID("details"), [n.id, facts, backends, offloads], () => [
