@@ -8,7 +8,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -37,6 +36,10 @@ const (
 	axeVariable      = "FLANNELD_TEST_AXE"      // axe.min.js of axe-core
 	picturesVariable = "FLANNELD_TEST_PICTURES" // a directory; "": no pictures
 )
+
+// patience is how long Chromium may take to start, and for any one action. On a
+// machine with other work it starts slowly.
+const patience = 3 * time.Minute
 
 // browser is a Chromium on the underlay, with one window.
 type browser struct {
@@ -74,7 +77,7 @@ func open(t *testing.T, l *lab.Lab) *browser {
 	address := debugAddress(t, stderr)
 	ctx, cancel := chromedp.NewRemoteAllocator(context.Background(), forward(t, ns, address), chromedp.NoModifyURL)
 	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
+	ctx, cancel = chromedp.NewContext(ctx, chromedp.WithBrowserOption(chromedp.WithDialTimeout(patience)))
 	t.Cleanup(cancel)
 	b := &browser{t: t, ctx: ctx, requests: &requests{make(chan string, 10_000), make(chan string, 10_000)}}
 	chromedp.ListenTarget(ctx, b.requests.note)
@@ -97,8 +100,8 @@ func debugAddress(t *testing.T, stderr io.Reader) string {
 	select {
 	case url := <-found:
 		return url
-	case <-time.After(30 * time.Second):
-		t.Fatal("Chromium did not start")
+	case <-time.After(patience):
+		t.Fatalf("Chromium did not start within %v", patience)
 		return ""
 	}
 }
@@ -176,8 +179,8 @@ func (b *browser) try(actions ...chromedp.Action) error {
 	select {
 	case err := <-done:
 		return err
-	case <-time.After(60 * time.Second):
-		return errors.New("no answer within a minute")
+	case <-time.After(patience):
+		return fmt.Errorf("no answer within %v", patience)
 	}
 }
 
@@ -185,6 +188,13 @@ func (b *browser) try(actions ...chromedp.Action) error {
 func eval[T any](b *browser, expression string) (value T) {
 	b.t.Helper()
 	b.run(chromedp.Evaluate(expression, &value))
+	return value
+}
+
+// await is eval for an expression that is a promise.
+func await[T any](b *browser, expression string) (value T) {
+	b.t.Helper()
+	b.run(chromedp.Evaluate(expression, &value, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
 	return value
 }
 
@@ -292,25 +302,28 @@ type violation struct {
 	Nodes []struct{ HTML, FailureSummary string }
 }
 
-// accessible fails the test unless axe-core finds nothing against WCAG 2.2 A
-// and AA and its best practices.
+// accessible fails the test unless axe-core finds nothing.
 func (b *browser) accessible(what string) {
+	b.t.Helper()
+	for _, v := range b.violations() {
+		b.t.Errorf("%s: %s: %s: %+v", what, v.ID, v.Help, v.Nodes)
+	}
+}
+
+// violations is what axe-core finds against WCAG 2.2 A and AA and its best
+// practices.
+func (b *browser) violations() (all []violation) {
 	b.t.Helper()
 	script, err := os.ReadFile(os.Getenv(axeVariable))
 	if err != nil {
 		b.t.Fatalf("axe-core (%s): %v", axeVariable, err)
 	}
-	var found string
-	b.run(chromedp.Evaluate(string(script)+";true", nil), chromedp.Evaluate(
-		`axe.run(document, {resultTypes: ["violations"]}).then((r) => JSON.stringify(r.violations.map((v) => ({ID: v.id, Help: v.help, Nodes: v.nodes.slice(0, 3).map((n) => ({HTML: n.html.slice(0, 300), FailureSummary: n.failureSummary}))}))))`,
-		&found, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
-	var all []violation
+	b.run(chromedp.Evaluate(string(script)+";true", nil))
+	found := await[string](b, `axe.run(document, {resultTypes: ["violations"]}).then((r) => JSON.stringify(r.violations.map((v) => ({ID: v.id, Help: v.help, Nodes: v.nodes.slice(0, 3).map((n) => ({HTML: n.html.slice(0, 300), FailureSummary: n.failureSummary}))}))))`)
 	if err := json.Unmarshal([]byte(found), &all); err != nil {
 		b.t.Fatal(err)
 	}
-	for _, v := range all {
-		b.t.Errorf("%s: %s: %s: %+v", what, v.ID, v.Help, v.Nodes)
-	}
+	return all
 }
 
 // clean fails the test if the window asked any other server, or complained.
