@@ -111,7 +111,7 @@ func transfer(t testing.TB, from, to, address string, size int) {
 			return err
 		}
 		defer conn.Close()
-		if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		if err := conn.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 			return err
 		}
 		_, err = io.Copy(io.MultiWriter(h, conn), io.LimitReader(rand.NewChaCha8([32]byte{1}), int64(size)))

@@ -513,7 +513,7 @@ func explain(err error) error {
 	case errors.Is(err, syscall.ENOSYS):
 		return &lack{why: "this kernel has no bpf(2), or a filter of system calls hides it: " + firstLine(err)}
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES): // EACCES: the verifier, without CAP_PERFMON
-		return &lack{why: "the kernel refuses bpf(2): it takes CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, no lockdown, " +
+		return &lack{why: "the kernel refuses bpf(2): it takes CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, " +
 			"and a filter of system calls that permits it: " + firstLine(err)}
 	}
 	var refused *ebpf.VerifierError // any error of a load is one, also a lack of memory

@@ -66,12 +66,9 @@ func look(c Config) (s sight, err error) {
 		s.lack = &lack{why: fmt.Sprintf("there is no device %s", c.Underlay)}
 		return s, nil
 	}
-	linkLen, ok := linkLens[underlay.Attrs().EncapType]
-	if !ok {
-		s.lack = &lack{why: fmt.Sprintf("%s has link headers of type %s", c.Underlay, underlay.Attrs().EncapType)}
+	if s.linkLen, s.lack = linkLen(underlay); s.lack != nil {
 		return s, nil
 	}
-	s.linkLen = linkLen
 	if s.lack, err = passedBy(overlay, underlay); err != nil || s.lack != nil {
 		return s, err
 	}
@@ -81,6 +78,19 @@ func look(c Config) (s sight, err error) {
 
 // linkLens are the lengths of link headers, in bytes, by the type of device.
 var linkLens = map[string]int{"ether": 14, "none": 0, "ipip": 0, "gre": 0}
+
+// linkLen is how long the link header of a datagram on a device is, in bytes.
+func linkLen(l netlink.Link) (int, *lack) {
+	name := l.Attrs().Name
+	n, ok := linkLens[l.Attrs().EncapType]
+	if !ok {
+		return 0, &lack{why: fmt.Sprintf("%s has link headers of type %s", name, l.Attrs().EncapType)}
+	}
+	if v, ok := l.(*netlink.Vlan); ok && v.ReorderHdr != nil && !*v.ReorderHdr {
+		return 0, &lack{why: fmt.Sprintf("%s leaves VLAN tags in frames (ip link set %s type vlan reorder_hdr on)", name, name)}
+	}
+	return n, nil
+}
 
 // passedBy reports what else looks at datagrams or packets, and would be passed
 // by.
