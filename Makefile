@@ -272,7 +272,7 @@ page: tools ## root, 8 | the page in Debian's Chromium; PICTURES=DIRECTORY keeps
 	FLANNELD_TEST_CHROMIUM=$$(command -v chromium) FLANNELD_TEST_AXE=$(AXE)/package/axe.min.js FLANNELD_TEST_PICTURES=$(abspath $(PICTURES)) \
 		go test -tags page -count=1 -v -timeout 20m -run '$(RUN)' ./test/page | $(QUIETER)
 
-kernels: ## root, >30 | KERNELS (default 5.10 6.1 6.12), all or STEPS=a,b
+kernels: ## root, >30 | KERNELS (5.10 6.1 6.12; or newest), all or STEPS=a,b
 	go run ./test/kernels -steps '$(STEPS)' $(KERNELS)
 
 # Kubernetes is built once, into the cache. All logs are in bin/kubernetes.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // build fills dir with what the second disk has: this program, flanneld, the
@@ -29,9 +30,12 @@ func build(dir string, steps []step) error {
 		if err := os.MkdirAll(home, 0o755); err != nil {
 			return err
 		}
-		data := filepath.Join(s.Package, "testdata")
-		if _, err := os.Stat(data); err == nil {
-			if err := os.CopyFS(filepath.Join(home, "testdata"), os.DirFS(data)); err != nil {
+		data := s.Reads
+		if own := filepath.Join(s.Package, "testdata"); exists(own) {
+			data = append(slices.Clone(data), own)
+		}
+		for _, each := range data {
+			if err := os.CopyFS(filepath.Join(dir, "src", each), os.DirFS(each)); err != nil {
 				return err
 			}
 		}
@@ -44,6 +48,11 @@ func build(dir string, steps []step) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, planFile), plan, 0o644)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // planFile is the name of the plan on the second disk.

@@ -80,10 +80,9 @@ var arrangements = []string{
 	"ln -sfn /proc/self/fd/1 /dev/stdout", "ln -sfn /proc/self/fd/2 /dev/stderr",
 }
 
-// command runs a command line, which has to succeed.
+// command runs a command line of the shell, which has to succeed.
 func command(line string) error {
-	words := strings.Fields(line)
-	if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
+	if out, err := exec.Command("sh", "-c", line).CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w: %s", line, err, out)
 	}
 	return nil

@@ -14,6 +14,7 @@ type step struct {
 	Name    string   // of the step, unique
 	Package string   // the package of the tests, relative to the module
 	Tests   []string // names of the tests to run; all tests when empty
+	Reads   []string // directories that the tests read beside testdata, relative to the module
 	Before  []string // command lines that come first and have to succeed
 	Short   bool     // part of what -short runs
 }
@@ -25,8 +26,21 @@ const (
 	modern = "update-alternatives --set iptables /usr/sbin/iptables-nft"
 )
 
+// readByShortcut: the tests of the short-cut compare its source with its
+// objects, and use packets from the fuzz targets of package route.
+var readByShortcut = []string{"internal/host/shortcut", "route/testdata"}
+
+// lockdown keeps even root from changing the running kernel, until the machine
+// is off (kernel_lockdown(7)). The kernel must say that it does.
+var lockdown = []string{
+	"mount -t securityfs securityfs /sys/kernel/security",
+	"echo confidentiality >/sys/kernel/security/lockdown",
+	`grep -F '[confidentiality]' /sys/kernel/security/lockdown`,
+}
+
 // The packages that talk to the kernel run whole, and some scenarios with
-// three hosts or two run beside them. The old iptables comes last.
+// three hosts or two run beside them. The old iptables comes late, and lockdown
+// last: it stays.
 var steps = []step{
 	{Name: "tun", Package: "tun", Short: true},
 	{Name: "encap", Package: "encap", Short: true},
@@ -42,7 +56,7 @@ var steps = []step{
 	{Name: "ruleset", Package: "internal/host/ruleset"},
 	{Name: "firewall", Package: "internal/host/firewall", Short: true, Tests: shortFirewall},
 	{Name: "bridge", Package: "internal/host/bridge"},
-	{Name: "shortcut", Package: "internal/host/shortcut"},
+	{Name: "shortcut", Package: "internal/host/shortcut", Reads: readByShortcut},
 	{Name: "daemon", Package: "internal/daemon"},
 	{Name: "proofs", Package: "internal/monitor", Tests: []string{"TestKernelPathsAreProvenAndLeft", "TestIPIPIsProvenWhereTheKernelHasIt"}},
 	{Name: "more-kernelpath", Package: "internal/host/kernelpath"},
@@ -51,6 +65,7 @@ var steps = []step{
 	{Name: "scenarios", Package: "test/e2e", Short: true, Before: []string{modern}, Tests: shortScenarios},
 	{Name: "more-scenarios", Package: "test/e2e", Before: []string{modern}, Tests: longScenarios},
 	{Name: "legacy-iptables", Package: "test/e2e", Before: []string{legacy}, Tests: firewallScenarios},
+	{Name: "lockdown", Package: "internal/host/shortcut", Reads: readByShortcut, Before: lockdown},
 }
 
 // pick returns the steps of a run: from the short ones, or from all, the ones

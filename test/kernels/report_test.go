@@ -80,8 +80,10 @@ func TestReleasesAreChosenByKernelOrName(t *testing.T) {
 		want  []release
 	}{
 		{nil, releases},
-		{[]string{"6.1"}, []release{{"6.1", "bookworm"}}},
-		{[]string{"trixie", "5.10"}, []release{{"6.12", "trixie"}, {"5.10", "bullseye"}}},
+		{[]string{"6.1"}, []release{{"6.1", "bookworm", ""}}},
+		{[]string{"trixie", "5.10"}, []release{{"6.12", "trixie", ""}, {"5.10", "bullseye", ""}}},
+		{[]string{"newest"}, []release{{"newest", "trixie", "trixie-backports"}}},
+		{[]string{"trixie-backports"}, []release{newest}},
 	} {
 		if got, err := choose(c.words); err != nil || !slices.Equal(got, c.want) {
 			t.Errorf("%v: %v, %v; want %v", c.words, got, err, c.want)

@@ -77,14 +77,34 @@ func (r release) make(dir string) error {
 	}
 	fmt.Printf("%v: fetching the system, once a month\n", r)
 	root := filepath.Join(work, "root")
-	err = run(nil, "debootstrap", "--variant=minbase", "--include="+strings.Join(packages, ","), r.Name, root, mirror)
-	if err != nil {
+	include := strings.Join(packages, ",")
+	if r.Backports == "" {
+		include += "," + kernelPackage
+	}
+	if err := run(nil, "debootstrap", "--variant=minbase", "--include="+include, r.Name, root, mirror); err != nil {
 		return err
+	}
+	if r.Backports != "" {
+		if err := addKernel(root, mirror, r.Backports); err != nil {
+			return err
+		}
 	}
 	if err := r.finish(work, root); err != nil {
 		return err
 	}
 	return errors.Join(os.RemoveAll(dir), os.Rename(work, dir))
+}
+
+// addKernel installs the kernel of a suite in the tree of a release. Making the
+// initrd needs a /proc there, which a mount namespace takes away again.
+func addKernel(root, mirror, suite string) error {
+	list := fmt.Sprintf("deb %s %s main\n", mirror, suite)
+	if err := os.WriteFile(filepath.Join(root, "etc/apt/sources.list.d/kernel.list"), []byte(list), 0o644); err != nil {
+		return err
+	}
+	const install = "mount -t proc proc proc && chroot . apt-get update -q && " +
+		"DEBIAN_FRONTEND=noninteractive chroot . apt-get install -q -y --no-install-recommends -t $0 $1 initramfs-tools"
+	return run(nil, "unshare", "--mount", "sh", "-c", "cd "+root+" && "+install, suite, kernelPackage)
 }
 
 // finish takes kernel and initrd out of the tree, and makes the disk from it.
