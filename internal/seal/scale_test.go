@@ -4,7 +4,9 @@ package seal
 
 import (
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 )
@@ -186,4 +188,48 @@ func BenchmarkOpenForged(b *testing.B) {
 			}
 		}
 	})
+}
+
+// TestEagerHandshakesAreSpread: a node that starts in a large network begins
+// with each peer within seconds, and with a few at a time. Peers that do not
+// answer are asked again without falling into step.
+func TestEagerHandshakesAreSpread(t *testing.T) {
+	const (
+		peers  = 256
+		window = 100 * time.Millisecond
+		most   = 80 // in a window: 16 ms of a processor
+	)
+	w := newWorld(t, 1)
+	a := w.add(func(c *Config) { c.Self = NodeID{0x80} })
+	for i := range peers {
+		id := NodeID{byte(i), 1}
+		a.SetPeer(w.now, PeerInfo{ID: id, Key: PrivateKey{byte(i), 1}.Public(), Instance: 1, Eager: true})
+	}
+	start, first, windows := w.now, map[NodeID]time.Duration{}, map[time.Duration]int{}
+	for w.now.Sub(start) < 8*time.Second {
+		a.Tick(w.now, func(p *Peer, _ []byte) {
+			since := w.now.Sub(start)
+			if _, ok := first[p.id]; !ok {
+				first[p.id] = since
+			}
+			windows[since/window]++
+		})
+		w.now = w.now.Add(window / 10)
+	}
+	if len(first) != peers {
+		t.Fatalf("%d peers of %d got a message", len(first), peers)
+	}
+	for at, n := range windows {
+		if n > most {
+			t.Errorf("%d messages within %v, %v after the start", n, window, at*window)
+		}
+	}
+	latest := time.Duration(0)
+	for _, at := range first {
+		latest = max(latest, at)
+	}
+	if limit := eagerEach*peers + eagerLater + window; latest > limit {
+		t.Errorf("the last peer got a message after %v, want %v", latest, limit)
+	}
+	t.Logf("at most %d messages within %v, the last peer after %v", slices.Max(slices.Collect(maps.Values(windows))), window, latest)
 }
