@@ -314,8 +314,8 @@ bpf: ## user, <1 | compile the programs again, and compare (clang, libbpf-dev)
 	internal/host/shortcut/generate.sh
 	git diff --exit-code --stat -- internal/host/shortcut
 
-seal-model: ## user, any | keys of sealed packets: search STATES=30000 states with an attacker
-	FLANNELD_SEAL_STATES=$(or $(STATES),30000) go test -count=1 -v -timeout 0 -run '^TestModel' ./internal/seal | grep -v '^=== '
+seal-model: ## user, 1 | keys of sealed packets: search STATES=15000 states with an attacker
+	FLANNELD_SEAL_STATES=$(or $(STATES),15000) go test -count=1 -v -timeout 0 -run '^TestModel' ./internal/seal | grep -v '^=== '
 
 vulnerabilities: $(GOVULNCHECK) ## user, 1 | govulncheck: known vulnerabilities (asks vuln.go.dev)
 	$(GOVULNCHECK) ./...
