@@ -111,7 +111,7 @@ func (d *daemon) askCluster(ctx context.Context, known bool) (*kubernetes.Own, e
 		return nil, nil
 	}
 	waiting := d.newWaiting()
-	d.show(waiting, nil)
+	d.show(shown{face: waiting})
 	server, err2 := control.Listen(d.cfg.SocketPath(), waiting, d.log)
 	if err2 != nil {
 		return nil, err2

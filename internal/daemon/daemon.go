@@ -125,7 +125,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := d.beginGuard(); err != nil {
 		return errors.Join(err, d.node.Close())
 	}
-	d.show(api{d.view, d}, d.node.Answers)
+	d.show(shown{face: api{d.view, d}, answers: d.node.Answers, hanging: d.guard.Hanging})
 	serving := make(chan error, 1)
 	go func() { serving <- d.server.Serve() }()
 	peersCtx, endPeers := context.WithCancel(context.Background())

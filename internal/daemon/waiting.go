@@ -29,7 +29,7 @@ func (d *daemon) awaitUnderlay(ctx context.Context) (underlay.Underlay, error) {
 		d.log.Debug("the underlay is looked for every second only", "error", watchErr)
 	}
 	waiting := d.newWaiting()
-	d.show(waiting, nil)
+	d.show(shown{face: waiting})
 	server, listenErr := control.Listen(d.cfg.SocketPath(), waiting, d.log)
 	if listenErr != nil {
 		return u, listenErr

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"flanneld/internal/control"
 	"flanneld/internal/metrics"
@@ -30,12 +31,16 @@ type shown struct {
 	// answers returns once the goroutine that decides about leases has
 	// answered. Nil: there is none yet.
 	answers func(context.Context) error
+	// hanging names the parts of the host that a loop has been busy with for
+	// longer than a limit. Nil: there are no loops yet.
+	hanging func(limit time.Duration) []string
 }
 
 // show changes what the web server shows.
-func (d *daemon) show(f face, answers func(context.Context) error) {
-	d.shown.Store(&shown{f, answers})
-}
+func (d *daemon) show(s shown) { d.shown.Store(&s) }
+
+// hangTime is how long a loop of the guard may take for one round.
+const hangTime = 2 * time.Minute
 
 // beginWeb opens the port of --metrics, if it is not open yet. Health is
 // answered from then on.
@@ -44,7 +49,7 @@ func (d *daemon) beginWeb() (err error) {
 		return nil
 	}
 	if d.shown.Load() == nil {
-		d.show(d.newWaiting(), nil)
+		d.show(shown{face: d.newWaiting()})
 	}
 	d.page = page.New(page.Config{Look: d.look, Carried: d.carried, Events: d.happened, Ask: d.askReport})
 	d.web, err = web.Listen(web.Config{
@@ -121,7 +126,8 @@ func (d *daemon) endWeb(ctx context.Context) {
 // silent names the loops that do not answer before ctx ends.
 func (d *daemon) silent(ctx context.Context) (names []string) {
 	answered := make(chan error, 1)
-	if now := d.shown.Load(); now.answers != nil {
+	now := d.shown.Load()
+	if now.answers != nil {
 		go func() { answered <- now.answers(ctx) }()
 	} else {
 		answered <- nil
@@ -133,6 +139,11 @@ func (d *daemon) silent(ctx context.Context) (names []string) {
 	}
 	if err := <-answered; err != nil {
 		names = append(names, "the loop of gossip and leases does not answer: "+oneLine(err))
+	}
+	if now.hanging != nil {
+		for _, part := range now.hanging(hangTime) {
+			names = append(names, fmt.Sprintf("the loop that keeps the part %q of this host has been in one round for %v", part, hangTime))
+		}
 	}
 	return names
 }

@@ -17,20 +17,29 @@ import (
 // Each loop that does not answer in time is named, and no other.
 func TestLoopsThatDoNotAnswerAreNamed(t *testing.T) {
 	stuck := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+	fine := func(context.Context) error { return nil }
+	hangs := func(limit time.Duration) []string {
+		if limit < time.Minute {
+			t.Errorf("a round of %v counts as one that hangs", limit)
+		}
+		return []string{"firewall"}
+	}
 	for name, c := range map[string]struct {
 		works   bool // the main loop
 		answers func(context.Context) error
+		hanging func(time.Duration) []string
 		want    []string // beginnings of lines
 	}{
-		"all is well":           {true, func(context.Context) error { return nil }, nil},
-		"before there is peers": {true, nil, nil},
-		"the main loop hangs":   {false, func(context.Context) error { return nil }, []string{"the daemon's main loop"}},
-		"gossip hangs":          {true, stuck, []string{"the loop of gossip and leases"}},
-		"gossip has ended":      {true, func(context.Context) error { return errors.New("not running") }, []string{"the loop of gossip and leases does not answer: not running"}},
-		"both hang":             {false, stuck, []string{"the daemon's main loop", "the loop of gossip and leases"}},
+		"all is well":               {true, fine, func(time.Duration) []string { return nil }, nil},
+		"before there is peers":     {true, nil, nil, nil},
+		"the main loop hangs":       {false, fine, nil, []string{"the daemon's main loop"}},
+		"gossip hangs":              {true, stuck, nil, []string{"the loop of gossip and leases"}},
+		"gossip has ended":          {true, func(context.Context) error { return errors.New("not running") }, nil, []string{"the loop of gossip and leases does not answer: not running"}},
+		"a loop of the guard hangs": {true, fine, hangs, []string{`the loop that keeps the part "firewall"`}},
+		"both hang":                 {false, stuck, nil, []string{"the daemon's main loop", "the loop of gossip and leases"}},
 	} {
 		d := &daemon{pulse: make(chan struct{})}
-		d.show(nil, c.answers)
+		d.show(shown{answers: c.answers, hanging: c.hanging})
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		if c.works {
 			go func() { <-d.pulse }()

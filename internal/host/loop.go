@@ -14,6 +14,7 @@ type Loop struct {
 	Every time.Duration
 	Pace  Pace
 	Round func(ctx context.Context)
+	Pulse *Pulse // tells how long a round takes; nil: nothing does
 
 	Wake  <-chan struct{} // the program wants something else
 	Links <-chan struct{} // the kernel reports a change of links
@@ -33,20 +34,22 @@ func (l Loop) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-l.Wake:
-			handle(l.OnWake, (*Schedule).Now, s)
+			l.handle(l.OnWake, (*Schedule).Now, s)
 		case <-l.Links:
-			handle(l.OnLinks, (*Schedule).Soon, s)
+			l.handle(l.OnLinks, (*Schedule).Soon, s)
 		case <-l.Rules:
-			handle(l.OnRules, (*Schedule).Soon, s)
+			l.handle(l.OnRules, (*Schedule).Soon, s)
 		case <-tick.C:
-			handle(l.OnTick, (*Schedule).Now, s)
+			l.handle(l.OnTick, (*Schedule).Now, s)
 		case <-s.timer.C:
-			s.look(func() { l.Round(ctx) })
+			l.handle(nil, func(s *Schedule) { s.look(func() { l.Round(ctx) }) }, s)
 		}
 	}
 }
 
-func handle(own, usual func(*Schedule), s *Schedule) {
+func (l Loop) handle(own, usual func(*Schedule), s *Schedule) {
+	l.Pulse.begin()
+	defer l.Pulse.rest()
 	if own == nil {
 		own = usual
 	}

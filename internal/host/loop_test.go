@@ -121,3 +121,36 @@ func TestHandlersDecideWhatASignalMeans(t *testing.T) {
 		t.Errorf("looked %v, paused %v", looked, paused)
 	}
 }
+
+// A round that does not end shows in the pulse, and waiting does not.
+func TestAPulseTellsHowLongARoundTakes(t *testing.T) {
+	var pulse Pulse
+	looks := func(want time.Duration) {
+		if got := pulse.AtWork(); got != want {
+			t.Errorf("at work for %v, want %v", got, want)
+		}
+	}
+	first := true
+	rounds(t, func(l *Loop) {
+		l.Pulse = &pulse
+		l.Round = func(context.Context) {
+			if first {
+				time.Sleep(time.Minute)
+			}
+			first = false
+		}
+	}, func(s signals) {
+		time.Sleep(time.Second)
+		looks(0)
+		Poke(s.wake)
+		time.Sleep(time.Second)
+		looks(time.Second)
+		time.Sleep(58 * time.Second)
+		looks(59 * time.Second)
+		time.Sleep(10 * time.Second)
+		looks(0)
+	})
+	if first {
+		t.Error("no round")
+	}
+}

@@ -16,6 +16,7 @@ import (
 func (g *Guard) deviceLoop(ctx context.Context) {
 	host.Loop{
 		Every: interval, Pace: pace, Wake: g.deviceWake, Links: g.watchLinks(ctx), Round: g.deviceRound,
+		Pulse: g.pulses.of(g.parts.Device),
 	}.Run(ctx)
 }
 

@@ -53,6 +53,7 @@ type Guard struct {
 	pathRulesWake chan struct{}
 	pathsWake     chan struct{} // another configuration, or peers that could not be set
 
+	pulses  pulses
 	repairs *repairs
 	// repaired is told what was put back, and which program had changed it,
 	// where that is known.
@@ -111,6 +112,7 @@ func New(parts *Parts, hub *ruleset.Hub, board *problem.Board, log *slog.Logger)
 		rulesWake: wake(), portsWake: wake(), othersWake: wake(), deviceWake: wake(),
 		pathRulesWake: wake(), pathsWake: wake(),
 	}
+	g.pulses = newPulses(parts)
 	g.repairs = newRepairs(parts.List())
 	g.repaired = func(string, []string, string) {}
 	g.keeper = host.Keeper{Log: log, Board: board, Ensured: g.ensured}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,6 +48,44 @@ func newGuard(t *testing.T) (*Guard, *problem.Board) {
 	}
 	board := problem.NewBoard(slog.New(slog.DiscardHandler))
 	return New(parts, ruleset.NewHub(), board, slog.New(slog.DiscardHandler)), board
+}
+
+// stuckSocket is a control socket that no Ensure returns from, until it is
+// released.
+type stuckSocket struct {
+	socket
+	release chan struct{}
+}
+
+func (s stuckSocket) Ensure(context.Context) ([]string, error) { <-s.release; return nil, nil }
+
+// A loop that does not come back from a part is named, and no other is.
+func TestALoopThatHangsIsNamed(t *testing.T) {
+	g, _ := newGuard(t)
+	stuck := stuckSocket{release: make(chan struct{})}
+	g.parts.Socket = stuck
+	if got := g.Hanging(0); len(got) != len(g.pulses) {
+		t.Fatalf("of %d loops, %q have a time", len(g.pulses), got)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var loops sync.WaitGroup
+	loops.Go(func() { g.deviceLoop(ctx) })
+	defer loops.Wait()
+	defer cancel()
+	host.Poke(g.deviceWake)
+	until := func(want ...string) {
+		t.Helper()
+		for range 500 {
+			if slices.Equal(g.Hanging(20*time.Millisecond), want) {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Errorf("%q hang, want %q", g.Hanging(20*time.Millisecond), want)
+	}
+	until(problem.PartDevice)
+	close(stuck.release)
+	until()
 }
 
 var testRules = firewall.Config{

@@ -289,7 +289,7 @@ func (g *Guard) othersLoop(ctx context.Context) {
 	rules := g.hub.Subscribe()
 	defer rules.Close()
 	host.Loop{
-		Every: interval, Pace: judgePace, Wake: g.othersWake, Rules: rules.Changed,
+		Every: interval, Pace: judgePace, Wake: g.othersWake, Rules: rules.Changed, Pulse: g.pulses.of(g.parts.Others),
 		OnWake: (*host.Schedule).Soon,
 		OnRules: func(s *host.Schedule) {
 			if rules.Take().Legacy {

@@ -24,7 +24,7 @@ func (g *Guard) pathsLoop(ctx context.Context) {
 	}
 	host.Loop{
 		Every: interval, Pace: pathsPace, Wake: g.pathsWake, Links: changes,
-		Round: g.keepPaths,
+		Round: g.keepPaths, Pulse: g.pulses.of(g.parts.Paths),
 	}.Run(ctx)
 }
 

@@ -41,7 +41,7 @@ func (g *Guard) rulesLoop(ctx context.Context) {
 	defer rules.Close()
 	w := &rulesWatch{live: g.hub.Live()}
 	host.Loop{
-		Every: interval, Pace: pace, Wake: g.rulesWake, Rules: rules.Changed,
+		Every: interval, Pace: pace, Wake: g.rulesWake, Rules: rules.Changed, Pulse: g.pulses.of(g.parts.Firewall),
 		OnWake: func(s *host.Schedule) {
 			w.failures = 0
 			s.Now()

@@ -27,6 +27,7 @@ func (g *Guard) shortcutLoop(ctx context.Context) {
 	following.Go(func() { g.parts.Shortcut.Follow(ctx) })
 	host.Loop{
 		Every: interval, Pace: pathsPace, Links: g.parts.Shortcut.Due(), Round: g.keepShortcut,
+		Pulse: g.pulses.of(g.parts.Shortcut),
 	}.Run(ctx)
 	following.Wait()
 }

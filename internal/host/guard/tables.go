@@ -85,7 +85,7 @@ func (g *Guard) keepTable(ctx context.Context, l tableLoop) {
 	defer rules.Close()
 	program := "" // that made the last change
 	host.Loop{
-		Every: interval, Pace: l.pace, Wake: l.wake, Links: l.links, Rules: rules.Changed,
+		Every: interval, Pace: l.pace, Wake: l.wake, Links: l.links, Rules: rules.Changed, Pulse: g.pulses.of(l.part),
 		OnWake: func(s *host.Schedule) {
 			if s.Looked() {
 				s.Soon()
