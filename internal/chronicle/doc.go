@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package chronicle turns what has changed between two moments into events:
-// members, leases, paths, drops. It is pure; package event keeps what it
-// returns.
+// members, leases, paths, the short-cut, drops. It is pure; package event keeps
+// what it returns.
 package chronicle

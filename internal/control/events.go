@@ -13,20 +13,21 @@ import (
 
 // Kinds of events; see Event.
 const (
-	EventDaemon   = "daemon"   // started, stopped
-	EventMember   = "member"   // up, dead, left, restarted, moved, forgotten
-	EventLease    = "lease"    // claiming, waiting, confirmed, lost, held, released, conflict, settled
-	EventPath     = "path"     // chosen, changed, lost
-	EventRepair   = "repair"   // restored
-	EventDrops    = "drops"    // began, ended
-	EventProblem  = "problem"  // began, ended
-	EventUnderlay = "underlay" // moved
-	EventKey      = "key"      // read, refused
+	EventDaemon   = "daemon"    // started, stopped
+	EventMember   = "member"    // up, dead, left, restarted, moved, forgotten
+	EventLease    = "lease"     // claiming, waiting, confirmed, lost, held, released, conflict, settled
+	EventPath     = "path"      // chosen, changed, lost
+	EventRepair   = "repair"    // restored
+	EventDrops    = "drops"     // began, ended
+	EventProblem  = "problem"   // began, ended
+	EventUnderlay = "underlay"  // moved
+	EventKey      = "key"       // read, refused
+	EventShortcut = "short-cut" // ready, gone; used, left: of a peer
 )
 
 // EventKinds are all kinds of events.
 var EventKinds = []string{
-	EventDaemon, EventMember, EventLease, EventPath, EventRepair, EventDrops, EventProblem, EventUnderlay, EventKey,
+	EventDaemon, EventMember, EventLease, EventPath, EventRepair, EventDrops, EventProblem, EventUnderlay, EventKey, EventShortcut,
 }
 
 // Event is something that has happened on this node, or that it has noticed of

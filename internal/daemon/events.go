@@ -25,6 +25,7 @@ type events struct {
 	log      *event.Log
 	last     *peers.Snapshot // nil: none was seen
 	pathways chronicle.Paths
+	cuts     chronicle.Shortcuts
 	finish   func() // writes the last events; may be called again
 }
 
@@ -86,7 +87,13 @@ func (e *events) snapshot(s *peers.Snapshot) {
 }
 
 // paths adds what a plan changes.
-func (e *events) paths(p plan.Plan) { e.add(e.pathways.Take(p)) }
+func (e *events) paths(p plan.Plan) {
+	e.add(e.pathways.Take(p))
+	e.add(e.cuts.Peers(p))
+}
+
+// shortcut adds whether this host has the short-cut now, where that is news.
+func (e *events) shortcut(ready bool, why string) { e.add(e.cuts.Host(ready, why)) }
 
 // problem adds the begin and the end of a problem.
 func (e *events) problem(r problem.Reported, began bool) {

@@ -218,9 +218,11 @@ func flowOf(t shortcut.Traffic) dataplane.Flow {
 
 // shortcutChanged follows a change of what this host has of the short-cut.
 func (d *daemon) shortcutChanged() error {
-	if s := d.parts.Shortcut.State(); d.shortcuts.on.Load() && d.planes.current() != nil {
+	s := d.parts.Shortcut.State()
+	if d.shortcuts.on.Load() && d.planes.current() != nil {
 		d.log.Info("the short-cut in the kernel", "ready", s.Ready, "why", s.Why, "notes", s.Notes)
 	}
+	d.events.shortcut(s.Ready, s.Why)
 	return d.pathsChanged()
 }
 
