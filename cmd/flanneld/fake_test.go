@@ -154,6 +154,7 @@ func confirmed() control.Status {
 		Threads:   []control.Thread{{CPU: 12.5, Policy: "other", Nice: -10}, {Express: true, CPU: 0.25, Policy: "rr", Priority: 2}},
 		Answers:   control.ICMPAnswers{Sent: 3, Suppressed: 1},
 		Arrived:   map[string]control.Traffic{"vxlan": {Packets: 100, Bytes: 150_000}},
+		Refused:   map[string]control.Traffic{"vxlan": {Packets: 3, Bytes: 300}},
 		Probes: []control.Probes{{Path: "udp", Sent: 107, Answered: 85, Lost: 20, RTT: 0.034,
 			RoundTrips: []control.RoundTrips{{UpTo: 0.0005, Count: 80}, {UpTo: 0.001, Count: 4}, {Count: 1}}}},
 		PathChanges:   map[string]uint64{"vxlan": 2, "udp": 1},

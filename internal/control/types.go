@@ -50,6 +50,11 @@ type Status struct {
 	// Arrived is what has come by each kernel path since the device was made.
 	// What goes out by them is not counted: the kernel routes it.
 	Arrived map[string]Traffic `json:"arrived_by_kernel_path"`
+	// Refused is what came by each kernel path and was dropped, because no peer
+	// may send it so, and under "sent" what containers and users of this host
+	// tried to send to tunnels of other hosts. It counts since the rules were
+	// made.
+	Refused map[string]Traffic `json:"refused_by_kernel_path"`
 	Probes  []Probes           `json:"probes"` // by path; empty without a device
 	// PathChanges counts, by the new path, how often packets to a peer have
 	// taken another one.

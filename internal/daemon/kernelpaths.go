@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"flanneld/internal/config"
+	"flanneld/internal/control"
 	"flanneld/internal/host/kernelpath"
 	"flanneld/internal/host/link"
 	"flanneld/internal/host/pathrules"
@@ -118,6 +119,15 @@ func (d *daemon) pathTraffic() map[monitor.TrafficKey]monitor.Traffic {
 	counts := make(map[monitor.TrafficKey]monitor.Traffic, len(arrived))
 	for key, n := range arrived {
 		counts[monitor.TrafficKey{Path: plan.Path(key.Path), Lease: key.Prefix}] = monitor.Traffic(n)
+	}
+	return counts
+}
+
+// pathsRefused counts what the rules of kernel paths have dropped.
+func (d *daemon) pathsRefused() map[string]control.Traffic {
+	counts := map[string]control.Traffic{}
+	for name, n := range d.parts.PathRules.Refused() {
+		counts[name] = control.Traffic(n)
 	}
 	return counts
 }

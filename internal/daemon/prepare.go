@@ -101,7 +101,7 @@ func (d *daemon) newView() *view.View {
 	return view.New(view.Config{
 		Config: d.cfg, Version: d.version, Started: d.started, MTU: d.mtu, Snapshot: d.node.Snapshot, Here: d.watch.Here,
 		Routes: d.planes.routes, Totals: &d.planes.totals, Problems: d.problems, Live: d.planes.live, Check: d.checkHost,
-		Unavailable: d.pathUnavailable, Sealing: d.sealStatus, Count: d.countShortcut,
+		Unavailable: d.pathUnavailable, Sealing: d.sealStatus, Count: d.countShortcut, Refused: d.pathsRefused,
 		HostShortcut: func() view.Shortcut {
 			return view.Shortcut{On: d.shortcuts.on.Load(), State: d.shortcutState(), Left: d.shortcutLeft()}
 		},

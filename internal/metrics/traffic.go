@@ -13,6 +13,7 @@ var (
 	packets = counter("packets_total", "Overlay packets that were carried.", "direction", "path")
 	bytes   = counter("bytes_total", "Bytes of these packets, without outer headers.", "direction", "path")
 	dropped = counter("dropped_packets_total", "Overlay packets that were dropped.", "direction", "reason")
+	refused = counter("kernel_path_refused_packets_total", "Packets that the rules of kernel paths have dropped.", "path")
 	answers = counter("icmp_answers_total", "ICMP messages that dropped packets called for.", "outcome")
 
 	laneCPU      = counter("lane_cpu_seconds_total", "CPU time of the lanes' threads.", "lane")
@@ -25,6 +26,10 @@ func (c *collector) collectTraffic(s sink, n control.Status) {
 	s.traffic("ingress", "udp", n.Ingress)
 	for path, t := range n.Arrived {
 		s.traffic("ingress", path, t)
+	}
+
+	for path, t := range n.Refused {
+		s.put(refused, float64(t.Packets), path)
 	}
 
 	drops := map[string]uint64{}

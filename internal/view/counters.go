@@ -18,6 +18,7 @@ import (
 // every field.
 func noCounters(out *control.Status) {
 	out.Drops, out.Arrived, out.PathChanges = map[string]uint64{}, map[string]control.Traffic{}, map[string]uint64{}
+	out.Refused = map[string]control.Traffic{}
 	out.Shortcut.Left, out.Shortcut.Notes = map[string]uint64{}, []string{}
 	out.Probes, out.Threads, out.Tables = []control.Probes{}, []control.Thread{}, []control.Table{}
 }
@@ -31,6 +32,9 @@ func (v *View) count(out *control.Status, s *peers.Snapshot) {
 	_, to := v.Routes.PathChanges()
 	for p, n := range to {
 		out.PathChanges[string(p)] = n
+	}
+	if v.Refused != nil {
+		maps.Copy(out.Refused, v.Refused())
 	}
 	out.GossipTraffic = gossipTraffic(s)
 	for _, f := range s.Fill {

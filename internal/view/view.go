@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"flanneld/internal/config"
+	"flanneld/internal/control"
 	"flanneld/internal/dataplane"
 	"flanneld/internal/host"
 	"flanneld/internal/host/underlay"
@@ -39,6 +40,9 @@ type Config struct {
 	// to date what that has carried. Nil: it has none.
 	HostShortcut func() Shortcut
 	Count        func()
+	// Refused is what the rules of kernel paths have dropped, see
+	// control.Status. Nil: there are none.
+	Refused func() map[string]control.Traffic
 	// Sealing is what the sessions of a sealed network are doing; empty without
 	// any. Nil: the network is not sealed.
 	Sealing func() dataplane.SealStatus

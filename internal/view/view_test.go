@@ -36,8 +36,9 @@ func newView(t testing.TB, s *peers.Snapshot, static ...string) *View {
 			return underlay.Underlay{Interface: "eth0", Addr: netip.MustParseAddr("192.0.2.1"), PublicAddr: netip.MustParseAddr("198.51.100.1"), MTU: 1500}
 		},
 		Routes: dataplane.NewRoutes(), Totals: new(dataplane.Totals), Problems: problem.NewBoard(log),
-		Live: func() Live { return Live{} },
-		Host: func() Host { return Host{Firewall: control.FirewallOK, DeviceRepairs: 2, ReadyAfter: 3 * time.Second} },
+		Live:    func() Live { return Live{} },
+		Refused: func() map[string]control.Traffic { return map[string]control.Traffic{"vxlan": {Packets: 7}} },
+		Host:    func() Host { return Host{Firewall: control.FirewallOK, DeviceRepairs: 2, ReadyAfter: 3 * time.Second} },
 		Check: func() []host.Finding {
 			return []host.Finding{{Part: "bridge", Wrong: []string{"br-1 has 10.244.9.1/24: docker network rm 1"}}}
 		},
@@ -64,8 +65,8 @@ func TestStatusShowsTheNodeAndItsHost(t *testing.T) {
 	if s.Lease.State != "confirmed" || s.Lease.Subnet.String() != "10.244.1.0/24" || s.Members.Alive != 2 || s.Members.Static != 1 {
 		t.Errorf("lease %+v, members %+v", s.Lease, s.Members)
 	}
-	if s.Egress.Packets != 3 || s.Drops["egress-no-route"] != 5 {
-		t.Errorf("traffic %+v, drops %v", s.Egress, s.Drops)
+	if s.Egress.Packets != 3 || s.Drops["egress-no-route"] != 5 || s.Refused["vxlan"].Packets != 7 {
+		t.Errorf("traffic %+v, drops %v, refused %v", s.Egress, s.Drops, s.Refused)
 	}
 	// The device is not there yet: neither are the rules for it.
 	if s.Device.State != control.DeviceAbsent || s.Device.MTU != 1472 || s.Host.Firewall != "" || s.Host.DeviceRepairs != 2 || s.Host.ReadyAfter != 3 {

@@ -89,16 +89,32 @@ func (t *Table) counters(conn *nftables.Conn) (map[string]Count, error) {
 	return counts, nil
 }
 
-// Counts returns what the counters of keys say, by set, and the named counters.
-func (t *Table) Counts() (sets map[string]map[string]Count, counters map[string]Count, err error) {
+// Counters returns what the named counters say; nil before the first Ensure.
+func (t *Table) Counters() (map[string]Count, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.applied == nil {
-		return nil, nil, nil
+		return nil, nil
 	}
 	conn, err := connect()
 	if err != nil {
-		return nil, nil, explain(err)
+		return nil, explain(err)
+	}
+	counters, err := t.counters(conn)
+	return counters, explain(err)
+}
+
+// Counts returns what the counters of keys say, by set; nil before the first
+// Ensure.
+func (t *Table) Counts() (sets map[string]map[string]Count, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.applied == nil {
+		return nil, nil
+	}
+	conn, err := connect()
+	if err != nil {
+		return nil, explain(err)
 	}
 	sets = map[string]map[string]Count{}
 	for _, s := range t.sets {
@@ -107,7 +123,7 @@ func (t *Table) Counts() (sets map[string]map[string]Count, counters map[string]
 		}
 		all, err := conn.GetSetElements(t.set(s))
 		if err != nil {
-			return nil, nil, explain(err)
+			return nil, explain(err)
 		}
 		sets[s.Name] = make(map[string]Count, len(all))
 		for _, e := range all {
@@ -116,8 +132,7 @@ func (t *Table) Counts() (sets map[string]map[string]Count, counters map[string]
 			}
 		}
 	}
-	counters, err = t.counters(conn)
-	return sets, counters, explain(err)
+	return sets, nil
 }
 
 // Keys returns what the sets hold in the kernel, whichever process wrote them.

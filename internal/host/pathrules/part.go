@@ -218,17 +218,14 @@ func (p *Part) Traffic() map[Key]Count {
 	if c == nil {
 		return nil
 	}
-	arrived, _ := p.table.counts(*c, peers)
-	return arrived
+	return p.table.arrived(*c, peers)
 }
 
-// Refused returns what was dropped, by path and for Sent. It is nil where the
-// table cannot be read.
+// Refused returns what was dropped, by path and for Sent, since the table was
+// made. It is nil where there is none, or it cannot be read. It reads no key.
 func (p *Part) Refused() map[string]Count {
-	c := p.Wanted()
-	if c == nil {
+	if p.Wanted() == nil {
 		return nil
 	}
-	_, refused := p.table.counts(*c, nil)
-	return refused
+	return p.table.refused()
 }

@@ -59,13 +59,14 @@ func (t *table) neighbors() map[netip.Prefix]net.HardwareAddr {
 	return all
 }
 
-// counts returns what the counters say. Only peers that are given have a count.
-func (t *table) counts(c Config, peers []Peer) (arrived map[Key]Count, dropped map[string]Count) {
-	sets, counters, err := t.kept.Counts()
+// arrived returns what the counters of peers say. Only peers that are given
+// have a count.
+func (t *table) arrived(c Config, peers []Peer) map[Key]Count {
+	sets, err := t.kept.Counts()
 	if err != nil || sets == nil {
-		return nil, nil
+		return nil
 	}
-	arrived = map[Key]Count{}
+	arrived := map[Key]Count{}
 	for id, keys := range c.keysOf(peers).senders {
 		counts := sets[id.name()]
 		for key := range keys {
@@ -73,11 +74,20 @@ func (t *table) counts(c Config, peers []Peer) (arrived map[Key]Count, dropped m
 			arrived[k] = Count{arrived[k].Packets + n.Packets, arrived[k].Bytes + n.Bytes}
 		}
 	}
-	dropped = map[string]Count{}
+	return arrived
+}
+
+// refused returns what the counters of dropped packets say.
+func (t *table) refused() map[string]Count {
+	counters, err := t.kept.Counters()
+	if err != nil || counters == nil {
+		return nil
+	}
+	dropped := map[string]Count{}
 	for _, path := range append([]string{Sent}, paths...) {
 		if n, ok := counters[refused(path)]; ok {
 			dropped[path] = Count(n)
 		}
 	}
-	return arrived, dropped
+	return dropped
 }

@@ -24,4 +24,6 @@ func (*table) neighbors() map[netip.Prefix]net.HardwareAddr { return nil }
 
 func (*table) exists() bool { return false }
 
-func (*table) counts(Config, []Peer) (map[Key]Count, map[string]Count) { return nil, nil }
+func (*table) arrived(Config, []Peer) map[Key]Count { return nil }
+
+func (*table) refused() map[string]Count { return nil }
