@@ -17,6 +17,7 @@ import (
 	"flanneld/internal/daemon"
 	"flanneld/internal/doctor"
 	"flanneld/internal/host"
+	"flanneld/internal/host/shortcut"
 )
 
 // defaultSettings is the file that the unit reads.
@@ -106,6 +107,7 @@ func examination(e env, at target, settings, socket string) (o doctor.Options, v
 	o.Unknown = config.UnknownVariables(lines)
 	o.Client = control.NewClient(o.Config.SocketPath())
 	o.DockerHost, err = dockerHost(e, socket)
+	o.Shortcut = shortcut.Probe
 	o.Check = func(ctx context.Context) ([]host.Finding, error) { return daemon.Check(ctx, o.Config) }
 	return o, vars, err
 }

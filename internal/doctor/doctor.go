@@ -41,6 +41,9 @@ type Options struct {
 	// Check compares what is kept on this host with subnet.env, for a daemon
 	// that is stopped. The error says why there is nothing to compare with.
 	Check func(context.Context) ([]host.Finding, error)
+	// Shortcut says what the kernel or this process lacks for the short-cut, ""
+	// for nothing; old: it is the kernel's age.
+	Shortcut func() (lacks string, old bool)
 	// Root reports whether this process may look at everything.
 	Root bool
 	// Files is the directory that all paths begin in, "" for the root

@@ -24,6 +24,8 @@ import (
 // fake is a daemon that answers what a test sets.
 type fake struct {
 	status   control.Status
+	asked    int    // how often status was
+	strange  uint64 // datagrams from no node that come between two statuses
 	nodes    control.Nodes
 	ping     control.PingedPath
 	examined control.Examined
@@ -31,8 +33,14 @@ type fake struct {
 	statusErr, nodesErr, pingErr, examineErr error
 }
 
-func (f *fake) Status(context.Context) (control.Status, error) { return f.status, f.statusErr }
-func (f *fake) Nodes(context.Context) (control.Nodes, error)   { return f.nodes, f.nodesErr }
+func (f *fake) Status(context.Context) (control.Status, error) {
+	s := f.status
+	s.Drops = map[string]uint64{unknownSender: 100 + uint64(f.asked)*f.strange}
+	f.asked++
+	return s, f.statusErr
+}
+
+func (f *fake) Nodes(context.Context) (control.Nodes, error) { return f.nodes, f.nodesErr }
 
 func (f *fake) Ping(_ context.Context, r control.PingRequest) (control.Pinged, error) {
 	paths := []control.PingedPath{f.ping}
@@ -80,7 +88,8 @@ func newScene(t *testing.T) *scene {
 			Backend: config.Backend{config.PathDirect, config.PathUDP}, Iface: []string{"127.0.0.1"}, Network: netip.MustParsePrefix("10.244.0.0/16"),
 		},
 		SettingsFile: "/etc/default/flanneld", DockerHost: "unix:///run/docker.sock", Root: true, Files: t.TempDir(),
-		Check: func(context.Context) ([]host.Finding, error) { return nil, errors.New("no subnet.env") },
+		Check:    func(context.Context) ([]host.Finding, error) { return nil, errors.New("no subnet.env") },
+		Shortcut: func() (string, bool) { return "", false },
 	}}
 	s.o.Client = s.fake
 	for path, content := range map[string]string{
@@ -181,7 +190,11 @@ func TestFaultsAreFound(t *testing.T) {
 			s.o.Config.Backend = config.Backend{config.PathVXLAN}
 			s.write("/lib/modules/6.12.9-amd64/modules.dep", "a.ko:\n")
 		}, "vxlan", warning, []string{"modprobe vxlan"}},
-		"a kernel without lists":     {func(s *scene) { s.remove("/lib/modules") }, "vxlan", skipped, []string{"modprobe"}},
+		"a kernel without lists": {func(s *scene) { s.remove("/lib/modules") }, "vxlan", skipped, []string{"modprobe"}},
+		"bpf(2) is refused":      {func(s *scene) { s.o.Shortcut = func() (string, bool) { return "the kernel refuses bpf(2)", false } }, "tcx", warning, []string{"refuses bpf(2)", "lockdown", "--shortcut off"}},
+		"bpf(2) without root": {func(s *scene) {
+			s.o.Root, s.o.Shortcut = false, func() (string, bool) { return "the kernel refuses bpf(2)", false }
+		}, "tcx", skipped, []string{"sudo"}},
 		"forwarding off":             {func(s *scene) { s.write("/proc/sys/net/ipv4/ip_forward", "0") }, "ip_forward", broken, []string{"sysctl -w net.ipv4.ip_forward=1"}},
 		"strict filters on a device": {func(s *scene) { s.write("/proc/sys/net/ipv4/conf/eth0/rp_filter", "1") }, "rp_filter", warning, []string{"sysctl -w net.ipv4.conf.eth0.rp_filter=2"}},
 		"strict filters on all": {func(s *scene) {
@@ -197,6 +210,7 @@ func TestFaultsAreFound(t *testing.T) {
 		"some are lost":       {func(s *scene) { s.fake.ping.Received = 2 }, "data path", warning, []string{"1 of 3", "--count 20"}},
 		"large ones are lost": {func(s *scene) { s.fake.ping.Largest = 1000 }, "largest packet", broken, []string{"1000", "1472", "tracepath -n 192.0.2.2", "--mtu"}},
 		"no path leads there": {func(s *scene) { s.fake.ping.Path = "" }, "data path", broken, []string{"none is proven", "flanneld ping beta"}},
+		"NAT between hosts":   {func(s *scene) { s.fake.strange = 3 }, "senders", warning, []string{"3 datagrams", "NAT", "--public-ip", "udp port 8285"}},
 		"probes are refused":  {func(s *scene) { s.fake.pingErr = errors.New("no data plane") }, "data path", skipped, []string{"no data plane"}},
 
 		"UDP there": {func(s *scene) { beta(s.fake).UDPThere = false }, "gossip port", broken, []string{"UDP does not pass to beta", "open UDP port 8286 of 192.0.2.2"}},
@@ -227,8 +241,12 @@ func TestFaultsAreFound(t *testing.T) {
 		"Docker does not answer": {func(s *scene) { s.write("/run/docker.sock", "") }, "docker", skipped, []string{"systemctl status docker"}},
 
 		"nothing to compare with": {(*scene).stop, "parts", skipped, []string{"no subnet.env"}},
-		"no underlay":             {func(s *scene) { s.stop(); s.o.Config.Iface = []string{"none0"} }, "underlay", broken, []string{"--iface"}},
-		"no address for ports":    {func(s *scene) { s.stop(); s.o.Config.Iface = []string{"none0"} }, "free ports", skipped, nil},
+		"a subnet.env that is none": {func(s *scene) {
+			s.stop()
+			s.write("/run/flannel/subnet.env", "FLANNEL_NETWORK=x\n")
+		}, "subnet file", warning, []string{"ls -l /run/flannel/subnet.env", "writes it anew"}},
+		"no underlay":          {func(s *scene) { s.stop(); s.o.Config.Iface = []string{"none0"} }, "underlay", broken, []string{"--iface"}},
+		"no address for ports": {func(s *scene) { s.stop(); s.o.Config.Iface = []string{"none0"} }, "free ports", skipped, nil},
 		"parts that a start mends": {func(s *scene) {
 			s.stop()
 			s.o.Check = func(context.Context) ([]host.Finding, error) {

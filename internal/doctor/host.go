@@ -53,6 +53,27 @@ func (e *exam) kernel(context.Context) {
 	}{{config.PathVXLAN, "vxlan"}, {config.PathIPIP, "ipip"}} {
 		e.module(modules, p.module, fmt.Sprintf("the path %s of --backend is not available here", p.path), e.Config.Uses(p.path))
 	}
+	e.tcx()
+}
+
+// tcx looks at what the short-cut needs of the kernel. Without it nothing is
+// wrong: user space carries the packets.
+func (e *exam) tcx() {
+	const name, without = "tcx", "user space carries all packets, at more processor time"
+	if e.Config.Shortcut == config.ShortcutOff {
+		e.ok("host", name, "the settings do not need it (--shortcut off)")
+		return
+	}
+	switch lacks, old := e.Shortcut(); {
+	case lacks == "":
+		e.ok("host", name, "the kernel takes the programs of the short-cut")
+	case old:
+		e.ok("host", name, "%s: %s", lacks, without)
+	case !e.Root:
+		e.skip("host", name, lacks, asRoot)
+	default:
+		e.warn("host", name, lacks+": "+without, "see what forbids it: cat /sys/kernel/security/lockdown; dmesg; or do without: --shortcut off")
+	}
 }
 
 // kernelVersion reads the two first numbers of a release, such as 6.12.9-amd64.

@@ -61,6 +61,28 @@ func (e *exam) reach(ctx context.Context) {
 	m := e.status.Members
 	e.ok("peers", "members", "%d alive, %d suspect, %d dead, %d static", m.Alive, m.Suspect, m.Dead, m.Static)
 	e.pingAll(ctx, alive)
+	e.senders(ctx)
+}
+
+// unknownSender is the kind of drop that NAT between two hosts makes.
+const unknownSender = "ingress-unknown-sender"
+
+// senders looks for datagrams that came meanwhile from where no node is: those
+// of a node behind NAT, which answers the probes of pingAll.
+func (e *exam) senders(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	now, err := e.Client.Status(ctx)
+	if err != nil {
+		e.skip("peers", "senders", err.Error(), "run flanneld doctor again")
+		return
+	}
+	if before := e.status.Drops[unknownSender]; now.Drops[unknownSender] > before {
+		e.warn("peers", "senders", fmt.Sprintf("%d datagrams came meanwhile from an address that is no node's endpoint: there is NAT between two hosts, or a stranger sends", now.Drops[unknownSender]-before),
+			fmt.Sprintf("see where they come from (tcpdump -n udp port %d); start the node behind NAT with --public-ip and the address that others see", e.status.Endpoint.Port()))
+		return
+	}
+	e.ok("peers", "senders", "all datagrams came from nodes")
 }
 
 // deadNode reports a node that is gone, and the subnet that it keeps.

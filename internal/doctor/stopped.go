@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"strings"
@@ -30,6 +31,7 @@ func (e *exam) stopped(ctx context.Context) {
 	e.freePorts(here)
 	e.foreignDevice()
 	e.overlaps()
+	e.subnetFile()
 	e.leftParts(ctx)
 }
 
@@ -182,6 +184,25 @@ func (e *exam) leasesIn(network netip.Prefix) (leases []netip.Prefix) {
 	return leases
 }
 
+// subnetFile looks for a subnet.env that another program has written.
+func (e *exam) subnetFile() {
+	const anew = "a start of flanneld writes it anew"
+	path := e.Config.SubnetPath()
+	s, err := envfile.Read(e.file(path))
+	known, _, _ := peers.KnownNetwork(e.file(e.Config.StateDir)) // a damaged file has a line of its own
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		e.ok("daemon", problem.PartSubnetFile, "%s is not there; a start writes it", path)
+	case err != nil:
+		e.warn("daemon", problem.PartSubnetFile, err.Error(), "see what wrote it: ls -l "+path+"; "+anew)
+	case known.IsValid() && s.Network != known:
+		e.warn("daemon", problem.PartSubnetFile, fmt.Sprintf("%s is of the network %s, and this node is in %s: another program has written it (flannel?)", path, s.Network, known),
+			"stop that program (systemctl disable --now flannel); "+anew)
+	default:
+		e.ok("daemon", problem.PartSubnetFile, "%s has %s of %s", path, s.Subnet, s.Network)
+	}
+}
+
 // foreseen are parts that a start puts right, so that the daemon's absence is
 // what is wrong.
 func foreseen(name string) bool {
@@ -203,7 +224,7 @@ func (e *exam) leftParts(ctx context.Context) {
 	for _, f := range found {
 		about, known := parts[f.Part]
 		switch {
-		case !known, f.Part == problem.PartDevice && errors.Is(f.Err, link.ErrNoDevice):
+		case !known, f.Part == problem.PartSubnetFile, f.Part == problem.PartDevice && errors.Is(f.Err, link.ErrNoDevice):
 			// named above
 		case errors.Is(f.Err, host.ErrPending):
 			e.skip(about.group, f.Part, "rules could not be read", asRoot)

@@ -60,6 +60,21 @@ func haveTCX() bool {
 	return !errors.Is(err, ebpf.ErrNotSupported) && !errors.Is(err, syscall.EINVAL)
 }
 
+// Probe says what this kernel or this process lacks for the short-cut, "" where
+// nothing is missing; old: it is the kernel's age. It loads a small program for
+// a moment, and attaches none.
+func Probe() (lacks string, old bool) {
+	if !haveTCX() {
+		return noTCX, true
+	}
+	if _, err := clearsEncapsulation(); err != nil {
+		return firstLine(explain(err)), false
+	}
+	return "", false
+}
+
+const noTCX = "this kernel has no tcx (Linux 6.6)"
+
 // links are the links of one overlay device.
 type links struct {
 	dir  string

@@ -254,7 +254,7 @@ func (p *Part) prepare() (s sight, c constants, changes []string, err error) {
 		return s, c, nil, err
 	}
 	if !haveTCX() {
-		return s, c, nil, &lack{why: "this kernel has no tcx (Linux 6.6)"}
+		return s, c, nil, &lack{why: noTCX}
 	}
 	if p.flags == nil {
 		clears, err := clearsEncapsulation()
@@ -509,7 +509,7 @@ func (p *Part) Remove(context.Context) error {
 func explain(err error) error {
 	switch {
 	case errors.Is(err, ebpf.ErrNotSupported):
-		return &lack{why: "this kernel has no tcx (Linux 6.6): " + firstLine(err)}
+		return &lack{why: noTCX + ": " + firstLine(err)}
 	case errors.Is(err, syscall.ENOSYS):
 		return &lack{why: "this kernel has no bpf(2), or a filter of system calls hides it: " + firstLine(err)}
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES): // EACCES: the verifier, without CAP_PERFMON

@@ -15,6 +15,9 @@ type Part struct{ never chan struct{} }
 // NewPart makes the part. Nothing on the host is changed.
 func NewPart(string) *Part { return &Part{} }
 
+// Probe says that there is no short-cut.
+func Probe() (lacks string, old bool) { return ErrPlatform.Error(), true }
+
 // Want does nothing.
 func (*Part) Want(*Config) {}
 
