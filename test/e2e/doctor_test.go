@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,10 +34,15 @@ type diagnosis struct {
 	status int
 }
 
-// doctor runs the command on a host.
-func doctor(t *testing.T, h *lab.Host, args ...string) (d diagnosis) {
+// doctor runs the command on a host. Lines of a shell script change the
+// host's files before, for the command alone.
+func doctor(t *testing.T, h *lab.Host, files ...string) (d diagnosis) {
 	t.Helper()
-	r := h.Flanneld(append([]string{"doctor", "-o", "json", "--settings", filepath.Join(h.RunDir, "settings")}, args...)...)
+	command := h.Command("doctor", "-o", "json", "--settings", filepath.Join(h.RunDir, "settings"))
+	script := strings.Join(append(files, `exec "$@"`), "\n")
+	inside := exec.Command("unshare", append([]string{"--mount", "sh", "-euc", script, "sh"}, command.Args...)...)
+	inside.Env = command.Env
+	r := h.RunCommand(t, inside)
 	if err := json.Unmarshal([]byte(r.Stdout), &d); err != nil {
 		t.Fatalf("%s: exit status %d: %v: %s%s", h.NodeName, r.Status, err, r.Stdout, r.Stderr)
 	}
@@ -77,10 +84,11 @@ func (d diagnosis) finds(name, verdict string, words ...string) error {
 }
 
 // A fault that is made on host2 or between the hosts, and the line that doctor
-// on host1 or host2 has for it.
+// on one host has for it.
 type fault struct {
 	what     string
 	do, undo string // by a shell on host2
+	files    string // or by a shell whose mounts doctor alone sees
 	cut      string // or an expression for the switch between the hosts
 	on       int    // the host on which doctor runs
 	name     string // of the line
@@ -88,9 +96,19 @@ type fault struct {
 	words    []string
 }
 
-// scenes are faults of a running daemon. Those of one scene are made together,
-// and undone before the next scene.
-var scenes = [][]fault{{
+// ownEtc gives a command an /etc/cni/net.d of its own.
+const ownEtc = `mkdir -p $RUN/etc/upper $RUN/etc/work
+mount -t overlay -o lowerdir=/etc,upperdir=$RUN/etc/upper,workdir=$RUN/etc/work none /etc
+mkdir -p /etc/cni/net.d
+rm -f /etc/cni/net.d/*
+`
+
+// labs are faults of running daemons. Those of one scene are made together, and
+// undone before the next scene.
+var labs = []struct {
+	args   []string // of both daemons
+	scenes [][]fault
+}{{nil, [][]fault{{
 	{what: "another program drops forwarded packets", do: "iptables-legacy -P FORWARD DROP", undo: "iptables-legacy -P FORWARD ACCEPT",
 		on: 2, name: "rules", verdict: "broken", words: []string{"policy drop of chain FORWARD", "iptables-legacy -P FORWARD ACCEPT"}},
 	{what: "firewalld without the network", do: "nft add table inet firewalld; nft add chain inet firewalld f '{ type filter hook forward priority 10; }'; nft add rule inet firewalld f reject",
@@ -109,10 +127,18 @@ var scenes = [][]fault{{
 		undo: "ip link delete br-foreign", on: 2, name: "bridge", verdict: "broken", words: []string{"br-foreign", "not in the lease"}},
 	{what: "a cluster key that is none", do: "echo secret > $RUN/key; chmod 600 $RUN/key; echo FLANNELD_KEY_FILE=$RUN/key > $RUN/settings", undo: "rm $RUN/settings $RUN/key",
 		on: 2, name: "cluster key", verdict: "broken", words: []string{"not base64", "flanneld keygen"}},
-}, {
+	{what: "a network configuration without its plugin", files: ownEtc + `echo '{"name":"a","plugins":[{"type":"flanneld-cni"}]}' > /etc/cni/net.d/10-ours.conflist`,
+		on: 2, name: "cni", verdict: "broken", words: []string{"10-ours.conflist", "flanneld-cni", "flanneld cni install"}},
+	{what: "another network configuration in front", files: `echo '{"name":"b","type":"bridge"}' > /etc/cni/net.d/05-bridge.conf`,
+		on: 2, name: "cni", verdict: "warning", words: []string{"05-bridge.conf comes before 10-ours.conflist", "move 05-bridge.conf out of /etc/cni/net.d"}},
+	{what: "a network configuration that is none", files: "echo '{' > /etc/cni/net.d/20-half.conf",
+		on: 2, name: "cni", verdict: "warning", words: []string{"20-half.conf", "correct the file"}},
+}}}, {[]string{"--shortcut", "off"}, [][]fault{{ // whose programs pass by rules of the host
 	{what: "the data port is closed on a host", do: "nft add table inet other; nft add chain inet other in '{ type filter hook input priority 10; }'; nft add rule inet other in udp dport 8285 drop",
 		undo: "nft delete table inet other", on: 2, name: "rules", verdict: "broken", words: []string{"to the data port (UDP 8285)", "nft insert rule inet other in udp dport 8285 accept"}},
-	{what: "and what the other host says of it", do: "true", undo: "true", on: 1, name: "data path", verdict: "broken", words: []string{"host2", "let UDP port 8285 pass"}},
+	{what: "the device and a route of a foreign flannel", do: "ip link add flannel.1 type vxlan id 1 dev eth0 dstport 8472; ip link set flannel.1 up; ip route add $LEASE1 dev flannel.1",
+		undo: "ip link delete flannel.1", on: 2, name: "route", verdict: "broken", words: []string{"flannel.1", "ip route"}},
+	{what: "and what the other host says of it", do: "true", on: 1, name: "data path", verdict: "broken", words: []string{"host2", "let UDP port 8285 pass"}},
 }, {
 	{what: "a device that is set down again and again", do: "(for i in $(seq 300); do ip link set flannel0 down; sleep 0.03; done) >/dev/null 2>&1 & echo $! > $RUN/loop", undo: "kill $(cat $RUN/loop)",
 		on: 2, name: "device", verdict: "broken", words: []string{"flannel0", "journalctl"}},
@@ -120,20 +146,24 @@ var scenes = [][]fault{{
 	{what: "gossip by TCP is cut back", cut: "tcp dport 8286 ip daddr $HOST1", on: 1, name: "gossip port", verdict: "broken", words: []string{"TCP does not pass from host2", "open TCP port 8286 of this host"}},
 	{what: "a setting that cannot be", do: "echo FLANNELD_PORT=http > $RUN/settings", undo: "rm $RUN/settings",
 		on: 2, name: "settings", verdict: "broken", words: []string{"FLANNELD_PORT", "correct it in"}},
-}, {
+}}}, {[]string{"--backend", "auto"}, [][]fault{{
 	{what: "gossip by UDP is cut back", cut: "udp dport 8286 ip daddr $HOST1", on: 1, name: "gossip port", verdict: "broken", words: []string{"UDP does not pass from host2", "open UDP port 8286 of this host"}},
+	{what: "the disk of the state directory is full", do: "cp -a $STATE $STATE.kept; mount -t tmpfs -o size=64k,mode=700 none $STATE; cp $STATE.kept/* $STATE/; cat /dev/zero > $STATE/fill 2>/dev/null || true",
+		undo: "umount $STATE", on: 2, name: "state disk", verdict: "broken", words: []string{"no lease can be kept", "df -h $STATE"}},
 	{what: "gossip by TCP is cut there", cut: "tcp dport 8286 ip daddr $HOST2", on: 1, name: "gossip port", verdict: "broken", words: []string{"TCP does not pass to host2", "open TCP port 8286 of $HOST2"}},
+	{what: "strict reverse path filters", do: "sysctl -q -w net.ipv4.conf.all.rp_filter=1", undo: "sysctl -q -w net.ipv4.conf.all.rp_filter=0",
+		on: 2, name: "rp_filter", verdict: "warning", words: []string{"strict for the underlay", "rp_filter=2"}},
 }, {
 	{what: "a daemon that does not answer", do: "kill -STOP $PID", undo: "kill -CONT $PID", on: 2, name: "running", verdict: "broken", words: []string{"journalctl -u flanneld"}},
-}}
+}}}}
 
 // Each fault has its line in doctor, with what to type, and without a fault
-// nothing is wrong. Two scenes share a lab.
+// nothing is wrong.
 func TestDoctorFindsEachFault(t *testing.T) {
-	for pair := range slices.Chunk(scenes, 2) {
-		t.Run(pair[0][0].what, func(t *testing.T) {
+	for _, one := range labs {
+		t.Run(one.scenes[0][0].what, func(t *testing.T) {
 			t.Parallel()
-			l, h1, h2 := duo(t)
+			l, h1, h2 := duo(t, one.args...)
 			hosts := map[int]*lab.Host{1: h1, 2: h2}
 			for _, h := range hosts {
 				well(t, h, 10*time.Second)
@@ -141,7 +171,7 @@ func TestDoctorFindsEachFault(t *testing.T) {
 					t.Fatalf("%s without a fault: %s\n%s", h.NodeName, d.Summary, strings.Join(d.bad(), "\n"))
 				}
 			}
-			for _, scene := range pair {
+			for _, scene := range one.scenes {
 				start := time.Now()
 				play(t, l, hosts, scene)
 				t.Logf("%s, and more: all was found after %v", scene[0].what, time.Since(start).Round(10*time.Millisecond))
@@ -155,13 +185,18 @@ func TestDoctorFindsEachFault(t *testing.T) {
 func play(t *testing.T, l *lab.Lab, hosts map[int]*lab.Host, scene []fault) {
 	t.Helper()
 	h1, h2 := hosts[1], hosts[2]
-	replace := strings.NewReplacer("$HOST1", h1.Addr.String(), "$HOST2", h2.Addr.String(), "$RUN", h2.RunDir, "$PID", fmt.Sprint(h2.Daemon.PID())).Replace
+	replace := strings.NewReplacer("$HOST1", h1.Addr.String(), "$HOST2", h2.Addr.String(), "$RUN", h2.RunDir, "$STATE", h2.StateDir,
+		"$LEASE1", h1.Lease().String(), "$PID", fmt.Sprint(h2.Daemon.PID())).Replace
 	var cuts []string
+	files := map[int][]string{}
 	for _, f := range scene {
-		if f.cut != "" {
+		switch {
+		case f.cut != "":
 			cuts = append(cuts, replace(f.cut))
-		} else {
-			h2.Exec(t, "sh", "-c", replace(f.do))
+		case f.files != "":
+			files[f.on] = append(files[f.on], replace(f.files))
+		default:
+			h2.Exec(t, "sh", "-euc", replace(f.do))
 		}
 	}
 	if len(cuts) > 0 {
@@ -172,7 +207,7 @@ func play(t *testing.T, l *lab.Lab, hosts map[int]*lab.Host, scene []fault) {
 			continue
 		}
 		lab.Eventually(t, 30*time.Second, fmt.Sprintf("doctor of %s to find all", h.NodeName), func() error {
-			d := doctor(t, h)
+			d := doctor(t, h, files[on]...)
 			var all []error
 			for _, f := range scene {
 				words := make([]string, len(f.words))
@@ -187,9 +222,61 @@ func play(t *testing.T, l *lab.Lab, hosts map[int]*lab.Host, scene []fault) {
 		})
 	}
 	for _, f := range scene {
-		if f.cut == "" {
-			h2.Exec(t, "sh", "-c", replace(f.undo))
+		if f.undo != "" {
+			h2.Exec(t, "sh", "-euc", replace(f.undo))
 		}
 	}
 	l.Mend()
+}
+
+// What is wrong with another node, or with a daemon that has no lease or does
+// not run, has its line, too.
+func TestDoctorFindsFaultsOfOtherNodes(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t)
+	h1, h2, h3 := l.Host(), l.Host(), l.Host()
+	key := newKey(t, h1, "key")
+	h1.Start("--key-file", key).WaitReady(ready)
+	later := exec.Command(l.OtherVersion("new"), "run", "--state-dir", h2.StateDir, "--run-dir", h2.RunDir, "--node-name", h2.NodeName,
+		"--key-file", key, "--join", h1.Addr.String())
+	h2.StartCommand(later).WaitReady(ready)
+	l.WaitConverged(2)
+	h3.Start("--key-file", newKey(t, h3, "key"), "--join", h1.Addr.String())
+	finds := func(h *lab.Host, name, verdict string, words ...string) {
+		t.Helper()
+		lab.Eventually(t, 20*time.Second, fmt.Sprintf("doctor of %s to find %s", h.NodeName, name), func() error {
+			return doctor(t, h).finds(name, verdict, words...)
+		})
+	}
+	finds(h1, "versions", "warning", "host2", "has flanneld new, and this host lab", "upgrade the older one")
+	finds(h2, "version", "warning", "the daemon is new, and this command is lab", "systemctl restart flanneld")
+	finds(h3, "ready", "broken", "no lease yet", "cluster key")
+
+	h2.Daemon.Stop()
+	h2.Exec(t, "sh", "-euc", "ip link delete flannel0; ip link add flannel0 type veth peer name other0")
+	foreign := "FLANNEL_NETWORK=10.99.0.0/16\nFLANNEL_SUBNET=10.99.7.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n"
+	if err := os.WriteFile(filepath.Join(h2.RunDir, "subnet.env"), []byte(foreign), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d := doctor(t, h2)
+	for _, c := range []struct {
+		name, verdict string
+		words         []string
+	}{
+		{"running", "broken", []string{"systemctl start flanneld"}},
+		{"device", "broken", []string{"flannel0", "stop the program that made it (flannel?)", "ip link delete flannel0"}},
+		{"subnet file", "warning", []string{"10.99.0.0/16", "another program has written it", "systemctl disable --now flannel"}},
+	} {
+		if err := d.finds(c.name, c.verdict, c.words...); err != nil {
+			t.Error(err)
+		}
+	}
+	lab.Eventually(t, 20*time.Second, "doctor of host1 to find that host2 is stopped", func() error {
+		d := doctor(t, h1)
+		words := []string{"host2", "refuses TCP", "systemctl start flanneld"}
+		if d.finds("gossip port", "warning", words...) == nil { // it is known to be gone
+			return nil
+		}
+		return d.finds("gossip port", "broken", words...)
+	})
 }
