@@ -110,6 +110,12 @@ type Config struct {
 	// node reports nothing.
 	Report func() []byte
 
+	// Answer answers a lease holder that asks with [Node.Ask], at most
+	// [MaxAnswer] bytes. One question can come several times. It must not
+	// wait, nor call the Node's commands. An empty answer is not sent. Nil:
+	// nothing is answered.
+	Answer func(from NodeID, question []byte) []byte
+
 	// Logger gets transitions, never one line a packet. Nil: nothing is logged.
 	Logger *slog.Logger
 }

@@ -59,6 +59,31 @@ func TestLeaseHoldersReportToEachOther(t *testing.T) {
 	}
 }
 
+// A question goes to the node that is meant, with the name of the asking one.
+func TestLeaseHoldersAnswerEachOther(t *testing.T) {
+	t.Parallel()
+	answering := func(c *Config) {
+		c.Answer = func(from NodeID, question []byte) []byte { return append([]byte(from.String()+" asks "), question...) }
+	}
+	first := newHost(t, answering)
+	first.start()
+	first.leased()
+	second := newHost(t, joining(first))
+	second.start()
+	first.seesHolding(second, second.leased())
+	second.seesHolding(first, first.leased())
+	ctx, cancel := context.WithTimeout(t.Context(), waitAtMost)
+	defer cancel()
+	question := bytes.Repeat([]byte("?"), MaxQuestion)
+	want := second.node.Snapshot().Self.ID.String() + " asks " + string(question)
+	if got, err := second.node.Ask(ctx, first.node.Snapshot().Self.ID, question); err != nil || string(got) != want {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := first.node.Ask(ctx, second.node.Snapshot().Self.ID, question); !errors.Is(err, gossip.ErrNoReport) {
+		t.Errorf("a node that answers nothing: %q, %v", got, err)
+	}
+}
+
 // A node of an earlier version would log an inquiry as foreign traffic.
 func TestNodesOfAnEarlierVersionAreNotAsked(t *testing.T) {
 	t.Parallel()
@@ -70,6 +95,14 @@ func TestNodesOfAnEarlierVersionAreNotAsked(t *testing.T) {
 	old.start()
 	first.seesHolding(old, old.leased())
 	if _, err := first.node.Report(t.Context(), old.node.Snapshot().Self.ID); !errors.Is(err, gossip.ErrTooOld) {
+		t.Errorf("got %v", err)
+	}
+	// One with reports would take a question for an inquiry for its report.
+	later := reporting(t, func() []byte { t.Error("it was asked"); return nil }, first)
+	later.speaks = wire.Versions{Min: 2, Max: wire.QuestionVersion - 1}
+	later.start()
+	first.seesHolding(later, later.leased())
+	if _, err := first.node.Ask(t.Context(), later.node.Snapshot().Self.ID, []byte("?")); !errors.Is(err, gossip.ErrTooOld) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -44,7 +44,7 @@ func (n *Node) run(ctx context.Context) error {
 	}
 	member := gossip.Config{
 		Identity: cfg.Identity, Start: c.StartNumber(), Instance: cfg.Instance, Endpoint: cfg.Gossip,
-		Speaks: n.speaks, Keyring: n.keyring, Report: n.config.Report, Witness: n.config.Witness, Log: n.log,
+		Speaks: n.speaks, Keyring: n.keyring, Report: n.config.Report, Answer: n.config.Answer, Witness: n.config.Witness, Log: n.log,
 	}
 	if network := c.Network(); e.approved {
 		member.Network, member.Prefix = network.ID(), network.Prefix

@@ -36,8 +36,8 @@ func TestVersionThatIsNotSpokenIsRefusedOnBothSides(t *testing.T) {
 	later := newHost(t, joining(first))
 	later.speaks = wire.Versions{Min: wire.ProtocolMax + 1, Max: wire.ProtocolMax + 2}
 	later.start()
-	later.logs("seed="+first.gossip(), "it speaks versions 2 to 3 of the protocol, this node versions 4 to 5; upgrade the older one")
-	first.logs("it speaks versions 4 to 5 of the protocol, this node versions 2 to 3; upgrade the older one", "from="+later.config.Advertise.String())
+	later.logs("seed="+first.gossip(), "it speaks versions 2 to 4 of the protocol, this node versions 5 to 6; upgrade the older one")
+	first.logs("it speaks versions 5 to 6 of the protocol, this node versions 2 to 4; upgrade the older one", "from="+later.config.Advertise.String())
 	if s := later.node.Snapshot(); s.Network.Prefix.IsValid() || len(first.node.Snapshot().Nodes) != 1 {
 		t.Errorf("it is in %v", s.Network)
 	}

@@ -19,7 +19,7 @@ func traceCommand(e env) *cobra.Command {
 last seen. The packets are echo requests that come into the bridge as a container's do, from an
 address that no container has, so they pass the rules and routes that containers' packets pass. A
 time to live that rises lets each station answer: this host's kernel, flanneld, the other host's
-kernel, the container. The other host takes no part. A trace takes up to eight seconds.
+kernel, the container. The other node is asked what it has seen. A trace takes up to eight seconds.
 
 The exit status is 0 only if the packets arrive.`,
 		Example: `  flanneld trace 10.244.9.2

@@ -17,17 +17,18 @@ type TraceRequest struct {
 	Bridge string `json:"bridge"`
 }
 
-// Stations of a trace, in the order of the way.
-var TraceStations = []string{"bridge", "kernel", "flanneld", "peer", "container"}
+// Stations of a trace, in the order of the way. "peer-bridge" is there only if
+// the other node has said what it has seen.
+var TraceStations = []string{"bridge", "kernel", "flanneld", "peer", "peer-bridge", "container"}
 
 // Traced is how far packets came.
 type Traced struct {
 	Address  netip.Addr     `json:"address"`
-	From     netip.Addr     `json:"from"`   // the source of the packets
-	Bridge   string         `json:"bridge"` // that they went into
-	Node     NodeName       `json:"node"`   // that holds the subnet; empty: no node does
-	Path     string         `json:"path"`   // by which packets go to it; "" for none
-	Arrived  bool           `json:"arrived"`
+	From     netip.Addr     `json:"from"`    // the source of the packets
+	Bridge   string         `json:"bridge"`  // that they went into
+	Node     NodeName       `json:"node"`    // that holds the subnet; empty: no node does
+	Path     string         `json:"path"`    // by which packets go to it; "" for none
+	Arrived  bool           `json:"arrived"` // and the answer came back
 	Stations []TraceStation `json:"stations"`
 	LastSeen string         `json:"last_seen"` // the last station that is proven
 	Verdict  string         `json:"verdict"`   // one line

@@ -20,6 +20,7 @@ import (
 	"flanneld/internal/page"
 	"flanneld/internal/plan"
 	"flanneld/internal/problem"
+	"flanneld/internal/trace"
 	"flanneld/internal/underlaywatch"
 	"flanneld/internal/view"
 	"flanneld/internal/web"
@@ -67,9 +68,10 @@ type daemon struct {
 	planes   planes
 	problems *problem.Board
 	events   events
-	tracing  sync.Mutex   // held by the trace that runs
-	parts    *guard.Parts // what is kept on the host
-	hub      *ruleset.Hub // reports changes of packet filter rules
+	tracing  sync.Mutex    // held by the trace that runs
+	watched  trace.Watcher // of other nodes' traces
+	parts    *guard.Parts  // what is kept on the host
+	hub      *ruleset.Hub  // reports changes of packet filter rules
 	guard    *guard.Guard
 	endGuard func()       // may be called again
 	ready    atomic.Int64 // nanoseconds from start to READY=1; 0: not yet
@@ -109,7 +111,9 @@ func Run(ctx context.Context, o Options) (err error) {
 		problems: problem.NewBoard(o.Log), events: newEvents(o.Log), endGuard: func() {}, replan: make(chan struct{}, 1), pulse: make(chan struct{}),
 		shortcuts: shortcuts{switching: make(chan switchRequest)},
 		exits:     exits{peersDone: make(chan error, 1), left: make(chan leaveReply), ended: make(chan struct{})},
+		watched:   trace.Watcher{Open: watchEchoes},
 	}
+	defer d.watched.Close()
 	defer close(d.exits.ended)
 	d.problems.Follow(d.events.problem)
 	defer func() { d.events.end(err, d.exits.leaving.Load()) }()

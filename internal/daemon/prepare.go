@@ -197,7 +197,7 @@ func (d *daemon) peersConfig() peers.Config {
 		StateDir: c.StateDir, Network: c.Network, SubnetLen: c.SubnetLen, SubnetMin: c.SubnetMin, SubnetMax: c.SubnetMax,
 		Subnet: c.Subnet, Join: c.Join, Advertise: d.watch.Here().PublicAddr, Bind: d.watch.Here().Addr,
 		GossipPort: c.GossipPort, DataPort: c.Port, Name: nodeName(c.NodeName), MTU: d.mtu, Caps: d.capabilities(nil), LeaseTTL: c.LeaseTTL,
-		KeyFile: c.KeyFile, Sealed: c.Sealed, CheckNetwork: d.checkNetwork, Report: d.report, Logger: d.log,
+		KeyFile: c.KeyFile, Sealed: c.Sealed, CheckNetwork: d.checkNetwork, Report: d.report, Answer: d.answer, Logger: d.log,
 		InUse: d.containersUseLease, Prefer: d.preferred(), Sources: d.sources(), Election: d.election(), PinWaits: d.cluster.pins(), Witness: d.witness,
 	}
 	for _, static := range c.StaticPeers {

@@ -45,8 +45,10 @@ func (a api) Trace(ctx context.Context, r control.TraceRequest) (control.Traced,
 	if err != nil {
 		return control.Traced{}, err
 	}
+	question := trace.Question{ID: trace.NewID(), To: r.Address}
+	before := a.askSight(ctx, next.Node, question)
 	result, err := trace.Run(ctx, trace.Config{
-		Port: port, MAC: port.MAC, Gateway: own.Addr(), Sources: traceSources(own), To: r.Address,
+		Port: port, MAC: port.MAC, Gateway: own.Addr(), Sources: traceSources(own), To: r.Address, ID: question.ID,
 	})
 	if err != nil {
 		return control.Traced{}, fmt.Errorf("bridge %s: %w", from.Name, err)
@@ -55,6 +57,9 @@ func (a api) Trace(ctx context.Context, r control.TraceRequest) (control.Traced,
 		Bridge: from.Name, Gateway: own.Addr(), Lease: p.Lease(), Device: p.Link().Name, To: r.Address, Node: next.Node.Text(), Name: cmp.Or(next.Node.Name, next.Node.ID), Path: next.Path, Reason: next.Reason,
 	}
 	ground.Shortcut = slices.ContainsFunc(next.Paths, func(p control.NodePath) bool { return p.Used && p.Shortcut.Used })
+	if before != nil {
+		ground.Sight = a.askSight(ctx, next.Node, question)
+	}
 	return a.traced(next, ground, result), nil
 }
 

@@ -5,8 +5,9 @@
 // container would, and each station where a request ends answers: this host's
 // kernel, flanneld, the other host's kernel, the container. So a station that a
 // packet has passed is proven by the packet, and hosts need no agreement: an
-// older peer or a static one can be traced as well.
+// older peer or a static one can be traced as well. A peer that is asked with a
+// Question says what it has seen of the packets, which a Watcher there notes.
 //
-// The port to the bridge is handed in. Everything else here is pure or runs on
-// that port, in virtual time in tests.
+// The port to the bridge is handed in, and so is how a device is watched.
+// Everything else here is pure or runs on that port, in virtual time in tests.
 package trace

@@ -33,12 +33,17 @@ type mark struct {
 	cookie [cookieLen]byte
 }
 
-func newMark() (m mark) {
-	var id [2]byte
-	_, _ = rand.Read(id[:]) // never fails (Go 1.24)
-	_, _ = rand.Read(m.cookie[:])
-	m.id = binary.BigEndian.Uint16(id[:])
+func newMark(id uint16) (m mark) {
+	m.id = id
+	_, _ = rand.Read(m.cookie[:]) // never fails (Go 1.24)
 	return m
+}
+
+// NewID is a random identifier of echo requests.
+func NewID() uint16 {
+	var id [2]byte
+	_, _ = rand.Read(id[:])
+	return binary.BigEndian.Uint16(id[:])
 }
 
 // request is an echo request in a frame. sequence has the round and the time

@@ -27,6 +27,7 @@ type Config struct {
 	// does not answer is taken.
 	Sources []netip.Addr
 	To      netip.Addr
+	ID      uint16 // of the echo requests; see NewID
 }
 
 // Answer is what a station has said to one packet.
@@ -86,7 +87,7 @@ type tracer struct {
 
 // Run sends packets and takes answers, for five seconds at most.
 func Run(ctx context.Context, c Config) (Result, error) {
-	t := &tracer{Config: c, mark: newMark(), frames: make(chan []byte), sent: map[[2]byte]time.Time{}, answers: map[byte]Answer{}}
+	t := &tracer{Config: c, mark: newMark(c.ID), frames: make(chan []byte), sent: map[[2]byte]time.Time{}, answers: map[byte]Answer{}}
 	done := make(chan struct{})
 	ended := make(chan struct{})
 	go func() {

@@ -24,6 +24,9 @@ type Ground struct {
 	Shortcut bool
 	Path     string // by which packets go to it: udp, direct, vxlan, ipip; "": none
 	Reason   string // why, as the plan has it
+	// Sight is what Node has seen of the packets; nil: it was not asked, or has
+	// not answered.
+	Sight *Sight
 }
 
 // Places are the stations, in the order of the way.
@@ -31,11 +34,12 @@ type Place int
 
 // The stations.
 const (
-	Bridge    Place = iota // of this host
-	Kernel                 // of this host
-	Flanneld               // on this host; packets by kernel paths do not pass it
-	Peer                   // the kernel of the other host
-	Container              // at the end
+	Bridge     Place = iota // of this host
+	Kernel                  // of this host
+	Flanneld                // on this host; packets by kernel paths do not pass it
+	Peer                    // the kernel of the other host
+	PeerBridge              // of the other host; there is such a station only with a Sight
+	Container               // at the end
 )
 
 // Station is one place on the way, and whether packets reached it.
@@ -66,6 +70,7 @@ func (g Ground) Tell(r Result) Story {
 		}
 		s.Last = max(s.Last, p)
 	}
+	s.Last = max(s.Last, g.Sight.last())
 	for i := range s.Stations {
 		one := &s.Stations[i]
 		one.Proven = one.Place <= s.Last
@@ -83,8 +88,13 @@ func (g Ground) Tell(r Result) Story {
 		s.Verdict = fmt.Sprintf("arrived: %s does not take pings, and says so", g.To)
 	case decided:
 		s.Verdict, s.Advice = g.refused(g.place(final.From), final)
+	case g.Sight != nil && s.Last >= Peer:
+		s.Verdict, s.Advice = g.seen(s.Last)
 	default:
 		s.Verdict, s.Advice = g.silent(s.Last)
+		if g.Sight != nil && s.Last > Bridge {
+			s.Verdict += fmt.Sprintf("; %s, which was asked, has not had it", g.Node)
+		}
 	}
 	return s
 }
@@ -129,9 +139,26 @@ func (g Ground) stations(r Result) []Station {
 		}
 		all = append(all, Station{Place: Flanneld, Text: text})
 	}
-	return append(all,
-		Station{Place: Peer, Text: fmt.Sprintf("the kernel of %s has it, by %s", g.Node, orNone(g.Path))},
-		Station{Place: Container, Text: fmt.Sprintf("%s answers", g.To)})
+	all = append(all, Station{Place: Peer, Text: fmt.Sprintf("the kernel of %s has it, by %s", g.Node, orNone(g.Path))})
+	if g.Sight != nil && g.Sight.Bridge != "" {
+		all = append(all, Station{Place: PeerBridge, Text: fmt.Sprintf("%s sends it into %s", g.Node, g.Sight.Bridge)})
+	}
+	return append(all, Station{Place: Container, Text: fmt.Sprintf("%s answers", g.To)})
+}
+
+// last is the last station that a Sight proves.
+func (s *Sight) last() Place {
+	switch {
+	case s == nil:
+		return Bridge
+	case s.Answered, s.Returned:
+		return Container
+	case s.Left:
+		return PeerBridge
+	case s.Came:
+		return Peer
+	}
+	return Bridge
 }
 
 func (g Ground) byKernel() bool { return g.Path != "udp" && g.Path != "" }
@@ -170,6 +197,28 @@ func (g Ground) refused(at Place, a Answer) (verdict, advice string) {
 		return fmt.Sprintf("this host has no route to %s", g.To), fmt.Sprintf("ip route get %s from %s iif %s", g.To, a.From, g.Bridge)
 	}
 	return fmt.Sprintf(rejects, "this host", a.Code, a.From), fmt.Sprintf(look, "between "+g.Bridge+" and "+g.Device)
+}
+
+// seen explains that nothing came back, with what the other host has seen.
+func (g Ground) seen(last Place) (verdict, advice string) {
+	rules := fmt.Sprintf("on %s: flanneld status; nft list ruleset; iptables-save; iptables-legacy-save", g.Name)
+	at, node := g.Sight.Bridge, g.Node
+	switch {
+	case last == Container && g.Sight.Returned:
+		return fmt.Sprintf("%s answers, and %s has sent the answer on its way: it is lost between %s and %s of this host", g.To, node, node, g.Bridge),
+			fmt.Sprintf("flanneld doctor; flanneld ping %s; nft list ruleset; iptables-save; iptables-legacy-save", g.Name)
+	case last == Container && g.Sight.Blind:
+		return fmt.Sprintf("%s answers, and the answer came into %s of %s: a rule of the chain FORWARD there drops it, or it is lost on the way back", g.To, at, node), rules
+	case last == Container:
+		return fmt.Sprintf("%s answers, and the answer came into %s of %s, which does not send it on: a rule of the chain FORWARD there drops it, or a route leads elsewhere", g.To, at, node), rules
+	case last == PeerBridge:
+		return fmt.Sprintf("%s has sent it into %s, and %s does not answer: the container does not take pings, or has no route back", node, at, g.To),
+			fmt.Sprintf("try its service instead of pings; in the container: ip route; on %s: ip neigh show %s", g.Name, g.To)
+	case at == "":
+		return fmt.Sprintf("%s has it, and no bridge there has the subnet of %s", node, g.To),
+			fmt.Sprintf("on %s: restart the container runtime with its lease (systemctl restart docker); ip route get %s", g.Name, g.To)
+	}
+	return fmt.Sprintf("lost on %s, between its routing and %s: a rule of the chain FORWARD there drops it", node, at), rules
 }
 
 // silent explains that nothing came back from behind a station.

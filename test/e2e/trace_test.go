@@ -38,7 +38,7 @@ func traces(t *testing.T, h *lab.Host, to netip.Addr, last string, words ...stri
 	if err := json.Unmarshal([]byte(r.Stdout), &got); err != nil {
 		t.Fatalf("trace %v: %v in %s%s", to, err, r.Stdout, r.Stderr)
 	}
-	if got.LastSeen != last || got.Arrived != (r.Status == 0) || got.Arrived != (last == "container") || (got.Advice == "") != got.Arrived {
+	if got.LastSeen != last || got.Arrived != (r.Status == 0) || got.Arrived && last != "container" || (got.Advice == "") != got.Arrived {
 		t.Errorf("trace %v: exit status %d, %+v", to, r.Status, got)
 	}
 	for _, s := range got.Stations {
@@ -72,7 +72,7 @@ func TestTraceEndsWhereThePacketsDo(t *testing.T) {
 	p1, p2 := h1.Pod(), h2.Pod()
 	p1.Reachable(t, p2.Addr, 5*time.Second)
 
-	if got := traces(t, h1, p2.Addr, "container", "answers after"); got.From == p1.Addr.String() || got.Path != "udp" || len(got.Stations) != 5 {
+	if got := traces(t, h1, p2.Addr, "container", "answers after"); got.From == p1.Addr.String() || got.Path != "udp" || len(got.Stations) != 6 {
 		t.Errorf("%+v", got)
 	}
 	traces(t, h1, h2.Lease().Addr().Next(), "container", "answers after") // the bridge of the other host
@@ -87,13 +87,22 @@ func TestTraceEndsWhereThePacketsDo(t *testing.T) {
 	traces(t, h1, p2.Addr, "kernel", "a rule of this host rejects it", "between docker0 and flannel0")
 	mend()
 	mend = dropsForwarded(t, h2, "flannel0", "docker0", "drop")
-	traces(t, h1, p2.Addr, "peer", "lost on "+h2.NodeName, "FORWARD", "flanneld status")
+	traces(t, h1, p2.Addr, "peer", "lost on "+h2.NodeName, "between its routing and docker0", "FORWARD", "flanneld status")
+	mend()
+	p2.Sysctl(t, "net.ipv4.icmp_echo_ignore_all", "1")
+	traces(t, h1, p2.Addr, "peer-bridge", "sent it into docker0", "does not take pings")
+	p2.Sysctl(t, "net.ipv4.icmp_echo_ignore_all", "0")
+	mend = dropsForwarded(t, h2, "docker0", "flannel0", "drop")
+	traces(t, h1, p2.Addr, "container", "the answer came into docker0 of "+h2.NodeName, "FORWARD")
+	mend()
+	mend = dropsForwarded(t, h1, "flannel0", "docker0", "drop")
+	traces(t, h1, p2.Addr, "container", "answers", "lost", "docker0")
 	mend()
 	mend = dropsForwarded(t, h2, "flannel0", "docker0", "reject with icmp type admin-prohibited")
 	traces(t, h1, p2.Addr, "peer", "a rule of "+h2.NodeName, "rejects it", "code 13")
 	mend()
 	l.Drop("udp dport 8285")
-	traces(t, h1, p2.Addr, "flanneld", "between this flanneld and the kernel of "+h2.NodeName, "8285")
+	traces(t, h1, p2.Addr, "flanneld", "between this flanneld and the kernel of "+h2.NodeName, "8285", "which was asked, has not had it")
 	l.Mend()
 	gone := p2.Addr.Next().Next()
 	traces(t, h1, gone, "peer", "reached "+h2.NodeName, "nothing there has the address", "ip neigh show "+gone.String())
@@ -122,10 +131,13 @@ func TestTraceEndsWhereThePacketsDo(t *testing.T) {
 func TestTraceFollowsAKernelPath(t *testing.T) {
 	t.Parallel()
 	_, p1, p2 := joined(t, "vxlan,udp")
-	if got := traces(t, p1.Host, p2.Addr, "container", "answers after"); got.Path != "vxlan" || len(got.Stations) != 4 {
+	if got := traces(t, p1.Host, p2.Addr, "container", "answers after"); got.Path != "vxlan" || len(got.Stations) != 5 {
 		t.Errorf("%+v", got)
 	}
 	mend := dropsForwarded(t, p2.Host, "flannel.1", "docker0", "drop")
-	traces(t, p1.Host, p2.Addr, "peer", "lost on "+p2.Host.NodeName)
+	traces(t, p1.Host, p2.Addr, "peer", "lost on "+p2.Host.NodeName, "between its routing and docker0")
+	mend()
+	mend = dropsForwarded(t, p2.Host, "docker0", "flannel.1", "drop")
+	traces(t, p1.Host, p2.Addr, "container", "the answer came into docker0")
 	mend()
 }

@@ -37,3 +37,24 @@ func List() ([]Bridge, error) {
 	}
 	return found, nil
 }
+
+// Ports names the devices that are attached to a bridge, none where there is no
+// such bridge.
+func Ports(name string) (ports []string, err error) {
+	links, err := rtnl.Links()
+	if err != nil {
+		return nil, fmt.Errorf("bridge: %w", err)
+	}
+	index := 0
+	for _, l := range links {
+		if l.Attrs().Name == name {
+			index = l.Attrs().Index
+		}
+	}
+	for _, l := range links {
+		if index > 0 && l.Attrs().MasterIndex == index {
+			ports = append(ports, l.Attrs().Name)
+		}
+	}
+	return ports, nil
+}

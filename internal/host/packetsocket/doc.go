@@ -7,7 +7,8 @@
 // that a path can be tried which no route leads to yet. It can leave checksum
 // and segmentation to the device, as the kernel's TCP does. Receive takes the
 // answers to such packets from a device before any filter sees them: rules such
-// as "ct state invalid drop" know nothing of packets that were sent so.
+// as "ct state invalid drop" know nothing of packets that were sent so. Echoes
+// watches for packets of a trace.
 //
 // Both need CAP_NET_RAW.
 package packetsocket

@@ -239,13 +239,23 @@ func Receive(ctx context.Context, device string, to netip.Addr, take func(packet
 	}
 }
 
-// openAnswers opens a packet socket on one device. It has its filter before it
-// gets the first packet.
+// openAnswers opens a packet socket for what comes in by one device.
 func openAnswers(device string, to netip.Addr) (*os.File, error) {
 	if !to.Is4() {
 		return nil, ErrPacket
 	}
-	code, err := bpf.Assemble(answers(to))
+	// Not ETH_P_ALL: that sees what is sent, too, and costs each packet.
+	file, err := openFiltered(device, unix.ETH_P_IP, answers(to))
+	if err != nil {
+		return nil, fmt.Errorf("receive answers from %s: %w", device, err)
+	}
+	return file, nil
+}
+
+// openFiltered opens a packet socket on one device, for packets of one protocol
+// that the filter takes. It has its filter before it gets the first packet.
+func openFiltered(device string, protocol uint16, program []bpf.Instruction) (*os.File, error) {
+	code, err := bpf.Assemble(program)
 	if err != nil {
 		return nil, err // not with a fixed program
 	}
@@ -263,12 +273,11 @@ func openAnswers(device string, to netip.Addr) (*os.File, error) {
 		err = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
 	}
 	if err == nil {
-		// Not ETH_P_ALL: that sees what is sent, too, and costs each packet.
-		err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_IP), Ifindex: index})
+		err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: networkOrder(protocol), Ifindex: index})
 	}
 	if err != nil {
 		_ = unix.Close(fd)
-		return nil, fmt.Errorf("receive answers from %s: %w", device, err)
+		return nil, err
 	}
-	return os.NewFile(uintptr(fd), "answers from "+device), nil
+	return os.NewFile(uintptr(fd), "packets of "+device), nil
 }

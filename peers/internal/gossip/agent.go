@@ -79,14 +79,12 @@ type Agent struct {
 	inquiries *pending[inquiry]
 	asked     chan received
 	checkups  *pending[checkup]
-	witness   func(record.NodeID) Witness // nil: nothing is told
-	// makeReport makes what is reported to lease holders; nil: nothing is.
-	makeReport func() []byte
-	limited    atomic.Uint64  // datagrams over a limit
-	refused    atomic.Uint64  // datagrams, streams and states that made no sense or were not for us
-	name       string         // our member name
-	endpoint   netip.AddrPort // where others reach us
-	notices    *notices
+	tells
+	limited  atomic.Uint64  // datagrams over a limit
+	refused  atomic.Uint64  // datagrams, streams and states that made no sense or were not for us
+	name     string         // our member name
+	endpoint netip.AddrPort // where others reach us
+	notices  *notices
 
 	about atomic.Pointer[wire.Meta] // ours
 	state atomic.Pointer[[]byte]    // what we say in a join
@@ -111,6 +109,13 @@ type Agent struct {
 	prober  prober
 }
 
+// tells are what other nodes are told that ask. A nil one tells nothing.
+type tells struct {
+	makeReport func() []byte
+	witness    func(record.NodeID) Witness
+	answerTo   func(from record.NodeID, question []byte) []byte
+}
+
 // Config is what an agent needs to know before it starts.
 type Config struct {
 	Identity record.Identity
@@ -122,6 +127,9 @@ type Config struct {
 	Speaks   wire.Versions    // zero: [wire.OwnVersions]
 	Keyring  *wire.Keyring    // nil: gossip is not sealed
 	Report   func() []byte    // see peers.Config; nil: nothing is reported
+	// Answer answers a question of a lease holder, see [Agent.Inquire]. An
+	// empty answer is not sent. It must not wait. Nil: nothing is answered.
+	Answer func(from record.NodeID, question []byte) []byte
 	// Witness is what to tell a node that asks. It must not wait. Nil: nothing.
 	Witness func(record.NodeID) Witness
 	Log     *slog.Logger
@@ -137,7 +145,7 @@ func New(t *Transport, c Config) *Agent {
 		Node: c.Identity.ID(), Speaks: c.Speaks, Start: c.Start, Instance: c.Instance, At: c.Endpoint,
 		Network: c.Network, Prefix: c.Prefix, Looking: true,
 	}
-	return newAgent(t, self, c.Identity, c.Keyring, c.Report, c.Witness, c.Log)
+	return newAgent(t, self, c.Identity, c.Keyring, tells{c.Report, c.Witness, c.Answer}, c.Log)
 }
 
 // Successor makes the agent that takes this one's place after a move to another
@@ -148,15 +156,14 @@ func (g *Agent) Successor(t *Transport, start uint64, endpoint netip.AddrPort) (
 	up = g.members.up()
 	self := *g.about.Load()
 	self.Start, self.At = start, endpoint
-	next = newAgent(t, self, g.identity, g.keyring, g.makeReport, g.witness, g.log)
+	next = newAgent(t, self, g.identity, g.keyring, g.tells, g.log)
 	next.members.expect(up, time.Now().Add(suspectFor))
 	return next, up
 }
 
 // newAgent makes everything but the member itself, which Start does. It owns t
 // from then on.
-func newAgent(t *Transport, self wire.Meta, id record.Identity, keyring *wire.Keyring,
-	report func() []byte, witness func(record.NodeID) Witness, logger *slog.Logger) *Agent {
+func newAgent(t *Transport, self wire.Meta, id record.Identity, keyring *wire.Keyring, says tells, logger *slog.Logger) *Agent {
 	endpoint := self.At
 	g := &Agent{
 		log: logger, transport: t, keyring: keyring, endpoint: endpoint,
@@ -172,8 +179,7 @@ func newAgent(t *Transport, self wire.Meta, id record.Identity, keyring *wire.Ke
 		questions:  newQuestions(),
 		inquiries:  newPending[inquiry](maxInquiries),
 		asked:      make(chan received, inquiryQueue),
-		makeReport: report,
-		witness:    witness,
+		tells:      says,
 		checkups:   newPending[checkup](maxCheckups),
 		replies:    make(chan longMessage, checkupQueue),
 		prober:     prober{open: map[string]time.Time{}},

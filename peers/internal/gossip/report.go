@@ -3,6 +3,7 @@
 package gossip
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -48,20 +49,17 @@ type inquiry struct {
 // Its errors are ErrNotUp, ErrTooOld, ErrNoReport and that of ctx. It may be
 // called concurrently.
 func (g *Agent) Report(ctx context.Context, of record.NodeID) ([]byte, error) {
-	m, ok := g.members.of(of)
-	if !ok {
-		return nil, ErrNotUp
+	m, err := g.speaking(of, wire.ReportVersion)
+	if err != nil {
+		return nil, err
 	}
-	if v, ok := g.about.Load().Speaks.Common(m.meta.Speaks); !ok || v < wire.ReportVersion {
-		return nil, ErrTooOld
-	}
-	first, err := g.inquire(ctx, m, 0, 0)
+	first, err := g.inquire(ctx, m, wire.Inquiry{})
 	if err != nil {
 		return nil, err
 	}
 	report := first.Bytes
 	for part := uint8(1); part < first.Parts; part++ {
-		next, err := g.inquire(ctx, m, first.Report, part)
+		next, err := g.inquire(ctx, m, wire.Inquiry{Report: first.Report, Part: part})
 		if err != nil {
 			return nil, err
 		}
@@ -73,10 +71,35 @@ func (g *Agent) Report(ctx context.Context, of record.NodeID) ([]byte, error) {
 	return report, nil
 }
 
-// inquire asks for one part until it comes.
-func (g *Agent) inquire(ctx context.Context, m member, report uint64, part uint8) (wire.Part, error) {
+// Inquire puts a question to a member, of at most [wire.MaxQuestion] bytes, and
+// returns what the member's Config.Answer has returned. A question can come to
+// the member several times. It takes 1.2 s at most. Its errors are those of
+// Report. It may be called concurrently.
+func (g *Agent) Inquire(ctx context.Context, of record.NodeID, question []byte) ([]byte, error) {
+	m, err := g.speaking(of, wire.QuestionVersion)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := g.inquire(ctx, m, wire.Inquiry{Question: question})
+	return answer.Bytes, err
+}
+
+// speaking finds a member that speaks a version of the protocol.
+func (g *Agent) speaking(id record.NodeID, version uint8) (member, error) {
+	m, ok := g.members.of(id)
+	if !ok {
+		return m, ErrNotUp
+	}
+	if v, ok := g.about.Load().Speaks.Common(m.meta.Speaks); !ok || v < version {
+		return m, ErrTooOld
+	}
+	return m, nil
+}
+
+// inquire asks for one part, or for the answer to a question, until it comes.
+func (g *Agent) inquire(ctx context.Context, m member, q wire.Inquiry) (wire.Part, error) {
 	for range inquiryTries {
-		p, err := g.inquireOnce(ctx, m, report, part)
+		p, err := g.inquireOnce(ctx, m, q)
 		if !errors.Is(err, ErrNoReport) {
 			return p, err
 		}
@@ -84,20 +107,20 @@ func (g *Agent) inquire(ctx context.Context, m member, report uint64, part uint8
 	return wire.Part{}, ErrNoReport
 }
 
-func (g *Agent) inquireOnce(ctx context.Context, m member, report uint64, part uint8) (wire.Part, error) {
+func (g *Agent) inquireOnce(ctx context.Context, m member, q wire.Inquiry) (wire.Part, error) {
 	answer := make(chan wire.Part, 1)
 	nonce, ok := g.inquiries.put(inquiry{m.id, m.endpoint(), answer})
 	if !ok {
 		return wire.Part{}, errBusy
 	}
 	defer g.inquiries.end(nonce)
-	q := wire.Inquiry{Nonce: nonce, To: m.id, Report: report, Part: part}
+	q.Nonce, q.To = nonce, m.id
 	g.transport.send(q.Encode(g.identity), m.endpoint())
 	late := time.NewTimer(inquiryAnswer)
 	defer late.Stop()
 	select {
 	case p := <-answer:
-		if p.Part != part || report != 0 && p.Report != report {
+		if p.Part != q.Part || q.Report != 0 && p.Report != q.Report {
 			return wire.Part{}, ErrNoReport
 		}
 		return p, nil
@@ -136,7 +159,7 @@ func (g *Agent) takeInquiry(b []byte, from netip.AddrPort, sender standing, now 
 	if !ok {
 		return errMessage
 	}
-	if g.makeReport == nil || sender != holder || q.To != g.about.Load().Node || !g.members.isHolder(q.From) {
+	if !g.answers(q) || sender != holder || q.To != g.about.Load().Node || !g.members.isHolder(q.From) {
 		return nil
 	}
 	if m, ok := g.members.of(q.From); !ok || m.endpoint() != from {
@@ -146,12 +169,21 @@ func (g *Agent) takeInquiry(b []byte, from netip.AddrPort, sender standing, now 
 		g.limited.Add(1)
 		return nil
 	}
+	q.Question = bytes.Clone(q.Question) // b is the caller's
 	select {
 	case g.asked <- received{q, from}:
 	default:
 		g.dropped.Add(1)
 	}
 	return nil
+}
+
+// answers reports whether this node answers inquiries of that kind.
+func (g *Agent) answers(q wire.Inquiry) bool {
+	if len(q.Question) > 0 {
+		return g.answerTo != nil
+	}
+	return g.makeReport != nil
 }
 
 // kept is a report of this node's, cut into parts.
@@ -168,6 +200,10 @@ func (g *Agent) answerInquiries(ctx context.Context) {
 	for {
 		select {
 		case q := <-g.asked:
+			if len(q.Question) > 0 {
+				g.answerQuestion(q)
+				continue
+			}
 			if q.Report == 0 && time.Since(present.made) >= reportFor {
 				last, present = present, g.newReport()
 			}
@@ -197,6 +233,16 @@ func (g *Agent) answerInquiry(q received, r kept) {
 		return
 	}
 	p := wire.Part{Nonce: q.Nonce, Report: r.number, Part: q.Part, Parts: uint8(len(r.parts)), Bytes: r.parts[q.Part]}
+	g.transport.send(p.Encode(g.identity), q.at)
+}
+
+// answerQuestion answers a question that this node knows.
+func (g *Agent) answerQuestion(q received) {
+	answer := g.answerTo(q.From, q.Question)
+	if len(answer) == 0 {
+		return
+	}
+	p := wire.Part{Nonce: q.Nonce, Parts: 1, Bytes: answer[:min(len(answer), wire.PartBytes)]}
 	g.transport.send(p.Encode(g.identity), q.at)
 }
 

@@ -107,6 +107,10 @@ func TestOnlyLeaseHoldersGetAReport(t *testing.T) {
 	}
 
 	const silence = 300 * time.Millisecond
+	question := wire.Inquiry{To: self, Question: []byte("why?")}
+	if parts, size := holder.asks(g, question, holder.id, silence); size != 0 {
+		t.Errorf("nothing answers questions here, and there are %d parts", len(parts))
+	}
 	stranger := callerOf(t, 6)
 	for what, ask := range map[string]func() ([]wire.Part, int){
 		"a stranger":                         func() ([]wire.Part, int) { return stranger.asks(g, q, stranger.id, silence) },
@@ -129,6 +133,45 @@ func TestOnlyLeaseHoldersGetAReport(t *testing.T) {
 	newcomer := callerOf(t, 7).member(g, false)
 	if parts, size := newcomer.asks(g, q, newcomer.id, silence); size != 0 {
 		t.Errorf("a newcomer: %d parts in %d bytes", len(parts), size)
+	}
+}
+
+// A question is answered to the lease holder that has signed it, and to no
+// other node. One that this node does not know has no answer.
+func TestOnlyLeaseHoldersHaveTheirQuestionsAnswered(t *testing.T) {
+	g := gateOf(t, nil)
+	holder, stranger := callerOf(t, 5).member(g, true), callerOf(t, 6)
+	g.answerTo = func(from record.NodeID, question []byte) []byte {
+		if from != holder.id.ID() {
+			t.Errorf("%s was taken for the sender", from)
+		}
+		if string(question) != "why?" {
+			return nil
+		}
+		return []byte("because")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { g.answerInquiries(ctx); close(ended) }()
+	t.Cleanup(func() { cancel(); <-ended })
+
+	q := wire.Inquiry{Nonce: [wire.NonceSize]byte{1}, To: g.about.Load().Node, Question: []byte("why?")}
+	parts, size := holder.asks(g, q, holder.id, 5*time.Second)
+	if len(parts) != 1 || parts[0].Nonce != q.Nonce || string(parts[0].Bytes) != "because" || size > wire.EnvelopeSize+wire.InquirySize {
+		t.Errorf("%+v in %d bytes", parts, size)
+	}
+	const silence = 300 * time.Millisecond
+	for who, c := range map[string]struct {
+		caller *caller
+		signed record.Identity
+	}{"a stranger": {stranger, stranger.id}, "a stranger with a holder's message": {stranger, holder.id}} {
+		if parts, size := c.caller.asks(g, q, c.signed, silence); size != 0 {
+			t.Errorf("%s: %d parts in %d bytes", who, len(parts), size)
+		}
+	}
+	q.Question = []byte("when?")
+	if parts, size := holder.asks(g, q, holder.id, silence); size != 0 {
+		t.Errorf("a question without an answer: %d parts in %d bytes", len(parts), size)
 	}
 }
 

@@ -27,7 +27,7 @@ func gateOf(t *testing.T, ring *wire.Keyring) *Agent {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = tr.Shutdown() })
-	return newAgent(tr, aboutOf(identityOf(1), tr), identityOf(1), ring, nil, nil, slog.New(slog.DiscardHandler))
+	return newAgent(tr, aboutOf(identityOf(1), tr), identityOf(1), ring, tells{}, slog.New(slog.DiscardHandler))
 }
 
 // aboutOf is the meta of a member at a transport.
@@ -185,7 +185,7 @@ func testGossip(t *testing.T, id record.Identity) *Agent {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := newAgent(tr, aboutOf(id, tr), id, nil, nil, nil, slog.New(slog.DiscardHandler))
+	g := newAgent(tr, aboutOf(id, tr), id, nil, tells{}, slog.New(slog.DiscardHandler))
 	if err := g.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ const (
 // announce theirs in their meta; two use the highest that both have.
 const (
 	protocolMin = 2
-	ProtocolMax = ReportVersion
+	ProtocolMax = QuestionVersion
 )
 
 // Versions is a range of protocol versions that a program speaks, both ends

@@ -11,7 +11,8 @@ import (
 
 // A node reports how it is to a member that asks. A report travels in parts,
 // and each part is asked for, since protocol version 3. What a report says is
-// its writer's and its reader's business.
+// its writer's and its reader's business. Since version 4 an inquiry can have a
+// question instead. The answer is a part by itself, of report 0.
 //
 // An inquiry, big endian. It is longer than any answer, so that a node sends no
 // more than was sent to it:
@@ -22,7 +23,9 @@ import (
 //	33   32 public key of the node that asks
 //	65   8  number of the report; 0: the present one
 //	73   1  part, from 0 on
-//	74   .. zeros
+//	74   1  length of the question; 0: the inquiry is for a report
+//	75   n  question
+//	..   .. zeros
 //	1096 64 signature of all before it
 //
 // A part:
@@ -40,8 +43,9 @@ const (
 	PartBytes      = 1024 // of a report
 	MaxReportParts = 16
 	MaxReport      = MaxReportParts * PartBytes // bytes
+	MaxQuestion    = 64                         // bytes
 
-	inquiryHead   = 74
+	inquiryHead   = 75
 	inquirySigned = InquirySize - ed25519.SignatureSize
 	inquiryDomain = "inquiry for a report"
 	partHead      = 59
@@ -51,16 +55,23 @@ const (
 // ReportVersion is the first protocol version with reports.
 const ReportVersion = 3
 
-// Inquiry asks for a part of a report.
+// QuestionVersion is the first protocol version with questions in inquiries.
+const QuestionVersion = 4
+
+// Inquiry asks for a part of a report, or has a question.
 type Inquiry struct {
 	Nonce  [NonceSize]byte
 	To     record.NodeID
 	From   record.NodeID // by the key in the inquiry
 	Report uint64        // 0: the present one
 	Part   uint8
+	// Question is at most MaxQuestion bytes; empty: the inquiry is for a
+	// report. ParseInquiry returns a part of what it read.
+	Question []byte
 }
 
-// Encode signs the inquiry in the name of id.
+// Encode signs the inquiry in the name of id. Of a question that is too long,
+// only the beginning is sent.
 func (q Inquiry) Encode(id record.Identity) []byte {
 	b := make([]byte, inquirySigned, InquirySize)
 	b[0] = TypeInquiry
@@ -69,17 +80,19 @@ func (q Inquiry) Encode(id record.Identity) []byte {
 	copy(b[33:], id.Public())
 	binary.BigEndian.PutUint64(b[65:], q.Report)
 	b[73] = q.Part
+	b[74] = byte(copy(b[inquiryHead:inquiryHead+MaxQuestion], q.Question))
 	return append(b, id.SignStatement(inquiryDomain, b)...)
 }
 
 // ParseInquiry takes an inquiry apart; [VerifyInquiry] checks the signature.
 func ParseInquiry(b []byte) (q Inquiry, ok bool) {
-	if len(b) != InquirySize || b[0] != TypeInquiry || b[73] >= MaxReportParts {
+	if len(b) != InquirySize || b[0] != TypeInquiry || b[73] >= MaxReportParts || b[74] > MaxQuestion {
 		return q, false
 	}
 	return Inquiry{
 		Nonce: [NonceSize]byte(b[1:17]), To: record.NodeID(b[17:33]), From: record.NodeIDOf(b[33:65]),
 		Report: binary.BigEndian.Uint64(b[65:]), Part: b[73],
+		Question: b[inquiryHead : inquiryHead+int(b[74])],
 	}, true
 }
 
@@ -94,7 +107,7 @@ func VerifyInquiry(b []byte) bool {
 type Part struct {
 	Nonce  [NonceSize]byte // of the inquiry
 	From   record.NodeID
-	Report uint64
+	Report uint64 // 0: it answers a question
 	Part   uint8
 	Parts  uint8  // of the report, at least 1
 	Bytes  []byte // part of what was read

@@ -17,9 +17,9 @@ func keyOf(n byte) record.Identity {
 }
 
 func TestInquiryIsReadBack(t *testing.T) {
-	want := Inquiry{Nonce: [NonceSize]byte{1}, To: record.NodeID{2}, From: keyOf(3).ID(), Report: 1 << 63, Part: 15}
+	want := Inquiry{Nonce: [NonceSize]byte{1}, To: record.NodeID{2}, From: keyOf(3).ID(), Report: 1 << 63, Part: 15, Question: []byte("why")}
 	b := want.Encode(keyOf(3))
-	if got, ok := ParseInquiry(b); !ok || got != want || !VerifyInquiry(b) {
+	if got, ok := ParseInquiry(b); !ok || !reflect.DeepEqual(got, want) || !VerifyInquiry(b) {
 		t.Errorf("%+v, %t, want %+v", got, ok, want)
 	}
 	for n := range b {
@@ -31,6 +31,18 @@ func TestInquiryIsReadBack(t *testing.T) {
 		if _, ok := ParseInquiry(changed); ok && VerifyInquiry(changed) {
 			t.Errorf("byte %d is not signed", n)
 		}
+	}
+}
+
+// A question that is too long is cut, and one that says so is refused.
+func TestQuestionsAreBounded(t *testing.T) {
+	b := Inquiry{Question: bytes.Repeat([]byte("q"), MaxQuestion+9)}.Encode(keyOf(3))
+	if got, ok := ParseInquiry(b); !ok || len(got.Question) != MaxQuestion || len(b) != InquirySize {
+		t.Errorf("%d bytes of a question, %t", len(got.Question), ok)
+	}
+	b[inquiryHead-1]++
+	if _, ok := ParseInquiry(b); ok {
+		t.Error("a question that is too long was taken")
 	}
 }
 
@@ -66,6 +78,7 @@ func TestReportsAreCutAndReadBack(t *testing.T) {
 
 func FuzzReport(f *testing.F) {
 	f.Add(Inquiry{Part: 1}.Encode(keyOf(1)))
+	f.Add(Inquiry{Question: []byte("why")}.Encode(keyOf(1)))
 	f.Add(Part{Parts: 1, Bytes: []byte("all")}.Encode(keyOf(1)))
 	f.Add(Part{Part: 1, Parts: 3, Bytes: make([]byte, PartBytes)}.Encode(keyOf(1)))
 	f.Add([]byte{TypePart})
