@@ -29,7 +29,7 @@ export const showLeases = (store) => {
   }));
   const holders = nodes.filter((n) => n.subnet).length;
   byID("leases-about").textContent = status.network.prefix
-    ? `${count(holders)} subnets of ${status.network.prefix} are held` : "no network yet";
+    ? `${holders === 1 ? "1 subnet" : `${count(holders)} subnets`} of ${status.network.prefix} ${holders === 1 ? "is" : "are"} held` : "no network yet";
   // Ages move on all the time. They are shown when something else changes, or with the minute.
   fill(byID("leases"), rows, () => table("Leases", [["Node"], ["Subnet", "mono"], ["State"], ["Endpoint", "mono"], ["Promised", "number"], ["Epoch", "number"], ["Held for", "number"], ["What is odd", "wide"]],
     rows.map((r) => ({ kind: r.kind, cells: r.cells.map((c, i) => i === 7 ? withCommands(c) : c) }))));
@@ -97,7 +97,7 @@ const whyOf = (way) => [way.why, way.used && way.shortcut.why && `in user space;
 export const showDetails = (store) => {
   const n = store.state.nodes.find((n) => n.id && n.id === byID("chosen").value);
   const r = n && store.report(n);
-  byID("ways").hidden = !r || !n.self;
+  byID("ways").hidden = !r || !n.self || store.state.nodes.length < 2;
   if (!r) {
     const why = n ? store.silence(n) : "this node is in no network yet";
     return fill(byID("details"), why, () => el("p", { class: "none" }, `No report: ${why}.`));
