@@ -54,13 +54,14 @@ type requests struct {
 }
 
 // open starts Chromium in a namespace. It reaches the hosts as an operator's
-// machine does.
+// machine does. Its profile is in the directory of the lab: processes of
+// Chromium that end a moment later still write there, and t.TempDir fails.
 func open(t *testing.T, l *lab.Lab) *browser {
 	t.Helper()
 	ns := l.Switch
 	cmd := exec.Command(os.Getenv(chromiumVariable), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars",
-		"--force-color-profile=srgb", "--lang=en-US", "--remote-debugging-port=0", "--user-data-dir="+t.TempDir(), "about:blank")
+		"--force-color-profile=srgb", "--lang=en-US", "--remote-debugging-port=0", "--user-data-dir="+filepath.Join(l.Dir(), "chromium"), "about:blank")
 	cmd.Env = append(os.Environ(), "TZ=UTC", "LANG=C.UTF-8")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
