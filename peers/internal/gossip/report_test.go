@@ -83,9 +83,8 @@ func (c *caller) member(g *Agent, holder bool) *caller {
 // Only a lease holder is answered, at its own endpoint, and gets no more bytes
 // than it sends.
 func TestOnlyLeaseHoldersGetAReport(t *testing.T) {
-	g := gateOf(t, nil)
 	report := bytes.Repeat([]byte("r"), wire.PartBytes+1)
-	g.makeReport = func() []byte { return report }
+	g := gateThatTells(t, nil, tells{makeReport: func() []byte { return report }})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { g.answerInquiries(ctx); close(ended) }()
@@ -139,9 +138,8 @@ func TestOnlyLeaseHoldersGetAReport(t *testing.T) {
 // A question is answered to the lease holder that has signed it, and to no
 // other node. One that this node does not know has no answer.
 func TestOnlyLeaseHoldersHaveTheirQuestionsAnswered(t *testing.T) {
-	g := gateOf(t, nil)
-	holder, stranger := callerOf(t, 5).member(g, true), callerOf(t, 6)
-	g.answerTo = func(from record.NodeID, question []byte) []byte {
+	holder, stranger := callerOf(t, 5), callerOf(t, 6)
+	g := gateThatTells(t, nil, tells{answerTo: func(from record.NodeID, question []byte) []byte {
 		if from != holder.id.ID() {
 			t.Errorf("%s was taken for the sender", from)
 		}
@@ -149,7 +147,8 @@ func TestOnlyLeaseHoldersHaveTheirQuestionsAnswered(t *testing.T) {
 			return nil
 		}
 		return []byte("because")
-	}
+	}})
+	holder.member(g, true)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { g.answerInquiries(ctx); close(ended) }()
@@ -177,8 +176,7 @@ func TestOnlyLeaseHoldersHaveTheirQuestionsAnswered(t *testing.T) {
 
 // A lease holder that asks as fast as it can is answered so often and no more.
 func TestInquiriesAreLimited(t *testing.T) {
-	g := gateOf(t, nil)
-	g.makeReport = func() []byte { return []byte("report") }
+	g := gateThatTells(t, nil, tells{makeReport: func() []byte { return []byte("report") }})
 	holder := callerOf(t, 5).member(g, true)
 	q := wire.Inquiry{To: g.about.Load().Node}.Encode(holder.id)
 	const asked = 3 * inquiryBurst

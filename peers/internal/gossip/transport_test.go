@@ -20,14 +20,17 @@ import (
 
 // gateOf returns a gossip in which only the gate and its transport run, so that
 // a test gets what passes.
-func gateOf(t *testing.T, ring *wire.Keyring) *Agent {
+func gateOf(t *testing.T, ring *wire.Keyring) *Agent { return gateThatTells(t, ring, tells{}) }
+
+// gateThatTells is a gate that answers the questions of others.
+func gateThatTells(t *testing.T, ring *wire.Keyring, what tells) *Agent {
 	t.Helper()
 	tr, err := Listen(Kernel{}, nextAddr(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = tr.Shutdown() })
-	return newAgent(tr, aboutOf(identityOf(1), tr), identityOf(1), ring, tells{}, slog.New(slog.DiscardHandler))
+	return newAgent(tr, aboutOf(identityOf(1), tr), identityOf(1), ring, what, slog.New(slog.DiscardHandler))
 }
 
 // aboutOf is the meta of a member at a transport.
