@@ -116,7 +116,7 @@ func TestWithoutChecksThereIsNoKernelPath(t *testing.T) {
 	linktest.Underlay(t)
 	removed(t)
 	release := hold(t, "ip flanneld-paths-flannel0")
-	d := start(t, shortDir(t), map[string][]string{"backend": {"auto"}})
+	d := start(t, shortDir(t), map[string][]string{"backend": {"auto"}, "shortcut": {"off"}})
 	unavailable := func(s control.Status) (all []string) {
 		for _, p := range s.Backend.Paths {
 			if p.Unavailable != "" {

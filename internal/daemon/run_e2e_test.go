@@ -129,7 +129,9 @@ func exists(path string) bool {
 func TestADaemonStartsAgainWithItsLeaseAndLeaves(t *testing.T) {
 	linktest.Underlay(t)
 	dir := shortDir(t)
-	flags := map[string][]string{"static-peer": {"10.244.200.0/24=192.168.7.9:8285,10.244.201.0/24=192.168.7.1:8285"}}
+	flags := map[string][]string{
+		"static-peer": {"10.244.200.0/24=192.168.7.9:8285,10.244.201.0/24=192.168.7.1:8285"}, "shortcut": {"off"},
+	}
 	d := start(t, dir, flags)
 	first := d.wait(t, "first start", ready)
 	if first.Underlay.Address.String() != "192.168.7.1" || first.Node.Name != "n" || !exists(d.cfg.SubnetPath()) || !exists(d.cfg.DockerPath()) {
