@@ -213,7 +213,7 @@ E2E_PACKAGES = $(shell grep -rl --include='*_test.go' '^//go:build .*e2e' . | xa
 # count each packet have the machine for themselves.
 SCENARIOS = ./test/e2e ./test/faults
 # Tests of a minute or more each, for what seldom changes: make long runs them.
-LONG = TestSoak TestSixtyNodes TestManyRulesCostLittle TestDemoThatIsInterruptedLeavesNothingBehind \
+LONG = TestSoak TestSixtyNodes TestManyRulesCostLittle TestDemoThatIsInterruptedLeavesNothingBehind TestHashOverABadUnderlay \
 	TestEveryFigureOfEveryPathIsMeasured TestDebAndTheRestAreReproducible
 LONG_PATTERN = ^($(subst $() ,|,$(strip $(LONG))))$$
 E2E = FLANNELD_TEST_BOOT_DELAY=$(BOOT_DELAY) FLANNELD_TEST_SHORTCUT=$(SHORTCUT) go test -tags e2e -count=1 -v -timeout 40m

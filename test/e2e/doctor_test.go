@@ -36,10 +36,21 @@ type diagnosis struct {
 
 // doctor runs the command on a host. Lines of a shell script change the
 // host's files before, for the command alone.
-func doctor(t *testing.T, h *lab.Host, files ...string) (d diagnosis) {
+func doctor(t *testing.T, h *lab.Host, files ...string) diagnosis {
 	t.Helper()
-	command := h.Command("doctor", "-o", "json", "--settings", filepath.Join(h.RunDir, "settings"))
-	script := strings.Join(append(files, `exec "$@"`), "\n")
+	return examine(t, h, nil, files)
+}
+
+// doctorOfStopped runs the command on a host whose daemon does not run.
+func doctorOfStopped(t *testing.T, h *lab.Host) diagnosis {
+	t.Helper()
+	return examine(t, h, []string{"--state-dir", h.StateDir}, nil)
+}
+
+func examine(t *testing.T, h *lab.Host, flags, files []string) (d diagnosis) {
+	t.Helper()
+	command := h.Command(append([]string{"doctor", "-o", "json", "--settings", filepath.Join(h.RunDir, "settings")}, flags...)...)
+	script := strings.Join(append(slices.Clone(files), `exec "$@"`), "\n")
 	inside := exec.Command("unshare", append([]string{"--mount", "sh", "-euc", script, "sh"}, command.Args...)...)
 	inside.Env = command.Env
 	r := h.RunCommand(t, inside)
