@@ -80,7 +80,7 @@ PROMETHEUS := $(TOOLBIN)/prometheus
 # "root" targets install what they need with apt.
 .DEFAULT_GOAL := help
 .PHONY: help build tools deps demo check test vet format lint bpf vulnerabilities cross unit race fuzz units e2e long deb-test kernel \
-        containers docker29 observability page kernels kubernetes bench soak hash torture figures virtual scale sim seal-model man release install uninstall clean
+        containers docker29 observability page kernels kubernetes bench soak hash torture figures virtual scale sim sealed seal-model man release install uninstall clean
 
 help: ## user, 0 | this list
 	@echo "flanneld $(VERSION). Start with: make check, make demo, make test."
@@ -152,6 +152,7 @@ vet: ## user, <1 | go vet, with and without the end-to-end tests
 	go vet -tags 'e2e containers' ./test/containers
 	go vet -tags man ./cmd/flanneld
 	go vet -tags kubernetes ./test/kubernetes
+	go vet -tags 'e2e sealed' ./test/e2e
 	go vet -tags page ./test/page
 
 cross: build ## user, 1 | build for other platforms
@@ -313,6 +314,10 @@ bpf: ## user, <1 | compile the programs again, and compare (clang, libbpf-dev)
 	@echo "== programs of the short-cut"
 	internal/host/shortcut/generate.sh
 	git diff --exit-code --stat -- internal/host/shortcut
+
+SEALED = FirstPacket|RekeyUnder|MillionGarbage|SealedTrafficOver|CloneOfASealed|SealedHost(Moves|Comes)|FloodOfHandshakes
+sealed: tools ## root, 5 | sealed networks: loss, floods, moves, clones, rekeys, first packet
+	go test -p 1 -tags 'e2e sealed' -count=1 -v -timeout 20m -parallel 2 -run '^Test($(SEALED))' ./test/e2e | $(QUIETER)
 
 seal-model: ## user, 1 | keys of sealed packets: search STATES=15000 states with an attacker
 	FLANNELD_SEAL_STATES=$(or $(STATES),15000) go test -count=1 -v -timeout 0 -run '^TestModel' ./internal/seal | grep -v '^=== '
