@@ -231,9 +231,9 @@ long: ## root, 10 | the end-to-end tests that make test leaves out, as they take
 	$(E2E) -p 1 -parallel 3 -run '$(LONG_PATTERN)' ./dist ./test/bench $(SCENARIOS) | $(QUIETER)
 
 # A system that is missing is made at the first run, and kept for a month.
-kernel: ## root, <10 | what touches the kernel, on Debian 12's, under qemu
+kernel: ## root, <15 | what touches the kernel, on Debian 12's, under qemu
 	@echo "== Debian 12's kernel"
-	go run ./test/kernels -short -limit 10m bookworm
+	go run ./test/kernels -short -limit 15m bookworm
 
 ##@ Measure and search
 
