@@ -96,7 +96,7 @@ func bridged(found []bridge.Bridge, used bool) []netip.Prefix {
 	var all []netip.Prefix
 	for _, b := range found {
 		for _, a := range b.Addrs {
-			if b.Used == used {
+			if b.Used() == used {
 				all = append(all, a.Masked())
 			}
 		}

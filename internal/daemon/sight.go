@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 
 	"flanneld/internal/control"
@@ -45,7 +46,7 @@ func (d *daemon) answer(from peers.NodeID, question []byte) []byte {
 	if !ok || p == nil || !p.Lease().Contains(q.To) {
 		return nil
 	}
-	seen, err := d.watched.Answer(q, d.watchedDevices(p.Link().Name, q))
+	seen, err := d.watched.Answer(q, func() trace.Devices { return d.watchedDevices(p.Link().Name, q.To) })
 	if err != nil {
 		d.log.Debug("the packets of a trace are not watched for", "from", from, "error", err)
 		return nil
@@ -56,8 +57,8 @@ func (d *daemon) answer(from peers.NodeID, question []byte) []byte {
 	return seen.Encode()
 }
 
-// watchedDevices is where packets of a trace pass this host.
-func (d *daemon) watchedDevices(overlay string, q trace.Question) trace.Devices {
+// watchedDevices is where packets of a trace to an address pass this host.
+func (d *daemon) watchedDevices(overlay string, to netip.Addr) trace.Devices {
 	at := trace.Devices{Outer: []string{overlay}}
 	if c := d.parts.PathRules.Wanted(); c != nil {
 		at.Outer = append(at.Outer, c.VXLANDevice, c.IPIPDevice)
@@ -70,16 +71,10 @@ func (d *daemon) watchedDevices(overlay string, q trace.Question) trace.Devices 
 		d.log.Debug("the bridges of this host cannot be listed", "error", err)
 	}
 	for _, b := range found {
-		for _, own := range b.Addrs {
-			if own.Contains(q.To) {
-				at.Bridge = b.Name
-			}
+		if slices.ContainsFunc(b.Addrs, func(own netip.Prefix) bool { return own.Contains(to) }) {
+			at.Bridge, at.Ports = b.Name, b.Ports[:min(len(b.Ports), maxWatchedPorts)]
 		}
 	}
-	if at.Ports, err = bridge.Ports(at.Bridge); err != nil {
-		d.log.Debug("the ports of a bridge cannot be listed", "bridge", at.Bridge, "error", err)
-	}
-	at.Ports = at.Ports[:min(len(at.Ports), maxWatchedPorts)]
 	return at
 }
 

@@ -159,7 +159,10 @@ func TestBeyondSmallAndFullBridges(t *testing.T) {
 
 // onBridge is a bridge with addresses.
 func onBridge(name string, used bool, addrs ...string) bridge.Bridge {
-	b := bridge.Bridge{Name: name, Used: used}
+	b := bridge.Bridge{Name: name}
+	if used {
+		b.Ports = []string{"veth0"}
+	}
 	for _, a := range addrs {
 		b.Addrs = append(b.Addrs, netip.MustParsePrefix(a))
 	}

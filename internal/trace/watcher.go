@@ -61,8 +61,9 @@ type watch struct {
 var errWatches = errors.New("too many traces are watched")
 
 // Answer begins to watch for the packets of a question, unless it does already,
-// and returns what was seen so far. A watch ends by itself.
-func (w *Watcher) Answer(q Question, at Devices) (Sight, error) {
+// and returns what was seen so far. It calls at only if it begins. A watch ends
+// by itself.
+func (w *Watcher) Answer(q Question, at func() Devices) (Sight, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	i := slices.IndexFunc(w.open, func(one *watch) bool { return one.question == q })
@@ -70,7 +71,7 @@ func (w *Watcher) Answer(q Question, at Devices) (Sight, error) {
 		if len(w.open) >= maxWatches {
 			return Sight{}, errWatches
 		}
-		one, err := w.begin(q, at)
+		one, err := w.begin(q, at())
 		if err != nil {
 			return Sight{}, err
 		}
@@ -87,20 +88,34 @@ func (w *Watcher) Answer(q Question, at Devices) (Sight, error) {
 // begin opens the devices.
 func (w *Watcher) begin(q Question, at Devices) (*watch, error) {
 	one := &watch{question: q, seen: Sight{Bridge: at.Bridge}}
-	for i, device := range slices.Concat(at.Outer, []string{at.Bridge}, at.Ports) {
-		if device == "" {
-			continue
-		}
-		e, err := w.Open(device, q)
-		if outer := i < len(at.Outer); err == nil {
-			one.opened = append(one.opened, e)
-			one.readers.Go(func() { one.read(e, outer) })
-		} else if i == 0 || i == len(at.Outer) {
+	for i, device := range at.Outer {
+		if err := w.add(one, device, true); err != nil && i == 0 {
 			one.close()
 			return nil, err
 		}
 	}
+	if err := w.add(one, at.Bridge, false); err != nil {
+		one.close()
+		return nil, err
+	}
+	for _, port := range at.Ports {
+		_ = w.add(one, port, false)
+	}
 	return one, nil
+}
+
+// add watches a device too; "" is none.
+func (w *Watcher) add(one *watch, device string, outer bool) error {
+	if device == "" {
+		return nil
+	}
+	e, err := w.Open(device, one.question)
+	if err != nil {
+		return err
+	}
+	one.opened = append(one.opened, e)
+	one.readers.Go(func() { one.read(e, outer) })
+	return nil
 }
 
 // end ends a watch. It may be called again.

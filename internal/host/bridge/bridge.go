@@ -18,15 +18,18 @@ const Docker = "docker0"
 type Bridge struct {
 	Name  string
 	Addrs []netip.Prefix // its IPv4 addresses with their lengths
-	Used  bool           // something is attached
+	Ports []string       // the devices that are attached
 }
+
+// Used reports whether something is attached.
+func (b Bridge) Used() bool { return len(b.Ports) > 0 }
 
 // InUse reports whether containers use the lease: whether anything is attached
 // to docker0 or to a bridge with an address of the lease. Several bridges may
 // share a lease.
 func InUse(bridges []Bridge, lease netip.Prefix) bool {
 	for _, b := range bridges {
-		if b.Used && (b.Name == Docker || lease.IsValid() && b.In(lease)) {
+		if b.Used() && (b.Name == Docker || lease.IsValid() && b.In(lease)) {
 			return true
 		}
 	}

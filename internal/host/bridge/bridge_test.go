@@ -12,7 +12,10 @@ import (
 var network = netip.MustParsePrefix("10.244.0.0/16")
 
 func onBridge(name string, used bool, addrs ...string) Bridge {
-	b := Bridge{Name: name, Used: used}
+	b := Bridge{Name: name}
+	if used {
+		b.Ports = []string{"veth0"}
+	}
 	for _, a := range addrs {
 		b.Addrs = append(b.Addrs, netip.MustParsePrefix(a))
 	}

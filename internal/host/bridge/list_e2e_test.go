@@ -34,9 +34,12 @@ func TestBridgesOfThisHostAreListed(t *testing.T) {
 		t.Fatalf("got %+v, %v", all, err)
 	}
 	for _, b := range all {
-		if len(b.Addrs) != 1 || b.Used != (b.Name == "cni0") {
+		if len(b.Addrs) != 1 || b.Used() != (b.Name == "cni0") {
 			t.Errorf("got %+v", b)
 		}
+	}
+	if got := all[slices.IndexFunc(all, func(b Bridge) bool { return b.Name == "cni0" })].Ports; !slices.Equal(got, []string{"pod0"}) {
+		t.Errorf("the ports are %q", got)
 	}
 	if got := OfLease(all, lease); !slices.Equal(got, []string{"cni0"}) {
 		t.Errorf("the bridges of the lease are %q", got)

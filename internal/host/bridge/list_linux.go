@@ -14,16 +14,17 @@ func List() ([]Bridge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bridge: %w", err)
 	}
-	masters := map[int]bool{}
+	ports := map[int][]string{} // by the index of the bridge
 	for _, l := range links {
-		masters[l.Attrs().MasterIndex] = true
+		master := l.Attrs().MasterIndex
+		ports[master] = append(ports[master], l.Attrs().Name)
 	}
 	var found []Bridge
 	for _, l := range links {
 		if l.Type() != "bridge" {
 			continue
 		}
-		b := Bridge{Name: l.Attrs().Name, Used: masters[l.Attrs().Index]}
+		b := Bridge{Name: l.Attrs().Name, Ports: ports[l.Attrs().Index]}
 		addrs, err := rtnl.Addrs(l)
 		if err != nil {
 			return nil, fmt.Errorf("bridge: %s: %w", b.Name, err)
@@ -36,25 +37,4 @@ func List() ([]Bridge, error) {
 		found = append(found, b)
 	}
 	return found, nil
-}
-
-// Ports names the devices that are attached to a bridge, none where there is no
-// such bridge.
-func Ports(name string) (ports []string, err error) {
-	links, err := rtnl.Links()
-	if err != nil {
-		return nil, fmt.Errorf("bridge: %w", err)
-	}
-	index := 0
-	for _, l := range links {
-		if l.Attrs().Name == name {
-			index = l.Attrs().Index
-		}
-	}
-	for _, l := range links {
-		if index > 0 && l.Attrs().MasterIndex == index {
-			ports = append(ports, l.Attrs().Name)
-		}
-	}
-	return ports, nil
 }

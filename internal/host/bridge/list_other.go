@@ -10,6 +10,3 @@ import (
 
 // List returns an error: flanneld runs on Linux only.
 func List() ([]Bridge, error) { return nil, errors.New("bridge: supported on Linux only") }
-
-// Ports names no device.
-func Ports(string) ([]string, error) { return nil, nil }
