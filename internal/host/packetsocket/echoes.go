@@ -7,12 +7,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/net/bpf"
-)
 
-// Kinds of ICMP messages (RFC 792).
-const (
-	echoReply   = 0
-	echoRequest = 8
+	"flanneld/internal/packet"
 )
 
 // echoes is the filter of ICMP echo requests to an address, and of the replies
@@ -21,25 +17,24 @@ const (
 func echoes(id uint16, of netip.Addr) []bpf.Instruction {
 	address := of.As4()
 	const (
-		protocolICMP = 1
-		version4     = 0x40
-		offset       = 0x1fff // of a later fragment
-		whole        = 0xffff
+		version4 = 0x40
+		offset   = 0x1fff // of a later fragment
+		whole    = 0xffff
 	)
 	return []bpf.Instruction{
 		bpf.LoadAbsolute{Off: 0, Size: 1},
 		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xf0},
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: version4, SkipTrue: 14},
 		bpf.LoadAbsolute{Off: 9, Size: 1},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: protocolICMP, SkipTrue: 12},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: packet.ICMP, SkipTrue: 12},
 		bpf.LoadAbsolute{Off: 6, Size: 2},
 		bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: offset, SkipTrue: 10},
 		bpf.LoadMemShift{Off: 0},
 		bpf.LoadIndirect{Off: 4, Size: 2},
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(id), SkipTrue: 7},
 		bpf.LoadIndirect{Off: 0, Size: 1},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: echoRequest, SkipTrue: 3},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: echoReply, SkipTrue: 4},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: packet.ICMPEcho, SkipTrue: 3},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: packet.ICMPEchoReply, SkipTrue: 4},
 		bpf.LoadAbsolute{Off: 12, Size: 4},
 		bpf.Jump{Skip: 1},
 		bpf.LoadAbsolute{Off: 16, Size: 4},

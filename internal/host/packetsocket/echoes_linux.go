@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"flanneld/internal/packet"
 )
 
 // Echoes are the ICMP echo requests to one address, and the replies from it,
@@ -48,8 +50,8 @@ func (e *Echoes) Next() (request, sent bool, err error) {
 			return false, false, err
 		}
 		at, ok := from.(*unix.SockaddrLinklayer)
-		if header := int(e.buf[0]&0x0f) * 4; ok && n > header && (at.Pkttype == unix.PACKET_HOST || at.Pkttype == unix.PACKET_OUTGOING) {
-			return e.buf[header] == echoRequest, at.Pkttype == unix.PACKET_OUTGOING, nil
+		if header := packet.Packet(e.buf).HeaderLen(); ok && n > header && (at.Pkttype == unix.PACKET_HOST || at.Pkttype == unix.PACKET_OUTGOING) {
+			return e.buf[header] == packet.ICMPEcho, at.Pkttype == unix.PACKET_OUTGOING, nil
 		}
 	}
 }
