@@ -19,8 +19,8 @@ import (
 type Meter struct {
 	pid     int
 	began   time.Time
-	cpu     time.Duration // at the beginning
-	rest    int64         // resident memory at the beginning, bytes
+	cpu     lab.Times // at the beginning
+	rest    int64     // resident memory at the beginning, bytes
 	stop    chan struct{}
 	stopped sync.WaitGroup
 
@@ -46,16 +46,13 @@ func (c Cost) String() string {
 		float64(c.Rest)/1e6, float64(c.Peak)/1e6, c.Cores(), c.Wall.Seconds())
 }
 
-// clockTick is the unit of times in /proc/PID/stat (USER_HZ, 100 on Linux).
-const clockTick = 10 * time.Millisecond
-
 // Watch begins to measure a daemon, ten times a second.
 func Watch(t lab.TB, d *lab.Daemon) *Meter {
 	t.Helper()
 	m := &Meter{pid: d.PID(), began: time.Now(), stop: make(chan struct{})}
 	var err error
 	if m.rest, err = resident(m.pid); err == nil {
-		m.cpu, err = processorTime(m.pid)
+		m.cpu, err = lab.ProcessorTime(m.pid)
 	}
 	if err != nil {
 		t.Fatalf("measure the daemon: %v", err)
@@ -89,11 +86,11 @@ func (m *Meter) Stop(t lab.TB) Cost {
 	close(m.stop)
 	m.stopped.Wait()
 	m.look()
-	cpu, err := processorTime(m.pid)
+	cpu, err := lab.ProcessorTime(m.pid)
 	if err != nil {
 		t.Fatalf("measure the daemon: %v", err)
 	}
-	return Cost{Rest: m.rest, Peak: m.peak, CPU: cpu - m.cpu, Wall: time.Since(m.began)}
+	return Cost{Rest: m.rest, Peak: m.peak, CPU: cpu.Own - m.cpu.Own, Wall: time.Since(m.began)}
 }
 
 // resident is the resident memory of a process, in bytes.
@@ -108,23 +105,4 @@ func resident(pid int) (int64, error) {
 	}
 	pages, err := strconv.ParseInt(fields[1], 10, 64)
 	return pages * int64(os.Getpagesize()), err
-}
-
-// processorTime is the user and system time of a process.
-func processorTime(pid int) (time.Duration, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	_, after, _ := strings.Cut(string(b), ") ") // the name may hold blanks
-	fields := strings.Fields(after)
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("stat of %d: %q", pid, b)
-	}
-	user, err := strconv.ParseInt(fields[11], 10, 64)
-	if err != nil {
-		return 0, err
-	}
-	system, err := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * clockTick, err
 }

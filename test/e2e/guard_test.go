@@ -297,13 +297,9 @@ func TestManyRulesCostLittle(t *testing.T) {
 // cpuSeconds is what the daemon and the commands that it has run used.
 func cpuSeconds(t *testing.T, h *lab.Host) float64 {
 	t.Helper()
-	stat := read(t, fmt.Sprintf("/proc/%d/stat", h.Daemon.PID()))
-	_, rest, _ := strings.Cut(stat, ") ")
-	fields := strings.Fields(rest)
-	var sum, ticks float64
-	for _, i := range []int{11, 12, 13, 14} { // utime, stime, cutime, cstime
-		fmt.Sscan(fields[i], &ticks)
-		sum += ticks
+	times, err := lab.ProcessorTime(h.Daemon.PID())
+	if err != nil {
+		t.Fatal(err)
 	}
-	return sum / 100 // USER_HZ
+	return (times.Own + times.Children).Seconds()
 }

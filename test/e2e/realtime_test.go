@@ -8,12 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -163,23 +161,12 @@ func pinThread(tid, cpu int) error {
 }
 
 // processTime is the CPU time that a process has used in user mode and in the
-// kernel. These are fields 14 and 15 of /proc/PID/stat, in hundredths of a
-// second.
+// kernel.
 func processTime(t *testing.T, pid int) time.Duration {
 	t.Helper()
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	times, err := lab.ProcessorTime(pid)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(stat), ") ") // the name may have blanks
-	fields := strings.Fields(rest)
-	var ticks time.Duration
-	for _, field := range fields[11:13] {
-		n, err := strconv.Atoi(field)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ticks += time.Duration(n)
-	}
-	return ticks * time.Second / 100
+	return times.Own
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -205,10 +204,6 @@ type Usage struct {
 	CPU         time.Duration // since its start, in steps of 10 ms
 }
 
-// clockTick is the unit of times in /proc/PID/stat: USER_HZ is 100 on every
-// architecture that flanneld runs on.
-const clockTick = 10 * time.Millisecond
-
 // Usage reads the process's figures from /proc.
 func (d *Daemon) Usage() (Usage, error) {
 	var u Usage
@@ -227,23 +222,9 @@ func (d *Daemon) Usage() (Usage, error) {
 			fmt.Sscan(rest, &u.Memory)
 		}
 	}
-	stat, err := os.ReadFile(proc + "stat")
-	if err != nil {
-		return u, err
-	}
-	// The name of the program is in parentheses, and can hold spaces. After it
-	// come the state as field 3, and utime and stime as fields 14 and 15
-	// (proc(5)).
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	fields := strings.Fields(rest)
-	for _, field := range fields[11:13] {
-		ticks, err := strconv.ParseUint(field, 10, 63)
-		if err != nil {
-			return u, fmt.Errorf("%sstat: %w", proc, err)
-		}
-		u.CPU += time.Duration(ticks) * clockTick
-	}
-	return u, nil
+	times, err := ProcessorTime(d.PID())
+	u.CPU = times.Own
+	return u, err
 }
 
 // logBuffer collects output; it may be read while it is written.
