@@ -195,15 +195,15 @@ func TestTheKnownNetworkIsThatOfTheDisk(t *testing.T) {
 	t.Parallel()
 	want := func(dir string, network netip.Prefix) {
 		t.Helper()
-		if got, pinned, err := KnownNetwork(dir); got != network || err != nil || pinned {
-			t.Errorf("%v, %t, %v; want %v", got, pinned, err, network)
+		if got, err := Peek(dir); got.Network != network || err != nil || got.Pinned {
+			t.Errorf("%+v, %v; want %v", got, err, network)
 		}
 	}
 	third := newHost(t, func(c *Config) { c.Subnet = netip.MustParsePrefix("10.244.0.0/24") })
 	third.start()
 	third.leased()
-	if got, pinned, err := KnownNetwork(third.config.StateDir); got != DefaultNetwork || err != nil || !pinned {
-		t.Errorf("%v, %t, %v; want a pinned lease", got, pinned, err)
+	if got, err := Peek(third.config.StateDir); got.Network != DefaultNetwork || err != nil || !got.Pinned {
+		t.Errorf("%+v, %v; want a pinned lease", got, err)
 	}
 	h := newHost(t, func(c *Config) { c.Sources = []Source{&list{}} })
 	want(h.config.StateDir, netip.Prefix{})
@@ -213,7 +213,7 @@ func TestTheKnownNetworkIsThatOfTheDisk(t *testing.T) {
 	first, lease := founderHost(t)
 	want(first.config.StateDir, DefaultNetwork)
 	for dir, subnet := range map[string]netip.Prefix{third.config.StateDir: third.config.Subnet, h.config.StateDir: {}, first.config.StateDir: lease} {
-		if got, err := KeptLease(dir); got != subnet || err != nil {
+		if got, err := Peek(dir); got.Subnet != subnet || err != nil {
 			t.Errorf("a lease of %v, %v; want %v", got, err, subnet)
 		}
 	}
@@ -223,10 +223,10 @@ func TestTheKnownNetworkIsThatOfTheDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(first.config.StateDir, netip.Prefix{}) // Open says what is wrong
-	if got, err := KeptLease(first.config.StateDir); got.IsValid() || err != nil {
+	if got, err := Peek(first.config.StateDir); got.Subnet.IsValid() || err != nil {
 		t.Errorf("a damaged file has the lease %v, %v", got, err)
 	}
-	if _, _, err := KnownNetwork(filepath.Join(file, "state")); !errors.Is(err, ErrState) {
+	if _, err := Peek(filepath.Join(file, "state")); !errors.Is(err, ErrState) {
 		t.Errorf("a directory that cannot be read: %v", err)
 	}
 }

@@ -9,32 +9,26 @@ import (
 	"flanneld/peers/internal/statedir"
 )
 
-// KnownNetwork is the network that a state directory says its node is in; zero:
-// in none, or it is not known. pinned reports whether the node's lease there
-// was asked for by [Config.Subnet]. It locks nothing and changes nothing. A
-// damaged file is no error here: [Open] reports it.
-func KnownNetwork(stateDir string) (network netip.Prefix, pinned bool, err error) {
-	known, err := peek(stateDir)
-	return known.Network.Prefix, known.Pinned, err
+// Known is what a state directory says of its node.
+type Known struct {
+	Network netip.Prefix // that it is in; zero: in none, or it is not known
+	// Subnet is that of the confirmed lease, zero without one. The node had it
+	// when it stopped: it is what [Config.CheckNetwork] would get.
+	Subnet netip.Prefix
+	Pinned bool // the lease was asked for by [Config.Subnet]
 }
 
-// KeptLease is the subnet of the confirmed lease in a state directory, zero
-// without one. The node had it when it stopped: it is what
-// [Config.CheckNetwork] would get. Like [KnownNetwork], it changes nothing.
-func KeptLease(stateDir string) (netip.Prefix, error) {
-	known, err := peek(stateDir)
-	return known.Subnet, err
-}
-
-// peek reads the durable state of a node, zero where there is none.
-func peek(stateDir string) (core.Remembered, error) {
+// Peek reads what is known of a node, zero where there is nothing. It locks
+// nothing and changes nothing. A damaged file is no error here: [Open] reports
+// it.
+func Peek(stateDir string) (Known, error) {
 	lease, err := statedir.PeekLease(stateDir)
 	if err != nil || lease == nil {
-		return core.Remembered{}, ofState(err)
+		return Known{}, ofState(err)
 	}
 	known, err := core.Peek(lease)
 	if err != nil {
-		return core.Remembered{}, nil
+		return Known{}, nil
 	}
-	return known, nil
+	return Known{Network: known.Network.Prefix, Subnet: known.Subnet, Pinned: known.Pinned}, nil
 }

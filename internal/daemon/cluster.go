@@ -59,17 +59,17 @@ func (d *daemon) enterCluster(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("--join %s: %w", source, err)
 	}
-	known, pinned, err := peers.KnownNetwork(d.cfg.StateDir)
+	known, err := peers.Peek(d.cfg.StateDir)
 	if err != nil {
 		return err
 	}
 	d.cluster = &cluster{Cluster: c, reporter: kubernetes.NewReporter(c, d.log)}
-	own, err := d.askCluster(ctx, known.IsValid())
+	own, err := d.askCluster(ctx, known.Network.IsValid())
 	if err != nil {
 		return err
 	}
 	if own == nil {
-		if pinned { // by the podCIDR of an earlier start
+		if known.Pinned { // by the podCIDR of an earlier start
 			d.shortenTTL()
 		}
 		return nil

@@ -93,9 +93,9 @@ func kernelVersion(release string) (major, minor int, ok bool) {
 
 // module looks for a module of the kernel: loaded, built in, or on disk.
 func (e *exam) module(all modules, module, without string, wanted bool) {
-	state := all.state(module)
-	if _, err := os.Stat(e.file("/sys/module/" + module)); err == nil {
-		state = "loaded"
+	state := "loaded"
+	if _, err := os.Stat(e.file("/sys/module/" + module)); err != nil {
+		state = all.state(module)
 	}
 	switch {
 	case state == "absent" && wanted:

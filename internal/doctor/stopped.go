@@ -30,8 +30,9 @@ func (e *exam) stopped(ctx context.Context) {
 	here := e.underlay()
 	e.freePorts(here)
 	e.foreignDevice()
-	e.overlaps()
-	e.subnetFile()
+	had := e.earlier()
+	e.overlaps(had)
+	e.subnetFile(had)
 	e.leftParts(ctx)
 }
 
@@ -119,13 +120,13 @@ func (e *exam) foreignDevice() {
 // overlaps looks for addresses and routes in the network's way. A start goes on
 // in spite of them where this host has a lease in the network, and is refused
 // where it has only bridges there.
-func (e *exam) overlaps() {
-	network := e.expectedNetwork()
+func (e *exam) overlaps(had earlier) {
+	network := e.expectedNetwork(had)
 	if !network.IsValid() {
 		e.ok("network", problem.PartOverlap, "the network is learned from the nodes to join")
 		return
 	}
-	ours := e.leasesIn(network)
+	ours := had.leasesIn(network)
 	held := len(ours) > 0
 	if found, err := bridge.List(); err == nil {
 		ours = append(ours, bridge.Subnets(found, network, e.Config.SubnetLenOf(network))...)
@@ -153,15 +154,26 @@ func (e *exam) overlaps() {
 	}
 }
 
+// earlier is what starts before have left in files.
+type earlier struct {
+	state   peers.Known    // zero also where it cannot be read: that has a line of its own
+	env     envfile.Subnet // of subnet.env
+	missing error          // why there is no env
+}
+
+func (e *exam) earlier() (had earlier) {
+	had.state, _ = peers.Peek(e.file(e.Config.StateDir))
+	had.env, had.missing = envfile.Read(e.file(e.Config.SubnetPath()))
+	return had
+}
+
 // expectedNetwork is what a start would use.
-func (e *exam) expectedNetwork() netip.Prefix {
-	if known, _, err := peers.KnownNetwork(e.file(e.Config.StateDir)); err == nil && known.IsValid() {
-		return known
-	}
-	s, err := envfile.Read(e.file(e.Config.SubnetPath()))
+func (e *exam) expectedNetwork(had earlier) netip.Prefix {
 	switch {
-	case err == nil && s.Network.IsValid():
-		return s.Network
+	case had.state.Network.IsValid():
+		return had.state.Network
+	case had.missing == nil && had.env.Network.IsValid():
+		return had.env.Network
 	case e.Config.Network.IsValid():
 		return e.Config.Network
 	case e.Config.Founds():
@@ -172,24 +184,23 @@ func (e *exam) expectedNetwork() netip.Prefix {
 
 // leasesIn are the leases that this host has in a network: that of its state,
 // and that of subnet.env.
-func (e *exam) leasesIn(network netip.Prefix) (leases []netip.Prefix) {
-	add := func(lease netip.Prefix, err error) {
-		if err == nil && lease.IsValid() && network.Contains(lease.Addr()) {
+func (had earlier) leasesIn(network netip.Prefix) (leases []netip.Prefix) {
+	both := []netip.Prefix{had.state.Subnet}
+	if had.missing == nil {
+		both = append(both, had.env.Lease())
+	}
+	for _, lease := range both {
+		if lease.IsValid() && network.Contains(lease.Addr()) {
 			leases = append(leases, lease)
 		}
 	}
-	add(peers.KeptLease(e.file(e.Config.StateDir)))
-	s, err := envfile.Read(e.file(e.Config.SubnetPath()))
-	add(s.Lease(), err)
 	return leases
 }
 
 // subnetFile looks for a subnet.env that another program has written.
-func (e *exam) subnetFile() {
+func (e *exam) subnetFile(had earlier) {
 	const anew = "a start of flanneld writes it anew"
-	path := e.Config.SubnetPath()
-	s, err := envfile.Read(e.file(path))
-	known, _, _ := peers.KnownNetwork(e.file(e.Config.StateDir)) // a damaged file has a line of its own
+	path, s, err, known := e.Config.SubnetPath(), had.env, had.missing, had.state.Network
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		e.ok("daemon", problem.PartSubnetFile, "%s is not there; a start writes it", path)
