@@ -89,7 +89,7 @@ func pathName(paths []control.NodePath) string {
 	mark := ""
 	for _, p := range paths {
 		if p.Used {
-			return inKernel(p) + mark
+			return p.Name() + mark
 		}
 		if broken(p) {
 			mark = "!"

@@ -94,14 +94,6 @@ func shortcutColor(s control.Shortcut) string {
 	return plain
 }
 
-// inKernel marks the path udp where the kernel carries it.
-func inKernel(p control.NodePath) string {
-	if p.Shortcut.Used {
-		return p.Path + " (kernel)"
-	}
-	return p.Path
-}
-
 // shortcutNote says why packets of a used udp path do not take the short-cut,
 // where that is about the peer. What is about this host, `status` says.
 func shortcutNote(paths []control.NodePath) []string {

@@ -48,6 +48,18 @@ type NodePath struct {
 	Shortcut NodeShortcut `json:"shortcut"`
 }
 
+// PathKernel is how the path udp is called where the kernel carries its
+// packets.
+const PathKernel = "udp (kernel)"
+
+// Name is Path, or PathKernel.
+func (p NodePath) Name() string {
+	if p.Shortcut.Used {
+		return PathKernel
+	}
+	return p.Path
+}
+
 // Paths counts data paths by state.
 type Paths struct {
 	Works     int `json:"works"`

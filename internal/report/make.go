@@ -84,19 +84,11 @@ func peerOf(n control.Node, id []byte) Peer {
 	}
 	for _, way := range n.Paths {
 		if way.Used {
-			p.Path = number(paths, pathName(way))
+			p.Path = number(paths, way.Name())
 		}
 		p.In += way.Arrived.Bytes
 	}
 	return p
-}
-
-// pathName tells apart what carries the packets of path udp.
-func pathName(p control.NodePath) string {
-	if p.Shortcut.Used {
-		return PathKernel
-	}
-	return p.Path
 }
 
 func traffic(t control.Traffic) Traffic { return Traffic{Packets: t.Packets, Bytes: t.Bytes} }

@@ -130,14 +130,11 @@ type Peer struct {
 	In    uint64
 }
 
-// PathKernel is the path udp where the kernel carries the packets.
-const PathKernel = "udp (kernel)"
-
 // The words that a peer's numbers stand for. The first means that the writer
 // has none, or one that is not known here. So a new word goes to the end.
 var (
 	states = []string{"", "alive", "suspect", "dead", "left"}
-	paths  = []string{"", "udp", "direct", "vxlan", "ipip", PathKernel}
+	paths  = []string{"", "udp", "direct", "vxlan", "ipip", control.PathKernel}
 	proofs = []string{control.PathNone, control.PathUnproven, control.PathWorks, control.PathSmallOnly, control.PathFailed, control.PathImpossible}
 )
 

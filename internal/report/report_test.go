@@ -92,7 +92,7 @@ func TestAPeerHasEachPath(t *testing.T) {
 		}
 	}
 	n := control.Node{Paths: []control.NodePath{{Path: "udp", Used: true, Shortcut: control.NodeShortcut{Used: true}}}}
-	if got := peerOf(n, nil).PathName(); got != PathKernel {
+	if got := peerOf(n, nil).PathName(); got != control.PathKernel {
 		t.Errorf("the short-cut became %q", got)
 	}
 }

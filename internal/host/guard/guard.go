@@ -112,7 +112,7 @@ func New(parts *Parts, hub *ruleset.Hub, board *problem.Board, log *slog.Logger)
 		rulesWake: wake(), portsWake: wake(), othersWake: wake(), deviceWake: wake(),
 		pathRulesWake: wake(), pathsWake: wake(),
 	}
-	g.pulses = newPulses(parts)
+	g.pulses = newPulses(parts.List())
 	g.repairs = newRepairs(parts.List())
 	g.repaired = func(string, []string, string) {}
 	g.keeper = host.Keeper{Log: log, Board: board, Ensured: g.ensured}

@@ -12,10 +12,11 @@ import (
 // pulses are those of the loops, by the part that each is named after.
 type pulses map[string]*host.Pulse
 
-// newPulses makes one for each loop of Run. The map is not changed any more.
-func newPulses(p *Parts) pulses {
+// newPulses makes one for each part; that of a part without a loop stays at
+// rest. The map is not changed any more.
+func newPulses(parts host.List) pulses {
 	all := pulses{}
-	for _, part := range []host.Part{p.Device, p.Paths, p.Shortcut, p.Addresses, p.Firewall, p.Ports, p.PathRules, p.Others} {
+	for _, part := range parts {
 		all[part.Name()] = new(host.Pulse)
 	}
 	return all

@@ -90,40 +90,37 @@ func (t *Table) counters(conn *nftables.Conn) (map[string]Count, error) {
 }
 
 // Counters returns what the named counters say; nil before the first Ensure.
-func (t *Table) Counters() (map[string]Count, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.applied == nil {
-		return nil, nil
-	}
-	conn, err := connect()
-	if err != nil {
-		return nil, explain(err)
-	}
-	counters, err := t.counters(conn)
-	return counters, explain(err)
-}
+func (t *Table) Counters() (map[string]Count, error) { return counted(t, t.counters) }
 
 // Counts returns what the counters of keys say, by set; nil before the first
 // Ensure.
-func (t *Table) Counts() (sets map[string]map[string]Count, err error) {
+func (t *Table) Counts() (map[string]map[string]Count, error) { return counted(t, t.keyCounters) }
+
+// counted reads counts with a connection; none before the first Ensure.
+func counted[Counts any](t *Table, read func(*nftables.Conn) (Counts, error)) (counts Counts, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.applied == nil {
-		return nil, nil
+		return counts, nil
 	}
 	conn, err := connect()
 	if err != nil {
-		return nil, explain(err)
+		return counts, explain(err)
 	}
-	sets = map[string]map[string]Count{}
+	counts, err = read(conn)
+	return counts, explain(err)
+}
+
+// keyCounters reads the counters of keys.
+func (t *Table) keyCounters(conn *nftables.Conn) (map[string]map[string]Count, error) {
+	sets := map[string]map[string]Count{}
 	for _, s := range t.sets {
 		if !s.Counted {
 			continue
 		}
 		all, err := conn.GetSetElements(t.set(s))
 		if err != nil {
-			return nil, explain(err)
+			return nil, err
 		}
 		sets[s.Name] = make(map[string]Count, len(all))
 		for _, e := range all {
