@@ -86,11 +86,15 @@ func (d *daemon) pathUnavailable(p plan.Path) string {
 	return d.parts.Paths.Unavailable(string(p))
 }
 
+// kernelPossible reports whether the kernel can ever carry packets, by a kernel
+// path or by the short-cut. The loopback interface leads to no other host, and
+// packets of a sealed network would travel in the clear.
+func (d *daemon) kernelPossible() bool { return !d.loopback && !d.cfg.Sealed }
+
 // pathsKernel is what kernel paths and the short-cut are proven with, nil
-// without any. Where the short-cut is impossible, kernel paths are impossible,
-// too.
+// without any.
 func (d *daemon) pathsKernel(c kernelpath.Config) *monitor.Kernel {
-	if !d.shortcutPossible() {
+	if !d.kernelPossible() {
 		return nil
 	}
 	k := &monitor.Kernel{Shortcut: d.shortcutProbes()}

@@ -142,7 +142,7 @@ func (d *daemon) openPlane(lease, network netip.Prefix) error {
 		defer close(p.monitored)
 		var all sync.WaitGroup
 		all.Go(func() { p.monitor.Run(ctx) })
-		if d.shortcutPossible() {
+		if d.kernelPossible() {
 			all.Go(func() { d.followShortcut(ctx) })
 		}
 		all.Wait()

@@ -42,11 +42,6 @@ type switchRequest struct {
 	done chan error
 }
 
-// shortcutPossible reports whether this host can ever have the short-cut. It
-// leads to no other host over the loopback interface, and it would send packets
-// of a sealed network in the clear.
-func (d *daemon) shortcutPossible() bool { return !d.loopback && !d.cfg.Sealed }
-
 // rememberShortcut finds out whether an earlier start has left the programs. A
 // sealed network has none: they send packets in the clear.
 func (d *daemon) rememberShortcut() {
@@ -59,7 +54,7 @@ func (d *daemon) rememberShortcut() {
 
 // shortcutConfig is this host's end of the short-cut; nil where it is off.
 func (d *daemon) shortcutConfig(lease netip.Prefix) *shortcut.Config {
-	if !d.shortcuts.on.Load() || !d.shortcutPossible() {
+	if !d.shortcuts.on.Load() || !d.kernelPossible() {
 		return nil
 	}
 	u := d.watch.Here()
@@ -91,7 +86,7 @@ func (d *daemon) shortcutLack() string { return d.parts.Shortcut.State().Why }
 // of this host.
 func (d *daemon) takesShortcut() bool {
 	switch {
-	case !d.shortcuts.on.Load() || !d.shortcutPossible():
+	case !d.shortcuts.on.Load() || !d.kernelPossible():
 		return false
 	case d.shortcuts.left.Load():
 		return true
@@ -192,7 +187,7 @@ func (d *daemon) limitsChanged() bool {
 
 // countShortcut adds what the kernel has carried since the last time.
 func (d *daemon) countShortcut() {
-	if !d.shortcutPossible() {
+	if !d.kernelPossible() {
 		return
 	}
 	ids := map[netip.Prefix]string{}

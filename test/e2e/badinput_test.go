@@ -109,7 +109,7 @@ func TestNetworkThatOverlapsTheHostIsRefused(t *testing.T) {
 		h.Exec(t, "ip", "address", "add", "10.244.7.1/24", "dev", "br-left")
 		h.Exec(t, "ip", "route", "add", "10.244.128.0/17", "via", lab.Gateway.String())
 		refused(t, h, 1, nil, "10.244.0.0/16", "10.244.128.0/17", "--network")
-		if err := doctorOfStopped(t, h).finds("overlap", "broken", "10.244.128.0/17", "--allow-overlap"); err != nil {
+		if err := doctor(t, h).finds("overlap", "broken", "10.244.128.0/17", "--allow-overlap"); err != nil {
 			t.Error(err)
 		}
 	})

@@ -34,23 +34,12 @@ type diagnosis struct {
 	status int
 }
 
-// doctor runs the command on a host. Lines of a shell script change the
-// host's files before, for the command alone.
-func doctor(t *testing.T, h *lab.Host, files ...string) diagnosis {
+// doctor runs the command on a host. Lines of a shell script change the host's
+// files before, for the command alone.
+func doctor(t *testing.T, h *lab.Host, files ...string) (d diagnosis) {
 	t.Helper()
-	return examine(t, h, nil, files)
-}
-
-// doctorOfStopped runs the command on a host whose daemon does not run.
-func doctorOfStopped(t *testing.T, h *lab.Host) diagnosis {
-	t.Helper()
-	return examine(t, h, []string{"--state-dir", h.StateDir}, nil)
-}
-
-func examine(t *testing.T, h *lab.Host, flags, files []string) (d diagnosis) {
-	t.Helper()
-	command := h.Command(append([]string{"doctor", "-o", "json", "--settings", filepath.Join(h.RunDir, "settings")}, flags...)...)
-	script := strings.Join(append(slices.Clone(files), `exec "$@"`), "\n")
+	command := h.Command("doctor", "-o", "json", "--settings", filepath.Join(h.RunDir, "settings"))
+	script := strings.Join(append(files, `exec "$@"`), "\n")
 	inside := exec.Command("unshare", append([]string{"--mount", "sh", "-euc", script, "sh"}, command.Args...)...)
 	inside.Env = command.Env
 	r := h.RunCommand(t, inside)
@@ -99,7 +88,7 @@ func (d diagnosis) finds(name, verdict string, words ...string) error {
 type fault struct {
 	what     string
 	do, undo string // by a shell on host2
-	files    string // or by a shell whose mounts doctor alone sees
+	files    string // or by a shell, with mounts that doctor alone sees
 	cut      string // or an expression for the switch between the hosts
 	on       int    // the host on which doctor runs
 	name     string // of the line
@@ -144,7 +133,7 @@ var labs = []struct {
 		on: 2, name: "cni", verdict: "warning", words: []string{"05-bridge.conf comes before 10-ours.conflist", "move 05-bridge.conf out of /etc/cni/net.d"}},
 	{what: "a network configuration that is none", files: "echo '{' > /etc/cni/net.d/20-half.conf",
 		on: 2, name: "cni", verdict: "warning", words: []string{"20-half.conf", "correct the file"}},
-}}}, {[]string{"--shortcut", "off"}, [][]fault{{ // whose programs pass by rules of the host
+}}}, {[]string{"--shortcut", "off"}, [][]fault{{ // its programs pass by rules of the host
 	{what: "the data port is closed on a host", do: "nft add table inet other; nft add chain inet other in '{ type filter hook input priority 10; }'; nft add rule inet other in udp dport 8285 drop",
 		undo: "nft delete table inet other", on: 2, name: "rules", verdict: "broken", words: []string{"to the data port (UDP 8285)", "nft insert rule inet other in udp dport 8285 accept"}},
 	{what: "the device and a route of a foreign flannel", do: "ip link add flannel.1 type vxlan id 1 dev eth0 dstport 8472; ip link set flannel.1 up; ip route add $LEASE1 dev flannel.1",

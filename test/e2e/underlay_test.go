@@ -263,7 +263,7 @@ func TestOverlapThatCameLaterDoesNotStopANodeWithALease(t *testing.T) {
 				os.Remove(h2.RunDir + "/" + name)
 			}
 		}
-		if err := doctorOfStopped(t, h2).finds("overlap", "warning", "10.244.0.0/24", "--allow-overlap"); err != nil {
+		if err := doctor(t, h2).finds("overlap", "warning", "10.244.0.0/24", "--allow-overlap"); err != nil {
 			t.Error(err)
 		}
 		h2.Start("--join", h1.Addr.String()).WaitReady(ready)

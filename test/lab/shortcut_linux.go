@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// shortcutVariable decides about the short-cut of all daemons whose command
-// line does not name it: a whole suite runs with it off, or while it is
-// switched. Without the variable it is as by default.
+// shortcutVariable decides about the short-cut of daemons, unless their command
+// line names it: a whole suite runs with it off, or while it is switched.
+// Without the variable it is as by default.
 const (
 	shortcutVariable = "FLANNELD_TEST_SHORTCUT"
 	shortcutOff      = "off"

@@ -160,12 +160,12 @@ func TestOnlyLeaseHoldersHaveTheirQuestionsAnswered(t *testing.T) {
 		t.Errorf("%+v in %d bytes", parts, size)
 	}
 	const silence = 300 * time.Millisecond
-	for who, c := range map[string]struct {
+	for what, c := range map[string]struct {
 		caller *caller
 		signed record.Identity
 	}{"a stranger": {stranger, stranger.id}, "a stranger with a holder's message": {stranger, holder.id}} {
 		if parts, size := c.caller.asks(g, q, c.signed, silence); size != 0 {
-			t.Errorf("%s: %d parts in %d bytes", who, len(parts), size)
+			t.Errorf("%s: %d parts in %d bytes", what, len(parts), size)
 		}
 	}
 	q.Question = []byte("when?")
