@@ -61,8 +61,8 @@ func TestLeaseHoldersReportToEachOther(t *testing.T) {
 	}
 }
 
-// answered asks until there is an answer, as the page does: on a busy machine an
-// answer may take longer than a node waits for it.
+// answered asks until there is an answer, as the page does: on a busy machine
+// an answer may take longer than a node waits for it.
 func answered(ctx context.Context, ask func() ([]byte, error)) (got []byte, err error) {
 	for {
 		if got, err = ask(); !errors.Is(err, gossip.ErrNoReport) || ctx.Err() != nil {

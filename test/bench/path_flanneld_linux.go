@@ -4,6 +4,7 @@ package main
 
 import (
 	"path/filepath"
+	"slices"
 	"time"
 
 	"flanneld/internal/seal"
@@ -37,18 +38,15 @@ func flanneldWithoutOffloads(p *lab.Program, hosts pair, s subject) *path {
 // path counts only if both hosts say that they use the cipher.
 func flanneldSealed(suite seal.Suite) func(*lab.Program, pair, subject) *path {
 	return func(p *lab.Program, hosts pair, s subject) *path {
-		environment := []string{}
+		var environment []string
 		if suite == seal.ChaChaPoly {
-			environment = append(environment, "GODEBUG=cpu.aes=off")
+			environment = []string{"GODEBUG=cpu.aes=off"}
 		}
-		d1 := startFlanneld(hosts.h1, environment, "--sealed", "--lanes", s.Lanes)
-		d2 := startFlanneld(hosts.h2, environment, "--sealed", "--lanes", s.Lanes, "--join", hosts.h1.Addr.String(),
-			"--key-file", filepath.Join(hosts.h1.StateDir, "cluster-key"))
-		hosts.lab.WaitConverged(2)
+		sealed := joined(hosts, s, environment, []string{"--key-file", filepath.Join(hosts.h1.StateDir, "cluster-key")}, "--sealed")
 		for i, h := range hosts.both() {
 			usesSuite(p, h, hosts.both()[1-i], suite)
 		}
-		return &path{subject: s, from: hosts.h1.Pod(), to: hosts.h2.Pod(), processes: []int{d1.PID(), d2.PID()}}
+		return sealed
 	}
 }
 
@@ -79,18 +77,17 @@ func flanneldBy(backend string) func(*lab.Program, pair, subject) *path {
 	}
 }
 
-// withFlanneld starts flanneld on both hosts.
 func withFlanneld(hosts pair, s subject, args ...string) *path {
-	args = append(args, "--lanes", s.Lanes)
-	d1 := startFlanneld(hosts.h1, nil, args...)
-	d2 := startFlanneld(hosts.h2, nil, append(args, "--join", hosts.h1.Addr.String())...)
-	hosts.lab.WaitConverged(2)
-	return &path{subject: s, from: hosts.h1.Pod(), to: hosts.h2.Pod(), processes: []int{d1.PID(), d2.PID()}}
+	return joined(hosts, s, nil, nil, args...)
 }
 
-// startFlanneld starts flanneld on a host, and waits until it is ready.
-func startFlanneld(h *lab.Host, environment []string, args ...string) *lab.Daemon {
-	cmd := h.Command(append([]string{"run", "--node-name", h.NodeName}, args...)...)
-	cmd.Env = append(cmd.Env, environment...)
-	return h.StartCommand(cmd).WaitReady(proofTime)
+// joined starts flanneld on both hosts, with further variables. second are
+// arguments of the second host alone.
+func joined(hosts pair, s subject, environment, second []string, args ...string) *path {
+	args = append(args, "--lanes", s.Lanes)
+	d1 := hosts.h1.StartWith(environment, args...).WaitReady(proofTime)
+	second = slices.Concat(args, second, []string{"--join", hosts.h1.Addr.String()})
+	d2 := hosts.h2.StartWith(environment, second...).WaitReady(proofTime)
+	hosts.lab.WaitConverged(2)
+	return &path{subject: s, from: hosts.h1.Pod(), to: hosts.h2.Pod(), processes: []int{d1.PID(), d2.PID()}}
 }

@@ -33,7 +33,15 @@ var daemons atomic.Int64
 // not wait for anything. The daemon is killed when the test ends.
 func (h *Host) Start(args ...string) *Daemon {
 	h.lab.t.Helper()
-	return h.StartCommand(h.runCommand(args...))
+	return h.StartWith(nil, args...)
+}
+
+// StartWith is Start with further variables of the environment, NAME=VALUE.
+func (h *Host) StartWith(environment []string, args ...string) *Daemon {
+	h.lab.t.Helper()
+	cmd := h.runCommand(args...)
+	cmd.Env = append(cmd.Env, environment...)
+	return h.StartCommand(cmd)
 }
 
 func (h *Host) runCommand(args ...string) *exec.Cmd {
