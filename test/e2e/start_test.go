@@ -111,6 +111,12 @@ func TestThreeHostsReachEachOther(t *testing.T) {
 func threeHostsReachEachOther(t *testing.T, offload string) {
 	l := lab.New(t)
 	h1, h2, h3 := l.Trio(edge(offload)...)
+	// Where processors are scarce, gossip takes seconds. Until a host knows
+	// another one's lease, it drops that one's probes.
+	before := map[*lab.Host]uint64{}
+	for _, h := range l.Hosts() {
+		before[h], _ = dropped(h)
+	}
 	p1, p2, p3 := h1.Pod(), h2.Pod(), h3.Pod()
 	pods := []*lab.Pod{p1, p2, p3}
 	for _, from := range pods {
@@ -139,8 +145,8 @@ func threeHostsReachEachOther(t *testing.T, offload string) {
 	// Large datagrams are fragmented by their senders and arrive whole.
 	lab.SendUDP(t, p1.Namespace, p3.Namespace, at(p3.Addr, 7000), 20, 20000)
 	for _, h := range l.Hosts() {
-		if sum, reasons := dropped(h); sum > 5 {
-			t.Errorf("%s dropped %v", h.NodeName, reasons)
+		if sum, reasons := dropped(h); sum > before[h]+5 {
+			t.Errorf("%s dropped %v, %d of them at first", h.NodeName, reasons, before[h])
 		}
 	}
 }
