@@ -62,7 +62,7 @@ func well() *fake {
 		ping:     control.PingedPath{Path: "udp", Used: true, Sent: 3, Received: 3, Avg: 0.0004, Largest: 1472, MTU: 1472},
 		examined: control.Examined{Nodes: []control.ExaminedNode{beta}, Of: 1},
 	}
-	f.status.Version, f.status.Readiness = "1.0", control.Readiness{Ready: true, Missing: []string{}}
+	f.status.Version, f.status.Readiness, f.status.Lease.State = "1.0", control.Readiness{Ready: true, Missing: []string{}}, "confirmed"
 	f.status.Underlay.Interface, f.status.Backend.Paths = "eth0", []control.BackendPath{{Path: "direct"}, {Path: "udp"}}
 	f.status.Endpoint, f.status.Gossip = netip.MustParseAddrPort("192.0.2.1:8285"), netip.MustParseAddrPort("192.0.2.1:8286")
 	f.nodes.Nodes = []control.Node{
@@ -288,6 +288,16 @@ func TestAHostWithoutFaultsIsWell(t *testing.T) {
 	text, err := json.Marshal(d)
 	if err != nil || strings.Contains(string(text), "null") {
 		t.Errorf("%s, %v", text, err)
+	}
+}
+
+// Before its lease flanneld has not touched the switch yet.
+func TestForwardingIsNoFaultBeforeTheLease(t *testing.T) {
+	s := newScene(t)
+	s.fake.status.Lease.State = "claiming"
+	s.write("/proc/sys/net/ipv4/ip_forward", "0")
+	if err := find(examine(t, s), "ip_forward", control.CheckOK, "when it has its lease"); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -118,6 +118,8 @@ func (e *exam) switches(context.Context) {
 		e.skipErr("host", "ip_forward", err, "sysctl "+forwarding)
 	case on == "1":
 		e.ok("host", "ip_forward", "%s is 1", forwarding)
+	case e.running && e.status.Lease.State != "confirmed":
+		e.ok("host", "ip_forward", "%s is %s; flanneld sets it to 1 when it has its lease", forwarding, on)
 	case e.running:
 		e.broken("host", "ip_forward", forwarding+" is "+on+": the kernel forwards no packets of containers", "sysctl -w "+forwarding+"=1")
 	default:
