@@ -114,17 +114,20 @@ func (d *daemon) pathsKernel(c kernelpath.Config) *monitor.Kernel {
 	return k
 }
 
-// pathTraffic counts what has come by kernel paths.
-func (d *daemon) pathTraffic() map[monitor.TrafficKey]monitor.Traffic {
-	arrived := d.parts.PathRules.Traffic()
-	if arrived == nil {
-		return nil
+// pathTraffic counts what has come by kernel paths, and what was sent.
+func (d *daemon) pathTraffic() (arrived map[monitor.TrafficKey]monitor.Traffic, sent map[netip.Prefix]monitor.Traffic) {
+	in, out := d.parts.PathRules.Traffic()
+	if in == nil {
+		return nil, nil
 	}
-	counts := make(map[monitor.TrafficKey]monitor.Traffic, len(arrived))
-	for key, n := range arrived {
-		counts[monitor.TrafficKey{Path: plan.Path(key.Path), Lease: key.Prefix}] = monitor.Traffic(n)
+	arrived, sent = make(map[monitor.TrafficKey]monitor.Traffic, len(in)), make(map[netip.Prefix]monitor.Traffic, len(out))
+	for key, n := range in {
+		arrived[monitor.TrafficKey{Path: plan.Path(key.Path), Lease: key.Prefix}] = monitor.Traffic(n)
 	}
-	return counts
+	for prefix, n := range out {
+		sent[prefix] = monitor.Traffic(n)
+	}
+	return arrived, sent
 }
 
 // pathsRefused counts what the rules of kernel paths have dropped.

@@ -27,9 +27,10 @@ type Kernel struct {
 	// to it. Nil: such a path is left.
 	SetChecksumOffload func(path plan.Path, on bool) error
 	// Traffic counts the packets that have come from each lease by each kernel
-	// path. It is called about once a second, from one goroutine, which may
-	// wait. Nil: the paths are probed as if no traffic took them.
-	Traffic func() map[TrafficKey]Traffic
+	// path, and those that were sent to it by whichever path; probes are not
+	// among these. It is called about once a second, from one goroutine, which
+	// may wait. Nil: the paths are probed as if no traffic took them.
+	Traffic func() (arrived map[TrafficKey]Traffic, sent map[netip.Prefix]Traffic)
 	// Shortcut is how the short-cut is proven; nil: it is not used.
 	Shortcut *Shortcut
 }
@@ -54,6 +55,12 @@ type TrafficKey struct {
 
 // Traffic counts packets and their bytes.
 type Traffic struct{ Packets, Bytes uint64 }
+
+// traffic is what Kernel.Traffic returned last.
+type traffic struct {
+	arrived map[TrafficKey]Traffic
+	sent    map[netip.Prefix]Traffic
+}
 
 // Wire sends single packets and receives answers; see packetsocket.
 type Wire interface {

@@ -201,11 +201,11 @@ func watch(t *testing.T, offload func(plan.Path, bool) error, backend ...plan.Pa
 		},
 		Kernel: &Kernel{
 			VXLAN: "flannel.1", IPIP: "flannel.ipip", Underlay: func() string { return "eth0" }, SetChecksumOffload: offload,
-			Traffic: func() map[TrafficKey]Traffic { // always busy
+			Traffic: func() (map[TrafficKey]Traffic, map[netip.Prefix]Traffic) { // always busy
 				n := Traffic{Packets: 100 * uint64(time.Since(began)/time.Second)}
 				return map[TrafficKey]Traffic{
 					{plan.PathVXLAN, b.Lease.Prefix}: n, {plan.PathDirect, b.Lease.Prefix}: n, {plan.PathIPIP, b.Lease.Prefix}: n,
-				}
+				}, nil
 			},
 		},
 	})

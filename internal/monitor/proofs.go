@@ -25,7 +25,7 @@ type proofs struct {
 	answers  func(packet []byte, by plan.Path) bool
 	changed  func()        // after a result has changed
 	poke     chan struct{} // the book's next time may be another one
-	traffic  atomic.Pointer[map[TrafficKey]Traffic]
+	traffic  atomic.Pointer[traffic]
 	arrivals arrivals
 
 	mu       sync.Mutex // held over book and Aim, so that results fit
@@ -201,9 +201,9 @@ func (s *proofs) count(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		counts := s.kernel.Traffic()
-		s.traffic.Store(&counts)
-		s.arrivals.take(counts)
+		arrived, sent := s.kernel.Traffic()
+		s.traffic.Store(&traffic{arrived, sent})
+		s.arrivals.take(arrived)
 		select {
 		case <-ctx.Done():
 			return

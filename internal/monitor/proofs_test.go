@@ -57,6 +57,7 @@ type laboratory struct {
 	offload  bool // the VXLAN device leaves checksums to the next device
 	switched int
 	rate     uint64 // packets a second from each of the first peers
+	sending  uint64 // packets a second to each of them
 	talkers  int    // how many these are
 	began    time.Time
 	plans    int
@@ -236,16 +237,18 @@ func (l *laboratory) stays(p plan.Path, d time.Duration, when string) {
 	}
 }
 
-func (l *laboratory) traffic() map[TrafficKey]Traffic {
-	counts := map[TrafficKey]Traffic{}
+func (l *laboratory) traffic() (arrived map[TrafficKey]Traffic, sent map[netip.Prefix]Traffic) {
+	arrived, sent = map[TrafficKey]Traffic{}, map[netip.Prefix]Traffic{}
 	l.set(func() {
-		for _, p := range []plan.Path{plan.PathDirect, plan.PathVXLAN, plan.PathIPIP} {
-			for _, n := range l.snapshot.Nodes[1 : 1+l.talkers] {
-				counts[TrafficKey{p, n.Lease.Prefix}] = Traffic{Packets: l.rate * uint64(time.Since(l.began)/time.Second)}
+		seconds := uint64(time.Since(l.began) / time.Second)
+		for _, n := range l.snapshot.Nodes[1 : 1+l.talkers] {
+			sent[n.Lease.Prefix] = Traffic{Packets: l.sending * seconds}
+			for _, p := range []plan.Path{plan.PathDirect, plan.PathVXLAN, plan.PathIPIP} {
+				arrived[TrafficKey{p, n.Lease.Prefix}] = Traffic{Packets: l.rate * seconds}
 			}
 		}
 	})
-	return counts
+	return arrived, sent
 }
 
 // pass takes a packet to a peer by a path, and gives the answer to all probers.
@@ -394,15 +397,18 @@ func TestBrokenPathsAreLeftInTime(t *testing.T) {
 		"large ones lost":  func(w *way) { w.largest = 1000 },
 		"checksums broken": func(w *way) { w.broken = true },
 	} {
-		for _, busy := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%s, traffic %t", name, busy), func(t *testing.T) {
+		for traffic, within := range map[string]time.Duration{"at rest": 40 * time.Second, "arriving": 5 * time.Second, "sent": 5 * time.Second} {
+			t.Run(name+", traffic "+traffic, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					l := newLaboratory(t, 1, auto...)
-					within := 40 * time.Second
-					if busy {
-						l.set(func() { l.rate = 100 })
-						within = 5 * time.Second
-					}
+					l.set(func() {
+						switch traffic {
+						case "arriving":
+							l.rate = 100
+						case "sent":
+							l.sending = 100
+						}
+					})
 					l.uses(plan.PathDirect, 3*time.Second, "at the start")
 					time.Sleep(5 * time.Minute)
 					l.set(func() { hurt(l.to(plan.PathDirect)) })

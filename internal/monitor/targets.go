@@ -170,9 +170,9 @@ func (s *proofs) target(r *plan.Route, c plan.Candidate) (t probe.Target, ok boo
 		key := TrafficKey{c.Path, r.Prefix}
 		t.Traffic = func() (egress, ingress uint64) {
 			if counts := s.traffic.Load(); counts != nil {
-				ingress = (*counts)[key].Packets
+				egress, ingress = counts.sent[key.Lease].Packets, counts.arrived[key].Packets
 			}
-			return 0, ingress
+			return egress, ingress
 		}
 	}
 	return t, true

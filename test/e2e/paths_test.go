@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -234,6 +235,73 @@ func TestPathThatIsCutIsLeftAndTakenUpAgain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A path that only sends, as logs and measurements do, is left in time as well.
+func TestPathOfAOneWayStreamThatIsCutIsLeft(t *testing.T) {
+	t.Parallel()
+	for _, c := range cuts {
+		if strings.HasPrefix(c.name, "large") {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			l, p1, p2 := joined(t, c.backend)
+			sink := p2.ListenUDP(t, at(p2.Addr, 7001))
+			defer sink.Close()
+			stream := streamTo(t, p1.Namespace, at(p2.Addr, 7001))
+			arrives := func(when string) {
+				t.Helper()
+				sink.SetReadDeadline(time.Now().Add(left))
+				if _, _, err := sink.ReadFromUDPAddrPort(make([]byte, 100)); err != nil {
+					t.Errorf("%s: %v", when, err)
+				}
+			}
+			arrives("at first")
+			time.Sleep(3 * time.Second) // so that the traffic is known
+			l.Drop(c.drop)
+			start := time.Now()
+			lab.Eventually(t, left, "the sender to leave the path", func() error {
+				used := node(t, p1.Host, p2.Host).PathInUse()
+				return lab.Expect(used != c.path, "still %s", used)
+			})
+			t.Logf("left after %v", time.Since(start).Round(100*time.Millisecond))
+			sink.Close()
+			sink = p2.ListenUDP(t, at(p2.Addr, 7001)) // without what came before
+			arrives("by the next path")
+			if err := stream(); err != nil {
+				t.Errorf("a datagram was refused: %v", err)
+			}
+		})
+	}
+}
+
+// streamTo sends 50 datagrams a second until stop is called, which returns the
+// first error.
+func streamTo(t *testing.T, from *lab.Namespace, to netip.AddrPort) (stop func() error) {
+	t.Helper()
+	conn := from.ListenUDP(t, netip.AddrPortFrom(netip.IPv4Unspecified(), 0))
+	ended, failed := make(chan struct{}), make(chan error, 1)
+	go func() {
+		defer conn.Close()
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		var first error
+		for {
+			select {
+			case <-ended:
+				failed <- first
+				return
+			case <-tick.C:
+				if _, err := conn.WriteToUDPAddrPort([]byte("one way"), to); first == nil {
+					first = err
+				}
+			}
+		}
+	}()
+	stop = sync.OnceValue(func() error { close(ended); return <-failed })
+	t.Cleanup(func() { _ = stop() })
+	return stop
 }
 
 // What a kernel path stands on is put back within a second, and packets go on.

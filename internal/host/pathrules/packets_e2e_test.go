@@ -200,7 +200,7 @@ func TestVXLANOfMembersPasses(t *testing.T) {
 	if got := p.Refused()[VXLAN].Packets; got != 2 {
 		t.Errorf("%d packets counted as refused, want 2", got)
 	}
-	traffic := p.Traffic()
+	traffic := arrivedBy(p)
 	for _, prefix := range []string{"10.244.2.0/24", "10.244.3.0/24"} {
 		if got := traffic[Key{netip.MustParsePrefix(prefix), VXLAN}]; got.Packets != 2 || got.Bytes < 2*(50+28) {
 			t.Errorf("%s: %+v of %+v", prefix, got, traffic)
@@ -217,7 +217,7 @@ func TestVXLANOfMembersPasses(t *testing.T) {
 	if got := s.got(t, mustNotBy); got.IsValid() {
 		t.Errorf("from a former peer: %v", got)
 	}
-	if got := p.Traffic()[Key{netip.MustParsePrefix("10.244.2.0/24"), VXLAN}].Packets; got != 2 {
+	if got := arrivedBy(p)[Key{netip.MustParsePrefix("10.244.2.0/24"), VXLAN}].Packets; got != 2 {
 		t.Errorf("the count of a peer that stayed is %d", got)
 	}
 }
@@ -353,9 +353,31 @@ func TestForgedIPIPIsDroppedAndCounted(t *testing.T) {
 	}
 }
 
+func arrivedBy(p *Part) map[Key]Count {
+	arrived, _ := p.Traffic()
+	return arrived
+}
+
+// What is sent to a member is counted, without a tunnel's headers, and nothing
+// else is.
+func TestWhatIsSentToAMemberIsCounted(t *testing.T) {
+	hosts(t)
+	p := newPart(t)
+	for to, n := range map[string]int{"10.244.2.7": 3, "10.244.3.7": 1, "10.244.9.7": 2, "192.0.2.2": 4} {
+		for range n {
+			sendAs(t, 0, "10.244.1.7", to+":7000")
+		}
+	}
+	_, sent := p.Traffic()
+	two, three := netip.MustParsePrefix("10.244.2.0/24"), netip.MustParsePrefix("10.244.3.0/24")
+	if len(sent) != 2 || sent[two] != (Count{3, 3 * (28 + 5)}) || sent[three] != (Count{1, 28 + 5}) {
+		t.Errorf("%+v", sent)
+	}
+}
+
 // total is how many packets have arrived by a path.
 func total(p *Part, path string) (n uint64) {
-	for k, c := range p.Traffic() {
+	for k, c := range arrivedBy(p) {
 		if k.Path == path {
 			n += c.Packets
 		}

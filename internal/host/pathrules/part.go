@@ -210,15 +210,16 @@ func (p *Part) Present() []string {
 	return []string{"table ip " + TableName(p.device)}
 }
 
-// Traffic returns what has arrived from each peer by each path, since the peer
-// is in the table. It is nil where the table cannot be read. It reads all
-// keys: some milliseconds for 1,000 peers.
-func (p *Part) Traffic() map[Key]Count {
+// Traffic returns what has arrived from each peer by each path, and what was
+// sent to it by whichever path, since the peer is in the table. What the daemon
+// sends by packet sockets is not counted. Both are nil where the table cannot
+// be read. It reads all keys: some milliseconds for 1,000 peers.
+func (p *Part) Traffic() (arrived map[Key]Count, sent map[netip.Prefix]Count) {
 	c, peers, _ := p.wanted()
 	if c == nil {
-		return nil
+		return nil, nil
 	}
-	return p.table.arrived(*c, peers)
+	return p.table.traffic(*c, peers)
 }
 
 // Refused returns what was dropped, by path and for Sent, since the table was

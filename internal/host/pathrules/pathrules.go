@@ -16,6 +16,7 @@
 //	forward     what another namespace sends to a member's tunnel is dropped
 //	output      what another user than root and the daemon sends to a member's
 //	            VXLAN port is dropped, unless our device sends it
+//	postrouting counts what is sent to each member, and drops nothing
 //
 // The checks of tunnels stand where packets for this host are whole again:
 // fragments hide nothing, and a packet to any address of this host is seen. The
@@ -108,9 +109,9 @@ type Key struct {
 	Path   string // one of Direct, VXLAN, IPIP
 }
 
-// Count is what has arrived. A train of packets that the kernel has put
-// together counts once. Bytes are those of the packet as it came, with the
-// tunnel's headers, from the IPv4 header on.
+// Count is what has arrived, or was sent. A train of packets that the kernel
+// has put together counts once. Bytes are those of the packet as it came, with
+// the tunnel's headers, or before a tunnel adds them; from the IPv4 header on.
 type Count struct{ Packets, Bytes uint64 }
 
 // tablePrefix begins the name of the table of every flanneld.
@@ -175,7 +176,7 @@ const (
 type keys struct {
 	// senders are what may come in, by path and by length of the prefixes: one
 	// length is one set and one rule, since a rule looks for a source under one
-	// mask.
+	// mask. Those of the path receivers are what packets are sent to.
 	senders map[setID]map[string]bool
 	members map[string]map[string]bool // of the other sets, by name
 }
@@ -186,19 +187,26 @@ type setID struct {
 	bits int
 }
 
+// receivers stands for a path in the names of the sets of what packets are sent
+// to, by whichever path.
+const receivers = "to"
+
 func (id setID) name() string { return fmt.Sprintf("%s-%d", id.path, id.bits) }
 
 // parseID reads the name of a set of senders.
 func parseID(name string) (id setID, ok bool) {
 	path, bits, _ := strings.Cut(name, "-")
 	n, err := strconv.Atoi(bits)
-	return setID{path, n}, err == nil && n >= 0 && n <= 32 && slices.Contains(paths, path)
+	return setID{path, n}, err == nil && n >= 0 && n <= 32 && (path == receivers || slices.Contains(paths, path))
 }
 
 // keyLen is the length of the keys of a set of senders, in bytes.
 func (id setID) keyLen() int {
-	if id.path == Direct {
+	switch id.path {
+	case Direct:
 		return 12
+	case receivers:
+		return 4
 	}
 	return 8
 }
@@ -238,6 +246,9 @@ func (c Config) keysOf(peers []Peer) keys {
 		if c.Direct && p.Direct && len(p.MAC) == macLen {
 			k.add(setID{Direct, bits}, string(p.MAC)+"\x00\x00"+to) // filled up to a register of 4 bytes
 		}
+		if c.VXLAN && p.VXLAN || c.IPIP && p.IPIP || c.Direct && p.Direct {
+			k.add(setID{receivers, bits}, to)
+		}
 	}
 	return k
 }
@@ -266,7 +277,7 @@ func (c Config) keysIn(sets map[string]map[string]bool) keys {
 func (c Config) tunnels() bool { return c.VXLAN || c.IPIP }
 
 func (c Config) uses(path string) bool {
-	return map[string]bool{VXLAN: c.VXLAN, IPIP: c.IPIP, Direct: c.Direct}[path]
+	return map[string]bool{VXLAN: c.VXLAN, IPIP: c.IPIP, Direct: c.Direct, receivers: c.Wants()}[path]
 }
 
 // macLen is the length of an Ethernet address.

@@ -42,6 +42,9 @@ func TestKeysAreWhatPacketsCarry(t *testing.T) {
 		{IPIP, 20}:   {"\xc0\x00\x02\x20\x0a\xf4\x20\x00"},
 		{Direct, 24}: {"\x02\x00\x00\x00\x00\x02\x00\x00\x0a\xf4\x02\x00"},
 		{Direct, 20}: {"\x02\x00\x00\x00\x00\x20\x00\x00\x0a\xf4\x20\x00"},
+
+		{receivers, 24}: {"\x0a\xf4\x02\x00", "\x0a\xf4\x03\x00"},
+		{receivers, 20}: {"\x0a\xf4\x20\x00"},
 	}
 	if len(k.senders) != len(want) {
 		t.Errorf("sets %v", k.senders)
@@ -65,7 +68,7 @@ func TestKeysAreWhatPacketsCarry(t *testing.T) {
 		t.Errorf("VXLAN devices: %v", k.members[setVXLAN])
 	}
 	c.VXLAN, c.Direct = false, false
-	if k := c.keysOf([]Peer{testPeer(2, 24)}); len(k.senders) != 1 || len(k.members[setVXLAN]) > 0 {
+	if k := c.keysOf([]Peer{testPeer(2, 24)}); len(k.senders) != 2 || len(k.members[setVXLAN]) > 0 {
 		t.Errorf("paths that are not in use have keys: %v", k)
 	}
 }
@@ -87,7 +90,7 @@ func TestKeysAreTakenOver(t *testing.T) {
 	sets["vxlan-24"]["short"] = true
 	c.IPIP = false
 	got := c.keysIn(sets)
-	if len(got.senders[setID{VXLAN, 24}]) != 1 || len(got.senders) != 4 {
+	if len(got.senders[setID{VXLAN, 24}]) != 1 || len(got.senders) != 6 {
 		t.Errorf("got %v", got.senders)
 	}
 }
@@ -161,7 +164,7 @@ func TestPartDoesNothingBeforeItIsWanted(t *testing.T) {
 	if wrong, err := p.Check(t.Context()); err != nil || len(wrong) > 0 {
 		t.Errorf("Check: %q, %v", wrong, err)
 	}
-	if p.Traffic() != nil || p.Refused() != nil {
+	if arrived, sent := p.Traffic(); arrived != nil || sent != nil || p.Refused() != nil {
 		t.Error("counts without a table")
 	}
 	c := testConfig()

@@ -67,6 +67,9 @@ func (c Config) content(k keys, uid uint32, fib bool) nft.Content {
 	}
 	want.Chains = append(want.Chains, c.incoming()...)
 	want.Chains = append(want.Chains, c.outgoing(k.members[setVXLAN], uid)...)
+	if sent := c.sending(ids); len(sent) > 0 {
+		want.Chains = append(want.Chains, nft.Chain{Name: "postrouting", Hook: nftables.ChainHookPostrouting, Priority: priority, Rules: sent})
+	}
 	return want
 }
 
@@ -93,8 +96,11 @@ func (c Config) memberSets(k keys) []nft.Set {
 
 // keyOf is the type of the keys of a path's sets.
 func keyOf(path string) nftables.SetDatatype {
-	if path == Direct {
+	switch path {
+	case Direct:
 		return nftables.MustConcatSetType(nftables.TypeEtherAddr, nftables.TypeIPAddr)
+	case receivers:
+		return nftables.TypeIPAddr
 	}
 	return nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeIPAddr)
 }
@@ -182,6 +188,18 @@ func (c Config) outgoing(members map[string]bool, uid uint32) (chains []nft.Chai
 				Rules: [][]expr.Any{nft.Join(nft.NotUser(0), nft.Jump(users))}})
 	}
 	return append(chains, nft.Chain{Name: "forward", Hook: nftables.ChainHookForward, Priority: priority, Rules: forward})
+}
+
+// sending counts what is sent to each member: whether traffic takes a path. It
+// is not told from packets that go to the same member another way.
+func (c Config) sending(ids []setID) (rules [][]expr.Any) {
+	for _, id := range ids {
+		if id.path == receivers {
+			rules = append(rules, nft.Join(nft.Dest(nft.Reg), within(c.Network),
+				nft.Dest(nft.Reg), nft.Masked(nft.Reg, nft.Mask(id.bits), make([]byte, 4)), nft.In(id.name())))
+		}
+	}
+	return rules
 }
 
 // portsOf returns the ports in the set of the members' VXLAN devices.

@@ -192,11 +192,11 @@ func TestTableHasWhatIsInUse(t *testing.T) {
 		counters      int
 		hooks, noHook []string
 	}{
-		"all":       {asIs, 10, 9, 4, []string{"input", "prerouting", "forward", "output"}, []string{"postrouting"}},
-		"VXLAN":     {func(c *Config) { c.IPIP, c.Direct = false, false }, 5, 6, 2, []string{"input", "forward", "output"}, []string{"prerouting"}},
-		"IPIP":      {func(c *Config) { c.VXLAN, c.Direct = false, false }, 5, 5, 2, []string{"input", "prerouting", "forward"}, []string{"output"}},
-		"direct":    {func(c *Config) { c.VXLAN, c.IPIP = false, false }, 2, 2, 1, []string{"prerouting"}, []string{"input", "forward", "output"}},
-		"two paths": {func(c *Config) { c.IPIP = false }, 7, 8, 3, []string{"input", "prerouting"}, nil},
+		"all":       {asIs, 12, 10, 4, []string{"input", "prerouting", "forward", "output", "postrouting"}, nil},
+		"VXLAN":     {func(c *Config) { c.IPIP, c.Direct = false, false }, 7, 7, 2, []string{"input", "forward", "output", "postrouting"}, []string{"prerouting"}},
+		"IPIP":      {func(c *Config) { c.VXLAN, c.Direct = false, false }, 7, 6, 2, []string{"input", "prerouting", "forward", "postrouting"}, []string{"output"}},
+		"direct":    {func(c *Config) { c.VXLAN, c.IPIP = false, false }, 4, 3, 1, []string{"prerouting", "postrouting"}, []string{"input", "forward", "output"}},
+		"two paths": {func(c *Config) { c.IPIP = false }, 9, 9, 3, []string{"input", "prerouting", "postrouting"}, nil},
 	} {
 		table := testTable(c.change, true)
 		nfttest.CheckOrder(t, table)

@@ -52,6 +52,9 @@ func (t *table) neighbors() map[netip.Prefix]net.HardwareAddr {
 	}
 	all := map[netip.Prefix]net.HardwareAddr{}
 	for id, keys := range (Config{Direct: true}).keysIn(sets).senders {
+		if id.path != Direct {
+			continue
+		}
 		for key := range keys {
 			all[id.prefix(key)] = net.HardwareAddr(key[:macLen])
 		}
@@ -59,22 +62,27 @@ func (t *table) neighbors() map[netip.Prefix]net.HardwareAddr {
 	return all
 }
 
-// arrived returns what the counters of peers say. Only peers that are given
+// traffic returns what the counters of peers say. Only peers that are given
 // have a count.
-func (t *table) arrived(c Config, peers []Peer) map[Key]Count {
+func (t *table) traffic(c Config, peers []Peer) (arrived map[Key]Count, sent map[netip.Prefix]Count) {
 	sets, err := t.kept.Counts()
 	if err != nil || sets == nil {
-		return nil
+		return nil, nil
 	}
-	arrived := map[Key]Count{}
+	arrived, sent = map[Key]Count{}, map[netip.Prefix]Count{}
 	for id, keys := range c.keysOf(peers).senders {
 		counts := sets[id.name()]
 		for key := range keys {
-			k, n := Key{id.prefix(key), id.path}, counts[key]
+			prefix, n := id.prefix(key), counts[key]
+			if id.path == receivers {
+				sent[prefix] = Count(n)
+				continue
+			}
+			k := Key{prefix, id.path}
 			arrived[k] = Count{arrived[k].Packets + n.Packets, arrived[k].Bytes + n.Bytes}
 		}
 	}
-	return arrived
+	return arrived, sent
 }
 
 // refused returns what the counters of dropped packets say.

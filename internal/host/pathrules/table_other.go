@@ -24,6 +24,6 @@ func (*table) neighbors() map[netip.Prefix]net.HardwareAddr { return nil }
 
 func (*table) exists() bool { return false }
 
-func (*table) arrived(Config, []Peer) map[Key]Count { return nil }
+func (*table) traffic(Config, []Peer) (map[Key]Count, map[netip.Prefix]Count) { return nil, nil }
 
 func (*table) refused() map[string]Count { return nil }
