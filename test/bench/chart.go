@@ -31,7 +31,7 @@ const (
 
 // chartColours stand apart on white and on black, and for color-blind eyes.
 var chartColours = []string{
-	"#8b949e", "#d4a017", "#2f81f7", "#79b8ff", "#8957e5", "#1b7c83", "#b392f0", "#c2478f", "#e36209", "#2da44e", "#56d4dd",
+	"#8b949e", "#d4a017", "#2f81f7", "#79b8ff", "#8957e5", "#1b7c83", "#b392f0", "#c2478f", "#e36209", "#2da44e", "#56d4dd", "#cf222e", "#9a6700",
 }
 
 // chartData is what the template needs, laid out.
@@ -114,12 +114,12 @@ func (r *Report) layOut() chartData {
 }
 
 // keys names the colors, in rows, and returns them by path, and where the last
-// row is.
+// row is. A path that the README's table leaves out has none.
 func (c Comparison) keys(d *chartData) (colors map[string]string, y int) {
 	colors = map[string]string{}
 	x, y := 16, chartKeys
 	for i, p := range c.Paths {
-		if len(p.Results) == 0 || p.Name == reference {
+		if len(p.Results) == 0 || p.Name == reference || headlineTitles[p.Name] == "" {
 			continue
 		}
 		width := 30 + 7*len(p.Title)

@@ -36,11 +36,11 @@ var measures = []measure{
 		{key: "tcp_4_streams_cpu_seconds_per_100_gbit", title: "CPU-s/100 Gbit, 4 streams", format: "%.1f", less: true},
 	}},
 	{"iperf1", "iperf3, 1 stream", []metric{
-		{key: "iperf3_1_stream_gbit_per_second", title: "iperf3, 1 stream, Gbit/s", format: "%.2f", chart: true, readme: true},
-		{key: "iperf3_1_stream_cpu_seconds_per_100_gbit", title: "CPU-s/100 Gbit, iperf3, 1 stream", format: "%.1f", less: true, chart: true},
+		{key: "iperf3_1_stream_gbit_per_second", title: "iperf3, 1 stream, Gbit/s", format: "%.2f", readme: true},
+		{key: "iperf3_1_stream_cpu_seconds_per_100_gbit", title: "CPU-s/100 Gbit, iperf3, 1 stream", format: "%.1f", less: true},
 	}},
 	{"iperf4", "iperf3, 4 streams", []metric{
-		{key: "iperf3_4_streams_gbit_per_second", title: "iperf3, 4 streams, Gbit/s", format: "%.2f", chart: true, readme: true},
+		{key: "iperf3_4_streams_gbit_per_second", title: "iperf3, 4 streams, Gbit/s", format: "%.2f", readme: true},
 		{key: "iperf3_4_streams_cpu_seconds_per_100_gbit", title: "CPU-s/100 Gbit, iperf3, 4 streams", format: "%.1f", less: true},
 	}},
 	{"both", "TCP, both ways", []metric{
