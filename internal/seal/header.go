@@ -40,8 +40,8 @@ type header struct {
 // put writes the header to the first HeaderLen bytes.
 func (h *header) put(b []byte) {
 	_ = b[HeaderLen-1]
-	// Two stores: the cipher loads both at once, right after this.
-	binary.BigEndian.PutUint64(b, typeData<<56|uint64(h.stream)<<48|uint64(h.index))
+	b[0], b[1], b[2], b[3] = typeData, h.stream, 0, 0
+	binary.BigEndian.PutUint32(b[4:], h.index)
 	binary.BigEndian.PutUint64(b[8:], h.counter)
 }
 

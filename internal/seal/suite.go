@@ -3,6 +3,7 @@
 package seal
 
 import (
+	"crypto/aes"
 	"crypto/cipher"
 	"fmt"
 	"runtime"
@@ -10,8 +11,6 @@ import (
 	"github.com/flynn/noise"
 	"golang.org/x/crypto/chacha20poly1305"
 	"golang.org/x/sys/cpu"
-
-	"flanneld/internal/seal/gcm"
 )
 
 // Suite is a pair of ciphers: one for the handshake and one for the data, both
@@ -75,7 +74,11 @@ func (s Suite) aead(key *[keySize]byte) (cipher.AEAD, error) {
 	if s == ChaChaPoly {
 		return chacha20poly1305.New(key[:])
 	}
-	return gcm.New(key[:])
+	block, err := aes.NewCipher(key[:])
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
 }
 
 var (
