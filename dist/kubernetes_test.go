@@ -28,6 +28,9 @@ type rule struct {
 	Verbs     []string `yaml:"verbs"`
 }
 
+// bpffs is where programs are pinned.
+const bpffs = "/sys/fs/bpf"
+
 type probe struct {
 	HTTP struct {
 		Host, Path string
@@ -40,11 +43,13 @@ type container struct {
 	Command, Args []string
 	Env           []struct{ Name, Value string }
 	Mounts        []struct {
-		Name string
-		Path string `yaml:"mountPath"`
+		Name        string
+		Path        string `yaml:"mountPath"`
+		Propagation string `yaml:"mountPropagation"`
 	} `yaml:"volumeMounts"`
-	Readiness probe `yaml:"readinessProbe"`
-	Liveness  probe `yaml:"livenessProbe"`
+	Security  struct{ Privileged bool } `yaml:"securityContext"`
+	Readiness probe                     `yaml:"readinessProbe"`
+	Liveness  probe                     `yaml:"livenessProbe"`
 }
 
 // document is what the tests need of an object of the manifest.
@@ -204,9 +209,14 @@ func TestTheManifestRunsFlanneldWithSettingsThatExist(t *testing.T) {
 			}
 		}
 	}
-	for _, p := range []string{cfg.StateDir, cfg.RunDir, "/run/xtables.lock", "/dev/net/tun"} {
+	for _, p := range []string{cfg.StateDir, cfg.RunDir, "/run/xtables.lock", "/dev/net/tun", bpffs} {
 		if paths[p] != p {
 			t.Errorf("%s is not the host's: %v", p, paths)
+		}
+	}
+	for _, m := range c.Mounts { // what flanneld mounts there is to outlive the pod
+		if shared := m.Propagation == "Bidirectional"; shared != (m.Path == bpffs) || shared && !c.Security.Privileged {
+			t.Errorf("%+v, %+v", m, c.Security)
 		}
 	}
 	if path.Dir(cfg.KeyFile) != key {
