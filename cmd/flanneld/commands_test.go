@@ -227,7 +227,7 @@ func TestShortcutShowsAndSwitches(t *testing.T) {
 	}{
 		{[]string{"shortcut"}, 0, []string{"the kernel carries udp to 1 peer\n", "1234000 packets, 1.8 GB", "egress-fragment 3, egress-too-long 1", "bridge-nf-call-iptables"}},
 		{[]string{"shortcut", "auto"}, 0, []string{"the kernel carries udp to 1 peer\n"}},
-		{[]string{"shortcut", "off"}, 0, []string{"short-cut  off (--shortcut)\n", "none, to user space"}},
+		{[]string{"shortcut", "off"}, 0, []string{"short-cut  off (flanneld shortcut off)\n", "none, to user space"}},
 		{[]string{"shortcut", "on"}, 2, []string{"give auto, off, or nothing"}},
 		{[]string{"shortcut", "auto", "off"}, 2, []string{"give auto, off, or nothing"}},
 	} {

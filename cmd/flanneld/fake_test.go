@@ -301,7 +301,7 @@ func (f *fake) Shortcut(_ context.Context, on bool) (control.Shortcut, error) {
 	if on {
 		return confirmed().Shortcut, nil
 	}
-	return control.Shortcut{Setting: "off", Why: "off (--shortcut)", Left: map[string]uint64{}, Notes: []string{}}, nil
+	return control.Shortcut{Setting: "off", Why: "off (flanneld shortcut off)", Left: map[string]uint64{}, Notes: []string{}}, nil
 }
 
 func (f *fake) Examine(context.Context) (control.Examined, error) {

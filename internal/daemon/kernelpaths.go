@@ -169,7 +169,7 @@ func (d *daemon) planInput(s *peers.Snapshot) plan.Input {
 		shortcut = d.shortcutLack
 	}
 	return plan.Input{
-		Shortcut: shortcut, Sealed: d.cfg.Sealed,
+		Shortcut: shortcut, Sealed: d.cfg.Sealed, Switched: d.shortcutSwitched(),
 		Snapshot: s, Static: d.cfg.StaticPeers, Loopback: d.loopback, Unseen: d.seen.Unseen,
 		Backend: d.cfg.Backend, Former: d.inherited.former, VNI: d.cfg.VNI, Unavailable: d.pathUnavailable, Near: d.parts.Paths.Near, Proof: d.planes.proof,
 	}

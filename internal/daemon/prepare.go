@@ -103,7 +103,7 @@ func (d *daemon) newView() *view.View {
 		Routes: d.planes.routes, Totals: &d.planes.totals, Problems: d.problems, Live: d.planes.live, Check: d.checkHost,
 		Unavailable: d.pathUnavailable, Sealing: d.sealStatus, Count: d.countShortcut, Refused: d.pathsRefused,
 		HostShortcut: func() view.Shortcut {
-			return view.Shortcut{On: d.shortcuts.on.Load(), State: d.shortcutState(), Left: d.shortcutLeft()}
+			return view.Shortcut{On: d.shortcuts.on.Load(), Switched: d.shortcutSwitched(), State: d.shortcutState(), Left: d.shortcutLeft()}
 		},
 		Host: func() view.Host {
 			g := d.guard.State()

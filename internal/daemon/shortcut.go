@@ -217,7 +217,11 @@ func (d *daemon) shortcutChanged() error {
 	if d.shortcuts.on.Load() && d.planes.current() != nil {
 		d.log.Info("the short-cut in the kernel", "ready", s.Ready, "why", s.Why, "notes", s.Notes)
 	}
-	d.events.shortcut(s.Ready, s.Why)
+	why := s.Why
+	if !d.shortcuts.on.Load() {
+		why = plan.WhyShortcutIsOff(d.cfg.Sealed, d.shortcutSwitched())
+	}
+	d.events.shortcut(s.Ready, why)
 	return d.pathsChanged()
 }
 
@@ -275,6 +279,11 @@ func (d *daemon) switchShortcut(on bool) error {
 		d.keepShortcut(p.Lease())
 	}
 	return nil
+}
+
+// shortcutSwitched reports whether a command has switched the short-cut off.
+func (d *daemon) shortcutSwitched() bool {
+	return d.cfg.Shortcut == config.ShortcutAuto && !d.shortcuts.on.Load()
 }
 
 // shortcutCapability is what is announced of the short-cut.

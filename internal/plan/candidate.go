@@ -162,10 +162,8 @@ func (c *candidates) addShortcut(one *Candidate, key, lacks string) {
 // one.
 func (c *candidates) shortcutLacks(one *Candidate) string {
 	switch {
-	case c.in.Sealed:
-		return ShortcutSealed
-	case c.in.Shortcut == nil:
-		return ShortcutOff
+	case c.in.Sealed, c.in.Shortcut == nil:
+		return WhyShortcutIsOff(c.in.Sealed, c.in.Switched)
 	case c.in.Loopback:
 		return "the underlay is the loopback interface"
 	case one.Endpoint == c.own:

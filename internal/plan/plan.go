@@ -58,6 +58,9 @@ type Input struct {
 	// Sealed reports that the network is sealed, so that it has no short-cut.
 	Sealed bool
 
+	// Switched reports that a command has switched the short-cut off.
+	Switched bool
+
 	// Proof is what probes say of a kernel path, or of PathShortcut, to a node
 	// or static peer, by its ID in Route. Nil: all are unproven.
 	Proof func(id string, p Path) Proof

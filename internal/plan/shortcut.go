@@ -21,12 +21,27 @@ type Shortcut struct {
 
 // Why no short-cut is used where it is off.
 const (
-	ShortcutOff    = "off (--shortcut)"
-	ShortcutSealed = "off (--sealed)" // the programs do not seal packets
+	ShortcutOff      = "off (--shortcut)"
+	ShortcutSwitched = "off (flanneld shortcut off)" // until the next start
+	ShortcutSealed   = "off (--sealed)"              // the programs do not seal packets
 )
 
 // ShortcutIsOff reports whether the short-cut is off, by why it is not used.
-func ShortcutIsOff(why string) bool { return why == ShortcutOff || why == ShortcutSealed }
+func ShortcutIsOff(why string) bool {
+	return why == ShortcutOff || why == ShortcutSwitched || why == ShortcutSealed
+}
+
+// WhyShortcutIsOff is why the short-cut is off on this host. A sealed network
+// has none; switched: a command has switched it off, and not the settings.
+func WhyShortcutIsOff(sealed, switched bool) string {
+	switch {
+	case sealed:
+		return ShortcutSealed
+	case switched:
+		return ShortcutSwitched
+	}
+	return ShortcutOff
+}
 
 // shortcutLacking says why a node does not take the short-cut, "" when it does.
 func shortcutLacking(caps []peers.Capability) string {

@@ -43,6 +43,7 @@ func TestTheShortcutIsUsedBetweenNodesThatHaveItAndHaveProvenIt(t *testing.T) {
 			in.Proof = proofs(map[Path]Proof{PathShortcut: {State: Failed, Why: "probes are not answered"}})
 		}, true, false, "probes are not answered"},
 		{"off", both, nil, func(in *Input) { in.Shortcut = nil }, false, false, "off (--shortcut)"},
+		{"switched off", both, nil, func(in *Input) { in.Shortcut, in.Switched = nil, true }, false, false, "off (flanneld shortcut off)"},
 		{"sealed", both, nil, func(in *Input) { in.Sealed = true }, false, false, "off (--sealed)"},
 		{"not on this host", both, nil, func(in *Input) { in.Shortcut = func() string { return "no CAP_BPF" } }, false, false, "not available on this host: no CAP_BPF"},
 		{"not at the peer", b, nil, nil, false, false, "the node does not take it"},

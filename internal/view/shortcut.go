@@ -11,22 +11,21 @@ import (
 
 // Shortcut is what this host has of the short-cut.
 type Shortcut struct {
-	On    bool // it is not switched off
-	State shortcut.State
-	Left  map[string]uint64 // packets that were left to user space, by reason
+	On       bool
+	Switched bool // it is off, by `flanneld shortcut off`
+	State    shortcut.State
+	Left     map[string]uint64 // packets that were left to user space, by reason
 }
 
 // shortcut says what this host has of the short-cut, and how many peers it
 // leads to.
 func (v *View) shortcut() control.Shortcut {
-	out := control.Shortcut{Setting: control.ShortcutOff, Why: plan.ShortcutOff, Left: map[string]uint64{}, Notes: []string{}}
-	if v.cfg().Sealed {
-		out.Why = plan.ShortcutSealed
-	}
+	out := control.Shortcut{Setting: control.ShortcutOff, Why: plan.WhyShortcutIsOff(v.cfg().Sealed, false), Left: map[string]uint64{}, Notes: []string{}}
 	if v.HostShortcut == nil {
 		return out
 	}
 	s, sum := v.HostShortcut(), v.Totals.Carried.All()
+	out.Why = plan.WhyShortcutIsOff(v.cfg().Sealed, s.Switched)
 	out.Egress, out.Ingress = control.Traffic(sum.Egress), control.Traffic(sum.Ingress)
 	if s.Left != nil {
 		out.Left = s.Left

@@ -83,9 +83,10 @@ func TestStatusAndNodesShowTheShortcut(t *testing.T) {
 func TestStatusSaysWhyThereIsNoShortcut(t *testing.T) {
 	v := shortcutView(t, plan.Proof{})
 	for want, state := range map[string]Shortcut{
-		"off (--shortcut)":     {},
-		"it is not set up yet": {On: true, State: shortcut.State{Why: "it is not set up yet"}},
-		"no CAP_BPF":           {On: true, State: shortcut.State{Why: "no CAP_BPF"}},
+		"off (--shortcut)":            {},
+		"off (flanneld shortcut off)": {Switched: true},
+		"it is not set up yet":        {On: true, State: shortcut.State{Why: "it is not set up yet"}},
+		"no CAP_BPF":                  {On: true, State: shortcut.State{Why: "no CAP_BPF"}},
 	} {
 		v.HostShortcut = func() Shortcut { return state }
 		if s := v.Status().Shortcut; s.Ready || s.Why != want || s.Peers != 0 || s.Left == nil || s.Notes == nil {

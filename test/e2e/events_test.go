@@ -25,6 +25,7 @@ type happened struct {
 	Subject string                `json:"subject"`
 	Text    string                `json:"text"`
 	Why     string                `json:"why"`
+	Count   int                   `json:"count"`
 }
 
 func eventsOf(h *lab.Host, args ...string) (all []happened, err error) {
@@ -101,5 +102,33 @@ func TestEventsTellWhatHappenedAndWhy(t *testing.T) {
 	}
 	if last := after[len(after)-1]; last.Seq <= dead.Seq {
 		t.Errorf("nothing was added: %+v", last)
+	}
+}
+
+// The short-cut to a peer begins, ends and begins again, on the host where it
+// is switched and on the peer, each with its reason.
+func TestEventsTellOfTheShortcut(t *testing.T) {
+	t.Parallel()
+	_, h1, h2 := duo(t, "--shortcut", "auto")
+	both := [][2]*lab.Host{{h1, h2}, {h2, h1}}
+	for _, pair := range both {
+		tellsEvent(t, pair[0], "short-cut", "ready", "its programs are in the kernel")
+		tellsEvent(t, pair[0], "short-cut", "used", pair[1].NodeName, "udp", "probes have passed it both ways")
+	}
+
+	h1.MustFlanneld("shortcut", "off")
+	gone := tellsEvent(t, h1, "short-cut", "gone", "off (flanneld shortcut off)")
+	left := tellsEvent(t, h1, "short-cut", "left", h2.NodeName, "take user space", "off (flanneld shortcut off)")
+	if left.Why != gone.Why {
+		t.Errorf("%+v has another reason than %+v", left, gone)
+	}
+	tellsEvent(t, h2, "short-cut", "left", h1.NodeName, "the node does not take it")
+
+	h1.MustFlanneld("shortcut", "auto")
+	for _, pair := range both {
+		again := tellsEvent(t, pair[0], "short-cut", "used", pair[1].NodeName, "Count:2")
+		if again.Seq < left.Seq {
+			t.Errorf("%s: %+v is older than the switch", pair[0].NodeName, again)
+		}
 	}
 }

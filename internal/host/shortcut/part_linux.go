@@ -171,7 +171,7 @@ func (p *Part) Ensure(context.Context) ([]string, error) {
 		return nil, nil
 	}
 	if p.config == nil {
-		changes, err := p.giveUp(&lack{why: "it is off (--shortcut)"})
+		changes, err := p.giveUp(&lack{why: "it is off"})
 		return changes, err
 	}
 	if !p.known {
