@@ -57,11 +57,12 @@ func TestExaminationTellsDirectionsApart(t *testing.T) {
 		lease := first.leased()
 		second := newHost(t, joining(first))
 		second.config.KeyFile = key
+		stray := netip.MustParseAddr("192.0.2.200")
 		second.config.Witness = func(id NodeID) Witness {
 			if id != first.node.Snapshot().Self.ID {
 				t.Errorf("%s asks", id)
 			}
-			return Witness{Version: "1.2.3", Path: "works"}
+			return Witness{Version: "1.2.3", Path: "works", Stray: stray}
 		}
 		second.start()
 		first.seesHolding(second, second.leased())
@@ -69,7 +70,7 @@ func TestExaminationTellsDirectionsApart(t *testing.T) {
 
 		got := first.examine()
 		all := gossip.Arrivals{There: true, Here: true}
-		if got.Datagrams != all || got.Streams != all || got.Dial != nil || got.Err != nil || got.Version != "1.2.3" || got.Path != "works" {
+		if got.Datagrams != all || got.Streams != all || got.Dial != nil || got.Err != nil || got.Witness != (Witness{Version: "1.2.3", Path: "works", Stray: stray}) {
 			t.Errorf("all is well: %+v, %v, %v", got.Checkup, got.Dial, got.Err)
 		}
 		if got.Within <= 0 || got.Within > time.Second || got.Offset.Abs() > got.Within+time.Millisecond {

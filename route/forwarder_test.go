@@ -291,6 +291,46 @@ func TestIngress(t *testing.T) {
 	}
 }
 
+// A packet of a peer's lease from where no peer is shows NAT between the two.
+// What comes from another peer is none, and neither is a source of no lease.
+func TestThePeerOfAStrayPacketIsKnown(t *testing.T) {
+	n := start(t)
+	for _, d := range []struct{ from, source string }{
+		{"198.51.100.1:8285", "10.244.2.5"}, {"192.0.2.2:8285", "10.244.3.5"}, {"198.51.100.2:8285", "10.244.200.5"},
+	} {
+		n.conn.Deliver(encaptest.Datagram{
+			Addr: netip.MustParseAddrPort(d.from), Payload: packettest.Spec{Src: d.source, Dst: "10.244.1.5"}.Build(),
+		})
+	}
+	n.conn.Fail(errDone)
+	if err := <-n.ended; !errors.Is(err, errDone) {
+		t.Errorf("Run: %v", err)
+	}
+	for lease, want := range map[string]string{"10.244.2.0/24": "198.51.100.1", "10.244.3.0/24": "invalid IP"} {
+		hop, ok := n.table.Lookup(netip.MustParsePrefix(lease).Addr())
+		if !ok || hop.Peer.Stray().String() != want {
+			t.Errorf("%s: %v, %t, want %s", lease, hop.Peer.Stray(), ok, want)
+		}
+	}
+}
+
+func TestStrayPacketsAreForgotten(t *testing.T) {
+	p := NewPeer("b", netip.MustParseAddrPort("192.0.2.2:8285"), 0)
+	from := netip.MustParseAddr("198.51.100.1")
+	for _, step := range []struct {
+		from netip.Addr
+		at   time.Time
+		want netip.Addr
+	}{
+		{from, time.Now(), from}, {netip.AddrFrom16(from.As16()), time.Now(), from}, {netip.MustParseAddr("2001:db8::1"), time.Now(), from},
+		{from, time.Now().Add(-strayTime - 2*time.Second), netip.Addr{}},
+	} {
+		if p.strayed(step.from, step.at); p.Stray() != step.want {
+			t.Errorf("%v at %v: %v, want %v", step.from, step.at, p.Stray(), step.want)
+		}
+	}
+}
+
 func TestPeersAreCounted(t *testing.T) {
 	n := start(t)
 	n.queue.Feed(packettest.Spec{}.Build(), packettest.Spec{Payload: packettest.Pattern(80)}.Build(), packettest.Spec{Dst: "10.244.3.1"}.Build())

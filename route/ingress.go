@@ -225,6 +225,9 @@ func (g *ingress) vouch(p packet.Packet, from sender) (*NextHop, Reason) {
 	case from.sealed != nil || g.routes.knows(from.addr):
 		return nil, ForeignSource
 	default:
+		if hop != nil && hop.Peer != nil {
+			hop.Peer.strayed(from.addr, g.now)
+		}
 		return nil, UnknownSender
 	}
 	if !g.lease.Contains(p.Destination()) {

@@ -3,6 +3,7 @@
 package route
 
 import (
+	"encoding/binary"
 	"math"
 	"net/netip"
 	"sync/atomic"
@@ -32,6 +33,7 @@ type Peer struct {
 	larger   atomic.Bool   // than this node's device are its packets, and that was logged
 	tooLarge atomic.Uint64 // packets from it that were larger than the device's MTU
 	sealed   atomic.Pointer[seal.Peer]
+	stray    atomic.Uint64 // see strayed
 
 	_       cacheLine
 	egress  traffic
@@ -110,6 +112,31 @@ func (p *Peer) AddCarried(egress, ingress Volume) {
 // TooLarge is how many packets from the peer were dropped since NewPeer because
 // they are larger than the device's MTU.
 func (p *Peer) TooLarge() uint64 { return p.tooLarge.Load() }
+
+// strayed notes that a packet with a source in the peer's lease has come from
+// an underlay address that is no peer's. Time (s since 1970) and IPv4 address
+// are one word, so that lanes need no lock.
+func (p *Peer) strayed(from netip.Addr, now time.Time) {
+	if from = from.Unmap(); from.Is4() {
+		a := from.As4()
+		p.stray.Store(uint64(now.Unix())<<32 | uint64(binary.BigEndian.Uint32(a[:])))
+	}
+}
+
+// strayTime is how long a stray packet is told of.
+const strayTime = time.Minute
+
+// Stray is the underlay address from which a packet with a source in the peer's
+// lease came last, and was dropped as one of an unknown sender, within the last
+// minute. It is invalid if there was none. NAT between two hosts makes such
+// packets, and so can any host of the underlay. Only IPv4 is told of.
+func (p *Peer) Stray() (from netip.Addr) {
+	at := p.stray.Load()
+	if at == 0 || time.Since(time.Unix(int64(at>>32), 0)) > strayTime {
+		return from
+	}
+	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, uint32(at))))
+}
 
 // Limit is the length of the longest overlay packet to send to the peer, in
 // bytes. It is the smaller limit of the path and of the peer's device, as far

@@ -2,6 +2,8 @@
 
 package control
 
+import "net/netip"
+
 // MaxExamined is how many nodes one request examines.
 const MaxExamined = 64
 
@@ -30,6 +32,9 @@ type ExaminedNode struct {
 	Version string `json:"version"` // of its flanneld; "": not known
 	// Path is the state of the data path to this node, as that node sees it.
 	Path string `json:"path"`
+	// Stray is the address from which packets of this node have come to that
+	// one, as in Node.
+	Stray netip.Addr `json:"stray"`
 	// ClockAhead is how far its clock is ahead of this one, negative behind.
 	// ClockWithin is how exact that is; 0: not measured.
 	ClockAhead  Seconds `json:"clock_ahead_seconds"`

@@ -214,7 +214,7 @@ func (d *daemon) peersConfig() peers.Config {
 func (d *daemon) witness(id peers.NodeID) peers.Witness {
 	w := peers.Witness{Version: d.version}
 	if live := d.planes.current(); live != nil {
-		w.Path = d.view.PathTo(id)
+		w.Path, w.Stray = d.view.PathTo(id), d.view.StrayOf(id)
 	}
 	return w
 }

@@ -67,8 +67,9 @@ func (e *exam) reach(ctx context.Context) {
 // unknownSender is the kind of drop that NAT between two hosts makes.
 const unknownSender = "ingress-unknown-sender"
 
-// senders looks for datagrams that came meanwhile from where no node is: those
-// of a node behind NAT, which answers the probes of pingAll.
+// senders looks for datagrams that came meanwhile from where no node is. Those
+// of a node behind NAT, which answers the probes of pingAll, are known by the
+// addresses in them.
 func (e *exam) senders(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
@@ -77,12 +78,37 @@ func (e *exam) senders(ctx context.Context) {
 		e.skip("peers", "senders", err.Error(), "run flanneld doctor again")
 		return
 	}
+	if e.strays(ctx) > 0 {
+		return
+	}
 	if before := e.status.Drops[unknownSender]; now.Drops[unknownSender] > before {
-		e.warn("peers", "senders", fmt.Sprintf("%d datagrams came meanwhile from an address that is no node's endpoint: there is NAT between two hosts, or a stranger sends", now.Drops[unknownSender]-before),
+		e.warn("peers", "senders", fmt.Sprintf("%d datagrams came meanwhile from an address that is no node's endpoint: a stranger sends, or there is NAT between two hosts", now.Drops[unknownSender]-before),
 			fmt.Sprintf("see where they come from (tcpdump -n udp port %d); start the node behind NAT with --public-ip and the address that others see", e.status.Endpoint.Port()))
 		return
 	}
 	e.ok("peers", "senders", "all datagrams came from nodes")
+}
+
+// strays reports nodes whose packets have come from an address that is no
+// node's, and returns how many there are.
+func (e *exam) strays(ctx context.Context) (found int) {
+	now, err := e.Client.Nodes(ctx)
+	if err != nil {
+		return 0 // senders has other means
+	}
+	for _, n := range now.Nodes {
+		if n.Stray.IsValid() && !n.Self {
+			found++
+			e.broken("peers", "senders", fmt.Sprintf("packets of %s come from %s and not from %s, and are dropped: NAT on the way changes their source", nodeText(n), n.Stray, n.Endpoint.Addr()),
+				natAdvice("that host", n.Stray, e.status.Endpoint.Port()))
+		}
+	}
+	return found
+}
+
+// natAdvice is what to do about NAT in front of a host.
+func natAdvice(where string, seen netip.Addr, port uint16) string {
+	return fmt.Sprintf("exempt UDP port %d from NAT on %s and on the way (nft list ruleset; iptables -t nat -S); or, if %s forwards its ports to it, start it with --public-ip %[3]s", port, where, seen)
 }
 
 // deadNode reports a node that is gone, and the subnet that it keeps.
@@ -253,19 +279,19 @@ func (e *exam) examine(ctx context.Context) {
 	}
 }
 
-// gossipOf is the gossip endpoint of a node in the node table.
-func (e *exam) gossipOf(id string) (at netip.AddrPort) {
+// known is a node in the node table, the zero one where it is not there.
+func (e *exam) known(id string) (found control.Node) {
 	for _, n := range e.nodes.Nodes {
 		if n.ID == id {
-			return n.Gossip
+			found = n
 		}
 	}
-	return at
+	return found
 }
 
 // unanswered reports a node from which no answer has come at all.
 func (e *exam) unanswered(n control.ExaminedNode) {
-	at := e.gossipOf(n.ID)
+	at := e.known(n.ID).Gossip
 	switch {
 	case strings.Contains(n.Dial, "refused"):
 		e.add("peers", "gossip port", verdictOf(n.State), fmt.Sprintf("%s at %s refuses TCP: flanneld does not run there, or a rule rejects it", n.Text(), at),
@@ -292,7 +318,7 @@ func verdictOf(state string) string {
 
 // judgeGossip names the directions in which the gossip port is closed.
 func (e *exam) judgeGossip(n control.ExaminedNode) (well bool) {
-	at := e.gossipOf(n.ID)
+	at := e.known(n.ID).Gossip
 	theirs := fmt.Sprintf("port %d of %s", at.Port(), at.Addr())
 	ours := fmt.Sprintf("port %d of this host", e.status.Gossip.Port())
 	well = true
@@ -343,6 +369,11 @@ func (e *exam) judgeVersion(n control.ExaminedNode) (well bool) {
 // judgeTheirPath reports that another node does not reach this one, though this
 // one reaches it: the two directions have paths of their own.
 func (e *exam) judgeTheirPath(n control.ExaminedNode) {
+	if n.Stray.IsValid() {
+		e.broken("peers", "senders", fmt.Sprintf("%s says that packets of this host come from %s and not from %s, and drops them: NAT on the way changes their source", n.Text(), n.Stray, e.status.Endpoint.Addr()),
+			natAdvice("this host", n.Stray, e.known(n.ID).Endpoint.Port()))
+		return
+	}
 	if n.Path != control.PathFailed && n.Path != control.PathSmallOnly {
 		return
 	}

@@ -114,5 +114,5 @@ func (v *View) fillTraffic(n *control.Node, key string) {
 		return
 	}
 	egress, ingress := p.Traffic()
-	n.Egress, n.Ingress, n.PathMTU = control.Traffic(egress), control.Traffic(ingress), p.PathMTU()
+	n.Egress, n.Ingress, n.PathMTU, n.Stray = control.Traffic(egress), control.Traffic(ingress), p.PathMTU(), p.Stray()
 }

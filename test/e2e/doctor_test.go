@@ -8,11 +8,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,7 +38,7 @@ type diagnosis struct {
 
 // doctor runs the command on a host. Lines of a shell script change the host's
 // files before, for the command alone.
-func doctor(t *testing.T, h *lab.Host, files ...string) (d diagnosis) {
+func doctor(t *testing.T, h *lab.Host, files ...string) (d diagnosis, err error) {
 	t.Helper()
 	command := h.Command("doctor", "-o", "json", "--settings", filepath.Join(h.RunDir, "settings"))
 	script := strings.Join(append(files, `exec "$@"`), "\n")
@@ -44,10 +46,21 @@ func doctor(t *testing.T, h *lab.Host, files ...string) (d diagnosis) {
 	inside.Env = command.Env
 	r := h.RunCommand(t, inside)
 	if err := json.Unmarshal([]byte(r.Stdout), &d); err != nil {
-		t.Fatalf("%s: exit status %d: %v: %s%s", h.NodeName, r.Status, err, r.Stdout, r.Stderr)
+		return d, fmt.Errorf("doctor of %s: exit status %d: %w: %s%s", h.NodeName, r.Status, err, r.Stdout, r.Stderr)
 	}
 	d.status = r.Status
-	return d
+	return d, nil
+}
+
+// together does something on all hosts at the same time.
+func together(hosts []*lab.Host, do func(*lab.Host) error) error {
+	wrong := make([]error, len(hosts))
+	var all sync.WaitGroup
+	for i, h := range hosts {
+		all.Go(func() { wrong[i] = do(h) })
+	}
+	all.Wait()
+	return errors.Join(wrong...)
 }
 
 // bad lists what is not ok, one line each.
@@ -58,6 +71,36 @@ func (d diagnosis) bad() (lines []string) {
 		}
 	}
 	return lines
+}
+
+// finding is a line that doctor of a host has to have: it has the name and the
+// verdict ("": any but ok), and mentions the words.
+type finding struct {
+	on            *lab.Host
+	name, verdict string
+	words         []string
+}
+
+// find waits until doctor of each host has all its lines. The hosts look at the
+// same time. Lines of a shell script are as for
+// doctor.
+func find(t *testing.T, what string, files map[*lab.Host][]string, all ...finding) {
+	t.Helper()
+	missing := map[*lab.Host][]finding{}
+	for _, f := range all {
+		missing[f.on] = append(missing[f.on], f)
+	}
+	lab.Eventually(t, 30*time.Second, "doctor to find "+what, func() error {
+		return together(slices.Collect(maps.Keys(missing)), func(h *lab.Host) error {
+			d, err := doctor(t, h, files[h]...)
+			for _, f := range missing[h] {
+				if err == nil {
+					err = d.finds(f.name, f.verdict, f.words...)
+				}
+			}
+			return err
+		})
+	})
 }
 
 // finds reports whether some line has the verdict and the name, and mentions
@@ -71,7 +114,7 @@ func (d diagnosis) finds(name, verdict string, words ...string) error {
 		if c.Verdict != "ok" && (c.Advice == "" || c.Text == "") {
 			return fmt.Errorf("no advice: %+v", c)
 		}
-		all := c.Name == name && c.Verdict == verdict
+		all := c.Name == name && (c.Verdict == verdict || verdict == "" && c.Verdict != "ok")
 		for _, word := range words {
 			all = all && strings.Contains(c.Text+" -> "+c.Advice, word)
 		}
@@ -160,20 +203,24 @@ var labs = []struct {
 // Each fault has its line in doctor, with what to type, and without a fault
 // nothing is wrong.
 func TestDoctorFindsEachFault(t *testing.T) {
+	t.Parallel()
 	for _, one := range labs {
 		t.Run(one.scenes[0][0].what, func(t *testing.T) {
 			t.Parallel()
 			l, h1, h2 := duo(t, one.args...)
-			hosts := map[int]*lab.Host{1: h1, 2: h2}
-			for _, h := range hosts {
+			if err := together(l.Hosts(), func(h *lab.Host) error {
 				well(t, h, 10*time.Second)
-				if d := doctor(t, h); !d.OK || !d.Running || len(d.bad()) > 0 {
-					t.Fatalf("%s without a fault: %s\n%s", h.NodeName, d.Summary, strings.Join(d.bad(), "\n"))
+				d, err := doctor(t, h)
+				if bad := d.bad(); err == nil && (!d.OK || !d.Running || len(bad) > 0) {
+					err = fmt.Errorf("%s without a fault: %s\n%s", h.NodeName, d.Summary, strings.Join(bad, "\n"))
 				}
+				return err
+			}); err != nil {
+				t.Fatal(err)
 			}
 			for _, scene := range one.scenes {
 				start := time.Now()
-				play(t, l, hosts, scene)
+				play(t, l, h1, h2, scene)
 				t.Logf("%s, and more: all was found after %v", scene[0].what, time.Since(start).Round(10*time.Millisecond))
 			}
 		})
@@ -182,45 +229,33 @@ func TestDoctorFindsEachFault(t *testing.T) {
 
 // play makes the faults of a scene, waits until doctor has found all, and
 // undoes them.
-func play(t *testing.T, l *lab.Lab, hosts map[int]*lab.Host, scene []fault) {
+func play(t *testing.T, l *lab.Lab, h1, h2 *lab.Host, scene []fault) {
 	t.Helper()
-	h1, h2 := hosts[1], hosts[2]
 	replace := strings.NewReplacer("$HOST1", h1.Addr.String(), "$HOST2", h2.Addr.String(), "$RUN", h2.RunDir, "$STATE", h2.StateDir,
 		"$LEASE1", h1.Lease().String(), "$PID", fmt.Sprint(h2.Daemon.PID())).Replace
 	var cuts []string
-	files := map[int][]string{}
+	var all []finding
+	files := map[*lab.Host][]string{}
 	for _, f := range scene {
+		on := l.Hosts()[f.on-1]
 		switch {
 		case f.cut != "":
 			cuts = append(cuts, replace(f.cut))
 		case f.files != "":
-			files[f.on] = append(files[f.on], replace(f.files))
+			files[on] = append(files[on], replace(f.files))
 		default:
 			h2.Exec(t, "sh", "-euc", replace(f.do))
 		}
+		line := finding{on, f.name, f.verdict, nil}
+		for _, word := range f.words {
+			line.words = append(line.words, replace(word))
+		}
+		all = append(all, line)
 	}
 	if len(cuts) > 0 {
 		l.Drop(strings.Join(cuts, " drop\n"))
 	}
-	for on, h := range hosts {
-		if !slices.ContainsFunc(scene, func(f fault) bool { return f.on == on }) {
-			continue
-		}
-		lab.Eventually(t, 30*time.Second, fmt.Sprintf("doctor of %s to find all", h.NodeName), func() error {
-			d := doctor(t, h, files[on]...)
-			var all []error
-			for _, f := range scene {
-				words := make([]string, len(f.words))
-				for i, word := range f.words {
-					words[i] = replace(word)
-				}
-				if err := d.finds(f.name, f.verdict, words...); f.on == on && err != nil {
-					all = append(all, fmt.Errorf("%s: %w", f.what, err))
-				}
-			}
-			return errors.Join(all...)
-		})
-	}
+	find(t, scene[0].what+", and more", files, all...)
 	for _, f := range scene {
 		if f.undo != "" {
 			h2.Exec(t, "sh", "-euc", replace(f.undo))
@@ -230,27 +265,27 @@ func play(t *testing.T, l *lab.Lab, hosts map[int]*lab.Host, scene []fault) {
 }
 
 // What is wrong with another node, or with a daemon that has no lease or does
-// not run, has its line, too.
+// not run, has its line, too. So has NAT, by which host2 sends: it is named
+// there and on the host that gets the datagrams.
 func TestDoctorFindsFaultsOfOtherNodes(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
 	h1, h2, h3 := l.Host(), l.Host(), l.Host()
 	key := newKey(t, h1, "key")
 	h1.Start("--key-file", key).WaitReady(ready)
+	h2.Exec(t, "sh", "-euc", "nft add table ip other; nft add chain ip other post '{ type nat hook postrouting priority 100; }'; nft add rule ip other post udp dport 8285 snat to 192.168.50.99")
 	later := exec.Command(l.OtherVersion("new"), "run", "--state-dir", h2.StateDir, "--run-dir", h2.RunDir, "--node-name", h2.NodeName,
 		"--key-file", key, "--join", h1.Addr.String())
 	h2.StartCommand(later).WaitReady(ready)
-	l.WaitConverged(2)
 	h3.Start("--key-file", newKey(t, h3, "key"), "--join", h1.Addr.String())
-	finds := func(h *lab.Host, name, verdict string, words ...string) {
-		t.Helper()
-		lab.Eventually(t, 20*time.Second, fmt.Sprintf("doctor of %s to find %s", h.NodeName, name), func() error {
-			return doctor(t, h).finds(name, verdict, words...)
-		})
-	}
-	finds(h1, "versions", "warning", "host2", "has flanneld new, and this host lab", "upgrade the older one")
-	finds(h2, "version", "warning", "the daemon is new, and this command is lab", "systemctl restart flanneld")
-	finds(h3, "ready", "broken", "no lease yet", "cluster key")
+	lab.WaitAgreed(t, []*lab.Host{h1, h2}, 2, ready)
+	const nat = "come from 192.168.50.99 and not from 192.168.50.12"
+	find(t, "faults of running daemons", nil,
+		finding{h1, "versions", "warning", []string{"host2", "has flanneld new, and this host lab", "upgrade the older one"}},
+		finding{h1, "senders", "broken", []string{"packets of host2", nat, "exempt UDP port 8285 from NAT on that host", "--public-ip 192.168.50.99"}},
+		finding{h2, "version", "warning", []string{"the daemon is new, and this command is lab", "systemctl restart flanneld"}},
+		finding{h2, "senders", "broken", []string{"host1", "packets of this host " + nat, "exempt UDP port 8285 from NAT on this host", "nft list ruleset"}},
+		finding{h3, "ready", "broken", []string{"no lease yet", "cluster key"}})
 
 	h2.Daemon.Stop()
 	h2.Exec(t, "sh", "-euc", "ip link delete flannel0; ip link add flannel0 type veth peer name other0")
@@ -258,25 +293,9 @@ func TestDoctorFindsFaultsOfOtherNodes(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(h2.RunDir, "subnet.env"), []byte(foreign), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	d := doctor(t, h2)
-	for _, c := range []struct {
-		name, verdict string
-		words         []string
-	}{
-		{"running", "broken", []string{"systemctl start flanneld"}},
-		{"device", "broken", []string{"flannel0", "stop the program that made it (flannel?)", "ip link delete flannel0"}},
-		{"subnet file", "warning", []string{"10.99.0.0/16", "another program has written it", "systemctl disable --now flannel"}},
-	} {
-		if err := d.finds(c.name, c.verdict, c.words...); err != nil {
-			t.Error(err)
-		}
-	}
-	lab.Eventually(t, 20*time.Second, "doctor of host1 to find that host2 is stopped", func() error {
-		d := doctor(t, h1)
-		words := []string{"host2", "refuses TCP", "systemctl start flanneld"}
-		if d.finds("gossip port", "warning", words...) == nil { // it is known to be gone
-			return nil
-		}
-		return d.finds("gossip port", "broken", words...)
-	})
+	find(t, "a stopped daemon", nil,
+		finding{h1, "gossip port", "", []string{"host2", "refuses TCP", "systemctl start flanneld"}}, // a warning once it is known to be gone
+		finding{h2, "running", "broken", []string{"systemctl start flanneld"}},
+		finding{h2, "device", "broken", []string{"flannel0", "stop the program that made it (flannel?)", "ip link delete flannel0"}},
+		finding{h2, "subnet file", "warning", []string{"10.99.0.0/16", "another program has written it", "systemctl disable --now flannel"}})
 }

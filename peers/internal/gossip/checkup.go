@@ -19,6 +19,9 @@ import (
 type Witness struct {
 	Version string // of the program; printable ASCII without blanks
 	Path    string // state of the data path to the other node, likewise
+	// Stray is an underlay address from which packets of the other node have
+	// come lately, and which is no node's; invalid for none.
+	Stray netip.Addr
 }
 
 // Checkup is what came of the questions to one node.
@@ -145,7 +148,7 @@ func (c *Checkup) add(a arrival, sent time.Time) {
 	} else {
 		c.Streams.Here = true
 	}
-	c.Version, c.Path = a.Version, a.Path
+	c.Witness = Witness{a.Version, a.Path, a.Stray}
 	within := max(a.at.Sub(sent)/2, 1)
 	if c.Within == 0 || within < c.Within {
 		c.Within = within
@@ -185,7 +188,7 @@ func (g *Agent) takeCheckup(b []byte, now time.Time) error {
 	answer := wire.Checkup{From: g.about.Load().Node, Nonce: c.Nonce, Asked: c.Asked, Answer: true, Clock: now}
 	if g.witness != nil {
 		w := g.witness(c.From)
-		answer.Version, answer.Path = w.Version, w.Path
+		answer.Version, answer.Path, answer.Stray = w.Version, w.Path, w.Stray
 	}
 	answer.Way = wire.ByDatagram
 	g.sendCheckup(answer.Encode(), to)

@@ -28,6 +28,8 @@ import (
 //	35  8  clock of the sender, nanoseconds since 1970 (UTC)
 //	43  1  length of the next, and that: version of the program
 //	..  1  length of the next, and that: state of its data path to the asker
+//	..  4  IPv4 address of the asker's stray packets, 0.0.0.0 for none; an
+//	       older version ends before it
 //
 // So a question by datagram that is answered by stream alone shows that
 // datagrams reach the other node, and that none comes back. Bytes behind these
@@ -65,11 +67,14 @@ type Checkup struct {
 	Clock  time.Time
 	// Version and Path are printable ASCII, at most 64 bytes each.
 	Version, Path string
+	// Stray is an IPv4 address, from which packets of the asker have come, and
+	// which is no node's; invalid for none.
+	Stray netip.Addr
 }
 
 // Encode makes the message. Texts that are too long are cut.
 func (c Checkup) Encode() []byte {
-	b := make([]byte, 0, answerHead+2+2*maxCheckupText)
+	b := make([]byte, 0, answerHead+2+2*maxCheckupText+4)
 	kind := byte(checkupQuestion)
 	if c.Answer {
 		kind = checkupAnswer
@@ -86,7 +91,11 @@ func (c Checkup) Encode() []byte {
 		text = text[:min(len(text), maxCheckupText)]
 		b = append(append(b, byte(len(text))), text...)
 	}
-	return b
+	stray := netip.IPv4Unspecified()
+	if c.Stray.Is4() {
+		stray = c.Stray
+	}
+	return append(b, stray.AsSlice()...)
 }
 
 // IsCheckup reports whether a user message is a checkup by its kind.
@@ -122,6 +131,15 @@ func ParseCheckup(b []byte) (c Checkup, ok bool) {
 		if *text, rest, ok = readText(rest); !ok {
 			return Checkup{}, false
 		}
+	}
+	if len(rest) == 0 {
+		return c, true
+	}
+	if len(rest) < 4 {
+		return Checkup{}, false
+	}
+	if stray := netip.AddrFrom4([4]byte(rest)); !stray.IsUnspecified() {
+		c.Stray = stray
 	}
 	return c, true
 }
