@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -211,6 +212,7 @@ func TestWhatIsWrongIsShown(t *testing.T) {
 	w.shows("the cut", "document.querySelectorAll('.matrix td.failed').length >= 2", 2*time.Minute)
 	w.saysAll("#problems", time.Minute, "host2", "host3")
 	w.saysAll("#verdict", ready, "problem")
+	w.saysAll("#problems li:first-child", ready, "host5", "conflict") // the gravest first
 	for kind, least := range map[string]int{"dead": 2, "silent": 3, "works": 6} {
 		if n := w.cells(kind); n < least {
 			t.Errorf("%d cells are %s, not %d", n, kind, least)
@@ -283,6 +285,9 @@ func TestAWaitingClaimIsShown(t *testing.T) {
 	w.saysAll("#tiles", ready, "lease claiming")
 	if n := eval[int](w, "document.querySelectorAll('#problems .grave').length"); n == 0 {
 		t.Error("a claim that waits is not in red")
+	}
+	if text := w.text("#problems"); strings.Contains(text, "`") {
+		t.Errorf("commands are in backquotes, not in code: %q", text)
 	}
 	w.picture("claim", desktop)
 	w.accessible("a claim")

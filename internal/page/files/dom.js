@@ -29,8 +29,10 @@ export const fill = (element, data, make) => {
 };
 
 /** Text in which commands stand out. */
-export const withCommands = (text) => text
-  .split(/(`[^`]+`|\bflanneld (?:[a-z]+(?: get)?)(?: [A-Za-z0-9][\w.:/-]*)?)/)
+export const withCommands = (text) => withCode(text, /(`[^`]+`|\bflanneld (?:[a-z]+(?: get)?)(?: [A-Za-z0-9][\w.:/-]*)?)/);
+
+/** Text with what is in backquotes, or what a pattern finds, as code. */
+export const withCode = (text, pattern = /(`[^`]+`)/) => text.split(pattern)
   .map((part, i) => i % 2 === 0 ? part : el("code", null, part.replaceAll("`", "")));
 
 /** A table: columns are [title, class]; rows are lists of cells. */

@@ -2,7 +2,7 @@
 
 // Takes events, and shows what they say.
 
-import { byID, el, fill, withCommands } from "./dom.js";
+import { byID, el, fill, withCode, withCommands } from "./dom.js";
 import { count, duration, millis, rate } from "./format.js";
 import { Mesh } from "./mesh.js";
 import { Store, pathsOf } from "./store.js";
@@ -36,6 +36,7 @@ const showProblems = () => {
   const problems = store.problems();
   const dead = store.state.nodes.filter((n) => n.state === "dead");
   const items = problems.map((p) => ({ kind: grave.includes(p.part) ? "grave" : "bad", ...p }));
+  items.sort((a, b) => (b.kind === "grave") - (a.kind === "grave"));
   for (const n of dead) {
     items.push({ kind: "warn", on: n.name, part: "dead", text: `${n.name} is dead. ${n.subnet ? `Its subnet ${n.subnet} stays its own.` : ""}`, advice: `Start it again, or strike it out if it will not come back: flanneld forget ${n.id.slice(0, 8)}`, since_seconds: n.since_seconds });
   }
@@ -43,7 +44,7 @@ const showProblems = () => {
   byID("wrong").hidden = items.length === 0;
   fill(byID("problems"), [items.map((p) => [p.on, p.part, p.text, p.advice]), claim?.missing.map((m) => m.name)], () => items.map((p) => el("li", { class: p.kind },
     el("p", { class: "where" }, el("strong", null, p.on), el("span", { class: "part" }, p.part)),
-    el("p", null, p.text),
+    el("p", null, withCode(p.text)),
     p.part === "lease" && claim && p.on === store.state.status.node.name && el("p", null, `${claim.promised_by.length} of ${claim.needed} promises for ${claim.subnet}; no answer from ${claim.missing.map((m) => `${m.name} (${m.state})`).join(", ") || "none"}.`),
     el("p", { class: "advice" }, p.advice ? withCommands(p.advice) : "flanneld mends this itself, as soon as it can."))));
 };
