@@ -214,7 +214,7 @@ func TestFaultsAreFound(t *testing.T) {
 		"NAT of a node": {func(s *scene) { s.fake.strange, s.fake.nodes.Nodes[1].Stray = 3, netip.MustParseAddr("192.0.2.200") }, "senders", broken,
 			[]string{"packets of beta (betaid) come from 192.0.2.200 and not from 192.0.2.2", "UDP port 8285 from NAT on that host", "if 192.0.2.200 forwards its ports to it, start it with --public-ip 192.0.2.200"}},
 		"NAT of this node": {func(s *scene) { beta(s.fake).Stray = netip.MustParseAddr("192.0.2.200") }, "senders", broken,
-			[]string{"beta says that packets of this host come from 192.0.2.200 and not from 192.0.2.1", "UDP port 8285 from NAT on this host", "--public-ip 192.0.2.200"}},
+			[]string{"beta (betaid) says that packets of this host come from 192.0.2.200 and not from 192.0.2.1", "UDP port 8285 from NAT on this host", "--public-ip 192.0.2.200"}},
 		"probes are refused": {func(s *scene) { s.fake.pingErr = errors.New("no data plane") }, "data path", skipped, []string{"no data plane"}},
 
 		"UDP there": {func(s *scene) { beta(s.fake).UDPThere = false }, "gossip port", broken, []string{"UDP does not pass to beta", "open UDP port 8286 of 192.0.2.2"}},
