@@ -110,5 +110,5 @@ func TestAChangeOfOneOfAThousandPeersIsOneRoute(t *testing.T) {
 	peers[7].Path = kernelpath.Vxlan
 	expect("another endpoint", [3]int64{1, 1, 6}) // of vxlan, members, vxlan-members
 	peers, senders = append(peers[:7:7], peers[8:]...), append(senders[:7:7], senders[8:]...)
-	expect("one gone", [3]int64{1, 3, 4}) // the neighbor fails, and goes
+	expect("one gone", [3]int64{1, 3, 5}) // the neighbor fails, and goes
 }
