@@ -215,7 +215,9 @@ E2E_PACKAGES = $(shell grep -rl --include='*_test.go' '^//go:build .*e2e' . | xa
 SCENARIOS = ./test/e2e ./test/faults
 # Tests of a minute or more each, for what seldom changes: make long runs them.
 LONG = TestSoak TestSixtyNodes TestManyRulesCostLittle TestDemoThatIsInterruptedLeavesNothingBehind TestHashOverABadUnderlay \
-	TestEveryFigureOfEveryPathIsMeasured TestDebAndTheRestAreReproducible
+	TestEveryFigureOfEveryPathIsMeasured TestDebAndTheRestAreReproducible TestFlappingPathIsDamped TestDockerOverKernelPaths \
+	TestDataPathThatARuleDropsIsReportedOnBothSidesUntilItIsLifted TestForwardingThatARuleForbidsIsReported \
+	TestPathThatIsCutIsLeftAndTakenUpAgain
 LONG_PATTERN = ^($(subst $() ,|,$(strip $(LONG))))$$
 E2E = FLANNELD_TEST_BOOT_DELAY=$(BOOT_DELAY) FLANNELD_TEST_SHORTCUT=$(SHORTCUT) go test -tags e2e -count=1 -v -timeout 40m
 QUIETER = grep --line-buffered -vE '^=== (RUN|PAUSE|CONT|NAME)'
@@ -226,7 +228,7 @@ e2e: ## root, <20 | end-to-end tests; RUN=REGEXP, SHORTCUT=off|switch
 	$(E2E) -p 2 -parallel 4 -run '$(RUN)' $(SKIP) $(filter-out $(SCENARIOS),$(E2E_PACKAGES)) | $(QUIETER)
 	$(E2E) -p 1 -parallel 4 -run '$(RUN)' $(SKIP) $(SCENARIOS) | $(QUIETER)
 
-long: ## root, 10 | the end-to-end tests that make test leaves out, as they take longest
+long: ## root, 20 | the end-to-end tests that make test leaves out, as they take longest
 	@echo "== long end-to-end tests"
 	$(E2E) -p 1 -parallel 3 -run '$(LONG_PATTERN)' ./dist ./test/bench $(SCENARIOS) | $(QUIETER)
 
