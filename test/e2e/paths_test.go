@@ -6,10 +6,10 @@ package e2e
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -249,7 +249,9 @@ func TestPathOfAOneWayStreamThatIsCutIsLeft(t *testing.T) {
 			l, p1, p2 := joined(t, c.backend)
 			sink := p2.ListenUDP(t, at(p2.Addr, 7001))
 			defer sink.Close()
-			stream := streamTo(t, p1.Namespace, at(p2.Addr, 7001))
+			source := p1.ListenUDP(t, at(p1.Addr, 0))
+			defer source.Close()
+			stop := startTorrent(t, source, at(p2.Addr, 7001), 50, func(*rand.Rand) []byte { return []byte("one way") })
 			arrives := func(when string) {
 				t.Helper()
 				sink.SetReadDeadline(time.Now().Add(left))
@@ -269,39 +271,11 @@ func TestPathOfAOneWayStreamThatIsCutIsLeft(t *testing.T) {
 			sink.Close()
 			sink = p2.ListenUDP(t, at(p2.Addr, 7001)) // without what came before
 			arrives("by the next path")
-			if err := stream(); err != nil {
+			if _, err := stop(); err != nil {
 				t.Errorf("a datagram was refused: %v", err)
 			}
 		})
 	}
-}
-
-// streamTo sends 50 datagrams a second until stop is called, which returns the
-// first error.
-func streamTo(t *testing.T, from *lab.Namespace, to netip.AddrPort) (stop func() error) {
-	t.Helper()
-	conn := from.ListenUDP(t, netip.AddrPortFrom(netip.IPv4Unspecified(), 0))
-	ended, failed := make(chan struct{}), make(chan error, 1)
-	go func() {
-		defer conn.Close()
-		tick := time.NewTicker(20 * time.Millisecond)
-		defer tick.Stop()
-		var first error
-		for {
-			select {
-			case <-ended:
-				failed <- first
-				return
-			case <-tick.C:
-				if _, err := conn.WriteToUDPAddrPort([]byte("one way"), to); first == nil {
-					first = err
-				}
-			}
-		}
-	}()
-	stop = sync.OnceValue(func() error { close(ended); return <-failed })
-	t.Cleanup(func() { _ = stop() })
-	return stop
 }
 
 // What a kernel path stands on is put back within a second, and packets go on.

@@ -11,12 +11,16 @@ import (
 	"flanneld/test/lab"
 )
 
-// sealedDuo starts two hosts of a sealed network.
-func sealedDuo(t *testing.T, l *lab.Lab, first, second *lab.Host) {
+// sealedDuo starts two hosts of a sealed network, and a pod on each. The second
+// pod is to be reached within a time.
+func sealedDuo(t *testing.T, l *lab.Lab, first, second *lab.Host, within time.Duration) (p1, p2 *lab.Pod) {
 	t.Helper()
 	first.Start("--sealed").WaitReady(ready)
 	startSealed(second, first).WaitReady(ready)
 	l.WaitConverged(2)
+	p1, p2 = first.Pod(), second.Pod()
+	p1.Reachable(t, p2.Addr, within)
+	return p1, p2
 }
 
 // Loss, copies and overtaking begin before the first handshake. Copies are
@@ -26,9 +30,7 @@ func TestSealedTrafficOverABadUnderlay(t *testing.T) {
 	l := lab.New(t)
 	h1, h2 := l.Host(), l.Host()
 	relay := l.Relay(h1, lab.Mischief{Loss: 100, Duplication: 50, Reordering: 50, Seed: 1})
-	sealedDuo(t, l, h1, h2)
-	p1, p2 := h1.Pod(), h2.Pod()
-	p1.Reachable(t, p2.Addr, ready)
+	p1, p2 := sealedDuo(t, l, h1, h2, ready)
 	const volume = 5e6
 	lab.SendTCP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7000), volume)
 	lab.SendTCP(t, p2.Namespace, p1.Namespace, at(p1.Addr, 7000), volume)
@@ -58,9 +60,7 @@ func TestCloneOfASealedHostTakesNoSession(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
 	h1, h2, clone := l.Host(), l.Host(), l.Host()
-	sealedDuo(t, l, h1, h2)
-	p1, p2 := h1.Pod(), h2.Pod()
-	p1.Reachable(t, p2.Addr, 5*time.Second)
+	p1, p2 := sealedDuo(t, l, h1, h2, 5*time.Second)
 	copyState(t, h2, clone)
 	talk := lab.Converse(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7001))
 	before := session(t, h1, h2)
@@ -86,9 +86,7 @@ func TestSealedHostComesBackWithAnOlderStateDirectory(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
 	h1, h2, backup := l.Host(), l.Host(), l.Host()
-	sealedDuo(t, l, h1, h2)
-	p1, p2 := h1.Pod(), h2.Pod()
-	p1.Reachable(t, p2.Addr, 5*time.Second)
+	p1, p2 := sealedDuo(t, l, h1, h2, 5*time.Second)
 	h2.Daemon.Stop()
 	copyState(t, h2, backup)
 	for range 2 {
@@ -108,9 +106,7 @@ func TestSealedHostMovesAndKeepsItsSessions(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
 	h1, h2 := l.Host(), l.Host()
-	sealedDuo(t, l, h1, h2)
-	p1, p2 := h1.Pod(), h2.Pod()
-	p1.Reachable(t, p2.Addr, 5*time.Second)
+	p1, p2 := sealedDuo(t, l, h1, h2, 5*time.Second)
 	talk := lab.Converse(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7001))
 	readdress(t, h2, "192.168.50.72")
 	lab.Eventually(t, ready, "host1 to know the new endpoint", func() error {

@@ -23,9 +23,7 @@ const coldStart = 50 * time.Millisecond
 func TestFirstPacketAfterAColdStart(t *testing.T) {
 	l := lab.New(t)
 	h1, h2 := l.Host(), l.Host()
-	sealedDuo(t, l, h1, h2)
-	p1, p2 := h1.Pod(), h2.Pod()
-	p1.Reachable(t, p2.Addr, ready)
+	p1, p2 := sealedDuo(t, l, h1, h2, ready)
 	var times []time.Duration
 	for range 7 {
 		h2.Daemon.Stop()
@@ -60,9 +58,7 @@ func TestRekeyUnderLoadLosesNothing(t *testing.T) {
 	const longest = 150 * time.Second // docs/security.md: 120 s, spread by a few
 	l := lab.New(t)
 	h1, h2 := l.Host(), l.Host()
-	sealedDuo(t, l, h1, h2)
-	p1, p2 := h1.Pod(), h2.Pod()
-	p1.Reachable(t, p2.Addr, ready)
+	p1, p2 := sealedDuo(t, l, h1, h2, ready)
 	session(t, h1, h2)
 	before := h1.Status()
 	pings := p1.StartPinging(t, p2.Addr, 5*time.Millisecond)
@@ -98,9 +94,7 @@ func TestMillionGarbageHandshakesDisturbNoStream(t *testing.T) {
 	)
 	l := lab.New(t)
 	h1, h2, attacker, idle := l.Host(), l.Host(), l.Host(), l.Host()
-	sealedDuo(t, l, h1, h2)
-	p1, p2 := h1.Pod(), h2.Pod()
-	p1.Reachable(t, p2.Addr, ready)
+	p1, p2 := sealedDuo(t, l, h1, h2, ready)
 	sink := idle.ListenUDP(t, at(idle.Addr, 8285))
 	defer sink.Close()
 	conn := attacker.ListenUDP(t, at(attacker.Addr, 7777))
@@ -110,9 +104,9 @@ func TestMillionGarbageHandshakesDisturbNoStream(t *testing.T) {
 	for range rounds {
 		var rates [2]float64
 		for i, target := range []*lab.Host{idle, h2} {
-			flood := startTorrent(conn, at(target.Addr, 8285), perMinute/60, garbageHandshake)
+			stop := startTorrent(t, conn, at(target.Addr, 8285), perMinute/60, garbageHandshake)
 			rates[i] = lab.Throughput(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7001), length, nil)
-			n := flood.stop()
+			n, _ := stop()
 			if target == h2 {
 				sent += n
 			}
