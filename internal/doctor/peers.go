@@ -89,8 +89,8 @@ func (e *exam) senders(ctx context.Context) {
 	e.ok("peers", "senders", "all datagrams came from nodes")
 }
 
-// strays reports nodes whose packets have come from an address that is no
-// node's, and returns how many there are.
+// strays reports the nodes with packets from an address that is no node's, and
+// returns how many there are.
 func (e *exam) strays(ctx context.Context) (found int) {
 	now, err := e.Client.Nodes(ctx)
 	if err != nil {
