@@ -20,8 +20,10 @@ import (
 
 // Time limits of kernel paths.
 const (
-	proven = 15 * time.Second // from the start of a daemon to the use of a path
-	left   = 5 * time.Second  // from a cut to the end of a path's use, under traffic
+	// proven is from the start of a daemon to the use of a path. It takes some
+	// seconds; on a busy machine the first trial may fail.
+	proven = again
+	left   = 5 * time.Second // from a cut to the end of a path's use, under traffic
 	// leftIdle is the same without traffic.
 	leftIdle = 40 * time.Second
 	// again is from the end of a cut to the use of the path. The first trial
