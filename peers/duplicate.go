@@ -41,9 +41,30 @@ func (e *engine) findDuplicate(ctx context.Context, start uint64, at netip.AddrP
 		case s := <-g.States(): // it is asked for again when there is something to say
 			g.TakeState(s)
 		default:
+			if moved {
+				e.former = &former{gossip.Duplicate{Endpoint: at, Start: start}, time.Now().Add(gossip.SettleTime)}
+			}
 			return nil
 		}
 	}
+}
+
+// former is where the last start of this node was, when it did not answer from
+// there.
+type former struct {
+	gossip.Duplicate
+	until time.Time // of the search
+}
+
+// seeksFormer asks again whether the last start is alive: a busy host, or a
+// network that has just come up, answers late. It reports whether the search
+// goes on.
+func (e *engine) seeksFormer() bool {
+	if e.former == nil || !time.Now().Before(e.former.until) {
+		return false
+	}
+	e.gossip.Suspect(e.former.Duplicate)
+	return true
 }
 
 // endpointsKnown returns where the gossip of the other nodes in the table was,

@@ -56,6 +56,7 @@ type engine struct {
 	published  time.Time
 	inUseAt    time.Time // when to ask again
 	firstState time.Time // when another node's state first came in; zero: not yet
+	former     *former   // nil: there is no former start to look for
 	dropped    uint64    // messages and states that the core refused, and what earlier members did not take in
 	ending     error     // set by a command, or by an election, that ends the engine
 }
@@ -254,7 +255,8 @@ func (e *engine) updateMeta() {
 // newcomer.
 func (e *engine) settle() {
 	been := !e.firstState.IsZero() && time.Since(e.firstState) >= gossip.SettleTime
-	e.gossip.Settle(been || e.joiner.Alone())
+	seeks := e.seeksFormer()
+	e.gossip.Settle(been || !seeks && e.joiner.Alone())
 }
 
 // approve lets the program check the network against this host, once, before

@@ -324,6 +324,26 @@ func TestNodesMoveAboutWithoutLosingEachOther(t *testing.T) {
 	})
 }
 
+// A network that is just coming up takes no packet, so the clone does not find
+// the node at once.
+func TestCloneThatStartsBeforeItsNetworkStops(t *testing.T) {
+	t.Parallel()
+	virtually(t, func(t *testing.T) {
+		c := newCluster(t, 6, 1)
+		c.begin()
+		first := c.hosts[0]
+		lease := first.leased()
+		twin := copyOf(t, first)
+		twin.sockets = c.net
+		c.net.sever(func(from, to netip.Addr) bool { return from != to })
+		twin.start()
+		time.Sleep(4 * time.Second)
+		c.net.heal()
+		twin.stopsAndLeaves(first, lease)
+		c.end()
+	})
+}
+
 // A host that is installed anew has another identity, at the address and under
 // the name of one that is dead.
 func TestNameAndAddressAreUsedAgainByAnotherNode(t *testing.T) {

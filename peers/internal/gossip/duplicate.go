@@ -20,10 +20,13 @@ import (
 // so, it stops. Second, for as long as it runs, it asks every such member that
 // gossip names, and asks again while one answers. Then the one stops that has
 // not been in the network for SettleTime. Of two newcomers it is the one with
-// the lower start.
+// the lower start. A node that is elsewhere than at its last start asks there
+// for that long as well, and is a newcomer meanwhile: the other may have been
+// too busy to answer at once, or the network was not up yet.
 
 // SettleTime is how long a node is a newcomer, from its first exchange of state
-// with another node. A node that knows of no other is no newcomer.
+// with another node. A node that knows of no other, and is where its last start
+// was, is no newcomer.
 const SettleTime = 10 * time.Second
 
 const (
@@ -53,9 +56,16 @@ func (g *Agent) noteDuplicate(about wire.Meta) {
 	if about.Node != ours.Node || about.At == g.endpoint || about.Instance == ours.Instance {
 		return
 	}
+	g.Suspect(Duplicate{Endpoint: about.At, Start: about.Start})
+}
+
+// Suspect has [Agent.Run] ask whether a duplicate is alive. The same start is
+// asked at most every 5 s. While many wait, another one is not noted: gossip
+// will name it again.
+func (g *Agent) Suspect(s Duplicate) {
 	select {
-	case g.duplicates <- Duplicate{Endpoint: about.At, Start: about.Start}:
-	default: // gossip will name it again
+	case g.duplicates <- s:
+	default:
 	}
 }
 
