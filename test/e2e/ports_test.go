@@ -263,13 +263,7 @@ func connects(t *testing.T, s sender, to netip.AddrPort) bool {
 
 func listenUDP(t *testing.T, ns *lab.Namespace, a netip.AddrPort) *net.UDPConn {
 	t.Helper()
-	var conn *net.UDPConn
-	if err := ns.Do(func() (err error) {
-		conn, err = net.ListenUDP("udp4", net.UDPAddrFromAddrPort(a))
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
+	conn := ns.ListenUDP(t, a)
 	t.Cleanup(func() { conn.Close() })
 	return conn
 }
