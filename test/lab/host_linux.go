@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/vishvananda/netlink"
 )
 
 // Host is a machine that runs flanneld.
@@ -134,11 +136,9 @@ func (h *Host) Bridge() netip.Prefix {
 	if err != nil {
 		t.Fatalf("%s: no FLANNEL_SUBNET in subnet.env: %v", h.NodeName, err)
 	}
-	if h.Run(t, "ip", "link", "show", "docker0").Status != 0 {
-		h.Exec(t, "ip", "link", "add", "docker0", "type", "bridge", "forward_delay", "0")
-		h.Exec(t, "ip", "link", "set", "docker0", "mtu", file["FLANNEL_MTU"])
-		h.Exec(t, "ip", "address", "add", subnet.String(), "dev", "docker0")
-		h.Exec(t, "ip", "link", "set", "docker0", "up")
+	if h.Do(func() error { _, err := netlink.LinkByName("docker0"); return err }) != nil {
+		h.IP(t, "link add docker0 type bridge forward_delay 0", "link set docker0 mtu "+file["FLANNEL_MTU"],
+			"address add "+subnet.String()+" dev docker0", "link set docker0 up")
 	}
 	return subnet
 }
@@ -163,11 +163,8 @@ func (h *Host) Pod() *Pod {
 	p.Namespace = NewNamespace(t, h.lab.name(fmt.Sprintf("pod%d.%d", h.Number, h.pods)))
 	mtu := h.SubnetFile()["FLANNEL_MTU"]
 	port := fmt.Sprintf("pod%d", h.pods)
-	h.Exec(t, "ip", "link", "add", port, "mtu", mtu, "type", "veth", "peer", "name", "eth0", "mtu", mtu, "netns", p.Name)
-	h.Exec(t, "ip", "link", "set", port, "master", "docker0", "up")
-	p.Exec(t, "ip", "link", "set", "eth0", "up")
-	p.Exec(t, "ip", "address", "add", netip.PrefixFrom(p.Addr, bridge.Bits()).String(), "dev", "eth0")
-	p.Exec(t, "ip", "route", "add", "default", "via", bridge.Addr().String())
+	h.IP(t, fmt.Sprintf("link add %s mtu %s type veth peer name eth0 mtu %[2]s netns %s", port, mtu, p.Name), "link set "+port+" master docker0 up")
+	p.IP(t, "link set eth0 up", fmt.Sprintf("address add %v/%d dev eth0", p.Addr, bridge.Bits()), "route add default via "+bridge.Addr().String())
 	// The kernel lets a new port into service up to a second later.
 	p.Reachable(t, bridge.Addr(), 10*time.Second)
 	return p

@@ -52,16 +52,13 @@ func New(t TB) *Lab {
 	l.Outside = NewNamespace(t, l.name("outside"))
 
 	sw := l.Switch
-	sw.Exec(t, "ip", "link", "add", "br0", "type", "bridge", "forward_delay", "0")
-	sw.Exec(t, "ip", "address", "add", Gateway.String()+"/24", "dev", "br0")
-	sw.Exec(t, "ip", "link", "set", "br0", "up")
+	sw.IP(t, "link add br0 type bridge forward_delay 0", "address add "+Gateway.String()+"/24 dev br0", "link set br0 up")
 	sw.Sysctl(t, "net.ipv4.ip_forward", "1")
 	// A bridge that hands its packets to the firewall would reassemble them.
 	sw.Exec(t, "sh", "-c", "for f in /proc/sys/net/bridge/bridge-nf-call-*; do test -e $f && echo 0 >$f; done; true")
 	l.Wire(l.Outside, "eth0", sw, "outside", 1500)
-	l.Outside.Exec(t, "ip", "address", "add", OutsideAddress.String()+"/24", "dev", "eth0")
-	sw.Exec(t, "ip", "address", "add", "203.0.113.1/24", "dev", "outside")
-	l.Outside.Exec(t, "ip", "route", "add", Underlay.String(), "via", "203.0.113.1")
+	sw.IP(t, "address add 203.0.113.1/24 dev outside")
+	l.Outside.IP(t, "address add "+OutsideAddress.String()+"/24 dev eth0", "route add "+Underlay.String()+" via 203.0.113.1")
 	return l
 }
 
@@ -81,10 +78,8 @@ func (l *Lab) Hosts() []*Host { return l.hosts }
 // Wire lays a veth pair between two namespaces and sets both ends up.
 func (l *Lab) Wire(a *Namespace, nameA string, b *Namespace, nameB string, mtu int) {
 	l.t.Helper()
-	a.Exec(l.t, "ip", "link", "add", nameA, "mtu", fmt.Sprint(mtu), "type", "veth",
-		"peer", "name", nameB, "mtu", fmt.Sprint(mtu), "netns", b.Name)
-	a.Exec(l.t, "ip", "link", "set", nameA, "up")
-	b.Exec(l.t, "ip", "link", "set", nameB, "up")
+	a.IP(l.t, fmt.Sprintf("link add %s mtu %d type veth peer name %s mtu %[2]d netns %s", nameA, mtu, nameB, b.Name), "link set "+nameA+" up")
+	b.IP(l.t, "link set "+nameB+" up")
 }
 
 // Host adds a host on the bridge: the first is host1, 192.168.50.11.
@@ -92,8 +87,7 @@ func (l *Lab) Host() *Host {
 	l.t.Helper()
 	h := l.newHost()
 	h.Addr = netip.AddrFrom4([4]byte{192, 168, 50, byte(10 + h.Number)})
-	l.plug(h.Namespace, "eth0", h.port(), netip.PrefixFrom(h.Addr, 24))
-	h.Exec(l.t, "ip", "route", "add", "default", "via", Gateway.String())
+	l.plug(h.Namespace, "eth0", h.port(), netip.PrefixFrom(h.Addr, 24), "route add default via "+Gateway.String())
 	return h
 }
 
@@ -112,17 +106,12 @@ func (l *Lab) HostBehind(mtu int) *Host {
 	for _, router := range []*Namespace{near, far} {
 		router.Sysctl(t, "net.ipv4.icmp_ratelimit", "0")
 	}
-	l.plug(near, "eth0", fmt.Sprintf("near%d", h.Number), netip.MustParsePrefix("192.168.50.200/24"))
+	l.plug(near, "eth0", fmt.Sprintf("near%d", h.Number), netip.MustParsePrefix("192.168.50.200/24"), "route add default via "+Gateway.String())
 	l.Wire(near, "leg", far, "leg", mtu)
 	l.Wire(far, "eth1", h.Namespace, "eth0", 1500)
-	near.Exec(t, "ip", "address", "add", "192.168.61.1/24", "dev", "leg")
-	far.Exec(t, "ip", "address", "add", "192.168.61.2/24", "dev", "leg")
-	far.Exec(t, "ip", "address", "add", "192.168.60.1/24", "dev", "eth1")
-	h.Exec(t, "ip", "address", "add", h.Addr.String()+"/24", "dev", "eth0")
-	h.Exec(t, "ip", "route", "add", "default", "via", "192.168.60.1")
-	near.Exec(t, "ip", "route", "add", "default", "via", Gateway.String())
-	near.Exec(t, "ip", "route", "add", "192.168.60.0/24", "via", "192.168.61.2")
-	far.Exec(t, "ip", "route", "add", "default", "via", "192.168.61.1")
+	near.IP(t, "address add 192.168.61.1/24 dev leg", "route add 192.168.60.0/24 via 192.168.61.2")
+	far.IP(t, "address add 192.168.61.2/24 dev leg", "address add 192.168.60.1/24 dev eth1", "route add default via 192.168.61.1")
+	h.IP(t, "address add "+h.Addr.String()+"/24 dev eth0", "route add default via 192.168.60.1")
 	l.Switch.Exec(t, "ip", "route", "add", "192.168.60.0/24", "via", "192.168.50.200")
 	// A way of its own past the gateway, which would answer with redirects.
 	for _, other := range l.hosts {
@@ -136,12 +125,11 @@ func (l *Lab) HostBehind(mtu int) *Host {
 // port is the device at the switch that the host is plugged into.
 func (h *Host) port() string { return fmt.Sprintf("host%d", h.Number) }
 
-// plug connects a namespace to the bridge.
-func (l *Lab) plug(ns *Namespace, device, port string, address netip.Prefix) {
+// plug connects a namespace to the bridge, and runs more commands of ip there.
+func (l *Lab) plug(ns *Namespace, device, port string, address netip.Prefix, more ...string) {
 	l.t.Helper()
-	l.Wire(ns, device, l.Switch, port, 1500)
-	l.Switch.Exec(l.t, "ip", "link", "set", port, "master", "br0")
-	ns.Exec(l.t, "ip", "address", "add", address.String(), "dev", device)
+	l.Switch.IP(l.t, fmt.Sprintf("link add %s mtu 1500 type veth peer name %s mtu 1500 netns %s", port, device, ns.Name), "link set "+port+" master br0 up")
+	ns.IP(l.t, append([]string{"link set " + device + " up", fmt.Sprintf("address add %v dev %s", address, device)}, more...)...)
 }
 
 // Cut separates the host from all others on the underlay, as a pulled plug at

@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -49,18 +47,13 @@ func (l *Lab) introduce(hosts []*Host) {
 	l.t.Helper()
 	mac := func(h *Host) string { return fmt.Sprintf("02:00:00:00:00:%02x", h.Number) }
 	for _, h := range hosts {
-		var batch strings.Builder
-		fmt.Fprintf(&batch, "link set eth0 address %s\n", mac(h))
+		batch := []string{"link set eth0 address " + mac(h)}
 		for _, other := range hosts {
 			if other != h {
-				fmt.Fprintf(&batch, "neigh replace %v lladdr %s dev eth0 nud permanent\n", other.Addr, mac(other))
+				batch = append(batch, fmt.Sprintf("neigh replace %v lladdr %s dev eth0 nud permanent", other.Addr, mac(other)))
 			}
 		}
-		cmd := exec.Command("ip", "-batch", "-")
-		cmd.Stdin = strings.NewReader(batch.String())
-		if r := h.RunCommand(l.t, cmd); r.Status != 0 {
-			l.t.Fatalf("%s: write down the others: %s", h.NodeName, r.Stderr)
-		}
+		h.IP(l.t, batch...)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -39,8 +40,19 @@ func NewNamespace(t TB, name string) *Namespace {
 		t.Fatalf("make namespace %s: %v", name, err)
 	}
 	t.Cleanup(ns.Remove)
-	ns.Exec(t, "ip", "link", "set", "lo", "up")
+	if err := ns.Do(loopbackUp); err != nil {
+		t.Fatalf("set up the loopback of namespace %s: %v", name, err)
+	}
 	return ns
+}
+
+// loopbackUp sets up the loopback of the thread's namespace.
+func loopbackUp() error {
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return err
+	}
+	return netlink.LinkSetUp(lo)
 }
 
 // OpenNamespace takes the namespace at a path such as /proc/PID/ns/net, to
@@ -160,6 +172,17 @@ func (ns *Namespace) Exec(t TB, name string, args ...string) string {
 		t.Fatalf("%s: %s %s: exit status %d\n%s%s", ns.Name, name, strings.Join(args, " "), r.Status, r.Stdout, r.Stderr)
 	}
 	return r.Stdout
+}
+
+// IP runs commands of ip(8), a line each and without the word ip, in one process:
+// starting one takes longer than what it does. All have to succeed.
+func (ns *Namespace) IP(t TB, commands ...string) {
+	t.Helper()
+	cmd := exec.Command("ip", "-batch", "-")
+	cmd.Stdin = strings.NewReader(strings.Join(commands, "\n") + "\n")
+	if r := ns.RunCommand(t, cmd); r.Status != 0 {
+		t.Fatalf("%s: ip -batch: exit status %d\n%s\n%s%s", ns.Name, r.Status, strings.Join(commands, "\n"), r.Stdout, r.Stderr)
+	}
 }
 
 // Sysctl sets a value below /proc/sys, in this namespace.
