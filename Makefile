@@ -6,7 +6,7 @@ DESTDIR     ?=
 # A tag names the version, else the release that is being prepared does.
 RELEASE     := 0.2.0
 VERSION     ?= $(or $(patsubst v%,%,$(shell git describe --tags --dirty --match 'v[0-9]*' 2>/dev/null)),$(RELEASE))
-FUZZTIME    ?= 2s
+FUZZTIME    ?= 1s
 MINUTES     ?= 30
 BYTES       ?= 1e9
 KILLS       ?= 2000
@@ -145,15 +145,13 @@ format: ## user, <1 | check formatting
 	@files=$$(gofmt -l cmd dist encap internal peers route test tun); \
 	test -z "$$files" || { echo "not formatted:" $$files >&2; exit 1; }
 
+# All tests that are not part of go test ./...
+TAGS = e2e containers docker29 kubernetes observability page sealed
 vet: ## user, <1 | go vet, with and without the end-to-end tests
 	@echo "== go vet"
 	go vet ./...
-	go vet -tags e2e ./...
-	go vet -tags 'e2e containers' ./test/containers
+	go vet -tags '$(TAGS)' ./...
 	go vet -tags man ./cmd/flanneld
-	go vet -tags kubernetes ./test/kubernetes
-	go vet -tags 'e2e sealed' ./test/e2e
-	go vet -tags page ./test/page
 
 cross: build ## user, 1 | build for other platforms
 	@echo "== builds for other platforms"
@@ -210,27 +208,24 @@ units: build ## user, <1 | verify the systemd units; sandbox score at most 2.5
 	systemd-analyze security --no-pager --offline=true --threshold=25 $$tree/lib/systemd/system/flanneld.service | tail -n 1
 
 E2E_PACKAGES = $(shell grep -rl --include='*_test.go' '^//go:build .*e2e' . | xargs -n1 dirname | sort -u)
-# Most of the time a test waits, so two packages run at a time. Scenarios that
-# count each packet have the machine for themselves.
+# Most of the time a test waits, so several packages run at a time. Scenarios
+# that count each packet have the machine for themselves.
 SCENARIOS = ./test/e2e ./test/faults
-# Tests of a minute or more each, for what seldom changes: make long runs them.
-LONG = TestSoak TestSixtyNodes TestManyRulesCostLittle TestDemoThatIsInterruptedLeavesNothingBehind TestHashOverABadUnderlay \
-	TestEveryFigureOfEveryPathIsMeasured TestDebAndTheRestAreReproducible TestFlappingPathIsDamped TestDockerOverKernelPaths \
-	TestDataPathThatARuleDropsIsReportedOnBothSidesUntilItIsLifted TestForwardingThatARuleForbidsIsReported \
-	TestPathThatIsCutIsLeftAndTakenUpAgain
-LONG_PATTERN = ^($(subst $() ,|,$(strip $(LONG))))$$
+# The names of tests, and of subtests as TEST/SUBTEST, that make long runs.
+LONG = $(shell sed -n '/^.. Long tests/,/^.. Search/p' docs/testing.md | grep -o '`Test[^`]*`' | tr -d '`')
+LONG_PATTERN = $(subst $() ,|,$(foreach test,$(LONG),^$(subst /,$$/^,$(test))$$))
 E2E = FLANNELD_TEST_BOOT_DELAY=$(BOOT_DELAY) FLANNELD_TEST_SHORTCUT=$(SHORTCUT) go test -tags e2e -count=1 -v -timeout 40m
 QUIETER = grep --line-buffered -vE '^=== (RUN|PAUSE|CONT|NAME)'
 RUN ?= .
 SKIP = $(if $(filter .,$(RUN)),-skip '$(LONG_PATTERN)')
 e2e: ## root, <20 | end-to-end tests; RUN=REGEXP, SHORTCUT=off|switch
 	@echo "== end-to-end tests$(if $(SKIP),; make long has: $(LONG))"
-	$(E2E) -p 2 -parallel 4 -run '$(RUN)' $(SKIP) $(filter-out $(SCENARIOS),$(E2E_PACKAGES)) | $(QUIETER)
+	$(E2E) -p 3 -parallel 4 -run '$(RUN)' $(SKIP) $(filter-out $(SCENARIOS),$(E2E_PACKAGES)) | $(QUIETER)
 	$(E2E) -p 1 -parallel 4 -run '$(RUN)' $(SKIP) $(SCENARIOS) | $(QUIETER)
 
-long: ## root, 20 | the end-to-end tests that make test leaves out, as they take longest
-	@echo "== long end-to-end tests"
-	$(E2E) -p 1 -parallel 3 -run '$(LONG_PATTERN)' ./dist ./test/bench $(SCENARIOS) | $(QUIETER)
+long: ## root, 30 | the end-to-end tests that make test leaves out, as they take longest
+	@echo "== long end-to-end tests: $(LONG)"
+	$(E2E) -p 1 -parallel 4 -timeout 60m -run '$(LONG_PATTERN)' $(E2E_PACKAGES) | $(QUIETER) | grep --line-buffered -v 'no tests to run'
 
 # A system that is missing is made at the first run, and kept for a month.
 kernel: ## root, <15 | what touches the kernel, on Debian 12's, under qemu

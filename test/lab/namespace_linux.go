@@ -174,8 +174,8 @@ func (ns *Namespace) Exec(t TB, name string, args ...string) string {
 	return r.Stdout
 }
 
-// IP runs commands of ip(8), a line each and without the word ip, in one process:
-// starting one takes longer than what it does. All have to succeed.
+// IP runs commands of ip(8) in one process, each without the word ip: to start
+// one takes longer than what it does. All have to succeed.
 func (ns *Namespace) IP(t TB, commands ...string) {
 	t.Helper()
 	cmd := exec.Command("ip", "-batch", "-")
