@@ -127,7 +127,7 @@ func FuzzOpen(f *testing.F) {
 func FuzzMessages(f *testing.F) {
 	w, a, b := pair(f)
 	one, two, data, cookie := exchange(f, w, a, b)
-	for _, d := range [][]byte{one, two, data, cookie, {}, (&content{start: 1, counter: 2, instance: 3, lanes: 4}).append(nil)} {
+	for _, d := range [][]byte{one, two, data, cookie, {}, (&content{start: 1, counter: 2, instance: 3, lanes: 4}).append(nil), appendQuestion(nil, contentQuestion, 7)} {
 		f.Add(d)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -152,6 +152,9 @@ func FuzzMessages(f *testing.F) {
 		}
 		if c, ok := parseContent(b); ok {
 			same("content", c.append(nil)[:25], b[:25])
+		}
+		if kind, number, ok := parseQuestion(b); ok {
+			same("question", appendQuestion(nil, kind, number), b)
 		}
 	})
 }

@@ -45,12 +45,12 @@ func (n *Node) Next() time.Time {
 }
 
 // Tick does what lanes asked for, and what is due: handshakes, packets that
-// waited, keepalives, and the end of old sessions.
+// waited, answers, keepalives, and the end of old sessions.
 func (n *Node) Tick(now time.Time, emit Emit) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.now = now
-	asked, confirmed := n.inbox.take()
+	asked, confirmed, questions := n.inbox.take()
 	if n.closed {
 		return
 	}
@@ -59,6 +59,9 @@ func (n *Node) Tick(now time.Time, emit Emit) {
 	}
 	for _, p := range asked {
 		n.oblige(now, p, emit)
+	}
+	for _, q := range questions {
+		n.sealAndEmit(now, q.from, appendQuestion(nil, contentAnswer, q.number), emit)
 	}
 	for len(n.timers) > 0 && !now.Before(n.timers[0].due) {
 		n.fire(now, n.timers[0], emit)

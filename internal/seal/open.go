@@ -14,13 +14,13 @@ const MaxTrain = 64
 // Opened is what became of one datagram.
 type Opened struct {
 	// Packet is part of the datagram's memory. It is nil if Reason is not OK,
-	// and empty for a keepalive.
+	// and empty for what the peer's [Node] itself has sent.
 	Packet []byte
 	Peer   *Peer // the sender, if Reason is OK
 	Reason Reason
 	// Newest: no datagram with a higher counter was accepted before in this
 	// stream, and the session is the current one. Only the address that such a
-	// datagram comes from may become the endpoint of the peer.
+	// datagram comes from says where the peer may be now.
 	Newest bool
 
 	nonce   [nonceSize]byte // here, because a nonce on the stack would escape
@@ -62,7 +62,7 @@ func (n *Node) Open(now time.Time, train []byte, size int, out *[MaxTrain]Opened
 		train = train[length:]
 		count++
 	}
-	r.commit(out)
+	r.commit(now, out)
 	return count, train
 }
 
@@ -80,7 +80,7 @@ func (n *Node) openOne(now time.Time, datagram []byte, out *[MaxTrain]Opened, i 
 		return
 	}
 	if r.n == 0 || r.session.index != h.index || r.stream != h.stream || r.from+r.n != i || out[i-1].counter+1 != h.counter {
-		r.commit(out)
+		r.commit(now, out)
 		s := n.index.Load().find(h.index)
 		if s == nil {
 			o.Reason = UnknownSession
@@ -116,7 +116,7 @@ func (n *Node) openOne(now time.Time, datagram []byte, out *[MaxTrain]Opened, i 
 // commit enters the run into the window of its stream, and begins an empty one.
 // Mostly all datagrams are accepted at once. If another goroutine was faster
 // with some, each one is decided alone.
-func (r *run) commit(out *[MaxTrain]Opened) {
+func (r *run) commit(now time.Time, out *[MaxTrain]Opened) {
 	if r.n == 0 {
 		return
 	}
@@ -135,7 +135,7 @@ func (r *run) commit(out *[MaxTrain]Opened) {
 		}
 	}
 	if any {
-		r.session.peer.hear(r.session, opened)
+		r.session.peer.hear(now, r.session, opened)
 	}
 	r.n = 0
 }

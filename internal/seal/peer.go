@@ -34,6 +34,11 @@ type Peer struct {
 
 	asked atomic.Bool // a handshake is wanted, or under way
 
+	// Numbers of questions: the one that waits for its answer, and the last one
+	// that got one. 0: none.
+	asking   atomic.Uint64
+	answered atomic.Uint64
+
 	// Since the last sweep: a packet was sent, a datagram was heard, and one
 	// with a packet inside.
 	sent      atomic.Bool
@@ -120,12 +125,17 @@ func (p *Peer) ask() {
 	p.node.wake()
 }
 
-// hear notes that datagrams of a session were accepted.
-func (p *Peer) hear(s *session, opened []Opened) {
+// hear notes that datagrams of a session were accepted. It takes out what is no
+// packet.
+func (p *Peer) hear(now time.Time, s *session, opened []Opened) {
 	data := false
 	newest := p.current.Load() == s
 	for i := range opened {
 		o := &opened[i]
+		if kind, number, ok := parseQuestion(o.Packet); ok {
+			p.hearQuestion(now, s, kind, number)
+			o.Packet = o.Packet[:0]
+		}
 		data = data || len(o.Packet) > 0
 		o.Newest = o.Newest && newest
 	}
@@ -146,6 +156,13 @@ type inbox struct {
 	mu        sync.Mutex
 	asked     []*Peer
 	confirmed []*session
+	questions []question
+}
+
+// question is what a peer has asked.
+type question struct {
+	from   *Peer
+	number uint64
 }
 
 func (b *inbox) ask(p *Peer) {
@@ -160,16 +177,22 @@ func (b *inbox) confirm(s *session) {
 	b.mu.Unlock()
 }
 
-func (b *inbox) take() (asked []*Peer, confirmed []*session) {
+func (b *inbox) question(from *Peer, number uint64) {
+	b.mu.Lock()
+	b.questions = append(b.questions, question{from, number})
+	b.mu.Unlock()
+}
+
+func (b *inbox) take() (asked []*Peer, confirmed []*session, questions []question) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	asked, confirmed = b.asked, b.confirmed
-	b.asked, b.confirmed = nil, nil
-	return asked, confirmed
+	asked, confirmed, questions = b.asked, b.confirmed, b.questions
+	b.asked, b.confirmed, b.questions = nil, nil, nil
+	return asked, confirmed, questions
 }
 
 func (b *inbox) empty() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.asked)+len(b.confirmed) == 0
+	return len(b.asked)+len(b.confirmed)+len(b.questions) == 0
 }

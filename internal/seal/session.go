@@ -46,6 +46,9 @@ type session struct {
 	worn atomic.Bool
 	// confirmed: the peer has sent a datagram, so it has the keys.
 	confirmed atomic.Bool
+	// questionAt is when the last question came that is answered, in ns since
+	// born; 0: none did.
+	questionAt atomic.Int64
 
 	// Streams are made when they are used first. The last one of each is the
 	// slow path's.
