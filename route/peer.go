@@ -34,6 +34,8 @@ type Peer struct {
 	tooLarge atomic.Uint64 // packets from it that were larger than the device's MTU
 	sealed   atomic.Pointer[seal.Peer]
 	stray    atomic.Uint64 // see strayed
+	sights   atomic.Uint64 // see sighted
+	sight    atomic.Uint64 // see sighted
 
 	_       cacheLine
 	egress  traffic
@@ -136,6 +138,34 @@ func (p *Peer) Stray() (from netip.Addr) {
 		return from
 	}
 	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, uint32(at))))
+}
+
+// maxSights is how many sights of a peer are told of in a second.
+const maxSights = 4
+
+// sighted reports whether a sight of the peer at an underlay address is to be
+// told of: once a second for an address, and maxSights times for all. Each of
+// the two words has the time (s since 1970) in its upper half, so that lanes
+// need no lock. Of two lanes at once, one may be heard once more.
+func (p *Peer) sighted(from netip.Addr, now time.Time) bool {
+	if !from.Is4() {
+		return false
+	}
+	a, second := from.As4(), uint64(now.Unix())<<32
+	sight := second | uint64(binary.BigEndian.Uint32(a[:]))
+	if p.sight.Load() == sight {
+		return false
+	}
+	sights := p.sights.Load()
+	if sights&^math.MaxUint32 != second {
+		sights = second
+	}
+	if sights&math.MaxUint32 >= maxSights {
+		return false
+	}
+	p.sight.Store(sight)
+	p.sights.Store(sights + 1)
+	return true
 }
 
 // Limit is the length of the longest overlay packet to send to the peer, in

@@ -22,6 +22,11 @@ type Sealing struct {
 	// room for it.
 	Handshake func(from netip.AddrPort, message []byte) bool
 
+	// Sighted takes that a packet of a peer, the newest one of its stream, has
+	// come from another address than that of the peer's endpoint. For each peer
+	// it is called a few times a second at most.
+	Sighted func(peer *Peer, from netip.Addr)
+
 	// Send seals a packet of this program and sends it to a peer. It reports
 	// whether it was sent, or waits for a session.
 	Send func(to *Peer, packet []byte) bool
@@ -163,8 +168,24 @@ func (g *ingress) acceptSealed(m *encap.Message, size int) {
 			case len(o.Packet) > 0: // else it only shows that the peer has the session
 				g.take(o.Packet, sender{sealed: o.Peer}, m, first)
 				first = false
+				if o.Newest {
+					g.sight(o.Peer, m.Addr.Addr())
+				}
 			}
 		}
+	}
+}
+
+// sight reports a peer that sends from another address than it is sent to. It
+// needs a packet that admit has let in: of the route of its source, the peer is
+// known.
+func (g *ingress) sight(by *seal.Peer, from netip.Addr) {
+	hop := g.last.hop
+	if hop == nil || g.last.from.sealed != by || hop.Endpoint.Addr() == from {
+		return
+	}
+	if hop.Peer.sighted(from, g.now) {
+		g.sealing.Sighted(hop.Peer, from)
 	}
 }
 

@@ -29,7 +29,8 @@ type sealedEnd struct {
 	node  *seal.Node
 	other *Peer
 	at    netip.AddrPort
-	asked [][]byte // messages of handshakes that the lane gave away
+	asked [][]byte     // messages of handshakes that the lane gave away
+	seen  []netip.Addr // where the other end was sighted
 }
 
 // newSealedEnd makes an end without a session.
@@ -61,6 +62,10 @@ func newSealedEnd(tb testing.TB, number byte, secret seal.PrivateKey, public [32
 		Sealing: &Sealing{Node: node, Handshake: func(_ netip.AddrPort, b []byte) bool {
 			end.asked = append(end.asked, bytes.Clone(b))
 			return len(end.asked) < 100
+		}, Sighted: func(p *Peer, from netip.Addr) {
+			if p == end.other {
+				end.seen = append(end.seen, from)
+			}
 		}},
 	}
 	end.egress, end.ingress = newEgress(cfg.Lanes[0], &cfg, newICMPLimiter(), newMeter()), newIngress(cfg.Lanes[0], &cfg, newICMPLimiter(), newMeter())
