@@ -14,7 +14,7 @@ import (
 // Kinds of events; see Event.
 const (
 	EventDaemon   = "daemon"    // started, stopped
-	EventMember   = "member"    // up, dead, left, restarted, moved, forgotten
+	EventMember   = "member"    // up, dead, left, restarted, moved, roamed, forgotten
 	EventLease    = "lease"     // claiming, waiting, confirmed, lost, held, released, conflict, settled
 	EventPath     = "path"      // chosen, changed, lost
 	EventRepair   = "repair"    // restored

@@ -307,9 +307,12 @@ type Node struct {
 	// Stray is the underlay address from which packets of its subnet have come
 	// in the last minute, where that is no node's: NAT between the hosts, or a
 	// stranger. They are dropped. It is "" where there were none.
-	Stray   netip.Addr `json:"stray"`
-	PathMTU int        `json:"path_mtu"` // of the underlay, where smaller than the device's; 0: none learned
-	RTT     Seconds    `json:"rtt_seconds"`
+	Stray netip.Addr `json:"stray"`
+	// Roamed is where datagrams to it go in a sealed network instead of its
+	// endpoint, because its own come from there; "" where they do not.
+	Roamed  netip.AddrPort `json:"roamed"`
+	PathMTU int            `json:"path_mtu"` // of the underlay, where smaller than the device's; 0: none learned
+	RTT     Seconds        `json:"rtt_seconds"`
 	// Capabilities are what the node announces to understand, such as "udp/1".
 	Capabilities []string `json:"capabilities"`
 	Start        uint64   `json:"start"` // how often it has been started, or has moved to another underlay address

@@ -123,6 +123,16 @@ func (e *events) moved(from, to underlay.Underlay) {
 	})
 }
 
+// roamed adds that the datagrams of a node go elsewhere. It may be called from
+// any goroutine.
+func (e *events) roamed(r dataplane.Roamed) {
+	name := control.NodeName{ID: r.Route.Node.String(), Name: r.Route.Name}
+	e.log.Add(control.Event{
+		Kind: control.EventMember, What: "roamed", Node: name, Prefix: r.Route.Prefix, Subject: r.To.Addr().String(),
+		Text: fmt.Sprintf("the endpoint of %s roamed from %s to %s", name.Text(), r.From, r.To), Why: r.Why,
+	})
+}
+
 func (e *events) key(what, text, why string) {
 	e.log.Add(control.Event{Kind: control.EventKey, What: what, Text: text, Why: why})
 }

@@ -66,6 +66,7 @@ func (d *daemon) beginSealing(s *peers.Snapshot) error {
 	}()
 	d.sealing.sealer.Store(sealer)
 	d.sealing.end = func() { cancel(); <-ended }
+	d.planes.routes.OnRoam(d.events.roamed)
 	d.planes.routes.Seal(sealer)
 	return nil
 }

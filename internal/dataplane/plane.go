@@ -100,7 +100,7 @@ func (p *Plane) sealing() *route.Sealing {
 		return nil
 	}
 	return &route.Sealing{
-		Node: s.node, Handshake: s.Handshake,
+		Node: s.node, Handshake: s.Handshake, Sighted: s.Sighted,
 		Send: func(to *route.Peer, packet []byte) bool { return s.send(to, packet) == nil },
 	}
 }
@@ -187,7 +187,7 @@ func (p *Plane) Send(to netip.AddrPort, packet []byte) (fits int, err error) {
 	conn, more := p.express(), 0
 	if p.cfg.Sealer != nil {
 		more = seal.Overhead
-		err = p.sendSealed(packet)
+		to, err = p.sendSealed(packet)
 	} else {
 		err = conn.SendOne(to, packet)
 	}
@@ -199,16 +199,17 @@ func (p *Plane) Send(to netip.AddrPort, packet []byte) (fits int, err error) {
 	return fits, err
 }
 
-func (p *Plane) sendSealed(b []byte) error {
+// sendSealed returns where the packet goes.
+func (p *Plane) sendSealed(b []byte) (to netip.AddrPort, err error) {
 	inner, err := packet.Parse(b)
 	if err != nil {
-		return err
+		return to, err
 	}
 	hop, ok := p.cfg.Routes.table.Lookup(inner.Destination())
 	if !ok || hop.Peer == nil {
-		return errNoRoute
+		return to, errNoRoute
 	}
-	return p.cfg.Sealer.send(hop.Peer, b)
+	return hop.Endpoint, p.cfg.Sealer.send(hop.Peer, b)
 }
 
 // errNoRoute is returned for a packet of this program that has no destination.

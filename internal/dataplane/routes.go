@@ -26,7 +26,13 @@ type Routes struct {
 	mu      sync.Mutex
 	peers   map[string]*route.Peer // by plan.Route.ID
 	plan    plan.Plan              // the newest
+	entries []route.Entry          // of the plan, as the feed has them
 	changes pathChanges
+
+	// Of a sealed network:
+	roamers map[*seal.Peer]*roamer
+	roaming map[*roamer]bool // that have something to do
+	onRoam  func(Roamed)     // nil: no function is told
 }
 
 // NewRoutes makes an empty one.
@@ -40,7 +46,8 @@ func NewRoutes() *Routes {
 func (r *Routes) Seal(with *Sealer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.sealer = with
+	r.sealer, r.roaming = with, map[*roamer]bool{}
+	with.routes.Store(r)
 }
 
 // AddTaker adds a taker of routes. It gets all routes there are, and from then
@@ -63,7 +70,12 @@ func (r *Routes) Store(p plan.Plan, s *peers.Snapshot, log *slog.Logger) error {
 		}
 	}
 	r.plan = p
-	return r.feed.Store(r.bind(p, s))
+	entries := r.bind(p, s)
+	if err := r.feed.Store(entries); err != nil {
+		return err
+	}
+	r.entries = entries
+	return nil
 }
 
 // bind gives each route its peer object.
@@ -72,16 +84,27 @@ func (r *Routes) bind(p plan.Plan, s *peers.Snapshot) []route.Entry {
 	for _, n := range s.Nodes {
 		keep[n.ID.String()] = true
 	}
-	var sessions map[string]*seal.Peer
+	var sessions map[string]session
+	var roamers map[*seal.Peer]*roamer
 	if r.sealer != nil {
 		sessions = r.sealer.follow(p, s)
+		roamers = make(map[*seal.Peer]*roamer, len(sessions))
 	}
 	entries := make([]route.Entry, 0, len(p.Routes))
 	for _, planned := range p.Routes {
 		e := route.Entry{Prefix: planned.Prefix, Kind: planned.Lanes()}
 		if planned.Kind != route.Local {
-			e.Peer = r.bindPeer(planned)
-			e.Peer.Seal(sessions[planned.ID])
+			with, to := sessions[planned.ID], planned.Endpoint
+			var w *roamer
+			if with.Peer != nil {
+				w = r.followRecord(roamers, planned, with)
+				to = w.endpoint()
+			}
+			e.Peer = r.bindPeer(planned, to)
+			e.Peer.Seal(with.Peer)
+			if w != nil {
+				w.peer = e.Peer
+			}
 			keep[planned.ID] = true
 		}
 		entries = append(entries, e)
@@ -92,16 +115,19 @@ func (r *Routes) bind(p plan.Plan, s *peers.Snapshot) []route.Entry {
 		}
 	}
 	r.changes.follow(p, keep)
+	if r.sealer != nil {
+		r.keepRoamers(roamers)
+	}
 	return entries
 }
 
-func (r *Routes) bindPeer(planned plan.Route) *route.Peer {
+func (r *Routes) bindPeer(planned plan.Route, to netip.AddrPort) *route.Peer {
 	p, ok := r.peers[planned.ID]
 	if !ok || p.Name() != planned.Name {
-		p = route.NewPeer(planned.Name, planned.Endpoint, planned.MTU)
+		p = route.NewPeer(planned.Name, to, planned.MTU)
 		r.peers[planned.ID] = p
 	} else {
-		p.Update(planned.Endpoint, planned.MTU)
+		p.Update(to, planned.MTU)
 	}
 	return p
 }

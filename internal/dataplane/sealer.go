@@ -5,6 +5,7 @@ package dataplane
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"sync/atomic"
@@ -26,6 +27,10 @@ const (
 	// cannot be right.
 	maxHandshake = 256
 
+	// sightRoom is how many sights may wait. What is more comes again within a
+	// second.
+	sightRoom = 256
+
 	// refusedRest is how long the sealer rests after it has refused messages.
 	// The inbox has room for a million a second.
 	refusedRest = time.Millisecond
@@ -42,10 +47,27 @@ type Sealer struct {
 	inbox chan message
 	wake  chan struct{} // capacity one
 	plane atomic.Pointer[Plane]
+	log   *slog.Logger
 
-	// endpoints is where each peer's datagrams go. The map is never changed.
-	endpoints atomic.Pointer[map[*seal.Peer]netip.AddrPort]
-	peers     map[seal.NodeID]bool // that have sessions; follow's
+	// routes are told of what is sighted; nil: not yet.
+	routes atomic.Pointer[Routes]
+	sights chan sight
+
+	// reached has the endpoint of each peer. The map is never changed.
+	reached atomic.Pointer[map[*seal.Peer]*route.Peer]
+	peers   map[seal.NodeID]bool // that have sessions; follow's
+}
+
+// sight is where a lane has sighted a peer.
+type sight struct {
+	peer *route.Peer
+	from netip.Addr
+}
+
+// session is what a peer has its sessions by.
+type session struct {
+	*seal.Peer        // nil: it has none
+	start      uint64 // of its record
 }
 
 // message is one message of a handshake.
@@ -59,9 +81,9 @@ type message struct {
 // it is at its start.
 func (s Settings) NewSealer(network peers.NetworkID, self peers.NodeInfo, secrets peers.SealSecrets, suites []seal.Suite) (*Sealer, error) {
 	own := &Sealer{
-		inbox: make(chan message, handshakeRoom), wake: make(chan struct{}, 1),
+		inbox: make(chan message, handshakeRoom), wake: make(chan struct{}, 1), sights: make(chan sight, sightRoom), log: s.Log,
 	}
-	own.endpoints.Store(&map[*seal.Peer]netip.AddrPort{})
+	own.reached.Store(&map[*seal.Peer]*route.Peer{})
 	node, err := seal.New(seal.Config{
 		Self: seal.NodeID(self.ID), Network: seal.NetworkID(network), Private: seal.PrivateKey(secrets.Private), Cluster: secrets.Cluster[0][:],
 		Start: self.Start, Instance: self.Instance, Lanes: s.AllLanes(), Suites: suites, Wake: func() { host.Poke(own.wake) },
@@ -110,6 +132,10 @@ func (s *Sealer) Run(ctx context.Context) {
 			return
 		case m := <-s.inbox:
 			s.takeFrom(m)
+		case one := <-s.sights:
+			if routes := s.routes.Load(); routes != nil {
+				routes.sighted(time.Now(), one.peer, one.from)
+			}
 		case <-s.wake:
 		case <-timer.C:
 		}
@@ -117,10 +143,26 @@ func (s *Sealer) Run(ctx context.Context) {
 			continue // what would be sent now is lost; Use wakes
 		}
 		s.node.Tick(time.Now(), s.emit)
-		if next := s.node.Next(); !next.IsZero() {
+		next, roams := s.node.Next(), s.roam(time.Now())
+		if next.IsZero() || !roams.IsZero() && roams.Before(next) {
+			next = roams
+		}
+		if !next.IsZero() {
 			timer.Reset(time.Until(next))
 		}
 	}
+}
+
+// roam asks the peers that roam what is to be asked now. next is when there is
+// more to do; zero: nothing is planned.
+func (s *Sealer) roam(now time.Time) (next time.Time) {
+	routes := s.routes.Load()
+	if routes == nil {
+		return next
+	}
+	return routes.roam(now, func(p *seal.Peer, to netip.AddrPort, number uint64) (uint64, bool) {
+		return s.node.Question(now, p, number, func(_ *seal.Peer, datagram []byte) { _ = s.deliverAt(to, datagram) })
+	})
 }
 
 // takeFrom handles a message, and what has come behind it. After messages that
@@ -159,6 +201,15 @@ func (s *Sealer) Handshake(from netip.AddrPort, data []byte) bool {
 	}
 }
 
+// Sighted takes from a lane that a peer sends from another address than it is
+// sent to.
+func (s *Sealer) Sighted(peer *route.Peer, from netip.Addr) {
+	select {
+	case s.sights <- sight{peer, from}:
+	default:
+	}
+}
+
 // Use makes a plane carry what the sessions send; nil: there is none.
 func (s *Sealer) Use(p *Plane) {
 	s.plane.Store(p)
@@ -184,7 +235,15 @@ func (s *Sealer) send(to *route.Peer, packet []byte) (err error) {
 func (s *Sealer) emit(to *seal.Peer, datagram []byte) { _ = s.deliver(to, datagram) }
 
 func (s *Sealer) deliver(to *seal.Peer, datagram []byte) error {
-	p, endpoint := s.plane.Load(), (*s.endpoints.Load())[to]
+	peer := (*s.reached.Load())[to]
+	if peer == nil {
+		return net.ErrClosed
+	}
+	return s.deliverAt(peer.Endpoint(), datagram)
+}
+
+func (s *Sealer) deliverAt(endpoint netip.AddrPort, datagram []byte) error {
+	p := s.plane.Load()
 	if p == nil || !endpoint.IsValid() {
 		return net.ErrClosed
 	}
@@ -192,13 +251,13 @@ func (s *Sealer) deliver(to *seal.Peer, datagram []byte) error {
 }
 
 // follow takes over the peers of a plan: a node that is not in it any more, or
-// has another key, has no session from now on. It returns the peers by the ID
-// of the route. Calls must not overlap.
-func (s *Sealer) follow(p plan.Plan, snapshot *peers.Snapshot) map[string]*seal.Peer {
+// has another key, has no session from now on. It returns the sessions by the
+// ID of the route. Calls must not overlap, and reach follows each.
+func (s *Sealer) follow(p plan.Plan, snapshot *peers.Snapshot) map[string]session {
 	nodes, now := snapshot.NodesByID(), time.Now()
 	s.node.SetStart(snapshot.Self.Start)
 	eager := len(p.Routes) <= eagerPeers
-	byRoute, next, endpoints := map[string]*seal.Peer{}, map[seal.NodeID]bool{}, map[*seal.Peer]netip.AddrPort{}
+	byRoute, next := map[string]session{}, map[seal.NodeID]bool{}
 	for _, r := range p.Routes {
 		n := nodes[r.Node]
 		if r.Kind == route.Local || r.Node.IsZero() || !r.Endpoint.IsValid() || len(n.SealKey) != len(seal.PrivateKey{}) {
@@ -208,7 +267,7 @@ func (s *Sealer) follow(p plan.Plan, snapshot *peers.Snapshot) map[string]*seal.
 		peer := s.node.SetPeer(now, seal.PeerInfo{
 			ID: id, Key: [32]byte(n.SealKey), Instance: n.Instance, Suites: plan.Suites(n.Caps), Eager: eager && r.Live,
 		})
-		byRoute[r.ID], next[id], endpoints[peer] = peer, true, r.Endpoint
+		byRoute[r.ID], next[id] = session{peer, n.Start}, true
 	}
 	for id := range s.peers {
 		if !next[id] {
@@ -216,7 +275,12 @@ func (s *Sealer) follow(p plan.Plan, snapshot *peers.Snapshot) map[string]*seal.
 		}
 	}
 	s.peers = next
-	s.endpoints.Store(&endpoints)
-	host.Poke(s.wake)
 	return byRoute
+}
+
+// reach takes where the peers of the sessions are: datagrams go to the endpoint
+// that each has at the time.
+func (s *Sealer) reach(all map[*seal.Peer]*route.Peer) {
+	s.reached.Store(&all)
+	host.Poke(s.wake)
 }

@@ -58,7 +58,7 @@ func TestSessionsFollowThePlan(t *testing.T) {
 	if sessions("d") != nil {
 		t.Error("a node without a key has sessions")
 	}
-	if to := (*s.endpoints.Load())[first]; to != b.Endpoint {
+	if to := (*s.reached.Load())[first].Endpoint(); to != b.Endpoint {
 		t.Errorf("messages go to %s, want %s", to, b.Endpoint)
 	}
 	if overhead := routes.Peer(plantest.Key("b")).Overhead(); overhead != 60 {

@@ -7,15 +7,15 @@ import (
 	"net/netip"
 )
 
-// endpointRules is what an announced endpoint is checked against.
-type endpointRules struct {
+// EndpointRules is what an endpoint is checked against.
+type EndpointRules struct {
 	network  netip.Prefix
 	self     netip.AddrPort // this node's own endpoint
 	loopback bool           // the underlay is the loopback interface
 }
 
-// refuse says why no datagram may be sent to an endpoint, "" when it may.
-func (r endpointRules) refuse(e netip.AddrPort) string {
+// Refuse says why no datagram may be sent to an endpoint, "" when it may.
+func (r EndpointRules) Refuse(e netip.AddrPort) string {
 	switch {
 	case !e.Addr().Is4() || e.Port() == 0:
 		return "announces no usable endpoint"
@@ -27,7 +27,7 @@ func (r endpointRules) refuse(e netip.AddrPort) string {
 
 // refuseHost says why no packet may be sent to an underlay address, "" when it
 // may. endpoint is what it stands in.
-func (r endpointRules) refuseHost(a netip.Addr, endpoint string) string {
+func (r EndpointRules) refuseHost(a netip.Addr, endpoint string) string {
 	switch {
 	case r.network.Contains(a):
 		return fmt.Sprintf("endpoint %s lies inside the network", endpoint)

@@ -10,7 +10,7 @@ import (
 
 // No datagram goes where it would loop, reach no host, or reach this node.
 func TestEndpointsThatNoHostHasAreRefused(t *testing.T) {
-	rules := endpointRules{network: netip.MustParsePrefix("10.244.0.0/16"), self: netip.MustParseAddrPort("192.0.2.1:8285")}
+	rules := EndpointRules{network: netip.MustParsePrefix("10.244.0.0/16"), self: netip.MustParseAddrPort("192.0.2.1:8285")}
 	for text, want := range map[string]string{
 		"192.0.2.2:8285": "", "192.0.2.1:8286": "", "10.245.0.1:1": "", "169.254.7.7:8285": "", "223.255.255.254:8285": "",
 		"192.0.2.1:8285": "this node's own", "10.244.0.0:8285": "inside the network", "10.244.255.255:8285": "inside the network",
@@ -19,16 +19,16 @@ func TestEndpointsThatNoHostHasAreRefused(t *testing.T) {
 		"255.255.255.255:8285": "no address of a host", "192.0.2.2:0": "no usable endpoint", "[2001:db8::1]:8285": "no usable endpoint",
 		"[::ffff:192.0.2.2]:8285": "no usable endpoint",
 	} {
-		got := rules.refuse(netip.MustParseAddrPort(text))
+		got := rules.Refuse(netip.MustParseAddrPort(text))
 		if want == "" && got != "" || !strings.Contains(got, want) {
 			t.Errorf("%s: %q, want %q", text, got, want)
 		}
 	}
-	if got := rules.refuse(netip.AddrPort{}); got == "" {
+	if got := rules.Refuse(netip.AddrPort{}); got == "" {
 		t.Error("an endpoint that was never announced is taken")
 	}
 	rules.loopback = true
-	if got := rules.refuse(netip.MustParseAddrPort("127.0.0.2:8285")); got != "" {
+	if got := rules.Refuse(netip.MustParseAddrPort("127.0.0.2:8285")); got != "" {
 		t.Errorf("on a loopback underlay: %q", got)
 	}
 }

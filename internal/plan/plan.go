@@ -74,6 +74,9 @@ type Plan struct {
 	// Notes says, by Route.ID, why a node or static peer is not reached as
 	// it asks for.
 	Notes map[string]Note
+
+	// Rules are those that the endpoints of nodes were checked against.
+	Rules EndpointRules
 }
 
 // Route is the plan for one prefix.
@@ -128,10 +131,10 @@ const FromDisk = "not met since this start; routed by the table on disk"
 // at the static peer's own address is that host. It has the addresses while it
 // is a live member. While it is not, the host is taken to run flannel again.
 func Make(in Input) Plan {
-	p := Plan{Notes: map[string]Note{}}
-	rules := endpointRules{
+	rules := EndpointRules{
 		network: in.Snapshot.Network.Prefix, self: in.Snapshot.Self.Endpoint, loopback: in.Loopback,
 	}
+	p := Plan{Notes: map[string]Note{}, Rules: rules}
 	paths := newCandidates(in)
 	static := slices.SortedFunc(slices.Values(in.Static), compareStatic)
 	taken := map[netip.Prefix]string{}
@@ -174,7 +177,7 @@ func compareNodes(a, b peers.NodeInfo) int {
 
 // node plans the route to a node. It is not ok for a node without a lease that
 // counts.
-func (p *Plan) node(in Input, n peers.NodeInfo, rules endpointRules) (r Route, ok bool) {
+func (p *Plan) node(in Input, n peers.NodeInfo, rules EndpointRules) (r Route, ok bool) {
 	r = Route{
 		Prefix: n.Lease.Prefix, Kind: route.Via, Node: n.ID, ID: n.ID.String(), Name: n.Name, State: n.State,
 		Endpoint: n.Endpoint, MTU: n.MTU, Live: live(n),
@@ -196,7 +199,7 @@ func (p *Plan) node(in Input, n peers.NodeInfo, rules endpointRules) (r Route, o
 		r.Kind = route.Unreachable
 		r.Why += answered + " until it is back"
 	}
-	if reason := rules.refuse(n.Endpoint); reason != "" {
+	if reason := rules.Refuse(n.Endpoint); reason != "" {
 		p.Notes[r.ID] = Note{Text: reason}
 		// The addresses are the node's own all the same. They are unreachable,
 		// and no other node answers for them.

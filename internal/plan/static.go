@@ -26,7 +26,7 @@ func compareStatic(a, b config.StaticPeer) int {
 }
 
 // addStatic plans the route to a static peer, after those to all nodes.
-func (p *Plan) addStatic(snapshot *peers.Snapshot, s config.StaticPeer, rules endpointRules, paths *candidates) {
+func (p *Plan) addStatic(snapshot *peers.Snapshot, s config.StaticPeer, rules EndpointRules, paths *candidates) {
 	if name, in := p.movedIn(snapshot, s); in {
 		p.Notes[s.String()] = Note{Text: "not used: a member now, " + name, Expected: true}
 		return
@@ -57,7 +57,7 @@ func (p *Plan) movedIn(snapshot *peers.Snapshot, s config.StaticPeer) (name stri
 }
 
 // misfit says why a static peer cannot be used, "" when it can.
-func (p *Plan) misfit(s config.StaticPeer, rules endpointRules) string {
+func (p *Plan) misfit(s config.StaticPeer, rules EndpointRules) string {
 	for _, r := range p.Routes {
 		if r.Prefix.Overlaps(s.Subnet) {
 			return fmt.Sprintf("not used: %s holds %s", r.Name, r.Prefix)
@@ -66,7 +66,7 @@ func (p *Plan) misfit(s config.StaticPeer, rules endpointRules) string {
 	if s.Way().Kernel() {
 		return rules.refuseHost(s.Endpoint.Addr(), s.Endpoint.Addr().String())
 	}
-	return rules.refuse(s.Endpoint)
+	return rules.Refuse(s.Endpoint)
 }
 
 // backAsStatic finds the static peer that a dead node may have become again.

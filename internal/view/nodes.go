@@ -4,6 +4,7 @@ package view
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -29,10 +30,12 @@ func (v *View) nodes(s *peers.Snapshot, paths map[string]probe.Result, judged co
 	detours, notes, routes := v.detours(), planned.Notes, routesByID(planned)
 	arrived := v.arrived()
 	changes, _ := v.Routes.PathChanges()
+	roamed := v.Routes.Roamed()
 	now := time.Now()
 	disputes, doubles := disputes(judged.Conflicts), namesakes(s)
 	add := func(node control.Node, id string, more ...string) {
-		node.Note = joinNotes(append(slices.Clone(detours[id]), more...)...)
+		node.Roamed = roamed[id]
+		node.Note = joinNotes(append(slices.Clone(detours[id]), append(more, roamedNote(node.Roamed))...)...)
 		if r, ok := routes[id]; ok {
 			node.Path, node.Paths = pathInUse(r, paths), v.nodePaths(r, arrived)
 		}
@@ -54,6 +57,14 @@ func (v *View) nodes(s *peers.Snapshot, paths map[string]probe.Result, judged co
 		}, p.String(), notes[p.String()].Text)
 	}
 	return out
+}
+
+// roamedNote says where a node is that is not at its endpoint; zero: it is.
+func roamedNote(to netip.AddrPort) string {
+	if !to.IsValid() {
+		return ""
+	}
+	return fmt.Sprintf("its packets come from %s and are answered there", to.Addr())
 }
 
 // namesakes says, by the IDs of dead nodes that share their name with another

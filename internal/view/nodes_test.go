@@ -46,7 +46,7 @@ func TestNodeIsShownWhole(t *testing.T) {
 	n.Lease.Epoch, n.Lease.Pinned, n.Lease.Electors, n.Lease.Promises, n.Lease.Held = 4, true, 5, 3, 90*time.Second
 	got := NodeOf(n)
 	v := reflect.ValueOf(got)
-	later := map[string]bool{"Conflict": true, "Note": true, "Path": true, "PathMTU": true, "Egress": true, "Ingress": true, "Route": true, "PathChanges": true, "Sealed": true, "Stray": true}
+	later := map[string]bool{"Conflict": true, "Note": true, "Path": true, "PathMTU": true, "Egress": true, "Ingress": true, "Route": true, "PathChanges": true, "Sealed": true, "Stray": true, "Roamed": true}
 	for i := range v.NumField() {
 		if field := v.Type().Field(i).Name; v.Field(i).IsZero() && !later[field] {
 			t.Errorf("%s is not shown", field)
@@ -73,6 +73,15 @@ func TestNamesakesThatAreAlivePassUnremarked(t *testing.T) {
 	}
 	if got := namesakes(&peers.Snapshot{}); len(got) != 0 {
 		t.Errorf("of nothing: %v", got)
+	}
+}
+
+func TestRoamedNodesAreNoted(t *testing.T) {
+	if note := roamedNote(netip.MustParseAddrPort("192.0.2.72:8285")); !strings.Contains(note, "192.0.2.72") {
+		t.Errorf("noted as %q", note)
+	}
+	if note := roamedNote(netip.AddrPort{}); note != "" {
+		t.Errorf("a node at its endpoint is noted as %q", note)
 	}
 }
 

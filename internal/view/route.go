@@ -38,13 +38,16 @@ func (v *View) nextHop(a netip.Addr) (out control.Route, planned plan.Route) {
 		out.Reason = fmt.Sprintf("not in the network %s: the host's own routing decides", s.Network.Prefix)
 		return out, planned
 	}
-	_, planned, ok := v.Routes.Lookup(a)
+	hop, planned, ok := v.Routes.Lookup(a)
 	if !ok {
 		out.Kind = control.RouteNone
 		out.Reason = "no node holds a subnet with this address: packets are answered with ICMP net unreachable"
 		return out, planned
 	}
 	v.explain(&out, planned)
+	if hop.Endpoint.IsValid() {
+		out.Endpoint = hop.Endpoint // of a sealed peer that has roamed
+	}
 	return out, planned
 }
 
