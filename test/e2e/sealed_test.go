@@ -33,6 +33,18 @@ func sealedTrio(t *testing.T, l *lab.Lab) (h1, h2, h3 *lab.Host) {
 	return h1, h2, h3
 }
 
+// sealedDuo starts two hosts of a sealed network, and a pod on each. The second
+// pod is to be reached within a time.
+func sealedDuo(t *testing.T, l *lab.Lab, first, second *lab.Host, within time.Duration) (p1, p2 *lab.Pod) {
+	t.Helper()
+	first.Start("--sealed").WaitReady(ready)
+	startSealed(second, first).WaitReady(ready)
+	l.WaitConverged(2)
+	p1, p2 = first.Pod(), second.Pod()
+	p1.Reachable(t, p2.Addr, within)
+	return p1, p2
+}
+
 // startSealed starts a host that joins another one with its key.
 func startSealed(h, member *lab.Host, args ...string) *lab.Daemon {
 	return h.Start(append(args, "--sealed", "--join", member.Addr.String(), "--key-file", sealedKey(member))...)

@@ -11,18 +11,6 @@ import (
 	"flanneld/test/lab"
 )
 
-// sealedDuo starts two hosts of a sealed network, and a pod on each. The second
-// pod is to be reached within a time.
-func sealedDuo(t *testing.T, l *lab.Lab, first, second *lab.Host, within time.Duration) (p1, p2 *lab.Pod) {
-	t.Helper()
-	first.Start("--sealed").WaitReady(ready)
-	startSealed(second, first).WaitReady(ready)
-	l.WaitConverged(2)
-	p1, p2 = first.Pod(), second.Pod()
-	p1.Reachable(t, p2.Addr, within)
-	return p1, p2
-}
-
 // Loss, copies and overtaking begin before the first handshake. Copies are
 // refused, and nothing else is: what arrives late is still within the window.
 func TestSealedTrafficOverABadUnderlay(t *testing.T) {

@@ -26,6 +26,7 @@ type Node struct {
 	Subnet   string  `json:"subnet"`
 	Start    uint64  `json:"start"`
 	Endpoint string  `json:"endpoint"`
+	Roamed   string  `json:"roamed"`
 	Egress   Traffic `json:"egress"`
 	Ingress  Traffic `json:"ingress"`
 	Path     struct {

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"flanneld/test/lab"
+)
+
+// Gossip cannot tell that the host has another address: the switch drops it.
+// The host's own sealed packets do, and those of the others follow.
+func TestSealedHostIsSentToWhereItIsBeforeGossipSaysSo(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t)
+	h1, h2 := l.Host(), l.Host()
+	p1, p2 := sealedDuo(t, l, h1, h2, 5*time.Second)
+	old, moved := at(h2.Addr, 8285).String(), "192.168.50.72"
+	pings := p1.StartPinging(t, p2.Addr, 20*time.Millisecond)
+	l.Drop("meta l4proto { tcp, udp } th dport 8286")
+	start := time.Now()
+	readdress(t, h2, moved)
+	shown := func(roamed, endpoint string) {
+		t.Helper()
+		lab.Eventually(t, ready, "host1 to show where host2 is", func() error {
+			nodes, err := h1.Nodes()
+			if err != nil {
+				return err
+			}
+			n := nodes.Find(h2.NodeName)
+			return lab.Expect(n.Roamed == roamed && n.Endpoint == endpoint, "%+v", n)
+		})
+	}
+	shown(moved+":8285", old)
+	known := time.Since(start)
+	p1.Reachable(t, p2.Addr, 5*time.Second)
+	p2.Reachable(t, p1.Addr, 5*time.Second)
+	got := pings.Stop()
+	t.Logf("shown after %v; pings: %v", known.Round(10*time.Millisecond), got)
+	if got.Gap > 5*time.Second {
+		t.Errorf("pings: %v", got)
+	}
+	mentions(t, "route get", h1.MustFlanneld("route", "get", p2.Addr.String()), moved+":8285")
+	mentions(t, "events", h1.MustFlanneld("events", "--kind", "member"), "the endpoint of host2", "roamed from "+old+" to "+moved+":8285")
+	l.Mend()
+	shown("", moved+":8285")
+	p1.Reachable(t, p2.Addr, 5*time.Second)
+}
