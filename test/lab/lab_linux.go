@@ -78,7 +78,7 @@ func (l *Lab) Hosts() []*Host { return l.hosts }
 // Wire lays a veth pair between two namespaces and sets both ends up.
 func (l *Lab) Wire(a *Namespace, nameA string, b *Namespace, nameB string, mtu int) {
 	l.t.Helper()
-	a.IP(l.t, fmt.Sprintf("link add %s mtu %d type veth peer name %s mtu %[2]d netns %s", nameA, mtu, nameB, b.Name), "link set "+nameA+" up")
+	a.IP(l.t, fmt.Sprintf("link add %s mtu %d type veth peer name %s mtu %[2]d netns %[4]s", nameA, mtu, nameB, b.Name), "link set "+nameA+" up")
 	b.IP(l.t, "link set "+nameB+" up")
 }
 
