@@ -5,11 +5,42 @@
 package e2e
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"flanneld/test/lab"
 )
+
+// NAT gives the packets of a host a source at which it receives nothing. Others
+// ask there, and go on to send to its record's endpoint.
+func TestNATMovesNoSealedHost(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t)
+	h1, h2 := l.Host(), l.Host()
+	const source = "192.168.50.99"
+	h2.Exec(t, "nft", "add table ip nat; add chain ip nat source { type nat hook postrouting priority 100; }; "+
+		"add rule ip nat source ip daddr "+h1.Addr.String()+" udp dport 8285 snat to "+source)
+	p1, p2 := sealedDuo(t, l, h1, h2, 5*time.Second)
+	pings := p1.StartPinging(t, p2.Addr, 20*time.Millisecond)
+	lab.Eventually(t, 10*time.Second, "host1 to ask at the source of NAT", func() error {
+		known := h1.Exec(t, "ip", "neighbor", "show", source)
+		return lab.Expect(strings.Contains(known, source), "it knows %q", known)
+	})
+	<-time.After(2 * time.Second) // for the questions that are not answered
+	nodes, err := h1.Nodes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := nodes.Find(h2.NodeName); n.Roamed != "" || n.Sealed.State != "session" {
+		t.Errorf("host1 shows %+v", n)
+	}
+	got := pings.Stop()
+	t.Logf("pings: %v", got)
+	if got.Lost > got.Sent/10 {
+		t.Errorf("pings: %v", got)
+	}
+}
 
 // Gossip cannot tell that the host has another address: the switch drops it.
 // The host's own sealed packets do, and those of the others follow.
