@@ -186,6 +186,9 @@ func TestQuietNetworkLogsNothing(t *testing.T) {
 	h1, h2, _ := l.Trio()
 	p1, p2 := h1.Pod(), h2.Pod()
 	lab.SendTCP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7000), 1<<20)
+	lab.Eventually(t, ready, "the short-cut to be at the new bridge", func() error {
+		return lab.Expect(!h1.Status().Shortcut.Ready || strings.Contains(h1.Daemon.Log(), "attached program bridge"), "no line of it")
+	})
 	before := h1.Daemon.Log()
 	lab.SendTCP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7000), 32<<20)
 	lab.SendUDP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7000), 500, 500)
