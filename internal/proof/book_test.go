@@ -177,6 +177,25 @@ func TestAFailedPathIsTriedMoreAndMoreRarely(t *testing.T) {
 	}
 }
 
+// The programs of a peer that has just started, or still leaves another path,
+// answer some seconds later.
+func TestAShortcutThatWasNeverProvenIsTriedSoonAgain(t *testing.T) {
+	d := newDesk(t, plan.PathShortcut, plan.PathUDP)
+	for _, seconds := range []time.Duration{2, 4, 8, 16, 30, 60} {
+		if rest := d.fail(plan.PathShortcut); rest != seconds*time.Second {
+			t.Errorf("rests %v, want %v", rest, seconds*time.Second)
+		}
+		d.pass(seconds * time.Second)
+		d.is(plan.PathShortcut, "failed trial")
+	}
+	d = newDesk(t, plan.PathShortcut, plan.PathUDP)
+	d.see(plan.PathShortcut, good)
+	d.is(plan.PathShortcut, "proven chosen")
+	if rest := d.fail(plan.PathShortcut); rest != firstRest {
+		t.Errorf("one that was proven rests %v, want %v", rest, firstRest)
+	}
+}
+
 func TestTriesAreSpread(t *testing.T) {
 	d := newDesk(t, plan.PathVXLAN)
 	d.random = func() float64 { return 1 }

@@ -15,6 +15,13 @@ const (
 	firstRest = 30 * time.Second      // after the first failure, doubled with each
 	restEach  = 50 * time.Millisecond // for each peer, added to firstRest
 	longRest  = 10 * time.Minute      // at most
+	// soonRest is the rest of the short-cut after its first failure, as long as
+	// it was never proven. It is proven only when the peer answers by its own
+	// programs. A peer that has just started, or still leaves another path, does
+	// so some seconds later. There are soonTries such rests, each twice as long
+	// as the one before.
+	soonRest  = 2 * time.Second
+	soonTries = 4
 	// goodTime is how long a path has to work before its failures are
 	// forgotten.
 	goodTime = 10 * time.Minute
@@ -44,6 +51,7 @@ type entry struct {
 	since  time.Time // in this state
 	until  time.Time // left
 
+	soon     int    // tries that are left with short rests between them
 	failures int    // without a long good time between
 	failed   bool   // the last try, or the use, has failed
 	why      string // in a few words
@@ -91,7 +99,7 @@ func (b *Book) judge(e *entry, path plan.Path, r probe.Result, now time.Time) (c
 		changed.Add(b.leave(e, why, now))
 	case e.state == proving && e.complete(r):
 		e.become(proven, now)
-		e.failed, e.why = false, ""
+		e.failed, e.why, e.soon = false, "", 0
 		changed.Proofs = true
 	}
 	return changed
@@ -102,17 +110,29 @@ func (b *Book) leave(e *entry, why string, now time.Time) Changes {
 	if e.state == proven && now.Sub(e.since) >= goodTime {
 		e.failures = 0
 	}
-	rest := longRest
-	if e.failures < 8 {
-		rest = min(rest, (firstRest+restEach*time.Duration(len(b.peers)-1))<<e.failures)
-	}
-	e.failures++
+	rest := b.rest(e)
 	const jitter = 0.2
 	e.until = now.Add(rest + time.Duration(float64(rest)*jitter*b.random()))
 	news := e.state == proven || !e.failed || e.why != why
 	e.failed, e.why = true, why
 	e.become(left, now)
 	return Changes{Roles: true, Proofs: news}
+}
+
+// rest is how long a path that has failed once more is not tried. It counts the
+// failure.
+func (b *Book) rest(e *entry) time.Duration {
+	each := restEach * time.Duration(len(b.peers)-1)
+	if e.soon > 0 {
+		e.soon--
+		return (soonRest + each) << (soonTries - 1 - e.soon)
+	}
+	rest := longRest
+	if e.failures < 8 {
+		rest = min(rest, (firstRest+each)<<e.failures)
+	}
+	e.failures++
+	return rest
 }
 
 // verdict says why a path is to be left, "" for none.

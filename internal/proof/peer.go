@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"flanneld/internal/plan"
 	"flanneld/internal/probe"
 )
 
@@ -21,6 +22,9 @@ func (p *peer) want(ways []Way) (changed Changes) {
 			changed.Proofs = changed.Proofs || e != nil && (e.state == proven || e.failed)
 			changed.Roles = true
 			e = &entry{key: w.Key, sums: w.Checksums}
+			if w.Path == plan.PathShortcut {
+				e.soon = soonTries
+			}
 			p.entries[w.Path] = e
 		}
 		e.wanted = true
