@@ -17,9 +17,9 @@ const (
 	longRest  = 10 * time.Minute      // at most
 	// soonRest is the rest of the short-cut after its first failure, as long as
 	// it was never proven. It is proven only when the peer answers by its own
-	// programs. A peer that has just started, or still leaves another path, does
-	// so some seconds later. There are soonTries such rests, each twice as long
-	// as the one before.
+	// programs. A peer that has just started, or still leaves another path,
+	// does so some seconds later. There are soonTries such rests, each twice as
+	// long as the one before.
 	soonRest  = 2 * time.Second
 	soonTries = 4
 	// goodTime is how long a path has to work before its failures are
