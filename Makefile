@@ -147,7 +147,7 @@ format: ## user, <1 | check formatting
 
 # All tests that are not part of go test ./...
 TAGS = e2e containers docker29 kubernetes observability page sealed
-vet: ## user, <1 | go vet, with and without the end-to-end tests
+vet: ## user, 2 | go vet, with and without the end-to-end tests
 	@echo "== go vet"
 	go vet ./...
 	go vet -tags '$(TAGS)' ./...
@@ -228,7 +228,7 @@ long: ## root, 30 | the end-to-end tests that make test leaves out, as they take
 	$(E2E) -p 1 -parallel 4 -timeout 60m -run '$(LONG_PATTERN)' $(E2E_PACKAGES) | $(QUIETER) | grep --line-buffered -v 'no tests to run'
 
 # A system that is missing is made at the first run, and kept for a month.
-kernel: ## root, <15 | what touches the kernel, on Debian 12's, under qemu
+kernel: ## root, 6 | what touches the kernel, on Debian 12's, under qemu
 	@echo "== Debian 12's kernel"
 	go run ./test/kernels -short -limit 15m bookworm
 
