@@ -86,7 +86,8 @@ func linkLen(l netlink.Link) (int, *lack) {
 	if !ok {
 		return 0, &lack{why: fmt.Sprintf("%s has link headers of type %s", name, l.Attrs().EncapType)}
 	}
-	if v, ok := l.(*netlink.Vlan); ok && v.ReorderHdr != nil && !*v.ReorderHdr {
+	// Flags that are all off are not in the kernel's message (vlan_fill_info).
+	if v, ok := l.(*netlink.Vlan); ok && (v.ReorderHdr == nil || !*v.ReorderHdr) {
 		return 0, &lack{why: fmt.Sprintf("%s leaves VLAN tags in frames (ip link set %s type vlan reorder_hdr on)", name, name)}
 	}
 	return n, nil

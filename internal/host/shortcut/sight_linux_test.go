@@ -24,7 +24,7 @@ func TestLinkHeadersAreKnownOrRefused(t *testing.T) {
 		{&netlink.Bond{LinkAttrs: ether}, 14, ""},
 		{&netlink.Wireguard{LinkAttrs: bare}, 0, ""},
 		{&netlink.Device{LinkAttrs: wifi}, 0, "w0 has link headers of type ieee802.11/radiotap"},
-		{&netlink.Vlan{LinkAttrs: ether}, 14, ""},
+		{&netlink.Vlan{LinkAttrs: ether}, 0, "ip link set eth0 type vlan reorder_hdr on"},
 		{&netlink.Vlan{LinkAttrs: ether, ReorderHdr: &on}, 14, ""},
 		{&netlink.Vlan{LinkAttrs: ether, ReorderHdr: &off}, 0, "ip link set eth0 type vlan reorder_hdr on"},
 	} {
