@@ -37,6 +37,17 @@ func newWanderer(t *testing.T) *wanderer {
 	return w
 }
 
+// newRoamed is one that was at atSecond for some time.
+func newRoamed(t *testing.T, stay time.Duration) *wanderer {
+	t.Helper()
+	w := newWanderer(t)
+	w.receives[atSecond] = true
+	w.sees(atSecond)
+	w.pass(stay)
+	w.wants(atSecond)
+	return w
+}
+
 func (w *wanderer) ask(to netip.AddrPort, number uint64) (uint64, bool) {
 	if w.mute {
 		return 0, false
@@ -137,11 +148,7 @@ func TestAPeerDoesNotRoamToWhereItDoesNotReceive(t *testing.T) {
 }
 
 func TestAPeerIsSentToItsRecordAgainAtOnce(t *testing.T) {
-	w := newWanderer(t)
-	w.receives[atSecond] = true
-	w.sees(atSecond)
-	w.pass(time.Second)
-	w.wants(atSecond)
+	w := newRoamed(t, time.Second)
 	if !w.sees(atRecord) || w.active() {
 		t.Error("its own packet from there does not count")
 	}
@@ -160,10 +167,7 @@ func TestTheRecordWins(t *testing.T) {
 		at    netip.AddrPort
 		start uint64
 	}{"another endpoint": {atThird, 1}, "a later start": {atRecord, 2}} {
-		w := newWanderer(t)
-		w.receives[atSecond] = true
-		w.sees(atSecond)
-		w.pass(time.Second)
+		w := newRoamed(t, time.Second)
 		w.follow(atRecord, 1) // the same one
 		w.wants(atSecond)
 		w.follow(record.at, record.start)
@@ -175,11 +179,8 @@ func TestTheRecordWins(t *testing.T) {
 
 func TestARoamedAddressThatDiesIsLeftWithinSeconds(t *testing.T) {
 	for _, old := range []time.Duration{time.Second, time.Hour} {
-		w := newWanderer(t)
-		w.receives[atSecond], w.receives[atRecord] = true, true
-		w.sees(atSecond)
-		w.pass(old)
-		w.wants(atSecond)
+		w := newRoamed(t, old)
+		w.receives[atRecord] = true
 		w.receives[atSecond] = false
 		after, _ := w.pass(10 * time.Second)
 		if w.wants(atRecord); after > checkSeldom+checkMisses*checkEvery {
@@ -191,10 +192,7 @@ func TestARoamedAddressThatDiesIsLeftWithinSeconds(t *testing.T) {
 
 // Also while trials of other addresses begin all the time.
 func TestTrialsDoNotHideThatAnAddressIsDead(t *testing.T) {
-	w := newWanderer(t)
-	w.receives[atSecond] = true
-	w.sees(atSecond)
-	w.pass(time.Second)
+	w := newRoamed(t, time.Second)
 	w.receives[atSecond] = false
 	start := w.now
 	for n := byte(0); w.endpoint() == atSecond && w.now.Sub(start) < time.Minute; n++ {
@@ -208,10 +206,7 @@ func TestTrialsDoNotHideThatAnAddressIsDead(t *testing.T) {
 
 // A question lost now and then is no reason to leave.
 func TestALostQuestionChangesNothing(t *testing.T) {
-	w := newWanderer(t)
-	w.receives[atSecond] = true
-	w.sees(atSecond)
-	w.pass(time.Second)
+	w := newRoamed(t, time.Second)
 	for range 20 {
 		w.receives[atSecond] = false
 		w.pass(time.Duration(checkMisses-1) * checkEvery)
@@ -223,10 +218,7 @@ func TestALostQuestionChangesNothing(t *testing.T) {
 }
 
 func TestRoamingEndsWithTheSession(t *testing.T) {
-	w := newWanderer(t)
-	w.receives[atSecond] = true
-	w.sees(atSecond)
-	w.pass(time.Second)
+	w := newRoamed(t, time.Second)
 	w.mute = true
 	w.pass(2 * checkEvery)
 	w.wants(atRecord)

@@ -23,8 +23,8 @@ import (
 	"flanneld/tun/tuntest"
 )
 
-// roamingHost is one of two hosts of a sealed network whose underlay is the
-// loopback interface: real lanes, sockets and sessions, and a device that only
+// roamingHost is one of two hosts of a sealed network over the loopback
+// interface: real lanes, sockets and sessions, and a device that only
 // takes packets.
 type roamingHost struct {
 	t      *testing.T
