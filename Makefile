@@ -225,7 +225,7 @@ e2e: ## root, <20 | end-to-end tests; RUN=REGEXP, SHORTCUT=off|switch
 
 long: ## root, 30 | the end-to-end tests that make test leaves out, as they take longest
 	@echo "== long end-to-end tests: $(LONG)"
-	$(E2E) -p 1 -parallel 4 -timeout 60m -run '$(LONG_PATTERN)' $(E2E_PACKAGES) | $(QUIETER) | grep --line-buffered -v 'no tests to run'
+	$(E2E) -p 1 -parallel 4 -run '$(LONG_PATTERN)' $(E2E_PACKAGES) | $(QUIETER) | grep --line-buffered -v 'no tests to run'
 
 # A system that is missing is made at the first run, and kept for a month.
 kernel: ## root, 6 | what touches the kernel, on Debian 12's, under qemu
