@@ -163,7 +163,7 @@ func (h *Host) Pod() *Pod {
 	p.Namespace = NewNamespace(t, h.lab.name(fmt.Sprintf("pod%d.%d", h.Number, h.pods)))
 	mtu := h.SubnetFile()["FLANNEL_MTU"]
 	port := fmt.Sprintf("pod%d", h.pods)
-	h.IP(t, fmt.Sprintf("link add %s mtu %s type veth peer name eth0 mtu %[2]s netns %s", port, mtu, p.Name), "link set "+port+" master docker0 up")
+	h.IP(t, veth(port, p.Namespace, "eth0", mtu), "link set "+port+" master docker0 up")
 	p.IP(t, "link set eth0 up", fmt.Sprintf("address add %v/%d dev eth0", p.Addr, bridge.Bits()), "route add default via "+bridge.Addr().String())
 	// The kernel lets a new port into service up to a second later.
 	p.Reachable(t, bridge.Addr(), 10*time.Second)

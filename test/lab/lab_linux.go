@@ -78,8 +78,14 @@ func (l *Lab) Hosts() []*Host { return l.hosts }
 // Wire lays a veth pair between two namespaces and sets both ends up.
 func (l *Lab) Wire(a *Namespace, nameA string, b *Namespace, nameB string, mtu int) {
 	l.t.Helper()
-	a.IP(l.t, fmt.Sprintf("link add %s mtu %d type veth peer name %s mtu %[2]d netns %[4]s", nameA, mtu, nameB, b.Name), "link set "+nameA+" up")
+	a.IP(l.t, veth(nameA, b, nameB, fmt.Sprint(mtu)), "link set "+nameA+" up")
 	b.IP(l.t, "link set "+nameB+" up")
+}
+
+// veth is the command of ip that makes a pair of devices: one here, its peer in
+// another namespace.
+func veth(name string, there *Namespace, peer, mtu string) string {
+	return fmt.Sprintf("link add %s mtu %s type veth peer name %s mtu %s netns %s", name, mtu, peer, mtu, there.Name)
 }
 
 // Host adds a host on the bridge: the first is host1, 192.168.50.11.
@@ -128,7 +134,7 @@ func (h *Host) port() string { return fmt.Sprintf("host%d", h.Number) }
 // plug connects a namespace to the bridge, and runs more commands of ip there.
 func (l *Lab) plug(ns *Namespace, device, port string, address netip.Prefix, more ...string) {
 	l.t.Helper()
-	l.Switch.IP(l.t, fmt.Sprintf("link add %s mtu 1500 type veth peer name %s mtu 1500 netns %s", port, device, ns.Name), "link set "+port+" master br0 up")
+	l.Switch.IP(l.t, veth(port, ns, device, "1500"), "link set "+port+" master br0 up")
 	ns.IP(l.t, append([]string{"link set " + device + " up", fmt.Sprintf("address add %v dev %s", address, device)}, more...)...)
 }
 
