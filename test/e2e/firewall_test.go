@@ -95,7 +95,7 @@ func rulesComeBack(t *testing.T, backend string) {
 		now := firewall(t, h1)
 		return lab.Expect(now == want, "%s\nwanted\n%s", now, want)
 	})
-	kernelCarries(t, backend, h1, h2)
+	kernelCarriesWithin(t, again, backend, h1, h2)
 }
 
 func TestRulesDoNotGrowByRestarts(t *testing.T) {

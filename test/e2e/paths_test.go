@@ -20,10 +20,8 @@ import (
 
 // Time limits of kernel paths.
 const (
-	// proven is from the start of a daemon to the use of a path. It takes some
-	// seconds; on a busy machine the first trial may fail.
-	proven = again
-	left   = 5 * time.Second // from a cut to the end of a path's use, under traffic
+	proven = 15 * time.Second // from the start of a daemon to the use of a path
+	left   = 5 * time.Second  // from a cut to the end of a path's use, under traffic
 	// leftIdle is the same without traffic.
 	leftIdle = 40 * time.Second
 	// again is from the end of a cut to the use of the path. The first trial
@@ -397,7 +395,7 @@ func TestChangeOfTheBackendLosesNoPacket(t *testing.T) {
 	for _, next := range []struct{ backend, route string }{
 		{"vxlan,udp", " dev flannel.1 "}, {"host-gw,udp", " dev eth0 "}, {"udp", ""},
 	} {
-		nothingLost := pingBothWays(t, p1, p2)
+		nothingLost := pingBothWays(t, p1, p2, 4*time.Millisecond)
 		h1.Daemon.Stop()
 		h1.Start("--backend", next.backend, "--join", h2.Addr.String()).WaitReady(ready)
 		if next.route != "" {
@@ -421,17 +419,18 @@ func TestChangeOfTheBackendLosesNoPacket(t *testing.T) {
 		return // what user space carries waits for the daemon
 	}
 	lab.WaitShortcuts(again, h1, h2)
-	nothingLost := pingBothWays(t, p1, p2)
+	nothingLost := pingBothWays(t, p1, p2, 4*time.Millisecond)
 	h2.Daemon.Stop()
 	h2.Start("--join", h1.Addr.String()).WaitReady(ready)
 	time.Sleep(time.Second)
 	nothingLost("the other host to udp")
 }
 
-// pingBothWays pings until nothingLost is called, which fails the test where a
-// reply is missing.
-func pingBothWays(t *testing.T, p1, p2 *lab.Pod) (nothingLost func(what string)) {
-	pings := []*lab.Pinger{p1.StartPinging(t, p2.Addr, 4*time.Millisecond), p2.StartPinging(t, p1.Addr, 4*time.Millisecond)}
+// pingBothWays pings at an interval until nothingLost is called, which fails
+// the test where a reply is missing.
+func pingBothWays(t *testing.T, p1, p2 *lab.Pod, every time.Duration) (nothingLost func(what string)) {
+	t.Helper()
+	pings := []*lab.Pinger{p1.StartPinging(t, p2.Addr, every), p2.StartPinging(t, p1.Addr, every)}
 	return func(what string) {
 		t.Helper()
 		for i, p := range pings {
@@ -439,8 +438,8 @@ func pingBothWays(t *testing.T, p1, p2 *lab.Pod) (nothingLost func(what string))
 				h1, h2 := p1.Host, p2.Host
 				_, drops1 := dropped(h1)
 				_, drops2 := dropped(h2)
-				t.Errorf("%s, from host%d: %v; dropped by flanneld %v and %v; by rules %s%s", what, i+1, count, drops1, drops2,
-					h1.Exec(t, "nft", "list", "counters"), h2.Exec(t, "nft", "list", "counters"))
+				t.Errorf("%s, from host%d: %v; dropped by flanneld %v and %v\n%s\n%s", what, i+1, count, drops1, drops2,
+					kernelState(t, h1), kernelState(t, h2))
 			}
 		}
 	}

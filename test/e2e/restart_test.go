@@ -98,7 +98,7 @@ func TestRestartLosesNothingOnKernelPaths(t *testing.T) {
 		_, p1, p2 := joined(t, backend)
 		h1, h2 := p1.Host, p2.Host
 		route := h1.KernelPath(h2)
-		pings := []*lab.Pinger{p1.StartPinging(t, p2.Addr, 5*time.Millisecond), p2.StartPinging(t, p1.Addr, 5*time.Millisecond)}
+		nothingLost := pingBothWays(t, p1, p2, 5*time.Millisecond)
 		talk := lab.Converse(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7001))
 		for _, end := range []func(*lab.Daemon){func(d *lab.Daemon) { d.Stop() }, (*lab.Daemon).Kill} {
 			for _, hosts := range [][2]*lab.Host{{h1, h2}, {h2, h1}} {
@@ -111,11 +111,7 @@ func TestRestartLosesNothingOnKernelPaths(t *testing.T) {
 		if err := talk.Stop(); err != nil {
 			t.Errorf("the TCP connection broke: %v", err)
 		}
-		for _, p := range pings {
-			if c := p.Stop(); c.Lost != 0 || len(c.Errors) != 0 {
-				t.Errorf("pings: %v\n%s\n%s", c, kernelState(t, h1), kernelState(t, h2))
-			}
-		}
+		nothingLost("restarts")
 		if now := h1.KernelPath(h2); now != route {
 			t.Errorf("the route is %q, it was %q", now, route)
 		}
