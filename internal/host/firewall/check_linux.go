@@ -38,7 +38,7 @@ func (f *Firewall) Check(ctx context.Context) (wrong []string, err error) {
 
 // check is Check with a look at the rules.
 func (f *Firewall) check(ctx context.Context) (wrong []string, err error) {
-	ipt, err := open(ctx)
+	ipt, err := open()
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (f *Firewall) check(ctx context.Context) (wrong []string, err error) {
 	}
 	askUser := !beginsWithDocker(forward) && reachesDocker(forward)
 	chain := chainName(f.config.Device)
-	for _, t := range tables(f.config, f.abilities(ipt), askUser) {
+	for _, t := range tables(f.config, f.abilities(ctx, ipt), askUser) {
 		unwanted := t.name == natTable && !f.nat.Load()
 		if unwanted && f.noNAT {
 			continue

@@ -45,7 +45,7 @@ func New(c Config) (*Firewall, error) {
 func (f *Firewall) Translate(on bool) (changed bool) { return f.nat.Swap(on) != on }
 
 // Ensure corrects what is wrong, and returns one sentence for each change;
-// nothing when all was well, which costs six runs of iptables -S.
+// nothing when all was well, which costs a run of iptables -S for each table.
 // Call it when rules have changed: it heals a flush, and finds its way when
 // Docker or firewalld start, restart or vanish. ErrNoIPTables means that there
 // is nothing to do it with (yet). One table's error does not keep the others
@@ -73,7 +73,7 @@ func (f *Firewall) stamp() string {
 
 // ensure is Ensure without a note of what it found.
 func (f *Firewall) ensure(ctx context.Context) (changed []string, err error) {
-	ipt, err := open(ctx) // each time: update-alternatives changes it
+	ipt, err := open() // each time: update-alternatives changes it
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func (f *Firewall) ensure(ctx context.Context) (changed []string, err error) {
 	}
 	askUser := !beginsWithDocker(forward) && reachesDocker(forward)
 	errs := []error{err}
-	for _, t := range tables(f.config, f.abilities(ipt), askUser) {
+	for _, t := range tables(f.config, f.abilities(ctx, ipt), askUser) {
 		done, err := f.ensureOrWithdraw(ctx, ipt, t, forward)
 		changed = append(changed, done...)
 		errs = append(errs, err)
@@ -112,7 +112,7 @@ func Remove(ctx context.Context, device string) error {
 	if err := validDevice(device); err != nil {
 		return err
 	}
-	ipt, err := open(ctx)
+	ipt, err := open()
 	if errors.Is(err, ErrNoIPTables) {
 		return nil
 	} else if err != nil {
@@ -156,14 +156,16 @@ func (f *Firewall) ensureNAT(ctx context.Context, ipt *iptables, t table, forwar
 	if failed := (*commandError)(nil); f.accepts || !errors.As(err, &failed) {
 		return changed, err
 	}
-	t.rules = natRules(f.config, abilities{randomFully: ipt.randomFully})
+	t.rules = natRules(f.config, abilities{randomFully: ipt.randomFully(ctx)})
 	again, err := f.ensureTable(ctx, ipt, t, forward)
 	f.accepts = err == nil
 	return append(changed, again...), err
 }
 
-func (f *Firewall) abilities(ipt *iptables) abilities {
-	return abilities{randomFully: ipt.randomFully, netmap: !f.accepts}
+// abilities asks iptables for its version only if a rule depends on it.
+func (f *Firewall) abilities(ctx context.Context, ipt *iptables) abilities {
+	random := f.config.Masquerade && f.nat.Load() && ipt.randomFully(ctx)
+	return abilities{randomFully: random, netmap: !f.accepts}
 }
 
 // ensureTable: the chain comes before the jump, so that a jump never leads to
@@ -226,15 +228,15 @@ func (f *Firewall) ensureChain(ctx context.Context, ipt *iptables, t table, chai
 		return nil, nil
 	}
 	if exists {
-		_, err = ipt.run(ctx, t.name, "-F", chain)
+		_, err = ipt.change(ctx, t.name, "-F", chain)
 	} else {
-		_, err = ipt.run(ctx, t.name, "-N", chain)
+		_, err = ipt.change(ctx, t.name, "-N", chain)
 	}
 	if err != nil {
 		return nil, wrap(t.name, chain, err)
 	}
 	for _, r := range t.rules {
-		if _, err := ipt.run(ctx, t.name, append([]string{"-A", chain}, r.args()...)...); err != nil {
+		if _, err := ipt.change(ctx, t.name, append([]string{"-A", chain}, r.args()...)...); err != nil {
 			return nil, wrap(t.name, chain, err)
 		}
 	}
@@ -264,11 +266,11 @@ func ensureJump(ctx context.Context, ipt *iptables, table, parent, chain string)
 	if parent == dockerUser {
 		rest := slices.DeleteFunc(have, func(r rule) bool { return r == jump })
 		if position = userEnd(rest) + 1; position > len(rest) {
-			_, err = ipt.run(ctx, table, append([]string{"-A", parent}, jump.args()...)...)
+			_, err = ipt.change(ctx, table, append([]string{"-A", parent}, jump.args()...)...)
 			return true, wrap(table, parent, err)
 		}
 	}
-	_, err = ipt.run(ctx, table, append([]string{"-I", parent, strconv.Itoa(position)}, jump.args()...)...)
+	_, err = ipt.change(ctx, table, append([]string{"-I", parent, strconv.Itoa(position)}, jump.args()...)...)
 	return true, wrap(table, parent, err)
 }
 
@@ -279,7 +281,7 @@ func removeJumps(ctx context.Context, ipt *iptables, table, parent, chain string
 		return false, err
 	}
 	for range count(have, jumpTo(chain)) {
-		_, err := ipt.run(ctx, table, append([]string{"-D", parent}, jumpTo(chain).args()...)...)
+		_, err := ipt.change(ctx, table, append([]string{"-D", parent}, jumpTo(chain).args()...)...)
 		if err != nil && !missing(err) {
 			return removed, wrap(table, parent, err)
 		}
@@ -299,32 +301,33 @@ func removeTable(ctx context.Context, ipt *iptables, t table, chain string) (rem
 			return false, err
 		}
 	}
-	if _, err := ipt.run(ctx, t.name, "-F", chain); err != nil {
+	if _, err := ipt.change(ctx, t.name, "-F", chain); err != nil {
 		return false, wrap(t.name, chain, err)
 	}
-	_, err = ipt.run(ctx, t.name, "-X", chain)
+	_, err = ipt.change(ctx, t.name, "-X", chain)
 	return err == nil, wrap(t.name, chain, err)
 }
 
-// list returns a chain's rules, and whether there is such a chain.
+// list returns a chain's rules, and whether there is such a chain. The whole
+// table is read once between two changes. iptables-nft refuses a table in which
+// it does not understand a chain, also one of another program. It may print
+// ours even then.
 func list(ctx context.Context, ipt *iptables, table, chain string) ([]rule, bool, error) {
-	out, err := ipt.run(ctx, table, "-S", chain)
+	all, err := ipt.list(ctx, table)
 	if err == nil {
-		return parse(strings.Split(out, "\n"), chain), true, nil
+		return parse(strings.Split(all, "\n"), chain), declares(all, chain), nil
 	}
 	if errors.Is(err, ErrHangs) || ctx.Err() != nil {
 		return nil, false, err
 	}
-	// iptables-nft 1.8.9 calls a missing chain "incompatible", so its words
-	// cannot be trusted: list the names.
-	all, allErr := ipt.run(ctx, table, "-S")
+	out, chainErr := ipt.run(ctx, table, "-S", chain)
 	switch {
-	case allErr != nil:
-		return nil, false, wrap(table, chain, allErr)
-	case declares(all, chain):
+	case errors.Is(chainErr, ErrHangs) || ctx.Err() != nil:
+		return nil, false, chainErr
+	case chainErr != nil: // 1.8.9 calls a chain that is missing "incompatible", too
 		return nil, false, wrap(table, chain, err)
 	}
-	return nil, false, nil
+	return parse(strings.Split(out, "\n"), chain), true, nil
 }
 
 // declares reports whether iptables -S lists the chain.

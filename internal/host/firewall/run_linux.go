@@ -31,9 +31,10 @@ const (
 
 // iptables is the command that Docker would use: the first in PATH. It is run
 // here rather than by go-iptables, which can neither bound nor kill a run.
+// One is made for each look at the rules: it remembers what it has listed.
 type iptables struct {
-	path        string
-	randomFully bool // --random-fully, 1.6.2
+	path   string
+	listed map[string]string // by table: what -S printed, until a change
 }
 
 // commandError is what iptables printed when it failed.
@@ -48,18 +49,19 @@ func (e *commandError) Error() string {
 }
 
 // open finds the command. ErrNoIPTables where there is none.
-func open(ctx context.Context) (*iptables, error) {
+func open() (*iptables, error) {
 	path, err := exec.LookPath("iptables")
 	if err != nil {
 		return nil, ErrNoIPTables
 	}
-	i := &iptables{path: path}
+	return &iptables{path: path, listed: make(map[string]string)}, nil
+}
+
+// randomFully reports whether it knows --random-fully, as since 1.6.2. One that
+// does not say its version is taken for new.
+func (i *iptables) randomFully(ctx context.Context) bool {
 	said, err := i.command(ctx, "--version")
-	if err != nil {
-		return nil, fmt.Errorf("firewall: %w", err)
-	}
-	i.randomFully = atLeast(said, 1, 6, 2)
-	return i, nil
+	return err != nil || atLeast(said, 1, 6, 2)
 }
 
 // atLeast reads a version as in "iptables v1.8.9 (nf_tables)". An unreadable
@@ -77,6 +79,24 @@ func atLeast(said string, want ...int) bool {
 		}
 	}
 	return true
+}
+
+// list prints a whole table, once until the next change.
+func (i *iptables) list(ctx context.Context, table string) (string, error) {
+	if out, ok := i.listed[table]; ok {
+		return out, nil
+	}
+	out, err := i.run(ctx, table, "-S")
+	if err == nil {
+		i.listed[table] = out
+	}
+	return out, err
+}
+
+// change is run for a command that changes the table.
+func (i *iptables) change(ctx context.Context, table string, args ...string) (string, error) {
+	delete(i.listed, table)
+	return i.run(ctx, table, args...)
 }
 
 // run works on a table, and waits for the lock.

@@ -160,3 +160,23 @@ func TestCauseIsWhatIPTablesSaysOfTheTable(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// iptables-nft refuses to print a table in which another program has something
+// that it does not know. It prints the chains that it does know.
+func TestChainIsReadFromATableThatIPTablesRefuses(t *testing.T) {
+	fakeIPTables(t, `case "$*" in
+		*"-S FORWARD"*) echo "-P FORWARD ACCEPT"; echo "-A FORWARD -j DROP";;
+		*) echo "table is incompatible, use 'nft' tool" >&2; exit 1;;
+	esac`)
+	ipt, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, exists, err := list(t.Context(), ipt, "filter", "FORWARD")
+	if err != nil || !exists || len(rules) != 1 || rules[0] != "-j DROP" {
+		t.Errorf("got %q, %t, %v", rules, exists, err)
+	}
+	if _, _, err := list(t.Context(), ipt, "filter", "FLANNELD-flannel0"); err == nil {
+		t.Error("a chain that cannot be read is taken for missing")
+	}
+}
