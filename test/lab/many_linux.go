@@ -17,6 +17,34 @@ import (
 // and agree.
 func (l *Lab) Network(n int, args ...string) []*Host {
 	l.t.Helper()
+	hosts := l.makeHosts(n)
+	l.startAll(hosts, args)
+	return hosts
+}
+
+// Survivors makes a network of n nodes of which all but so many have lost their
+// power, one after another: no more daemons run at a time than a small machine
+// bears. Each newcomer needs the promises of half of all lease holders, so
+// alive is half of n or more. The first host survives. Survivors returns when
+// the live ones agree.
+func (l *Lab) Survivors(n, alive int, args ...string) (survivors, dead []*Host) {
+	l.t.Helper()
+	hosts := l.makeHosts(n)
+	l.startAll(hosts[:alive], args)
+	first := 1
+	for _, h := range hosts[alive:] {
+		hosts[first].Daemon.Kill()
+		first++
+		h.Start(append([]string{"--join", hosts[0].Addr.String()}, args...)...).WaitReady(20 * time.Second)
+	}
+	survivors, dead = append(hosts[:1:1], hosts[first:]...), hosts[1:first]
+	WaitAgreed(l.t, survivors, alive, 30*time.Second)
+	return survivors, dead
+}
+
+// makeHosts makes n hosts that find each other on the underlay.
+func (l *Lab) makeHosts(n int) []*Host {
+	l.t.Helper()
 	hosts := make([]*Host, n)
 	for i := range hosts {
 		hosts[i] = l.Host()
@@ -24,7 +52,13 @@ func (l *Lab) Network(n int, args ...string) []*Host {
 	if n > fewHosts {
 		l.introduce(hosts)
 	}
-	limit := 20*time.Second + time.Duration(n)*500*time.Millisecond
+	return hosts
+}
+
+// startAll starts a network on hosts, and waits until they agree.
+func (l *Lab) startAll(hosts []*Host, args []string) {
+	l.t.Helper()
+	limit := 20*time.Second + time.Duration(len(hosts))*500*time.Millisecond
 	hosts[0].Start(args...).WaitReady(limit)
 	for _, h := range hosts[1:] {
 		h.Start(append([]string{"--join", hosts[0].Addr.String()}, args...)...)
@@ -32,8 +66,7 @@ func (l *Lab) Network(n int, args ...string) []*Host {
 	for _, h := range hosts {
 		h.Daemon.WaitReady(limit)
 	}
-	WaitAgreed(l.t, hosts, n, 30*time.Second)
-	return hosts
+	WaitAgreed(l.t, hosts, len(hosts), 30*time.Second)
 }
 
 // fewHosts know each other by ARP. The kernel keeps at most 1,024 answers for

@@ -19,27 +19,35 @@ const mesh = new Mesh(store, (node) => {
   byID("details-title").scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
 });
 
+const several = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
+
 const showHead = () => {
   const { status } = store.state;
   byID("node").textContent = status.node.name;
   document.title = `${status.ok ? "" : "● "}${status.node.name} · flanneld`;
   byID("about").textContent = [status.network.prefix && `network ${status.network.prefix}`, status.lease.subnet && `subnet ${status.lease.subnet}`,
     `flanneld ${status.version}`, `up ${duration(status.uptime_seconds)}`].filter(Boolean).join(" · ");
-  const n = store.problems().length;
+  const n = store.problems().length, dead = store.dead().length;
   const v = byID("verdict");
-  v.className = n ? "verdict bad" : "verdict good";
-  const text = n === 0 ? "all is well" : n === 1 ? "1 problem" : `${n} problems`;
+  v.className = n ? "verdict bad" : dead ? "verdict lost" : "verdict good";
+  const text = n ? several(n, "problem") : dead ? `${several(dead, "host")} dead` : "all is well";
   if (v.textContent !== text) v.textContent = text;
 };
 
+/** More dead hosts than these are one item: one cause is likelier than many. */
+const singly = 4;
+
+const deadItems = (dead) => dead.length > singly
+  ? [{ kind: "warn", on: several(dead.length, "host"), part: "dead", text: `${dead.map((n) => n.name).join(", ")} are dead. Their subnets stay their own.`,
+    advice: "Start them again, or strike out each one that will not come back, by its ID in `flanneld nodes`: flanneld forget ID" }]
+  : dead.map((n) => ({ kind: "warn", on: n.name, part: "dead", text: `${n.name} is dead. ${n.subnet ? `Its subnet ${n.subnet} stays its own.` : ""}`,
+    advice: `Start it again, or strike it out if it will not come back: flanneld forget ${n.id.slice(0, 8)}` }));
+
 const showProblems = () => {
   const problems = store.problems();
-  const dead = store.state.nodes.filter((n) => n.state === "dead");
   const items = problems.map((p) => ({ kind: grave.includes(p.part) ? "grave" : "bad", ...p }));
   items.sort((a, b) => (b.kind === "grave") - (a.kind === "grave"));
-  for (const n of dead) {
-    items.push({ kind: "warn", on: n.name, part: "dead", text: `${n.name} is dead. ${n.subnet ? `Its subnet ${n.subnet} stays its own.` : ""}`, advice: `Start it again, or strike it out if it will not come back: flanneld forget ${n.id.slice(0, 8)}`, since_seconds: n.since_seconds });
-  }
+  items.push(...deadItems(store.dead()));
   const claim = store.state.status.lease.claim;
   byID("wrong").hidden = items.length === 0;
   fill(byID("problems"), [items.map((p) => [p.on, p.part, p.text, p.advice]), claim?.missing.map((m) => m.name)], () => items.map((p) => el("li", { class: p.kind },

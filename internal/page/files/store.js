@@ -109,6 +109,9 @@ export class Store {
     };
   }
 
+  /** The hosts that do not run, or cannot be heard. */
+  dead() { return this.state.nodes.filter((n) => n.state === "dead"); }
+
   /** All that is wrong, this node's own first: [{on, part, text, advice}]. */
   problems() {
     const all = this.state.status.problems.map((p) => ({ on: this.state.status.node.name, ...p }));
