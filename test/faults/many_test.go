@@ -12,11 +12,13 @@ import (
 	"flanneld/test/lab"
 )
 
-// TestSixtyNodes is a mass start on one machine. It does not run beside others:
-// with as many daemons it is busy enough.
-func TestSixtyNodes(t *testing.T) {
+// TestThirtyNodes is a mass start on one machine. It does not run beside
+// others: with as many daemons it is busy enough. Two processors do not bear
+// forty. Then gossip's answers come too late, and nodes that starve take each
+// other for dead.
+func TestThirtyNodes(t *testing.T) {
 	random := randomness(seed(t), 400)
-	const n = 60
+	const n = 30
 	l := lab.New(t)
 	start := time.Now()
 	hosts := l.Network(n)
