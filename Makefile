@@ -239,7 +239,7 @@ bench: ## root, 11 | all paths side by side; BENCH=-help lists flags
 	@go build -o bin/bench ./test/bench
 	@exec bin/bench -version $(VERSION) -rounds $(ROUNDS) -json $(BENCH_JSON) -chart $(basename $(BENCH_JSON)).svg $(BENCH)
 
-figures: ## root, >5 | times of claims, changes, deaths, cuts; 10 and 60 nodes
+figures: ## root, >5 | times of claims, changes, deaths, cuts; 10 and 30 nodes
 	@go run ./test/figures
 
 hash: ## root, any | BYTES over a bad underlay, offloads mixed, short-cut switched

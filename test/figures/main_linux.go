@@ -26,7 +26,7 @@ const patience = 40 * time.Second
 
 func main() {
 	var o options
-	flag.StringVar(&o.nodes, "nodes", "10,60", "sizes of the networks")
+	flag.StringVar(&o.nodes, "nodes", "10,30", "sizes of the networks")
 	flag.IntVar(&o.claims, "claims", 50, "how many leases are claimed in each")
 	flag.IntVar(&o.deaths, "deaths", 3, "how many nodes are killed in each")
 	flag.StringVar(&o.cuts, "cuts", "20s,75s", "lengths of cuts; gossip itself forgets the dead after a minute")
