@@ -156,7 +156,9 @@ func (f *Firewall) ensureNAT(ctx context.Context, ipt *iptables, t table, forwar
 	if failed := (*commandError)(nil); f.accepts || !errors.As(err, &failed) {
 		return changed, err
 	}
-	t.rules = natRules(f.config, abilities{randomFully: ipt.randomFully(ctx)})
+	can := f.abilities(ctx, ipt)
+	can.netmap = false
+	t.rules = natRules(f.config, can)
 	again, err := f.ensureTable(ctx, ipt, t, forward)
 	f.accepts = err == nil
 	return append(changed, again...), err

@@ -34,7 +34,13 @@ const (
 // One is made for each look at the rules: it remembers what it has listed.
 type iptables struct {
 	path   string
-	listed map[string]string // by table: what -S printed, until a change
+	listed map[string]listing // by table, until a change
+}
+
+// listing is what -S printed of a table, or why it did not.
+type listing struct {
+	out string
+	err error
 }
 
 // commandError is what iptables printed when it failed.
@@ -54,7 +60,7 @@ func open() (*iptables, error) {
 	if err != nil {
 		return nil, ErrNoIPTables
 	}
-	return &iptables{path: path, listed: make(map[string]string)}, nil
+	return &iptables{path: path, listed: make(map[string]listing)}, nil
 }
 
 // randomFully reports whether it knows --random-fully, as since 1.6.2. One that
@@ -83,14 +89,12 @@ func atLeast(said string, want ...int) bool {
 
 // list prints a whole table, once until the next change.
 func (i *iptables) list(ctx context.Context, table string) (string, error) {
-	if out, ok := i.listed[table]; ok {
-		return out, nil
+	l, ok := i.listed[table]
+	if !ok {
+		l.out, l.err = i.run(ctx, table, "-S")
+		i.listed[table] = l
 	}
-	out, err := i.run(ctx, table, "-S")
-	if err == nil {
-		i.listed[table] = out
-	}
-	return out, err
+	return l.out, l.err
 }
 
 // change is run for a command that changes the table.

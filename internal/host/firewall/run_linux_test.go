@@ -164,7 +164,8 @@ func TestCauseIsWhatIPTablesSaysOfTheTable(t *testing.T) {
 // iptables-nft refuses to print a table in which another program has something
 // that it does not know. It prints the chains that it does know.
 func TestChainIsReadFromATableThatIPTablesRefuses(t *testing.T) {
-	fakeIPTables(t, `case "$*" in
+	dir := fakeIPTables(t, `echo "$*" >>"$0.runs"
+	case "$*" in
 		*"-S FORWARD"*) echo "-P FORWARD ACCEPT"; echo "-A FORWARD -j DROP";;
 		*) echo "table is incompatible, use 'nft' tool" >&2; exit 1;;
 	esac`)
@@ -178,5 +179,8 @@ func TestChainIsReadFromATableThatIPTablesRefuses(t *testing.T) {
 	}
 	if _, _, err := list(t.Context(), ipt, "filter", "FLANNELD-flannel0"); err == nil {
 		t.Error("a chain that cannot be read is taken for missing")
+	}
+	if runs, _ := os.ReadFile(filepath.Join(dir, "iptables.runs")); strings.Count(string(runs), "-S\n") != 1 {
+		t.Errorf("the table is listed more than once:\n%s", runs)
 	}
 }
