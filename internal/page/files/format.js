@@ -14,6 +14,9 @@ export const rate = (bytes) => scale(bytes * 8, 1000, ["bit/s", "kbit/s", "Mbit/
 /** A number with separators. */
 export const count = (n) => n.toLocaleString("en-US");
 
+/** So many of something, in words. */
+export const several = (n, what) => `${count(n)} ${what}${n === 1 ? "" : "s"}`;
+
 /** A duration in seconds, in its two greatest units at most. */
 export const duration = (s) => {
   if (s < 60) return `${Math.floor(s)} s`;

@@ -3,7 +3,7 @@
 // Takes events, and shows what they say.
 
 import { byID, el, fill, withCode, withCommands } from "./dom.js";
-import { count, duration, millis, rate } from "./format.js";
+import { count, duration, millis, rate, several } from "./format.js";
 import { Mesh } from "./mesh.js";
 import { Store, pathsOf } from "./store.js";
 import { showChoice, showDetails, showDrops, showEvents, showLeases } from "./tables.js";
@@ -18,8 +18,6 @@ const mesh = new Mesh(store, (node) => {
   showDetails(store);
   byID("details-title").scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
 });
-
-const several = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
 
 const showHead = () => {
   const { status } = store.state;

@@ -3,7 +3,7 @@
 // Leases, drops, and one node in detail.
 
 import { byID, el, fill, table, withCommands } from "./dom.js";
-import { count, duration, millis } from "./format.js";
+import { count, duration, millis, several } from "./format.js";
 import { pathName } from "./store.js";
 
 /** A time of today without the day. */
@@ -29,7 +29,7 @@ export const showLeases = (store) => {
   }));
   const holders = nodes.filter((n) => n.subnet).length;
   byID("leases-about").textContent = status.network.prefix
-    ? `${holders === 1 ? "1 subnet" : `${count(holders)} subnets`} of ${status.network.prefix} ${holders === 1 ? "is" : "are"} held` : "no network yet";
+    ? `${several(holders, "subnet")} of ${status.network.prefix} ${holders === 1 ? "is" : "are"} held` : "no network yet";
   // Ages move on all the time. They are shown when something else changes, or with the minute.
   fill(byID("leases"), rows, () => table("Leases", [["Node"], ["Subnet", "mono"], ["State"], ["Endpoint", "mono"], ["Promised", "number"], ["Epoch", "number"], ["Held for", "number"], ["What is odd", "wide"]],
     rows.map((r) => ({ kind: r.kind, cells: r.cells.map((c, i) => i === 7 ? withCommands(c) : c) }))));
