@@ -36,6 +36,12 @@ func (h *Host) Start(args ...string) *Daemon {
 	return h.StartWith(nil, args...)
 }
 
+// join is Start of a daemon that joins by another host.
+func (h *Host) join(seed *Host, args []string) *Daemon {
+	h.lab.t.Helper()
+	return h.Start(append([]string{"--join", seed.Addr.String()}, args...)...)
+}
+
 // StartWith is Start with further variables of the environment, NAME=VALUE.
 func (h *Host) StartWith(environment []string, args ...string) *Daemon {
 	h.lab.t.Helper()

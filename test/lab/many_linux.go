@@ -35,7 +35,7 @@ func (l *Lab) Survivors(n, alive int, args ...string) (survivors, dead []*Host) 
 	for _, h := range hosts[alive:] {
 		hosts[first].Daemon.Kill()
 		first++
-		h.Start(append([]string{"--join", hosts[0].Addr.String()}, args...)...).WaitReady(20 * time.Second)
+		h.join(hosts[0], args).WaitReady(20 * time.Second)
 	}
 	survivors, dead = append(hosts[:1:1], hosts[first:]...), hosts[1:first]
 	WaitAgreed(l.t, survivors, alive, 30*time.Second)
@@ -61,7 +61,7 @@ func (l *Lab) startAll(hosts []*Host, args []string) {
 	limit := 20*time.Second + time.Duration(len(hosts))*500*time.Millisecond
 	hosts[0].Start(args...).WaitReady(limit)
 	for _, h := range hosts[1:] {
-		h.Start(append([]string{"--join", hosts[0].Addr.String()}, args...)...)
+		h.join(hosts[0], args)
 	}
 	for _, h := range hosts {
 		h.Daemon.WaitReady(limit)
