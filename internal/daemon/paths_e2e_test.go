@@ -77,10 +77,10 @@ func removed(t *testing.T) {
 }
 
 // hold has another program own a table, so that no other can change it. It
-// returns what gives it up.
+// returns what gives it up. A table of that name is replaced in one
+// transaction: the daemon has no time to put its own back in between.
 func hold(t *testing.T, table string) (release func()) {
 	t.Helper()
-	linktest.Try("nft delete table " + table)
 	owner := exec.Command("nft", "-i")
 	in, err := owner.StdinPipe()
 	if err != nil {
@@ -89,14 +89,19 @@ func hold(t *testing.T, table string) (release func()) {
 	if err := owner.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.WriteString(in, "add table "+table+" { flags owner; }\n"); err != nil {
+	replace := fmt.Sprintf("add table %s; delete table %[1]s; add table %[1]s { flags owner; }\n", table)
+	if _, err := io.WriteString(in, replace); err != nil {
 		t.Fatal(err)
 	}
-	for range 100 {
-		if text, _ := linktest.Try("nft list tables"); strings.Contains(text, "table "+table+"\n") {
+	var text string
+	for range 250 {
+		if text, _ = linktest.Try("nft list table " + table); strings.Contains(text, "flags owner") {
 			break
 		}
 		time.Sleep(20 * time.Millisecond)
+	}
+	if !strings.Contains(text, "flags owner") {
+		t.Fatalf("the other program does not own the table: %s", text)
 	}
 	var released bool
 	release = func() {
