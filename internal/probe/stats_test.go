@@ -41,7 +41,9 @@ func TestStatsCountWhatBecomesOfProbes(t *testing.T) {
 				if s.Sent == 0 || sum != s.Answered || (s.Answered > 0) != (c.class >= 0) || (s.Lost > 0) != c.losses {
 					t.Errorf("got %+v", s)
 				}
-				if open := s.Sent - s.Answered - s.Lost; open > 100 {
+				// Answers are on their way for 3 s at most, and the pauses
+				// between probes are random.
+				if open := s.Sent - s.Answered - s.Lost; open > 10+s.Sent/10 {
 					t.Errorf("%d probes are under way: %+v", open, s)
 				}
 				if s.RoundTrip != time.Duration(s.Answered)*c.peer.delay {
