@@ -9,12 +9,13 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
 // Network makes n hosts with running daemons that form one network: the first
-// founds it, the others join it, all at once. It returns when all are ready
-// and agree.
+// founds it, the others join it, all at once if the machine bears that. It
+// returns when all are ready and agree.
 func (l *Lab) Network(n int, args ...string) []*Host {
 	l.t.Helper()
 	hosts := l.makeHosts(n)
@@ -55,16 +56,30 @@ func (l *Lab) makeHosts(n int) []*Host {
 	return hosts
 }
 
+// Two processors bear to start that many daemons at once. One needs a second or
+// two of a processor to start, and two hundredths of one afterwards. Of more,
+// a few start at a time.
+const (
+	bearable = 31
+	atOnce   = 4
+)
+
 // startAll starts a network on hosts, and waits until they agree.
 func (l *Lab) startAll(hosts []*Host, args []string) {
 	l.t.Helper()
 	limit := 20*time.Second + time.Duration(len(hosts))*500*time.Millisecond
 	hosts[0].Start(args...).WaitReady(limit)
-	for _, h := range hosts[1:] {
-		h.join(hosts[0], args)
+	wave := atOnce
+	if len(hosts) <= bearable {
+		wave = len(hosts)
 	}
-	for _, h := range hosts {
-		h.Daemon.WaitReady(limit)
+	for some := range slices.Chunk(hosts[1:], wave) {
+		for _, h := range some {
+			h.join(hosts[0], args)
+		}
+		for _, h := range some {
+			h.Daemon.WaitReady(limit)
+		}
 	}
 	WaitAgreed(l.t, hosts, len(hosts), 30*time.Second)
 }
