@@ -18,7 +18,7 @@ import (
 
 // Rhythm of the core's goroutine.
 const (
-	tickEvery    = 100 * time.Millisecond
+	tickEvery    = gossip.TickEvery
 	publishEvery = time.Second           // a view without news: round trips, durations
 	publishGap   = 20 * time.Millisecond // between two views with news
 	encodeGap    = 100 * time.Millisecond

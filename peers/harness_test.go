@@ -69,8 +69,10 @@ func nextHost() netip.Addr {
 }
 
 // gossip is the address a host's gossip is at.
-func (h *host) gossip() string {
-	return netip.AddrPortFrom(h.config.Advertise, h.config.GossipPort).String()
+func (h *host) gossip() string { return h.endpoint().String() }
+
+func (h *host) endpoint() netip.AddrPort {
+	return netip.AddrPortFrom(h.config.Advertise, h.config.GossipPort)
 }
 
 // logBuffer collects a node's log.

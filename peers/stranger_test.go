@@ -251,7 +251,7 @@ func TestForgedDuplicateStopsNoNode(t *testing.T) {
 		go func() {
 			var asker netip.AddrPort
 			for b := make([]byte, 2000); ; {
-				n, from, err := relay.ReadFromUDPAddrPort(b)
+				n, from, _, err := relay.Read(b)
 				switch {
 				case err != nil:
 					return
@@ -346,7 +346,7 @@ func TestNothingIsSentToThirdParties(t *testing.T) {
 		got := make(chan int, 1000)
 		go func() {
 			for b := make([]byte, 2000); ; {
-				n, _, err := third.ReadFromUDPAddrPort(b)
+				n, _, _, err := third.Read(b)
 				if err != nil {
 					return
 				}
@@ -378,7 +378,7 @@ func TestNothingIsSentToThirdParties(t *testing.T) {
 		nonce := [wire.NonceSize]byte{1}
 		a.say(h, wire.EncodeQuestion(nonce, h.self().Node))
 		b := make([]byte, 2000)
-		if n, _, err := a.udp.ReadFromUDPAddrPort(b); err != nil || n > wire.EnvelopeSize+wire.ProofSize {
+		if n, _, _, err := a.udp.Read(b); err != nil || n > wire.EnvelopeSize+wire.ProofSize {
 			t.Errorf("an answer of %d bytes, %v (traffic %d)", n, err, before)
 		}
 		_ = third.Close()

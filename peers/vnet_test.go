@@ -31,6 +31,7 @@ type vnet struct {
 	rand     *rand.Rand
 	loss     float64 // of datagrams, 0 to 1
 	cut      func(from, to netip.Addr) bool
+	busy     time.Duration // what a host takes to read one datagram
 	udp      map[netip.AddrPort]*vudp
 	tcp      map[netip.AddrPort]*vlistener
 	nextPort uint16
@@ -65,6 +66,19 @@ func (n *vnet) lose(share float64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.loss = share
+}
+
+// occupy makes all hosts take that long to read one datagram.
+func (n *vnet) occupy(each time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.busy = each
+}
+
+func (n *vnet) occupied() time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.busy
 }
 
 // between severs two groups both ways.
@@ -125,6 +139,7 @@ func (n *vnet) ListenUDP(at netip.AddrPort) (gossip.Datagrams, error) {
 type vdatagram struct {
 	from netip.AddrPort
 	b    []byte
+	at   time.Time // when it was there
 }
 
 type vudp struct {
@@ -135,12 +150,15 @@ type vudp struct {
 	closed chan struct{}
 }
 
-func (s *vudp) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {
+func (s *vudp) Read(b []byte) (int, netip.AddrPort, time.Duration, error) {
 	select {
 	case d := <-s.in:
-		return copy(b, d.b), d.from, nil
+		if busy := s.net.occupied(); busy > 0 {
+			time.Sleep(busy)
+		}
+		return copy(b, d.b), d.from, time.Since(d.at), nil
 	case <-s.closed:
-		return 0, netip.AddrPort{}, net.ErrClosed
+		return 0, netip.AddrPort{}, 0, net.ErrClosed
 	}
 }
 
@@ -160,8 +178,9 @@ func (n *vnet) send(b []byte, from, to netip.AddrPort) {
 	if n.lost() || n.blocked(from.Addr(), to.Addr()) {
 		return
 	}
-	d := vdatagram{from, append([]byte(nil), b...)}
+	d := vdatagram{from: from, b: append([]byte(nil), b...)}
 	time.AfterFunc(n.delay(), func() {
+		d.at = time.Now()
 		n.mu.Lock()
 		peer := n.udp[to]
 		n.mu.Unlock()

@@ -105,6 +105,7 @@ type Agent struct {
 
 	// These belong to the goroutine that calls Send, Open and Tick.
 	started time.Time
+	ticked  time.Time // by the last Tick
 	paths   *returnPaths
 	prober  prober
 }
@@ -176,7 +177,6 @@ func newAgent(t *Transport, self wire.Meta, id record.Identity, keyring *wire.Ke
 		long:       make(chan longMessage, longQueue),
 		identity:   id,
 		limits:     newLimits(),
-		questions:  newQuestions(),
 		inquiries:  newPending[inquiry](maxInquiries),
 		asked:      make(chan received, inquiryQueue),
 		tells:      says,
@@ -189,6 +189,7 @@ func newAgent(t *Transport, self wire.Meta, id record.Identity, keyring *wire.Ke
 		messageRoom: newRoom(messageBytes), stateRoom: newRoom(stateBytes), longRoom: newRoom(longBytes),
 	}
 	g.members = newMembers(self.Node, self.Network)
+	g.questions = newQuestions(g.members.lag)
 	g.about.Store(&self)
 	g.SetState(nil, nil)
 	g.broadcasts = newBroadcastQueue(func() int { return g.members.size() + 1 })

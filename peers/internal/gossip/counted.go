@@ -68,13 +68,13 @@ type countedDatagrams struct {
 	t *Traffic
 }
 
-func (c countedDatagrams) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {
-	n, from, err := c.Datagrams.ReadFromUDPAddrPort(b)
+func (c countedDatagrams) Read(b []byte) (int, netip.AddrPort, time.Duration, error) {
+	n, from, waited, err := c.Datagrams.Read(b)
 	if err == nil {
 		c.t.DatagramsReceived.Add(1)
 		c.t.DatagramBytesReceived.Add(uint64(n))
 	}
-	return n, from, err
+	return n, from, waited, err
 }
 
 func (c countedDatagrams) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error) {

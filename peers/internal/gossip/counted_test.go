@@ -63,7 +63,7 @@ func TestSocketsCountWhatGoesThroughThem(t *testing.T) {
 		if _, err := from.WriteToUDPAddrPort(make([]byte, size), udpAddr(t, to)); err != nil {
 			t.Fatal(err)
 		}
-		if n, _, err := to.ReadFromUDPAddrPort(make([]byte, 200)); n != size || err != nil {
+		if n, _, _, err := to.Read(make([]byte, 200)); n != size || err != nil {
 			t.Errorf("read %d bytes, %v", n, err)
 		}
 	}

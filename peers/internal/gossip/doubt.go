@@ -21,6 +21,9 @@ import (
 // refutation can take the same wrong way as the answers that they missed. And
 // any program can send memberlist's messages in another's name, accusations and
 // refutations alike.
+//
+// All these times are of a node that gets to its datagrams at once. One that
+// lags gives more time, see lag.go.
 const (
 	accusedFor  = 3500 * time.Millisecond // before a member that is accused and does not answer is dead
 	doubtFor    = 500 * time.Millisecond  // the same, when memberlist has reported it dead after a suspicion
@@ -101,7 +104,7 @@ func (r *members) accused(name string, now time.Time) bool {
 // proven itself; r.mu is held.
 func (r *members) accuse(m *member, now time.Time) {
 	name := m.node.Name
-	if r.doubts[name] == nil && now.Sub(m.proved) >= proofHolds {
+	if r.doubts[name] == nil && now.Sub(m.proved) >= proofHolds+2*r.lag.round(now) {
 		r.doubts[name] = &doubt{since: now, until: now.Add(accusedFor), ask: now}
 		r.touch(m.id)
 	}
@@ -148,13 +151,14 @@ func (r *members) questions(now time.Time, most int) []member {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var due []member
+	longer := r.lag.round(now)
 	for name, d := range r.doubts {
 		m := r.members[name]
 		switch {
-		case !now.Before(d.until):
+		case !now.Before(d.until.Add(2 * longer)):
 			r.remove(m, d.reported)
 		case !now.Before(d.ask) && len(due) < most:
-			d.ask = now.Add(askAgain)
+			d.ask = now.Add(askAgain + longer)
 			due = append(due, *m)
 		}
 	}
@@ -174,5 +178,5 @@ func (r *members) answered(m *member, now time.Time) {
 		delete(r.doubts, m.node.Name)
 		return
 	}
-	d.answered, d.until, d.ask = true, now.Add(answerHolds), now.Add(askNext)
+	d.answered, d.until, d.ask = true, now.Add(answerHolds), now.Add(askNext+r.lag.round(now))
 }

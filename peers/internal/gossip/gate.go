@@ -72,6 +72,17 @@ func newLimits() limits {
 	}
 }
 
+// late reports whether a datagram has waited for too long. What it says is
+// outdated by then, and reading it would make the next ones wait.
+func (g *Agent) late(waited time.Duration) bool {
+	g.members.lag.note(waited, time.Now())
+	if waited <= maxLag {
+		return false
+	}
+	g.dropped.Add(1)
+	return true
+}
+
 // datagram takes in what came from an endpoint; b is kept.
 func (g *Agent) datagram(b []byte, from netip.AddrPort) {
 	now := time.Now()

@@ -484,7 +484,7 @@ func FuzzGate(f *testing.F) {
 	t.ctx, t.cancel = f.Context(), func() {}
 	g := &Agent{
 		log: slog.New(slog.DiscardHandler), transport: t, identity: identityOf(1), endpoint: m.At,
-		notices: newNotices(), limits: newLimits(), questions: newQuestions(),
+		notices: newNotices(), limits: newLimits(), questions: newQuestions(&lag{}),
 	}
 	t.gate = g
 	about := metaOf(identityOf(1), 1, 1)
@@ -532,8 +532,8 @@ func FuzzGate(f *testing.F) {
 // nowhere is a UDP socket that loses everything.
 type nowhere struct{}
 
-func (nowhere) ReadFromUDPAddrPort([]byte) (int, netip.AddrPort, error) {
-	return 0, netip.AddrPort{}, io.EOF
+func (nowhere) Read([]byte) (int, netip.AddrPort, time.Duration, error) {
+	return 0, netip.AddrPort{}, 0, io.EOF
 }
 func (nowhere) WriteToUDPAddrPort(b []byte, _ netip.AddrPort) (int, error) { return len(b), nil }
 func (nowhere) Close() error                                               { return nil }

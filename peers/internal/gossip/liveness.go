@@ -25,10 +25,18 @@ type Liveness struct {
 // MembersChanged has one token when [Agent.News] has something to say.
 func (g *Agent) MembersChanged() <-chan struct{} { return g.members.changed }
 
+// TickEvery is how often [Agent.Tick] is to be called at least.
+const TickEvery = 100 * time.Millisecond
+
 // Tick ends doubts about nodes that have left, as hasLeft reports, and asks the
-// members that are due. The goroutine that calls [Agent.Send] calls it
-// about every 100 ms, before [Agent.News].
+// members that are due. The goroutine that calls [Agent.Send] calls it every
+// [TickEvery], before [Agent.News]. A call that comes late is taken for a sign
+// that this host is busy.
 func (g *Agent) Tick(now time.Time, hasLeft func(record.NodeID) bool) {
+	if !g.ticked.IsZero() {
+		g.members.lag.note(now.Sub(g.ticked)-TickEvery, now)
+	}
+	g.ticked = now
 	g.members.dropLeft(hasLeft)
 	g.askDue(now)
 }
@@ -36,6 +44,9 @@ func (g *Agent) Tick(now time.Time, hasLeft func(record.NodeID) bool) {
 // News returns the state of every node that something happened to since the
 // last call.
 func (g *Agent) News(now time.Time) map[record.NodeID]Liveness { return g.members.news(now) }
+
+// Up is how many other nodes are up.
+func (g *Agent) Up() int { return g.members.size() }
 
 // Member returns a node that is up.
 func (g *Agent) Member(id record.NodeID) (m Member, ok bool) {
@@ -63,6 +74,10 @@ func (g *Agent) Met(id record.NodeID) bool { return g.members.wasMember(id) }
 // InDoubt reports whether a node that is up was reported dead, or has not
 // answered for a while.
 func (g *Agent) InDoubt(id record.NodeID) bool { return g.members.inDoubt(id) }
+
+// Longer is how much longer than usual an answer may take, because this node is
+// busy: 0 to 4 s.
+func (g *Agent) Longer(now time.Time) time.Duration { return g.members.lag.round(now) }
 
 // Ask asks a lease holder that is not up whether it is at an endpoint. An
 // answer makes [Agent.HolderFound] true.

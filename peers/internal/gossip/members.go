@@ -46,6 +46,7 @@ func addrPort(ip net.IP, port uint16) netip.AddrPort {
 type members struct {
 	self    record.NodeID
 	changed chan struct{} // one token: there is news
+	lag     *lag          // of this node
 
 	mu      sync.Mutex
 	network record.NetworkID                     // ours; zero: in none yet
@@ -79,6 +80,7 @@ func newMembers(self record.NodeID, network record.NetworkID) *members {
 		self:    self,
 		network: network,
 		changed: make(chan struct{}, 1),
+		lag:     &lag{},
 		members: map[string]*member{},
 		nodes:   map[record.NodeID]map[string]*member{},
 		doubts:  map[string]*doubt{},

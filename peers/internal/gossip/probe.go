@@ -28,10 +28,11 @@ const (
 // askDue asks what is due: members in their turn, members in doubt, and
 // applicants.
 func (g *Agent) askDue(now time.Time) {
+	longer := g.members.lag.round(now)
 	for name, sent := range g.prober.open {
 		if g.members.provedSince(name, sent) {
 			delete(g.prober.open, name)
-		} else if now.Sub(sent) >= probeAnswer {
+		} else if now.Sub(sent) >= probeAnswer+longer {
 			delete(g.prober.open, name)
 			g.members.failed(name, now)
 		}

@@ -15,7 +15,7 @@ import (
 // Limits of questions.
 const (
 	maxQuestions = 8192            // under way
-	questionFor  = 2 * time.Second // what is answered later is not an answer
+	questionFor  = 2 * time.Second // what is answered later is not an answer, unless this node lags
 )
 
 // question is one that is under way.
@@ -29,21 +29,28 @@ type question struct {
 // questions are the ones that this node has asked and that wait for an answer.
 // They are safe for concurrent use.
 type questions struct {
+	lag   *lag
 	mu    sync.Mutex
 	open  map[[wire.NonceSize]byte]question
 	order [][wire.NonceSize]byte // oldest first, answered ones included
 }
 
-func newQuestions() *questions { return &questions{open: map[[wire.NonceSize]byte]question{}} }
+func newQuestions(l *lag) *questions {
+	return &questions{lag: l, open: map[[wire.NonceSize]byte]question{}}
+}
+
+// countsFor is how long an answer may take.
+func (q *questions) countsFor(now time.Time) time.Duration { return questionFor + 2*q.lag.round(now) }
 
 // put notes a question and returns its nonce; ok is false while too many are
 // under way.
 func (q *questions) put(to record.NodeID, at netip.AddrPort, answer chan<- wire.Proof, now time.Time) (nonce [wire.NonceSize]byte, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	countsFor := q.countsFor(now)
 	for len(q.order) > 0 {
 		oldest, found := q.open[q.order[0]]
-		if found && now.Sub(oldest.sent) <= questionFor {
+		if found && now.Sub(oldest.sent) <= countsFor {
 			break
 		}
 		delete(q.open, q.order[0])
@@ -75,7 +82,7 @@ func (q *questions) match(b []byte, now time.Time) (wire.Proof, question, bool) 
 		return wire.Proof{}, question{}, false
 	}
 	asked, ok := q.take(nonce)
-	if !ok || asked.to != p.Node || now.Sub(asked.sent) > questionFor {
+	if !ok || asked.to != p.Node || now.Sub(asked.sent) > q.countsFor(now) {
 		return wire.Proof{}, question{}, false
 	}
 	if !wire.VerifyProof(b) {

@@ -24,7 +24,9 @@ type Sockets interface {
 
 // Datagrams is a bound UDP socket. Close ends a read with net.ErrClosed.
 type Datagrams interface {
-	ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error)
+	// Read reads one datagram, for one caller at a time. waited is how long it
+	// has been on this host, zero where the system does not say.
+	Read(b []byte) (n int, from netip.AddrPort, waited time.Duration, err error)
 	WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error)
 	Close() error
 }
@@ -44,7 +46,7 @@ func (Kernel) ListenUDP(at netip.AddrPort) (Datagrams, error) {
 		return nil, err
 	}
 	_ = udp.SetReadBuffer(socketBuffer) // the kernel gives what it allows
-	return udp, nil
+	return stamped(udp), nil
 }
 
 // DialTCP implements [Sockets].

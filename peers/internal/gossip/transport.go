@@ -53,6 +53,8 @@ type Transport struct {
 
 // gatekeeper decides about what comes in; it is an [Agent].
 type gatekeeper interface {
+	// late reports whether a datagram has waited for too long to be taken in.
+	late(waited time.Duration) bool
 	// datagram takes a datagram in; it keeps b.
 	datagram(b []byte, from netip.AddrPort)
 	// streamMessage decides about the message of a stream, see
@@ -185,14 +187,14 @@ func (t *Transport) receive(s *stream) {
 func (t *Transport) readLoop() {
 	buf := make([]byte, datagramBuffer)
 	for {
-		n, from, err := t.udp.ReadFromUDPAddrPort(buf)
+		n, from, waited, err := t.udp.Read(buf)
 		if err != nil {
 			if !t.pause(err) {
 				return
 			}
 			continue
 		}
-		if n == 0 {
+		if n == 0 || t.gate.late(waited) {
 			continue // memberlist wants a byte at least
 		}
 		t.gate.datagram(append([]byte(nil), buf[:n]...), netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
