@@ -118,12 +118,14 @@ func (d *daemon) openPlane(lease, network netip.Prefix) error {
 	if err := rules.Validate(); err != nil {
 		return err
 	}
-	opened, err := dataplane.Open(dataplane.Config{
-		Settings: d.planes.settings, Lease: lease, Routes: d.planes.routes, Listen: d.takeSockets, Sealer: d.sealing.sealer.Load(),
-		Link: link.Config{
-			Name: d.cfg.Device, Alias: link.AliasPrefix + " " + d.node.Snapshot().Self.ID.String(), Addr: lease.Addr(),
-			MTU: d.mtu, Network: network, TxQueueLen: txQueueLen,
-		},
+	opened, err := retake(d.planes.opened, tun.ErrBusy, func() (*dataplane.Plane, error) {
+		return dataplane.Open(dataplane.Config{
+			Settings: d.planes.settings, Lease: lease, Routes: d.planes.routes, Listen: d.takeSockets, Sealer: d.sealing.sealer.Load(),
+			Link: link.Config{
+				Name: d.cfg.Device, Alias: link.AliasPrefix + " " + d.node.Snapshot().Self.ID.String(), Addr: lease.Addr(),
+				MTU: d.mtu, Network: network, TxQueueLen: txQueueLen,
+			},
+		})
 	})
 	if err != nil {
 		return err
@@ -167,20 +169,28 @@ func (d *daemon) takeSockets() (dataplane.Sockets, error) {
 		d.planes.sockets = nil
 		return sockets, nil
 	}
-	sockets, err := d.planes.settings.Listen(d.watch.Here().Addr)
-	for try := 0; d.planes.opened && errors.Is(err, syscall.EADDRINUSE) && try < bindTries; try++ {
-		time.Sleep(bindPause)
-		sockets, err = d.planes.settings.Listen(d.watch.Here().Addr)
-	}
-	return sockets, err
+	return retake(d.planes.opened, syscall.EADDRINUSE, func() (dataplane.Sockets, error) {
+		return d.planes.settings.Listen(d.watch.Here().Addr)
+	})
 }
 
-// The last plane's sockets may be held for a moment by a child process that is
-// about to become iptables.
+// The last plane's sockets and its device may be held for a moment by a child
+// process that is about to become iptables.
 const (
-	bindTries = 20
-	bindPause = 10 * time.Millisecond
+	retakeTries = 100
+	retakePause = 20 * time.Millisecond
 )
+
+// retake opens what this process may have had before, and tries again while it
+// is busy.
+func retake[T any](before bool, busy error, open func() (T, error)) (T, error) {
+	opened, err := open()
+	for try := 0; before && errors.Is(err, busy) && try < retakeTries; try++ {
+		time.Sleep(retakePause)
+		opened, err = open()
+	}
+	return opened, err
+}
 
 // closePlane stops forwarding and guarding. The device stays.
 func (d *daemon) closePlane() {

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"flanneld/internal/config"
 	"flanneld/internal/control"
 	"flanneld/internal/host/link"
@@ -208,6 +210,51 @@ func TestADaemonMovesToAnotherAddress(t *testing.T) {
 	if _, err := Cleanup(d.cfg); err != nil {
 		t.Error(err)
 	}
+}
+
+// A child process that is about to become iptables has this process's files for
+// a moment. The device is free as soon as it has become that.
+func TestADeviceThatIsHeldForAMomentIsWaitedFor(t *testing.T) {
+	linktest.Underlay(t)
+	linktest.Run(t, "sysctl -q -w net.ipv4.conf.eth0.promote_secondaries=1")
+	d := start(t, shortDir(t), nil)
+	d.wait(t, "start", ready)
+	held := attach(t, "flannel0")
+	linktest.Run(t, "ip address del 192.168.7.1/24 dev eth0")
+	const alone = `"numqueues":1,` // the daemon has closed its own
+	for range 500 {
+		if text, _ := linktest.Try("ip -d -j link show flannel0"); strings.Contains(strings.ReplaceAll(text, " ", ""), alone) {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	time.Sleep(200 * time.Millisecond)
+	held.Close()
+	d.wait(t, "move", func(s control.Status) bool { return ready(s) && s.Underlay.Address.String() == "192.168.7.2" })
+	d.stop(t)
+	if _, err := Cleanup(d.cfg); err != nil {
+		t.Error(err)
+	}
+}
+
+// attach opens one more queue of a TUN device.
+func attach(t *testing.T, device string) *os.File {
+	t.Helper()
+	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	queue := os.NewFile(uintptr(fd), "queue")
+	t.Cleanup(func() { queue.Close() })
+	request, err := unix.NewIfreq(device)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_MULTI_QUEUE | unix.IFF_VNET_HDR)
+	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, request); err != nil {
+		t.Fatal(err)
+	}
+	return queue
 }
 
 // What cannot work is found before anything on the host is changed.
