@@ -261,14 +261,14 @@ observability: tools ## root, 1 | alert rules, dashboard and metrics in Debian's
 
 # axe-core checks that a keyboard and a screen reader can use the page.
 AXE := $(TOOLBIN)/axe-core@4.14.1
-page: tools ## root, 12 | the page in Debian's Chromium; PICTURES=DIRECTORY keeps pictures
+page: tools ## root, 20 | the page in Debian's Chromium; PICTURES=DIRECTORY keeps pictures
 	@for pair in chromium:chromium npm:npm; do \
 		command -v $${pair%%:*} >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $${pair##*:} fonts-dejavu-core; \
 	done
 	@test -e $(AXE)/package/axe.min.js || { mkdir -p $(AXE) && cd $(AXE) && npm pack --silent axe-core@4.14.1 && tar -xzf axe-core-4.14.1.tgz; }
 	$(if $(PICTURES),@mkdir -p $(PICTURES))
 	FLANNELD_TEST_CHROMIUM=$$(command -v chromium) FLANNELD_TEST_AXE=$(AXE)/package/axe.min.js FLANNELD_TEST_PICTURES=$(abspath $(PICTURES)) \
-		go test -tags page -count=1 -v -timeout 20m -run '$(RUN)' ./test/page | $(QUIETER)
+		go test -tags page -count=1 -v -timeout 40m -run '$(RUN)' ./test/page | $(QUIETER)
 
 kernels: ## root, >30 | KERNELS (5.10 6.1 6.12; or newest), all or STEPS=a,b
 	go run ./test/kernels -steps '$(STEPS)' $(KERNELS)

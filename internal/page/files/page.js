@@ -77,9 +77,10 @@ const showTiles = () => {
     ["Round trip", trips.length ? `${millis(median(trips))} ms` : "–", "median from here", ""],
     ["Traffic", rate(into), "arrives at all nodes now", ""],
     ["Dropped", count(Math.max(0, dropped)), "packets here, 10 min", ""],
-    ["Subnet", status.lease.subnet || "none", `lease ${status.lease.state}`, status.lease.state === "confirmed" ? "long" : "long bad"],
+    ["Subnet", status.lease.subnet || "none", `lease ${status.lease.state}`, status.lease.state === "confirmed" ? "" : "bad"],
   ];
-  fill(byID("tiles"), tiles, () => tiles.map(([name, value, more, kind]) => el("div", { class: kind }, el("dt", null, name), el("dd", null, value, el("small", null, more)))));
+  const long = (value) => value.length > 10 ? "long" : ""; // wider than a tile
+  fill(byID("tiles"), tiles, () => tiles.map(([name, value, more, kind]) => el("div", { class: `${kind} ${long(value)}` }, el("dt", null, name), el("dd", null, value, el("small", null, more)))));
 };
 
 let due = false;
