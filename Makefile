@@ -261,7 +261,7 @@ observability: tools ## root, 1 | alert rules, dashboard and metrics in Debian's
 
 # axe-core checks that a keyboard and a screen reader can use the page.
 AXE := $(TOOLBIN)/axe-core@4.14.1
-page: tools ## root, 20 | the page in Debian's Chromium; PICTURES=DIRECTORY keeps pictures
+page: tools ## root, 22 | the page in Debian's Chromium; PICTURES=DIRECTORY keeps pictures
 	@for pair in chromium:chromium npm:npm; do \
 		command -v $${pair%%:*} >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $${pair##*:} fonts-dejavu-core; \
 	done

@@ -24,7 +24,7 @@ var (
 
 	gossipDatagrams = counter("gossip_datagrams_total", "Datagrams of gossip.", "direction")
 	gossipBytes     = counter("gossip_bytes_total", "Bytes of gossip, without UDP, TCP and IP headers.", "direction", "transport")
-	gossipDropped   = counter("gossip_dropped_total", "Gossip not taken in: malformed, foreign, or too much.")
+	gossipDropped   = counter("gossip_dropped_total", "Gossip not taken in: malformed, foreign, too much, or late.")
 	gossipQueued    = gauge("gossip_queue_messages", "Broadcasts that wait to be sent.")
 	gossipQueuedB   = gauge("gossip_queue_bytes", "Bytes of the broadcasts that wait.")
 )

@@ -95,7 +95,7 @@ type Agent struct {
 	states     chan wire.State
 	duplicates chan Duplicate
 	metaNews   chan struct{} // one token: our meta has changed
-	dropped    atomic.Uint64 // messages and states for which there was no room
+	dropped    atomic.Uint64 // messages and states for which there was no room, and late datagrams
 	// Bytes that messages, states and long may still hold.
 	messageRoom, stateRoom, longRoom room
 	long                             chan longMessage

@@ -17,7 +17,7 @@ import (
 // The idea is that of "Lifeguard: Local Health Awareness for More Accurate
 // Failure Detection" (Dadgar, Phillips and Currey, 2018). It counts missed
 // acknowledgements, which a dead half of the network causes as well; a lag is
-// this node's alone. It is safe for concurrent use; nil never lags.
+// this node's alone. It is safe for concurrent use.
 type lag struct {
 	mu   sync.Mutex
 	last time.Duration // as it was at that time
