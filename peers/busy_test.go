@@ -12,19 +12,14 @@ import (
 	"flanneld/peers/internal/gossip/wire"
 )
 
-// Hosts whose processors are taken get to a datagram late. Their nodes agree
-// all the same, and do not keep each other busy with questions.
+// A host without a free processor gets to a datagram late. The nodes of such
+// hosts agree all the same, and do not keep each other busy with questions.
 func TestNodesOfBusyHostsAgree(t *testing.T) {
 	t.Parallel()
 	virtually(t, func(t *testing.T) {
 		c := newCluster(t, 7, extent("FLANNELD_VIRTUAL_NODES", 40))
 		c.net.occupy(8 * time.Millisecond)
-		for _, h := range c.hosts {
-			h.start()
-		}
-		for _, h := range c.hosts {
-			h.leased()
-		}
+		c.startAll()
 		t.Logf("tables are equal after %v more", c.converge(2*time.Minute).Round(100*time.Millisecond))
 		time.Sleep(10 * time.Second) // what is under way ends
 		const watched = 30 * time.Second

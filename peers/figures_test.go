@@ -55,12 +55,7 @@ func figuresOf(t *testing.T, n int) {
 	before := heap()
 	c := powerCut(t, n)
 	start := time.Now()
-	for _, h := range c.hosts {
-		h.start()
-	}
-	for _, h := range c.hosts {
-		h.leased()
-	}
+	c.startAll()
 	c.converge(5 * time.Minute)
 	t.Logf("%d nodes: all started after a power cut, tables equal and all alive after %v", n, time.Since(start).Round(100*time.Millisecond))
 

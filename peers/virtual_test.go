@@ -73,8 +73,15 @@ func (c *cluster) add(edit func(*Config)) *host {
 	return h
 }
 
-// begin starts all and waits for their leases.
+// begin starts all and waits until their tables are equal.
 func (c *cluster) begin() {
+	c.Helper()
+	c.startAll()
+	c.converge(healTime)
+}
+
+// startAll starts all at once and waits for their leases.
+func (c *cluster) startAll() {
 	c.Helper()
 	for _, h := range c.hosts {
 		h.start()
@@ -82,7 +89,6 @@ func (c *cluster) begin() {
 	for _, h := range c.hosts {
 		h.leased()
 	}
-	c.converge(healTime)
 }
 
 func (c *cluster) end() {
@@ -240,12 +246,7 @@ func TestMassStart(t *testing.T) {
 	virtually(t, func(t *testing.T) {
 		c := newCluster(t, 3, extent("FLANNELD_VIRTUAL_NODES", 40))
 		start := time.Now()
-		for _, h := range c.hosts {
-			h.start()
-		}
-		for _, h := range c.hosts {
-			h.leased()
-		}
+		c.startAll()
 		leased := time.Since(start)
 		c.converge(healTime)
 		t.Logf("%d nodes at once: all have leases after %v, tables are equal after %v", len(c.hosts), leased.Round(time.Millisecond), time.Since(start).Round(100*time.Millisecond))
