@@ -28,20 +28,18 @@ func TestSpeedWithObservers(t *testing.T) {
 	for _, shortcut := range []string{"auto", "off"} {
 		t.Run("shortcut="+shortcut, func(t *testing.T) {
 			l := lab.New(t)
-			plain := joinPair(t, l, "--shortcut", shortcut)
-			observed := joinPair(t, l, "--shortcut", shortcut, "--metrics", netip.AddrPortFrom(netip.IPv4Unspecified(), lab.MetricsPort).String())
+			plain := podPair(t, l, "--shortcut", shortcut)
+			observed := podPair(t, l, "--shortcut", shortcut, "--metrics", netip.AddrPortFrom(netip.IPv4Unspecified(), lab.MetricsPort).String())
 			reports := watch(t, l, observed[0].Host)
 			watch(t, l, observed[1].Host)
 			scrape(t, l, observed[0].Host, observed[1].Host)
 			time.Sleep(settled)
 
+			pairs := [2][2]*lab.Pod{plain, observed}
 			var rates [2][]float64
 			for round := range 2 * speedRounds {
 				i := round % 2
-				from, to := plain[0], plain[1]
-				if i == 1 {
-					from, to = observed[0], observed[1]
-				}
+				from, to := pairs[i][0], pairs[i][1]
 				before := reports.Load()
 				rate := lab.Throughput(t, from.Namespace, to.Namespace, netip.AddrPortFrom(to.Addr, 7001), speedRound, nil)
 				rates[i] = append(rates[i], rate/1e9)
@@ -59,14 +57,11 @@ func TestSpeedWithObservers(t *testing.T) {
 	}
 }
 
-// joinPair makes a network of two hosts, and a pod on each.
-func joinPair(t *testing.T, l *lab.Lab, args ...string) [2]*lab.Pod {
+// podPair makes a network of two hosts, and a pod on each.
+func podPair(t *testing.T, l *lab.Lab, args ...string) [2]*lab.Pod {
 	t.Helper()
-	a, b := l.Host(), l.Host()
-	a.Start(args...).WaitReady(ready)
-	b.Start(append([]string{"--join", a.Addr.String()}, args...)...).WaitReady(ready)
-	lab.WaitAgreed(t, []*lab.Host{a, b}, 2, ready)
-	pods := [2]*lab.Pod{a.Pod(), b.Pod()}
+	hosts := l.Network(2, args...)
+	pods := [2]*lab.Pod{hosts[0].Pod(), hosts[1].Pod()}
 	pods[0].Reachable(t, pods[1].Addr, ready)
 	return pods
 }
