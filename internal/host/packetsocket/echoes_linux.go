@@ -28,7 +28,7 @@ func OpenEchoes(device string, id uint16, of netip.Addr) (*Echoes, error) {
 	if !of.Is4() {
 		return nil, ErrPacket
 	}
-	file, err := openFiltered(device, unix.ETH_P_ALL, echoes(id, of))
+	file, err := openFiltered(device, receivedAndSent, echoes(id, of))
 	if err != nil {
 		return nil, fmt.Errorf("watch packets of %s: %w", device, err)
 	}

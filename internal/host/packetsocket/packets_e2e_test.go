@@ -10,19 +10,28 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"flanneld/internal/host/link/linktest"
 )
 
 func TestMain(m *testing.M) { linktest.Main(m) }
 
+// etherA and etherB are the addresses of eth0 of the two hosts.
+var (
+	etherA = []byte{2, 0, 0, 0, 0, 0x0a}
+	etherB = []byte{2, 0, 0, 0, 0, 0x0b}
+)
+
 // hosts makes two hosts, a and b, in namespaces. They are joined by eth0 and by
 // a VXLAN device. Host a drops whatever comes for it. No route leads from a to
 // the overlay address of b.
-func hosts(t *testing.T) {
+func hosts(t testing.TB) {
 	t.Helper()
 	linktest.Script(t, `
 		ip netns add a
@@ -59,6 +68,27 @@ func returnBy(t *testing.T, path string) {
 	} else {
 		linktest.Run(t, "ip -n b route replace 10.244.1.0/24 via 192.0.2.1 dev eth0 src 10.244.2.0")
 	}
+}
+
+// openFrame opens a socket that sends whole frames by a device.
+func openFrame(device string) (fd, index int, err error) {
+	if fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
+		return 0, 0, err
+	}
+	if index, err = indexOf(fd, device); err != nil {
+		unix.Close(fd)
+	}
+	return fd, index, err
+}
+
+// sendFrame sends one frame.
+func sendFrame(device string, frame []byte) error {
+	fd, index, err := openFrame(device)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: index})
 }
 
 func checksum(b []byte, start uint32) uint16 {
@@ -205,6 +235,105 @@ func TestIPIPGoesOutByTheHostsRoutes(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// Only what comes in by the device itself may answer. This kernel may have no
+// VLAN devices: the tag needs none.
+func TestOnlyPacketsThatComeInByTheDeviceAreTaken(t *testing.T) {
+	hosts(t)
+	taken := make(chan byte, 100)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go linktest.In(t, "a", func() error {
+		ended <- Receive(ctx, "eth0", here, func(p []byte) { taken <- p[ipHeaderLen+4] })
+		return nil
+	})
+	time.Sleep(200 * time.Millisecond) // until it listens
+	// reply is an echo reply to a, known by its identifier.
+	reply := func(id byte) []byte {
+		b := echo(36)
+		b[ipHeaderLen], b[ipHeaderLen+4] = 0, id
+		copy(b[12:], []byte{10, 244, 2, 0, 10, 244, 1, 0}) // the same checksum
+		return b
+	}
+	frame := func(tag, packet []byte) []byte {
+		return slices.Concat(etherA, etherB, tag, []byte{8, 0}, packet)
+	}
+	linktest.In(t, "b", func() error {
+		return errors.Join(
+			sendFrame("eth0", frame([]byte{0x81, 0, 0x60, 7}, reply(1))), // VLAN 7
+			sendFrame("eth0", frame(nil, reply(2))),
+			sendFrame("eth0", frame([]byte{0x81, 0, 0x60, 0}, reply(3)))) // a priority only
+	})
+	linktest.In(t, "a", func() error { return sendFrame("eth0", slices.Concat(etherB, etherA, []byte{8, 0}, reply(4))) })
+	time.Sleep(200 * time.Millisecond)
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	close(taken)
+	var got []byte
+	for id := range taken {
+		got = append(got, id)
+	}
+	if want := []byte{2, 3}; !slices.Equal(got, want) {
+		t.Errorf("took %v, want %v", got, want)
+	}
+}
+
+// BenchmarkForwarding says what Receive costs packets that it does not take: a
+// packet of 64 bytes comes in by its device, and is forwarded to another one.
+// One processor does all of it, from the sender's system call on.
+func BenchmarkForwarding(b *testing.B) {
+	hosts(b)
+	linktest.Script(b, `
+		ip netns exec a nft delete table ip t
+		ip netns exec a sysctl -qw net.ipv4.ip_forward=1
+		ip -n a link add pod0 type veth peer name pod1
+		ip -n a link set pod0 up
+		ip -n a link set pod1 up
+		ip -n a address add 10.244.1.1/24 dev pod0
+		ip -n a neigh add 10.244.1.99 lladdr 02:00:00:00:00:99 dev pod0`)
+	packet := make([]byte, 64)
+	header(packet, 17)
+	copy(packet[12:], []byte{10, 244, 2, 7, 10, 244, 1, 99})
+	binary.BigEndian.PutUint16(packet[10:], 0)
+	binary.BigEndian.PutUint16(packet[10:], ^checksum(packet[:ipHeaderLen], 0))
+	for _, receiver := range []string{"without", "with"} {
+		b.Run(receiver, func(b *testing.B) {
+			ctx, cancel := context.WithCancel(b.Context())
+			ended := make(chan error, 1)
+			if receiver == "with" {
+				go linktest.In(b, "a", func() error {
+					ended <- Receive(ctx, "eth0", here, func([]byte) {})
+					return nil
+				})
+				time.Sleep(200 * time.Millisecond)
+			} else {
+				ended <- nil
+			}
+			linktest.In(b, "b", func() error {
+				fd, index, err := openFrame("eth0")
+				if err != nil {
+					return err
+				}
+				defer unix.Close(fd)
+				b.ResetTimer()
+				frame := slices.Concat(etherA, etherB, []byte{8, 0}, packet)
+				for range b.N {
+					if err := unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: index}); err != nil {
+						return err
+					}
+				}
+				b.StopTimer()
+				return nil
+			})
+			cancel()
+			if err := <-ended; err != nil {
+				b.Error(err)
+			}
+		})
+	}
 }
 
 // A device that goes away ends Receive, which can then be called again.

@@ -244,17 +244,28 @@ func openAnswers(device string, to netip.Addr) (*os.File, error) {
 	if !to.Is4() {
 		return nil, ErrPacket
 	}
-	// Not ETH_P_ALL: that sees what is sent, too, and costs each packet.
-	file, err := openFiltered(device, unix.ETH_P_IP, answers(to))
+	// A socket for ETH_P_IP gets each packet together with the IP layer, which
+	// then has to clone the packet, and to copy its headers to forward it. A
+	// socket for all protocols gets it before, and has dropped it by then.
+	file, err := openFiltered(device, received, append(untaggedIPv4(), answers(to)...))
 	if err != nil {
 		return nil, fmt.Errorf("receive answers from %s: %w", device, err)
 	}
 	return file, nil
 }
 
-// openFiltered opens a packet socket on one device, for packets of one protocol
-// that the filter takes. It has its filter before it gets the first packet.
-func openFiltered(device string, protocol uint16, program []bpf.Instruction) (*os.File, error) {
+// ways of packets that a socket sees.
+type ways bool
+
+const (
+	received        ways = false
+	receivedAndSent ways = true
+)
+
+// openFiltered opens a packet socket on one device, for packets of all
+// protocols that the filter takes. It has its filter before it gets the first
+// packet.
+func openFiltered(device string, which ways, program []bpf.Instruction) (*os.File, error) {
 	code, err := bpf.Assemble(program)
 	if err != nil {
 		return nil, err // not with a fixed program
@@ -272,8 +283,12 @@ func openFiltered(device string, protocol uint16, program []bpf.Instruction) (*o
 	if err == nil {
 		err = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
 	}
+	if err == nil && which == received {
+		// Linux 4.20. Without it each packet that is sent is cloned.
+		err = unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1)
+	}
 	if err == nil {
-		err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: networkOrder(protocol), Ifindex: index})
+		err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_ALL), Ifindex: index})
 	}
 	if err != nil {
 		_ = unix.Close(fd)
