@@ -5,6 +5,7 @@
 package monitor
 
 import (
+	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,24 +22,29 @@ func TestAThousandPeersByKernelPathsCostLessThanTenKilobytesASecond(t *testing.T
 		backend []plan.Path
 		cut     []plan.Path
 		talkers int
+		gaps    bool
 	}{
-		{"direct is dropped", auto, []plan.Path{plan.PathDirect}, 0},
-		{"both are dropped", auto, []plan.Path{plan.PathDirect, plan.PathVXLAN}, 0},
-		{"at rest", vxlan, nil, 0},
-		{"traffic to 1 peer", vxlan, nil, 1},
-		{"traffic to 7 peers", vxlan, nil, 7},
-		{"traffic to 50 peers", vxlan, nil, 50},
-		{"traffic to 300 peers", vxlan, nil, 300},
-		{"traffic to 50 peers, directly", auto, nil, 50},
-		{"at rest, by the short-cut", short, nil, 0},
-		{"traffic to 50 peers, by the short-cut", short, nil, 50},
+		{"direct is dropped", auto, []plan.Path{plan.PathDirect}, 0, false},
+		{"both are dropped", auto, []plan.Path{plan.PathDirect, plan.PathVXLAN}, 0, false},
+		{"at rest", vxlan, nil, 0, false},
+		{"traffic to 1 peer", vxlan, nil, 1, false},
+		{"traffic to 7 peers", vxlan, nil, 7, false},
+		{"traffic to 50 peers", vxlan, nil, 50, false},
+		{"traffic to 300 peers", vxlan, nil, 300, false},
+		{"traffic to 50 peers, directly", auto, nil, 50, false},
+		{"conversations with 50 peers, with gaps", vxlan, nil, 50, true},
+		{"at rest, by the short-cut", short, nil, 0, false},
+		{"traffic to 50 peers, by the short-cut", short, nil, 50, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const count = 1000
 				l := laboratoryWith(t, count, len(c.backend) == 1, c.backend...)
 				l.set(func() {
-					l.rate, l.talkers = 20, c.talkers
+					l.rate, l.talkers, l.gaps = 20, c.talkers, c.gaps
+					if c.gaps {
+						l.sending = 20
+					}
 					for _, p := range c.cut {
 						for _, w := range l.ways[p] {
 							w.cut = true
@@ -74,6 +80,29 @@ func TestABusyPathAmongAThousandIsLeftInTime(t *testing.T) {
 		l.set(func() { l.to(plan.PathVXLAN).cut = true })
 		l.uses(plan.PathUDP, 5*time.Second, "after it was cut")
 	})
+}
+
+// Where answers fail to come, that is seen at once, however many peers have
+// traffic.
+func TestAConversationThatStopsAmongFiftyIsSeenInTime(t *testing.T) {
+	for name, hurt := range map[string]func(*way){
+		"cut":              func(w *way) { w.cut = true },
+		"large ones lost":  func(w *way) { w.largest = 1000 },
+		"checksums broken": func(w *way) { w.broken = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLaboratory(t, 1000, auto...)
+				l.set(func() { l.rate, l.sending, l.talkers, l.conversing = 100, 100, 50, true })
+				l.store(l.cfg.Log)
+				l.proofs.aim()
+				time.Sleep(5*time.Minute + rand.N(time.Second))
+				l.uses(plan.PathDirect, 0, "before")
+				l.set(func() { hurt(l.to(plan.PathDirect)) })
+				l.uses(plan.PathVXLAN, 5*time.Second, "after")
+			})
+		})
+	}
 }
 
 // bytes are all on the underlay so far.

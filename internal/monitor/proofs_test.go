@@ -59,10 +59,16 @@ type laboratory struct {
 	rate     uint64 // packets a second from each of the first peers
 	sending  uint64 // packets a second to each of them
 	talkers  int    // how many these are
-	began    time.Time
-	plans    int
-	received map[string]int // by device: how often answers were listened for
-	shortcut bool           // this host and all peers have it
+	// conversing: the peers send only what answers packets that arrive there.
+	// Where these are lost, a few are sent again.
+	conversing bool
+	gaps       bool      // every fifth second, nothing comes from any peer
+	counted    time.Time // when packets were counted last
+	fromPeers  map[TrafficKey]uint64
+	toPeers    map[netip.Prefix]uint64
+	plans      int
+	received   map[string]int // by device: how often answers were listened for
+	shortcut   bool           // this host and all peers have it
 }
 
 var labStamp = probe.Stamp{Asked: [8]byte([]byte("fldprobe")), Seen: [8]byte([]byte("fldprobS"))}
@@ -106,7 +112,8 @@ func laboratoryWith(t *testing.T, count int, shortcut bool, backend ...plan.Path
 	t.Helper()
 	l := &laboratory{
 		shortcut: shortcut,
-		t:        t, backend: backend, routes: dataplane.NewRoutes(), replan: make(chan struct{}, 1), offload: true, talkers: 1, began: time.Now(),
+		t:        t, backend: backend, routes: dataplane.NewRoutes(), replan: make(chan struct{}, 1), offload: true, talkers: 1, counted: time.Now(),
+		fromPeers: map[TrafficKey]uint64{}, toPeers: map[netip.Prefix]uint64{},
 		ways: map[plan.Path]map[netip.Addr]*way{}, received: map[string]int{}, macs: map[string]netip.Addr{},
 	}
 	self := peerNumber(1, backend)
@@ -221,9 +228,11 @@ func (l *laboratory) uses(p plan.Path, within time.Duration, when string) {
 	for l.used() != p && time.Since(began) < within+time.Minute {
 		time.Sleep(10 * time.Millisecond)
 	}
-	if took := time.Since(began); took > within {
+	took := time.Since(began)
+	if took > within {
 		l.t.Errorf("%s: %s after %v, want it within %v", when, l.used(), took, within)
 	}
+	l.t.Logf("%s: %s after %v", when, l.used(), took)
 }
 
 // stays holds that packets take a path for a time.
@@ -238,14 +247,28 @@ func (l *laboratory) stays(p plan.Path, d time.Duration, when string) {
 }
 
 func (l *laboratory) traffic() (arrived map[TrafficKey]Traffic, sent map[netip.Prefix]Traffic) {
+	const again = 2 // packets a second
 	arrived, sent = map[TrafficKey]Traffic{}, map[netip.Prefix]Traffic{}
 	l.set(func() {
-		seconds := uint64(time.Since(l.began) / time.Second)
+		seconds := uint64(time.Since(l.counted) / time.Second)
+		l.counted = l.counted.Add(time.Duration(seconds) * time.Second)
 		for _, n := range l.snapshot.Nodes[1 : 1+l.talkers] {
-			sent[n.Lease.Prefix] = Traffic{Packets: l.sending * seconds}
+			lost := false
 			for _, p := range []plan.Path{plan.PathDirect, plan.PathVXLAN, plan.PathIPIP} {
-				arrived[TrafficKey{p, n.Lease.Prefix}] = Traffic{Packets: l.rate * seconds}
+				w, key := l.ways[p][n.Endpoint.Addr()], TrafficKey{p, n.Lease.Prefix}
+				hurt := l.conversing && (w.cut || w.largest > 0 || w.broken)
+				if !hurt && !(l.gaps && time.Now().Unix()%5 == 0) {
+					l.fromPeers[key] += l.rate * seconds
+				}
+				lost = lost || hurt
+				arrived[key] = Traffic{Packets: l.fromPeers[key]}
 			}
+			rate := l.sending
+			if lost {
+				rate = again
+			}
+			l.toPeers[n.Lease.Prefix] += rate * seconds
+			sent[n.Lease.Prefix] = Traffic{Packets: l.toPeers[n.Lease.Prefix]}
 		}
 	})
 	return arrived, sent

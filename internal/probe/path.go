@@ -22,6 +22,8 @@ type path struct {
 	egress, ingress uint64 // at the last look
 	looked          time.Time
 	ingressMoved    time.Time // when packets were last seen to have come from the peer
+	conversed       time.Time // when packets were last seen to go both ways
+	doubted         time.Time // when that was last seen to have ended
 }
 
 // due is when the next probe is to be sent.
@@ -38,8 +40,9 @@ func (p *path) due() time.Time {
 
 func (p *path) lookDue(now time.Time) bool { return p.Traffic != nil && now.Sub(p.looked) >= lookTime }
 
-// look finds out how much traffic there is.
-func (p *path) look(now time.Time) {
+// look finds out how much traffic there is. It reports whether the path is to
+// be doubted.
+func (p *path) look(now time.Time) (doubtful bool) {
 	egress, ingress := p.Traffic()
 	if !p.looked.IsZero() {
 		seconds := now.Sub(p.looked).Seconds()
@@ -54,12 +57,14 @@ func (p *path) look(now time.Time) {
 			p.tally.due = earlier(p.tally.due, now.Add(large))
 		}
 		p.busy = busy
+		doubtful = p.converse(busy, egress-p.egress, ingress-p.ingress, now)
 		if ingress != p.ingress {
 			p.ingressMoved = now
 		}
 	}
 	p.egress, p.ingress, p.looked = egress, ingress, now
 	p.Arriving = !p.ingressMoved.IsZero() && now.Sub(p.ingressMoved) < arrivingTime
+	return doubtful
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -83,6 +88,7 @@ func (p *path) take(f *flight, r reply, now time.Time) {
 	p.Size = max(p.Size, f.size)
 	if f.large {
 		p.largeMisses, p.Full = 0, true
+		p.settle(f, &p.largeDue)
 		if p.State == SmallOnly {
 			p.become(Works, now)
 		}
@@ -92,6 +98,7 @@ func (p *path) take(f *flight, r reply, now time.Time) {
 		p.answered = f.sent
 	}
 	p.smallMisses = 0
+	p.settle(f, &p.smallDue)
 	if f.ttl {
 		p.ForwardsOnly = p.echoMisses >= misses
 	} else {

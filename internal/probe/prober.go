@@ -42,6 +42,7 @@ type Prober struct {
 	changed  bool
 	news     map[string]bool // targets with a changed state; see News
 	stats    Stats
+	doubts   doubts
 }
 
 // flight is a probe on its way.
@@ -52,7 +53,8 @@ type flight struct {
 	large, ttl bool
 	tcp        bool
 	offload    Offload
-	lost       bool // given up; a late answer still counts
+	next       time.Time // when the next one of its kind is due, if this one is answered
+	lost       bool      // given up; a late answer still counts
 }
 
 // New makes a prober without targets.
@@ -259,7 +261,11 @@ func (p *Prober) step(now time.Time) time.Duration {
 	c := pace{all: len(p.paths)}
 	for _, t := range p.paths {
 		if t.lookDue(now) {
-			p.watching(t, func() { t.look(now) })
+			p.watching(t, func() {
+				if t.look(now) && p.doubts.take(now) {
+					t.doubt(now)
+				}
+			})
 		}
 		if t.busy {
 			c.busy++
@@ -284,14 +290,16 @@ func (p *Prober) step(now time.Time) time.Duration {
 // probe sends what is due to a target.
 func (p *Prober) probe(t *path, c pace, now time.Time) {
 	if !now.Before(t.smallDue) {
-		t.smallDue = now.Add(spread(c.small(t)))
-		p.send(t, request{destination: t.own(), ttl: plainTTL, size: p.token.small()}, now)
+		usual := spread(c.small(t))
+		t.smallDue = now.Add(t.pause(usual, now))
+		p.send(t, request{destination: t.own(), ttl: plainTTL, size: p.token.small()}, now, now.Add(usual))
 		if t.echoMisses > 0 && t.behind().IsValid() {
-			p.send(t, request{destination: t.behind(), ttl: 1, size: p.token.small()}, now)
+			p.send(t, request{destination: t.behind(), ttl: 1, size: p.token.small()}, now, now.Add(usual))
 		}
 	}
 	if (t.State == Works || t.State == SmallOnly) && !now.Before(t.largeDue) {
-		t.largeDue = now.Add(spread(c.large(t)))
+		usual := spread(c.large(t))
+		t.largeDue = now.Add(t.pause(usual, now))
 		if t.State == Works && t.largeMisses > 0 {
 			t.largeDue = earlier(t.largeDue, now.Add(largeAgain))
 		}
@@ -304,7 +312,7 @@ func (p *Prober) probe(t *path, c pace, now time.Time) {
 		}
 		t.largeSize, t.Tried = r.size, r.size
 		if r.size > p.token.small() {
-			p.send(t, r, now)
+			p.send(t, r, now, now.Add(usual))
 		} else {
 			t.Full = true
 		}
@@ -319,8 +327,9 @@ func spread(d time.Duration) time.Duration {
 }
 
 // send sends one probe. One that is longer than the kernel knows the path to
-// take is sent as long as fits.
-func (p *Prober) send(t *path, r request, now time.Time) {
+// take is sent as long as fits. next is when the next one of its kind is due, if
+// this one is answered.
+func (p *Prober) send(t *path, r request, now, next time.Time) {
 	for p.flights[p.sequence] != nil && len(p.flights) < 1<<16 {
 		p.sequence++
 	}
@@ -342,7 +351,7 @@ func (p *Prober) send(t *path, r request, now time.Time) {
 		t.Refused = err
 	}
 	p.flights[p.sequence] = &flight{
-		path: t, sent: now, size: r.size, large: r.size > p.token.small() && !r.tcp, ttl: r.ttl == 1, tcp: r.tcp, offload: r.offload,
+		path: t, sent: now, size: r.size, large: r.size > p.token.small() && !r.tcp, ttl: r.ttl == 1, tcp: r.tcp, offload: r.offload, next: next,
 	}
 	p.sequence++
 }

@@ -43,14 +43,15 @@ func (p *Prober) probeSums(t *path, c pace, now time.Time) {
 	if !t.sumsReady() || now.Before(t.tally.due) {
 		return
 	}
-	t.tally.due = now.Add(spread(c.large(t)))
+	usual := spread(c.large(t))
+	t.tally.due = now.Add(t.pause(usual, now))
 	if t.tally.misses > 0 && t.Sums != SumsUnclear {
 		t.tally.due = earlier(t.tally.due, now.Add(largeAgain))
 	}
 	if t.Sums != SumsGood || t.tally.misses > 0 {
-		p.send(t, t.calibrates(), now)
+		p.send(t, t.calibrates(), now, now.Add(usual))
 	}
-	p.send(t, t.left(), now)
+	p.send(t, t.left(), now, now.Add(usual))
 }
 
 // sumsReady reports whether checksums can be told from other troubles.
@@ -63,6 +64,7 @@ func (p *path) takeSums(f *flight) {
 		return
 	}
 	p.tally.misses, p.tally.whole = 0, false
+	p.settle(f, &p.tally.due)
 	p.Sums = SumsGood
 }
 

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import "time"
+
+// With many busy targets the pauses between probes are long. So a conversation
+// on a chosen path is watched: as long as packets go both ways, the path is
+// believed in. Where packets still go out and none comes back, the path is in
+// doubt, and is probed at once: each kind of probe twice, half a second apart
+// if the first is not answered by then. One that is lost has the usual
+// consequences.
+const (
+	// conversationTime is how long ago packets may have gone both ways, for
+	// their end to be noticed: three looks.
+	conversationTime = 3 * lookTime
+	// doubtTime is how long the pauses are short.
+	doubtTime = 400 * time.Millisecond
+	// A doubt costs up to 13 kB. Conversations that end in this way without
+	// any loss cost no more than 1 kB/s.
+	doubtsAtOnce = 32
+	doubtsEach   = 12 * time.Second
+)
+
+// doubts bounds how often paths are put in doubt.
+type doubts struct {
+	left float64
+	at   time.Time // when left was right
+}
+
+// take reports whether there may be another one.
+func (d *doubts) take(now time.Time) bool {
+	if d.at.IsZero() {
+		d.left = doubtsAtOnce
+	} else {
+		d.left = min(doubtsAtOnce, d.left+float64(now.Sub(d.at))/float64(doubtsEach))
+	}
+	d.at = now
+	if d.left < 1 {
+		return false
+	}
+	d.left--
+	return true
+}
+
+// converse follows a conversation from look to look. busy: this look has seen
+// traffic, of as many packets out and in. It reports whether the path is to be
+// doubted.
+func (p *path) converse(busy bool, out, in uint64, now time.Time) bool {
+	if busy && out > 0 && in > 0 {
+		p.conversed = now
+		return false
+	}
+	if p.Role != Chosen || p.State != Works || out == 0 || in > 0 || now.Sub(p.conversed) > conversationTime {
+		return false
+	}
+	p.conversed = time.Time{}
+	return true
+}
+
+// doubt has all kinds of probes sent at once.
+func (p *path) doubt(now time.Time) {
+	p.doubted = now
+	p.smallDue, p.largeDue, p.tally.due = now, now, now
+}
+
+// pause is the time to the next probe of a kind.
+func (p *path) pause(usual time.Duration, now time.Time) time.Duration {
+	if now.Sub(p.doubted) < doubtTime {
+		return min(usual, largeAgain)
+	}
+	return usual
+}
+
+// settle puts the next probe off to its usual time after an answer to the
+// first one of a doubt.
+func (p *path) settle(f *flight, due *time.Time) {
+	if !p.doubted.IsZero() && f.sent.Sub(p.doubted) < doubtTime && f.sent.Sub(p.doubted) >= 0 && due.Before(f.next) {
+		*due = f.next
+	}
+}
