@@ -283,7 +283,7 @@ func TestOnlyPacketsThatComeInByTheDeviceAreTaken(t *testing.T) {
 
 // BenchmarkForwarding says what Receive costs packets that it does not take: a
 // packet of 64 bytes comes in by its device, and is forwarded to another one.
-// One processor does all of it, from the sender's system call on.
+// One processor does everything, from the sender's system call on.
 func BenchmarkForwarding(b *testing.B) {
 	hosts(b)
 	linktest.Script(b, `
