@@ -327,8 +327,8 @@ func spread(d time.Duration) time.Duration {
 }
 
 // send sends one probe. One that is longer than the kernel knows the path to
-// take is sent as long as fits. next is when the next one of its kind is due, if
-// this one is answered.
+// take is sent as long as fits. next is when the next one of its kind is due,
+// once this one is answered.
 func (p *Prober) send(t *path, r request, now, next time.Time) {
 	for p.flights[p.sequence] != nil && len(p.flights) < 1<<16 {
 		p.sequence++

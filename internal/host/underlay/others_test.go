@@ -51,7 +51,7 @@ func TestUnderlayAtAnAddressIsTheOneInUse(t *testing.T) {
 	}
 }
 
-// A host with hundreds of addresses does not try all of them.
+// A host with hundreds of addresses tries only some.
 func TestOthersAreFew(t *testing.T) {
 	h := vagrant()
 	for i := range 100 {
@@ -157,7 +157,7 @@ func TestLoopbackAddressIsNotLent(t *testing.T) {
 	}
 }
 
-// drawHost makes a host of a few devices, some of them odd.
+// drawHost makes a host of a few devices, and some are odd.
 func drawHost(t *rapid.T) host {
 	var h host
 	for i := range rapid.IntRange(0, 5).Draw(t, "interfaces") {
