@@ -46,6 +46,17 @@ func (h *inheritance) begin(routes map[netip.Prefix]plan.Path) {
 	}
 }
 
+// carries reports whether packets to a peer go on by a former path that the
+// peer takes, because datagrams would pass user space on both hosts: the peer's
+// daemon may be the next that is restarted.
+func (h *inheritance) carries(path plan.Path, r plan.Route) bool {
+	if h.withdrawn || !slices.Contains(h.former, path) || r.InUse() != plan.PathUDP {
+		return false
+	}
+	_, taken := r.Arrival(path)
+	return taken
+}
+
 // expire ends the time that ran. It reports whether former paths, which were
 // taken so far, are not any more.
 func (h *inheritance) expire() (over bool) {
@@ -62,9 +73,9 @@ func (h *inheritance) expire() (over bool) {
 }
 
 // remember finds out which kernel paths an earlier start took that the backend
-// list has no more. They are announced and taken for some seconds more: no
-// packet is lost that this host's kernel, or a peer that does not know yet,
-// still sends by them.
+// list has no more. They are announced, taken and used for some seconds more:
+// no packet is lost that this host's kernel, or a peer that does not know yet,
+// still sends by them, or that would have to wait for a peer's daemon.
 //
 // A sealed network takes none of them.
 func (d *daemon) remember() {

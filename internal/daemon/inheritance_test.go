@@ -46,3 +46,31 @@ func TestRoutesAloneAreInheritedOnce(t *testing.T) {
 		t.Errorf("got %+v", h)
 	}
 }
+
+// A former path carries packets as long as datagrams would pass user space, to
+// peers that take it.
+func TestAFormerPathCarriesUntilTheKernelCanByTheNewList(t *testing.T) {
+	byUDP := plan.Candidate{Path: plan.PathUDP, Possible: true, Used: true}
+	byShortcut := byUDP
+	byShortcut.Shortcut = plan.Shortcut{Possible: true, State: plan.Proven, Used: true}
+	taken := []plan.Arrival{{Path: plan.PathDirect}}
+	for name, c := range map[string]struct {
+		withdrawn bool
+		route     plan.Route
+		want      bool
+	}{
+		"user space":                     {false, plan.Route{Path: plan.PathUDP, Candidates: []plan.Candidate{byUDP}, Arrivals: taken}, true},
+		"the short-cut":                  {false, plan.Route{Path: plan.PathUDP, Candidates: []plan.Candidate{byShortcut}, Arrivals: taken}, false},
+		"another kernel path":            {false, plan.Route{Path: plan.PathVXLAN, Arrivals: taken}, false},
+		"a peer that takes another path": {false, plan.Route{Path: plan.PathUDP, Candidates: []plan.Candidate{byUDP}, Arrivals: []plan.Arrival{{Path: plan.PathVXLAN}}}, false},
+		"its time is over":               {true, plan.Route{Path: plan.PathUDP, Candidates: []plan.Candidate{byUDP}, Arrivals: taken}, false},
+	} {
+		h := inheritance{former: []plan.Path{plan.PathDirect}, withdrawn: c.withdrawn}
+		if got := h.carries(plan.PathDirect, c.route); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+		if h.former = nil; h.carries(plan.PathDirect, c.route) {
+			t.Errorf("%s: a path that is not former carries", name)
+		}
+	}
+}

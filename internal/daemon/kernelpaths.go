@@ -223,11 +223,13 @@ func (d *daemon) pathPeer(r plan.Route) kernelpath.Peer {
 	switch {
 	case r.Path != "" && r.Path.Kernel():
 		peer.Path = string(r.Path)
-	case old != "" && r.Undecided(old):
+	case old != "" && (r.Undecided(old) || d.inherited.carries(old, r)):
 		peer.Path = string(old)
 	}
 	if c, ok := r.Candidate(plan.PathVXLAN); ok && c.Possible {
 		peer.VXLAN, peer.MAC, peer.Port = true, c.MAC, c.Port
+	} else if a, ok := r.Arrival(plan.PathVXLAN); ok && peer.Path == string(plan.PathVXLAN) {
+		peer.VXLAN, peer.MAC, peer.Port = true, plan.MACOf(r.Node), a.Port
 	}
 	return peer
 }

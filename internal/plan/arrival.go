@@ -16,6 +16,15 @@ type Arrival struct {
 	Port uint16 // UDP, of the holder's VXLAN device; 0: another path
 }
 
+// Arrival returns one of the Arrivals; not ok: the path is none.
+func (r Route) Arrival(path Path) (a Arrival, ok bool) {
+	i := slices.IndexFunc(r.Arrivals, func(a Arrival) bool { return a.Path == path })
+	if i < 0 {
+		return a, false
+	}
+	return r.Arrivals[i], true
+}
+
 // fromNode lists the kernel paths that a node announces and this node takes. By
 // a path that it does not announce, it sends nothing: it has not the table that
 // keeps its users from sending in its name. The exception is the path of a

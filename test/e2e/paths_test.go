@@ -426,6 +426,29 @@ func TestChangeOfTheBackendLosesNoPacket(t *testing.T) {
 	nothingLost("the other host to udp")
 }
 
+// A setting is changed on one host after the other, without a pause between
+// them, as an operator's script does it.
+func TestChangeOfTheBackendOfAllHostsLosesNoPacket(t *testing.T) {
+	for _, former := range []string{"host-gw,udp", "vxlan,udp"} {
+		for _, shortcut := range []string{"auto", "off"} {
+			t.Run(former+" to udp, short-cut "+shortcut, func(t *testing.T) {
+				t.Parallel()
+				_, p1, p2 := joined(t, former)
+				h1, h2 := p1.Host, p2.Host
+				nothingLost := pingBothWays(t, p1, p2, 4*time.Millisecond)
+				h1.Daemon.Stop()
+				h1.Start("--shortcut", shortcut, "--join", h2.Addr.String()).WaitReady(ready)
+				h2.Daemon.Stop()
+				h2.Start("--shortcut", shortcut, "--join", h1.Addr.String()).WaitReady(ready)
+				h1.WaitUserPath(h2, 2*proven)
+				h2.WaitUserPath(h1, 2*proven)
+				time.Sleep(time.Second)
+				nothingLost("both hosts to udp")
+			})
+		}
+	}
+}
+
 // pingBothWays pings at an interval until nothingLost is called, which fails
 // the test where a reply is missing.
 func pingBothWays(t *testing.T, p1, p2 *lab.Pod, every time.Duration) (nothingLost func(what string)) {
