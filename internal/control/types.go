@@ -192,6 +192,8 @@ type Sealing struct {
 	Failed     uint64 `json:"failed"`     // series of attempts without an answer
 	Waiting    int    `json:"waiting"`    // packets that wait for a session
 	Dropped    uint64 `json:"dropped"`    // packets that waited in vain
+	Roamed     int    `json:"roamed"`     // peers that are not at the endpoint of their record
+	Roams      uint64 `json:"roams"`      // how often datagrams to a peer began to go elsewhere, or back
 	// Rejected counts messages of handshakes by the reason to refuse them.
 	// Packets that were refused are in Status.Drops.
 	Rejected map[string]uint64 `json:"rejected"`

@@ -56,6 +56,14 @@ func (r *Routes) Roamed() map[string]netip.AddrPort {
 	return all
 }
 
+// Roams counts how often the datagrams of a peer began to go elsewhere, or back
+// to its record's endpoint.
+func (r *Routes) Roams() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.roams
+}
+
 // followRecord gives a peer with sessions its roamer, which stays the same for
 // as long as its key does.
 func (r *Routes) followRecord(next map[*seal.Peer]*roamer, planned plan.Route, with session) *roamer {
@@ -137,6 +145,7 @@ func (r *Routes) moved(w *roamer, from netip.AddrPort, why string) {
 		r.sealer.log.Error("the endpoint of a peer is not in use", "node", w.planned.Name, "endpoint", to, "error", err)
 		return
 	}
+	r.roams++
 	r.sealer.log.Info("the endpoint of a node has roamed", "node", w.planned.Name, "from", from, "to", to, "reason", why)
 	if r.onRoam != nil {
 		r.onRoam(Roamed{Route: w.planned, From: from, To: to, Why: why})

@@ -249,6 +249,9 @@ func TestASealedHostThatHasMovedIsSentToAtOnce(t *testing.T) {
 	if all := a.routes.Roamed(); len(all) > 0 {
 		t.Errorf("shown as %v", all)
 	}
+	if n := a.routes.Roams(); n != 3 {
+		t.Errorf("counted %d times, want 3: away, back, and away", n)
+	}
 }
 
 // An attacker has the newest datagram of a host first, and forwards it from its

@@ -33,6 +33,7 @@ type Routes struct {
 	roamers map[*seal.Peer]*roamer
 	roaming map[*roamer]bool // that have something to do
 	onRoam  func(Roamed)     // nil: no function is told
+	roams   uint64           // how often that was
 }
 
 // NewRoutes makes an empty one.

@@ -56,7 +56,7 @@ func status() control.Status {
 		Host:          control.Host{ReadyAfter: 0.25, Repairs: map[string]uint64{"firewall": 1, "ports": 0}},
 		Readiness:     control.Readiness{Ready: true},
 		Security: control.Security{DataSealed: true, Sealing: control.Sealing{
-			Sessions: 2, Handshakes: 7, Rekeys: 5, Failed: 1, Waiting: 3, Rejected: map[string]uint64{"forged": 9}}},
+			Sessions: 2, Handshakes: 7, Rekeys: 5, Failed: 1, Waiting: 3, Roamed: 1, Roams: 4, Rejected: map[string]uint64{"forged": 9}}},
 	}
 }
 
@@ -122,6 +122,7 @@ func TestAScrapeShowsWhatStatusSays(t *testing.T) {
 		`flanneld_node_info{device="flannel0",id="34fvl4fdwt4ar4hk2puir6ob6q",network="c601936abc4f087a",node="alpha"}`: 1,
 		`flanneld_data_sealed{}`: 1, `flanneld_seal_sessions{}`: 2, `flanneld_seal_handshakes_total{}`: 7, `flanneld_seal_rekeys_total{}`: 5,
 		`flanneld_seal_handshakes_failed_total{}`: 1, `flanneld_seal_waiting_packets{}`: 3, `flanneld_seal_handshakes_rejected_total{reason="forged"}`: 9,
+		`flanneld_seal_roamed_peers{}`: 1, `flanneld_seal_roams_total{}`: 4,
 		`flanneld_ready{}`: 1, `flanneld_start_duration_seconds{}`: 0.25,
 		`flanneld_problems{part="path"}`: 2, `flanneld_problems{part="conflict"}`: 1, `flanneld_problems{part="lease"}`: 0,
 		`flanneld_members{state="alive"}`: 2, `flanneld_members{state="suspect"}`: 0,

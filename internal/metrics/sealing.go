@@ -13,6 +13,8 @@ var (
 	sealRekeys     = counter("seal_rekeys_total", "Handshakes that replaced a session.")
 	sealFailed     = counter("seal_handshakes_failed_total", "Series of attempts without an answer.")
 	sealWaiting    = gauge("seal_waiting_packets", "Packets that wait for a session.")
+	sealRoamed     = gauge("seal_roamed_peers", "Peers that are reached at another endpoint than their record's.")
+	sealRoams      = counter("seal_roams_total", "Moves of peers to other endpoints, or back, before gossip told.")
 	sealRejected   = counter("seal_handshakes_rejected_total", "Messages of handshakes that were refused.", "reason")
 )
 
@@ -27,6 +29,8 @@ func (c *collector) collectSealing(s sink, n control.Status) {
 	s.put(sealRekeys, float64(sealing.Rekeys))
 	s.put(sealFailed, float64(sealing.Failed))
 	s.put(sealWaiting, float64(sealing.Waiting))
+	s.put(sealRoamed, float64(sealing.Roamed))
+	s.put(sealRoams, float64(sealing.Roams))
 	for reason, count := range sealing.Rejected {
 		s.put(sealRejected, float64(count), reason)
 	}

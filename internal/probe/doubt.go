@@ -17,9 +17,9 @@ const (
 	// doubtTime is how long the pauses are short.
 	doubtTime = 400 * time.Millisecond
 	// A doubt costs up to 13 kB. Conversations that end in this way without
-	// any loss cost no more than 1 kB/s.
+	// any loss cost no more than 450 B/s.
 	doubtsAtOnce = 32
-	doubtsEach   = 12 * time.Second
+	doubtsEach   = 30 * time.Second
 )
 
 // doubts bounds how often paths are put in doubt.

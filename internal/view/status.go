@@ -47,6 +47,7 @@ func (v *View) status(s *peers.Snapshot, out control.Status, sessions dataplane.
 	out.Gossip = netip.AddrPortFrom(u.PublicAddr, v.cfg().GossipPort)
 	out.Security = securityOf(v.cfg(), s.Sealed)
 	out.Security.Sealing = sumOf(sessions)
+	out.Security.Sealing.Roamed, out.Security.Sealing.Roams = len(v.Routes.Roamed()), v.Routes.Roams()
 	out.Lanes, out.Offloads = v.cfg().Lanes, v.offloads()
 	out.Members, out.Backend = members(s, v.cfg().StaticPeers), v.backend()
 	v.count(&out, s)
