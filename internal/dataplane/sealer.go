@@ -31,9 +31,9 @@ const (
 	// second.
 	sightRoom = 256
 
-	// refusedRest is how long the sealer rests after it has refused messages.
-	// The inbox has room for a million a second.
-	refusedRest = time.Millisecond
+	// shortRest and longRest are how long the sealer rests after it has refused
+	// messages, at least and at most. A message that fits waits no longer.
+	shortRest, longRest = time.Millisecond, 10 * time.Millisecond
 
 	// eagerPeers is the largest network in which handshakes go ahead of
 	// traffic. In larger ones most pairs of nodes never exchange a packet.
@@ -56,6 +56,8 @@ type Sealer struct {
 	// reached has the endpoint of each peer. The map is never changed.
 	reached atomic.Pointer[map[*seal.Peer]*route.Peer]
 	peers   map[seal.NodeID]bool // that have sessions; follow's
+
+	rest time.Duration // after refused messages; Run's
 }
 
 // sight is where a lane has sighted a peer.
@@ -169,8 +171,9 @@ func (s *Sealer) roam(now time.Time) (next time.Time) {
 // were refused it rests: lanes then need not wake it for each message of a
 // flood. Messages that fit are never delayed by themselves.
 func (s *Sealer) takeFrom(m message) {
-	refused := false
+	taken, refused := 0, false
 	for range handshakeRoom {
+		taken++
 		if s.node.Handle(time.Now(), m.from, m.data[:m.n], s.emit) != seal.OK {
 			refused = true
 		}
@@ -181,9 +184,25 @@ func (s *Sealer) takeFrom(m message) {
 		}
 		break
 	}
-	if refused {
-		time.Sleep(refusedRest)
+	if s.rest = restAfter(s.rest, taken, refused); s.rest > 0 {
+		time.Sleep(s.rest)
 	}
+}
+
+// restAfter is how long to rest after so many messages, where the last rest was
+// that long. To be woken costs more than to refuse a message, and more often
+// than a hundred times a second it would cost the packets of others. The inbox
+// must not become full meanwhile.
+func restAfter(last time.Duration, taken int, refused bool) time.Duration {
+	switch {
+	case !refused:
+		return 0
+	case taken > handshakeRoom/2:
+		last /= 2
+	case taken < handshakeRoom/4:
+		last *= 2
+	}
+	return min(max(last, shortRest), longRest)
 }
 
 // Handshake takes a message from a lane.

@@ -122,6 +122,33 @@ func TestSealerEndsWithItsKeys(t *testing.T) {
 	}
 }
 
+// The more messages come, the shorter is the rest. Whatever comes, the inbox
+// has room for it, up to 300,000 a second.
+func TestFloodsOfHandshakesAreTakenTogether(t *testing.T) {
+	for _, perSecond := range []int{1, 1000, 16_667, 50_000, 300_000} {
+		rest, wakes, most := time.Duration(0), 0, 0
+		const rounds = 100
+		var elapsed time.Duration
+		for range rounds {
+			come := max(1, int(rest.Seconds()*float64(perSecond)))
+			most = max(most, come)
+			rest = restAfter(rest, come, true)
+			elapsed += rest
+			wakes++
+		}
+		t.Logf("%d a second: %d together at most, %.0f wakes a second", perSecond, most, float64(wakes)/elapsed.Seconds())
+		if most > handshakeRoom {
+			t.Errorf("%d a second: %d messages find no room", perSecond, most-handshakeRoom)
+		}
+		if perSecond <= 16_667 && elapsed < rounds*longRest*9/10 {
+			t.Errorf("%d a second: rests of %v on average", perSecond, elapsed/rounds)
+		}
+		if rest = restAfter(rest, 1, false); rest != 0 {
+			t.Errorf("%d a second: a message that fits is followed by a rest of %v", perSecond, rest)
+		}
+	}
+}
+
 // BenchmarkGarbageHandshake is what a message costs that looks like a handshake
 // and was made without the cluster key, from the lane on.
 func BenchmarkGarbageHandshake(b *testing.B) {
