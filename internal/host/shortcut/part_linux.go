@@ -39,10 +39,11 @@ type Part struct {
 	table      *table
 	programs   programs
 	links      *links
-	redirected map[int]bool // bridges past which packets go, by index
-	looked     time.Time    // when others' programs were last put in front
-	off        time.Time    // since when nothing is sent by the programs; zero: it is
-	flags      *bool        // clearsEncapsulation; nil: not tried
+	kept       map[string]bool // names of the places that have had their programs
+	redirected map[int]bool    // bridges past which packets go, by index
+	looked     time.Time       // when others' programs were last put in front
+	off        time.Time       // since when nothing is sent by the programs; zero: it is
+	flags      *bool           // clearsEncapsulation; nil: not tried
 }
 
 // Rhythm of a Part.
@@ -234,6 +235,10 @@ func (p *Part) set() (changes, notes []string, err error) {
 		if change != "" {
 			changes = append(changes, change)
 		}
+	}
+	p.kept = make(map[string]bool, len(wanted))
+	for _, w := range wanted {
+		p.kept[w.name] = true
 	}
 	for _, name := range p.links.names() {
 		if slices.ContainsFunc(wanted, func(w attachment) bool { return w.name == name }) {
@@ -463,6 +468,9 @@ func (p *Part) Check(context.Context) (wrong []string, err error) {
 		return []string{fmt.Sprintf("there are no devices %s and %s", out, in)}, nil
 	}
 	for _, a := range p.places(s) {
+		if !p.kept[a.name] {
+			continue // of a new bridge: it gets its program at the next Ensure
+		}
 		id, err := programID(a.program)
 		if err != nil {
 			return wrong, err
