@@ -59,7 +59,7 @@ func (e *engine) gossipTraffic() GossipTraffic {
 		DatagramsSent: t.DatagramsSent.Load(), DatagramsReceived: t.DatagramsReceived.Load(),
 		DatagramBytesSent: t.DatagramBytesSent.Load(), DatagramBytesReceived: t.DatagramBytesReceived.Load(),
 		StreamBytesSent: t.StreamBytesSent.Load(), StreamBytesReceived: t.StreamBytesReceived.Load(),
-		QueuedMessages: messages, QueuedBytes: bytes,
+		QueuedMessages: messages, QueuedBytes: bytes, Lag: e.gossip.Lag(time.Now()),
 	}
 }
 

@@ -158,7 +158,7 @@ func confirmed() control.Status {
 		Probes: []control.Probes{{Path: "udp", Sent: 107, Answered: 85, Lost: 20, RTT: 0.034,
 			RoundTrips: []control.RoundTrips{{UpTo: 0.0005, Count: 80}, {UpTo: 0.001, Count: 4}, {Count: 1}}}},
 		PathChanges:   map[string]uint64{"vxlan": 2, "udp": 1},
-		GossipTraffic: control.GossipTraffic{DatagramsSent: 900, DatagramBytesSent: 99_000, StreamBytesReceived: 12_000, QueuedMessages: 2, QueuedBytes: 600, Dropped: 4},
+		GossipTraffic: control.GossipTraffic{DatagramsSent: 900, DatagramBytesSent: 99_000, StreamBytesReceived: 12_000, QueuedMessages: 2, QueuedBytes: 600, Dropped: 4, Lag: 0.75},
 		Tables:        []control.Table{{Name: "nodes", Used: 3, Limit: 8192}, {Name: "forgotten", Limit: 1024}},
 		Readiness:     control.Readiness{Missing: []string{"no data path to another node is proven: packets reach 0 of 2"}},
 		Metrics:       control.Metrics{Address: addrPort("192.168.1.1:8287"), Exposed: true},

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -67,7 +68,7 @@ func drawStatus(t *table, s control.Status) {
 	}
 	t.linef(plain, "lanes", "%d", s.Lanes)
 	t.line(plain, "offloads", offloadsText(s.Offloads))
-	t.line(membersColor(s.Members), "members", membersText(s.Members))
+	t.line(membersColor(s.Members), "members", membersText(s.Members)+lagText(s.GossipTraffic.Lag))
 	t.line(backendColor(s.Backend), "backend", backendText(s.Backend))
 	t.line(shortcutColor(s.Shortcut), "short-cut", shortcutText(s.Shortcut))
 	for _, note := range s.Shortcut.Notes {
@@ -230,6 +231,16 @@ func membersText(m control.Members) string {
 		}
 	}
 	return text
+}
+
+// lagText says that this host is too busy for gossip, where it is: others may
+// take the node for dead.
+func lagText(lag control.Seconds) string {
+	const noted = 0.1 // seconds
+	if lag < noted {
+		return ""
+	}
+	return fmt.Sprintf("; this host is busy: gossip waits %v for the daemon", lag.Duration().Round(10*time.Millisecond))
 }
 
 func membersColor(m control.Members) string {

@@ -23,6 +23,9 @@ type GossipTraffic struct {
 	StreamBytesReceived   uint64 `json:"stream_bytes_received"`
 	QueuedMessages        int    `json:"queued_messages"` // broadcasts that wait
 	QueuedBytes           int    `json:"queued_bytes"`
+	// Lag is how long what arrives waits for this node: 0 to 2 s. Others may
+	// take a node that lags for dead.
+	Lag Seconds `json:"lag"`
 	// Dropped counts what was not taken in: malformed, of another network, or
 	// more than there was room for.
 	Dropped uint64 `json:"dropped"`

@@ -64,6 +64,7 @@ func gossipTraffic(s *peers.Snapshot) control.GossipTraffic {
 		DatagramBytesSent: g.DatagramBytesSent, DatagramBytesReceived: g.DatagramBytesReceived,
 		StreamBytesSent: g.StreamBytesSent, StreamBytesReceived: g.StreamBytesReceived,
 		QueuedMessages: g.QueuedMessages, QueuedBytes: g.QueuedBytes, Dropped: s.Dropped,
+		Lag: control.SecondsOf(g.Lag),
 	}
 }
 

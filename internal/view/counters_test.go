@@ -36,6 +36,7 @@ func TestStatusShowsWhatIsCounted(t *testing.T) {
 	s := plantest.Snapshot(peers.Confirmed, plantest.Node("b", peers.Alive, 2))
 	s.Dropped, s.Gossip = 4, peers.GossipTraffic{
 		DatagramsSent: 1, DatagramsReceived: 2, DatagramBytesSent: 3, DatagramBytesReceived: 4, StreamBytesSent: 5, StreamBytesReceived: 6, QueuedMessages: 7, QueuedBytes: 8,
+		Lag: 700 * time.Millisecond,
 	}
 	s.Fill = []peers.Fill{{Table: "nodes", Used: 2, Limit: 8192}}
 	v := newView(t, s)
@@ -48,7 +49,7 @@ func TestStatusShowsWhatIsCounted(t *testing.T) {
 	}
 	if want := (control.GossipTraffic{
 		DatagramsSent: 1, DatagramsReceived: 2, DatagramBytesSent: 3, DatagramBytesReceived: 4, StreamBytesSent: 5, StreamBytesReceived: 6, QueuedMessages: 7, QueuedBytes: 8,
-		Dropped: 4,
+		Dropped: 4, Lag: 0.7,
 	}); got.GossipTraffic != want {
 		t.Errorf("gossip %+v", got.GossipTraffic)
 	}

@@ -47,10 +47,15 @@ func (l *lag) faded(now time.Time) time.Duration {
 	return l.last >> max(halves, 0)
 }
 
+// now is the lag now: 0 to maxLag.
+func (l *lag) now(now time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.faded(now)
+}
+
 // round is how much longer than usual a question and its answer may take. The
 // node that is asked may lag as much as this one.
 func (l *lag) round(now time.Time) time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return 2 * l.faded(now)
+	return 2 * l.now(now)
 }

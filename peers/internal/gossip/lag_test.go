@@ -29,7 +29,7 @@ func TestLagFades(t *testing.T) {
 		16 * lagHalf:  0,
 		1000000 * 1e9: 0,
 	} {
-		if got := l.round(now.Add(after)); got != want {
+		if got := l.round(now.Add(after)); got != want || 2*l.now(now.Add(after)) != want {
 			t.Errorf("%v later: %v, want %v", after, got, want)
 		}
 	}

@@ -79,6 +79,10 @@ func (g *Agent) InDoubt(id record.NodeID) bool { return g.members.inDoubt(id) }
 // busy: 0 to 4 s.
 func (g *Agent) Longer(now time.Time) time.Duration { return g.members.lag.round(now) }
 
+// Lag is how long this node takes to get to what has arrived for it: 0 to 2 s.
+// It halves every 2 s after it was seen last.
+func (g *Agent) Lag(now time.Time) time.Duration { return g.members.lag.now(now) }
+
 // Ask asks a lease holder that is not up whether it is at an endpoint. An
 // answer makes [Agent.HolderFound] true.
 func (g *Agent) Ask(id record.NodeID, at netip.AddrPort, now time.Time) {
