@@ -161,8 +161,11 @@ func TestJumpFollowsDockerUser(t *testing.T) {
 	const jump rule = "-j FLANNELD-flannel0"
 	backends(t, func(t *testing.T) {
 		f := newFirewall(t, testConfig("flannel0"))
-		in := func(where string) {
+		in := func(where string, adapted bool) {
 			t.Helper()
+			if changed, err := f.Ensure(t.Context()); err != nil || len(changed) == 0 || f.Adapted() != adapted {
+				t.Errorf("changed %q, %v; adapted: %t, want %t", changed, err, f.Adapted(), adapted)
+			}
 			ensure(t, f)
 			for _, parent := range []string{"FORWARD", "DOCKER-USER"} {
 				lines, err := linktest.Try("iptables -S " + parent)
@@ -174,19 +177,21 @@ func TestJumpFollowsDockerUser(t *testing.T) {
 				}
 			}
 		}
-		in("FORWARD") // Docker was not started yet
+		in("FORWARD", false) // Docker was not started yet
 		linktest.Script(t, docker28)
-		in("DOCKER-USER") // it was, after flanneld
+		in("DOCKER-USER", true) // it was, after flanneld
 		linktest.Run(t, "iptables -F FORWARD")
-		in("FORWARD") // flushed: DOCKER-USER is there, but nothing leads to it
+		in("FORWARD", true) // flushed: DOCKER-USER is there, but nothing leads to it
 		linktest.Run(t, "iptables -A FORWARD -j DOCKER-USER")
-		in("DOCKER-USER") // Docker restarted
+		in("DOCKER-USER", true) // Docker restarted
 		linktest.Run(t, "iptables -I FORWARD -i eth1 -j DROP")
-		in("FORWARD") // a rule comes before it
+		in("FORWARD", true) // a rule comes before it
 		linktest.Run(t, "iptables -D FORWARD -i eth1 -j DROP")
 		linktest.Run(t, "iptables -N DOCKER-ISOLATION")
 		linktest.Run(t, "iptables -A FORWARD -j DOCKER-ISOLATION")
-		in("DOCKER-USER")
+		in("DOCKER-USER", true)
+		linktest.Run(t, "iptables -D DOCKER-USER "+string(jump))
+		in("DOCKER-USER", false) // another program has taken it away
 	})
 }
 

@@ -27,7 +27,13 @@ type Firewall struct {
 	found   finding           // at the last look
 	noNAT   bool              // there is no chain in the table nat, as it should be
 	accepts bool              // the kernel has refused NETMAP
+	docker  dockerRules       // at the last look
+	adapted bool              // these had changed
 }
+
+// dockerRules is how packets reach Docker's chain for the operator's rules. It
+// decides where the jump to flanneld's chain belongs, and what is in that.
+type dockerRules struct{ first, reached bool }
 
 // New returns a Firewall for the configuration. Nothing is changed before
 // Ensure; for another lease make another Firewall, which takes over the chain.
@@ -81,7 +87,9 @@ func (f *Firewall) ensure(ctx context.Context) (changed []string, err error) {
 	if errors.Is(err, ErrHangs) || ctx.Err() != nil {
 		return nil, err
 	}
-	askUser := !beginsWithDocker(forward) && reachesDocker(forward)
+	docker := dockerRules{first: beginsWithDocker(forward), reached: reachesDocker(forward)}
+	f.adapted, f.docker = docker != f.docker, docker
+	askUser := !docker.first && docker.reached
 	errs := []error{err}
 	for _, t := range tables(f.config, f.abilities(ctx, ipt), askUser) {
 		done, err := f.ensureOrWithdraw(ctx, ipt, t, forward)
@@ -92,6 +100,15 @@ func (f *Firewall) ensure(ctx context.Context) (changed []string, err error) {
 		}
 	}
 	return changed, host.Join(errs...)
+}
+
+// Adapted reports whether the last Ensure found Docker's rules otherwise than
+// the one before: Docker was started or stopped, or a program has flushed them.
+// Then what Ensure has changed, no program may have taken away.
+func (f *Firewall) Adapted() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.adapted
 }
 
 // Concerns reports whether a change of nf_tables may have taken away what

@@ -22,6 +22,9 @@ func (*Firewall) Translate(bool) bool { return false }
 // Ensure returns ErrPlatform.
 func (*Firewall) Ensure(context.Context) ([]string, error) { return nil, ErrPlatform }
 
+// Adapted returns false.
+func (*Firewall) Adapted() bool { return false }
+
 // Check returns ErrPlatform.
 func (*Firewall) Check(context.Context) ([]string, error) { return nil, ErrPlatform }
 

@@ -100,7 +100,7 @@ func (g *Guard) rulesRound(w *rulesWatch) {
 	}
 	first := open(t.settled)
 	repaired := len(changes) > 0 && !first
-	g.reportRules(w, err, repaired)
+	g.reportRules(w, err, repaired && !t.rules.Adapted())
 	switch {
 	case len(changes) == 0:
 	case first:
@@ -150,7 +150,8 @@ func open(c <-chan struct{}) bool {
 }
 
 // reportRules notes for status and the list of problems how the rules are.
-func (g *Guard) reportRules(w *rulesWatch, err error, repaired bool) {
+// undone: another program had taken some away.
+func (g *Guard) reportRules(w *rulesWatch, err error, undone bool) {
 	state, note := RulesInPlace, ""
 	switch {
 	case errors.Is(err, firewall.ErrNoIPTables):
@@ -159,7 +160,7 @@ func (g *Guard) reportRules(w *rulesWatch, err error, repaired bool) {
 		state, note = RulesFailed, firewall.Cause(err).Error()
 	}
 	found := host.Problems(err)
-	if p, fights := w.fight.add(repaired, w.program); fights {
+	if p, fights := w.fight.add(undone, w.program); fights {
 		found = append(found, p)
 	}
 	g.keeper.Board.Report(g.parts.Firewall.Name(), found...)
