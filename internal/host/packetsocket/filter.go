@@ -9,16 +9,13 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// etherTypeIPv4 is the protocol number of IPv4 in Ethernet (RFC 894).
-const etherTypeIPv4 = 0x0800
-
 // untaggedIPv4 begins a filter: it goes on with IPv4 packets of the device
 // itself. Packets of its VLANs are seen on it, too, on the way to their own
 // devices. VLAN 0 is none: such a tag has a priority only (IEEE 802.1Q).
 func untaggedIPv4() []bpf.Instruction {
 	return []bpf.Instruction{
 		bpf.LoadExtension{Num: bpf.ExtProto},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: etherTypeIPv4, SkipTrue: 2},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: etherIPv4, SkipTrue: 2},
 		bpf.LoadExtension{Num: bpf.ExtVLANTag},
 		bpf.JumpIf{Cond: bpf.JumpBitsNotSet, Val: 0x0fff, SkipTrue: 1},
 		bpf.RetConstant{Val: 0},

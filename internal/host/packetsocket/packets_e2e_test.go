@@ -10,22 +10,24 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"flanneld/internal/host/link/linktest"
+	"flanneld/internal/packet"
 )
 
 func TestMain(m *testing.M) { linktest.Main(m) }
 
-// etherA and etherB are the addresses of eth0 of the two hosts.
+// etherA and etherB are the addresses of eth0 of the two hosts, here and there
+// their overlay addresses.
 var (
 	etherA = []byte{2, 0, 0, 0, 0, 0x0a}
 	etherB = []byte{2, 0, 0, 0, 0, 0x0b}
+	there  = netip.MustParseAddr("10.244.2.0")
 )
 
 // hosts makes two hosts, a and b, in namespaces. They are joined by eth0 and by
@@ -70,25 +72,22 @@ func returnBy(t *testing.T, path string) {
 	}
 }
 
-// openFrame opens a socket that sends whole frames by a device.
-func openFrame(device string) (fd, index int, err error) {
-	if fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
-		return 0, 0, err
+// receive has host a take answers from a device until stop is called.
+func receive(t testing.TB, device string, take func(packet []byte)) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go linktest.In(t, "a", func() error {
+		ended <- Receive(ctx, device, here, take)
+		return nil
+	})
+	time.Sleep(200 * time.Millisecond) // until it listens
+	return func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
 	}
-	if index, err = indexOf(fd, device); err != nil {
-		unix.Close(fd)
-	}
-	return fd, index, err
-}
-
-// sendFrame sends one frame.
-func sendFrame(device string, frame []byte) error {
-	fd, index, err := openFrame(device)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	return unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: index})
 }
 
 func checksum(b []byte, start uint32) uint16 {
@@ -139,26 +138,9 @@ func segment(payload int, acknowledges uint32, whole bool) []byte {
 func TestPacketsAreAnsweredPastAllFilters(t *testing.T) {
 	hosts(t)
 	answers := make(chan []byte, 100)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 2)
 	for _, device := range []string{"eth0", "flannel.1"} {
-		go linktest.In(t, "a", func() error {
-			err := Receive(ctx, device, netip.MustParseAddr("10.244.1.0"), func(p []byte) {
-				answers <- append([]byte(device+" "), p...)
-			})
-			ended <- err
-			return err
-		})
+		defer receive(t, device, func(p []byte) { answers <- append([]byte(device+" "), p...) })()
 	}
-	defer func() {
-		cancel()
-		for range cap(ended) {
-			if err := <-ended; err != nil {
-				t.Error(err)
-			}
-		}
-	}()
-	time.Sleep(300 * time.Millisecond) // until both listen
 	var s Sender
 	defer s.Close()
 	for _, path := range []string{"direct", "vxlan"} {
@@ -242,35 +224,25 @@ func TestIPIPGoesOutByTheHostsRoutes(t *testing.T) {
 func TestOnlyPacketsThatComeInByTheDeviceAreTaken(t *testing.T) {
 	hosts(t)
 	taken := make(chan byte, 100)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go linktest.In(t, "a", func() error {
-		ended <- Receive(ctx, "eth0", here, func(p []byte) { taken <- p[ipHeaderLen+4] })
-		return nil
-	})
-	time.Sleep(200 * time.Millisecond) // until it listens
+	stop := receive(t, "eth0", func(p []byte) { taken <- p[ipHeaderLen+4] })
 	// reply is an echo reply to a, known by its identifier.
 	reply := func(id byte) []byte {
-		b := echo(36)
-		b[ipHeaderLen], b[ipHeaderLen+4] = 0, id
-		copy(b[12:], []byte{10, 244, 2, 0, 10, 244, 1, 0}) // the same checksum
-		return b
+		p := packet.Header{TTL: 64, Protocol: packet.ICMP, Source: there, Destination: here}.Put(make([]byte, 36))
+		p[ipHeaderLen], p[ipHeaderLen+4] = packet.ICMPEchoReply, id
+		packet.SetICMPChecksum(p[ipHeaderLen:])
+		return p
 	}
-	frame := func(tag, packet []byte) []byte {
-		return slices.Concat(etherA, etherB, tag, []byte{8, 0}, packet)
+	from := linktest.OpenWire(t, "b", "eth0")
+	for _, frame := range [][]byte{
+		slices.Concat(etherA, etherB, []byte{0x81, 0, 0x60, 7, 8, 0}, reply(1)), // VLAN 7
+		slices.Concat(etherA, etherB, []byte{8, 0}, reply(2)),
+		slices.Concat(etherA, etherB, []byte{0x81, 0, 0x60, 0, 8, 0}, reply(3)), // a priority only
+	} {
+		from.MustSend(t, frame)
 	}
-	linktest.In(t, "b", func() error {
-		return errors.Join(
-			sendFrame("eth0", frame([]byte{0x81, 0, 0x60, 7}, reply(1))), // VLAN 7
-			sendFrame("eth0", frame(nil, reply(2))),
-			sendFrame("eth0", frame([]byte{0x81, 0, 0x60, 0}, reply(3)))) // a priority only
-	})
-	linktest.In(t, "a", func() error { return sendFrame("eth0", slices.Concat(etherB, etherA, []byte{8, 0}, reply(4))) })
+	linktest.OpenWire(t, "a", "eth0").MustSend(t, slices.Concat(etherB, etherA, []byte{8, 0}, reply(4)))
 	time.Sleep(200 * time.Millisecond)
-	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
+	stop()
 	close(taken)
 	var got []byte
 	for id := range taken {
@@ -294,43 +266,19 @@ func BenchmarkForwarding(b *testing.B) {
 		ip -n a link set pod1 up
 		ip -n a address add 10.244.1.1/24 dev pod0
 		ip -n a neigh add 10.244.1.99 lladdr 02:00:00:00:00:99 dev pod0`)
-	packet := make([]byte, 64)
-	header(packet, 17)
-	copy(packet[12:], []byte{10, 244, 2, 7, 10, 244, 1, 99})
-	binary.BigEndian.PutUint16(packet[10:], 0)
-	binary.BigEndian.PutUint16(packet[10:], ^checksum(packet[:ipHeaderLen], 0))
+	frame := slices.Concat(etherA, etherB, []byte{8, 0}, packet.Header{
+		TTL: 64, Protocol: packet.UDP, Source: netip.MustParseAddr("10.244.2.7"), Destination: netip.MustParseAddr("10.244.1.99"),
+	}.Put(make([]byte, 64)))
+	from := linktest.OpenWire(b, "b", "eth0")
 	for _, receiver := range []string{"without", "with"} {
 		b.Run(receiver, func(b *testing.B) {
-			ctx, cancel := context.WithCancel(b.Context())
-			ended := make(chan error, 1)
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
 			if receiver == "with" {
-				go linktest.In(b, "a", func() error {
-					ended <- Receive(ctx, "eth0", here, func([]byte) {})
-					return nil
-				})
-				time.Sleep(200 * time.Millisecond)
-			} else {
-				ended <- nil
+				defer receive(b, "eth0", func([]byte) {})()
 			}
-			linktest.In(b, "b", func() error {
-				fd, index, err := openFrame("eth0")
-				if err != nil {
-					return err
-				}
-				defer unix.Close(fd)
-				b.ResetTimer()
-				frame := slices.Concat(etherA, etherB, []byte{8, 0}, packet)
-				for range b.N {
-					if err := unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: index}); err != nil {
-						return err
-					}
-				}
-				b.StopTimer()
-				return nil
-			})
-			cancel()
-			if err := <-ended; err != nil {
-				b.Error(err)
+			for b.Loop() {
+				from.MustSend(b, frame)
 			}
 		})
 	}

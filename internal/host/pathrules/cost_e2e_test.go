@@ -13,8 +13,6 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"flanneld/internal/host/link/linktest"
 )
 
@@ -59,7 +57,7 @@ func BenchmarkCost(b *testing.B) {
 	inner := func(from string) []byte {
 		return ipv4(addr(from), addr("10.244.1.99"), 17, nil, udp(9, 7000, make([]byte, 64-28)))
 	}
-	w := newWire(b, "peer2", "eth0")
+	w := linktest.OpenWire(b, "peer2", "eth0")
 	user, err := net.Dial("udp4", "10.244.2.7:7000")
 	if err != nil {
 		b.Fatal(err)
@@ -68,7 +66,7 @@ func BenchmarkCost(b *testing.B) {
 	payload := make([]byte, 64-28)
 	frame := func(packet []byte) func() error {
 		f := ether(mac(2, 1), mac(2, 2), etherTypeIPv4, packet)
-		return func() error { return unix.Sendto(w.fd, f, 0, &unix.SockaddrLinklayer{Ifindex: w.index}) }
+		return func() error { return w.Send(f) }
 	}
 	for _, way := range []struct {
 		name, device string // that it leaves by

@@ -6,13 +6,7 @@ package pathrules
 
 import (
 	"encoding/binary"
-	"fmt"
-	"net"
-	"testing"
 
-	"golang.org/x/sys/unix"
-
-	"flanneld/internal/host/link/linktest"
 	"flanneld/internal/packet"
 )
 
@@ -31,34 +25,4 @@ func fragments(whole []byte, cut int) [][]byte {
 		all = append(all, f)
 	}
 	return all
-}
-
-// wire sends frames from a namespace's device.
-type wire struct {
-	fd, index int
-}
-
-func newWire(t testing.TB, ns, device string) *wire {
-	t.Helper()
-	w := &wire{}
-	linktest.In(t, ns, func() (err error) {
-		dev, err := net.InterfaceByName(device)
-		if err != nil {
-			return err
-		}
-		w.index = dev.Index
-		if w.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
-			return fmt.Errorf("open a packet socket: %w", err)
-		}
-		return nil
-	})
-	t.Cleanup(func() { unix.Close(w.fd) })
-	return w
-}
-
-func (w *wire) send(t *testing.T, frame []byte) {
-	t.Helper()
-	if err := unix.Sendto(w.fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: w.index}); err != nil {
-		t.Fatal(err)
-	}
 }

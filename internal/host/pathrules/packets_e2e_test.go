@@ -259,7 +259,7 @@ func (p crafted) frames() [][]byte {
 func TestForgedVXLANIsDroppedAndCounted(t *testing.T) {
 	hosts(t)
 	s := listen(t, "udp4", ":7000")
-	w := newWire(t, "peer9", "eth0")
+	w := linktest.OpenWire(t, "peer9", "eth0")
 	nop := []byte{1, 1, 1, 1}
 	all := []crafted{
 		{name: "a member's", outer: "192.0.2.2", inner: "10.244.2.7", vni: 1, passes: true},
@@ -286,7 +286,7 @@ func TestForgedVXLANIsDroppedAndCounted(t *testing.T) {
 	}
 	for _, c := range all {
 		for _, f := range c.frames() {
-			w.send(t, f)
+			w.MustSend(t, f)
 		}
 		want := c.kind == 0 && c.vni == 1
 		if got := s.got(t, map[bool]time.Duration{true: arrives, false: mustNotBy}[want]); got.IsValid() != want {
@@ -297,7 +297,7 @@ func TestForgedVXLANIsDroppedAndCounted(t *testing.T) {
 	for _, c := range all {
 		before := p.Refused()[VXLAN].Packets
 		for _, f := range c.frames() {
-			w.send(t, f)
+			w.MustSend(t, f)
 		}
 		want, wait := netip.Addr{}, mustNotBy
 		if c.passes {
@@ -318,7 +318,7 @@ func TestForgedVXLANIsDroppedAndCounted(t *testing.T) {
 func TestForgedIPIPIsDroppedAndCounted(t *testing.T) {
 	hosts(t)
 	s := listen(t, "ip4:4", "0.0.0.0")
-	w := newWire(t, "peer9", "eth0")
+	w := linktest.OpenWire(t, "peer9", "eth0")
 	p := newPart(t)
 	for _, c := range []struct {
 		name, outer, to, inner string
@@ -336,7 +336,7 @@ func TestForgedIPIPIsDroppedAndCounted(t *testing.T) {
 		}
 		before, arrived := p.Refused()[IPIP].Packets, total(p, IPIP)
 		inner := ipv4(addr(c.inner), addr("10.244.1.7"), 17, nil, udp(9, 7000, []byte("hello")))
-		w.send(t, ether(mac(2, 1), mac(2, 9), etherTypeIPv4, ipv4(addr(c.outer), addr(c.to), 4, nil, inner)))
+		w.MustSend(t, ether(mac(2, 1), mac(2, 9), etherTypeIPv4, ipv4(addr(c.outer), addr(c.to), 4, nil, inner)))
 		want, wait := netip.Addr{}, mustNotBy
 		if c.passes {
 			want, wait = addr(c.outer), arrives
@@ -396,11 +396,11 @@ func TestSourcesOutsideTheNetworkDoNotComeByIPIP(t *testing.T) {
 		ip -n peer9 link set eth1 up
 		sysctl -qw net.ipv4.conf.flannel/ipip.rp_filter=0`)
 	s := listen(t, "udp4", ":7000")
-	w := newWire(t, "peer9", "eth1")
+	w := linktest.OpenWire(t, "peer9", "eth1")
 	p := newPart(t)
 	for from, passes := range map[string]bool{"10.244.2.7": true, "172.16.0.1": false} {
 		inner := ipv4(addr(from), addr("10.244.1.7"), 17, nil, udp(9, 7000, []byte("hello")))
-		w.send(t, ether(mac(0x0a, 1), mac(2, 9), etherTypeIPv4, inner))
+		w.MustSend(t, ether(mac(0x0a, 1), mac(2, 9), etherTypeIPv4, inner))
 		if got := s.got(t, map[bool]time.Duration{true: arrives, false: mustNotBy}[passes]); got.IsValid() != passes {
 			t.Errorf("from %s: %v", from, got)
 		}
@@ -415,7 +415,7 @@ func TestSourcesOutsideTheNetworkDoNotComeByIPIP(t *testing.T) {
 func TestForgedDirectPacketsAreDroppedAndCounted(t *testing.T) {
 	hosts(t)
 	s := listen(t, "udp4", ":7000")
-	w := newWire(t, "peer9", "eth0")
+	w := linktest.OpenWire(t, "peer9", "eth0")
 	for _, line := range []string{
 		fmt.Sprintf("iptables -t raw -A PREROUTING -d 10.244.1.0/24 -i eth0 -m mark --mark %#x/%#[1]x -j ACCEPT", Mark),
 		"iptables -t raw -A PREROUTING -d 10.244.1.7/32 ! -i docker0 -j DROP",
@@ -440,7 +440,7 @@ func TestForgedDirectPacketsAreDroppedAndCounted(t *testing.T) {
 	} {
 		before, arrived := p.Refused()[Direct].Packets, total(p, Direct)
 		packet := ipv4(addr(c.from), addr("10.244.1.7"), 17, nil, udp(9, 7000, []byte("hello")))
-		w.send(t, ether(mac(2, 1), c.mac, etherTypeIPv4, packet))
+		w.MustSend(t, ether(mac(2, 1), c.mac, etherTypeIPv4, packet))
 		want, wait := netip.Addr{}, mustNotBy
 		if c.passes {
 			want, wait = addr(c.from), arrives
@@ -469,10 +469,10 @@ func TestMarkLeavesOtherBitsAlone(t *testing.T) {
 		nft add rule ip early q meta mark 0x4ead counter`)
 	t.Cleanup(func() { linktest.Run(t, "nft delete table ip early") })
 	s := listen(t, "udp4", ":7000")
-	w := newWire(t, "peer9", "eth0")
+	w := linktest.OpenWire(t, "peer9", "eth0")
 	newPart(t)
 	packet := ipv4(addr("10.244.2.7"), addr("10.244.1.7"), 17, nil, udp(9, 7000, []byte("hello")))
-	w.send(t, ether(mac(2, 1), mac(2, 2), etherTypeIPv4, packet))
+	w.MustSend(t, ether(mac(2, 1), mac(2, 2), etherTypeIPv4, packet))
 	if !s.got(t, arrives).IsValid() {
 		t.Fatal("nothing arrives")
 	}

@@ -158,7 +158,7 @@ func TestContainersDoNotSendIPIPToMembers(t *testing.T) {
 func TestTunnelsTakeNothingFromContainers(t *testing.T) {
 	withContainer(t)
 	s, raw := listen(t, "udp4", ":7000"), listen(t, "ip4:4", "192.0.2.1")
-	w := newWire(t, "container", "eth0")
+	w := linktest.OpenWire(t, "container", "eth0")
 	inner := ipv4(addr("10.244.2.7"), addr("10.244.1.7"), 17, nil, udp(9, 7000, []byte("hello")))
 	frame := vxlanHeader(1, ether(mac(0x0a, 1), mac(0x0a, 2), etherTypeIPv4, inner))
 	for _, checked := range []bool{false, true} {
@@ -168,12 +168,12 @@ func TestTunnelsTakeNothingFromContainers(t *testing.T) {
 			refused = func(path string) uint64 { return p.Refused()[path].Packets }
 		}
 		for _, to := range []string{"192.0.2.1", "10.244.1.1"} {
-			w.send(t, ether(mac(2, 0x0d), mac(2, 2), etherTypeIPv4, ipv4(addr("192.0.2.2"), addr(to), 17, nil, udp(4000, 8472, frame))))
+			w.MustSend(t, ether(mac(2, 0x0d), mac(2, 2), etherTypeIPv4, ipv4(addr("192.0.2.2"), addr(to), 17, nil, udp(4000, 8472, frame))))
 			if got := s.got(t, waitFor(!checked)); got.IsValid() == checked {
 				t.Errorf("VXLAN to %s, checked %t: %v", to, checked, got)
 			}
 		}
-		w.send(t, ether(mac(2, 0x0d), mac(2, 2), etherTypeIPv4, ipv4(addr("192.0.2.2"), addr("192.0.2.1"), 4, nil, inner)))
+		w.MustSend(t, ether(mac(2, 0x0d), mac(2, 2), etherTypeIPv4, ipv4(addr("192.0.2.2"), addr("192.0.2.1"), 4, nil, inner)))
 		if got := raw.got(t, waitFor(!checked)); got.IsValid() == checked {
 			t.Errorf("IPIP, checked %t: %v", checked, got)
 		}

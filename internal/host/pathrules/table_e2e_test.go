@@ -260,7 +260,7 @@ func TestAChangeIsOneTransaction(t *testing.T) {
 func TestNothingIsLostWhileTheTableChanges(t *testing.T) {
 	hosts(t)
 	s := listen(t, "udp4", ":7000")
-	w := newWire(t, "peer9", "eth0")
+	w := linktest.OpenWire(t, "peer9", "eth0")
 	newPart(t)
 	inner := func(n byte) []byte {
 		return ipv4(addr("10.244.2.7"), addr("10.244.1.7"), 17, nil, udp(9, 7000, []byte{n}))
@@ -309,7 +309,7 @@ func TestNothingIsLostWhileTheTableChanges(t *testing.T) {
 		default:
 		}
 		for _, f := range frames {
-			w.send(t, f)
+			w.MustSend(t, f)
 		}
 		time.Sleep(200 * time.Microsecond)
 	}
