@@ -22,27 +22,6 @@ const (
 	doubtsEach   = 30 * time.Second
 )
 
-// doubts bounds how often paths are put in doubt.
-type doubts struct {
-	left float64
-	at   time.Time // when left was right
-}
-
-// take reports whether there may be another one.
-func (d *doubts) take(now time.Time) bool {
-	if d.at.IsZero() {
-		d.left = doubtsAtOnce
-	} else {
-		d.left = min(doubtsAtOnce, d.left+float64(now.Sub(d.at))/float64(doubtsEach))
-	}
-	d.at = now
-	if d.left < 1 {
-		return false
-	}
-	d.left--
-	return true
-}
-
 // converse follows a conversation from look to look. busy: this look has seen
 // traffic, of as many packets out and in. It reports whether the path is to be
 // doubted.
@@ -64,18 +43,21 @@ func (p *path) doubt(now time.Time) {
 	p.smallDue, p.largeDue, p.tally.due = now, now, now
 }
 
-// pause is the time to the next probe of a kind.
-func (p *path) pause(usual time.Duration, now time.Time) time.Duration {
+// schedule returns when the next probe of a kind is due after one that is sent
+// now. In doubt that is soon, and settled is when it is due if this one is
+// answered.
+func (p *path) schedule(pause time.Duration, now time.Time) (due, settled time.Time) {
+	due = now.Add(spread(pause))
 	if now.Sub(p.doubted) < doubtTime {
-		return min(usual, largeAgain)
+		return earlier(due, now.Add(largeAgain)), due
 	}
-	return usual
+	return due, time.Time{}
 }
 
 // settle puts the next probe off to its usual time after an answer to the
 // first one of a doubt.
 func (p *path) settle(f *flight, due *time.Time) {
-	if !p.doubted.IsZero() && f.sent.Sub(p.doubted) < doubtTime && f.sent.Sub(p.doubted) >= 0 && due.Before(f.next) {
-		*due = f.next
+	if !f.sent.Before(p.doubted) && due.Before(f.settled) {
+		*due = f.settled
 	}
 }

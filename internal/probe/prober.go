@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"flanneld/internal/packet"
 )
 
@@ -42,7 +44,7 @@ type Prober struct {
 	changed  bool
 	news     map[string]bool // targets with a changed state; see News
 	stats    Stats
-	doubts   doubts
+	doubts   *rate.Limiter
 }
 
 // flight is a probe on its way.
@@ -53,7 +55,7 @@ type flight struct {
 	large, ttl bool
 	tcp        bool
 	offload    Offload
-	next       time.Time // when the next one of its kind is due, if this one is answered
+	settled    time.Time // see schedule
 	lost       bool      // given up; a late answer still counts
 }
 
@@ -62,6 +64,7 @@ func New(cfg Config) *Prober {
 	return &Prober{
 		inbox: stamped(waiting, cfg.Stamp), cfg: cfg, poke: make(chan struct{}, 1),
 		paths: map[string]*path{}, flights: map[uint16]*flight{}, news: map[string]bool{}, sequence: uint16(rand.Uint32()),
+		doubts: rate.NewLimiter(rate.Every(doubtsEach), doubtsAtOnce),
 	}
 }
 
@@ -262,7 +265,7 @@ func (p *Prober) step(now time.Time) time.Duration {
 	for _, t := range p.paths {
 		if t.lookDue(now) {
 			p.watching(t, func() {
-				if t.look(now) && p.doubts.take(now) {
+				if t.look(now) && p.doubts.AllowN(now, 1) {
 					t.doubt(now)
 				}
 			})
@@ -290,16 +293,16 @@ func (p *Prober) step(now time.Time) time.Duration {
 // probe sends what is due to a target.
 func (p *Prober) probe(t *path, c pace, now time.Time) {
 	if !now.Before(t.smallDue) {
-		usual := spread(c.small(t))
-		t.smallDue = now.Add(t.pause(usual, now))
-		p.send(t, request{destination: t.own(), ttl: plainTTL, size: p.token.small()}, now, now.Add(usual))
+		due, settled := t.schedule(c.small(t), now)
+		t.smallDue = due
+		p.send(t, request{destination: t.own(), ttl: plainTTL, size: p.token.small()}, now, settled)
 		if t.echoMisses > 0 && t.behind().IsValid() {
-			p.send(t, request{destination: t.behind(), ttl: 1, size: p.token.small()}, now, now.Add(usual))
+			p.send(t, request{destination: t.behind(), ttl: 1, size: p.token.small()}, now, settled)
 		}
 	}
 	if (t.State == Works || t.State == SmallOnly) && !now.Before(t.largeDue) {
-		usual := spread(c.large(t))
-		t.largeDue = now.Add(t.pause(usual, now))
+		due, settled := t.schedule(c.large(t), now)
+		t.largeDue = due
 		if t.State == Works && t.largeMisses > 0 {
 			t.largeDue = earlier(t.largeDue, now.Add(largeAgain))
 		}
@@ -312,7 +315,7 @@ func (p *Prober) probe(t *path, c pace, now time.Time) {
 		}
 		t.largeSize, t.Tried = r.size, r.size
 		if r.size > p.token.small() {
-			p.send(t, r, now, now.Add(usual))
+			p.send(t, r, now, settled)
 		} else {
 			t.Full = true
 		}
@@ -327,9 +330,8 @@ func spread(d time.Duration) time.Duration {
 }
 
 // send sends one probe. One that is longer than the kernel knows the path to
-// take is sent as long as fits. next is when the next one of its kind is due,
-// once this one is answered.
-func (p *Prober) send(t *path, r request, now, next time.Time) {
+// take is sent as long as fits. settled is as in schedule.
+func (p *Prober) send(t *path, r request, now, settled time.Time) {
 	for p.flights[p.sequence] != nil && len(p.flights) < 1<<16 {
 		p.sequence++
 	}
@@ -351,7 +353,7 @@ func (p *Prober) send(t *path, r request, now, next time.Time) {
 		t.Refused = err
 	}
 	p.flights[p.sequence] = &flight{
-		path: t, sent: now, size: r.size, large: r.size > p.token.small() && !r.tcp, ttl: r.ttl == 1, tcp: r.tcp, offload: r.offload, next: next,
+		path: t, sent: now, size: r.size, large: r.size > p.token.small() && !r.tcp, ttl: r.ttl == 1, tcp: r.tcp, offload: r.offload, settled: settled,
 	}
 	p.sequence++
 }

@@ -43,15 +43,15 @@ func (p *Prober) probeSums(t *path, c pace, now time.Time) {
 	if !t.sumsReady() || now.Before(t.tally.due) {
 		return
 	}
-	usual := spread(c.large(t))
-	t.tally.due = now.Add(t.pause(usual, now))
+	due, settled := t.schedule(c.large(t), now)
+	t.tally.due = due
 	if t.tally.misses > 0 && t.Sums != SumsUnclear {
 		t.tally.due = earlier(t.tally.due, now.Add(largeAgain))
 	}
 	if t.Sums != SumsGood || t.tally.misses > 0 {
-		p.send(t, t.calibrates(), now, now.Add(usual))
+		p.send(t, t.calibrates(), now, settled)
 	}
-	p.send(t, t.left(), now, now.Add(usual))
+	p.send(t, t.left(), now, settled)
 }
 
 // sumsReady reports whether checksums can be told from other troubles.
