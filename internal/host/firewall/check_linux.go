@@ -46,9 +46,9 @@ func (f *Firewall) check(ctx context.Context) (wrong []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	askUser := !beginsWithDocker(forward) && reachesDocker(forward)
+	docker := dockerRulesOf(forward)
 	chain := chainName(f.config.Device)
-	for _, t := range tables(f.config, f.abilities(ctx, ipt), askUser) {
+	for _, t := range tables(f.config, f.abilities(ctx, ipt), docker.askUser()) {
 		unwanted := t.name == natTable && !f.nat.Load()
 		if unwanted && f.noNAT {
 			continue
@@ -69,7 +69,7 @@ func (f *Firewall) check(ctx context.Context) (wrong []string, err error) {
 		case !inPlace(have, t.rules, f.printed[t.name]):
 			wrong = append(wrong, fmt.Sprintf("%s %s: rules were changed", t.name, chain))
 		}
-		parent, other := place(t, forward)
+		parent, other := place(t, docker)
 		jumps, err := jumpsWrong(ctx, ipt, t.name, parent, other, chain)
 		if wrong = append(wrong, jumps...); err != nil {
 			return wrong, err

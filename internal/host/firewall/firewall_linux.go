@@ -31,10 +31,6 @@ type Firewall struct {
 	adapted bool              // these had changed
 }
 
-// dockerRules is how packets reach Docker's chain for the operator's rules. It
-// decides where the jump to flanneld's chain belongs, and what is in that.
-type dockerRules struct{ first, reached bool }
-
 // New returns a Firewall for the configuration. Nothing is changed before
 // Ensure; for another lease make another Firewall, which takes over the chain.
 func New(c Config) (*Firewall, error) {
@@ -87,12 +83,11 @@ func (f *Firewall) ensure(ctx context.Context) (changed []string, err error) {
 	if errors.Is(err, ErrHangs) || ctx.Err() != nil {
 		return nil, err
 	}
-	docker := dockerRules{first: beginsWithDocker(forward), reached: reachesDocker(forward)}
+	docker := dockerRulesOf(forward)
 	f.adapted, f.docker = docker != f.docker, docker
-	askUser := !docker.first && docker.reached
 	errs := []error{err}
-	for _, t := range tables(f.config, f.abilities(ctx, ipt), askUser) {
-		done, err := f.ensureOrWithdraw(ctx, ipt, t, forward)
+	for _, t := range tables(f.config, f.abilities(ctx, ipt), docker.askUser()) {
+		done, err := f.ensureOrWithdraw(ctx, ipt, t, docker)
 		changed = append(changed, done...)
 		errs = append(errs, err)
 		if errors.Is(err, ErrHangs) || ctx.Err() != nil {
@@ -148,13 +143,13 @@ func Remove(ctx context.Context, device string) error {
 
 // ensureOrWithdraw takes the chain of the table nat away where nf_tables
 // translates, and ensures all others.
-func (f *Firewall) ensureOrWithdraw(ctx context.Context, ipt *iptables, t table, forward []rule) ([]string, error) {
+func (f *Firewall) ensureOrWithdraw(ctx context.Context, ipt *iptables, t table, docker dockerRules) ([]string, error) {
 	switch {
 	case t.name != natTable:
-		return f.ensureTable(ctx, ipt, t, forward)
+		return f.ensureTable(ctx, ipt, t, docker)
 	case f.nat.Load():
 		f.noNAT = false
-		return f.ensureNAT(ctx, ipt, t, forward)
+		return f.ensureNAT(ctx, ipt, t, docker)
 	case f.noNAT: // only an earlier process can have made it: one look is enough
 		return nil, nil
 	}
@@ -168,15 +163,15 @@ func (f *Firewall) ensureOrWithdraw(ctx context.Context, ipt *iptables, t table,
 }
 
 // ensureNAT keeps sources by ACCEPT where the kernel refuses NETMAP.
-func (f *Firewall) ensureNAT(ctx context.Context, ipt *iptables, t table, forward []rule) (changed []string, err error) {
-	changed, err = f.ensureTable(ctx, ipt, t, forward)
+func (f *Firewall) ensureNAT(ctx context.Context, ipt *iptables, t table, docker dockerRules) (changed []string, err error) {
+	changed, err = f.ensureTable(ctx, ipt, t, docker)
 	if failed := (*commandError)(nil); f.accepts || !errors.As(err, &failed) {
 		return changed, err
 	}
 	can := f.abilities(ctx, ipt)
 	can.netmap = false
 	t.rules = natRules(f.config, can)
-	again, err := f.ensureTable(ctx, ipt, t, forward)
+	again, err := f.ensureTable(ctx, ipt, t, docker)
 	f.accepts = err == nil
 	return append(changed, again...), err
 }
@@ -190,9 +185,9 @@ func (f *Firewall) abilities(ctx context.Context, ipt *iptables) abilities {
 // ensureTable: the chain comes before the jump, so that a jump never leads to
 // half a chain. A jump in the wrong parent goes first where the chain leads to
 // that parent: iptables refuses a loop.
-func (f *Firewall) ensureTable(ctx context.Context, ipt *iptables, t table, forward []rule) (changed []string, err error) {
+func (f *Firewall) ensureTable(ctx context.Context, ipt *iptables, t table, docker dockerRules) (changed []string, err error) {
 	chain := chainName(f.config.Device)
-	parent, other := place(t, forward)
+	parent, other := place(t, docker)
 	takeAway := func() error {
 		if other == "" {
 			return nil
@@ -225,11 +220,11 @@ func (f *Firewall) ensureTable(ctx context.Context, ipt *iptables, t table, forw
 
 // place returns the parent that the jump belongs in, and the one that it must
 // not be in.
-func place(t table, forward []rule) (parent, other string) {
+func place(t table, docker dockerRules) (parent, other string) {
 	switch {
 	case t.name != "filter":
 		return t.parents[0], ""
-	case beginsWithDocker(forward):
+	case docker.first:
 		return dockerUser, "FORWARD"
 	}
 	return "FORWARD", dockerUser

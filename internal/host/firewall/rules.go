@@ -181,9 +181,20 @@ func jumpLast(parent []rule, jump rule) bool {
 	return len(rest) == 0
 }
 
-// reachesDocker reports whether FORWARD sends every packet that gets so far to
-// DOCKER-USER.
-func reachesDocker(forward []rule) bool { return slices.Contains(forward, jumpTo(dockerUser)) }
+// dockerRules is how packets reach Docker's chain for the operator's rules. It
+// decides where the jump to flanneld's chain belongs, and what is in that.
+type dockerRules struct {
+	first   bool // before any rule of another program
+	reached bool // if they get so far
+}
+
+func dockerRulesOf(forward []rule) dockerRules {
+	return dockerRules{first: beginsWithDocker(forward), reached: slices.Contains(forward, jumpTo(dockerUser))}
+}
+
+// askUser reports whether flanneld's chain has to ask that chain, as it comes
+// before.
+func (d dockerRules) askUser() bool { return d.reached && !d.first }
 
 // beginsWithDocker reports whether FORWARD sends every packet to DOCKER-USER
 // before any rule of another program.
