@@ -33,7 +33,7 @@ type Routes struct {
 	roamers map[*seal.Peer]*roamer
 	roaming map[*roamer]bool // that have something to do
 	onRoam  func(Roamed)     // nil: no function is told
-	roams   uint64           // how often that was
+	roams   uint64           // how often an endpoint has roamed, or come back
 }
 
 // NewRoutes makes an empty one.

@@ -26,8 +26,8 @@ var (
 	gossipBytes     = counter("gossip_bytes_total", "Bytes of gossip, without UDP, TCP and IP headers.", "direction", "transport")
 	gossipDropped   = counter("gossip_dropped_total", "Gossip not taken in: malformed, foreign, too much, or late.")
 	gossipQueued    = gauge("gossip_queue_messages", "Broadcasts that wait to be sent.")
-	gossipLag       = gauge("gossip_lag_seconds", "How long gossip waits for this node, 0 to 2 s; of a busy host.")
 	gossipQueuedB   = gauge("gossip_queue_bytes", "Bytes of the broadcasts that wait.")
+	gossipLag       = gauge("gossip_lag_seconds", "How long gossip waits for this node, 0 to 2 s; of a busy host.")
 )
 
 func (c *collector) collectNode(s sink, n control.Status) {
