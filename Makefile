@@ -79,7 +79,7 @@ PROMETHEUS := $(TOOLBIN)/prometheus
 # A target's comment is: user or root, minutes | what. The groups are the lines with ##@.
 # "root" targets install what they need with apt.
 .DEFAULT_GOAL := help
-.PHONY: help build tools deps demo check test vet format lint bpf vulnerabilities cross unit race fuzz units e2e long deb-test kernel \
+.PHONY: help build tools deps demo check test vet format lint bpf vulnerabilities cross unit raceless race fuzz units e2e long deb-test kernel \
         containers docker29 observability page kernels kubernetes bench soak hash torture figures virtual scale sim sealed seal-model man release install uninstall clean
 
 help: ## user, 0 | this list
@@ -244,6 +244,12 @@ figures: ## root, >5 | times of claims, changes, deaths, cuts; 10 and 30 nodes
 
 hash: ## root, any | BYTES over a bad underlay, offloads mixed, short-cut switched
 	FLANNELD_HASH_BYTES=$(BYTES) go test -tags e2e -count=1 -v -timeout 0 -run '^TestHash' ./test/e2e
+
+# Scenarios that need larger programs, or minutes.
+containers: tools ## root, 4 | compose, podman and other runtimes, in full; RUN=REGEXP
+	@command -v docker-compose >/dev/null || { \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends docker-compose; }
+	go test -tags 'e2e containers' -count=1 -v -timeout 30m -run '$(RUN)' ./test/containers | $(QUIETER)
 
 docker29: tools ## root, 15 | Docker 29 with its nftables backend; the first run builds it
 	CGO_ENABLED=0 GOBIN=$(DOCKER29) go install -trimpath -tags exclude_graphdriver_btrfs \

@@ -20,6 +20,9 @@ var (
 	testInCode = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
 	nameInText = regexp.MustCompile("`([a-z][a-z0-9_]*)\\.([A-Za-z][A-Za-z.]*)`")
 	wordInCode = regexp.MustCompile(`[A-Za-z]\w*`)
+	makeInText = regexp.MustCompile("(?m)(?:`|^ {4})make ([a-z][a-z0-9-]*)")
+	ruleOfMake = regexp.MustCompile(`(?m)^([a-z][a-z0-9-]*):`)
+	phonyRules = regexp.MustCompile(`(?m)^\.PHONY:((?:.*\\\n)*.*)$`)
 )
 
 // repository is what documents may name.
@@ -27,13 +30,17 @@ type repository struct {
 	root     string
 	tests    map[string]bool            // names of tests
 	packages map[string]map[string]bool // the words in the code of each package
+	targets  map[string]bool            // of make
 }
 
 // readRepository reads the module, and returns its documents, too, by path.
 func readRepository(t *testing.T) (r repository, documents map[string]string) {
 	t.Helper()
-	r = repository{moduleRoot(t), map[string]bool{}, map[string]map[string]bool{}}
+	r = repository{moduleRoot(t), map[string]bool{}, map[string]map[string]bool{}, map[string]bool{}}
 	documents = map[string]string{}
+	for _, m := range ruleOfMake.FindAllStringSubmatch(makefile(t), -1) {
+		r.targets[m[1]] = true
+	}
 	err := filepath.WalkDir(r.root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -68,8 +75,35 @@ func readRepository(t *testing.T) (r repository, documents map[string]string) {
 	return r, documents
 }
 
-// TestDocumentsNameWhatExists holds that the paths, links, tests and names of
-// code which the documents name are in the repository.
+func makefile(t *testing.T) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(moduleRoot(t), "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// TestEveryTargetOfMakeHasARule: for a name that is only listed as no file,
+// make says that there is nothing to do, and succeeds.
+func TestEveryTargetOfMakeHasARule(t *testing.T) {
+	r, _ := readRepository(t)
+	listed := map[string]bool{}
+	for _, name := range strings.Fields(strings.ReplaceAll(phonyRules.FindStringSubmatch(makefile(t))[1], "\\\n", " ")) {
+		listed[name] = true
+		if !r.targets[name] {
+			t.Errorf("make %s has no rule", name)
+		}
+	}
+	for name := range r.targets {
+		if !listed[name] {
+			t.Errorf("make %s would do nothing beside a file of that name: .PHONY lacks it", name)
+		}
+	}
+}
+
+// TestDocumentsNameWhatExists holds that the paths, links, tests, targets of
+// make and names of code which the documents name are in the repository.
 func TestDocumentsNameWhatExists(t *testing.T) {
 	r, documents := readRepository(t)
 	for path, document := range documents {
@@ -110,6 +144,11 @@ func (r *repository) missing(path, document string) (missing []string) {
 	for _, m := range testInText.FindAllStringSubmatch(document, -1) {
 		if !r.tests[m[1]] {
 			missing = append(missing, m[1])
+		}
+	}
+	for _, m := range makeInText.FindAllStringSubmatch(document, -1) {
+		if !r.targets[m[1]] {
+			missing = append(missing, "make "+m[1])
 		}
 	}
 	for _, m := range nameInText.FindAllStringSubmatch(document, -1) {
@@ -154,9 +193,9 @@ func TestReferenceCheckerBites(t *testing.T) {
 	text := "See `test/laws_test.go`, `test/{lab,attic}`, `peers/nothing.go -x`, [a page](README.md), [another](docs/nothing.md#x), [a part](docs/leases.md#what-you-can-count-on), " +
 		"[no part](docs/leases.md#nothing), [nor here](#nothing), " +
 		"[the web](https://example.org/), `TestReferenceCheckerBites`, `TestOfNothing/in_two`, " +
-		"`encap.Conn.Send`, `encap.Conn.Frobnicate`, `netip.Prefix` and `subnet.env`."
+		"`encap.Conn.Send`, `encap.Conn.Frobnicate`, `netip.Prefix`, `subnet.env`, `make help` and `make nothing RUNS=1`."
 	got := r.missing(filepath.Join(r.root, "X.md"), text)
-	if want := "test/attic peers/nothing.go docs/nothing.md docs/leases.md#nothing #nothing TestOfNothing encap.Conn.Frobnicate"; strings.Join(got, " ") != want {
+	if want := "test/attic peers/nothing.go docs/nothing.md docs/leases.md#nothing #nothing TestOfNothing make nothing encap.Conn.Frobnicate"; strings.Join(got, " ") != want {
 		t.Errorf("missing are %q, want %q", got, want)
 	}
 }
