@@ -433,25 +433,43 @@ int egress(struct __sk_buff *skb)
 // icmp_error lets an ICMP error about a datagram of the egress program reach
 // the kernel's memory of path MTUs: the kernel looks for a socket that could
 // have sent the datagram, so the quoted source port becomes the one of user
-// space.
-static __always_inline int icmp_error(struct iphdr *ip, void *end)
+// space. Errors about other datagrams stay as they are: of a socket that is
+// bound to such a port, or of a container behind NAT. So the datagram has to be
+// one to the endpoint of the peer that the packet in it is for. A router may
+// quote no more than the UDP header: then the port of all peers tells.
+static __always_inline int icmp_error(struct __sk_buff *skb)
 {
-	struct quote {
+	struct {
+		struct iphdr error;
 		__u8 type, code;
 		__sum16 check;
 		__be32 rest;
 		struct iphdr ip;
 		struct udphdr udp;
-	} *q = (void *)(ip + 1);
+	} q;
+	const __u32 check_at = link_len + 22, source_at = link_len + 48, inner_at = link_len + sizeof(q);
+	struct prefix key = {.bits = 32};
+	struct iphdr inner;
+	struct peer *peer;
 
-	if ((void *)(&q->udp.len) > end || q->type != 3 /* unreachable */ || ip->daddr != local)
+	if (bpf_skb_load_bytes(skb, link_len, &q, sizeof(q)) || q.type != 3 /* unreachable */)
 		return NEXT;
-	if (q->ip.ihl != 5 || q->ip.protocol != IPPROTO_UDP || q->ip.saddr != local || q->udp.dest != port)
+	if (q.error.daddr != local || q.error.frag_off & bpf_htons(0x3fff))
 		return NEXT;
-	if (bpf_ntohs(q->udp.source) < FIRST_PORT)
+	if (q.ip.ihl != 5 || q.ip.protocol != IPPROTO_UDP || q.ip.saddr != local || q.udp.check)
 		return NEXT;
-	q->check = update(q->check, q->udp.source, port);
-	q->udp.source = port;
+	if (bpf_ntohs(q.udp.source) < FIRST_PORT)
+		return NEXT;
+	if (!bpf_skb_load_bytes(skb, inner_at, &inner, sizeof(inner))) {
+		key.addr = inner.daddr;
+		peer = bpf_map_lookup_elem(&peers, &key);
+		if (!peer || peer->endpoint != q.ip.daddr || peer->port != q.udp.dest)
+			return NEXT;
+	} else if (q.udp.dest != port) {
+		return NEXT;
+	}
+	if (!bpf_l4_csum_replace(skb, check_at, q.udp.source, port, sizeof(port)))
+		bpf_skb_store_bytes(skb, source_at, (const void *)&port, sizeof(port), 0);
 	return NEXT;
 }
 
@@ -526,7 +544,7 @@ int ingress(struct __sk_buff *skb)
 	if ((void *)ip > end || outer->version != 4 || outer->ihl != 5)
 		return NEXT;
 	if (outer->protocol == IPPROTO_ICMP)
-		return icmp_error(outer, end);
+		return icmp_error(skb);
 	if (outer->protocol != IPPROTO_UDP || udp->dest != port || outer->daddr != local)
 		return NEXT;
 	if (outer->frag_off & bpf_htons(0x3fff))
