@@ -34,6 +34,7 @@ func (d *daemon) beginGuard() (err error) {
 	if d.parts, err = newParts(d.cfg, d.server); err != nil {
 		return err
 	}
+	d.planes.totals.Dropped = d.shortcutDropped
 	if err := d.removePlainPaths(); err != nil {
 		return err
 	}

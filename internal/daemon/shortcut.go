@@ -294,6 +294,14 @@ func (d *daemon) shortcutCapability() []peers.Capability {
 	return nil
 }
 
+// shortcutDropped counts what the programs have dropped, by kind of drop.
+func (d *daemon) shortcutDropped() map[string]uint64 {
+	sent, received := d.parts.Shortcut.Dropped()
+	return map[string]uint64{
+		dataplane.DropKind("egress", route.SendFailed): sent, dataplane.DropKind("ingress", route.WriteFailed): received,
+	}
+}
+
 // shortcutLeft counts what the programs have left to user space, by direction
 // and reason.
 func (d *daemon) shortcutLeft() map[string]uint64 {

@@ -22,6 +22,9 @@ type Sum struct {
 type Totals struct {
 	// Carried is what the kernel carried instead of planes. Sum has it, too.
 	Carried Carried
+	// Dropped returns what the kernel dropped instead of planes, by kind; nil:
+	// nothing. Sum has it, too. It is set before any method is called.
+	Dropped func() map[string]uint64
 
 	mu      sync.Mutex
 	gone    Sum
@@ -55,6 +58,13 @@ func (t *Totals) Sum() Sum {
 	}
 	sum, kernel := t.gone.plus(now), t.Carried.All()
 	sum.Egress, sum.Ingress = add(sum.Egress, kernel.Egress), add(sum.Ingress, kernel.Ingress)
+	if t.Dropped != nil {
+		for kind, n := range t.Dropped() {
+			if n > 0 {
+				sum.Drops[kind] += n
+			}
+		}
+	}
 	return sum
 }
 

@@ -3,6 +3,7 @@
 package dataplane
 
 import (
+	"maps"
 	"reflect"
 	"testing"
 
@@ -35,6 +36,19 @@ func TestTotalsOutlivePlanes(t *testing.T) {
 	for range 2 { // asking changes nothing
 		if got := totals.Sum(); !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v, want %+v", got, want)
+		}
+	}
+}
+
+// What the kernel drops is counted with what planes drop.
+func TestTotalsHaveTheDropsOfTheKernel(t *testing.T) {
+	plane := route.Counters{Egress: route.Direction{Drops: []route.Drop{{Reason: route.SendFailed, Packets: 3}}}}
+	totals := Totals{Dropped: func() map[string]uint64 { return map[string]uint64{"egress-send-failed": 2, "ingress-write-failed": 0} }}
+	totals.Begin(func() route.Counters { return plane })
+	want := map[string]uint64{"egress-send-failed": 5}
+	for range 2 { // asking changes nothing
+		if got := totals.Sum().Drops; !maps.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
 		}
 	}
 }

@@ -75,23 +75,16 @@ func TestProgramsStayUntilItIsKnownWhatIsWanted(t *testing.T) {
 	h := twoHosts(t)[0]
 	h.kill()
 	h.part = NewPart("flannel0")
-	ensure := func() (changes []string) {
-		linktest.In(t, h.name, func() (err error) {
-			changes, err = h.part.Ensure(t.Context())
-			return err
-		})
-		return changes
-	}
-	if changes := ensure(); len(changes) > 0 {
+	if changes := h.tryEnsure(t); len(changes) > 0 {
 		t.Errorf("before anything is known: %q", changes)
 	}
 	h.part.Update([]Peer{h.peer()}, nil)
-	if changes := ensure(); len(changes) > 0 {
+	if changes := h.tryEnsure(t); len(changes) > 0 {
 		t.Errorf("when the peers are known: %q", changes)
 	}
 	ping(t, "c1", "10.244.2.2")
 	h.part.Want(nil)
-	if changes := ensure(); len(changes) == 0 {
+	if changes := h.tryEnsure(t); len(changes) == 0 {
 		t.Error("nothing was taken away when it was off")
 	}
 }
@@ -323,13 +316,7 @@ func TestGivingUpTakesTheSenderFirst(t *testing.T) {
 	hosts := twoHosts(t)
 	h := hosts[0]
 	h.part.Want(nil)
-	ensure := func() {
-		linktest.In(t, h.name, func() error {
-			_, err := h.part.Ensure(t.Context())
-			return err
-		})
-	}
-	ensure()
+	h.tryEnsure(t)
 	names := h.part.links.names()
 	if slices.Contains(names, "egress") || !slices.Contains(names, "ingress") {
 		t.Fatalf("attached after the first look: %q", names)
@@ -338,17 +325,70 @@ func TestGivingUpTakesTheSenderFirst(t *testing.T) {
 		t.Errorf("state %+v", s)
 	}
 	h.part.off = h.part.off.Add(-linger)
-	ensure()
+	h.tryEnsure(t)
 	linktest.In(t, h.name, func() error {
 		if present := h.part.Present(); present != nil {
 			t.Errorf("left behind: %q", present)
 		}
 		return nil
 	})
-	ensure() // does nothing
+	h.tryEnsure(t) // does nothing
 	h.part.Want(&h.config)
 	h.ensure(t)
 	ping(t, "c1", "10.244.2.2")
+}
+
+// Counters outlive the maps: what was counted is there after the programs were
+// off, and when they are on again.
+func TestCountersNeverFall(t *testing.T) {
+	h := twoHosts(t)[0]
+	ping(t, "c1", "10.244.2.2")
+	linktest.Try("ip netns exec c1 ping -q -n -c 3 -i 0.01 -W 0.1 10.244.9.9")
+	dropped := make([]uint64, ebpf.MustPossibleCPU())
+	dropped[0] = 2
+	for i, r := range reasons {
+		if r.name == noMemory {
+			if err := h.part.programs.Left.Put(uint32(i), dropped); err != nil {
+				t.Fatal(err)
+			}
+			dropped[0]++
+		}
+	}
+	for _, when := range []string{"on", "off", "gone", "on again"} {
+		switch when {
+		case "off":
+			h.part.Want(nil)
+			h.tryEnsure(t)
+		case "gone":
+			h.part.off = h.part.off.Add(-linger)
+			h.tryEnsure(t)
+			h.tryEnsure(t) // does nothing
+		case "on again":
+			h.part.Want(&h.config)
+			h.ensure(t)
+		}
+		sent, received := h.part.Dropped()
+		if n := leftBy(h, egress, "no-route"); n != 3 || sent != 2 || received != 3 {
+			t.Errorf("%s: %d packets without a route were left, want 3; %d and %d dropped, want 2 and 3", when, n, sent, received)
+		}
+		if n := h.part.Total().Sent.Packets; n != 5 {
+			t.Errorf("%s: %d packets were sent, want 5", when, n)
+		}
+	}
+	linktest.Try("ip netns exec c1 ping -q -n -c 1 -W 0.1 10.244.9.9")
+	if n := leftBy(h, egress, "no-route"); n != 4 {
+		t.Errorf("then %d packets were left, want 4", n)
+	}
+}
+
+// tryEnsure ensures a part that need not be ready then.
+func (h *end) tryEnsure(t testing.TB) (changes []string) {
+	t.Helper()
+	linktest.In(t, h.name, func() (err error) {
+		changes, err = h.part.Ensure(t.Context())
+		return err
+	})
+	return changes
 }
 
 // Where the programs would pass by what an operator has set up, they are not in
@@ -374,10 +414,7 @@ func TestNothingIsPassedByUnseen(t *testing.T) {
 		} else {
 			linktest.Script(t, o.up)
 		}
-		linktest.In(t, h.name, func() error {
-			_, err := h.part.Ensure(t.Context())
-			return err
-		})
+		h.tryEnsure(t)
 		switch s := h.part.State(); {
 		case *h.part.flags && o.why != "IPsec":
 			passesTheBridge(t, hosts[1], h)

@@ -38,6 +38,7 @@ type Part struct {
 	known      bool // Update was called
 	table      *table
 	programs   programs
+	left       perReason // of maps that are gone
 	links      *links
 	kept       map[string]bool // names of the places that have had their programs
 	redirected map[int]bool    // bridges past which packets go, by index
@@ -137,10 +138,34 @@ func (p *Part) Total() Traffic {
 
 // Left reads how many packets or superpackets were left to user space since the
 // part was made, by reason.
-func (p *Part) Left() []Left {
+func (p *Part) Left() (all []Left) {
+	for i, n := range p.leftover() {
+		if reasons[i].name != noMemory {
+			all = append(all, Left{Direction: reasons[i].direction, Reason: reasons[i].name, Packets: n})
+		}
+	}
+	return all
+}
+
+// Dropped reads how many packets or superpackets were dropped since the part
+// was made, because the kernel had no memory.
+func (p *Part) Dropped() (sent, received uint64) {
+	for i, n := range p.leftover() {
+		switch r := reasons[i]; {
+		case r.name != noMemory:
+		case r.direction == egress:
+			sent += n
+		default:
+			received += n
+		}
+	}
+	return sent, received
+}
+
+func (p *Part) leftover() perReason {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.programs.leftover()
+	return p.programs.leftover(p.left)
 }
 
 // watch looks every half second whether links were taken away.
@@ -415,8 +440,7 @@ func (p *Part) giveUp(l *lack) (changes []string, err error) {
 	p.publish(State{Why: l.why})
 	names := p.links.names()
 	if len(names) == 0 && len(p.links.open) == 0 {
-		p.programs.close()
-		p.table.reset(0, true)
+		p.closePrograms()
 		return nil, removeGRO(p.device)
 	}
 	if p.off.IsZero() {
@@ -438,15 +462,16 @@ func (p *Part) giveUp(l *lack) (changes []string, err error) {
 	if err := p.links.removeAll(); err != nil {
 		return changes, err
 	}
-	p.keepCounts()
-	p.programs.close()
+	p.closePrograms()
 	return changes, removeGRO(p.device)
 }
 
-// keepCounts keeps what was counted, before the maps go.
-func (p *Part) keepCounts() {
+// closePrograms gives up programs and maps, and keeps what they counted.
+func (p *Part) closePrograms() {
 	p.table.retire(&p.programs)
+	p.left = p.programs.leftover(p.left)
 	p.redirected = nil
+	p.programs.close()
 }
 
 // Check returns what Ensure would change.
@@ -506,9 +531,8 @@ func (p *Part) Remove(context.Context) error {
 		return err
 	}
 	p.publish(State{Why: notYet})
-	p.keepCounts()
 	err := p.links.removeAll()
-	p.programs.close()
+	p.closePrograms()
 	return host.Join(err, removeGRO(p.device))
 }
 

@@ -45,6 +45,9 @@ func (*Part) Total() Traffic { return Traffic{} }
 // Left is none.
 func (*Part) Left() []Left { return nil }
 
+// Dropped is none.
+func (*Part) Dropped() (sent, received uint64) { return 0, 0 }
+
 // Name is "short-cut".
 func (*Part) Name() string { return partName }
 

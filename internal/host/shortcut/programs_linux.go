@@ -141,20 +141,24 @@ func (p *programs) read(slot uint32) (v volume, err error) {
 	return v, nil
 }
 
-// leftover reads why packets were left to user space.
-func (p *programs) leftover() []Left {
-	all := make([]Left, len(reasons))
-	for i, r := range reasons {
-		all[i] = Left{Direction: r.direction, Reason: r.name}
+// perReason counts packets, in the order of reasons.
+type perReason [len(reasons)]uint64
+
+// leftover adds why packets were left to user space, or dropped.
+func (p *programs) leftover(before perReason) perReason {
+	if p.Left == nil {
+		return before
+	}
+	for i := range before {
 		var perCPU []uint64
-		if p.Left == nil || p.Left.Lookup(uint32(i), &perCPU) != nil {
+		if p.Left.Lookup(uint32(i), &perCPU) != nil {
 			continue
 		}
 		for _, n := range perCPU {
-			all[i].Packets += n
+			before[i] += n
 		}
 	}
-	return all
+	return before
 }
 
 // clearsEncapsulation reports whether the kernel knows decapL4UDP.

@@ -3,8 +3,8 @@
 package shortcut
 
 // reasons are why packets are left to user space, in the order of enum reason
-// in shortcut.c.
-var reasons = []struct{ direction, name string }{
+// in shortcut.c. For the last ones they are dropped.
+var reasons = [...]struct{ direction, name string }{
 	{egress, "malformed"},
 	{egress, "options"},
 	{egress, "fragment"},
@@ -32,7 +32,12 @@ var reasons = []struct{ direction, name string }{
 	{ingress, "answer"},
 	{ingress, "failed"},
 	{bridge, "no-port"},
+	{egress, noMemory},
+	{ingress, noMemory},
 }
+
+// noMemory is why packets are dropped that are half changed.
+const noMemory = "no-memory"
 
 // Directions of Left.
 const (

@@ -4,7 +4,7 @@
 // The short-cut: datagrams of the udp format, wrapped and unwrapped in the
 // kernel. Each program makes the decisions of package route for simple packets
 // of simple peers. It leaves every other packet as it is to user space, and
-// drops none.
+// drops one only where memory is lacking.
 //
 //   containers -- docker0 -- kernel routes -- flannel0 ---- underlay ---- peer
 //                    |                           |  ^           |
@@ -123,6 +123,9 @@ enum reason {
 	INGRESS_ANSWER,
 	INGRESS_FAILED,
 	BRIDGE_NO_PORT,
+	// These were dropped.
+	EGRESS_NO_MEMORY,
+	INGRESS_NO_MEMORY,
 	REASONS,
 };
 
@@ -158,7 +161,7 @@ static __always_inline int leave(__u32 why)
 	return NEXT;
 }
 
-// fail counts a packet that is half changed, for want of memory alone, and that
+// fail drops a packet that is half changed, for want of memory alone, and that
 // cannot be left to user space.
 static __always_inline int fail(__u32 why)
 {
@@ -378,11 +381,11 @@ static __always_inline int wrap(struct __sk_buff *skb, int probe)
 		return leave(EGRESS_FAILED);
 	// Only a lack of memory makes the next step fail.
 	if (bpf_skb_change_head(skb, ETH_HLEN, 0))
-		return fail(EGRESS_FAILED);
+		return fail(EGRESS_NO_MEMORY);
 	data = (void *)(long)skb->data;
 	end = (void *)(long)skb->data_end;
 	if (data + ETH_HLEN + OUTER + sizeof(*ip) > end)
-		return fail(EGRESS_FAILED);
+		return fail(EGRESS_NO_MEMORY);
 
 	struct ethhdr *eth = data;
 	struct iphdr *outer = data + ETH_HLEN;
@@ -503,12 +506,12 @@ static __always_inline int to_gro(struct __sk_buff *skb, __u32 device)
 	struct ethhdr *eth;
 
 	if (!link_len && bpf_skb_change_head(skb, ETH_HLEN, 0))
-		return fail(INGRESS_FAILED);
+		return fail(INGRESS_NO_MEMORY);
 	data = (void *)(long)skb->data;
 	end = (void *)(long)skb->data_end;
 	eth = data;
 	if (data + sizeof(*eth) > end)
-		return fail(INGRESS_FAILED);
+		return fail(INGRESS_NO_MEMORY);
 	for (int i = 0; i < ETH_ALEN; i++)
 		eth->h_dest[i] = gro_mac[i];
 	eth->h_proto = bpf_htons(ETH_P_IP);
@@ -600,12 +603,12 @@ int ingress(struct __sk_buff *skb)
 				BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET | decap))
 		return leave(INGRESS_FAILED);
 	if (stamp == ASKED && !put_stamp(skb, link_len))
-		return fail(INGRESS_FAILED);
+		return fail(INGRESS_NO_MEMORY);
 	data = (void *)(long)skb->data;
 	end = (void *)(long)skb->data_end;
 	ip = data + link_len;
 	if ((void *)(ip + 1) > end)
-		return fail(INGRESS_FAILED);
+		return fail(INGRESS_NO_MEMORY);
 	ecn(ip, tos);
 	bpf_csum_level(skb, BPF_CSUM_LEVEL_DEC);
 	bpf_set_hash_invalid(skb);
