@@ -111,6 +111,7 @@ func (d *daemon) openPlane(lease, network netip.Prefix) error {
 	paths := d.pathConfig(lease, network)
 	rules := firewall.Config{
 		Network: network, Lease: lease, Device: d.cfg.Device, Masquerade: d.cfg.IPMasq, Tunnels: tunnels(paths),
+		Underlay: d.watch.Here().Interface,
 	}
 	if d.direct() {
 		rules.Direct = paths.Underlay

@@ -58,6 +58,54 @@ func TestWithoutIPMasqNothingIsMasqueraded(t *testing.T) {
 	}
 }
 
+// TestOtherNetworksReachTheOverlay: containers of a host's other networks, as
+// of `docker network create`, reach the overlay by the host's address in it.
+// Docker masquerades them, by the address of the device that they leave by.
+func TestOtherNetworksReachTheOverlay(t *testing.T) {
+	t.Parallel()
+	otherNetworks(t, "udp")
+	eachBackend(t, otherNetworks)
+}
+
+func otherNetworks(t *testing.T, backend string) {
+	_, h1, h2 := duo(t, "--backend", backend)
+	kernelCarries(t, backend, h1, h2)
+	p2 := h2.Pod()
+	// As Docker 28 has it for each container.
+	h2.Exec(t, "iptables", "-w", "-t", "raw", "-A", "PREROUTING", "-d", p2.Addr.String(), "!", "-i", "docker0", "-j", "DROP")
+	other := otherBridge(t, h1)
+	other.Reachable(t, p2.Addr, 5*time.Second)
+	if got := lab.SendTCP(t, other, p2.Namespace, at(p2.Addr, 80), 100000); got.Source != h1.Lease().Addr() {
+		t.Errorf("a container of another network arrived as %v, want %v", got.Source, h1.Lease().Addr())
+	}
+}
+
+// TestConnectionsOfOtherNetworksOutliveAChangeOfPath: the kernel ends what is
+// masqueraded when it leaves by another device than it began.
+func TestConnectionsOfOtherNetworksOutliveAChangeOfPath(t *testing.T) {
+	for _, c := range cuts {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			l, h1, h2 := duo(t, "--backend", c.backend)
+			kernelCarries(t, c.backend, h1, h2)
+			p2 := h2.Pod()
+			other := otherBridge(t, h1)
+			other.Reachable(t, p2.Addr, 5*time.Second)
+			talk := lab.Converse(t, other, p2.Namespace, at(p2.Addr, 7000))
+			l.Drop(c.drop)
+			lab.Eventually(t, 5*left, "the path to be left", func() error {
+				used := node(t, h1, h2).PathInUse()
+				return lab.Expect(used != c.path, "still %s", used)
+			})
+			talk.GoesOn(t, 10*time.Second, 20)
+			l.Mend()
+			if err := talk.Stop(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestRulesComeBackAfterAFlush(t *testing.T) {
 	t.Parallel()
 	rulesComeBack(t, "udp")

@@ -56,8 +56,9 @@ type Config struct {
 	Device     string       // the overlay device
 	Masquerade bool         // masquerade what leaves the overlay (--ip-masq)
 
-	Tunnels []string // devices of kernel paths, as flannel.1; they need not exist
-	Direct  string   // the underlay device where peers are reached by it directly; "": none
+	Tunnels  []string // devices of kernel paths, as flannel.1; they need not exist
+	Direct   string   // the underlay device where peers are reached by it directly; "": none
+	Underlay string   // the underlay device
 }
 
 // Validate reports what is wrong with a configuration.

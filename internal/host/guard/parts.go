@@ -94,7 +94,8 @@ func (p *Parts) Want(t Target) (*firewall.Firewall, error) {
 // addresses is what the same rules are for the table of package identity.
 func addresses(c firewall.Config) *identity.Config {
 	return &identity.Config{
-		Network: c.Network, Lease: c.Lease, Masquerade: c.Masquerade, Device: c.Device, Tunnels: c.Tunnels, Direct: c.Direct,
+		Network: c.Network, Lease: c.Lease, Masquerade: c.Masquerade,
+		Device: c.Device, Tunnels: c.Tunnels, Direct: c.Direct, Underlay: c.Underlay,
 	}
 }
 

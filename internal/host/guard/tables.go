@@ -55,7 +55,7 @@ func (g *Guard) pathRulesLoop(ctx context.Context) {
 func (g *Guard) addressesLoop(ctx context.Context) {
 	g.keepTable(ctx, tableLoop{
 		part: g.parts.Addresses, table: identity.TableName(g.parts.Addresses.Device()), other: identity.DockerTable,
-		said: "table of kept addresses put in place", pace: pathsPace,
+		said: "table of kept addresses put in place", pace: pathsPace, links: g.watchLinks(ctx), linksChanged: g.parts.Addresses.LinksChanged,
 		done: func() {
 			if t := g.current(); t != nil {
 				g.translate(t)

@@ -8,9 +8,9 @@
 // first, and to the same address:
 //
 //	postrouting  nat, priority 90: between the lease and the rest of the network
-//	             the source is kept. With --ip-masq, what leaves the network is
-//	             masqueraded, and this host's other networks go into the overlay
-//	             as LEASE.0.
+//	             the source is kept. Containers of this host's other bridges go
+//	             into the overlay as LEASE.0. With --ip-masq, all other networks
+//	             do, and what leaves the overlay is masqueraded.
 //	prerouting   filter, priority -305, only where dockerd has the nftables
 //	             backend: what comes from the overlay to the lease is marked
 //
@@ -73,9 +73,10 @@ type Config struct {
 	Lease      netip.Prefix // this node's part of the network
 	Masquerade bool         // masquerade what leaves the overlay (--ip-masq)
 
-	Device  string   // the overlay device
-	Tunnels []string // devices of kernel paths, as flannel.1; they need not exist
-	Direct  string   // the underlay device where peers are reached by it directly; "": none
+	Device   string   // the overlay device
+	Tunnels  []string // devices of kernel paths, as flannel.1; they need not exist
+	Direct   string   // the underlay device where peers are reached by it directly; "": none
+	Underlay string   // the underlay device
 }
 
 // Validate reports what is wrong with a configuration.

@@ -19,10 +19,12 @@ type Part struct {
 	device string
 	table  *table
 
-	mu   sync.Mutex // guards what follows
-	want *Config    // nil: not known yet
-	done bool       // the last Ensure did what the last Want has set
-	why  string     // the kernel cannot do it; "": it can, or was not asked
+	mu      sync.Mutex // guards what follows
+	want    *Config    // nil: not known yet
+	done    bool       // the last Ensure did what the last Want has set
+	why     string     // the kernel cannot do it; "": it can, or was not asked
+	fresh   bool       // outside is what the links say
+	outside []string   // bridges that lead to other hosts
 }
 
 // NewPart makes the part for an overlay device. Nothing is changed before
@@ -37,6 +39,30 @@ func (p *Part) Want(c *Config) {
 	defer p.mu.Unlock()
 	p.done = p.done && reflect.DeepEqual(p.want, c)
 	p.want = c
+}
+
+// LinksChanged makes the next Ensure look again which bridges lead to other
+// hosts.
+func (p *Part) LinksChanged() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fresh = false
+}
+
+// bridges names the bridges that lead to other hosts. What was known last holds
+// where the kernel cannot be read.
+func (p *Part) bridges() ([]string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fresh {
+		return p.outside, nil
+	}
+	names, err := bridgesOut()
+	if err != nil {
+		return p.outside, err
+	}
+	p.outside, p.fresh = names, true
+	return names, nil
 }
 
 func (p *Part) wanted() *Config {
@@ -95,7 +121,9 @@ func (p *Part) ensure(c Config) ([]string, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return p.table.ensure(c)
+	outside, err := p.bridges()
+	changes, failed := p.table.ensure(c, outside)
+	return changes, errors.Join(failed, err)
 }
 
 // Check returns what another program has changed. A process that did not write

@@ -196,3 +196,27 @@ func received(t *testing.T, ns, from string) netip.Addr {
 	}
 	return netip.MustParseAddrPort(src.String()).Addr()
 }
+
+// A bridge is left alone from the moment that it gets a port to other hosts.
+func TestBridgesThatLeadToOtherHostsAreKnown(t *testing.T) {
+	linktest.Teardown(t, "nft flush ruleset", "ip link delete br-lan", "ip link delete tunnel7")
+	linktest.Script(t, `
+		ip link add br-lan type bridge
+		ip link add tunnel7 type vxlan id 7 dstport 4799`)
+	c := testConfig()
+	c.Underlay = "eth0"
+	p := newPart(t, c)
+	ensure(t, p, 1)
+	const list = "nft list set ip flanneld-identity-flannel0 outside"
+	if set := linktest.Run(t, list); strings.Contains(set, "br-lan") || !strings.Contains(set, "eth0") {
+		t.Errorf("before:\n%s", set)
+	}
+	linktest.Run(t, "ip link set tunnel7 master br-lan")
+	p.LinksChanged()
+	if _, err := p.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if set := linktest.Run(t, list); !strings.Contains(set, "br-lan") || !strings.Contains(set, "eth0") {
+		t.Errorf("after:\n%s", set)
+	}
+}

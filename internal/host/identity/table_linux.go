@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"flanneld/internal/host/nft"
+	"flanneld/internal/host/rtnl"
 	"flanneld/internal/host/ruleset"
 )
 
@@ -22,13 +23,16 @@ type table struct {
 
 func newTable(name string) *table { return &table{kept: nft.New(name), name: name} }
 
-// ensure writes the table.
-func (t *table) ensure(c Config) ([]string, error) {
+// bridgesOut names the bridges that lead to other hosts.
+func bridgesOut() ([]string, error) { return rtnl.BridgesOut() }
+
+// ensure writes the table. outside are bridges that lead to other hosts.
+func (t *table) ensure(c Config, outside []string) ([]string, error) {
 	marks, err := t.dockerUsesIt()
 	if err != nil {
 		return nil, err
 	}
-	return t.kept.Ensure(func(nft.SourceCheck) nft.Content { return c.content(marks) })
+	return t.kept.Ensure(func(nft.SourceCheck) nft.Content { return c.content(marks, outside) })
 }
 
 // dockerUsesIt reports whether a dockerd has or had a table in nf_tables. It

@@ -9,7 +9,9 @@ type table struct{}
 
 func newTable(string) *table { return &table{} }
 
-func (*table) ensure(Config) ([]string, error) { return nil, ErrPlatform }
+func bridgesOut() ([]string, error) { return nil, ErrPlatform }
+
+func (*table) ensure(Config, []string) ([]string, error) { return nil, ErrPlatform }
 
 func (*table) check() ([]string, error) { return nil, ErrPlatform }
 

@@ -78,6 +78,11 @@ func In(set string) []expr.Any {
 	return []expr.Any{&expr.Lookup{SourceRegister: Reg, SetName: set}}
 }
 
+// NotIn matches what In does not.
+func NotIn(set string) []expr.Any {
+	return []expr.Any{&expr.Lookup{SourceRegister: Reg, SetName: set, Invert: true}}
+}
+
 // InputDevice and OutputDevice match a device by its name.
 func InputDevice(name string) []expr.Any {
 	return Join(Meta(expr.MetaKeyIIFNAME), Equal([]byte(NameKey(name))))

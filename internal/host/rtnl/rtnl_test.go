@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -101,5 +102,28 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 	select {
 	case <-changes: // perhaps something changed before
 	case <-time.After(50 * time.Millisecond):
+	}
+}
+
+func TestBridgesThatLeadToOtherHosts(t *testing.T) {
+	links := []netlink.Link{
+		&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Index: 1, Name: "docker0"}},
+		&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Index: 2, Name: "virbr0"}},
+		&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Index: 3, Name: "br-lan"}},
+		&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Index: 4, Name: "br-vlan"}},
+		&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Index: 5, Name: "br-tunnel"}},
+		&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Index: 6, Name: "empty"}},
+		&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Index: 11, MasterIndex: 1}},
+		&netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Index: 12, MasterIndex: 2}},
+		&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: 13, MasterIndex: 2}},
+		&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Index: 14, MasterIndex: 3}},
+		&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: 15, MasterIndex: 3}},
+		&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: 16, MasterIndex: 3}},
+		&netlink.Vlan{LinkAttrs: netlink.LinkAttrs{Index: 17, MasterIndex: 4}},
+		&netlink.Vxlan{LinkAttrs: netlink.LinkAttrs{Index: 18, MasterIndex: 5}},
+		&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: 19}},
+	}
+	if got := bridgesOut(links); !slices.Equal(got, []string{"br-lan", "br-tunnel", "br-vlan"}) {
+		t.Errorf("got %q", got)
 	}
 }

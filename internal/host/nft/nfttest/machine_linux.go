@@ -7,6 +7,7 @@ package nfttest
 import (
 	"bytes"
 	"encoding/binary"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -27,11 +28,13 @@ type Packet struct {
 	Reached   bool  // the host's routing leads to its source by In
 	Local     bool  // its destination is an address of this host
 	Mark      uint32
+
+	Source netip.Addr // that a rule translates to; not valid: none does
 }
 
 // Run returns what a chain of a table does with a packet: accept, drop, or
-// continue for its end. It changes the packet's mark as the rules do. An
-// expression that it does not know ends the test.
+// continue for its end. It changes Mark and Source of the packet as the rules
+// do. An expression that it does not know ends the test.
 func Run(t testing.TB, c nft.Content, chain string, p *Packet) expr.VerdictKind {
 	t.Helper()
 	m := &machine{t: t, chains: map[string][][]expr.Any{}, sets: map[string]map[string]bool{}, p: p}
@@ -108,6 +111,12 @@ func (m *machine) rule(exprs []expr.Any) expr.VerdictKind {
 	for _, e := range exprs {
 		switch e := e.(type) {
 		case *expr.Counter, *expr.Objref:
+		case *expr.NAT:
+			if e.Type != expr.NATTypeSourceNAT {
+				m.t.Fatalf("unknown translation %d", e.Type)
+			}
+			m.p.Source = netip.AddrFrom4([4]byte(m.regs[at(e.RegAddrMin):][:4]))
+			return expr.VerdictAccept
 		case *expr.Verdict:
 			if e.Kind != expr.VerdictJump {
 				return e.Kind
@@ -126,6 +135,8 @@ func (m *machine) matches(e expr.Any) bool {
 	switch e := e.(type) {
 	case *expr.Meta:
 		return m.meta(e)
+	case *expr.Immediate:
+		m.store(e.Register, e.Data)
 	case *expr.Payload:
 		header := map[expr.PayloadBase][]byte{
 			expr.PayloadBaseLLHeader: m.p.Link, expr.PayloadBaseNetworkHeader: m.p.Network, expr.PayloadBaseTransportHeader: m.p.Transport,
@@ -152,10 +163,10 @@ func (m *machine) matches(e expr.Any) bool {
 		}
 		for key := range keys {
 			if string(m.regs[at(e.SourceRegister):at(e.SourceRegister)+len(key)]) == key {
-				return true
+				return !e.Invert
 			}
 		}
-		return false
+		return e.Invert
 	default:
 		m.t.Fatalf("unknown expression %T", e)
 	}
