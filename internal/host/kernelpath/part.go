@@ -488,6 +488,9 @@ func (p *Part) ensureDevice(k kernel, look sight, w device) (done []step, err er
 	}
 	for _, s := range planDevice(have, w) {
 		if err := k.do("", s); err != nil {
+			if s.do == setAlias && len(done) > 0 { // unmarked, it would be another program's
+				return nil, host.Join(explain(s, err), k.do("", step{do: delDevice, dev: *have}))
+			}
 			return done, explain(s, err)
 		}
 		if len(done) == 0 || done[0].do != addDevice { // a new device is told in one sentence

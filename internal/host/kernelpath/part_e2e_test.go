@@ -426,6 +426,14 @@ func TestIPIP(t *testing.T) {
 		}
 		expect(t, "ip route show proto 85", "10.244.8.0/24 via 192.168.7.8 dev flannel.ipip")
 	}
+	linktest.Script(t, "ip link delete flannel.ipip\nip link add flannel.ipip type ipip local 192.168.7.1")
+	if _, err := p.Ensure(t.Context()); err == nil || !strings.Contains(err.Error(), "without flanneld's alias") {
+		t.Errorf("a device of that name: %v", err)
+	}
+	if err := p.Remove(t.Context()); err != nil {
+		t.Error(err)
+	}
+	expect(t, "ip link show flannel.ipip", "flannel.ipip")
 	linktest.Script(t, "ip link delete flannel.ipip\nip link add mine type ipip local 192.168.7.1")
 	t.Cleanup(func() { linktest.Try("ip link delete mine") })
 	if _, err := p.Ensure(t.Context()); err == nil || !strings.Contains(err.Error(), "takes all packets of protocol 4") {

@@ -359,6 +359,47 @@ func TestKernelThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// An ipip device without an alias may be another program's: it is refused, and
+// Remove leaves it.
+func TestIPIPDeviceOfAnotherProgramStays(t *testing.T) {
+	k := newFakeKernel()
+	c := testConfig()
+	c.VXLAN, c.IPIP = nil, &IPIP{Name: "flannel.ipip"}
+	other := device{name: "flannel.ipip", kind: kindIPIP, local: c.Local, plain: true}
+	k.list = []device{other}
+	p := on(k)
+	p.Want(&c)
+	p.SetPeers([]Peer{testPeer(8, Ipip)})
+	_, err := p.Ensure(t.Context())
+	if all := host.Problems(err); len(all) != 1 || all[0].Advice != "ip link delete flannel.ipip" {
+		t.Errorf("%+v", all)
+	}
+	if why := p.Unavailable(Ipip); !strings.Contains(why, "without flanneld's alias") {
+		t.Errorf("unavailable: %q", why)
+	}
+	if err := p.Remove(t.Context()); err != nil || len(k.did) > 0 {
+		t.Errorf("Remove: %v, did %v", err, k.actions())
+	}
+}
+
+// A device that cannot be marked as flanneld's is not left behind without an
+// alias, in which case it would be another program's from then on.
+func TestDeviceThatCannotBeMarkedIsTakenBack(t *testing.T) {
+	k := newFakeKernel()
+	c := testConfig()
+	c.IPIP = &IPIP{Name: "flannel.ipip"}
+	p := on(k)
+	p.Want(&c)
+	k.fails[setAlias] = errBroken
+	if _, err := p.Ensure(t.Context()); !errors.Is(err, errBroken) || len(k.list) > 0 {
+		t.Errorf("Ensure: %v, left %+v", err, k.list)
+	}
+	delete(k.fails, setAlias)
+	if _, err := p.Ensure(t.Context()); err != nil || len(k.list) != 2 {
+		t.Errorf("Ensure: %v, made %+v", err, k.list)
+	}
+}
+
 // A device that is in the place of ours only after the look is not touched.
 func TestDeviceThatVanishesAtOnce(t *testing.T) {
 	k := newFakeKernel()

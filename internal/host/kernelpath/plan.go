@@ -70,13 +70,15 @@ func planStale(have []device, want []device, overlay string) []step {
 	return steps
 }
 
-// ours reports whether a device is flanneld's. One without an alias is, where
-// it was only just made as wanted: the process that made it died there.
+// ours reports whether a device is flanneld's. A vxlan device without an alias
+// is, where it was only just made as wanted: the process that made it died
+// there. Its MAC address tells, which follows from the node ID. An ipip device
+// has none, and every program makes the same one.
 func ours(h device, want []device, overlay string) bool {
 	if h.kind != kindVXLAN && h.kind != kindIPIP {
 		return false
 	}
-	begun := h.alias == "" && !h.up && slices.ContainsFunc(want, func(w device) bool { return h.same(w) && h.mac == w.mac })
+	begun := h.kind == kindVXLAN && h.alias == "" && !h.up && slices.ContainsFunc(want, func(w device) bool { return h.same(w) && h.mac == w.mac })
 	return begun || hasAlias(h.alias, overlay)
 }
 

@@ -99,6 +99,13 @@ func TestStaleDevices(t *testing.T) {
 	if h.up = true; ours(h, []device{right()}, "flannel0") {
 		t.Error("a device in use without an alias is ours")
 	}
+	c := testConfig()
+	c.VXLAN, c.IPIP = nil, &IPIP{Name: "flannel.ipip"}
+	want := c.wantedDevices("flannel0", true)
+	h = want[0]
+	if h.alias, h.up = "", false; ours(h, want, "flannel0") { // it has no MAC address to be known by
+		t.Error("an ipip device without an alias is ours")
+	}
 }
 
 func TestEntriesComeAndGoInOrder(t *testing.T) {
