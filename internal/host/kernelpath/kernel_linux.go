@@ -57,14 +57,16 @@ func readDevice(l netlink.Link) (d device, err error) {
 	switch t := l.(type) {
 	case *netlink.Vxlan:
 		d.vni, d.port, d.local, d.mac = uint32(t.VxlanId), uint16(t.Port), rtnl.Addr(t.SrcAddr), toHWAddr(a.HardwareAddr)
-		d.plain = !t.Learning && !t.FlowBased && !t.GBP && !t.Proxy && !t.RSC && !t.L2miss && !t.L3miss &&
-			t.VtepDevIndex == 0 && unset(t.Group)
 	case *netlink.Iptun:
 		d.local = rtnl.Addr(t.Local)
-		d.plain = !t.FlowBased && t.Link == 0 && t.EncapType == 0 && unset(t.Remote)
 	default:
 		return d, nil // another program's
 	}
+	data, err := rtnl.LinkData(a.Index)
+	if err != nil {
+		return d, err
+	}
+	d.plain = isBare(d.kind, data)
 	if d.kind == kindVXLAN {
 		if d.checksums, err = leavesChecksums(a.Name); err != nil {
 			return d, err
@@ -81,8 +83,6 @@ func readDevice(l netlink.Link) (d device, err error) {
 	}
 	return d, err
 }
-
-func unset(ip net.IP) bool { return len(ip) == 0 || ip.IsUnspecified() }
 
 // entries reads what belongs to peers.
 func (k *netlinkKernel) entries(q query) (entries, error) {
@@ -115,7 +115,9 @@ func (e entries) readDevice(index int) error {
 	}
 	fdb, err := rtnl.FDB(index)
 	for _, f := range fdb {
-		e.fdb[toHWAddr(f.MAC)] = remote{addr: f.Addr, port: f.Port}
+		e.fdb[toHWAddr(f.MAC)] = remote{
+			addr: f.Addr, port: f.Port, vni: f.VNI, via: f.Via, nexthop: f.Nexthop, ages: f.State != netlink.NUD_PERMANENT,
+		}
 	}
 	return err
 }

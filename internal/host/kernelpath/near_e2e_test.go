@@ -154,6 +154,10 @@ func TestWatchReportsWhatEnsureLooksAt(t *testing.T) {
 	expect("bridge fdb del 02:00:00:00:00:08 dev flannel.1", true)
 	expect("ip route del 10.244.8.0/24", true)
 	expect("ip link set flannel.1 mtu 1300", true)
+	expect("bridge fdb add 02:00:00:00:00:08 dst 192.168.7.8 dev flannel.1", true)
+	expect("bridge fdb replace 02:00:00:00:00:08 dst 192.168.7.8 vni 9 dev flannel.1", true)
+	expect("ip link set flannel.1 type vxlan id 1 df set", true)
+	expect("ip link set flannel.1 type vxlan id 1 learning", true)
 	expect("sysctl -qw net.ipv4.conf.eth0.rp_filter=1", true)
 	expect("sysctl -qw net.ipv4.conf.eth0.rp_filter=0", true)
 }

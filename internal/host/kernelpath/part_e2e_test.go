@@ -146,6 +146,19 @@ func TestWhatOthersChangeIsPutBack(t *testing.T) {
 		"bridge fdb del 02:00:00:00:00:08 dev flannel.1",
 		"bridge fdb replace 02:00:00:00:00:08 dst 192.168.7.99 dev flannel.1",
 		"bridge fdb append 00:00:00:00:00:00 dst 192.168.7.99 dev flannel.1",
+		"bridge fdb replace 02:00:00:00:00:08 dst 192.168.7.8 vni 9 dev flannel.1",
+		"bridge fdb replace 02:00:00:00:00:08 dst 192.168.7.8 port 4789 dev flannel.1",
+		"bridge fdb replace 02:00:00:00:00:08 dst 192.168.7.8 via eth1 dev flannel.1",
+		"bridge fdb replace 02:00:00:00:00:08 dst 192.168.7.8 dynamic dev flannel.1",
+		"bridge fdb del 02:00:00:00:00:08 dev flannel.1;ip nexthop add id 9 via 192.168.7.8 fdb;ip nexthop add id 10 group 9 fdb;" +
+			"bridge fdb add 02:00:00:00:00:08 dev flannel.1 nhid 10",
+		"ip link set flannel.1 type vxlan id 1 ttl 1",
+		"ip link set flannel.1 type vxlan id 1 tos 4",
+		"ip link set flannel.1 type vxlan id 1 df set",
+		"ip link set flannel.1 type vxlan id 1 dev eth1",
+		"ip link set flannel.1 type vxlan id 1 learning",
+		"ip link set flannel.1 type vxlan id 1 local 192.168.7.2",
+		"ip link set flannel.1 type vxlan id 1 group 239.1.1.1 dev eth0",
 		"ip link set eth0 down;ip link set eth0 up",
 	} {
 		for line := range strings.SplitSeq(breakage, ";") {
@@ -419,11 +432,17 @@ func TestIPIP(t *testing.T) {
 	expect(t, "ip -d link show flannel.ipip", "mtu 1450 ", "UP", "ipip", "remote any local 192.168.7.1 ttl inherit nopmtudisc", "alias flanneld test flannel0")
 	expect(t, "sysctl -n net.ipv4.conf.flannel/ipip.rp_filter", "2")
 	expect(t, "ip route show proto 85", "10.244.8.0/24 via 192.168.7.8 dev flannel.ipip src 10.244.7.0 onlink mtu 1450")
-	for _, breakage := range []string{"ip link set flannel.ipip down", "ip link delete flannel.ipip", "ip addr flush dev flannel.ipip"} {
+	const set = "ip link set flannel.ipip type ipip local 192.168.7.1 nopmtudisc "
+	for _, breakage := range []string{
+		"ip link set flannel.ipip down", "ip link delete flannel.ipip", "ip addr flush dev flannel.ipip",
+		set + "ttl 64 pmtudisc", set + "pmtudisc", set + "tos 4", set + "dev eth0", set + "fwmark 7",
+		set + "local 192.168.7.2",
+	} {
 		linktest.Script(t, breakage)
 		if changed := ensure(t, p); len(changed) == 0 {
 			t.Errorf("%s: Ensure did nothing", breakage)
 		}
+		expect(t, "ip -d link show flannel.ipip", "remote any local 192.168.7.1 ttl inherit nopmtudisc")
 		expect(t, "ip route show proto 85", "10.244.8.0/24 via 192.168.7.8 dev flannel.ipip")
 	}
 	linktest.Script(t, "ip link delete flannel.ipip\nip link add flannel.ipip type ipip local 192.168.7.1")

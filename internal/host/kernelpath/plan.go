@@ -148,6 +148,9 @@ func planEntries(have, want entries) []step {
 	for _, mac := range slices.SortedFunc(maps.Keys(want.fdb), compareHWAddr) {
 		w := want.fdb[mac]
 		if h, ok := have.fdb[mac]; h != w {
+			if h.nexthop != 0 { // the kernel replaces no such entry
+				steps = append(steps, step{do: delFDB, mac: mac, text: fmt.Sprintf("FDB entry of %s has a next hop", w.addr)})
+			}
 			steps = append(steps, step{do: setFDB, mac: mac, far: w, text: fmt.Sprintf("FDB entry of %s is %s", w.addr, missing(ok))})
 		}
 	}

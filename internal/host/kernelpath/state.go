@@ -35,7 +35,7 @@ type device struct {
 	vni   uint32     // vxlan
 	port  uint16     // vxlan
 	local netip.Addr // both
-	plain bool       // nothing is set that no flanneld sets: learning, a group, a remote end
+	plain bool       // nothing is set that no flanneld sets: learning, a group, a time to live
 
 	index      int
 	alias      string
@@ -68,10 +68,16 @@ func (d device) describe() string {
 	return fmt.Sprintf("a %s device with the alias %q", d.kind, d.alias)
 }
 
-// remote is where the device sends what is for a MAC address.
+// remote is where the device sends what is for a MAC address. The second group
+// is what no flanneld sets.
 type remote struct {
 	addr netip.Addr
 	port uint16 // 0: the device's own
+
+	vni     uint32 // 0: the device's own
+	via     int    // index of a device to send by; 0: as routes say
+	nexthop uint32 // number of a next hop object; 0: none
+	ages    bool   // the kernel forgets it
 }
 
 // neighbor is an entry of the vxlan device.

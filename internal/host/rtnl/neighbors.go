@@ -25,6 +25,11 @@ type Neighbor struct {
 	// sends what is for the MAC address. Zero: it is not an IPv4 address.
 	Addr netip.Addr
 	Port uint16 // of an FDB entry, UDP; 0: the device's own
+
+	// More of an FDB entry, as it is read. SetNeighbor ignores this.
+	VNI     uint32 // 0: the device's own
+	Via     int    // index of the interface to send by; 0: as routes say
+	Nexthop uint32 // number of a next hop object (Linux 5.8), in the place of Addr; 0: none
 }
 
 // Neighbors lists the IPv4 neighbors of one interface.
@@ -85,6 +90,12 @@ func (n *Neighbor) set(kind uint16, value []byte) {
 		n.Addr = Addr(value)
 	case kind == netlink.NDA_PORT && len(value) == 2:
 		n.Port = binary.BigEndian.Uint16(value)
+	case kind == netlink.NDA_VNI && len(value) == 4:
+		n.VNI = binary.NativeEndian.Uint32(value)
+	case kind == netlink.NDA_IFINDEX && len(value) == 4:
+		n.Via = int(int32(binary.NativeEndian.Uint32(value)))
+	case kind == netlink.NDA_NH_ID && len(value) == 4:
+		n.Nexthop = binary.NativeEndian.Uint32(value)
 	}
 }
 

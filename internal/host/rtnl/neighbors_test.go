@@ -19,11 +19,15 @@ var fdbMessage = []byte{
 	10, 0, netlink.NDA_LLADDR, 0, 2, 0, 0, 0, 0, 8, 0, 0,
 	8, 0, netlink.NDA_DST, 0, 192, 168, 7, 8,
 	6, 0, netlink.NDA_PORT, 0, 0x12, 0xb5, 0, 0,
+	8, 0, netlink.NDA_VNI, 0, 9, 0, 0, 0,
+	8, 0, netlink.NDA_IFINDEX, 0, 3, 0, 0, 0,
+	8, 0, netlink.NDA_NH_ID, 0, 10, 0, 0, 0,
 }
 
 func TestNeighborsAreRead(t *testing.T) {
 	n, ok := ParseNeighbor(fdbMessage)
-	want := Neighbor{Index: 9, Family: unix.AF_BRIDGE, State: netlink.NUD_PERMANENT, Addr: netip.MustParseAddr("192.168.7.8"), Port: 4789}
+	want := Neighbor{Index: 9, Family: unix.AF_BRIDGE, State: netlink.NUD_PERMANENT, Addr: netip.MustParseAddr("192.168.7.8"), Port: 4789,
+		VNI: 9, Via: 3, Nexthop: 10}
 	if mac := n.MAC.String(); !ok || mac != "02:00:00:00:00:08" {
 		t.Errorf("MAC address %s, %t", mac, ok)
 	}
@@ -63,5 +67,15 @@ func TestMessagesThatCannotBeReadMatter(t *testing.T) {
 	}
 	if !anyMatters(whole, func(h unix.NlMsghdr, body []byte) bool { return h.Type == unix.RTM_NEWNEIGH && len(body) == 4 }) {
 		t.Error("a message that matters does not")
+	}
+}
+
+func TestAttributesAreReadByNumber(t *testing.T) {
+	got, err := attributes([]byte{8, 0, 5, 0x80, 1, 2, 3, 4, 4, 0, 23, 0})
+	if _, flag := got[23]; err != nil || len(got) != 2 || string(got[5]) != "\x01\x02\x03\x04" || !flag {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if _, err := attributes([]byte{20, 0, 5, 0, 1, 2, 3, 4}); err == nil {
+		t.Error("an attribute longer than its message is read")
 	}
 }
