@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -182,6 +183,38 @@ func TestTwoDaemonsOnOneHostLeaveEachOtherAlone(t *testing.T) {
 	linktest.Run(t, "ip link show flannel.1")
 	if text, err := linktest.Try("ip link show flannel.9"); err == nil {
 		t.Errorf("left: %s", text)
+	}
+	one.stop(t)
+}
+
+// A second daemon with the first one's VNI is told to take another. The first
+// one's device stays as it is, and the second goes on without one.
+func TestTwoDaemonsWithOneVNI(t *testing.T) {
+	linktest.Underlay(t)
+	removed(t)
+	one := start(t, shortDir(t), map[string][]string{
+		"backend": {"vxlan"}, "static-peer": {"10.244.200.0/24=vxlan:192.168.7.9/02:00:00:00:00:09"},
+	})
+	one.wait(t, "the first", ready)
+	before := linktest.Run(t, "ip -d link show flannel.1") + linktest.Run(t, "bridge fdb show dev flannel.1")
+	t.Cleanup(func() { linktest.Try("nft delete table ip flanneld-paths-flannel9") })
+	dir := shortDir(t)
+	other := start(t, dir, map[string][]string{
+		"backend": {"vxlan,udp"}, "device": {"flannel9"}, "network": {"10.99.0.0/16"}, "port": {"9285"}, "gossip-port": {"9286"},
+		"iface": {"192.168.7.2"}, "node-name": {"m"}, "subnet-file": {dir + "/subnet.env"}, "docker-file": {dir + "/docker"},
+	})
+	other.wait(t, "the second's advice", func(s control.Status) bool {
+		return ready(s) && slices.ContainsFunc(s.Problems, func(p control.Problem) bool {
+			return strings.Contains(p.Text, "the flanneld of flannel0") && strings.Contains(p.Advice, "--vxlan-vni") &&
+				strings.Contains(p.Advice, "--vxlan-port") && !strings.Contains(p.Advice, "delete")
+		})
+	})
+	if _, err := other.Leave(t.Context()); err != nil {
+		t.Error(err)
+	}
+	<-other.ended
+	if after := linktest.Run(t, "ip -d link show flannel.1") + linktest.Run(t, "bridge fdb show dev flannel.1"); after != before {
+		t.Errorf("the first one's device is %s\nbefore it was %s", after, before)
 	}
 	one.stop(t)
 }

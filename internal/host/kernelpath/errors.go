@@ -44,8 +44,22 @@ func explain(s step, err error) error {
 	return fmt.Errorf("%s, and that cannot be changed: %w", s.text, err)
 }
 
+// foreignError is about another program's device in the place of a wanted one.
 func foreignError(d device) error {
+	if overlay := overlayOf(d.alias); overlay != "" {
+		return otherError(d, overlay)
+	}
 	return host.Advise(fmt.Errorf("device %s is %s", d.name, d.describe()), fmt.Sprintf("ip link delete %s", d.name))
+}
+
+// otherError is about the device of another flanneld on this host, which may be
+// in use. Both take the name from the VNI, so another port is not enough.
+func otherError(d device, overlay string) error {
+	advice := fmt.Sprintf("choose another --vxlan-vni on all nodes of one of the two networks; another --vxlan-port alone leaves the name %s", d.name)
+	if d.kind == kindIPIP {
+		advice = "use --backend without ipip for one of the two: a host has one such device"
+	}
+	return host.Advise(fmt.Errorf("device %s belongs to the flanneld of %s on this host", d.name, overlay), advice)
 }
 
 func takenError(dst netip.Prefix, by string) error {

@@ -54,6 +54,9 @@ func (k *fakeKernel) do(_ string, s step) error {
 	i := slices.IndexFunc(k.list, func(d device) bool { return d.name == s.dev.name })
 	switch s.do {
 	case addDevice:
+		if slices.ContainsFunc(k.list, s.dev.collides) {
+			return map[string]error{kindVXLAN: errVNITaken, kindIPIP: errTunnelTaken}[s.dev.kind]
+		}
 		k.next++
 		made := device{
 			name: s.dev.name, kind: s.dev.kind, vni: s.dev.vni, port: s.dev.port, local: s.dev.local, plain: true,

@@ -379,6 +379,17 @@ func (s sight) foreign(w device) *device {
 	return nil
 }
 
+// rival is the device of another flanneld that keeps the kernel from making a
+// wanted one, and that daemon's overlay device; nil for none.
+func (s sight) rival(w device) (d *device, overlay string) {
+	for i := range s.have {
+		if overlay := overlayOf(s.have[i].alias); w.collides(s.have[i]) && overlay != "" && overlay != s.overlay {
+			return &s.have[i], overlay
+		}
+	}
+	return nil, ""
+}
+
 // own are our devices, also those that have to go.
 func (s sight) own() (all []device) {
 	for _, d := range s.have {
@@ -475,6 +486,9 @@ func (p *Part) ensureDevice(k kernel, look sight, w device) (done []step, err er
 	if have == nil {
 		made := planDevice(nil, w)
 		if err := k.do("", made[0]); err != nil {
+			if rival, overlay := look.rival(w); rival != nil && (errors.Is(err, errVNITaken) || errors.Is(err, errTunnelTaken)) {
+				return nil, otherError(*rival, overlay)
+			}
 			return nil, explain(made[0], err)
 		}
 		done = made

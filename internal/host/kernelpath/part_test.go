@@ -359,6 +359,44 @@ func TestKernelThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// The device of another flanneld on this host is not to be deleted: the advice
+// is another setting. The alias names that daemon's overlay device.
+func TestDeviceOfAnotherFlannelD(t *testing.T) {
+	c := testConfig()
+	c.IPIP = &IPIP{Name: "flannel.ipip"}
+	for name, test := range map[string]struct {
+		other  device
+		flags  []string
+		absent string // what the text may not name
+	}{
+		"the same VNI":   {device{name: "flannel.1", kind: kindVXLAN, vni: 1, port: 8472, up: true}, []string{"--vxlan-vni", "--vxlan-port"}, "--backend"},
+		"another port":   {device{name: "flannel.1", kind: kindVXLAN, vni: 1, port: 4789, up: true}, []string{"--vxlan-vni", "--vxlan-port"}, "--backend"},
+		"a renamed one":  {device{name: "tunnel", kind: kindVXLAN, vni: 1, port: 8472, up: true}, []string{"--vxlan-vni", "--vxlan-port"}, "--backend"},
+		"ipip":           {device{name: "flannel.ipip", kind: kindIPIP, local: c.Local, up: true}, []string{"--backend", "ipip"}, "--vxlan"},
+		"a renamed ipip": {device{name: "tunnel", kind: kindIPIP, local: c.Local, up: true}, []string{"--backend", "ipip"}, "--vxlan"},
+	} {
+		k := newFakeKernel()
+		test.other.alias = "flanneld 0123456789abcdef flannel9"
+		k.list = []device{test.other}
+		p := on(k)
+		p.Want(&c)
+		_, err := p.Ensure(t.Context())
+		all := host.Problems(err)
+		if len(all) != 1 || !strings.Contains(all[0].Text, test.other.name) || !strings.Contains(all[0].Text, "the flanneld of flannel9") {
+			t.Errorf("%s: %+v", name, all)
+			continue
+		}
+		for _, flag := range test.flags {
+			if !strings.Contains(all[0].Advice, flag) {
+				t.Errorf("%s: no %s in the advice %q", name, flag, all[0].Advice)
+			}
+		}
+		if strings.Contains(all[0].Advice, "ip link delete") || strings.Contains(all[0].Advice, test.absent) {
+			t.Errorf("%s: advice %q", name, all[0].Advice)
+		}
+	}
+}
+
 // An ipip device without an alias may be another program's: it is refused, and
 // Remove leaves it.
 func TestIPIPDeviceOfAnotherProgramStays(t *testing.T) {

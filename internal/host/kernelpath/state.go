@@ -56,6 +56,18 @@ func (d device) same(other device) bool {
 		d.local == other.local && d.plain == other.plain
 }
 
+// collides reports whether the kernel takes one of two devices only, whatever
+// their names.
+func (d device) collides(other device) bool {
+	switch {
+	case d.kind != other.kind:
+		return false
+	case d.kind == kindVXLAN:
+		return d.vni == other.vni && d.port == other.port
+	}
+	return d.local == other.local
+}
+
 // describe names a foreign device in an error.
 func (d device) describe() string {
 	if d.alias == "" {

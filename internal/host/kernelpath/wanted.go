@@ -21,6 +21,16 @@ func hasAlias(alias, overlay string) bool {
 	return strings.HasPrefix(alias, link.AliasPrefix) && strings.HasSuffix(alias, " "+overlay)
 }
 
+// overlayOf is the overlay device of the flanneld that gave an alias to a
+// tunnel device; "" for the alias of another program.
+func overlayOf(alias string) string {
+	words := strings.Fields(alias)
+	if len(words) < 3 || words[0] != link.AliasPrefix {
+		return ""
+	}
+	return words[len(words)-1]
+}
+
 // wantedDevices are the tunnel devices of a configuration.
 func (c Config) wantedDevices(overlay string, checksums bool) []device {
 	base := device{
