@@ -18,6 +18,7 @@ type fakeKernel struct {
 	list            []device
 	entered         entries
 	forwards, loose bool
+	spreads         string
 	fails           map[action]error // what a step of this kind fails with
 	unread          error            // nothing can be read
 	did             []step
@@ -42,8 +43,8 @@ func (k *fakeKernel) entries(q query) (entries, error) {
 	return e, k.unread
 }
 
-func (k *fakeKernel) underlay(string) (forwards, strict bool, err error) {
-	return k.forwards, !k.loose, k.unread
+func (k *fakeKernel) underlay(string) (underlay, error) {
+	return underlay{forwards: k.forwards, strict: !k.loose, spreads: k.spreads}, k.unread
 }
 
 func (k *fakeKernel) do(_ string, s step) error {

@@ -200,13 +200,21 @@ func taken(r netlink.Route, dst netip.Prefix, names map[int]string) string {
 	return strings.Join(words, " ")
 }
 
-// underlay reads the settings of the device that leads to other hosts.
-func (*netlinkKernel) underlay(device string) (forwards, strict bool, err error) {
-	if forwards, err = link.Forwards(device); err != nil {
-		return false, false, err
+// underlay reads the settings of the device that leads to other hosts, and what
+// is below it.
+func (*netlinkKernel) underlay(device string) (u underlay, err error) {
+	if u.forwards, err = link.Forwards(device); err != nil {
+		return u, err
 	}
-	strict, err = link.FiltersStrictly(device)
-	return forwards, strict, err
+	if u.strict, err = link.FiltersStrictly(device); err != nil {
+		return u, err
+	}
+	links, err := rtnl.Links()
+	if err != nil {
+		return u, fmt.Errorf("kernelpath: %w", err)
+	}
+	u.spreads = spreadingBond(links, device)
+	return u, nil
 }
 
 // index is the index of a device.

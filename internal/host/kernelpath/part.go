@@ -25,10 +25,15 @@ type kernel interface {
 	entries(q query) (entries, error)
 	// do takes one step. vxlan is the device of neighbors and FDB entries.
 	do(vxlan string, s step) error
-	// underlay reports whether packets that come by the device are forwarded,
-	// and whether they are dropped where they come by another way than their
-	// answers take.
-	underlay(device string) (forwards, strict bool, err error)
+	// underlay reads what matters of the device that leads to other hosts.
+	underlay(device string) (underlay, error)
+}
+
+// underlay is what matters of the device that leads to other hosts.
+type underlay struct {
+	forwards bool   // packets that come by it are forwarded
+	strict   bool   // they are dropped where they come by another way than their answers take
+	spreads  string // the bond below that sends from several MAC addresses; "": none
 }
 
 // query is what entries are read for.
@@ -458,14 +463,16 @@ func (p *Part) lackDirect(k kernel) string {
 	if p.config.Underlay == "" {
 		return "it is not wanted"
 	}
-	forwards, strict, err := k.underlay(p.config.Underlay)
+	u, err := k.underlay(p.config.Underlay)
 	switch {
 	case err != nil:
 		return err.Error()
-	case !forwards:
+	case !u.forwards:
 		return link.Sysctl(p.config.Underlay, "forwarding") + " is 0: packets that come by it are not forwarded"
-	case strict:
+	case u.strict:
 		return fmt.Sprintf("rp_filter of %s is strict: packets that come by another way than their answers are dropped", p.config.Underlay)
+	case u.spreads != "":
+		return u.spreads + " sends from several MAC addresses, and other hosts take packets from one"
 	}
 	return ""
 }

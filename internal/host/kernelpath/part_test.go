@@ -204,6 +204,8 @@ func TestPathsThatThisHostHasNot(t *testing.T) {
 		"address": {func(k *fakeKernel) { k.fails[addAddr] = errBroken }, Vxlan, "lacks the address", 1},
 		"strict":  {func(k *fakeKernel) { k.loose = false }, Direct, "rp_filter of eth0 is strict", 0},
 		"forward": {func(k *fakeKernel) { k.forwards = false }, Direct, "net.ipv4.conf.eth0.forwarding is 0", 0},
+		"bond": {func(k *fakeKernel) { k.spreads = "bond0 (mode balance-alb)" }, Direct,
+			"bond0 (mode balance-alb) sends from several MAC addresses", 0},
 	} {
 		k := newFakeKernel()
 		c.change(k)
