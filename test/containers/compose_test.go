@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -238,23 +239,33 @@ func (h *composeHost) running(t *testing.T) {
 	h.find(t)
 }
 
+// free is a subnet that no host holds.
+func (s *composeScenario) free() netip.Prefix {
+	for n := byte(77); ; n++ {
+		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, n, 0}), 24)
+		if !slices.ContainsFunc(s.hosts(), func(h *composeHost) bool { return h.Lease() == p }) {
+			return p
+		}
+	}
+}
+
 // leaseChange gives a host another subnet. Its networks are named, with what to
 // type, and so is daemon.json. What is typed helps.
 func (s *composeScenario) leaseChange(t *testing.T) {
-	old := s.c.Lease()
+	pin := s.free()
 	s.c.Daemon.Stop()
 	s.c.MustFlanneld("cleanup")
 	if err := os.RemoveAll(s.c.StateDir); err != nil {
 		t.Fatal(err)
 	}
-	pin := netip.MustParsePrefix("10.244.77.0/24")
 	s.c.Start("--docker-part", "1/8", "--docker-config", s.c.DockerConfig(), "--subnet", pin.String(), "--join", s.a.Addr.String()).WaitReady(ready)
-	if s.c.Lease() != pin || old == pin {
-		t.Fatalf("the lease is %s, and was %s", s.c.Lease(), old)
+	if s.c.Lease() != pin {
+		t.Fatalf("the lease is %s, want %s", s.c.Lease(), pin)
 	}
+	outside := fmt.Sprintf("not in the lease %s", pin)
 	lab.Eventually(t, 10*time.Second, "the networks to be named", func() error {
 		text := fmt.Sprintf("%+v", s.c.Status().Problems)
-		for _, word := range []string{"docker0 has ", "systemctl restart docker", "br-", "not in the lease 10.244.77.0/24", "docker compose down",
+		for _, word := range []string{"docker0 has ", "systemctl restart docker", "br-", outside, "docker compose down",
 			"daemon.json", "default-address-pools has ", "flanneld docker-opts --json"} {
 			if !strings.Contains(text, word) {
 				return fmt.Errorf("no %q in %s", word, text)
@@ -265,7 +276,7 @@ func (s *composeScenario) leaseChange(t *testing.T) {
 	if r := s.c.docker.Flanneld("docker", "network", "show"); r.Status != 1 {
 		t.Errorf("show: exit status %d\n%s%s", r.Status, r.Stdout, r.Stderr)
 	} else {
-		says(t, "show", r.Stdout, "shop_default", "is not in the lease 10.244.77.0/24")
+		says(t, "show", r.Stdout, "shop_default", "is "+outside)
 	}
 	for name, port := range projects {
 		s.c.docker.Compose(name, project(name, port), "down")
