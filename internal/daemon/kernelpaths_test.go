@@ -93,7 +93,7 @@ func TestRouteOfAnEarlierStartStaysWhileItIsUndecided(t *testing.T) {
 	r := plan.Route{
 		Prefix: netip.MustParsePrefix("10.244.2.0/24"), Kind: route.Via, Path: plan.PathUDP, Endpoint: netip.MustParseAddrPort("192.0.2.2:8285"), MTU: 1450,
 		Candidates: []plan.Candidate{
-			{Path: plan.PathDirect, Why: "the neighbor is being looked up"},
+			{Path: plan.PathDirect, Possible: true},
 			{Path: plan.PathVXLAN, Possible: true, Port: 8472, MAC: plan.MACOf(peers.NodeID{1})},
 			{Path: plan.PathUDP, Possible: true, Used: true},
 		},
@@ -107,7 +107,11 @@ func TestRouteOfAnEarlierStartStaysWhileItIsUndecided(t *testing.T) {
 			t.Errorf("inherited %s: %+v", inherited, got)
 		}
 	}
-	r.Candidates[1].State = plan.Failed
+	r.Candidates[1].Possible = false
+	if got := d.pathPeer(r); got.Path != "" {
+		t.Errorf("a path that this host or the peer has no more stays: %+v", got)
+	}
+	r.Candidates[1].Possible, r.Candidates[1].State = true, plan.Failed
 	if got := d.pathPeer(r); got.Path != "" {
 		t.Errorf("a path that has failed stays: %+v", got)
 	}

@@ -52,11 +52,11 @@ func holdPath(r *Route, all []Candidate) {
 	}
 }
 
-// Undecided reports whether a path may still prove itself: it is neither used,
-// nor has it failed.
+// Undecided reports whether a path may still prove itself: both hosts have it,
+// it is not used, and it has not failed.
 func (r Route) Undecided(path Path) bool {
 	c, ok := r.Candidate(path)
-	return ok && !c.Used && c.State == Unproven
+	return ok && c.Possible && !c.Used && c.State == Unproven
 }
 
 // Candidate returns one of the Candidates; not ok: the path is none.

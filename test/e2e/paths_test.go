@@ -627,6 +627,27 @@ func TestStrictHostIsNotReachedDirectly(t *testing.T) {
 	mentions(t, "status of the strict host", h2.Flanneld("status").Stdout, "rp_filter")
 }
 
+// TestRouteToAHostThatHasThePathNoMoreGoesAtTheStart: what a killed daemon has
+// left stays until paths are proven, but not where the peer has meanwhile lost
+// the path.
+func TestRouteToAHostThatHasThePathNoMoreGoesAtTheStart(t *testing.T) {
+	t.Parallel()
+	_, h1, h2 := duo(t, "--backend", "host-gw,udp")
+	kernelCarries(t, "host-gw", h1, h2)
+	p1, p2 := h1.Pod(), h2.Pod()
+	h1.Daemon.Kill()
+	h2.Sysctl(t, "net.ipv4.conf.all.rp_filter", "1")
+	h2.Sysctl(t, "net.ipv4.conf.eth0.rp_filter", "1")
+	h2.WaitUserPath(h1, 40*time.Second)
+	lab.Eventually(t, noticed, "the strict host to say so", func() error {
+		said := h2.Flanneld("status").Stdout
+		return lab.Expect(strings.Contains(said, "rp_filter"), "%s", said)
+	})
+	h1.Start("--backend", "host-gw,udp", "--join", h2.Addr.String()).WaitReady(ready)
+	h1.WaitUserPath(h2, 5*time.Second)
+	p1.Reachable(t, p2.Addr, 2*time.Second)
+}
+
 func TestBackendsThatCannotBeAreRefused(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
