@@ -106,6 +106,9 @@ func TestSwitchingTheShortcutLosesNothing(t *testing.T) {
 	}
 }
 
+// groDevice is the first device of the pair that joins segments.
+const groDevice = "flannel0gro0"
+
 // The programs go on while no daemon runs, and the next one takes them over.
 func TestTheShortcutOutlivesTheDaemon(t *testing.T) {
 	t.Parallel()
@@ -113,6 +116,9 @@ func TestTheShortcutOutlivesTheDaemon(t *testing.T) {
 	h1, h2 := p1.Host, p2.Host
 	if s := h1.Status().Shortcut; !s.Pinned {
 		t.Fatalf("the programs are not pinned: %+v", s)
+	}
+	if links := h1.Exec(t, "ip", "-d", "link", "show"); !strings.Contains(links, groDevice) {
+		t.Fatalf("there is no device %s:\n%s", groDevice, links)
 	}
 	leaks := h1.CountLeaks(lab.Overlay)
 	talk := lab.Converse(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7001))
@@ -140,7 +146,7 @@ func TestTheShortcutOutlivesTheDaemon(t *testing.T) {
 	pings = p2.StartPinging(t, p1.Addr, 10*time.Millisecond)
 	lab.Eventually(t, proven, "no programs", func() error {
 		links := h1.Exec(t, "ip", "-d", "link", "show")
-		return lab.Expect(!strings.Contains(links, "flNgro") && h1.Status().Shortcut.Why == "off (--shortcut)", "%s", links)
+		return lab.Expect(!strings.Contains(links, groDevice) && h1.Status().Shortcut.Why == "off (--shortcut)", "%s", links)
 	})
 	h2.WaitShortcut(h1, false, proven)
 	lab.SendTCP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7000), 1<<20)

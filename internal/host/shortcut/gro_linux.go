@@ -3,8 +3,10 @@
 package shortcut
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
@@ -12,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"flanneld/internal/host/rtnl"
+	"flanneld/internal/valid"
 )
 
 // groPair are two devices. What enters the first one comes out of the second,
@@ -22,10 +25,18 @@ type groPair struct {
 	mac     [6]byte
 }
 
-// groNames are the names of the pair of an overlay device.
+// groNames are the names of the pair of an overlay device. A long name of a
+// device does not fit into another one, so a hash tells devices apart.
 func groNames(device string) (out, in string) {
-	return fmt.Sprintf("%.10sgro0", device), fmt.Sprintf("%.10sgro1", device)
+	const room = valid.MaxDevice - len("gro0") - 1 // as in formerGRO
+	if len(device) > room {
+		device = fmt.Sprintf("%.4s%.3x", device, sha256.Sum256([]byte(device)))
+	}
+	return device + "gro0", device + "gro1"
 }
+
+// formerGRO is the first name of the pair that earlier versions made.
+func formerGRO(device string) string { return fmt.Sprintf("%.10sgro0", device) }
 
 func groAlias(device string) string { return rtnl.AliasPrefix + ": superpackets of " + device }
 
@@ -100,21 +111,46 @@ func makeGRO(device, out, in string, mtu int) (first, second netlink.Link, err e
 	return first, second, nil
 }
 
-// presentGRO names the pair, if it is there.
-func presentGRO(device string) string {
-	out, _ := groNames(device)
-	if l, err := netlink.LinkByName(out); err == nil && l.Attrs().Alias == groAlias(device) {
-		return out
+// presentGRO names the pairs that are there, each by its first device: no more
+// than one, but for one of an earlier version.
+func presentGRO(device string) (all []string) {
+	now, _ := groNames(device)
+	for _, name := range []string{now, formerGRO(device)} {
+		l, err := netlink.LinkByName(name)
+		if err == nil && l.Attrs().Alias == groAlias(device) && !slices.Contains(all, name) {
+			all = append(all, name)
+		}
 	}
-	return ""
+	return all
 }
 
 // removeGRO deletes the pair. Without one it does nothing.
 func removeGRO(device string) error {
-	name := presentGRO(device)
-	if name == "" {
-		return nil
+	for _, name := range presentGRO(device) {
+		if err := deleteGRO(name); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// removeFormerGRO deletes the pair of an earlier version, if it had another
+// name. Without one it does nothing.
+func removeFormerGRO(device string) error {
+	now, _ := groNames(device)
+	for _, name := range presentGRO(device) {
+		if name == now {
+			continue
+		}
+		if err := deleteGRO(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deleteGRO deletes a pair by its first device.
+func deleteGRO(name string) error {
 	l, err := netlink.LinkByName(name)
 	if err == nil {
 		err = netlink.LinkDel(l)

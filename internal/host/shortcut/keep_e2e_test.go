@@ -523,3 +523,43 @@ func TestOtherProgramsMayEndTheChain(t *testing.T) {
 	foreign.Close()
 	ping(t, "c1", "10.244.2.2")
 }
+
+// The pair of devices that an earlier version made under another name goes when
+// the programs lead to the new one. That of another overlay device stays.
+func TestPairsOfEarlierVersionsGo(t *testing.T) {
+	h := twoHosts(t)[0]
+	linktest.In(t, h.name, func() error { return h.part.Remove(t.Context()) })
+	const long, other = "flannelblue0", "flannelblue1"
+	linktest.Script(t, `
+		ip -n h1 link set flannel0 down
+		ip -n h1 link set flannel0 name `+long+` up
+		ip -n h1 address replace 10.244.1.0/32 dev `+long+`
+		ip -n h1 route replace 10.244.0.0/16 dev `+long)
+	linktest.In(t, h.name, func() error {
+		_, _, err := makeGRO(long, formerGRO(long), "flannelblugro1", 1472)
+		return err
+	})
+	h.part, h.config.Device = NewPart(long), long
+	h.part.Want(&h.config)
+	h.part.Update([]Peer{h.peer()}, nil)
+	h.ensure(t)
+	ping(t, "c1", "10.244.2.2")
+	now, _ := groNames(long)
+	linktest.In(t, h.name, func() error {
+		if former := indexOf(formerGRO(long)); former != 0 {
+			t.Errorf("device %s is still there", formerGRO(long))
+		}
+		if pairs := presentGRO(long); !slices.Equal(pairs, []string{now}) {
+			t.Errorf("the pairs are %q, want %s", pairs, now)
+		}
+		_, _, err := makeGRO(other, formerGRO(other), "flannelblugro1", 1472)
+		return err
+	})
+	linktest.In(t, h.name, func() error { return h.part.Remove(t.Context()) })
+	linktest.In(t, h.name, func() error {
+		if indexOf(now) != 0 || indexOf(formerGRO(other)) == 0 {
+			t.Error("the pair of this device is still there, or that of another one is gone")
+		}
+		return nil
+	})
+}

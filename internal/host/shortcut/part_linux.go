@@ -274,6 +274,9 @@ func (p *Part) set() (changes, notes []string, err error) {
 		}
 		changes = append(changes, "detached program "+name)
 	}
+	if err := removeFormerGRO(p.device); err != nil { // no program leads to it any more
+		return changes, notes, err
+	}
 	more, err := p.judgeOthers(s, c)
 	return changes, append(notes, more...), err
 }
@@ -517,7 +520,7 @@ func (p *Part) Present() (present []string) {
 	if n := len(p.links.names()); n > 0 {
 		present = append(present, fmt.Sprintf("%d programs pinned in %s", n, p.links.dir))
 	}
-	if name := presentGRO(p.device); name != "" {
+	for _, name := range presentGRO(p.device) {
 		present = append(present, "device "+name+" and its peer")
 	}
 	return present
