@@ -426,6 +426,32 @@ func TestNothingIsPassedByUnseen(t *testing.T) {
 	}
 }
 
+// The kernel finds no way to peers where the loopback interface does not
+// forward. The state says so, not that peers do not answer. Where nothing
+// forwards, the host is put right by another part, and the programs stay.
+func TestLoopbackHasToForward(t *testing.T) {
+	h := twoHosts(t)[0]
+	const lo, all = "ip netns exec h1 sysctl -qw net.ipv4.conf.lo.forwarding=", "ip netns exec h1 sysctl -qw net.ipv4.ip_forward="
+	linktest.Run(t, lo+"0")
+	linktest.Try("ip netns exec c1 ping -q -n -c 1 -W 0.1 10.244.2.2")
+	if n := leftBy(h, egress, "path"); n != 1 {
+		t.Errorf("%d packets without a path were left, want 1: the kernel looks at other switches", n)
+	}
+	h.tryEnsure(t)
+	if s := h.part.State(); s.Ready || !strings.Contains(s.Why, "net.ipv4.conf.lo.forwarding") {
+		t.Errorf("state %+v", s)
+	}
+	linktest.Run(t, lo+"1")
+	h.ensure(t)
+	ping(t, "c1", "10.244.2.2")
+	linktest.Run(t, all+"0")
+	if changes := h.ensure(t); len(changes) > 0 {
+		t.Errorf("without forwarding: %q", changes)
+	}
+	linktest.Run(t, all+"1")
+	ping(t, "c1", "10.244.2.2")
+}
+
 // passesTheBridge shows that superpackets reach a container by its bridge,
 // which does not cut them: the kernel clears what decapsulation leaves behind
 // (Linux 7.3).

@@ -69,11 +69,29 @@ func look(c Config) (s sight, err error) {
 	if s.linkLen, s.lack = linkLen(underlay); s.lack != nil {
 		return s, nil
 	}
+	if s.lack = noWay(); s.lack != nil {
+		return s, nil
+	}
 	if s.lack, err = passedBy(overlay, underlay); err != nil || s.lack != nil {
 		return s, err
 	}
 	s.bridges, err = bridges(links, c.Lease)
 	return s, err
+}
+
+// noWay says why the kernel finds no way for the egress program; nil: it does.
+// Such a program asks as packets of this host, which come by the loopback
+// interface. Where forwarding is off everywhere, it is about to be put right.
+func noWay() *lack {
+	off := func(scope string) bool {
+		value, err := os.ReadFile("/proc/sys/net/ipv4/conf/" + scope + "/forwarding")
+		return err == nil && string(bytes.TrimSpace(value)) == "0"
+	}
+	if off("lo") && !off("all") {
+		return &lack{why: "programs of the kernel find no way to peers while net.ipv4.conf.lo.forwarding is 0 " +
+			"(sysctl -w net.ipv4.conf.lo.forwarding=1)"}
+	}
+	return nil
 }
 
 // linkLens are the lengths of link headers, in bytes, by the type of device.
