@@ -57,50 +57,79 @@ func TestTheKernelCarriesPackets(t *testing.T) {
 	}
 }
 
-// The short-cut is switched off and on in turns on both hosts. A TCP stream
-// goes on, and no ping is lost.
+// The short-cut is switched off and on in turns on both hosts. A TCP stream and
+// a conversation go on, and no ping is lost.
 func TestSwitchingTheShortcutLosesNothing(t *testing.T) {
 	t.Parallel()
 	p1, p2 := shortcutted(t)
+	switchUnderTraffic(t, p1, p2, 20, 1)
+}
+
+// The same for longer, also where the underlay delivers segments one by one:
+// they pass the pair of devices that joins them.
+func TestAHundredSwitchesOfTheShortcutLoseNothing(t *testing.T) {
+	t.Parallel()
+	for _, wire := range []struct{ name, offloads string }{{"superpackets on the wire", "on"}, {"segments on the wire", "off"}} {
+		t.Run(wire.name, func(t *testing.T) {
+			t.Parallel()
+			p1, p2 := shortcutted(t)
+			for _, h := range []*lab.Host{p1.Host, p2.Host} {
+				h.Exec(t, "ethtool", "-K", "eth0", "tso", wire.offloads, "gso", wire.offloads, "tx-udp_tnl-segmentation", wire.offloads)
+			}
+			switchUnderTraffic(t, p1, p2, 100, 4)
+		})
+	}
+}
+
+// switchUnderTraffic switches the short-cut so many times for a moment. Then it
+// switches it off for so long that all is detached, so many times in turns.
+func switchUnderTraffic(t *testing.T, p1, p2 *lab.Pod, switches, detached int) {
+	t.Helper()
 	hosts := []*lab.Host{p1.Host, p2.Host}
 	talk := lab.Converse(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7001))
+	streams := []*lab.Stream{
+		lab.StartStream(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7000)),
+		lab.StartStream(t, p2.Namespace, p1.Namespace, at(p1.Addr, 7000)),
+	}
 	pings := p2.StartPinging(t, p1.Addr, 5*time.Millisecond)
-	const switches = 20
-	done := make(chan string, 1)
-	go func() {
-		for i := range switches {
-			h, setting := hosts[i/2%2], []string{"off", "auto"}[i%2]
-			if r := h.Flanneld("shortcut", setting); r.Status != 0 {
-				done <- r.Stderr
-				return
-			}
-			time.Sleep([]time.Duration{200 * time.Millisecond, 1500 * time.Millisecond}[i%2])
+	kernel, all := kernelCarried(p1.Host)
+	for i := range switches {
+		hosts[i/2%2].MustFlanneld("shortcut", []string{"off", "auto"}[i%2])
+		time.Sleep([]time.Duration{200 * time.Millisecond, 1500 * time.Millisecond}[i%2])
+	}
+	short := pings.Stop()
+	now, sum := kernelCarried(p1.Host)
+	if inKernel, carried := now.Bytes-kernel.Bytes, sum.Bytes-all.Bytes; inKernel == 0 || inKernel >= carried {
+		t.Errorf("the kernel carried %d of %d bytes: nothing was switched", inKernel, carried)
+	}
+	pings = p2.StartPinging(t, p1.Addr, 5*time.Millisecond)
+	for i := range detached {
+		h := hosts[i%2]
+		h.MustFlanneld("shortcut", "off")
+		lab.Eventually(t, proven, "nothing of the short-cut on "+h.NodeName, func() error {
+			links := h.Exec(t, "ip", "-d", "link", "show")
+			return lab.Expect(!strings.Contains(links, groDevice), "%s", links)
+		})
+		h.MustFlanneld("shortcut", "auto")
+		lab.WaitShortcuts(proven, hosts...)
+	}
+	long := pings.Stop()
+	t.Logf("%d switches: %v; %d times detached: %v", switches, short, detached, long)
+	for _, count := range []lab.PingCount{short, long} {
+		if count.Lost != 0 || count.Sent < 1000 {
+			t.Errorf("pings: %v", count)
 		}
-		done <- ""
-	}()
-	kernel, _ := kernelCarried(p1.Host)
-	for wrong, over := "", false; !over; {
-		lab.SendTCP(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7000), 8<<20)
-		select {
-		case wrong = <-done:
-			over = true
-			if wrong != "" {
-				t.Errorf("not switched: %s", wrong)
-			}
-		default:
+	}
+	for _, s := range streams {
+		size, err := s.Stop()
+		t.Logf("%d bytes of a stream", size)
+		if err != nil {
+			t.Errorf("a stream broke: %v", err)
 		}
 	}
 	if err := talk.Stop(); err != nil {
 		t.Errorf("the conversation broke: %v", err)
 	}
-	if count := pings.Stop(); count.Lost != 0 || count.Sent < 1000 {
-		t.Errorf("over %d switches: %v", switches, count)
-	}
-	now, all := kernelCarried(p1.Host)
-	if now.Bytes == kernel.Bytes || now.Bytes >= all.Bytes {
-		t.Errorf("the kernel carried %+v of %+v: nothing was switched", now, all)
-	}
-	lab.WaitShortcuts(proven, hosts...)
 	for _, h := range hosts {
 		well(t, h, noticed)
 	}

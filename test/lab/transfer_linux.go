@@ -86,24 +86,7 @@ func SendTCPVia(t TB, from, to *Namespace, dial, at netip.AddrPort, size int64) 
 	t.Helper()
 	listener := to.Listen(t, at)
 	defer listener.Close()
-	type received struct {
-		sum    [32]byte
-		source netip.Addr
-		err    error
-	}
-	result := make(chan received, 1)
-	go func() {
-		conn, err := listener.Accept()
-		if err != nil {
-			result <- received{err: err}
-			return
-		}
-		defer conn.Close()
-		sum := sha256.New()
-		_, err = io.Copy(sum, conn)
-		conn.Write([]byte{1}) // all bytes have arrived
-		result <- received{[32]byte(sum.Sum(nil)), conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr(), err}
-	}()
+	result := receive(listener)
 	start := time.Now()
 	sent, err := pour(from, dial, size)
 	if err != nil {
@@ -117,6 +100,32 @@ func SendTCPVia(t TB, from, to *Namespace, dial, at netip.AddrPort, size int64) 
 		t.Fatalf("%d bytes from %s to %s: hash %x sent, %x received", size, from.Name, to.Name, sent, got.sum)
 	}
 	return Transfer{time.Since(start), got.source}
+}
+
+// received is what came on one connection.
+type received struct {
+	sum    [32]byte
+	size   int64
+	source netip.Addr
+	err    error
+}
+
+// receive takes one connection, and says when all its bytes have arrived.
+func receive(listener net.Listener) <-chan received {
+	result := make(chan received, 1)
+	go func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			result <- received{err: err}
+			return
+		}
+		defer conn.Close()
+		sum := sha256.New()
+		n, err := io.Copy(sum, conn)
+		conn.Write([]byte{1})
+		result <- received{[32]byte(sum.Sum(nil)), n, conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr(), err}
+	}()
+	return result
 }
 
 // pour sends the bytes, waits until the receiver has them and returns their
@@ -133,14 +142,22 @@ func pour(from *Namespace, to netip.AddrPort, size int64) (sum [32]byte, err err
 	if err := copyWithProgress(conn, digest, source, size); err != nil {
 		return sum, err
 	}
-	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+	if err := finish(conn); err != nil {
 		return sum, err
+	}
+	return [32]byte(digest.Sum(nil)), nil
+}
+
+// finish ends what is sent, and waits until the receiver has it.
+func finish(conn net.Conn) error {
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		return err
 	}
 	conn.SetReadDeadline(time.Now().Add(20 * time.Second * patience()))
 	if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
-		return sum, fmt.Errorf("wait for the end: %w", err)
+		return fmt.Errorf("wait for the end: %w", err)
 	}
-	return [32]byte(digest.Sum(nil)), nil
+	return nil
 }
 
 func copyWithProgress(conn net.Conn, digest hash.Hash, source io.Reader, size int64) error {

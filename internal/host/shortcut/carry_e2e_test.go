@@ -15,7 +15,11 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"flanneld/internal/host/link/linktest"
+	"flanneld/internal/packet"
+	"flanneld/internal/packet/packettest"
 )
 
 // The kernel carries pings, datagrams and superpackets between containers,
@@ -24,9 +28,7 @@ import (
 func TestCarriesPackets(t *testing.T) {
 	for _, u := range []struct{ name, script string }{
 		{"superpackets on the wire", ""},
-		{"segments on the wire", `
-			ip netns exec h1 ethtool -K eth0 gso off tso off tx-udp_tnl-segmentation off
-			ip netns exec h2 ethtool -K eth0 gso off tso off tx-udp_tnl-segmentation off`},
+		{"segments on the wire", segmentsOnTheWire},
 	} {
 		t.Run(u.name, func(t *testing.T) {
 			hosts := twoHosts(t)
@@ -119,5 +121,84 @@ func transfer(t testing.TB, from, to, address string, size int) {
 	})
 	if got, want := <-sum, fmt.Sprintf("%x <nil>", h.Sum(nil)); got != want {
 		t.Errorf("received %s, sent %s", got, want)
+	}
+}
+
+const segmentsOnTheWire = `
+	ip netns exec h1 ethtool -K eth0 gso off tso off tx-udp_tnl-segmentation off
+	ip netns exec h2 ethtool -K eth0 gso off tso off tx-udp_tnl-segmentation off`
+
+// While programs are detached under traffic, no packet comes out of the pair of
+// devices into the host's own stack, as one of that device: rules and routes
+// would take it for something else.
+func TestNoSegmentEscapesWhileProgramsGo(t *testing.T) {
+	hosts := twoHosts(t)
+	linktest.Script(t, segmentsOnTheWire+`
+		ip netns exec h2 nft add table ip escaped
+		ip netns exec h2 nft add chain ip escaped in { type filter hook prerouting priority raw ; }
+		ip netns exec h2 nft add rule ip escaped in iifname flannel0gro1 counter`)
+	h := hosts[1]
+	stop := segments(t)
+	for range 5 {
+		before := h.part.Total().Received.Packets
+		time.Sleep(300 * time.Millisecond)
+		if h.part.Total().Received.Packets == before {
+			t.Fatal("no segments come")
+		}
+		linktest.In(t, h.name, func() error { return h.part.Remove(t.Context()) })
+		h.ensure(t)
+	}
+	stop()
+	if rules := linktest.Run(t, "ip netns exec h2 nft list table ip escaped"); !strings.Contains(rules, "counter packets 0 ") {
+		t.Errorf("packets came out of the pair:\n%s", rules)
+	}
+}
+
+// Where another program has deleted the pair of devices, segments go on without
+// it.
+func TestSegmentsGoOnWithoutThePair(t *testing.T) {
+	hosts := twoHosts(t)
+	linktest.Script(t, segmentsOnTheWire+`
+		ip -n h2 link delete flannel0gro0`)
+	transfer(t, "c1", "c2", "10.244.2.2", 1<<20)
+	sumsAgree(t, hosts)
+}
+
+// segments sends TCP segments from the first container to the second one until
+// stop is called, whether answers come or not.
+func segments(t *testing.T) (stop func()) {
+	t.Helper()
+	segment := make([]byte, packet.TCPHeaderLen+1000)
+	copy(segment, packettest.Ports(7001, 7001))
+	segment[12], segment[13] = packet.TCPHeaderLen/4<<4, 0x10 // ACK
+	p := packettest.Spec{Src: "10.244.1.2", Dst: "10.244.2.2", Protocol: packet.TCP, Payload: segment}.Build()
+	var fd int
+	linktest.In(t, "c1", func() (err error) {
+		fd, err = unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
+		return err
+	})
+	end, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		tick := time.NewTicker(100 * time.Microsecond)
+		defer tick.Stop()
+		for {
+			if err := unix.Sendto(fd, p, 0, &unix.SockaddrInet4{Addr: p.Destination().As4()}); err != nil {
+				ended <- err
+				return
+			}
+			select {
+			case <-end:
+				ended <- nil
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return func() {
+		close(end)
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		unix.Close(fd)
 	}
 }

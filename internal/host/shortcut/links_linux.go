@@ -3,12 +3,15 @@
 package shortcut
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -80,6 +83,10 @@ type links struct {
 	dir  string
 	open map[string]link.Link // by the name of the place
 }
+
+// inFlight is how long the kernel is given for packets that have passed the
+// ingress program, and are on their way through the pair of devices.
+const inFlight = 20 * time.Millisecond
 
 // find opens the link of a place; nil where there is none, or one of a device
 // that is gone.
@@ -202,7 +209,8 @@ func (l *links) remove(name string) error {
 	return nil
 }
 
-// names lists the places that have a file.
+// names lists the places that have a file, in the order in which programs go:
+// what sends packets, what takes them, and then where these lead to.
 func (l *links) names() (all []string) {
 	files, err := os.ReadDir(l.dir)
 	if err != nil {
@@ -211,14 +219,35 @@ func (l *links) names() (all []string) {
 	for _, f := range files {
 		all = append(all, f.Name())
 	}
+	slices.SortStableFunc(all, func(a, b string) int { return cmp.Compare(turn(a), turn(b)) })
 	return all
 }
 
-// removeAll detaches all programs.
-func (l *links) removeAll() error {
+// turn is when a program goes.
+func turn(name string) int {
+	switch name {
+	case "egress":
+		return 0
+	case "ingress":
+		return 1
+	case "gro":
+		return 3
+	}
+	return 2 // of a bridge
+}
+
+// removeAll detaches all programs, and names those that it has detached.
+func (l *links) removeAll() (removed []string, err error) {
 	var failed []error
 	for _, name := range l.names() {
-		failed = append(failed, l.remove(name))
+		if err := l.remove(name); err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		removed = append(removed, name)
+		if name == "ingress" {
+			time.Sleep(inFlight)
+		}
 	}
 	for name := range l.open {
 		failed = append(failed, l.remove(name))
@@ -229,7 +258,7 @@ func (l *links) removeAll() error {
 	if err := os.Remove(filepath.Dir(l.dir)); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, syscall.ENOTEMPTY) {
 		failed = append(failed, err)
 	}
-	return errors.Join(failed...)
+	return removed, errors.Join(failed...)
 }
 
 // alive reports whether all links that this process has open are attached and

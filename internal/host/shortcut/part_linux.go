@@ -449,20 +449,23 @@ func (p *Part) giveUp(l *lack) (changes []string, err error) {
 	if p.off.IsZero() {
 		p.off = time.Now()
 	}
-	late := time.Since(p.off) >= linger
-	for _, name := range names {
-		if takes := name == "ingress" || name == "gro"; takes && !late {
-			continue
+	if time.Since(p.off) < linger {
+		for _, name := range names {
+			if name == "ingress" || name == "gro" {
+				continue
+			}
+			if err := p.links.remove(name); err != nil {
+				return changes, err
+			}
+			changes = append(changes, "detached program "+name)
 		}
-		if err := p.links.remove(name); err != nil {
-			return changes, err
-		}
-		changes = append(changes, "detached program "+name)
-	}
-	if !late {
 		return changes, nil
 	}
-	if err := p.links.removeAll(); err != nil {
+	removed, err := p.links.removeAll()
+	for _, name := range removed {
+		changes = append(changes, "detached program "+name)
+	}
+	if err != nil {
 		return changes, err
 	}
 	p.closePrograms()
@@ -534,7 +537,7 @@ func (p *Part) Remove(context.Context) error {
 		return err
 	}
 	p.publish(State{Why: notYet})
-	err := p.links.removeAll()
+	_, err := p.links.removeAll()
 	p.closePrograms()
 	return host.Join(err, removeGRO(p.device))
 }

@@ -498,6 +498,15 @@ static __always_inline int ecn(struct iphdr *ip, __u8 outer)
 	return 1;
 }
 
+// there reports whether there is a device of that index. A packet that is
+// redirected to none is lost.
+static __always_inline int there(struct __sk_buff *skb, __u32 device)
+{
+	__u32 mtu_len = 0;
+
+	return bpf_check_mtu(skb, device, &mtu_len, 0, 0) >= 0;
+}
+
 // to_gro sends an unwrapped packet to the pair of devices in which segments
 // become superpackets.
 static __always_inline int to_gro(struct __sk_buff *skb, __u32 device)
@@ -620,7 +629,7 @@ int ingress(struct __sk_buff *skb)
 
 		if (size)
 			volume->whole = now;
-		else if (len > head && now - volume->whole > WHOLE_FOR)
+		else if (len > head && now - volume->whole > WHOLE_FOR && there(skb, gro))
 			return to_gro(skb, gro);
 	}
 	return bpf_redirect(overlay, BPF_F_INGRESS);
