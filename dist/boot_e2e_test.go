@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"flanneld/internal/host/shortcut"
 )
 
 // cgroup makes a group of the version 2 hierarchy, wherever that is mounted,
@@ -170,6 +172,32 @@ func TestUnitsWorkTogether(t *testing.T) {
 	if seen["subnet"] == "" || seen["index"] == "" {
 		t.Errorf("no lease or device: %q", seen)
 	}
+}
+
+// The sandbox of the unit lets the daemon load the programs of the short-cut,
+// attach, pin and remove them. They stay when it stops. Where no BPF file
+// system is mounted, or the kernel has no tcx, status says so.
+func TestUnitHasTheShortcut(t *testing.T) {
+	seen := scene(t, "shortcut.sh", "FLANNELD_IFACE=under0")
+	expect := expectation(t, seen)
+	expect("shortcut.sh came to its end", "end", "here")
+	if lacks, old := shortcut.Probe(); old {
+		t.Logf("this kernel: %s", lacks)
+		for _, name := range []string{"mounted", "again"} {
+			if !strings.Contains(seen[name], "Linux 6.6") {
+				t.Errorf("%s: %q", name, seen[name])
+			}
+		}
+		return
+	}
+	if !strings.Contains(seen["unmounted"], "no bpf file system is at /sys/fs/bpf") || !strings.HasSuffix(seen["unmounted"], ", 0 pins") {
+		t.Errorf("without a file system for pins: %q", seen["unmounted"])
+	}
+	ready := "the kernel carries udp to 0 peers, 3 pins"
+	expect("the programs are in place", "mounted", ready)
+	expect("they stay", "stopped", "3 pins")
+	expect("the next start takes them over", "again", ready)
+	expect("to leave takes them away", "left", "0 0 pins, links: 0")
 }
 
 // bootDelayVariable is after how many seconds the underlay address comes in

@@ -22,6 +22,7 @@ func TestWhatIsMissingForGoodIsNoProblem(t *testing.T) {
 		{ebpf.ErrNotSupported, "Linux 6.6"},
 		{syscall.ENOSYS, "filter of system calls"},
 		{syscall.EPERM, "CAP_BPF"},
+		{syscall.EROFS, "ReadWritePaths=/sys/fs/bpf/flanneld"},
 		{&ebpf.VerifierError{Cause: syscall.EINVAL, Log: []string{"invalid func unknown#152"}}, "does not accept the programs"},
 	} {
 		var l *lack

@@ -29,6 +29,9 @@ type place struct {
 // bpffs is where bpf file systems are by convention.
 const bpffs = "/sys/fs/bpf"
 
+// pinned is flanneld's directory there.
+const pinned = "flanneld"
+
 // pinDir is the directory of the links of one overlay device in this network
 // namespace. Several namespaces may share the file system.
 func pinDir(device string) (string, error) {
@@ -37,7 +40,7 @@ func pinDir(device string) (string, error) {
 		return "", fmt.Errorf("look at the network namespace: %w", err)
 	}
 	// The file system takes no dots.
-	return filepath.Join(bpffs, "flanneld", fmt.Sprintf("%d-%s", ns.Ino, strings.ReplaceAll(device, ".", "%2e"))), nil
+	return filepath.Join(bpffs, pinned, fmt.Sprintf("%d-%s", ns.Ino, strings.ReplaceAll(device, ".", "%2e"))), nil
 }
 
 // mountBPF makes sure of a bpf file system at bpffs, as ip and bpftool do.
@@ -255,9 +258,8 @@ func (l *links) removeAll() (removed []string, err error) {
 	if err := os.Remove(l.dir); err != nil && !errors.Is(err, os.ErrNotExist) {
 		failed = append(failed, err)
 	}
-	if err := os.Remove(filepath.Dir(l.dir)); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, syscall.ENOTEMPTY) {
-		failed = append(failed, err)
-	}
+	// Other devices may have programs there. The unit's sandbox keeps it.
+	_ = os.Remove(filepath.Dir(l.dir))
 	return removed, errors.Join(failed...)
 }
 

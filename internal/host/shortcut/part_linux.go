@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -550,6 +551,8 @@ func explain(err error) error {
 		return &lack{why: noTCX + ": " + firstLine(err)}
 	case errors.Is(err, syscall.ENOSYS):
 		return &lack{why: "this kernel has no bpf(2), or a filter of system calls hides it: " + firstLine(err)}
+	case errors.Is(err, syscall.EROFS):
+		return &lack{why: "a sandbox makes " + bpffs + " read-only (ReadWritePaths=" + filepath.Join(bpffs, pinned) + " in a unit): " + firstLine(err)}
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES): // EACCES: the verifier, without CAP_PERFMON
 		return &lack{why: "the kernel refuses bpf(2): it takes CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, " +
 			"and a filter of system calls that permits it: " + firstLine(err)}
