@@ -95,7 +95,7 @@ func (c *Config) checkBackend() error {
 		return c.fault("vxlan-port", port, "is the data port (--port) as well; both are UDP, give them different ones")
 	case c.Uses(PathVXLAN) && c.VXLANPort == c.GossipPort:
 		return c.fault("vxlan-port", port, "is the gossip port (--gossip-port) as well; both are UDP, give them different ones")
-	case c.Uses(PathVXLAN) && c.Device == c.VXLANDevice(), c.Uses(PathIPIP) && c.Device == IPIPDevice:
+	case c.Uses(PathVXLAN) && c.Device == VXLANDevice(c.VNI), c.Uses(PathIPIP) && c.Device == IPIPDevice:
 		return c.fault("device", c.Device, "is the name of a device of --backend %s; give the overlay device another one", c.Backend)
 	}
 	return nil

@@ -161,13 +161,13 @@ const (
 	IPIPDevice = deviceStem + "ipip"
 )
 
-// VXLANDevice is the name of the VXLAN device. A VNI of eight digits does not
-// fit into a device name, and stands there in hexadecimal.
-func (c Config) VXLANDevice() string {
-	if name := fmt.Sprint(deviceStem, c.VNI); len(name) <= valid.MaxDevice {
+// VXLANDevice is the name of the VXLAN device of a VNI. One of eight digits
+// does not fit into a device name, and stands there in hexadecimal.
+func VXLANDevice(vni uint32) string {
+	if name := fmt.Sprint(deviceStem, vni); len(name) <= valid.MaxDevice {
 		return name
 	}
-	return fmt.Sprintf("%sx%06x", deviceStem, c.VNI)
+	return fmt.Sprintf("%sx%06x", deviceStem, vni)
 }
 
 // Uses reports whether the backend list has a path.

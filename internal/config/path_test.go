@@ -68,7 +68,7 @@ func TestPathsAreOfOneKind(t *testing.T) {
 // A device name has at most 15 letters.
 func TestTheVXLANDeviceHasFlannelsNameWhereThatFits(t *testing.T) {
 	for vni, want := range map[uint32]string{1: "flannel.1", 9999999: "flannel.9999999", 10000000: "flannel.x989680", 16777215: "flannel.xffffff"} {
-		if got := (Config{VNI: vni}).VXLANDevice(); got != want || CheckDevice(got) != nil {
+		if got := VXLANDevice(vni); got != want || CheckDevice(got) != nil {
 			t.Errorf("VNI %d: %s, want %s", vni, got, want)
 		}
 	}

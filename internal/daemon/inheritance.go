@@ -24,7 +24,8 @@ const (
 // counts: for inheritTime all of it, and then for withdrawTime the former
 // paths. The zero value is of a host where nothing was left.
 type inheritance struct {
-	former    []plan.Path                // paths that the backend list has no more; nil: none, or the end
+	former    []plan.Path                // paths that the settings have no more; nil: none, or the end
+	vxlan     *vxlan                     // the former device, where the settings make another one; nil: no
 	withdrawn bool                       // former is taken, but not announced any more
 	routes    map[netip.Prefix]plan.Path // by which path each route to a peer leads
 	end       <-chan time.Time           // of the time that runs; nil: none
@@ -68,7 +69,7 @@ func (h *inheritance) expire() (over bool) {
 		h.withdrawn, h.end = true, time.After(withdrawTime)
 		return false
 	}
-	h.former = nil
+	h.former, h.vxlan = nil, nil
 	return true
 }
 
@@ -77,14 +78,24 @@ func (h *inheritance) expire() (over bool) {
 // no packet is lost that this host's kernel, or a peer that does not know yet,
 // still sends by them, or that would have to wait for a peer's daemon.
 //
+// A VXLAN device with another port or VNI is such a path, and the one of the
+// settings comes when its time is over. Where VXLAN is all that the list has,
+// that would cut the peers off; then the new device comes at once.
+//
 // A sealed network takes none of them.
 func (d *daemon) remember() {
 	if d.cfg.Sealed {
 		return
 	}
-	for _, name := range kernelpath.NewPart(d.cfg.Device).Former() {
-		if p := plan.Path(name); !d.cfg.Uses(p) {
+	left := kernelpath.NewPart(d.cfg.Device)
+	for _, name := range left.Former() {
+		switch p := plan.Path(name); {
+		case !d.cfg.Uses(p):
 			d.inherited.former = append(d.inherited.former, p)
+		case p == plan.PathVXLAN && len(d.cfg.Backend) > 1:
+			if vni, port, ok := left.FormerVXLAN(); ok && (vxlan{vni, port}) != d.vxlan() {
+				d.inherited.former, d.inherited.vxlan = append(d.inherited.former, p), &vxlan{vni, port}
+			}
 		}
 	}
 }
@@ -115,12 +126,12 @@ func (d *daemon) inherit(c kernelpath.Config) {
 // more goes.
 func (d *daemon) disinherit() error {
 	over, now := d.inherited.expire(), d.planes.current()
-	switch {
-	case over && now != nil:
+	if over && now != nil {
 		paths := d.pathConfig(now.Lease(), now.Network())
 		now.rules = d.pathRules(paths)
 		d.guard.KeepPaths(now.rules, paths, d.sendersNow)
-	case !over && d.inherited.withdrawn:
+	}
+	if d.inherited.withdrawn {
 		d.announcePaths()
 	}
 	return d.route(d.node.Snapshot())

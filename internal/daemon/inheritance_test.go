@@ -7,6 +7,7 @@ package daemon
 import (
 	"net/netip"
 	"reflect"
+	"slices"
 	"testing"
 
 	"flanneld/internal/plan"
@@ -31,6 +32,40 @@ func TestWhatAnEarlierStartLeftGoesInTwoSteps(t *testing.T) {
 		if err := d.disinherit(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A former VXLAN device has the place of the one that the settings name, until
+// its time is over.
+func TestFormerVXLANDeviceGoesBeforeTheNewOneComes(t *testing.T) {
+	d := onEthernet(t, "vxlan,udp")
+	d.cfg.VXLANPort, d.cfg.VNI = 4789, 7
+	d.inherited.former, d.inherited.vxlan = []plan.Path{plan.PathVXLAN}, &vxlan{1, 8472}
+	d.inherited.begin(nil)
+	has := func(plan.Path) string { return "" }
+	both, alone := []plan.Path{plan.PathUDP, plan.PathVXLAN}, []plan.Path{plan.PathUDP}
+	for step, want := range []struct {
+		backend   int
+		announced []plan.Path
+		device    vxlan
+	}{{1, both, vxlan{1, 8472}}, {1, alone, vxlan{1, 8472}}, {2, both, vxlan{7, 4789}}} {
+		announced := plan.Announced(d.inherited.announced(d.backend()), d.vxlan().port, d.vxlan().vni, has)
+		if !reflect.DeepEqual(announced, plan.Announced(want.announced, want.device.port, want.device.vni, has)) {
+			t.Errorf("step %d: announced %v", step, announced)
+		}
+		if len(d.backend()) != want.backend || d.vxlan() != want.device || !d.takes(plan.PathVXLAN) {
+			t.Errorf("step %d: backend %v, device %+v", step, d.backend(), d.vxlan())
+		}
+		network := d.node.Snapshot().Network.Prefix
+		if c := d.pathConfig(network, network); c.VXLAN.Name != want.device.device() || c.VXLAN.Port != want.device.port {
+			t.Errorf("step %d: %+v", step, c.VXLAN)
+		}
+		if err := d.disinherit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := d.overlayDevices([]string{"flannel.1"}); !slices.Equal(got, []string{"flannel.1", "flannel.7"}) {
+		t.Errorf("rules name %q", got)
 	}
 }
 

@@ -30,9 +30,8 @@ func (d *daemon) pathConfig(lease, network netip.Prefix) kernelpath.Config {
 		return c
 	}
 	if d.takes(config.PathVXLAN) {
-		c.VXLAN = &kernelpath.VXLAN{
-			Name: d.cfg.VXLANDevice(), VNI: d.cfg.VNI, Port: d.cfg.VXLANPort, MAC: plan.MACOf(self.ID),
-		}
+		v := d.vxlan()
+		c.VXLAN = &kernelpath.VXLAN{Name: v.device(), VNI: v.vni, Port: v.port, MAC: plan.MACOf(self.ID)}
 	}
 	if d.takes(config.PathIPIP) {
 		c.IPIP = &kernelpath.IPIP{Name: config.IPIPDevice}
@@ -58,7 +57,7 @@ func (d *daemon) direct() bool { return d.takes(config.PathDirect) && !d.loopbac
 // takes reports whether packets may come by a kernel path: one of the backend
 // list, or for some seconds one of an earlier start.
 func (d *daemon) takes(p plan.Path) bool {
-	return d.cfg.Uses(p) || slices.Contains(d.inherited.former, p)
+	return slices.Contains(d.backend(), p) || slices.Contains(d.inherited.former, p)
 }
 
 // tunnels names the devices of the kernel paths.
@@ -103,7 +102,7 @@ func (d *daemon) pathsKernel(c kernelpath.Config) *monitor.Kernel {
 		k.Traffic = d.pathTraffic
 	}
 	if c.VXLAN != nil {
-		k.VXLAN = c.VXLAN.Name
+		k.VXLAN = d.parts.Paths.VXLANDevice
 	}
 	if c.IPIP != nil {
 		k.IPIP = c.IPIP.Name
@@ -142,7 +141,7 @@ func (d *daemon) pathsRefused() map[string]control.Traffic {
 // capabilities are what this node announces that it takes. unavailable is as in
 // [plan.Input].
 func (d *daemon) capabilities(unavailable func(plan.Path) string) []peers.Capability {
-	all := plan.Announced(d.inherited.announced(d.cfg.Backend), d.cfg.VXLANPort, d.cfg.VNI, unavailable)
+	all := plan.Announced(d.inherited.announced(d.backend()), d.vxlan().port, d.vxlan().vni, unavailable)
 	if d.cfg.Sealed {
 		all = append(all, plan.AnnouncedSuites(d.suites()))
 	}
@@ -171,7 +170,8 @@ func (d *daemon) planInput(s *peers.Snapshot) plan.Input {
 	return plan.Input{
 		Shortcut: shortcut, Sealed: d.cfg.Sealed, Switched: d.shortcutSwitched(),
 		Snapshot: s, Static: d.cfg.StaticPeers, Loopback: d.loopback, Unseen: d.seen.Unseen,
-		Backend: d.cfg.Backend, Former: d.inherited.former, VNI: d.cfg.VNI, Unavailable: d.pathUnavailable, Near: d.parts.Paths.Near, Proof: d.planes.proof,
+		Backend: d.backend(), Former: d.inherited.former, VNI: d.vxlan().vni,
+		Unavailable: d.pathUnavailable, Near: d.parts.Paths.Near, Proof: d.planes.proof,
 	}
 }
 

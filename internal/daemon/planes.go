@@ -110,7 +110,7 @@ func (d *daemon) openPlane(lease, network netip.Prefix) error {
 	}
 	paths := d.pathConfig(lease, network)
 	rules := firewall.Config{
-		Network: network, Lease: lease, Device: d.cfg.Device, Masquerade: d.cfg.IPMasq, Tunnels: tunnels(paths),
+		Network: network, Lease: lease, Device: d.cfg.Device, Masquerade: d.cfg.IPMasq, Tunnels: d.overlayDevices(tunnels(paths)),
 		Underlay: d.watch.Here().Interface,
 	}
 	if d.direct() {

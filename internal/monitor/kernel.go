@@ -15,8 +15,11 @@ import (
 // Kernel is what kernel paths are proven with. The functions may be called
 // concurrently, and must not wait.
 type Kernel struct {
-	// VXLAN and IPIP are this node's tunnel devices; "": it has none.
-	VXLAN, IPIP string
+	// VXLAN returns this node's VXLAN device; "" while it has none. Nil:
+	// PathVXLAN is not used.
+	VXLAN func() string
+	// IPIP is this node's IPIP device; "": it has none.
+	IPIP string
 	// Underlay returns the device that direct packets leave by; "" while it is
 	// not known. Nil: PathDirect is not used.
 	Underlay func() string
@@ -82,8 +85,8 @@ func (*sockets) Receive(ctx context.Context, device string, to netip.Addr, take 
 // device returns what the packets of a kernel path leave by; "" for none.
 func (k *Kernel) device(p plan.Path) string {
 	switch {
-	case p == plan.PathVXLAN:
-		return k.VXLAN
+	case p == plan.PathVXLAN && k.VXLAN != nil:
+		return k.VXLAN()
 	case p == plan.PathIPIP:
 		return k.IPIP
 	case p == plan.PathDirect && k.Underlay != nil:
@@ -99,7 +102,7 @@ func (k *Kernel) paths() (all []plan.Path) {
 	if k.Underlay != nil {
 		all = append(all, plan.PathDirect)
 	}
-	if k.VXLAN != "" {
+	if k.VXLAN != nil {
 		all = append(all, plan.PathVXLAN)
 	}
 	if k.IPIP != "" {

@@ -200,7 +200,7 @@ func watch(t *testing.T, offload func(plan.Path, bool) error, backend ...plan.Pa
 			}
 		},
 		Kernel: &Kernel{
-			VXLAN: "flannel.1", IPIP: "flannel.ipip", Underlay: func() string { return "eth0" }, SetChecksumOffload: offload,
+			VXLAN: func() string { return "flannel.1" }, IPIP: "flannel.ipip", Underlay: func() string { return "eth0" }, SetChecksumOffload: offload,
 			Traffic: func() (map[TrafficKey]Traffic, map[netip.Prefix]Traffic) { // always busy
 				n := Traffic{Packets: 100 * uint64(time.Since(began)/time.Second)}
 				return map[TrafficKey]Traffic{

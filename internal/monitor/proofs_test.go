@@ -146,7 +146,7 @@ func laboratoryWith(t *testing.T, count int, shortcut bool, backend ...plan.Path
 			}
 		},
 		Kernel: &Kernel{
-			VXLAN: labDevice, IPIP: labIPIP, Underlay: func() string { return labUnder }, Wire: l,
+			VXLAN: vxlanDevice, IPIP: labIPIP, Underlay: func() string { return labUnder }, Wire: l,
 			SetChecksumOffload: func(p plan.Path, on bool) error { l.set(func() { l.offload = on; l.switched++ }); return nil },
 			Traffic:            l.traffic,
 			Shortcut:           &Shortcut{Device: func() string { return labOverlay }, Mark: labMark, Stamp: labStamp},
@@ -564,12 +564,14 @@ func TestOnlyPathsOfThisNodeAreProven(t *testing.T) {
 	underlay := func() string { return "" } // not known yet
 	for want, k := range map[string]Kernel{
 		"[]":                  {},
-		"[direct vxlan]":      {VXLAN: labDevice, Underlay: underlay},
+		"[direct vxlan]":      {VXLAN: vxlanDevice, Underlay: underlay},
 		"[ipip]":              {IPIP: labIPIP},
-		"[direct vxlan ipip]": {VXLAN: labDevice, IPIP: labIPIP, Underlay: underlay},
+		"[direct vxlan ipip]": {VXLAN: vxlanDevice, IPIP: labIPIP, Underlay: underlay},
 	} {
 		if got := fmt.Sprint(k.paths()); got != want {
 			t.Errorf("paths %s, want %s", got, want)
 		}
 	}
 }
+
+func vxlanDevice() string { return labDevice }

@@ -426,6 +426,33 @@ func TestChangeOfTheBackendLosesNoPacket(t *testing.T) {
 	nothingLost("the other host to udp")
 }
 
+// A host gets another port, and then another VNI. The others send to the former
+// device until they know.
+func TestChangeOfTheVXLANDeviceLosesNoPacket(t *testing.T) {
+	t.Parallel()
+	_, p1, p2 := joined(t, "vxlan,udp")
+	h1, h2 := p1.Host, p2.Host
+	for _, next := range [][]string{{"--vxlan-port", "4789"}, {"--vxlan-port", "4789", "--vxlan-vni", "7"}} {
+		nothingLost := pingBothWays(t, p1, p2, 4*time.Millisecond)
+		h1.Daemon.Stop()
+		h1.Start(append([]string{"--backend", "vxlan,udp", "--join", h2.Addr.String()}, next...)...).WaitReady(ready)
+		want := []string{"flannel.1:", "vxlan id 1 ", "dstport 4789 "}
+		if len(next) > 2 {
+			want = []string{"flannel.7:", "vxlan id 7 ", "dstport 4789 "}
+		}
+		lab.Eventually(t, 30*time.Second, "the new device", func() error {
+			device := h1.Exec(t, "ip", "-d", "-o", "link", "show", "type", "vxlan")
+			missing := slices.DeleteFunc(slices.Clone(want), func(word string) bool { return strings.Contains(device, word) })
+			return lab.Expect(len(missing) == 0, "%s has no %q", device, missing)
+		})
+		if len(next) == 2 {
+			lab.WaitKernelPaths([]*lab.Host{h1, h2}, proven, " dev flannel.1 ")
+		}
+		time.Sleep(time.Second)
+		nothingLost(strings.Join(next, " "))
+	}
+}
+
 // A setting is changed on one host after the other, without a pause between
 // them, as an operator's script does it.
 func TestChangeOfTheBackendOfAllHostsLosesNoPacket(t *testing.T) {

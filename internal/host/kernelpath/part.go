@@ -180,6 +180,15 @@ const notYet = "it is not set up yet"
 
 // publish makes known what Unavailable answers from. The maps are not changed
 // afterwards.
+// VXLANDevice is the name of the VXLAN device that is wanted; "" for none. It
+// does not wait for the kernel.
+func (p *Part) VXLANDevice() string {
+	if now := p.known.Load(); now != nil && now.config != nil && now.config.VXLAN != nil {
+		return now.config.VXLAN.Name
+	}
+	return ""
+}
+
 func (p *Part) publish() { p.known.Store(&known{config: p.config, unavailable: p.unavailable}) }
 
 // Changed signals, on a channel of capacity one, that Near or Unavailable
@@ -301,6 +310,23 @@ func (p *Part) Former() (paths []string) {
 		}
 	}
 	return paths
+}
+
+// FormerVXLAN returns VNI and UDP port of the VXLAN device that an earlier
+// process has left. It is to be asked before Want.
+func (p *Part) FormerVXLAN() (vni uint32, port uint16, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	k, err := p.open()
+	if err != nil {
+		return 0, 0, false
+	}
+	devices, _, _ := p.leftovers(k)
+	i := slices.IndexFunc(devices, func(d device) bool { return d.kind == kindVXLAN })
+	if i < 0 {
+		return 0, 0, false
+	}
+	return devices[i].vni, devices[i].port, true
 }
 
 // leftovers reads all devices and routes of flanneld, whatever is wanted. The
