@@ -322,6 +322,23 @@ func TestClusterKeyOfASealedNetworkChangesWithoutAGap(t *testing.T) {
 }
 
 // What a plain network has left in the kernel would carry packets in the clear.
+// TestSealedStartRemovesTheShortcut, before it meets others: the programs would
+// send and take packets in the clear.
+func TestSealedStartRemovesTheShortcut(t *testing.T) {
+	t.Parallel()
+	_, h1, h2 := duo(t, "--shortcut", "auto")
+	lab.WaitShortcuts(proven, h1, h2)
+	h1.Daemon.Stop()
+	if links := h1.Exec(t, "ip", "link", "show"); !strings.Contains(links, "flannel0gro") {
+		t.Fatalf("nothing was left: %s", links)
+	}
+	h1.Start("--sealed", "--state-dir", filepath.Join(h1.StateDir, "sealed"), "--join", h2.Addr.String(), "--key-file", newKey(t, h1, "key"))
+	lab.Eventually(t, 2*time.Second, "the short-cut to go", func() error {
+		links := h1.Exec(t, "ip", "link", "show")
+		return lab.Expect(!strings.Contains(links, "flannel0gro"), "%s", links)
+	})
+}
+
 func TestSealedStartRemovesPlainKernelPaths(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t)
