@@ -200,6 +200,20 @@ func TestUnitHasTheShortcut(t *testing.T) {
 	expect("to leave takes them away", "left", "0 0 pins, links: 0")
 }
 
+// The sandbox of the unit lets the daemon have every path that the kernel has.
+func TestUnitHasEveryPath(t *testing.T) {
+	seen := scene(t, "paths.sh", "FLANNELD_IFACE=under0")
+	expect := expectation(t, seen)
+	expect("paths.sh came to its end", "end", "here")
+	if lacks, old := shortcut.Probe(); old {
+		t.Logf("this kernel: %s", lacks)
+	} else {
+		expect("the short-cut carries the udp format", "udp", "udp (kernel)")
+	}
+	expect("the VXLAN device is made and proven", "vxlan", "vxlan")
+	expect("the direct path is proven", "host-gw", "direct")
+}
+
 // bootDelayVariable is after how many seconds the underlay address comes in
 // TestColdBootWithoutAnAddress.
 const bootDelayVariable = "FLANNELD_TEST_BOOT_DELAY"
