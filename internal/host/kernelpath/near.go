@@ -18,7 +18,7 @@ import (
 
 const (
 	// grace is how long a neighbor that the kernel has forgotten keeps its MAC
-	// address, while it is asked for again.
+	// address, once it was asked for again. The kernel gives up after 3 s.
 	grace = 5 * time.Second
 	// An endpoint that does not answer is asked for again after firstRetry, and
 	// ever more rarely, at most every lastRetry.
@@ -80,7 +80,7 @@ type endpoint struct {
 	way    way
 
 	mac   hwaddr
-	seen  time.Time // when the neighbor was last valid
+	lost  time.Time // when the kernel was asked for it again; zero: it need not be
 	why   string    // "": it is near
 	tries int       // since the neighbor was last valid
 	retry time.Time // not asked for before
@@ -148,13 +148,14 @@ func (f *follower) waysChanged() {
 	f.stale = true
 }
 
-// news reports whether a neighbor is another than was known. Neighbors that
-// are in use change their state all the time.
+// news reports whether a neighbor is another than was known, or answers after
+// the kernel was asked for it. Neighbors that are in use change their state all
+// the time.
 func (f *follower) news(a netip.Addr, s station) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	e, followed := f.endpoints[a]
-	return followed && (!s.valid || s.mac != e.mac)
+	return followed && (!s.valid || s.mac != e.mac || !e.lost.IsZero())
 }
 
 // look asks the kernel about all endpoints. changed reports whether near
@@ -245,10 +246,10 @@ func (f *follower) whyNot(e *endpoint, a netip.Addr) string {
 // to ask for it.
 func (e *endpoint) meet(s station, now time.Time) (ask bool) {
 	if s.valid {
-		e.mac, e.seen, e.tries, e.retry = s.mac, now, 0, time.Time{}
+		e.mac, e.lost, e.tries, e.retry = s.mac, time.Time{}, 0, time.Time{}
 		return false
 	}
-	if s.failed || e.mac == (hwaddr{}) || now.Sub(e.seen) > grace {
+	if s.failed || e.mac == (hwaddr{}) || !e.lost.IsZero() && now.Sub(e.lost) > grace {
 		e.mac, e.why = hwaddr{}, whySoon
 		if s.failed || e.tries > 1 {
 			e.why = "the neighbor does not answer"
@@ -259,6 +260,9 @@ func (e *endpoint) meet(s station, now time.Time) (ask bool) {
 
 // ask notes that the kernel asks for the neighbor.
 func (e *endpoint) ask(now time.Time) {
+	if e.lost.IsZero() {
+		e.lost = now
+	}
 	e.retry = now.Add(min(firstRetry<<min(e.tries, 8), lastRetry))
 	e.tries++
 }

@@ -112,6 +112,42 @@ func TestNeighborIsAskedForAndKept(t *testing.T) {
 	s.expect("it does not answer the kernel", addr(8), "", "does not answer")
 }
 
+// The kernel forgets neighbors at rest, long after the last look saw them. Each
+// keeps its MAC address until the kernel was asked and had time to answer, also
+// where many are forgotten at once.
+func TestForgottenNeighborsKeepTheirMACAddress(t *testing.T) {
+	s := newStand(t)
+	const many = 20 * burst // asking takes longer than grace
+	var all []netip.Addr
+	for i := range many {
+		a := netip.AddrFrom4([4]byte{192, 168, byte(i / 250), byte(i%250 + 1)})
+		s.segment.known[a] = station{mac: hwaddr{2, 0, 0, 0, byte(i / 250), byte(i%250 + 1)}, valid: true}
+		s.near(a)
+		all = append(all, a)
+	}
+	s.look()
+	for round := range 3 {
+		clear(s.segment.known)
+		s.clock = s.clock.Add(grace + time.Millisecond)
+		asked := len(s.segment.asked)
+		for more := true; more; {
+			var changed bool
+			if changed, more = s.look(); changed {
+				t.Fatalf("round %d: one is lost before the kernel could answer", round)
+			}
+			for _, a := range s.segment.asked[asked:] {
+				i := slices.Index(all, a)
+				s.segment.known[a] = station{mac: hwaddr{2, 0, 0, 0, byte(i / 250), byte(i%250 + 1)}, valid: true}
+			}
+			s.clock = s.clock.Add(nearPace.Min)
+		}
+		if n := len(s.segment.asked) - asked; n != many {
+			t.Errorf("round %d: asked for %d", round, n)
+		}
+		s.look()
+	}
+}
+
 // An endpoint that is not there is asked for ever more rarely: each question is
 // a broadcast.
 func TestSilentNeighborsAreAskedForRarely(t *testing.T) {
@@ -246,6 +282,16 @@ func TestOnlyNewsWakesTheFollower(t *testing.T) {
 	}
 	if changed, more := s.look(); changed || more {
 		t.Error("nothing changed")
+	}
+	s.segment.known = nil
+	s.look()
+	if !s.news(addr(8), here(8)) {
+		t.Error("an answer to the kernel's question is no news")
+	}
+	s.segment.known = map[netip.Addr]station{addr(8): here(8)}
+	s.look()
+	if s.news(addr(8), here(8)) {
+		t.Error("it is in use again, and that is news")
 	}
 	s.segment.broken = errBroken
 	s.segment.known = nil
