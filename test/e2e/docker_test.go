@@ -34,6 +34,7 @@ func TestDocker(t *testing.T) {
 			s.recovered(t, "after dockerd was started")
 			t.Run("containers reach the outside", s.outside)
 			t.Run("published ports work from another host", s.published)
+			t.Run("containers of a network beside the lease reach others", s.beside)
 			t.Run("recovers from a flush of the firewall", s.flush)
 			t.Run("recovers from a restart of dockerd", s.restart)
 			t.Run("recovers from a restart of flanneld", s.flanneld)
@@ -62,6 +63,7 @@ func TestDockerOverKernelPaths(t *testing.T) {
 			t.Run("hosts reach remote containers and the other way round", s.hosts)
 			t.Run("containers reach the outside", s.outside)
 			t.Run("published ports work from another host", s.published)
+			t.Run("containers of a network beside the lease reach others", s.beside)
 			if grown := carried(t, s.h1) - before; grown > 50 {
 				t.Errorf("flanneld carried %d packets itself", grown)
 			}
@@ -130,6 +132,15 @@ func (s *dockerScenario) outside(t *testing.T) {
 	s.c1.Reachable(t, lab.OutsideAddress, 5*time.Second)
 	if got := lab.SendTCP(t, s.c1.Namespace, s.l.Outside, at(lab.OutsideAddress, 80), 1<<20); got.Source != s.h1.Addr {
 		t.Errorf("the outside saw %v, want %v", got.Source, s.h1.Addr)
+	}
+}
+
+func (s *dockerScenario) beside(t *testing.T) {
+	s.d1.Docker("network", "create", "beside")
+	c := s.d1.ContainerOn("beside")
+	c.Reachable(t, s.c2.Addr, 10*time.Second)
+	if got := lab.SendTCP(t, c.Namespace, s.c2.Namespace, at(s.c2.Addr, 7000), 1<<20); got.Source != s.h1.Lease().Addr() {
+		t.Errorf("%v arrived as %v, want the first address of %v", c.Addr, got.Source, s.h1.Lease())
 	}
 }
 
