@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"flanneld/internal/host/shortcut"
 )
 
 // packages builds the Debian package in two versions, for this machine, and
@@ -73,13 +75,25 @@ func TestDebThroughItsLife(t *testing.T) {
 	expect("an upgrade restarts the daemon", "upgrade", "0 /usr/bin/flanneld 0.2.0 active enabled")
 	expect("an upgrade keeps device and lease", "upgrade-lease", seen["lease"])
 	expect("an upgrade keeps settings", "upgrade-settings", "1")
+	programs := "3"
+	if _, old := shortcut.Probe(); old {
+		programs = "0"
+	}
+	subnet, _, _ := strings.Cut(seen["lease"], " ")
+	expect("the daemon has the short-cut", "programs", programs)
+	expect("an upgrade keeps its programs", "before-higher", "0 "+programs)
+	expect("a version that does not know them finds none", "before-lower", "0 0 active enabled "+seen["lease"])
+	expect("the next start has them again", "programs-again", programs)
+	expect("a downgrade keeps device and lease", "downgrade", "0 0.1.9 active enabled "+seen["lease"])
+	expect("an upgrade brings them back", "programs-then", programs)
+	expect("they go without a daemon, too", "before-lower-stopped", "0 0")
+	expect("then the lease is kept", "lease-then", subnet)
 	expect("an upgrade starts no stopped daemon", "stopped", "0 inactive enabled")
 	expect("a removal stops the daemon", "remove", "0 not-found 0")
 	expect("a removal leaves no device, rules or files", "remove-left", "")
 	expect("a removal keeps identity and settings", "remove-kept", "/etc/default/flanneld /var/lib/flanneld/identity")
 	expect("a removal gives Docker its own options again", "remove-docker", "")
 	expect("what was enabled is enabled when it comes back", "again", "0 inactive enabled")
-	subnet, _, _ := strings.Cut(seen["lease"], " ")
 	expect("the host comes back as the same node", "again-subnet", subnet+" same identity")
 	expect("a purge removes the package", "purge", "0 no packages found")
 	expect("a purge says that the identity goes", "purge-said", "removing /var/lib/flanneld, this hosts identity and lease")

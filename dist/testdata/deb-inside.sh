@@ -15,6 +15,12 @@ left() { # what is on the host
 }
 
 ip link set lo up
+ip link add under0 type veth peer name under1
+ip address add 192.168.77.9/24 dev under0
+ip link set under0 up
+ip link set under1 up
+# systemd mounts it at a boot, but not in a container, which this claims to be.
+mount -t bpf -o nosuid,nodev,noexec,mode=700 bpf /sys/fs/bpf
 printf '[Service]\nExecStart=/bin/sleep infinity\n' >/etc/systemd/system/docker.service
 systemctl daemon-reload
 
@@ -29,7 +35,7 @@ say files "$(ls /usr/share/man/man8/flanneld.8.gz /usr/share/bash-completion/com
 say cni "$(readlink -f /usr/lib/cni/flanneld-cni /opt/cni/bin/flanneld-cni | sort -u)" \
 	"$(CNI_COMMAND=VERSION /opt/cni/bin/flanneld-cni | grep -o 1.1.0 | sort -u)" "$(ls /usr/share/flanneld/10-flanneld.conflist)"
 
-echo FLANNELD_IFACE=lo >>/etc/default/flanneld
+echo FLANNELD_IFACE=under0 >>/etc/default/flanneld
 timeout 60 systemctl enable --now flanneld
 say configured "$(state)"
 say docker-configured "$(drop_in)"
@@ -44,7 +50,27 @@ timeout 30 bash -c "until [ \$(systemctl show -P ActiveState flanneld) = active 
 	[ \$(systemctl show -P MainPID flanneld) != $pid ]; do sleep 0.1; done"
 say upgrade $status "$(readlink "/proc/$(systemctl show -P MainPID flanneld)/exe")" "$(flanneld version | cut -d ' ' -f 2)" "$(state)"
 say upgrade-lease "$(lease)"
-say upgrade-settings "$(grep -c '^FLANNELD_IFACE=lo$' /etc/default/flanneld)"
+say upgrade-settings "$(grep -c '^FLANNELD_IFACE=under0$' /etc/default/flanneld)"
+
+# The script before another version comes, without that version.
+before_upgrade() { /var/lib/dpkg/info/flanneld.prerm upgrade "$1" >>/mnt/prerm.out 2>&1; echo "$? $(pins)"; }
+pins() { find /sys/fs/bpf/flanneld -type f | wc -l; }
+programs() { timeout 20 bash -c "until flanneld status --exit-zero | grep -q 'the kernel carries'; do sleep 0.2; done"; pins; }
+say programs "$(programs)"
+say before-higher "$(before_upgrade 0.2.1-1)"
+say before-lower "$(before_upgrade 0.1.9-1)" "$(state)" "$(lease)"
+systemctl restart flanneld
+say programs-again "$(programs)"
+package -i /mnt/old.deb
+say downgrade $? "$(flanneld version | cut -d ' ' -f 2)" "$(state)" "$(lease)"
+package -i /mnt/new.deb
+say programs-then "$(programs)"
+systemctl kill -s KILL flanneld
+systemctl stop flanneld
+say before-lower-stopped "$(before_upgrade 0.1.9-1)"
+timeout 60 systemctl start flanneld
+say lease-then "$(lease | cut -d ' ' -f 1)"
+cat /mnt/prerm.out
 
 systemctl stop flanneld
 package -i /mnt/new.deb
