@@ -185,6 +185,54 @@ func TestTheShortcutOutlivesTheDaemon(t *testing.T) {
 	mentions(t, "nodes of the other", h2.MustFlanneld("nodes"), "by user space: the node does not take it")
 }
 
+// Another program detaches programs, or deletes the pair of devices, under
+// traffic. The guard puts them back within a second. Meanwhile user space
+// carries what it can: pings go on. TCP waits where the underlay leaves
+// checksums unfinished, as this one does.
+func TestDetachedProgramsComeBackUnderTraffic(t *testing.T) {
+	t.Parallel()
+	p1, p2 := shortcutted(t)
+	stream := lab.StartStream(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7000))
+	talk := lab.Converse(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7001))
+	for _, c := range []struct {
+		name string
+		take func()
+	}{
+		{"egress", func() { p1.Host.DetachProgram(t, "egress") }},
+		{"ingress", func() { p2.Host.DetachProgram(t, "ingress") }},
+		{"pair", func() { p2.Host.Exec(t, "ip", "link", "delete", groDevice) }},
+	} {
+		pings := p1.StartPinging(t, p2.Addr, 5*time.Millisecond)
+		c.take()
+		pause := longestPause(talk, 4*time.Second)
+		count := pings.Stop()
+		t.Logf("%s: the conversation paused for %v at most; pings: %v", c.name, pause, count)
+		if pause > 2*time.Second || count.Lost > 0 {
+			t.Errorf("%s: the conversation paused for %v; pings: %v", c.name, pause, count)
+		}
+		lab.WaitShortcuts(proven, p1.Host, p2.Host)
+	}
+	if err := talk.Stop(); err != nil {
+		t.Errorf("the conversation broke: %v", err)
+	}
+	if _, err := stream.Stop(); err != nil {
+		t.Errorf("the stream broke: %v", err)
+	}
+}
+
+// longestPause watches a conversation for a time, and returns how long it stood
+// still at most.
+func longestPause(talk *lab.Conversation, d time.Duration) (longest time.Duration) {
+	last, since := talk.Rounds(), time.Now()
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if now := talk.Rounds(); now != last {
+			last, since = now, time.Now()
+		}
+		longest = max(longest, time.Since(since))
+	}
+	return longest
+}
+
 // One host has the short-cut switched off, and one is a static peer: the kernel
 // carries packets to neither.
 func TestMixedPeersTakeTheWayThatBothHave(t *testing.T) {

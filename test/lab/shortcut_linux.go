@@ -6,9 +6,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // shortcutVariable decides about the short-cut of daemons, unless their command
@@ -74,6 +78,39 @@ type NodeShortcut struct {
 	Why     string  `json:"why"`
 	Egress  Traffic `json:"egress"`
 	Ingress Traffic `json:"ingress"`
+}
+
+// DetachProgram detaches a program of the short-cut from its device, as another
+// program can (bpftool link detach). Its pin stays.
+func (h *Host) DetachProgram(t TB, name string) {
+	t.Helper()
+	var namespace unix.Stat_t
+	err := unix.Stat(fmt.Sprintf("/proc/%d/ns/net", h.Daemon.PID()), &namespace)
+	if err != nil {
+		t.Fatalf("%s: %v", h.NodeName, err)
+	}
+	path := fmt.Appendf(nil, "/sys/fs/bpf/flanneld/%d-flannel0/%s\x00", namespace.Ino, name)
+	link, err := callBPF(unix.BPF_OBJ_GET, unsafe.Pointer(&struct {
+		path      uint64
+		fd, flags uint32
+	}{path: uint64(uintptr(unsafe.Pointer(&path[0])))}), 16)
+	runtime.KeepAlive(path)
+	if err == nil {
+		defer unix.Close(link)
+		_, err = callBPF(unix.BPF_LINK_DETACH, unsafe.Pointer(&struct{ fd uint32 }{uint32(link)}), 4)
+	}
+	if err != nil {
+		t.Fatalf("%s: detach program %s: %v", h.NodeName, name, err)
+	}
+}
+
+// callBPF is bpf(2).
+func callBPF(command int, attr unsafe.Pointer, size uintptr) (int, error) {
+	r, _, errno := unix.Syscall(unix.SYS_BPF, uintptr(command), uintptr(attr), size)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(r), nil
 }
 
 // Shortcut reports whether packets from the host to a peer take the short-cut.
