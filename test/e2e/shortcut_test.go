@@ -220,6 +220,31 @@ func TestDetachedProgramsComeBackUnderTraffic(t *testing.T) {
 	}
 }
 
+// Another tool's program in front of ours may drop packets, and has its way.
+// The note names it. Probes do not pass any more, so the short-cut is left.
+// When that program is gone packets pass at once.
+func TestOtherToolsMayDropPackets(t *testing.T) {
+	t.Parallel()
+	p1, p2 := shortcutted(t)
+	h1 := p1.Host
+	detach := h1.AttachDropper(t, "flannel0")
+	sent := h1.Status().Shortcut.Egress
+	if a := p1.Ping(t, lab.Echo{To: p2.Addr, Wait: 300 * time.Millisecond}); a.From.IsValid() {
+		t.Errorf("a ping gets %v", a)
+	}
+	h1.WaitShortcut(p2.Host, false, 2*proven)
+	s, err := h1.Shortcut(p2.Host)
+	if err != nil || s.Why != "probes are not answered" {
+		t.Errorf("the short-cut is %+v, %v", s, err)
+	}
+	mentions(t, "shortcut", h1.MustFlanneld("shortcut"), "at egress, dropper (program", "runs first")
+	if now := h1.Status().Shortcut.Egress; now != sent {
+		t.Errorf("the kernel has sent %+v, before %+v", now, sent)
+	}
+	detach()
+	p1.Reachable(t, p2.Addr, time.Second)
+}
+
 // longestPause watches a conversation for a time, and returns how long it stood
 // still at most.
 func longestPause(talk *lab.Conversation, d time.Duration) (longest time.Duration) {

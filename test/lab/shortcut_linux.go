@@ -4,6 +4,7 @@ package lab
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"runtime"
@@ -90,11 +91,12 @@ func (h *Host) DetachProgram(t TB, name string) {
 		t.Fatalf("%s: %v", h.NodeName, err)
 	}
 	path := fmt.Appendf(nil, "/sys/fs/bpf/flanneld/%d-flannel0/%s\x00", namespace.Ino, name)
+	var keep runtime.Pinner
+	defer keep.Unpin()
 	link, err := callBPF(unix.BPF_OBJ_GET, unsafe.Pointer(&struct {
 		path      uint64
 		fd, flags uint32
-	}{path: uint64(uintptr(unsafe.Pointer(&path[0])))}), 16)
-	runtime.KeepAlive(path)
+	}{path: address(&keep, &path[0])}), 16)
 	if err == nil {
 		defer unix.Close(link)
 		_, err = callBPF(unix.BPF_LINK_DETACH, unsafe.Pointer(&struct{ fd uint32 }{uint32(link)}), 4)
@@ -102,6 +104,52 @@ func (h *Host) DetachProgram(t TB, name string) {
 	if err != nil {
 		t.Fatalf("%s: detach program %s: %v", h.NodeName, name, err)
 	}
+}
+
+// AttachDropper puts another tool's program in front of all others at the
+// egress of a device of the host: it drops all packets. The program goes with
+// detach.
+func (h *Host) AttachDropper(t TB, device string) (detach func()) {
+	t.Helper()
+	license := []byte("GPL\x00")
+	program := []uint64{2<<32 | 0xb7, 0x95} // return TC_ACT_SHOT
+	load := struct {
+		kind, count           uint32
+		instructions, license uint64
+		_                     [24]byte
+		name                  [16]byte
+	}{kind: unix.BPF_PROG_TYPE_SCHED_CLS, count: uint32(len(program)), name: [16]byte{'d', 'r', 'o', 'p', 'p', 'e', 'r'}}
+	link := 0
+	err := h.Do(func() error {
+		on, err := net.InterfaceByName(device)
+		if err != nil {
+			return err
+		}
+		var keep runtime.Pinner
+		defer keep.Unpin()
+		load.instructions, load.license = address(&keep, &program[0]), address(&keep, &license[0])
+		fd, err := callBPF(unix.BPF_PROG_LOAD, unsafe.Pointer(&load), unsafe.Sizeof(load))
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		const tcxEgress, before = 47, 1 << 3
+		link, err = callBPF(unix.BPF_LINK_CREATE, unsafe.Pointer(&struct {
+			program, target, attach, flags uint32
+			_                              [16]byte
+		}{program: uint32(fd), target: uint32(on.Index), attach: tcxEgress, flags: before}), 32)
+		return err
+	})
+	if err != nil {
+		t.Fatalf("%s: attach a program at %s: %v", h.NodeName, device, err)
+	}
+	return func() { unix.Close(link) }
+}
+
+// address is where a value stays until it is unpinned.
+func address[T any](keep *runtime.Pinner, value *T) uint64 {
+	keep.Pin(value)
+	return uint64(uintptr(unsafe.Pointer(value)))
 }
 
 // callBPF is bpf(2).

@@ -30,7 +30,7 @@ func TestSuperpacketsOfUDPAreLeft(t *testing.T) {
 			return err
 		}
 		defer conn.Close()
-		if err := setOption(conn, unix.UDP_SEGMENT, 1000); err != nil {
+		if err := setOption(conn, unix.IPPROTO_UDP, unix.UDP_SEGMENT, 1000); err != nil {
 			return err
 		}
 		_, err = conn.Write(make([]byte, 10_000))
@@ -44,14 +44,14 @@ func TestSuperpacketsOfUDPAreLeft(t *testing.T) {
 	}
 }
 
-// setOption sets an option of UDP on a socket.
-func setOption(conn any, option, value int) error {
+// setOption sets an option on a socket, such as one of unix.IPPROTO_UDP.
+func setOption(conn any, level, option, value int) error {
 	raw, err := conn.(syscall.Conn).SyscallConn()
 	if err != nil {
 		return err
 	}
 	var failed error
-	if err := raw.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, option, value) }); err != nil {
+	if err := raw.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), level, option, value) }); err != nil {
 		return err
 	}
 	return failed
@@ -90,7 +90,7 @@ func TestSocketsWithUDPGROTakeNothingAway(t *testing.T) {
 	hosts := twoHosts(t)
 	for _, h := range hosts {
 		linktest.Run(t, "ip netns exec "+h.name+" ethtool -K eth0 gso off tso off tx-udp_tnl-segmentation off gro on")
-		if err := setOption(linktest.Listen(t, h.name, "udp4", h.config.Endpoint.String()), unix.UDP_GRO, 1); err != nil {
+		if err := setOption(linktest.Listen(t, h.name, "udp4", h.config.Endpoint.String()), unix.IPPROTO_UDP, unix.UDP_GRO, 1); err != nil {
 			t.Fatal(err)
 		}
 	}

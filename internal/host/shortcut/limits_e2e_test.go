@@ -5,9 +5,13 @@
 package shortcut
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -180,4 +184,84 @@ func TestBridgeFullOfAddressesKeepsTheShortcut(t *testing.T) {
 		t.Errorf("notes when all fit: %q", notes)
 	}
 	ping(t, "c1", "10.244.2.2")
+}
+
+// A thousand peers go and another thousand come, again and again: the kernel
+// has those that are wanted and no others, new ones begin with no traffic, and
+// no packet to a peer that stays is lost.
+func TestAThousandPeersGiveWayToOthers(t *testing.T) {
+	hosts := twoHosts(t)
+	h := hosts[0]
+	all := manyPeers(2000)
+	crowds := [][]Peer{all[:1000], all[1000:]}
+	h.part.Update(crowds[1], nil)
+	pinger := exec.Command("ip", "netns", "exec", "c1", "ping", "-q", "-n", "-i", "0.002", "-c", "1000", "10.244.2.2")
+	var out strings.Builder
+	pinger.Stdout = &out
+	if err := pinger.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10 {
+		come, gone := crowds[i%2], crowds[1-i%2]
+		linktest.Try("ip netns exec c1 ping -q -n -c 1 -W 0.01 " + gone[0].Prefix.Addr().Next().String())
+		h.part.Update(come, prefixes(gone))
+		h.ensure(t)
+		want := map[netip.Prefix]bool{h.peer().Prefix: true}
+		for _, p := range come {
+			want[p.Prefix] = true
+		}
+		if have := inKernel(t, h); !maps.Equal(have, want) {
+			t.Fatalf("round %d: the kernel has %d peers, want %d, or others", i, len(have), len(want))
+		}
+		for prefix, traffic := range h.part.Traffic(prefixes(come)...) {
+			if traffic != (Traffic{}) {
+				t.Errorf("round %d: %s begins with %+v", i, prefix, traffic)
+			}
+		}
+	}
+	if err := pinger.Wait(); err != nil || !strings.Contains(out.String(), "1000 received") {
+		t.Errorf("pings: %v\n%s", err, out.String())
+	}
+}
+
+// inKernel reads which peers the programs know.
+func inKernel(t *testing.T, h *end) map[netip.Prefix]bool {
+	t.Helper()
+	have := map[netip.Prefix]bool{}
+	var key, value []byte
+	each := h.part.programs.Peers.Iterate()
+	for each.Next(&key, &value) {
+		addr := netip.AddrFrom4([4]byte(key[4:8]))
+		have[netip.PrefixFrom(addr, int(binary.NativeEndian.Uint32(key)))] = true
+	}
+	if err := each.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return have
+}
+
+// Isolation of containers on one bridge (Docker's icc=false, isolated ports)
+// does not concern packets from other hosts: superpackets arrive whole.
+func TestIsolatedContainersGetSuperpackets(t *testing.T) {
+	hosts := twoHosts(t)
+	linktest.Script(t, `
+		ip netns add c3
+		ip -n h2 link add port3 type veth peer name eth0 netns c3
+		ip -n h2 link set port3 master docker0 up
+		ip -n c3 link set eth0 up
+		ip -n c3 address add 10.244.2.3/24 dev eth0
+		ip netns exec h2 iptables -A FORWARD -i docker0 -o docker0 -j DROP
+		ip -n h2 link set port type bridge_slave isolated on
+		ip -n h2 link set port3 type bridge_slave isolated on`)
+	linktest.Teardown(t, "ip netns delete c3")
+	hosts[1].ensure(t)
+	segments, whole := hosts[1].part.Total().Received.Packets, received(t, "c2")
+	transfer(t, "c1", "c2", "10.244.2.2", 16<<20)
+	segments, whole = hosts[1].part.Total().Received.Packets-segments, received(t, "c2")-whole
+	if segments == 0 || whole > segments/4 {
+		t.Errorf("%d segments reached the container in %d packets", segments, whole)
+	}
+	if _, err := linktest.Try("ip netns exec c3 ping -q -n -c 2 -i 0.1 -W 0.5 10.244.2.2"); err == nil {
+		t.Error("a container reaches its isolated neighbor")
+	}
 }
