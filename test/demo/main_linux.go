@@ -47,7 +47,7 @@ func demonstrate(p *lab.Program) {
 	}
 	l.WaitConverged(3)
 	say("The kernel carries the packets itself, as soon as a path to a host is proven.")
-	lab.WaitKernelPaths(l.Hosts(), 20*time.Second)
+	lab.WaitKernelPaths(l.Hosts(), 20*time.Second, " dev eth0 ") // the best path of the list
 	command(h2, "flanneld nodes")
 	fmt.Print(indent(h2.MustFlanneld("nodes")))
 	command(h2, "flanneld ping host1")

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"syscall"
@@ -65,9 +66,25 @@ func TestDemoShowsItAllAndLeavesNothingBehind(t *testing.T) {
 		t.Errorf("the demonstration took %v: %v\n%s", time.Since(start), err, output.String())
 	}
 	mentions(t, "the demonstration", output.String(), "host1", "host2", "host3", "alive", "Gbit/s", "10.244.", "nothing is left")
+	// Each of the two tables of nodes has two other hosts. The first has the
+	// kernel path, the second flanneld's own format.
+	if direct, udp := nodesBy(output.String(), "direct"), nodesBy(output.String(), "udp"); direct != 2 || udp != 2 {
+		t.Errorf("%d nodes are reached by direct, and %d by udp\n%s", direct, udp, output.String())
+	}
 	if after := leftovers(t); after != before {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}
+}
+
+// nodesBy counts the lines of tables of nodes with a path.
+func nodesBy(output, path string) (n int) {
+	for line := range strings.Lines(output) {
+		words := strings.Fields(line)
+		if slices.Contains(words, "alive") && slices.Contains(words, path) {
+			n++
+		}
+	}
+	return n
 }
 
 func TestDemoThatIsInterruptedLeavesNothingBehind(t *testing.T) {

@@ -208,12 +208,8 @@ func TestPathThatIsCutIsLeftAndTakenUpAgain(t *testing.T) {
 			time.Sleep(3 * time.Second) // so that the traffic is known
 			l.Drop(c.drop)
 			start := time.Now()
-			limit := left
-			if strings.HasPrefix(c.name, "large") {
-				limit = 5 * left // they are probed more rarely
-			}
 			for _, hosts := range [][2]*lab.Host{{p1.Host, p2.Host}, {p2.Host, p1.Host}} {
-				lab.Eventually(t, limit, hosts[0].NodeName+" to leave the path", func() error {
+				lab.Eventually(t, left, hosts[0].NodeName+" to leave the path", func() error {
 					used := node(t, hosts[0], hosts[1]).PathInUse()
 					return lab.Expect(used != c.path, "still %s", used)
 				})
