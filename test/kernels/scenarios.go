@@ -39,6 +39,7 @@ var (
 		"TestLeaseSurvivesPowerLossOfAllHosts",
 		"TestSmallerPathIsAnsweredWithTheRightMTU",
 		"TestKernelPathsOverAnUnderlayThatLosesDelaysAndReorders",
+		"TestFlannelHostOfAKernelBackendIsAStaticPeer",
 		"TestOnlyTheDaemonReachesTheDataPorts",
 		"TestTableNeedsNoCommand",
 		"TestDataPathIsProvenByPacketsBeforeStatusSaysOK",

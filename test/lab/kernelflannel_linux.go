@@ -10,9 +10,9 @@ import (
 )
 
 // KernelFlannel is a host that runs flannel with one of its kernel backends,
-// "vxlan" or "host-gw". flannel itself only watches etcd: it makes devices,
-// neighbors and routes, and leaves them there when it ends. So here they are
-// made by hand, in the order and with the values of flannel.
+// "vxlan", "host-gw" or "ipip". flannel itself only watches etcd: it makes
+// devices, neighbors and routes, and leaves them there when it ends. So here
+// they are made by hand, in the order and with the values of flannel.
 type KernelFlannel struct {
 	host    *Host
 	backend string
@@ -24,7 +24,13 @@ func (h *Host) StartKernelFlannel(backend string, lease netip.Prefix, mac string
 	h.lab.t.Helper()
 	t, mtu := h.lab.t, 1500
 	h.Sysctl(t, "net.ipv4.ip_forward", "1")
-	if backend == "vxlan" {
+	switch backend {
+	case "ipip":
+		mtu = 1480
+		h.Exec(t, "ip", "link", "add", "flannel.ipip", "mtu", fmt.Sprint(mtu), "type", "ipip", "local", h.Addr.String(), "nopmtudisc")
+		h.Exec(t, "ip", "address", "add", lease.Addr().String()+"/32", "dev", "flannel.ipip")
+		h.Exec(t, "ip", "link", "set", "flannel.ipip", "up")
+	case "vxlan":
 		mtu = 1450
 		args := []string{"link", "add", "flannel.1"}
 		if mac != "" {
@@ -48,8 +54,12 @@ func (h *Host) StartKernelFlannel(backend string, lease netip.Prefix, mac string
 func (f *KernelFlannel) Learn(lease netip.Prefix, holder netip.Addr, mac string) {
 	h, t := f.host, f.host.lab.t
 	t.Helper()
-	if f.backend != "vxlan" {
+	switch f.backend {
+	case "host-gw":
 		h.Exec(t, "ip", "route", "replace", lease.String(), "via", holder.String(), "dev", "eth0")
+		return
+	case "ipip":
+		h.Exec(t, "ip", "route", "replace", lease.String(), "via", holder.String(), "dev", "flannel.ipip", "onlink")
 		return
 	}
 	first := lease.Addr().String()
