@@ -65,6 +65,61 @@ func TestKernelPathsFollowAnUnderlayAddress(t *testing.T) {
 	}
 }
 
+// The underlay device of a host is another one: its address moves to a second
+// network card, or the card is taken out and put in again. The kernel carries
+// packets by the new device, both ways.
+func TestKernelPathsFollowAnUnderlayDevice(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(t *testing.T, l *lab.Lab, h *lab.Host) (device string){
+		"the address moves": func(t *testing.T, l *lab.Lab, h *lab.Host) string {
+			l.Wire(h.Namespace, "eth9", l.Switch, "spare", 1500)
+			l.Switch.Exec(t, "ip", "link", "set", "spare", "master", "br0")
+			h.Exec(t, "ip", "link", "set", "eth0", "down")
+			h.Exec(t, "ip", "address", "flush", "dev", "eth0")
+			return "eth9"
+		},
+		"the device is made again": func(t *testing.T, l *lab.Lab, h *lab.Host) string {
+			h.Exec(t, "ip", "link", "delete", "eth0")
+			time.Sleep(time.Second)
+			l.Wire(h.Namespace, "eth0", l.Switch, "again", 1500)
+			l.Switch.Exec(t, "ip", "link", "set", "again", "master", "br0")
+			return "eth0"
+		},
+	} {
+		for _, backend := range []string{"auto", "vxlan,udp"} {
+			t.Run(name+", "+backend, func(t *testing.T) {
+				t.Parallel()
+				l, p1, p2 := joined(t, backend)
+				h1, h2 := p1.Host, p2.Host
+				talk := lab.Converse(t, p1.Namespace, p2.Namespace, at(p2.Addr, 7001))
+				before := macOf(t, h2, "eth0")
+				device := change(t, l, h2)
+				start := time.Now()
+				h2.Exec(t, "ip", "address", "add", h2.Addr.String()+"/24", "dev", device)
+				h2.Exec(t, "ip", "route", "replace", "default", "via", lab.Gateway.String())
+				talk.GoesOn(t, 15*time.Second, 20)
+				t.Logf("the conversation goes on after %v", time.Since(start).Round(100*time.Millisecond))
+				here, there := " dev flannel.1 ", " dev flannel.1 "
+				if backend == "auto" {
+					here, there = " dev eth0 ", " dev "+device+" "
+				}
+				h1.WaitKernelPath(h2, again, here)
+				h2.WaitKernelPath(h1, again, there)
+				t.Logf("the kernel carries packets after %v", time.Since(start).Round(100*time.Millisecond))
+				if after := macOf(t, h2, device); after == before {
+					t.Fatalf("the device has the MAC address %s of the former one", after)
+				}
+				flows(t, p1, p2)
+				if err := talk.Stop(); err != nil {
+					t.Errorf("the conversation broke: %v", err)
+				}
+				well(t, h1, noticed)
+				well(t, h2, noticed)
+			})
+		}
+	}
+}
+
 // A peer gets another network card, or the neighbor table is flushed.
 func TestDirectPathFollowsTheNeighbor(t *testing.T) {
 	t.Parallel()
