@@ -68,7 +68,7 @@ func TestRestartOfNetworkdIsSurvived(t *testing.T) {
 		ip -n far link set eth1 up
 		ip -n far address add 192.168.7.9/24 dev eth1
 		mount -t sysfs sysfs /sys`)
-	t.Cleanup(func() { linktest.Try("umount /sys"); linktest.Try("ip netns delete far") })
+	t.Cleanup(func() { linktest.Try("umount -l /sys"); linktest.Try("ip netns delete far") })
 	removed(t)
 	d := start(t, shortDir(t), map[string][]string{
 		"backend": {"vxlan,host-gw"}, "static-peer": {"10.244.200.0/24=vxlan:192.168.7.9/02:00:00:00:00:09,10.244.201.0/24=host-gw:192.168.7.9"},
