@@ -152,6 +152,49 @@ func TestDirectPathFollowsTheNeighbor(t *testing.T) {
 	}
 }
 
+// Two hosts have one MAC address, as clones of a machine have. The second one
+// is not sent to directly, and ping says why. Packets go by another path. The
+// switch floods: one that learns would give each frame to one of the two.
+func TestHostsWithOneMACAddress(t *testing.T) {
+	t.Parallel()
+	l := lab.New(t)
+	l.Switch.Exec(t, "ip", "link", "set", "br0", "type", "bridge", "ageing_time", "0")
+	h1, h2, h3 := l.Trio("--backend", "auto")
+	lab.WaitKernelPaths(l.Hosts(), again, " dev eth0 ")
+	p1, p2, p3 := h1.Pod(), h2.Pod(), h3.Pod()
+	h3.Exec(t, "ip", "link", "set", "eth0", "address", macOf(t, h2, "eth0"))
+	for _, h := range l.Hosts() {
+		h.Exec(t, "ip", "neigh", "flush", "dev", "eth0")
+	}
+	refused := func(from, to *lab.Host, why string) {
+		t.Helper()
+		lab.Eventually(t, proven, from.NodeName+" not to send directly to "+to.NodeName, func() error {
+			n := node(t, from, to)
+			for _, p := range n.Paths {
+				if p.Name == "direct" && !p.Used && strings.Contains(p.Why, why) {
+					return lab.Expect(n.PathInUse() == "vxlan", "%+v", n.Paths)
+				}
+			}
+			return lab.Expect(false, "%+v", n.Paths)
+		})
+		mentions(t, "ping", from.Flanneld("ping", to.NodeName).Stdout, "direct", why)
+	}
+	refused(h1, h3, " of "+h2.Addr.String())
+	refused(h2, h3, "this host's own MAC address")
+	refused(h3, h2, "this host's own MAC address")
+	h1.WaitKernelPath(h2, again, " dev eth0 ")
+	flows(t, p1, p2)
+	flows(t, p1, p3)
+	flows(t, p2, p3)
+
+	h3.Exec(t, "ip", "link", "set", "eth0", "address", "02:00:00:00:77:03")
+	for _, h := range l.Hosts() {
+		h.Exec(t, "ip", "neigh", "flush", "dev", "eth0")
+	}
+	lab.WaitKernelPaths(l.Hosts(), again, " dev eth0 ")
+	flows(t, p1, p3)
+}
+
 // Another program makes the reverse path filter strict while packets go
 // directly. They get through, and directly again once it is loose.
 func TestFilterMadeStrictUnderADirectPath(t *testing.T) {
