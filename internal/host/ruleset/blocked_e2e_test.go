@@ -129,6 +129,26 @@ func TestRulesOfOtherProgramsAreJudged(t *testing.T) {
 }
 
 // Both kinds of iptables, with rules in their own words.
+// What a host lets pass by its loopback says nothing of other devices, also
+// where the rule has the number of the device in it.
+func TestDevicesByNumberAreJudged(t *testing.T) {
+	linktest.Run(t, "ip link add flannel0 type veth peer name docker0")
+	t.Cleanup(func() { linktest.Run(t, "ip link delete flannel0") })
+	for rule, want := range map[string]string{
+		"iif lo accept":                      "in out",
+		"iif { lo, flannel0 } accept":        "out",
+		"oif flannel0 accept":                "in",
+		"iif flannel0 accept; iif lo accept": "out",
+	} {
+		t.Run(rule, func(t *testing.T) {
+			nft(t, "table inet x {\nchain f { type filter hook forward priority 0; policy drop; "+rule+"; }\n}\n")
+			if got, all := blockedNow(t); got != want {
+				t.Errorf("dropped %q, want %q: %+v", got, want, all)
+			}
+		})
+	}
+}
+
 func TestIPTablesRulesAreJudged(t *testing.T) {
 	for _, kind := range []string{"iptables-nft", "iptables-legacy"} {
 		t.Run(kind, func(t *testing.T) {

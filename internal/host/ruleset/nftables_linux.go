@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+	"net"
 	"net/netip"
 
 	"github.com/google/nftables"
@@ -19,15 +20,17 @@ import (
 
 // reader reads rules of nf_tables as they are asked for, each chain once.
 type reader struct {
-	conn   *nftables.Conn
-	chains map[Chain]*nftables.Chain
-	rules  map[Chain][]*nftables.Rule
-	sets   map[Chain][]nftables.SetElement // by table and name of the set
-	err    error                           // the first
+	conn    *nftables.Conn
+	chains  map[Chain]*nftables.Chain
+	rules   map[Chain][]*nftables.Rule
+	sets    map[Chain][]nftables.SetElement // by table and name of the set
+	devices map[string]value                // their indexes, by name
+	err     error                           // the first
 }
 
 func newReader(conn *nftables.Conn, chains []*nftables.Chain) *reader {
-	r := &reader{conn: conn, chains: map[Chain]*nftables.Chain{}, rules: map[Chain][]*nftables.Rule{}, sets: map[Chain][]nftables.SetElement{}}
+	r := &reader{conn: conn, chains: map[Chain]*nftables.Chain{}, rules: map[Chain][]*nftables.Rule{}, sets: map[Chain][]nftables.SetElement{},
+		devices: map[string]value{}}
 	for _, c := range chains {
 		r.chains[Chain{Family(c.Table.Family), c.Table.Name, c.Name}] = c
 	}
@@ -71,6 +74,22 @@ func (r *reader) elements(table *nftables.Table, name string) ([]nftables.SetEle
 	}
 	r.sets[key] = all
 	return all, all != nil
+}
+
+// index is the number of a device, which `iif lo` compares. It is not known
+// where there is no such device now.
+func (r *reader) index(device string) (v value) {
+	if device == "" {
+		return v
+	}
+	if known, ok := r.devices[device]; ok {
+		return known
+	}
+	if d, err := net.InterfaceByName(device); err == nil {
+		v.known = binary.NativeEndian.AppendUint32(nil, uint32(d.Index))
+	}
+	r.devices[device] = v
+	return v
 }
 
 // value is what a register holds. The zero value is not known.
@@ -242,6 +261,10 @@ func (g *registers) meta(key expr.MetaKey) value {
 		return name(g.flow.In)
 	case expr.MetaKeyOIFNAME:
 		return name(g.flow.Out)
+	case expr.MetaKeyIIF:
+		return g.reader.index(g.flow.In)
+	case expr.MetaKeyOIF:
+		return g.reader.index(g.flow.Out)
 	case expr.MetaKeyNFPROTO:
 		return value{known: []byte{unix.NFPROTO_IPV4}}
 	case expr.MetaKeyPROTOCOL:
