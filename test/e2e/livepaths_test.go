@@ -325,3 +325,41 @@ func TestChecksumsThatTheUnderlayBreaksAreComputedEarlier(t *testing.T) {
 		}
 	}
 }
+
+// A firewall that lets ports in and no pings takes the kernel paths away,
+// because nothing proves them. status says so, and the command that it gives
+// brings them back.
+func TestFirewallThatDropsPingsIsNamed(t *testing.T) {
+	t.Parallel()
+	const accept = "nft insert rule inet fw input ip saddr 10.244.0.0/16 icmp type echo-request accept"
+	l := lab.New(t)
+	hosts := []*lab.Host{l.Host(), l.Host()}
+	for i, h := range hosts {
+		h.Exec(t, "nft", `table inet fw {
+			chain input {
+				type filter hook input priority 0; policy drop;
+				ct state established,related accept
+				iif lo accept
+				udp dport { 8285, 8286, 8472 } accept
+				tcp dport 8286 accept
+			}
+		}`)
+		args := []string{"--backend", "auto"}
+		if i > 0 {
+			args = append(args, "--join", hosts[0].Addr.String())
+		}
+		h.Start(args...).WaitReady(ready)
+	}
+	l.WaitConverged(2)
+	for _, h := range hosts {
+		tellsProblem(t, h, "that proves the direct path", "that proves the path flannel.1", "policy drop of chain input", accept)
+	}
+	for _, h := range hosts {
+		h.Exec(t, "sh", "-c", accept)
+	}
+	for _, h := range hosts {
+		well(t, h, noticed)
+	}
+	hosts[0].WaitKernelPath(hosts[1], again, " dev eth0 ")
+	hosts[1].WaitKernelPath(hosts[0], again, " dev eth0 ")
+}

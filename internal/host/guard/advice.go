@@ -11,6 +11,7 @@ import (
 
 	"flanneld/internal/host/identity"
 	"flanneld/internal/host/ruleset"
+	"flanneld/internal/packet"
 )
 
 func family(b ruleset.Blocked) string {
@@ -42,6 +43,9 @@ func adviceFor(b ruleset.Blocked, network netip.Prefix) string {
 	}
 	if b.Flow.Proto == protoIPIP {
 		return protocolAdvice(b)
+	}
+	if b.Flow.Proto == packet.ICMP {
+		return pingAdvice(b, network)
 	}
 	switch {
 	case b.Chain.Table == identity.DockerTable:
@@ -85,6 +89,19 @@ func protocolAdvice(b ruleset.Blocked) string {
 		return fmt.Sprintf("iptables-legacy -I INPUT -p %d -j ACCEPT", b.Flow.Proto)
 	}
 	return fmt.Sprintf("nft insert rule %s %s %s meta l4proto %d accept", family(b), b.Chain.Table, b.Chain.Name, b.Flow.Proto)
+}
+
+// pingAdvice is the same for echo requests from the network to this host.
+func pingAdvice(b ruleset.Blocked, network netip.Prefix) string {
+	switch {
+	case b.Chain.Table == "firewalld":
+		return fmt.Sprintf("firewall-cmd --permanent --zone=trusted --add-source=%s && firewall-cmd --reload", network)
+	case strings.Contains(b.Why, "ufw"), b.Hook == "input" && usesUFW():
+		return "add -A ufw-before-input -p icmp --icmp-type echo-request -j ACCEPT to /etc/ufw/before.rules, and ufw reload"
+	case b.Legacy:
+		return fmt.Sprintf("iptables-legacy -t %s -I %s -s %s -p icmp --icmp-type echo-request -j ACCEPT", b.Chain.Table, b.Chain.Name, network)
+	}
+	return fmt.Sprintf("nft insert rule %s %s %s ip saddr %s icmp type echo-request accept", family(b), b.Chain.Table, b.Chain.Name, network)
 }
 
 // ufwConfig is where ufw keeps its switch.

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"flanneld/internal/host/ruleset"
+	"flanneld/internal/packet"
 )
 
 // A switch of ufw counts where it stands alone on its line.
@@ -40,6 +41,7 @@ func TestAdviceIsWholeForEveryFlow(t *testing.T) {
 		{Name: "in", In: "flannel0", Out: "docker0", From: network, To: lease, Proto: 6},
 		{Name: "data", In: "eth0", To: own, Proto: 17, Port: 8285}, {Name: "gossip", In: "eth0", To: own, Proto: 6, Port: 8286},
 		{Name: "ipip", In: "eth0", To: own, Proto: protoIPIP},
+		{Name: "ping", In: "eth0", From: network, To: own, Proto: packet.ICMP},
 	} {
 		for _, table := range []string{"firewalld", "filter", "x"} {
 			for _, family := range []ruleset.Family{ruleset.FamilyInet, ruleset.FamilyIPv4} {

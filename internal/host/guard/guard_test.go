@@ -384,6 +384,9 @@ func TestWhatMustPassByKernelPaths(t *testing.T) {
 		in + "directly by eth0: eth0>" + there, out + "directly by eth0: >eth0" + back,
 		"to the VXLAN port (UDP 8472): eth0> invalid Prefix>192.0.2.1/32 17:8472",
 		"by IPIP (IP protocol 4): eth0> invalid Prefix>192.0.2.1/32 4:0",
+		"by ICMP that proves the path flannel.1, from other hosts to 10.244.7.0: flannel.1> 10.244.0.0/16>10.244.7.0/32 1:0",
+		"by ICMP that proves the path flannel.ipip, from other hosts to 10.244.7.0: flannel.ipip> 10.244.0.0/16>10.244.7.0/32 1:0",
+		"by ICMP that proves the direct path, from other hosts to 10.244.7.0: eth0> 10.244.0.0/16>10.244.7.0/32 1:0",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
@@ -441,6 +444,7 @@ func TestAdviceIsInTheWordsOfTheProgram(t *testing.T) {
 	forward := ruleset.Flow{Name: "x", From: testRules.Lease, To: testRules.Network, Proto: packet.TCP}
 	port := ruleset.Flow{Name: "to the data port", Proto: packet.UDP, Port: 8285}
 	ipip := ruleset.Flow{Name: "by IPIP", Proto: protoIPIP}
+	ping := ruleset.Flow{Name: "by ICMP", From: testRules.Network, Proto: packet.ICMP}
 	chain := func(family ruleset.Family, table, name string) ruleset.Chain {
 		return ruleset.Chain{Family: family, Table: table, Name: name}
 	}
@@ -472,6 +476,14 @@ func TestAdviceIsInTheWordsOfTheProgram(t *testing.T) {
 			"iptables-legacy's table filter", "iptables-legacy -I INPUT -p 4 -j ACCEPT"},
 		{ruleset.Blocked{Flow: ipip, Chain: chain(ruleset.FamilyInet, "x", "i")},
 			"table inet x", "nft insert rule inet x i meta l4proto 4 accept"},
+		{ruleset.Blocked{Flow: ping, Chain: chain(ruleset.FamilyInet, "firewalld", "i"), Hook: "input"},
+			"traffic by ICMP is dropped", "--zone=trusted --add-source=10.244.0.0/16"},
+		{ruleset.Blocked{Flow: ping, Chain: chain(ruleset.FamilyIPv4, "filter", "INPUT"), Why: "rule of chain ufw-x"},
+			"table ip filter", "add -A ufw-before-input -p icmp --icmp-type echo-request -j ACCEPT to /etc/ufw/before.rules"},
+		{ruleset.Blocked{Flow: ping, Chain: chain(0, "filter", "INPUT"), Legacy: true, Hook: "input"},
+			"iptables-legacy's table filter", "iptables-legacy -t filter -I INPUT -s 10.244.0.0/16 -p icmp --icmp-type echo-request -j ACCEPT"},
+		{ruleset.Blocked{Flow: ping, Chain: chain(ruleset.FamilyInet, "x", "i"), Hook: "input"},
+			"table inet x", "nft insert rule inet x i ip saddr 10.244.0.0/16 icmp type echo-request accept"},
 		{ruleset.Blocked{Flow: port, Chain: chain(ruleset.FamilyInet, "x", "p"), Hook: "prerouting"},
 			"table inet x", "nft insert rule inet x p udp dport 8285 accept"},
 		{ruleset.Blocked{Flow: forward, Chain: chain(ruleset.FamilyIPv4, "x", "f")},

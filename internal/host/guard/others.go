@@ -183,6 +183,26 @@ func (o *Others) flows(want firewall.Config) []ruleset.Flow {
 	}
 	if c := o.paths(); c != nil {
 		flows = append(flows, tunnelFlows(*c)...)
+		flows = append(flows, proofFlows(want)...)
+	}
+	return flows
+}
+
+// proofFlows is what other hosts prove their kernel paths to this one by. Where
+// it is dropped, they do without such paths.
+func proofFlows(want firewall.Config) (flows []ruleset.Flow) {
+	own := netip.PrefixFrom(want.Lease.Addr(), want.Lease.Addr().BitLen())
+	proof := func(path, device string) {
+		flows = append(flows, ruleset.Flow{
+			Name:  fmt.Sprintf("by ICMP that proves the %s, from other hosts to %s", path, own.Addr()),
+			Hooks: []string{"prerouting", "input"}, In: device, From: want.Network, To: own, Proto: packet.ICMP,
+		})
+	}
+	for _, device := range want.Tunnels {
+		proof("path "+device, device)
+	}
+	if want.Direct != "" {
+		proof("direct path", want.Direct)
 	}
 	return flows
 }
