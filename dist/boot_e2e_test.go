@@ -194,9 +194,15 @@ func TestUnitHasTheShortcut(t *testing.T) {
 		t.Errorf("without a file system for pins: %q", seen["unmounted"])
 	}
 	ready := "the kernel carries udp to 0 peers, 3 pins"
+	expect("one that is mounted later is found", "late", ready)
 	expect("the programs are in place", "mounted", ready)
 	expect("they stay", "stopped", "3 pins")
 	expect("the next start takes them over", "again", ready)
+	if !strings.Contains(seen["removed"], "a restart") || !strings.HasSuffix(seen["removed"], ", 0 pins") {
+		t.Errorf("without the directory that the sandbox lets it write to: %q", seen["removed"])
+	}
+	expect("then no devices are made again and again", "removed-made", "0")
+	expect("a restart makes it", "restarted", ready)
 	expect("to leave takes them away", "left", "0 0 pins, links: 0")
 }
 

@@ -46,6 +46,7 @@ StandardOutput=file:/mnt/inside.log
 StandardError=file:/mnt/inside.log
 ExecStopPost=/bin/systemctl exit 0
 UNIT
+mount --make-rshared / # as systemd does, but not in a container
 rm -f /etc/resolv.conf
 export container=other
 exec /lib/systemd/systemd --system --unit=scene.target --log-target=console

@@ -184,6 +184,21 @@ func (l *links) attach(p place, prog *ebpf.Program) error {
 	return nil
 }
 
+// makeDir makes the directory of the links. Its error says that the first one
+// cannot be pinned there.
+func (l *links) makeDir() error {
+	if len(l.names()) > 0 {
+		return nil
+	}
+	if err := os.MkdirAll(l.dir, 0o700); err != nil {
+		return err
+	}
+	if err := unix.Access(l.dir, unix.W_OK); err != nil {
+		return &os.PathError{Op: "write to", Path: l.dir, Err: err}
+	}
+	return nil
+}
+
 // pin makes the file of a link, if it is not there.
 func (l *links) pin(name string, at link.Link) error {
 	if l.pinned(name) {

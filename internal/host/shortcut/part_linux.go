@@ -317,6 +317,9 @@ func (p *Part) prepare() (s sight, c constants, changes []string, err error) {
 	} else if why := s.cut(); why != "" {
 		return s, c, nil, &lack{why: why}
 	}
+	if err := p.links.makeDir(); err != nil { // before devices are made for nothing
+		return s, c, nil, explain(err)
+	}
 	pair, made, err := ensureGRO(p.device, p.config.MTU)
 	if err != nil {
 		return s, c, nil, err
@@ -552,7 +555,8 @@ func explain(err error) error {
 	case errors.Is(err, syscall.ENOSYS):
 		return &lack{why: "this kernel has no bpf(2), or a filter of system calls hides it: " + firstLine(err)}
 	case errors.Is(err, syscall.EROFS):
-		return &lack{why: "a sandbox makes " + bpffs + " read-only (ReadWritePaths=" + filepath.Join(bpffs, pinned) + " in a unit): " + firstLine(err)}
+		return &lack{why: "a sandbox makes " + bpffs + " read-only (a unit needs ReadWritePaths=" + filepath.Join(bpffs, pinned) +
+			", and a restart if that was removed): " + firstLine(err)}
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES): // EACCES: the verifier, without CAP_PERFMON
 		return &lack{why: "the kernel refuses bpf(2): it takes CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, " +
 			"and a filter of system calls that permits it: " + firstLine(err)}
