@@ -220,6 +220,33 @@ func TestUnitHasEveryPath(t *testing.T) {
 	expect("the direct path is proven", "host-gw", "direct")
 }
 
+// The sandbox of the unit leaves what the daemon does beside carrying packets:
+// commands that find nodes, HTTP, traces, repairs, both kinds of iptables, key
+// files. docs/joining.md says what a command cannot do.
+func TestUnitLetsTheDaemonWork(t *testing.T) {
+	seen := scene(t, "work.sh", "FLANNELD_IFACE=under0")
+	expect := expectation(t, seen)
+	expect("work.sh came to its end", "end", "here")
+	expect("a command has what docs/joining.md says", "exec",
+		"home=none names=resolved python=runs tmp=writable etc=read-only home=hidden other=unreadable user=stays ping=fails code=refused")
+	expect("the command's address is joined", "joined", "2")
+	for _, page := range []string{"metrics", "healthz", "readyz"} {
+		expect("HTTP is served", page, "yes")
+	}
+	expect("a trace goes through a bridge", "trace", "arrived")
+	expect("what others take away is put back", "repaired", "0")
+	expect("nothing is taken from a daemon that runs", "cleanup", "flanneld is running")
+	expect("there is no problem", "problems", "")
+	expect("iptables over nf_tables needs no module", "modules", "")
+	expect("to leave takes the rules away", "left", "0 0")
+	expect("the unit loads what iptables-legacy would load", "legacy-modules", "-q ip_tables")
+	expect("iptables-legacy has the rules", "legacy", "1")
+	expect("iptables-legacy gets them back", "legacy-repaired", "0")
+	expect("to leave takes them away", "legacy-left", "0 0")
+	expect("a sealed network is founded", "sealed", "sealed gossip yes, data yes")
+	expect("systemctl reload reads the key again", "reloaded", "0")
+}
+
 // bootDelayVariable is after how many seconds the underlay address comes in
 // TestColdBootWithoutAnAddress.
 const bootDelayVariable = "FLANNELD_TEST_BOOT_DELAY"
