@@ -247,6 +247,36 @@ func TestUnitLetsTheDaemonWork(t *testing.T) {
 	expect("systemctl reload reads the key again", "reloaded", "0")
 }
 
+// A setting that the sandbox of the unit forbids is refused before anything is
+// set up. The message has the line for a drop-in, and that line suffices.
+func TestUnitSaysWhatItForbids(t *testing.T) {
+	seen := scene(t, "forbidden.sh", "FLANNELD_IFACE=under0")
+	expect := expectation(t, seen)
+	expect("forbidden.sh came to its end", "end", "here")
+	for name, words := range map[string][]string{
+		"metrics":     {"--metrics 127.0.0.1:80", "CapabilityBoundingSet=CAP_NET_BIND_SERVICE"},
+		"port":        {"443", "CapabilityBoundingSet=CAP_NET_BIND_SERVICE"},
+		"gossip":      {"--gossip-port", "CapabilityBoundingSet=CAP_NET_BIND_SERVICE"},
+		"subnet-file": {"--subnet-file", "ReadWritePaths=/etc/elsewhere"},
+		"docker-file": {"--docker-file", "ReadWritePaths=/etc/elsewhere"},
+		"run-dir":     {"--run-dir", "ReadWritePaths=/etc/run"},
+		"state-dir":   {"--state-dir", "ReadWritePaths=/etc/state"},
+		"state-home":  {"--state-dir", "/root", "hides"},
+		"key-file":    {"--key-file", "/etc", "hides"},
+	} {
+		if !strings.HasPrefix(seen[name], "failed flanneld: ") {
+			t.Errorf("%s: %q", name, seen[name])
+		}
+		for _, word := range words {
+			if !strings.Contains(seen[name], word) {
+				t.Errorf("%s: %q does not say %q", name, seen[name], word)
+			}
+		}
+	}
+	expect("the capability suffices", "ports-permitted", "active endpoint   192.168.77.9:443, gossip 192.168.77.9:444")
+	expect("the paths suffice", "places-permitted", "active /etc/elsewhere/subnet.env /etc/run/docker /etc/state/lease")
+}
+
 // bootDelayVariable is after how many seconds the underlay address comes in
 // TestColdBootWithoutAnAddress.
 const bootDelayVariable = "FLANNELD_TEST_BOOT_DELAY"

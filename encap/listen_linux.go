@@ -169,6 +169,8 @@ func explainBind(err error) error {
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
 		return fmt.Errorf("%w: another flanneld, or flannel, uses the port: stop it or choose another port", err)
+	case errors.Is(err, unix.EACCES):
+		return fmt.Errorf("%w: a port below 1024 needs CAP_NET_BIND_SERVICE (CapabilityBoundingSet=CAP_NET_BIND_SERVICE in a drop-in of the unit): choose another port", err)
 	case errors.Is(err, unix.EADDRNOTAVAIL):
 		return fmt.Errorf("%w: this host does not have the address", err)
 	}

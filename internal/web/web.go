@@ -95,7 +95,7 @@ func listenError(a netip.AddrPort, err error) error {
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return ErrNoAddress
 	case errors.Is(err, syscall.EACCES):
-		return errors.New("not permitted: a port below 1024 needs CAP_NET_BIND_SERVICE; give one from 1024 on")
+		return errors.New("not permitted: a port below 1024 needs CAP_NET_BIND_SERVICE (CapabilityBoundingSet=CAP_NET_BIND_SERVICE in a drop-in of the unit): give one from 1024 on")
 	}
 	return err
 }

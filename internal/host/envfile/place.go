@@ -12,13 +12,18 @@ import (
 )
 
 // CheckPlace reports whether a file can be put at path, before a lease is
-// claimed for nothing: the directory exists, and what is there now is a regular
-// file or a link. flag names the setting that chooses another file.
+// claimed for nothing: the directory exists and is not read-only, and what is
+// there now is a regular file or a link. flag names the setting that chooses
+// another file.
 func CheckPlace(path, flag string) error {
 	dir := filepath.Dir(path)
 	info, err := os.Stat(dir)
 	if err == nil && !info.IsDir() {
 		err = syscall.ENOTDIR
+	}
+	if err == nil && errors.Is(syscall.Access(dir, writable), syscall.EROFS) {
+		return fmt.Errorf("%s cannot be written: %w: make it writable (the unit needs ReadWritePaths=%s in a drop-in), or name another file with %s",
+			path, syscall.EROFS, dir, flag)
 	}
 	if err != nil {
 		return fmt.Errorf("%s cannot be written: %w: make the directory %s, or name another file with %s", path, err, dir, flag)
@@ -28,6 +33,9 @@ func CheckPlace(path, flag string) error {
 	}
 	return nil
 }
+
+// writable is W_OK of access(2).
+const writable = 2
 
 // errNoFile is about a path at which there is no file.
 var errNoFile = errors.New("there is something else than a file")

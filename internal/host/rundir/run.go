@@ -25,6 +25,9 @@ func Make(path string) error {
 	} else if err == nil && !info.IsDir() {
 		err = syscall.ENOTDIR
 	}
+	if errors.Is(err, syscall.EROFS) {
+		return fmt.Errorf("run directory %s cannot be made: %w: make it (the unit needs ReadWritePaths=%[1]s in a drop-in as well), or name another with --run-dir", path, err)
+	}
 	if err != nil {
 		return fmt.Errorf("run directory %s cannot be used: %w: make it, or name another with --run-dir", path, err)
 	}

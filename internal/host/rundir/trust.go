@@ -27,6 +27,8 @@ func CheckTrust(path, setting string) error {
 	}
 	switch info, err := os.Lstat(path); {
 	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s %s: %w: name another directory (the unit hides /home and /root)", setting, path, err)
 	case err != nil:
 		return fmt.Errorf("%s %s: %w", setting, path, err)
 	case info.Mode().Type() == fs.ModeSymlink:

@@ -137,6 +137,9 @@ func listenFailure(protocol string, at netip.AddrPort, err error) error {
 			at.Port(), protocol, at.Addr())
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return newError(BadConfig, "gossip cannot listen on %s: it is not an address of this host", at.Addr())
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("gossip cannot listen on %s (%s): %w: a port below 1024 needs CAP_NET_BIND_SERVICE "+
+			"(CapabilityBoundingSet=CAP_NET_BIND_SERVICE in a drop-in of the unit): choose another with --gossip-port", at, protocol, syscall.EACCES)
 	}
 	return fmt.Errorf("listen for gossip (%s, --gossip-port %d): %w", protocol, at.Port(), err)
 }

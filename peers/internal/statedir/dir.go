@@ -204,7 +204,7 @@ func unusable(dir string, err error) error {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		advice = "it is full; make room"
 	case errors.Is(err, syscall.EROFS):
-		advice = "it is read-only; remount it, or name another with --state-dir"
+		advice = "it is read-only; remount it (the unit needs ReadWritePaths=" + dir + " in a drop-in, and the directory), or name another with --state-dir"
 	case errors.Is(err, fs.ErrPermission):
 		advice = "it must belong to the user flanneld runs as"
 	}

@@ -6,8 +6,10 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 )
@@ -46,6 +48,9 @@ func NewKey() (string, error) {
 // quote the content.
 func ReadKey(path string) (Key, error) {
 	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrPermission) {
+		return Key{}, failure(BadKey, path, "key file: %v: put it into /etc (the unit hides /home and /root), or correct --key-file", err)
+	}
 	if err != nil {
 		return Key{}, failure(BadKey, path, "key file: %v: make a key with `flanneld keygen`, or correct --key-file", err)
 	}
