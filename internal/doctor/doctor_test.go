@@ -176,10 +176,14 @@ func TestFaultsAreFound(t *testing.T) {
 		"not ready":                      {func(s *scene) { s.fake.status.Readiness = control.Readiness{Missing: []string{"no lease"}} }, "ready", broken, []string{"no lease"}},
 		"a node table that is not given": {func(s *scene) { s.fake.nodesErr = errors.New("x") }, "nodes", skipped, nil},
 
-		"a setting that cannot be":  {func(s *scene) { s.o.SettingsErr = errors.New("FLANNELD_PORT=x: no port") }, "settings", broken, []string{"FLANNELD_PORT", "/etc/default/flanneld"}},
-		"a setting that is none":    {func(s *scene) { s.o.Unknown = []string{"FLANNELD_NETWROK"} }, "settings", warning, []string{"FLANNELD_NETWROK"}},
-		"settings that are secret":  {func(s *scene) { s.o.Root, s.o.SettingsRead = false, fs.ErrPermission }, "settings", skipped, []string{"sudo"}},
-		"a key that is missing":     {func(s *scene) { s.o.Config.KeyFile = "/key" }, "cluster key", broken, []string{"/key", "flanneld keygen"}},
+		"a setting that cannot be": {func(s *scene) { s.o.SettingsErr = errors.New("FLANNELD_PORT=x: no port") }, "settings", broken, []string{"FLANNELD_PORT", "/etc/default/flanneld"}},
+		"a setting that is none":   {func(s *scene) { s.o.Unknown = []string{"FLANNELD_NETWROK"} }, "settings", warning, []string{"FLANNELD_NETWROK"}},
+		"settings that are secret": {func(s *scene) { s.o.Root, s.o.SettingsRead = false, fs.ErrPermission }, "settings", skipped, []string{"sudo"}},
+		"a key that is missing":    {func(s *scene) { s.o.Config.KeyFile = "/key" }, "cluster key", broken, []string{"/key", "flanneld keygen"}},
+		"a key that the unit cannot read": {func(s *scene) {
+			s.o.Config.KeyFile = "/root/key"
+			s.write("/root/key", strings.Repeat("A", 43)+"=")
+		}, "cluster key", warning, []string{"flanneld.service", "mv /root/key /etc"}},
 		"a key that is none":        {func(s *scene) { s.o.Config.KeyFile = "/key"; s.write("/key", "x") }, "cluster key", broken, []string{"not base64"}},
 		"a state directory for all": {func(s *scene) { _ = os.Chmod(s.o.Files+"/var/lib/flanneld", 0o777) }, "state rights", broken, []string{"chmod go-w /var/lib/flanneld"}},
 		"a file that was damaged":   {func(s *scene) { s.write("/var/lib/flanneld/lease.corrupt-1", "") }, "state files", warning, []string{"lease.corrupt-1"}},

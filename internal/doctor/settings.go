@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"flanneld/internal/host/rundir"
@@ -42,6 +43,9 @@ func (e *exam) clusterKey() {
 		return
 	}
 	switch err := peers.CheckKey(e.file(path)); {
+	case err == nil && e.SettingsRead == nil && hiddenFromUnit(path):
+		e.warn("settings", "cluster key", path+" cannot be read by flanneld.service: its sandbox hides /home, /root and /run/user",
+			fmt.Sprintf("mv %s /etc/flanneld.key, and name that in %s", path, e.SettingsFile))
 	case err == nil:
 		e.ok("settings", "cluster key", "%s can be used", path)
 	case errors.Is(err, fs.ErrPermission), !e.Root && !readable(e.file(path)):
@@ -49,6 +53,11 @@ func (e *exam) clusterKey() {
 	default:
 		e.broken("settings", "cluster key", err.Error(), fmt.Sprintf("put the key of the other nodes there, with mode 0600; flanneld keygen makes one for a new network (%s)", path))
 	}
+}
+
+// hiddenFromUnit reports whether ProtectHome=yes hides a path.
+func hiddenFromUnit(path string) bool {
+	return slices.ContainsFunc([]string{"/home/", "/root/", "/run/user/"}, func(dir string) bool { return strings.HasPrefix(path, dir) })
 }
 
 // readable reports whether a file can be opened, or is not there.
