@@ -128,7 +128,6 @@ func TestRulesOfOtherProgramsAreJudged(t *testing.T) {
 	}
 }
 
-// Both kinds of iptables, with rules in their own words.
 // What a host lets pass by its loopback says nothing of other devices, also
 // where the rule has the number of the device in it.
 func TestDevicesByNumberAreJudged(t *testing.T) {
@@ -149,6 +148,7 @@ func TestDevicesByNumberAreJudged(t *testing.T) {
 	}
 }
 
+// Both kinds of iptables, with rules in their own words.
 func TestIPTablesRulesAreJudged(t *testing.T) {
 	for _, kind := range []string{"iptables-nft", "iptables-legacy"} {
 		t.Run(kind, func(t *testing.T) {

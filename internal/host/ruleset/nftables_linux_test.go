@@ -15,12 +15,17 @@ import (
 
 var testTable = &nftables.Table{Family: nftables.TableFamilyINet, Name: "x"}
 
-// judge answers a rule for one of the test flows, with sets by name.
+// judge answers a rule for one of the test flows, with sets by name. Devices of
+// this host are not asked for: flannel0 has number 7, and there is no other.
 func judge(flow string, sets map[string][]nftables.SetElement, exprs ...expr.Any) evalRule {
 	r := newReader(nil, nil)
 	for name, elements := range sets {
 		r.sets[Chain{FamilyInet, testTable.Name, name}] = elements
 	}
+	for _, f := range testFlows {
+		r.devices[f.In], r.devices[f.Out] = value{}, value{}
+	}
+	r.devices["flannel0"] = value{known: native(7)}
 	for _, f := range testFlows {
 		if f.Name == flow {
 			return (&registers{flow: f, reader: r, table: testTable}).rule(exprs)
@@ -69,7 +74,9 @@ func TestConditionsOfARuleAreAnswered(t *testing.T) {
 		"a wildcard":                {"in", []expr.Any{loadMeta(expr.MetaKeyIIFNAME), is([]byte("flan")...)}, yes},
 		"another wildcard":          {"in", []expr.Any{loadMeta(expr.MetaKeyOIFNAME), is([]byte("flan")...)}, no},
 		"output of an input":        {"data", []expr.Any{loadMeta(expr.MetaKeyOIFNAME), is(deviceKey("eth0")...)}, maybe},
-		"device by index":           {"in", []expr.Any{loadMeta(expr.MetaKeyIIF), is(native(1)...)}, maybe},
+		"device by index":           {"in", []expr.Any{loadMeta(expr.MetaKeyIIF), is(native(7)...)}, yes},
+		"another by index":          {"in", []expr.Any{loadMeta(expr.MetaKeyIIF), is(native(1)...)}, no},
+		"a device that is not here": {"data", []expr.Any{loadMeta(expr.MetaKeyIIF), is(native(1)...)}, maybe},
 		"IPv4":                      {"in", []expr.Any{loadMeta(expr.MetaKeyNFPROTO), is(unix.NFPROTO_IPV4)}, yes},
 		"IPv6":                      {"in", []expr.Any{loadMeta(expr.MetaKeyNFPROTO), is(unix.NFPROTO_IPV6)}, no},
 		"IPv4 by EtherType":         {"in", []expr.Any{loadMeta(expr.MetaKeyPROTOCOL), is(8, 0)}, yes},
