@@ -10,8 +10,9 @@ printf '#!/bin/sh\necho "$@" >>/run/scene/modules\n' >/run/scene/modprobe
 chmod 755 /run/scene/modprobe
 modules() { cat /run/scene/modules; rm -f /run/scene/modules; }
 
-# Start with the lines of a drop-in. Versions of systemd differ in whether the
-# unit can write to /run: here it cannot.
+# Start with the lines of a drop-in. systemd 252 to 257 let the unit write to
+# /run, against ProtectSystem=strict. flanneld does not need that: here it
+# cannot.
 start() {
 	systemctl stop flanneld
 	mkdir -p /run/systemd/system/flanneld.service.d
