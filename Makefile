@@ -169,34 +169,39 @@ raceless: ## user, 1 | of these, packages with tests that need it off
 	@echo "== tests in virtual time, without root"
 	go test $(RACELESS)
 
+# Package test reads the source and has no goroutines; the end-to-end tests run
+# it as well.
 race: ## user, 6 | the tests without root, under the race detector
 	@echo "== tests with the race detector"
-	CGO_ENABLED=1 go test -race ./...
+	CGO_ENABLED=1 go test -race $$(go list ./... | grep -vx flanneld/test)
 
 # When the time of -fuzztime is over, Go's coordinator now and then takes its own
 # deadline for a failure (it looks at a context after the end of its parent).
 # Then nothing else is said, and no failing input is named: that counts as found
 # nothing.
 #
-# A package is built with the fuzzer's counters once for all its targets.
-fuzz: ## user, 3 | every fuzz target for FUZZTIME
+# A package is built with the fuzzer's counters once for all its targets. Two
+# packages are in the works at a time: a build keeps one processor busy.
+FUZZED = $(shell grep -rlE --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u)
+fuzz: ## user, 2 | every fuzz target for FUZZTIME
 	@echo "== fuzzing, $(FUZZTIME) each"
+	@$(MAKE) --no-print-directory -j2 --output-sync=target $(addprefix fuzz/,$(FUZZED))
+
+fuzz/%:
 	@work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && cache=$$(go env GOCACHE)/fuzz && \
-	for dir in $$(grep -rlE --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
-		go test -c -fuzz . -o $$work/test $$dir || exit 1; \
-		for target in $$($$work/test -test.list '^Fuzz'); do \
-			echo "fuzz $$dir $$target"; \
-			if (cd $$dir && $$work/test -test.run '^$$' -test.fuzz "^$$target\$$" -test.fuzztime $(FUZZTIME) \
-				-test.fuzzminimizetime 100x -test.fuzzcachedir $$cache/flanneld/$$dir) >$$work/log 2>&1; then \
-				grep -vE '^fuzz: elapsed: [1-9]' $$work/log; \
-			elif grep -q '^    context deadline exceeded$$' $$work/log && ! grep -qiE 'failing input|seed corpus|panic' $$work/log; then \
-				grep '^fuzz: elapsed' $$work/log | tail -n 1; \
-				echo "ended by the clock, nothing found"; \
-			else \
-				cat $$work/log; \
-				exit 1; \
-			fi; \
-		done; \
+	go test -c -fuzz . -o $$work/test $* || exit 1; \
+	for target in $$($$work/test -test.list '^Fuzz'); do \
+		echo "fuzz $* $$target"; \
+		if (cd $* && $$work/test -test.run '^$$' -test.fuzz "^$$target\$$" -test.fuzztime $(FUZZTIME) \
+			-test.fuzzminimizetime 100x -test.fuzzcachedir $$cache/flanneld/$*) >$$work/log 2>&1; then \
+			grep -vE '^fuzz: elapsed: [1-9]' $$work/log; \
+		elif grep -q '^    context deadline exceeded$$' $$work/log && ! grep -qiE 'failing input|seed corpus|panic' $$work/log; then \
+			grep '^fuzz: elapsed' $$work/log | tail -n 1; \
+			echo "ended by the clock, nothing found"; \
+		else \
+			cat $$work/log; \
+			exit 1; \
+		fi; \
 	done
 
 # A prefix that exists: verify looks for the programs that a unit starts.

@@ -208,6 +208,7 @@ func TestUnitHasTheShortcut(t *testing.T) {
 
 // The sandbox of the unit lets the daemon have every path that the kernel has.
 func TestUnitHasEveryPath(t *testing.T) {
+	t.Parallel()
 	seen := scene(t, "paths.sh", "FLANNELD_IFACE=under0")
 	expect := expectation(t, seen)
 	expect("paths.sh came to its end", "end", "here")
@@ -250,6 +251,7 @@ func TestUnitLetsTheDaemonWork(t *testing.T) {
 // A setting that the sandbox of the unit forbids is refused before anything is
 // set up. The message has the line for a drop-in, and that line suffices.
 func TestUnitSaysWhatItForbids(t *testing.T) {
+	t.Parallel()
 	seen := scene(t, "forbidden.sh", "FLANNELD_IFACE=under0")
 	expect := expectation(t, seen)
 	expect("forbidden.sh came to its end", "end", "here")

@@ -208,6 +208,9 @@ func TestDoctorFindsEachFault(t *testing.T) {
 		t.Run(one.scenes[0][0].what, func(t *testing.T) {
 			t.Parallel()
 			l, h1, h2 := duo(t, one.args...)
+			if slices.Contains(one.args, "auto") {
+				kernelCarries(t, "auto", h1, h2)
+			}
 			if err := together(l.Hosts(), func(h *lab.Host) error {
 				well(t, h, 10*time.Second)
 				d, err := doctor(t, h)
