@@ -75,6 +75,7 @@ func scene(t *testing.T, script, setting string, environment ...string) map[stri
 	write("flanneld.default", read(t, "flanneld.default")+setting+"\n")
 	write("docker-flanneld.conf", read(t, "docker-flanneld.conf"))
 	write("inside.sh", read(t, "testdata/"+script))
+	write("other.sh", read(t, "testdata/other.sh"))
 	write("environment", strings.Join(environment, "\n")+"\n")
 
 	return boot(t, dir, "testdata/boot.sh", dir, cgroup(t))

@@ -1,22 +1,12 @@
 #!/bin/bash
 # Runs as a service of the booted systemd; says as name=value by which paths the
 # daemon in the unit's sandbox reaches one that runs without, in a namespace.
+. /mnt/other.sh
 say() { printf '%s=%s\n' "$1" "$(echo "${@:2}" | xargs)" >>/mnt/result; }
 
 ip link set lo up
 mount -t bpf -o nosuid,nodev,noexec,mode=700 bpf /sys/fs/bpf
-ip netns add other
-ip link add under0 type veth peer name under1 netns other
-ip address add 192.168.77.9/24 dev under0
-ip link set under0 up
-ip -n other link set lo up
-ip -n other address add 192.168.77.10/24 dev under1
-ip -n other link set under1 up
-
-mkdir -p /tmp/other
-ip netns exec other /mnt/flanneld run --node-name other --iface under1 --backend auto \
-	--state-dir /tmp/other/state --run-dir /tmp/other/run >/mnt/other.log 2>&1 &
-timeout 20 bash -c 'until test -e /tmp/other/run/subnet.env; do sleep 0.1; done'
+other --backend auto
 
 mkdir -p /run/systemd/system/flanneld.service.d
 for backend in udp vxlan,udp host-gw,udp; do

@@ -2,6 +2,7 @@
 # Runs as a service of the booted systemd; says as name=value what the daemon
 # does in the unit's sandbox beside carrying packets. Another daemon runs
 # without one, in a namespace.
+. /mnt/other.sh
 say() { printf '%s=%s\n' "$1" "$(echo "${@:2}" | xargs)" >>/mnt/result; }
 
 # A modprobe that notes what it is asked for.
@@ -24,17 +25,7 @@ start() {
 problems() { /mnt/flanneld status --exit-zero | sed -n 's/^problem  *//p'; }
 
 ip link set lo up
-ip netns add other
-ip link add under0 type veth peer name under1 netns other
-ip address add 192.168.77.9/24 dev under0
-ip link set under0 up
-ip -n other link set lo up
-ip -n other address add 192.168.77.10/24 dev under1
-ip -n other link set under1 up
-mkdir -p /tmp/other
-ip netns exec other /mnt/flanneld run --node-name other --iface under1 \
-	--state-dir /tmp/other/state --run-dir /tmp/other/run >/mnt/other.log 2>&1 &
-timeout 20 bash -c 'until test -e /tmp/other/run/subnet.env; do sleep 0.1; done'
+other
 . /tmp/other/run/subnet.env
 far=${FLANNEL_SUBNET%/*}
 ip -n other link add br0 type bridge
