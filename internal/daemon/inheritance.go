@@ -87,14 +87,14 @@ func (d *daemon) remember() {
 	if d.cfg.Sealed {
 		return
 	}
-	left := kernelpath.NewPart(d.cfg.Device)
-	for _, name := range left.Former() {
+	former, left := kernelpath.NewPart(d.cfg.Device).Former()
+	for _, name := range former {
 		switch p := plan.Path(name); {
 		case !d.cfg.Uses(p):
 			d.inherited.former = append(d.inherited.former, p)
 		case p == plan.PathVXLAN && len(d.cfg.Backend) > 1:
-			if vni, port, ok := left.FormerVXLAN(); ok && (vxlan{vni, port}) != d.vxlan() {
-				d.inherited.former, d.inherited.vxlan = append(d.inherited.former, p), &vxlan{vni, port}
+			if v := (vxlan{left.VNI, left.Port}); v != d.vxlan() {
+				d.inherited.former, d.inherited.vxlan = append(d.inherited.former, p), &v
 			}
 		}
 	}

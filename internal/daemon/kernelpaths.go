@@ -57,7 +57,7 @@ func (d *daemon) direct() bool { return d.takes(config.PathDirect) && !d.loopbac
 // takes reports whether packets may come by a kernel path: one of the backend
 // list, or for some seconds one of an earlier start.
 func (d *daemon) takes(p plan.Path) bool {
-	return slices.Contains(d.backend(), p) || slices.Contains(d.inherited.former, p)
+	return d.cfg.Uses(p) || slices.Contains(d.inherited.former, p)
 }
 
 // tunnels names the devices of the kernel paths.

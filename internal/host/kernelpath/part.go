@@ -290,43 +290,30 @@ func (p *Part) Present() (present []string) {
 }
 
 // Former lists the paths that an earlier process has left devices or routes of.
-// It is to be asked before Want.
-func (p *Part) Former() (paths []string) {
+// vxlan is its VXLAN device, without the MAC; nil: there is none. Former is to
+// be asked before Want.
+func (p *Part) Former() (paths []string, vxlan *VXLAN) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	k, err := p.open()
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	devices, left, _ := p.leftovers(k)
 	tunnels := map[string]bool{}
 	for _, d := range devices {
 		tunnels[d.name] = true
 		paths = append(paths, pathOf(d.kind))
+		if d.kind == kindVXLAN {
+			vxlan = &VXLAN{Name: d.name, VNI: d.vni, Port: d.port}
+		}
 	}
 	for _, r := range left.routes {
 		if !tunnels[r.dev] {
-			return append(paths, Direct)
+			return append(paths, Direct), vxlan
 		}
 	}
-	return paths
-}
-
-// FormerVXLAN returns VNI and UDP port of the VXLAN device that an earlier
-// process has left. It is to be asked before Want.
-func (p *Part) FormerVXLAN() (vni uint32, port uint16, ok bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	k, err := p.open()
-	if err != nil {
-		return 0, 0, false
-	}
-	devices, _, _ := p.leftovers(k)
-	i := slices.IndexFunc(devices, func(d device) bool { return d.kind == kindVXLAN })
-	if i < 0 {
-		return 0, 0, false
-	}
-	return devices[i].vni, devices[i].port, true
+	return paths, vxlan
 }
 
 // leftovers reads all devices and routes of flanneld, whatever is wanted. The
