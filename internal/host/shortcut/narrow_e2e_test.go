@@ -112,9 +112,9 @@ func (q quoted) frame() []byte {
 
 // Only errors about datagrams of the egress program are changed: from a source
 // port of it, without a checksum, and to the endpoint of the peer that the
-// packet in it is for. All others are of a socket, or of a container, whose
-// path is none of ours. A quote that ends before the packet has to name our
-// port at both ends.
+// packet in it is for. All others come from sockets and containers, and stay as
+// they are. A quote that ends before the packet has to name our port at both
+// ends.
 func TestErrorsOfOtherProgramsStayAsTheyAre(t *testing.T) {
 	hosts := twoHosts(t)
 	h := hosts[0]
