@@ -121,6 +121,9 @@ func (p *Part) ensure(c Config) ([]string, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+	if c.Masquerade { // by whichever device packets come
+		return p.table.ensure(c, nil)
+	}
 	outside, err := p.bridges()
 	changes, failed := p.table.ensure(c, outside)
 	return changes, errors.Join(failed, err)
